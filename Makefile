@@ -1,0 +1,45 @@
+# `make up` runs TrackLayer on this machine, `make test` checks it. Both need python3 (3.11 or newer) and nothing else.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: up test lint lock clean
+
+up: $(VENV)/.installed
+	@$(BIN)/tracklayer up --sandbox
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The lock file holds what TrackLayer runs with, then, below the line `# test`, what only its tests need.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	sed '/^# test$$/,$$d' requirements.lock > $(VENV)/run.lock
+	$(PIP) install --require-hashes --no-deps -r $(VENV)/run.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-for-tests: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --no-deps -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# Renews requirements.lock: the newest versions that pyproject.toml admits, for every machine and Python it runs on.
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip --quiet install uv
+	$(VENV)-lock/bin/python tools/lock.py
+	rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) $(VENV)-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,139 @@
+"""Finds card data, so that it is refused before anything is stored. Says where it is, never what it is.
+
+Issuer ranges and lengths: ISO/IEC 7812 prefixes as the card networks publish them; check digit: Luhn, ISO/IEC 7812-1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+# Digits in groups, 13 or more in all, not glued to a word (order_4111...), to a decimal (1.4111...) or to a plus,
+# which begins a phone number.
+_RUN = re.compile(
+    r"(?<![\w+])(?<!\w\.)\d(?:[ \u00a0\u2010-\u2015-]{0,3}\d){12,}(?!\w)(?!\.\w)",
+)
+_GROUP = re.compile(r"\d+")
+
+_KEYS = frozenset(
+    "pan cvc cvc2 cvv cvv2 csc cvn cid2 cardcvc cardcvv cardcsc cardcode securitycode cardno cardnum cardnr ccno ccnum "
+    "ccnumber cc cardpan primaryaccountnumber cardexp cardexpiry cardexpirydate cardexpiration cardexpirationdate "
+    "ccexp ccexpiry cardholder cardholdername nameoncard cardpin pinblock track1 track2 trackdata track1data track2data "
+    "magstripe magneticstripe".split()
+)
+_KEY_PARTS = ("cardnumber", "cardverification", "cardsecurity", "creditcardno", "debitcardno", "cvvcode", "cvccode")
+_KEYS_IF_DIGITS = frozenset({"card", "creditcard", "debitcard", "paymentcard", "bankcard"})
+_NOT_LETTERS = re.compile(r"[\W_]+")
+
+# (first digits from, to, lengths): from and to have the same number of digits.
+_ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = tuple(
+    (low, high, frozenset(lengths))
+    for low, high, lengths in (
+        ("4", "4", (13, 16, 19)),  # Visa
+        ("51", "55", (16,)),  # Mastercard
+        ("2221", "2720", (16,)),
+        ("34", "34", (15,)),  # American Express
+        ("37", "37", (15,)),
+        ("6011", "6011", (16, 17, 18, 19)),  # Discover
+        ("644", "649", (16, 17, 18, 19)),
+        ("65", "65", (16, 17, 18, 19)),
+        ("62", "62", (16, 17, 18, 19)),  # UnionPay
+        ("81", "81", (16, 17, 18, 19)),
+        ("300", "305", (14, 15, 16, 17, 18, 19)),  # Diners Club
+        ("3095", "3095", (14, 15, 16, 17, 18, 19)),
+        ("36", "36", (14, 15, 16, 17, 18, 19)),
+        ("38", "39", (14, 15, 16, 17, 18, 19)),
+        ("3528", "3589", (16, 17, 18, 19)),  # JCB
+        ("2200", "2204", (16, 17, 18, 19)),  # Mir
+        ("5018", "5018", (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+        ("5020", "5020", (13, 14, 15, 16, 17, 18, 19)),
+        ("5038", "5038", (13, 14, 15, 16, 17, 18, 19)),
+        ("5893", "5893", (13, 14, 15, 16, 17, 18, 19)),
+        ("6304", "6304", (13, 14, 15, 16, 17, 18, 19)),
+        ("6759", "6763", (13, 14, 15, 16, 17, 18, 19)),
+    )
+)
+
+_MAX_DEPTH = 12
+_PRODUCT_IDS = frozenset({"product_ids", "id"})  # where a 13-digit number is far more often a GTIN than a Visa card
+_PHONE = frozenset({"phone"})
+
+
+def find_card_data(value: Any, path: tuple[str, ...] = ()) -> tuple[str, ...] | None:
+    """The path of the first card data below ``value`` (JSON: mappings, sequences, scalars), or None."""
+    return next(_walk(value, path), None)
+
+
+def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, str):
+        if len(value) >= 13 and _holds_card_number(value, path):
+            yield path
+    elif len(path) > _MAX_DEPTH:
+        return  # the event itself is flat below this, and is refused for it
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            text = str(key)
+            if len(text) >= 13 and _holds_card_number(text, path):
+                yield (*path, "(a key)")  # the key is the number: it must not be echoed
+            elif inner is not None and _names_card_data(text, inner):
+                yield (*path, text)
+            else:
+                yield from _walk(inner, (*path, text))
+    elif isinstance(value, Sequence):
+        for index, inner in enumerate(value):
+            yield from _walk(inner, (*path, str(index)))
+    elif (
+        isinstance(value, int | float | Decimal) and _is_long_number(value) and _holds_card_number(f"{value:.0f}", path)
+    ):
+        yield path
+
+
+def _is_long_number(value: float | Decimal) -> bool:
+    return 10**12 <= abs(value) < 10**20 and value == value // 1
+
+
+def _names_card_data(key: str, value: Any) -> bool:
+    letters = _NOT_LETTERS.sub("", key).lower()
+    if letters in _KEYS or any(part in letters for part in _KEY_PARTS):
+        return True
+    return letters in _KEYS_IF_DIGITS and any(c.isdigit() for c in str(value))
+
+
+def _holds_card_number(text: str, path: tuple[str, ...]) -> bool:
+    for run in _RUN.finditer(text):
+        groups = _GROUP.findall(run.group())
+        for start in range(len(groups)):
+            digits = ""
+            for group in groups[start:]:
+                digits += group
+                if len(digits) > 19:
+                    break
+                if len(digits) >= 13 and _is_card_number(digits) and not _is_something_else(digits, path):
+                    return True
+    return False
+
+
+def _is_card_number(digits: str) -> bool:
+    length = len(digits)
+    issued = any(low <= digits[: len(low)] <= high and length in lengths for low, high, lengths in _ISSUERS)
+    return issued and _luhn(digits)
+
+
+def _luhn(digits: str) -> bool:
+    total = 0
+    for index, digit in enumerate(reversed(digits)):
+        number = int(digit) * (2 if index % 2 else 1)
+        total += number - 9 if number > 9 else number
+    return total % 10 == 0
+
+
+def _is_something_else(digits: str, path: tuple[str, ...]) -> bool:
+    """Thirteen digits are a card only in old books; an EAN or a phone number of that length is an everyday thing."""
+    if len(digits) != 13 or not path:
+        return False
+    field = path[-2] if path[-1].isdigit() and len(path) > 1 else path[-1]
+    if field in _PHONE:
+        return True
+    return field in _PRODUCT_IDS and sum(int(d) * (3 if i % 2 else 1) for i, d in enumerate(digits)) % 10 == 0

@@ -1,0 +1,293 @@
+"""Words of the road from a stored Event to a platform's answer: requests, replies, outcomes, settlements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class DeliveryStatus(StrEnum):
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+class DropReason(StrEnum):
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    WINDOW_EXPIRED = "window_expired"
+    UNSUPPORTED_EVENT = "unsupported_event"
+    MISSING_IDENTIFIERS = "missing_identifiers"
+    INVALID_FIELD = "invalid_field"
+    EVENT_TOO_OLD = "event_too_old"
+    CONSENT_DENIED = "consent_denied"
+    DESTINATION_REMOVED = "destination_removed"
+
+
+class DestinationState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    HELD = "held"
+
+
+class AttemptOutcome(StrEnum):
+    ACKNOWLEDGED = "acknowledged"
+    REJECTED = "rejected"
+    RATE_LIMITED = "rate_limited"
+    CREDENTIALS_REFUSED = "credentials_refused"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+# What goes out ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoAuth:
+    """The request carries no credentials beyond what is in its URL or body."""
+
+
+@dataclass(frozen=True)
+class BearerToken:
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class HeaderToken:
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class QueryToken:
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class BodyToken:
+    """A credential that travels as a top-level field of the JSON body."""
+
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RefreshedToken:
+    """OAuth 2.0: ``form`` is posted to ``token_url``, the ``access_token`` of the answer goes out as a bearer token."""
+
+    token_url: str
+    form: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ServiceAccount:
+    """OAuth 2.0 for a Google service account: a signed JWT is exchanged for a bearer token. ``key`` is the JSON key."""
+
+    key: Mapping[str, Any] = field(repr=False)
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class OAuth1:
+    """OAuth 1.0a, HMAC-SHA1: the request is signed when it is sent."""
+
+    consumer_key: str = field(repr=False)
+    consumer_secret: str = field(repr=False)
+    token: str = field(repr=False)
+    token_secret: str = field(repr=False)
+
+
+Auth = NoAuth | BearerToken | HeaderToken | QueryToken | BodyToken | RefreshedToken | ServiceAccount | OAuth1
+
+
+@dataclass(frozen=True)
+class PlatformRequest:
+    """One call to a platform. ``body`` is JSON without credentials: ``auth`` says how the transport adds them."""
+
+    url: str
+    body: Any = field(repr=False)
+    auth: Auth = NoAuth()
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+# What comes back ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlatformReply:
+    """An answer read to its end. ``json`` is None where the body is none; header names are lower-case."""
+
+    status: int
+    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """Nobody answered the door: the platform certainly received nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Sent, or partly sent, and no complete answer was read: the platform may have received it."""
+
+    reason: str
+
+
+Reply = PlatformReply | NotSent | NoAnswer
+
+
+# What it means for one delivery -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    http_status: int | None = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """This event was refused. ``code`` is the platform's own; ``message`` holds no token, address or payload."""
+
+    code: str
+    message: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    retry_after_seconds: float | None = None
+    code: str = ""
+    message: str = "too many requests"
+    http_status: int | None = 429
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsRefused:
+    code: str
+    message: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nobody answered, or only with a server error. ``may_have_arrived`` is False where nothing was sent."""
+
+    message: str
+    http_status: int | None = None
+    retry_after_seconds: float | None = None
+    may_have_arrived: bool = True
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Sent, no answer read."""
+
+    message: str
+
+
+Outcome = Acknowledged | Rejected | RateLimited | CredentialsRefused | Unreachable | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRejected:
+    """The whole request was refused and nothing stored, because of some event in it: halve it and send again."""
+
+    rejected: Rejected
+
+
+Verdict = Sequence[Outcome] | BatchRejected
+
+
+# What becomes of the rows -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryKey:
+    merchant_id: int
+    event_id: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's lease on one delivery. ``due_at`` is when it was due before it was claimed."""
+
+    key: DeliveryKey
+    attempts: int
+    received_at: datetime
+    queued_at: datetime
+    due_at: datetime
+    window_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Not sent at all: the mapper or the clock says why."""
+
+    reason: DropReason
+    message: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAttempt:
+    """One line of a delivery's attempt log."""
+
+    number: int
+    at: datetime
+    outcome: AttemptOutcome
+    http_status: int | None
+    error: str | None
+    duration_ms: int
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of one delivery. ``due_at`` None: final. ``logged`` None: nothing reached the platform."""
+
+    key: DeliveryKey
+    status: DeliveryStatus
+    attempts: int
+    due_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    drop_reason: DropReason | None = None
+    last_error: str | None = None
+    error_code: str | None = None
+    last_attempt_at: datetime | None = None
+    delivered_at: datetime | None = None
+    latency_ms: int | None = None
+    logged: LoggedAttempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a destination is doing, as its row says. ``resume_at``: nothing is sent before."""
+
+    state: DestinationState = DestinationState.ACTIVE
+    reason: str | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
+    resume_at: datetime | None = None
+    probe_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a merchant's events go on one platform. ``settings`` hold opened secrets: never log or show them."""
+
+    merchant_id: int
+    platform: str
+    settings: Mapping[str, Any] = field(repr=False)
+    event_names: tuple[str, ...] | None = None
+    health: Health = Health()

@@ -1,0 +1,477 @@
+"""The canonical Event, and ``read_event``: what a merchant sent, judged field by field.
+
+Shape of a draft: the snake_case JSON of the data model page. A wrong required field or custom value rejects the event
+with every Problem named at once; a wrong optional identifier is kept as sent and becomes a warning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+
+from tracklayer.domain import identifiers, normalise
+from tracklayer.domain.card import find_card_data
+from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.problem import Problem
+
+MAX_EVENT_ID = 255  # characters
+MAX_EVENT_NAME = 255  # characters
+MAX_PROPERTIES = 8 * 1024  # bytes of JSON
+MAX_EVENT = 32 * 1024  # bytes of JSON
+MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
+
+ACTION_SOURCES = (
+    "website",
+    "app",
+    "email",
+    "phone_call",
+    "chat",
+    "physical_store",
+    "system_generated",
+    "business_messaging",
+    "other",
+)
+CONSENT_STATES = ("granted", "denied", "unspecified")
+
+# What PostgreSQL cannot store, what breaks a log line, and half a character.
+_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class UserData:
+    """Identifiers of the person. ``email`` and ``phone`` are plain or digests; the rest is text as sent."""
+
+    email: Matchable | None = None
+    phone: Matchable | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    date_of_birth: str | None = None
+    gender: str | None = None
+    street: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+    country: str | None = None
+    external_id: str | None = None
+    client_ip: str | None = None
+    client_user_agent: str | None = None
+    browser_id: str | None = None
+    fbp: str | None = None
+    fbc: str | None = None
+    fbclid: str | None = None
+    ttp: str | None = None
+    ttclid: str | None = None
+    gclid: str | None = None
+    gbraid: str | None = None
+    wbraid: str | None = None
+    ga_client_id: str | None = None
+    ga_session_id: str | None = None
+    epik: str | None = None
+    sc_click_id: str | None = None
+    sc_cookie1: str | None = None
+    li_fat_id: str | None = None
+    rdt_cid: str | None = None
+    rdt_uuid: str | None = None
+    msclkid: str | None = None
+    twclid: str | None = None
+
+    def __repr__(self) -> str:
+        """Which identifiers are there, never what they are: a repr ends up in logs."""
+        given = [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        return f"UserData({', '.join(given)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One line of the basket. ``item_price`` is the price of one unit in major units."""
+
+    id: str
+    quantity: int = 1
+    item_price: Decimal | None = None
+    title: str | None = None
+    brand: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomData:
+    """Business context. Money is in major units of ``currency`` (ISO 4217, upper case)."""
+
+    value: Decimal | None = None
+    currency: str | None = None
+    order_id: str | None = None
+    product_ids: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
+    num_items: int | None = None
+    content_name: str | None = None
+    content_category: str | None = None
+    content_type: str | None = None
+    search_string: str | None = None
+    status: str | None = None
+    predicted_ltv: Decimal | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    ad_user_data: str = "unspecified"
+    ad_personalization: str = "unspecified"
+    limited_data_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One business action. ``event_id`` is the merchant's own; ``occurred_at`` is aware and in UTC."""
+
+    event_name: str
+    event_id: str
+    occurred_at: datetime
+    action_source: str = "website"
+    event_source_url: str | None = None
+    user_data: UserData = UserData()
+    custom_data: CustomData = CustomData()
+    consent: Consent = Consent()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvent:
+    event: Event
+    warnings: tuple[Problem, ...]
+
+
+USER_FIELDS = tuple(f.name for f in fields(UserData))
+PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone"))
+CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
+CONTENT_FIELDS = tuple(f.name for f in fields(Content))
+CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
+EVENT_FIELDS = tuple(f.name for f in fields(Event))
+_TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+
+
+def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
+    """The Event, with warnings, or every reason why there is none. ``default_countries`` read national phones."""
+    if not isinstance(draft, Mapping):
+        return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
+    card = _card_problem(draft)
+    if card:
+        return [card]
+    if problem := _too_large(draft):
+        return [problem]
+    reader = _Reader()
+    reader.known((), draft, EVENT_FIELDS)
+    name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
+    event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+    occurred_at = reader.instant((), draft, "occurred_at", now)
+    action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or "website"
+    url = reader.text((), draft, "event_source_url")
+    if url is not None and not identifiers.is_web_url(url):
+        reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
+    user_data = _read_user_data(reader, draft, default_countries)
+    custom_data = _read_custom_data(reader, draft)
+    consent = _read_consent(reader, draft)
+    if reader.problems or name is None or event_id is None or occurred_at is None:
+        return reader.problems
+    event = Event(name, event_id, occurred_at, action_source, url, user_data, custom_data, consent)
+    return ReadEvent(event, tuple(reader.warnings))
+
+
+def _card_problem(draft: Mapping[str, Any]) -> Problem | None:
+    for part in ("user_data", "custom_data"):
+        path = find_card_data(draft.get(part), (part,))
+        if path:
+            message = (
+                "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
+            )
+            return Problem(path, "CARD_DATA", message)
+    return None
+
+
+def _too_large(draft: Mapping[str, Any]) -> Problem | None:
+    try:
+        size = len(orjson.dumps(draft, default=str, option=orjson.OPT_NON_STR_KEYS))
+    except (TypeError, ValueError):  # half a surrogate pair, a number beyond 64 bits: the fields say which
+        return None
+    if size <= MAX_EVENT:
+        return None
+    return Problem((), "TOO_LARGE", f"An event may have {MAX_EVENT:,} bytes of JSON; this one has {size:,}.")
+
+
+def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries: frozenset[str]) -> UserData:
+    given = reader.mapping((), draft, "user_data", required=True)
+    reader.known(("user_data",), given, USER_FIELDS)
+    values: dict[str, Any] = {}
+    for name in given:
+        if name not in USER_FIELDS:
+            continue
+        text = reader.text(("user_data",), given, name)
+        if text is None:
+            continue
+        values[name] = text
+        check = identifiers.FORMATS.get(name)
+        if check and not check[0](text):
+            reader.warn(("user_data", name), check[1])
+    if "phone" in values and not _is_usable_phone(values["phone"], default_countries):
+        reader.warn(("user_data", "phone"), "must be written with + and the country code, such as +16505550123")
+    for name in ("email", "phone"):
+        if name in values:
+            values[name] = Matchable.read(values[name])
+    return UserData(**values)
+
+
+def _is_usable_phone(text: str, default_countries: frozenset[str]) -> bool:
+    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, default_countries))
+
+
+def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
+    at = ("custom_data",)
+    given = reader.mapping((), draft, "custom_data")
+    if not given:
+        return CustomData()
+    reader.known(at, given, CUSTOM_FIELDS)
+    values: dict[str, Any] = {name: reader.text(at, given, name) for name in _TEXTS}
+    values["currency"] = reader.currency(at, given)
+    values["value"] = reader.decimal(at, given, "value")
+    values["predicted_ltv"] = reader.decimal(at, given, "predicted_ltv")
+    values["num_items"] = reader.count(at, given, "num_items")
+    values["product_ids"] = tuple(
+        text
+        for index, item in enumerate(reader.items(at, given, "product_ids"))
+        if (text := reader.text_of((*at, "product_ids", str(index)), item)) is not None
+    )
+    values["contents"] = tuple(
+        _read_content(reader, (*at, "contents", str(index)), item)
+        for index, item in enumerate(reader.items(at, given, "contents"))
+    )
+    values["properties"] = reader.properties(at, given)
+    return CustomData(**values)
+
+
+def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content:
+    if not isinstance(item, Mapping):
+        reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, item_price}")
+        return Content("")
+    reader.known(at, item, CONTENT_FIELDS)
+    quantity = reader.count(at, item, "quantity")
+    return Content(
+        reader.text(at, item, "id", required=True) or "",
+        1 if quantity is None else quantity,
+        reader.decimal(at, item, "item_price"),
+        reader.text(at, item, "title"),
+        reader.text(at, item, "brand"),
+        reader.text(at, item, "category"),
+    )
+
+
+def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
+    at = ("consent",)
+    given = reader.mapping((), draft, "consent")
+    if not given:
+        return Consent()
+    reader.known(at, given, CONSENT_FIELDS)
+    limited = given.get("limited_data_use")
+    if limited is not None and not isinstance(limited, bool):
+        reader.problem((*at, "limited_data_use"), "INVALID_TYPE", "must be true or false")
+    return Consent(
+        reader.choice(at, given, "ad_user_data", CONSENT_STATES) or "unspecified",
+        reader.choice(at, given, "ad_personalization", CONSENT_STATES) or "unspecified",
+        limited is True,
+    )
+
+
+class _Reader:
+    """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def problem(self, path: tuple[str, ...], code: str, what: str) -> None:
+        self.problems.append(Problem(path, code, f"{'.'.join(path) or 'The event'} {what}."))
+
+    def warn(self, path: tuple[str, ...], what: str) -> None:
+        message = (
+            f"{'.'.join(path)} {what}. The event is taken without it: platforms that would refuse it do not get it."
+        )
+        self.warnings.append(Problem(path, "IDENTIFIER_MALFORMED", message))
+
+    def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
+        for key in given:
+            if key not in names:
+                self._unknown(at, str(key), names)
+
+    def _unknown(self, at: tuple[str, ...], key: str, names: Iterable[str]) -> None:
+        near = difflib.get_close_matches(key, list(names), n=1, cutoff=0.6)
+        hint = f", did you mean {near[0]}?" if near else "; custom_data.properties takes fields of your own."
+        # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
+        shown = key if re.fullmatch(r"[A-Za-z_][A-Za-z_]{0,63}", key) else "(a key)"
+        message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
+        self.problems.append(Problem((*at, shown), "UNKNOWN_FIELD", message))
+
+    def mapping(
+        self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False
+    ) -> Mapping[str, Any]:
+        value = given.get(name)
+        if value is None:
+            if required:
+                self.problem((*at, name), "REQUIRED", "is required")
+            return {}
+        if not isinstance(value, Mapping):
+            self.problem((*at, name), "INVALID_TYPE", "must be an object")
+            return {}
+        return value
+
+    def items(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Sequence[Any]:
+        value = given.get(name)
+        if value is None:
+            return ()
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self.problem((*at, name), "INVALID_TYPE", "must be a list")
+            return ()
+        return value
+
+    def text(
+        self,
+        at: tuple[str, ...],
+        given: Mapping[str, Any],
+        name: str,
+        max_length: int | None = None,
+        *,
+        required: bool = False,
+    ) -> str | None:
+        path = (*at, name)
+        value = self.text_of(path, given.get(name))
+        if value is None:
+            if required and not any(p.field == path for p in self.problems):
+                self.problem(path, "REQUIRED", "is required and must not be empty")
+        elif max_length is not None and len(value) > max_length:
+            self.problem(path, "TOO_LONG", f"may have {max_length} characters, this has {len(value)}")
+            return None
+        return value
+
+    def text_of(self, path: tuple[str, ...], value: Any) -> str | None:
+        """Text as sent; None for what is absent or blank. A blank optional field is the same as none."""
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.problem(path, "INVALID_TYPE", "must be text")
+            return None
+        if _UNUSABLE.search(value):
+            self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
+            return None
+        return value if value.strip() else None
+
+    def instant(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
+        path = (*at, name)
+        value = given.get(name)
+        if value is None or value == "":
+            self.problem(path, "REQUIRED", "is required: when it happened, such as 2026-04-23T14:12:33.000Z")
+            return None
+        instant = read_instant(value)
+        if isinstance(instant, str):
+            self.problem(path, "INVALID_TIME", instant)
+            return None
+        if instant > now + MAX_AHEAD:
+            self.problem(
+                path, "TIME_IN_FUTURE", "is more than 5 minutes ahead: check the server's clock and the offset"
+            )
+            return None
+        return instant
+
+    def choice(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, choices: Sequence[str]) -> str | None:
+        value = given.get(name)
+        if value is None:
+            return None
+        if value not in choices:
+            self.problem((*at, name), "INVALID_VALUE", f"must be one of {', '.join(choices)}")
+            return None
+        return str(value)
+
+    def currency(self, at: tuple[str, ...], given: Mapping[str, Any]) -> str | None:
+        text = self.text(at, given, "currency")
+        if text is None:
+            return None
+        code = text.strip().upper()
+        if code not in normalise.currencies():
+            self.problem((*at, "currency"), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
+            return None
+        return code
+
+    def decimal(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Decimal | None:
+        value = given.get(name)
+        if value is None:
+            return None
+        number = read_decimal(value)
+        if number is None:
+            self.problem((*at, name), "INVALID_NUMBER", "must be a finite number, or one written as text: 129.99")
+        return number
+
+    def count(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
+        value = given.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+            self.problem((*at, name), "INVALID_NUMBER", "must be a whole number, 0 or more")
+            return None
+        return value
+
+    def properties(self, at: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+        path = (*at, "properties")
+        value = self.mapping(at, given, "properties")
+        kept: dict[str, Any] = {}
+        for key, inner in value.items():
+            if not isinstance(key, str) or _UNUSABLE.search(key) or not key.strip() or len(key) > 255:
+                self.problem(path, "INVALID_TYPE", "must have names of 1 to 255 plain characters")
+            elif isinstance(inner, str):
+                if _UNUSABLE.search(inner):
+                    self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
+                kept[key] = inner
+            elif isinstance(inner, bool) or inner is None:
+                kept[key] = inner
+            elif isinstance(inner, int | float | Decimal):
+                if read_decimal(inner) is None:
+                    self.problem(path, "INVALID_NUMBER", "must hold finite numbers")
+                kept[key] = inner
+            else:
+                self.problem(path, "INVALID_TYPE", "must be flat: text, numbers, true, false or null")
+        if not self.problems and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
+            self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")
+        return kept
+
+
+def read_instant(value: Any) -> datetime | str:
+    """An aware UTC datetime from RFC 3339 text, or the end of a sentence that says what is wrong."""
+    how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return f"must be an RFC 3339 date and time {how}"
+    if not isinstance(value, datetime):
+        return f"must be an RFC 3339 date and time {how}"
+    if value.tzinfo is None:
+        return f"has no offset: end it with Z or an offset, {how}"
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        return f"must be an RFC 3339 date and time {how}"
+
+
+def read_decimal(value: Any) -> Decimal | None:
+    """A finite Decimal from a JSON number or decimal text; a float by its shortest form, so 129.9 stays 129.9."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    if isinstance(value, str) and ("_" in value or len(value) > 64):
+        return None
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except (InvalidOperation, ValueError):
+        return None
+    # Twenty digits before the point is beyond any money; an exponent of thousands would fill pages when written out.
+    return number if (number.is_finite() and -32 <= number.adjusted() <= 20) or number == 0 else None

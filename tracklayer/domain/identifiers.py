@@ -1,0 +1,98 @@
+"""How each identifier of ``user_data`` is written, so that a wrong one is named the moment it arrives.
+
+A wrong identifier never costs a conversion: it is kept as sent, named in a warning, and the mappers of the
+platforms that would refuse it leave it out. Only formats that their owners publish are checked; what is opaque to
+everyone but its owner is checked for spaces alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from tracklayer.domain import normalise
+
+_UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_META_COOKIE = re.compile(r"fb\.[0-2]\.\d{13}\.[A-Za-z0-9_\-]+(\.(.{2}|.{8}))?")
+_OPAQUE = re.compile(r"[!-~]{1,2048}")
+_GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
+_GA_SESSION_ID = re.compile(r"\d{1,19}")
+_RDT_UUID = re.compile(rf"(\d+\.)?{_UUID}")
+_MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
+_BROWSER_ID = re.compile(r"[A-Za-z0-9._~-]{8,128}")
+
+Check = Callable[[str], bool]
+
+
+def is_meta_cookie(value: str) -> bool:
+    """``fb.{0..2}.{milliseconds, 13 digits}.{id}``: Meta for Developers, "fbp and fbc parameters"."""
+    return _META_COOKIE.fullmatch(value.strip()) is not None
+
+
+def is_ip(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def is_web_url(value: str) -> bool:
+    """An absolute http or https URL without white space."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", value)
+    except ValueError:
+        return False
+
+
+def _matches(pattern: re.Pattern[str]) -> Check:
+    return lambda value: pattern.fullmatch(value.strip()) is not None
+
+
+def _email(value: str) -> bool:
+    return normalise.is_sha256(value) or normalise.email(value) is not None
+
+
+def _birth(value: str) -> bool:
+    return normalise.is_sha256(value) or normalise.date_of_birth(value) is not None
+
+
+def _country(value: str) -> bool:
+    return normalise.is_sha256(value) or normalise.country(value) is not None
+
+
+_OPAQUE_ID = (_matches(_OPAQUE), "must be given as it was found in the URL or cookie, without spaces")
+_META = "must look like fb.1.1596403881668.1116446470: the third part is the creation time in milliseconds, 13 digits"
+
+# field -> (is it well-formed?, what it must be). A phone needs to know the default countries: see ``event.py``.
+FORMATS: Mapping[str, tuple[Check, str]] = MappingProxyType(
+    {
+        "email": (_email, "must be an address such as jane@example.com, or its SHA-256 as 64 hexadecimal digits"),
+        "date_of_birth": (_birth, "must be written YYYY-MM-DD"),
+        "country": (_country, "must be a two-letter ISO 3166-1 code such as US"),
+        "client_ip": (is_ip, "must be an IPv4 or IPv6 address"),
+        "browser_id": (_matches(_BROWSER_ID), "must be the value of TrackLayer's own cookie"),
+        "fbp": (is_meta_cookie, _META),
+        "fbc": (is_meta_cookie, _META.replace("1116446470", "IwAR2F4d...")),
+        "fbclid": _OPAQUE_ID,
+        "ttp": _OPAQUE_ID,
+        "ttclid": _OPAQUE_ID,
+        "gclid": _OPAQUE_ID,
+        "gbraid": _OPAQUE_ID,
+        "wbraid": _OPAQUE_ID,
+        "ga_client_id": (_matches(_GA_CLIENT_ID), "must be the client id, such as 1234567890.1713877200"),
+        "ga_session_id": (_matches(_GA_SESSION_ID), "must be digits only"),
+        "epik": _OPAQUE_ID,
+        "sc_click_id": _OPAQUE_ID,
+        "sc_cookie1": _OPAQUE_ID,
+        "li_fat_id": _OPAQUE_ID,
+        "rdt_cid": _OPAQUE_ID,
+        "rdt_uuid": (_matches(_RDT_UUID), "must be the value of the _rdt_uuid cookie: milliseconds, a dot, a UUID"),
+        "msclkid": (_matches(_MSCLKID), "must be 32 hexadecimal digits, with or without hyphens"),
+        "twclid": _OPAQUE_ID,
+    }
+)

@@ -1,0 +1,291 @@
+"""One named rule per kind of value: what a platform wants to see before it is hashed, or plain.
+
+A rule takes what a merchant sent and returns the normalised text, or None where nothing usable is left. Which
+platform follows which rule is that platform's own business; where the rule comes from stands beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache, lru_cache
+from types import MappingProxyType
+
+import phonenumbers
+import pycountry
+
+Rule = Callable[[str], str | None]
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
+_WHITESPACE = re.compile(r"\s+")
+_ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}")
+_US_ZIP = re.compile(r"(\d{5})(-?\d{4})?")
+_ISO_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+_SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+
+
+def is_sha256(value: str) -> bool:
+    """True for 64 hexadecimal digits in any case: a value its sender hashed already."""
+    return _SHA256.fullmatch(value.strip()) is not None
+
+
+def sha256_hex(text: str) -> str:
+    """SHA-256 of the UTF-8 bytes, 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hashed(value: str | None, rule: Rule) -> str | None:
+    """The digest of ``rule(value)``; what is a digest already is lower-cased and never hashed again."""
+    if value is None:
+        return None
+    if is_sha256(value):
+        return value.strip().lower()
+    normal = rule(value)
+    return sha256_hex(normal) if normal else None
+
+
+# E-mail ------------------------------------------------------------------------------------------------------------
+
+
+def email(value: str) -> str | None:
+    """No whitespace, lower case; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X."""
+    text = _WHITESPACE.sub("", value).lower()
+    return text if len(text) <= 254 and _EMAIL.fullmatch(text) else None
+
+
+def email_google(value: str) -> str | None:
+    """``email``, and for gmail.com and googlemail.com without dots and +tag. Google Ads, GA4."""
+    text = email(value)
+    if text is None or not text.endswith(("@gmail.com", "@googlemail.com")):
+        return text
+    local, _, domain = text.partition("@")
+    return _address(local.partition("+")[0].replace(".", ""), domain)
+
+
+def email_without_alias(value: str) -> str | None:
+    """``email``, and on every domain without dots and +tag before the @. Microsoft Advertising."""
+    local, _, domain = (email(value) or "").partition("@")
+    return _address(local.partition("+")[0].replace(".", ""), domain)
+
+
+def email_alphanumeric(value: str) -> str | None:
+    """``email``, and on every domain only letters and digits before the @ or the +tag. Reddit."""
+    local, _, domain = (email(value) or "").partition("@")
+    return _address("".join(c for c in local.partition("+")[0] if c.isalnum()), domain)
+
+
+def _address(local: str, domain: str) -> str | None:
+    return f"{local}@{domain}" if local and domain else None
+
+
+EMAIL_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "basic": email,
+        "google": email_google,
+        "without_alias": email_without_alias,
+        "alphanumeric": email_alphanumeric,
+    }
+)
+
+
+# Phone -------------------------------------------------------------------------------------------------------------
+
+
+def phone_e164(value: str, default_country: str | None = None) -> str | None:
+    """``+`` and digits with the country code. Google, TikTok, Reddit, Microsoft, X.
+
+    A number written without ``+`` or ``00`` is read in ``default_country`` (ISO alpha-2); without one it is None:
+    nobody can tell its country, and a guessed one is a stranger's number.
+    """
+    return _phone_e164(value.strip(), default_country)
+
+
+def phone_digits(value: str, default_country: str | None = None) -> str | None:
+    """As ``phone_e164`` without the ``+``. Meta, Pinterest, Snapchat."""
+    number = phone_e164(value, default_country)
+    return number[1:] if number else None
+
+
+@lru_cache(maxsize=1024)  # one event asks for the same number in two forms and for several platforms
+def _phone_e164(text: str, default_country: str | None) -> str | None:
+    if text.startswith("00"):
+        text = "+" + text[2:].lstrip("0")
+    if not text.startswith("+") and default_country is None:
+        return None
+    try:
+        number = phonenumbers.parse(text, default_country)
+    except phonenumbers.NumberParseException:
+        return None
+    # "Possible" (length fits the country) and not "valid" (range is assigned): ranges open faster than tables are
+    # updated, and a platform shrugs at a number it cannot match.
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+PhoneRule = Callable[[str, str | None], str | None]
+PHONE_RULES: Mapping[str, PhoneRule] = MappingProxyType({"digits": phone_digits, "e164": phone_e164})
+
+
+# Digests that fit each platform ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Matchable:
+    """An email or phone as the pipeline carries it: ``plain``, or ``digests`` of it by rule name.
+
+    ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
+    default country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule.
+    """
+
+    plain: str | None = field(default=None, repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, value: str) -> Matchable:
+        return cls(digests={"as_given": value.strip().lower()}) if is_sha256(value) else cls(plain=value)
+
+    def email_sha256(self, rule: str) -> str | None:
+        if self.plain is not None:
+            return hashed(self.plain, EMAIL_RULES[rule])
+        return self.digests.get("as_given") or self.digests.get(rule) or self.digests.get("basic")
+
+    def phone_sha256(self, rule: str, default_country: str | None) -> str | None:
+        if self.plain is not None:
+            return hashed(self.plain, lambda value: PHONE_RULES[rule](value, default_country))
+        digests = self.digests
+        return digests.get("as_given") or digests.get(rule) or digests.get(f"{rule}:{default_country}")
+
+
+def email_digests(value: str) -> dict[str, str]:
+    """Every digest some platform needs of a plain address, by rule name; empty where it is no address."""
+    basic = email(value)
+    if basic is None:
+        return {}
+    digests = {"basic": sha256_hex(basic)}
+    for name, rule in EMAIL_RULES.items():
+        normal = rule(value)
+        if normal and normal != basic:
+            digests[name] = sha256_hex(normal)
+    return digests
+
+
+def phone_digests(value: str, default_countries: frozenset[str]) -> dict[str, str]:
+    """Every digest some platform needs of a plain number: ``digits`` and ``e164``, or each by default country."""
+    if phone_e164(value):
+        countries: list[str | None] = [None]
+    else:
+        countries = [country for country in sorted(default_countries) if phone_e164(value, country)]
+    return {
+        name if country is None else f"{name}:{country}": sha256_hex(rule(value, country) or "")
+        for country in countries
+        for name, rule in PHONE_RULES.items()
+    }
+
+
+# People and places -------------------------------------------------------------------------------------------------
+
+
+def lower_trimmed(value: str) -> str | None:
+    """Outer spaces off, lower case."""
+    return value.strip().lower() or None
+
+
+def trimmed(value: str) -> str | None:
+    """Outer spaces off, case kept."""
+    return value.strip() or None
+
+
+def name(value: str) -> str | None:
+    """Lower case; no punctuation, symbols, digits or spaces; letters of every script stay, accents kept."""
+    return _only("LM", value)
+
+
+def city(value: str) -> str | None:
+    """Lower case; no punctuation, digits or spaces; letters of every script stay, accents kept."""
+    return _only("LM", value)
+
+
+def state(value: str, country_code: str | None = None) -> str | None:
+    """Lower case, no punctuation or spaces; in the US a state's full name becomes its two-letter code."""
+    text = _only("LMN", value)
+    if text and (country_code or "").strip().upper() == "US":
+        return _us_states().get(text, text)
+    return text
+
+
+def zip_code(value: str, country_code: str | None = None) -> str | None:
+    """Lower case, no spaces or dashes; a US code keeps its first five digits."""
+    text = value.strip().lower()
+    us = _US_ZIP.fullmatch(text)
+    if us and ((country_code or "").strip().upper() == "US" or _ZIP_PLUS_4.fullmatch(text)):
+        return us[1]
+    return _only("LMN", text)
+
+
+def country(value: str) -> str | None:
+    """ISO 3166-1 alpha-2, lower case; None for anything that is not an assigned code."""
+    text = value.strip().lower()
+    return text if text in _countries() else None
+
+
+def gender(value: str) -> str | None:
+    """``f`` or ``m``; anything else is None."""
+    text = value.strip().lower()
+    return text if text in ("f", "m") else None
+
+
+def date_of_birth(value: str) -> date | None:
+    """From ``YYYY-MM-DD`` or ``YYYYMMDD``; slashes only where one number is above 12, so that it reads one way."""
+    text = value.strip()
+    if iso := _ISO_DATE.fullmatch(text):
+        year, month, day = int(iso[1]), int(iso[2]), int(iso[3])
+    elif slashes := _SLASH_DATE.fullmatch(text):
+        first, second, year = int(slashes[1]), int(slashes[2]), int(slashes[3])
+        if first <= 12 and second <= 12 and first != second:
+            return None
+        month, day = (second, first) if first > 12 else (first, second)
+    else:
+        return None
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def date_of_birth_digits(value: str) -> str | None:
+    """``YYYYMMDD``."""
+    born = date_of_birth(value)
+    return born.strftime("%Y%m%d") if born else None
+
+
+def is_foreign_digest(value: str) -> bool:
+    """True for MD5 and SHA-1 hex: hashed by a method that no platform takes."""
+    return _OTHER_DIGEST.fullmatch(value.strip().lower()) is not None
+
+
+def _only(categories: str, value: str) -> str | None:
+    return "".join(c for c in value.strip().lower() if unicodedata.category(c)[0] in categories) or None
+
+
+@cache
+def _countries() -> frozenset[str]:
+    return frozenset(found.alpha_2.lower() for found in pycountry.countries)
+
+
+@cache
+def currencies() -> frozenset[str]:
+    """ISO 4217 codes in upper case."""
+    return frozenset(found.alpha_3 for found in pycountry.currencies)
+
+
+@cache
+def _us_states() -> dict[str, str]:
+    found = [area for area in pycountry.subdivisions if area.country_code == "US"]
+    return {_only("LMN", area.name) or "": area.code.removeprefix("US-").lower() for area in found}

@@ -1,0 +1,204 @@
+"""What an operator sets through ``TRACKLAYER_*``. Reads an environment, nothing else.
+
+``SETTINGS`` is the one list of names: it is parsed from, shown by ``--help`` and held against README by a test.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Secret
+
+PREFIX = "TRACKLAYER_"
+MIN_SECRET_LENGTH = 32  # characters: what `secrets.token_urlsafe(24)` gives, 192 bits
+MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+class SettingsError(Exception):
+    """Every fault of the environment at once, one sentence each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Settings:
+    database_url: Secret | None
+    redis_url: Secret | None
+    data_dir: Path
+    secret_keys: tuple[Secret, ...]
+    host: str
+    port: int
+    public_url: str
+    sandbox_url: str | None
+    smtp_url: Secret | None
+    retry_base: timedelta
+    retry_window: timedelta
+    monitor_interval: timedelta
+    log_format: Literal["text", "json"]
+
+
+@dataclass(frozen=True)
+class SettingSpec:
+    """One environment variable: ``default`` is the text a person would write, None where there is none."""
+
+    name: str
+    default: str | None
+    help: str
+    read: Callable[[str], Any]
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from ``environ``. Raises SettingsError naming every fault; an empty value counts as not set."""
+    faults = [_unknown(name) for name in sorted(environ) if name.startswith(PREFIX) and name not in _BY_NAME]
+    values: dict[str, Any] = {}
+    for spec in SETTINGS:
+        text = environ.get(spec.name, "").strip() or spec.default
+        try:
+            values[spec.name.removeprefix(PREFIX).lower()] = None if text is None else spec.read(text)
+        except ValueError as error:
+            faults.append(f"{spec.name} {error}")
+    if values.get("database_url") is not None and values.get("secret_key", ...) is None:
+        faults.append(
+            f"{PREFIX}SECRET_KEY is required when {PREFIX}DATABASE_URL is set: make one with `{MAKE_ONE}` "
+            "and give every process the same"
+        )
+    if faults:
+        raise SettingsError(faults)
+    public_url = values["public_url"] or f"http://{_in_url(values['host'])}:{values['port']}"
+    return Settings(
+        database_url=values["database_url"],
+        redis_url=values["redis_url"],
+        data_dir=values["data_dir"],
+        secret_keys=values["secret_key"] or (),
+        host=values["host"],
+        port=values["port"],
+        public_url=public_url,
+        sandbox_url=values["sandbox_url"],
+        smtp_url=values["smtp_url"],
+        retry_base=values["retry_base_seconds"],
+        retry_window=values["retry_window_seconds"],
+        monitor_interval=values["monitor_interval_seconds"],
+        log_format=values["log_format"],
+    )
+
+
+def get_settings() -> Settings:
+    """The process's own settings. Called by ``cli/`` only; below it, values arrive as arguments."""
+    return load_settings(os.environ)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.6)
+    return f"{name} is not a setting" + (f", did you mean {near[0]}?" if near else "")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/") or parts.query):
+            raise ValueError(f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
+        return text.rstrip("/")
+
+    return read
+
+
+def _secret_url(*schemes: str) -> Callable[[str], Secret]:
+    read = _url(*schemes)
+    return lambda text: Secret(read(text))
+
+
+def _seconds(text: str) -> timedelta:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 < seconds <= 31_536_000:
+        raise ValueError("must be a number of seconds above 0 and at most a year")
+    return timedelta(seconds=seconds)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise ValueError("must be a port number from 1 to 65535")
+    return int(text)
+
+
+def _secret_keys(text: str) -> tuple[Secret, ...]:
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if not keys or any(len(key) < MIN_SECRET_LENGTH for key in keys):
+        raise ValueError(
+            f"must be one or more keys of at least {MIN_SECRET_LENGTH} characters, comma-separated, newest first: "
+            f"make one with `{MAKE_ONE}`"
+        )
+    return tuple(Secret(key) for key in keys)
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return text
+
+    return read
+
+
+SETTINGS = (
+    SettingSpec(
+        f"{PREFIX}DATABASE_URL",
+        None,
+        "`postgresql://user:password@host/name`; unset: an embedded PostgreSQL under the data directory",
+        _secret_url("postgresql", "postgres"),
+    ),
+    SettingSpec(
+        f"{PREFIX}REDIS_URL",
+        None,
+        "`redis://host:6379/0`, the message broker of several processes or machines; unset: in the process",
+        _secret_url("redis", "rediss", "unix"),
+    ),
+    SettingSpec(f"{PREFIX}DATA_DIR", ".tracklayer", "embedded database and generated secret key", Path),
+    SettingSpec(
+        f"{PREFIX}SECRET_KEY",
+        None,
+        "seals personal data and destinations' secrets; several keys, comma-separated, rotate: the first seals, all "
+        "open; generated once into the data directory with the embedded database, required with one of your own",
+        _secret_keys,
+    ),
+    SettingSpec(f"{PREFIX}HOST", "127.0.0.1", "address the API listens on", str),
+    SettingSpec(f"{PREFIX}PORT", "8000", "port the API listens on", _port),
+    SettingSpec(
+        f"{PREFIX}PUBLIC_URL",
+        None,
+        "the address people use, for links and the cookie's domain; unset: `http://HOST:PORT`",
+        _url("http", "https"),
+    ),
+    SettingSpec(
+        f"{PREFIX}SANDBOX_URL",
+        None,
+        "sends every platform's traffic to `{url}/{platform}{path of the real API}` instead of the platform",
+        _url("http", "https"),
+    ),
+    SettingSpec(
+        f"{PREFIX}SMTP_URL",
+        None,
+        "`smtp://user:password@host:587?from=alerts@example.com`; unset: no e-mail",
+        _secret_url("smtp", "smtps"),
+    ),
+    SettingSpec(f"{PREFIX}RETRY_BASE_SECONDS", "150", "first retry delay; each next is 4 times longer", _seconds),
+    SettingSpec(f"{PREFIX}RETRY_WINDOW_SECONDS", "86400", "a delivery not made within this time is dropped", _seconds),
+    SettingSpec(f"{PREFIX}MONITOR_INTERVAL_SECONDS", "15", "how often the monitors look", _seconds),
+    SettingSpec(f"{PREFIX}LOG_FORMAT", "text", "`text` or `json`", _one_of("text", "json")),
+)
+_BY_NAME = {spec.name: spec for spec in SETTINGS}
