@@ -1,0 +1,19 @@
+"""Every platform TrackLayer delivers to. A new one is a file beside this one and a word in ``PLATFORMS``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+
+from tracklayer.mappers.base import Mapper
+
+PLATFORMS: tuple[str, ...] = ("meta",)
+
+_MAPPERS: MappingProxyType[str, Mapper] = MappingProxyType(
+    {key: import_module(f"tracklayer.mappers.{key}").MAPPER for key in PLATFORMS}
+)
+
+
+def mapper_for(platform: str) -> Mapper:
+    """The mapper of a platform key. Raises KeyError for a key that is not in ``PLATFORMS``."""
+    return _MAPPERS[platform]

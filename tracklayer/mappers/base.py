@@ -1,0 +1,209 @@
+"""What every mapper is made of, and what at least three platforms share by the same rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    CredentialsRefused,
+    DropReason,
+    Outcome,
+    PlatformReply,
+    PlatformRequest,
+    RateLimited,
+    Refusal,
+    Rejected,
+    Unreachable,
+    Verdict,
+)
+from tracklayer.domain.event import Event
+from tracklayer.domain.problem import Problem
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """One rule of a platform, held against one event. ``ok`` False in a sent event: that field was left out."""
+
+    rule: str
+    ok: bool
+    message: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """``item`` is one event in the platform's schema; only items of one ``group`` share a request."""
+
+    item: dict[str, Any]
+    verdicts: tuple[RuleVerdict, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not to be sent. The last verdict is the one that decided."""
+
+    reason: DropReason
+    message: str
+    field: str | None = None
+    verdicts: tuple[RuleVerdict, ...] = ()
+
+    def as_refusal(self) -> Refusal:
+        return Refusal(self.reason, self.message, self.field)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing a merchant tells us about a destination. ``check`` returns what is wrong, or None.
+
+    ``example`` is well-formed and invented: the sandbox and the docs use it.
+    """
+
+    name: str
+    label: str
+    help: str
+    required: bool = True
+    secret: bool = False
+    example: Any = None
+    check: Callable[[Any], str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a platform's code means. ``field`` is a path of our Event; ``next_step`` is for the merchant."""
+
+    summary: str
+    next_step: str
+    field: str | None = None
+
+
+class MapEvent(Protocol):
+    def __call__(self, event: Event, settings: Settings, now: datetime) -> Mapped | Refused: ...
+
+
+class BuildRequest(Protocol):
+    def __call__(self, group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest: ...
+
+
+class ReadReply(Protocol):
+    def __call__(self, reply: PlatformReply, count: int) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """One platform, declared: what it wants, how an event becomes its item, how its answer is read.
+
+    ``normalise``: field of ``user_data`` -> rule(value, settings) giving what the platform would get (hash or plain).
+    ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit.
+    """
+
+    title: str
+    settings: tuple[Setting, ...]
+    event_names: Mapping[str, str]
+    batch_size: int
+    max_event_age: timedelta | None
+    normalise: Mapping[str, Callable[[str, Settings], str | None]]
+    explanations: Mapping[str, Explanation]
+    map_event: MapEvent
+    build_request: BuildRequest
+    read_reply: ReadReply
+    supports_test_events: bool = False
+    check_settings: Callable[[Settings], list[Problem]] | None = None
+    max_batch_bytes: int | None = None
+
+
+DEFAULT_COUNTRY = Setting(
+    "default_country",
+    "Default country",
+    "Two-letter country code, such as US: phone numbers without a country code are read as numbers of this country. "
+    "Without it they are left out.",
+    required=False,
+    example="US",
+    check=lambda value: (
+        None
+        if isinstance(value, str) and re.fullmatch(r"[A-Z]{2}", value)
+        else "must be a two-letter country code in capitals, such as US"
+    ),
+)
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """Collects the rules an event was held against."""
+
+    rules: list[RuleVerdict] = field(default_factory=list)
+
+    def ok(self, verdict: RuleVerdict) -> None:
+        self.rules.append(verdict)
+
+    def left_out(self, rule: str, field: str, message: str) -> None:
+        self.rules.append(RuleVerdict(rule, False, message, field))
+
+    def refuse(self, reason: DropReason, rule: str, field: str | None, message: str) -> Refused:
+        self.rules.append(RuleVerdict(rule, False, message, field))
+        return Refused(reason, message, field, tuple(self.rules))
+
+
+def omit_empty(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Without None, "", [] and {}: platforms take a missing key for unknown, and an empty one for a fault."""
+    return {key: value for key, value in item.items() if value is not None and value not in ("", [], {})}
+
+
+def unix_seconds(instant: datetime) -> int:
+    """Whole seconds since 1970, the fraction cut off."""
+    return int(instant.timestamp() // 1)
+
+
+def unix_milliseconds(instant: datetime) -> int:
+    """Whole milliseconds since 1970, without a float in between."""
+    return unix_seconds(instant) * 1000 + instant.microsecond // 1000
+
+
+def number(value: Decimal | None) -> int | float | None:
+    """A JSON number: 50 stays 50, 39.95 is written 39.95."""
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcome:
+    """What an HTTP status means where the platform says nothing more exact."""
+    status = reply.status
+    code = code or str(status)
+    message = message or "the platform gave no reason"
+    if 200 <= status < 300:
+        return Acknowledged(status)
+    if status == 429:
+        return RateLimited(retry_after(reply), code, message, status)
+    if status in (401, 403):
+        return CredentialsRefused(code, message, status)
+    if status in (408, 425) or status >= 500:
+        return Unreachable(message, status, retry_after(reply), code=code)
+    return Rejected(code, message, status)
+
+
+def retry_after(reply: PlatformReply) -> float | None:
+    """Seconds of a Retry-After header written as a number; the date form is left to the default."""
+    text = reply.headers.get("retry-after", "").strip()
+    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
+
+
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-]{40,}")
+_ADDRESS_LIKE = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
+_NUMBER_LIKE = re.compile(r"\+?\d[\d ()-]{7,}\d")
+
+
+def safe_message(text: Any, limit: int = 200) -> str:
+    """A platform's own words, without anything that could be a token, an address or a phone number."""
+    words = str(text or "").strip()
+    for pattern in (_TOKEN_LIKE, _ADDRESS_LIKE, _NUMBER_LIKE):
+        words = pattern.sub("…", words)
+    return words[:limit]
