@@ -1,0 +1,104 @@
+"""Serving the sandbox: in a thread, as a process of its own, and leaving."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tracklayer.sandbox import SandboxServer
+
+Make = Callable[..., dict[str, Any]]
+
+
+def test_stop_frees_the_port_and_start_brings_back_the_same_sandbox(clock: Any, event: Make) -> None:
+    server = SandboxServer(clock=clock.now).start()
+    body = {"data": [event()], "access_token": "good"}
+    url, port = server.url, server.port
+    assert httpx.post(f"{url}/meta/v26.0/1/events", json=body).status_code == 200
+
+    server.stop()
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+    assert server.start() is server
+    assert server.start().port == port
+    assert httpx.get(f"{url}/_accepted").json()["unique"] == 1
+    server.stop()
+
+
+def test_stop_takes_less_than_two_seconds_while_requests_hang(clock: Any, event: Make) -> None:
+    server = SandboxServer(clock=clock.now).start()
+    httpx.post(f"{server.url}/_faults", json={"platform": "meta", "kind": "hang"})
+    errors: list[Exception] = []
+
+    def post() -> None:
+        try:
+            httpx.post(f"{server.url}/meta/v26.0/1/events", json={"data": [event()]}, timeout=30)
+        except httpx.HTTPError as error:
+            errors.append(error)
+
+    clients = [threading.Thread(target=post) for _ in range(3)]
+    for client in clients:
+        client.start()
+    deadline = time.monotonic() + 5
+    while httpx.get(f"{server.url}/_faults").json()["faults"][0]["hits"] < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    started = time.monotonic()
+
+    server.stop()
+
+    assert time.monotonic() - started < 2
+    for client in clients:
+        client.join(5)
+    assert len(errors) == 3
+    assert all(isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) for error in errors)
+
+
+def test_taken_port_is_an_os_error(server: SandboxServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        SandboxServer(port=server.port).start()
+
+
+def test_two_sandboxes_share_nothing(server: SandboxServer, http: httpx.Client) -> None:
+    with SandboxServer() as other:
+        assert other.port != server.port
+        httpx.post(f"{other.url}/_faults", json={"kind": "down"})
+
+        assert http.get("/_faults").json() == {"faults": []}
+
+
+def test_run_sandbox_serves_until_it_is_interrupted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    code = f"from tracklayer.sandbox import run_sandbox; run_sandbox(port={port}); print('left')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/")
+                break
+            except httpx.ConnectError:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        assert answer.text.startswith("TrackLayer sandbox")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=10) == (b"left\n", b"")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
