@@ -85,13 +85,15 @@ def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         for index, inner in enumerate(value):
             yield from _walk(inner, (*path, str(index)))
     elif (
-        isinstance(value, int | float | Decimal) and _is_long_number(value) and _holds_card_number(f"{value:.0f}", path)
+        isinstance(value, int | float | Decimal)
+        and _is_long_number(Decimal(value))
+        and _holds_card_number(f"{value:.0f}", path)
     ):
         yield path
 
 
-def _is_long_number(value: float | Decimal) -> bool:
-    return 10**12 <= abs(value) < 10**20 and value == value // 1
+def _is_long_number(value: Decimal) -> bool:
+    return value.is_finite() and 10**12 <= abs(value) < 10**20 and value == value // 1
 
 
 def _names_card_data(key: str, value: Any) -> bool:

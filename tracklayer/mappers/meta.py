@@ -205,6 +205,10 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
+    if url is None and event.action_source == "website":
+        verdicts.left_out(
+            "event_source_url", "event_source_url", "Meta asks for the page of a website event; sent without"
+        )
     if event.event_name == "Purchase":
         for name in ("value", "currency"):
             if getattr(event.custom_data, name) is None:

@@ -1,0 +1,143 @@
+"""A real PostgreSQL, a real sandbox and a clock that the test moves."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg2
+import pytest
+
+from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
+from tracklayer.app import build_app
+from tracklayer.clock import FrozenClock
+from tracklayer.db import connection
+from tracklayer.db.embedded import EmbeddedPostgres
+from tracklayer.db.migrate import migrate
+from tracklayer.db.workers import WorkerLock
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.sealing import Sealer
+from tracklayer.settings import load_settings
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+TABLES = ("merchants", "api_keys", "destinations", "events", "deliveries", "alerts", "periodic_jobs")
+
+for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this test run."""
+    # A short path: PostgreSQL's socket lies in it, and its name may have a hundred characters.
+    folder = Path(tempfile.mkdtemp(prefix="tl"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder)
+    yield server.start()
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> Iterator[str]:
+    """The URL of a migrated database that the tests share, one after another."""
+    _run(postgres, "CREATE DATABASE tracklayer")
+    url = url_of(postgres, "tracklayer")
+    connection.connect(url)
+    migrate()
+    connection.disconnect()
+    yield url
+
+
+@pytest.fixture
+def database(migrated: str) -> Iterator[str]:
+    """The URL of an empty, migrated database that this process is connected to."""
+    _run(migrated, f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE")
+    connection.connect(migrated)
+    yield migrated
+    connection.disconnect()
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock(NOW)
+
+
+@pytest.fixture
+def sandbox(clock: FrozenClock) -> Iterator[SandboxServer]:
+    with SandboxServer(clock=clock.now) as server:
+        yield server
+
+
+@pytest.fixture
+def runtime(database: str, clock: FrozenClock, sandbox: SandboxServer) -> Iterator[Runtime]:
+    """A process's runtime: its platforms are the sandbox, its jitter is none."""
+    settings = replace(load_settings({}), sandbox_url=sandbox.url)
+    made = Runtime(settings, database, Sealer([API_KEY_SECRET]), clock, jitter=lambda: 0.0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def merchant(runtime: Runtime) -> Merchant:
+    return new_merchant(runtime)
+
+
+@pytest.fixture
+def worker(database: str) -> Iterator[int]:
+    """The number of a worker that is alive."""
+    lock = WorkerLock(database)
+    yield lock.number()
+    lock.release()
+
+
+@pytest.fixture
+def woken() -> list[tuple[int, str]]:
+    """Whom the API woke."""
+    return []
+
+
+@pytest.fixture
+async def api(runtime: Runtime, merchant: Merchant, woken: list[tuple[int, str]]) -> AsyncIterator[Api]:
+    app = build_app(runtime, woken.extend)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracklayer") as client:
+        yield Api(client, merchant.key)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def url_of(server: str, name: str) -> str:
+    """The URL of one database of a server."""
+    head, _, query = server.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}?{query}"
+
+
+def _run(url: str, sql: str) -> None:
+    with closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(sql)
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Every coroutine test runs on asyncio, without a mark on each."""
+    for item in items:
+        if item.get_closest_marker("anyio") is None and _is_async(item):
+            item.add_marker(pytest.mark.anyio)
+
+
+def _is_async(item: Any) -> bool:
+    return inspect.iscoroutinefunction(getattr(item, "obj", None))

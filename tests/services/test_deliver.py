@@ -1,0 +1,412 @@
+"""What is due is claimed, mapped, sent, and settled by what the platform answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import META, PURCHASE, Merchant, draft
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, claim_due, deliveries_by_key, settle_deliveries
+from tracklayer.db.destinations import destination
+from tracklayer.domain.delivery import DeliveryStatus, Settlement
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.destinations import pause_destination, remove_destination, resume_destination, set_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.redeliver import redeliver_ids
+
+
+def ingest(runtime: Runtime, merchant: Merchant, *drafts: dict[str, Any]) -> None:
+    ingest_events(runtime, merchant.holder, drafts)
+
+
+def deliver(runtime: Runtime, merchant: Merchant, worker: int) -> None:
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+
+
+def row(merchant: Merchant, event_id: str = "order_1") -> DeliveryRow:
+    with in_transaction():
+        return deliveries_by_key(merchant.merchant_id, [(event_id, "meta")])[event_id, "meta"]
+
+
+def fault(sandbox: SandboxServer, **settings: Any) -> None:
+    httpx.post(f"{sandbox.url}/_faults", json={"platform": "meta", **settings}).raise_for_status()
+
+
+def mend(sandbox: SandboxServer) -> None:
+    httpx.delete(f"{sandbox.url}/_faults").raise_for_status()
+
+
+def accepted(sandbox: SandboxServer) -> dict[str, int]:
+    """Event id -> how often it arrived."""
+    items = httpx.get(f"{sandbox.url}/_accepted", params={"limit": 5000}).json()["items"]
+    return {item["event_id"]: item["times"] for item in items}
+
+
+def requests(sandbox: SandboxServer) -> list[int]:
+    """How many events each request carried, oldest first."""
+    found = httpx.get(f"{sandbox.url}/_requests", params={"limit": 500}).json()["requests"]
+    return [request["items"] for request in sorted(found, key=lambda request: request["seq"])]
+
+
+def test_an_acknowledged_delivery_says_when_and_how_fast(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    at = clock.move(timedelta(milliseconds=1500))
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts, found.due_at, found.next_retry_at) == ("delivered", 1, None, None)
+    assert (found.last_attempt_at, found.delivered_at, found.latency_ms) == (at, at, 1500)
+    assert found.attempt_log == [
+        {
+            "number": 1,
+            "at": "2026-11-20T15:00:01.500000+00:00",
+            "outcome": "acknowledged",
+            "http_status": 200,
+            "error": None,
+            "duration_ms": 0,
+        }
+    ]
+    assert accepted(sandbox) == {"order_1": 1}
+
+
+def test_many_events_go_out_in_one_request(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(1000)))
+    ingest(runtime, merchant, *(draft(f"more_{n}") for n in range(200)))
+    deliver(runtime, merchant, worker)
+    assert requests(sandbox) == [1000, 200]
+    assert len(accepted(sandbox)) == 1200
+
+
+def test_one_bad_event_is_found_by_halving_and_its_neighbours_are_delivered(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(8)))
+    fault(sandbox, kind="refuse", event_ids=["order_5"])
+    deliver(runtime, merchant, worker)
+    assert requests(sandbox) == [8, 4, 4, 2, 1, 1, 2]
+    assert sorted(accepted(sandbox)) == [f"order_{n}" for n in range(8) if n != 5]
+    bad = row(merchant, "order_5")
+    assert (bad.status, bad.attempts, bad.error_code) == ("failed", 1, "100/2804019")
+    assert bad.next_retry_at == clock.now() + timedelta(seconds=150)
+    assert {row(merchant, f"order_{n}").attempts for n in range(8)} == {1}
+
+
+def test_the_schedule_of_a_refused_event_to_the_end(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, kind="refuse", event_ids=["order_1"])
+    waited = []
+    for attempt in range(1, 5):
+        deliver(runtime, merchant, worker)
+        found = row(merchant)
+        assert (found.status, found.attempts, found.drop_reason) == ("failed", attempt, None)
+        assert found.next_retry_at is not None
+        waited.append(found.next_retry_at - clock.now())
+        clock.move(waited[-1] - timedelta(milliseconds=1))
+        deliver(runtime, merchant, worker)
+        assert row(merchant).attempts == attempt
+        clock.move(timedelta(milliseconds=1))
+    assert waited == [timedelta(seconds=s) for s in (150, 600, 2400, 9600)]
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts, found.drop_reason) == ("dropped", 5, "retries_exhausted")
+    assert (found.due_at, found.next_retry_at, found.finished_at) == (None, None, clock.now())
+    assert [entry["number"] for entry in found.attempt_log] == [1, 2, 3, 4, 5]
+    assert len(requests(sandbox)) == 5
+
+
+def test_the_row_of_the_data_model_comes_out_of_it(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    """Queued 14:12:34.102, third attempt 14:25:10.917, next 15:05:10.917, `400 Invalid fbc format`."""
+    clock.instant = datetime(2026, 4, 23, 14, 12, 34, 102_000, tzinfo=UTC)
+    ingest(runtime, merchant, PURCHASE)
+    fault(sandbox, kind="refuse", event_ids=["order_12345"])
+    for time in ("14:12:40.917", "14:15:10.917", "14:25:10.917"):
+        clock.instant = datetime.fromisoformat(f"2026-04-23T{time}+00:00")
+        deliver(runtime, merchant, worker)
+    found = row(merchant, "order_12345")
+    assert (found.status, found.attempts, found.latency_ms) == ("failed", 3, None)
+    assert found.queued_at.isoformat() == "2026-04-23T14:12:34.102000+00:00"
+    assert found.last_attempt_at is not None
+    assert found.last_attempt_at.isoformat() == "2026-04-23T14:25:10.917000+00:00"
+    assert found.next_retry_at is not None
+    assert found.next_retry_at.isoformat() == "2026-04-23T15:05:10.917000+00:00"
+
+
+def test_the_data_models_purchase_is_delivered_without_its_bad_cookies(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    clock.instant = datetime(2026, 4, 23, 14, 12, 34, tzinfo=UTC)
+    ingest(runtime, merchant, PURCHASE)
+    deliver(runtime, merchant, worker)
+    (item,) = httpx.get(f"{sandbox.url}/_accepted").json()["items"]
+    assert item["item"] == {
+        "event_name": "Purchase",
+        "event_time": 1776953553,
+        "event_id": "order_12345",
+        "action_source": "website",
+        "user_data": {
+            "em": ["973dfe463ec85785f5f95af5ba3906e64c23a8bce2d4b2b88f8ef90d2640d1b0"],
+            "ph": ["a0e4aeb280283d343698dcbf9213bdb2e8e8e7abceb5f106874900ad3a7e1b41"],
+            "client_ip_address": "203.0.113.42",
+            "client_user_agent": "Mozilla/5.0",
+        },
+        "custom_data": {
+            "value": 129.99,
+            "currency": "USD",
+            "order_id": "order_12345",
+            "content_ids": ["sku_123", "sku_456"],
+            "content_type": "product",
+            "num_items": 2,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        pytest.param(draft(occurred_at="2026-11-01T00:00:00Z"), "event_too_old", id="too old"),
+        pytest.param(draft(event_name="Refund"), "unsupported_event", id="no such event"),
+        pytest.param(draft(user_data={"country": "US"}), "missing_identifiers", id="nobody to match"),
+        pytest.param(draft(custom_data={"currency": "USD"}), "invalid_field", id="no value"),
+        pytest.param(draft(consent={"ad_user_data": "denied"}), "consent_denied", id="consent denied"),
+    ],
+)
+def test_what_the_platform_would_refuse_is_dropped_with_the_reason_and_never_sent(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, event: dict[str, Any], reason: str
+) -> None:
+    ingest(runtime, merchant, event, draft("good"))
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.drop_reason, found.attempts, found.attempt_log) == ("dropped", reason, 0, [])
+    assert requests(sandbox) == [1]
+
+
+def test_a_rate_limit_is_waited_out_and_costs_no_attempt(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, kind="rate_limit", retry_after=90)
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts) == ("queued", 0)
+    assert found.next_retry_at == clock.now() + timedelta(seconds=90)
+    mend(sandbox)
+    clock.move(timedelta(seconds=89))
+    deliver(runtime, merchant, worker)
+    assert row(merchant).status == "queued"
+    clock.move(timedelta(seconds=1))
+    deliver(runtime, merchant, worker)
+    assert (row(merchant).status, row(merchant).attempts) == ("delivered", 1)
+
+
+def test_refused_credentials_hold_the_destination_and_burn_nothing(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    fault(sandbox, kind="credentials")
+    deliver(runtime, merchant, worker)
+    with in_transaction():
+        held = destination(merchant.merchant_id, "meta")
+    assert held is not None
+    assert held.state == "held"
+    assert held.state_reason.startswith("credentials refused: 401 ")
+    assert {row(merchant, name).attempts for name in "ab"} == {0}
+    # Probes carry one delivery each, ever more seldom.
+    pauses = []
+    for _ in range(5):
+        assert held.resume_at is not None
+        pauses.append((held.resume_at - clock.now()).total_seconds())
+        clock.instant = held.resume_at
+        deliver(runtime, merchant, worker)
+        with in_transaction():
+            held = destination(merchant.merchant_id, "meta")
+        assert held is not None
+    assert pauses == [30, 60, 120, 240, 300]
+    assert requests(sandbox)[1:] == [0, 0, 0, 0, 0]
+    mend(sandbox)
+    result = set_destination(runtime, merchant.merchant_id, "meta", {**META, "access_token": "the new token"}, None)
+    assert not isinstance(result, list)
+    deliver(runtime, merchant, worker)
+    assert {row(merchant, name).status for name in "ab"} == {"delivered"}
+    assert {row(merchant, name).attempts for name in "ab"} == {1}
+
+
+def test_a_platform_that_nobody_reaches_is_held_and_released(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    sandbox.stop()
+    for _ in range(4):
+        deliver(runtime, merchant, worker)
+        clock.move(timedelta(seconds=3))
+    with in_transaction():
+        held = destination(merchant.merchant_id, "meta")
+    assert held is not None
+    assert (held.state, held.state_reason) == ("held", "unreachable: the connection failed")
+    assert (row(merchant).status, row(merchant).attempts) == ("queued", 0)
+    sandbox.start()
+    clock.move(timedelta(seconds=30))
+    deliver(runtime, merchant, worker)
+    with in_transaction():
+        released = destination(merchant.merchant_id, "meta")
+    assert released is not None
+    assert (released.state, released.failures) == ("active", 0)
+    assert row(merchant).status == "delivered"
+
+
+def test_an_answer_that_was_never_read_is_unknown_and_repeated_with_the_same_id(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, kind="drop_after_accept", count=1)
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts, found.attempt_log[0]["outcome"]) == ("failed", 1, "unknown")
+    clock.move(timedelta(seconds=150))
+    deliver(runtime, merchant, worker)
+    assert (row(merchant).status, row(merchant).attempts) == ("delivered", 2)
+    assert accepted(sandbox) == {"order_1": 2}
+    assert httpx.get(f"{sandbox.url}/_accepted").json()["unique"] == 1
+
+
+def test_a_paused_destination_keeps_its_deliveries(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
+) -> None:
+    pause_destination(runtime, merchant.merchant_id, "meta")
+    ingest(runtime, merchant, draft())
+    deliver(runtime, merchant, worker)
+    assert sweep(runtime).wake == []
+    assert row(merchant).status == "queued"
+    resume_destination(runtime, merchant.merchant_id, "meta")
+    assert sweep(runtime).wake == [(merchant.merchant_id, "meta")]
+    deliver(runtime, merchant, worker)
+    assert row(merchant).status == "delivered"
+
+
+def test_what_waits_past_its_window_is_dropped(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    pause_destination(runtime, merchant.merchant_id, "meta")
+    ingest(runtime, merchant, draft())
+    clock.move(timedelta(hours=24) - timedelta(seconds=1))
+    assert sweep(runtime).dropped == 0
+    clock.move(timedelta(seconds=1))
+    assert sweep(runtime).dropped == 1
+    found = row(merchant)
+    assert (found.status, found.drop_reason, found.finished_at) == ("dropped", "window_expired", clock.now())
+
+
+def test_what_waits_for_a_removed_destination_is_dropped(runtime: Runtime, merchant: Merchant) -> None:
+    ingest(runtime, merchant, draft())
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    assert sweep(runtime).dropped == 1
+    assert (row(merchant).status, row(merchant).drop_reason) == ("dropped", "destination_removed")
+
+
+def test_claims_of_a_worker_that_is_gone_are_taken_back_as_unknown(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    with in_transaction():
+        claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker=999_999)
+    assert sweep(runtime).taken_back == 1
+    found = row(merchant)
+    assert (found.status, found.attempts, found.due_at) == ("failed", 1, clock.now())
+    assert [entry["outcome"] for entry in found.attempt_log] == ["unknown"]
+    deliver(runtime, merchant, worker)
+    assert (row(merchant).status, row(merchant).attempts) == ("delivered", 2)
+
+
+def test_claims_of_a_living_worker_are_left_until_their_lease_ends(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    with in_transaction():
+        claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker)
+    assert sweep(runtime).taken_back == 0
+    clock.move(timedelta(minutes=4))
+    assert sweep(runtime).taken_back == 1
+
+
+def test_two_claims_never_share_a_row(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(10)))
+    with in_transaction():
+        first, one = claim_due(merchant.merchant_id, "meta", 6, clock.now(), worker=1)
+        second, two = claim_due(merchant.merchant_id, "meta", 6, clock.now(), worker=2)
+    assert (len(one), len(two)) == (6, 4)
+    assert first != second
+    assert {found.claim.key for found in one}.isdisjoint({found.claim.key for found in two})
+
+
+def test_a_bug_in_mapping_one_event_stops_no_other(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft("broken"), draft("good"))
+    with in_transaction():  # as a sealed value looks whose key was taken away
+        execute(r"UPDATE events SET sealed = '\x0100000000' WHERE event_id = 'broken'")
+    deliver(runtime, merchant, worker)
+    assert row(merchant, "good").status == "delivered"
+    found = row(merchant, "broken")
+    assert (found.status, found.attempts, found.error_code) == ("failed", 1, "TRACKLAYER_ERROR")
+
+
+def test_redelivery_begins_a_new_series_and_keeps_the_log(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, kind="refuse", event_ids=["order_1"])
+    for _ in range(5):
+        deliver(runtime, merchant, worker)
+        clock.move(timedelta(hours=3))
+    assert row(merchant).status == "dropped"
+    mend(sandbox)
+    result = redeliver_ids(runtime, merchant.merchant_id, [("order_1", "meta"), ("none", "meta")], DeliverySearch())
+    assert (result.matched, result.requeued, dict(result.refused)) == (1, 1, {"unknown id": 1})
+    found = row(merchant)
+    assert (found.status, found.attempts, found.window_ends_at) == ("queued", 0, clock.now() + timedelta(hours=24))
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts) == ("delivered", 1)
+    assert [entry["outcome"] for entry in found.attempt_log] == ["rejected"] * 5 + ["acknowledged"]
+    again = redeliver_ids(runtime, merchant.merchant_id, [("order_1", "meta")], DeliverySearch())
+    assert (again.requeued, dict(again.refused)) == (0, {"already delivered": 1})
+
+
+def test_an_event_too_old_for_the_platform_is_not_redelivered(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    clock.move(timedelta(days=8))
+    sweep(runtime)
+    result = redeliver_ids(runtime, merchant.merchant_id, [("order_1", "meta")], DeliverySearch())
+    assert (result.requeued, dict(result.refused)) == (0, {"too old for the platform": 1})
+
+
+def test_a_late_worker_cannot_overwrite_a_newer_verdict(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    with in_transaction():
+        old_claim, claimed = claim_due(merchant.merchant_id, "meta", 1, clock.now(), worker=999_999)
+    sweep(runtime)
+    deliver(runtime, merchant, worker)
+    late = Settlement(claimed[0].claim.key, DeliveryStatus.FAILED, 1, due_at=clock.now())
+    with in_transaction():
+        assert settle_deliveries(old_claim, [late], clock.now()) == 0
+    assert row(merchant).status == "delivered"
+    with in_transaction():
+        assert rows("SELECT count(*) FROM deliveries WHERE claim_id IS NOT NULL") == [(0,)]

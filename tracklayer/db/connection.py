@@ -1,0 +1,124 @@
+"""The database of this process: one pool, transactions, a thread for whoever must not wait, sessions of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import peewee
+import psycopg2
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+POOL_SIZE = 20  # connections a process: more than this many at once wait their turn
+POOL_WAIT = 5  # seconds to wait for one, then the database counts as away
+CONNECT_TIMEOUT = 5  # seconds
+READ_TIMEOUT_MS = 10_000  # no query of a page may run longer, whatever its filter
+
+database = PooledPostgresqlDatabase(None, max_connections=POOL_SIZE, timeout=POOL_WAIT)
+
+_threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db")
+
+# What psycopg2 and the pool raise when PostgreSQL is away or going away; nothing else may be answered with "try again".
+_AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
+
+
+class DatabaseAwayError(Exception):
+    """PostgreSQL cannot be reached, or went away in the middle. Nothing was acknowledged: try again."""
+
+
+def connect(url: str) -> None:
+    """Points this process at ``url``. Opens nothing yet: connections are made where they are needed."""
+    disconnect()
+    database.init(url, connect_timeout=CONNECT_TIMEOUT, application_name="tracklayer", options="-c timezone=UTC")
+
+
+def disconnect() -> None:
+    """Closes every connection of this process."""
+    if not database.deferred:
+        database.close_all()
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """A connection of the pool for this thread, for the length of the block. May be nested."""
+    try:
+        if not database.is_closed():
+            yield
+            return
+        with database.connection_context():
+            yield
+    except _AWAY as error:
+        if is_away(error):
+            _forget_connection()
+            raise DatabaseAwayError("the database is away") from error
+        raise
+
+
+@contextmanager
+def in_transaction() -> Iterator[None]:
+    """All or nothing. Raises DatabaseAwayError when PostgreSQL is not there."""
+    with session(), database.atomic():
+        yield
+
+
+def is_away(error: Exception) -> bool:
+    """True where trying again later can help: no connection, or one that was lost."""
+    if isinstance(error, MaxConnectionsExceeded | peewee.InterfaceError):
+        return True
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    code = getattr(cause, "pgcode", None)
+    # No SQLSTATE: the connection failed. 57Pxx: shut down or starting up. 53xxx: out of resources.
+    return code is None or code.startswith(("57P", "53", "08"))
+
+
+def _forget_connection() -> None:
+    """A connection that failed must not go back into the pool."""
+    try:
+        if not database.is_closed():
+            database.manual_close()
+    except Exception:  # noqa: BLE001, S110 - it is broken already: there is nothing to add
+        pass
+
+
+async def run_in_db_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``function`` with a connection, in a thread: nobody on the event loop may wait for PostgreSQL."""
+
+    def call() -> T:
+        with session():
+            return function(*args, **kwargs)
+
+    return await asyncio.get_running_loop().run_in_executor(_threads, functools.partial(call))
+
+
+def rows(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a statement. The caller bounds how many those can be."""
+    cursor = database.execute_sql(sql, params)
+    found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+def execute(sql: str, params: Sequence[Any] = ()) -> int:
+    """Runs a statement and tells how many rows it touched."""
+    return int(database.execute_sql(sql, params).rowcount)
+
+
+@contextmanager
+def bounded_read() -> Iterator[None]:
+    """One transaction whose statements end after ``READ_TIMEOUT_MS``: a wide filter must not hold the database."""
+    with in_transaction():
+        execute("SELECT set_config('statement_timeout', %s, true)", (str(READ_TIMEOUT_MS),))
+        yield
+
+
+def own_connection(url: str) -> Any:
+    """A session outside the pool, in autocommit: for advisory locks, which live as long as their session."""
+    connection = psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT, application_name="tracklayer lock")
+    connection.autocommit = True
+    return connection

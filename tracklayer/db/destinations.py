@@ -1,0 +1,119 @@
+"""Destinations: where a merchant's events go, and how each is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.models import DestinationRow
+from tracklayer.domain.delivery import DestinationState, Health
+
+
+def destination(merchant_id: int, platform: str) -> DestinationRow | None:
+    """One that was not removed."""
+    return DestinationRow.get_or_none(
+        (DestinationRow.merchant_id == merchant_id)
+        & (DestinationRow.platform == platform)
+        & DestinationRow.removed_at.is_null()
+    )
+
+
+def destinations(merchant_id: int) -> list[DestinationRow]:
+    """A merchant's destinations, by platform: one a platform at most, so there are few."""
+    found = (
+        DestinationRow.select()
+        .where((DestinationRow.merchant_id == merchant_id) & DestinationRow.removed_at.is_null())
+        .order_by(DestinationRow.platform)
+    )
+    return list(found)
+
+
+def upsert_destination(merchant_id: int, platform: str, values: dict[str, Any], now: datetime) -> None:
+    """Creates or changes; one that was removed begins anew. Its hold ends: whoever changed it meant to mend it."""
+    fresh = {
+        "failures": 0,
+        "failing_since": None,
+        "resume_at": None,
+        "probe_seconds": 0,
+        "removed_at": None,
+        **values,
+    }
+    DestinationRow.insert(merchant_id=merchant_id, platform=platform, created_at=now, **fresh).on_conflict(
+        conflict_target=[DestinationRow.merchant_id, DestinationRow.platform], update=fresh
+    ).execute()
+
+
+def lock_destination(merchant_id: int, platform: str) -> DestinationRow | None:
+    """One that was not removed, held by this transaction until it ends."""
+    found: DestinationRow | None = (
+        DestinationRow.select()
+        .where(
+            (DestinationRow.merchant_id == merchant_id)
+            & (DestinationRow.platform == platform)
+            & DestinationRow.removed_at.is_null()
+        )
+        .for_update()
+        .first()
+    )
+    return found
+
+
+def remove_destination(merchant_id: int, platform: str, now: datetime) -> int:
+    return execute(
+        "UPDATE destinations SET removed_at = %s, state = 'active', state_reason = NULL, resume_at = NULL "
+        "WHERE merchant_id = %s AND platform = %s AND removed_at IS NULL",
+        (now, merchant_id, platform),
+    )
+
+
+def health_of(row: DestinationRow) -> Health:
+    return Health(
+        DestinationState(row.state),
+        row.state_reason,
+        row.failures,
+        row.failing_since,
+        row.resume_at,
+        row.probe_seconds,
+    )
+
+
+def set_health(merchant_id: int, platform: str, health: Health) -> None:
+    execute(
+        "UPDATE destinations SET state = %s, state_reason = %s, failures = %s, failing_since = %s, resume_at = %s, "
+        "probe_seconds = %s WHERE merchant_id = %s AND platform = %s",
+        (
+            health.state.value,
+            health.reason,
+            health.failures,
+            health.failing_since,
+            health.resume_at,
+            health.probe_seconds,
+            merchant_id,
+            platform,
+        ),
+    )
+
+
+DUE_DESTINATIONS = """
+SELECT merchant_id, platform FROM destinations x
+WHERE removed_at IS NULL AND state <> 'paused' AND (resume_at IS NULL OR resume_at <= %(now)s)
+  AND EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = x.merchant_id AND d.platform = x.platform
+              AND d.due_at <= %(now)s AND d.claimed_by IS NULL)
+ORDER BY merchant_id, platform LIMIT %(limit)s
+"""
+
+
+def due_destinations(now: datetime, limit: int) -> list[tuple[int, str]]:
+    """(merchant id, platform) of destinations that have work and may do it."""
+    return [(row[0], row[1]) for row in rows(DUE_DESTINATIONS, {"now": now, "limit": limit})]  # type: ignore[arg-type]
+
+
+def waits_of(merchant_id: int, platforms: Sequence[str]) -> dict[str, tuple[str, datetime | None]]:
+    """(state, resume_at) of destinations: what a waiting delivery waits for."""
+    found = rows(
+        "SELECT platform, state, resume_at FROM destinations WHERE merchant_id = %s AND platform = ANY(%s)",
+        (merchant_id, list(platforms)),
+    )
+    return {row[0]: (row[1], row[2]) for row in found}

@@ -1,0 +1,134 @@
+"""Merchants and their API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.models import ApiKeyRow, MerchantRow
+
+# Often enough to see a key that is not used any more, seldom enough to cost nothing.
+LAST_USED_GRAIN = timedelta(minutes=1)
+
+
+def insert_merchant(
+    name: str, retention_days: int, hash_user_data: bool, alert_emails: Sequence[str], now: datetime
+) -> int:
+    """A new merchant's id."""
+    created = MerchantRow.insert(
+        name=name,
+        retention_days=retention_days,
+        hash_user_data=hash_user_data,
+        alert_emails=list(alert_emails),
+        created_at=now,
+    ).execute()
+    return int(created)
+
+
+def insert_default_merchant(now: datetime) -> int | None:
+    """The id of the default merchant if this call created it; None if it was there."""
+    found = rows(
+        "INSERT INTO merchants (name, is_default, created_at) VALUES ('default', true, %s) "
+        "ON CONFLICT (is_default) WHERE is_default DO NOTHING RETURNING merchant_id",
+        (now,),
+    )
+    return found[0][0] if found else None
+
+
+def default_merchant_id() -> int:
+    return int(rows("SELECT merchant_id FROM merchants WHERE is_default")[0][0])
+
+
+def merchant_by_id(merchant_id: int) -> MerchantRow | None:
+    return MerchantRow.get_or_none(MerchantRow.merchant_id == merchant_id)
+
+
+def update_merchant(merchant_id: int, changes: dict[str, Any]) -> MerchantRow | None:
+    """The row after ``changes`` (column -> value)."""
+    if changes:
+        MerchantRow.update(changes).where(MerchantRow.merchant_id == merchant_id).execute()
+    return merchant_by_id(merchant_id)
+
+
+def page_of_merchants(after: int, limit: int) -> list[tuple[int, int]]:
+    """(merchant id, retention days), by id: for whoever walks through all of them."""
+    found = rows(
+        "SELECT merchant_id, retention_days FROM merchants WHERE merchant_id > %s ORDER BY merchant_id LIMIT %s",
+        (after, limit),
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+def insert_api_key(
+    merchant_id: int, name: str, scopes: Sequence[str], prefix: str, key_hash: bytes, now: datetime
+) -> ApiKeyRow:
+    found = rows(
+        "INSERT INTO api_keys (merchant_id, name, scopes, prefix, key_hash, created_at) VALUES (%s, %s, %s, %s, %s, %s) "
+        "RETURNING key_id",
+        (merchant_id, name, list(scopes), prefix, key_hash, now),
+    )
+    return api_key(merchant_id, found[0][0])  # type: ignore[return-value]
+
+
+def api_key(merchant_id: int, key_id: int) -> ApiKeyRow | None:
+    return ApiKeyRow.get_or_none((ApiKeyRow.merchant_id == merchant_id) & (ApiKeyRow.key_id == key_id))
+
+
+def api_keys(merchant_id: int, limit: int = 500) -> list[ApiKeyRow]:
+    """A merchant's keys, oldest first; revoked ones too."""
+    found = ApiKeyRow.select().where(ApiKeyRow.merchant_id == merchant_id).order_by(ApiKeyRow.key_id).limit(limit)
+    return list(found)
+
+
+def revoke_api_key(merchant_id: int, key_id: int, now: datetime) -> ApiKeyRow | None:
+    execute(
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, %s) WHERE merchant_id = %s AND key_id = %s",
+        (now, merchant_id, key_id),
+    )
+    return api_key(merchant_id, key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Whose key it is, and what ingest needs to know of that merchant."""
+
+    merchant_id: int
+    key_id: int
+    scopes: frozenset[str]
+    hash_user_data: bool
+    default_countries: frozenset[str]
+
+
+def key_holder(key_hash: bytes, now: datetime) -> KeyHolder | None:
+    """The merchant of a key that is not revoked. Notes that it was used."""
+    found = rows(
+        "SELECT k.merchant_id, k.key_id, k.scopes, m.hash_user_data, k.last_used_at, "
+        "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
+        "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL) "
+        "FROM api_keys k JOIN merchants m USING (merchant_id) WHERE k.key_hash = %s AND k.revoked_at IS NULL",
+        (key_hash,),
+    )
+    if not found:
+        return None
+    merchant_id, key_id, scopes, hash_user_data, last_used_at, countries = found[0]
+    if last_used_at is None or now - last_used_at >= LAST_USED_GRAIN:
+        execute(
+            "UPDATE api_keys SET last_used_at = %s WHERE merchant_id = %s AND key_id = %s", (now, merchant_id, key_id)
+        )
+    return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries))
+
+
+def merchant_holder(merchant_id: int) -> KeyHolder | None:
+    """What ingest needs to know of a merchant, for a caller who needs no key: the operator's commands."""
+    found = rows(
+        "SELECT hash_user_data, ARRAY(SELECT DISTINCT default_country FROM destinations d "
+        "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL) "
+        "FROM merchants m WHERE merchant_id = %s",
+        (merchant_id,),
+    )
+    if not found:
+        return None
+    return KeyHolder(merchant_id, 0, frozenset({"ingest", "read", "admin"}), found[0][0], frozenset(found[0][1]))

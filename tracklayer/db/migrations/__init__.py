@@ -1,0 +1,1 @@
+"""Numbered, plain SQL, never edited once landed. Run by ``db.migrate``."""

@@ -1,0 +1,98 @@
+"""The tables of the cold paths as thin peewee classes: fields and keys, nothing else.
+
+Events and deliveries are read and written by plain SQL in their own files; their tables stand in the migrations.
+"""
+
+from __future__ import annotations
+
+from peewee import (
+    BigIntegerField,
+    BlobField,
+    BooleanField,
+    CompositeKey,
+    IntegerField,
+    JSONField,
+    Model,
+    SmallIntegerField,
+    TextField,
+)
+from playhouse.postgres_ext import ArrayField, DateTimeTZField
+
+from tracklayer.db.connection import database
+
+
+class Row(Model):
+    class Meta:
+        database = database
+        legacy_table_names = False
+
+
+class MerchantRow(Row):
+    merchant_id = BigIntegerField(primary_key=True)
+    name = TextField()
+    retention_days = SmallIntegerField(default=90)
+    hash_user_data = BooleanField(default=True)
+    alert_emails = ArrayField(TextField, index=False, default=list)
+    created_at = DateTimeTZField()
+    is_default = BooleanField(default=False)
+
+    class Meta:
+        table_name = "merchants"
+
+
+class ApiKeyRow(Row):
+    merchant_id = BigIntegerField()
+    key_id = BigIntegerField()
+    name = TextField()
+    scopes = ArrayField(TextField, index=False)
+    prefix = TextField()
+    key_hash = BlobField(unique=True)
+    created_at = DateTimeTZField()
+    last_used_at = DateTimeTZField(null=True)
+    revoked_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "api_keys"
+        primary_key = CompositeKey("merchant_id", "key_id")
+
+
+class DestinationRow(Row):
+    """``settings``: without secrets. ``secrets``: sealed JSON. ``removed_at``: its waiting deliveries are dropped."""
+
+    merchant_id = BigIntegerField()
+    platform = TextField()
+    state = TextField(default="active")
+    state_reason = TextField(null=True)
+    event_names = ArrayField(TextField, index=False, null=True)
+    settings = JSONField()
+    secrets = BlobField()
+    default_country = TextField(null=True)
+    failures = IntegerField(default=0)
+    failing_since = DateTimeTZField(null=True)
+    resume_at = DateTimeTZField(null=True)
+    probe_seconds = IntegerField(default=0)
+    created_at = DateTimeTZField()
+    removed_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "destinations"
+        primary_key = CompositeKey("merchant_id", "platform")
+
+
+class AlertRow(Row):
+    merchant_id = BigIntegerField()
+    alert_id = BigIntegerField()
+    kind = TextField()
+    severity = TextField()
+    platform = TextField(null=True)
+    title = TextField()
+    message = TextField()
+    details = JSONField(default=dict)
+    opened_at = DateTimeTZField()
+    last_seen_at = DateTimeTZField()
+    acknowledged_at = DateTimeTZField(null=True)
+    resolved_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "alerts"
+        primary_key = CompositeKey("merchant_id", "alert_id")

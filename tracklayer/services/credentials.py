@@ -1,0 +1,52 @@
+"""Destinations' secrets: split from the other settings, sealed, opened, shown as dots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tracklayer.db.models import DestinationRow
+from tracklayer.mappers.base import Mapper
+from tracklayer.sealing import Sealer
+
+HIDDEN = "••••"
+
+
+def split_settings(mapper: Mapper, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(settings that may be read, secrets)."""
+    secret = {setting.name for setting in mapper.settings if setting.secret}
+    return (
+        {name: value for name, value in settings.items() if name not in secret},
+        {name: value for name, value in settings.items() if name in secret},
+    )
+
+
+def seal_secrets(sealer: Sealer, merchant_id: int, platform: str, secrets: Mapping[str, Any]) -> bytes:
+    return sealer.seal(orjson.dumps(dict(secrets)), _context(merchant_id, platform))
+
+
+def open_secrets(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+    """Raises SealError where this process lacks the key."""
+    opened: dict[str, Any] = orjson.loads(sealer.open(row.secrets, _context(row.merchant_id, row.platform)))
+    return opened
+
+
+def open_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+    """All settings, secrets opened: for a mapper and the transport only."""
+    return {**row.settings, **open_secrets(sealer, row)}
+
+
+def shown_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+    """All settings, of each secret the last four characters, and none of a short one."""
+    return {**row.settings, **{name: hide(value) for name, value in open_secrets(sealer, row).items()}}
+
+
+def hide(value: Any) -> str:
+    text = value if isinstance(value, str) else ""
+    return HIDDEN + (text[-4:] if len(text) >= 12 else "")
+
+
+def _context(merchant_id: int, platform: str) -> str:
+    return f"destination/{merchant_id}/{platform}"

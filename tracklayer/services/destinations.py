@@ -1,0 +1,177 @@
+"""Destinations: set, paused, resumed, removed by the merchant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracklayer.db import destinations as db
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.models import DestinationRow
+from tracklayer.domain.delivery import DestinationState, Health
+from tracklayer.domain.event import MAX_EVENT_NAME
+from tracklayer.domain.problem import Problem
+from tracklayer.mappers import mapper_for
+from tracklayer.mappers.base import Mapper, Setting
+from tracklayer.runtime import Runtime
+from tracklayer.services.credentials import HIDDEN, open_secrets, seal_secrets, split_settings
+
+MAX_SETTING = 16 * 1024  # characters: a service account's key fits
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The row after the change; the caller wakes the destination."""
+
+    row: DestinationRow
+
+
+NOT_FOUND = Problem(("platform",), "NOT_FOUND", "There is no destination on this platform: create it first.")
+
+
+def set_destination(
+    runtime: Runtime,
+    merchant_id: int,
+    platform: str,
+    settings: Any,
+    event_names: Sequence[str] | None,
+) -> Changed | list[Problem]:
+    """Creates or changes a destination. Secrets that are left out, or sent as they are shown, stay.
+
+    A destination that was held is tried again at once; a paused one stays paused.
+    """
+    mapper = mapper_for(platform)
+    if not isinstance(settings, Mapping):
+        return [Problem(("settings",), "INVALID_TYPE", "settings must be an object.")]
+    now = runtime.clock.now()
+    with in_transaction():
+        row = db.lock_destination(merchant_id, platform)
+        kept = open_secrets(runtime.sealer, row) if row is not None else {}
+        given = {name: value for name, value in settings.items() if value is not None and value != ""}
+        secrets_as_shown = {
+            setting.name
+            for setting in mapper.settings
+            if setting.secret and str(given.get(setting.name, "")).startswith(HIDDEN)
+        }
+        given = {name: value for name, value in given.items() if name not in secrets_as_shown}
+        merged = {**kept, **given}
+        problems = check_settings(mapper, merged) + _check_event_names(event_names)
+        if problems:
+            return problems
+        plain, secret = split_settings(mapper, merged)
+        paused = row is not None and row.state == DestinationState.PAUSED
+        db.upsert_destination(
+            merchant_id,
+            platform,
+            {
+                "settings": plain,
+                "secrets": seal_secrets(runtime.sealer, merchant_id, platform, secret),
+                "default_country": plain.get("default_country"),
+                "event_names": list(event_names) if event_names is not None else None,
+                "state": "paused" if paused else "active",
+                "state_reason": row.state_reason if paused and row is not None else None,
+            },
+            now,
+        )
+        return Changed(_get(merchant_id, platform))
+
+
+def check_settings(mapper: Mapper, settings: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with settings, all of it; field = ("settings", name)."""
+    known = {setting.name: setting for setting in mapper.settings}
+    problems = []
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+            hint = f", did you mean {near[0]}?" if near else f": it takes {', '.join(known)}."
+            message = f"This is not a setting of {mapper.title}{hint}"
+            problems.append(Problem(("settings", str(name)[:64]), "UNKNOWN_FIELD", message))
+    for setting in mapper.settings:
+        problem = _check(setting, settings.get(setting.name))
+        if problem:
+            problems.append(problem)
+    if not problems and mapper.check_settings is not None:
+        problems = [problem.under("settings") for problem in mapper.check_settings(settings)]
+    return problems
+
+
+def _check(setting: Setting, value: Any) -> Problem | None:
+    path = ("settings", setting.name)
+    if value is None or value == "":
+        if setting.required:
+            return Problem(path, "REQUIRED", f"{setting.label} ({setting.name}) is required. {setting.help}")
+        return None
+    if setting.check is not None:
+        wrong = setting.check(value)
+    else:
+        fine = (
+            isinstance(value, str) and value.strip() == value and 0 < len(value) <= MAX_SETTING and value.isprintable()
+        )
+        wrong = None if fine else "must be text without spaces around it"
+    return Problem(path, "INVALID_SETTING", f"{setting.label} ({setting.name}) {wrong}.") if wrong else None
+
+
+def _check_event_names(event_names: Sequence[str] | None) -> list[Problem]:
+    return [
+        Problem(("event_names", str(index)), "INVALID_VALUE", "An event name must have 1 to 255 characters.")
+        for index, name in enumerate(event_names or ())
+        if not 0 < len(name.strip()) <= MAX_EVENT_NAME
+    ]
+
+
+def pause_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
+    """Keeps its deliveries where they are until it is resumed, or their window ends."""
+    return _set_state(merchant_id, platform, Health(DestinationState.PAUSED, "paused by the merchant"))
+
+
+def resume_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
+    """Ends a pause or a hold: what waits goes out now, oldest first."""
+    return _set_state(merchant_id, platform, Health())
+
+
+def _set_state(merchant_id: int, platform: str, health: Health) -> Changed | list[Problem]:
+    with in_transaction():
+        if db.lock_destination(merchant_id, platform) is None:
+            return [NOT_FOUND]
+        db.set_health(merchant_id, platform, health)
+        return Changed(_get(merchant_id, platform))
+
+
+def remove_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
+    """Takes no more events; what waits is dropped as DESTINATION_REMOVED by the next sweeps. The row, as it was."""
+    with in_transaction():
+        row = db.lock_destination(merchant_id, platform)
+        if row is None:
+            return [NOT_FOUND]
+        db.remove_destination(merchant_id, platform, runtime.clock.now())
+        return Changed(row)
+
+
+def sandbox_destinations(runtime: Runtime, merchant_id: int, platforms: Sequence[str]) -> list[str]:
+    """Gives a merchant a destination with invented settings on each platform where it has none; which those are."""
+    created = []
+    for platform in platforms:
+        with in_transaction():
+            missing = db.destination(merchant_id, platform) is None
+        if missing:
+            example = example_settings(mapper_for(platform))
+            set_destination(runtime, merchant_id, platform, example, None)
+            created.append(platform)
+    return created
+
+
+def example_settings(mapper: Mapper) -> dict[str, Any]:
+    """Well-formed, invented settings: what is required, and the default country where there is one."""
+    return {
+        setting.name: setting.example
+        for setting in mapper.settings
+        if (setting.required or setting.name == "default_country") and setting.example is not None
+    }
+
+
+def _get(merchant_id: int, platform: str) -> DestinationRow:
+    row = db.destination(merchant_id, platform)
+    assert row is not None
+    return row

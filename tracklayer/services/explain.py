@@ -1,0 +1,80 @@
+"""What a delivery's last error means, in words of what to do next: from the platform's catalogue, or from ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracklayer.domain.delivery import DropReason
+from tracklayer.mappers import mapper_for
+from tracklayer.mappers.base import Explanation
+
+_FIX = "Mend it at the source for the next events; this one cannot be mended."
+
+# What TrackLayer itself decided, before or instead of the platform.
+OWN: dict[str, Explanation] = {
+    DropReason.UNSUPPORTED_EVENT.name: Explanation(
+        "The platform has no event for this name.",
+        "Leave it out with the destination's event names, or map it in the destination's settings.",
+        "event_name",
+    ),
+    DropReason.MISSING_IDENTIFIERS.name: Explanation(
+        "The event carries nothing by which the platform could match a person.",
+        f"Send more of the identifiers that the platform's page lists. {_FIX}",
+        "user_data",
+    ),
+    DropReason.INVALID_FIELD.name: Explanation(
+        "A field that the platform demands is missing or wrong.", f"The delivery's error names it. {_FIX}"
+    ),
+    DropReason.EVENT_TOO_OLD.name: Explanation(
+        "The event happened longer ago than the platform takes.",
+        "Send events soon after they happen. No redelivery can help this one.",
+        "occurred_at",
+    ),
+    DropReason.CONSENT_DENIED.name: Explanation(
+        "The person refused the use of their data for ads.", "Nothing to do.", "consent.ad_user_data"
+    ),
+    DropReason.WINDOW_EXPIRED.name: Explanation(
+        "It could not be delivered within 24 hours.",
+        "See what the destination waited for, then redeliver it where the platform still takes its age.",
+    ),
+    DropReason.DESTINATION_REMOVED.name: Explanation(
+        "Its destination was removed while it waited.", "Create the destination again, then redeliver."
+    ),
+    "TRACKLAYER_ERROR": Explanation(
+        "TrackLayer failed to map this event. That is our fault, not yours.",
+        "It is tried again by itself. The operator finds the trace in the log.",
+    ),
+    "unconfirmed": Explanation(
+        "The platform answered without confirming every event.", "Nothing to do: it is sent again with the same id."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """``code`` as the platform gave it; ``docs_path`` is the platform's page on this server."""
+
+    code: str
+    summary: str
+    next_step: str
+    field: str | None
+    docs_path: str
+
+
+def explain(platform: str, error_code: str | None, drop_reason: str | None = None) -> Explained | None:
+    """None where nothing went wrong. An unknown code is kept as it is, and said to be unknown."""
+    code = error_code or (drop_reason.upper() if drop_reason else None)
+    if code is None:
+        return None
+    catalogue = mapper_for(platform).explanations
+    found = catalogue.get(code) or OWN.get(code) or catalogue.get(code.partition("/")[0])
+    if found is None:
+        found = Explanation(
+            f"{mapper_for(platform).title} gave a code that its documentation, as TrackLayer knows it, does not name.",
+            "Read the platform's message beside it, and compare the payload with the platform's page.",
+        )
+    return Explained(code, found.summary, found.next_step, found.field, docs_path(platform))
+
+
+def docs_path(platform: str) -> str:
+    return f"/docs/platforms-{platform.replace('_', '-')}"

@@ -1,0 +1,113 @@
+"""Merchants and who may speak for them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from tracklayer.db import merchants as db
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.models import ApiKeyRow, MerchantRow
+from tracklayer.domain.problem import Problem
+from tracklayer.runtime import Runtime
+
+SCOPES = ("ingest", "read", "admin")
+RETENTION_DAYS = (30, 90, 180, 365)
+KEY_BYTES = 32  # of randomness: nothing to guess, so a plain SHA-256 is all its storage needs
+_PREFIX_LENGTH = 10  # characters of a key that may be shown: enough to tell keys apart
+_EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
+MAX_NAME = 200  # characters
+
+
+def create_merchant(
+    runtime: Runtime,
+    name: str,
+    retention_days: int = 90,
+    hash_user_data: bool = True,
+    alert_emails: Sequence[str] = (),
+) -> tuple[int, str] | list[Problem]:
+    """(merchant id, API key with all scopes): the key is shown this once. Or what is wrong with the values."""
+    problems = check_merchant({"name": name, "retention_days": retention_days, "alert_emails": list(alert_emails)})
+    if problems:
+        return problems
+    now = runtime.clock.now()
+    with in_transaction():
+        merchant_id = db.insert_merchant(name.strip(), retention_days, hash_user_data, alert_emails, now)
+        _, key = _insert_key(merchant_id, "first key", SCOPES, now)
+    return merchant_id, key
+
+
+def ensure_default_merchant(runtime: Runtime) -> tuple[int, str | None]:
+    """(id of the merchant ``default``, its API key if this call created it)."""
+    now = runtime.clock.now()
+    with in_transaction():
+        created = db.insert_default_merchant(now)
+        if created is None:
+            return db.default_merchant_id(), None
+        return created, _insert_key(created, "first key", SCOPES, now)[1]
+
+
+def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any]) -> MerchantRow | list[Problem]:
+    """Changes ``name``, ``retention_days``, ``hash_user_data``, ``alert_emails``; what is missing stays."""
+    problems = check_merchant(changes)
+    if problems:
+        return problems
+    with in_transaction():
+        row = db.update_merchant(merchant_id, changes)
+    if row is None:
+        return [Problem((), "NOT_FOUND", "There is no such merchant.")]
+    return row
+
+
+def check_merchant(values: dict[str, Any]) -> list[Problem]:
+    problems = []
+    if "name" in values and not 0 < len(values["name"].strip()) <= MAX_NAME:
+        problems.append(Problem(("name",), "INVALID_VALUE", f"The name must have 1 to {MAX_NAME} characters."))
+    if "retention_days" in values and values["retention_days"] not in RETENTION_DAYS:
+        problems.append(Problem(("retention_days",), "INVALID_VALUE", "Retention must be 30, 90, 180 or 365 days."))
+    for index, address in enumerate(values.get("alert_emails", ())):
+        if not _EMAIL.fullmatch(address):
+            problems.append(
+                Problem(
+                    ("alert_emails", str(index)), "INVALID_VALUE", "An alert address must look like ops@example.com."
+                )
+            )
+    return problems
+
+
+def create_api_key(
+    runtime: Runtime, merchant_id: int, name: str, scopes: Sequence[str]
+) -> tuple[ApiKeyRow, str] | list[Problem]:
+    """(the key's row, the key itself): it is stored as a hash and never shown again."""
+    problems = []
+    if not 0 < len(name.strip()) <= MAX_NAME:
+        problems.append(Problem(("name",), "INVALID_VALUE", f"The name must have 1 to {MAX_NAME} characters."))
+    if not scopes:
+        problems.append(Problem(("scopes",), "REQUIRED", "A key needs at least one scope: INGEST, READ or ADMIN."))
+    if problems:
+        return problems
+    with in_transaction():
+        return _insert_key(merchant_id, name.strip(), sorted(set(scopes)), runtime.clock.now())
+
+
+def revoke_api_key(runtime: Runtime, merchant_id: int, key_id: int) -> ApiKeyRow | None:
+    with in_transaction():
+        return db.revoke_api_key(merchant_id, key_id, runtime.clock.now())
+
+
+def authenticate(runtime: Runtime, key: str) -> KeyHolder | None:
+    """Whose key it is; None for one that is unknown or revoked."""
+    return db.key_holder(_hash(key), runtime.clock.now())
+
+
+def _insert_key(merchant_id: int, name: str, scopes: Sequence[str], now: Any) -> tuple[ApiKeyRow, str]:
+    key = "tl_" + secrets.token_urlsafe(KEY_BYTES)
+    return db.insert_api_key(merchant_id, name, scopes, key[:_PREFIX_LENGTH], _hash(key), now), key
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

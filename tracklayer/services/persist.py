@@ -1,0 +1,232 @@
+"""What of an Event is kept and in which form, and the way back for a mapper.
+
+With hashing on, email and phone are kept as SHA-256 only: one digest for show and for telling repeats, and beside it
+the digests of other rules where some platform's differs. Names, date of birth, gender and address are sealed.
+With hashing off all is kept plain. IP, user agent, cookies and click ids stay readable: one debugs with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from tracklayer.db.events import EventRow, dumps, loads
+from tracklayer.domain import normalise
+from tracklayer.domain.event import (
+    CUSTOM_FIELDS,
+    PLAIN_USER_FIELDS,
+    Consent,
+    Content,
+    CustomData,
+    Event,
+    UserData,
+)
+from tracklayer.domain.normalise import Matchable, Rule
+from tracklayer.sealing import Sealer
+from tracklayer.services.credentials import HIDDEN
+
+SEALED_FIELDS = ("first_name", "last_name", "date_of_birth", "gender", "street", "city", "state", "zip")
+
+# Two spellings of one value are one content: how each sealed field is read before it is compared.
+_COMPARED_BY: Mapping[str, Rule] = {
+    "first_name": normalise.name,
+    "last_name": normalise.name,
+    "date_of_birth": normalise.date_of_birth_digits,
+    "gender": normalise.lower_trimmed,
+    "street": normalise.lower_trimmed,
+    "city": normalise.city,
+    "state": normalise.state,
+    "zip": normalise.zip_code,
+}
+
+
+def to_record(
+    event: Event,
+    merchant_id: int,
+    now: datetime,
+    sealer: Sealer,
+    hash_user_data: bool,
+    default_countries: frozenset[str],
+) -> dict[str, Any]:
+    """A row of ``events`` as JSON values, for ``store_events``."""
+    person = event.user_data
+    user_data: dict[str, Any] = {}
+    digests: dict[str, dict[str, str]] = {}
+    sealed: dict[str, str] = {}
+    for name, given in (("email", person.email), ("phone", person.phone)):
+        if given is not None:
+            user_data[name] = _keep_matchable(name, given, hash_user_data, default_countries, digests)
+    for name in PLAIN_USER_FIELDS:
+        value = getattr(person, name)
+        if value is None:
+            continue
+        if hash_user_data and name in SEALED_FIELDS:
+            sealed[name] = value
+            value = HIDDEN
+        user_data[name] = value
+    consent = asdict(event.consent)
+    return {
+        "merchant_id": merchant_id,
+        "event_id": event.event_id,
+        "event_name": event.event_name,
+        "occurred_at": event.occurred_at,
+        "received_at": now,
+        "times_received": 1,
+        "action_source": event.action_source,
+        "event_source_url": event.event_source_url,
+        "user_data": user_data,
+        "digests": digests or None,
+        "sealed": _seal(sealer, merchant_id, event.event_id, sealed),
+        "custom_data": orjson.Fragment(dumps(custom_json(event.custom_data))),
+        "consent": None if event.consent == Consent() else consent,
+    }
+
+
+def _keep_matchable(
+    name: str,
+    given: Matchable,
+    hash_user_data: bool,
+    default_countries: frozenset[str],
+    digests: dict[str, dict[str, str]],
+) -> str:
+    """What stands in ``user_data``; the digests of the rules go into ``digests``. An empty entry: none fits it."""
+    if given.plain is None:
+        return given.digests["as_given"]
+    if not hash_user_data:
+        return given.plain
+    found = (
+        normalise.email_digests(given.plain)
+        if name == "email"
+        else normalise.phone_digests(given.plain, default_countries)
+    )
+    if set(found) != {"basic"}:
+        digests[name] = found
+    shown = found.get("basic") or found.get("digits") or next(iter(found.values()), None)
+    # What is no address or number is of no use to any platform, and still personal: only its digest stays.
+    return shown or normalise.sha256_hex(given.plain.strip().lower())
+
+
+def _seal(sealer: Sealer, merchant_id: int, event_id: str, values: dict[str, str]) -> str | None:
+    if not values:
+        return None
+    return "\\x" + sealer.seal(orjson.dumps(values), _context(merchant_id, event_id)).hex()
+
+
+def _context(merchant_id: int, event_id: str) -> str:
+    return f"event/{merchant_id}/{event_id}"
+
+
+def custom_json(custom_data: CustomData) -> dict[str, Any]:
+    """``custom_data`` as given: keys without a value are left out."""
+    found: dict[str, Any] = {}
+    for name in CUSTOM_FIELDS:
+        value = getattr(custom_data, name)
+        if value is None or value == () or value == {}:
+            continue
+        if name == "contents":
+            value = [
+                {key: part for key, part in _items(content) if part is not None} for content in custom_data.contents
+            ]
+        found[name] = value
+    return found
+
+
+def _items(content: Content) -> Iterator[tuple[str, Any]]:
+    for found in fields(content):
+        yield found.name, getattr(content, found.name)
+
+
+def to_event(row: EventRow, sealer: Sealer) -> Event:
+    """The Event of a row, sealed identifiers opened: for a mapper. Raises SealError."""
+    user_data: dict[str, Any] = loads(row.user_data)
+    if row.sealed is not None:
+        user_data |= orjson.loads(sealer.open(row.sealed, _context(row.merchant_id, row.event_id)))
+    digests = loads(row.digests) if row.digests else {}
+    for name in ("email", "phone"):
+        if name in user_data:
+            kept = digests.get(name)
+            user_data[name] = Matchable(digests=kept) if kept is not None else Matchable.read(user_data[name])
+    custom = loads(row.custom_data)
+    for name in ("value", "predicted_ltv"):
+        if name in custom:
+            custom[name] = _decimal(custom[name])
+    if "product_ids" in custom:
+        custom["product_ids"] = tuple(custom["product_ids"])
+    if "contents" in custom:
+        custom["contents"] = tuple(
+            Content(**{**given, "item_price": _decimal(given.get("item_price"))}) for given in custom["contents"]
+        )
+    return Event(
+        row.event_name,
+        row.event_id,
+        row.occurred_at,
+        row.action_source,
+        row.event_source_url,
+        UserData(**user_data),
+        CustomData(**custom),
+        Consent(**loads(row.consent)) if row.consent else Consent(),
+    )
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(repr(value))
+
+
+def differences(
+    stored: EventRow, repeat: Event, sealer: Sealer, default_countries: frozenset[str]
+) -> list[tuple[str, ...]]:
+    """Paths of the fields in which a repeat differs from the stored event, values normalised and hashed first."""
+    first = to_event(stored, sealer)
+    found: list[tuple[str, ...]] = [
+        (name,)
+        for name in ("occurred_at", "action_source", "event_source_url")
+        if getattr(first, name) != getattr(repeat, name)
+    ]
+    if not _same_matchable(first.user_data.email, repeat.user_data.email, stored, "email", frozenset()):
+        found.append(("user_data", "email"))
+    if not _same_matchable(first.user_data.phone, repeat.user_data.phone, stored, "phone", default_countries):
+        found.append(("user_data", "phone"))
+    for name in PLAIN_USER_FIELDS:
+        if not _same_text(name, getattr(first.user_data, name), getattr(repeat.user_data, name)):
+            found.append(("user_data", name))
+    before, after = loads(stored.custom_data), loads(dumps(custom_json(repeat.custom_data)))
+    found.extend(("custom_data", name) for name in CUSTOM_FIELDS if before.get(name) != after.get(name))
+    for consent in fields(Consent):
+        if getattr(first.consent, consent.name) != getattr(repeat.consent, consent.name):
+            found.append(("consent", consent.name))
+    return found
+
+
+def _same_matchable(
+    first: Matchable | None, second: Matchable | None, stored: EventRow, name: str, countries: frozenset[str]
+) -> bool:
+    if first is None or second is None:
+        return first is second
+    kept = _all_digests(first, name, countries)
+    if not kept:  # no address or number at all: its digest is what was shown
+        kept = {loads(stored.user_data)[name]}
+    return bool(kept & (_all_digests(second, name, countries) or {_digest_of_text(second)}))
+
+
+def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> set[str]:
+    if value.plain is None:
+        return set(value.digests.values())
+    if name == "email":
+        return set(normalise.email_digests(value.plain).values())
+    return set(normalise.phone_digests(value.plain, countries).values())
+
+
+def _digest_of_text(value: Matchable) -> str:
+    return normalise.sha256_hex((value.plain or "").strip().lower())
+
+
+def _same_text(name: str, first: str | None, second: str | None) -> bool:
+    if first == second or first is None or second is None:
+        return first == second
+    rule = _COMPARED_BY.get(name)
+    return rule is not None and normalise.hashed(first, rule) == normalise.hashed(second, rule) is not None
