@@ -1,0 +1,16 @@
+"""``purge()``: what is past its merchant's retention goes."""
+
+from __future__ import annotations
+
+import logging
+
+from tracklayer.runtime import Runtime
+from tracklayer.services.privacy import purge_expired
+
+log = logging.getLogger(__name__)
+
+
+def purge(runtime: Runtime) -> None:
+    gone = purge_expired(runtime)
+    if gone:
+        log.info("purged %d events past their retention", gone)

@@ -1,0 +1,42 @@
+"""What fires by itself, and the loop that fires it: leaderless, by a table of due jobs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.schedule import take_due_jobs
+from tracklayer.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+PERIODIC: Mapping[str, timedelta] = {
+    "sweep": timedelta(seconds=1),
+    "purge": timedelta(minutes=1),
+}
+TICK_SECONDS = 0.25
+
+
+def run_schedule(runtime: Runtime, fire: Callable[[str], object], stop: threading.Event) -> None:
+    """Calls ``fire(name)`` whenever a job is due, until ``stop``. Any number may run: each firing is taken by one."""
+    away = False
+    while not stop.wait(TICK_SECONDS):
+        try:
+            with in_transaction():
+                names = take_due_jobs(PERIODIC, runtime.clock.now())
+        except DatabaseAwayError:
+            if not away:
+                log.warning("the database is away: nothing is scheduled until it is back")
+            away = True
+            continue
+        if away:
+            log.warning("the database is back")
+        away = False
+        for name in names:
+            try:
+                fire(name)
+            except Exception as error:  # noqa: BLE001 - the broker's client raises what it likes; the job is due again
+                log.warning("the broker does not take %r (%s)", name, type(error).__name__)

@@ -1,0 +1,36 @@
+"""The API process: mounts the GraphQL door and the health pages on one Starlette application."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from tracklayer.actors import Wake
+from tracklayer.runtime import Runtime
+from tracklayer.schema.http import GraphQLDoor
+from tracklayer.web.health import health_routes
+
+
+def build_app(runtime: Runtime, wake: Wake) -> Starlette:
+    """The whole of what this process serves. ``wake`` is called after each commit that gives workers something."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        # What was built at start lives as long as the process: the collector need not walk it ever again.
+        gc.collect()
+        gc.freeze()
+        yield
+
+    door = GraphQLDoor(runtime, wake)
+    return Starlette(
+        routes=[
+            Route("/graphql", door, methods=["GET", "POST"], name="graphql"),
+            Route("/graphql/", door, methods=["GET", "POST"], include_in_schema=False),
+            *health_routes(runtime),
+        ],
+        lifespan=lifespan,
+    )

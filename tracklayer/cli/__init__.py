@@ -1,0 +1,83 @@
+"""The commands: parse, call one service or role, print. One file each.
+
+Exit status: 0 done, 1 failed, 2 wrong usage. A foreseeable mistake is one sentence on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from tracklayer import __version__
+from tracklayer.cli import (
+    destination,
+    doctor,
+    import_events,
+    merchant,
+    migrate,
+    normalize,
+    preview,
+    roles,
+    sandbox,
+    schema,
+    up,
+)
+from tracklayer.cli.process import CommandError
+from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.embedded import EmbeddedPostgresError
+from tracklayer.db.migrate import MigrationLockError
+from tracklayer.sealing import SealError
+from tracklayer.settings import SettingsError
+
+COMMANDS = (
+    up,
+    roles,
+    migrate,
+    merchant,
+    destination,
+    import_events,
+    preview,
+    normalize,
+    sandbox,
+    schema,
+    doctor,
+)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    parser = Parser(prog="tracklayer", description="Delivers conversion events to ad platforms.")
+    parser.add_argument("--version", action="version", version=f"tracklayer {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except SettingsError as error:
+        return _failed("\n".join(["the environment is not right:", *(f"  {fault}" for fault in error.faults)]), 2)
+    except CommandError as error:
+        return _failed(str(error))
+    except DatabaseAwayError:
+        return _failed("the database cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
+    except (EmbeddedPostgresError, MigrationLockError, SealError) as error:
+        return _failed(str(error))
+    except BrokenPipeError:
+        # Whoever read us has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _failed(message: str, status: int = 1) -> int:
+    print(f"tracklayer: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,52 @@
+"""``tracklayer destination set``."""
+
+from __future__ import annotations
+
+import argparse
+
+from tracklayer.cli.process import (
+    CommandError,
+    merchant_id_of,
+    print_json,
+    read_json,
+    runtime_of,
+    settings_with_log,
+)
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import merchant_by_id
+from tracklayer.mappers import PLATFORMS
+from tracklayer.services.credentials import shown_settings
+from tracklayer.services.destinations import set_destination
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("destination", help="create or change destinations")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    change = actions.add_parser("set", help="create or change a destination; secrets that are left out stay")
+    change.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
+    change.add_argument("--platform", required=True, choices=PLATFORMS, help="the platform")
+    change.add_argument("--settings", required=True, metavar="FILE.json", help="its settings; - for standard input")
+    change.add_argument(
+        "--event-name", action="append", metavar="N", help="only events of this name; may be given again"
+    )
+    change.add_argument("--json", action="store_true", help="print the result as JSON")
+    change.set_defaults(run=run_set)
+
+
+def run_set(args: argparse.Namespace) -> int:
+    settings = read_json(args.settings, "settings")
+    merchant_id = merchant_id_of(args.merchant)
+    with runtime_of(settings_with_log()) as runtime:
+        with in_transaction():
+            if merchant_by_id(merchant_id) is None:
+                raise CommandError(f"there is no merchant {args.merchant}")
+        found = set_destination(runtime, merchant_id, args.platform, settings, args.event_name)
+        if isinstance(found, list):
+            raise CommandError(" ".join(problem.message for problem in found))
+        shown = shown_settings(runtime.sealer, found.row)
+    if args.json:
+        print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown})
+    else:
+        names = ", ".join(args.event_name) if args.event_name else "every event"
+        print(f"{args.platform} is set for merchant {merchant_id}: {names}")
+    return 0

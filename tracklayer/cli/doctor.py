@@ -1,0 +1,107 @@
+"""``tracklayer doctor``: looks at everything this installation needs, and says what to do about each fault."""
+
+from __future__ import annotations
+
+import argparse
+import smtplib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
+
+import redis
+
+from tracklayer.cli.process import CommandError, check_version, print_json
+from tracklayer.db import connection
+from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
+from tracklayer.settings import Settings, SettingsError, get_settings
+
+MAIL_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    check: str
+    ok: bool
+    message: str
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("doctor", help="check settings, database, migrations, Redis, mail and clock")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    findings = list(examine())
+    if args.json:
+        print_json({"ok": all(found.ok for found in findings), "findings": [asdict(found) for found in findings]})
+    else:
+        for found in findings:
+            print(f"{'ok   ' if found.ok else 'FAULT'}  {found.check:<11} {found.message}")
+    return 0 if all(found.ok for found in findings) else 1
+
+
+def examine() -> Iterator[Finding]:
+    """One finding a check; what depends on a faulty one is not looked at."""
+    try:
+        settings = get_settings()
+    except SettingsError as error:
+        yield from (Finding("settings", False, fault) for fault in error.faults)
+        return
+    yield Finding("settings", True, "all understood")
+    yield from _database(settings)
+    yield _redis(settings)
+    yield _mail(settings)
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
+    try:
+        connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
+        with connection.session():
+            version = connection.rows("SHOW server_version")[0][0]
+        yield Finding("database", True, f"PostgreSQL {version}{' (embedded)' if embedded is not None else ''}")
+        try:
+            check_version()
+            yield Finding("migrations", True, "the database is at this version")
+        except CommandError as error:
+            yield Finding("migrations", False, str(error))
+        skew = clock_skew().total_seconds()
+        fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
+        advice = "" if fine else ": set up NTP on both machines"
+        yield Finding("clock", fine, f"{abs(skew):.1f} s from PostgreSQL's{advice}")
+    except DatabaseAwayError:
+        yield Finding("database", False, "cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
+    except EmbeddedPostgresError as error:
+        yield Finding("database", False, str(error))
+    finally:
+        connection.disconnect()
+        if embedded is not None:
+            embedded.stop()
+
+
+def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        return Finding("redis", True, "not set: `up` needs none; api, worker and scheduler do")
+    try:
+        redis.Redis.from_url(str(settings.redis_url), socket_connect_timeout=3, socket_timeout=3).ping()
+    except (redis.RedisError, ValueError) as error:
+        kind = type(error).__name__
+        return Finding("redis", False, f"does not answer ({kind}): check TRACKLAYER_REDIS_URL and that Redis runs")
+    return Finding("redis", True, "answers")
+
+
+def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url is None:
+        return Finding("mail", True, "not set: alerts are not sent by e-mail")
+    parts = urlsplit(str(settings.smtp_url))
+    host = parts.hostname or ""
+    connect: Callable[..., smtplib.SMTP] = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    try:
+        with connect(host, parts.port or (465 if parts.scheme == "smtps" else 587), timeout=MAIL_SECONDS) as server:
+            server.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        return Finding("mail", False, f"{host} does not answer ({type(error).__name__}): check TRACKLAYER_SMTP_URL")
+    return Finding("mail", True, f"{host} answers")

@@ -1,0 +1,90 @@
+"""``tracklayer import``: a backfill from a file of events, one a line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from tqdm import tqdm
+
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import KeyHolder, merchant_holder
+from tracklayer.domain.problem import Problem
+from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
+
+BATCH = 500  # lines of one transaction
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("import", help="backfill events from a JSONL file, one snake_case event a line")
+    parser.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
+    parser.add_argument("file", metavar="FILE.jsonl", help="the events")
+    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 1 where a line was rejected: the others are stored all the same, and importing again counts none twice."""
+    path = Path(args.file)
+    merchant_id = merchant_id_of(args.merchant)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise CommandError(f"cannot read {args.file}: {error.strerror}") from None
+    with file, runtime_of(settings_with_log()) as runtime:
+        with in_transaction():
+            merchant = merchant_holder(merchant_id)
+        if merchant is None:
+            raise CommandError(f"there is no merchant {args.merchant}")
+        counts = _import(runtime, merchant, file, path.stat().st_size)
+    result = {name: counts[name] for name in ("accepted", "coalesced", "rejected")}
+    if args.json:
+        print_json(result)
+    else:
+        print(", ".join(f"{count} {name}" for name, count in result.items()))
+    return 1 if counts["rejected"] else 0
+
+
+def _import(runtime: Runtime, merchant: KeyHolder, file: BinaryIO, size: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    batch: list[tuple[int, Any]] = []
+    with tqdm(total=size, unit="B", unit_scale=True, desc="import", disable=None) as progress:
+        for number, line in enumerate(file, 1):
+            progress.update(len(line))
+            if not line.strip():
+                continue
+            try:
+                batch.append((number, orjson.loads(line)))
+            except orjson.JSONDecodeError:
+                _reject(counts, number, [Problem((), "INVALID_JSON", "This line is not JSON.")])
+            if len(batch) == BATCH:
+                _store(runtime, merchant, batch, counts)
+                batch = []
+                progress.set_postfix(events=counts.total(), rejected=counts["rejected"])
+        if batch:
+            _store(runtime, merchant, batch, counts)
+    return counts
+
+
+def _store(runtime: Runtime, merchant: KeyHolder, batch: list[tuple[int, Any]], counts: Counter[str]) -> None:
+    result = ingest_events(runtime, merchant, [draft for _, draft in batch])
+    for (number, _), outcome in zip(batch, result.outcomes, strict=True):
+        match outcome:
+            case Accepted():
+                counts["accepted"] += 1
+            case Coalesced():
+                counts["coalesced"] += 1
+            case _:
+                _reject(counts, number, outcome.problems)
+
+
+def _reject(counts: Counter[str], number: int, problems: Any) -> None:
+    counts["rejected"] += 1
+    reasons = " ".join(problem.message for problem in problems)
+    tqdm.write(f"line {number}: {reasons}", file=sys.stderr)

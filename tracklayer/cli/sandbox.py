@@ -1,0 +1,19 @@
+"""``tracklayer sandbox``: the platform emulator alone."""
+
+from __future__ import annotations
+
+import argparse
+
+from tracklayer.sandbox.server import run_sandbox
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("sandbox", help="run the platform emulator alone")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=9100, help="port to listen on (%(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    run_sandbox(args.host, args.port)
+    return 0

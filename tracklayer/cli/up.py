@@ -1,0 +1,120 @@
+"""``tracklayer up``: everything on one machine, in one process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+
+from tracklayer.actors.broker import build_broker
+from tracklayer.actors.crew import WORKER_THREADS, assemble
+from tracklayer.app import build_app
+from tracklayer.cli.process import runtime_of, settings_with_log
+from tracklayer.cli.serve import Stopped, Stopper, listen, scheduling, serve_http, working
+from tracklayer.mappers import PLATFORMS
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.schema.scalars import write_instant
+from tracklayer.services.destinations import sandbox_destinations
+from tracklayer.services.merchants import ensure_default_merchant
+from tracklayer.settings import Settings
+
+SANDBOX_PORT = 9100
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("up", help="run everything on this machine: database, API, worker, scheduler")
+    parser.add_argument("--port", type=int, help="port of the API (TRACKLAYER_PORT, 8000)")
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="also start the platform emulator, send all traffic there, and add a destination on every platform",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = settings_with_log()
+    with Stopper() as stopper:
+        try:
+            _up(_on_port(settings, args.port), args.sandbox, stopper)
+        except Stopped:
+            return 0
+    return 0
+
+
+def _on_port(settings: Settings, port: int | None) -> Settings:
+    if port is None:
+        return settings
+    address = f"http://{settings.host}:{settings.port}"
+    public_url = f"http://{settings.host}:{port}" if settings.public_url == address else settings.public_url
+    return replace(settings, port=port, public_url=public_url)
+
+
+def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
+    with ExitStack() as stack:
+        bound = stack.enter_context(listen(settings.host, settings.port))
+        if with_sandbox:
+            sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
+            settings = replace(settings, sandbox_url=sandbox.url)
+        runtime = stack.enter_context(runtime_of(settings, apply_migrations=True))
+        merchant_id, key = ensure_default_merchant(runtime)
+        if with_sandbox:
+            sandbox_destinations(runtime, merchant_id, PLATFORMS)
+        broker = build_broker(str(settings.redis_url) if settings.redis_url is not None else None)
+        crew = assemble(runtime, broker)
+        stack.callback(crew.stop)
+        stack.enter_context(working(crew, WORKER_THREADS))
+        stack.enter_context(scheduling(runtime, crew))
+        print(welcome(settings, key, runtime.clock.now()), flush=True)
+        serve_http(build_app(runtime, crew.wake), bound, stopper)
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port, or any free one where somebody has it: the sandbox's address is printed anyway."""
+    try:
+        socket.create_server(("127.0.0.1", wanted)).close()
+    except OSError:
+        return 0
+    return wanted
+
+
+def welcome(settings: Settings, key: str | None, now: datetime) -> str:
+    """What a person needs next: addresses, the key if it is new, and a command that sends an event."""
+    lines = ["", f"TrackLayer is running at {settings.public_url}"]
+    lines.append(f"  GraphQL    {settings.public_url}/graphql")
+    if settings.sandbox_url:
+        lines.append(f"  Sandbox    {settings.sandbox_url}  (every platform's traffic goes there)")
+    if key is not None:
+        lines.append(f"  API key    {key}")
+        lines.append("             shown this once: keep it. The merchant is called default.")
+    lines += ["", "Send an event:", "", curl(settings.public_url, key, now), "", "Ctrl-C stops everything.", ""]
+    return "\n".join(lines)
+
+
+def curl(url: str, key: str | None, now: datetime) -> str:
+    """A command line that ingests a purchase of this moment."""
+    query = (
+        "mutation($input: IngestEventInput!) { ingestEvent(input: $input) "
+        "{ outcome event { eventId deliveries { platform status } } userErrors { field code message } } }"
+    )
+    event = {
+        "eventName": "Purchase",
+        "eventId": f"order_{now:%H%M%S}",
+        "occurredAt": write_instant(now),
+        "eventSourceUrl": "https://shop.example.com/thank-you",
+        "userData": {
+            "email": "jane@example.com",
+            "clientIp": "203.0.113.42",
+            "clientUserAgent": "Mozilla/5.0",
+        },
+        "customData": {"value": 129.99, "currency": "USD"},
+    }
+    body = json.dumps({"query": query, "variables": {"input": event}})
+    bearer = key if key is not None else "$TRACKLAYER_KEY"
+    return f"""curl -s {url}/graphql \\
+  -H "Authorization: Bearer {bearer}" \\
+  -H "Content-Type: application/json" \\
+  -d '{body}'"""

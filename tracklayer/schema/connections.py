@@ -1,0 +1,62 @@
+"""Relay cursor connections by keyset: a cursor holds the sort key of its row, so every page costs the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+from graphql import GraphQLError
+
+MAX_FIRST = 500
+DEFAULT_FIRST = 50
+
+T = TypeVar("T")
+
+First = Annotated[int | None, strawberry.argument(description="How many at most, 1 to 500.")]
+After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
+
+
+@strawberry.type(description="Where a page begins and ends.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether there is more after endCursor.")
+    has_previous_page: bool = strawberry.field(description="Whether this page was asked for with a cursor.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first row.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last row: the next page's after.")
+
+
+@strawberry.type(description="A row and where it stands.")
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(description="Where the row stands in the list.")
+    node: T = strawberry.field(description="The row.")
+
+
+@strawberry.type(description="A page of rows.")
+class Connection(Generic[T]):
+    edges: list[Edge[T]] = strawberry.field(description="The rows.")
+    page_info: PageInfo = strawberry.field(description="Where the page begins and ends.")
+
+
+def page_size(first: int | None) -> int:
+    """How many rows a page has. Raises GraphQLError for a number out of bounds."""
+    if first is None:
+        return DEFAULT_FIRST
+    if not 1 <= first <= MAX_FIRST:
+        raise GraphQLError(f"first must be 1 to {MAX_FIRST}.", extensions={"code": "BAD_USER_INPUT"})
+    return first
+
+
+def connect(
+    rows: Sequence[Any], first: int, after: str | None, node_of: Callable[[Any], T], cursor_of: Callable[[Any], str]
+) -> Connection[T]:
+    """A page from up to ``first + 1`` rows."""
+    edges = [Edge(cursor=cursor_of(row), node=node_of(row)) for row in rows[:first]]
+    return Connection(
+        edges=edges,
+        page_info=PageInfo(
+            has_next_page=len(rows) > first,
+            has_previous_page=after is not None,
+            start_cursor=edges[0].cursor if edges else None,
+            end_cursor=edges[-1].cursor if edges else None,
+        ),
+    )

@@ -1,0 +1,141 @@
+"""The words of the API that come from a closed list. Values are what the rest of the house uses."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from tracklayer.mappers import PLATFORMS, mapper_for
+
+
+def _enum(name: str, description: str, members: dict[str, tuple[Any, str]]) -> Any:
+    """A GraphQL enum: name -> (value, description)."""
+    values = {key: strawberry.enum_value(value, description=text) for key, (value, text) in members.items()}
+    made: Any = Enum(name, values)  # type: ignore[misc]
+    return strawberry.enum(made, name=name, description=description)
+
+
+Platform = _enum(
+    "Platform",
+    "An ad platform that events are delivered to.",
+    {key.upper(): (key, f"{mapper_for(key).title}.") for key in PLATFORMS},
+)
+DeliveryStatus = _enum(
+    "DeliveryStatus",
+    "Where a delivery stands.",
+    {
+        "QUEUED": ("queued", "Accepted and scheduled; nothing has reached the platform yet."),
+        "DELIVERED": ("delivered", "The platform acknowledged it."),
+        "FAILED": ("failed", "An attempt failed; it is tried again."),
+        "DROPPED": ("dropped", "Given up: dropReason says why."),
+    },
+)
+DropReason = _enum(
+    "DropReason",
+    "Why a delivery was given up.",
+    {
+        "RETRIES_EXHAUSTED": ("retries_exhausted", "Five attempts failed."),
+        "WINDOW_EXPIRED": ("window_expired", "It could not be delivered within 24 hours."),
+        "UNSUPPORTED_EVENT": ("unsupported_event", "The platform has no event for this name."),
+        "MISSING_IDENTIFIERS": ("missing_identifiers", "Nothing by which the platform could match a person."),
+        "INVALID_FIELD": ("invalid_field", "A field that the platform demands is missing or wrong."),
+        "EVENT_TOO_OLD": ("event_too_old", "The event happened longer ago than the platform takes."),
+        "CONSENT_DENIED": ("consent_denied", "The person refused the use of their data for ads."),
+        "DESTINATION_REMOVED": ("destination_removed", "Its destination was removed while it waited."),
+    },
+)
+AlertKind = _enum(
+    "AlertKind",
+    "What an alert is about.",
+    {
+        "PLATFORM_DOWN": ("platform_down", "A platform consistently refuses requests or does not answer."),
+        "QUEUE_BACKLOG": ("queue_backlog", "Events arrive faster than they are delivered."),
+        "TRACKING_STOPPED": ("tracking_stopped", "A merchant that usually sends events has gone quiet."),
+        "DELIVERY_RATE_DROP": ("delivery_rate_drop", "The success rate fell below what is normal."),
+    },
+)
+AlertSeverity = _enum(
+    "AlertSeverity",
+    "How much an alert matters.",
+    {"WARNING": ("warning", "Look soon."), "CRITICAL": ("critical", "Conversions are being lost or held up now.")},
+)
+AlertState = _enum(
+    "AlertState",
+    "Whether an alert still holds.",
+    {"OPEN": ("open", "It still holds."), "RESOLVED": ("resolved", "It is over.")},
+)
+ActionSource = _enum(
+    "ActionSource",
+    "Where the action took place.",
+    {
+        "WEBSITE": ("website", "On a website."),
+        "APP": ("app", "In a mobile app."),
+        "EMAIL": ("email", "By e-mail."),
+        "PHONE_CALL": ("phone_call", "By phone."),
+        "CHAT": ("chat", "In a chat."),
+        "PHYSICAL_STORE": ("physical_store", "In a shop, in person."),
+        "SYSTEM_GENERATED": ("system_generated", "By itself, such as a subscription's renewal."),
+        "BUSINESS_MESSAGING": ("business_messaging", "From an ad that opens a messenger."),
+        "OTHER": ("other", "Anywhere else."),
+    },
+)
+ConsentState = _enum(
+    "ConsentState",
+    "What a person said about one use of their data.",
+    {
+        "GRANTED": ("granted", "They agreed."),
+        "DENIED": ("denied", "They refused."),
+        "UNSPECIFIED": ("unspecified", "Not asked, or not known."),
+    },
+)
+IngestOutcome = _enum(
+    "IngestOutcome",
+    "What became of an event that was sent.",
+    {
+        "ACCEPTED": ("accepted", "Stored, and its deliveries are queued."),
+        "COALESCED": ("coalesced", "Stored before under the same eventId: counted, not delivered again."),
+        "REJECTED": ("rejected", "Nothing of it is stored: userErrors say what is wrong."),
+    },
+)
+DestinationState = _enum(
+    "DestinationState",
+    "Whether a destination is sent to.",
+    {
+        "ACTIVE": ("active", "Events are delivered."),
+        "PAUSED": ("paused", "Paused by the merchant: deliveries wait."),
+        "HELD": ("held", "Unreachable, or its credentials are refused: deliveries wait, one probe at a time goes out."),
+    },
+)
+RetentionDays = _enum(
+    "RetentionDays",
+    "How long events and their deliveries are kept.",
+    {f"DAYS_{days}": (days, f"{days} days.") for days in (30, 90, 180, 365)},
+)
+ApiKeyScope = _enum(
+    "ApiKeyScope",
+    "What an API key may do.",
+    {
+        "INGEST": ("ingest", "Send events."),
+        "READ": ("read", "Read everything of the merchant."),
+        "ADMIN": ("admin", "Everything, changes of the settings too."),
+    },
+)
+AttemptOutcome = _enum(
+    "AttemptOutcome",
+    "How one attempt ended.",
+    {
+        "ACKNOWLEDGED": ("acknowledged", "The platform took it."),
+        "REJECTED": ("rejected", "The platform refused this event."),
+        "RATE_LIMITED": ("rate_limited", "Too many requests: waited out, costs no attempt."),
+        "CREDENTIALS_REFUSED": ("credentials_refused", "The platform refused the destination's credentials."),
+        "UNREACHABLE": ("unreachable", "Nobody answered, or only with a server error."),
+        "UNKNOWN": ("unknown", "Sent, and no answer was read: the platform may have taken it."),
+    },
+)
+LedgerBucket = _enum(
+    "LedgerBucket",
+    "The length of a ledger row's time.",
+    {"MINUTE": ("minute", "A minute."), "HOUR": ("hour", "An hour."), "DAY": ("day", "A day, in UTC.")},
+)

@@ -1,0 +1,187 @@
+"""What callers send. ``to_draft`` turns an input into the snake_case JSON that ``domain.event`` reads."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from tracklayer.schema.enums import (
+    ActionSource,
+    AlertKind,
+    AlertState,
+    ApiKeyScope,
+    ConsentState,
+    DeliveryStatus,
+    DropReason,
+    Platform,
+    RetentionDays,
+)
+from tracklayer.schema.scalars import JSON, DateTime, Decimal
+
+UNSET = strawberry.UNSET
+
+
+def _given(description: str, default: Any = None) -> Any:
+    return strawberry.field(default=default, description=description)
+
+
+def _needed(description: str) -> Any:
+    return strawberry.field(description=description)
+
+
+@strawberry.input(
+    description="Who did it. Identifiers may arrive plain or as SHA-256 of the normalised value; both are recognised."
+)
+class UserDataInput:
+    email: str | None = _given("E-mail address, or its SHA-256.")
+    phone: str | None = _given("Phone number with + and country code, or its SHA-256.")
+    first_name: str | None = _given("First name.")
+    last_name: str | None = _given("Last name.")
+    date_of_birth: str | None = _given("Date of birth, YYYY-MM-DD.")
+    gender: str | None = _given("f or m.")
+    street: str | None = _given("Street and house number.")
+    city: str | None = _given("City.")
+    state: str | None = _given("State or region; in the US its two-letter code.")
+    zip: str | None = _given("Postal code.")
+    country: str | None = _given("Two-letter ISO 3166-1 code.")
+    external_id: str | None = _given("The merchant's own id of the person.")
+    client_ip: str | None = _given("IPv4 or IPv6 address of the browser.")
+    client_user_agent: str | None = _given("The browser's User-Agent header.")
+    browser_id: str | None = _given("The value of TrackLayer's own first-party cookie.")
+    fbp: str | None = _given("Meta's _fbp cookie.")
+    fbc: str | None = _given("Meta's _fbc cookie.")
+    fbclid: str | None = _given("Meta's click id, as in the URL.")
+    ttp: str | None = _given("TikTok's _ttp cookie.")
+    ttclid: str | None = _given("TikTok's click id, as in the URL.")
+    gclid: str | None = _given("Google's click id, as in the URL.")
+    gbraid: str | None = _given("Google's click id of app campaigns, as in the URL.")
+    wbraid: str | None = _given("Google's click id of web campaigns on iOS, as in the URL.")
+    ga_client_id: str | None = _given("Google Analytics client id, from the _ga cookie.")
+    ga_session_id: str | None = _given("Google Analytics session id, from the _ga_<stream> cookie.")
+    epik: str | None = _given("Pinterest's click id.")
+    sc_click_id: str | None = _given("Snapchat's click id (ScCid).")
+    sc_cookie1: str | None = _given("Snapchat's _scid cookie.")
+    li_fat_id: str | None = _given("LinkedIn's first-party ad tracking id.")
+    rdt_cid: str | None = _given("Reddit's click id.")
+    rdt_uuid: str | None = _given("Reddit's _rdt_uuid cookie.")
+    msclkid: str | None = _given("Microsoft's click id.")
+    twclid: str | None = _given("X's click id.")
+
+
+@strawberry.input(description="One line of the basket.")
+class ContentInput:
+    id: str = _needed("The product's id, as in the catalogue.")
+    quantity: int | None = _given("How many.", 1)
+    item_price: Decimal | None = _given("Price of one unit, in major units of the currency.")
+    title: str | None = _given("The product's name.")
+    brand: str | None = _given("The product's brand.")
+    category: str | None = _given("The product's category.")
+
+
+@strawberry.input(description="What the action was worth and about.")
+class CustomDataInput:
+    value: Decimal | None = _given("Value in major units: 129.99.")
+    currency: str | None = _given("ISO 4217 code.")
+    order_id: str | None = _given("The order's id.")
+    product_ids: list[str] | None = _given("Ids of the products, where there are no contents.")
+    contents: list[ContentInput] | None = _given("The basket, line by line.")
+    num_items: int | None = _given("How many items.")
+    content_name: str | None = _given("Name of the page or product.")
+    content_category: str | None = _given("Category of the page or product.")
+    content_type: str | None = _given("product or product_group.")
+    search_string: str | None = _given("What was searched for.")
+    status: str | None = _given("Status of a registration.")
+    predicted_ltv: Decimal | None = _given("Predicted lifetime value, in major units.")
+    properties: JSON | None = _given("Fields of your own: a flat object of scalars, at most 8 KiB.")
+
+
+@strawberry.input(description="What the person agreed to.")
+class ConsentInput:
+    ad_user_data: ConsentState | None = _given("Use of their data for ads.", ConsentState.UNSPECIFIED)
+    ad_personalization: ConsentState | None = _given("Personalised ads.", ConsentState.UNSPECIFIED)
+    limited_data_use: bool | None = _given("Limited data use, as US state laws demand.", False)
+
+
+@strawberry.input(description="One business action.")
+class IngestEventInput:
+    event_name: str = _needed("Purchase, Lead, AddToCart and so on, or a name of your own.")
+    event_id: str = _needed("Your own durable id of the action, 1 to 255 characters: sent twice, it counts once.")
+    occurred_at: DateTime = _needed("When it happened.")
+    action_source: ActionSource | None = _given("Where it took place.", ActionSource.WEBSITE)
+    event_source_url: str | None = _given("The page it happened on.")
+    user_data: UserDataInput = _needed("Who did it.")
+    custom_data: CustomDataInput | None = _given("What it was worth and about.")
+    consent: ConsentInput | None = _given("What the person agreed to.")
+
+
+@strawberry.input(description="Narrows a list of events.")
+class EventFilter:
+    event_name: str | None = _given("This name.")
+    event_id_prefix: str | None = _given("Event ids that begin so.")
+    received_since: DateTime | None = _given("Received at this time or later.")
+    received_until: DateTime | None = _given("Received before this time.")
+    delivery_status: DeliveryStatus | None = _given("With a delivery in this status.")
+    platform: Platform | None = _given("With a delivery to this platform.")
+
+
+@strawberry.input(description="Narrows a list of deliveries.")
+class DeliveryFilter:
+    platform: Platform | None = _given("To this platform.")
+    status: list[DeliveryStatus] | None = _given("In one of these statuses.")
+    drop_reason: list[DropReason] | None = _given("Dropped for one of these reasons.")
+    queued_since: DateTime | None = _given("Queued at this time or later.")
+    queued_until: DateTime | None = _given("Queued before this time.")
+    error_contains: str | None = _given("With this text in the last error, case ignored.")
+
+
+@strawberry.input(description="Narrows a list of alerts.")
+class AlertFilter:
+    kind: list[AlertKind] | None = _given("Of one of these kinds.")
+    platform: Platform | None = _given("About this platform.")
+    state: AlertState | None = _given("Open or resolved.")
+    opened_since: DateTime | None = _given("Opened at this time or later.")
+
+
+@strawberry.input(description="Creates a destination, or changes it.")
+class SetDestinationInput:
+    platform: Platform = _needed("The platform.")
+    settings: JSON = _needed("Its settings, as `platforms` lists them. Secrets that are left out stay as they are.")
+    event_names: list[str] | None = _given("Only events of these names; null: every event.")
+
+
+@strawberry.input(description="Changes the merchant's settings; what is left out stays.")
+class UpdateMerchantInput:
+    name: str | None = _given("The merchant's name.", UNSET)
+    retention_days: RetentionDays | None = _given("How long events are kept; applies to stored ones too.", UNSET)
+    hash_user_data: bool | None = _given(
+        "Whether email and phone are kept as SHA-256 only; applies to new events.", UNSET
+    )
+    alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty: nobody.", UNSET)
+
+
+@strawberry.input(description="A new API key.")
+class CreateApiKeyInput:
+    name: str = _needed("What it is for.")
+    scopes: list[ApiKeyScope] = _needed("What it may do.")
+
+
+def to_draft(value: Any) -> Any:
+    """Inputs as dictionaries with the data model's snake_case keys; what was left out, or null, is missing."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list):
+        return [to_draft(item) for item in value]
+    definition = getattr(type(value), "__strawberry_definition__", None)
+    if definition is None:
+        return value
+    return {name: to_draft(inner) for name, inner in vars(value).items() if inner is not None and inner is not UNSET}
+
+
+def values_of(items: list[Any] | None) -> tuple[Any, ...]:
+    return tuple(item.value for item in items or ())
+
+
+def value_of(item: Any) -> Any:
+    return item.value if item is not None else None

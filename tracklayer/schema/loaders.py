@@ -1,0 +1,73 @@
+"""One query for all rows of a kind that an operation asks for, whatever its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from strawberry.dataloader import DataLoader
+
+from tracklayer.db import alerts, deliveries, destinations, events, merchants
+from tracklayer.db.alerts import Wait
+from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.events import EventRow
+from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.runtime import Runtime
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+MAX_KEYS = 500  # of one statement
+
+
+class Loaders:
+    """Of one operation. ``merchant_id`` is set when the caller is known; nothing loads before."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.merchant_id = 0
+        self.event: DataLoader[str, EventRow | None] = _loader(self._events)
+        self.deliveries_of_event: DataLoader[str, list[DeliveryRow]] = _loader(self._deliveries_of_events)
+        self.alerts_of_delivery: DataLoader[Wait, list[AlertRow]] = _loader(self._alerts_of_deliveries)
+        self.destination: DataLoader[str, DestinationRow | None] = _loader(self._destinations)
+        self.merchant: DataLoader[int, MerchantRow] = _loader(self._merchants)
+        self.api_keys: DataLoader[int, list[ApiKeyRow]] = _loader(self._api_keys)
+        self.waiting: DataLoader[str, int] = _loader(self._waiting)
+
+    async def _events(self, event_ids: list[str]) -> list[EventRow | None]:
+        found = await run_in_db_thread(events.events_by_id, self.merchant_id, event_ids)
+        return [found.get(event_id) for event_id in event_ids]
+
+    async def _deliveries_of_events(self, event_ids: list[str]) -> list[list[DeliveryRow]]:
+        found = await run_in_db_thread(deliveries.deliveries_of_events, self.merchant_id, event_ids)
+        return [found[event_id] for event_id in event_ids]
+
+    async def _alerts_of_deliveries(self, waits: list[Wait]) -> list[list[AlertRow]]:
+        found = await run_in_db_thread(alerts.alerts_of_deliveries, self.merchant_id, waits)
+        return [found[event_id, platform] for event_id, platform, _, _ in waits]
+
+    async def _destinations(self, platforms: list[str]) -> list[DestinationRow | None]:
+        found = await run_in_db_thread(destinations.destinations, self.merchant_id)
+        by_platform = {row.platform: row for row in found}
+        return [by_platform.get(platform) for platform in platforms]
+
+    async def _merchants(self, merchant_ids: list[int]) -> list[MerchantRow | None]:
+        return [await run_in_db_thread(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
+
+    async def _api_keys(self, merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
+        return [await run_in_db_thread(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
+
+    async def _waiting(self, platforms: list[str]) -> list[int]:
+        found = await run_in_db_thread(deliveries.waiting_by_platform, self.merchant_id)
+        return [found.get(platform, 0) for platform in platforms]
+
+
+def wait_of(row: DeliveryRow, now: datetime) -> Wait:
+    """From when until when a delivery waited."""
+    return row.event_id, row.platform, row.queued_at, row.finished_at or now
+
+
+def _loader(load: Callable[[list[Any]], Awaitable[Any]]) -> DataLoader[Any, Any]:
+    return DataLoader(load_fn=load, max_batch_size=MAX_KEYS)

@@ -1,0 +1,197 @@
+"""Changes: each asks who the caller is, calls one service, wakes whom it names, and words the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry import ID, Info
+
+from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.models import ApiKeyRow
+from tracklayer.domain.problem import Problem
+from tracklayer.schema import ids
+from tracklayer.schema.context import context_of
+from tracklayer.schema.enums import Platform
+from tracklayer.schema.inputs import (
+    UNSET,
+    CreateApiKeyInput,
+    DeliveryFilter,
+    IngestEventInput,
+    SetDestinationInput,
+    UpdateMerchantInput,
+    to_draft,
+)
+from tracklayer.schema.payloads import (
+    ApiKeyPayload,
+    CreateApiKeyPayload,
+    DestinationPayload,
+    IngestEventPayload,
+    IngestEventsPayload,
+    MerchantPayload,
+    RedeliverPayload,
+    RefusedGroup,
+    ingest_payload,
+    user_errors,
+)
+from tracklayer.schema.queries import delivery_search
+from tracklayer.schema.types import api_key_node, destination_node, merchant_node
+from tracklayer.services import destinations, merchants
+from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected, ingest_events
+from tracklayer.services.redeliver import redeliver_ids, redeliver_matching
+
+PlatformArgument = Annotated[Platform, strawberry.argument(description="The destination's platform.")]
+
+
+@strawberry.type(description="Everything that can be changed.")
+class Mutation:
+    @strawberry.mutation(description="Takes one event in. Scope INGEST.")
+    async def ingest_event(
+        self, info: Info, input: Annotated[IngestEventInput, strawberry.argument(description="The event.")]
+    ) -> IngestEventPayload:
+        context = context_of(info)
+        holder = await context.caller("ingest")
+        result = await run_in_db_thread(ingest_events, context.runtime, holder, [to_draft(input)])
+        context.wake(result.wake)
+        return ingest_payload(result.outcomes[0])
+
+    @strawberry.mutation(description="Takes 1 to 1000 events in, each judged on its own. Scope INGEST.")
+    async def ingest_events(
+        self, info: Info, inputs: Annotated[list[IngestEventInput], strawberry.argument(description="The events.")]
+    ) -> IngestEventsPayload:
+        context = context_of(info)
+        holder = await context.caller("ingest")
+        if not 1 <= len(inputs) <= MAX_EVENTS:
+            raise GraphQLError(f"inputs must hold 1 to {MAX_EVENTS} events.", extensions={"code": "BAD_USER_INPUT"})
+        drafts = [to_draft(given) for given in inputs]
+        result = await run_in_db_thread(ingest_events, context.runtime, holder, drafts)
+        context.wake(result.wake)
+        kinds = [type(outcome) for outcome in result.outcomes]
+        return IngestEventsPayload(
+            results=[ingest_payload(outcome) for outcome in result.outcomes],
+            accepted=kinds.count(Accepted),
+            coalesced=kinds.count(Coalesced),
+            rejected=kinds.count(Rejected),
+        )
+
+    @strawberry.mutation(
+        description="Starts a new series of attempts for failed and dropped deliveries, without upper limit. Scope ADMIN."
+    )
+    async def redeliver(
+        self,
+        info: Info,
+        filter: Annotated[DeliveryFilter, strawberry.argument(description="Which; {} with ids: just those.")],
+        ids: Annotated[list[ID] | None, strawberry.argument(description="Only these deliveries.")] = None,
+    ) -> RedeliverPayload:
+        context = context_of(info)
+        holder = await context.caller("admin")
+        search = delivery_search(filter)
+        if ids is None:
+            result = await run_in_db_thread(redeliver_matching, context.runtime, holder.merchant_id, search)
+        else:
+            keys, unknown = _delivery_keys(ids, holder.merchant_id)
+            result = await run_in_db_thread(redeliver_ids, context.runtime, holder.merchant_id, keys, search)
+            result.refused["unknown id"] += unknown
+        context.wake(result.wake)
+        return RedeliverPayload(
+            matched=result.matched,
+            requeued=result.requeued,
+            refused=[RefusedGroup(reason=reason, count=count) for reason, count in (+result.refused).items()],
+            user_errors=[],
+        )
+
+    @strawberry.mutation(description="Creates or changes a destination; secrets that are left out stay. Scope ADMIN.")
+    async def set_destination(
+        self, info: Info, input: Annotated[SetDestinationInput, strawberry.argument(description="What it is told.")]
+    ) -> DestinationPayload:
+        return await _change_destination(
+            info,
+            destinations.set_destination,
+            input.platform.value,
+            input.settings,
+            input.event_names,
+        )
+
+    @strawberry.mutation(description="Keeps its deliveries back until it is resumed. Scope ADMIN.")
+    async def pause_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
+        return await _change_destination(info, destinations.pause_destination, platform.value)
+
+    @strawberry.mutation(description="Ends a pause or a hold: what waits goes out now. Scope ADMIN.")
+    async def resume_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
+        return await _change_destination(info, destinations.resume_destination, platform.value)
+
+    @strawberry.mutation(description="Removes it; what waits for it is dropped. Scope ADMIN.")
+    async def remove_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
+        return await _change_destination(info, destinations.remove_destination, platform.value)
+
+    @strawberry.mutation(description="Changes the merchant's settings. Scope ADMIN.")
+    async def update_merchant(
+        self, info: Info, input: Annotated[UpdateMerchantInput, strawberry.argument(description="What changes.")]
+    ) -> MerchantPayload:
+        context = context_of(info)
+        holder = await context.caller("admin")
+        changes = {name: value for name, value in vars(input).items() if value is not UNSET}
+        nulls = [name for name, value in changes.items() if value is None]
+        if nulls:
+            problems = [Problem((name,), "REQUIRED", "Leave it out to keep it; it cannot be null.") for name in nulls]
+            return MerchantPayload(merchant=None, user_errors=user_errors(problems))
+        if "retention_days" in changes:
+            changes["retention_days"] = changes["retention_days"].value
+        found = await run_in_db_thread(merchants.update_merchant, context.runtime, holder.merchant_id, changes)
+        if isinstance(found, list):
+            return MerchantPayload(merchant=None, user_errors=user_errors(found))
+        context.loaders.merchant.prime(holder.merchant_id, found, force=True)
+        return MerchantPayload(merchant=merchant_node(found), user_errors=[])
+
+    @strawberry.mutation(description="Creates an API key; it is shown this once. Scope ADMIN.")
+    async def create_api_key(
+        self, info: Info, input: Annotated[CreateApiKeyInput, strawberry.argument(description="Its name and rights.")]
+    ) -> CreateApiKeyPayload:
+        context = context_of(info)
+        holder = await context.caller("admin")
+        scopes = [scope.value for scope in input.scopes]
+        found = await run_in_db_thread(
+            merchants.create_api_key, context.runtime, holder.merchant_id, input.name, scopes
+        )
+        if isinstance(found, list):
+            return CreateApiKeyPayload(api_key=None, key=None, user_errors=user_errors(found))
+        return CreateApiKeyPayload(api_key=api_key_node(found[0]), key=found[1], user_errors=[])
+
+    @strawberry.mutation(description="Makes an API key worth nothing, at once. Scope ADMIN.")
+    async def revoke_api_key(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The key's id.")]
+    ) -> ApiKeyPayload:
+        context = context_of(info)
+        holder = await context.caller("admin")
+        parts = ids.parts_of(str(id), "ApiKey", (int, int))
+        row: ApiKeyRow | None = None
+        if parts is not None and parts[0] == holder.merchant_id:
+            row = await run_in_db_thread(merchants.revoke_api_key, context.runtime, holder.merchant_id, parts[1])
+        if row is None:
+            problem = Problem(("id",), "NOT_FOUND", "There is no such key.")
+            return ApiKeyPayload(api_key=None, user_errors=user_errors([problem]))
+        return ApiKeyPayload(api_key=api_key_node(row), user_errors=[])
+
+
+async def _change_destination(
+    info: Info, change: Callable[..., destinations.Changed | list[Problem]], platform: str, *args: Any
+) -> DestinationPayload:
+    context = context_of(info)
+    holder = await context.caller("admin")
+    found = await run_in_db_thread(change, context.runtime, holder.merchant_id, platform, *args)
+    if isinstance(found, list):
+        return DestinationPayload(destination=None, user_errors=user_errors(found))
+    context.wake([(holder.merchant_id, platform)])
+    return DestinationPayload(destination=destination_node(found.row), user_errors=[])
+
+
+def _delivery_keys(given: list[ID], merchant_id: int) -> tuple[list[tuple[str, str]], int]:
+    """((event id, platform) of the merchant's own ids, how many were not)."""
+    keys = []
+    for text in given:
+        parts = ids.parts_of(str(text), "Delivery", (int, str, str))
+        if parts is not None and parts[0] == merchant_id:
+            keys.append((parts[1], parts[2]))
+    return keys, len(given) - len(keys)

@@ -1,0 +1,195 @@
+"""Reads. Every one begins with who asks and sees that merchant's rows alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+from strawberry import ID, Info
+
+from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
+from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
+from tracklayer.db.events import EventSearch, page_of_events
+from tracklayer.db.merchants import api_key
+from tracklayer.mappers import PLATFORMS
+from tracklayer.schema import ids
+from tracklayer.schema.connections import After, Connection, First, page_size
+from tracklayer.schema.context import context_of, read
+from tracklayer.schema.enums import Platform
+from tracklayer.schema.inputs import (
+    AlertFilter,
+    DeliveryFilter,
+    EventFilter,
+    IngestEventInput,
+    to_draft,
+    value_of,
+    values_of,
+)
+from tracklayer.schema.scalars import JSON, instant_argument
+from tracklayer.schema.types import (
+    AlertNode,
+    DeliveryNode,
+    DeliveryPreview,
+    EventNode,
+    MerchantNode,
+    Node,
+    PlatformInfo,
+    alert_connection,
+    alert_node,
+    api_key_node,
+    delivery_connection,
+    delivery_node,
+    destination_node,
+    event_connection,
+    event_node,
+    merchant_node,
+    platform_info,
+    verdict_node,
+)
+from tracklayer.services.credentials import open_settings
+from tracklayer.services.preview import preview
+
+_FILTER = strawberry.argument(description="Narrows the list.")
+
+
+@strawberry.type(description="Everything that can be read.")
+class Query:
+    @strawberry.field(description="Any node by its id; null where it is not there, or not yours.")
+    async def node(self, info: Info, id: Annotated[ID, strawberry.argument(description="A node's id.")]) -> Node | None:
+        context = context_of(info)
+        holder = await context.caller("read")
+        found = ids.decode(str(id))
+        if found is None or not found[1] or found[1][0] != holder.merchant_id:
+            return None
+        kind, parts = found
+        match kind, parts[1:]:
+            case "Merchant", []:
+                return merchant_node(await context.merchant())
+            case "Event", [str(event_id)]:
+                event = await context.loaders.event.load(event_id)
+                return event_node(event) if event else None
+            case "Delivery", [str(event_id), str(platform)]:
+                key = (event_id, platform)
+                deliveries = await read(deliveries_by_key, holder.merchant_id, [key])
+                return delivery_node(deliveries[key]) if key in deliveries else None
+            case "Alert", [int(alert_id)]:
+                alerts = await read(alerts_by_id, holder.merchant_id, [alert_id])
+                return alert_node(alerts[alert_id]) if alert_id in alerts else None
+            case "Destination", [str(platform)] if platform in PLATFORMS:
+                destination = await context.loaders.destination.load(platform)
+                return destination_node(destination) if destination else None
+            case "ApiKey", [int(key_id)]:
+                row = await read(api_key, holder.merchant_id, key_id)
+                return api_key_node(row) if row else None
+        return None
+
+    @strawberry.field(description="The caller's own merchant.")
+    async def merchant(self, info: Info) -> MerchantNode:
+        context = context_of(info)
+        await context.caller("read")
+        return merchant_node(await context.merchant())
+
+    @strawberry.field(description="An event by the merchant's own event id.")
+    async def event(
+        self, info: Info, event_id: Annotated[str, strawberry.argument(description="As it was sent.")]
+    ) -> EventNode | None:
+        context = context_of(info)
+        await context.caller("read")
+        row = await context.loaders.event.load(event_id) if ids.storable(event_id) else None
+        return event_node(row) if row else None
+
+    @strawberry.field(description="Events, newest received first.")
+    async def events(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        filter: Annotated[EventFilter | None, _FILTER] = None,
+    ) -> Connection[EventNode]:
+        holder, size = await context_of(info).caller("read"), page_size(first)
+        given = filter or EventFilter()
+        seen = ids.read_cursor(after, "Event", (str,)) if after is not None else None
+        search = EventSearch(
+            ids.text_argument(given.event_name, "filter.eventName"),
+            ids.text_argument(given.event_id_prefix, "filter.eventIdPrefix"),
+            instant_argument(given.received_since, "filter.receivedSince"),
+            instant_argument(given.received_until, "filter.receivedUntil"),
+            value_of(given.delivery_status),
+            value_of(given.platform),
+            (seen[0], seen[1]) if seen else None,
+        )
+        rows = await read(page_of_events, holder.merchant_id, search, size + 1)
+        return event_connection(rows, size, after)
+
+    @strawberry.field(description="Deliveries, newest queued first.")
+    async def deliveries(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        filter: Annotated[DeliveryFilter | None, _FILTER] = None,
+    ) -> Connection[DeliveryNode]:
+        holder, size = await context_of(info).caller("read"), page_size(first)
+        search = delivery_search(filter, after)
+        rows = await read(page_of_deliveries, holder.merchant_id, search, size + 1)
+        return delivery_connection(rows, size, after)
+
+    @strawberry.field(description="Alerts, newest opened first.")
+    async def alerts(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        filter: Annotated[AlertFilter | None, _FILTER] = None,
+    ) -> Connection[AlertNode]:
+        holder, size = await context_of(info).caller("read"), page_size(first)
+        given = filter or AlertFilter()
+        seen = ids.read_cursor(after, "Alert", (int,)) if after is not None else None
+        state = value_of(given.state)
+        search = AlertSearch(
+            values_of(given.kind),
+            value_of(given.platform),
+            None if state is None else state == "open",
+            instant_argument(given.opened_since, "filter.openedSince"),
+            (seen[0], seen[1]) if seen else None,
+        )
+        rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)
+        return alert_connection(rows, size, after)
+
+    @strawberry.field(description="What would be sent to a platform, and why not: sends and stores nothing.")
+    async def preview(
+        self,
+        info: Info,
+        input: Annotated[IngestEventInput, strawberry.argument(description="The event.")],
+        platform: Annotated[Platform, strawberry.argument(description="The platform.")],
+    ) -> DeliveryPreview:
+        context = context_of(info)
+        await context.caller("read")
+        destination = await context.loaders.destination.load(platform.value)
+        settings = open_settings(context.runtime.sealer, destination) if destination else {}
+        found = preview(to_draft(input), platform.value, settings, context.now)
+        return DeliveryPreview(
+            request=JSON(found.request) if found.request is not None else None,
+            verdicts=[verdict_node(verdict) for verdict in found.verdicts],
+            would_send=found.request is not None,
+        )
+
+    @strawberry.field(description="What TrackLayer knows of each platform.")
+    async def platforms(self, info: Info) -> list[PlatformInfo]:
+        url = context_of(info).runtime.settings.public_url
+        return [platform_info(key, url) for key in PLATFORMS]
+
+
+def delivery_search(given: DeliveryFilter | None, after: str | None = None) -> DeliverySearch:
+    """A filter as a search. Raises GraphQLError for a wrong instant or cursor."""
+    given = given or DeliveryFilter()
+    seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
+    return DeliverySearch(
+        value_of(given.platform),
+        values_of(given.status),
+        values_of(given.drop_reason),
+        instant_argument(given.queued_since, "filter.queuedSince"),
+        instant_argument(given.queued_until, "filter.queuedUntil"),
+        ids.text_argument(given.error_contains, "filter.errorContains"),
+        (seen[0], seen[1], seen[2]) if seen else None,
+    )

@@ -1,0 +1,58 @@
+"""DateTime, JSON and Decimal as the contract words them.
+
+Input of DateTime and Decimal is passed on as it came and judged by ``domain.event``: one bad instant in a batch of a
+thousand events is that event's problem, with its path, and never an error of the whole operation.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+
+from tracklayer.domain.event import read_instant
+
+DateTime = NewType("DateTime", object)
+JSON = NewType("JSON", object)
+Decimal = NewType("Decimal", object)
+
+
+def write_instant(value: Any) -> str:
+    """``2026-04-23T14:12:33.000Z``: UTC, milliseconds."""
+    instant: datetime = value
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def instant_argument(value: Any, name: str) -> datetime | None:
+    """An argument that is no event's: a wrong one fails the field, named."""
+    if value is None:
+        return None
+    instant = read_instant(value)
+    if isinstance(instant, str):
+        raise GraphQLError(f"{name} {instant}.", extensions={"code": "BAD_USER_INPUT"})
+    return instant
+
+
+SCALARS: dict[object, Any] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="RFC 3339, always UTC with milliseconds: 2026-04-23T14:12:33.000Z. Input must carry an offset.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=write_instant,
+        parse_value=lambda value: value,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON", description="Any JSON value.", serialize=lambda value: value, parse_value=lambda value: value
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description="A JSON number or decimal text, finite; kept exactly as written.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+    ),
+}
+
+CONFIG = StrawberryConfig(scalar_map=SCALARS)

@@ -1,0 +1,472 @@
+"""What callers get to see. A node is a row in the contract's words; what needs another row is loaded in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from strawberry import ID, Info
+
+from tracklayer.db.deliveries import DeliveryRow, deliveries_of_alert
+from tracklayer.db.destinations import health_of
+from tracklayer.db.events import EventRow, loads
+from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.domain.delivery import DestinationState as State
+from tracklayer.domain.event import Consent as EventConsent
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers.base import Mapped, RuleVerdict
+from tracklayer.schema import ids
+from tracklayer.schema.connections import After, Connection, First, connect, page_size
+from tracklayer.schema.context import context_of, read
+from tracklayer.schema.enums import (
+    ActionSource,
+    AlertKind,
+    AlertSeverity,
+    AlertState,
+    ApiKeyScope,
+    AttemptOutcome,
+    ConsentState,
+    DeliveryStatus,
+    DestinationState,
+    DropReason,
+    Platform,
+    RetentionDays,
+)
+from tracklayer.schema.loaders import wait_of
+from tracklayer.schema.scalars import JSON, DateTime
+from tracklayer.services.credentials import open_settings, shown_settings
+from tracklayer.services.explain import docs_path, explain
+from tracklayer.services.persist import to_event
+
+WAITING = ("queued", "failed")
+
+
+def _field(description: str) -> Any:
+    return strawberry.field(description=description)
+
+
+@strawberry.interface(description="Anything with an id that `node` finds again.")
+class Node:
+    id: ID = _field("Opaque and globally unique.")
+
+
+@strawberry.type(description="What a person agreed to.")
+class Consent:
+    ad_user_data: ConsentState = _field("Use of their data for ads.")
+    ad_personalization: ConsentState = _field("Personalised ads.")
+    limited_data_use: bool = _field("Limited data use, as US state laws demand.")
+
+
+@strawberry.type(description="An identifier that identity stitching added.")
+class EnrichedField:
+    field: str = _field("Which identifier.")
+    source: str = _field("cookie or email.")
+    seen_at: DateTime = _field("When it was seen.")
+
+
+@strawberry.type(description="One attempt to hand a delivery to its platform.")
+class DeliveryAttempt:
+    number: int = _field("1 to 5; an attempt that cost none carries the number of the next.")
+    at: DateTime = _field("When it began.")
+    outcome: AttemptOutcome = _field("How it ended.")
+    http_status: int | None = _field("The platform's HTTP status, where there was an answer.")
+    error: str | None = _field("The platform's words, without anything personal or secret.")
+    duration_ms: int = _field("Milliseconds until the answer.")
+
+
+@strawberry.type(description="What a platform's code means and what to do about it.")
+class ErrorExplanation:
+    code: str = _field("The platform's own code.")
+    summary: str = _field("What it means.")
+    field: str | None = _field("The field of the event that it is about.")
+    next_step: str = _field("What to do next.")
+    docs_url: str | None = _field("The platform's page.")
+
+
+def explanation(runtime_url: str, platform: str, code: str | None, drop_reason: str | None) -> ErrorExplanation | None:
+    found = explain(platform, code, drop_reason)
+    if found is None:
+        return None
+    return ErrorExplanation(
+        code=found.code,
+        summary=found.summary,
+        field=found.field,
+        next_step=found.next_step,
+        docs_url=f"{runtime_url}{found.docs_path}",
+    )
+
+
+@strawberry.type(name="Event", description="One business action, as it was first received.")
+class EventNode(Node):
+    row: strawberry.Private[EventRow]
+    event_id: str = _field("The merchant's own id of the action.")
+    event_name: str = _field("Purchase, Lead and so on.")
+    occurred_at: DateTime = _field("When it happened.")
+    received_at: DateTime = _field("When TrackLayer first received it.")
+    action_source: ActionSource = _field("Where it took place.")
+    event_source_url: str | None = _field("The page it happened on.")
+    times_received: int = _field("1 and each repeat that was coalesced.")
+    last_received_at: DateTime = _field("When it was last received.")
+
+    @strawberry.field(
+        description="The identifiers as persisted, snake_case: email and phone as SHA-256 by default, names and address "
+        "sealed and shown as dots."
+    )
+    def user_data(self) -> JSON:
+        return JSON(loads(self.row.user_data))
+
+    @strawberry.field(description="The business context as persisted, snake_case.")
+    def custom_data(self) -> JSON:
+        return JSON(loads(self.row.custom_data))
+
+    @strawberry.field(description="What the person agreed to.")
+    def consent(self) -> Consent:
+        given = EventConsent(**loads(self.row.consent)) if self.row.consent else EventConsent()
+        return Consent(
+            ad_user_data=ConsentState(given.ad_user_data),
+            ad_personalization=ConsentState(given.ad_personalization),
+            limited_data_use=given.limited_data_use,
+        )
+
+    @strawberry.field(description="When its retention ends.")
+    async def expires_at(self, info: Info) -> DateTime:
+        retention = await context_of(info).retention()
+        return DateTime(self.row.received_at + retention)
+
+    @strawberry.field(description="What identity stitching added, and from where.")
+    def enrichment(self) -> list[EnrichedField]:
+        return []
+
+    @strawberry.field(description="Its deliveries, one a platform at most.")
+    async def deliveries(self, info: Info) -> list[DeliveryNode]:
+        rows = await context_of(info).loaders.deliveries_of_event.load(self.row.event_id)
+        return [delivery_node(row) for row in rows]
+
+    @strawberry.field(description="The alerts that its deliveries were part of.")
+    async def alerts(self, info: Info) -> list[AlertNode]:
+        context = context_of(info)
+        rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
+        found = await context.loaders.alerts_of_delivery.load_many([wait_of(row, context.now) for row in rows])
+        distinct = {alert.alert_id: alert for alerts in found for alert in alerts}
+        newest_first = sorted(distinct.values(), key=lambda alert: (alert.opened_at, alert.alert_id), reverse=True)
+        return [alert_node(alert) for alert in newest_first]
+
+
+@strawberry.type(name="Delivery", description="The forwarding of one event to one platform.")
+class DeliveryNode(Node):
+    row: strawberry.Private[DeliveryRow]
+    platform: Platform = _field("The platform.")
+    status: DeliveryStatus = _field("Where it stands.")
+    attempts: int = _field("How many attempts of the present series counted, 5 at most.")
+    last_error: str | None = _field("The last refusal: status and the platform's words. No token, address or payload.")
+    drop_reason: DropReason | None = _field("Why it was given up.")
+    queued_at: DateTime = _field("When it was queued.")
+    last_attempt_at: DateTime | None = _field("When the last attempt began.")
+    delivered_at: DateTime | None = _field("When the platform acknowledged it.")
+    latency_ms: int | None = _field("Milliseconds from the event's arrival to the platform's acknowledgement.")
+
+    @strawberry.field(description="The event.")
+    async def event(self, info: Info) -> EventNode:
+        row = await context_of(info).loaders.event.load(self.row.event_id)
+        if row is None:  # purged since the delivery was read
+            raise LookupError("the event of this delivery is gone")
+        return event_node(row)
+
+    @strawberry.field(description="Waits because its destination is paused or held; costs no attempt.")
+    async def held(self, info: Info) -> bool:
+        if self.row.status not in WAITING:
+            return False
+        row = await context_of(info).loaders.destination.load(self.row.platform)
+        return row is not None and row.state in (State.PAUSED, State.HELD)
+
+    @strawberry.field(description="When it is tried next; of a held delivery, when its destination is probed next.")
+    async def next_retry_at(self, info: Info) -> DateTime | None:
+        if self.row.status not in WAITING:
+            return None
+        row = await context_of(info).loaders.destination.load(self.row.platform)
+        health = health_of(row) if row is not None else None
+        if health is not None and health.state is State.PAUSED:
+            return None
+        planned = self.row.next_retry_at
+        if health is None or health.resume_at is None:
+            return _instant(planned)
+        return _instant(max(planned, health.resume_at) if planned else health.resume_at)
+
+    @strawberry.field(description="The attempts, oldest first; the last 20.")
+    def attempt_log(self) -> list[DeliveryAttempt]:
+        return [
+            DeliveryAttempt(
+                number=entry["number"],
+                at=DateTime(datetime.fromisoformat(entry["at"])),
+                outcome=AttemptOutcome(entry["outcome"]),
+                http_status=entry["http_status"],
+                error=entry["error"],
+                duration_ms=entry["duration_ms"],
+            )
+            for entry in self.row.attempt_log
+        ]
+
+    @strawberry.field(description="What the last refusal means and what to do next.")
+    def explanation(self, info: Info) -> ErrorExplanation | None:
+        if self.row.status == "delivered":
+            return None
+        url = context_of(info).runtime.settings.public_url
+        return explanation(url, self.row.platform, self.row.error_code, self.row.drop_reason)
+
+    @strawberry.field(
+        description="The request body as mapped with today's settings, without credentials; null: refused."
+    )
+    async def payload(self, info: Info) -> JSON | None:
+        context = context_of(info)
+        event = await context.loaders.event.load(self.row.event_id)
+        destination = await context.loaders.destination.load(self.row.platform)
+        if event is None or destination is None:
+            return None
+        mapper = mapper_for(self.row.platform)
+        settings = open_settings(context.runtime.sealer, destination)
+        as_of = self.row.last_attempt_at or self.row.queued_at
+        mapped = mapper.map_event(to_event(event, context.runtime.sealer), settings, as_of)
+        if not isinstance(mapped, Mapped):
+            return None
+        return JSON(mapper.build_request(mapped.group, [mapped.item], settings).body)
+
+    @strawberry.field(description="The alerts of its destination that were open while it waited.")
+    async def alerts(self, info: Info) -> list[AlertNode]:
+        context = context_of(info)
+        rows = await context.loaders.alerts_of_delivery.load(wait_of(self.row, context.now))
+        return [alert_node(row) for row in rows]
+
+
+@strawberry.type(name="Alert", description="A sign that the pipeline is not as it should be.")
+class AlertNode(Node):
+    row: strawberry.Private[AlertRow]
+    kind: AlertKind = _field("What it is about.")
+    severity: AlertSeverity = _field("How much it matters.")
+    state: AlertState = _field("Whether it still holds.")
+    platform: Platform | None = _field("The platform; null for an alert of the whole merchant.")
+    title: str = _field("In a few words.")
+    message: str = _field("What was seen against what is normal, with figures.")
+    details: JSON = _field("The figures.")
+    opened_at: DateTime = _field("Since when.")
+    last_seen_at: DateTime = _field("When it was last found to hold.")
+    acknowledged_at: DateTime | None = _field("When somebody took note.")
+    resolved_at: DateTime | None = _field("Until when.")
+
+    @strawberry.field(description="The deliveries of its platform while it was open, newest first.")
+    async def deliveries(self, info: Info, first: First = 50, after: After = None) -> Connection[DeliveryNode]:
+        context, size = context_of(info), page_size(first)
+        seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
+        rows = await read(
+            deliveries_of_alert, self.row, (seen[0], seen[1], seen[2]) if seen else None, size + 1, context.now
+        )
+        return delivery_connection(rows, size, after)
+
+
+@strawberry.type(name="Destination", description="Where a merchant's events go on one platform.")
+class DestinationNode(Node):
+    row: strawberry.Private[DestinationRow]
+    platform: Platform = _field("The platform.")
+    state: DestinationState = _field("Whether it is sent to.")
+    state_reason: str | None = _field("Why it is paused or held.")
+    event_names: list[str] | None = _field("Only events of these names; null: every event.")
+    created_at: DateTime = _field("Since when.")
+
+    @strawberry.field(description="Its settings; of a secret the last four characters.")
+    def settings(self, info: Info) -> JSON:
+        return JSON(shown_settings(context_of(info).runtime.sealer, self.row))
+
+    @strawberry.field(description="Deliveries that are neither delivered nor dropped.")
+    async def waiting(self, info: Info) -> int:
+        return await context_of(info).loaders.waiting.load(self.row.platform)
+
+
+@strawberry.type(name="ApiKey", description="A key that speaks for the merchant.")
+class ApiKeyNode(Node):
+    name: str = _field("What it is for.")
+    scopes: list[ApiKeyScope] = _field("What it may do.")
+    prefix: str = _field("How it begins.")
+    created_at: DateTime = _field("Since when.")
+    last_used_at: DateTime | None = _field("When it was last used, to the minute.")
+    revoked_at: DateTime | None = _field("Since when it is worth nothing.")
+
+
+@strawberry.type(name="Merchant", description="Whose events these are.")
+class MerchantNode(Node):
+    row: strawberry.Private[MerchantRow]
+    name: str = _field("The merchant's name.")
+    retention_days: RetentionDays = _field("How long events and deliveries are kept.")
+    hash_user_data: bool = _field("Whether email and phone are kept as SHA-256 only.")
+    alert_emails: list[str] = _field("Who gets alerts by e-mail; empty: nobody.")
+
+    @strawberry.field(description="Where its events go.")
+    async def destinations(self, info: Info) -> list[DestinationNode]:
+        context = context_of(info)
+        found = await context.loaders.destination.load_many(list(PLATFORMS))
+        return [destination_node(row) for row in found if row is not None]
+
+    @strawberry.field(description="Its API keys, oldest first, revoked ones too.")
+    async def api_keys(self, info: Info) -> list[ApiKeyNode]:
+        return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]
+
+
+@strawberry.type(description="One thing that a destination on this platform is told.")
+class PlatformSetting:
+    name: str = _field("Its name in `settings`.")
+    label: str = _field("Its name for people.")
+    help: str = _field("Where to find it.")
+    required: bool = _field("Whether there is no destination without it.")
+    secret: bool = _field("Whether it is sealed and shown as dots.")
+
+
+@strawberry.type(description="What TrackLayer knows of a platform.")
+class PlatformInfo:
+    platform: Platform = _field("The platform.")
+    title: str = _field("Its name for people.")
+    docs_url: str = _field("Its page.")
+    settings: list[PlatformSetting] = _field("What a destination is told.")
+    event_names: JSON = _field("Event name -> the platform's own.")
+    max_event_age_hours: int | None = _field("How old an event may be; null: the platform names no limit.")
+    batch_size: int = _field("Events of one request at most.")
+    supports_test_events: bool = _field("Whether testDestination can be used.")
+
+
+@strawberry.type(name="RuleVerdict", description="One rule of a platform, held against one event.")
+class RuleVerdictNode:
+    rule: str = _field("The rule's name.")
+    ok: bool = _field("Whether it is kept.")
+    message: str = _field("What was found.")
+    field: str | None = _field("The field it is about.")
+
+
+@strawberry.type(description="What would be sent; nothing is sent or stored.")
+class DeliveryPreview:
+    request: JSON | None = _field("method, url, headers and body, without credentials; null: it would not be sent.")
+    verdicts: list[RuleVerdictNode] = _field("Every rule it was held against.")
+    would_send: bool = _field("Whether it would be sent.")
+
+
+def _instant(value: datetime | None) -> DateTime | None:
+    return DateTime(value) if value is not None else None
+
+
+def event_node(row: EventRow) -> EventNode:
+    return EventNode(
+        id=ID(ids.encode("Event", row.merchant_id, row.event_id)),
+        row=row,
+        event_id=row.event_id,
+        event_name=row.event_name,
+        occurred_at=DateTime(row.occurred_at),
+        received_at=DateTime(row.received_at),
+        action_source=ActionSource(row.action_source),
+        event_source_url=row.event_source_url,
+        times_received=row.times_received,
+        last_received_at=DateTime(row.last_received_at),
+    )
+
+
+def event_connection(rows: Sequence[EventRow], first: int, after: str | None) -> Connection[EventNode]:
+    return connect(rows, first, after, event_node, lambda row: ids.cursor("Event", row.received_at, row.event_id))
+
+
+def delivery_connection(rows: Sequence[DeliveryRow], first: int, after: str | None) -> Connection[DeliveryNode]:
+    def cursor(row: DeliveryRow) -> str:
+        return ids.cursor("Delivery", row.queued_at, row.event_id, row.platform)
+
+    return connect(rows, first, after, delivery_node, cursor)
+
+
+def alert_connection(rows: Sequence[AlertRow], first: int, after: str | None) -> Connection[AlertNode]:
+    return connect(rows, first, after, alert_node, lambda row: ids.cursor("Alert", row.opened_at, row.alert_id))
+
+
+def delivery_node(row: DeliveryRow) -> DeliveryNode:
+    return DeliveryNode(
+        id=ID(ids.encode("Delivery", row.merchant_id, row.event_id, row.platform)),
+        row=row,
+        platform=Platform(row.platform),
+        status=DeliveryStatus(row.status),
+        attempts=row.attempts,
+        last_error=row.last_error if row.status != "delivered" else None,
+        drop_reason=DropReason(row.drop_reason) if row.drop_reason else None,
+        queued_at=DateTime(row.queued_at),
+        last_attempt_at=_instant(row.last_attempt_at),
+        delivered_at=_instant(row.delivered_at),
+        latency_ms=row.latency_ms,
+    )
+
+
+def alert_node(row: AlertRow) -> AlertNode:
+    return AlertNode(
+        id=ID(ids.encode("Alert", row.merchant_id, row.alert_id)),
+        row=row,
+        kind=AlertKind(row.kind),
+        severity=AlertSeverity(row.severity),
+        state=AlertState("resolved" if row.resolved_at else "open"),
+        platform=Platform(row.platform) if row.platform else None,
+        title=row.title,
+        message=row.message,
+        details=JSON(row.details),
+        opened_at=DateTime(row.opened_at),
+        last_seen_at=DateTime(row.last_seen_at),
+        acknowledged_at=_instant(row.acknowledged_at),
+        resolved_at=_instant(row.resolved_at),
+    )
+
+
+def destination_node(row: DestinationRow) -> DestinationNode:
+    return DestinationNode(
+        id=ID(ids.encode("Destination", row.merchant_id, row.platform)),
+        row=row,
+        platform=Platform(row.platform),
+        state=DestinationState(row.state),
+        state_reason=row.state_reason,
+        event_names=list(row.event_names) if row.event_names is not None else None,
+        created_at=DateTime(row.created_at),
+    )
+
+
+def api_key_node(row: ApiKeyRow) -> ApiKeyNode:
+    return ApiKeyNode(
+        id=ID(ids.encode("ApiKey", row.merchant_id, row.key_id)),
+        name=row.name,
+        scopes=[ApiKeyScope(scope) for scope in row.scopes],
+        prefix=row.prefix,
+        created_at=DateTime(row.created_at),
+        last_used_at=_instant(row.last_used_at),
+        revoked_at=_instant(row.revoked_at),
+    )
+
+
+def merchant_node(row: MerchantRow) -> MerchantNode:
+    return MerchantNode(
+        id=ID(ids.encode("Merchant", row.merchant_id)),
+        row=row,
+        name=row.name,
+        retention_days=RetentionDays(row.retention_days),
+        hash_user_data=row.hash_user_data,
+        alert_emails=list(row.alert_emails),
+    )
+
+
+def platform_info(key: str, public_url: str) -> PlatformInfo:
+    mapper = mapper_for(key)
+    age = mapper.max_event_age
+    return PlatformInfo(
+        platform=Platform(key),
+        title=mapper.title,
+        docs_url=f"{public_url}{docs_path(key)}",
+        settings=[
+            PlatformSetting(name=s.name, label=s.label, help=s.help, required=s.required, secret=s.secret)
+            for s in mapper.settings
+        ],
+        event_names=JSON(dict(mapper.event_names)),
+        max_event_age_hours=int(age.total_seconds() // 3600) if age is not None else None,
+        batch_size=mapper.batch_size,
+        supports_test_events=mapper.supports_test_events,
+    )
+
+
+def verdict_node(verdict: RuleVerdict) -> RuleVerdictNode:
+    return RuleVerdictNode(rule=verdict.rule, ok=verdict.ok, message=verdict.message, field=verdict.field)
