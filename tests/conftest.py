@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ import psycopg2
 import pytest
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
+from tests.servers import RedisServer
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
@@ -49,14 +49,14 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: str) -> Iterator[str]:
+def migrated(postgres: str) -> str:
     """The URL of a migrated database that the tests share, one after another."""
     _run(postgres, "CREATE DATABASE tracklayer")
     url = url_of(postgres, "tracklayer")
     connection.connect(url)
     migrate()
     connection.disconnect()
-    yield url
+    return url
 
 
 @pytest.fixture
@@ -132,12 +132,12 @@ def _run(url: str, sql: str) -> None:
             cursor.execute(sql)
 
 
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Every coroutine test runs on asyncio, without a mark on each."""
-    for item in items:
-        if item.get_closest_marker("anyio") is None and _is_async(item):
-            item.add_marker(pytest.mark.anyio)
-
-
-def _is_async(item: Any) -> bool:
-    return inspect.iscoroutinefunction(getattr(item, "obj", None))
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis: the one that is named, one on PATH, or the wheel's; where there is none, the test is skipped."""
+    given = os.environ.get("TRACKLAYER_TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    with RedisServer() as server:
+        yield server.url

@@ -14,7 +14,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.merchants import create_merchant
 
-API_KEY_SECRET = "a secret key for tests, forty characters"
+API_KEY_SECRET = "a-secret-key-for-tests-of-forty-characters"
 META = {"pixel_id": "1234567890123456", "access_token": "token-of-the-tests"}
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 

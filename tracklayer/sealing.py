@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,12 +22,17 @@ class SealError(Exception):
     """The value was sealed with a key this process does not have, or was tampered with."""
 
 
+@lru_cache(maxsize=16)
+def _stretch(key: str) -> bytes:
+    """32 bytes from an operator's key. Slow on purpose (RFC 7914), for operators who took a word for a key."""
+    return hashlib.scrypt(key.encode(), salt=b"tracklayer sealing key", n=2**14, r=8, p=1, dklen=32)
+
+
 class Sealer:
     """``keys``: the operator's secret keys as text, newest first, at least one."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        # The settings demand keys of full entropy, so one hash makes a key; there is no password to stretch.
-        secrets = [hashlib.sha256(b"tracklayer sealing key\x00" + key.encode()).digest() for key in keys]
+        secrets = [_stretch(key) for key in keys]
         self._ciphers = {hashlib.sha256(secret).digest()[:4]: AESGCM(secret) for secret in secrets}
         self._newest = next(iter(self._ciphers))
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Secret
 
 PREFIX = "TRACKLAYER_"
-MIN_SECRET_LENGTH = 32  # characters: what `secrets.token_urlsafe(24)` gives, 192 bits
+MIN_SECRET_LENGTH = 8  # characters: below it is no secret at all
+GOOD_SECRET_LENGTH = 32  # characters: random ones cannot be guessed; `doctor` asks for as many
 MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 

@@ -15,7 +15,7 @@ from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
-from tracklayer.settings import Settings, SettingsError, get_settings
+from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5
 
@@ -51,6 +51,9 @@ def examine() -> Iterator[Finding]:
         yield from (Finding("settings", False, fault) for fault in error.faults)
         return
     yield Finding("settings", True, "all understood")
+    if any(len(str(key)) < GOOD_SECRET_LENGTH for key in settings.secret_keys):
+        advice = f"make a longer one with `{MAKE_ONE}`, put it in front, and keep the old one behind it"
+        yield Finding("secret key", True, f"shorter than {GOOD_SECRET_LENGTH} characters: {advice}")
     yield from _database(settings)
     yield _redis(settings)
     yield _mail(settings)

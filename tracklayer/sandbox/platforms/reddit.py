@@ -82,7 +82,7 @@ EVENT = fields(
         "type": fields(
             {
                 "tracking_type": one_of(*TYPES),
-                "custom_event_name": matching(r".{1,64}", " must have 1 to 64 characters"),
+                "custom_event_name": matching(r"[\s\S]{1,64}", " must have 1 to 64 characters"),
             },
             required=("tracking_type",),
         ),

@@ -1,0 +1,138 @@
+"""Nothing that was acknowledged is lost, and nothing is stored twice, whatever process dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from tests.factories import INGEST, INGEST_MANY, camel, draft
+from tests.faults.conftest import Installation
+from tests.servers import wait_until
+from tracklayer.db.connection import in_transaction, rows
+
+
+def select(sql: str) -> list[tuple[Any, ...]]:
+    with in_transaction():
+        return rows(sql)
+
+
+def post(client: httpx.Client, *events: dict[str, Any]) -> httpx.Response:
+    return client.post("/graphql", json={"query": INGEST_MANY, "variables": {"inputs": camel(list(events))}})
+
+
+def count(sql: str) -> int:
+    return int(select(sql)[0][0])
+
+
+async def test_a_hundred_sends_of_one_id_over_two_processes_are_one_row(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    addresses = [installation.api(), installation.api()]
+    body = {"query": INGEST, "variables": {"input": camel(draft(occurred_at=now()))}}
+    headers = {"authorization": f"Bearer {installation.merchant.key}"}
+    limits = httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(limits=limits, headers=headers, timeout=60) as client:
+        answers = await asyncio.gather(
+            *(client.post(f"{addresses[n % 2]}/graphql", json=body) for n in range(100))
+        )
+    outcomes = Counter(answer.json()["data"]["ingestEvent"]["outcome"] for answer in answers)
+    assert outcomes == {"ACCEPTED": 1, "COALESCED": 99}
+    assert select("SELECT event_id, times_received FROM events") == [("order_1", 100)]
+    assert count("SELECT count(*) FROM deliveries") == 1
+
+
+async def test_overlapping_batches_in_opposite_order_do_not_block_each_other(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    addresses = [installation.api(), installation.api()]
+    events = [camel(draft(f"order_{n}", occurred_at=now())) for n in range(200)]
+    headers = {"authorization": f"Bearer {installation.merchant.key}"}
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
+        answers = await asyncio.gather(
+            *(
+                client.post(
+                    f"{addresses[n % 2]}/graphql",
+                    json={"query": INGEST_MANY, "variables": {"inputs": events if n % 2 else events[::-1]}},
+                )
+                for n in range(8)
+            )
+        )
+    totals = [answer.json()["data"]["ingestEvents"] for answer in answers]
+    assert sum(total["accepted"] for total in totals) == 200
+    assert sum(total["coalesced"] for total in totals) == 1400
+    assert select("SELECT count(*), min(times_received), max(times_received) FROM events") == [(200, 8, 8)]
+    assert count("SELECT count(*) FROM deliveries") == 200
+
+
+def test_a_worker_killed_between_the_platforms_answer_and_the_row_loses_nothing(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    client = installation.client(installation.api())
+    # The platform takes the events at once and answers late: that is when the worker dies.
+    installation.fault(kind="slow", delay_seconds=20, count=1)
+    first = installation.worker()
+    answer = post(client, *(draft(f"order_{n}", occurred_at=now()) for n in range(5)))
+    assert answer.json()["data"]["ingestEvents"]["accepted"] == 5
+    wait_until(lambda: len(installation.accepted()) == 5, "the platform to take the events")
+    first.kill()
+    assert count("SELECT count(*) FROM deliveries WHERE claimed_by IS NOT NULL") == 5
+    installation.scheduler()
+    installation.worker()
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 5, "all to be delivered")
+    assert set(installation.accepted().values()) == {2}
+    assert httpx.get(f"{installation.sandbox.url}/_accepted").json()["unique"] == 5
+    logs = [row[0] for row in select("SELECT attempt_log FROM deliveries")]
+    assert [[entry["outcome"] for entry in log] for log in logs] == [["unknown", "acknowledged"]] * 5
+
+
+def test_without_a_broker_events_are_acknowledged_and_go_out_when_it_is_back(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    client = installation.client(installation.api())
+    installation.worker()
+    installation.scheduler()
+    installation.redis.stop()
+    answer = post(client, draft(occurred_at=now()))
+    assert answer.json()["data"]["ingestEvents"]["accepted"] == 1
+    assert count("SELECT count(*) FROM deliveries WHERE status = 'queued'") == 1
+    installation.redis.start()
+    wait_until(lambda: installation.accepted() == {"order_1": 1}, "the event to go out")
+
+
+def test_a_broker_that_forgot_everything_delays_and_loses_nothing(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    client = installation.client(installation.api())
+    post(client, *(draft(f"order_{n}", occurred_at=now()) for n in range(20)))
+    installation.redis.stop()
+    installation.redis.start()
+    installation.worker()
+    installation.scheduler()
+    wait_until(lambda: len(installation.accepted()) == 20, "all to go out")
+
+
+def test_two_workers_and_two_schedulers_deliver_each_event_once(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    client = installation.client(installation.api())
+    for _ in range(2):
+        installation.worker()
+        installation.scheduler()
+    for batch in range(5):
+        post(client, *(draft(f"order_{batch}_{n}", occurred_at=now()) for n in range(100)))
+    wait_until(lambda: len(installation.accepted()) == 500, "all to go out")
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 500, "all to be settled")
+    assert set(installation.accepted().values()) == {1}
+
+
+def test_a_worker_ends_cleanly_and_leaves_no_claim(installation: Installation, now: Callable[[], str]) -> None:
+    client = installation.client(installation.api())
+    worker = installation.worker()
+    post(client, draft(occurred_at=now()))
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 1, "the delivery")
+    assert worker.stop() == 0
+    assert count("SELECT count(*) FROM deliveries WHERE claimed_by IS NOT NULL") == 0

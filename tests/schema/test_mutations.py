@@ -1,0 +1,255 @@
+"""The mutations as a merchant's backend calls them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.services.deliver import deliver_due
+
+
+async def test_an_event_is_accepted_then_coalesced_and_its_destination_woken(
+    api: Api, merchant: Merchant, woken: list[tuple[int, str]]
+) -> None:
+    first = await api.ingest(draft())
+    assert (first["outcome"], first["event"]["timesReceived"], first["userErrors"]) == ("ACCEPTED", 1, [])
+    assert woken == [(merchant.merchant_id, "meta")]
+    again = await api.ingest(draft())
+    assert (again["outcome"], again["event"]) == ("COALESCED", {**first["event"], "timesReceived": 2})
+    assert len(woken) == 1
+
+
+async def test_a_mistake_is_data_with_a_path_in_the_spelling_of_graphql(api: Api) -> None:
+    answer = await api.ingest(
+        draft(
+            occurred_at="2026-11-20 14:59",
+            custom_data={"value": "ten", "contents": [{"id": "a", "item_price": "x"}], "currency": "EURO"},
+        )
+    )
+    assert (answer["outcome"], answer["event"]) == ("REJECTED", None)
+    assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [
+        ("INVALID_TIME", ["occurredAt"]),
+        ("INVALID_CURRENCY", ["customData", "currency"]),
+        ("INVALID_NUMBER", ["customData", "value"]),
+        ("INVALID_NUMBER", ["customData", "contents", "0", "itemPrice"]),
+    ]
+
+
+async def test_a_bad_cookie_is_a_warning_beside_accepted(api: Api, clock: FrozenClock) -> None:
+    answer = await api.ingest(PURCHASE)
+    assert answer["outcome"] == "ACCEPTED"
+    assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [
+        ("IDENTIFIER_MALFORMED", ["userData", "fbp"]),
+        ("IDENTIFIER_MALFORMED", ["userData", "fbc"]),
+    ]
+
+
+async def test_a_batch_judges_each_event_on_its_own(api: Api) -> None:
+    events = [draft("a"), draft("b", occurred_at="never"), draft("a"), draft("c", event_name="")]
+    answer = (await api(INGEST_MANY, inputs=camel(events)))["ingestEvents"]
+    assert (answer["accepted"], answer["coalesced"], answer["rejected"]) == (1, 1, 2)
+    assert [result["outcome"] for result in answer["results"]] == ["ACCEPTED", "REJECTED", "COALESCED", "REJECTED"]
+
+
+@pytest.mark.parametrize("count", [0, 1001])
+async def test_a_batch_has_one_to_a_thousand_events(api: Api, count: int) -> None:
+    answer = (await api.post(INGEST_MANY, {"inputs": camel([draft(str(n)) for n in range(count)])})).json()
+    assert answer["errors"][0]["message"] == "inputs must hold 1 to 1000 events."
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0,)]
+
+
+async def test_a_thousand_events_are_taken_at_once(api: Api) -> None:
+    answer = (await api(INGEST_MANY, inputs=camel([draft(str(n)) for n in range(1000)])))["ingestEvents"]
+    assert answer["accepted"] == 1000
+
+
+async def test_a_value_of_the_wrong_type_is_named_and_never_quoted(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    canary = "canary@example.com"
+    event = camel(draft())
+    event["userData"] = {"email": canary, "fbclid": {"nested": canary}, "unknown": canary}
+    answer = await api.post(INGEST, {"input": event})
+    assert answer.status_code == 200
+    messages = [error["message"] for error in answer.json()["errors"]]
+    assert any("userData" in message for message in messages)
+    assert any("unknown field 'unknown'" in message for message in messages)
+    assert canary not in answer.text
+    assert canary not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("event", "near"),
+    [
+        pytest.param({"userData": {"emial": "x"}}, "email", id="of user_data"),
+        pytest.param({"evenName": "Purchase"}, "eventName", id="of the event"),
+    ],
+)
+async def test_an_unknown_field_is_answered_with_the_nearest_one(api: Api, event: dict[str, Any], near: str) -> None:
+    answer = await api.post(INGEST, {"input": {**camel(draft()), **event}})
+    assert any(f"'{near}'" in error["message"] for error in answer.json()["errors"])
+
+
+SET = """
+mutation($input: SetDestinationInput!) {
+  setDestination(input: $input) {
+    destination { id platform state stateReason eventNames settings waiting } userErrors { field code message }
+  }
+}"""
+
+
+async def test_a_destination_is_created_and_its_secret_never_shown(api: Api) -> None:
+    token = "EAAB-this-is-a-long-access-token-9876"
+    answer = (
+        await api(SET, input={"platform": "META", "settings": {"pixel_id": "99999", "access_token": token}})
+    )["setDestination"]
+    assert answer["userErrors"] == []
+    assert answer["destination"]["settings"] == {"pixel_id": "99999", "access_token": "••••9876"}
+    changed = (
+        await api(SET, input={"platform": "META", "settings": {"pixel_id": "88888"}, "eventNames": ["Purchase"]})
+    )["setDestination"]
+    assert changed["destination"]["settings"] == {"pixel_id": "88888", "access_token": "••••9876"}
+    assert changed["destination"]["eventNames"] == ["Purchase"]
+    as_shown = (
+        await api(SET, input={"platform": "META", "settings": {"pixel_id": "77777", "access_token": "••••9876"}})
+    )["setDestination"]
+    assert as_shown["destination"]["settings"] == {"pixel_id": "77777", "access_token": "••••9876"}
+
+
+async def test_wrong_settings_are_all_named_and_nothing_changes(api: Api) -> None:
+    answer = (
+        await api(SET, input={"platform": "META", "settings": {"pixel_id": "abc", "acess_token": "x", "ldu_state": 5}})
+    )["setDestination"]
+    assert answer["destination"] is None
+    assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [
+        ("UNKNOWN_FIELD", ["settings", "acess_token"]),
+        ("INVALID_SETTING", ["settings", "pixel_id"]),
+        ("INVALID_SETTING", ["settings", "ldu_state"]),
+    ]
+    assert "did you mean access_token?" in answer["userErrors"][0]["message"]
+    with in_transaction():
+        assert rows("SELECT settings ->> 'pixel_id' FROM destinations") == [("1234567890123456",)]
+
+
+async def test_a_destination_is_paused_resumed_and_removed(api: Api) -> None:
+    for mutation, state in (("pauseDestination", "PAUSED"), ("resumeDestination", "ACTIVE")):
+        query = f"mutation {{ {mutation}(platform: META) {{ destination {{ state }} userErrors {{ code }} }} }}"
+        assert (await api(query))[mutation] == {"destination": {"state": state}, "userErrors": []}
+    remove = "mutation { removeDestination(platform: META) { destination { platform } userErrors { code } } }"
+    assert (await api(remove))["removeDestination"]["destination"] == {"platform": "META"}
+    assert (await api(remove))["removeDestination"] == {"destination": None, "userErrors": [{"code": "NOT_FOUND"}]}
+
+
+async def test_a_merchant_changes_its_settings(api: Api) -> None:
+    query = """mutation($input: UpdateMerchantInput!) { updateMerchant(input: $input) {
+      merchant { name retentionDays hashUserData alertEmails } userErrors { field code } } }"""
+    answer = (await api(query, input={"retentionDays": "DAYS_30", "alertEmails": ["ops@example.com"]}))["updateMerchant"]
+    assert answer["merchant"] == {
+        "name": "Shop",
+        "retentionDays": "DAYS_30",
+        "hashUserData": True,
+        "alertEmails": ["ops@example.com"],
+    }
+    refused = (await api(query, input={"alertEmails": ["not an address"], "name": " "}))["updateMerchant"]
+    assert refused["merchant"] is None
+    assert [error["field"] for error in refused["userErrors"]] == [["name"], ["alertEmails", "0"]]
+
+
+async def test_a_key_is_shown_once_stored_as_a_hash_and_revoked_at_once(api: Api) -> None:
+    create = """mutation { createApiKey(input: {name: "shop backend", scopes: [INGEST]}) {
+      key apiKey { id name scopes prefix } userErrors { code } } }"""
+    made = (await api(create))["createApiKey"]
+    assert made["apiKey"]["scopes"] == ["INGEST"]
+    assert made["key"].startswith(made["apiKey"]["prefix"])
+    with in_transaction():
+        assert all(made["key"] not in str(row) for row in rows("SELECT k.* FROM api_keys k"))
+    other = Api(api.client, made["key"])
+    assert (await other.ingest(draft()))["outcome"] == "ACCEPTED"
+    revoke = "mutation($id: ID!) { revokeApiKey(id: $id) { apiKey { revokedAt } userErrors { code } } }"
+    assert (await api(revoke, id=made["apiKey"]["id"]))["revokeApiKey"]["userErrors"] == []
+    assert (await other.post(INGEST, {"input": camel(draft("b"))})).status_code == 401
+
+
+SCOPED = [
+    ("mutation($i: IngestEventInput!) { ingestEvent(input: $i) { outcome } }", "INGEST"),
+    ("{ merchant { name } }", "READ"),
+    ("{ events { edges { cursor } } }", "READ"),
+    ("{ deliveries { edges { cursor } } }", "READ"),
+    ("{ alerts { edges { cursor } } }", "READ"),
+    ('{ event(eventId: "x") { id } }', "READ"),
+    ('{ node(id: "x") { id } }', "READ"),
+    ("mutation { redeliver(filter: {}) { matched } }", "ADMIN"),
+    ("mutation { pauseDestination(platform: META) { userErrors { code } } }", "ADMIN"),
+    ("mutation { resumeDestination(platform: META) { userErrors { code } } }", "ADMIN"),
+    ("mutation { removeDestination(platform: META) { userErrors { code } } }", "ADMIN"),
+    ("mutation { updateMerchant(input: {}) { userErrors { code } } }", "ADMIN"),
+    ('mutation { createApiKey(input: {name: "x", scopes: [READ]}) { userErrors { code } } }', "ADMIN"),
+    ('mutation { revokeApiKey(id: "x") { userErrors { code } } }', "ADMIN"),
+    ("mutation { setDestination(input: {platform: META, settings: {}}) { userErrors { code } } }", "ADMIN"),
+]
+
+
+@pytest.mark.parametrize("scope", ["INGEST", "READ", "ADMIN"])
+async def test_a_key_may_do_what_its_scope_says_and_nothing_else(api: Api, scope: str) -> None:
+    create = "mutation($s: [ApiKeyScope!]!) { createApiKey(input: {name: \"k\", scopes: $s}) { key } }"
+    key = (await api(create, s=[scope]))["createApiKey"]["key"]
+    for query, needed in SCOPED:
+        variables = {"i": camel(draft(query[:20]))} if "$i" in query else {}
+        answer = (await api.post(query, variables, key)).json()
+        allowed = scope in (needed, "ADMIN")
+        codes = [error["extensions"]["code"] for error in answer.get("errors", [])]
+        assert codes == ([] if allowed else ["FORBIDDEN"]), query
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer tl_wrong", "Basic dXNlcjpwdw==", "tl_wrong"])
+async def test_without_a_good_key_nothing_is_read_or_stored(api: Api, authorization: str) -> None:
+    answer = await api.client.post(
+        "/graphql",
+        json={"query": INGEST, "variables": {"input": camel(draft())}},
+        headers={"authorization": authorization},
+    )
+    assert answer.status_code == 401
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0,)]
+
+
+async def test_redelivery_by_ids_reports_what_it_refused(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, woken: list[tuple[int, str]]
+) -> None:
+    await api.ingest(draft("refund", event_name="Refund"))
+    await api.ingest(draft("fine"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    found = await api("{ deliveries { edges { node { id event { eventId } } } } }")
+    by_event = {edge["node"]["event"]["eventId"]: edge["node"]["id"] for edge in found["deliveries"]["edges"]}
+    clock.move(timedelta(minutes=1))
+    woken.clear()
+    query = """mutation($ids: [ID!]!) { redeliver(filter: {}, ids: $ids) {
+      matched requeued refused { reason count } userErrors { code } } }"""
+    answer = (await api(query, ids=[by_event["refund"], by_event["fine"], "nonsense"]))["redeliver"]
+    assert (answer["matched"], answer["requeued"]) == (2, 1)
+    assert answer["refused"] == [{"reason": "already delivered", "count": 1}, {"reason": "unknown id", "count": 1}]
+    assert woken == [(merchant.merchant_id, "meta")]
+
+
+async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    await api.ingest(draft("refund", event_name="Refund"))
+    ids = await api("{ deliveries { edges { node { id } } } merchant { apiKeys { id } } }")
+    delivery = ids["deliveries"]["edges"][0]["node"]["id"]
+    key = ids["merchant"]["apiKeys"][0]["id"]
+    tried = await other(
+        """mutation($d: [ID!]!, $k: ID!) {
+          redeliver(filter: {}, ids: $d) { matched requeued }
+          revokeApiKey(id: $k) { apiKey { id } userErrors { code } } }""",
+        d=[delivery],
+        k=key,
+    )
+    assert tried["redeliver"] == {"matched": 0, "requeued": 0}
+    assert tried["revokeApiKey"] == {"apiKey": None, "userErrors": [{"code": "NOT_FOUND"}]}
+    assert (await api("{ merchant { name } }"))["merchant"]["name"] == "Shop"
