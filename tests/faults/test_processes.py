@@ -36,9 +36,7 @@ async def test_a_hundred_sends_of_one_id_over_two_processes_are_one_row(
     headers = {"authorization": f"Bearer {installation.merchant.key}"}
     limits = httpx.Limits(max_connections=50)
     async with httpx.AsyncClient(limits=limits, headers=headers, timeout=60) as client:
-        answers = await asyncio.gather(
-            *(client.post(f"{addresses[n % 2]}/graphql", json=body) for n in range(100))
-        )
+        answers = await asyncio.gather(*(client.post(f"{addresses[n % 2]}/graphql", json=body) for n in range(100)))
     outcomes = Counter(answer.json()["data"]["ingestEvent"]["outcome"] for answer in answers)
     assert outcomes == {"ACCEPTED": 1, "COALESCED": 99}
     assert select("SELECT event_id, times_received FROM events") == [("order_1", 100)]

@@ -105,9 +105,9 @@ mutation($input: SetDestinationInput!) {
 
 async def test_a_destination_is_created_and_its_secret_never_shown(api: Api) -> None:
     token = "EAAB-this-is-a-long-access-token-9876"
-    answer = (
-        await api(SET, input={"platform": "META", "settings": {"pixel_id": "99999", "access_token": token}})
-    )["setDestination"]
+    answer = (await api(SET, input={"platform": "META", "settings": {"pixel_id": "99999", "access_token": token}}))[
+        "setDestination"
+    ]
     assert answer["userErrors"] == []
     assert answer["destination"]["settings"] == {"pixel_id": "99999", "access_token": "••••9876"}
     changed = (
@@ -148,7 +148,9 @@ async def test_a_destination_is_paused_resumed_and_removed(api: Api) -> None:
 async def test_a_merchant_changes_its_settings(api: Api) -> None:
     query = """mutation($input: UpdateMerchantInput!) { updateMerchant(input: $input) {
       merchant { name retentionDays hashUserData alertEmails } userErrors { field code } } }"""
-    answer = (await api(query, input={"retentionDays": "DAYS_30", "alertEmails": ["ops@example.com"]}))["updateMerchant"]
+    answer = (await api(query, input={"retentionDays": "DAYS_30", "alertEmails": ["ops@example.com"]}))[
+        "updateMerchant"
+    ]
     assert answer["merchant"] == {
         "name": "Shop",
         "retentionDays": "DAYS_30",
@@ -196,7 +198,7 @@ SCOPED = [
 
 @pytest.mark.parametrize("scope", ["INGEST", "READ", "ADMIN"])
 async def test_a_key_may_do_what_its_scope_says_and_nothing_else(api: Api, scope: str) -> None:
-    create = "mutation($s: [ApiKeyScope!]!) { createApiKey(input: {name: \"k\", scopes: $s}) { key } }"
+    create = 'mutation($s: [ApiKeyScope!]!) { createApiKey(input: {name: "k", scopes: $s}) { key } }'
     key = (await api(create, s=[scope]))["createApiKey"]["key"]
     for query, needed in SCOPED:
         variables = {"i": camel(draft(query[:20]))} if "$i" in query else {}

@@ -59,6 +59,10 @@ _ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = tuple(
 _MAX_DEPTH = 12
 _PRODUCT_IDS = frozenset({"product_ids", "id"})  # where a 13-digit number is far more often a GTIN than a Visa card
 _PHONE = frozenset({"phone"})
+_PLATFORM_IDS = frozenset(
+    "fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id sc_cookie1 li_fat_id "
+    "rdt_cid rdt_uuid msclkid twclid".split()
+)
 
 
 def find_card_data(value: Any, path: tuple[str, ...] = ()) -> tuple[str, ...] | None:
@@ -132,10 +136,16 @@ def _luhn(digits: str) -> bool:
 
 
 def _is_something_else(digits: str, path: tuple[str, ...]) -> bool:
-    """Thirteen digits are a card only in old books; an EAN or a phone number of that length is an everyday thing."""
-    if len(digits) != 13 or not path:
+    """A number that chance made look like a card, where cards of that length are rare and such numbers are not.
+
+    Thirteen digits are a card in old books only; an EAN or a phone number of that length is an everyday thing. Ids of
+    platforms are random numbers of up to 19 digits; cards longer than 16 are next to none.
+    """
+    field = path[-2] if path and path[-1].isdigit() and len(path) > 1 else path[-1] if path else ""
+    if field in _PLATFORM_IDS:
+        return len(digits) > 16
+    if len(digits) != 13:
         return False
-    field = path[-2] if path[-1].isdigit() and len(path) > 1 else path[-1]
     if field in _PHONE:
         return True
     return field in _PRODUCT_IDS and sum(int(d) * (3 if i % 2 else 1) for i, d in enumerate(digits)) % 10 == 0

@@ -163,12 +163,17 @@ def sandbox_destinations(runtime: Runtime, merchant_id: int, platforms: Sequence
 
 
 def example_settings(mapper: Mapper) -> dict[str, Any]:
-    """Well-formed, invented settings: what is required, and the default country where there is one."""
-    return {
-        setting.name: setting.example
-        for setting in mapper.settings
-        if (setting.required or setting.name == "default_country") and setting.example is not None
-    }
+    """Well-formed, invented settings: what is required, the default country, and whichever of alternatives is named."""
+    examples = {setting.name: setting.example for setting in mapper.settings if setting.example is not None}
+    chosen = {s.name: s.example for s in mapper.settings if s.required or s.name == "default_country"}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    for _ in examples:
+        named = [problem.field[-1] for problem in check_settings(mapper, chosen)]
+        missing = [name for name in named if name in examples and name not in chosen]
+        if not missing:
+            break
+        chosen[missing[0]] = examples[missing[0]]
+    return chosen
 
 
 def _get(merchant_id: int, platform: str) -> DestinationRow:

@@ -1,0 +1,289 @@
+"""The commands: exit status, one clear sentence for a mistake, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.factories import API_KEY_SECRET, PURCHASE, draft
+from tests.servers import RedisServer, free_port, running, wait_until
+from tracklayer import __version__
+from tracklayer.cli import main
+from tracklayer.db import connection
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.schema import schema
+
+NOW = "2026-04-24T00:00:00Z"
+
+
+@pytest.fixture
+def environ(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The process's environment as an operator would set it."""
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", database)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    return database
+
+
+def type_in(monkeypatch: pytest.MonkeyPatch, *lines: Any) -> None:
+    content = b"".join((line if isinstance(line, bytes) else orjson.dumps(line)) + b"\n" for line in lines)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def write(path: Path, value: Any) -> str:
+    path.write_bytes(value if isinstance(value, bytes) else orjson.dumps(value))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param([], id="no command"),
+        pytest.param(["nonsense"], id="an unknown command"),
+        pytest.param(["merchant", "create"], id="a missing option"),
+        pytest.param(["merchant", "create", "--name", "x", "--retention-days", "31"], id="a choice that is none"),
+        pytest.param(["preview"], id="preview without an event"),
+        pytest.param(["up", "--port", "http"], id="a port that is no number"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_one_sentence(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(args)
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    "up api worker scheduler migrate merchant destination import preview normalize sandbox schema doctor".split(),
+)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"tracklayer {command}" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tracklayer {__version__}\n"
+
+
+def test_a_wrong_environment_is_told_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TRACKLAYER_PROT", "8000")
+    monkeypatch.setenv("TRACKLAYER_LOG_FORMAT", "xml")
+    assert main(["migrate"]) == 2
+    message = capsys.readouterr().err
+    assert "TRACKLAYER_PROT is not a setting, did you mean TRACKLAYER_PORT?" in message
+    assert "TRACKLAYER_LOG_FORMAT must be text or json" in message
+
+
+@pytest.mark.parametrize("role", ["api", "worker", "scheduler"])
+def test_a_role_needs_redis(environ: str, role: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([role]) == 1
+    assert "TRACKLAYER_REDIS_URL is required for this role" in capsys.readouterr().err
+
+
+def test_a_database_that_is_not_there_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", "postgresql://nobody:hunter2@127.0.0.1:1/none")
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    assert main(["migrate"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("tracklayer: the database cannot be reached")
+    assert "hunter2" not in message
+    assert "Traceback" not in message
+
+
+def test_migrate_tells_what_it_did(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["migrate", "--check"]) == 0
+    assert main(["migrate", "--json"]) == 0
+    assert '"applied": []' in capsys.readouterr().out
+
+
+def create(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
+    assert main(["merchant", "create", "--name", "Shop", "--json", *args]) == 0
+    made: dict[str, str] = orjson.loads(capsys.readouterr().out)
+    return made
+
+
+def test_a_merchant_is_created_with_its_key(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
+    made = create(capsys, "--retention-days", "30", "--no-hashing", "--alert-email", "ops@example.com")
+    assert set(made) == {"merchant_id", "api_key"}
+    connection.connect(environ)
+    with in_transaction():
+        found = rows("SELECT merchant_id, retention_days, hash_user_data, alert_emails FROM merchants")
+        stored = rows("SELECT m::text || k::text FROM merchants m, api_keys k")[0][0]
+    assert found == [(int(made["merchant_id"]), 30, False, ["ops@example.com"])]
+    assert made["api_key"] not in stored
+    assert main(["merchant", "create", "--name", "x", "--alert-email", "nonsense"]) == 1
+    assert "alert address" in capsys.readouterr().err
+
+
+def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merchant = create(capsys)["merchant_id"]
+    path = write(tmp_path / "meta.json", {"pixel_id": "1234567890", "access_token": "EAAB1234567890abcd"})
+    command = ["destination", "set", "--merchant", merchant, "--platform", "meta", "--settings", path]
+    assert main([*command, "--event-name", "Purchase", "--event-name", "Lead", "--json"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["settings"] == {"pixel_id": "1234567890", "access_token": "••••abcd"}
+    write(tmp_path / "meta.json", {"pixel_id": "abc"})
+    assert main(command) == 1
+    message = capsys.readouterr().err
+    assert "pixel_id" in message
+    assert "access_token" not in message  # it was set before, and stays
+    assert main([*command[:3], "999", *command[4:]]) == 1
+    assert capsys.readouterr().err == "tracklayer: there is no merchant 999\n"
+    assert main([*command[:-1], str(tmp_path / "none.json")]) == 1
+    assert "cannot read settings" in capsys.readouterr().err
+
+
+def test_an_import_reports_bad_lines_and_stores_the_rest(
+    environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merchant = create(capsys)["merchant_id"]
+    events = [draft(f"order_{n}", occurred_at="2026-11-20T14:00:00Z") for n in range(1200)]
+    lines = [orjson.dumps(event) for event in events]
+    lines[3] = b"{not json"
+    lines[700] = orjson.dumps(draft("x", occurred_at="never"))
+    path = write(tmp_path / "events.jsonl", b"\n".join([*lines, b"", lines[0]]))
+    assert main(["import", "--merchant", merchant, path, "--json"]) == 1
+    shown = capsys.readouterr()
+    assert orjson.loads(shown.out) == {"accepted": 1198, "coalesced": 1, "rejected": 2}
+    assert "line 4: This line is not JSON." in shown.err
+    assert "line 701: occurred_at must be an RFC 3339 date and time" in shown.err
+    path = write(tmp_path / "events.jsonl", b"\n".join(lines[:3]))
+    assert main(["import", "--merchant", merchant, path]) == 0
+    assert capsys.readouterr().out == "0 accepted, 3 coalesced, 0 rejected\n"
+
+
+def test_preview_prints_the_request_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    event = write(tmp_path / "event.json", PURCHASE)
+    settings = write(tmp_path / "meta.json", {"pixel_id": "1234567890", "access_token": "the-secret-token"})
+    assert main(["preview", "--platform", "meta", "--settings", settings, "--now", NOW, event]) == 0
+    output = capsys.readouterr().out
+    shown = orjson.loads(output)
+    assert set(shown) == {"request", "verdicts"}
+    assert shown["request"]["method"] == "POST"
+    assert shown["request"]["url"] == "https://graph.facebook.com/v26.0/1234567890/events"
+    assert "the-secret-token" not in output
+    user_data = shown["request"]["body"]["data"][0]["user_data"]
+    assert set(user_data) == {"em", "ph", "client_ip_address", "client_user_agent"}
+    assert {verdict["field"] for verdict in shown["verdicts"] if not verdict["ok"]} == {
+        "user_data.fbp",
+        "user_data.fbc",
+        "event_source_url",
+    }
+
+
+def test_preview_says_why_an_event_would_not_be_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    event = write(tmp_path / "event.json", PURCHASE)
+    assert main(["preview", "--platform", "meta", "--now", "2026-11-20T15:00:00Z", event]) == 1
+    assert orjson.loads(capsys.readouterr().out)["refused"] == "EVENT_TOO_OLD"
+    event = write(tmp_path / "event.json", {**PURCHASE, "event_id": ""})
+    assert main(["preview", "--platform", "meta", event]) == 1
+    assert orjson.loads(capsys.readouterr().out)["refused"] == "INVALID_EVENT"
+
+
+def test_preview_takes_a_batch_and_answers_in_order(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    settings = {"pixel_id": "1234567890", "access_token": "x"}
+    type_in(
+        monkeypatch,
+        {"platform": "meta", "settings": settings, "event": PURCHASE, "now": NOW},
+        {"platform": "meta", "settings": settings, "event": PURCHASE, "now": "2026-11-20T00:00:00Z"},
+        b"{",
+        {"platform": "none", "event": {}},
+    )
+    assert main(["preview", "--batch"]) == 1
+    shown = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [answer.get("refused") for answer in shown] == [None, "EVENT_TOO_OLD", "INVALID_LINE", "INVALID_LINE"]
+    assert shown[0]["request"]["body"]["data"][0]["event_id"] == "order_12345"
+
+
+def test_normalize_shows_what_a_platform_would_get(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    given = [
+        {"platform": "meta", "field": "email", "value": "Jane.Doe+News@Gmail.com"},
+        {"platform": "meta", "field": "phone", "value": "(650)555-1212", "settings": {"default_country": "US"}},
+        {"platform": "meta", "field": "phone", "value": "(650)555-1212"},
+        {"platform": "meta", "field": "ttclid", "value": "x"},
+        {"platform": "meta", "field": "client_ip", "value": " 203.0.113.42 "},
+    ]
+    type_in(monkeypatch, *given)
+    assert main(["normalize"]) == 0
+    shown = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [{name: value for name, value in line.items() if name != "out"} for line in shown] == given
+    assert [line["out"] for line in shown] == [
+        "f41439c944a763c9812d700a779941cec169de13c9ccd13aaf9424ba5231620a",
+        "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
+        None,
+        None,
+        "203.0.113.42",
+    ]
+
+
+def test_normalize_names_the_line_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, {"platform": "meta", "field": "email"})
+    assert main(["normalize"]) == 1
+    assert capsys.readouterr().err == "tracklayer: line 1 must be an object of platform, field and value, all text\n"
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out == schema.as_str() + "\n"
+
+
+def test_doctor_finds_everything_in_order(
+    environ: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_REDIS_URL", redis_url)
+    assert main(["doctor", "--json"]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert [finding["check"] for finding in found["findings"]] == [
+        "settings",
+        "database",
+        "migrations",
+        "clock",
+        "redis",
+        "mail",
+    ]
+
+
+def test_doctor_names_each_fault(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RedisServer() as gone:
+        pass
+    monkeypatch.setenv("TRACKLAYER_REDIS_URL", gone.url)
+    monkeypatch.setenv("TRACKLAYER_SMTP_URL", "smtp://user:hunter2@127.0.0.1:1")
+    assert main(["doctor"]) == 1
+    output = capsys.readouterr().out
+    assert "FAULT  redis       does not answer (ConnectionError)" in output
+    assert "FAULT  mail        127.0.0.1 does not answer (ConnectionRefusedError)" in output
+    assert "hunter2" not in output
+
+
+def test_the_sandbox_runs_alone() -> None:
+    port = free_port()
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with running("sandbox", "--port", str(port), environ={}) as process:
+        wait_until(answers, "the sandbox to answer")
+        assert process.stop() == 0

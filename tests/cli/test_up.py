@@ -1,0 +1,114 @@
+"""``tracklayer up`` as a newcomer meets it: start, paste, stop, start again."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.servers import Process, free_port, running, wait_for_api, wait_until
+from tracklayer.mappers import PLATFORMS
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="tl"))
+    folder.chmod(0o755)
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def up(data_dir: Path, port: int) -> Iterator[tuple[Process, str]]:
+    environ = {"TRACKLAYER_DATA_DIR": str(data_dir), "TRACKLAYER_RETRY_BASE_SECONDS": "1"}
+    with running("up", "--sandbox", "--port", str(port), environ=environ) as process:
+        wait_for_api(process, f"http://127.0.0.1:{port}")
+        wait_until(lambda: "Ctrl-C stops everything" in process.output(), "the welcome")
+        yield process, f"http://127.0.0.1:{port}"
+
+
+def paste(output: str) -> Any:
+    """What the printed command answers, run as it stands."""
+    command = output[output.index("curl -s") : output.index("Ctrl-C")]
+    return orjson.loads(subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout)
+
+
+def ask(address: str, key: str, query: str) -> Any:
+    answer = httpx.post(f"{address}/graphql", json={"query": query}, headers={"authorization": f"Bearer {key}"})
+    return answer.json()["data"]
+
+
+def seconds_to_stop(process: Process, number: int) -> float:
+    started = time.monotonic()
+    assert process.stop(number) == 0
+    return time.monotonic() - started
+
+
+def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) -> None:
+    port = free_port()
+    with up(data_dir, port) as (process, address):
+        output = process.output()
+        key = re.search(r"API key +(tl_\S+)", output)
+        assert key is not None
+        answer = paste(output)["data"]["ingestEvent"]
+        assert (answer["outcome"], answer["userErrors"]) == ("ACCEPTED", [])
+        assert sorted(delivery["platform"] for delivery in answer["event"]["deliveries"]) == sorted(
+            platform.upper() for platform in PLATFORMS
+        )
+
+        def settled() -> bool:
+            found = ask(address, key[1], "{ deliveries { edges { node { status } } } }")
+            return {edge["node"]["status"] for edge in found["deliveries"]["edges"]} <= {"DELIVERED", "DROPPED"}
+
+        wait_until(settled, "every delivery to be delivered or dropped")
+        meta = ask(address, key[1], "{ deliveries(filter: {platform: META}) { edges { node { status } } } }")
+        assert meta["deliveries"]["edges"] == [{"node": {"status": "DELIVERED"}}]
+        assert paste(output)["data"]["ingestEvent"]["outcome"] == "COALESCED"
+        assert seconds_to_stop(process, signal.SIGINT) < 5
+    with up(data_dir, port) as (process, address):
+        assert "API key" not in process.output()
+        found = ask(address, key[1], "{ events { edges { node { timesReceived } } } merchant { name } }")
+        assert found == {"events": {"edges": [{"node": {"timesReceived": 2}}]}, "merchant": {"name": "default"}}
+        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert "Traceback" not in process.output()
+
+
+def test_killed_it_starts_again_and_finds_everything(data_dir: Path) -> None:
+    port = free_port()
+    with up(data_dir, port) as (process, _):
+        output = process.output()
+        paste(output)
+        process.kill()
+    with up(data_dir, port) as (process, address):
+        key = re.search(r"API key +(tl_\S+)", output)
+        assert key is not None
+        assert len(ask(address, key[1], "{ events { edges { cursor } } }")["events"]["edges"]) == 1
+        assert seconds_to_stop(process, signal.SIGTERM) < 5
+
+
+def test_a_taken_port_is_one_clear_sentence(data_dir: Path) -> None:
+    port = free_port()
+    with up(data_dir, port) as (_, _), running("up", "--port", str(port), environ={}) as second:
+        wait_until(lambda: not second.is_running(), "the second to give up")
+        assert second.stop() == 1
+        assert "cannot listen on 127.0.0.1" in second.output()
+        assert "Traceback" not in second.output()
+
+
+def test_a_signal_while_it_starts_ends_it_cleanly(data_dir: Path) -> None:
+    environ = {"TRACKLAYER_DATA_DIR": str(data_dir)}
+    with running("up", "--port", str(free_port()), environ=environ) as process:
+        wait_until(lambda: (data_dir / "pg").exists(), "the database to be made")
+        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert "Traceback" not in process.output()

@@ -1,0 +1,143 @@
+"""GraphQL over HTTP: statuses, media types, limits, and what is never said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphql import get_introspection_query
+
+from tests.factories import INGEST, INGEST_MANY, Api, camel, draft
+from tracklayer.schema.http import MAX_BODY
+
+GRAPHQL_JSON = "application/graphql-response+json"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b'{"query": "{ platforms { title } }"}', 200, id="a query"),
+        pytest.param(b'{"query": "{ nope }"}', 400, id="an unknown field"),
+        pytest.param(b'{"query": "{ "}', 400, id="no document"),
+        pytest.param(b"{", 400, id="no JSON"),
+        pytest.param(b"[]", 400, id="a list of operations"),
+        pytest.param(b'{"query": 5}', 400, id="a query that is a number"),
+        pytest.param(b'{"query": "{ platforms { title } }", "variables": [1]}', 400, id="variables that are a list"),
+        pytest.param(b'{"variables": {}}', 400, id="no query"),
+        pytest.param(b"\xff\xfe", 400, id="no UTF-8"),
+    ],
+)
+async def test_the_status_says_whether_it_was_executed(api: Api, body: bytes, status: int) -> None:
+    answer = await api.client.post(
+        "/graphql", content=body, headers={"content-type": "application/json", "accept": GRAPHQL_JSON}
+    )
+    assert answer.status_code == status
+    assert "Traceback" not in answer.text
+
+
+async def test_the_answer_has_the_media_type_that_was_asked_for(api: Api) -> None:
+    plain = await api.post("{ platforms { title } }", accept="application/json")
+    assert plain.headers["content-type"] == "application/json; charset=utf-8"
+    strict = await api.post("{ platforms { title } }", accept=GRAPHQL_JSON)
+    assert strict.headers["content-type"] == f"{GRAPHQL_JSON}; charset=utf-8"
+    assert (await api.post("{ nope }", accept="application/json")).status_code == 200
+
+
+async def test_a_form_cannot_send_an_operation(api: Api) -> None:
+    """What a page of another origin can send without asking first is refused."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = await api.client.post(
+            "/graphql", content=b'{"query": "{ platforms { title } }"}', headers={"content-type": kind}
+        )
+        assert answer.status_code in (400, 415), kind
+
+
+async def test_get_reads_and_never_changes(api: Api) -> None:
+    read = await api.client.get("/graphql", params={"query": "{ platforms { title } }"})
+    assert read.status_code == 200
+    change = await api.client.get(
+        "/graphql",
+        params={"query": "mutation { pauseDestination(platform: META) { userErrors { code } } }"},
+        headers={"authorization": f"Bearer {api.key}"},
+    )
+    assert change.status_code in (400, 405)
+    assert (await api("{ merchant { destinations { state } } }"))["merchant"]["destinations"] == [{"state": "ACTIVE"}]
+
+
+async def test_a_body_over_the_limit_is_refused_before_it_is_read_to_its_end(api: Api) -> None:
+    answer = await api.client.post(
+        "/graphql", content=b" " * (MAX_BODY + 1), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 413
+    assert "4,194,304 bytes" in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        pytest.param(
+            "{ events { edges { node " + "{ deliveries { event " * 6 + "{ id }" + " } }" * 6 + " } } }",
+            "exceeds maximum operation depth",
+            id="too deep",
+        ),
+        pytest.param(
+            "{ " + " ".join(f"a{n}: platforms {{ title }}" for n in range(31)) + " }", "aliases", id="aliases"
+        ),
+        pytest.param("{ platforms { " + "title " * 5001 + "} }", "tokens", id="tokens"),
+        pytest.param("{ events { ...Nowhere } }", "Unknown fragment 'Nowhere'.", id="an unknown fragment"),
+    ],
+)
+async def test_an_operation_that_asks_for_too_much_is_refused(api: Api, query: str, message: str) -> None:
+    answer = (await api.post(query)).json()
+    assert any(message in error["message"] for error in answer["errors"]), answer
+
+
+async def test_the_schema_may_be_asked_for(api: Api) -> None:
+    answer = (await api.client.post("/graphql", json={"query": get_introspection_query()})).json()
+    assert "errors" not in answer
+    assert len(answer["data"]["__schema"]["types"]) > 50
+
+
+async def test_both_spellings_of_the_path_answer(api: Api) -> None:
+    for path in ("/graphql", "/graphql/"):
+        assert (await api.client.post(path, json={"query": "{ platforms { title } }"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param({"eventId": "a\x00b"}, id="NUL"),
+        pytest.param({"eventName": " "}, id="blank name"),
+        pytest.param({"customData": {"properties": {"a": {"b": 1}}}}, id="nested properties"),
+        pytest.param({"customData": {"properties": [1]}}, id="properties that are a list"),
+        pytest.param({"customData": {"value": "NaN"}}, id="not a number"),
+        pytest.param({"customData": {"value": {"amount": 1}}}, id="an object for a number"),
+        pytest.param({"occurredAt": 1795186740}, id="a number for a time"),
+        pytest.param({"occurredAt": "0001-01-01T00:00:00+14:00"}, id="before all times"),
+        pytest.param({"eventId": "x" * 256}, id="long id"),
+        pytest.param({"userData": {"externalId": "x" * 40_000}}, id="large event"),
+    ],
+)
+async def test_bad_input_is_rejected_and_nothing_is_stored(api: Api, event: dict[str, Any]) -> None:
+    answer = await api.post(INGEST, {"input": {**camel(draft()), **event}})
+    payload = answer.json()["data"]["ingestEvent"]
+    assert (payload["outcome"], payload["event"]) == ("REJECTED", None)
+    assert payload["userErrors"]
+    assert (await api("{ events { edges { cursor } } }"))["events"]["edges"] == []
+
+
+async def test_half_a_character_is_refused_as_no_json(api: Api) -> None:
+    body = b'{"query": "{ platforms { title } }", "variables": {"a": "\\ud800"}}'
+    answer = await api.client.post("/graphql", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+
+
+async def test_a_full_batch_fits_into_a_body(api: Api) -> None:
+    events = [draft(f"{n:0255}", custom_data={"properties": {"note": "x" * 2500}}) for n in range(1000)]
+    answer = await api.post(INGEST_MANY, {"inputs": camel(events)})
+    assert answer.json()["data"]["ingestEvents"]["accepted"] == 1000
+
+
+async def test_health_says_alive_and_ready(api: Api) -> None:
+    assert (await api.client.get("/healthz")).text == "ok\n"
+    assert (await api.client.get("/readyz")).json() == {"ready": True}

@@ -1,0 +1,404 @@
+"""Reads: pages by keyset, a fixed number of statements, one merchant never seeing another's rows."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+
+from tests.factories import PURCHASE, Api, Merchant, camel, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.schema import schema
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.ingest import ingest_events
+
+EVERYTHING = """
+query($after: String, $first: Int) { events(first: $first, after: $after) {
+  pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  edges { cursor node {
+    id eventId eventName occurredAt receivedAt actionSource eventSourceUrl userData customData
+    consent { adUserData adPersonalization limitedDataUse } timesReceived lastReceivedAt expiresAt
+    enrichment { field } alerts { id title }
+    deliveries { id platform status attempts lastError dropReason held queuedAt lastAttemptAt nextRetryAt deliveredAt
+      latencyMs attemptLog { number at outcome httpStatus error durationMs }
+      explanation { code summary field nextStep docsUrl } payload alerts { id kind } event { eventId } }
+  } } } }"""
+
+
+def store(runtime: Runtime, merchant: Merchant, *events: dict[str, Any]) -> None:
+    ingest_events(runtime, merchant.holder, events)
+
+
+def open_alert(merchant: Merchant, clock: FrozenClock, platform: str | None = "meta") -> None:
+    with in_transaction():
+        execute(
+            "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, opened_at, last_seen_at) "
+            "VALUES (%s, 'platform_down', 'critical', %s, 'Meta is down', 'It does not answer.', %s, %s)",
+            (merchant.merchant_id, platform, clock.now(), clock.now()),
+        )
+
+
+async def test_an_event_leads_to_its_deliveries_and_their_alerts(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    await api.ingest(draft(user_data={"email": "jane@example.com", "first_name": "Jane"}))
+    clock.move(timedelta(seconds=2))
+    open_alert(merchant, clock)
+    clock.move(timedelta(seconds=1))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    answer = await api(EVERYTHING)
+    (edge,) = answer["events"]["edges"]
+    event = edge["node"]
+    (delivery,) = event.pop("deliveries")
+    assert event == {
+        "id": event["id"],
+        "eventId": "order_1",
+        "eventName": "Purchase",
+        "occurredAt": "2026-11-20T14:59:00.000Z",
+        "receivedAt": "2026-11-20T15:00:00.000Z",
+        "actionSource": "WEBSITE",
+        "eventSourceUrl": "https://shop.example.com/thanks",
+        "userData": {
+            "email": "8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d",
+            "first_name": "••••",
+        },
+        "customData": {"value": 129.99, "currency": "USD"},
+        "consent": {"adUserData": "UNSPECIFIED", "adPersonalization": "UNSPECIFIED", "limitedDataUse": False},
+        "timesReceived": 1,
+        "lastReceivedAt": "2026-11-20T15:00:00.000Z",
+        "expiresAt": "2027-02-18T15:00:00.000Z",
+        "enrichment": [],
+        "alerts": [{"id": event["alerts"][0]["id"], "title": "Meta is down"}],
+    }
+    assert delivery == {
+        "id": delivery["id"],
+        "platform": "META",
+        "status": "DELIVERED",
+        "attempts": 1,
+        "lastError": None,
+        "dropReason": None,
+        "held": False,
+        "queuedAt": "2026-11-20T15:00:00.000Z",
+        "lastAttemptAt": "2026-11-20T15:00:03.000Z",
+        "nextRetryAt": None,
+        "deliveredAt": "2026-11-20T15:00:03.000Z",
+        "latencyMs": 3000,
+        "attemptLog": [
+            {
+                "number": 1,
+                "at": "2026-11-20T15:00:03.000Z",
+                "outcome": "ACKNOWLEDGED",
+                "httpStatus": 200,
+                "error": None,
+                "durationMs": 0,
+            }
+        ],
+        "explanation": None,
+        "payload": {
+            "data": [
+                {
+                    "event_name": "Purchase",
+                    "event_time": 1795186740,
+                    "event_id": "order_1",
+                    "action_source": "website",
+                    "event_source_url": "https://shop.example.com/thanks",
+                    "user_data": {
+                        "em": ["8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"],
+                        "fn": ["81f8f6dde88365f3928796ec7aa53f72820b06db8664f5fe76a7eb13e24546a2"],
+                    },
+                    "custom_data": {"value": 129.99, "currency": "USD"},
+                }
+            ]
+        },
+        "alerts": [{"id": event["alerts"][0]["id"], "kind": "PLATFORM_DOWN"}],
+        "event": {"eventId": "order_1"},
+    }
+
+
+async def test_a_dropped_delivery_is_explained(api: Api, runtime: Runtime, merchant: Merchant, worker: int) -> None:
+    await api.ingest(draft(event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    answer = await api(
+        "{ deliveries { edges { node { dropReason lastError payload explanation { code docsUrl } } } } }"
+    )
+    assert answer["deliveries"]["edges"][0]["node"] == {
+        "dropReason": "UNSUPPORTED_EVENT",
+        "lastError": "Meta has no refund: as a custom event it would take nothing off the Purchase",
+        "payload": None,
+        "explanation": {"code": "UNSUPPORTED_EVENT", "docsUrl": "http://127.0.0.1:8000/docs/platforms-meta"},
+    }
+
+
+async def test_a_page_costs_the_same_number_of_statements_whatever_its_size(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(runtime, merchant, *(draft(f"order_{n}") for n in range(60)))
+    open_alert(merchant, clock)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    await api("{ merchant { name } }")  # the key's last use is noted once a minute
+    counts = []
+    for first in (1, 5, 50):
+        caplog.clear()
+        with caplog.at_level(logging.DEBUG, logger="peewee"):
+            answer = await api(EVERYTHING, first=first)
+        assert len(answer["events"]["edges"]) == first
+        statements = [r.getMessage() for r in caplog.records if r.name == "peewee" and "SELECT 1" not in r.getMessage()]
+        counts.append(len([s for s in statements if "SELECT" in s and "set_config" not in s]))
+    # The key, the page, deliveries, events of deliveries, destinations, alerts (pairs and rows), the merchant.
+    assert counts == [8, 8, 8]
+
+
+async def test_pages_follow_each_other_without_gap_or_repeat(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for batch in range(4):
+        store(runtime, merchant, *(draft(f"order_{batch}_{n}") for n in range(5)))
+        clock.move(timedelta(milliseconds=1))
+    query = """query($after: String) { events(first: 7, after: $after) {
+      pageInfo { hasNextPage hasPreviousPage endCursor } edges { node { eventId } } } }"""
+    seen: list[str] = []
+    flags = []
+    after = None
+    while True:
+        page = (await api(query, after=after))["events"]
+        seen += [edge["node"]["eventId"] for edge in page["edges"]]
+        flags.append((page["pageInfo"]["hasNextPage"], page["pageInfo"]["hasPreviousPage"]))
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+        if len(flags) == 1:  # what arrives meanwhile is on a page before, and shifts nothing
+            store(runtime, merchant, draft("new"))
+    assert seen == [f"order_{batch}_{n}" for batch in (3, 2, 1, 0) for n in (4, 3, 2, 1, 0)]
+    assert flags == [(True, False), (True, True), (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        pytest.param({"eventName": "Lead"}, ["lead"], id="name"),
+        pytest.param({"eventIdPrefix": "or"}, ["order_1"], id="prefix"),
+        pytest.param({"eventIdPrefix": "o%"}, [], id="a prefix is no pattern"),
+        pytest.param({"deliveryStatus": "DROPPED"}, ["refund"], id="status"),
+        pytest.param(
+            {"deliveryStatus": "DELIVERED", "platform": "META"}, ["order_1", "lead"], id="status and platform"
+        ),
+        pytest.param({"receivedSince": "2026-11-20T15:00:00.500Z"}, ["order_1"], id="since"),
+        pytest.param({"receivedUntil": "2026-11-20T16:00:00.500+01:00"}, ["refund", "lead"], id="until"),
+    ],
+)
+async def test_events_are_filtered(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, filter: Any, expected: list[str]
+) -> None:
+    store(runtime, merchant, draft("refund", event_name="Refund"), draft("lead", event_name="Lead"))
+    clock.move(timedelta(seconds=1))
+    store(runtime, merchant, draft("order_1"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    answer = await api("query($f: EventFilter) { events(filter: $f) { edges { node { eventId } } } }", f=filter)
+    assert [edge["node"]["eventId"] for edge in answer["events"]["edges"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        pytest.param({"status": ["DELIVERED", "QUEUED"]}, ["order_1"], id="statuses"),
+        pytest.param({"dropReason": ["UNSUPPORTED_EVENT"]}, ["refund"], id="drop reason"),
+        pytest.param({"errorContains": "NO REFUND"}, ["refund"], id="error"),
+        pytest.param({"platform": "META"}, ["refund", "order_1"], id="platform"),
+        pytest.param({"queuedUntil": "2026-11-20T15:00:00Z"}, [], id="until"),
+    ],
+)
+async def test_deliveries_are_filtered(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, filter: Any, expected: list[str]
+) -> None:
+    store(runtime, merchant, draft("refund", event_name="Refund"), draft("order_1"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    query = "query($f: DeliveryFilter) { deliveries(filter: $f) { edges { node { event { eventId } } } } }"
+    answer = await api(query, f=filter)
+    assert [edge["node"]["event"]["eventId"] for edge in answer["deliveries"]["edges"]] == expected
+
+
+async def test_alerts_lead_to_the_deliveries_that_waited_while_they_were_open(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    store(runtime, merchant, draft("before"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    clock.move(timedelta(minutes=1))
+    store(runtime, merchant, draft("during"))
+    open_alert(merchant, clock)
+    answer = await api(
+        "{ alerts(filter: {state: OPEN, kind: [PLATFORM_DOWN]}) { edges { node { state severity platform "
+        "deliveries { edges { node { event { eventId } } } } } } } }"
+    )
+    assert answer["alerts"]["edges"][0]["node"] == {
+        "state": "OPEN",
+        "severity": "CRITICAL",
+        "platform": "META",
+        "deliveries": {"edges": [{"node": {"event": {"eventId": "during"}}}]},
+    }
+    assert (await api("{ alerts(filter: {state: RESOLVED}) { edges { cursor } } }"))["alerts"]["edges"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ events(first: 0) { edges { cursor } } }",
+        "{ events(first: 501) { edges { cursor } } }",
+        '{ events(after: "nonsense") { edges { cursor } } }',
+        '{ deliveries(after: "WyJFdmVudCIsMV0") { edges { cursor } } }',
+        '{ events(filter: {receivedSince: "yesterday"}) { edges { cursor } } }',
+        '{ events(filter: {receivedSince: "2026-11-20T15:00:00"}) { edges { cursor } } }',
+        '{ events(filter: {eventName: "a\\u0000b"}) { edges { cursor } } }',
+    ],
+)
+async def test_a_wrong_argument_is_a_clear_error(api: Api, query: str) -> None:
+    answer = (await api.post(query)).json()
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_node_is_found_again_by_its_id(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    store(runtime, merchant, draft())
+    open_alert(merchant, clock)
+    found = await api(
+        "{ merchant { id destinations { id } apiKeys { id } } events { edges { node { id } } } "
+        "deliveries { edges { node { id } } } alerts { edges { node { id } } } }"
+    )
+    ids = {
+        "Merchant": found["merchant"]["id"],
+        "Destination": found["merchant"]["destinations"][0]["id"],
+        "ApiKey": found["merchant"]["apiKeys"][0]["id"],
+        **{
+            kind: found[field]["edges"][0]["node"]["id"]
+            for kind, field in (("Event", "events"), ("Delivery", "deliveries"), ("Alert", "alerts"))
+        },
+    }
+    for kind, id in ids.items():
+        answer = await api("query($id: ID!) { node(id: $id) { __typename id } }", id=id)
+        assert answer["node"] == {"__typename": kind, "id": id}
+    stranger = Api(api.client, new_merchant(runtime, name="Other").key)
+    for id in [*ids.values(), "", "nonsense", "W10", "WyJFdmVudCJd"]:
+        assert (await stranger("query($id: ID!) { node(id: $id) { id } }", id=id))["node"] is None
+
+
+def _fields(kind: GraphQLObjectType, depth: int) -> str:
+    """A selection of every field, as deep as the schema's limit allows."""
+    chosen = []
+    for name, field in kind.fields.items():
+        inner = get_named_type(field.type)
+        if is_leaf_type(inner):
+            chosen.append(name)
+        elif depth and isinstance(inner, GraphQLObjectType):
+            chosen.append(f"{name} {{ {_fields(inner, depth - 1)} }}")
+    return " ".join(chosen) or "__typename"
+
+
+async def test_no_field_shows_another_merchants_rows(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    """Every query field, every field below it, asked with and about another merchant's ids."""
+    secret = "SECRET-OF-THE-FIRST-SHOP"
+    await api(
+        "mutation($i: UpdateMerchantInput!) { updateMerchant(input: $i) { userErrors { code } } }", i={"name": secret}
+    )
+    store(
+        runtime,
+        merchant,
+        draft(f"{secret}-event", user_data={"external_id": secret, "client_ip": "1.2.3.4", "client_user_agent": "x"}),
+    )
+    with in_transaction():
+        execute("UPDATE destinations SET state_reason = %s", (secret,))
+    open_alert(merchant, clock)
+    with in_transaction():
+        execute("UPDATE alerts SET title = %s", (secret,))
+    own = await api("{ events { edges { node { id } cursor } } deliveries { edges { node { id } cursor } } }")
+    event, delivery = own["events"]["edges"][0], own["deliveries"]["edges"][0]
+    stranger = Api(api.client, new_merchant(runtime, name="Other").key)
+    query = schema._schema.query_type
+    assert query is not None
+    asked = set()
+    for name, field in query.fields.items():
+        kind = get_named_type(field.type)
+        arguments = {
+            "node": [f'(id: "{event["node"]["id"]}")', f'(id: "{delivery["node"]["id"]}")'],
+            "event": [f'(eventId: "{secret}-event")'],
+            "events": ["", f'(after: "{event["cursor"]}")', f'(filter: {{eventIdPrefix: "{secret}"}})'],
+            "deliveries": ["", f'(after: "{delivery["cursor"]}")', "(filter: {status: [QUEUED, DELIVERED]})"],
+            "alerts": ["", "(filter: {state: OPEN})"],
+        }.get(name, [""])
+        if name == "preview":
+            continue  # its own test: it reads nothing but the caller's settings
+        selection = _fields(kind, 4) if isinstance(kind, GraphQLObjectType) else "id"
+        for argument in arguments:
+            answer = await stranger.post(f"{{ {name}{argument} {{ {selection} }} }}")
+            assert answer.status_code == 200
+            assert "errors" not in answer.json(), answer.text
+            assert secret not in answer.text, name
+            asked.add(name)
+    assert asked == set(query.fields) - {"preview"}
+
+
+async def test_preview_shows_the_request_and_every_rule_and_stores_nothing(api: Api) -> None:
+    query = """query($input: IngestEventInput!) { preview(input: $input, platform: META) {
+      wouldSend request verdicts { rule ok message field } } }"""
+    shown = (await api(query, input=camel(draft())))["preview"]
+    assert shown["wouldSend"] is True
+    assert shown["request"]["url"] == "https://graph.facebook.com/v26.0/1234567890123456/events"
+    assert "token-of-the-tests" not in str(shown)
+    assert all(verdict["ok"] for verdict in shown["verdicts"])
+    refused = (await api(query, input=camel(draft(event_name="Refund"))))["preview"]
+    assert (refused["wouldSend"], refused["request"]) == (False, None)
+    assert refused["verdicts"][-1]["field"] == "event_name"
+    wrong = (await api(query, input=camel(draft(occurred_at="never"))))["preview"]
+    assert [verdict["rule"] for verdict in wrong["verdicts"] if not verdict["ok"]] == ["invalid_time"]
+    assert (await api("{ events { edges { cursor } } }"))["events"]["edges"] == []
+
+
+async def test_platforms_tell_what_a_destination_needs(api: Api) -> None:
+    answer = await api(
+        "{ platforms { platform title batchSize maxEventAgeHours supportsTestEvents docsUrl "
+        "settings { name required secret label help } eventNames } }"
+    )
+    meta = next(platform for platform in answer["platforms"] if platform["platform"] == "META")
+    assert (meta["batchSize"], meta["maxEventAgeHours"], meta["supportsTestEvents"]) == (1000, 168, True)
+    assert [s["name"] for s in meta["settings"] if s["secret"]] == ["access_token"]
+
+
+async def test_a_held_delivery_says_that_it_waits_and_for_what(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
+) -> None:
+    httpx.post(f"{sandbox.url}/_faults", json={"platform": "meta", "kind": "credentials"}).raise_for_status()
+    await api.ingest(draft())
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    answer = await api(
+        "{ deliveries { edges { node { held status attempts nextRetryAt lastError explanation { nextStep } "
+        "attemptLog { outcome } } } } merchant { destinations { state stateReason waiting } } }"
+    )
+    node = answer["deliveries"]["edges"][0]["node"]
+    assert (node["held"], node["status"], node["attempts"]) == (True, "QUEUED", 0)
+    assert node["nextRetryAt"] == "2026-11-20T15:00:30.000Z"
+    assert node["lastError"].startswith("401 ")
+    assert "new token" in node["explanation"]["nextStep"]
+    assert node["attemptLog"] == [{"outcome": "CREDENTIALS_REFUSED"}]
+    (destination,) = answer["merchant"]["destinations"]
+    assert (destination["state"], destination["waiting"]) == ("HELD", 1)
+    assert destination["stateReason"].startswith("credentials refused: 401")
+
+
+async def test_the_data_models_purchase_comes_back_as_it_was_sent(api: Api) -> None:
+    await api.ingest(PURCHASE)
+    event = (await api('{ event(eventId: "order_12345") { userData customData occurredAt eventName } }'))["event"]
+    assert event == {
+        "userData": PURCHASE["user_data"],
+        "customData": PURCHASE["custom_data"],
+        "occurredAt": "2026-04-23T14:12:33.000Z",
+        "eventName": "Purchase",
+    }
