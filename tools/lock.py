@@ -22,7 +22,14 @@ def resolve(*extras: str, constraints: str = "") -> dict[str, str]:
         pins = Path(folder) / "pins.txt"
         pins.write_text(constraints)
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
-        command += ["--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--constraint", str(pins)]
+        command += [
+            "--generate-hashes",
+            "--no-header",
+            "--no-annotate",
+            "--no-emit-index-url",
+            "--constraint",
+            str(pins),
+        ]
         command += [f"--extra={extra}" for extra in extras]
         found = subprocess.run([*command, "pyproject.toml"], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
     blocks = re.split(r"\n(?=[a-z0-9])", found.stdout.strip())

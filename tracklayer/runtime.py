@@ -15,6 +15,7 @@ from tracklayer.clock import Clock, SystemClock
 from tracklayer.db import connection
 from tracklayer.sealing import Sealer
 from tracklayer.settings import Settings
+from tracklayer.tokens import TokenCache
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,12 @@ class Runtime:
     clock: Clock = field(default_factory=SystemClock)
     jitter: Callable[[], float] = random.random
     http_timeout: httpx.Timeout = field(default_factory=lambda: HTTP_TIMEOUT)
+    tokens: TokenCache = field(init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _clients: list[httpx.Client] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = TokenCache(self.clock)
 
     def http(self) -> httpx.Client:
         """This thread's client: connections are kept alive between batches and never shared by two threads."""

@@ -223,7 +223,7 @@ def test_refused_credentials_hold_the_destination_and_burn_nothing(
         held = destination(merchant.merchant_id, "meta")
     assert held is not None
     assert held.state == "held"
-    assert held.state_reason.startswith("credentials refused: 401 ")
+    assert (held.state_reason or "").startswith("credentials refused: 401 ")
     assert {row(merchant, name).attempts for name in "ab"} == {0}
     # Probes carry one delivery each, ever more seldom.
     pauses = []

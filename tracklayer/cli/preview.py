@@ -13,7 +13,10 @@ from tracklayer.cli.process import CommandError, print_json, read_json
 from tracklayer.clock import SystemClock
 from tracklayer.domain.event import read_instant
 from tracklayer.mappers import PLATFORMS
-from tracklayer.services.preview import Preview, preview
+from tracklayer.services.preview import Prepared, Preview, prepare, preview
+
+FLUSH_EVERY = 100  # lines: a reader at the other end sees progress, and writing costs nothing
+MAX_PREPARED = 1000  # different settings kept
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,36 +37,66 @@ def run(args: argparse.Namespace) -> int:
     if args.platform is None or args.event is None:
         args.fail("--platform and EVENT.json are required, or --batch")
     settings = read_json(args.settings, "settings") if args.settings else {}
-    found = preview(read_json(args.event, "event"), args.platform, _object(settings), _now(args.now))
+    prepared = prepare(args.platform, _object(settings))
+    found = preview(read_json(args.event, "event"), prepared, _now(args.now))
     print_json(_shown(found))
     return 0 if found.request is not None else 1
 
 
 def _batch() -> int:
     clock = SystemClock()
+    prepared: dict[bytes, Prepared] = {}
     status = 0
+    lines = []
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue
         try:
             given = _object(orjson.loads(line))
-            platform = given.get("platform")
-            if platform not in PLATFORMS:
-                raise CommandError(f"platform must be one of {', '.join(PLATFORMS)}")
             now = _now(given["now"]) if given.get("now") else clock.now()
-            shown = _shown(preview(given.get("event"), platform, _object(given.get("settings") or {}), now))
+            lines.append(orjson.dumps(_shown(preview(given.get("event"), _prepared(given, prepared), now))))
         except orjson.JSONDecodeError:
-            shown, status = {"refused": "INVALID_LINE", "error": f"line {number} is not JSON", "verdicts": []}, 1
+            lines.append(_wrong_line(number, "is not JSON"))
+            status = 1
         except CommandError as error:
-            shown, status = {"refused": "INVALID_LINE", "error": f"line {number}: {error}", "verdicts": []}, 1
-        sys.stdout.buffer.write(orjson.dumps(shown) + b"\n")
-    sys.stdout.buffer.flush()
+            lines.append(_wrong_line(number, str(error)))
+            status = 1
+        if len(lines) == FLUSH_EVERY:
+            _print(lines)
+    _print(lines)
     return status
+
+
+def _prepared(given: dict[str, Any], known: dict[bytes, Prepared]) -> Prepared:
+    """Of the line's platform and settings, which are the same on most lines."""
+    platform, settings = given.get("platform"), given.get("settings") or {}
+    if platform not in PLATFORMS:
+        raise CommandError(f"platform must be one of {', '.join(PLATFORMS)}")
+    key = orjson.dumps([platform, settings])
+    found = known.get(key)
+    if found is None:
+        if len(known) >= MAX_PREPARED:
+            known.clear()
+        found = known[key] = prepare(platform, _object(settings))
+    return found
+
+
+def _wrong_line(number: int, what: str) -> bytes:
+    return orjson.dumps({"refused": "INVALID_LINE", "error": f"line {number}: {what}", "verdicts": []})
+
+
+def _print(lines: list[bytes]) -> None:
+    if lines:
+        sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
+        sys.stdout.buffer.flush()
+        lines.clear()
 
 
 def _shown(found: Preview) -> dict[str, Any]:
     verdicts = [
-        {"rule": v.rule, "ok": v.ok, "message": v.message, **({"field": v.field} if v.field else {})}
+        {"rule": v.rule, "ok": v.ok, "message": v.message, "field": v.field}
+        if v.field
+        else {"rule": v.rule, "ok": v.ok, "message": v.message}
         for v in found.verdicts
     ]
     if found.request is not None:

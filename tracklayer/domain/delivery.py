@@ -142,7 +142,15 @@ class NoAnswer:
     reason: str
 
 
-Reply = PlatformReply | NotSent | NoAnswer
+@dataclass(frozen=True)
+class TokenRefused:
+    """The token endpoint refused the credentials: the platform itself was never asked."""
+
+    code: str
+    status: int | None = None
+
+
+Reply = PlatformReply | NotSent | NoAnswer | TokenRefused
 
 
 # What it means for one delivery -------------------------------------------------------------------------------------

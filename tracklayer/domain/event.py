@@ -7,6 +7,7 @@ with every Problem named at once; a wrong optional identifier is kept as sent an
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,7 +18,7 @@ from typing import Any
 import orjson
 
 from tracklayer.domain import identifiers, normalise
-from tracklayer.domain.card import find_card_data
+from tracklayer.domain.card import find_card_data, is_card_name, may_hold_card_number
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.problem import Problem
 
@@ -41,6 +42,8 @@ ACTION_SOURCES = (
 CONSENT_STATES = ("granted", "denied", "unspecified")
 
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
+# As JSON writes them: where none of these is in an event, no field of it need be searched.
+_ESCAPED = re.compile(rb"\\u00|\\[bf]|\x7f")
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -147,9 +150,12 @@ class ReadEvent:
 
 
 USER_FIELDS = tuple(f.name for f in fields(UserData))
+_USER_FIELDS = frozenset(USER_FIELDS)
 PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone"))
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
+_CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
+_CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
@@ -159,12 +165,14 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     """The Event, with warnings, or every reason why there is none. ``default_countries`` read national phones."""
     if not isinstance(draft, Mapping):
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
-    card = _card_problem(draft)
-    if card:
+    written = _written(draft)
+    if not _is_free_of_cards(draft, written) and (card := _card_problem(draft)):
         return [card]
-    if problem := _too_large(draft):
-        return [problem]
-    reader = _Reader()
+    size = len(written) if written is not None else _size(draft)
+    if size > MAX_EVENT:
+        message = f"An event may have {MAX_EVENT:,} bytes of JSON; this one has {size:,}."
+        return [Problem((), "TOO_LARGE", message)]
+    reader = _Reader(written is not None and not _ESCAPED.search(written))
     reader.known((), draft, EVENT_FIELDS)
     name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
     event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
@@ -193,40 +201,86 @@ def _card_problem(draft: Mapping[str, Any]) -> Problem | None:
     return None
 
 
-def _too_large(draft: Mapping[str, Any]) -> Problem | None:
+def _is_free_of_cards(draft: Mapping[str, Any], written: bytes | None) -> bool:
+    """True for what can hold no card data, at a fraction of what looking at every value costs; False: look.
+
+    Where every key is a known one and every value a plain one, only a long number could be card data. An escaped
+    character might hide where a word ends, so a text with any is looked at in full.
+    """
+    if written is None or b"\\" in written or may_hold_card_number(written.decode()):
+        return False
+    user_data, custom_data = draft.get("user_data") or {}, draft.get("custom_data") or {}
+    if not _is_plain(user_data, _USER_FIELDS):
+        return False
+    if not isinstance(custom_data, Mapping) or not custom_data.keys() <= _CUSTOM_FIELDS:
+        return False
+    for name, value in custom_data.items():
+        if name == "properties":
+            if not _is_plain(value, None) or any(is_card_name(str(key)) for key in value):
+                return False
+        elif name == "contents":
+            if not isinstance(value, list) or not all(_is_plain(item, _CONTENT_FIELDS) for item in value):
+                return False
+        elif name == "product_ids":
+            if not isinstance(value, list) or any(isinstance(item, Mapping | list) for item in value):
+                return False
+        elif isinstance(value, Mapping | list):
+            return False
+    return True
+
+
+def _is_plain(value: Any, names: frozenset[str] | None) -> bool:
+    """An object of scalars, all of whose keys are among ``names``."""
+    if not isinstance(value, dict) or (names is not None and not value.keys() <= names):
+        return False
+    return not any(isinstance(inner, dict | list | tuple) for inner in value.values())
+
+
+def _written(draft: Mapping[str, Any]) -> bytes | None:
+    """The draft as JSON, or None for what cannot be written: half a surrogate pair, a number beyond 64 bits."""
     try:
-        size = len(orjson.dumps(draft, default=str, option=orjson.OPT_NON_STR_KEYS))
-    except (TypeError, ValueError):  # half a surrogate pair, a number beyond 64 bits: the fields say which
-        return None
-    if size <= MAX_EVENT:
-        return None
-    return Problem((), "TOO_LARGE", f"An event may have {MAX_EVENT:,} bytes of JSON; this one has {size:,}.")
+        return orjson.dumps(draft, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError):
+        return None  # the fields say which
+
+
+def _size(draft: Mapping[str, Any]) -> int:
+    """About as many bytes as it would take, of a draft that orjson does not write."""
+    try:
+        return len(json.dumps(draft, default=str, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+    except (TypeError, ValueError, RecursionError):
+        return 0
 
 
 def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries: frozenset[str]) -> UserData:
     given = reader.mapping((), draft, "user_data", required=True)
-    reader.known(("user_data",), given, USER_FIELDS)
+    if not given.keys() <= _USER_FIELDS:
+        reader.known(("user_data",), given, USER_FIELDS)
     values: dict[str, Any] = {}
+    formats = identifiers.FORMATS
     for name in given:
-        if name not in USER_FIELDS:
+        if name not in _USER_FIELDS:
             continue
-        text = reader.text(("user_data",), given, name)
+        text = reader.text_of(("user_data", name), given[name])
         if text is None:
             continue
         values[name] = text
-        check = identifiers.FORMATS.get(name)
-        if check and not check[0](text):
+        check = formats.get(name)
+        if check is not None and not check[0](text):
             reader.warn(("user_data", name), check[1])
-    if "phone" in values and not _is_usable_phone(values["phone"], default_countries):
-        reader.warn(("user_data", "phone"), "must be written with + and the country code, such as +16505550123")
-    for name in ("email", "phone"):
-        if name in values:
-            values[name] = Matchable.read(values[name])
+    if "phone" in values:
+        if not _is_usable_phone(values["phone"], default_countries):
+            reader.warn(("user_data", "phone"), "must be written with + and the country code, such as +16505550123")
+        values["phone"] = Matchable.read(values["phone"])
+    if "email" in values:
+        values["email"] = Matchable.read(values["email"])
     return UserData(**values)
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str]) -> bool:
-    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, default_countries))
+    if normalise.is_sha256(text) or normalise.phone_e164(text):
+        return True
+    return any(normalise.phone_e164(text, country) for country in default_countries)
 
 
 def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
@@ -234,22 +288,27 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     given = reader.mapping((), draft, "custom_data")
     if not given:
         return CustomData()
-    reader.known(at, given, CUSTOM_FIELDS)
-    values: dict[str, Any] = {name: reader.text(at, given, name) for name in _TEXTS}
+    if not given.keys() <= _CUSTOM_FIELDS:
+        reader.known(at, given, CUSTOM_FIELDS)
+    values: dict[str, Any] = {name: reader.text(at, given, name) for name in _TEXTS if name in given}
     values["currency"] = reader.currency(at, given)
-    values["value"] = reader.decimal(at, given, "value")
-    values["predicted_ltv"] = reader.decimal(at, given, "predicted_ltv")
+    for name in ("value", "predicted_ltv"):
+        if name in given:
+            values[name] = reader.decimal(at, given, name)
     values["num_items"] = reader.count(at, given, "num_items")
-    values["product_ids"] = tuple(
-        text
-        for index, item in enumerate(reader.items(at, given, "product_ids"))
-        if (text := reader.text_of((*at, "product_ids", str(index)), item)) is not None
-    )
-    values["contents"] = tuple(
-        _read_content(reader, (*at, "contents", str(index)), item)
-        for index, item in enumerate(reader.items(at, given, "contents"))
-    )
-    values["properties"] = reader.properties(at, given)
+    if "product_ids" in given:
+        values["product_ids"] = tuple(
+            text
+            for index, item in enumerate(reader.items(at, given, "product_ids"))
+            if (text := reader.text_of((*at, "product_ids", str(index)), item)) is not None
+        )
+    if "contents" in given:
+        values["contents"] = tuple(
+            _read_content(reader, (*at, "contents", str(index)), item)
+            for index, item in enumerate(reader.items(at, given, "contents"))
+        )
+    if "properties" in given:
+        values["properties"] = reader.properties(at, given)
     return CustomData(**values)
 
 
@@ -257,15 +316,14 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content:
     if not isinstance(item, Mapping):
         reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, item_price}")
         return Content("")
-    reader.known(at, item, CONTENT_FIELDS)
+    if not item.keys() <= _CONTENT_FIELDS:
+        reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.count(at, item, "quantity")
     return Content(
         reader.text(at, item, "id", required=True) or "",
         1 if quantity is None else quantity,
         reader.decimal(at, item, "item_price"),
-        reader.text(at, item, "title"),
-        reader.text(at, item, "brand"),
-        reader.text(at, item, "category"),
+        *(reader.text(at, item, name) if name in item else None for name in ("title", "brand", "category")),
     )
 
 
@@ -288,7 +346,8 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
 
-    def __init__(self) -> None:
+    def __init__(self, clean: bool) -> None:
+        self._clean = clean  # known to hold no character that PostgreSQL or a log could not take
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
@@ -310,7 +369,9 @@ class _Reader:
         near = difflib.get_close_matches(key, list(names), n=1, cutoff=0.6)
         hint = f", did you mean {near[0]}?" if near else "; custom_data.properties takes fields of your own."
         # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
-        shown = key if re.fullmatch(r"[A-Za-z_][A-Za-z_]{0,63}", key) else "(a key)"
+        shown = (
+            key if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4 else "(a key)"
+        )
         message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
         self.problems.append(Problem((*at, shown), "UNKNOWN_FIELD", message))
 
@@ -362,7 +423,7 @@ class _Reader:
         if not isinstance(value, str):
             self.problem(path, "INVALID_TYPE", "must be text")
             return None
-        if _UNUSABLE.search(value):
+        if not self._clean and _UNUSABLE.search(value):
             self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
             return None
         return value if value.strip() else None
@@ -435,9 +496,10 @@ class _Reader:
             elif isinstance(inner, bool) or inner is None:
                 kept[key] = inner
             elif isinstance(inner, int | float | Decimal):
-                if read_decimal(inner) is None:
-                    self.problem(path, "INVALID_NUMBER", "must hold finite numbers")
-                kept[key] = inner
+                if read_decimal(inner) is None or (isinstance(inner, int) and not -(2**63) <= inner < 2**64):
+                    self.problem(path, "INVALID_NUMBER", "must hold finite numbers of 64 bits at most")
+                else:
+                    kept[key] = inner
             else:
                 self.problem(path, "INVALID_TYPE", "must be flat: text, numbers, true, false or null")
         if not self.problems and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
@@ -450,7 +512,9 @@ def read_instant(value: Any) -> datetime | str:
     how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            # RFC 3339 allows t and z in lower case; Python would stop reading at a NUL.
+            text = value.strip().upper()
+            value = datetime.fromisoformat(text) if text.isprintable() else None
         except ValueError:
             return f"must be an RFC 3339 date and time {how}"
     if not isinstance(value, datetime):
@@ -473,5 +537,7 @@ def read_decimal(value: Any) -> Decimal | None:
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except (InvalidOperation, ValueError):
         return None
+    if not number.is_finite():
+        return None
     # Twenty digits before the point is beyond any money; an exponent of thousands would fill pages when written out.
-    return number if (number.is_finite() and -32 <= number.adjusted() <= 20) or number == 0 else None
+    return number if -32 <= number.adjusted() <= 20 and int(number.as_tuple().exponent) >= -64 else None

@@ -21,7 +21,7 @@ import pycountry
 Rule = Callable[[str], str | None]
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]+@[^@\s.<>,;:\"()\[\]]+(\.[^@\s.<>,;:\"()\[\]]+)+")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
 _WHITESPACE = re.compile(r"\s+")
 _ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}")
@@ -32,7 +32,7 @@ _SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 def is_sha256(value: str) -> bool:
     """True for 64 hexadecimal digits in any case: a value its sender hashed already."""
-    return _SHA256.fullmatch(value.strip()) is not None
+    return len(value) >= 64 and _SHA256.fullmatch(value.strip()) is not None
 
 
 def sha256_hex(text: str) -> str:
@@ -154,7 +154,8 @@ class Matchable:
     def email_sha256(self, rule: str) -> str | None:
         if self.plain is not None:
             return hashed(self.plain, EMAIL_RULES[rule])
-        return self.digests.get("as_given") or self.digests.get(rule) or self.digests.get("basic")
+        digests = self.digests
+        return digests.get("as_given") or digests.get(rule, digests.get("basic")) or None
 
     def phone_sha256(self, rule: str, default_country: str | None) -> str | None:
         if self.plain is not None:
@@ -164,15 +165,18 @@ class Matchable:
 
 
 def email_digests(value: str) -> dict[str, str]:
-    """Every digest some platform needs of a plain address, by rule name; empty where it is no address."""
+    """Every digest some platform needs of a plain address, by rule name; "" where a rule leaves nothing of it.
+
+    Rules that agree with ``basic`` are left out; no entry at all: it is no address.
+    """
     basic = email(value)
     if basic is None:
         return {}
     digests = {"basic": sha256_hex(basic)}
     for name, rule in EMAIL_RULES.items():
         normal = rule(value)
-        if normal and normal != basic:
-            digests[name] = sha256_hex(normal)
+        if normal != basic:
+            digests[name] = sha256_hex(normal) if normal else ""
     return digests
 
 
@@ -254,7 +258,8 @@ def date_of_birth(value: str) -> date | None:
     else:
         return None
     try:
-        return date(year, month, day)
+        # Nobody alive was born before 1900: 0001-01-01 is a program's way to say nothing.
+        return date(year, month, day) if year >= 1900 else None
     except ValueError:
         return None
 
@@ -262,7 +267,7 @@ def date_of_birth(value: str) -> date | None:
 def date_of_birth_digits(value: str) -> str | None:
     """``YYYYMMDD``."""
     born = date_of_birth(value)
-    return born.strftime("%Y%m%d") if born else None
+    return born.isoformat().replace("-", "") if born else None
 
 
 def is_foreign_digest(value: str) -> bool:
@@ -271,7 +276,11 @@ def is_foreign_digest(value: str) -> bool:
 
 
 def _only(categories: str, value: str) -> str | None:
-    return "".join(c for c in value.strip().lower() if unicodedata.category(c)[0] in categories) or None
+    # One letter has two spellings in Unicode, é and e with an accent: only the composed one is what others hash.
+    text = unicodedata.normalize("NFC", value.strip().lower())
+    if text.isalpha() or (text.isalnum() and text.isascii() and "N" in categories):
+        return text
+    return "".join(c for c in text if unicodedata.category(c)[0] in categories) or None
 
 
 @cache

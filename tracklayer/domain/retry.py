@@ -173,7 +173,7 @@ def judge_health(health: Health, outcomes: Sequence[Outcome], now: datetime) -> 
                 return _hold(health, f"credentials refused: {_message(outcome)}", now)
             case RateLimited(retry_after_seconds=wait):
                 rest = RATE_LIMIT_REST if wait is None else timedelta(seconds=wait)
-                return replace(health, resume_at=now + rest)
+                return Health(resume_at=now + rest)  # it answers: it is there, and knows us
             case Unreachable() | Unknown():
                 return _count_failure(health, outcome, now)
             case Acknowledged() | Rejected():

@@ -17,6 +17,7 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import (
     BatchRejected,
     Claim,
+    CredentialsRefused,
     Destination,
     DestinationState,
     DropReason,
@@ -28,6 +29,7 @@ from tracklayer.domain.delivery import (
     Rejected,
     Reply,
     Settlement,
+    TokenRefused,
     Unknown,
     Unreachable,
     Verdict,
@@ -202,7 +204,7 @@ def _send_and_settle(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> b
     started_at = runtime.clock.now()
     bodies = [item.mapped.item for item in items]
     request = batch.mapper.build_request(items[0].mapped.group, bodies, destination.settings)
-    reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url)
+    reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
     verdict = read_verdict(batch.mapper, reply, len(items))
     if isinstance(verdict, BatchRejected):
         if len(items) == 1:
@@ -224,6 +226,8 @@ def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
             return [Unreachable(reason, may_have_arrived=False)] * count
         case NoAnswer(reason=reason):
             return [Unknown(reason)] * count
+        case TokenRefused(code=code, status=status):
+            return [CredentialsRefused(code, "the credentials were refused when a token was asked for", status)] * count
         case PlatformReply():
             return mapper.read_reply(reply, count)
 

@@ -40,6 +40,16 @@ OWN: dict[str, Explanation] = {
     DropReason.DESTINATION_REMOVED.name: Explanation(
         "Its destination was removed while it waited.", "Create the destination again, then redeliver."
     ),
+    "invalid_grant": Explanation(
+        "The refresh token was revoked or has expired.",
+        "Connect the account again and set the new refresh token on the destination.",
+    ),
+    "invalid_client": Explanation(
+        "The client id or client secret is wrong.", "Compare them with the OAuth client in the platform's console."
+    ),
+    "invalid_key": Explanation(
+        "The service account's key is not usable.", "Set the JSON key as it was downloaded, whole."
+    ),
     "TRACKLAYER_ERROR": Explanation(
         "TrackLayer failed to map this event. That is our fault, not yours.",
         "It is tried again by itself. The operator finds the trace in the log.",

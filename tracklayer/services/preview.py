@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.domain.delivery import PlatformRequest
-from tracklayer.domain.event import Event, read_event
+from tracklayer.domain.event import read_event
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
@@ -24,38 +24,51 @@ class Preview:
     refused: str | None = None
 
 
-def preview(draft: Any, platform: str, settings: Mapping[str, Any], now: datetime) -> Preview:
-    """The request for one event as of ``now``, and every rule it was held against.
+@dataclass(frozen=True)
+class Prepared:
+    """A destination to preview events for: its settings complete, or ``refused`` and what is wrong with them."""
 
-    Settings that are required and missing are shown with an invented example, and a verdict says so.
-    """
+    mapper: Mapper
+    settings: Mapping[str, Any]
+    default_countries: frozenset[str]
+    verdicts: tuple[RuleVerdict, ...]
+    refused: str | None = None
+
+
+def prepare(platform: str, settings: Mapping[str, Any]) -> Prepared:
+    """Settings that are required and missing are replaced by invented ones, and a verdict says so."""
     mapper = mapper_for(platform)
-    verdicts = [_as_verdict(problem) for problem in check_settings(mapper, {**example_settings(mapper), **settings})]
-    if verdicts:
-        return Preview(None, verdicts, "INVALID_SETTING")
+    examples = example_settings(mapper)
+    wrong = check_settings(mapper, {**examples, **settings})
+    if wrong:
+        return Prepared(mapper, settings, frozenset(), tuple(map(_as_verdict, wrong)), "INVALID_SETTING")
     missing = [s.name for s in mapper.settings if s.required and not s.secret and settings.get(s.name) in (None, "")]
-    verdicts += [
+    verdicts = [
         RuleVerdict("settings", False, f"{name} is not set: shown with an invented one", f"settings.{name}")
         for name in missing
     ]
     country = settings.get("default_country")
-    read = read_event(draft, now, frozenset({country} if isinstance(country, str) else ()))
+    return Prepared(
+        mapper,
+        {**{name: examples.get(name) for name in missing}, **settings},
+        frozenset({country} if isinstance(country, str) else ()),
+        tuple(verdicts),
+    )
+
+
+def preview(draft: Any, prepared: Prepared, now: datetime) -> Preview:
+    """The request for one event as of ``now``, and every rule it was held against."""
+    if prepared.refused is not None:
+        return Preview(None, list(prepared.verdicts), prepared.refused)
+    read = read_event(draft, now, prepared.default_countries)
     if isinstance(read, list):
-        return Preview(None, verdicts + [_as_verdict(problem) for problem in read], "INVALID_EVENT")
-    examples = example_settings(mapper)
-    used = {**{name: examples.get(name) for name in missing}, **settings}
-    return preview_event(mapper, read.event, used, now, verdicts)
-
-
-def preview_event(
-    mapper: Mapper, event: Event, settings: Mapping[str, Any], now: datetime, verdicts: list[RuleVerdict] | None = None
-) -> Preview:
-    """As ``preview``, of an event that was read already, with complete settings."""
-    mapped = mapper.map_event(event, settings, now)
-    shown = [*(verdicts or []), *mapped.verdicts]
+        return Preview(None, [*prepared.verdicts, *map(_as_verdict, read)], "INVALID_EVENT")
+    mapper = prepared.mapper
+    mapped = mapper.map_event(read.event, prepared.settings, now)
+    verdicts = [*prepared.verdicts, *mapped.verdicts]
     if not isinstance(mapped, Mapped):
-        return Preview(None, shown, mapped.reason.value.upper())
-    return Preview(as_json(mapper.build_request(mapped.group, [mapped.item], settings)), shown)
+        return Preview(None, verdicts, mapped.reason.value.upper())
+    return Preview(as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings)), verdicts)
 
 
 def as_json(request: PlatformRequest) -> dict[str, Any]:

@@ -2,56 +2,106 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import jwt
+import oauthlib.oauth1
 import orjson
 
+from tracklayer.clock import SystemClock
 from tracklayer.domain.delivery import (
-    Auth,
     BearerToken,
     BodyToken,
     HeaderToken,
     NoAnswer,
     NoAuth,
     NotSent,
+    OAuth1,
     PlatformReply,
     PlatformRequest,
     QueryToken,
+    RefreshedToken,
     Reply,
+    ServiceAccount,
+    TokenRefused,
 )
+from tracklayer.tokens import AccessToken, TokenCache
 
 MAX_REPLY = 4 * 1024 * 1024  # bytes; a thousand items' worth of errors is far below
 USER_AGENT = "TrackLayer/0.1"
+DEFAULT_LIFETIME = 3600  # seconds, where a token endpoint does not say (RFC 6749, 5.1 recommends that it does)
+ASSERTION_LIFETIME = timedelta(minutes=60)  # the longest Google takes: "Using OAuth 2.0 for Server to Server"
 
 
-def send(http: httpx.Client, platform: str, request: PlatformRequest, sandbox_url: str | None = None) -> Reply:
+class _TokenFailedError(Exception):
+    """No access token: ``reply`` says why, as if the platform itself had answered."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+def send(
+    http: httpx.Client,
+    platform: str,
+    request: PlatformRequest,
+    sandbox_url: str | None = None,
+    tokens: TokenCache | None = None,
+) -> Reply:
     """The platform's answer, or what became of the attempt to get one. Never raises for what a network does.
 
-    With ``sandbox_url`` the call goes to ``{sandbox_url}/{platform}{path}`` instead of the platform's own host.
+    With ``sandbox_url`` every call, a token endpoint's too, goes to ``{sandbox_url}/{platform}{path}``. A bearer token
+    that was kept and is refused with 401 is fetched anew, and the request repeated, once.
     """
-    url = request.url if sandbox_url is None else _redirected(sandbox_url, platform, request.url)
-    headers, params, body = _signed(request.auth, request)
+    auth = request.auth
+    if not isinstance(auth, RefreshedToken | ServiceAccount):
+        return _call(http, platform, request, sandbox_url)
+    cache = tokens or TokenCache(SystemClock())
+    key = _key(auth)
     try:
-        with http.stream(
-            request.method, url, params=params or None, content=orjson.dumps(body), headers=headers
-        ) as response:
-            content = _read(response)
+        token = cache.get(key, lambda: _fetch(http, platform, auth, sandbox_url))
+        reply = _call(http, platform, request, sandbox_url, token)
+        if isinstance(reply, PlatformReply) and reply.status == 401:
+            cache.forget(key, token)
+            token = cache.get(key, lambda: _fetch(http, platform, auth, sandbox_url))
+            reply = _call(http, platform, request, sandbox_url, token)
+    except _TokenFailedError as failed:
+        return failed.reply
+    return reply
+
+
+def _call(
+    http: httpx.Client, platform: str, request: PlatformRequest, sandbox_url: str | None, token: str | None = None
+) -> Reply:
+    headers, params, body = _signed(request, token)
+    url = _redirected(sandbox_url, platform, request.url)
+    return _exchange(http, request.method, url, params, orjson.dumps(body), headers)
+
+
+def _exchange(
+    http: httpx.Client, method: str, url: str, params: Mapping[str, str], content: bytes, headers: Mapping[str, str]
+) -> Reply:
+    try:
+        with http.stream(method, url, params=params or None, content=content, headers=headers) as response:
+            answer = _read(response)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         return NotSent(_words(error))
     except httpx.TimeoutException:
         return NoAnswer("no answer in time")
     except httpx.HTTPError as error:
         return NoAnswer(_words(error))
-    if content is None:
+    if answer is None:
         return NoAnswer("the answer was too long to be one")
     return PlatformReply(
         response.status_code,
-        _json(content),
+        _json(answer),
         {name.lower(): value for name, value in response.headers.items()},
-        content[:2000].decode("utf-8", "replace"),
+        answer[:2000].decode("utf-8", "replace"),
     )
 
 
@@ -64,19 +114,23 @@ def _read(response: httpx.Response) -> bytes | None:
     return bytes(content)
 
 
-def _redirected(sandbox_url: str, platform: str, url: str) -> str:
+def _redirected(sandbox_url: str | None, platform: str, url: str) -> str:
+    if sandbox_url is None:
+        return url
     parts = urlsplit(url)
     return f"{sandbox_url}/{platform}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
-def _signed(auth: Auth, request: PlatformRequest) -> tuple[dict[str, str], dict[str, str], Any]:
+def _signed(request: PlatformRequest, fetched: str | None) -> tuple[dict[str, str], dict[str, str], Any]:
     """(headers, query parameters, body) with the credentials where the platform wants them."""
     headers = {"content-type": "application/json", "user-agent": USER_AGENT, **request.headers}
-    match auth:
+    match request.auth:
         case NoAuth():
             return headers, {}, request.body
         case BearerToken(token=token):
             return {**headers, "authorization": f"Bearer {token}"}, {}, request.body
+        case RefreshedToken() | ServiceAccount():
+            return {**headers, "authorization": f"Bearer {fetched}"}, {}, request.body
         case HeaderToken(name=name, token=token):
             return {**headers, name: token}, {}, request.body
         case QueryToken(name=name, token=token):
@@ -84,7 +138,63 @@ def _signed(auth: Auth, request: PlatformRequest) -> tuple[dict[str, str], dict[
         case BodyToken(name=name, token=token):
             body: Mapping[str, Any] = request.body
             return headers, {}, {**body, name: token}
-    raise NotImplementedError(type(auth).__name__)
+        case OAuth1() as keys:
+            # Every platform call is a POST. Signed for the platform's own address, which is what it checks; a JSON body is not part of it (RFC 5849).
+            signer = oauthlib.oauth1.Client(keys.consumer_key, keys.consumer_secret, keys.token, keys.token_secret)
+            _, signed, _ = signer.sign(request.url, "POST")
+            return {**headers, "authorization": signed["Authorization"]}, {}, request.body
+
+
+def _key(auth: RefreshedToken | ServiceAccount) -> str:
+    if isinstance(auth, RefreshedToken):
+        parts: Any = [auth.token_url, sorted(auth.form.items())]
+    else:
+        parts = [auth.scope, sorted((name, str(value)) for name, value in auth.key.items())]
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+def _fetch(
+    http: httpx.Client, platform: str, auth: RefreshedToken | ServiceAccount, sandbox_url: str | None
+) -> AccessToken:
+    """A fresh access token. Raises _TokenFailedError."""
+    if isinstance(auth, RefreshedToken):
+        url, form = auth.token_url, dict(auth.form)
+    else:
+        url = str(auth.key.get("token_uri") or "https://oauth2.googleapis.com/token")
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": _assertion(auth, url)}
+    headers = {"content-type": "application/x-www-form-urlencoded", "user-agent": USER_AGENT}
+    content = str(httpx.QueryParams(form)).encode()
+    reply = _exchange(http, "POST", _redirected(sandbox_url, platform, url), {}, content, headers)
+    if not isinstance(reply, PlatformReply):
+        # Whatever became of the token request, the events themselves never left.
+        raise _TokenFailedError(NotSent(f"no access token: {reply.reason}"))  # type: ignore[union-attr]
+    given = reply.json if isinstance(reply.json, Mapping) else {}
+    token, lifetime = given.get("access_token"), given.get("expires_in")
+    if reply.status == 200 and isinstance(token, str) and token:
+        seconds = lifetime if isinstance(lifetime, int | float) and lifetime > 0 else DEFAULT_LIFETIME
+        return AccessToken(token, timedelta(seconds=seconds))
+    if reply.status in (400, 401, 403):
+        code = given.get("error")
+        raise _TokenFailedError(TokenRefused(code if isinstance(code, str) else str(reply.status), reply.status))
+    raise _TokenFailedError(NotSent(f"no access token: the token endpoint answered {reply.status}"))
+
+
+def _assertion(auth: ServiceAccount, audience: str) -> str:
+    """A JWT signed with the account's private key. Raises _TokenFailedError where the key is none."""
+    now = SystemClock().now()
+    claims = {
+        "iss": auth.key.get("client_email"),
+        "scope": auth.scope,
+        "aud": audience,
+        "iat": int(now.timestamp()),
+        "exp": int((now + ASSERTION_LIFETIME).timestamp()),
+    }
+    try:
+        return jwt.encode(
+            claims, str(auth.key.get("private_key", "")), "RS256", headers={"kid": auth.key.get("private_key_id")}
+        )
+    except (ValueError, TypeError, jwt.PyJWTError):
+        raise _TokenFailedError(TokenRefused("invalid_key", None)) from None
 
 
 def _words(error: Exception) -> str:

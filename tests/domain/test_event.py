@@ -1,0 +1,1038 @@
+"""What ``read_event`` takes, what it refuses and in which words, and what it takes with a warning."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.factories import PURCHASE
+from tracklayer.domain.event import (
+    ACTION_SOURCES,
+    CONSENT_FIELDS,
+    CONTENT_FIELDS,
+    CUSTOM_FIELDS,
+    EVENT_FIELDS,
+    USER_FIELDS,
+    Consent,
+    Content,
+    CustomData,
+    Event,
+    ReadEvent,
+    UserData,
+    read_decimal,
+    read_event,
+    read_instant,
+)
+from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.problem import Problem
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+US = frozenset({"US"})
+
+
+def draft(**changes: Any) -> dict[str, Any]:
+    """The smallest event there is; ``changes`` replace top-level fields."""
+    return {
+        "event_name": "Purchase",
+        "event_id": "order_1",
+        "occurred_at": "2026-11-20T14:59:00Z",
+        "user_data": {},
+        **changes,
+    }
+
+
+def draft_with(path: str, value: Any) -> dict[str, Any]:
+    """The smallest event with ``value`` at a dotted path."""
+    made = draft()
+    *parents, last = path.split(".")
+    at: Any = made
+    for parent in parents:
+        at = at.setdefault(parent, {})
+    at[last] = value
+    return made
+
+
+def taken(given: Any, default_countries: frozenset[str] = frozenset()) -> ReadEvent:
+    read = read_event(given, NOW, default_countries)
+    assert isinstance(read, ReadEvent), read
+    return read
+
+
+def problems_of(given: Any) -> list[Problem]:
+    read = read_event(given, NOW)
+    assert isinstance(read, list), read
+    return read
+
+
+def refused(given: Any) -> list[tuple[str, str]]:
+    """(code, path) of every problem."""
+    return [(problem.code, ".".join(problem.field)) for problem in problems_of(given)]
+
+
+def warned(given: Any, default_countries: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """(code, path) of every warning of an event that is taken."""
+    return [(problem.code, ".".join(problem.field)) for problem in taken(given, default_countries).warnings]
+
+
+# Events that are taken ---------------------------------------------------------------------------------------------
+
+
+def test_the_data_models_own_example_is_taken_with_its_cookies_named() -> None:
+    read = taken(PURCHASE)
+    assert read.event == Event(
+        event_name="Purchase",
+        event_id="order_12345",
+        occurred_at=datetime(2026, 4, 23, 14, 12, 33, tzinfo=UTC),
+        user_data=UserData(
+            email=Matchable(digests={"as_given": "973dfe463ec85785f5f95af5ba3906e64c23a8bce2d4b2b88f8ef90d2640d1b0"}),
+            phone=Matchable(digests={"as_given": "a0e4aeb280283d343698dcbf9213bdb2e8e8e7abceb5f106874900ad3a7e1b41"}),
+            client_ip="203.0.113.42",
+            client_user_agent="Mozilla/5.0",
+            fbp="fb.1.1713877200.1234567890",
+            fbc="fb.1.1713877200.AQzXy1abcDEFghiJKlMNopQR",
+        ),
+        custom_data=CustomData(
+            value=Decimal("129.99"),
+            currency="USD",
+            order_id="order_12345",
+            product_ids=("sku_123", "sku_456"),
+            num_items=2,
+        ),
+    )
+    assert [(warning.code, warning.field) for warning in read.warnings] == [
+        ("IDENTIFIER_MALFORMED", ("user_data", "fbp")),
+        ("IDENTIFIER_MALFORMED", ("user_data", "fbc")),
+    ]
+
+
+WELL_FORMED = {
+    "email": "Jane.Doe@example.com",
+    "phone": "+1 (650) 555-0123",
+    "first_name": " Jane",
+    "last_name": "O'Neil",
+    "date_of_birth": "1990-02-16",
+    "gender": "f",
+    "street": "123 Main St.",
+    "city": "San Francisco",
+    "state": "CA",
+    "zip": "94107-1234",
+    "country": "US",
+    "external_id": "Cust-7781",
+    "client_ip": "2001:db8::1",
+    "client_user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)",
+    "browser_id": "b.0123456789abcdef",
+    "fbp": "fb.1.1596403881668.1116446470",
+    "fbc": "fb.1.1554763741205.IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB_qa2ofrHyiLjcbCRxTDMgk",
+    "fbclid": "IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB",
+    "ttp": "94e2a4j9-h3ss-k5h5-98cc-c84n745mk654",
+    "ttclid": "E.C.P.v3fQ2RHacdksKfofPmlyuStIIFJ4Af1tKYxF9zz2c2PLx1Oaw15oHpcfl5AH",
+    "gclid": "Cj0KCQiA-5a9BhCBARIsACwMkJ5_abc",
+    "gbraid": "0AAAAAo4mICHUCdcnQYuDhxwGvsCCgqhE1",
+    "wbraid": "CkgKCAjwoIqwBhAWEjgAabc",
+    "ga_client_id": "1234567890.1794000000",
+    "ga_session_id": "1794000000",
+    "epik": "dj0yJnU9b2JDcFFHekV4SHJNcmVrbFBkUEdqakh0akdUT1VjVVUmcD0yJm49cnNBQ3F2Q2dOVDBXWWhkWklrUGxBUSZ0PUFBQUFBR",
+    "sc_click_id": "5f2bd0a4-9d1c-4e0b-9a3e-1e1f7ac1f3b2",
+    "sc_cookie1": "3d0be0ac-3f46-4a1f-b8c1-2f9e8a0d1c2b",
+    "li_fat_id": "c9d7f0b0-3cd4-4f3b-8a2f-2f9d1d8c1e1a",
+    "rdt_cid": "3184742045291813272",
+    "rdt_uuid": "1594924040000.550e8400-e29b-41d4-a716-446655440000",
+    "msclkid": "dd4afe73c5b5463eb4ae1d6ef4cf1e1d",
+    "twclid": "2-3ix9cq4hk1zy6v0pq7cq4hk1zy6v0p",
+}
+
+
+def test_every_field_is_read_into_its_place() -> None:
+    given = {
+        "event_name": "Lead",
+        "event_id": "lead-7",
+        "occurred_at": "2026-11-20T16:04:05.250+01:30",
+        "action_source": "phone_call",
+        "event_source_url": "https://shop.example.com/thanks?x=1",
+        "user_data": WELL_FORMED,
+        "custom_data": {
+            "value": "1234.50",
+            "currency": " eur ",
+            "order_id": "o-1",
+            "product_ids": ["sku_1", "sku_2"],
+            "contents": [
+                {"id": "sku_1", "quantity": 2, "item_price": 10, "title": "T", "brand": "B", "category": "C"},
+                {"id": "sku_2"},
+            ],
+            "num_items": 3,
+            "content_name": "Shoes",
+            "content_category": "Sport",
+            "content_type": "product",
+            "search_string": "red shoes",
+            "status": "done",
+            "predicted_ltv": 99.5,
+            "properties": {"text": "x", "number": 1.5, "flag": True, "nothing": None},
+        },
+        "consent": {"ad_user_data": "granted", "ad_personalization": "denied", "limited_data_use": True},
+    }
+    before = copy.deepcopy(given)
+    read = taken(given)
+    assert read.warnings == ()
+    assert read.event == Event(
+        event_name="Lead",
+        event_id="lead-7",
+        occurred_at=datetime(2026, 11, 20, 14, 34, 5, 250_000, tzinfo=UTC),
+        action_source="phone_call",
+        event_source_url="https://shop.example.com/thanks?x=1",
+        user_data=UserData(
+            **{  # type: ignore[arg-type]
+                **WELL_FORMED,
+                "email": Matchable(plain="Jane.Doe@example.com"),
+                "phone": Matchable(plain="+1 (650) 555-0123"),
+            }
+        ),
+        custom_data=CustomData(
+            value=Decimal("1234.50"),
+            currency="EUR",
+            order_id="o-1",
+            product_ids=("sku_1", "sku_2"),
+            contents=(Content("sku_1", 2, Decimal(10), "T", "B", "C"), Content("sku_2")),
+            num_items=3,
+            content_name="Shoes",
+            content_category="Sport",
+            content_type="product",
+            search_string="red shoes",
+            status="done",
+            predicted_ltv=Decimal("99.5"),
+            properties={"text": "x", "number": 1.5, "flag": True, "nothing": None},
+        ),
+        consent=Consent("granted", "denied", True),
+    )
+    assert given == before
+
+
+def test_the_table_of_well_formed_identifiers_leaves_none_out() -> None:
+    assert tuple(WELL_FORMED) == USER_FIELDS
+
+
+def test_the_smallest_event_has_the_defaults() -> None:
+    assert taken(draft()).event == Event(
+        event_name="Purchase", event_id="order_1", occurred_at=datetime(2026, 11, 20, 14, 59, tzinfo=UTC)
+    )
+
+
+@pytest.mark.parametrize("source", ACTION_SOURCES)
+def test_every_action_source_is_taken(source: str) -> None:
+    assert taken(draft(action_source=source)).event.action_source == source
+
+
+@pytest.mark.parametrize("name", ["Purchase", "a", "Mein eigenes Ereignis", "x" * 255])
+def test_an_event_may_have_any_name(name: str) -> None:
+    assert taken(draft(event_name=name)).event.event_name == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "action_source", "event_source_url", "custom_data", "consent", "user_data.email", "user_data.phone",
+        "user_data.first_name", "user_data.client_ip", "user_data.fbp", "custom_data.value", "custom_data.currency",
+        "custom_data.order_id", "custom_data.product_ids", "custom_data.contents", "custom_data.num_items",
+        "custom_data.predicted_ltv", "custom_data.properties", "consent.ad_user_data", "consent.ad_personalization",
+        "consent.limited_data_use",
+    ],
+)  # fmt: skip
+def test_null_is_the_same_as_leaving_a_field_out(path: str) -> None:
+    assert taken(draft_with(path, None)) == taken(draft())
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\r\n", "\u00a0"])
+@pytest.mark.parametrize(
+    "path",
+    ["event_source_url", *(f"user_data.{name}" for name in USER_FIELDS), "custom_data.currency", "custom_data.order_id",
+     "custom_data.content_name", "custom_data.content_category", "custom_data.content_type", "custom_data.search_string",
+     "custom_data.status"],
+)  # fmt: skip
+def test_a_blank_optional_text_is_the_same_as_leaving_it_out(path: str, blank: str) -> None:
+    assert taken(draft_with(path, blank)) == taken(draft())
+
+
+def test_blank_and_null_product_ids_are_left_out() -> None:
+    assert taken(draft_with("custom_data.product_ids", ["a", "", None, " ", "b"])).event.custom_data.product_ids == (
+        "a",
+        "b",
+    )
+
+
+# Required fields and types -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [None, 1, "x", [], [{}], True], ids=repr)
+def test_what_is_no_object_is_refused_as_a_whole(given: Any) -> None:
+    assert refused(given) == [("INVALID_TYPE", "")]
+
+
+def test_everything_that_is_required_is_named_at_once() -> None:
+    assert refused({}) == [
+        ("REQUIRED", "event_name"),
+        ("REQUIRED", "event_id"),
+        ("REQUIRED", "occurred_at"),
+        ("REQUIRED", "user_data"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        pytest.param("event_name", None, "REQUIRED", id="event_name null"),
+        pytest.param("event_name", "", "REQUIRED", id="event_name empty"),
+        pytest.param("event_name", " \n", "REQUIRED", id="event_name blank"),
+        pytest.param("event_name", 5, "INVALID_TYPE", id="event_name a number"),
+        pytest.param("event_name", "x" * 256, "TOO_LONG", id="event_name of 256 characters"),
+        pytest.param("event_name", "a\x00b", "INVALID_CHARACTER", id="event_name with NUL"),
+        pytest.param("event_id", None, "REQUIRED", id="event_id null"),
+        pytest.param("event_id", "  ", "REQUIRED", id="event_id blank"),
+        pytest.param("event_id", 12345, "INVALID_TYPE", id="event_id a number"),
+        pytest.param("event_id", ["x"], "INVALID_TYPE", id="event_id a list"),
+        pytest.param("event_id", "x" * 256, "TOO_LONG", id="event_id of 256 characters"),
+        pytest.param("event_id", "a\x00b", "INVALID_CHARACTER", id="event_id with NUL"),
+        pytest.param("event_id", "a\ud800", "INVALID_CHARACTER", id="event_id with half a character"),
+        pytest.param("event_id", "a\x7f", "INVALID_CHARACTER", id="event_id with DEL"),
+        pytest.param("event_id", "a\x1bb", "INVALID_CHARACTER", id="event_id with ESC"),
+        pytest.param("occurred_at", None, "REQUIRED", id="occurred_at null"),
+        pytest.param("occurred_at", "", "REQUIRED", id="occurred_at empty"),
+        pytest.param("user_data", None, "REQUIRED", id="user_data null"),
+        pytest.param("user_data", "x", "INVALID_TYPE", id="user_data text"),
+        pytest.param("user_data", [], "INVALID_TYPE", id="user_data a list"),
+        pytest.param("action_source", "Website", "INVALID_VALUE", id="action_source in capitals"),
+        pytest.param("action_source", "shop", "INVALID_VALUE", id="action_source unknown"),
+        pytest.param("action_source", 1, "INVALID_VALUE", id="action_source a number"),
+        pytest.param("action_source", [], "INVALID_VALUE", id="action_source a list"),
+        pytest.param("event_source_url", 1, "INVALID_TYPE", id="event_source_url a number"),
+        pytest.param("event_source_url", "https://x.de/\x00", "INVALID_CHARACTER", id="event_source_url with NUL"),
+        pytest.param("user_data.email", 1, "INVALID_TYPE", id="email a number"),
+        pytest.param("user_data.email", ["a@b.de"], "INVALID_TYPE", id="email a list"),
+        pytest.param("user_data.email", {}, "INVALID_TYPE", id="email an object"),
+        pytest.param("user_data.email", "a\x00@b.de", "INVALID_CHARACTER", id="email with NUL"),
+        pytest.param("user_data.email", "\udc00@b.de", "INVALID_CHARACTER", id="email with half a character"),
+        pytest.param("user_data.phone", 16505550123, "INVALID_TYPE", id="phone a number"),
+        pytest.param("user_data.zip", 94107, "INVALID_TYPE", id="zip a number"),
+        pytest.param("user_data.external_id", True, "INVALID_TYPE", id="external_id true"),
+        pytest.param("custom_data", [], "INVALID_TYPE", id="custom_data a list"),
+        pytest.param("custom_data", "x", "INVALID_TYPE", id="custom_data text"),
+        pytest.param("custom_data.currency", "US", "INVALID_CURRENCY", id="currency of two letters"),
+        pytest.param("custom_data.currency", "BTC", "INVALID_CURRENCY", id="currency that is none of ISO 4217"),
+        pytest.param("custom_data.currency", "$", "INVALID_CURRENCY", id="currency as a sign"),
+        pytest.param("custom_data.currency", "dollar", "INVALID_CURRENCY", id="currency as a word"),
+        pytest.param("custom_data.currency", 840, "INVALID_TYPE", id="currency as a number"),
+        pytest.param("custom_data.order_id", 5, "INVALID_TYPE", id="order_id a number"),
+        pytest.param("custom_data.order_id", "a\x08", "INVALID_CHARACTER", id="order_id with backspace"),
+        pytest.param("custom_data.num_items", 2.0, "INVALID_NUMBER", id="num_items a float"),
+        pytest.param("custom_data.num_items", "2", "INVALID_NUMBER", id="num_items text"),
+        pytest.param("custom_data.num_items", -1, "INVALID_NUMBER", id="num_items below 0"),
+        pytest.param("custom_data.num_items", 2**31, "INVALID_NUMBER", id="num_items beyond 31 bits"),
+        pytest.param("custom_data.num_items", True, "INVALID_NUMBER", id="num_items true"),
+        pytest.param("custom_data.product_ids", "sku", "INVALID_TYPE", id="product_ids text"),
+        pytest.param("custom_data.product_ids", {"0": "sku"}, "INVALID_TYPE", id="product_ids an object"),
+        pytest.param("custom_data.contents", {"id": "a"}, "INVALID_TYPE", id="contents an object"),
+        pytest.param("custom_data.properties", [], "INVALID_TYPE", id="properties a list"),
+        pytest.param("custom_data.properties", "x", "INVALID_TYPE", id="properties text"),
+        pytest.param("custom_data.properties", {"a": {}}, "INVALID_TYPE", id="properties with an object"),
+        pytest.param("custom_data.properties", {"a": [1]}, "INVALID_TYPE", id="properties with a list"),
+        pytest.param("custom_data.properties", {"": 1}, "INVALID_TYPE", id="properties with an empty name"),
+        pytest.param("custom_data.properties", {"x" * 256: 1}, "INVALID_TYPE", id="properties with a long name"),
+        pytest.param("custom_data.properties", {"a\x00": 1}, "INVALID_TYPE", id="properties with NUL in a name"),
+        pytest.param("custom_data.properties", {"a": "\x00"}, "INVALID_CHARACTER", id="properties with NUL"),
+        pytest.param("custom_data.properties", {"a": "\udfff"}, "INVALID_CHARACTER", id="properties, half a character"),
+        pytest.param("custom_data.properties", {"a": math.nan}, "INVALID_NUMBER", id="properties with NaN"),
+        pytest.param("custom_data.properties", {"a": math.inf}, "INVALID_NUMBER", id="properties with Infinity"),
+        pytest.param("custom_data.properties", {"a": 10**21}, "INVALID_NUMBER", id="properties with a huge number"),
+        pytest.param("custom_data.properties", {"a": 2**64}, "INVALID_NUMBER", id="properties, a number of 65 bits"),
+        pytest.param("consent", [], "INVALID_TYPE", id="consent a list"),
+        pytest.param("consent", True, "INVALID_TYPE", id="consent true"),
+        pytest.param("consent.ad_user_data", "GRANTED", "INVALID_VALUE", id="consent in capitals"),
+        pytest.param("consent.ad_user_data", True, "INVALID_VALUE", id="consent to user data true"),
+        pytest.param("consent.ad_personalization", "yes", "INVALID_VALUE", id="consent to personalization yes"),
+        pytest.param("consent.limited_data_use", "true", "INVALID_TYPE", id="limited data use as text"),
+        pytest.param("consent.limited_data_use", 1, "INVALID_TYPE", id="limited data use 1"),
+    ],
+)
+def test_a_wrong_field_is_refused_with_its_path_and_code(path: str, value: Any, code: str) -> None:
+    assert refused(draft_with(path, value)) == [(code, path)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problems"),
+    [
+        pytest.param(
+            "custom_data.product_ids", ["a", 5, "\x00"],
+            [("INVALID_TYPE", "custom_data.product_ids.1"), ("INVALID_CHARACTER", "custom_data.product_ids.2")],
+            id="product ids",
+        ),
+        pytest.param("custom_data.contents", ["a"], [("INVALID_TYPE", "custom_data.contents.0")], id="no object"),
+        pytest.param("custom_data.contents", [{}], [("REQUIRED", "custom_data.contents.0.id")], id="no id"),
+        pytest.param(
+            "custom_data.contents", [{"id": "a"}, {"id": " "}], [("REQUIRED", "custom_data.contents.1.id")],
+            id="a blank id",
+        ),
+        pytest.param("custom_data.contents", [{"id": 5}], [("INVALID_TYPE", "custom_data.contents.0.id")], id="number"),
+        pytest.param(
+            "custom_data.contents", [{"id": "a", "quantity": -1, "item_price": "x", "title": 1, "brand": [], "category": {}}],
+            [
+                ("INVALID_NUMBER", "custom_data.contents.0.quantity"),
+                ("INVALID_NUMBER", "custom_data.contents.0.item_price"),
+                ("INVALID_TYPE", "custom_data.contents.0.title"),
+                ("INVALID_TYPE", "custom_data.contents.0.brand"),
+                ("INVALID_TYPE", "custom_data.contents.0.category"),
+            ],
+            id="every field of a line",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_of_a_list_is_named_by_its_number(path: str, value: Any, problems: list[tuple[str, str]]) -> None:
+    assert sorted(refused(draft_with(path, value))) == sorted(problems)
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    given = draft(
+        event_id=" ",
+        occurred_at="yesterday",
+        action_source="shop",
+        user_data={"email": 1, "emial": "x", "client_ip": "no address"},
+        custom_data={"value": "x", "currency": "x", "contents": [{}]},
+        consent={"ad_user_data": "x"},
+        extra=1,
+    )
+    assert sorted(refused(given)) == [
+        ("INVALID_CURRENCY", "custom_data.currency"),
+        ("INVALID_NUMBER", "custom_data.value"),
+        ("INVALID_TIME", "occurred_at"),
+        ("INVALID_TYPE", "user_data.email"),
+        ("INVALID_VALUE", "action_source"),
+        ("INVALID_VALUE", "consent.ad_user_data"),
+        ("REQUIRED", "custom_data.contents.0.id"),
+        ("REQUIRED", "event_id"),
+        ("UNKNOWN_FIELD", "extra"),
+        ("UNKNOWN_FIELD", "user_data.emial"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param({"event_id": " "}, "event_id is required and must not be empty.", id="required"),
+        pytest.param({"event_id": "x" * 256}, "event_id may have 255 characters, this has 256.", id="too long"),
+        pytest.param({"event_id": 5}, "event_id must be text.", id="type"),
+        pytest.param({"event_id": "\x00"}, "event_id holds a control character or half a character.", id="character"),
+        pytest.param(
+            {"occurred_at": "2026-11-20T14:59:00"},
+            "occurred_at has no offset: end it with Z or an offset, such as 2026-04-23T14:12:33.000Z or "
+            "2026-04-23T16:12:33+02:00.",
+            id="no offset",
+        ),
+        pytest.param(
+            {"occurred_at": "2026-11-20T15:30:00Z"},
+            "occurred_at is more than 5 minutes ahead: check the server's clock and the offset.",
+            id="in the future",
+        ),
+        pytest.param(
+            {"custom_data": {"value": "1,50"}},
+            "custom_data.value must be a finite number, or one written as text: 129.99.",
+            id="number",
+        ),
+        pytest.param(
+            {"custom_data": {"currency": "€"}},
+            "custom_data.currency must be an ISO 4217 code such as USD.",
+            id="currency",
+        ),
+        pytest.param(
+            {"consent": {"ad_user_data": "x"}},
+            "consent.ad_user_data must be one of granted, denied, unspecified.",
+            id="choice",
+        ),
+    ],
+)
+def test_a_problem_says_what_to_do(given: dict[str, Any], message: str) -> None:
+    assert [problem.message for problem in problems_of(draft(**given))] == [message]
+
+
+# Unknown fields ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        pytest.param("eventName", "eventName is not a field of an event, did you mean event_name?", id="camelCase"),
+        pytest.param(
+            "user_data.emial", "user_data.emial is not a field of user_data, did you mean email?", id="user_data"
+        ),
+        pytest.param(
+            "custom_data.curency",
+            "custom_data.curency is not a field of custom_data, did you mean currency?",
+            id="custom_data",
+        ),
+        pytest.param(
+            "consent.ad_userdata",
+            "consent.ad_userdata is not a field of consent, did you mean ad_user_data?",
+            id="consent",
+        ),
+        pytest.param(
+            "user_data.sc_cooki1",
+            "user_data.sc_cooki1 is not a field of user_data, did you mean sc_cookie1?",
+            id="a name with a digit",
+        ),
+        pytest.param(
+            "custom_data.colour",
+            "custom_data.colour is not a field of custom_data; custom_data.properties takes fields of your own.",
+            id="nothing near",
+        ),
+    ],
+)
+def test_an_unknown_field_is_named_with_the_nearest_right_one(path: str, message: str) -> None:
+    (problem,) = problems_of(draft_with(path, "x"))
+    assert (problem.code, ".".join(problem.field), problem.message) == ("UNKNOWN_FIELD", path, message)
+
+
+def test_an_unknown_field_of_a_basket_line_is_named_with_its_number() -> None:
+    (problem,) = problems_of(draft_with("custom_data.contents", [{"id": "a"}, {"id": "b", "quantiti": 1}]))
+    assert problem == Problem(
+        ("custom_data", "contents", "1", "quantiti"),
+        "UNKNOWN_FIELD",
+        "custom_data.contents.1.quantiti is not a field of custom_data.contents.1, did you mean quantity?",
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["jane@example.com", "+1 650 555 0123", "x" * 65, "a b", "", "\x00", "\ud800", "ключ"], ids=ascii
+)
+def test_a_key_that_is_no_plain_word_is_not_echoed(key: str) -> None:
+    (problem,) = problems_of(draft(user_data={key: "x"}))
+    assert (problem.code, problem.field) == ("UNKNOWN_FIELD", ("user_data", "(a key)"))
+    assert problem.message.startswith("user_data.(a key) is not a field of user_data")
+
+
+# Time --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        pytest.param("2026-11-20T14:59:00Z", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="Z"),
+        pytest.param("2026-11-20T14:59:00.000Z", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="milliseconds"),
+        pytest.param(
+            "2026-11-20T14:59:00.123456Z", datetime(2026, 11, 20, 14, 59, 0, 123456, tzinfo=UTC), id="microseconds"
+        ),
+        pytest.param(
+            "2026-11-20T14:59:00.123456789Z", datetime(2026, 11, 20, 14, 59, 0, 123456, tzinfo=UTC), id="nanoseconds"
+        ),
+        pytest.param("2026-11-20T16:59:00+02:00", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="east"),
+        pytest.param("2026-11-20T09:59:00-05:00", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="west"),
+        pytest.param("2026-11-20T20:29:00+05:30", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="half an hour"),
+        pytest.param("2026-11-20T14:59:00-00:00", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="offset unknown"),
+        pytest.param("2026-11-20 14:59:00Z", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="a space for the T"),
+        pytest.param("2026-11-20t14:59:00z", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="lower case, as RFC 3339"),
+        pytest.param(" 2026-11-20T14:59:00Z\n", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="blanks around"),
+        pytest.param("2026-11-20T15:05:00Z", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes ahead"),
+        pytest.param("2026-11-20T16:05:00+01:00", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes, offset"),
+        pytest.param("1999-12-31T23:59:59Z", datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC), id="long ago"),
+    ],
+)
+def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> None:
+    occurred_at = taken(draft(occurred_at=text)).event.occurred_at
+    assert (occurred_at, occurred_at.tzinfo) == (instant, UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        pytest.param("2026-11-20T14:59:00", "INVALID_TIME", id="no offset"),
+        pytest.param("2026-11-20", "INVALID_TIME", id="a date"),
+        pytest.param("yesterday", "INVALID_TIME", id="a word"),
+        pytest.param("20.11.2026 14:59", "INVALID_TIME", id="German"),
+        pytest.param("Fri, 20 Nov 2026 14:59:00 GMT", "INVALID_TIME", id="of an e-mail"),
+        pytest.param("2026-02-30T00:00:00Z", "INVALID_TIME", id="a day that never was"),
+        pytest.param("2026-13-01T00:00:00Z", "INVALID_TIME", id="no month"),
+        pytest.param("2026-11-20T25:00:00Z", "INVALID_TIME", id="no hour"),
+        pytest.param("2026-11-20T14:59:00+25:00", "INVALID_TIME", id="no offset there is"),
+        pytest.param("1794000000", "INVALID_TIME", id="unix seconds as text"),
+        pytest.param(1794000000, "INVALID_TIME", id="unix seconds"),
+        pytest.param(1794000000.5, "INVALID_TIME", id="unix seconds with a fraction"),
+        pytest.param(True, "INVALID_TIME", id="true"),
+        pytest.param([], "INVALID_TIME", id="a list"),
+        pytest.param("0001-01-01T00:00:00+14:00", "INVALID_TIME", id="before the first year"),
+        pytest.param("9999-12-31T23:59:59-14:00", "INVALID_TIME", id="after the last year"),
+        pytest.param("\x002026-11-20T14:59:00Z", "INVALID_TIME", id="NUL"),
+        pytest.param("\ud800", "INVALID_TIME", id="half a character"),
+        pytest.param("2026-11-20T15:05:00.000001Z", "TIME_IN_FUTURE", id="a microsecond more than 5 minutes ahead"),
+        pytest.param("2026-11-20T15:04:00-01:00", "TIME_IN_FUTURE", id="an hour ahead by its offset"),
+        pytest.param("9999-12-31T23:59:59Z", "TIME_IN_FUTURE", id="in the last year"),
+    ],
+)
+def test_a_wrong_time_is_refused(value: Any, code: str) -> None:
+    assert refused(draft(occurred_at=value)) == [(code, "occurred_at")]
+
+
+def test_an_instant_is_read_from_a_datetime_too() -> None:
+    assert read_instant(NOW) == NOW
+    assert isinstance(read_instant(NOW.replace(tzinfo=None)), str)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(
+    st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)),
+    st.integers(-14 * 60, 14 * 60),
+)
+def test_an_instant_is_the_same_in_every_offset(naive: datetime, minutes: int) -> None:
+    instant = naive.replace(tzinfo=UTC)
+    sign, (hours, rest) = "+" if minutes >= 0 else "-", divmod(abs(minutes), 60)
+    local = (naive + timedelta(minutes=minutes)).isoformat()
+    assert read_instant(f"{local}{sign}{hours:02}:{rest:02}") == instant
+
+
+# Numbers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        pytest.param(10, "10", id="int"),
+        pytest.param(0, "0", id="zero"),
+        pytest.param(-5, "-5", id="negative"),
+        pytest.param(129.9, "129.9", id="float"),
+        pytest.param(0.1, "0.1", id="a float that binary cannot hold"),
+        pytest.param(1e-7, "1E-7", id="a float with an exponent"),
+        pytest.param("129.99", "129.99", id="text"),
+        pytest.param("129.90", "129.90", id="text with a trailing zero"),
+        pytest.param("-0.01", "-0.01", id="negative text"),
+        pytest.param(" 5 ", "5", id="text with blanks"),
+        pytest.param("1e3", "1E+3", id="text with an exponent"),
+        pytest.param("12345678901234567890.12", "12345678901234567890.12", id="twenty digits"),
+        pytest.param(Decimal("129.99"), "129.99", id="decimal"),
+        pytest.param("99999999999999999999", "99999999999999999999", id="the largest of twenty digits"),
+    ],
+)
+def test_a_number_is_read_exactly_as_it_is_written(value: Any, number: str) -> None:
+    for field in ("value", "predicted_ltv"):
+        read = getattr(taken(draft(custom_data={field: value})).event.custom_data, field)
+        assert (read, str(read)) == (Decimal(number), number)
+    content = taken(draft(custom_data={"contents": [{"id": "a", "item_price": value}]})).event.custom_data.contents[0]
+    assert str(content.item_price) == number
+
+
+NO_NUMBERS = [
+    pytest.param(math.nan, id="NaN"),
+    pytest.param(math.inf, id="Infinity"),
+    pytest.param(-math.inf, id="minus Infinity"),
+    pytest.param("NaN", id="NaN as text"),
+    pytest.param("sNaN", id="a signalling NaN as text"),
+    pytest.param("Infinity", id="Infinity as text"),
+    pytest.param("-inf", id="minus Infinity as text"),
+    pytest.param(Decimal("NaN"), id="a decimal NaN"),
+    pytest.param(Decimal("sNaN"), id="a signalling decimal NaN"),
+    pytest.param("1e400", id="a huge exponent"),
+    pytest.param("1e999999999", id="an exponent that would fill pages"),
+    pytest.param("1e-999999999", id="a negative exponent that would fill pages"),
+    pytest.param("0e999999999", id="zero with an exponent that would fill pages"),
+    pytest.param("0e-999999999", id="zero with a negative exponent that would fill pages"),
+    pytest.param(10**400, id="401 digits"),
+    pytest.param(1e308, id="a huge float"),
+    pytest.param(True, id="true"),
+    pytest.param(False, id="false"),
+    pytest.param("1,50", id="a comma"),
+    pytest.param("1_000", id="an underscore"),
+    pytest.param("1.000.000", id="two points"),
+    pytest.param("$5", id="a sign"),
+    pytest.param("0x10", id="hexadecimal"),
+    pytest.param("five", id="a word"),
+    pytest.param("1" * 65, id="65 characters"),
+    pytest.param("5\x00", id="NUL"),
+    pytest.param("\ud800", id="half a character"),
+    pytest.param([], id="a list"),
+    pytest.param({}, id="an object"),
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_what_is_no_finite_number_of_money_is_refused(value: Any) -> None:
+    assert read_decimal(value) is None
+    assert refused(draft(custom_data={"value": value})) == [("INVALID_NUMBER", "custom_data.value")]
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.floats(min_value=-1e20, max_value=1e20))
+def test_a_float_comes_back_as_the_same_float(value: float) -> None:
+    number = read_decimal(value)
+    assert number is None or float(number) == value
+    assert number is not None or 0 < abs(value) < 1e-32
+
+
+def test_counts_are_taken_up_to_their_bounds() -> None:
+    lines = [{"id": "a", "quantity": 0}, {"id": "b", "quantity": 2**31 - 1}, {"id": "c", "quantity": None}]
+    read = taken(draft(custom_data={"num_items": 2**31 - 1, "contents": lines})).event.custom_data
+    assert read.num_items == 2**31 - 1
+    assert [content.quantity for content in read.contents] == [0, 2**31 - 1, 1]
+    assert taken(draft(custom_data={"num_items": 0})).event.custom_data.num_items == 0
+
+
+# Sizes -------------------------------------------------------------------------------------------------------------
+
+
+def padded(size: int, at: str, **changes: Any) -> dict[str, Any]:
+    """A draft of exactly ``size`` bytes of JSON, filled up at a dotted path."""
+    empty = len(orjson.dumps({**draft_with(at, ""), **changes}))
+    return {**draft_with(at, "x" * (size - empty)), **changes}
+
+
+@pytest.mark.parametrize("at", ["custom_data.content_name", "event_source_url", "user_data.first_name", "unknown"])
+def test_an_event_may_have_32_kib(at: str) -> None:
+    largest, too_large = padded(32 * 1024, at), padded(32 * 1024 + 1, at)
+    assert (len(orjson.dumps(largest)), len(orjson.dumps(too_large))) == (32_768, 32_769)
+    read = read_event(largest, NOW)
+    assert isinstance(read, ReadEvent) or [problem.code for problem in read] == ["UNKNOWN_FIELD"]
+    assert problems_of(too_large) == [
+        Problem((), "TOO_LARGE", "An event may have 32,768 bytes of JSON; this one has 32,769.")
+    ]
+
+
+def test_sizes_are_counted_in_bytes_and_not_in_characters() -> None:
+    assert refused(draft(custom_data={"content_name": "é" * 16_384})) == [("TOO_LARGE", "")]
+    taken(draft(custom_data={"content_name": "e" * 16_384}))
+
+
+@pytest.mark.parametrize(
+    "unwritable", [pytest.param(2**64, id="a number of 65 bits"), pytest.param(-(2**63) - 1, id="below 64 bits")]
+)
+def test_an_event_is_too_large_whatever_else_is_in_it(unwritable: int) -> None:
+    given = draft(custom_data={"value": unwritable, "content_name": "x" * 100_000})
+    assert [code for code, _ in refused(given)] == ["TOO_LARGE"]
+
+
+def test_properties_may_have_8_kib() -> None:
+    def properties(size: int) -> dict[str, Any]:
+        return {"a": 1, "b": "x" * (size - len(orjson.dumps({"a": 1, "b": ""})))}
+
+    largest = properties(8 * 1024)
+    assert len(orjson.dumps(largest)) == 8192
+    assert taken(draft(custom_data={"properties": largest})).event.custom_data.properties == largest
+    assert problems_of(draft(custom_data={"properties": properties(8 * 1024 + 1)})) == [
+        Problem(("custom_data", "properties"), "TOO_LARGE", "custom_data.properties may have 8,192 bytes of JSON.")
+    ]
+
+
+@pytest.mark.parametrize("character", ["x", "é", "😀"])
+def test_an_event_id_may_have_255_characters(character: str) -> None:
+    assert taken(draft(event_id=character * 255)).event.event_id == character * 255
+    assert refused(draft(event_id=character * 256)) == [("TOO_LONG", "event_id")]
+
+
+def test_a_property_name_may_have_255_characters() -> None:
+    assert taken(draft(custom_data={"properties": {"x" * 255: 1}})).event.custom_data.properties == {"x" * 255: 1}
+
+
+# Identifiers: kept as sent, and named ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("email", "jane"),
+        ("email", "jane@localhost"),
+        ("email", "5d41402abc4b2a76b9719d911017c592"),
+        ("phone", "650 555 0123"),
+        ("phone", "call me"),
+        ("phone", "+1"),
+        ("date_of_birth", "16.02.1990"),
+        ("date_of_birth", "02/03/1997"),
+        ("date_of_birth", "1990-02-30"),
+        ("country", "USA"),
+        ("country", "UK"),
+        ("country", "Germany"),
+        ("client_ip", "203.0.113.256"),
+        ("client_ip", "203.0.113.42:8080"),
+        ("client_ip", "203.0.113.42, 10.0.0.1"),
+        ("client_ip", "localhost"),
+        ("browser_id", "short"),
+        ("browser_id", "with a space"),
+        ("fbp", "fb.1.1713877200.1234567890"),
+        ("fbp", "1596403881668.1116446470"),
+        ("fbc", "fb.1.1713877200.AQzXy1abcDEFghiJKlMNopQR"),
+        ("fbc", "IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB"),
+        ("fbclid", "with a space"),
+        ("ttp", "with a space"),
+        ("ttclid", "x" * 2049),
+        ("gclid", "wïth"),
+        ("gbraid", "with a space"),
+        ("wbraid", "with a space"),
+        ("ga_client_id", "GA1.1 1234567890"),
+        ("ga_session_id", "s1794000000"),
+        ("epik", "with a space"),
+        ("sc_click_id", "with a space"),
+        ("sc_cookie1", "with a space"),
+        ("li_fat_id", "with a space"),
+        ("rdt_cid", "with a space"),
+        ("rdt_uuid", "1594924040000"),
+        ("msclkid", "dd4afe73"),
+        ("twclid", "with a space"),
+    ],
+)
+def test_a_malformed_identifier_is_kept_as_sent_and_named(name: str, value: str) -> None:
+    read = taken(draft(user_data={name: value}))
+    kept = getattr(read.event.user_data, name)
+    assert kept == (Matchable(plain=value) if name in ("email", "phone") else value)
+    (warning,) = read.warnings
+    assert (warning.code, warning.field) == ("IDENTIFIER_MALFORMED", ("user_data", name))
+    assert warning.message.startswith(f"user_data.{name} must ")
+    assert warning.message.endswith(". The event is taken without it: platforms that would refuse it do not get it.")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *WELL_FORMED.items(),
+        ("email", "62A14E44F765419D10FEA99367361A727C12365E2520F32218D505ED9AA0F62F"),
+        ("phone", "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
+        ("phone", "0044 20 7946 0958"),
+        ("date_of_birth", "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
+        ("country", "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
+        ("country", " de "),
+        ("client_ip", "203.0.113.42"),
+        ("client_ip", "::ffff:203.0.113.42"),
+        ("fbp", "fb.2.1596403881668.1116446470.AQYBAQMB"),
+        ("rdt_uuid", "550e8400-e29b-41d4-a716-446655440000"),
+        ("msclkid", "dd4afe73-c5b5-463e-b4ae-1d6ef4cf1e1d"),
+        ("first_name", "正"),
+        ("gender", "whatever"),
+        ("zip", "?"),
+        ("client_user_agent", "curl/8"),
+    ],
+)
+def test_a_well_formed_identifier_is_kept_without_a_word(name: str, value: str) -> None:
+    read = taken(draft(user_data={name: value}))
+    assert read.warnings == ()
+    assert getattr(read.event.user_data, name) == (Matchable.read(value) if name in ("email", "phone") else value)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_one"),
+    [
+        ("https://shop.example.com/thanks?x=1#y", True),
+        ("http://localhost:3000/", True),
+        ("https://exämple.de", True),
+        ("/thanks", False),
+        ("shop.example.com/thanks", False),
+        ("ftp://shop.example.com", False),
+        ("android-app://com.example", False),
+        ("https://", False),
+        ("https://shop.example.com/with a space", False),
+        ("https://[::1", False),
+    ],
+)
+def test_a_page_that_is_no_web_address_is_kept_and_named(url: str, is_one: bool) -> None:
+    read = taken(draft(event_source_url=url))
+    assert read.event.event_source_url == url
+    assert [(warning.code, warning.field) for warning in read.warnings] == (
+        [] if is_one else [("IDENTIFIER_MALFORMED", ("event_source_url",))]
+    )
+
+
+def test_a_national_phone_is_well_formed_where_a_destination_has_that_country() -> None:
+    given = draft(user_data={"phone": "(650) 555-0123"})
+    assert warned(given, US) == []
+    assert warned(given, frozenset({"DE", "US"})) == []
+    assert warned(given) == [("IDENTIFIER_MALFORMED", "user_data.phone")]
+
+
+def test_every_malformed_identifier_is_named_and_none_rejects() -> None:
+    bad = {"email": "x", "phone": "x", "country": "x", "client_ip": "x", "fbp": "x", "fbc": "x", "msclkid": "x"}
+    assert warned(draft(user_data=bad)) == [
+        ("IDENTIFIER_MALFORMED", "user_data.email"),
+        ("IDENTIFIER_MALFORMED", "user_data.country"),
+        ("IDENTIFIER_MALFORMED", "user_data.client_ip"),
+        ("IDENTIFIER_MALFORMED", "user_data.fbp"),
+        ("IDENTIFIER_MALFORMED", "user_data.fbc"),
+        ("IDENTIFIER_MALFORMED", "user_data.msclkid"),
+        ("IDENTIFIER_MALFORMED", "user_data.phone"),
+    ]
+
+
+def test_a_malformed_identifier_does_not_hide_a_wrong_field() -> None:
+    assert refused(draft(event_id="", user_data={"fbp": "x"})) == [("REQUIRED", "event_id")]
+
+
+# Card data ---------------------------------------------------------------------------------------------------------
+
+CARD_MESSAGE = "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        pytest.param({"custom_data": {"properties": {"cvv": "123"}}}, ("custom_data", "properties", "cvv"), id="a key"),
+        pytest.param(
+            {"user_data": {"external_id": "4111 1111 1111 1111"}}, ("user_data", "external_id"), id="an identifier"
+        ),
+        pytest.param(
+            {"custom_data": {"contents": [{"id": "a", "title": "x 4111111111111111"}]}},
+            ("custom_data", "contents", "0", "title"),
+            id="a line of the basket",
+        ),
+        pytest.param({"custom_data": {"value": 4111111111111111}}, ("custom_data", "value"), id="a number"),
+        pytest.param(
+            {"custom_data": {"unknown": {"deep": ["4111111111111111"]}}},
+            ("custom_data", "unknown", "deep", "0"),
+            id="below an unknown field",
+        ),
+        pytest.param({"user_data": {"4111111111111111": "x"}}, ("user_data", "(a key)"), id="a number as a key"),
+        pytest.param(
+            {"custom_data": {"properties": {"a": "x" * 40_000, "b": "4111111111111111"}}},
+            ("custom_data", "properties", "b"),
+            id="in an event that is too large",
+        ),
+        pytest.param(
+            {"event_id": "", "occurred_at": "", "user_data": {"pan": "x"}}, ("user_data", "pan"), id="beside others"
+        ),
+    ],
+)
+def test_card_data_is_the_only_thing_an_event_is_refused_for(changes: dict[str, Any], path: tuple[str, ...]) -> None:
+    assert problems_of(draft(**changes)) == [Problem(path, "CARD_DATA", CARD_MESSAGE)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        pytest.param("user_data.first_name", "card:\n4111111111111111", id="a number on a line of its own"),
+        pytest.param("custom_data.content_name", "\t4111 1111 1111 1111", id="a number after a tab"),
+        pytest.param("custom_data.status", "\r\n4111-1111-1111-1111\r\n", id="a number between line ends"),
+        pytest.param("custom_data.search_string", '"4111111111111111"', id="a number in quotes"),
+        pytest.param("custom_data.order_id", "\\4111111111111111", id="a number after a backslash"),
+        pytest.param("custom_data.order_id", "é 4111111111111111", id="a number behind a letter beyond ASCII"),
+        pytest.param("custom_data.order_id", "4111\u20111111\u20111111\u20111111", id="dashes that do not break"),
+        pytest.param("custom_data.predicted_ltv", 4111111111111111.0, id="a float"),
+        pytest.param("custom_data.num_items", 4000000000000000006, id="a number of 19 digits"),
+        pytest.param("custom_data.product_ids", [["4111111111111111"]], id="a list in a list"),
+    ],
+)
+def test_a_card_number_is_refused_wherever_the_event_has_room_for_it(path: str, value: Any) -> None:
+    ((code, where),) = refused(draft_with(path, value))
+    assert (code, where.removesuffix(".0").removesuffix(".0")) == ("CARD_DATA", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        pytest.param("user_data.email", {"cvv": "123"}, "user_data.email.cvv", id="an identifier"),
+        pytest.param("custom_data.value", {"cardNumber": "1"}, "custom_data.value.cardNumber", id="a value"),
+        pytest.param("custom_data.product_ids", [{"pan": "1"}], "custom_data.product_ids.0.pan", id="a list"),
+        pytest.param(
+            "custom_data.contents", [{"id": {"cvc": "1"}}], "custom_data.contents.0.id.cvc", id="a basket's line"
+        ),
+        pytest.param("custom_data.properties", {"a": {"b": {"cvc": 1}}}, "custom_data.properties.a.b.cvc", id="deep"),
+        pytest.param("custom_data.properties", {"Card-Number": "x"}, "custom_data.properties.Card-Number", id="spelt"),
+        pytest.param("user_data.cvv", "123", "user_data.cvv", id="beside the identifiers"),
+        pytest.param("custom_data.contents", [{"id": "a", "cvv": 1}], "custom_data.contents.0.cvv", id="beside an id"),
+    ],
+)
+def test_a_key_that_names_card_data_is_refused_at_any_depth(path: str, value: Any, where: str) -> None:
+    assert refused(draft_with(path, value)) == [("CARD_DATA", where)]
+
+
+# Whatever comes ----------------------------------------------------------------------------------------------------
+
+CANARY = "Zq7-canary@x.9"
+PATHS = (
+    "event_name", "event_id", "occurred_at", "action_source", "event_source_url", "user_data", "custom_data", "consent",
+    *(f"user_data.{name}" for name in USER_FIELDS),
+    *(f"custom_data.{name}" for name in CUSTOM_FIELDS),
+    *(f"consent.{name}" for name in CONSENT_FIELDS),
+    "custom_data.properties.mine", "unknown", "user_data.unknown", "custom_data.unknown", "consent.unknown",
+)  # fmt: skip
+SHAPES = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: f" {text} ",
+        lambda text: text * 30,
+        lambda text: text * 3000,
+        lambda text: f"{text}\x00",
+        lambda text: f"{text}\ud800",
+        lambda text: [text],
+        lambda text: {"id": text},
+        lambda text: {text: text},
+        lambda text: [{"id": text, "quantity": text, "item_price": text, "title": [text], text: text}],
+        lambda text: {"cvv": text},
+        lambda text: f"{text} 4111111111111111",
+        lambda text: [[[[text]]]],
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(st.sampled_from(PATHS), SHAPES)
+def test_no_message_ever_quotes_a_value(path: str, shape: Any) -> None:
+    read = read_event(draft_with(path, shape(CANARY)), NOW, US)
+    said = read if isinstance(read, list) else read.warnings
+    for problem in said:
+        assert CANARY not in problem.message
+        assert CANARY not in ".".join(problem.field)
+
+
+def test_no_message_quotes_a_value_where_everything_is_wrong() -> None:
+    given: dict[str, Any] = dict.fromkeys(EVENT_FIELDS, CANARY)
+    given["user_data"] = dict.fromkeys(USER_FIELDS, CANARY)
+    given["custom_data"] = dict.fromkeys(CUSTOM_FIELDS, CANARY)
+    said = problems_of(given)
+    assert len(said) == 10
+    assert not [problem for problem in said if CANARY in problem.message or CANARY in ".".join(problem.field)]
+
+
+def nested(depth: int, kind: type) -> Any:
+    deep: Any = "x"
+    for _ in range(depth):
+        deep = [deep] if kind is list else {"a": deep}
+    return deep
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+@pytest.mark.parametrize(
+    "path", ["event_name", "user_data.email", "custom_data.value", "custom_data.properties", "custom_data.unknown", "x"]
+)
+def test_deeply_nested_json_is_refused_without_an_error(path: str, kind: type) -> None:
+    assert len(problems_of(draft_with(path, nested(10_000, kind)))) == 1
+
+
+NAMES = st.sampled_from(
+    [*EVENT_FIELDS, *USER_FIELDS, *CUSTOM_FIELDS, *CONTENT_FIELDS, *CONSENT_FIELDS, "cvv", "4111111111111111"]
+)
+ANY_TEXT = st.text(st.characters(), max_size=12) | st.sampled_from(
+    ["\x00", "\ud800", "", " ", "USD", "NaN", "sNaN", "1e400", "-0", "2026-11-20T14:59:00Z", "granted", "a@b.de", "+1"]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.sampled_from([2**63, 2**64, 10**30]) | st.floats() | ANY_TEXT
+ANY_JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | ANY_TEXT, inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(
+    ANY_JSON,
+    st.dictionaries(st.sampled_from(USER_FIELDS) | ANY_TEXT, ANY_JSON, max_size=4) | ANY_JSON,
+    st.dictionaries(st.sampled_from(CUSTOM_FIELDS) | ANY_TEXT, ANY_JSON, max_size=4) | ANY_JSON,
+    st.dictionaries(st.sampled_from(EVENT_FIELDS) | ANY_TEXT, ANY_JSON, max_size=3),
+)
+def test_no_json_whatsoever_makes_reading_raise(whole: Any, user_data: Any, custom_data: Any, others: Any) -> None:
+    for given_ in (whole, draft(user_data=user_data, custom_data=custom_data), {**draft(), **others}):
+        before = copy.deepcopy(given_)
+        read = read_event(given_, NOW, US)
+        assert isinstance(read, ReadEvent) or read != []
+        assert repr(given_) == repr(before)  # by repr: NaN differs from itself
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.dictionaries(st.text(max_size=20), SCALARS, max_size=5))
+def test_properties_never_make_reading_raise(properties: Mapping[str, Any]) -> None:
+    read = read_event(draft(custom_data={"properties": properties}), NOW)
+    assert isinstance(read, ReadEvent) or read != []

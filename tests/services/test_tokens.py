@@ -1,0 +1,221 @@
+"""Access tokens are fetched once, kept, renewed before they end, and asked for again when they are refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import jwt
+import oauthlib.oauth1
+import orjson
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from oauthlib.oauth1.rfc5849.utils import parse_authorization_header
+
+from tests.conftest import NOW
+from tracklayer.clock import FrozenClock
+from tracklayer.domain.delivery import (
+    CredentialsRefused,
+    NotSent,
+    OAuth1,
+    PlatformReply,
+    PlatformRequest,
+    RefreshedToken,
+    ServiceAccount,
+    TokenRefused,
+)
+from tracklayer.mappers import mapper_for
+from tracklayer.services.deliver import read_verdict
+from tracklayer.services.transport import send
+from tracklayer.tokens import TokenCache
+
+AUTH = RefreshedToken(
+    "https://oauth2.example.com/token",
+    {"grant_type": "refresh_token", "client_id": "id", "client_secret": "s3cret", "refresh_token": "refresh-me"},
+)
+
+
+class Platform:
+    """A platform with a token endpoint: tokens t1, t2 ... of an hour; ``refused`` ones are answered with 401."""
+
+    def __init__(self) -> None:
+        self.forms: list[dict[str, list[str]]] = []
+        self.calls: list[tuple[str, str]] = []
+        self.refused: set[str] = set()
+        self.token_answer: tuple[int, dict[str, Any]] | None = None
+        self._lock = threading.Lock()
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, answer = platform.answer(self.path, self.headers.get("authorization", ""), body)
+                content = orjson.dumps(answer)
+                self.send_response(status)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def answer(self, path: str, authorization: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        with self._lock:
+            if path.endswith("/token"):
+                self.forms.append(parse_qs(body.decode()))
+                if self.token_answer is not None:
+                    return self.token_answer
+                return 200, {"access_token": f"t{len(self.forms)}", "expires_in": 3600}
+            self.calls.append((path, authorization))
+            return (401 if authorization.removeprefix("Bearer ") in self.refused else 200), {}
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    made = Platform()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client() as client:
+        yield client
+
+
+def request(auth: Any = AUTH) -> PlatformRequest:
+    return PlatformRequest("https://api.example.com/v1/events", {"data": []}, auth)
+
+
+def test_a_token_is_fetched_once_and_kept(platform: Platform, http: httpx.Client) -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+    for _ in range(3):
+        reply = send(http, "acme", request(), platform.url, tokens)
+        assert isinstance(reply, PlatformReply)
+    assert platform.forms == [{name: [value] for name, value in AUTH.form.items()}]
+    assert platform.calls == [("/acme/v1/events", "Bearer t1")] * 3
+
+
+def test_many_threads_fetch_one_token(platform: Platform) -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+
+    def call(_: int) -> None:
+        with httpx.Client() as client:
+            send(client, "acme", request(), platform.url, tokens)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(24)))
+    assert len(platform.forms) == 1
+    assert len(platform.calls) == 24
+
+
+def test_a_token_is_renewed_before_it_ends(platform: Platform, http: httpx.Client) -> None:
+    clock = FrozenClock(NOW)
+    tokens = TokenCache(clock)
+    send(http, "acme", request(), platform.url, tokens)
+    clock.move(timedelta(minutes=57, seconds=59))
+    send(http, "acme", request(), platform.url, tokens)
+    assert len(platform.forms) == 1
+    clock.move(timedelta(seconds=1))
+    send(http, "acme", request(), platform.url, tokens)
+    assert [call[1] for call in platform.calls] == ["Bearer t1", "Bearer t1", "Bearer t2"]
+
+
+def test_a_refused_token_is_renewed_once_and_the_request_repeated(platform: Platform, http: httpx.Client) -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+    platform.refused = {"t1"}
+    reply = send(http, "acme", request(), platform.url, tokens)
+    assert isinstance(reply, PlatformReply)
+    assert reply.status == 200
+    assert [call[1] for call in platform.calls] == ["Bearer t1", "Bearer t2"]
+    platform.refused = {"t2", "t3"}
+    again = send(http, "acme", request(), platform.url, tokens)
+    assert isinstance(again, PlatformReply)
+    assert again.status == 401
+    assert len(platform.calls) == 4
+
+
+def test_refused_credentials_of_a_token_endpoint_hold_the_destination(platform: Platform, http: httpx.Client) -> None:
+    platform.token_answer = (400, {"error": "invalid_grant", "error_description": "refresh-me was revoked"})
+    reply = send(http, "acme", request(), platform.url, TokenCache(FrozenClock(NOW)))
+    assert reply == TokenRefused("invalid_grant", 400)
+    outcomes = read_verdict(mapper_for("meta"), reply, 2)
+    assert not isinstance(outcomes, tuple) or outcomes
+    assert [type(outcome) for outcome in outcomes] == [CredentialsRefused] * 2  # type: ignore[union-attr]
+    assert platform.calls == []
+
+
+@pytest.mark.parametrize("status", [500, 503, 404])
+def test_a_token_endpoint_out_of_order_means_that_nothing_was_sent(
+    platform: Platform, http: httpx.Client, status: int
+) -> None:
+    platform.token_answer = (status, {})
+    reply = send(http, "acme", request(), platform.url, TokenCache(FrozenClock(NOW)))
+    assert reply == NotSent(f"no access token: the token endpoint answered {status}")
+    assert platform.calls == []
+
+
+def test_a_service_account_signs_for_its_token(platform: Platform, http: httpx.Client) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    account = {
+        "client_email": "robot@project.example",
+        "private_key": pem,
+        "private_key_id": "k1",
+        "token_uri": "https://oauth2.example.com/token",
+    }
+    send(http, "acme", request(ServiceAccount(account, "the-scope")), platform.url, TokenCache(FrozenClock(NOW)))
+    (form,) = platform.forms
+    assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    claims = jwt.decode(form["assertion"][0], key.public_key(), ["RS256"], audience="https://oauth2.example.com/token")
+    assert (claims["iss"], claims["scope"], claims["exp"] - claims["iat"]) == (
+        "robot@project.example",
+        "the-scope",
+        3600,
+    )
+    assert platform.calls == [("/acme/v1/events", "Bearer t1")]
+
+
+def test_a_broken_service_account_key_is_refused_before_anything_is_sent(
+    platform: Platform, http: httpx.Client
+) -> None:
+    auth = ServiceAccount({"client_email": "robot@project.example", "private_key": "no key"}, "the-scope")
+    reply = send(http, "acme", request(auth), platform.url, TokenCache(FrozenClock(NOW)))
+    assert reply == TokenRefused("invalid_key", None)
+    assert platform.forms == []
+
+
+def test_oauth_1_signs_for_the_platforms_own_address(platform: Platform, http: httpx.Client) -> None:
+    keys = OAuth1("consumer", "consumer-secret", "token", "token-secret")
+    send(http, "acme", request(keys), platform.url)
+    ((path, authorization),) = platform.calls
+    assert path == "/acme/v1/events"
+    signed = dict(parse_authorization_header(authorization))
+    again = oauthlib.oauth1.Client(
+        "consumer",
+        "consumer-secret",
+        "token",
+        "token-secret",
+        nonce=signed["oauth_nonce"],
+        timestamp=signed["oauth_timestamp"],
+    )
+    _, headers, _ = again.sign("https://api.example.com/v1/events", "POST")
+    assert headers["Authorization"] == authorization
+    assert "secret" not in authorization

@@ -1,0 +1,274 @@
+"""Every setting is read as the contract says, every fault is named at once, and no secret is ever shown."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.datastructures import Secret
+
+from tracklayer.settings import SETTINGS, Settings, SettingsError, load_settings
+
+KEY = "k" * 32
+OLD_KEY = "o" * 40
+PASSWORD = "pa55-w0rd-canary"
+SECRET_URLS = {
+    "TRACKLAYER_DATABASE_URL": f"postgresql://user:{PASSWORD}@db.example.com/name",
+    "TRACKLAYER_REDIS_URL": f"redis://:{PASSWORD}@redis.example.com:6379/0",
+    "TRACKLAYER_SMTP_URL": f"smtp://user:{PASSWORD}@mail.example.com:587?from=alerts@example.com",
+}
+
+
+def faults_of(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(environ)
+    assert str(raised.value) == "; ".join(raised.value.faults)
+    return raised.value.faults
+
+
+def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
+    assert load_settings({}) == Settings(
+        database_url=None,
+        redis_url=None,
+        data_dir=Path(".tracklayer"),
+        secret_keys=(),
+        host="127.0.0.1",
+        port=8000,
+        public_url="http://127.0.0.1:8000",
+        sandbox_url=None,
+        smtp_url=None,
+        retry_base=timedelta(seconds=150),
+        retry_window=timedelta(hours=24),
+        monitor_interval=timedelta(seconds=15),
+        log_format="text",
+    )
+
+
+def test_the_names_are_those_of_the_contract() -> None:
+    assert [spec.name for spec in SETTINGS] == [
+        "TRACKLAYER_DATABASE_URL",
+        "TRACKLAYER_REDIS_URL",
+        "TRACKLAYER_DATA_DIR",
+        "TRACKLAYER_SECRET_KEY",
+        "TRACKLAYER_HOST",
+        "TRACKLAYER_PORT",
+        "TRACKLAYER_PUBLIC_URL",
+        "TRACKLAYER_SANDBOX_URL",
+        "TRACKLAYER_SMTP_URL",
+        "TRACKLAYER_RETRY_BASE_SECONDS",
+        "TRACKLAYER_RETRY_WINDOW_SECONDS",
+        "TRACKLAYER_MONITOR_INTERVAL_SECONDS",
+        "TRACKLAYER_LOG_FORMAT",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        pytest.param("REDIS_URL", "redis://h:6379/0", "redis_url", "redis://h:6379/0", id="redis"),
+        pytest.param("REDIS_URL", "rediss://h", "redis_url", "rediss://h", id="redis with TLS"),
+        pytest.param("REDIS_URL", "unix:///run/redis.sock", "redis_url", "unix:///run/redis.sock", id="redis socket"),
+        pytest.param("DATA_DIR", "/var/lib/tl", "data_dir", Path("/var/lib/tl"), id="data directory"),
+        pytest.param("SECRET_KEY", KEY, "secret_keys", [KEY], id="one key"),
+        pytest.param("SECRET_KEY", "k" * 8, "secret_keys", ["k" * 8], id="the shortest key"),
+        pytest.param("SECRET_KEY", f"{KEY},{OLD_KEY}", "secret_keys", [KEY, OLD_KEY], id="two keys, newest first"),
+        pytest.param("SECRET_KEY", f" {KEY} , {OLD_KEY} ,", "secret_keys", [KEY, OLD_KEY], id="blanks around keys"),
+        pytest.param("HOST", "0.0.0.0", "host", "0.0.0.0", id="host"),
+        pytest.param("PORT", "1", "port", 1, id="the first port"),
+        pytest.param("PORT", "65535", "port", 65535, id="the last port"),
+        pytest.param("PORT", " 8080 ", "port", 8080, id="blanks around a port"),
+        pytest.param("PUBLIC_URL", "https://tl.example.com", "public_url", "https://tl.example.com", id="public url"),
+        pytest.param("PUBLIC_URL", "https://tl.example.com/", "public_url", "https://tl.example.com", id="slash"),
+        pytest.param("SANDBOX_URL", "http://127.0.0.1:9100/", "sandbox_url", "http://127.0.0.1:9100", id="sandbox"),
+        pytest.param("SMTP_URL", "smtp://h:25?from=a@b.de", "smtp_url", "smtp://h:25?from=a@b.de", id="smtp"),
+        pytest.param("SMTP_URL", "smtps://u:p@h", "smtp_url", "smtps://u:p@h", id="smtp with TLS"),
+        pytest.param("RETRY_BASE_SECONDS", "1", "retry_base", timedelta(seconds=1), id="retry base"),
+        pytest.param("RETRY_BASE_SECONDS", "0.25", "retry_base", timedelta(milliseconds=250), id="a quarter second"),
+        pytest.param("RETRY_WINDOW_SECONDS", "3600", "retry_window", timedelta(hours=1), id="retry window"),
+        pytest.param("RETRY_WINDOW_SECONDS", "31536000", "retry_window", timedelta(days=365), id="a year"),
+        pytest.param("MONITOR_INTERVAL_SECONDS", "5", "monitor_interval", timedelta(seconds=5), id="monitors"),
+        pytest.param("LOG_FORMAT", "json", "log_format", "json", id="log format"),
+        pytest.param("LOG_FORMAT", "text", "log_format", "text", id="log format as it is"),
+    ],
+)
+def test_a_setting_is_read_into_its_field(name: str, text: str, field: str, value: Any) -> None:
+    settings = load_settings({f"TRACKLAYER_{name}": text})
+    read = getattr(settings, field)
+    if isinstance(read, tuple):
+        read = [str(key) for key in read]
+    elif isinstance(read, Secret):
+        read = str(read)
+    assert read == value
+    others = {found.name for found in fields(Settings)} - {field}
+    if name in ("HOST", "PORT"):
+        others.remove("public_url")
+    assert {other: getattr(settings, other) for other in others} == {
+        other: getattr(load_settings({}), other) for other in others
+    }
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_database_is_named_with_a_key_of_its_own(scheme: str) -> None:
+    url = f"{scheme}://user:x@db.example.com:5432/name?sslmode=require"
+    settings = load_settings({"TRACKLAYER_DATABASE_URL": url, "TRACKLAYER_SECRET_KEY": KEY})
+    assert (str(settings.database_url), [str(key) for key in settings.secret_keys]) == (url, [KEY])
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("127.0.0.1", "9000", "http://127.0.0.1:9000"),
+        ("::1", "8000", "http://[::1]:8000"),
+        ("tl.internal", "80", "http://tl.internal:80"),
+    ],
+)
+def test_the_public_url_is_host_and_port_unless_it_is_set(host: str, port: str, url: str) -> None:
+    assert load_settings({"TRACKLAYER_HOST": host, "TRACKLAYER_PORT": port}).public_url == url
+
+
+@pytest.mark.parametrize("spec", SETTINGS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("empty", ["", "   "])
+def test_an_empty_setting_is_one_that_is_not_set(spec: Any, empty: str) -> None:
+    assert load_settings({spec.name: empty}) == load_settings({})
+
+
+def test_other_names_of_the_environment_are_nobodys_business() -> None:
+    assert load_settings({"PATH": "/bin", "TRACKLAYERX": "1", "tracklayer_port": "x"}) == load_settings({})
+
+
+SECONDS = "must be a number of seconds above 0 and at most a year"
+PORT = "must be a port number from 1 to 65535"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        pytest.param("REDIS_URL", "http://h", "must be a URL that starts with redis:// or rediss:// or unix://", id="redis"),
+        pytest.param("REDIS_URL", "redis://", "must be a URL that starts with redis:// or rediss:// or unix://", id="empty"),
+        pytest.param("PUBLIC_URL", "tl.example.com", "must be a URL that starts with http:// or https://", id="public"),
+        pytest.param("SANDBOX_URL", "ftp://h", "must be a URL that starts with http:// or https://", id="sandbox"),
+        pytest.param("SMTP_URL", "mail.example.com", "must be a URL that starts with smtp:// or smtps://", id="smtp"),
+        pytest.param("PORT", "0", PORT, id="port 0"),
+        pytest.param("PORT", "65536", PORT, id="port 65536"),
+        pytest.param("PORT", "-1", PORT, id="port below 0"),
+        pytest.param("PORT", "http", PORT, id="port as a word"),
+        pytest.param("PORT", "80.5", PORT, id="port with a fraction"),
+        pytest.param("PORT", "８０", PORT, id="port in full-width digits"),
+        pytest.param("RETRY_BASE_SECONDS", "0", SECONDS, id="no seconds"),
+        pytest.param("RETRY_BASE_SECONDS", "-1", SECONDS, id="minus a second"),
+        pytest.param("RETRY_BASE_SECONDS", "nan", SECONDS, id="NaN"),
+        pytest.param("RETRY_BASE_SECONDS", "inf", SECONDS, id="infinity"),
+        pytest.param("RETRY_BASE_SECONDS", "2m", SECONDS, id="a unit"),
+        pytest.param("RETRY_WINDOW_SECONDS", "31536001", SECONDS, id="more than a year"),
+        pytest.param("MONITOR_INTERVAL_SECONDS", "often", SECONDS, id="a word"),
+        pytest.param("LOG_FORMAT", "xml", "must be text or json", id="log format"),
+        pytest.param("LOG_FORMAT", "JSON", "must be text or json", id="log format in capitals"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_named_with_what_it_must_be(name: str, text: str, fault: str) -> None:
+    assert faults_of({f"TRACKLAYER_{name}": text}) == [f"TRACKLAYER_{name} {fault}"]
+
+
+@pytest.mark.parametrize("keys", ["short", "k" * 7, f"{KEY},short", " , "])
+def test_a_key_that_is_too_short_is_refused_with_how_to_make_one(keys: str) -> None:
+    assert faults_of({"TRACKLAYER_SECRET_KEY": keys}) == [
+        "TRACKLAYER_SECRET_KEY must be one or more keys of at least 8 characters, comma-separated, newest first: "
+        "make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+    ]
+
+
+REQUIRED = (
+    "TRACKLAYER_SECRET_KEY is required when TRACKLAYER_DATABASE_URL is set: make one with "
+    "`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'` and give every process the same"
+)
+
+
+def test_a_database_without_a_key_is_refused() -> None:
+    assert faults_of({"TRACKLAYER_DATABASE_URL": "postgresql://h/n"}) == [REQUIRED]
+
+
+def test_a_missing_key_is_named_beside_a_wrong_database() -> None:
+    assert faults_of({"TRACKLAYER_DATABASE_URL": "mysql://h/n"}) == [
+        "TRACKLAYER_DATABASE_URL must be a URL that starts with postgresql:// or postgres://",
+        REQUIRED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("TRACKLAYER_DATABSE_URL", "is not a setting, did you mean TRACKLAYER_DATABASE_URL?"),
+        ("TRACKLAYER_RETRY_SECONDS", "is not a setting, did you mean TRACKLAYER_RETRY_BASE_SECONDS?"),
+        ("TRACKLAYER_SECRET_KEYS", "is not a setting, did you mean TRACKLAYER_SECRET_KEY?"),
+        ("TRACKLAYER_SMTP", "is not a setting, did you mean TRACKLAYER_SMTP_URL?"),
+        ("TRACKLAYER_Port", "is not a setting, did you mean TRACKLAYER_PORT?"),
+    ],
+)
+def test_an_unknown_name_is_a_fault_that_suggests_the_nearest(name: str, fault: str) -> None:
+    assert faults_of({name: "anything"}) == [f"{name} {fault}"]
+
+
+def test_every_fault_is_named_at_once() -> None:
+    faults = faults_of(
+        {
+            "TRACKLAYER_DATABASE_URL": "postgresql://h/n",
+            "TRACKLAYER_REDIS_URL": "h",
+            "TRACKLAYER_PORT": "x",
+            "TRACKLAYER_PUBLIC_URL": "x",
+            "TRACKLAYER_RETRY_BASE_SECONDS": "x",
+            "TRACKLAYER_LOG_FORMAT": "x",
+            "TRACKLAYER_DATADIR": "x",
+        }
+    )
+    assert [fault.split()[0] for fault in faults] == [
+        "TRACKLAYER_DATADIR",
+        "TRACKLAYER_REDIS_URL",
+        "TRACKLAYER_PORT",
+        "TRACKLAYER_PUBLIC_URL",
+        "TRACKLAYER_RETRY_BASE_SECONDS",
+        "TRACKLAYER_LOG_FORMAT",
+        "TRACKLAYER_SECRET_KEY",
+    ]
+
+
+def test_no_secret_is_shown_by_settings() -> None:
+    settings = load_settings({**SECRET_URLS, "TRACKLAYER_SECRET_KEY": f"{KEY},{OLD_KEY}"})
+    assert PASSWORD in str(settings.database_url)  # the value itself is there, for those who ask for it
+    for shown in (
+        repr(settings),
+        str(settings),
+        f"{settings!s} {settings!r}",
+        logging.Formatter().format(_record(settings)),
+    ):
+        assert not [secret for secret in (PASSWORD, KEY, OLD_KEY) if secret in shown]  # fmt: skip
+
+
+def _record(settings: Settings) -> logging.LogRecord:
+    return logging.LogRecord("x", logging.INFO, __file__, 1, "started with %s", (settings,), None)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        pytest.param({"TRACKLAYER_DATABASE_URL": f"mysql://user:{PASSWORD}@h/n"}, id="another database"),
+        pytest.param({"TRACKLAYER_DATABASE_URL": f"postgresql://user:{PASSWORD}@[h/n"}, id="half a bracket"),
+        pytest.param({"TRACKLAYER_DATABASE_URL": f"postgresql://user:[{PASSWORD}]@h/n"}, id="a password in brackets"),
+        pytest.param({"TRACKLAYER_DATABASE_URL": f"postgresql://user:{PASSWORD}℀@h/n"}, id="a letter that is no letter"),
+        pytest.param({"TRACKLAYER_REDIS_URL": f"http://:{PASSWORD}@h"}, id="no redis"),
+        pytest.param({"TRACKLAYER_SMTP_URL": f"mailto://user:{PASSWORD}@h"}, id="no smtp"),
+        pytest.param({"TRACKLAYER_SMTP_URL": f"smtp://user:[{PASSWORD}]@h"}, id="an smtp password in brackets"),
+        pytest.param({"TRACKLAYER_SECRET_KEY": f"{PASSWORD},x"}, id="beside a short key"),
+        pytest.param({"TRACKLAYER_PORT": PASSWORD}, id="in the wrong place"),
+        pytest.param({"TRACKLAYER_LOG_FORMAT": PASSWORD}, id="in another wrong place"),
+        pytest.param({"TRACKLAYER_SECRET": PASSWORD}, id="under a wrong name"),
+    ],
+)  # fmt: skip
+def test_no_secret_is_shown_by_an_error(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(environ)
+    for shown in (str(raised.value), repr(raised.value), *raised.value.faults):
+        assert PASSWORD not in shown

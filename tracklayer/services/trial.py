@@ -1,0 +1,101 @@
+"""Sends one event to a destination in the platform's own test mode, and tells what came of it. Stores nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tracklayer.db import destinations as db
+from tracklayer.db.connection import session
+from tracklayer.domain.delivery import BatchRejected, Claim, DeliveryKey, LoggedAttempt
+from tracklayer.domain.event import read_event
+from tracklayer.domain.problem import Problem
+from tracklayer.domain.retry import RetryPolicy, judge_attempt
+from tracklayer.mappers import mapper_for
+from tracklayer.mappers.base import Mapped, Mapper
+from tracklayer.runtime import Runtime
+from tracklayer.services.credentials import open_settings
+from tracklayer.services.deliver import read_verdict
+from tracklayer.services.destinations import NOT_FOUND
+from tracklayer.services.explain import Explained, explain
+from tracklayer.services.preview import as_json
+from tracklayer.services.transport import send
+
+
+@dataclass(frozen=True)
+class Tried:
+    """``request``: as sent, without credentials. ``explanation``: of a refusal."""
+
+    attempt: LoggedAttempt
+    request: dict[str, Any]
+    explanation: Explained | None
+
+
+def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
+    """One request in test mode with ``draft``, or with an invented event where it is None.
+
+    Refuses where the platform has no test mode, where the destination lacks what that mode needs, and where the
+    event would not be sent at all.
+    """
+    mapper = mapper_for(platform)
+    with session():
+        row = db.destination(merchant_id, platform)
+    if row is None:
+        return [NOT_FOUND]
+    settings = _in_test_mode(mapper, open_settings(runtime.sealer, row))
+    if isinstance(settings, Problem):
+        return [settings]
+    now = runtime.clock.now()
+    country = settings.get("default_country")
+    sample = draft if draft is not None else _sample(mapper, now.isoformat())
+    read = read_event(sample, now, frozenset({country} if isinstance(country, str) else ()))
+    if isinstance(read, list):
+        return [problem.under("input") for problem in read]
+    mapped = mapper.map_event(read.event, settings, now)
+    if not isinstance(mapped, Mapped):
+        field = ("input", *mapped.field.split(".")) if mapped.field else ("input",)
+        return [Problem(field, mapped.reason.name, f"{mapper.title} would not get this event: {mapped.message}.")]
+    request = mapper.build_request(mapped.group, [mapped.item], settings)
+    reply = send(runtime.http(), platform, request, runtime.settings.sandbox_url, runtime.tokens)
+    verdict = read_verdict(mapper, reply, 1)
+    outcome = verdict.rejected if isinstance(verdict, BatchRejected) else verdict[0]
+    policy = RetryPolicy(runtime.settings.retry_base, runtime.settings.retry_window)
+    claim = Claim(DeliveryKey(merchant_id, read.event.event_id, platform), 0, now, now, now, now + policy.window)
+    ended = runtime.clock.now()
+    health = db.health_of(row)
+    settled = judge_attempt(claim, outcome, started_at=now, now=ended, policy=policy, jitter=0, health=health)
+    assert settled.logged is not None
+    return Tried(settled.logged, as_json(request), explain(platform, settled.error_code))
+
+
+def _in_test_mode(mapper: Mapper, settings: Mapping[str, Any]) -> dict[str, Any] | Problem:
+    if not mapper.supports_test_events:
+        message = f"{mapper.title} has no test mode. {mapper.instead_of_test}"
+        return Problem(("platform",), "NO_TEST_MODE", message.strip())
+    for name, value in mapper.test_mode.items():
+        if value is None and not settings.get(name):
+            label = next(setting.label for setting in mapper.settings if setting.name == name)
+            message = f"{label} ({name}) must be set on the destination first: {mapper.title} needs it for test events."
+            return Problem(("platform",), "TEST_SETTING_MISSING", message)
+    return {**settings, **{name: value for name, value in mapper.test_mode.items() if value is not None}}
+
+
+def _sample(mapper: Mapper, now: str) -> dict[str, Any]:
+    """An invented purchase, or the platform's first event, that any platform could match to somebody."""
+    name = "Purchase" if "Purchase" in mapper.event_names or not mapper.event_names else next(iter(mapper.event_names))
+    return {
+        "event_name": name,
+        "event_id": f"tracklayer_test_{secrets.token_hex(6)}",
+        "occurred_at": now,
+        "action_source": "website",
+        "event_source_url": "https://www.example.com/tracklayer-test",
+        "user_data": {
+            "email": "tracklayer-test@example.com",
+            "client_ip": "203.0.113.42",
+            "client_user_agent": "Mozilla/5.0 (TrackLayer test event)",
+            "ga_client_id": "1234567890.1713877200",
+        },
+        "custom_data": {"value": 1, "currency": "USD", "order_id": "tracklayer_test"},
+    }
