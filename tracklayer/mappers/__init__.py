@@ -7,7 +7,16 @@ from types import MappingProxyType
 
 from tracklayer.mappers.base import Mapper
 
-PLATFORMS: tuple[str, ...] = ("meta",)
+PLATFORMS: tuple[str, ...] = (
+    "meta",
+    "tiktok",
+    "pinterest",
+    "snapchat",
+    "linkedin",
+    "reddit",
+    "microsoft_ads",
+    "x_ads",
+)
 
 _MAPPERS: MappingProxyType[str, Mapper] = MappingProxyType(
     {key: import_module(f"tracklayer.mappers.{key}").MAPPER for key in PLATFORMS}

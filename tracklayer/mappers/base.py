@@ -101,6 +101,8 @@ class ReadReply(Protocol):
 class Mapper:
     """One platform, declared: what it wants, how an event becomes its item, how its answer is read.
 
+    ``test_mode``: settings that turn a request into a test; None: the merchant must have set it. Where
+    ``supports_test_events`` is False, ``instead_of_test`` says in a sentence how else to try a destination.
     ``normalise``: field of ``user_data`` -> rule(value, settings) giving what the platform would get (hash or plain).
     ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit.
     """
@@ -118,6 +120,8 @@ class Mapper:
     supports_test_events: bool = False
     check_settings: Callable[[Settings], list[Problem]] | None = None
     max_batch_bytes: int | None = None
+    test_mode: Mapping[str, Any] = field(default_factory=dict)
+    instead_of_test: str = ""
 
 
 DEFAULT_COUNTRY = Setting(
@@ -171,7 +175,8 @@ def number(value: Decimal | None) -> int | float | None:
     """A JSON number: 50 stays 50, 39.95 is written 39.95."""
     if value is None:
         return None
-    return int(value) if value == value.to_integral_value() else float(value)
+    is_whole = value == value.to_integral_value() and abs(value) < 2**63  # more is no JSON integer to most readers
+    return int(value) if is_whole else float(value)
 
 
 def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcome:

@@ -164,6 +164,22 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "17": Explanation("Too many calls for this user.", "Nothing to do: TrackLayer waits and goes on by itself."),
     "613": Explanation("A rate limit was reached.", "Nothing to do: TrackLayer waits and goes on by itself."),
     "368": Explanation("Meta blocks this account for a while.", "Look into Account Quality in Business Manager."),
+    **{
+        code: Explanation("A rate limit was reached.", "Nothing to do: TrackLayer waits and goes on by itself.")
+        for code in ("32", *map(str, range(80000, 80015)))
+    },
+    **{
+        str(code): Explanation(
+            "The token lacks a permission.", "Give the token's user access to the dataset and try again."
+        )
+        for code in range(201, 300)
+    },
+    "341": Explanation("A limit of the application was reached for now.", "Nothing to do: it is tried again."),
+    "400": Explanation(
+        "Meta refused the request without a reason.", "Compare the payload with the field table of this page."
+    ),
+    "404": Explanation("Meta knows no such address.", "Check the pixel id and the API version of the destination."),
+    "413": Explanation("The request was too large.", "Nothing to do: TrackLayer halves it and sends it again."),
     "1": Explanation("A temporary fault at Meta.", "Nothing to do: it is tried again."),
     "2": Explanation("Meta is temporarily unavailable.", "Nothing to do: it is tried again."),
 }
@@ -172,6 +188,7 @@ _AGE_OK = RuleVerdict("event_age", True, "at most 7 days old (62 for physical_st
 _NAME_OK = RuleVerdict("event_name", True, "a standard event of Meta", "event_name")
 _NAME_CUSTOM = RuleVerdict("event_name", True, "no standard event of Meta: goes out as a custom event", "event_name")
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough customer information to be matched", "user_data")
+_FBC_BUILT = RuleVerdict("fbc", True, "built from the click id", "user_data.fbc")
 _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 
 
@@ -215,7 +232,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
                 return verdicts.refuse(
                     DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
                 )
-    user_data = _user_data(event, settings, verdicts)
+    user_data = _user_data(event, url, settings, verdicts)
     if not user_data or any(user_data.keys() <= group for group in _TOO_VAGUE):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
@@ -238,8 +255,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["custom_data"] = custom_data
     if event.consent.limited_data_use:
         item["data_processing_options"] = ["LDU"]
-        item["data_processing_options_country"] = int(settings.get("ldu_country", 0))
-        item["data_processing_options_state"] = int(settings.get("ldu_state", 0))
+        item["data_processing_options_country"] = int(settings.get("ldu_country") or 0)
+        item["data_processing_options_state"] = int(settings.get("ldu_state") or 0)
     return Mapped(item, tuple(verdicts.rules))
 
 
@@ -286,6 +303,8 @@ def _read_error(reply: PlatformReply, error: Mapping[str, Any]) -> Outcome:
         return CredentialsRefused(shown, message, reply.status)
     if error.get("is_transient") is True or code in _TRANSIENT or reply.status >= 500:
         return Unreachable(message, reply.status, retry_after(reply), code=shown)
+    if reply.status in (401, 408, 429):  # the status says what a code we do not know leaves open
+        return by_status(reply, shown, message)
     return Rejected(shown, message, reply.status)
 
 
@@ -300,7 +319,7 @@ def _seconds_to_wait(reply: PlatformReply) -> float | None:
     return max(map(int, minutes)) * 60.0 if any(map(int, minutes)) else None
 
 
-def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     person = event.user_data
     found: dict[str, Any] = {}
     if person.email:
@@ -323,7 +342,7 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
             verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address")
     if person.client_user_agent is not None:
         found["client_user_agent"] = person.client_user_agent.strip()
-    fbc = _fbc(event, person, verdicts)
+    fbc = _fbc(event, person, url, verdicts)
     if fbc:
         found["fbc"] = fbc
     if person.fbp is not None:
@@ -348,7 +367,7 @@ _HASHED: tuple[tuple[str, str, normalise.Rule], ...] = (
 
 def _hashed(value: str, rule: normalise.Rule) -> str | None:
     """MD5 and SHA-1 are refused by policy; an external id may look like one and still be an id."""
-    if rule is not normalise.lower_trimmed and normalise.is_foreign_digest(value):
+    if len(value) >= 32 and rule is not normalise.lower_trimmed and normalise.is_foreign_digest(value):
         return None
     return hashed(value, rule)
 
@@ -360,15 +379,17 @@ def _put_digest(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, 
         verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Meta could match as {key}")
 
 
-def _fbc(event: Event, person: UserData, verdicts: Verdicts) -> str | None:
+def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
     """The cookie; or built from the click id where there is no good cookie, or one of another click."""
     cookie = person.fbc.strip() if person.fbc is not None and is_meta_cookie(person.fbc) else None
-    click = person.fbclid or _click_id(event.event_source_url)
+    click = (person.fbclid or "").strip() or _click_id(url)
     if click and (cookie is None or cookie.split(".")[3] != click):
         built = f"fb.1.{unix_milliseconds(event.occurred_at)}.{click}"
         if is_meta_cookie(built):
-            verdicts.ok(RuleVerdict("fbc", True, "built from the click id", "user_data.fbc"))
+            verdicts.ok(_FBC_BUILT)
             return built
+        if person.fbclid:
+            verdicts.left_out("fbclid", "user_data.fbclid", "left out: not a click id that Meta could read")
     if cookie is None and person.fbc is not None:
         verdicts.left_out("fbc", "user_data.fbc", "left out: not of the form fb.1.<13 digits>.<click id>")
     return cookie
@@ -427,15 +448,15 @@ def _integer(value: Any) -> int:
 
 
 def _digits(value: Any) -> str | None:
-    return None if re.fullmatch(r"\d{5,20}", str(value)) else "must be digits only, as Events Manager shows it"
+    return None if re.fullmatch(r"[0-9]{5,20}", str(value)) else "must be digits only, as Events Manager shows it"
 
 
 def _version(value: Any) -> str | None:
-    return None if re.fullmatch(r"v\d{2}\.0", str(value)) else "must look like v26.0"
+    return None if re.fullmatch(r"v[0-9]{2}\.0", str(value)) else "must look like v26.0"
 
 
 def _ldu_state(value: Any) -> str | None:
-    return None if str(value).isdigit() and int(value) in _STATES else "must be 0 or 1000 to 1013"
+    return None if re.fullmatch(r"[0-9]{1,4}", str(value)) and int(value) in _STATES else "must be 0 or 1000 to 1013"
 
 
 MAPPER = Mapper(
@@ -498,4 +519,5 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     supports_test_events=True,
+    test_mode={"test_event_code": None},
 )

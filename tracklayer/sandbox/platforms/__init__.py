@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracklayer.sandbox.platforms import meta
+from tracklayer.sandbox.platforms import (
+    linkedin,
+    meta,
+    microsoft_ads,
+    pinterest,
+    reddit,
+    snapchat,
+    tiktok,
+    x_ads,
+)
 from tracklayer.sandbox.platforms.base import Platform
 
 PLATFORMS: Mapping[str, Platform] = {
     "meta": meta.PLATFORM,
+    "tiktok": tiktok.PLATFORM,
+    "pinterest": pinterest.PLATFORM,
+    "snapchat": snapchat.PLATFORM,
+    "linkedin": linkedin.PLATFORM,
+    "reddit": reddit.PLATFORM,
+    "microsoft_ads": microsoft_ads.PLATFORM,
+    "x_ads": x_ads.PLATFORM,
 }

@@ -1,11 +1,12 @@
 """Pinterest API for Conversions v5, as the API answers.
 
-Source: pinterest/api-description, v5/openapi.json 5.23.0 and what 5.28 adds, operation events/create. Read 2026-11-23. A
-request that breaks the schema is refused whole (400); within the schema each event has a verdict of its own, and the
-status is 422 where not all were processed. Any token works but ``bad-token`` and ``expired-token`` (401) and
-``foreign-token`` (403); so does any ad account but ``0``. Stricter than Pinterest is known to be, so that a slip is seen
-here and not in Ads Manager: unknown keys, empty values and the fields for Pinterest's own use are refused, and so is
-an ``event_time`` that can only be in milliseconds.
+Source: pinterest/api-description, v5/openapi.json 5.23.0 and what 5.28 adds, operation events/create. Read
+2026-11-23. A request that breaks the schema is refused whole (400); within the schema each event has a
+verdict of its own, and the status is 422 where not all were processed. Any token works but ``bad-token``
+and ``expired-token`` (401) and ``foreign-token`` (403); so does any ad account but ``0``. Stricter than
+Pinterest is known to be, so that a slip is seen here and not in Ads Manager: unknown keys, empty values and
+the fields for Pinterest's own use are refused, and so is an ``event_time`` that can only be in
+milliseconds.
 """
 
 from __future__ import annotations
@@ -107,9 +108,7 @@ def answer_events(call: Call) -> Answer:
     ]
     if processed == len(events):
         return json_answer(200, report, items=items)
-    return json_answer(
-        422, {"code": 422, "message": "Not all events were processed.", "details": report}, items=items
-    )
+    return json_answer(422, {"code": 422, "message": "Not all events were processed.", "details": report}, items=items)
 
 
 def answer_no_route(call: Call) -> Answer:
@@ -172,7 +171,7 @@ def _age(call: Call, event: Mapping[str, Any]) -> timedelta:
 
 
 def _item(call: Call, event: Mapping[str, Any], *, accepted: bool, test: bool) -> Item:
-    """Copies are one event where ad account, name and id agree, within 48 hours; offline every copy counts."""
+    """Copies are one event where ad account, name and id agree, within 48 hours; each offline copy counts."""
     account, name, event_id = call.parts["account"], event["event_name"], event["event_id"]
     # Names are compared without case.
     key = None if event["action_source"] == "offline" else (account, name.lower(), event_id)

@@ -1,11 +1,12 @@
 """TikTok Events API 2.0 (Business API v1.3, event/track), as the API answers.
 
-Source: TikTok API for Business portal, Events API 2.0, as others read and tried it in September 2026; TikTok Business
-Help Centre, "Standard events and parameters". Read 2026-11-23. The body's ``code`` is the verdict; HTTP 401 stands for a
-missing token and for too many requests alike, other errors come with 200. One bad event fails its whole request. Any
-token works but ``bad-token`` and ``expired-token``, any pixel but one named by digits alone. Stricter than TikTok is
-known to be, so that a slip is seen here and not in Events Manager: unknown keys, empty values and currencies off
-TikTok's list are refused, and so is an ``event_time`` that can only be in milliseconds.
+Source: TikTok API for Business portal, Events API 2.0, as others read and tried it in September 2026;
+TikTok Business Help Centre, "Standard events and parameters". Read 2026-11-23. The body's ``code`` is the
+verdict; HTTP 401 stands for a missing token and for too many requests alike, other errors come with 200.
+One bad event fails its whole request. Any token works but ``bad-token`` and ``expired-token``, any pixel
+but one named by digits alone. Stricter than TikTok is known to be, so that a slip is seen here and not in
+Events Manager: unknown keys, empty values and currencies off TikTok's list are refused, and so is an
+``event_time`` that can only be in milliseconds.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def answer_rate_limited(call: Call, retry_after: int | None) -> Answer:
 
 
 def answer_server_error(call: Call, status: int) -> Answer:
-    """A code of the fifty thousands, or the proxy's page for 502 and 504; below 500 an error that says nothing."""
+    """A code of the fifty thousands, a proxy's page for 502 and 504; below 500 an error that says nothing."""
     if status in (502, 504):
         return html_answer(status)
     if status < 500:

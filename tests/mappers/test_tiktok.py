@@ -1,0 +1,1018 @@
+"""TikTok: worked examples, refusals, normalisation, answers and settings of its mapper."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    BatchRejected,
+    CredentialsRefused,
+    DropReason,
+    HeaderToken,
+    Outcome,
+    PlatformReply,
+    RateLimited,
+    Rejected,
+    Unreachable,
+)
+from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.tiktok import MAPPER
+
+NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
+SETTINGS = {"pixel_code": "C4ABCDEFGHIJKLMNOPQR", "access_token": "secret-token"}
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+)
+LEAD: dict[str, Any] = {
+    "event_name": "Lead",
+    "event_id": "lead-552",
+    "occurred_at": "2026-11-20T14:11:05Z",
+    "action_source": "website",
+    "event_source_url": "https://shop.example.com/newsletter",
+    "user_data": {"email": "ANNA@example.org"},
+}
+ANNA = "a3bf86238a1c59bd2f0a648af9293620f90d18dad133d8fe2341cf9664a5d6d0"
+
+
+def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
+    outcome = read_event(draft, now)
+    assert isinstance(outcome, ReadEvent), outcome
+    return outcome.event
+
+
+def lead(**changed: Any) -> dict[str, Any]:
+    """The lead of the worked examples; ``...`` leaves a field out."""
+    return {key: value for key, value in {**LEAD, **changed}.items() if value is not ...}
+
+
+def mapped(draft: dict[str, Any], **settings: Any) -> Mapped:
+    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
+    assert isinstance(result, Mapped), result
+    return result
+
+
+def refused(draft: dict[str, Any], now: datetime = NOW, **settings: Any) -> Refused:
+    result = MAPPER.map_event(read(draft, now), {**SETTINGS, **settings}, NOW)
+    assert isinstance(result, Refused), result
+    return result
+
+
+def left_out(result: Mapped) -> list[tuple[str, str | None]]:
+    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
+
+
+@pytest.mark.parametrize(
+    ("draft", "settings", "body"),
+    [
+        pytest.param(
+            {
+                "event_name": "Purchase",
+                "event_id": "ord-10042",
+                "occurred_at": "2026-11-20T14:03:12.345Z",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/thank-you?order=10042",
+                "user_data": {
+                    "email": "  Jane.Doe+News@Gmail.com ",
+                    "phone": "+1 (650) 555-0123",
+                    "first_name": " Jane",
+                    "last_name": "O'Neil",
+                    "city": "San Francisco",
+                    "state": "CA",
+                    "zip": "94107",
+                    "country": "US",
+                    "external_id": "Cust-7781",
+                    "client_ip": "203.0.113.42",
+                    "client_user_agent": CHROME,
+                    "ttclid": "E.C.P.CqcBexampleTtClickIdCASEkept_-9Zk",
+                    "ttp": "2F7h37YkS1j57AYSKTI7IHhJPYH",
+                },
+                "custom_data": {
+                    "value": 129.9,
+                    "currency": "usd",
+                    "order_id": "10042",
+                    "contents": [
+                        {"id": "SKU-1", "quantity": 2, "item_price": 39.95, "title": "Wool sock"},
+                        {"id": "SKU-2", "quantity": 1, "item_price": 50, "title": "Scarf", "brand": "Acme"},
+                    ],
+                    "num_items": 3,
+                    "properties": {"referrer_url": "https://shop.example.com/checkout"},
+                },
+            },
+            {},
+            {
+                "event_source": "web",
+                "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+                "data": [
+                    {
+                        "event": "Purchase",
+                        "event_time": 1795183392,
+                        "event_id": "ord-10042",
+                        "user": {
+                            "ttclid": "E.C.P.CqcBexampleTtClickIdCASEkept_-9Zk",
+                            "email": "f41439c944a763c9812d700a779941cec169de13c9ccd13aaf9424ba5231620a",
+                            "phone": "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0",
+                            "external_id": "005c594430c7533ecd1becd87a15a0659e8a03db096a058a5cc3b98107f822a4",
+                            "ttp": "2F7h37YkS1j57AYSKTI7IHhJPYH",
+                            "ip": "203.0.113.42",
+                            "user_agent": CHROME,
+                            "first_name": "81f8f6dde88365f3928796ec7aa53f72820b06db8664f5fe76a7eb13e24546a2",
+                            "last_name": "67a42a846e98e3c1a96cd6ba14883a5ea05990cd93964ce8b832aa9497ca785c",
+                            "city": "sanfrancisco",
+                            "state": "ca",
+                            "country": "us",
+                            "zip_code": "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead",
+                        },
+                        "properties": {
+                            "value": 129.9,
+                            "currency": "USD",
+                            "order_id": "10042",
+                            "content_type": "product",
+                            "contents": [
+                                {
+                                    "content_id": "SKU-1",
+                                    "content_name": "Wool sock",
+                                    "price": 39.95,
+                                    "quantity": 2,
+                                },
+                                {
+                                    "content_id": "SKU-2",
+                                    "content_name": "Scarf",
+                                    "brand": "Acme",
+                                    "price": 50,
+                                    "quantity": 1,
+                                },
+                            ],
+                            "num_items": 3,
+                        },
+                        "page": {
+                            "url": "https://shop.example.com/thank-you?order=10042",
+                            "referrer": "https://shop.example.com/checkout",
+                        },
+                    }
+                ],
+            },
+            id="full purchase",
+        ),
+        pytest.param(
+            {
+                "event_name": "CompleteRegistration",
+                "event_id": "reg-551",
+                "occurred_at": "2026-11-20T14:10:00+02:00",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/signup/done",
+                "user_data": {
+                    "email": "62A14E44F765419D10FEA99367361A727C12365E2520F32218D505ED9AA0F62F",
+                    "phone": "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8",
+                    "client_ip": "2001:db8::1f",
+                    "client_user_agent": CHROME,
+                },
+            },
+            {},
+            {
+                "event_source": "web",
+                "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+                "data": [
+                    {
+                        "event": "CompleteRegistration",
+                        "event_time": 1795176600,
+                        "event_id": "reg-551",
+                        "user": {
+                            "email": "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+                            "phone": "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8",
+                            "ip": "2001:db8::1f",
+                            "user_agent": CHROME,
+                        },
+                        "page": {"url": "https://shop.example.com/signup/done"},
+                    }
+                ],
+            },
+            id="already hashed",
+        ),
+        pytest.param(
+            LEAD,
+            {},
+            {
+                "event_source": "web",
+                "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+                "data": [
+                    {
+                        "event": "Lead",
+                        "event_time": 1795183865,
+                        "event_id": "lead-552",
+                        "user": {"email": ANNA},
+                        "page": {"url": "https://shop.example.com/newsletter"},
+                    }
+                ],
+            },
+            id="lead with an email alone",
+        ),
+        pytest.param(
+            {
+                "event_name": "QuizFinished",
+                "event_id": "quiz-9f2",
+                "occurred_at": "2026-11-20T14:12:00Z",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/quiz",
+                "user_data": {
+                    "external_id": "cust-7781",
+                    "client_ip": "203.0.113.42",
+                    "client_user_agent": CHROME,
+                    "ttp": "2F7h37YkS1j57AYSKTI7IHhJPYH",
+                },
+                "custom_data": {"properties": {"quiz_name": "Skin type", "score": 87}},
+            },
+            {},
+            {
+                "event_source": "web",
+                "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+                "data": [
+                    {
+                        "event": "QuizFinished",
+                        "event_time": 1795183920,
+                        "event_id": "quiz-9f2",
+                        "user": {
+                            "external_id": "005c594430c7533ecd1becd87a15a0659e8a03db096a058a5cc3b98107f822a4",
+                            "ttp": "2F7h37YkS1j57AYSKTI7IHhJPYH",
+                            "ip": "203.0.113.42",
+                            "user_agent": CHROME,
+                        },
+                        "properties": {"quiz_name": "Skin type", "score": 87},
+                        "page": {"url": "https://shop.example.com/quiz"},
+                    }
+                ],
+            },
+            id="custom event",
+        ),
+        pytest.param(
+            {
+                "event_name": "AddToCart",
+                "event_id": "atc-77",
+                "occurred_at": "2026-11-20T14:15:30.250Z",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/p/tee?ttclid=E.C.P.BnewClickFromUrl_7Hq",
+                "user_data": {
+                    "phone": "+44 20 7946 0958",
+                    "country": "GB",
+                    "client_ip": "198.51.100.7",
+                    "client_user_agent": CHROME,
+                    "ttclid": "E.C.P.AoldClickFromCookie_1aB",
+                },
+                "custom_data": {
+                    "value": 74.5,
+                    "currency": "GBP",
+                    "contents": [
+                        {"id": "TEE-S", "quantity": 1, "item_price": 19.5, "title": "Tee S", "brand": "Acme"},
+                        {"id": "4711", "quantity": 2, "item_price": 20, "title": "Tee M", "brand": "Acme"},
+                        {"id": "CAP", "quantity": 1, "item_price": 15, "title": "Cap", "category": "Hats"},
+                    ],
+                },
+            },
+            {},
+            {
+                "event_source": "web",
+                "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+                "data": [
+                    {
+                        "event": "AddToCart",
+                        "event_time": 1795184130,
+                        "event_id": "atc-77",
+                        "user": {
+                            "ttclid": "E.C.P.BnewClickFromUrl_7Hq",
+                            "phone": "f0bf0228144d9fe2bdf1da2d8ca698f17bf1410ee688b075c27062e47b6f0b6d",
+                            "ip": "198.51.100.7",
+                            "user_agent": CHROME,
+                            "country": "gb",
+                        },
+                        "properties": {
+                            "value": 74.5,
+                            "currency": "GBP",
+                            "content_type": "product",
+                            "contents": [
+                                {
+                                    "content_id": "TEE-S",
+                                    "content_name": "Tee S",
+                                    "brand": "Acme",
+                                    "price": 19.5,
+                                    "quantity": 1,
+                                },
+                                {
+                                    "content_id": "4711",
+                                    "content_name": "Tee M",
+                                    "brand": "Acme",
+                                    "price": 20,
+                                    "quantity": 2,
+                                },
+                                {
+                                    "content_id": "CAP",
+                                    "content_name": "Cap",
+                                    "content_category": "Hats",
+                                    "price": 15,
+                                    "quantity": 1,
+                                },
+                            ],
+                        },
+                        "page": {"url": "https://shop.example.com/p/tee?ttclid=E.C.P.BnewClickFromUrl_7Hq"},
+                    }
+                ],
+            },
+            id="click id of the URL wins over the cookie",
+        ),
+        pytest.param(
+            {
+                "event_name": "ViewContent",
+                "event_id": "vc-301",
+                "occurred_at": "2026-11-20T14:20:00Z",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/p/cap",
+                "user_data": {
+                    "email": "user.name+NYC@Example.com",
+                    "client_ip": "203.0.113.99",
+                    "client_user_agent": CHROME,
+                },
+                "custom_data": {"product_ids": ["CAP"], "value": 15, "currency": "USD"},
+                "consent": {"limited_data_use": True},
+            },
+            {"test_event_code": "TEST04030"},
+            {
+                "event_source": "web",
+                "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+                "data": [
+                    {
+                        "event": "ViewContent",
+                        "event_time": 1795184400,
+                        "event_id": "vc-301",
+                        "user": {
+                            "email": "f109a2a632fbcea5fc82049f50beed3d8621bf9034399f437fb622222acccdac",
+                            "ip": "203.0.113.99",
+                            "user_agent": CHROME,
+                        },
+                        "properties": {
+                            "value": 15,
+                            "currency": "USD",
+                            "content_type": "product",
+                            "content_ids": ["CAP"],
+                        },
+                        "page": {"url": "https://shop.example.com/p/cap"},
+                        "limited_data_use": True,
+                    }
+                ],
+                "test_event_code": "TEST04030",
+            },
+            id="test event with limited data use",
+        ),
+    ],
+)
+def test_worked_example_becomes_exactly_this_body(
+    draft: dict[str, Any], settings: dict[str, Any], body: dict[str, Any]
+) -> None:
+    before = deepcopy(draft)
+    result = mapped(draft, **settings)
+
+    request = MAPPER.build_request(result.group, [result.item], {**SETTINGS, **settings})
+
+    assert request.body == body
+    assert left_out(result) == []
+    assert draft == before
+
+
+def test_request_carries_the_token_in_a_header_of_its_own() -> None:
+    request = MAPPER.build_request("", [{"event": "Lead"}], SETTINGS)
+
+    assert request.url == "https://business-api.tiktok.com/open_api/v1.3/event/track/"
+    assert request.method == "POST"
+    assert request.auth == HeaderToken("Access-Token", "secret-token")
+    assert "secret-token" not in f"{request.url}{request.body}{request!r}"
+
+
+def test_event_of_a_store_goes_to_the_offline_event_set() -> None:
+    settings = {**SETTINGS, "offline_event_set_id": "7123456789012345678"}
+    result = mapped(lead(action_source="physical_store", event_source_url=...), **settings)
+
+    assert result.group == "offline"
+    assert MAPPER.build_request(result.group, [result.item], settings).body == {
+        "event_source": "offline",
+        "event_source_id": "7123456789012345678",
+        "data": [{"event": "Lead", "event_time": 1795183865, "event_id": "lead-552", "user": {"email": ANNA}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("consent", "settings"),
+    [
+        pytest.param({"limited_data_use": True}, {}, id="for this event"),
+        pytest.param({}, {"limited_data_use": True}, id="for every event"),
+    ],
+)
+def test_event_of_a_store_that_needs_limited_data_use_is_refused(
+    consent: dict[str, bool], settings: dict[str, Any]
+) -> None:
+    draft = lead(action_source="physical_store", consent=consent)
+
+    result = refused(draft, **settings, offline_event_set_id="7123456789012345678")
+
+    assert (result.reason, result.field) == (DropReason.CONSENT_DENIED, "consent.limited_data_use")
+
+
+@pytest.mark.parametrize(
+    ("draft", "reason", "field"),
+    [
+        pytest.param(
+            {
+                "event_name": "ViewContent",
+                "event_id": "vc-310",
+                "occurred_at": "2026-11-20T14:21:00Z",
+                "action_source": "website",
+                "user_data": {
+                    "email": "a@example.com",
+                    "client_ip": "203.0.113.9",
+                    "client_user_agent": CHROME,
+                },
+            },
+            DropReason.INVALID_FIELD,
+            "event_source_url",
+            id="web event without its page",
+        ),
+        pytest.param(
+            {
+                "event_name": "AddToCart",
+                "event_id": "atc-90",
+                "occurred_at": "2026-11-20T14:22:00Z",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/p/cap",
+                "user_data": {"city": "Austin", "country": "US"},
+                "custom_data": {"value": 15, "currency": "USD"},
+            },
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data",
+            id="city and country alone",
+        ),
+        pytest.param(
+            lead(consent={"ad_user_data": "denied"}),
+            DropReason.CONSENT_DENIED,
+            "consent.ad_user_data",
+            id="consent denied",
+        ),
+        pytest.param(lead(event_name="Refund"), DropReason.UNSUPPORTED_EVENT, "event_name", id="refund"),
+        *(
+            pytest.param(lead(action_source=source), DropReason.UNSUPPORTED_EVENT, "action_source", id=f"from {source}")
+            for source in (
+                *("app", "email", "phone_call", "chat", "physical_store"),
+                *("system_generated", "business_messaging", "other"),
+            )
+        ),
+        pytest.param(
+            lead(occurred_at="2026-11-13T14:59:59Z"),
+            DropReason.EVENT_TOO_OLD,
+            "occurred_at",
+            id="a second over seven days old",
+        ),
+        pytest.param(
+            lead(event_source_url="shop.example.com/thanks"),
+            DropReason.INVALID_FIELD,
+            "event_source_url",
+            id="page that is no full URL",
+        ),
+        pytest.param(
+            lead(event_name="Purchase", custom_data={"currency": "USD"}),
+            DropReason.INVALID_FIELD,
+            "custom_data.value",
+            id="purchase without value",
+        ),
+        pytest.param(
+            lead(event_name="Purchase", custom_data={"value": 5}),
+            DropReason.INVALID_FIELD,
+            "custom_data.currency",
+            id="purchase without currency",
+        ),
+        pytest.param(
+            lead(user_data={"first_name": "Jane", "last_name": "Doe", "zip": "94107", "state": "CA"}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data",
+            id="names and a place",
+        ),
+        pytest.param(
+            lead(user_data={"client_ip": "203.0.113.9"}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data",
+            id="IP address without a user agent",
+        ),
+        pytest.param(
+            lead(user_data={"email": "no address", "ttclid": "a b"}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data",
+            id="nothing well-formed",
+        ),
+    ],
+)
+def test_event_is_refused_before_sending(draft: dict[str, Any], reason: DropReason, field: str) -> None:
+    result = refused(draft)
+
+    assert (result.reason, result.field) == (reason, field)
+    assert result.verdicts[-1].ok is False
+    assert result.verdicts[-1].message == result.message
+
+
+def test_event_ahead_of_the_clock_is_refused() -> None:
+    result = refused(lead(occurred_at="2026-11-20T15:05:01Z"), now=NOW + timedelta(hours=1))
+
+    assert (result.reason, result.field) == (DropReason.INVALID_FIELD, "occurred_at")
+
+
+def test_value_that_is_text_never_becomes_an_event() -> None:
+    draft = lead(event_name="Purchase", custom_data={"value": "12,50", "currency": "USD"})
+
+    problems = read_event(draft, NOW)
+
+    assert isinstance(problems, list)
+    assert [(problem.field, problem.code) for problem in problems] == [(("custom_data", "value"), "INVALID_NUMBER")]
+
+
+@pytest.mark.parametrize(
+    "user_data",
+    [
+        pytest.param({"phone": "+16505550123"}, id="phone"),
+        pytest.param({"external_id": "7781"}, id="external id"),
+        pytest.param({"ttclid": "E.C.P.x"}, id="click id"),
+        pytest.param({"ttp": "2F7h37YkS1j57AYSKTI7IHhJPYH"}, id="cookie"),
+        pytest.param({"client_ip": "2001:db8::1", "client_user_agent": "x"}, id="IP address and user agent"),
+    ],
+)
+def test_one_identifier_is_enough(user_data: dict[str, str]) -> None:
+    assert left_out(mapped(lead(user_data=user_data))) == []
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "settings"),
+    [
+        pytest.param("2026-11-13T15:00:00Z", {}, id="seven days"),
+        pytest.param("2026-10-23T15:00:00Z", {"max_age_days": 28}, id="28 days where they are allowed"),
+        pytest.param("2026-11-20T15:05:00Z", {}, id="five minutes ahead"),
+    ],
+)
+def test_age_within_the_limit_is_sent(occurred_at: str, settings: dict[str, Any]) -> None:
+    assert mapped(lead(occurred_at=occurred_at), **settings).item["event"] == "Lead"
+
+
+def test_shorter_limit_of_the_merchant_holds() -> None:
+    assert refused(lead(occurred_at="2026-11-19T14:59:59Z"), max_age_days=1).reason == DropReason.EVENT_TOO_OLD
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "sent"),
+    [
+        *(
+            pytest.param(name, {}, name, id=name)
+            for name in (
+                *("AddToCart", "InitiateCheckout", "AddPaymentInfo", "Lead", "CompleteRegistration"),
+                *("ViewContent", "Search", "Subscribe", "StartTrial", "AddToWishlist", "Contact"),
+                *("ApplicationApproval", "SubmitApplication", "CustomizeProduct", "Download"),
+                *("FindLocation", "Schedule"),
+            )
+        ),
+        pytest.param("PageView", {}, "Pageview", id="PageView"),
+        pytest.param("lead", {}, "lead", id="another case is a custom event"),
+        pytest.param("Lead", {"event_names": {"Lead": "SubmitForm"}}, "SubmitForm", id="name of an old pixel"),
+        pytest.param("Quiz", {"event_names": {"Lead": "A", "*": "B"}}, "B", id="every other name"),
+        pytest.param("Lead", {"event_names": {"Lead": "A", "*": "B"}}, "A", id="own name before every other"),
+        pytest.param("Contact", {"event_names": {"Lead": "A"}}, "Contact", id="name that is not in the map"),
+    ],
+)
+def test_event_name_is_sent_as(name: str, settings: dict[str, Any], sent: str) -> None:
+    assert mapped(lead(event_name=name), **settings).item["event"] == sent
+
+
+def test_refund_is_never_sent_under_another_name() -> None:
+    result = refused(lead(event_name="Refund"), event_names={"Refund": "Returned", "*": "Other"})
+
+    assert result.reason == DropReason.UNSUPPORTED_EVENT
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "sent"),
+    [
+        pytest.param("https://a.example/?x=1&ttclid=E.C.P.a%2Db#ttclid=no", None, "E.C.P.a-b", id="decoded"),
+        pytest.param("https://a.example/?ttclid=", "E.C.P.cookie", "E.C.P.cookie", id="empty in the URL"),
+        pytest.param("https://a.example/?myttclid=x", " E.C.P.c ", "E.C.P.c", id="another parameter"),
+        pytest.param("https://a.example/?ttclid=a%20b", "E.C.P.c", "E.C.P.c", id="spaces in the URL"),
+        pytest.param(f"https://a.example/?ttclid={'x' * 1000}", None, "x" * 1000, id="a thousand characters"),
+        pytest.param(f"https://a.example/?ttclid={'x' * 1001}", None, None, id="too long"),
+    ],
+)
+def test_click_id_is_taken_from(url: str, given: str | None, sent: str | None) -> None:
+    user_data = {"email": "anna@example.org"} | ({"ttclid": given} if given else {})
+
+    user = mapped(lead(event_source_url=url, user_data=user_data)).item["user"]
+
+    assert user == {"email": ANNA} | ({"ttclid": sent} if sent else {})
+
+
+@pytest.mark.parametrize(
+    ("user_data", "field"),
+    [
+        pytest.param({"phone": "650 555 0123"}, "phone", id="phone without its country"),
+        pytest.param({"client_ip": "203.0.113"}, "client_ip", id="half an IP address"),
+        pytest.param({"country": "Austria"}, "country", id="name of a country"),
+        pytest.param({"city": ANNA}, "city", id="digest of a city"),
+        pytest.param({"state": ANNA}, "state", id="digest of a state"),
+        pytest.param({"ttclid": "x" * 1001}, "ttclid", id="click id too long"),
+        pytest.param({"zip": "---"}, "zip", id="postal code of dashes"),
+    ],
+)
+def test_malformed_identifier_is_left_out_and_the_event_goes(user_data: dict[str, str], field: str) -> None:
+    result = mapped(lead(user_data={"email": "anna@example.org", **user_data}))
+
+    assert result.item["user"] == {"email": ANNA}
+    assert left_out(result) == [(field, f"user_data.{field}")]
+
+
+def test_hashed_phone_is_sent_with_a_doubt() -> None:
+    result = mapped(lead(user_data={"phone": ANNA.upper()}))
+
+    assert result.item["user"] == {"phone": ANNA}
+    assert [verdict.message for verdict in result.verdicts if verdict.rule == "phone"] == [
+        "already hashed: right for TikTok only where the + was hashed with the number"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("custom_data", "properties", "left"),
+    [
+        pytest.param({"value": 0, "currency": "EUR"}, {"value": 0, "currency": "EUR"}, [], id="a value of zero"),
+        pytest.param(
+            {"value": 5, "currency": "XAF", "order_id": "7"},
+            {"order_id": "7"},
+            [("currency", "custom_data.currency")],
+            id="currency that TikTok does not take",
+        ),
+        pytest.param(
+            {"contents": [{"id": "a"}], "product_ids": ["a", "b"]},
+            {"content_type": "product", "contents": [{"content_id": "a", "quantity": 1}]},
+            [],
+            id="contents before product_ids",
+        ),
+        pytest.param(
+            {"product_ids": ["a"], "content_type": "product_group"},
+            {"content_type": "product_group", "content_ids": ["a"]},
+            [],
+            id="product group",
+        ),
+        pytest.param(
+            {"product_ids": ["a"], "content_type": "hotel"},
+            {"content_type": "product", "content_ids": ["a"]},
+            [("content_type", "custom_data.content_type")],
+            id="content type of another platform",
+        ),
+        pytest.param(
+            {
+                "num_items": 2,
+                "search_string": "cap",
+                "content_name": "Cap",
+                "content_category": "Hats",
+                "status": "new",
+                "predicted_ltv": "99.5",
+                "properties": {
+                    "description": "d",
+                    "shop_id": "s",
+                    "delivery_category": "in_store",
+                    "x": None,
+                },
+            },
+            {
+                "num_items": 2,
+                "search_string": "cap",
+                "content_name": "Cap",
+                "content_category": "Hats",
+                "status": "new",
+                "predicted_ltv": 99.5,
+                "description": "d",
+                "shop_id": "s",
+                "delivery_category": "in_store",
+            },
+            [],
+            id="all that is optional",
+        ),
+        pytest.param(
+            {"search_string": "cap", "properties": {"query": "hat", "value": 7}},
+            {"search_string": "cap"},
+            [
+                ("properties", "custom_data.properties.query"),
+                ("properties", "custom_data.properties.value"),
+            ],
+            id="properties under TikTok's own names",
+        ),
+        pytest.param({"properties": {"query": "hat"}}, {"query": "hat"}, [], id="query alone"),
+    ],
+)
+def test_properties_are_built_from_custom_data(
+    custom_data: dict[str, Any], properties: dict[str, Any], left: list[tuple[str, str]]
+) -> None:
+    result = mapped(lead(custom_data=custom_data))
+
+    assert result.item["properties"] == properties
+    assert left_out(result) == left
+
+
+def test_purchase_in_a_currency_that_tiktok_does_not_take_is_sent_without_it() -> None:
+    result = mapped(lead(event_name="Purchase", custom_data={"value": 5, "currency": "XAF"}))
+
+    assert "properties" not in result.item
+    assert left_out(result) == [("currency", "custom_data.currency")]
+
+
+def test_locale_and_referrer_have_places_of_their_own() -> None:
+    properties = {"locale": "de-AT", "referrer_url": "https://a.example/"}
+    result = mapped(lead(custom_data={"properties": properties}))
+
+    assert result.item["user"] == {"email": ANNA, "locale": "de-AT"}
+    assert result.item["page"] == {
+        "url": "https://shop.example.com/newsletter",
+        "referrer": "https://a.example/",
+    }
+    assert "properties" not in result.item
+
+
+def test_referrer_that_is_no_url_is_left_out() -> None:
+    result = mapped(lead(custom_data={"properties": {"referrer_url": "google"}}))
+
+    assert result.item["page"] == {"url": "https://shop.example.com/newsletter"}
+    assert left_out(result) == [("referrer_url", "custom_data.properties.referrer_url")]
+
+
+def test_limited_data_use_can_be_set_for_every_event() -> None:
+    assert "limited_data_use" not in mapped(LEAD).item
+    assert "limited_data_use" not in mapped(LEAD, limited_data_use=False).item
+    assert mapped(LEAD, limited_data_use=True).item["limited_data_use"] is True
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "settings", "out"),
+    [
+        pytest.param(
+            "email",
+            "Jane.Doe+News@Gmail.com",
+            {},
+            "f41439c944a763c9812d700a779941cec169de13c9ccd13aaf9424ba5231620a",
+            id="email with a tag",
+        ),
+        pytest.param(
+            "email",
+            "John_Smith@gmail.com",
+            {},
+            "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+            id="email",
+        ),
+        pytest.param("email", "ANNA@example.org", {}, ANNA, id="email in capitals"),
+        pytest.param(
+            "email",
+            "user.name+NYC@Example.com",
+            {},
+            "f109a2a632fbcea5fc82049f50beed3d8621bf9034399f437fb622222acccdac",
+            id="email with dots",
+        ),
+        pytest.param("email", ANNA.upper(), {}, ANNA, id="email already hashed"),
+        pytest.param("email", "anna", {}, None, id="no email"),
+        pytest.param(
+            "phone",
+            "+1 (650) 555-0123",
+            {},
+            "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0",
+            id="phone",
+        ),
+        pytest.param(
+            "phone",
+            "(650)555-1212",
+            {"default_country": "US"},
+            "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8",
+            id="phone of the default country",
+        ),
+        pytest.param("phone", "(650)555-1212", {}, None, id="phone of no country"),
+        pytest.param(
+            "phone",
+            "+44 20 7946 0958",
+            {},
+            "f0bf0228144d9fe2bdf1da2d8ca698f17bf1410ee688b075c27062e47b6f0b6d",
+            id="British phone",
+        ),
+        pytest.param(
+            "external_id",
+            "Cust-7781",
+            {},
+            "005c594430c7533ecd1becd87a15a0659e8a03db096a058a5cc3b98107f822a4",
+            id="external id",
+        ),
+        pytest.param(
+            "first_name",
+            " Jane",
+            {},
+            "81f8f6dde88365f3928796ec7aa53f72820b06db8664f5fe76a7eb13e24546a2",
+            id="first name",
+        ),
+        pytest.param(
+            "last_name",
+            "O'Neil",
+            {},
+            "67a42a846e98e3c1a96cd6ba14883a5ea05990cd93964ce8b832aa9497ca785c",
+            id="last name",
+        ),
+        pytest.param("last_name", ANNA.upper(), {}, ANNA, id="last name already hashed"),
+        pytest.param(
+            "zip",
+            "94107",
+            {},
+            "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead",
+            id="zip",
+        ),
+        pytest.param(
+            "zip",
+            "94107-1234",
+            {},
+            "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead",
+            id="zip with four digits more",
+        ),
+        pytest.param(
+            "zip",
+            "SW1A 1AA",
+            {},
+            "830e1d4b9838bab1f5c2acdb23e0b502ff13a9832c4632e8d67a1d43d3b7f614",
+            id="British postcode",
+        ),
+        pytest.param("city", "San Francisco", {}, "sanfrancisco", id="city"),
+        pytest.param("city", "29 Palms", {}, "29palms", id="city with digits"),
+        pytest.param("city", "São Paulo", {}, "sãopaulo", id="city with an accent"),
+        pytest.param("city", ANNA, {}, None, id="city already hashed"),
+        pytest.param("state", "CA", {}, "ca", id="state"),
+        pytest.param("state", "New York", {}, "ny", id="full name of a state"),
+        pytest.param("country", "US", {}, "us", id="country"),
+        pytest.param("country", "USA", {}, None, id="three letters"),
+        pytest.param("client_ip", " 203.0.113.42 ", {}, "203.0.113.42", id="IP address"),
+        pytest.param("client_ip", "localhost", {}, None, id="no IP address"),
+        pytest.param("client_user_agent", " Mozilla/5.0 ", {}, "Mozilla/5.0", id="user agent"),
+        pytest.param("ttclid", "E.C.P.CqcB_-9Zk", {}, "E.C.P.CqcB_-9Zk", id="click id"),
+        pytest.param("ttclid", "E.C.P. x", {}, None, id="click id with a space"),
+        pytest.param("ttp", " 2F7h37YkS1j57AYSKTI7IHhJPYH", {}, "2F7h37YkS1j57AYSKTI7IHhJPYH", id="cookie"),
+    ],
+)
+def test_value_is_normalised_to(field: str, value: str, settings: dict[str, Any], out: str | None) -> None:
+    assert MAPPER.normalise[field](value, settings) == out
+
+
+@pytest.mark.parametrize(
+    ("zip_code", "country", "digest"),
+    [
+        pytest.param("941071234", "US", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="US"),
+        pytest.param(
+            "941071234",
+            "DE",
+            "c711389868997b7f3f747e95fbce358e2ac994a8b4e838142a4e968c2cfc8b22",
+            id="elsewhere",
+        ),
+    ],
+)
+def test_zip_is_cut_in_the_us_alone(zip_code: str, country: str, digest: str) -> None:
+    result = mapped(lead(user_data={"email": "anna@example.org", "zip": zip_code, "country": country}))
+
+    assert result.item["user"]["zip_code"] == digest
+
+
+OK = {"code": 0, "message": "OK", "request_id": "20261120", "data": {}}
+
+
+def answer(code: object, status: int = 200, message: str = "no", wait: str | None = None) -> PlatformReply:
+    headers = {} if wait is None else {"retry-after": wait}
+    return PlatformReply(status, {"code": code, "message": message, "request_id": "2", "data": {}}, headers)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        pytest.param(PlatformReply(200, OK), Acknowledged(200), id="accepted"),
+        pytest.param(answer(20001), Acknowledged(200), id="partial success"),
+        *(
+            pytest.param(answer(code), CredentialsRefused(str(code), "no", 200), id=f"credentials {code}")
+            for code in (40001, 40101, 40105, 40110)
+        ),
+        pytest.param(answer(40104, 401), CredentialsRefused("40104", "no", 401), id="credentials 40104"),
+        pytest.param(answer(40100, 401), RateLimited(300.0, "40100", "no", 401), id="too fast with 401"),
+        pytest.param(answer(40100), RateLimited(300.0, "40100", "no", 200), id="too fast with 200"),
+        pytest.param(answer(40100, wait="7"), RateLimited(7.0, "40100", "no", 200), id="too fast, told"),
+        pytest.param(
+            answer(40002, message="Batch.0.properties.contents.0.content_id: Not a valid string"),
+            Rejected("40002", "Batch.0.properties.contents.0.content_id: Not a valid string", 200),
+            id="invalid parameter",
+        ),
+        pytest.param(answer(40300, 403), Rejected("40300", "no", 403), id="other 4xxxx"),
+        pytest.param(answer(61000), Rejected("61000", "no", 200), id="code of no family"),
+        pytest.param(answer(50000), Unreachable("no", 200, code="50000"), id="server side"),
+        pytest.param(answer(51030, 500), Unreachable("no", 500, code="51030"), id="server side with 500"),
+        pytest.param(answer(1, 503), Unreachable("no", 503, code="1"), id="code of no family with 503"),
+        pytest.param(
+            PlatformReply(502, None, {}, "<html>"),
+            Unreachable("the platform gave no reason", 502, code="502"),
+            id="page of a proxy",
+        ),
+        pytest.param(
+            PlatformReply(200, None, {}, "<html>"),
+            Unreachable("the answer holds no code of TikTok", 200, code="unconfirmed"),
+            id="page with 200",
+        ),
+        pytest.param(
+            PlatformReply(401, None),
+            Unreachable("the answer holds no code of TikTok", 401, code="unconfirmed"),
+            id="401 alone",
+        ),
+        pytest.param(
+            answer(True),
+            Unreachable("the answer holds no code of TikTok", 200, code="unconfirmed"),
+            id="code that is no number",
+        ),
+        pytest.param(
+            PlatformReply(429, None, {"retry-after": "9"}),
+            RateLimited(9.0, "429", "the platform gave no reason", 429),
+            id="429",
+        ),
+        pytest.param(PlatformReply(404, None), Rejected("404", "the platform gave no reason", 404), id="wrong path"),
+    ],
+)
+def test_answer_means(reply: PlatformReply, outcome: Outcome) -> None:
+    assert MAPPER.read_reply(reply, 1) == [outcome]
+    several = MAPPER.read_reply(reply, 3)
+    assert several == (BatchRejected(outcome) if isinstance(outcome, Rejected) else [outcome] * 3)
+
+
+def test_no_token_or_address_of_the_answer_gets_into_an_outcome() -> None:
+    (outcome,) = MAPPER.read_reply(answer(40002, message=f"bad {ANNA} of jane@example.com"), 1)  # type: ignore[misc]
+
+    assert outcome == Rejected("40002", "bad … of …", 200)
+
+
+@pytest.mark.parametrize(
+    "code", ["20001", "40001", "40002", "40100", "40101", "40104", "40105", "40110", "502", "unconfirmed"]
+)
+def test_code_is_explained(code: str) -> None:
+    assert MAPPER.explanations[code].summary
+    assert MAPPER.explanations[code].next_step
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        pytest.param("pixel_code", "C4ABCDEFGHIJKLMNOPQR", None, id="pixel code"),
+        pytest.param("pixel_code", "7123456789012345678", "must be the pixel's code", id="advertiser's number"),
+        pytest.param("pixel_code", "C4ABCD EF", "must be the pixel's code", id="pixel code with a space"),
+        pytest.param("test_event_code", "TEST04030", None, id="test code"),
+        pytest.param("test_event_code", "", "must be copied", id="empty test code"),
+        pytest.param("event_names", {"Purchase": "CompletePayment", "*": "Other"}, None, id="names"),
+        pytest.param("event_names", {"Purchase": ""}, "must map event names", id="empty name"),
+        pytest.param("event_names", "CompletePayment", "must map event names", id="names that are no map"),
+        pytest.param("limited_data_use", True, None, id="limited data use"),
+        pytest.param("limited_data_use", "yes", "must be true or false", id="limited data use as text"),
+        pytest.param("max_age_days", 28, None, id="28 days"),
+        pytest.param("max_age_days", 29, "must be a whole number of days", id="29 days"),
+        pytest.param("max_age_days", True, "must be a whole number of days", id="days that are no number"),
+        pytest.param("offline_event_set_id", "7123456789012345678", None, id="event set"),
+        pytest.param("offline_event_set_id", "my set", "must be copied", id="event set with a space"),
+        pytest.param("default_country", "US", None, id="country"),
+        pytest.param("default_country", "usa", "must be a two-letter", id="no country"),
+    ],
+)
+def test_setting_is_checked(name: str, value: Any, complaint: str | None) -> None:
+    setting = next(setting for setting in MAPPER.settings if setting.name == name)
+    assert setting.check is not None
+
+    found = setting.check(value)
+
+    assert (found is None) if complaint is None else (found is not None and found.startswith(complaint))
+
+
+def test_examples_of_settings_are_well_formed() -> None:
+    for setting in MAPPER.settings:
+        assert setting.check is None or setting.check(setting.example) is None, setting.name
+
+
+def test_required_settings_are_the_pixel_and_its_token() -> None:
+    assert [(s.name, s.secret) for s in MAPPER.settings if s.required] == [
+        ("pixel_code", False),
+        ("access_token", True),
+    ]
+
+
+def test_limits_are_declared() -> None:
+    assert (MAPPER.batch_size, MAPPER.max_batch_bytes, MAPPER.max_event_age) == (
+        1000,
+        None,
+        timedelta(days=7),
+    )
+    assert MAPPER.supports_test_events
+
+
+def test_value_keeps_its_digits() -> None:
+    item = mapped(lead(custom_data={"value": Decimal("39.95"), "currency": "EUR"})).item
+
+    assert item["properties"]["value"] == 39.95

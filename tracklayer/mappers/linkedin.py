@@ -1,0 +1,508 @@
+"""LinkedIn Conversions API, version 202608. Merchant's page: linkedin.md.
+
+Source: Microsoft Learn for LinkedIn, "Conversions API", "Conversions API schema", "Deduplication" and "FAQ", and what
+independent connectors for these versions agree on. Read 2026-11-24. LinkedIn takes little: no phone, no address, no
+user agent, no URL, no basket, no source of the action.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+from tracklayer.domain import normalise
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    BatchRejected,
+    BearerToken,
+    CredentialsRefused,
+    DropReason,
+    Outcome,
+    PlatformReply,
+    PlatformRequest,
+    RateLimited,
+    Rejected,
+    Unreachable,
+    Verdict,
+)
+from tracklayer.domain.event import CustomData, Event
+from tracklayer.domain.identifiers import FORMATS
+from tracklayer.mappers.base import (
+    DEFAULT_COUNTRY,
+    Explanation,
+    Mapped,
+    Mapper,
+    Refused,
+    RuleVerdict,
+    Setting,
+    Settings,
+    Verdicts,
+    by_status,
+    omit_empty,
+    retry_after,
+    safe_message,
+    unix_milliseconds,
+)
+
+API_VERSION = "202608"
+
+# The type to give a conversion rule in Campaign Manager: no name travels, the rule says what an event is. A custom
+# event's rule is of type OTHER.
+EVENT_NAMES = {
+    "Purchase": "PURCHASE",
+    "AddToCart": "ADD_TO_CART",
+    "InitiateCheckout": "START_CHECKOUT",
+    "AddPaymentInfo": "ADD_BILLING_INFO",
+    "Lead": "LEAD",
+    "CompleteRegistration": "COMPLETE_SIGNUP",
+    "ViewContent": "VIEW_CONTENT",
+    "Search": "SEARCH",
+    "Subscribe": "SUBSCRIBE",
+    "StartTrial": "START_TRIAL",
+    "AddToWishlist": "ADD_TO_LIST",
+    "Contact": "CONTACT",
+    "PageView": "KEY_PAGE_VIEW",
+}
+
+MAX_AGE = timedelta(days=90)
+CLOCK_SKEW = timedelta(seconds=5)  # two clocks that differ by this much are no event of the future
+
+# ISO 4217 currencies whose minor unit is not the hundredth.
+_MINOR_DIGITS = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+}
+_NAME_RULES = ("unless_denied", "granted", "never")
+_NO_DEVICE = "00000000-0000-0000-0000-000000000000"  # what a phone says whose owner switched the ad id off
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_URN = re.compile(r"urn:li:[!-~]{1,500}")
+
+
+def _email(value: str, settings: Settings) -> str | None:
+    return normalise.Matchable.read(value).email_sha256("basic")
+
+
+def _name(value: str, settings: Settings) -> str | None:
+    """Plain, case kept: a digest of a name is no name."""
+    if normalise.is_sha256(value) or normalise.is_foreign_digest(value):
+        return None
+    return normalise.trimmed(value)
+
+
+def _country(value: str, settings: Settings) -> str | None:
+    code = normalise.country(value)
+    return code.upper() if code else None
+
+
+def _external_id(value: str, settings: Settings) -> str | None:
+    return normalise.trimmed(value)
+
+
+def _ipv4(value: str, settings: Settings) -> str | None:
+    text = value.strip()
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return None
+    return text
+
+
+def _click_id(value: str, settings: Settings) -> str | None:
+    return value.strip() if FORMATS["li_fat_id"][0](value) else None
+
+
+NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+    "email": _email,
+    "first_name": _name,
+    "last_name": _name,
+    "country": _country,
+    "external_id": _external_id,
+    "client_ip": _ipv4,
+    "li_fat_id": _click_id,
+}
+
+_RENEW = "Make a new token in Campaign Manager (Signals Manager, Direct API) and set it on the destination."
+_WAIT = "Nothing to do: it is tried again with the same event id."
+_TEMPORARY = Explanation("A temporary fault at LinkedIn.", _WAIT)
+EXPLANATIONS: Mapping[str, Explanation] = {
+    "INVALID_ACCESS_TOKEN": Explanation("The access token is wrong.", _RENEW),
+    "EXPIRED_ACCESS_TOKEN": Explanation("The access token has expired: tokens of a member last about 60 days.", _RENEW),
+    "EMPTY_ACCESS_TOKEN": Explanation("No access token arrived.", _RENEW),
+    "REVOKED_ACCESS_TOKEN": Explanation("The member took back the consent behind the access token.", _RENEW),
+    "400": Explanation(
+        "LinkedIn refused the request; often a conversion rule is not of the method CONVERSIONS_API.",
+        "Compare the ids in conversion_rules with Campaign Manager: enabled, and made for the Conversions API.",
+        "event_name",
+    ),
+    "401": Explanation("The access token was refused.", _RENEW),
+    "403": Explanation(
+        "The token may not report conversions to this ad account.",
+        "Give its member the role of account, campaign or creative manager and the token the scope rw_conversions, "
+        "or make a Direct API token.",
+    ),
+    "404": Explanation(
+        "LinkedIn does not know the conversion rule.",
+        "Compare the ids in conversion_rules with Campaign Manager.",
+        "event_name",
+    ),
+    "408": _TEMPORARY,
+    "413": Explanation("The request was too large.", "Nothing to do: it is sent again in smaller parts."),
+    "422": Explanation(
+        "A field of the event has the wrong form.",
+        "The message names the field. Mend it at the source; this event is tried again when settings change.",
+    ),
+    "423": _TEMPORARY,
+    "426": Explanation(
+        "LinkedIn no longer serves the version of its API that is set.",
+        "Remove api_version from the destination, or raise it to a version of the last twelve months.",
+    ),
+    "429": Explanation(
+        "Too many requests for a minute or a day.", "Nothing to do: TrackLayer waits and goes on by itself."
+    ),
+    "500": _TEMPORARY,
+    "501": Explanation(
+        "LinkedIn does not offer what was asked.", "Remove api_version from the destination if it is set."
+    ),
+    "502": _TEMPORARY,
+    "503": _TEMPORARY,
+    "504": _TEMPORARY,
+}
+_TOKEN_CODES = {65600: "INVALID_ACCESS_TOKEN", 65601: "REVOKED_ACCESS_TOKEN", 65602: "EXPIRED_ACCESS_TOKEN"}
+_FAULT_OF_AN_EVENT = frozenset({400, 404, 413, 422})  # the whole batch is refused and nothing of it stored
+
+_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
+_RULE_OK = RuleVerdict("event_name", True, "has a conversion rule", "event_name")
+_RULE_STAR = RuleVerdict("event_name", True, "goes to the conversion rule of every other event", "event_name")
+_AGE_OK = RuleVerdict("event_age", True, "at most 90 days old", "occurred_at")
+_IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough to be matched", "user_data")
+
+
+def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """One conversion event: time in Unix milliseconds, amount as decimal text, names plain, the email hashed."""
+    verdicts = Verdicts()
+    consent = event.consent
+    if consent.ad_user_data == "denied":
+        message = "consent to use the data for ads is denied"
+        return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
+    if consent.limited_data_use:
+        message = "LinkedIn has no limited data use: the event would be used without limits"
+        return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
+    verdicts.ok(_CONSENT_OK)
+    if event.event_name == "Refund":
+        message = "LinkedIn has no refund: it would be counted as one more conversion"
+        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+    rules = settings.get("conversion_rules") or {}
+    if rule := rules.get(event.event_name):
+        verdicts.ok(_RULE_OK)
+    elif rule := rules.get("*"):
+        verdicts.ok(_RULE_STAR)
+    else:
+        message = "no conversion rule is set for this event name in conversion_rules"
+        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+    if now - event.occurred_at > MAX_AGE:
+        message = "older than the 90 days that LinkedIn takes"
+        return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
+    if event.occurred_at > now + CLOCK_SKEW:
+        message = "in the future: LinkedIn takes no such event"
+        return verdicts.refuse(DropReason.INVALID_FIELD, "event_age", "occurred_at", message)
+    verdicts.ok(_AGE_OK)
+    user = _user(event, settings, verdicts)
+    if user.keys() == {"userIds"} and not user["userIds"]:
+        message = "LinkedIn wants an email, li_fat_id, an IPv4 address, an external id, or first and last name"
+        return verdicts.refuse(DropReason.MISSING_IDENTIFIERS, "identifiers", "user_data", message)
+    verdicts.ok(_IDENTIFIERS_OK)
+    item: dict[str, Any] = {
+        "conversion": f"urn:lla:llaPartnerConversion:{rule}",
+        "conversionHappenedAt": unix_milliseconds(event.occurred_at),
+    }
+    value = _conversion_value(event.custom_data, verdicts)
+    if value:
+        item["conversionValue"] = value
+    item["eventId"] = event.event_id
+    item["user"] = user
+    return Mapped(item, tuple(verdicts.rules))
+
+
+def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
+    """One event is sent bare, several as ``{"elements": [...]}`` with the header that says so."""
+    headers = {
+        "LinkedIn-Version": str(settings.get("api_version") or API_VERSION),
+        "X-Restli-Protocol-Version": "2.0.0",
+    }
+    body: dict[str, Any] = items[0]
+    if len(items) > 1:
+        headers["X-RestLi-Method"] = "BATCH_CREATE"
+        body = {"elements": list(items)}
+    return PlatformRequest(
+        "https://api.linkedin.com/rest/conversionEvents",
+        body,
+        BearerToken(str(settings.get("access_token", ""))),
+        headers=headers,
+    )
+
+
+def read_reply(reply: PlatformReply, count: int) -> Verdict:
+    """201 without a body for one event, a status for each element of a batch; a refused batch leaves nothing stored."""
+    body: Mapping[str, Any] = reply.json if isinstance(reply.json, Mapping) else {}
+    inner = body.get("status")
+    if 200 <= reply.status < 300 and isinstance(inner, int) and inner >= 400:
+        reply = replace(reply, status=inner)
+    if 200 <= reply.status < 300:
+        elements = body.get("elements")
+        if isinstance(elements, list) and len(elements) == count:
+            return [_read_element(reply, element) for element in elements]
+        if count == 1 and reply.status == 201 and elements is None:
+            return [Acknowledged(201)]
+        return [_unconfirmed(reply)] * count
+    outcome = _read_error(reply, body)
+    if isinstance(outcome, Rejected) and count > 1 and reply.status in _FAULT_OF_AN_EVENT:
+        return BatchRejected(outcome)
+    return [outcome] * count
+
+
+def _read_element(reply: PlatformReply, element: Any) -> Outcome:
+    """Its own status decides, and whatever it is above 400, it concerns this event alone."""
+    status = element.get("status") if isinstance(element, Mapping) else None
+    if not isinstance(status, int):
+        return _unconfirmed(reply)
+    if status < 400:
+        return Acknowledged(status)
+    error = element.get("error")
+    error = error if isinstance(error, Mapping) else element
+    code, message = _code(status, error), _quiet(error.get("message"))
+    if status == 429:
+        return RateLimited(retry_after(reply), code, message, status)
+    return Rejected(code, message, status)
+
+
+def _read_error(reply: PlatformReply, body: Mapping[str, Any]) -> Outcome:
+    status, code, message = reply.status, _code(reply.status, body), _quiet(body.get("message"))
+    if status == 426:  # as with a token, nothing goes through until somebody changes a setting
+        return CredentialsRefused(code, message, status)
+    if status == 423:
+        return Unreachable(message, status, retry_after(reply), code=code)
+    if status == 501:
+        return Rejected(code, message, status)
+    return by_status(reply, code, message)
+
+
+def _code(status: int, error: Mapping[str, Any]) -> str:
+    """A token fault by its name; anything else by status, with LinkedIn's word behind it where there is one."""
+    word = error.get("code")
+    if isinstance(word, str) and word in EXPLANATIONS:
+        return word
+    number = error.get("serviceErrorCode")
+    if isinstance(number, int) and number in _TOKEN_CODES:
+        return _TOKEN_CODES[number]
+    return f"{status}/{word}" if isinstance(word, str) and re.fullmatch(r"[A-Z_]{1,64}", word) else str(status)
+
+
+def _unconfirmed(reply: PlatformReply) -> Outcome:
+    return Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")
+
+
+_ECHOED = re.compile(
+    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
+    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+
+
+def _quiet(text: Any) -> str:
+    """LinkedIn's words may repeat what was sent: without quotations, addresses and ids."""
+    return safe_message(_ECHOED.sub("…", str(text or ""))) or "LinkedIn gave no reason"
+
+
+def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+    """``userIds`` always, empty too: LinkedIn answers 422 where it is missing."""
+    person, properties = event.user_data, event.custom_data.properties
+    ids: list[dict[str, str]] = []
+    if person.email is not None:
+        _add_id(ids, verdicts, "SHA256_EMAIL", "email", person.email.email_sha256("basic"))
+    click_id = person.li_fat_id or _from_url(event.event_source_url, "li_fat_id")
+    if click_id is not None:
+        name = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
+        _add_id(ids, verdicts, name, "li_fat_id", _click_id(click_id, settings))
+    if person.client_ip is not None:
+        _add_id(ids, verdicts, "PLAINTEXT_IP_ADDRESS", "client_ip", _ipv4(person.client_ip, settings))
+    if properties:
+        device = _text(properties, "gaid")
+        if device and _UUID.fullmatch(device) and device != _NO_DEVICE:
+            ids.append({"idType": "GOOGLE_AID", "idValue": device})
+        elif device:
+            message = "left out: not the advertising id of a device"
+            verdicts.left_out("gaid", "custom_data.properties.gaid", message)
+        acxiom_id = _text(properties, "acxiom_id")
+        if acxiom_id:
+            ids.append({"idType": "ACXIOM_ID", "idValue": acxiom_id})
+    found: dict[str, Any] = {"userIds": ids}
+    info = _user_info(event, settings, verdicts)
+    if info:
+        found["userInfo"] = info
+    external_id = _external_id(person.external_id, settings) if person.external_id is not None else None
+    if external_id:
+        found["externalIds"] = [external_id]
+    lead = _text(properties, "lead_urn")
+    if lead and _URN.fullmatch(lead):
+        found["lead"] = lead
+    elif lead:
+        verdicts.left_out("lead_urn", "custom_data.properties.lead_urn", "left out: not of the form urn:li:…")
+    return found
+
+
+def _add_id(ids: list[dict[str, str]], verdicts: Verdicts, kind: str, name: str, value: str | None) -> None:
+    if value is not None:
+        ids.append({"idType": kind, "idValue": value})
+    else:
+        verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that LinkedIn takes as {kind}")
+
+
+def _user_info(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, str]:
+    """Both names, or nothing: LinkedIn takes neither a lone name nor a country without a person."""
+    person = event.user_data
+    if person.first_name is None and person.last_name is None:
+        return {}
+    rule = settings.get("send_names") or _NAME_RULES[0]
+    if rule == "never" or (rule == "granted" and event.consent.ad_user_data != "granted"):
+        message = "left out: send_names does not allow plain names here"
+        verdicts.left_out("send_names", "user_data.first_name", message)
+        return {}
+    first = _name(person.first_name, settings) if person.first_name is not None else None
+    last = _name(person.last_name, settings) if person.last_name is not None else None
+    if first is None or last is None:
+        message = "left out: LinkedIn takes first and last name together, and as plain text"
+        verdicts.left_out("names", "user_data.first_name", message)
+        return {}
+    country = _country(person.country, settings) if person.country is not None else None
+    if country is None and person.country is not None:
+        verdicts.left_out("country", "user_data.country", "left out: not a two-letter country code")
+    properties = event.custom_data.properties
+    return omit_empty(
+        {
+            "firstName": first,
+            "lastName": last,
+            "companyName": _text(properties, "company_name"),
+            "title": _text(properties, "job_title"),
+            "countryCode": country,
+        }
+    )
+
+
+def _conversion_value(given: CustomData, verdicts: Verdicts) -> dict[str, str] | None:
+    if given.value is None:
+        return None
+    if given.currency is None:
+        verdicts.left_out("value", "custom_data.value", "left out: an amount needs its currency")
+        return None
+    return {"currencyCode": given.currency, "amount": _amount(given.value, given.currency)}
+
+
+def _amount(value: Decimal, currency: str) -> str:
+    """Digits as the currency writes them, and more where more were given: nothing is rounded."""
+    whole, _, fraction = format(value, "f").partition(".")
+    fraction = fraction.rstrip("0").ljust(_MINOR_DIGITS.get(currency, 2), "0")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def _text(properties: Mapping[str, Any], name: str) -> str | None:
+    value = properties.get(name)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _from_url(url: str | None, name: str) -> str | None:
+    """A query parameter, percent-decoded once, case kept."""
+    if url is None or f"{name}=" not in url:
+        return None
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return None
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key == name and value:
+            return unquote_plus(value)
+    return None
+
+
+def _rules(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or not value:
+        return 'must be an object of event name and rule id, such as {"Purchase": 14488340}'
+    if not all(isinstance(name, str) and name.strip() for name in value):
+        return "must have event names as keys"
+    if not all(_digits(rule) is None and int(rule) > 0 for rule in value.values()):
+        return "must have the rules' ids as values, digits only, as Campaign Manager shows them"
+    return None
+
+
+def _digits(value: Any) -> str | None:
+    fits = not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,20}", str(value))
+    return None if fits else "must be digits only, as Campaign Manager shows it"
+
+
+def _version(value: Any) -> str | None:
+    fits = re.fullmatch(r"20\d{2}(0[1-9]|1[0-2])", str(value))
+    return None if fits else f"must be a year and a month, such as {API_VERSION}"
+
+
+MAPPER = Mapper(
+    title="LinkedIn",
+    settings=(
+        Setting(
+            "conversion_rules",
+            "Conversion rules",
+            "Event name -> the id of its conversion rule: Campaign Manager, Measurement, Conversion tracking; the id is "
+            "in the rule's address. Rules must be made for the Conversions API. * stands for every other event name.",
+            example={"Purchase": 14488340, "Lead": 14488341, "*": 14488377},
+            check=_rules,
+        ),
+        Setting(
+            "access_token",
+            "Access token",
+            "Campaign Manager, Measurement, Signals Manager, Direct API: a token made there does not expire. A member's "
+            "token with the scopes rw_conversions and r_ads works too and lasts about 60 days.",
+            secret=True,
+            example="sandbox-access-token",
+        ),
+        Setting(
+            "ad_account_id",
+            "Ad account ID",
+            "Campaign Manager: the number beside the account's name. Only for looking up rules: no event carries it.",
+            required=False,
+            example="507404993",
+            check=_digits,
+        ),
+        Setting(
+            "send_names",
+            "Send names",
+            "LinkedIn takes names in plain text only. unless_denied sends them unless consent is denied (the same as "
+            "leaving this out), granted only with consent granted, never not at all.",
+            required=False,
+            example="granted",
+            check=lambda value: None if value in _NAME_RULES else f"must be one of {', '.join(_NAME_RULES)}",
+        ),
+        Setting(
+            "api_version",
+            "API version",
+            f"Leave it out for {API_VERSION}, which TrackLayer keeps up to date. LinkedIn serves a version for a year.",
+            required=False,
+            example=API_VERSION,
+            check=_version,
+        ),
+        DEFAULT_COUNTRY,  # every platform takes it; LinkedIn, which takes no phone, has no use for it
+    ),
+    event_names=EVENT_NAMES,
+    batch_size=5000,
+    max_event_age=MAX_AGE,
+    normalise=NORMALISE,
+    explanations=EXPLANATIONS,
+    map_event=map_event,
+    build_request=build_request,
+    read_reply=read_reply,
+    instead_of_test="Give the destination a conversion rule that no campaign uses: what is sent there is not attributed, "
+    "and Campaign Manager shows within a day that it arrives.",
+)

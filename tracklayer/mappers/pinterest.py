@@ -1,0 +1,544 @@
+"""Pinterest API for Conversions, v5. Merchant's page: pinterest.md.
+
+Source: pinterest/api-description, v5/openapi.json 5.23.0 and what 5.28 adds, operation events/create;
+Pinterest developer guide, "Use Limited Data Processing flag". Read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tracklayer.domain import normalise
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    BatchRejected,
+    BearerToken,
+    DropReason,
+    Outcome,
+    PlatformReply,
+    PlatformRequest,
+    RateLimited,
+    Rejected,
+    Unreachable,
+    Verdict,
+)
+from tracklayer.domain.event import CustomData, Event
+from tracklayer.domain.identifiers import is_ip, is_web_url
+from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.mappers.base import (
+    DEFAULT_COUNTRY,
+    Explanation,
+    Mapped,
+    Mapper,
+    Refused,
+    RuleVerdict,
+    Setting,
+    Settings,
+    Verdicts,
+    by_status,
+    omit_empty,
+    safe_message,
+    unix_seconds,
+)
+
+_Rule = Callable[[str, str | None], str | None]  # (value, the person's country) -> what Pinterest gets
+
+EVENT_NAMES = {  # any other name but Refund goes out as "custom"
+    "Purchase": "checkout",
+    "AddToCart": "add_to_cart",
+    "InitiateCheckout": "initiate_checkout",
+    "AddPaymentInfo": "add_payment_info",
+    "Lead": "lead",
+    "CompleteRegistration": "signup",
+    "ViewContent": "view_content",
+    "Search": "search",
+    "Subscribe": "subscribe",
+    "StartTrial": "start_trial",
+    "AddToWishlist": "add_to_wishlist",
+    "Contact": "contact",
+    "PageView": "page_visit",
+}
+_PINTEREST_NAMES = frozenset(EVENT_NAMES.values()) | frozenset(
+    "custom app_install view_category watch_video app_open customize_product find_location schedule "
+    "submit_application".split()
+)
+MAX_OWN_NAMES = 15  # per advertiser
+
+MAX_AHEAD = timedelta(minutes=5)
+LATE = timedelta(hours=1)  # after that Pinterest reports a web or app event as offline
+
+_DECIMALS = {  # ISO 4217: digits after the point of the currencies that do not have two
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}
+_STEPS = {places: Decimal(1).scaleb(-places) for places in (0, 2, 3, 4)}
+_ANDROID = re.compile(r"\bAndroid\b", re.IGNORECASE)
+_IOS = re.compile(r"\b(iPhone|iPad|iPod|iOS|CFNetwork)\b", re.IGNORECASE)
+
+
+def _letters_and_digits(value: str) -> str | None:
+    """Lower case; letters and digits of every script, accents kept; neither spaces nor punctuation."""
+    text = value.strip().lower()
+    return "".join(c for c in text if c.isalnum() or unicodedata.category(c)[0] == "M") or None
+
+
+def _gender(value: str) -> str | None:
+    return "n" if value.strip().lower() == "n" else normalise.gender(value)
+
+
+def _zip_digits(value: str, country: str | None) -> str | None:
+    """Digits alone, the first five in the US; a code of letters and digits loses its letters."""
+    digits = re.sub(r"[^0-9]", "", normalise.zip_code(value, country) or "")
+    return (digits[:5] if (country or "").strip().upper() == "US" else digits) or None
+
+
+def _digest(rule: _Rule) -> _Rule:
+    """MD5 and SHA-1 are no identifiers here, and hashing them once more would only hide that."""
+    return lambda value, country: (
+        None if normalise.is_foreign_digest(value) else hashed(value, lambda v: rule(v, country))
+    )
+
+
+def _of_value(rule: normalise.Rule) -> _Rule:
+    return _digest(lambda value, country: rule(value))
+
+
+def _trimmed(value: str, country: str | None) -> str | None:
+    return normalise.trimmed(value)
+
+
+# Field of user_data -> key of Pinterest's, rule. A digest goes out in a list, plain text as it is.
+_HASHED: Mapping[str, tuple[str, _Rule]] = {
+    "first_name": ("fn", _of_value(normalise.lower_trimmed)),
+    "last_name": ("ln", _of_value(normalise.lower_trimmed)),
+    "gender": ("ge", _of_value(_gender)),
+    "date_of_birth": ("db", _of_value(normalise.date_of_birth_digits)),
+    "city": ("ct", _of_value(_letters_and_digits)),
+    "state": ("st", _digest(lambda value, country: normalise.state(value, country or "US"))),
+    "zip": ("zp", _digest(_zip_digits)),
+    "country": ("country", _of_value(normalise.country)),
+    # The one hashed field whose case counts, and which may look like an MD5 and still be an id.
+    "external_id": ("external_id", lambda value, country: hashed(value, normalise.trimmed)),
+}
+_PLAIN: Mapping[str, tuple[str, _Rule]] = {
+    "client_ip": ("client_ip_address", lambda value, country: value.strip() if is_ip(value) else None),
+    "client_user_agent": ("client_user_agent", _trimmed),
+    "epik": ("click_id", _trimmed),
+}
+
+
+def _email(given: Matchable) -> str | None:
+    return given.email_sha256("basic")
+
+
+def _phone(given: Matchable, settings: Settings) -> str | None:
+    if given.plain is not None and normalise.is_foreign_digest(given.plain):
+        return None
+    return given.phone_sha256("digits", settings.get("default_country"))
+
+
+def _alone(rule: _Rule) -> Callable[[str, Settings], str | None]:
+    return lambda value, settings: rule(value, None)
+
+
+NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+    "email": lambda value, settings: _email(Matchable.read(value)),
+    "phone": lambda value, settings: _phone(Matchable.read(value), settings),
+    **{name: _alone(rule) for name, (_, rule) in (*_HASHED.items(), *_PLAIN.items())},
+}
+
+_NEW_TOKEN = Explanation(
+    "The access token is wrong or expired.",
+    "Generate a new conversion token in Ads Manager and set it on the destination.",
+)
+_NO_ACCESS = Explanation(
+    "The token has no right on this ad account.",
+    "Compare the ad account ID; the token's owner needs the role Admin, Analyst, Audience or Campaign on it.",
+)
+_INVALID = Explanation(
+    "The request does not follow Pinterest's schema.",
+    "Compare the event with the field table of this page; its neighbours were sent without it.",
+)
+_TOO_FAST = Explanation("Too many requests.", "Nothing to do: TrackLayer waits and goes on by itself.")
+_RAMPED_DOWN = Explanation("Pinterest takes no events for a while.", "Nothing to do: it is tried again by itself.")
+_UNCONFIRMED = Explanation(
+    "The answer does not say what became of this event.", "Nothing to do: it is tried again by itself."
+)
+EXPLANATIONS: Mapping[str, Explanation] = {
+    **dict.fromkeys(("4196", "400"), _INVALID),
+    **dict.fromkeys(("2", "401"), _NEW_TOKEN),
+    **dict.fromkeys(("29", "403"), _NO_ACCESS),
+    **dict.fromkeys(("8", "429"), _TOO_FAST),
+    **dict.fromkeys(("4197", "500", "502", "503", "504"), _RAMPED_DOWN),
+    "failed": Explanation(
+        "Pinterest did not process this event; the message says why.",
+        "Correct what the message names in your next events.",
+    ),
+    "422": Explanation(
+        "Pinterest did not process this event and gave no details.",
+        "Compare the event with the field table of this page.",
+    ),
+    "unconfirmed": _UNCONFIRMED,
+}
+
+_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
+_OPTED_OUT = RuleVerdict(
+    "opt_out", True, "personalised ads are denied: sent with opt_out", "consent.ad_personalization"
+)
+_NAME_OK = RuleVerdict("event_name", True, "an event that Pinterest knows", "event_name")
+_NAME_CUSTOM = RuleVerdict("event_name", True, "unknown to Pinterest: goes out as custom", "event_name")
+_NAME_SET = RuleVerdict("event_name", True, "named as the setting custom_event_names says", "event_name")
+_IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough to be matched with a person", "user_data")
+_LATE = RuleVerdict("event_age", True, "more than an hour old: Pinterest reports it as offline", "occurred_at")
+_OWN_LEFT_OUT = RuleVerdict(
+    "properties", False, "left out: Pinterest takes no fields of your own", "custom_data.properties"
+)
+_NO_PLACE = RuleVerdict(
+    "limited_data_use", True, "Pinterest also wants the person's state and country", "user_data.state"
+)
+
+
+def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """One element of ``data``: whole Unix seconds, money as text in major units, identifiers hashed."""
+    verdicts = Verdicts()
+    if event.consent.ad_user_data == "denied":
+        return verdicts.refuse(
+            DropReason.CONSENT_DENIED,
+            "consent",
+            "consent.ad_user_data",
+            "consent to use the data for ads is denied",
+        )
+    verdicts.ok(_CONSENT_OK)
+    if event.event_name == "Refund":
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "event_name",
+            "event_name",
+            "Pinterest has no refund that would take back a checkout",
+        )
+    name, verdict = _name(event.event_name, settings)
+    verdicts.ok(verdict)
+    source = _action_source(event)
+    if source is None:
+        return verdicts.refuse(
+            DropReason.INVALID_FIELD,
+            "action_source",
+            "user_data.client_user_agent",
+            "Pinterest wants to know whether the app runs on Android or iOS: the user agent does not tell",
+        )
+    if event.occurred_at > now + MAX_AHEAD:
+        return verdicts.refuse(
+            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
+        )
+    if source != "offline" and now - event.occurred_at > LATE:
+        verdicts.ok(_LATE)
+    value = event.custom_data.value
+    if value is not None and value < 0:
+        return verdicts.refuse(
+            DropReason.INVALID_FIELD, "value", "custom_data.value", "Pinterest takes no value below zero"
+        )
+    user_data = _user_data(event, settings, verdicts)
+    if "em" not in user_data and not user_data.keys() >= {"client_ip_address", "client_user_agent"}:
+        return verdicts.refuse(
+            DropReason.MISSING_IDENTIFIERS,
+            "identifiers",
+            "user_data",
+            "no acceptable identifier: Pinterest wants an email, or IP address and user agent together",
+        )
+    verdicts.ok(_IDENTIFIERS_OK)
+    item: dict[str, Any] = {
+        "event_name": name,
+        "action_source": source,
+        "event_time": unix_seconds(event.occurred_at),
+        "event_id": event.event_id,
+    }
+    if source == "web" and event.event_source_url is not None:
+        if is_web_url(event.event_source_url):
+            item["event_source_url"] = event.event_source_url
+        else:
+            verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
+    item["opt_out"] = event.consent.ad_personalization == "denied"
+    if item["opt_out"]:
+        verdicts.ok(_OPTED_OUT)
+    if settings.get("partner_name"):
+        item["partner_name"] = settings["partner_name"]
+    item["user_data"] = user_data
+    custom_data = _custom_data(event.custom_data, verdicts)
+    if event.consent.limited_data_use:
+        custom_data["opt_out_type"] = "LDP"
+        if not user_data.keys() >= {"st", "country"}:
+            verdicts.ok(_NO_PLACE)
+    if custom_data:
+        item["custom_data"] = custom_data
+    return Mapped(item, tuple(verdicts.rules), _group(event, source, settings))
+
+
+def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
+    """``{"data": [...]}``, whatever the group; ``?test=true`` has it checked and not recorded."""
+    url = f"https://api.pinterest.com/v5/ad_accounts/{settings['ad_account_id']}/events"
+    if settings.get("test") is True:
+        url += "?test=true"
+    return PlatformRequest(url, {"data": list(items)}, BearerToken(str(settings.get("access_token", ""))))
+
+
+def read_reply(reply: PlatformReply, count: int) -> Verdict:
+    """Event by event where the answer lists them, with 200 as with 422; otherwise one verdict for all."""
+    body = reply.json if isinstance(reply.json, Mapping) else {}
+    is_success = 200 <= reply.status < 300
+    if is_success or reply.status == 422:
+        results = _results(body)
+        if len(results) == count:
+            return [_read_result(result, reply.status) for result in results]
+    if is_success:
+        processed = body.get("num_events_processed")
+        if processed == count and not isinstance(processed, bool) and not _results(body):
+            return [Acknowledged(reply.status)] * count
+        return [_unconfirmed(reply.status)] * count
+    outcome = _read_error(reply, body)
+    if isinstance(outcome, Rejected) and count > 1:
+        return BatchRejected(outcome)
+    return [outcome] * count
+
+
+def _results(body: Mapping[str, Any]) -> Sequence[Any]:
+    """The list of single verdicts, in ``details`` or at the top; empty where there is none."""
+    details = body.get("details")
+    for holder in (details if isinstance(details, Mapping) else {}, body):
+        events = holder.get("events")
+        if isinstance(events, list):
+            return events
+    return ()
+
+
+def _read_result(result: Any, status: int) -> Outcome:
+    """``processed``, also with a warning, or ``failed``."""
+    given = result if isinstance(result, Mapping) else {}
+    if given.get("status") == "processed":
+        return Acknowledged(status)
+    if given.get("status") == "failed":
+        return Rejected("failed", safe_message(given.get("error_message")) or "Pinterest gave no reason", status)
+    return _unconfirmed(status)
+
+
+def _unconfirmed(status: int) -> Unreachable:
+    return Unreachable("the answer does not confirm the event", status, code="unconfirmed")
+
+
+def _read_error(reply: PlatformReply, body: Mapping[str, Any]) -> Outcome:
+    """The status decides; ``code`` is only shown."""
+    code = body.get("code")
+    shown = str(code) if isinstance(code, int) and not isinstance(code, bool) else ""
+    outcome = by_status(reply, shown, safe_message(body.get("message")))
+    if isinstance(outcome, RateLimited) and outcome.retry_after_seconds is None:
+        seconds = reply.headers.get("x-ratelimit-reset", "")
+        if re.fullmatch(r"[0-9]{1,5}", seconds):  # more digits would be a date
+            return replace(outcome, retry_after_seconds=float(seconds))
+    return outcome
+
+
+def _name(event_name: str, settings: Settings) -> tuple[str, RuleVerdict]:
+    names: Mapping[str, str] = settings.get("custom_event_names") or {}
+    chosen = names.get(event_name) or names.get("*")
+    if chosen:
+        return chosen, _NAME_SET
+    known = EVENT_NAMES.get(event_name)
+    return (known, _NAME_OK) if known else ("custom", _NAME_CUSTOM)
+
+
+def _action_source(event: Event) -> str | None:
+    """None for an app whose user agent names no system. What is neither website nor app counts as offline."""
+    if event.action_source == "website":
+        return "web"
+    if event.action_source != "app":
+        return "offline"
+    agent = event.user_data.client_user_agent or ""
+    if _ANDROID.search(agent):
+        return "app_android"
+    return "app_ios" if _IOS.search(agent) else None
+
+
+def _group(event: Event, source: str, settings: Settings) -> str:
+    """In test mode each event travels alone, since Pinterest handles only the first 20 of a test request.
+
+    Offline events keep to themselves: Pinterest counts their copies, so no neighbour's fault may repeat them.
+    """
+    if settings.get("test") is True:
+        return f"test:{event.event_id}"
+    return "offline" if source == "offline" else ""
+
+
+def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+    person = event.user_data
+    found: dict[str, Any] = {}
+
+    def put(key: str, name: str, value: Any) -> None:
+        if value is not None:
+            found[key] = value
+        else:
+            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Pinterest could use as {key}")
+
+    def put_digest(key: str, name: str, digest: str | None) -> None:
+        put(key, name, None if digest is None else [digest])
+
+    if person.email is not None:
+        put_digest("em", "email", _email(person.email))
+    if person.phone is not None:
+        put_digest("ph", "phone", _phone(person.phone, settings))
+    for name, (key, rule) in _HASHED.items():
+        value = getattr(person, name)
+        if value is not None:
+            put_digest(key, name, rule(value, person.country))
+    for name, (key, rule) in _PLAIN.items():
+        value = getattr(person, name)
+        if value is not None:
+            put(key, name, rule(value, None))
+    of_url = _parameter(event.event_source_url, "epik") if person.epik is None else ""
+    if of_url:
+        found["click_id"] = of_url
+    return found
+
+
+def _parameter(url: str | None, name: str) -> str:
+    """The first value of a query parameter, percent-decoded, case kept; empty where there is none."""
+    if url is None or f"{name}=" not in url or not is_web_url(url):
+        return ""
+    for part in urlsplit(url).query.split("&"):
+        key, _, value = part.partition("=")
+        if key == name and value:
+            return unquote(value).strip()
+    return ""
+
+
+def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
+    """Only what Pinterest's schema names: it is closed."""
+    own = {key for key, value in given.properties.items() if value is not None and value != ""}
+    brand = given.properties.get("content_brand")
+    if own - ({"content_brand"} if isinstance(brand, str) else set()):
+        verdicts.ok(_OWN_LEFT_OUT)
+    return omit_empty(
+        {
+            "currency": given.currency,
+            "value": _money("value", given.value, given.currency, verdicts),
+            "content_ids": list(given.product_ids) or [content.id for content in given.contents],
+            "contents": [
+                omit_empty(
+                    {
+                        "id": content.id,
+                        "item_price": _money("contents", content.item_price, given.currency, verdicts),
+                        "quantity": content.quantity,
+                        "item_name": content.title,
+                        "item_category": content.category,
+                        "item_brand": content.brand,
+                    }
+                )
+                for content in given.contents
+            ],
+            "content_name": given.content_name,
+            "content_category": given.content_category,
+            "content_brand": brand if isinstance(brand, str) else None,
+            "num_items": given.num_items,
+            "order_id": given.order_id,
+            "search_string": given.search_string,
+            "predicted_ltv": _money("predicted_ltv", given.predicted_ltv, given.currency, verdicts),
+        }
+    )
+
+
+def _money(field: str, amount: Decimal | None, currency: str | None, verdicts: Verdicts) -> str | None:
+    """``149.90``: as many decimals as the currency has; two at least, none cut off, where there is none."""
+    if amount is None:
+        return None
+    if amount < 0:
+        verdicts.left_out(field, f"custom_data.{field}", "left out: Pinterest takes no amount below zero")
+        return None
+    step = _STEPS[_DECIMALS.get(currency or "", 2)]
+    rounded = abs(amount).quantize(step, ROUND_HALF_UP)  # abs: zero may have a minus
+    return f"{abs(amount) if currency is None and rounded != amount else rounded:f}"
+
+
+def _digits(value: Any) -> str | None:
+    is_good = re.fullmatch(r"[0-9]{1,20}", str(value)) is not None
+    return None if is_good else "must be digits only, as the address of Ads Manager shows it"
+
+
+def _names(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or not value or not all(isinstance(name, str) and name for name in value):
+        return 'must map event names to names of Pinterest, such as {"QuoteRequested": "quote_requested"}'
+    names = [name if isinstance(name, str) else "" for name in value.values()]
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) for name in names):
+        return "must give names of at most 100 characters: letters A to Z, digits, _ and -"
+    if len({name.lower() for name in names} - _PINTEREST_NAMES) > MAX_OWN_NAMES:
+        return f"must name at most {MAX_OWN_NAMES} events of your own: Pinterest keeps no more per advertiser"
+    return None
+
+
+def _partner(value: Any) -> str | None:
+    is_good = re.fullmatch(r"ss-[a-z0-9][a-z0-9_-]{0,96}", str(value)) is not None
+    return None if is_good else "must be the name Pinterest gave you as a partner, such as ss-company"
+
+
+MAPPER = Mapper(
+    title="Pinterest",
+    settings=(
+        Setting(
+            "ad_account_id",
+            "Ad account ID",
+            "The number in the address of Ads Manager, in your browser.",
+            example="549755885175",
+            check=_digits,
+        ),
+        Setting(
+            "access_token",
+            "Conversion token",
+            "Generate a conversion token in Ads Manager; or give an OAuth token with the scope ads:write.",
+            secret=True,
+            example="sandbox-access-token",
+        ),
+        Setting(
+            "test",
+            "Test mode",
+            "True: Pinterest checks every event and records none. It stands on no page of Pinterest; remove "
+            "it for production.",
+            required=False,
+            example=False,
+            check=lambda value: None if isinstance(value, bool) else "must be true or false",
+        ),
+        Setting(
+            "custom_event_names",
+            "Event names",
+            "Our event name -> Pinterest's, where your Pinterest tag sends others than the standard ones or "
+            "you have events of your own. * stands for every other event name, the standard ones too.",
+            required=False,
+            example={"QuoteRequested": "quote_requested"},
+            check=_names,
+        ),
+        Setting(
+            "partner_name",
+            "Partner name",
+            "Only for partners to whom Pinterest gave a name such as ss-company; leave it out otherwise.",
+            required=False,
+            example="ss-company",
+            check=_partner,
+        ),
+        DEFAULT_COUNTRY,
+    ),
+    event_names=EVENT_NAMES,
+    batch_size=1000,
+    max_event_age=None,
+    normalise=NORMALISE,
+    explanations=EXPLANATIONS,
+    map_event=map_event,
+    build_request=build_request,
+    read_reply=read_reply,
+    supports_test_events=True,
+    test_mode={"test": True},
+    max_batch_bytes=2_000_000,  # Pinterest publishes none; connectors keep to 2 MB
+)

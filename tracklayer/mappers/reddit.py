@@ -1,0 +1,473 @@
+"""Reddit Conversions API v3. Merchant's page: reddit.md.
+
+Source: Reddit for Business help, "Manual Advanced Matching" and "Event Deduplication"; the v3 direct-integration
+guide and schema as quoted by public connectors that agree with each other. Read 2026-11-23. v2 names its fields
+differently and takes no part here but for the shapes of its errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+import pycountry
+
+from tracklayer.domain import normalise
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    BatchRejected,
+    BearerToken,
+    CredentialsRefused,
+    DropReason,
+    PlatformReply,
+    PlatformRequest,
+    Rejected,
+    Verdict,
+)
+from tracklayer.domain.event import CustomData, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
+from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.mappers.base import (
+    DEFAULT_COUNTRY,
+    Explanation,
+    Mapped,
+    Mapper,
+    Refused,
+    RuleVerdict,
+    Setting,
+    Settings,
+    Verdicts,
+    by_status,
+    number,
+    omit_empty,
+    safe_message,
+    unix_milliseconds,
+)
+
+EVENT_NAMES = {
+    "Purchase": "PURCHASE",
+    "AddToCart": "ADD_TO_CART",
+    "Lead": "LEAD",
+    "CompleteRegistration": "SIGN_UP",
+    "ViewContent": "VIEW_CONTENT",
+    "Search": "SEARCH",
+    "AddToWishlist": "ADD_TO_WISHLIST",
+    "PageView": "PAGE_VISIT",
+    # Reddit has no type for these; any other name but Refund goes out as CUSTOM as well.
+    "InitiateCheckout": "CUSTOM",
+    "AddPaymentInfo": "CUSTOM",
+    "Subscribe": "CUSTOM",
+    "StartTrial": "CUSTOM",
+    "Contact": "CUSTOM",
+}
+MAX_CUSTOM_NAME = 64  # characters
+
+MAX_AGE = timedelta(hours=168)
+MAX_AHEAD = timedelta(minutes=5)
+MAX_BATCH_BYTES = 1_000_000
+
+_SOURCES = {"website": "WEBSITE", "app": "APP", "physical_store": "PHYSICAL_STORE"}  # all others are OTHER
+_WITH_COUNT = frozenset({"PURCHASE", "ADD_TO_CART", "ADD_TO_WISHLIST", "CUSTOM"})
+_WITH_VALUE = _WITH_COUNT | {"LEAD", "SIGN_UP"}
+
+
+def _email(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).email_sha256("alphanumeric")
+
+
+def _phone(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).phone_sha256("e164", settings.get("default_country"))
+
+
+def _external_id(value: str, settings: Settings) -> str | None:
+    return None if normalise.is_foreign_digest(value) else hashed(value, normalise.trimmed)
+
+
+def _ip(value: str, settings: Settings) -> str | None:
+    return hashed(value, lambda text: text.strip() if is_ip(text) else None)
+
+
+def _uuid(value: str, settings: Settings) -> str | None:
+    """What stands behind the dot of the cookie: Reddit's id without the time it was set."""
+    return value.strip().rpartition(".")[2] if FORMATS["rdt_uuid"][0](value) else None
+
+
+def _opaque(value: str, settings: Settings) -> str | None:
+    return value.strip() if FORMATS["rdt_cid"][0](value) else None
+
+
+def _country(value: str, settings: Settings) -> str | None:
+    code = normalise.country(value)
+    return code.upper() if code else None
+
+
+def _region(value: str, country: str | None) -> str | None:
+    """ISO 3166-2, such as US-CA; None unless it is an assigned code."""
+    text = value.strip().upper()
+    if country is not None and not text.startswith(f"{country}-"):
+        text = f"{country}-{(normalise.state(value, country) or '').upper()}"
+    return text if text in _regions() else None
+
+
+@cache
+def _regions() -> frozenset[str]:
+    return frozenset(area.code for area in pycountry.subdivisions)
+
+
+NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+    "email": _email,
+    "phone": _phone,
+    "external_id": _external_id,
+    "client_ip": _ip,
+    "client_user_agent": lambda value, settings: normalise.trimmed(value),
+    "rdt_uuid": _uuid,
+    "rdt_cid": _opaque,
+    # Country and state go out with limited data use only.
+    "country": _country,
+    "state": lambda value, settings: _region(value, None),
+}
+# Key of ``user``, field of user_data; email, phone and the click id follow by themselves.
+_USER = (
+    ("external_id", "external_id"),
+    ("ip_address", "client_ip"),
+    ("user_agent", "client_user_agent"),
+    ("uuid", "rdt_uuid"),
+)
+
+_TEMPORARY = Explanation("A temporary fault at Reddit.", "Nothing to do: it is tried again.")
+_WRONG_EVENT = Explanation(
+    "Reddit refused the event: a field is missing, has the wrong form, or its time is out of range.",
+    "Compare the event with the field table of this page; it is tried again with your mended settings.",
+)
+EXPLANATIONS: Mapping[str, Explanation] = {
+    "200": _WRONG_EVENT,  # an error inside a good answer
+    "400": _WRONG_EVENT,
+    "422": _WRONG_EVENT,
+    "WRONG_TYPE": Explanation(
+        "Reddit could not read a field: it has the wrong type.",
+        "Tell the operator of TrackLayer: the field's name is in the message.",
+    ),
+    "401": Explanation(
+        "The conversion access token is wrong or was revoked.",
+        "Generate a new token in Events Manager, Conversions API, and set it on the destination.",
+    ),
+    "403": Explanation(
+        "The token may not write to this pixel.",
+        "Use a token of the business that owns the pixel, generated by an admin of it.",
+    ),
+    "404": Explanation(
+        "Reddit does not know the pixel.",
+        "Compare the pixel ID with Events Manager: it begins with a2_ or t2_.",
+    ),
+    "413": Explanation("A single event was too large.", "Send fewer contents in one event.", "custom_data.contents"),
+    "429": Explanation("Too many requests.", "Nothing to do: TrackLayer waits and goes on by itself."),
+    **dict.fromkeys(("408", "425", "500", "502", "503", "504"), _TEMPORARY),
+}
+
+_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
+_NAME_OK = RuleVerdict("event_name", True, "an event type of Reddit", "event_name")
+_NAME_CUSTOM = RuleVerdict("event_name", True, "no event type of Reddit: goes out as a custom event", "event_name")
+_AGE_OK = RuleVerdict("event_age", True, "less than 168 hours old", "occurred_at")
+_IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough customer information to be matched", "user_data")
+
+
+def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """One element of ``data.events``: time in Unix milliseconds, value in major units as a number."""
+    verdicts = Verdicts()
+    if event.consent.ad_user_data == "denied":
+        return verdicts.refuse(
+            DropReason.CONSENT_DENIED,
+            "consent",
+            "consent.ad_user_data",
+            "consent to use the data for ads is denied",
+        )
+    verdicts.ok(_CONSENT_OK)
+    if event.event_name == "Refund":
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "event_name",
+            "event_name",
+            "Reddit has no refund: as a custom event it would take nothing off the purchase",
+        )
+    kind = {"tracking_type": EVENT_NAMES.get(event.event_name, "CUSTOM")}
+    if kind["tracking_type"] == "CUSTOM":
+        name = _custom_name(event.event_name, settings)
+        if not name.strip() or len(name) > MAX_CUSTOM_NAME:
+            return verdicts.refuse(
+                DropReason.INVALID_FIELD,
+                "event_name",
+                "event_name",
+                f"a custom event's name must have 1 to {MAX_CUSTOM_NAME} characters",
+            )
+        kind["custom_event_name"] = name
+        verdicts.ok(_NAME_CUSTOM)
+    else:
+        verdicts.ok(_NAME_OK)
+    if now - event.occurred_at >= MAX_AGE:
+        return verdicts.refuse(
+            DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "not less than 168 hours (7 days) old"
+        )
+    if event.occurred_at > now + MAX_AHEAD:
+        return verdicts.refuse(
+            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
+        )
+    verdicts.ok(_AGE_OK)
+    source = _SOURCES.get(event.action_source, "OTHER")
+    url = event.event_source_url if source == "WEBSITE" else None
+    if url is not None and not is_web_url(url):
+        verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
+        url = None
+    click_id = _click_id(event, settings, verdicts)
+    user = _user(event.user_data, settings, verdicts)
+    is_known = user.keys() & {"uuid", "email", "external_id", "phone_number"}
+    if not (click_id or is_known or {"ip_address", "user_agent"} <= user.keys()):
+        return verdicts.refuse(
+            DropReason.MISSING_IDENTIFIERS,
+            "identifiers",
+            "user_data",
+            "Reddit wants a click id, its cookie, an email, a phone, an external id, or the IP address together "
+            "with the user agent",
+        )
+    verdicts.ok(_IDENTIFIERS_OK)
+    if event.consent.limited_data_use:
+        user["data_processing_options"] = _limited_use(event.user_data, verdicts)
+    item: dict[str, Any] = {"event_at": unix_milliseconds(event.occurred_at), "action_source": source}
+    if url is not None:
+        item["event_source_url"] = url
+    item["type"] = kind
+    if click_id:
+        item["click_id"] = click_id
+    if user:
+        item["user"] = user
+    details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
+    item["metadata"] = {"conversion_id": event.event_id, **details}
+    return Mapped(item, tuple(verdicts.rules))
+
+
+def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
+    """``{"data": {"test_id"?, "events": [...]}}``: with a test id none of the request's events counts."""
+    data: dict[str, Any] = {"events": list(items)}
+    if settings.get("test_id"):
+        data["test_id"] = settings["test_id"]
+    return PlatformRequest(
+        f"https://ads-api.reddit.com/api/v3/pixels/{settings['pixel_id']}/conversion_events",
+        {"data": data},
+        BearerToken(str(settings.get("access_token", ""))),
+    )
+
+
+def read_reply(reply: PlatformReply, count: int) -> Verdict:
+    """One verdict for the whole request: a bad event fails all of it, and then nothing is stored."""
+    body = reply.json if isinstance(reply.json, Mapping) else {}
+    status = reply.status
+    if 200 <= status < 300 and not body.get("error") and body.get("success") is not False:
+        return [Acknowledged(status)] * count
+    message = _words(body, status)
+    if status == 403 and _WRONG_TYPE.search(message):
+        refused = Rejected("WRONG_TYPE", message, status)
+    elif 200 <= status < 300 or status in (400, 413, 422):
+        refused = Rejected(str(status), message, status)
+    elif status == 404:
+        return [CredentialsRefused("404", message, status)] * count
+    else:
+        return [by_status(reply, message=message)] * count
+    return BatchRejected(refused) if count > 1 else [refused]
+
+
+# v2 answers 403 UNAUTHORIZED to a field of the wrong type: only its text tells the two apart.
+_WRONG_TYPE = re.compile(r"unexpected type|json error|wrong type|invalid type|cannot unmarshal", re.IGNORECASE)
+
+
+def _words(body: Mapping[str, Any], status: int) -> str:
+    """Code and reason from v3's error, from v2's, or from v2's list of invalid events.
+
+    That list repeats the events: only the first one's message is taken.
+    """
+    error = body.get("error")
+    given: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
+    code = given.get("code") or given.get("reason")
+    texts = [code] if str(code) != str(status) else []
+    texts.append(given.get("message") or given.get("explanation") or body.get("message"))
+    if isinstance(error, str):
+        texts.append(error)
+    texts += [
+        f"{entry.get('field') or 'a field'}: {entry.get('message') or 'refused'}"
+        for entry in _objects(given.get("fields"))
+    ]
+    invalid = _objects(body.get("invalid_events") or given.get("invalid_events"))
+    texts += [entry.get("error_message") for entry in invalid[:1]]
+    return safe_message("; ".join(str(text) for text in texts if text)) or "Reddit gave no reason"
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def _custom_name(given: str, settings: Settings) -> str:
+    names = settings.get("custom_event_names") or {}
+    return str(names.get(given) or names.get("*") or given)
+
+
+def _click_id(event: Event, settings: Settings, verdicts: Verdicts) -> str | None:
+    """The click id as given, else ``rdt_cid`` of the page's URL, percent-decoded once, case kept."""
+    given = event.user_data.rdt_cid
+    if given is None:
+        given = _from_url(event.event_source_url)
+    if given is None:
+        return None
+    click_id = _opaque(given, settings)
+    if click_id is None:
+        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: a click id has no spaces")
+    return click_id
+
+
+def _from_url(url: str | None) -> str | None:
+    if url is None or "rdt_cid=" not in url:
+        return None
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return None
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "rdt_cid" and value:
+            return unquote_plus(value)
+    return None
+
+
+def _user(person: UserData, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if person.email is not None:
+        _put(found, verdicts, "email", "email", person.email.email_sha256("alphanumeric"))
+    if person.phone is not None:
+        digest = person.phone.phone_sha256("e164", settings.get("default_country"))
+        _put(found, verdicts, "phone_number", "phone", digest)
+    for key, name in _USER:
+        value = getattr(person, name)
+        if value is not None:
+            _put(found, verdicts, key, name, NORMALISE[name](value, settings))
+    return found
+
+
+def _put(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, value: str | None) -> None:
+    if value is not None:
+        found[key] = value
+    else:
+        verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Reddit could match as {key}")
+
+
+def _limited_use(person: UserData, verdicts: Verdicts) -> dict[str, Any]:
+    """LDU for this person, with country and region where they are known by their codes."""
+    options: dict[str, Any] = {"modes": ["LDU"]}
+    if person.country is not None:
+        country = _country(person.country, {})
+        if country is None:
+            verdicts.left_out("country", "user_data.country", "left out: not a two-letter country code")
+            return options
+        options["country"] = country
+        region = _region(person.state, country) if person.state is not None else None
+        if region is not None:
+            options["region"] = region
+        elif person.state is not None:
+            verdicts.left_out("state", "user_data.state", "left out: not a region code of the country")
+    return options
+
+
+def _metadata(given: CustomData, tracking_type: str, verdicts: Verdicts) -> dict[str, Any]:
+    """What Reddit takes with this type of event; the rest is left out."""
+    found: dict[str, Any] = {}
+    if tracking_type in _WITH_VALUE:
+        found = {"currency": given.currency, "value": number(given.value)}
+    elif given.value is not None or given.currency is not None:
+        verdicts.left_out("value", "custom_data.value", f"left out: Reddit takes no value with {tracking_type}")
+    if tracking_type in _WITH_COUNT:
+        found["item_count"] = given.num_items
+    elif given.num_items is not None:
+        verdicts.left_out("num_items", "custom_data.num_items", f"left out: Reddit takes no count with {tracking_type}")
+    found["products"] = [
+        omit_empty(
+            {
+                "id": content.id,
+                "name": content.title,
+                "category": content.category,
+                # One piece without a price is what a line says by itself.
+                "quantity": content.quantity if content.item_price is not None or content.quantity != 1 else None,
+                "item_price": number(content.item_price),
+            }
+        )
+        for content in given.contents
+    ] or [{"id": product_id} for product_id in given.product_ids]
+    return omit_empty(found)
+
+
+def _pixel(value: Any) -> str | None:
+    fits = re.fullmatch(r"[at]2_[A-Za-z0-9]{1,64}", str(value))
+    return None if fits else "must begin with a2_ or t2_, as Events Manager shows it"
+
+
+def _event_names(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
+        return 'must be an object of event name and custom name, such as {"Contact": "ContactForm"}'
+    for name in value:
+        if EVENT_NAMES.get(name, "CUSTOM") != "CUSTOM" or name == "Refund":
+            return f"must name custom events only: {name} is not one"
+    if not all(
+        isinstance(name, str) and 0 < len(name.strip()) <= len(name) <= MAX_CUSTOM_NAME for name in value.values()
+    ):
+        return f"must give names of 1 to {MAX_CUSTOM_NAME} characters"
+    return None
+
+
+MAPPER = Mapper(
+    title="Reddit",
+    settings=(
+        Setting(
+            "pixel_id",
+            "Pixel ID",
+            "Reddit Ads, Events Manager: the ID of the pixel, normally the same as the ad account's. It begins with "
+            "a2_ or t2_.",
+            example="a2_abcd1234",
+            check=_pixel,
+        ),
+        Setting(
+            "access_token",
+            "Conversion access token",
+            "Reddit Ads, Events Manager, Conversions API, Generate access token. It is shown once and does not "
+            "expire; a business has five at most.",
+            secret=True,
+            example="sandbox-access-token",
+        ),
+        Setting(
+            "test_id",
+            "Test ID",
+            "Events Manager, Test events. Events then show up there only and do not count: remove it when done.",
+            required=False,
+            example="t2_2example",
+        ),
+        Setting(
+            "custom_event_names",
+            "Custom event names",
+            "Event name to the name that Events Manager shows, for events that Reddit has no type for. * stands for "
+            "every other such name; without an entry the event keeps its own.",
+            required=False,
+            example={"InitiateCheckout": "Checkout"},
+            check=_event_names,
+        ),
+        DEFAULT_COUNTRY,
+    ),
+    event_names=EVENT_NAMES,
+    batch_size=1000,
+    max_event_age=MAX_AGE,
+    normalise=NORMALISE,
+    explanations=EXPLANATIONS,
+    map_event=map_event,
+    build_request=build_request,
+    read_reply=read_reply,
+    supports_test_events=True,
+    test_mode={"test_id": None},
+    max_batch_bytes=MAX_BATCH_BYTES,
+)

@@ -1,0 +1,643 @@
+"""Snapchat Conversions API v3. Merchant's page: snapchat.md.
+
+Source: Snap for Developers, Conversions API: "Using the API", "Parameters", "Verify Set Up", "Best Practices";
+where those are silent, independent public connectors that agree with each other. Read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+import orjson
+
+from tracklayer.domain import normalise
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    BatchRejected,
+    CredentialsRefused,
+    DropReason,
+    PlatformReply,
+    PlatformRequest,
+    QueryToken,
+    RateLimited,
+    Rejected,
+    Verdict,
+)
+from tracklayer.domain.event import CustomData, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
+from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.domain.problem import Problem
+from tracklayer.mappers.base import (
+    DEFAULT_COUNTRY,
+    Explanation,
+    Mapped,
+    Mapper,
+    Refused,
+    RuleVerdict,
+    Setting,
+    Settings,
+    Verdicts,
+    by_status,
+    number,
+    omit_empty,
+    retry_after,
+    safe_message,
+    unix_seconds,
+)
+
+EVENT_NAMES = {
+    "Purchase": "PURCHASE",
+    "AddToCart": "ADD_CART",
+    "InitiateCheckout": "START_CHECKOUT",
+    "AddPaymentInfo": "ADD_BILLING",
+    "Lead": "SIGN_UP",
+    "CompleteRegistration": "SIGN_UP",
+    "ViewContent": "VIEW_CONTENT",
+    "Search": "SEARCH",
+    "Subscribe": "SUBSCRIBE",
+    "StartTrial": "START_TRIAL",
+    "AddToWishlist": "ADD_TO_WISHLIST",
+    "PageView": "PAGE_VIEW",
+}
+CUSTOM_SLOTS = tuple(f"CUSTOM_EVENT_{slot}" for slot in range(1, 6))
+_SNAP_NAMES = (
+    "PURCHASE SAVE START_CHECKOUT ADD_CART VIEW_CONTENT ADD_BILLING SIGN_UP SEARCH PAGE_VIEW SUBSCRIBE AD_CLICK "
+    "AD_VIEW COMPLETE_TUTORIAL LEVEL_COMPLETE INVITE LOGIN SHARE RESERVE ACHIEVEMENT_UNLOCKED ADD_TO_WISHLIST "
+    "SPENT_CREDITS RATE START_TRIAL LIST_VIEW APP_INSTALL APP_OPEN"
+)
+_MAPPABLE = frozenset((*_SNAP_NAMES.split(), *CUSTOM_SLOTS))
+
+MAX_AGE = timedelta(days=7)  # web and app; Snap names no limit for offline events
+MAX_BATCH_BYTES = 2_000_000
+
+_SOURCES = {"website": "WEB", "app": "MOBILE_APP"}  # every other action_source counts as OFFLINE
+_CURRENCY_CODES = (
+    "AED ALL AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK DZD EGP EUR GBP GHS GIP HKD HRK HUF IDR ILS INR IQD ISK "
+    "JOD JPY KES KRW KWD KZT LBP MAD MXN MYR NGN NOK NZD OMR PEN PHP PKR PLN QAR RON RUB SAR SEK SGD THB TRY TWD "
+    "TZS UAH USD VND XOF ZAR"
+)
+_CURRENCIES = frozenset(_CURRENCY_CODES.split())
+_CONTENT_TYPES = frozenset({"product", "product_group"})
+_PROPERTIES = frozenset({"sign_up_method", "advertiser_tracking_enabled", "extinfo"})
+_EXTINFO_SLOTS = 16
+_REFUSED = frozenset({"INVALID", "FAILED", "ERROR"})
+
+
+def _email(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).email_sha256("basic")
+
+
+def _phone(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).phone_sha256("digits", settings.get("default_country"))
+
+
+def _digest(rule: normalise.Rule) -> Callable[[str, Settings], str | None]:
+    return lambda value, settings: _hashed(value, rule)
+
+
+def _hashed(value: str, rule: normalise.Rule) -> str | None:
+    """The digest, or None for what was hashed by MD5 or SHA-1: Snap could not match it."""
+    return None if normalise.is_foreign_digest(value) else hashed(value, rule)
+
+
+def _city(value: str) -> str | None:
+    """Lower case, no spaces or punctuation; digits stay, unlike in ``normalise.city``."""
+    return normalise.state(value)
+
+
+def _state(value: str, country: str | None = None) -> str | None:
+    """Lower-case letters only; in the US the two-letter code."""
+    letters = normalise.city(value)
+    return normalise.state(letters, country) if letters else None
+
+
+def _opaque(name: str) -> Callable[[str, Settings], str | None]:
+    is_well_formed = FORMATS[name][0]
+    return lambda value, settings: value.strip() if is_well_formed(value) else None
+
+
+def _ip(value: str, settings: Settings) -> str | None:
+    return value.strip() if is_ip(value) else None
+
+
+NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+    "email": _email,
+    "phone": _phone,
+    "first_name": _digest(normalise.name),
+    "last_name": _digest(normalise.name),
+    "gender": _digest(normalise.gender),
+    "city": _digest(_city),
+    "state": _digest(_state),
+    "zip": _digest(normalise.zip_code),
+    "country": _digest(normalise.country),
+    "external_id": _digest(normalise.lower_trimmed),
+    "client_ip": _ip,
+    "client_user_agent": lambda value, settings: normalise.trimmed(value),
+    "sc_click_id": _opaque("sc_click_id"),
+    "sc_cookie1": _opaque("sc_cookie1"),
+}
+# Key of the payload, field of user_data. State and zip depend on the country and follow by themselves.
+_HASHED = (
+    ("fn", "first_name"),
+    ("ln", "last_name"),
+    ("ge", "gender"),
+    ("ct", "city"),
+    ("country", "country"),
+    ("external_id", "external_id"),
+)
+_PLAIN = (
+    ("client_ip_address", "client_ip"),
+    ("client_user_agent", "client_user_agent"),
+    ("sc_click_id", "sc_click_id"),
+    ("sc_cookie1", "sc_cookie1"),
+)
+
+_MEND = "Compare the event with the field table of this page; it is tried again with your mended settings."
+_WRONG_EVENT = Explanation("Snapchat refused the event: a field is missing or has the wrong form.", _MEND)
+_TEMPORARY = Explanation("A temporary fault at Snapchat.", "Nothing to do: it is tried again.")
+_NO_ASSET = Explanation(
+    "Snapchat does not know the pixel or app.",
+    "Compare the pixel ID with Events Manager, or the Snap App ID with your app in Business Manager.",
+)
+EXPLANATIONS: Mapping[str, Explanation] = {
+    "INVALID": _WRONG_EVENT,
+    "FAILED": _WRONG_EVENT,
+    "ERROR": _WRONG_EVENT,
+    "400": Explanation(
+        "Snapchat refused the event: a field is missing, the time is wrong, a purchase has no price or currency, "
+        "or there is too little to match a person by.",
+        _MEND,
+    ),
+    "422": _WRONG_EVENT,
+    "401": Explanation(
+        "The access token is wrong or has expired.",
+        "Have an organisation admin generate a new Conversions API token in Ads Manager and set it here.",
+    ),
+    "403": Explanation(
+        "The access token may not write to this pixel or app.",
+        "Use a token of the organisation that owns the pixel or app.",
+    ),
+    "404": _NO_ASSET,
+    "410": _NO_ASSET,
+    "413": Explanation("A single event was too large.", "Send fewer contents in one event.", "custom_data.contents"),
+    "429": Explanation("Too many requests.", "Nothing to do: TrackLayer waits and goes on by itself."),
+    **dict.fromkeys(("408", "425", "500", "502", "503", "504"), _TEMPORARY),
+}
+
+_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
+_NAME_OK = RuleVerdict("event_name", True, "an event of Snapchat", "event_name")
+_NAME_MAPPED = RuleVerdict("event_name", True, "mapped by your custom_event_map", "event_name")
+_AGE_OK = RuleVerdict("event_age", True, "at most 7 days old", "occurred_at")
+_AGE_FREE = RuleVerdict("event_age", True, "offline events have no age limit", "occurred_at")
+_PRICE_OK = RuleVerdict("price", True, "a PURCHASE with value and currency", "custom_data.value")
+_IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough customer information to be matched", "user_data")
+
+
+def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """One element of ``data``: time in whole Unix seconds, value in major units as a number."""
+    verdicts = Verdicts()
+    source = _SOURCES.get(event.action_source, "OFFLINE")
+    if event.consent.ad_user_data == "denied":
+        return verdicts.refuse(
+            DropReason.CONSENT_DENIED,
+            "consent",
+            "consent.ad_user_data",
+            "consent to use the data for ads is denied",
+        )
+    if event.consent.limited_data_use and source != "WEB":
+        return verdicts.refuse(
+            DropReason.CONSENT_DENIED,
+            "consent",
+            "consent.limited_data_use",
+            "Snapchat can limit the use of website events only, and this one would be used without limits",
+        )
+    verdicts.ok(_CONSENT_OK)
+    name = _event_name(event.event_name, settings, verdicts)
+    if name is None:
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "event_name",
+            "event_name",
+            "Snapchat has no refund"
+            if event.event_name == "Refund"
+            else "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5",
+        )
+    asset = "snap_app_id" if source == "MOBILE_APP" else "pixel_id"
+    if not settings.get(asset):
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "asset",
+            "action_source",
+            f"the destination has no {asset} for such events",
+        )
+    if source == "OFFLINE":
+        verdicts.ok(_AGE_FREE)
+    elif now - event.occurred_at > MAX_AGE:
+        return verdicts.refuse(
+            DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "older than the 7 days that Snapchat takes"
+        )
+    else:
+        verdicts.ok(_AGE_OK)
+    url = event.event_source_url
+    if url is None or not is_web_url(url):
+        if source != "OFFLINE":
+            return verdicts.refuse(
+                DropReason.INVALID_FIELD,
+                "event_source_url",
+                "event_source_url",
+                "Snapchat wants the absolute http(s) URL of every website and app event",
+            )
+        if url is not None:
+            verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
+            url = None
+    if name == "PURCHASE":
+        wrong = _price_fault(event.custom_data)
+        if wrong is not None:
+            return verdicts.refuse(DropReason.INVALID_FIELD, *wrong)
+        verdicts.ok(_PRICE_OK)
+    user_data = _user_data(event, settings, verdicts)
+    if not ("em" in user_data or "ph" in user_data or {"client_ip_address", "client_user_agent"} <= user_data.keys()):
+        return verdicts.refuse(
+            DropReason.MISSING_IDENTIFIERS,
+            "identifiers",
+            "user_data",
+            "Snapchat wants an email, a phone, or the IP address together with the user agent",
+        )
+    verdicts.ok(_IDENTIFIERS_OK)
+    item: dict[str, Any] = {
+        "event_name": name,
+        "event_time": unix_seconds(event.occurred_at),
+        "event_id": event.event_id,
+        "action_source": source,
+    }
+    if url is not None:
+        item["event_source_url"] = url
+    if event.consent.limited_data_use:
+        item["data_processing_options"] = [settings.get("limited_use_option") or "LMU"]
+    if settings.get("test_event_code"):
+        item["test_event_code"] = settings["test_event_code"]
+    item["user_data"] = user_data
+    custom_data = _custom_data(event.custom_data, verdicts)
+    if custom_data:
+        item["custom_data"] = custom_data
+    if source == "MOBILE_APP":
+        item["app_data"] = _app_data(event.custom_data.properties, settings, verdicts)
+    return Mapped(item, tuple(verdicts.rules), asset)
+
+
+def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
+    """``{"data": [...]}``. ``group`` is the setting that holds the asset: a pixel and an app have their own URLs."""
+    return PlatformRequest(
+        f"https://tr.snapchat.com/v3/{settings[group or 'pixel_id']}/events",
+        {"data": list(items)},
+        QueryToken("access_token", str(settings.get("access_token", ""))),
+    )
+
+
+def read_reply(reply: PlatformReply, count: int) -> Verdict:
+    """A refused request is split: if its good events were kept after all, ``event_id`` makes two copies one."""
+    body = reply.json if isinstance(reply.json, Mapping) else {}
+    word = str(body.get("status") or "").upper()
+    faults = _faults(body, count)
+    message = _quiet(next(iter(faults.values()), "") or body.get("reason")) or "Snapchat gave no reason"
+    if 200 <= reply.status < 300:
+        if word not in _REFUSED:
+            return [
+                Rejected("INVALID", _quiet(faults[index]) or message, reply.status)
+                if index in faults
+                else Acknowledged(reply.status)
+                for index in range(count)
+            ]
+        refused = Rejected(word, message, reply.status)
+    elif reply.status in (400, 413, 422):
+        refused = Rejected(str(reply.status), message, reply.status)
+    elif reply.status in (404, 410):
+        return [CredentialsRefused(str(reply.status), message, reply.status)] * count
+    elif reply.status == 429:
+        return [RateLimited(_seconds_to_wait(reply), "429", message, 429)] * count
+    else:
+        return [by_status(reply, message=message)] * count
+    return BatchRejected(refused) if count > 1 else [refused]
+
+
+def _event_name(given: str, settings: Settings, verdicts: Verdicts) -> str | None:
+    """The merchant's own entry, then Snap's event, then what the merchant set for every other name."""
+    if given == "Refund":
+        return None
+    mapping = settings.get("custom_event_map") or {}
+    name: str | None = mapping.get(given) if given != "*" else None
+    if name is None and given in EVENT_NAMES:
+        verdicts.ok(_NAME_OK)
+        return EVENT_NAMES[given]
+    name = name or mapping.get("*")
+    if name is not None:
+        verdicts.ok(_NAME_MAPPED)
+    return name
+
+
+def _price_fault(given: CustomData) -> tuple[str, str, str] | None:
+    """(rule, field, message) of what Snap would refuse in a PURCHASE."""
+    for name in ("value", "currency"):
+        if getattr(given, name) is None:
+            return name, f"custom_data.{name}", f"Snapchat refuses a PURCHASE without {name}"
+    if given.currency not in _CURRENCIES:
+        return "currency", "custom_data.currency", "not one of the currencies that Snapchat takes"
+    return None
+
+
+def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+    person = event.user_data
+    found: dict[str, Any] = {}
+    if person.email is not None:
+        _put(found, verdicts, "em", "email", person.email.email_sha256("basic"))
+    if person.phone is not None:
+        _put(
+            found,
+            verdicts,
+            "ph",
+            "phone",
+            person.phone.phone_sha256("digits", settings.get("default_country")),
+        )
+    for key, name in _HASHED:
+        value = getattr(person, name)
+        if value is not None:
+            _put(found, verdicts, key, name, NORMALISE[name](value, settings))
+    country = person.country
+    if person.state is not None:
+        _put(found, verdicts, "st", "state", _hashed(person.state, lambda value: _state(value, country)))
+    if person.zip is not None:
+        _put(
+            found,
+            verdicts,
+            "zp",
+            "zip",
+            _hashed(person.zip, lambda value: normalise.zip_code(value, country)),
+        )
+    for key, name in _PLAIN:
+        value = getattr(person, name) if name != "sc_click_id" else _click_id(person, event.event_source_url)
+        if value is None:
+            continue
+        plain = NORMALISE[name](value, settings)
+        if plain is not None:
+            found[key] = plain
+        else:
+            verdicts.left_out(name, f"user_data.{name}", "left out: not of the form that Snapchat gives or takes")
+    return found
+
+
+def _put(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digest: str | None) -> None:
+    if digest is not None:
+        found[key] = [digest]
+    else:
+        verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Snapchat could match as {key}")
+
+
+def _click_id(person: UserData, url: str | None) -> str | None:
+    """The click id as given, else ``ScCid`` of the page's URL, percent-decoded once, case kept."""
+    if person.sc_click_id is not None or url is None or "ScCid=" not in url:
+        return person.sc_click_id
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return None
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "ScCid" and value:
+            return unquote_plus(value)
+    return None
+
+
+def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
+    value, currency = given.value, given.currency
+    if currency is not None and currency not in _CURRENCIES:
+        verdicts.left_out("currency", "custom_data.currency", "left out with the value: Snapchat does not take it")
+        value = currency = None
+    content_type = given.content_type
+    if content_type is not None and content_type not in _CONTENT_TYPES:
+        verdicts.left_out("content_type", "custom_data.content_type", "left out: not product or product_group")
+        content_type = None
+    method = given.properties.get("sign_up_method")
+    if given.properties.keys() - _PROPERTIES:
+        verdicts.left_out("properties", "custom_data.properties", "left out: Snapchat has no place for own properties")
+    categories = dict.fromkeys(content.category for content in given.contents if content.category)
+    return omit_empty(
+        {
+            "currency": currency,
+            "value": number(value),
+            "order_id": given.order_id,
+            "num_items": given.num_items,
+            "content_ids": list(given.product_ids) or [content.id for content in given.contents],
+            "content_category": [given.content_category] if given.content_category else list(categories),
+            "content_name": given.content_name,
+            "content_type": content_type,
+            "contents": [
+                omit_empty(
+                    {
+                        "id": content.id,
+                        "quantity": content.quantity,
+                        "item_price": number(content.item_price),
+                        "brand": content.brand,
+                    }
+                )
+                for content in given.contents
+            ],
+            "search_string": given.search_string,
+            "sign_up_method": method if isinstance(method, str) and method.strip() else None,
+            "predicted_ltv": number(given.predicted_ltv),
+        }
+    )
+
+
+def _app_data(properties: Mapping[str, Any], settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+    """``app_id``, and where the app told them the tracking permission and the device, as 16 texts."""
+    found: dict[str, Any] = {"app_id": settings.get("app_id")}
+    allowed = properties.get("advertiser_tracking_enabled")
+    if allowed is not None:
+        if allowed in (0, 1):
+            found["advertiser_tracking_enabled"] = int(allowed)
+        else:
+            field = "custom_data.properties.advertiser_tracking_enabled"
+            verdicts.left_out("app_data", field, "left out: not true, false, 1 or 0")
+    if properties.get("extinfo") is not None:
+        slots = _extinfo(properties["extinfo"])
+        if slots is not None:
+            found["extinfo"] = slots
+        else:
+            field = "custom_data.properties.extinfo"
+            verdicts.left_out("app_data", field, "left out: not a JSON list of 16 texts that begins with a2 or i2")
+    return omit_empty(found)
+
+
+def _extinfo(text: Any) -> list[str] | None:
+    """From JSON text, since a property is flat."""
+    try:
+        slots = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(slots, list) or len(slots) != _EXTINFO_SLOTS or slots[0] not in ("a2", "i2"):
+        return None
+    return slots if all(isinstance(slot, str) for slot in slots) else None
+
+
+def _faults(body: Mapping[str, Any], count: int) -> dict[int, str]:
+    """Index from 0 -> Snap's words. ``event_logs`` counts events from 1, the older ``error_records`` from 0."""
+    found: dict[int, str] = {}
+    for entry in _objects(body.get("event_logs")):
+        position = entry.get("event")
+        if str(entry.get("status") or "").upper() in _REFUSED and _is_index(position, count + 1) and position:
+            errors = entry.get("errors")
+            texts = [errors.get(key) for key in ("codes", "error_msgs")] if isinstance(errors, Mapping) else []
+            words = [str(word) for text in texts if isinstance(text, list) for word in text]
+            found[position - 1] = " ".join(words)
+    for entry in _objects(body.get("error_records")):
+        indexes = entry.get("record_indexes")
+        for index in indexes if isinstance(indexes, list) else []:
+            if _is_index(index, count):
+                found[index] = str(entry.get("reason") or "")
+    return found
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def _is_index(value: Any, end: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < end
+
+
+_ECHOED = re.compile(
+    r"https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
+    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+
+
+def _quiet(text: Any) -> str:
+    """Snap's words may repeat what was sent: also without URLs, IP addresses and cookie ids."""
+    return safe_message(_ECHOED.sub("…", str(text or "")))
+
+
+def _seconds_to_wait(reply: PlatformReply) -> float | None:
+    """Retry-After in seconds; its date form is measured from the reply's own Date."""
+    told = retry_after(reply)
+    if told is not None:
+        return told
+    try:
+        until = parsedate_to_datetime(reply.headers.get("retry-after", ""))
+        wait = (until - parsedate_to_datetime(reply.headers.get("date", ""))).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return max(wait, 0.0)
+
+
+def _uuid(value: Any) -> str | None:
+    fits = re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", str(value))
+    return None if fits else "must be a UUID, as Events Manager shows it"
+
+
+def _id(value: Any) -> str | None:
+    fits = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,128}", value)
+    return None if fits else "must be letters, digits, dots, hyphens and underscores only"
+
+
+def _event_map(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
+        return 'must be an object of event name and Snapchat event, such as {"QuoteRequested": "CUSTOM_EVENT_1"}'
+    if "Refund" in value:
+        return "must not map Refund: Snapchat would take nothing off the PURCHASE"
+    if not all(isinstance(slot, str) and slot in _MAPPABLE for slot in value.values()):
+        return "must map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5, or to another of Snapchat's event names"
+    return None
+
+
+def check_settings(settings: Settings) -> list[Problem]:
+    """A pixel or an app must be there, and an app needs both of its ids."""
+    pixel, snap_app, app = (bool(settings.get(name)) for name in ("pixel_id", "snap_app_id", "app_id"))
+    if not (pixel or snap_app or app):
+        message = "Set pixel_id for website and offline events, or snap_app_id and app_id for app events."
+        return [Problem(("pixel_id",), "INVALID_SETTING", message)]
+    if snap_app != app:
+        missing, given = ("app_id", "snap_app_id") if snap_app else ("snap_app_id", "app_id")
+        return [Problem((missing,), "INVALID_SETTING", f"App events need {missing} beside {given}.")]
+    return []
+
+
+MAPPER = Mapper(
+    title="Snapchat",
+    settings=(
+        Setting(
+            "pixel_id",
+            "Pixel ID",
+            "Ads Manager, Events Manager, your Snap Pixel: the ID below its name. For website and offline events.",
+            required=False,
+            example="1ec32188-754e-4be2-8e55-c949a984a39f",
+            check=_uuid,
+        ),
+        Setting(
+            "access_token",
+            "Access token",
+            "Ads Manager, Business Details, Conversions API Tokens, Generate Token: an organisation admin can. It "
+            "serves the pixels and apps of that organisation and does not expire.",
+            secret=True,
+            example="sandbox-access-token",
+        ),
+        Setting(
+            "snap_app_id",
+            "Snap App ID",
+            "Ads Manager, Business Settings, Snap Apps, your app: the Snap App ID. Only for app events.",
+            required=False,
+            example="7b2f0c52-91d4-4c0e-9a37-5d1e8f60ab42",
+            check=_id,
+        ),
+        Setting(
+            "app_id",
+            "App ID",
+            "The app's ID in its store: the package name on Google Play, the number on the App Store. For app events.",
+            required=False,
+            example="com.example.shop",
+            check=_id,
+        ),
+        Setting(
+            "custom_event_map",
+            "Event map",
+            "Event name to Snapchat event, for names that Snapchat has no event for: CUSTOM_EVENT_1 to "
+            "CUSTOM_EVENT_5, which Events Manager lists with the pixel's events. * stands for every other event name.",
+            required=False,
+            example={"QuoteRequested": "CUSTOM_EVENT_1"},
+            check=_event_map,
+        ),
+        Setting(
+            "test_event_code",
+            "Test event code",
+            "Events Manager, your pixel, Test Events. It marks every event for that tool: remove it for production.",
+            required=False,
+            example="TEST12345",
+        ),
+        Setting(
+            "limited_use_option",
+            "Limited use option",
+            "Sent with website events whose limited_data_use is true. Leave it out for LMU; LDU is the older name. "
+            "Snap's page on the parameter data_processing_options lists the current one.",
+            required=False,
+            example="LMU",
+            check=lambda value: None if value in ("LMU", "LDU") else "must be LMU or LDU",
+        ),
+        DEFAULT_COUNTRY,
+    ),
+    event_names=EVENT_NAMES,
+    batch_size=2000,
+    max_event_age=MAX_AGE,
+    normalise=NORMALISE,
+    explanations=EXPLANATIONS,
+    map_event=map_event,
+    build_request=build_request,
+    read_reply=read_reply,
+    supports_test_events=True,
+    test_mode={"test_event_code": None},
+    check_settings=check_settings,
+    max_batch_bytes=MAX_BATCH_BYTES,
+)
