@@ -33,14 +33,23 @@ from tracklayer.schema.payloads import (
     MerchantPayload,
     RedeliverPayload,
     RefusedGroup,
+    TestDestinationPayload,
     ingest_payload,
     user_errors,
 )
 from tracklayer.schema.queries import delivery_search
-from tracklayer.schema.types import api_key_node, destination_node, merchant_node
+from tracklayer.schema.scalars import JSON
+from tracklayer.schema.types import (
+    api_key_node,
+    attempt_node,
+    destination_node,
+    explanation_node,
+    merchant_node,
+)
 from tracklayer.services import destinations, merchants
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected, ingest_events
 from tracklayer.services.redeliver import redeliver_ids, redeliver_matching
+from tracklayer.services.trial import try_destination
 
 PlatformArgument = Annotated[Platform, strawberry.argument(description="The destination's platform.")]
 
@@ -125,6 +134,31 @@ class Mutation:
     @strawberry.mutation(description="Removes it; what waits for it is dropped. Scope ADMIN.")
     async def remove_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
         return await _change_destination(info, destinations.remove_destination, platform.value)
+
+    @strawberry.mutation(
+        description="Sends one event in the platform's own test mode; refuses where there is none. Scope ADMIN."
+    )
+    async def test_destination(
+        self,
+        info: Info,
+        platform: PlatformArgument,
+        input: Annotated[
+            IngestEventInput | None, strawberry.argument(description="The event; left out: an invented purchase.")
+        ] = None,
+    ) -> TestDestinationPayload:
+        context = context_of(info)
+        holder = await context.caller("admin")
+        draft = to_draft(input) if input is not None else None
+        found = await run_in_db_thread(try_destination, context.runtime, holder.merchant_id, platform.value, draft)
+        if isinstance(found, list):
+            return TestDestinationPayload(attempt=None, request=None, explanation=None, user_errors=user_errors(found))
+        url = context.runtime.settings.public_url
+        return TestDestinationPayload(
+            attempt=attempt_node(found.attempt),
+            request=JSON(found.request),
+            explanation=explanation_node(url, found.explanation),
+            user_errors=[],
+        )
 
     @strawberry.mutation(description="Changes the merchant's settings. Scope ADMIN.")
     async def update_merchant(

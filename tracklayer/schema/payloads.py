@@ -8,7 +8,16 @@ import strawberry
 
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.enums import IngestOutcome
-from tracklayer.schema.types import ApiKeyNode, DestinationNode, EventNode, MerchantNode, event_node
+from tracklayer.schema.scalars import JSON
+from tracklayer.schema.types import (
+    ApiKeyNode,
+    DeliveryAttempt,
+    DestinationNode,
+    ErrorExplanation,
+    EventNode,
+    MerchantNode,
+    event_node,
+)
 from tracklayer.services.ingest import Accepted, Coalesced, Ingested
 
 _ERRORS = "What is wrong, or worth knowing; empty when all is well."
@@ -74,6 +83,14 @@ class RedeliverPayload:
 @strawberry.type(description="The destination after the change.")
 class DestinationPayload:
     destination: DestinationNode | None = strawberry.field(description="Null where nothing was changed.")
+    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="What a test event came to.")
+class TestDestinationPayload:
+    attempt: DeliveryAttempt | None = strawberry.field(description="How it ended; null where nothing was sent.")
+    request: JSON | None = strawberry.field(description="What was sent, without credentials.")
+    explanation: ErrorExplanation | None = strawberry.field(description="What a refusal means.")
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
 
 

@@ -47,7 +47,7 @@ from tracklayer.schema.types import (
     verdict_node,
 )
 from tracklayer.services.credentials import open_settings
-from tracklayer.services.preview import preview
+from tracklayer.services.preview import prepare, preview
 
 _FILTER = strawberry.argument(description="Narrows the list.")
 
@@ -167,7 +167,7 @@ class Query:
         await context.caller("read")
         destination = await context.loaders.destination.load(platform.value)
         settings = open_settings(context.runtime.sealer, destination) if destination else {}
-        found = preview(to_draft(input), platform.value, settings, context.now)
+        found = preview(to_draft(input), prepare(platform.value, settings), context.now)
         return DeliveryPreview(
             request=JSON(found.request) if found.request is not None else None,
             verdicts=[verdict_node(verdict) for verdict in found.verdicts],

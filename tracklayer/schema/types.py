@@ -14,6 +14,7 @@ from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.domain.delivery import DestinationState as State
+from tracklayer.domain.delivery import LoggedAttempt
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, RuleVerdict
@@ -37,7 +38,7 @@ from tracklayer.schema.enums import (
 from tracklayer.schema.loaders import wait_of
 from tracklayer.schema.scalars import JSON, DateTime
 from tracklayer.services.credentials import open_settings, shown_settings
-from tracklayer.services.explain import docs_path, explain
+from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.persist import to_event
 
 WAITING = ("queued", "failed")
@@ -85,8 +86,7 @@ class ErrorExplanation:
     docs_url: str | None = _field("The platform's page.")
 
 
-def explanation(runtime_url: str, platform: str, code: str | None, drop_reason: str | None) -> ErrorExplanation | None:
-    found = explain(platform, code, drop_reason)
+def explanation_node(public_url: str, found: Explained | None) -> ErrorExplanation | None:
     if found is None:
         return None
     return ErrorExplanation(
@@ -94,7 +94,18 @@ def explanation(runtime_url: str, platform: str, code: str | None, drop_reason: 
         summary=found.summary,
         field=found.field,
         next_step=found.next_step,
-        docs_url=f"{runtime_url}{found.docs_path}",
+        docs_url=f"{public_url}{found.docs_path}",
+    )
+
+
+def attempt_node(logged: LoggedAttempt) -> DeliveryAttempt:
+    return DeliveryAttempt(
+        number=logged.number,
+        at=DateTime(logged.at),
+        outcome=AttemptOutcome(logged.outcome.value),
+        http_status=logged.http_status,
+        error=logged.error,
+        duration_ms=logged.duration_ms,
     )
 
 
@@ -213,7 +224,7 @@ class DeliveryNode(Node):
         if self.row.status == "delivered":
             return None
         url = context_of(info).runtime.settings.public_url
-        return explanation(url, self.row.platform, self.row.error_code, self.row.drop_reason)
+        return explanation_node(url, explain(self.row.platform, self.row.error_code, self.row.drop_reason))
 
     @strawberry.field(
         description="The request body as mapped with today's settings, without credentials; null: refused."
