@@ -78,9 +78,7 @@ USER = fields(
 )
 EVENT = fields(
     {
-        "conversion": matching(
-            r"urn:lla:llaPartnerConversion:[0-9]+", " must be the URN of a conversion rule"
-        ),
+        "conversion": matching(r"urn:lla:llaPartnerConversion:[0-9]+", " must be the URN of a conversion rule"),
         "conversionHappenedAt": whole,
         "conversionValue": fields(
             {
@@ -131,9 +129,7 @@ def answer_no_route(call: Call) -> Answer:
 
 
 def answer_rate_limited(call: Call, retry_after: int | None) -> Answer:
-    return _error(
-        429, "Resource level throttle limit for calls to this resource is reached", "TOO_MANY_REQUESTS"
-    )
+    return _error(429, "Resource level throttle limit for calls to this resource is reached", "TOO_MANY_REQUESTS")
 
 
 def answer_server_error(call: Call, status: int) -> Answer:
@@ -151,9 +147,7 @@ def _token_problem(call: Call) -> Answer | None:
     if token in TOKEN_FAULTS:
         return _bad_token(*TOKEN_FAULTS[token])
     if token == FOREIGN_TOKEN:
-        return _error(
-            403, "Not enough permissions to access: conversionEvents.BATCH_CREATE", "ACCESS_DENIED", 100
-        )
+        return _error(403, "Not enough permissions to access: conversionEvents.BATCH_CREATE", "ACCESS_DENIED", 100)
     return None
 
 
@@ -164,9 +158,7 @@ def _bad_token(code: str, number: int | None) -> Answer:
 def _header_problem(call: Call) -> Answer | None:
     version = call.headers.get("linkedin-version", "")
     if not re.fullmatch(r"[0-9]{4}(0[1-9]|1[0-2])", version):
-        return _error(
-            400, "A version must be given in the header LinkedIn-Version as YYYYMM", "VERSION_MISSING"
-        )
+        return _error(400, "A version must be given in the header LinkedIn-Version as YYYYMM", "VERSION_MISSING")
     if version < OLDEST_VERSION:
         return _error(426, f"Requested version {version} is not active", "NONEXISTENT_VERSION")
     if call.headers.get("x-restli-protocol-version") != "2.0.0":
