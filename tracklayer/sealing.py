@@ -48,5 +48,5 @@ class Sealer:
             raise SealError("sealed with a key that is not in TRACKLAYER_SECRET_KEY")
         try:
             return cipher.decrypt(sealed[5 : 5 + _NONCE], sealed[5 + _NONCE :], context.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealError("a sealed value does not open: it was changed or moved") from None

@@ -67,7 +67,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             values[spec.name.removeprefix(PREFIX).lower()] = None if text is None else spec.read(text)
         except ValueError as error:
             faults.append(f"{spec.name} {error}")
-    if values.get("database_url") is not None and values.get("secret_key", ...) is None:
+    has_database = bool(environ.get(f"{PREFIX}DATABASE_URL", "").strip())
+    if has_database and values.get("secret_key", ...) is None:
         faults.append(
             f"{PREFIX}SECRET_KEY is required when {PREFIX}DATABASE_URL is set: make one with `{MAKE_ONE}` "
             "and give every process the same"
@@ -108,7 +109,10 @@ def _in_url(host: str) -> str:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def read(text: str) -> str:
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # its message quotes a part of the URL, which may be the password
+            parts = urlsplit("")
         if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/") or parts.query):
             raise ValueError(f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
         return text.rstrip("/")
