@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -46,7 +47,11 @@ class Runtime:
         """This thread's client: connections are kept alive between batches and never shared by two threads."""
         client: httpx.Client | None = getattr(self._local, "client", None)
         if client is None:
-            client = httpx.Client(timeout=self.http_timeout, limits=HTTP_LIMITS, follow_redirects=False)
+            # Cookies are never kept: the next request from this thread is another merchant's.
+            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            client = httpx.Client(
+                timeout=self.http_timeout, limits=HTTP_LIMITS, follow_redirects=False, cookies=no_cookies
+            )
             self._local.client = client
             self._clients.append(client)
         return client

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.factories import PURCHASE
+from tracklayer.domain.card import find_card_data
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -937,6 +938,36 @@ def test_a_card_number_is_refused_wherever_the_event_has_room_for_it(path: str, 
 )
 def test_a_key_that_names_card_data_is_refused_at_any_depth(path: str, value: Any, where: str) -> None:
     assert refused(draft_with(path, value)) == [("CARD_DATA", where)]
+
+
+BESIDE = st.text(st.sampled_from('\n\t"\\/éx_+-1.: (\u00a0\u2013\x00'), max_size=3)
+CARD_NUMBERS = st.sampled_from(
+    ["4111111111111111", "4111 1111 1111 1111", "3782-822463-10005", "4000000000000000006", "4006381333924"]
+)
+ROOMS = st.sampled_from(
+    [
+        lambda text: {"user_data": {"external_id": text}},
+        lambda text: {"user_data": {"phone": text, "fbc": text}},
+        lambda text: {"custom_data": {"content_name": text}},
+        lambda text: {"custom_data": {"product_ids": ["sku", text]}},
+        lambda text: {"custom_data": {"contents": [{"id": text, "title": text}]}},
+        lambda text: {"custom_data": {"properties": {"a": text}}},
+        lambda text: {"custom_data": {"properties": {text: 1}}},
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(BESIDE, CARD_NUMBERS, BESIDE, ROOMS)
+def test_an_event_is_refused_for_exactly_what_a_full_search_finds(
+    before: str, number: str, behind: str, room: Any
+) -> None:
+    given_ = draft(**room(f"{before}{number}{behind}"))
+    parts = ((part, given_.get(part)) for part in ("user_data", "custom_data"))
+    where = next((path for part, value in parts if (path := find_card_data(value, (part,)))), None)
+    read = read_event(given_, NOW)
+    cards = [problem.field for problem in read if problem.code == "CARD_DATA"] if isinstance(read, list) else []
+    assert cards == ([where] if where else [])
 
 
 # Whatever comes ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ With hashing off all is kept plain. IP, user agent, cookies and click ids stay r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -104,8 +105,7 @@ def _keep_matchable(
         if name == "email"
         else normalise.phone_digests(given.plain, default_countries)
     )
-    if set(found) != {"basic"}:
-        digests[name] = found
+    digests[name] = found
     shown = found.get("basic") or found.get("digits") or next(iter(found.values()), None)
     # What is no address or number is of no use to any platform, and still personal: only its digest stays.
     return shown or normalise.sha256_hex(given.plain.strip().lower())
@@ -151,15 +151,17 @@ def to_event(row: EventRow, sealer: Sealer) -> Event:
         if name in user_data:
             kept = digests.get(name)
             user_data[name] = Matchable(digests=kept) if kept is not None else Matchable.read(user_data[name])
-    custom = loads(row.custom_data)
+    custom = _exact(row.custom_data)
     for name in ("value", "predicted_ltv"):
         if name in custom:
-            custom[name] = _decimal(custom[name])
+            custom[name] = Decimal(custom[name])
+    if "properties" in custom:  # a merchant's own, money or not: as JSON numbers are read everywhere
+        custom["properties"] = loads(row.custom_data)["properties"]
     if "product_ids" in custom:
         custom["product_ids"] = tuple(custom["product_ids"])
     if "contents" in custom:
         custom["contents"] = tuple(
-            Content(**{**given, "item_price": _decimal(given.get("item_price"))}) for given in custom["contents"]
+            Content(**{**given, "item_price": _money(given.get("item_price"))}) for given in custom["contents"]
         )
     return Event(
         row.event_name,
@@ -173,8 +175,13 @@ def to_event(row: EventRow, sealer: Sealer) -> Event:
     )
 
 
-def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(repr(value))
+def _money(value: int | Decimal | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _exact(text: str) -> Any:
+    """Stored JSON, numbers with a fraction digit by digit."""
+    return json.loads(text, parse_float=Decimal)
 
 
 def differences(
@@ -194,7 +201,7 @@ def differences(
     for name in PLAIN_USER_FIELDS:
         if not _same_text(name, getattr(first.user_data, name), getattr(repeat.user_data, name)):
             found.append(("user_data", name))
-    before, after = loads(stored.custom_data), loads(dumps(custom_json(repeat.custom_data)))
+    before, after = _exact(stored.custom_data), _exact(dumps(custom_json(repeat.custom_data)))
     found.extend(("custom_data", name) for name in CUSTOM_FIELDS if before.get(name) != after.get(name))
     for consent in fields(Consent):
         if getattr(first.consent, consent.name) != getattr(repeat.consent, consent.name):
@@ -205,20 +212,25 @@ def differences(
 def _same_matchable(
     first: Matchable | None, second: Matchable | None, stored: EventRow, name: str, countries: frozenset[str]
 ) -> bool:
+    """The same address or number. Two plain ones by the basic rule; one that came as a digest by whichever fits."""
     if first is None or second is None:
         return first is second
-    kept = _all_digests(first, name, countries)
-    if not kept:  # no address or number at all: its digest is what was shown
-        kept = {loads(stored.user_data)[name]}
-    return bool(kept & (_all_digests(second, name, countries) or {_digest_of_text(second)}))
+    kept, given = _all_digests(first, name, countries), _all_digests(second, name, countries)
+    if not kept or not given:  # no address or number at all: compared as text
+        text = _digest_of_text(first) if first.plain is not None else loads(stored.user_data)[name]
+        return bool(kept == given and text == _digest_of_text(second))
+    for rule in ("basic", "digits"):
+        if rule in kept and rule in given:
+            return kept[rule] == given[rule]
+    return bool(set(kept.values()) & set(given.values()) - {""})
 
 
-def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> set[str]:
+def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> Mapping[str, str]:
     if value.plain is None:
-        return set(value.digests.values())
+        return value.digests
     if name == "email":
-        return set(normalise.email_digests(value.plain).values())
-    return set(normalise.phone_digests(value.plain, countries).values())
+        return normalise.email_digests(value.plain)
+    return normalise.phone_digests(value.plain, countries)
 
 
 def _digest_of_text(value: Matchable) -> str:

@@ -46,6 +46,10 @@ class _TokenFailedError(Exception):
         self.reply = reply
 
 
+class _UnsendableError(Exception):
+    """A credential was pasted with something else."""
+
+
 def send(
     http: httpx.Client,
     platform: str,
@@ -87,8 +91,12 @@ def _exchange(
     http: httpx.Client, method: str, url: str, params: Mapping[str, str], content: bytes, headers: Mapping[str, str]
 ) -> Reply:
     try:
-        with http.stream(method, url, params=params or None, content=content, headers=headers) as response:
+        # Merged by hand: httpx would replace the query that the URL has already.
+        target = httpx.URL(url).copy_merge_params(dict(params)) if params else httpx.URL(url)
+        with http.stream(method, target, content=content, headers=_headers(headers)) as response:
             answer = _read(response)
+    except _UnsendableError:
+        return NotSent("a setting holds a character that no request can carry")
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         return NotSent(_words(error))
     except httpx.TimeoutException:
@@ -103,6 +111,13 @@ def _exchange(
         {name.lower(): value for name, value in response.headers.items()},
         answer[:2000].decode("utf-8", "replace"),
     )
+
+
+def _headers(given: Mapping[str, str]) -> dict[str, str]:
+    """Raises _UnsendableError for what no header can hold, before anything leaves: the client would not tell so."""
+    if not all(value.isascii() and value.isprintable() for value in given.values()):
+        raise _UnsendableError
+    return dict(given)
 
 
 def _read(response: httpx.Response) -> bytes | None:

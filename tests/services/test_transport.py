@@ -1,0 +1,525 @@
+"""Real HTTP against a server that answers, hangs and hangs up as it is told."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import orjson
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tracklayer.domain.delivery import (
+    Auth,
+    BearerToken,
+    BodyToken,
+    HeaderToken,
+    NoAnswer,
+    NoAuth,
+    NotSent,
+    OAuth1,
+    PlatformReply,
+    PlatformRequest,
+    QueryToken,
+    RefreshedToken,
+    Reply,
+    ServiceAccount,
+    TokenRefused,
+)
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
+from tracklayer.services.transport import MAX_REPLY, send
+from tracklayer.settings import load_settings
+
+TOKEN = "t0ken-canary+/=&"
+SECRET = "s3cret-canary"
+BODY = {"data": [{"event_name": "Purchase", "value": 129.99}]}
+NO_AUTH = NoAuth()
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        return parse_qsl(urlsplit(self.target).query, strict_parsing=True) if "?" in self.target else []
+
+    def places_of(self, secret: str) -> list[str]:
+        """Where a secret is found: names of headers, ``query``, ``path``, ``body``."""
+        places = [name for name, value in self.headers.items() if secret in value]
+        places += ["query"] * sum(secret in value for _, value in self.query)
+        places += ["path"] * (secret in urlsplit(self.target).path)
+        return places + ["body"] * self.body.count(secret.encode())
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Platform:
+    """A server on loopback. ``answer`` writes the bytes of the answer; the connection is closed after it."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answer: Answer = answered(200, b'{"ok":true}')
+        self.closing = threading.Event()
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                platform.received.append(Received(self.command, self.path, headers, body))
+                with suppress(OSError):  # a client that has read enough hangs up
+                    platform.answer(self)
+                self.close_connection = True
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = False
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def hang(self, handler: BaseHTTPRequestHandler) -> None:
+        """Says nothing until the test is over."""
+        self.closing.wait(30)
+
+    def close(self) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def written(*parts: bytes) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        for part in parts:
+            handler.wfile.write(part)
+
+    return answer
+
+
+def answered(status: int, body: bytes, *headers: str) -> Answer:
+    head = [f"HTTP/1.1 {status} Whatever", f"content-length: {len(body)}", "connection: close", *headers]
+    return written("\r\n".join([*head, "", ""]).encode(), body)
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    started = Platform()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    """The client that deliveries use, only less patient."""
+    runtime = Runtime(load_settings({}), "", Sealer(["k" * 32]), http_timeout=httpx.Timeout(0.5))
+    yield runtime.http()
+    runtime.close()
+
+
+def posted(http: httpx.Client, platform: Platform, auth: Auth = NO_AUTH, path: str = "/v1/events") -> Reply:
+    return send(http, "meta", PlatformRequest(f"{platform.url}{path}", BODY, auth))
+
+
+# Credentials -------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_json_with_our_name_on_it(http: httpx.Client, platform: Platform) -> None:
+    request = PlatformRequest(f"{platform.url}/v1/events", BODY, headers={"X-Version": "202611"})
+    reply = send(http, "meta", request)
+    assert reply == PlatformReply(200, {"ok": True}, {"content-length": "11", "connection": "close"}, '{"ok":true}')
+    (received,) = platform.received
+    assert (received.method, received.target) == ("POST", "/v1/events")
+    assert orjson.loads(received.body) == BODY
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["user-agent"] == "TrackLayer/0.1"
+    assert received.headers["x-version"] == "202611"
+    assert "authorization" not in received.headers
+    assert "cookie" not in received.headers
+
+
+@pytest.mark.parametrize(
+    ("auth", "place", "value"),
+    [
+        pytest.param(BearerToken(TOKEN), "authorization", f"Bearer {TOKEN}", id="bearer token"),
+        pytest.param(HeaderToken("Access-Token", TOKEN), "access-token", TOKEN, id="header token"),
+    ],
+)
+def test_a_token_in_a_header_is_nowhere_else(
+    http: httpx.Client, platform: Platform, auth: Auth, place: str, value: str
+) -> None:
+    assert isinstance(posted(http, platform, auth), PlatformReply)
+    (received,) = platform.received
+    assert received.headers[place] == value
+    assert received.places_of(TOKEN) == [place]
+    assert orjson.loads(received.body) == BODY
+
+
+def test_a_token_in_the_body_is_nowhere_else(http: httpx.Client, platform: Platform) -> None:
+    posted(http, platform, BodyToken("access_token", TOKEN))
+    (received,) = platform.received
+    assert orjson.loads(received.body) == {**BODY, "access_token": TOKEN}
+    assert received.places_of(TOKEN) == ["body"]
+    assert BODY == {"data": [{"event_name": "Purchase", "value": 129.99}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        pytest.param("/v1/events", [("api_secret", TOKEN)], id="alone"),
+        pytest.param("/mp/collect?id=G-1", [("id", "G-1"), ("api_secret", TOKEN)], id="beside another parameter"),
+    ],
+)
+def test_a_token_in_the_query_is_nowhere_else(
+    http: httpx.Client, platform: Platform, path: str, query: list[tuple[str, str]]
+) -> None:
+    posted(http, platform, QueryToken("api_secret", TOKEN), path)
+    (received,) = platform.received
+    assert urlsplit(received.target).path == urlsplit(path).path
+    assert received.query == query
+    assert received.places_of(TOKEN) == ["query"]
+    assert orjson.loads(received.body) == BODY
+
+
+def test_a_refreshed_token_goes_out_as_a_bearer_token_and_its_secret_only_to_the_token_url(
+    http: httpx.Client, platform: Platform
+) -> None:
+    content = orjson.dumps({"access_token": TOKEN, "expires_in": 3600})
+    platform.answer = answered(200, content)
+    form = {"grant_type": "refresh_token", "client_id": "me", "client_secret": SECRET}
+    assert isinstance(posted(http, platform, RefreshedToken(f"{platform.url}/token", form)), PlatformReply)
+    asked, sent = platform.received
+    assert (asked.target, dict(parse_qsl(asked.body.decode()))) == ("/token", form)
+    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert asked.places_of(SECRET) == ["body"]
+    assert sent.headers["authorization"] == f"Bearer {TOKEN}"
+    assert (sent.places_of(TOKEN), sent.places_of(SECRET)) == (["authorization"], [])
+    assert orjson.loads(sent.body) == BODY
+
+
+def test_a_service_accounts_key_is_never_sent(http: httpx.Client, platform: Platform) -> None:
+    private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    platform.answer = answered(200, orjson.dumps({"access_token": TOKEN, "expires_in": 3600}))
+    key = {
+        "client_email": "robot@project.example",
+        "private_key": pem,
+        "private_key_id": "kid-1",
+        "token_uri": f"{platform.url}/token",
+    }
+    assert isinstance(posted(http, platform, ServiceAccount(key, "scope-1")), PlatformReply)
+    asked, sent = platform.received
+    assert asked.target == "/token"
+    assert set(dict(parse_qsl(asked.body.decode()))) == {"grant_type", "assertion"}
+    assert sent.headers["authorization"] == f"Bearer {TOKEN}"
+    assert sent.places_of(TOKEN) == ["authorization"]
+    for line in pem.splitlines():
+        assert not asked.places_of(line)
+        assert not sent.places_of(line)
+
+
+def test_an_oauth_1_signature_carries_no_secret(http: httpx.Client, platform: Platform) -> None:
+    auth = OAuth1("consumer-key", f"{SECRET}-1", "access-key", f"{SECRET}-2")
+    posted(http, platform, auth)
+    (received,) = platform.received
+    header = received.headers["authorization"]
+    assert header.startswith("OAuth ")
+    signed = dict(part.strip().split("=", 1) for part in header.removeprefix("OAuth ").split(","))
+    assert signed["oauth_consumer_key"] == '"consumer-key"'
+    assert signed["oauth_token"] == '"access-key"'
+    assert signed["oauth_signature_method"] == '"HMAC-SHA1"'
+    assert received.places_of(SECRET) == []
+    assert received.places_of("consumer-key") == ["authorization"]
+    assert orjson.loads(received.body) == BODY
+
+
+@pytest.mark.parametrize("token", ["pasted\n", "pasted\u2026"], ids=ascii)
+@pytest.mark.parametrize("kind", ["bearer", "header"])
+def test_a_token_that_no_header_can_carry_is_not_sent(
+    http: httpx.Client, platform: Platform, token: str, kind: str
+) -> None:
+    auth = BearerToken(token) if kind == "bearer" else HeaderToken("X-Token", token)
+    reply = posted(http, platform, auth)
+    assert isinstance(reply, NotSent)
+    assert token.strip() not in reply.reason
+    assert platform.received == []
+
+
+# Answers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 400, 401, 403, 404, 413, 429, 500, 502, 503])
+def test_every_status_is_an_answer(http: httpx.Client, platform: Platform, status: int) -> None:
+    platform.answer = answered(status, b'{"code":7}', "Retry-After: 30", "X-Request-Id: A")
+    reply = posted(http, platform)
+    assert isinstance(reply, PlatformReply)
+    assert (reply.status, reply.json) == (status, {"code": 7})
+    assert (reply.headers["retry-after"], reply.headers["x-request-id"]) == ("30", "A")
+
+
+@pytest.mark.parametrize(
+    ("body", "json", "text"),
+    [
+        pytest.param(b"", None, "", id="nothing"),
+        pytest.param(b"<html>Bad Gateway</html>", None, "<html>Bad Gateway</html>", id="html"),
+        pytest.param(b'{"ok":', None, '{"ok":', id="half an object"),
+        pytest.param(b'{"a": NaN}', None, '{"a": NaN}', id="NaN"),
+        pytest.param(b"null", None, "null", id="null"),
+        pytest.param(b"[1, 2]", [1, 2], "[1, 2]", id="a list"),
+        pytest.param(b'"ok"', "ok", '"ok"', id="text"),
+        pytest.param(b"\xff\xfe", None, "��", id="no UTF-8"),
+        pytest.param(b"x" * 5000, None, "x" * 2000, id="a long page"),
+    ],
+)
+def test_a_body_that_is_no_json_is_an_answer_without_json(
+    http: httpx.Client, platform: Platform, body: bytes, json: Any, text: str
+) -> None:
+    platform.answer = answered(502, body)
+    reply = posted(http, platform)
+    assert isinstance(reply, PlatformReply)
+    assert (reply.status, reply.json, reply.text) == (502, json, text)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(http: httpx.Client, platform: Platform, status: int) -> None:
+    platform.answer = answered(status, b"", f"Location: {platform.url}/elsewhere")
+    reply = posted(http, platform, BearerToken(TOKEN))
+    assert isinstance(reply, PlatformReply)
+    assert reply.status == status
+    assert [received.target for received in platform.received] == ["/v1/events"]
+
+
+def test_no_cookie_is_kept_from_one_request_to_the_next(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = answered(200, b"{}", "Set-Cookie: session=1; Path=/")
+    posted(http, platform)
+    posted(http, platform)
+    assert ["cookie" in received.headers for received in platform.received] == [False, False]
+
+
+def test_a_compressed_answer_is_read(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = answered(200, gzip.compress(b'{"ok":true}'), "Content-Encoding: gzip")
+    reply = posted(http, platform)
+    assert isinstance(reply, PlatformReply)
+    assert reply.json == {"ok": True}
+
+
+def test_the_longest_answer_is_read_and_a_longer_one_is_none(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = answered(200, b'"' + b"x" * (MAX_REPLY - 2) + b'"')
+    reply = posted(http, platform)
+    assert isinstance(reply, PlatformReply)
+    assert reply.json == "x" * (MAX_REPLY - 2)
+    platform.answer = answered(200, b'"' + b"x" * (MAX_REPLY - 1) + b'"')
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
+
+
+def test_an_answer_that_unfolds_to_a_gigabyte_is_none(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = answered(200, gzip.compress(b"\x00" * MAX_REPLY * 8), "Content-Encoding: gzip")
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
+
+
+# No answers --------------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def test_a_refused_connection_means_that_nothing_was_sent(http: httpx.Client) -> None:
+    url = f"http://127.0.0.1:{free_port()}/v1/events"
+    assert send(http, "meta", PlatformRequest(url, BODY, BearerToken(TOKEN))) == NotSent("the connection failed")
+
+
+def test_a_name_that_nobody_has_means_that_nothing_was_sent(http: httpx.Client) -> None:
+    assert send(http, "meta", PlatformRequest("http://platform.invalid/", BODY)) == NotSent("the connection failed")
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(written(), id="before the answer"),
+        pytest.param(written(b"HTTP/1.1 200 OK\r\ncontent-ty"), id="within the headers"),
+        pytest.param(written(b'HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{"ok":'), id="within the body"),
+        pytest.param(written(CHUNKED), id="within a chunk"),
+        pytest.param(written(b"220 mail.example.com ESMTP\r\n\r\n"), id="by another protocol"),
+        pytest.param(answered(200, b"no gzip at all", "Content-Encoding: gzip"), id="not compressed as it says"),
+    ],
+)
+def test_a_cut_answer_is_none_and_the_events_may_have_arrived(
+    http: httpx.Client, platform: Platform, answer: Answer
+) -> None:
+    platform.answer = answer
+    assert isinstance(posted(http, platform, BearerToken(TOKEN)), NoAnswer)
+    assert len(platform.received) == 1
+
+
+def test_a_connection_closed_before_the_answer_is_named_so(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = written()
+    assert posted(http, platform) == NoAnswer("the connection was cut before the answer")
+
+
+def test_a_platform_that_hangs_is_left_in_time(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = platform.hang
+    assert posted(http, platform) == NoAnswer("no answer in time")
+    assert len(platform.received) == 1
+
+
+def test_a_platform_that_hangs_within_its_answer_is_left_in_time(http: httpx.Client, platform: Platform) -> None:
+    def half(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b'HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{"ok":')
+        platform.hang(handler)
+
+    platform.answer = half
+    assert posted(http, platform) == NoAnswer("no answer in time")
+
+
+def test_the_next_request_after_a_failure_is_a_fresh_one(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = written(b'HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{"ok":')
+    posted(http, platform)
+    platform.answer = answered(200, b"{}")
+    assert isinstance(posted(http, platform), PlatformReply)
+
+
+ALL_AUTHS = [
+    pytest.param(BearerToken(TOKEN), id="bearer token"),
+    pytest.param(HeaderToken("Access-Token", TOKEN), id="header token"),
+    pytest.param(QueryToken("api_secret", TOKEN), id="query token"),
+    pytest.param(BodyToken("access_token", TOKEN), id="body token"),
+    pytest.param(OAuth1("key", TOKEN, "token", TOKEN), id="oauth 1"),
+]
+
+
+FAILURES = ["refused", "cut", "half", "hangs", "garbage", "too long"]
+
+
+@pytest.mark.parametrize("auth", ALL_AUTHS)
+def test_a_cut_answer_is_told_without_address_or_token(
+    http: httpx.Client, platform: Platform, caplog: pytest.LogCaptureFixture, auth: Auth
+) -> None:
+    caplog.set_level(logging.DEBUG, "tracklayer")
+    platform.answer = written()
+    reply = posted(http, platform, auth, "/very/private/path")
+    assert isinstance(reply, NoAnswer)
+    for text in (repr(reply), reply.reason, caplog.text):
+        assert not [part for part in (TOKEN, "private", "127.0.0.1", "http://") if part in text]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whatever_went_wrong_is_told_without_address_or_token(
+    http: httpx.Client, platform: Platform, caplog: pytest.LogCaptureFixture, failure: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "tracklayer")
+    answers: dict[str, Answer] = {
+        "cut": written(),
+        "half": written(b'HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{"ok":'),
+        "hangs": platform.hang,
+        "garbage": written(b"\x00\x01\x02\r\n\r\n"),
+        "too long": answered(200, b"x" * (MAX_REPLY + 1)),
+    }
+    platform.answer = answers.get(failure, platform.answer)
+    url = f"http://127.0.0.1:{free_port()}" if failure == "refused" else platform.url
+    request = PlatformRequest(f"{url}/very/private/path", {"data": "private"}, QueryToken("api_secret", TOKEN))
+    reply = send(http, "meta", request)
+    assert isinstance(reply, NotSent | NoAnswer)
+    assert isinstance(reply, NotSent) is (failure == "refused")
+    for text in (repr(reply), reply.reason, caplog.text):
+        assert not [part for part in (TOKEN, "private", "127.0.0.1", "http://") if part in text]
+
+
+@pytest.mark.parametrize("auth", ALL_AUTHS)
+def test_a_request_shows_neither_its_token_nor_its_body(auth: Auth) -> None:
+    request = PlatformRequest("https://platform.example/v1", {"data": "private"}, auth)
+    assert not [part for part in (TOKEN, "private") if part in repr(request) or part in str(request)]
+
+
+# The sandbox -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("platform_key", "url", "target"),
+    [
+        pytest.param("meta", "https://graph.facebook.com/v26.0/12/events", "/meta/v26.0/12/events", id="a path"),
+        pytest.param("tiktok", "https://host.example:8443/a/b/", "/tiktok/a/b/", id="a port and a last slash"),
+        pytest.param("ga4", "https://host.example/mp/collect?x=1&y=a%20b", "/ga4/mp/collect?x=1&y=a%20b", id="a query"),
+        pytest.param("x_ads", "https://host.example/a%2Fb", "/x_ads/a%2Fb", id="an escaped slash"),
+        pytest.param("reddit", "https://host.example", "/reddit", id="no path"),
+    ],
+)
+def test_the_sandbox_gets_the_path_of_the_real_api_below_the_platforms_key(
+    http: httpx.Client, platform: Platform, platform_key: str, url: str, target: str
+) -> None:
+    reply = send(http, platform_key, PlatformRequest(url, BODY, BearerToken(TOKEN)), platform.url)
+    assert isinstance(reply, PlatformReply)
+    (received,) = platform.received
+    assert received.target == target
+    assert received.headers["host"] == urlsplit(platform.url).netloc
+    assert received.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_the_sandbox_may_lie_below_a_path(http: httpx.Client, platform: Platform) -> None:
+    request = PlatformRequest("https://graph.facebook.com/v26.0/12/events", BODY)
+    send(http, "meta", request, f"{platform.url}/sandbox")
+    assert [received.target for received in platform.received] == ["/sandbox/meta/v26.0/12/events"]
+
+
+def test_a_query_token_and_the_urls_own_query_both_reach_the_sandbox(http: httpx.Client, platform: Platform) -> None:
+    request = PlatformRequest("https://host.example/mp/collect?id=G-1", BODY, QueryToken("api_secret", TOKEN))
+    send(http, "ga4", request, platform.url)
+    (received,) = platform.received
+    assert (urlsplit(received.target).path, received.query) == (
+        "/ga4/mp/collect",
+        [("id", "G-1"), ("api_secret", TOKEN)],
+    )
+
+
+def test_a_token_endpoint_is_the_sandboxs_too(http: httpx.Client, platform: Platform) -> None:
+    platform.answer = answered(200, orjson.dumps({"access_token": TOKEN, "expires_in": 3600}))
+    auth = RefreshedToken("https://oauth2.googleapis.com/token", {"refresh_token": SECRET})
+    send(http, "google_ads", PlatformRequest("https://host.example/v1", BODY, auth), platform.url)
+    assert [received.target for received in platform.received] == ["/google_ads/token", "/google_ads/v1"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(answered(400, b'{"error":"invalid_grant"}'), TokenRefused("invalid_grant", 400), id="refused"),
+        pytest.param(
+            answered(503, b""), NotSent("no access token: the token endpoint answered 503"), id="out of order"
+        ),
+        pytest.param(written(), NotSent("no access token: the connection was cut before the answer"), id="cut"),
+    ],
+)
+def test_without_an_access_token_nothing_is_sent(
+    http: httpx.Client, platform: Platform, answer: Answer, expected: Reply
+) -> None:
+    platform.answer = answer
+    auth = RefreshedToken(f"{platform.url}/token", {"refresh_token": SECRET})
+    assert posted(http, platform, auth) == expected
+    assert [received.target for received in platform.received] == ["/token"]
