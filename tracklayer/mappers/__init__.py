@@ -10,6 +10,8 @@ from tracklayer.mappers.base import Mapper
 PLATFORMS: tuple[str, ...] = (
     "meta",
     "tiktok",
+    "google_ads",
+    "ga4",
     "pinterest",
     "snapchat",
     "linkedin",

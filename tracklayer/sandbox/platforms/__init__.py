@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracklayer.sandbox.platforms import (
+    ga4,
+    google_ads,
     linkedin,
     meta,
     microsoft_ads,
@@ -19,6 +21,8 @@ from tracklayer.sandbox.platforms.base import Platform
 PLATFORMS: Mapping[str, Platform] = {
     "meta": meta.PLATFORM,
     "tiktok": tiktok.PLATFORM,
+    "google_ads": google_ads.PLATFORM,
+    "ga4": ga4.PLATFORM,
     "pinterest": pinterest.PLATFORM,
     "snapchat": snapchat.PLATFORM,
     "linkedin": linkedin.PLATFORM,

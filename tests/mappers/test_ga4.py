@@ -1,0 +1,978 @@
+"""Google Analytics 4: worked examples, refusals, normalisation, answers and settings of its mapper."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tracklayer.domain.delivery import (
+    Acknowledged,
+    BatchRejected,
+    CredentialsRefused,
+    DropReason,
+    PlatformReply,
+    QueryToken,
+    RateLimited,
+    Rejected,
+    Unreachable,
+    Verdict,
+)
+from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.ga4 import MAPPER
+
+NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
+SETTINGS: dict[str, Any] = {"measurement_id": "G-ABC123DEF4", "api_secret": "a-secret-of-the-stream"}
+LIVE = "https://www.google-analytics.com/mp/collect?measurement_id=G-ABC123DEF4"
+DEBUG = "https://www.google-analytics.com/debug/mp/collect?measurement_id=G-ABC123DEF4"
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+)
+JANE = "d6117306485ed0e50afab3ac871e98f81699151f30281527d63ff5f233656c69"  # janedoe@gmail.com
+JANES_PHONE = "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0"  # +16505550123
+FIRST_NAME = "81f8f6dde88365f3928796ec7aa53f72820b06db8664f5fe76a7eb13e24546a2"  # jane
+ONEIL = "67a42a846e98e3c1a96cd6ba14883a5ea05990cd93964ce8b832aa9497ca785c"  # oneil
+MAIN_STREET = "c56a092e33fef672c4d8658e31ad4b17e8ceac569d5a88ca481846966d364fe5"  # 123 main st
+MD5 = "5f4dcc3b5aa765d61d8327deb882cf99"
+LEAD: dict[str, Any] = {
+    "event_name": "Lead",
+    "event_id": "lead-1",
+    "occurred_at": "2026-11-20T14:11:05Z",
+    "action_source": "website",
+    "user_data": {"ga_client_id": "555.666", "ga_session_id": "1795184000"},
+}
+
+
+def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
+    outcome = read_event(draft, now)
+    assert isinstance(outcome, ReadEvent), outcome
+    return outcome.event
+
+
+def lead(**changed: Any) -> dict[str, Any]:
+    """A good lead with more in ``user_data``; ``...`` leaves a field out."""
+    person = {**LEAD["user_data"], **changed.pop("user_data", {})}
+    whole = {**LEAD, **changed, "user_data": {key: value for key, value in person.items() if value is not ...}}
+    return {key: value for key, value in whole.items() if value is not ...}
+
+
+def mapped(draft: dict[str, Any], **settings: Any) -> Mapped:
+    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
+    assert isinstance(result, Mapped), result
+    return result
+
+
+def refused(draft: dict[str, Any], **settings: Any) -> Refused:
+    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
+    assert isinstance(result, Refused), result
+    return result
+
+
+def params(result: Mapped) -> dict[str, Any]:
+    """The event's parameters without those of every lead above."""
+    given: dict[str, Any] = result.item["events"][0]["params"]
+    assert given.pop("engagement_time_msec") == 1
+    given.pop("session_id", None)
+    return given
+
+
+def left_out(result: Mapped) -> list[tuple[str, str | None]]:
+    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
+
+
+QUIZ: dict[str, Any] = {
+    "event_name": "QuizFinished",
+    "event_id": "quiz-9f2",
+    "occurred_at": "2026-11-20T14:12:00Z",
+    "action_source": "website",
+    "event_source_url": "https://shop.example.com/quiz",
+    "user_data": {
+        "ga_client_id": "1234567890.1794000000",
+        "ga_session_id": "1795182000",
+        "fbp": "fb.1.1794000000123.1098115397",
+    },
+    "custom_data": {"properties": {"quiz_name": "Skin type", "score": 87}},
+}
+EXAMPLES = [
+    pytest.param(
+        {
+            "event_name": "Purchase",
+            "event_id": "ord-10042",
+            "occurred_at": "2026-11-20T14:03:12.345Z",
+            "action_source": "website",
+            "event_source_url": "https://shop.example.com/thank-you?order=10042",
+            "user_data": {
+                "email": "  Jane.Doe@Gmail.com ",
+                "phone": "+1 (650) 555-0123",
+                "first_name": " Jane",
+                "last_name": "O'Neil",
+                "city": "San Francisco",
+                "state": "CA",
+                "zip": "94107",
+                "country": "us",
+                "external_id": "Cust-7781",
+                "client_ip": "203.0.113.42",
+                "client_user_agent": CHROME,
+                "ga_client_id": "1234567890.1794000000",
+                "ga_session_id": "1795182000",
+            },
+            "custom_data": {
+                "value": 129.9,
+                "currency": "usd",
+                "order_id": "10042",
+                "contents": [
+                    {"id": "SKU-1", "quantity": 2, "item_price": 39.95, "title": "Wool sock"},
+                    {"id": "SKU-2", "quantity": 1, "item_price": 50, "brand": "Acme", "title": "Scarf"},
+                ],
+                "num_items": 3,
+                "properties": {"referrer_url": "https://shop.example.com/checkout"},
+            },
+            "consent": {"ad_user_data": "granted", "ad_personalization": "denied"},
+        },
+        {},
+        LIVE,
+        {
+            "client_id": "1234567890.1794000000",
+            "user_id": "Cust-7781",
+            "user_data": {
+                "sha256_email_address": [JANE],
+                "sha256_phone_number": [JANES_PHONE],
+                "address": [
+                    {
+                        "sha256_first_name": FIRST_NAME,
+                        "sha256_last_name": ONEIL,
+                        "city": "san francisco",
+                        "region": "ca",
+                        "postal_code": "94107",
+                        "country": "US",
+                    }
+                ],
+            },
+            "ip_override": "203.0.113.42",
+            "user_agent": CHROME,
+            "consent": {"ad_user_data": "GRANTED", "ad_personalization": "DENIED"},
+            "events": [
+                {
+                    "name": "purchase",
+                    "timestamp_micros": 1795183392345000,
+                    "params": {
+                        "session_id": "1795182000",
+                        "engagement_time_msec": 1,
+                        "page_location": "https://shop.example.com/thank-you?order=10042",
+                        "page_referrer": "https://shop.example.com/checkout",
+                        "currency": "USD",
+                        "value": 129.9,
+                        "transaction_id": "10042",
+                        "items": [
+                            {"item_id": "SKU-1", "item_name": "Wool sock", "price": 39.95, "quantity": 2},
+                            {
+                                "item_id": "SKU-2",
+                                "item_name": "Scarf",
+                                "item_brand": "Acme",
+                                "price": 50,
+                                "quantity": 1,
+                            },
+                        ],
+                    },
+                }
+            ],
+        },
+        id="full purchase",
+    ),
+    pytest.param(
+        {
+            "event_name": "CompleteRegistration",
+            "event_id": "reg-551",
+            "occurred_at": "2026-11-20T14:10:00+02:00",
+            "action_source": "website",
+            "event_source_url": "https://shop.example.com/signup/done",
+            "user_data": {
+                "email": "D6117306485ED0E50AFAB3AC871E98F81699151F30281527D63FF5F233656C69",
+                "phone": "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8",
+                "external_id": "Cust-551",
+                "ga_client_id": "1234567890.1794000000",
+                "ga_session_id": "1795172000",
+            },
+            "custom_data": {"properties": {"method": "email"}},
+        },
+        {},
+        LIVE,
+        {
+            "client_id": "1234567890.1794000000",
+            "user_id": "Cust-551",
+            "user_data": {
+                "sha256_email_address": [JANE],
+                "sha256_phone_number": ["1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8"],
+            },
+            "events": [
+                {
+                    "name": "sign_up",
+                    "timestamp_micros": 1795176600000000,
+                    "params": {
+                        "session_id": "1795172000",
+                        "engagement_time_msec": 1,
+                        "page_location": "https://shop.example.com/signup/done",
+                        "method": "email",
+                    },
+                }
+            ],
+        },
+        id="hashed before",
+    ),
+    pytest.param(
+        {
+            "event_name": "Lead",
+            "event_id": "lead-552",
+            "occurred_at": "2026-11-20T14:11:05Z",
+            "action_source": "website",
+            "event_source_url": "https://shop.example.com/newsletter",
+            "user_data": {"ga_client_id": "555.666"},
+        },
+        {},
+        LIVE,
+        {
+            "client_id": "555.666",
+            "events": [
+                {
+                    "name": "generate_lead",
+                    "timestamp_micros": 1795183865000000,
+                    "params": {"engagement_time_msec": 1, "page_location": "https://shop.example.com/newsletter"},
+                }
+            ],
+        },
+        id="lead with a client id alone",
+    ),
+    pytest.param(
+        QUIZ,
+        {},
+        LIVE,
+        {
+            "client_id": "1234567890.1794000000",
+            "events": [
+                {
+                    "name": "QuizFinished",
+                    "timestamp_micros": 1795183920000000,
+                    "params": {
+                        "session_id": "1795182000",
+                        "engagement_time_msec": 1,
+                        "page_location": "https://shop.example.com/quiz",
+                        "quiz_name": "Skin type",
+                        "score": 87,
+                    },
+                }
+            ],
+        },
+        id="custom event",
+    ),
+    pytest.param(
+        {
+            "event_name": "AddToCart",
+            "event_id": "atc-77",
+            "occurred_at": "2026-11-20T14:15:30.250Z",
+            "action_source": "website",
+            "event_source_url": "https://shop.example.com/p/tee",
+            "user_data": {
+                "ga_client_id": "777.888",
+                "ga_session_id": "1795183000",
+                "client_ip": "198.51.100.7",
+                "client_user_agent": CHROME,
+            },
+            "custom_data": {
+                "value": 74.5,
+                "currency": "GBP",
+                "contents": [
+                    {"id": "TEE-S", "quantity": 1, "item_price": 19.5, "brand": "Acme", "title": "Tee S"},
+                    {"id": "TEE-M", "quantity": 2, "item_price": 20, "brand": "Acme", "title": "Tee M"},
+                    {"id": "CAP", "quantity": 1, "item_price": 15, "category": "Hats", "title": "Cap"},
+                ],
+            },
+        },
+        {},
+        LIVE,
+        {
+            "client_id": "777.888",
+            "ip_override": "198.51.100.7",
+            "user_agent": CHROME,
+            "events": [
+                {
+                    "name": "add_to_cart",
+                    "timestamp_micros": 1795184130250000,
+                    "params": {
+                        "session_id": "1795183000",
+                        "engagement_time_msec": 1,
+                        "page_location": "https://shop.example.com/p/tee",
+                        "currency": "GBP",
+                        "value": 74.5,
+                        "items": [
+                            {
+                                "item_id": "TEE-S",
+                                "item_name": "Tee S",
+                                "item_brand": "Acme",
+                                "price": 19.5,
+                                "quantity": 1,
+                            },
+                            {
+                                "item_id": "TEE-M",
+                                "item_name": "Tee M",
+                                "item_brand": "Acme",
+                                "price": 20,
+                                "quantity": 2,
+                            },
+                            {"item_id": "CAP", "item_name": "Cap", "item_category": "Hats", "price": 15, "quantity": 1},
+                        ],
+                    },
+                }
+            ],
+        },
+        id="several products",
+    ),
+    pytest.param(
+        {
+            "event_name": "Refund",
+            "event_id": "rf-1",
+            "occurred_at": "2026-11-20T14:40:00Z",
+            "action_source": "system_generated",
+            "user_data": {"ga_client_id": "1234567890.1794000000"},
+            "custom_data": {
+                "order_id": "10042",
+                "value": 50,
+                "currency": "USD",
+                "contents": [{"id": "SKU-2", "quantity": 1, "item_price": 50}],
+            },
+        },
+        {},
+        LIVE,
+        {
+            "client_id": "1234567890.1794000000",
+            "events": [
+                {
+                    "name": "refund",
+                    "timestamp_micros": 1795185600000000,
+                    "params": {
+                        "engagement_time_msec": 1,
+                        "currency": "USD",
+                        "value": 50,
+                        "transaction_id": "10042",
+                        "items": [{"item_id": "SKU-2", "price": 50, "quantity": 1}],
+                    },
+                }
+            ],
+        },
+        id="partial refund",
+    ),
+    pytest.param(
+        {
+            "event_name": "Search",
+            "event_id": "s-1",
+            "occurred_at": "2026-11-20T14:41:00Z",
+            "action_source": "website",
+            "event_source_url": "https://shop.example.com/search?q=cap",
+            "user_data": {"ga_client_id": "555.666", "ga_session_id": "1795184000"},
+            "custom_data": {"search_string": "cap"},
+        },
+        {"validate_only": True},
+        DEBUG,
+        {
+            "client_id": "555.666",
+            "validation_behavior": "ENFORCE_RECOMMENDATIONS",
+            "events": [
+                {
+                    "name": "search",
+                    "timestamp_micros": 1795185660000000,
+                    "params": {
+                        "session_id": "1795184000",
+                        "engagement_time_msec": 1,
+                        "page_location": "https://shop.example.com/search?q=cap",
+                        "search_term": "cap",
+                    },
+                }
+            ],
+        },
+        id="validation",
+    ),
+]
+
+
+@pytest.mark.parametrize(("draft", "settings", "url", "body"), EXAMPLES)
+def test_worked_example_becomes_exactly_this_request(
+    draft: dict[str, Any], settings: dict[str, Any], url: str, body: dict[str, Any]
+) -> None:
+    used = {**SETTINGS, **settings}
+    event = read(draft)
+    before = deepcopy(event)
+
+    result = MAPPER.map_event(event, used, NOW)
+    assert isinstance(result, Mapped), result
+    request = MAPPER.build_request(result.group, [result.item], used)
+
+    assert (request.method, request.url, request.body) == ("POST", url, body)
+    assert event == before
+    assert MAPPER.map_event(event, used, NOW) == result
+
+
+def test_secret_is_neither_in_the_url_nor_in_the_body_nor_in_a_repr() -> None:
+    result = mapped(LEAD)
+    request = MAPPER.build_request(result.group, [result.item], SETTINGS)
+
+    assert request.auth == QueryToken("api_secret", "a-secret-of-the-stream")
+    assert "a-secret" not in f"{request.url}{request.body}{request!r}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        pytest.param({}, LIVE, id="anywhere"),
+        pytest.param({"eu_endpoint": True}, LIVE.replace("www", "region1"), id="in the EU"),
+        pytest.param({"validate_only": True}, DEBUG, id="validation"),
+        pytest.param(
+            {"eu_endpoint": True, "validate_only": True}, DEBUG.replace("www", "region1"), id="validation in the EU"
+        ),
+    ],
+)
+def test_address_follows_the_settings(settings: dict[str, Any], url: str) -> None:
+    result = mapped(LEAD)
+
+    assert MAPPER.build_request(result.group, [result.item], {**SETTINGS, **settings}).url == url
+
+
+@pytest.mark.parametrize(
+    ("draft", "reason", "field"),
+    [
+        pytest.param(
+            {
+                "event_name": "Purchase",
+                "event_id": "ord-10050",
+                "occurred_at": "2026-11-20T14:21:00Z",
+                "action_source": "website",
+                "event_source_url": "https://shop.example.com/thank-you",
+                "user_data": {"email": "a@example.com", "client_ip": "203.0.113.9"},
+                "custom_data": {"value": 10, "currency": "USD", "order_id": "10050"},
+            },
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data.ga_client_id",
+            id="no client id",
+        ),
+        pytest.param(
+            {
+                "event_name": "AddToCart",
+                "event_id": "atc-1",
+                "occurred_at": "2026-11-17T14:00:00Z",
+                "action_source": "website",
+                "user_data": {"ga_client_id": "555.666"},
+                "custom_data": {"value": 10, "currency": "USD"},
+            },
+            DropReason.EVENT_TOO_OLD,
+            "occurred_at",
+            id="73 hours old",
+        ),
+        pytest.param(
+            {
+                "event_name": "session_start",
+                "event_id": "x-1",
+                "occurred_at": "2026-11-20T14:22:00Z",
+                "action_source": "website",
+                "user_data": {"ga_client_id": "555.666"},
+            },
+            DropReason.UNSUPPORTED_EVENT,
+            "event_name",
+            id="reserved name",
+        ),
+        pytest.param(
+            {
+                "event_name": "Purchase",
+                "event_id": "ord-10051",
+                "occurred_at": "2026-11-20T14:23:00Z",
+                "action_source": "website",
+                "user_data": {"ga_client_id": "555.666"},
+                "custom_data": {"value": 10, "currency": "USD"},
+            },
+            DropReason.INVALID_FIELD,
+            "custom_data.order_id",
+            id="purchase without order id",
+        ),
+        pytest.param(
+            lead(user_data={"ga_client_id": "two words"}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data.ga_client_id",
+            id="malformed client id",
+        ),
+        pytest.param(
+            lead(event_name="notification_open"), DropReason.UNSUPPORTED_EVENT, "event_name", id="reserved prefix"
+        ),
+        pytest.param(
+            lead(event_name="screen view"), DropReason.UNSUPPORTED_EVENT, "event_name", id="reserved once it is mended"
+        ),
+        pytest.param(
+            lead(event_name="2nd step"), DropReason.INVALID_FIELD, "event_name", id="name that begins with a digit"
+        ),
+        pytest.param(
+            lead(event_name="Événement"),
+            DropReason.INVALID_FIELD,
+            "event_name",
+            id="name that begins with another letter",
+        ),
+        pytest.param(
+            lead(event_name="refund"), DropReason.INVALID_FIELD, "custom_data.order_id", id="refund without order id"
+        ),
+        pytest.param(
+            lead(custom_data={"value": 10}),
+            DropReason.INVALID_FIELD,
+            "custom_data.currency",
+            id="value without currency",
+        ),
+        pytest.param(
+            lead(custom_data={"order_id": "x" * 101}),
+            DropReason.INVALID_FIELD,
+            "custom_data.order_id",
+            id="order id too long",
+        ),
+    ],
+)
+def test_event_is_refused_before_sending(draft: dict[str, Any], reason: DropReason, field: str) -> None:
+    result = refused(draft)
+
+    assert (result.reason, result.field) == (reason, field)
+    assert (result.verdicts[-1].ok, result.verdicts[-1].field) == (False, field)
+
+
+def test_event_is_taken_to_the_last_of_72_hours() -> None:
+    event = read(LEAD)
+    oldest = replace(event, occurred_at=NOW - timedelta(hours=72))
+
+    assert isinstance(MAPPER.map_event(oldest, SETTINGS, NOW), Mapped)
+    too_old = replace(event, occurred_at=NOW - timedelta(hours=72, microseconds=1))
+    assert isinstance(MAPPER.map_event(too_old, SETTINGS, NOW), Refused)
+    assert MAPPER.max_event_age == timedelta(hours=72)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("Purchase", "purchase"),
+        ("AddToCart", "add_to_cart"),
+        ("InitiateCheckout", "begin_checkout"),
+        ("AddPaymentInfo", "add_payment_info"),
+        ("Lead", "generate_lead"),
+        ("CompleteRegistration", "sign_up"),
+        ("ViewContent", "view_item"),
+        ("Search", "search"),
+        ("AddToWishlist", "add_to_wishlist"),
+        ("PageView", "page_view"),
+        ("Refund", "refund"),
+        ("Subscribe", "subscribe"),
+        ("StartTrial", "start_trial"),
+        ("Contact", "contact"),
+        ("QuizFinished", "QuizFinished"),
+        ("Quiz finished!", "Quiz_finished_"),
+        ("x" * 50, "x" * 40),
+    ],
+)
+def test_event_name_is_sent_as(name: str, sent: str) -> None:
+    result = mapped(lead(event_name=name, custom_data={"order_id": "1"}))
+
+    assert result.item["events"][0]["name"] == sent
+
+
+def test_mended_name_is_told() -> None:
+    result = mapped(lead(event_name="Quiz finished!"))
+
+    assert left_out(result) == [("event_name", "event_name")]
+
+
+def test_events_of_one_person_share_a_request_and_others_do_not() -> None:
+    first, second = mapped(LEAD), mapped(lead(event_id="lead-2", occurred_at="2026-11-20T14:12:05Z"))
+    others = [
+        mapped(lead(user_data={"ga_client_id": "555.667"})),
+        mapped(lead(user_data={"client_ip": "203.0.113.42"})),
+        mapped(lead(user_data={"external_id": "Cust-1"})),
+        mapped(lead(user_data={"email": "jane.doe@gmail.com"})),
+        mapped(lead(consent={"ad_user_data": "granted"})),
+    ]
+
+    assert first.group == second.group
+    assert len({first.group, *(other.group for other in others)}) == 6
+    assert MAPPER.build_request(first.group, [first.item, second.item], SETTINGS).body == {
+        "client_id": "555.666",
+        "events": [first.item["events"][0], second.item["events"][0]],
+    }
+
+
+def test_group_gives_nobody_away() -> None:
+    result = mapped(lead(user_data={"external_id": "Cust-1", "client_ip": "203.0.113.42"}))
+
+    assert len(result.group) == 64
+    assert not any(known in result.group for known in ("Cust-1", "203.0.113.42", "555.666"))
+
+
+@pytest.mark.parametrize(
+    ("consent", "sent", "has_user_data"),
+    [
+        pytest.param({}, None, True, id="unknown"),
+        pytest.param({"ad_user_data": "granted"}, {"ad_user_data": "GRANTED"}, True, id="granted"),
+        pytest.param({"ad_user_data": "denied"}, {"ad_user_data": "DENIED"}, False, id="denied"),
+        pytest.param({"ad_personalization": "denied"}, {"ad_personalization": "DENIED"}, True, id="not personal"),
+    ],
+)
+def test_consent_is_sent_and_kept_to(consent: dict[str, str], sent: dict[str, str] | None, has_user_data: bool) -> None:
+    result = mapped(lead(user_data={"email": "jane.doe@gmail.com"}, consent=consent))
+
+    assert result.item.get("consent") == sent
+    assert ("user_data" in result.item) is has_user_data
+
+
+def test_limited_data_use_has_no_place() -> None:
+    assert left_out(mapped(lead(consent={"limited_data_use": True}))) == [
+        ("limited_data_use", "consent.limited_data_use")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("switch", "key"),
+    [
+        ("send_ip", "ip_override"),
+        ("send_user_agent", "user_agent"),
+        ("send_user_data", "user_data"),
+        ("send_user_id", "user_id"),
+    ],
+)
+def test_privacy_switch_keeps_a_field_here(switch: str, key: str) -> None:
+    draft = lead(
+        user_data={
+            "email": "jane.doe@gmail.com",
+            "external_id": "Cust-1",
+            "client_ip": "203.0.113.42",
+            "client_user_agent": CHROME,
+        }
+    )
+    everything = {"client_id", "user_id", "user_data", "ip_override", "user_agent", "events"}
+
+    assert mapped(draft).item.keys() == everything
+    assert mapped(draft, **{switch: True}).item.keys() == everything
+    assert mapped(draft, **{switch: False}).item.keys() == everything - {key}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("email", "jane", "email"),
+        ("phone", "(650) 555-0123", "phone"),
+        ("first_name", MD5, "first_name"),
+        ("city", JANE, "city"),
+        ("country", "Atlantis", "country"),
+        ("client_ip", "999.1.1.1", "client_ip"),
+        ("external_id", "jane@example.com", "external_id"),
+        ("external_id", "x" * 257, "external_id"),
+        ("ga_session_id", "GS2.1.s1795184000", "session"),
+    ],
+)
+def test_malformed_identifier_is_left_out_and_the_event_goes(field: str, value: str, rule: str) -> None:
+    result = mapped(lead(user_data={field: value}))
+
+    assert left_out(result) == [(rule, f"user_data.{field}")]
+    assert result.item.keys() == {"client_id", "events"}
+
+
+def test_missing_session_is_told_and_none_is_invented() -> None:
+    result = mapped(lead(user_data={"ga_session_id": ...}))
+
+    assert [verdict.rule for verdict in result.verdicts] == ["event_name", "event_age", "identifiers", "session"]
+    assert result.item["events"][0]["params"] == {"engagement_time_msec": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "sent", "is_told"),
+    [
+        (
+            "https://shop.example.com/p?order=1&utm_source=a#top",
+            "https://shop.example.com/p?order=1&utm_source=a#top",
+            False,
+        ),
+        ("https://shop.example.com/@brand/p", "https://shop.example.com/@brand/p", False),
+        ("https://shop.example.com/p?Email=jane%40example.com&a=1", "https://shop.example.com/p?a=1", True),
+        ("https://shop.example.com/p?phone=%2B16505550123", "https://shop.example.com/p", True),
+        ("https://shop.example.com/p?q=jane%40example.com", "https://shop.example.com/p?q=redacted", True),
+        ("https://shop.example.com/u/jane@example.com/p", "https://shop.example.com/u/redacted/p", True),
+        ("https://jane:secret@shop.example.com/p", "https://shop.example.com/p", True),
+        ("/p/tee", None, True),
+        ("https://shop.example.com/" + "p" * 1000, "https://shop.example.com/" + "p" * 975, True),
+    ],
+)
+def test_page_is_sent_without_what_names_a_person(url: str, sent: str | None, is_told: bool) -> None:
+    result = mapped(lead(event_source_url=url))
+
+    assert params(result).get("page_location") == sent
+    assert [field for _, field in left_out(result)] == (["event_source_url"] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("custom_data", "sent", "fields"),
+    [
+        pytest.param({"value": 0, "currency": "USD"}, {"value": 0, "currency": "USD"}, [], id="value of nothing"),
+        pytest.param({"currency": "EUR"}, {"currency": "EUR"}, [], id="currency alone"),
+        pytest.param(
+            {"product_ids": ["A", "B"]}, {"items": [{"item_id": "A"}, {"item_id": "B"}]}, [], id="product ids"
+        ),
+        pytest.param(
+            {"product_ids": ["A"], "contents": [{"id": "B"}]},
+            {"items": [{"item_id": "B", "quantity": 1}]},
+            [],
+            id="contents stand before product ids",
+        ),
+        pytest.param(
+            {"contents": [{"id": "A", "title": "t" * 101}]},
+            {"items": [{"item_id": "A", "item_name": "t" * 100, "quantity": 1}]},
+            ["custom_data.contents.title"],
+            id="long title",
+        ),
+        pytest.param({"num_items": 3, "content_type": "product"}, {}, [], id="no place"),
+        pytest.param(
+            {"content_name": "Tee", "content_category": "Shirts", "status": "new", "predicted_ltv": 12.5},
+            {"content_name": "Tee", "content_category": "Shirts", "status": "new", "predicted_ltv": 12.5},
+            [],
+            id="under their own names",
+        ),
+        pytest.param(
+            {"properties": {"method": "email", "tax": 1.5, "is_new": True, "page_title": "p" * 301}},
+            {"method": "email", "tax": 1.5, "is_new": True, "page_title": "p" * 300},
+            ["custom_data.properties.page_title"],
+            id="properties",
+        ),
+        pytest.param(
+            {"properties": {"referrer_url": "https://a.example/?email=x"}},
+            {"page_referrer": "https://a.example/"},
+            ["custom_data.properties.referrer_url"],
+            id="referrer",
+        ),
+        pytest.param(
+            {"properties": {"none": None, "empty": ""}}, {}, ["custom_data.properties.none"], id="nothing to send"
+        ),
+        pytest.param(
+            {"properties": {"_x": 1, "ga_x": 1, "firebase_conversion": 1, "google_x": 1, "gtag.x": 1}},
+            {},
+            [f"custom_data.properties.{key}" for key in ("_x", "ga_x", "firebase_conversion", "google_x", "gtag.x")],
+            id="reserved names",
+        ),
+        pytest.param(
+            {"properties": {"größe": 1, "a.b": 1, "1st": 1, "n" * 41: 1}},
+            {},
+            [f"custom_data.properties.{key}" for key in ("größe", "a.b", "1st", "n" * 41)],
+            id="malformed names",
+        ),
+        pytest.param(
+            {"properties": {"value": 5, "items": "A", "session_id": "1", "debug_mode": True}},
+            {},
+            [f"custom_data.properties.{key}" for key in ("value", "items", "session_id", "debug_mode")],
+            id="names of ours",
+        ),
+        pytest.param(
+            {"search_string": "jane@example.com", "properties": {"Email": "x", "contact": "jane@example.com"}},
+            {},
+            ["custom_data.search_string", "custom_data.properties.Email", "custom_data.properties.contact"],
+            id="personal data",
+        ),
+        pytest.param(
+            {"properties": {"note": "n" * 101}}, {"note": "n" * 100}, ["custom_data.properties.note"], id="long value"
+        ),
+    ],
+)
+def test_custom_data_becomes_parameters(custom_data: dict[str, Any], sent: dict[str, Any], fields: list[str]) -> None:
+    result = mapped(lead(custom_data=custom_data))
+
+    assert params(result) == sent
+    assert [field for _, field in left_out(result)] == fields
+
+
+def test_analytics_360_takes_longer_values() -> None:
+    custom_data = {"order_id": "o" * 101, "properties": {"note": "n" * 501}}
+
+    assert params(mapped(lead(custom_data=custom_data), analytics_360=True)) == {
+        "transaction_id": "o" * 101,
+        "note": "n" * 500,
+    }
+
+
+def test_more_than_25_parameters_are_left_out() -> None:
+    result = mapped(lead(custom_data={"properties": {f"p{number:02}": number for number in range(24)}}))
+
+    assert params(result) == {f"p{number:02}": number for number in range(23)}
+    assert left_out(result) == [("properties", "custom_data.properties.p23")]
+
+
+def test_more_than_200_items_are_left_out() -> None:
+    result = mapped(lead(custom_data={"product_ids": [str(number) for number in range(201)]}))
+
+    assert len(params(result)["items"]) == 200
+    assert left_out(result) == [("contents", "custom_data.contents")]
+
+
+def test_list_among_the_properties_is_left_out() -> None:
+    event = read(QUIZ)
+    custom_data = replace(event.custom_data, properties={"answers": ["a", "c"], "score": Decimal("87.5")})
+
+    result = MAPPER.map_event(replace(event, custom_data=custom_data), SETTINGS, NOW)
+
+    assert isinstance(result, Mapped)
+    assert left_out(result) == [("properties", "custom_data.properties.answers")]
+    assert result.item["events"][0]["params"]["score"] == 87.5
+
+
+def test_debug_mode_marks_every_event() -> None:
+    assert params(mapped(LEAD, debug_mode=True)) == {"debug_mode": True}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("email", "  Jane.Doe@Gmail.com ", JANE),
+        ("email", "jane.doe+news@googlemail.com", "338abf9ef1c8793cadc7bcf51ed595338eb727ed9e06ce3d91d566d60b975937"),
+        ("email", JANE.upper(), JANE),
+        ("email", "jane", None),
+        ("phone", "+1 (650) 555-0123", JANES_PHONE),
+        ("phone", "(650)555-1212", "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8"),
+        ("phone", "555", None),
+        ("first_name", " Jane", FIRST_NAME),
+        ("first_name", "Jane 2", FIRST_NAME),
+        ("first_name", FIRST_NAME.upper(), FIRST_NAME),
+        ("first_name", MD5, None),
+        ("last_name", "O'Neil", ONEIL),
+        ("street", "123 Main St.", MAIN_STREET),
+        ("street", "...", None),
+        ("city", "San Francisco", "san francisco"),
+        ("city", "St. Louis 2", "st louis"),
+        ("city", JANE, None),
+        ("state", "CA", "ca"),
+        ("zip", " 94107. ", "94107"),
+        ("zip", "SW1A 1AA", "SW1A 1AA"),
+        ("zip", MD5, None),
+        ("country", "us", "US"),
+        ("country", "Atlantis", None),
+        ("external_id", "Cust-7781", "Cust-7781"),
+        ("external_id", "jane@example.com", None),
+        ("client_ip", " 203.0.113.42", "203.0.113.42"),
+        ("client_ip", "localhost", None),
+        ("client_user_agent", " curl/8 ", "curl/8"),
+        ("ga_client_id", "1234567890.1794000000", "1234567890.1794000000"),
+        ("ga_client_id", "GA1.1.1234567890.1794000000", "1234567890.1794000000"),
+        ("ga_client_id", "GA1.2-2.1234567890.1794000000", "1234567890.1794000000"),
+        ("ga_client_id", "two words", None),
+        ("ga_session_id", "1795182000", "1795182000"),
+        ("ga_session_id", "GS1.1.1795182000.1.0", None),
+    ],
+)
+def test_value_is_normalised_to(field: str, value: str, expected: str | None) -> None:
+    assert MAPPER.normalise[field](value, {"default_country": "US"}) == expected
+
+
+def validation(*codes: str) -> dict[str, Any]:
+    return {
+        "validationMessages": [
+            {"fieldPath": "events.params.currency", "description": "It is wrong.", "validationCode": code}
+            for code in codes
+        ]
+    }
+
+
+CODES = (
+    "VALUE_INVALID",
+    "VALUE_REQUIRED",
+    "NAME_INVALID",
+    "NAME_RESERVED",
+    "VALUE_OUT_OF_BOUNDS",
+    "EXCEEDED_MAX_ENTITIES",
+    "NAME_DUPLICATED",
+)
+NO_REASON = "the platform gave no reason"
+
+
+@pytest.mark.parametrize(
+    ("reply", "count", "verdict"),
+    [
+        pytest.param(PlatformReply(204), 2, [Acknowledged(204), Acknowledged(204)], id="received"),
+        pytest.param(PlatformReply(200), 1, [Acknowledged(200)], id="received with 200"),
+        pytest.param(PlatformReply(200, validation()), 1, [Acknowledged(200)], id="valid"),
+        *(
+            pytest.param(
+                PlatformReply(200, validation(code)),
+                1,
+                [Rejected(code, "events.params.currency: It is wrong.", 200)],
+                id=code,
+            )
+            for code in CODES
+        ),
+        pytest.param(
+            PlatformReply(200, validation("NAME_RESERVED", "VALUE_INVALID")),
+            2,
+            BatchRejected(Rejected("NAME_RESERVED", "events.params.currency: It is wrong.", 200)),
+            id="one of two is invalid",
+        ),
+        pytest.param(
+            PlatformReply(200, {"validationMessages": [{"validationCode": "NEW_CODE"}]}),
+            1,
+            [Rejected("VALUE_INVALID", "no reason given", 200)],
+            id="unknown code without words",
+        ),
+        pytest.param(PlatformReply(400), 1, [Rejected("400", NO_REASON, 400)], id="refused"),
+        pytest.param(PlatformReply(404), 1, [Rejected("404", NO_REASON, 404)], id="wrong address"),
+        pytest.param(PlatformReply(302), 1, [Rejected("302", NO_REASON, 302)], id="redirected"),
+        pytest.param(PlatformReply(413), 2, BatchRejected(Rejected("413", NO_REASON, 413)), id="too large"),
+        pytest.param(PlatformReply(413), 1, [Rejected("413", NO_REASON, 413)], id="too large alone"),
+        pytest.param(PlatformReply(403), 2, [CredentialsRefused("403", NO_REASON, 403)] * 2, id="turned away"),
+        pytest.param(
+            PlatformReply(429, None, {"retry-after": "9"}), 1, [RateLimited(9.0, "429", NO_REASON, 429)], id="too fast"
+        ),
+        pytest.param(PlatformReply(500), 2, [Unreachable(NO_REASON, 500, code="500")] * 2, id="server error"),
+        pytest.param(
+            PlatformReply(503),
+            1,
+            [Unreachable("Google takes no events at the moment", 503, may_have_arrived=False, code="503")],
+            id="unavailable, so not counted",
+        ),
+    ],
+)
+def test_answer_means(reply: PlatformReply, count: int, verdict: Verdict) -> None:
+    assert MAPPER.read_reply(reply, count) == verdict
+
+
+def test_no_address_of_an_answer_gets_into_an_outcome() -> None:
+    message = {"fieldPath": "user_id", "description": "jane@example.com", "validationCode": "VALUE_INVALID"}
+
+    assert MAPPER.read_reply(PlatformReply(200, {"validationMessages": [message]}), 1) == [
+        Rejected("VALUE_INVALID", "user_id: …", 200)
+    ]
+
+
+@pytest.mark.parametrize("code", [*CODES, "400", "401", "403", "404", "413", "429", "500", "502", "503", "504"])
+def test_code_is_explained(code: str) -> None:
+    assert MAPPER.explanations[code].next_step != ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("measurement_id", "G-ABC123DEF4", None),
+        ("measurement_id", "UA-1234-1", "must look like G-ABC123DEF4; the old UA-... ids do not work"),
+        ("measurement_id", "G-abc", "must look like G-ABC123DEF4; the old UA-... ids do not work"),
+        ("eu_endpoint", "yes", "must be true or false"),
+        ("send_ip", 0, "must be true or false"),
+        ("send_user_agent", None, "must be true or false"),
+        ("send_user_data", False, None),
+        ("send_user_id", "true", "must be true or false"),
+        ("analytics_360", 1, "must be true or false"),
+        ("debug_mode", True, None),
+        ("validate_only", "x", "must be true or false"),
+    ],
+)
+def test_setting_is_checked(name: str, value: Any, complaint: str | None) -> None:
+    setting = next(setting for setting in MAPPER.settings if setting.name == name)
+    assert setting.check is not None
+    assert setting.check(value) == complaint
+
+
+def test_limits_of_a_request_are_ga4s() -> None:
+    assert (MAPPER.batch_size, MAPPER.max_batch_bytes) == (25, 130_000)
+    assert MAPPER.test_mode == {"validate_only": True}
