@@ -12,7 +12,9 @@ from starlette.routing import Route
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
 from tracklayer.schema.http import GraphQLDoor
+from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import health_routes
+from tracklayer.web.start import start_routes
 
 
 def build_app(runtime: Runtime, wake: Wake) -> Starlette:
@@ -31,6 +33,8 @@ def build_app(runtime: Runtime, wake: Wake) -> Starlette:
             Route("/graphql", door, methods=["GET", "POST"], name="graphql"),
             Route("/graphql/", door, methods=["GET", "POST"], include_in_schema=False),
             *health_routes(runtime),
+            *docs_routes(),
+            *start_routes(runtime),
         ],
         lifespan=lifespan,
     )

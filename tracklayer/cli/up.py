@@ -113,7 +113,7 @@ def curl(url: str, key: str | None, now: datetime) -> str:
         "customData": {"value": 129.99, "currency": "USD"},
     }
     body = json.dumps({"query": query, "variables": {"input": event}})
-    bearer = key if key is not None else "$TRACKLAYER_KEY"
+    bearer = key if key is not None else "$API_KEY"
     return f"""curl -s {url}/graphql \\
   -H "Authorization: Bearer {bearer}" \\
   -H "Content-Type: application/json" \\

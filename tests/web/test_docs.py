@@ -1,0 +1,499 @@
+"""The documentation: every page is there, every link leads somewhere, every example works, nothing foreign runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import orjson
+import pytest
+from graphql import build_schema, parse, validate
+from starlette.applications import Starlette
+
+from tests.factories import API_KEY_SECRET, Api, Merchant, draft
+from tracklayer import mappers, web
+from tracklayer.cli import main
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import run_in_db_thread
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.event import (
+    ACTION_SOURCES,
+    CONSENT_FIELDS,
+    CUSTOM_FIELDS,
+    EVENT_FIELDS,
+    USER_FIELDS,
+    ReadEvent,
+    read_event,
+)
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.schema import schema
+from tracklayer.sealing import Sealer
+from tracklayer.services.deliver import deliver_due
+from tracklayer.settings import load_settings
+from tracklayer.web.docs import docs_routes, layout, read_markdown
+from tracklayer.web.start import start_routes
+
+GUIDES = {path.stem: path.read_text("utf-8") for path in (Path(web.__file__).parent / "docs").glob("*.md")}
+MAPPERS = Path(mappers.__file__).parent
+TEXTS = {f"/docs/{slug}": text for slug, text in GUIDES.items()} | {
+    f"/docs/platforms-{key.replace('_', '-')}": (MAPPERS / f"{key}.md").read_text("utf-8") for key in PLATFORMS
+}
+TITLES = {"/docs": "Documentation"} | {path: text.partition("\n")[0].removeprefix("# ") for path, text in TEXTS.items()}
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+LATER = datetime(2026, 12, 1, tzinfo=UTC)  # than every time that a guide shows
+ELSEWHERE = {"/graphql", "/healthz"}  # doors of others, which the start page names
+
+every_page = pytest.mark.parametrize("path", sorted(TITLES))
+
+
+@dataclass
+class Seen(HTMLParser):
+    """What a page holds, as a browser would find it."""
+
+    markup: str
+    title: str = ""
+    links: list[tuple[str, str]] = field(default_factory=list)
+    current: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    headings: list[tuple[str, str]] = field(default_factory=list)
+    self_links: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    attributes: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._open = ""
+        self.feed(self.markup)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.attributes |= given.keys()
+        self._open = tag
+        if "id" in given:
+            self.ids.append(given["id"])
+        if tag in ("h2", "h3"):
+            self.headings.append((tag, given.get("id", "")))
+        if tag == "a":
+            self.links.append((given["href"], ""))
+            if "aria-current" in given:
+                self.current.append(given["href"])
+            if given.get("class") == "anchor":
+                self.self_links.append(given["href"])
+
+    def handle_data(self, data: str) -> None:
+        if self._open == "title":
+            self.title += data
+        elif self._open == "a" and self.links:
+            href, text = self.links[-1]
+            self.links[-1] = (href, text + data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    runtime = Runtime(load_settings({}), "", Sealer([API_KEY_SECRET]))
+    app = Starlette(routes=[*docs_routes(), *start_routes(runtime)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracklayer") as made:
+        yield made
+
+
+def fences(kind: str, text: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def shell(slug: str) -> str:
+    return "".join(fences("sh", GUIDES[slug]))
+
+
+def test_the_guides_and_every_platform_have_a_page() -> None:
+    assert {"quickstart", "data-model", "dedup", "retention"} <= GUIDES.keys()
+    assert len(TITLES) == 1 + len(GUIDES) + len(PLATFORMS)
+
+
+@every_page
+async def test_a_page_has_its_title_and_the_whole_navigation(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    seen = Seen(answer.text)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert seen.title == f"{TITLES[path]} · TrackLayer"
+    assert answer.text.count(f"<h1>{TITLES[path]}</h1>") == 1
+    assert '<html lang="en">' in answer.text
+    assert seen.links[0] == ("#_content", "Skip to the content")
+    assert TITLES.keys() <= {href for href, _ in seen.links}
+    assert seen.current == [path]
+
+
+async def test_the_navigation_is_guides_in_reading_order_then_platforms_by_title(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/docs/dedup")).text
+    entries = Seen(text[text.index('<nav class="pages"') : text.index("</nav>")]).links[1:]
+    guides, platforms = entries[: len(GUIDES)], entries[len(GUIDES) :]
+
+    known = [
+        entry
+        for entry in guides
+        if entry[0] in ("/docs/quickstart", "/docs/data-model", "/docs/dedup", "/docs/retention")
+    ]
+    assert known == [
+        ("/docs/quickstart", "Quickstart"),
+        ("/docs/data-model", "Data model"),
+        ("/docs/dedup", "Deduplication"),
+        ("/docs/retention", "Retention"),
+    ]
+    assert [title for _, title in platforms] == sorted((mapper_for(key).title for key in PLATFORMS), key=str.casefold)
+
+
+@every_page
+async def test_every_section_can_be_linked_to(client: httpx.AsyncClient, path: str) -> None:
+    seen = Seen((await client.get(path)).text)
+
+    assert len(seen.ids) == len(set(seen.ids))
+    assert [id for _, id in seen.headings if not id] == []
+    if path != "/docs":
+        assert seen.self_links == [f"#{id}" for _, id in seen.headings]
+
+
+async def test_every_link_leads_to_a_page_and_to_a_place_on_it(client: httpx.AsyncClient) -> None:
+    pages = {path: Seen((await client.get(path)).text) for path in ("/", *TITLES)}
+    reached = set()
+    for path, seen in pages.items():
+        for href, _ in seen.links:
+            target = urlsplit(urljoin(f"http://tracklayer{path}", href))
+            if target.netloc != "tracklayer" or target.path in ELSEWHERE:
+                continue
+            assert target.path in pages, (path, href)
+            assert not target.fragment or target.fragment in pages[target.path].ids, (path, href)
+            reached.add(target.path)
+    assert reached == pages.keys()
+
+
+@every_page
+async def test_a_page_runs_nothing_and_loads_nothing_but_its_stylesheet(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    seen = Seen(answer.text)
+
+    assert not {"script", "style", "img", "iframe", "object", "form"} & set(seen.tags)
+    assert not {"style", "src", "srcset"} & seen.attributes
+    assert re.findall("<link [^>]*>", answer.text) == ['<link rel="stylesheet" href="/static/docs.css">']
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/quickstart", "/docs/nothing", "/static/docs.css"])
+async def test_the_browser_is_told_to_run_nothing(client: httpx.AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/retention", "/static/docs.css"])
+async def test_what_the_browser_has_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
+    first = await client.get(path)
+    etag = first.headers["etag"]
+    assert first.headers["cache-control"] == "no-cache"
+    assert re.fullmatch('"[0-9a-f]{32}"', etag)
+
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = await client.get(path, headers={"if-none-match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+        assert again.headers["content-security-policy"] == POLICY
+    other = await client.get(path, headers={"if-none-match": '"other"'})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+async def test_every_document_has_an_etag_of_its_own(client: httpx.AsyncClient) -> None:
+    etags = [(await client.get(path)).headers["etag"] for path in ("/", "/static/docs.css", *TITLES)]
+
+    assert len(set(etags)) == len(etags)
+
+
+@pytest.mark.parametrize("slug", ["nothing", "quickstart.md", "platforms-x_ads", "%3Cscript%3E"])
+async def test_an_unknown_page_is_404_and_shows_the_way(client: httpx.AsyncClient, slug: str) -> None:
+    answer = await client.get(f"/docs/{slug}")
+    seen = Seen(answer.text)
+
+    assert answer.status_code == 404
+    assert seen.title == "There is no such page · TrackLayer"
+    assert TITLES.keys() <= {href for href, _ in seen.links}
+    assert seen.current == []
+    assert slug not in answer.text
+
+
+async def test_the_stylesheet_is_css_that_loads_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/static/docs.css")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert "prefers-color-scheme: dark" in answer.text
+    assert "url(" not in answer.text
+    assert "@import" not in answer.text
+
+
+async def test_the_start_page_says_where_to_go(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    seen = Seen(answer.text)
+
+    assert (answer.status_code, seen.title) == (200, "TrackLayer")
+    assert answer.text.count("<h1>TrackLayer is running</h1>") == 1
+    assert [href for href, _ in seen.links[3:]] == ["/docs/quickstart", "/docs", "/graphql", "/healthz"]
+    assert "http://127.0.0.1:8000/graphql" in answer.text
+
+
+HOSTILE = """# A <b>title</b> & more
+
+<script>alert(1)</script>
+
+Before <img src=x onerror=alert(1)> after <a href="https://example.com" onclick="alert(1)">x</a>.
+
+## <svg onload=alert(1)>
+
+| a | b |
+| --- | ---: |
+| <iframe src=//example.com></iframe> | `<script>` |
+
+```"><script>alert(1)</script>
+</code></pre><script>alert(1)</script>
+```
+"""
+
+
+def test_raw_html_is_shown_as_text() -> None:
+    article = read_markdown(HOSTILE, {})
+    seen = Seen(article.html)
+
+    assert article.title == "A <b>title</b> & more"
+    assert set(seen.tags) == {"p", "h2", "a", "div", "table", "thead", "tbody", "tr", "th", "td", "code", "pre"}
+    assert seen.attributes == {"id", "class", "href", "aria-label", "role", "tabindex"}
+    assert seen.links == [("#svg-onloadalert1", "#")]
+    assert (
+        article.html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == HOSTILE.count("<script>alert(1)</script>") == 3
+    )
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "[x](javascript:alert(1))",
+        "[x](JaVaScRiPt:alert(1))",
+        "[x](java&#115;cript:alert(1))",
+        "[x](<javascript:alert(1)>)",
+        "[x]( vbscript:x )",
+        "[x](data:text/html;base64,PHNjcmlwdD4=)",
+        "[x](file:///etc/passwd)",
+        "[x](ftp://example.com)",
+        "[x](//example.com)",
+        "<javascript:alert(1)>",
+        "![x](javascript:alert(1))",
+        "![x](data:image/png;base64,AAAA)",
+        "[x][ref]\n\n[ref]: javascript:alert(1)",
+    ],
+)
+def test_a_link_that_could_run_something_stays_text(link: str) -> None:
+    seen = Seen(read_markdown(f"# T\n\n{link}", {}).html)
+
+    assert set(seen.tags) == {"p"}
+    assert seen.links == []
+
+
+@pytest.mark.parametrize(
+    ("href", "address"),
+    [
+        ("dedup.md", "/docs/dedup"),
+        ("dedup.md#choosing-ids", "/docs/dedup#choosing-ids"),
+        ("../web/docs/dedup.md", "/docs/dedup"),
+        ("../mappers/meta.md", "/docs/platforms-meta"),
+        ("../../mappers/x_ads.md#limits", "/docs/platforms-x-ads#limits"),
+        ("/docs/dedup", "/docs/dedup"),
+        ("#here", "#here"),
+        ("other.md", "other.md"),
+        ("https://example.com/dedup.md", "https://example.com/dedup.md"),
+        ("mailto:jane@example.com", "mailto:jane@example.com"),
+    ],
+)
+def test_a_link_to_a_file_leads_to_its_page(href: str, address: str) -> None:
+    paths = {"dedup.md": "/docs/dedup", "meta.md": "/docs/platforms-meta", "x_ads.md": "/docs/platforms-x-ads"}
+
+    assert Seen(read_markdown(f"# T\n\n[x]({href})", paths).html).links == [(address, "x")]
+
+
+def test_sections_of_the_same_name_have_anchors_of_their_own() -> None:
+    article = read_markdown("# T\n\nLead with `code`\nand more.\n\n## It's *so*\n\n### Deep\n\n## It's *so*\n", {})
+
+    assert article.lead == "Lead with code and more."
+    assert article.sections == (("its-so", "It's so"), ("its-so-1", "It's so"))
+    assert Seen(article.html).headings == [("h2", "its-so"), ("h3", "deep"), ("h2", "its-so-1")]
+
+
+def test_an_aligned_column_needs_no_inline_style() -> None:
+    html = read_markdown("# T\n\n| a | b |\n| :---: | ---: |\n| 1 | 2 |\n", {}).html
+
+    assert re.findall("<t[hd] [^>]*>", html) == [
+        '<th class="center">',
+        '<th class="right">',
+        '<td class="center">',
+        '<td class="right">',
+    ]
+
+
+def test_a_title_is_text_too() -> None:
+    body = layout("<i> & co", "<p>HTML already</p>").body.decode()
+
+    assert "<title>&lt;i&gt; &amp; co · TrackLayer</title>" in body
+    assert "<p>HTML already</p>" in body
+
+
+@pytest.mark.parametrize("text", ["", "No title.", "## Too deep"])
+def test_a_page_without_a_title_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must begin with a title"):
+        read_markdown(text, {})
+
+
+OPERATIONS = [
+    pytest.param(document, id=f"{slug}-{number}")
+    for slug, text in sorted(GUIDES.items())
+    for number, document in enumerate(fences("graphql", text), 1)
+]
+
+
+@pytest.mark.parametrize("document", OPERATIONS)
+def test_every_operation_that_is_shown_is_valid(document: str) -> None:
+    assert validate(build_schema(schema.as_str()), parse(document)) == []
+
+
+def test_every_event_that_is_shown_is_taken_without_a_warning() -> None:
+    blocks = [orjson.loads(block) for text in GUIDES.values() for block in fences("json", text)]
+    events = [block for block in blocks if "event_name" in block]
+
+    assert {event["event_id"] for event in events} >= {"order_12345", "refund_order_12345"}
+    for event in events:
+        read = read_event(event, LATER)
+        assert isinstance(read, ReadEvent), read
+        assert read.warnings == ()
+
+
+def test_the_data_model_names_every_field_and_every_reason() -> None:
+    text = GUIDES["data-model"]
+    names = {*EVENT_FIELDS, *USER_FIELDS, *CUSTOM_FIELDS, *CONSENT_FIELDS, *ACTION_SOURCES}
+
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \|", text[text.index("### Why a delivery is dropped") : text.index("## Alert")], re.M
+    )
+    assert rows == [reason.name for reason in DropReason]
+
+
+def test_every_command_and_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for slug in GUIDES for line in shell(slug).splitlines() if line.startswith("tracklayer ")]
+    assert len(lines) == 7
+    for line in lines:
+        words = line.split()[1:]
+        with pytest.raises(SystemExit) as ended:
+            main([*words[: 1 + (words[0] in ("merchant", "destination"))], "--help"])
+        assert ended.value.code == 0
+        usage = capsys.readouterr().out
+        assert [word for word in words if word.startswith("--") and word not in usage] == [], line
+
+
+SHELL = """
+set -euo pipefail
+make() { :; }
+source() { :; }
+tracklayer() { :; }
+requests=0
+curl() {
+  local body=""
+  while [ $# -gt 0 ]; do
+    if [ "$1" = "-d" ]; then body="$2"; fi
+    shift
+  done
+  if [ -z "$body" ]; then return; fi
+  requests=$((requests + 1))
+  if [ "$body" = "@-" ]; then body="$(cat)"; fi
+  printf "%s" "$body" > "request_$requests.json"
+}
+"""
+
+
+@pytest.fixture
+def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory in which somebody has typed all of the quickstart; what curl would send lies in request_N.json."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["bash", "-c", SHELL + shell("quickstart")], cwd=tmp_path, check=True, timeout=30)
+    return tmp_path
+
+
+async def test_the_quickstart_leads_to_a_delivered_event(
+    followed: Path, api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    clock.move(datetime.now(UTC) - clock.now())
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json"}
+
+    async def send(number: int) -> Any:
+        content = (followed / f"request_{number}.json").read_bytes()
+        return (await api.client.post("/graphql", content=content, headers=headers)).json()
+
+    assert await send(1) == orjson.loads(fences("json", GUIDES["quickstart"])[0])
+    await run_in_db_thread(deliver_due, runtime, worker, merchant.merchant_id, "meta")
+    answer = (await send(2))["data"]["event"]
+    delivery = answer["deliveries"][0]
+    assert delivery.pop("latencyMs") >= 0
+    assert answer == {
+        "timesReceived": 1,
+        "deliveries": [
+            {"platform": "META", "status": "DELIVERED", "attempts": 1, "lastError": None, "explanation": None}
+        ],
+    }
+
+
+def test_the_files_of_the_quickstart_are_previewed_and_imported(
+    followed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ["event.json", "events.jsonl", "meta.json", "request_1.json", "request_2.json"]
+    assert sorted(path.name for path in followed.iterdir()) == made
+
+    assert main(["preview", "--platform", "meta", "--settings", "meta.json", "event.json"]) == 0
+    shown = orjson.loads(capsys.readouterr().out)
+    assert shown["request"]["body"]["data"][0]["event_id"] == "order_12346"
+    assert [verdict for verdict in shown["verdicts"] if not verdict["ok"]] == []
+
+    lines = [orjson.loads(line) for line in (followed / "events.jsonl").read_bytes().splitlines()]
+    assert [line["event_id"] for line in lines] == ["order_12001", "lead_77"]
+    for line in lines:
+        read = read_event(line, datetime.now(UTC))
+        assert isinstance(read, ReadEvent), read
+        assert read.warnings == ()
+
+
+async def test_repeats_are_answered_as_the_guide_shows(api: Api) -> None:
+    shown, differing, refund = map(orjson.loads, fences("json", GUIDES["dedup"]))
+    assert (await api.ingest(draft("order_12345")))["outcome"] == "ACCEPTED"
+
+    repeat = await api.ingest(draft("order_12345"))
+    del repeat["event"]["id"]
+    assert {"data": {"ingestEvent": repeat}} == shown
+
+    other = await api.ingest(draft("order_12345", custom_data={"value": 99, "currency": "USD"}))
+    assert {"outcome": other["outcome"], "userErrors": other["userErrors"]} == differing
+
+    conflict = await api.ingest(draft("order_12345", event_name="Refund"))
+    assert [error["code"] for error in conflict["userErrors"]] == ["EVENT_ID_CONFLICT"]
+    assert (await api.ingest({**refund, "occurred_at": "2026-11-20T14:59:00Z"}))["outcome"] == "ACCEPTED"
+    assert (await api('{ event(eventId: "order_12345") { timesReceived } }'))["event"] == {"timesReceived": 3}
+
+
+@pytest.mark.parametrize("slug", ["data-model", "retention"])
+async def test_the_operations_of_a_guide_run(api: Api, slug: str) -> None:
+    await api.ingest(draft("order_12345"))
+    for document in fences("graphql", GUIDES[slug]):
+        await api(document)

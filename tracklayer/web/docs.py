@@ -1,0 +1,305 @@
+"""``/docs``: the guides of ``docs/`` and every platform's page beside its mapper, from Markdown to HTML, once.
+
+Raw HTML in a page is shown as text and a link of an unknown scheme is no link. Pages have no script, no inline style
+and nothing from elsewhere, and the headers say so to the browser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracklayer import mappers
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.services.explain import docs_path
+
+HERE = Path(__file__).parent
+MAPPERS = Path(mappers.__file__).parent
+# Guides that are not named here follow by title: a new one is a file, and a word here where its place matters.
+READING_ORDER = ("quickstart", "data-model", "dedup", "identity", "alerts", "retention")
+
+HTML = "text/html; charset=utf-8"
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+}
+_SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_SCHEMES = frozenset({"http", "https", "mailto"})
+
+
+@dataclass(frozen=True)
+class Article:
+    """A page's Markdown, read. ``lead``: its first paragraph as text. ``sections``: (anchor, text) of each h2."""
+
+    title: str
+    lead: str
+    html: str
+    sections: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the navigation."""
+
+    path: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Group:
+    title: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a browser gets. ``etag`` changes exactly when ``body`` does."""
+
+    body: bytes
+    etag: str
+    media_type: str = HTML
+
+
+def docs_routes() -> list[Route]:
+    return [
+        Route("/docs", index, name="docs"),
+        Route("/docs/{slug}", page, name="docs_page"),
+        Route("/static/docs.css", stylesheet, name="docs_stylesheet"),
+    ]
+
+
+async def index(request: Request) -> Response:
+    return answer(request, _documents()["/docs"])
+
+
+async def page(request: Request) -> Response:
+    found = _documents().get(f"/docs/{request.path_params['slug']}")
+    return answer(request, found) if found is not None else Response(_not_found(), 404, SECURITY_HEADERS, HTML)
+
+
+async def stylesheet(request: Request) -> Response:
+    return answer(request, _stylesheet())
+
+
+def answer(request: Request, document: Document) -> Response:
+    """The document, or 304 for whoever has it: browsers ask each time, and get it when it has changed."""
+    headers = {**SECURITY_HEADERS, "etag": document.etag, "cache-control": "no-cache"}
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if document.etag in known or known == ["*"]:
+        return Response(None, 304, headers)
+    return Response(document.body, 200, headers, document.media_type)
+
+
+def read_markdown(text: str, paths: Mapping[str, str]) -> Article:
+    """A page from its Markdown. ``paths``: file name -> address, for links written as ``dedup.md#anchor``.
+
+    Raises ValueError where the text does not begin with a ``# title``.
+    """
+    tokens = _MARKDOWN.parse(text)
+    if [token.type for token in tokens[:1]] != ["heading_open"] or tokens[0].tag != "h1":
+        raise ValueError("a page must begin with a title: # Title")
+    title, body = _text(tokens[1]), tokens[3:]
+    taken: set[str] = set()
+    sections = []
+    for token, inner in zip(body, [*body[1:], None], strict=True):
+        if token.type == "heading_open" and inner is not None:
+            anchor = _anchor(_text(inner), taken)
+            token.attrSet("id", anchor)
+            if token.tag == "h2":
+                sections.append((anchor, _text(inner)))
+        for child in token.children or ():
+            if child.type == "link_open":
+                child.attrSet("href", _address(str(child.attrGet("href")), paths))
+        style = token.attrs.pop("style", None)  # of an aligned column: the policy above forbids inline styles
+        if style is not None:
+            token.attrSet("class", str(style).removeprefix("text-align:"))
+    lead = _text(body[1]) if body and body[0].type == "paragraph_open" else ""
+    return Article(title, lead, _MARKDOWN.renderer.render(body, _MARKDOWN.options, {}), tuple(sections))
+
+
+def layout(title: str, main: str, navigation: Sequence[Group] = (), current: str | None = None) -> Document:
+    """A whole HTML document around ``main``, which is HTML already."""
+    head = f"{escape(title)} · TrackLayer" if title != "TrackLayer" else title
+    menu = '<a class="menu" href="#_pages">All pages</a>' if navigation else ""
+    groups = "".join(_group(group, current) for group in navigation)
+    # Where there is little room the navigation is out of sight until it is the target of the link above.
+    close = '<a class="close" href="#_content">Close</a>'
+    side = f'<nav class="pages" id="_pages" aria-label="All pages">{close}{groups}</nav>' if navigation else ""
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{head}</title>
+<link rel="stylesheet" href="/static/docs.css">
+</head>
+<body>
+<a class="skip" href="#_content">Skip to the content</a>
+<header><a class="brand" href="/">TrackLayer</a><a href="/docs"{_current("/docs", current)}>Documentation</a>{menu}</header>
+<div class="columns">
+{side}
+<main id="_content" tabindex="-1">
+{main}
+</main>
+</div>
+</body>
+</html>
+"""
+    return _document(text.encode(), HTML)
+
+
+def _group(group: Group, current: str | None) -> str:
+    entries = "".join(
+        f'<li><a href="{entry.path}"{_current(entry.path, current)}>{escape(entry.title)}</a></li>'
+        for entry in group.entries
+    )
+    return f'<p>{escape(group.title)}</p><ul aria-label="{escape(group.title)}">{entries}</ul>'
+
+
+def _current(path: str, current: str | None) -> str:
+    return ' aria-current="page"' if path == current else ""
+
+
+def _document(body: bytes, media_type: str) -> Document:
+    return Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', media_type)
+
+
+@cache
+def _stylesheet() -> Document:
+    return _document((HERE / "static" / "docs.css").read_bytes(), "text/css; charset=utf-8")
+
+
+@cache
+def _articles() -> tuple[dict[str, Article], dict[str, Article]]:
+    """(guides in reading order, platforms by title), by address."""
+    guides = {f"/docs/{path.stem}": path for path in sorted((HERE / "docs").glob("*.md"))}
+    platforms = {docs_path(key): MAPPERS / f"{key}.md" for key in PLATFORMS}
+    paths = {file.name: path for path, file in {**guides, **platforms}.items()}
+    read = {path: read_markdown(file.read_text("utf-8"), paths) for path, file in {**guides, **platforms}.items()}
+
+    def place(path: str) -> tuple[int, str]:
+        slug = path.removeprefix("/docs/")
+        return READING_ORDER.index(slug) if slug in READING_ORDER else len(READING_ORDER), read[path].title
+
+    titles = {docs_path(key): mapper_for(key).title.casefold() for key in PLATFORMS}
+    return (
+        {path: read[path] for path in sorted(guides, key=place)},
+        {path: read[path] for path in sorted(platforms, key=titles.__getitem__)},
+    )
+
+
+def _navigation() -> tuple[Group, ...]:
+    guides, platforms = _articles()
+    return tuple(
+        Group(title, tuple(Entry(path, article.title) for path, article in articles.items()))
+        for title, articles in (("Guides", guides), ("Platforms", platforms))
+    )
+
+
+@cache
+def _documents() -> dict[str, Document]:
+    """Every page by its address."""
+    guides, platforms = _articles()
+    navigation = _navigation()
+    found = {"/docs": layout("Documentation", _index(guides, platforms), navigation, "/docs")}
+    for path, article in {**guides, **platforms}.items():
+        found[path] = layout(article.title, _page(article), navigation, path)
+    return found
+
+
+def _not_found() -> bytes:
+    main = '<h1>There is no such page</h1>\n<p>See <a href="/docs">all pages of the documentation</a>.</p>'
+    return layout("There is no such page", main, _navigation()).body
+
+
+def _page(article: Article) -> str:
+    links = "".join(f'<li><a href="#{anchor}">{escape(text)}</a></li>' for anchor, text in article.sections)
+    contents = (
+        f'<nav class="contents" aria-label="On this page"><p>On this page</p><ul>{links}</ul></nav>\n' if links else ""
+    )
+    return f"<h1>{escape(article.title)}</h1>\n{contents}<article>\n{article.html}</article>"
+
+
+def _index(guides: Mapping[str, Article], platforms: Mapping[str, Article]) -> str:
+    cards = "".join(
+        f'<li><a href="{path}">{escape(article.title)}</a><p>{escape(article.lead)}</p></li>'
+        for path, article in guides.items()
+    )
+    names = "".join(f'<li><a href="{path}">{escape(article.title)}</a></li>' for path, article in platforms.items())
+    return f"""<h1>Documentation</h1>
+<article>
+<p>How to send conversions to TrackLayer, what it keeps of them, and what each ad platform gets.</p>
+<h2 id="guides">Guides</h2>
+<ul class="cards">{cards}</ul>
+<h2 id="platforms">Platforms</h2>
+<p>What is sent and what never is, where to find the settings, which event names and fields become which, and what each
+error means.</p>
+<ul class="names">{names}</ul>
+</article>"""
+
+
+class _Markdown(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
+        """True for a link to here, or of a scheme that cannot run anything. What is refused stays text."""
+        scheme = _SCHEME.match(url)
+        return not url.startswith("//") and (scheme is None or scheme[1].lower() in _SCHEMES)
+
+
+class _Renderer(RendererHTML):
+    """Headings with a link to themselves; tables and code that scroll by themselves, with the keyboard too."""
+
+    def heading_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        tag, anchor = tokens[idx].tag, tokens[idx - 2].attrGet("id")
+        label = f"Link to: {escape(_text(tokens[idx - 1]))}"
+        link = f' <a class="anchor" href="#{anchor}" aria-label="{label}">#</a>' if tag in ("h2", "h3") else ""
+        return f"{link}</{tag}>\n"
+
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return '<div class="table" role="group" aria-label="Table" tabindex="0">\n<table>\n'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table>\n</div>\n"
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return super().fence(tokens, idx, options, env).replace("<pre>", '<pre tabindex="0">', 1)
+
+
+_MARKDOWN = _Markdown("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+
+
+def _text(inline: Token) -> str:
+    parts = [" " if child.type == "softbreak" else child.content for child in inline.children or ()]
+    return "".join(parts)
+
+
+def _anchor(text: str, taken: set[str]) -> str:
+    """As GitHub makes them, so that a link to a section works there too: ``Choosing an id`` is ``choosing-an-id``."""
+    base = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+    anchor, count = base, 0
+    while anchor in taken:
+        count += 1
+        anchor = f"{base}-{count}"
+    taken.add(anchor)
+    return anchor
+
+
+def _address(href: str, paths: Mapping[str, str]) -> str:
+    """Where a link leads here: ``../mappers/meta.md#limits`` is ``/docs/platforms-meta#limits``."""
+    file, mark, anchor = href.partition("#")
+    path = paths.get(file.rpartition("/")[2]) if file.endswith(".md") and not _SCHEME.match(href) else None
+    return f"{path}{mark}{anchor}" if path is not None else href
