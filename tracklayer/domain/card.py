@@ -69,16 +69,18 @@ _PLATFORM_IDS = frozenset(
 )
 
 
-# What a card number begins like in an event's JSON: wider than ``_RUN``, so that nothing slips by.
-# The first digit is looked for first, and what stands before it after that: twice as fast.
+# What a card number begins like: wider than ``_RUN``, and quick, because the first digit is looked for first.
 _MAYBE = re.compile(r"\d(?<!\w\d)(?<!\d\.\d)(?:[ \u00a0\u2010-\u2015-]{0,3}\d){12}")
-_MAYBE_ASCII = re.compile(r"[0-9](?<!\w[0-9])(?<![0-9]\.[0-9])(?:[ -]{0,3}[0-9]){12}", re.ASCII)
 
 
-def may_hold_card_number(written: str) -> bool:
-    """False where no value of this JSON text can be one: then only names are left to look at."""
-    pattern = _MAYBE_ASCII if written.isascii() else _MAYBE
-    return pattern.search(written) is not None
+def may_hold_card_number(value: Any) -> bool:
+    """False for a scalar that can be no card number, at a fraction of what looking closely costs."""
+    if type(value) is str:
+        if len(value) < 13:
+            return False
+        # In one word with a letter in it no number stands alone.
+        return value.isdigit() if value.isalnum() else _MAYBE.search(value) is not None
+    return type(value) not in (bool, type(None)) and not -(10**12) < value < 10**12
 
 
 def is_card_name(name: str) -> bool:

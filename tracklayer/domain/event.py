@@ -42,14 +42,15 @@ ACTION_SOURCES = (
 CONSENT_STATES = ("granted", "denied", "unspecified")
 
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
-# As JSON writes them: where none of these is in an event, no field of it need be searched.
-_ESCAPED = re.compile(rb"\\u00|\\[bf]|\x7f")
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UserData:
-    """Identifiers of the person. ``email`` and ``phone`` are plain or digests; the rest is text as sent."""
+    """Identifiers of the person. ``email`` and ``phone`` are plain or digests; the rest is text as sent.
+
+    Without slots, so that ``read_event`` sets the few that are given and the others stay the class's None.
+    """
 
     email: Matchable | None = None
     phone: Matchable | None = None
@@ -154,6 +155,7 @@ _USER_FIELDS = frozenset(USER_FIELDS)
 PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone"))
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
+_EVENT_FIELDS = frozenset(f.name for f in fields(Event))
 _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
@@ -166,14 +168,16 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     if not isinstance(draft, Mapping):
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
     written = _written(draft)
-    if not _is_free_of_cards(draft, written) and (card := _card_problem(draft)):
+    if not _is_free_of_cards(draft) and (card := _card_problem(draft)):
         return [card]
     size = len(written) if written is not None else _size(draft)
     if size > MAX_EVENT:
         message = f"An event may have {MAX_EVENT:,} bytes of JSON; this one has {size:,}."
         return [Problem((), "TOO_LARGE", message)]
-    reader = _Reader(written is not None and not _ESCAPED.search(written))
-    reader.known((), draft, EVENT_FIELDS)
+    # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
+    reader = _Reader(written is not None and b"\\" not in written and b"\x7f" not in written)
+    if not draft.keys() <= _EVENT_FIELDS:
+        reader.known((), draft, EVENT_FIELDS)
     name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
     event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
     occurred_at = reader.instant((), draft, "occurred_at", now)
@@ -201,39 +205,46 @@ def _card_problem(draft: Mapping[str, Any]) -> Problem | None:
     return None
 
 
-def _is_free_of_cards(draft: Mapping[str, Any], written: bytes | None) -> bool:
-    """True for what can hold no card data, at a fraction of what looking at every value costs; False: look.
+def _is_free_of_cards(draft: Mapping[str, Any]) -> bool:
+    """True for what can hold no card data, at a fraction of what looking closely costs; False: look closely.
 
-    Where every key is a known one and every value a plain one, only a long number could be card data. An escaped
-    character might hide where a word ends, so a text with any is looked at in full.
+    Where every key is a known one and every value a plain one, only a long number could be card data.
     """
-    if written is None or b"\\" in written or may_hold_card_number(written.decode()):
-        return False
     user_data, custom_data = draft.get("user_data") or {}, draft.get("custom_data") or {}
-    if not _is_plain(user_data, _USER_FIELDS):
+    if not _is_harmless(user_data, _USER_FIELDS):
         return False
-    if not isinstance(custom_data, Mapping) or not custom_data.keys() <= _CUSTOM_FIELDS:
+    if not isinstance(custom_data, dict) or not custom_data.keys() <= _CUSTOM_FIELDS:
         return False
     for name, value in custom_data.items():
-        if name == "properties":
-            if not _is_plain(value, None) or any(is_card_name(str(key)) for key in value):
+        kind = type(value)
+        if kind in _SCALARS:
+            if may_hold_card_number(value):
                 return False
-        elif name == "contents":
-            if not isinstance(value, list) or not all(_is_plain(item, _CONTENT_FIELDS) for item in value):
+        elif name == "properties":
+            if not _is_harmless(value, None) or any(is_card_name(key) or may_hold_card_number(key) for key in value):
                 return False
-        elif name == "product_ids":
-            if not isinstance(value, list) or any(isinstance(item, Mapping | list) for item in value):
+        elif name == "contents" and kind is list:
+            if not all(_is_harmless(item, _CONTENT_FIELDS) for item in value):
                 return False
-        elif isinstance(value, Mapping | list):
+        elif name == "product_ids" and kind is list:
+            if not all(type(item) is str and not may_hold_card_number(item) for item in value):
+                return False
+        else:
             return False
     return True
 
 
-def _is_plain(value: Any, names: frozenset[str] | None) -> bool:
-    """An object of scalars, all of whose keys are among ``names``."""
-    if not isinstance(value, dict) or (names is not None and not value.keys() <= names):
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def _is_harmless(value: Any, names: frozenset[str] | None) -> bool:
+    """An object of scalars none of which can be a card number, and whose keys are all among ``names``."""
+    if type(value) is not dict or (names is not None and not value.keys() <= names):
         return False
-    return not any(isinstance(inner, dict | list | tuple) for inner in value.values())
+    for inner in value.values():
+        if type(inner) not in _SCALARS or may_hold_card_number(inner):
+            return False
+    return names is not None or all(type(key) is str for key in value)
 
 
 def _written(draft: Mapping[str, Any]) -> bytes | None:
@@ -274,7 +285,9 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
         values["phone"] = Matchable.read(values["phone"])
     if "email" in values:
         values["email"] = Matchable.read(values["email"])
-    return UserData(**values)
+    person = object.__new__(UserData)
+    person.__dict__.update(values)
+    return person
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str]) -> bool:
