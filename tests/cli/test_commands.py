@@ -17,6 +17,7 @@ from tracklayer import __version__
 from tracklayer.cli import main
 from tracklayer.db import connection
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import schema
 
 NOW = "2026-04-24T00:00:00Z"
@@ -60,7 +61,7 @@ def test_wrong_usage_exits_with_2_and_one_sentence(args: list[str], capsys: pyte
 
 @pytest.mark.parametrize(
     "command",
-    "up api worker scheduler migrate merchant destination import preview normalize sandbox schema doctor".split(),
+    "up api worker scheduler migrate merchant destination import preview normalize sandbox schema doctor bench".split(),
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -238,6 +239,13 @@ def test_normalize_names_the_line_that_is_wrong(
     type_in(monkeypatch, {"platform": "meta", "field": "email"})
     assert main(["normalize"]) == 1
     assert capsys.readouterr().err == "tracklayer: line 1 must be an object of platform, field and value, all text\n"
+
+
+def test_the_bench_tells_a_rate_for_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "map", "--events", "5", "--json"]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert [figures["platform"] for figures in found] == list(PLATFORMS)
+    assert all(figures[name] > 0 for figures in found for name in ("json", "mapped", "batch", "batch_to_json"))
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

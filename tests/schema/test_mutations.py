@@ -192,6 +192,7 @@ SCOPED = [
     ("mutation { updateMerchant(input: {}) { userErrors { code } } }", "ADMIN"),
     ('mutation { createApiKey(input: {name: "x", scopes: [READ]}) { userErrors { code } } }', "ADMIN"),
     ('mutation { revokeApiKey(id: "x") { userErrors { code } } }', "ADMIN"),
+    ("mutation { testDestination(platform: META) { userErrors { code } } }", "ADMIN"),
     ("mutation { setDestination(input: {platform: META, settings: {}}) { userErrors { code } } }", "ADMIN"),
 ]
 
@@ -255,3 +256,18 @@ async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, 
     assert tried["redeliver"] == {"matched": 0, "requeued": 0}
     assert tried["revokeApiKey"] == {"apiKey": None, "userErrors": [{"code": "NOT_FOUND"}]}
     assert (await api("{ merchant { name } }"))["merchant"]["name"] == "Shop"
+
+
+async def test_a_destination_is_tried_over_the_api(api: Api) -> None:
+    query = """mutation($platform: Platform!) { testDestination(platform: $platform) {
+      attempt { outcome httpStatus } request explanation { summary } userErrors { code message } } }"""
+    none = (await api(query, platform="TIKTOK"))["testDestination"]
+    assert (none["attempt"], [error["code"] for error in none["userErrors"]]) == (None, ["NOT_FOUND"])
+    missing = (await api(query, platform="META"))["testDestination"]
+    assert [error["code"] for error in missing["userErrors"]] == ["TEST_SETTING_MISSING"]
+    settings = {"pixel_id": "1234567890123456", "test_event_code": "TEST12345"}
+    await api(SET, input={"platform": "META", "settings": settings})
+    tried = (await api(query, platform="META"))["testDestination"]
+    assert tried["attempt"] == {"outcome": "ACKNOWLEDGED", "httpStatus": 200}
+    assert tried["request"]["body"]["test_event_code"] == "TEST12345"
+    assert "token-of-the-tests" not in str(tried)

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from tracklayer import __version__
 from tracklayer.cli import (
+    bench,
     destination,
     doctor,
     import_events,
@@ -44,6 +45,7 @@ COMMANDS = (
     sandbox,
     schema,
     doctor,
+    bench,
 )
 
 
