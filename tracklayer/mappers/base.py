@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
+from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain.delivery import (
     Acknowledged,
@@ -177,6 +178,21 @@ def number(value: Decimal | None) -> int | float | None:
         return None
     is_whole = value == value.to_integral_value() and abs(value) < 2**63  # more is no JSON integer to most readers
     return int(value) if is_whole else float(value)
+
+
+def url_parameter(url: str | None, name: str) -> str | None:
+    """A query parameter, percent-decoded once, case kept; None where the URL has none or cannot be taken apart."""
+    if url is None or f"{name}=" not in url:
+        return None
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return None
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key == name and value:
+            return unquote_plus(value)
+    return None
 
 
 def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcome:

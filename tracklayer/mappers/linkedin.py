@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -48,6 +47,7 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     unix_milliseconds,
+    url_parameter,
 )
 
 API_VERSION = "202608"
@@ -324,7 +324,7 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
     ids: list[dict[str, str]] = []
     if person.email is not None:
         _add_id(ids, verdicts, "SHA256_EMAIL", "email", person.email.email_sha256("basic"))
-    click_id = person.li_fat_id or _from_url(event.event_source_url, "li_fat_id")
+    click_id = person.li_fat_id or url_parameter(event.event_source_url, "li_fat_id")
     if click_id is not None:
         name = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
         _add_id(ids, verdicts, name, "li_fat_id", _click_id(click_id, settings))
@@ -412,21 +412,6 @@ def _amount(value: Decimal, currency: str) -> str:
 def _text(properties: Mapping[str, Any], name: str) -> str | None:
     value = properties.get(name)
     return value.strip() or None if isinstance(value, str) else None
-
-
-def _from_url(url: str | None, name: str) -> str | None:
-    """A query parameter, percent-decoded once, case kept."""
-    if url is None or f"{name}=" not in url:
-        return None
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote_plus(value)
-    return None
 
 
 def _rules(value: Any) -> str | None:

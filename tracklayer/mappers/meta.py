@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -47,6 +46,7 @@ from tracklayer.mappers.base import (
     safe_message,
     unix_milliseconds,
     unix_seconds,
+    url_parameter,
 )
 
 API_VERSION = "v26.0"
@@ -382,7 +382,7 @@ def _put_digest(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, 
 def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
     """The cookie; or built from the click id where there is no good cookie, or one of another click."""
     cookie = person.fbc.strip() if person.fbc is not None and is_meta_cookie(person.fbc) else None
-    click = (person.fbclid or "").strip() or _click_id(url)
+    click = (person.fbclid or "").strip() or url_parameter(url, "fbclid")
     if click and (cookie is None or cookie.split(".")[3] != click):
         built = f"fb.1.{unix_milliseconds(event.occurred_at)}.{click}"
         if is_meta_cookie(built):
@@ -393,17 +393,6 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
     if cookie is None and person.fbc is not None:
         verdicts.left_out("fbc", "user_data.fbc", "left out: not of the form fb.1.<13 digits>.<click id>")
     return cookie
-
-
-def _click_id(url: str | None) -> str | None:
-    """``fbclid`` of a URL, percent-decoded once, case kept."""
-    if url is None or "fbclid=" not in url:
-        return None
-    for part in urlsplit(url).query.split("&"):
-        name, _, value = part.partition("=")
-        if name == "fbclid" and value:
-            return unquote_plus(value)
-    return None
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -47,6 +46,7 @@ from tracklayer.mappers.base import (
     omit_empty,
     safe_message,
     unix_seconds,
+    url_parameter,
 )
 
 # The event action that a conversion goal waits for. Any other name but Refund goes out unchanged.
@@ -349,7 +349,7 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts, *, is_denie
     visitor = _text(properties, "uetvid")
     if visitor:
         found["anonymousId"] = visitor
-    click_id = person.msclkid or _from_url(event.event_source_url, "msclkid")
+    click_id = person.msclkid or url_parameter(event.event_source_url, "msclkid")
     if click_id is not None:
         _put(found, verdicts, "msclkid", "msclkid", _click_id(click_id, settings))
     for name in ("idfa", "gaid"):
@@ -442,21 +442,6 @@ def _custom_data(event: Event, verdicts: Verdicts, *, is_page: bool) -> dict[str
 def _text(properties: Mapping[str, Any], name: str) -> str | None:
     value = properties.get(name)
     return value.strip() or None if isinstance(value, str) else None
-
-
-def _from_url(url: str | None, name: str) -> str | None:
-    """A query parameter, percent-decoded once, case kept."""
-    if url is None or f"{name}=" not in url:
-        return None
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote_plus(value)
-    return None
 
 
 def _is_on(value: Any) -> bool:

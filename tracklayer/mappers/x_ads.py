@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -54,6 +53,7 @@ from tracklayer.mappers.base import (
     omit_empty,
     retry_after,
     safe_message,
+    url_parameter,
 )
 
 API_VERSION = "12"
@@ -306,7 +306,7 @@ def _identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[d
     """One object an identifier. IP and user agent need a second one: each other, or the first of the rest."""
     person = event.user_data
     found: list[dict[str, str]] = []
-    click_id = person.twclid or _from_url(event.event_source_url, "twclid")
+    click_id = person.twclid or url_parameter(event.event_source_url, "twclid")
     if click_id is not None:
         _add(found, verdicts, "twclid", "twclid", _click_id(click_id, settings))
     if person.email is not None:
@@ -374,21 +374,6 @@ def _money(value: Decimal | None) -> str | None:
         return None
     whole, _, fraction = format(value, "f").partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
-
-
-def _from_url(url: str | None, name: str) -> str | None:
-    """A query parameter, percent-decoded once, case kept."""
-    if url is None or f"{name}=" not in url:
-        return None
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote_plus(value)
-    return None
 
 
 def _pixel(value: Any) -> str | None:
