@@ -20,14 +20,16 @@ from tracklayer.web.start import start_routes
 def build_app(runtime: Runtime, wake: Wake) -> Starlette:
     """The whole of what this process serves. ``wake`` is called after each commit that gives workers something."""
 
+    door = GraphQLDoor(runtime, wake)
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # What was built at start lives as long as the process: the collector need not walk it ever again.
         gc.collect()
         gc.freeze()
         yield
+        await door.close()
 
-    door = GraphQLDoor(runtime, wake)
     return Starlette(
         routes=[
             Route("/graphql", door, methods=["GET", "POST"], name="graphql"),

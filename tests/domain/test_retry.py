@@ -33,6 +33,8 @@ from tracklayer.domain.retry import (
     judge_health,
     judge_lost_claim,
     judge_unsent,
+    release,
+    release_pace,
 )
 
 KEY = DeliveryKey(1, "order_12345", "meta")
@@ -489,7 +491,28 @@ def test_each_failed_probe_doubles_the_pause_up_to_five_minutes() -> None:
 
 @pytest.mark.parametrize("answer", [Acknowledged(), REJECTED], ids=["acknowledged", "rejected"])
 def test_a_held_destination_recovers_with_the_first_answer(answer: Outcome) -> None:
-    assert after(HELD, (60, answer)) == Health()
+    assert after(HELD, (60, answer)) == Health(recovering_since=NOW + timedelta(seconds=60))
+
+
+def test_what_gathered_during_a_hold_is_released_at_a_pace_that_doubles_until_nobody_counts() -> None:
+    health = release(NOW)
+    paces = [release_pace(health, NOW + timedelta(seconds=seconds)) for seconds in (0, 5, 10, 15, 20, 24.9)]
+    assert paces == [100, 200, 400, 800, 1600, pytest.approx(3156, abs=1)]
+    assert release_pace(health, NOW + timedelta(seconds=25)) is None
+    assert release_pace(Health(), NOW) is None
+
+
+def test_each_step_of_a_release_waits_as_long_as_its_deliveries_take_at_the_present_pace() -> None:
+    health = judge_health(release(NOW), [Acknowledged()] * 50, NOW)
+    assert health == Health(recovering_since=NOW, resume_at=NOW + timedelta(seconds=0.5))
+    later = NOW + timedelta(seconds=10)
+    assert judge_health(health, [REJECTED] * 400, later).resume_at == later + timedelta(seconds=1)
+    assert judge_health(health, [Acknowledged()], NOW + timedelta(seconds=25)) == Health()
+
+
+def test_a_release_that_fails_is_held_again() -> None:
+    health = after(release(NOW), (0, NOT_SENT), (3, NOT_SENT), (6, NOT_SENT))
+    assert (health.state, health.recovering_since) == (DestinationState.HELD, None)
 
 
 def test_refused_credentials_hold_at_once_and_say_why() -> None:
@@ -510,7 +533,7 @@ def test_credentials_that_stay_refused_are_probed_less_and_less() -> None:
 
 
 def test_mended_credentials_end_the_hold() -> None:
-    assert after(ACTIVE, (0, REFUSED), (30, Acknowledged())) == Health()
+    assert after(ACTIVE, (0, REFUSED), (30, Acknowledged())) == release(NOW + timedelta(seconds=30))
 
 
 @pytest.mark.parametrize(
@@ -523,7 +546,8 @@ def test_mended_credentials_end_the_hold() -> None:
     ],
 )
 def test_a_rate_limit_rests_the_destination_and_holds_nothing(outcome: Outcome, rest: float) -> None:
-    assert after(ACTIVE, (0, outcome)) == Health(resume_at=NOW + timedelta(seconds=rest))
+    ends = NOW + timedelta(seconds=rest)
+    assert after(ACTIVE, (0, outcome)) == Health(resume_at=ends, recovering_since=ends)
 
 
 def test_a_rest_asked_for_with_a_server_error_is_kept() -> None:
@@ -561,7 +585,11 @@ def test_a_good_destination_that_answers_is_left_as_it_is() -> None:
             ),
             id="refused for one",
         ),
-        pytest.param([REJECTED, RATE_LIMITED], Health(resume_at=NOW + timedelta(seconds=30)), id="limited for one"),
+        pytest.param(
+            [REJECTED, RATE_LIMITED],
+            Health(resume_at=NOW + timedelta(seconds=30), recovering_since=NOW + timedelta(seconds=30)),
+            id="limited for one",
+        ),
         pytest.param(
             [ANSWERED_500] * 1000,
             Health(failures=1, failing_since=NOW, resume_at=NOW + timedelta(seconds=2)),

@@ -11,7 +11,20 @@ import pytest
 from tests.factories import META, PURCHASE, Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, claim_due, deliveries_by_key, settle_deliveries
+from tracklayer.db.counters import Changes
+from tracklayer.db.deliveries import (
+    LEASE,
+    Delivered,
+    DeliveryRow,
+    DeliverySearch,
+    Lease,
+    claim_due,
+    deliveries_by_key,
+    end_lease,
+    settle_delivered,
+    settle_deliveries,
+    start_sending,
+)
 from tracklayer.db.destinations import destination
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
 from tracklayer.runtime import Runtime
@@ -317,39 +330,57 @@ def test_what_waits_for_a_removed_destination_is_dropped(runtime: Runtime, merch
     assert (row(merchant).status, row(merchant).drop_reason) == ("dropped", "destination_removed")
 
 
-def test_claims_of_a_worker_that_is_gone_are_taken_back_as_unknown(
+def claim(merchant: Merchant, clock: FrozenClock, limit: int, worker: int) -> tuple[Lease, list[str]]:
+    with in_transaction():
+        taken = claim_due(merchant.merchant_id, "meta", limit, clock.now(), worker)
+        assert taken is not None
+    return taken[0], [found.claim.key.event_id for found in taken[1]]
+
+
+def start(lease: Lease, event_ids: list[str], clock: FrozenClock) -> None:
+    with in_transaction():
+        assert start_sending(lease, event_ids, clock.now())
+
+
+def test_of_a_worker_that_is_gone_what_it_was_sending_is_unknown_and_the_rest_was_never_sent(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:
-    ingest(runtime, merchant, draft())
-    with in_transaction():
-        claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker=999_999)
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(4)))
+    lease, event_ids = claim(merchant, clock, 4, worker=999_999)
+    start(lease, event_ids[:1], clock)
+    clock.move(timedelta(seconds=2))
     assert sweep(runtime).taken_back == 1
-    found = row(merchant)
+    found = row(merchant, event_ids[0])
     assert (found.status, found.attempts, found.due_at) == ("failed", 1, clock.now())
-    assert [entry["outcome"] for entry in found.attempt_log] == ["unknown"]
+    assert [(entry["outcome"], entry["duration_ms"]) for entry in found.attempt_log] == [("unknown", 2000)]
+    for untouched in event_ids[1:]:
+        assert (row(merchant, untouched).status, row(merchant, untouched).attempts) == ("queued", 0)
     deliver(runtime, merchant, worker)
-    assert (row(merchant).status, row(merchant).attempts) == ("delivered", 2)
+    assert [row(merchant, event_id).attempts for event_id in event_ids] == [2, 1, 1, 1]
+    assert {row(merchant, event_id).status for event_id in event_ids} == {"delivered"}
 
 
 def test_claims_of_a_living_worker_are_left_until_their_lease_ends(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:
     ingest(runtime, merchant, draft())
-    with in_transaction():
-        claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker)
+    lease, event_ids = claim(merchant, clock, 10, worker)
+    start(lease, event_ids, clock)
+    clock.move(LEASE - timedelta(milliseconds=1))
     assert sweep(runtime).taken_back == 0
-    clock.move(timedelta(minutes=4))
+    clock.move(timedelta(milliseconds=1))
     assert sweep(runtime).taken_back == 1
 
 
 def test_two_claims_never_share_a_row(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(10)))
-    with in_transaction():
-        first, one = claim_due(merchant.merchant_id, "meta", 6, clock.now(), worker=1)
-        second, two = claim_due(merchant.merchant_id, "meta", 6, clock.now(), worker=2)
+    first, one = claim(merchant, clock, 6, worker=1)
+    second, two = claim(merchant, clock, 6, worker=2)
     assert (len(one), len(two)) == (6, 4)
     assert first != second
-    assert {found.claim.key for found in one}.isdisjoint({found.claim.key for found in two})
+    assert set(one).isdisjoint(two)
+    with in_transaction():
+        assert claim_due(merchant.merchant_id, "meta", 6, clock.now(), 3) is None
 
 
 def test_a_bug_in_mapping_one_event_stops_no_other(
@@ -400,13 +431,16 @@ def test_a_late_worker_cannot_overwrite_a_newer_verdict(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:
     ingest(runtime, merchant, draft())
-    with in_transaction():
-        old_claim, claimed = claim_due(merchant.merchant_id, "meta", 1, clock.now(), worker=999_999)
+    old, _ = claim(merchant, clock, 1, worker=999_999)
     sweep(runtime)
     deliver(runtime, merchant, worker)
-    late = Settlement(claimed[0].claim.key, DeliveryStatus.FAILED, 1, due_at=clock.now())
     with in_transaction():
-        assert settle_deliveries(old_claim, [late], clock.now()) == 0
+        assert not start_sending(old, ["order_1"], clock.now())
+        assert not end_lease(old)
+        late = Delivered(["order_1"], 200, clock.now())
+        assert settle_delivered(old, late, clock.now(), Changes()) == 0
+        failed = Settlement(row(merchant).key, DeliveryStatus.FAILED, 1, due_at=clock.now())
+        assert settle_deliveries(old, [failed], clock.now(), Changes()) == 0
     assert row(merchant).status == "delivered"
     with in_transaction():
-        assert rows("SELECT count(*) FROM deliveries WHERE claim_id IS NOT NULL") == [(0,)]
+        assert rows("SELECT count(*) FROM claims") == [(0,)]

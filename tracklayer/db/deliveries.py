@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.events import EventRow, read_row
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.delivery import Claim, DeliveryKey, LoggedAttempt, Settlement
+from tracklayer.domain.delivery import (
+    AttemptOutcome,
+    Claim,
+    DeliveryKey,
+    DeliveryStatus,
+    DropReason,
+    LoggedAttempt,
+    Settlement,
+)
 
 # Twice the longest a batch may take: what a worker that is alive but stuck is given before others take over.
 LEASE = timedelta(minutes=4)
@@ -51,26 +60,31 @@ COLUMNS = (
     "last_attempt_at, delivered_at, finished_at, latency_ms, drop_reason, last_error, error_code, attempt_log"
 )
 
-CLAIM_DUE = """
-WITH due AS (
-    SELECT event_id, due_at FROM deliveries
-    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND claimed_by IS NULL
-    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+# Whoever takes deliveries out of a queue, to send, to drop or to start anew, holds this lock until it has committed: so
+# that no two take the same. It is held for milliseconds, and one queue never waits for another.
+QUEUE_LOCK = 7_301_003
+LOCK_QUEUE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+
+# Rows that somebody holds are stepped over: there are few claims on a destination, so the subselect is a small hash.
+UNCLAIMED = """event_id NOT IN (
+    SELECT unnest(event_ids) FROM claims WHERE merchant_id = %(merchant)s AND platform = %(platform)s)"""
+
+CLAIM_DUE = f"""
+WITH due AS MATERIALIZED (
+    SELECT event_id, attempts, received_at, queued_at, due_at, window_ends_at FROM deliveries
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND {UNCLAIMED}
+    ORDER BY due_at LIMIT %(limit)s
 ), claim AS (
-    SELECT nextval('claims') AS id
-), claimed AS (
-    UPDATE deliveries d
-    SET claimed_by = %(worker)s, claim_id = claim.id, claimed_at = %(now)s, due_at = %(lease)s
-    FROM due, claim
-    WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = due.event_id
-    RETURNING d.merchant_id, d.event_id, d.attempts, d.received_at, d.queued_at, due.due_at, d.window_ends_at, claim.id
+    INSERT INTO claims (merchant_id, platform, worker, claimed_at, lease_ends_at, event_ids)
+    SELECT %(merchant)s, %(platform)s, %(worker)s, %(now)s, %(lease)s, array_agg(event_id) FROM due HAVING count(*) > 0
+    RETURNING claim_id
 )
 SELECT e.merchant_id, e.event_id, e.event_name, e.occurred_at, e.received_at, e.last_received_at, e.times_received,
        e.action_source, e.event_source_url, e.user_data::text, e.digests::text, e.sealed, e.custom_data::text,
        e.consent::text,
-       c.attempts, c.received_at, c.queued_at, c.due_at, c.window_ends_at, c.id
-FROM claimed c JOIN events e ON e.merchant_id = c.merchant_id AND e.event_id = c.event_id
-ORDER BY c.due_at, e.event_id
+       d.attempts, d.received_at, d.queued_at, d.due_at, d.window_ends_at, claim.claim_id
+FROM claim, due d JOIN events e ON e.merchant_id = %(merchant)s AND e.event_id = d.event_id
+ORDER BY d.due_at, e.event_id
 """
 
 
@@ -80,8 +94,24 @@ class Claimed:
     event: EventRow
 
 
-def claim_due(merchant_id: int, platform: str, limit: int, now: datetime, worker: int) -> tuple[int, list[Claimed]]:
-    """The longest due deliveries of one destination, leased to ``worker``, and the number of the claim.
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One worker's hold on some deliveries of a destination: a row of ``claims``."""
+
+    merchant_id: int
+    platform: str
+    claim_id: int
+
+
+def lock_queue(merchant_id: int, platform: str) -> None:
+    """Until this transaction ends nobody else takes deliveries out of this queue."""
+    execute(LOCK_QUEUE, (QUEUE_LOCK, f"{merchant_id}/{platform}"))
+
+
+def claim_due(
+    merchant_id: int, platform: str, limit: int, now: datetime, worker: int
+) -> tuple[Lease, list[Claimed]] | None:
+    """The longest due deliveries of one destination, leased to ``worker``; None where nothing is due.
 
     Any number of workers may call it at once: no row is given to two of them.
     """
@@ -93,13 +123,87 @@ def claim_due(merchant_id: int, platform: str, limit: int, now: datetime, worker
         "worker": worker,
         "lease": now + LEASE,
     }
+    lock_queue(merchant_id, platform)
     found = rows(CLAIM_DUE, params)  # type: ignore[arg-type]
+    if not found:
+        return None
     claimed = [Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[14:19]), read_row(row)) for row in found]
-    return (found[0][19] if found else 0), claimed
+    return Lease(merchant_id, platform, found[0][19]), claimed
 
 
-# ``claim_id``: a worker whose claim was taken over finds no row and changes nothing. An attempt that cost nothing is
-# logged once, not at every probe of a long outage.
+START_SENDING = """
+UPDATE claims SET sending = %s, sent_at = %s WHERE merchant_id = %s AND platform = %s AND claim_id = %s
+"""
+
+
+def start_sending(lease: Lease, event_ids: Sequence[str], now: datetime) -> bool:
+    """Notes what is about to leave, in case this worker is lost. False: the lease was lost.
+
+    Locks the lease until the transaction ends, so that nobody takes it back in the middle of a settlement.
+    """
+    return execute(START_SENDING, (list(event_ids), now, *_key(lease))) == 1
+
+
+def end_lease(lease: Lease) -> bool:
+    """Gives back whatever was not settled, as it was. False: the lease was lost."""
+    return execute("DELETE FROM claims WHERE merchant_id = %s AND platform = %s AND claim_id = %s", _key(lease)) == 1
+
+
+def _key(lease: Lease) -> tuple[int, str, int]:
+    return lease.merchant_id, lease.platform, lease.claim_id
+
+
+SETTLE_DELIVERED = """
+WITH done AS (
+    UPDATE deliveries
+    SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
+        last_attempt_at = %(started)s, delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)),
+        attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
+            || jsonb_build_object('number', attempts + 1, 'at', %(at)s::text, 'outcome', 'acknowledged',
+                                  'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND due_at IS NOT NULL
+    RETURNING received_at, latency_ms
+)
+SELECT date_trunc('minute', received_at, 'UTC') AS minute, width_bucket(latency_ms, %(bounds)s::int[]) AS place, count(*)
+FROM done GROUP BY minute, place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one request brought to its end: the platform acknowledged these, all of them at once."""
+
+    event_ids: Sequence[str]
+    http_status: int | None
+    started_at: datetime
+
+
+def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
+    """Writes acknowledgements to rows of a lease that this transaction holds; how many."""
+    params = {
+        "merchant": lease.merchant_id,
+        "platform": lease.platform,
+        "ids": list(delivered.event_ids),
+        "started": delivered.started_at,
+        "at": delivered.started_at.isoformat(),
+        "now": now,
+        "status": delivered.http_status,
+        "duration": max(0, round((now - delivered.started_at) / timedelta(milliseconds=1))),
+        "log": LOG_LENGTH,
+        "bounds": list(LATENCY_BOUNDS),
+    }
+    total = 0
+    for minute, place, count in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
+        changes.add(lease.merchant_id, lease.platform, minute, waiting=-count, delivered=count)
+        changes.latency(lease.merchant_id, lease.platform, minute, place, count)
+        total += count
+    if total:
+        changes.add(lease.merchant_id, lease.platform, now, acknowledged=total, finished=total)
+    return total
+
+
+# An attempt that cost nothing is logged once, not at every probe of a long outage.
 SETTLE = """
 UPDATE deliveries d
 SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at = x.next_retry_at,
@@ -107,7 +211,6 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
     error_code = coalesce(x.error_code, d.error_code),
     last_attempt_at = coalesce(x.last_attempt_at, d.last_attempt_at), delivered_at = x.delivered_at,
     latency_ms = x.latency_ms, finished_at = CASE WHEN x.due_at IS NULL THEN %(now)s::timestamptz END,
-    claimed_by = NULL, claim_id = NULL, claimed_at = NULL,
     attempt_log = CASE
         WHEN x.logged IS NULL THEN d.attempt_log
         WHEN x.attempts = d.attempts AND d.attempt_log -> -1 ->> 'outcome' = x.logged ->> 'outcome' THEN d.attempt_log
@@ -115,23 +218,20 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
         ELSE d.attempt_log || x.logged
     END
 FROM json_to_recordset(%(settlements)s::json) AS x(
-    merchant_id bigint, event_id text, platform text, status text, attempts int, due_at timestamptz,
-    next_retry_at timestamptz, drop_reason text, last_error text, error_code text, last_attempt_at timestamptz,
-    delivered_at timestamptz, latency_ms int, logged jsonb)
-WHERE d.merchant_id = x.merchant_id AND d.event_id = x.event_id AND d.platform = x.platform
-  AND d.claim_id = %(claim)s
+    event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
+    last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int, logged jsonb)
+WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.due_at IS NOT NULL
+RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome'
 """
 
 
-def settle_deliveries(claim_id: int, settlements: Sequence[Settlement], now: datetime) -> int:
-    """Writes verdicts to the rows of one claim; how many rows were still that claim's."""
+def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: datetime, changes: Changes) -> int:
+    """Writes verdicts to rows of a lease that this transaction holds; how many. Acknowledged ones go another way."""
     if not settlements:
         return 0
     records = [
         {
-            "merchant_id": s.key.merchant_id,
             "event_id": s.key.event_id,
-            "platform": s.key.platform,
             "status": s.status,
             "attempts": s.attempts,
             "due_at": s.due_at,
@@ -146,8 +246,37 @@ def settle_deliveries(claim_id: int, settlements: Sequence[Settlement], now: dat
         }
         for s in settlements
     ]
-    params = {"settlements": orjson.dumps(records).decode(), "now": now, "log": LOG_LENGTH, "claim": claim_id}
-    return execute(SETTLE, params)  # type: ignore[arg-type]
+    params = {
+        "settlements": orjson.dumps(records).decode(),
+        "now": now,
+        "log": LOG_LENGTH,
+        "merchant": lease.merchant_id,
+        "platform": lease.platform,
+    }
+    found = rows(SETTLE, params)  # type: ignore[arg-type]
+    for received_at, drop_reason, outcome in found:
+        if drop_reason is not None:
+            _count_drop(lease.merchant_id, lease.platform, received_at, drop_reason, now, changes)
+        if outcome is not None:
+            changes.add(lease.merchant_id, lease.platform, now, **{COUNTED_AS[outcome]: 1})
+    return len(found)
+
+
+COUNTED_AS = {
+    AttemptOutcome.REJECTED: "refused",
+    AttemptOutcome.RATE_LIMITED: "rate_limited",
+    AttemptOutcome.CREDENTIALS_REFUSED: "credentials_refused",
+    AttemptOutcome.UNREACHABLE: "unreachable",
+    AttemptOutcome.UNKNOWN: "unknown",
+}
+
+
+def _count_drop(
+    merchant_id: int, platform: str, received_at: datetime, reason: str, now: datetime, changes: Changes
+) -> None:
+    changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
+    changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
+    changes.add(merchant_id, platform, now, finished=1)
 
 
 def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
@@ -162,94 +291,157 @@ def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
 
 
 LOST_CLAIMS = f"""
-SELECT claim_id, claimed_at, merchant_id, event_id, platform, attempts, received_at, queued_at, due_at, window_ends_at
-FROM deliveries d
-WHERE claimed_by IS NOT NULL AND (
-    due_at <= %s OR NOT EXISTS (
-        SELECT 1 FROM pg_locks l
-        WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = d.claimed_by::bigint::oid
-          AND l.objsubid = 2 AND l.granted
-          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())))
-LIMIT %s FOR UPDATE SKIP LOCKED
+SELECT merchant_id, platform, claim_id, sending, sent_at FROM claims c
+WHERE lease_ends_at <= %s OR NOT EXISTS (
+    SELECT 1 FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = c.worker::bigint::oid
+      AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+ORDER BY claimed_at LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+IN_FLIGHT = """
+SELECT event_id, attempts, received_at, queued_at, due_at, window_ends_at FROM deliveries
+WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND due_at IS NOT NULL
 """
 
 
-def lost_claims(now: datetime, limit: int) -> list[tuple[int, datetime, Claim]]:
-    """Claims whose worker holds its lock no more, or whose lease ran out: (claim id, claimed at, claim). Locks them."""
-    return [
-        (row[0], row[1], Claim(DeliveryKey(row[2], row[3], row[4]), *row[5:]))
-        for row in rows(LOST_CLAIMS, (now, limit))
-    ]
+@dataclass(frozen=True, slots=True)
+class LostLease:
+    """``in_flight``: what its worker was sending since ``sent_at``; the rest never left."""
+
+    lease: Lease
+    sent_at: datetime | None
+    in_flight: list[Claim]
 
 
-def release_claims(claim_id: int, claims: Sequence[Claim]) -> None:
-    """Gives back what was claimed and not touched, as it was."""
-    if claims:
-        records = [{"event_id": c.key.event_id, "platform": c.key.platform, "due_at": c.due_at} for c in claims]
-        execute(
-            "UPDATE deliveries d SET claimed_by = NULL, claim_id = NULL, claimed_at = NULL, due_at = x.due_at "
-            "FROM json_to_recordset(%s::json) AS x(event_id text, platform text, due_at timestamptz) "
-            "WHERE d.merchant_id = %s AND d.event_id = x.event_id AND d.platform = x.platform AND d.claim_id = %s",
-            (orjson.dumps(records).decode(), claims[0].key.merchant_id, claim_id),
-        )
+def lost_leases(now: datetime, limit: int) -> list[LostLease]:
+    """Leases whose worker holds its lock no more, or that ran out; this transaction holds them until it ends."""
+    found = []
+    for merchant_id, platform, claim_id, sending, sent_at in rows(LOST_CLAIMS, (now, limit)):
+        claims = [
+            Claim(DeliveryKey(merchant_id, row[0], platform), *row[1:])
+            for row in (rows(IN_FLIGHT, (merchant_id, platform, sending)) if sending else ())
+        ]
+        found.append(LostLease(Lease(merchant_id, platform, claim_id), sent_at, claims))
+    return found
 
 
-DROP_EXPIRED = """
-WITH expired AS (
-    SELECT merchant_id, event_id, platform FROM deliveries
-    WHERE due_at IS NOT NULL AND window_ends_at <= %s AND claimed_by IS NULL
-    ORDER BY window_ends_at LIMIT %s FOR UPDATE SKIP LOCKED
+EXPIRED_QUEUES = """
+SELECT DISTINCT merchant_id, platform FROM (
+    SELECT merchant_id, platform FROM deliveries WHERE due_at IS NOT NULL AND window_ends_at <= %(now)s
+    ORDER BY window_ends_at LIMIT %(limit)s) AS expired
+"""
+REMOVED_QUEUES = """
+SELECT merchant_id, platform FROM destinations x
+WHERE removed_at IS NOT NULL AND EXISTS (
+    SELECT 1 FROM deliveries d WHERE d.merchant_id = x.merchant_id AND d.platform = x.platform AND d.due_at IS NOT NULL)
+LIMIT %(limit)s
+"""
+DROP_WAITING = f"""
+WITH dropped AS (
+    SELECT event_id FROM deliveries
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at IS NOT NULL
+      AND window_ends_at <= %(ended)s AND {UNCLAIMED}
+    LIMIT %(limit)s
 )
 UPDATE deliveries d
-SET status = 'dropped', drop_reason = 'window_expired', due_at = NULL, next_retry_at = NULL, finished_at = %s,
-    last_error = coalesce(last_error, 'not sent within its window')
-FROM expired x WHERE d.merchant_id = x.merchant_id AND d.event_id = x.event_id AND d.platform = x.platform
+SET status = 'dropped', drop_reason = %(reason)s, due_at = NULL, next_retry_at = NULL, finished_at = %(now)s,
+    last_error = coalesce(last_error, %(words)s)
+FROM dropped x WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id
+RETURNING d.received_at
 """
 
 
-def drop_expired(now: datetime, limit: int) -> int:
-    """Drops what waited past its window, at most ``limit`` rows; how many it were."""
-    return execute(DROP_EXPIRED, (now, limit, now))
+def queues_to_drop_from(now: datetime, limit: int) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """(destinations with deliveries past their window, removed destinations with deliveries that still wait)."""
+    params: Any = {"now": now, "limit": limit}
+    return [tuple(row) for row in rows(EXPIRED_QUEUES, params)], [tuple(row) for row in rows(REMOVED_QUEUES, params)]
 
 
-DROP_REMOVED = """
-WITH waiting AS (
-    SELECT w.merchant_id, w.event_id, w.platform
-    FROM destinations x CROSS JOIN LATERAL (
-        SELECT merchant_id, event_id, platform FROM deliveries d
-        WHERE d.merchant_id = x.merchant_id AND d.platform = x.platform AND d.due_at IS NOT NULL
-          AND d.claimed_by IS NULL
-        LIMIT %s FOR UPDATE SKIP LOCKED) w
-    WHERE x.removed_at IS NOT NULL LIMIT %s
+def drop_expired(merchant_id: int, platform: str, now: datetime, limit: int, changes: Changes) -> int:
+    """Drops what waited past its window, at most ``limit``; how many. What a worker is sending stays its own."""
+    words = "not sent within its window"
+    return _drop(merchant_id, platform, DropReason.WINDOW_EXPIRED, words, now, now, limit, changes)
+
+
+def drop_removed(merchant_id: int, platform: str, now: datetime, limit: int, changes: Changes) -> int:
+    """Drops what waits for a destination that was removed, at most ``limit``; how many."""
+    words, whenever = "its destination was removed", datetime.max.replace(tzinfo=UTC)
+    return _drop(merchant_id, platform, DropReason.DESTINATION_REMOVED, words, whenever, now, limit, changes)
+
+
+def _drop(
+    merchant_id: int,
+    platform: str,
+    reason: DropReason,
+    words: str,
+    ended: datetime,
+    now: datetime,
+    limit: int,
+    changes: Changes,
+) -> int:
+    lock_queue(merchant_id, platform)
+    params: Any = {
+        "merchant": merchant_id,
+        "platform": platform,
+        "ended": ended,
+        "reason": reason.value,
+        "words": words,
+        "now": now,
+        "limit": limit,
+    }
+    found = rows(DROP_WAITING, params)
+    for (received_at,) in found:
+        _count_drop(merchant_id, platform, received_at, reason.value, now, changes)
+    return len(found)
+
+
+# Due one after another, ``pace`` a second: a big redelivery must not be a flood.
+REQUEUE = f"""
+WITH given AS (
+    SELECT event_id, due_at FROM json_to_recordset(%(given)s::json) AS x(event_id text, due_at timestamptz)
+), before AS (
+    SELECT d.event_id, d.status, d.drop_reason, d.received_at, given.due_at
+    FROM deliveries d JOIN given USING (event_id)
+    WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.status IN ('failed', 'dropped')
+      AND d.{UNCLAIMED}
+    FOR UPDATE OF d
 )
 UPDATE deliveries d
-SET status = 'dropped', drop_reason = 'destination_removed', due_at = NULL, next_retry_at = NULL, finished_at = %s,
-    last_error = coalesce(last_error, 'its destination was removed')
-FROM waiting x WHERE d.merchant_id = x.merchant_id AND d.event_id = x.event_id AND d.platform = x.platform
+SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = before.due_at + %(window)s, next_retry_at = NULL, drop_reason = NULL, finished_at = NULL,
+    last_error = NULL, error_code = NULL
+FROM before WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = before.event_id
+RETURNING before.received_at, before.status, before.drop_reason
 """
 
 
-def drop_removed(now: datetime, limit: int) -> int:
-    """Drops what waits for destinations that were removed, at most ``limit`` rows; how many it were."""
-    return execute(DROP_REMOVED, (limit, limit, now))
+def requeue(
+    merchant_id: int,
+    platform: str,
+    due: Mapping[str, datetime],
+    now: datetime,
+    window: timedelta,
+    changes: Changes,
+) -> int:
+    """Starts a new series of attempts for failed and dropped deliveries (event id -> when it is due); how many.
 
-
-REQUEUE = """
-UPDATE deliveries d
-SET status = 'queued', attempts = 0, due_at = %(now)s, window_ends_at = %(window)s, next_retry_at = NULL,
-    drop_reason = NULL, finished_at = NULL, last_error = NULL, error_code = NULL
-FROM json_to_recordset(%(keys)s::json) AS x(event_id text, platform text)
-WHERE d.merchant_id = %(merchant)s AND d.event_id = x.event_id AND d.platform = x.platform
-  AND d.status IN ('failed', 'dropped') AND d.claimed_by IS NULL
-RETURNING d.platform
-"""
-
-
-def requeue(merchant_id: int, keys: Sequence[DeliveryKey], now: datetime, window: timedelta) -> list[str]:
-    """Starts a new series of attempts for failed and dropped deliveries; the platform of each. The log stays."""
-    records = [{"event_id": key.event_id, "platform": key.platform} for key in keys]
-    params = {"now": now, "window": now + window, "keys": orjson.dumps(records).decode(), "merchant": merchant_id}
-    return [row[0] for row in rows(REQUEUE, params)]  # type: ignore[arg-type]
+    The log stays. What a worker has in its hands, or was settled meanwhile, is left alone.
+    """
+    lock_queue(merchant_id, platform)
+    records = [{"event_id": event_id, "due_at": at} for event_id, at in sorted(due.items())]
+    params: Any = {
+        "given": orjson.dumps(records).decode(),
+        "merchant": merchant_id,
+        "platform": platform,
+        "window": window,
+    }
+    found = rows(REQUEUE, params)
+    for received_at, status, drop_reason in found:
+        if status == DeliveryStatus.DROPPED:
+            changes.add(merchant_id, platform, received_at, waiting=1, dropped=-1)
+            changes.drop_reasons(merchant_id, platform, received_at, {drop_reason: -1})
+            changes.add(merchant_id, platform, now, requeued=1)
+    return len(found)
 
 
 def deliveries_by_key(merchant_id: int, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], DeliveryRow]:
@@ -344,7 +536,6 @@ def deliveries_of_alert(
 def waiting_by_platform(merchant_id: int) -> dict[str, int]:
     """How many deliveries of each platform are neither delivered nor dropped."""
     found = rows(
-        "SELECT platform, count(*) FROM deliveries WHERE merchant_id = %s AND due_at IS NOT NULL GROUP BY platform",
-        (merchant_id,),
+        "SELECT platform, sum(waiting)::bigint FROM queues WHERE merchant_id = %s GROUP BY platform", (merchant_id,)
     )
     return dict(found)

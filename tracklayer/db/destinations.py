@@ -37,6 +37,7 @@ def upsert_destination(merchant_id: int, platform: str, values: dict[str, Any], 
         "failing_since": None,
         "resume_at": None,
         "probe_seconds": 0,
+        "recovering_since": None,
         "removed_at": None,
         **values,
     }
@@ -76,13 +77,14 @@ def health_of(row: DestinationRow) -> Health:
         row.failing_since,
         row.resume_at,
         row.probe_seconds,
+        row.recovering_since,
     )
 
 
 def set_health(merchant_id: int, platform: str, health: Health) -> None:
     execute(
         "UPDATE destinations SET state = %s, state_reason = %s, failures = %s, failing_since = %s, resume_at = %s, "
-        "probe_seconds = %s WHERE merchant_id = %s AND platform = %s",
+        "probe_seconds = %s, recovering_since = %s WHERE merchant_id = %s AND platform = %s",
         (
             health.state.value,
             health.reason,
@@ -90,18 +92,29 @@ def set_health(merchant_id: int, platform: str, health: Health) -> None:
             health.failing_since,
             health.resume_at,
             health.probe_seconds,
+            health.recovering_since,
             merchant_id,
             platform,
         ),
     )
 
 
+# From one destination that has something waiting to the next, by the index that workers claim by: what it costs grows
+# with the number of those, and not with how much each has waiting.
 DUE_DESTINATIONS = """
-SELECT merchant_id, platform FROM destinations x
-WHERE removed_at IS NULL AND state <> 'paused' AND (resume_at IS NULL OR resume_at <= %(now)s)
-  AND EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = x.merchant_id AND d.platform = x.platform
-              AND d.due_at <= %(now)s AND d.claimed_by IS NULL)
-ORDER BY merchant_id, platform LIMIT %(limit)s
+WITH RECURSIVE walk AS (
+    (SELECT merchant_id, platform, due_at FROM deliveries WHERE due_at IS NOT NULL
+     ORDER BY merchant_id, platform, due_at LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM walk w CROSS JOIN LATERAL (
+        SELECT merchant_id, platform, due_at FROM deliveries d
+        WHERE due_at IS NOT NULL AND (d.merchant_id, d.platform) > (w.merchant_id, w.platform)
+        ORDER BY merchant_id, platform, due_at LIMIT 1) AS next
+)
+SELECT w.merchant_id, w.platform FROM walk w JOIN destinations x USING (merchant_id, platform)
+WHERE w.due_at <= %(now)s AND x.removed_at IS NULL AND x.state <> 'paused'
+  AND (x.resume_at IS NULL OR x.resume_at <= %(now)s)
+LIMIT %(limit)s
 """
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import orjson
 
-from tracklayer.db.connection import execute, rows
+from tracklayer.db.connection import rows
+from tracklayer.db.counters import Changes, adding
 
 Key = tuple[int, str]
+
+PURGED = "purged"  # in the ledger, the reason of what was deleted while it waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,6 @@ class EventRow:
     consent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """``inserted`` False: the row was there before, and ``row`` is the stored one. ``routed``: platforms queued."""
-
-    row: EventRow
-    inserted: bool
-    routed: tuple[str, ...]
-
-
 COLUMNS = (
     "merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received, action_source, "
     "event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text"
@@ -58,11 +52,12 @@ def read_row(found: Sequence[Any]) -> EventRow:
 
 
 # One statement, so one round trip and one moment: the events that are new, the deliveries of those, the counts of the
-# others. ``xmax = 0`` holds for a row that this statement inserted and not for one it updated. Sorted, so that two
-# processes with the same ids in their hands never wait for each other crosswise.
-STORE_EVENTS = """
+# others, and the ledger's minutes. ``xmax = 0`` holds for a row that this statement inserted and not for one it
+# updated. Sorted, so that two processes with the same ids in their hands never wait for each other crosswise. What was
+# stored before comes back as it is stored; of a new event the caller has everything already.
+STORE_EVENTS = f"""
 WITH given AS (
-    SELECT * FROM json_to_recordset(%s::json) AS x(
+    SELECT * FROM json_to_recordset($1) AS x(
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
         custom_data json, consent json)
@@ -77,47 +72,120 @@ WITH given AS (
             last_received_at = greatest(events.last_received_at, excluded.last_received_at)
         WHERE events.event_name = excluded.event_name
     RETURNING *, xmax = 0 AS inserted
+), received AS (
+    SELECT s.merchant_id, date_trunc('minute', g.received_at, 'UTC') AS minute, s.inserted,
+           g.times_received - s.inserted::int AS repeats
+    FROM stored s JOIN given g USING (merchant_id, event_id)
+    UNION ALL
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected
+    FROM json_to_recordset($2) AS r(merchant_id bigint, received_at timestamptz, rejected int)
+), offered AS (
+    SELECT s.merchant_id, s.event_id, d.platform, s.received_at,
+           d.event_names IS NULL OR s.event_name = ANY(d.event_names) AS wanted
+    FROM stored s JOIN destinations d ON d.merchant_id = s.merchant_id
+    WHERE s.inserted AND d.removed_at IS NULL
 ), routed AS (
     INSERT INTO deliveries (merchant_id, event_id, platform, received_at, queued_at, due_at, window_ends_at)
-    SELECT s.merchant_id, s.event_id, d.platform, s.received_at, s.received_at, s.received_at, s.received_at + %s
-    FROM stored s JOIN destinations d ON d.merchant_id = s.merchant_id
-    WHERE s.inserted AND d.removed_at IS NULL AND (d.event_names IS NULL OR s.event_name = ANY(d.event_names))
-    RETURNING merchant_id, event_id, platform
+    SELECT merchant_id, event_id, platform, received_at, received_at, received_at, received_at + $3
+    FROM offered WHERE wanted
+), counted AS (
+    INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, coalesced, rejected, filtered, routed, waiting)
+    SELECT merchant_id, '', minute, pg_backend_pid(), count(*) FILTER (WHERE inserted),
+           coalesce(sum(repeats) FILTER (WHERE inserted IS NOT NULL), 0),
+           coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0), 0, 0, 0
+    FROM received GROUP BY merchant_id, minute
+    UNION ALL
+    SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, pg_backend_pid(), count(*), 0, 0,
+           count(*) FILTER (WHERE NOT wanted), count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted)
+    FROM offered GROUP BY merchant_id, platform, minute
+    {adding(("accepted", "coalesced", "rejected", "filtered", "routed", "waiting"))}
+), queued AS (
+    INSERT INTO queues (merchant_id, platform, slot, waiting)
+    SELECT merchant_id, platform, pg_backend_pid(), count(*) FROM offered WHERE wanted GROUP BY merchant_id, platform
+    ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
+    RETURNING merchant_id, platform
 )
-SELECT merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received, action_source,
-       event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text, inserted,
-       ARRAY(SELECT platform FROM routed r WHERE r.merchant_id = stored.merchant_id AND r.event_id = stored.event_id)
-FROM stored
+SELECT merchant_id, event_id, times_received, inserted, NULL, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
+       NULL, NULL, NULL, NULL, NULL::bytea, NULL, NULL
+FROM stored WHERE inserted
+UNION ALL
+SELECT merchant_id, event_id, times_received, inserted, event_name, occurred_at, received_at, last_received_at,
+       action_source, event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text
+FROM stored WHERE NOT inserted
+UNION ALL
+SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM queued
 """
 
 
-def store_events(records: list[dict[str, Any]], window: timedelta) -> dict[Key, StoredEvent]:
-    """Stores events of different keys with their deliveries, or counts the repeat. Needs an open transaction.
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """``times_received``: with this call. ``before``: the event as it is stored, where it was there before."""
 
-    ``records``: one JSON object an event, keys as the columns. A key that is missing from the answer is stored
-    under another event name: ``stored_names`` tells which.
+    times_received: int
+    before: EventRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """``queued``: (merchant id, platform) of destinations that got something to do.
+
+    A key that is missing from ``events`` is stored under another event name: ``stored_names`` tells which.
     """
-    ordered = sorted(records, key=lambda record: (record["merchant_id"], record["event_id"]))
-    found = rows(STORE_EVENTS, (orjson.dumps(ordered).decode(), window))
-    return {(row[0], row[1]): StoredEvent(read_row(row), row[14], tuple(row[15])) for row in found}
+
+    events: dict[Key, StoredEvent]
+    queued: set[tuple[int, str]]
 
 
-def stored_names(keys: Sequence[Key]) -> dict[Key, str]:
-    """The event name under which each key is stored."""
-    found = rows(
-        "SELECT merchant_id, event_id, event_name FROM events WHERE (merchant_id, event_id) IN %s", (tuple(keys),)
-    )
-    return {(row[0], row[1]): row[2] for row in found}
+def store_arguments(
+    records: list[dict[str, Any]], rejected: list[dict[str, Any]], window: timedelta
+) -> tuple[Any, ...]:
+    """What ``store_events`` takes: events of different keys, and how many of whose were refused.
+
+    ``records``: one JSON object an event, keys as the columns. ``rejected``: ``{merchant_id, received_at, rejected}``.
+    """
+    ordered = sorted(records, key=_key)
+    return orjson.dumps(ordered).decode(), orjson.dumps(rejected).decode(), window
 
 
-def count_repeats(merchant_id: int, event_id: str, repeats: int, now: datetime) -> EventRow | None:
-    """Adds repeats to a stored event; its row afterwards."""
-    found = rows(
-        "UPDATE events SET times_received = times_received + %s, last_received_at = greatest(last_received_at, %s) "
-        f"WHERE merchant_id = %s AND event_id = %s RETURNING {COLUMNS}",
-        (repeats, now, merchant_id, event_id),
-    )
-    return read_row(found[0]) if found else None
+def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
+    """The rows that ``store_events`` returns."""
+    stored = Stored({}, set())
+    for row in found:
+        if row[3] is None:
+            stored.queued.add((row[0], row[1]))
+        elif row[3]:
+            stored.events[row[0], row[1]] = StoredEvent(row[2], None)
+        else:
+            before = (row[0], row[1], *row[4:8], row[2], *row[8:])
+            stored.events[row[0], row[1]] = StoredEvent(row[2], read_row(before))
+    return stored
+
+
+def _key(record: dict[str, Any]) -> Key:
+    return record["merchant_id"], record["event_id"]
+
+
+STORED_NAMES = """
+SELECT e.merchant_id, e.event_id, e.event_name
+FROM json_to_recordset($1) AS x(merchant_id bigint, event_id text) JOIN events e USING (merchant_id, event_id)
+"""
+
+
+# name -> (types of its arguments, the statement): for whoever prepares them, and for ``run_statement``.
+STATEMENTS = {"store_events": ("json, json, interval", STORE_EVENTS), "stored_names": ("json", STORED_NAMES)}
+
+
+def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of one of ``STATEMENTS``, in the open transaction, without preparing it."""
+    types, sql = STATEMENTS[name]
+    for place, kind in enumerate(types.split(", "), 1):
+        sql = sql.replace(f"${place}", f"%s::{kind}")
+    return rows(sql, arguments)
+
+
+def stored_names_arguments(keys: Sequence[Key]) -> tuple[str]:
+    """What ``stored_names`` takes; it answers with (merchant id, event id, the event name it is stored under)."""
+    return (orjson.dumps([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in keys]).decode(),)
 
 
 def events_by_id(merchant_id: int, event_ids: Sequence[str]) -> dict[str, EventRow]:
@@ -181,19 +249,38 @@ PURGE = """
 WITH old AS (
     SELECT e.merchant_id, e.event_id FROM events e
     WHERE e.merchant_id = %(merchant)s AND e.received_at < %(before)s
-      AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id
-                      AND d.claimed_by IS NOT NULL)
+      AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.merchant_id = e.merchant_id AND e.event_id = ANY(c.event_ids))
     ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE OF e SKIP LOCKED
-), gone AS (
+), deliveries_gone AS (
     DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
+    RETURNING d.platform, d.received_at, d.status
+), events_gone AS (
+    DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
+    RETURNING e.received_at
 )
-DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
+SELECT '', date_trunc('minute', received_at, 'UTC') AS minute, count(*), 0 FROM events_gone GROUP BY minute
+UNION ALL
+SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
+       count(*) FILTER (WHERE status IN ('queued', 'failed'))
+FROM deliveries_gone GROUP BY platform, minute
 """
 
 
-def purge_events(merchant_id: int, before: datetime, limit: int) -> int:
+def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) -> int:
     """Deletes up to ``limit`` of a merchant's oldest events received before an instant, with their deliveries."""
-    return execute(PURGE, {"merchant": merchant_id, "before": before, "limit": limit})  # type: ignore[arg-type]
+    params = {"merchant": merchant_id, "before": before, "limit": limit}
+    changes, purged = Changes(), 0
+    for platform, minute, gone, waiting in rows(PURGE, params):  # type: ignore[arg-type]
+        changes.add(merchant_id, platform, minute, purged=gone)
+        if not platform:
+            purged += gone
+        elif waiting:
+            # It waited for longer than events are kept: nobody will send it any more.
+            changes.add(merchant_id, platform, minute, waiting=-waiting, dropped=waiting)
+            changes.drop_reasons(merchant_id, platform, minute, {PURGED: waiting})
+            changes.add(merchant_id, platform, now, finished=waiting)
+    changes.write()
+    return purged
 
 
 def loads(text: str) -> Any:

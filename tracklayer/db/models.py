@@ -71,6 +71,7 @@ class DestinationRow(Row):
     failing_since = DateTimeTZField(null=True)
     resume_at = DateTimeTZField(null=True)
     probe_seconds = IntegerField(default=0)
+    recovering_since = DateTimeTZField(null=True)
     created_at = DateTimeTZField()
     removed_at = DateTimeTZField(null=True)
 

@@ -280,7 +280,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a destination is doing, as its row says. ``resume_at``: nothing is sent before."""
+    """How a destination is doing, as its row says. ``resume_at``: nothing is sent before.
+
+    ``recovering_since``: when a hold or a pause ended; what had gathered is released at a pace that grows from then on.
+    """
 
     state: DestinationState = DestinationState.ACTIVE
     reason: str | None = None
@@ -288,6 +291,7 @@ class Health:
     failing_since: datetime | None = None
     resume_at: datetime | None = None
     probe_seconds: int = 0
+    recovering_since: datetime | None = None
 
 
 @dataclass(frozen=True)

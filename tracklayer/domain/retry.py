@@ -42,6 +42,9 @@ HOLD_AFTER = timedelta(seconds=5)  # and over at least this long, so that one hi
 FIRST_PROBE = timedelta(seconds=30)
 LONGEST_PROBE = timedelta(minutes=5)
 REST_AFTER_FAILURE = timedelta(seconds=2)  # before the threshold: long enough to spare a struggling platform
+RELEASE_START = 100  # deliveries a second right after a hold
+RELEASE_DOUBLES = timedelta(seconds=5)  # as long as the platform takes it, its pace doubles in this time
+RELEASE_FULL = 3200  # deliveries a second, reached after 25 s: from there on nobody counts
 RATE_LIMIT_REST = timedelta(seconds=60)  # where the platform does not say for how long
 MAX_ERROR = 300  # characters kept of a platform's message
 
@@ -173,14 +176,41 @@ def judge_health(health: Health, outcomes: Sequence[Outcome], now: datetime) -> 
                 return _hold(health, f"credentials refused: {_message(outcome)}", now)
             case RateLimited(retry_after_seconds=wait):
                 rest = RATE_LIMIT_REST if wait is None else timedelta(seconds=wait)
-                return Health(resume_at=now + rest)  # it answers: it is there, and knows us
+                # It answers: it is there, and knows us. Afterwards it is spared the flood that brought this about.
+                return Health(resume_at=now + rest, recovering_since=now + rest)
             case Unreachable() | Unknown():
                 return _count_failure(health, outcome, now)
             case Acknowledged() | Rejected():
                 pass
     if health == Health() or not outcomes:
         return health
-    return Health()
+    return _recovered(health, len(outcomes), now)
+
+
+def _recovered(health: Health, sent: int, now: datetime) -> Health:
+    """The platform answers. What gathered during a hold goes out slowly at first: everybody else's does so too."""
+    if health.state is DestinationState.HELD:
+        return release(now)
+    if health.recovering_since is None:
+        return Health()
+    pace = release_pace(health, now)
+    if pace is None:
+        return Health()
+    return Health(recovering_since=health.recovering_since, resume_at=now + timedelta(seconds=sent / pace))
+
+
+def release(now: datetime) -> Health:
+    """Whole again, from now on at a pace that grows."""
+    return Health(recovering_since=now)
+
+
+def release_pace(health: Health, now: datetime) -> float | None:
+    """Deliveries a second of a destination that recovers; None: as fast as they go."""
+    if health.recovering_since is None:
+        return None
+    doubled = max(timedelta(), now - health.recovering_since) / RELEASE_DOUBLES
+    pace: float = RELEASE_START * 2**doubled
+    return pace if pace < RELEASE_FULL else None
 
 
 def _count_failure(health: Health, outcome: Unreachable | Unknown, now: datetime) -> Health:

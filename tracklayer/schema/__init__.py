@@ -17,6 +17,7 @@ from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
+from tracklayer.services.intake import OverloadedError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ MAX_DEPTH = 12
 MAX_ALIASES = 30
 MAX_TOKENS = 5000
 DATABASE_AWAY = "DATABASE_AWAY"
+OVERLOADED = "OVERLOADED"
 INTERNAL = "INTERNAL"
 
 _DepthRule: Any = depth_at_most(MAX_DEPTH, None)
@@ -56,7 +58,7 @@ class Schema(strawberry.Schema):
         """Logs our own failures with their trace; a caller's mistake is the caller's to know."""
         for error in errors:
             cause = error.original_error
-            if cause is not None and not isinstance(cause, GraphQLError | DatabaseAwayError):
+            if cause is not None and not isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError):
                 log.error("failed at %s", _path(error), exc_info=cause)
 
 
@@ -77,8 +79,16 @@ def masked(error: GraphQLError) -> GraphQLError:
     """The error as the caller may see it: no value that was sent, no trace of ours."""
     cause = error.original_error
     if isinstance(cause, DatabaseAwayError):
-        message = "The database is away; nothing was stored. Send the same request again in a few seconds."
+        message = (
+            "The database is away; nothing was acknowledged. Send the same request again in a few seconds: what was "
+            "stored all the same is not counted twice."
+        )
         return _reworded(error, message, {"code": DATABASE_AWAY, "retryable": True})
+    if isinstance(cause, OverloadedError):
+        message = (
+            "More events are waiting than this server may hold; nothing of this request was stored. Send it again."
+        )
+        return _reworded(error, message, {"code": OVERLOADED, "retryable": True})
     if cause is not None and not isinstance(cause, GraphQLError):
         return _reworded(
             error, "TrackLayer failed to answer this. Its operator finds the trace in the log.", {"code": INTERNAL}

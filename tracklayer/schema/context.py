@@ -18,6 +18,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
 from tracklayer.runtime import Runtime
 from tracklayer.schema.loaders import Loaders
+from tracklayer.services.intake import Intake
 from tracklayer.services.merchants import authenticate
 
 P = ParamSpec("P")
@@ -32,8 +33,11 @@ _BAD_KEY = "This API key is unknown or was revoked."
 class Context:
     """One HTTP request. The key is looked up when the first field asks who it is, and once."""
 
-    def __init__(self, runtime: Runtime, wake: Wake, request: HTTPConnection, response: Response | None) -> None:
+    def __init__(
+        self, runtime: Runtime, intake: Intake, wake: Wake, request: HTTPConnection, response: Response | None
+    ) -> None:
         self.runtime = runtime
+        self.intake = intake
         self.wake = wake
         self.request = request
         self.response = response

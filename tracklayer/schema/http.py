@@ -16,8 +16,9 @@ from strawberry.types import ExecutionResult
 
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
-from tracklayer.schema import DATABASE_AWAY, masked, schema
+from tracklayer.schema import DATABASE_AWAY, OVERLOADED, masked, schema
 from tracklayer.schema.context import UNAUTHENTICATED, Context
+from tracklayer.services.intake import Intake
 
 MAX_BODY = 4 * 1024 * 1024  # bytes
 RETRY_AFTER_SECONDS = 2
@@ -34,7 +35,12 @@ class GraphQLDoor(GraphQL[Context, None]):
     def __init__(self, runtime: Runtime, wake: Wake) -> None:
         super().__init__(schema, graphql_ide=None, allow_queries_via_get=True, subscription_protocols=())
         self._runtime = runtime
+        self._intake = Intake(runtime)
         self._wake = wake
+
+    async def close(self) -> None:
+        """Stores what was taken in, before the process ends."""
+        await self._intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -44,7 +50,9 @@ class GraphQLDoor(GraphQL[Context, None]):
             await _problem(413, message)(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return Context(self._runtime, self._wake, request, response if isinstance(response, Response) else None)
+        return Context(
+            self._runtime, self._intake, self._wake, request, response if isinstance(response, Response) else None
+        )
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)
@@ -84,7 +92,7 @@ class GraphQLDoor(GraphQL[Context, None]):
 
 def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
     codes = {error.get("extensions", {}).get("code") for error in answer.get("errors", ())}
-    if DATABASE_AWAY in codes:
+    if DATABASE_AWAY in codes or OVERLOADED in codes:
         return 503, {"retry-after": str(RETRY_AFTER_SECONDS)}
     if UNAUTHENTICATED in codes:
         return 401, {"www-authenticate": "Bearer"}

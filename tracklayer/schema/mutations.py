@@ -47,7 +47,7 @@ from tracklayer.schema.types import (
     merchant_node,
 )
 from tracklayer.services import destinations, merchants
-from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected, ingest_events
+from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
 from tracklayer.services.redeliver import redeliver_ids, redeliver_matching
 from tracklayer.services.trial import try_destination
 
@@ -62,7 +62,7 @@ class Mutation:
     ) -> IngestEventPayload:
         context = context_of(info)
         holder = await context.caller("ingest")
-        result = await run_in_db_thread(ingest_events, context.runtime, holder, [to_draft(input)])
+        result = await context.intake.ingest(holder, [to_draft(input)])
         context.wake(result.wake)
         return ingest_payload(result.outcomes[0])
 
@@ -75,7 +75,7 @@ class Mutation:
         if not 1 <= len(inputs) <= MAX_EVENTS:
             raise GraphQLError(f"inputs must hold 1 to {MAX_EVENTS} events.", extensions={"code": "BAD_USER_INPUT"})
         drafts = [to_draft(given) for given in inputs]
-        result = await run_in_db_thread(ingest_events, context.runtime, holder, drafts)
+        result = await context.intake.ingest(holder, drafts)
         context.wake(result.wake)
         kinds = [type(outcome) for outcome in result.outcomes]
         return IngestEventsPayload(

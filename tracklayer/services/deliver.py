@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.deliveries import Claimed
+from tracklayer.db.counters import Changes
+from tracklayer.db.deliveries import Claimed, Delivered, Lease
 from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import (
+    Acknowledged,
     BatchRejected,
     Claim,
     CredentialsRefused,
@@ -41,6 +45,7 @@ from tracklayer.domain.retry import (
     judge_health,
     judge_lost_claim,
     judge_unsent,
+    release_pace,
 )
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
@@ -51,9 +56,13 @@ from tracklayer.services.transport import send
 
 log = logging.getLogger(__name__)
 
-BATCHES = 20  # of one wake-up: then the worker's thread is free for others, and the wake-up is sent again
-SWEEP_ROWS = 2000  # of each kind of one sweep
+BATCHES = 20  # of one wake-up, and
+SLICE_SECONDS = 0.5  # at most: then the worker's thread is free for others, and the wake-up is sent again
+SWEEP_LEASES = 20  # taken back by one sweep
+SWEEP_ROWS = 2000  # dropped from one queue by one sweep
+SWEEP_QUEUES = 200  # that one sweep drops from
 DUE_DESTINATIONS = 10_000  # woken by one sweep
+RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Batch:
-    """One claim on one destination. ``health`` changes as its requests are answered."""
+    """One claim on one destination. ``alone``: the destination is probed or recovers, so one batch goes at a time."""
 
-    claim_id: int
+    lease: Lease
     destination: Destination
     mapper: Mapper
+    alone: bool
+
+
+class LeaseLostError(Exception):
+    """Others have taken this batch over: whatever becomes of it is theirs to write."""
 
 
 def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) -> bool:
@@ -79,16 +93,20 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     Safe to call any number of times at once: claims never overlap. ``worker`` is the number whose lock this process
     holds, so that others know its claims are alive.
     """
+    ends = time.monotonic() + SLICE_SECONDS
     for _ in range(BATCHES):
         now = runtime.clock.now()
         taken = _claim(runtime, worker, merchant_id, platform, now)
         if taken is None:
             return False
         batch, claimed = taken
-        health_before = batch.destination.health.state
-        _deliver_batch(runtime, batch, claimed)
-        if health_before is DestinationState.HELD:
-            return True  # the probe is done: whatever it found out, the row says it now
+        try:
+            _deliver_batch(runtime, batch, claimed)
+        except LeaseLostError:
+            log.warning("merchant %s, %s: a batch took longer than its lease", merchant_id, platform)
+            return True
+        if batch.alone or time.monotonic() > ends:
+            return True  # a probe, or a step of a release, is done: the row says what is next
     return True
 
 
@@ -101,22 +119,30 @@ def _claim(
         if row is None or not _may_send(row, now):
             return None
         limit = mapper.batch_size
-        if row.state == DestinationState.HELD:
+        alone = row.state == DestinationState.HELD or row.recovering_since is not None
+        if alone:
             row = db_destinations.lock_destination(merchant_id, platform)
             if row is None or not _may_send(row, now):
                 return None
-            # The probe is this worker's: nobody else looks before this one could have an answer.
             health = db_destinations.health_of(row)
+            if health.state is DestinationState.HELD:
+                limit = 1
+            else:
+                pace = release_pace(health, now)
+                limit = min(limit, max(1, int(pace * RELEASE_REQUEST.total_seconds()))) if pace else limit
+                alone = pace is not None
+        taken = db.claim_due(merchant_id, platform, limit, now, worker)
+        if taken is None:
+            return None
+        if alone:
+            # The turn is this worker's: nobody else looks before this one could have an answer.
             db_destinations.set_health(merchant_id, platform, replace(health, resume_at=now + FIRST_PROBE))
-            limit = 1
-        claim_id, claimed = db.claim_due(merchant_id, platform, limit, now, worker)
-    if not claimed:
-        return None
+    lease, claimed = taken
     try:
         settings = open_settings(runtime.sealer, row)
     except Exception:
         with in_transaction():
-            db.release_claims(claim_id, [found.claim for found in claimed])
+            db.end_lease(lease)
         raise
     destination = Destination(
         merchant_id,
@@ -125,7 +151,7 @@ def _claim(
         tuple(row.event_names) if row.event_names is not None else None,
         db_destinations.health_of(row),
     )
-    return Batch(claim_id, destination, mapper), claimed
+    return Batch(lease, destination, mapper, alone), claimed
 
 
 def _may_send(row: DestinationRow, now: datetime) -> bool:
@@ -133,7 +159,37 @@ def _may_send(row: DestinationRow, now: datetime) -> bool:
 
 
 def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -> None:
+    """Maps, sends and settles, request by request: what the platform took is written before the next one goes out.
+
+    Before a request leaves, the lease says which deliveries are in it: should this process die, those are unknown and
+    the others have certainly not been sent. A refused request is halved until the culprit stands alone.
+    """
     now = runtime.clock.now()
+    unsent, groups = _map_batch(runtime, batch, claimed, now)
+    todo = deque(chunk for group in groups.values() for chunk in _chunks(batch.mapper, group))
+    with in_transaction():
+        _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
+        if not todo and batch.alone:
+            _give_turn_back(batch)
+    while todo:
+        items = todo.popleft()
+        started_at = runtime.clock.now()
+        verdict = _ask(runtime, batch, items)
+        if isinstance(verdict, BatchRejected):
+            if len(items) > 1:
+                middle = len(items) // 2
+                todo.extendleft([items[middle:], items[:middle]])
+                with in_transaction():
+                    _settle_or_lose(batch, [], [], runtime.clock.now(), todo[0])
+                continue
+            verdict = [verdict.rejected]
+        _settle(runtime, batch, items, verdict, started_at, todo)
+
+
+def _map_batch(
+    runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime
+) -> tuple[list[Settlement], dict[str, list[Item]]]:
+    """(what is not sent and why, the others by the group that shares a request)."""
     unsent: list[Settlement] = []
     by_group: dict[str, list[Item]] = {}
     for found in claimed:
@@ -149,15 +205,16 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
                 unsent.append(judge_unsent(found.claim, mapped.as_refusal()))
             case Settlement():
                 unsent.append(mapped)
-    with in_transaction():
-        db.settle_deliveries(batch.claim_id, unsent, runtime.clock.now())
-    chunks = [chunk for group in by_group.values() for chunk in _chunks(batch.mapper, group)]
-    for index, chunk in enumerate(chunks):
-        if not _send_and_settle(runtime, batch, chunk):
-            left = [item.claim for later in chunks[index + 1 :] for item in later]
-            with in_transaction():
-                db.release_claims(batch.claim_id, left)
-            return
+    return unsent, by_group
+
+
+def _give_turn_back(batch: Batch) -> None:
+    """A turn that sent nothing told nothing about the platform: the next one may go at once."""
+    destination = batch.destination
+    row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
+    if row is not None and row.state != DestinationState.PAUSED:
+        health = replace(db_destinations.health_of(row), resume_at=destination.health.resume_at)
+        db_destinations.set_health(destination.merchant_id, destination.platform, health)
 
 
 def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mapped | Refused | Settlement:
@@ -195,28 +252,13 @@ def _chunks(mapper: Mapper, items: Sequence[Item]) -> list[list[Item]]:
     return chunks
 
 
-def _send_and_settle(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> bool:
-    """Sends one request, halved until a culprit stands alone. False where the destination must rest first.
-
-    Settled request by request: what the platform took is written before the next request goes out.
-    """
+def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict:
+    """What one request with these items came to."""
     destination = batch.destination
-    started_at = runtime.clock.now()
     bodies = [item.mapped.item for item in items]
     request = batch.mapper.build_request(items[0].mapped.group, bodies, destination.settings)
     reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
-    verdict = read_verdict(batch.mapper, reply, len(items))
-    if isinstance(verdict, BatchRejected):
-        if len(items) == 1:
-            verdict = [verdict.rejected]
-        else:
-            middle = len(items) // 2
-            if not _send_and_settle(runtime, batch, items[:middle]):
-                with in_transaction():
-                    db.release_claims(batch.claim_id, [item.claim for item in items[middle:]])
-                return False
-            return _send_and_settle(runtime, batch, items[middle:])
-    return _settle(runtime, batch, items, verdict, started_at)
+    return read_verdict(batch.mapper, reply, len(items))
 
 
 def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
@@ -233,8 +275,14 @@ def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
 
 
 def _settle(
-    runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], started_at: datetime
-) -> bool:
+    runtime: Runtime,
+    batch: Batch,
+    items: Sequence[Item],
+    outcomes: Sequence[Outcome],
+    started_at: datetime,
+    todo: deque[list[Item]],
+) -> None:
+    """Writes what one request came to. Empties ``todo`` where the destination must rest first."""
     now = runtime.clock.now()
     destination = batch.destination
     with in_transaction():
@@ -247,20 +295,49 @@ def _settle(
                 if health != before:
                     db_destinations.set_health(destination.merchant_id, destination.platform, health)
                     _tell(destination, before.state, health.state, health.reason)
-        settlements = [
-            judge_attempt(
-                item.claim,
-                outcome,
-                started_at=started_at,
-                now=now,
-                policy=_policy(runtime),
-                jitter=runtime.jitter(),
-                health=health,
-            )
-            for item, outcome in zip(items, outcomes, strict=True)
-        ]
-        db.settle_deliveries(batch.claim_id, settlements, now)
-    return health.state is DestinationState.ACTIVE and (health.resume_at is None or health.resume_at <= now)
+        delivered: dict[int | None, list[str]] = {}
+        settlements = []
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, Acknowledged):
+                delivered.setdefault(outcome.http_status, []).append(item.claim.key.event_id)
+            else:
+                settlements.append(
+                    judge_attempt(
+                        item.claim,
+                        outcome,
+                        started_at=started_at,
+                        now=now,
+                        policy=_policy(runtime),
+                        jitter=runtime.jitter(),
+                        health=health,
+                    )
+                )
+        if health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now):
+            todo.clear()
+        acknowledged = [Delivered(ids, status, started_at) for status, ids in delivered.items()]
+        _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
+
+
+def _settle_or_lose(
+    batch: Batch,
+    delivered: Sequence[Delivered],
+    settlements: Sequence[Settlement],
+    now: datetime,
+    following: Sequence[Item] | None,
+) -> None:
+    """Writes verdicts and what is sent next, or that nothing is: in one transaction, which the caller holds.
+
+    Raises LeaseLostError, and so undoes all of it, where others have taken the batch over.
+    """
+    changes = Changes()
+    ids = [item.claim.key.event_id for item in following or ()]
+    held = db.start_sending(batch.lease, ids, now) if ids else db.end_lease(batch.lease)
+    if not held:
+        raise LeaseLostError
+    for done in delivered:
+        db.settle_delivered(batch.lease, done, now, changes)
+    db.settle_deliveries(batch.lease, settlements, now, changes)
+    changes.write()
 
 
 def _tell(destination: Destination, before: DestinationState, after: DestinationState, reason: str | None) -> None:
@@ -291,20 +368,42 @@ class Swept:
 def sweep(runtime: Runtime) -> Swept:
     """The one rescue: takes back lost claims, drops what ran out of time, names destinations that have work.
 
-    Each part is one bounded statement, so any number of sweeps may run at once.
+    Each part is bounded and in transactions of its own, so any number of sweeps may run at once.
     """
     now = runtime.clock.now()
+    taken_back = _take_back(runtime, now)
     with in_transaction():
-        lost = db.lost_claims(now, SWEEP_ROWS)
-        by_claim: dict[int, list[Settlement]] = {}
-        for claim_id, claimed_at, claim in lost:
-            settlement = judge_lost_claim(claim, claimed_at=claimed_at, now=now, policy=_policy(runtime))
-            by_claim.setdefault(claim_id, []).append(settlement)
-        for claim_id, settlements in by_claim.items():
-            db.settle_deliveries(claim_id, settlements, now)
-    if lost:
-        log.warning("took back %d deliveries of workers that are gone", len(lost))
+        expired, removed = db.queues_to_drop_from(now, SWEEP_ROWS)
+    dropped = 0
+    for queues, drop in ((expired, db.drop_expired), (removed, db.drop_removed)):
+        for merchant_id, platform in queues[:SWEEP_QUEUES]:
+            with in_transaction():
+                changes = Changes()
+                dropped += drop(merchant_id, platform, now, SWEEP_ROWS, changes)
+                changes.write()
     with in_transaction():
-        dropped = db.drop_expired(now, SWEEP_ROWS) + db.drop_removed(now, SWEEP_ROWS)
         wake = db_destinations.due_destinations(now, DUE_DESTINATIONS)
-    return Swept(len(lost), dropped, wake)
+    return Swept(taken_back, dropped, wake)
+
+
+def _take_back(runtime: Runtime, now: datetime) -> int:
+    """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
+    with in_transaction():
+        lost = db.lost_leases(now, SWEEP_LEASES)
+        changes = Changes()
+        for found in lost:
+            settlements = [
+                judge_lost_claim(claim, claimed_at=found.sent_at or now, now=now, policy=_policy(runtime))
+                for claim in found.in_flight
+            ]
+            db.settle_deliveries(found.lease, settlements, now, changes)
+            db.end_lease(found.lease)
+        changes.write()
+    in_flight = sum(len(found.in_flight) for found in lost)
+    if lost:
+        log.warning(
+            "took back %d batches of workers that are gone, %d of their deliveries without an answer",
+            len(lost),
+            in_flight,
+        )
+    return in_flight

@@ -13,6 +13,7 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import DestinationState, Health
 from tracklayer.domain.event import MAX_EVENT_NAME
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.retry import release
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
@@ -62,6 +63,7 @@ def set_destination(
             return problems
         plain, secret = split_settings(mapper, merged)
         paused = row is not None and row.state == DestinationState.PAUSED
+        held = row is not None and row.state == DestinationState.HELD
         db.upsert_destination(
             merchant_id,
             platform,
@@ -72,6 +74,7 @@ def set_destination(
                 "event_names": list(event_names) if event_names is not None else None,
                 "state": "paused" if paused else "active",
                 "state_reason": row.state_reason if paused and row is not None else None,
+                "recovering_since": now if held else None,
             },
             now,
         )
@@ -128,7 +131,7 @@ def pause_destination(runtime: Runtime, merchant_id: int, platform: str) -> Chan
 
 def resume_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
     """Ends a pause or a hold: what waits goes out now, oldest first."""
-    return _set_state(merchant_id, platform, Health())
+    return _set_state(merchant_id, platform, release(runtime.clock.now()))
 
 
 def _set_state(merchant_id: int, platform: str, health: Health) -> Changed | list[Problem]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
+
+import orjson
 
 from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.events import EventRow, Key, StoredEvent
+from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import ReadEvent, read_event
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -58,73 +61,185 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
 
     Raises DatabaseAwayError: then nothing was acknowledged, and sending all of it again is right.
     """
-    now = runtime.clock.now()
-    read = [read_event(draft, now, merchant.default_countries) for draft in drafts]
-    outcomes: list[Ingested | None] = [Rejected(tuple(found)) if isinstance(found, list) else None for found in read]
-    # The same id several times in one call: the first is stored, the others are its repeats.
-    groups: dict[str, list[int]] = {}
-    for index, found in enumerate(read):
-        if isinstance(found, ReadEvent):
-            groups.setdefault(found.event.event_id, []).append(index)
-    if not groups:
-        return IngestResult([found for found in outcomes if found is not None], set())
-    wake: set[Wake] = set()
-    records = []
-    for indices in groups.values():
-        first = _event(read[indices[0]])
-        record = persist.to_record(
-            first, merchant.merchant_id, now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
-        )
-        record["times_received"] = sum(_event(read[i]).event_name == first.event_name for i in indices)
-        records.append(record)
+    call = judge(runtime, merchant, drafts)
+    steps = store([call], runtime.settings.retry_window)
     with in_transaction():
-        stored, names = _store(runtime, records)
-        for event_id, indices in groups.items():
-            key = (merchant.merchant_id, event_id)
-            there = stored.get(key)
-            name = there.row.event_name if there else names[key]
-            row = there.row if there else None
-            if there is None and (repeats := sum(_event(read[i]).event_name == name for i in indices)):
-                row = db.count_repeats(merchant.merchant_id, event_id, repeats, now)
-            for place, index in enumerate(indices):
-                outcomes[index] = _outcome(runtime, merchant, read[index], there, row, name, first=place == 0)
-            if there:
-                wake.update((merchant.merchant_id, platform) for platform in there.routed)
-    return IngestResult([found for found in outcomes if found is not None], wake)
+        try:
+            statement, arguments = next(steps)
+            while True:
+                statement, arguments = steps.send(db.run_statement(statement, arguments))
+        except StopIteration as ended:
+            queued: set[Wake] = ended.value
+    return result_of(runtime, call, queued)
 
 
-def _store(runtime: Runtime, records: list[dict[str, Any]]) -> tuple[dict[Key, StoredEvent], dict[Key, str]]:
-    """(what was stored or counted, the stored names of those that are under another name)."""
-    stored = db.store_events(records, runtime.settings.retry_window)
-    left = [record for record in records if (record["merchant_id"], record["event_id"]) not in stored]
-    if not left:
-        return stored, {}
-    names = db.stored_names([(record["merchant_id"], record["event_id"]) for record in left])
-    # Purged between the two statements: the id is new again.
-    gone = [record for record in left if (record["merchant_id"], record["event_id"]) not in names]
-    return (stored | db.store_events(gone, runtime.settings.retry_window) if gone else stored), names
+@dataclass(slots=True)
+class Item:
+    """One event on its way into the database. ``row`` and ``count`` are there once it is stored."""
+
+    read: ReadEvent
+    record: dict[str, Any]
+    key: Key
+    inserted: bool = False
+    row: EventRow | None = None
+    count: int = 0  # how often it was received up to this one
+    conflict: str | None = None  # the other event name under which this id is stored
 
 
-def _outcome(
-    runtime: Runtime,
-    merchant: KeyHolder,
-    read: ReadEvent | list[Problem],
-    stored: StoredEvent | None,
-    row: EventRow | None,
-    name: str,
-    *,
-    first: bool,
-) -> Ingested:
-    event = _event(read)
-    warnings = read.warnings if isinstance(read, ReadEvent) else ()
-    if event.event_name != name or row is None:
+@dataclass(slots=True)
+class Call:
+    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored."""
+
+    merchant: KeyHolder
+    now: datetime
+    outcomes: list[Ingested | None] = field(default_factory=list)
+    items: list[Item | None] = field(default_factory=list)
+    rejected: int = 0
+
+
+def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
+    """Reads, checks, hashes and seals: everything that needs no database."""
+    call = Call(merchant, runtime.clock.now())
+    for draft in drafts:
+        judge_one(runtime, call, draft)
+    return call
+
+
+def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
+    """Adds one event to a call."""
+    merchant = call.merchant
+    read = read_event(draft, call.now, merchant.default_countries)
+    if isinstance(read, list):
+        call.outcomes.append(Rejected(tuple(read)))
+        call.items.append(None)
+        call.rejected += 1
+        return
+    record = persist.to_record(
+        read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
+    )
+    call.outcomes.append(None)
+    call.items.append(Item(read, record, (merchant.merchant_id, read.event.event_id)))
+
+
+# The name of a statement of ``db.events.STATEMENTS`` and its arguments; what comes back in are its rows.
+Step = tuple[str, tuple[Any, ...]]
+
+
+def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any], set[Wake]]:
+    """The statements that store the events of all calls, one after another, as whoever holds a connection runs them.
+
+    One suffices, unless an id is stored under another name: then it asks for that name and counts the repeats of it.
+    Fills in the items; returns whom to wake. The same id several times: the first is stored, the others are its
+    repeats, in the order of the calls.
+    """
+    groups: dict[Key, list[Item]] = {}
+    for call in calls:
+        for item in call.items:
+            if item is not None:
+                groups.setdefault(item.key, []).append(item)
+    rejected = [_rejections(call, call.rejected) for call in calls if call.rejected]
+    wake: set[Wake] = set()
+    while groups or rejected:
+        stored = yield from _store_firsts(groups, rejected, window)
+        wake |= stored.queued
+        rejected = []
+        left = {key: items for key, items in groups.items() if key not in stored.events}
+        if not left:
+            break
+        found = yield "stored_names", db.stored_names_arguments(list(left))
+        names = {(row[0], row[1]): row[2] for row in found}
+        groups = {}
+        for key, items in left.items():
+            name = names.get(key)
+            if name is None:  # purged between the two statements: the id is new again
+                groups[key] = items
+                continue
+            for item in items:
+                if item.read.event.event_name != name:
+                    item.conflict = name
+            repeats = [item for item in items if item.conflict is None]
+            if repeats:
+                groups[key] = repeats
+    conflicts = [(call, sum(item is not None and item.row is None for item in call.items)) for call in calls]
+    rejected = [_rejections(call, count) for call, count in conflicts if count]
+    if rejected:
+        yield "store_events", db.store_arguments([], rejected, window)
+    return wake
+
+
+def _rejections(call: Call, count: int) -> dict[str, Any]:
+    return {"merchant_id": call.merchant.merchant_id, "received_at": call.now, "rejected": count}
+
+
+def _store_firsts(
+    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta
+) -> Generator[Step, list[Any], Stored]:
+    """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
+    alike: dict[Key, list[Item]] = {}
+    records = []
+    for key, items in groups.items():
+        first = items[0]
+        name = first.read.event.event_name
+        alike[key] = items if len(items) == 1 else [item for item in items if item.read.event.event_name == name]
+        first.record["times_received"] = len(alike[key])
+        records.append(first.record)
+    stored = db.read_stored((yield "store_events", db.store_arguments(records, rejected, window)))
+    for key, found in stored.events.items():
+        first, total = groups[key][0], len(alike[key])
+        first.inserted = found.before is None
+        row = found.before if found.before is not None else _row(first.record)
+        for place, item in enumerate(alike[key], 1):
+            item.row, item.count = row, found.times_received - total + place
+        for item in groups[key]:
+            if item.row is None:
+                item.conflict = first.read.event.event_name
+    return stored
+
+
+def _row(record: dict[str, Any]) -> EventRow:
+    """The row of an event that was new."""
+    sealed = record["sealed"]
+    return EventRow(
+        record["merchant_id"],
+        record["event_id"],
+        record["event_name"],
+        record["occurred_at"],
+        record["received_at"],
+        record["received_at"],
+        1,
+        record["action_source"],
+        record["event_source_url"],
+        _text(record["user_data"]),
+        _text(record["digests"]) if record["digests"] is not None else None,
+        bytes.fromhex(sealed[2:]) if sealed is not None else None,
+        _text(record["custom_data"]),
+        _text(record["consent"]) if record["consent"] is not None else None,
+    )
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def result_of(runtime: Runtime, call: Call, queued: Iterable[Wake]) -> IngestResult:
+    """What the caller is told, now that all of it is committed."""
+    outcomes: list[Ingested] = []
+    for outcome, item in zip(call.outcomes, call.items, strict=True):
+        outcomes.append(outcome if item is None else _outcome(runtime, call.merchant, item))  # type: ignore[arg-type]
+    own = call.merchant.merchant_id
+    return IngestResult(outcomes, {wake for wake in queued if wake[0] == own})
+
+
+def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
+    event, row = item.read.event, item.row
+    if row is None:
         message = (
-            f"This event_id is stored already, as {name!r}. An event_id names one business action: send "
+            f"This event_id is stored already, as {item.conflict!r}. An event_id names one business action: send "
             f"{event.event_name!r} with an id of its own, for example with the event name in front."
         )
         return Rejected((Problem(("event_id",), "EVENT_ID_CONFLICT", message),))
-    if first and stored is not None and stored.inserted:
-        return Accepted(row, warnings)
+    if item.inserted:
+        return Accepted(row, item.read.warnings)
     try:
         differing = persist.differences(row, event, runtime.sealer, merchant.default_countries)
     except SealError:
@@ -137,9 +252,4 @@ def _outcome(
         )
         for path in differing
     )
-    return Coalesced(row, warnings + different)
-
-
-def _event(read: ReadEvent | list[Problem]) -> Event:
-    assert isinstance(read, ReadEvent)
-    return read.event
+    return Coalesced(replace(row, times_received=item.count), item.read.warnings + different)

@@ -35,7 +35,7 @@ def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
             while True:
                 started = time.monotonic()
                 with in_transaction():
-                    gone = db.purge_events(merchant_id, before, batch)
+                    gone = db.purge_events(merchant_id, before, batch, now)
                 purged += gone
                 took = time.monotonic() - started
                 if gone < batch or time.monotonic() > deadline:

@@ -11,8 +11,9 @@ from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db_events
 from tracklayer.db.connection import in_transaction
+from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
-from tracklayer.domain.delivery import DeliveryKey, DeliveryStatus
+from tracklayer.domain.delivery import DeliveryStatus
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Wake
@@ -70,18 +71,21 @@ def _requeue(runtime: Runtime, merchant_id: int, page: Sequence[DeliveryRow], re
     result.matched += len(page)
     events = db_events.events_by_id(merchant_id, list({row.event_id for row in page}))
     there = {row.platform for row in db_destinations.destinations(merchant_id)}
-    keys: list[DeliveryKey] = []
+    due: dict[str, dict[str, datetime]] = {}
     for row in page:
         event = events.get(row.event_id)
         reason = _refusal(row, event.occurred_at if event else None, now, there)
         if reason:
             result.refused[reason] += 1
         else:
-            keys.append(row.key)
-    requeued = db.requeue(merchant_id, keys, now, runtime.settings.retry_window) if keys else []
-    result.requeued += len(requeued)
-    result.refused["being delivered at this moment"] += len(keys) - len(requeued)
-    result.wake.update((merchant_id, platform) for platform in requeued)
+            due.setdefault(row.platform, {})[row.event_id] = now
+    changes = Changes()
+    for platform, events_due in sorted(due.items()):
+        requeued = db.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
+        result.requeued += requeued
+        result.refused["being delivered at this moment"] += len(events_due) - requeued
+        result.wake.add((merchant_id, platform))
+    changes.write()
 
 
 def _refusal(row: DeliveryRow, occurred_at: datetime | None, now: datetime, there: set[str]) -> str | None:

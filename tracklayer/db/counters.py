@@ -1,0 +1,124 @@
+"""The ledger's counters: added to in the transaction of what they count, in rows that only its own backend writes.
+
+A row is one minute of one destination, or (platform ``''``) of one merchant's events, as counted by one backend. A
+backend runs one transaction at a time, so no transaction ever waits for another one's counter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import orjson
+
+from tracklayer.db.connection import execute
+
+# Of the events that arrived in a minute: how they were received, and where their deliveries stand.
+COHORT = ("accepted", "coalesced", "rejected", "filtered", "routed", "waiting", "delivered", "dropped", "purged")
+# Of what was done in a minute, whenever the event arrived.
+ACTIVITY = (
+    "acknowledged",
+    "refused",
+    "rate_limited",
+    "credentials_refused",
+    "unreachable",
+    "unknown",
+    "requeued",
+    "finished",
+)
+# Upper bounds in milliseconds of the latency histogram's places; the last place holds what took longer than all.
+LATENCY_BOUNDS = (
+    25, 50, 100, 150, 200, 300, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000,
+    900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 43_200_000, 86_400_000,
+)  # fmt: skip
+
+Minute = tuple[int, str, datetime]  # merchant id, platform, the minute's start
+
+
+def adding(columns: Iterable[str]) -> str:
+    """``ON CONFLICT`` for an INSERT into ``minutes``: the given columns are added to what is there."""
+    sums = ", ".join(f"{name} = minutes.{name} + excluded.{name}" for name in columns)
+    return f"ON CONFLICT (merchant_id, platform, minute, slot) DO UPDATE SET {sums}"
+
+
+class Changes:
+    """What one transaction counts, gathered, then written once by ``write``."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[Minute, Counter[str]] = {}
+        self._reasons: dict[Minute, Counter[str]] = {}
+        self._latency: dict[Minute, Counter[int]] = {}
+        self._waiting: Counter[tuple[int, str]] = Counter()
+
+    def add(self, merchant_id: int, platform: str, at: datetime, **counts: int) -> None:
+        """Adds to the minute of ``at``; ``waiting`` also to what the destination has waiting in all."""
+        key = (merchant_id, platform, minute_of(at))
+        found = self._minutes.setdefault(key, Counter())
+        for name, count in counts.items():
+            found[name] += count
+        if counts.get("waiting"):
+            self._waiting[merchant_id, platform] += counts["waiting"]
+
+    def drop_reasons(self, merchant_id: int, platform: str, at: datetime, reasons: Mapping[str, int]) -> None:
+        key = (merchant_id, platform, minute_of(at))
+        found = self._reasons.setdefault(key, Counter())
+        for reason, count in reasons.items():
+            found[reason] += count
+
+    def latency(self, merchant_id: int, platform: str, at: datetime, place: int, count: int) -> None:
+        """``place``: as PostgreSQL's ``width_bucket`` counts by ``LATENCY_BOUNDS``, from 0."""
+        self._latency.setdefault((merchant_id, platform, minute_of(at)), Counter())[place] += count
+
+    def write(self) -> None:
+        """Adds all of it to this backend's own rows. Needs an open transaction."""
+        minutes = [
+            {
+                "merchant_id": key[0],
+                "platform": key[1],
+                "minute": key[2],
+                **found,
+                "drop_reasons": self._reasons.get(key),
+                "latency": _places(self._latency[key]) if key in self._latency else None,
+            }
+            for key, found in sorted(self._minutes.items())
+        ]
+        if minutes:
+            execute(ADD_MINUTES, (orjson.dumps(minutes).decode(),))
+        waiting = [
+            {"merchant_id": merchant_id, "platform": platform, "waiting": count}
+            for (merchant_id, platform), count in sorted(self._waiting.items())
+            if count
+        ]
+        if waiting:
+            execute(ADD_WAITING, (orjson.dumps(waiting).decode(),))
+
+
+def _places(found: Counter[int]) -> list[int]:
+    return [found[place] for place in range(len(LATENCY_BOUNDS) + 1)]
+
+
+def minute_of(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+_ALL = (*COHORT, *ACTIVITY)
+ADD_MINUTES = f"""
+INSERT INTO minutes (merchant_id, platform, minute, slot, {", ".join(_ALL)}, drop_reasons, latency)
+SELECT merchant_id, platform, minute, pg_backend_pid(), {", ".join(f"coalesce({name}, 0)" for name in _ALL)},
+       drop_reasons, latency
+FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, minute timestamptz,
+     {", ".join(f"{name} int" for name in _ALL)}, drop_reasons jsonb, latency int[])
+{adding(_ALL)},
+    drop_reasons = CASE WHEN excluded.drop_reasons IS NULL THEN minutes.drop_reasons
+                        ELSE add_counts(minutes.drop_reasons, excluded.drop_reasons) END,
+    latency = CASE WHEN excluded.latency IS NULL THEN minutes.latency
+                   ELSE add_counts(minutes.latency, excluded.latency) END
+"""
+
+ADD_WAITING = """
+INSERT INTO queues (merchant_id, platform, slot, waiting)
+SELECT merchant_id, platform, pg_backend_pid(), waiting
+FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, waiting bigint)
+ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
+"""

@@ -1,0 +1,141 @@
+"""Takes in the events of concurrent requests together: one commit for all that wait, and nobody waits for a timer.
+
+While one batch is being committed the next one gathers, so a lone request goes at once and a crowd shares a commit.
+One flusher and one connection a process: two would only make smaller batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from tracklayer.db.async_session import AsyncSession
+from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.events import STATEMENTS
+from tracklayer.db.merchants import KeyHolder
+from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import Call, IngestResult, Wake, judge_one, result_of, store
+
+log = logging.getLogger(__name__)
+
+BATCH_EVENTS = 1000  # of one commit: larger ones gain nothing and let the others wait
+TURN_EVENTS = 50  # read and hashed in one go, before other requests of this process get their turn
+MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
+
+_EXECUTE = {
+    name: f"EXECUTE {name}({', '.join(['%s'] * len(types.split(', ')))})" for name, (types, _) in STATEMENTS.items()
+}
+
+
+class OverloadedError(Exception):
+    """More events wait than this process may hold: nothing of the call was taken."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    call: Call
+    done: asyncio.Future[set[Wake]]
+
+
+class Intake:
+    """Of one API process, on its event loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._session = AsyncSession(runtime.database_url, STATEMENTS)
+        self._waiting: deque[_Waiting] = deque()
+        self._events = 0  # that wait
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> IngestResult:
+        """As ``ingest_events``; commits together with whoever else is waiting.
+
+        Raises OverloadedError before anything is stored, DatabaseAwayError where the commit is not known to have
+        happened: sending the same call again is right either way.
+        """
+        if self._events and self._events + len(drafts) > MAX_WAITING:
+            raise OverloadedError
+        call = Call(merchant, self._runtime.clock.now())
+        self._events += len(drafts)
+        try:
+            for place, draft in enumerate(drafts):
+                if place and place % TURN_EVENTS == 0:
+                    await asyncio.sleep(0)
+                judge_one(self._runtime, call, draft)
+        except BaseException:
+            self._events -= len(drafts)
+            raise
+        done: asyncio.Future[set[Wake]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(call, done))
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
+        try:
+            queued = await done
+        except DatabaseAwayError:
+            if call.rejected < len(call.items):
+                raise
+            queued = (
+                set()
+            )  # nothing was to be stored but the count of refusals: the caller's mistake is told all the same
+        return result_of(self._runtime, call, queued)
+
+    async def close(self) -> None:
+        """Stores what waits, then lets go of the connection."""
+        if self._flusher is not None:
+            await self._flusher
+        self._session.close()
+
+    async def _flush(self) -> None:
+        """Until nothing waits."""
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft()]
+                events = len(batch[0].call.items)
+                while self._waiting and events + len(self._waiting[0].call.items) <= BATCH_EVENTS:
+                    batch.append(self._waiting.popleft())
+                    events += len(batch[-1].call.items)
+                self._events -= events
+                await self._store(batch)
+        finally:
+            self._flusher = None
+
+    async def _store(self, batch: Sequence[_Waiting]) -> None:
+        """Stores the calls of a batch and tells each; a call that PostgreSQL refuses is found by halving."""
+        try:
+            queued = await self._run([waiting.call for waiting in batch])
+        except psycopg2.Error as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._store(batch[:middle])
+                await self._store(batch[middle:])
+                return
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+            _fail(batch, error)
+        else:
+            for waiting in batch:
+                if not waiting.done.done():  # its caller may have gone
+                    waiting.done.set_result(queued)
+
+    async def _run(self, calls: Sequence[Call]) -> set[Wake]:
+        steps = store(calls, self._runtime.settings.retry_window)
+        try:
+            statement, arguments = next(steps)
+            while True:
+                found = await self._session.execute(_EXECUTE[statement], arguments)
+                statement, arguments = steps.send(found)
+        except StopIteration as ended:
+            queued: set[Wake] = ended.value
+            return queued
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.done.done():
+            waiting.done.set_exception(error)
