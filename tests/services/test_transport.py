@@ -331,12 +331,12 @@ def test_the_longest_answer_is_read_and_a_longer_one_is_none(http: httpx.Client,
     assert isinstance(reply, PlatformReply)
     assert reply.json == "x" * (MAX_REPLY - 2)
     platform.answer = answered(200, b'"' + b"x" * (MAX_REPLY - 1) + b'"')
-    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one, or took too long")
 
 
 def test_an_answer_that_unfolds_to_a_gigabyte_is_none(http: httpx.Client, platform: Platform) -> None:
     platform.answer = answered(200, gzip.compress(b"\x00" * MAX_REPLY * 8), "Content-Encoding: gzip")
-    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one, or took too long")
 
 
 # No answers --------------------------------------------------------------------------------------------------------
@@ -389,6 +389,22 @@ def test_a_platform_that_hangs_is_left_in_time(http: httpx.Client, platform: Pla
     platform.answer = platform.hang
     assert posted(http, platform) == NoAnswer("no answer in time")
     assert len(platform.received) == 1
+
+
+def test_an_answer_that_trickles_in_is_left_in_time(http: httpx.Client, platform: Platform) -> None:
+    said = []
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(1000):
+            handler.wfile.write(b" ")
+            said.append(1)
+            if platform.closing.wait(0.2):
+                return
+
+    platform.answer = trickle
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one, or took too long")
+    assert len(said) < 20
 
 
 def test_a_platform_that_hangs_within_its_answer_is_left_in_time(http: httpx.Client, platform: Platform) -> None:

@@ -33,13 +33,14 @@ class Crew:
     broker: dramatiq.Broker
     wake: Waker
     worker_lock: WorkerLock
+    threads: int
     _jobs: dict[str, Any]
 
     def fire(self, name: str) -> None:
         self._jobs[name].send()
 
-    def start_worker(self, threads: int = WORKER_THREADS) -> dramatiq.Worker:
-        worker = dramatiq.Worker(self.broker, worker_timeout=IDLE_POLL_MS, worker_threads=threads)
+    def start_worker(self) -> dramatiq.Worker:
+        worker = dramatiq.Worker(self.broker, worker_timeout=IDLE_POLL_MS, worker_threads=self.threads)
         worker.start()
         return worker
 
@@ -50,10 +51,13 @@ class Crew:
         self.broker.close()
 
 
-def assemble(runtime: Runtime, broker: dramatiq.Broker) -> Crew:
-    """The actors of this process. Whoever only sends, the API and the scheduler, uses ``wake`` and ``fire`` alone."""
+def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_THREADS) -> Crew:
+    """The actors of this process. Whoever only sends, the API and the scheduler, uses ``wake`` and ``fire`` alone.
+
+    ``threads``: that a worker of this process has, for its lanes.
+    """
     lock = WorkerLock(runtime.database_url)
-    lanes = Lanes()
+    lanes = Lanes(threads)
 
     def actor(name: str, queue: str, body: Callable[..., None]) -> Any:
         def run(*args: Any) -> None:
@@ -76,4 +80,4 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker) -> Crew:
         "sweep": actor("sweep", HOUSEKEEPING, lambda: sweep(runtime, waker)),
         "purge": actor("purge", HOUSEKEEPING, lambda: purge(runtime)),
     }
-    return Crew(broker, waker, lock, jobs)
+    return Crew(broker, waker, lock, threads, jobs)

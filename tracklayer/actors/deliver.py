@@ -13,5 +13,8 @@ def deliver(runtime: Runtime, worker: WorkerLock, lanes: Lanes, wake: Wake, merc
     destination = (merchant_id, platform)
     with lanes.enter(destination) as room:
         more = room and deliver_due(runtime, worker.number(), merchant_id, platform)
-    if more or (room and lanes.missed(destination)):
+    if room:
+        # Others first: they found every lane taken. Should this fail before, the sweep wakes them within a second.
+        wake(lanes.missed(destination))
+    if more:
         wake([destination])

@@ -38,7 +38,7 @@ def run_api(args: argparse.Namespace) -> int:
 def run_worker(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise CommandError("--threads must be 1 or more")
-    with Stopper() as stopper, _role() as (_, _, crew), working(crew, args.threads):
+    with Stopper() as stopper, _role(args.threads) as (_, _, crew), working(crew):
         stopper.serving = True
         stopper.event.wait()
     return 0
@@ -52,14 +52,14 @@ def run_scheduler(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _role() -> Iterator[tuple[Settings, Runtime, Crew]]:
+def _role(threads: int = WORKER_THREADS) -> Iterator[tuple[Settings, Runtime, Crew]]:
     settings = settings_with_log()
     for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url)):
         if value is None:
             raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
     try:
         with runtime_of(settings) as runtime:
-            crew = assemble(runtime, build_broker(str(settings.redis_url)))
+            crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
             try:
                 yield settings, runtime, crew
             finally:

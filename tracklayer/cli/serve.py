@@ -84,13 +84,13 @@ def serve_http(app: ASGIApp, bound: socket.socket, stopper: Stopper) -> None:
 
 
 @contextmanager
-def working(crew: Crew, threads: int) -> Iterator[dramatiq.Worker]:
+def working(crew: Crew) -> Iterator[dramatiq.Worker]:
     """A worker for the length of the block; its batches in hand get a moment to finish.
 
     What does not finish in time stays claimed: when this process is gone, so is the lock on its number, and the next
     sweep takes the claims back.
     """
-    worker = crew.start_worker(threads)
+    worker = crew.start_worker()
     try:
         yield worker
     finally:

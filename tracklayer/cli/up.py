@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from tracklayer.actors.broker import build_broker
-from tracklayer.actors.crew import WORKER_THREADS, assemble
+from tracklayer.actors.crew import assemble
 from tracklayer.app import build_app
 from tracklayer.cli.process import runtime_of, settings_with_log
 from tracklayer.cli.serve import Stopped, Stopper, listen, scheduling, serve_http, working
@@ -66,7 +66,7 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         broker = build_broker(str(settings.redis_url) if settings.redis_url is not None else None)
         crew = assemble(runtime, broker)
         stack.callback(crew.stop)
-        stack.enter_context(working(crew, WORKER_THREADS))
+        stack.enter_context(working(crew))
         stack.enter_context(scheduling(runtime, crew))
         print(welcome(settings, key, runtime.clock.now()), flush=True)
         serve_http(build_app(runtime, crew.wake), bound, stopper)

@@ -23,8 +23,9 @@ from tracklayer.domain.delivery import (
     Settlement,
 )
 
-# Twice the longest a batch may take: what a worker that is alive but stuck is given before others take over.
-LEASE = timedelta(minutes=4)
+# More than the longest a request may take (half a minute, see ``transport.PATIENCE``) with its mapping before and its settlement
+# after: what a worker that is alive but stuck is given before others take over.
+LEASE = timedelta(minutes=2)
 WORKER_LOCK = 7_301_002  # first key of the advisory lock that a worker's session holds on its number
 LOG_LENGTH = 20  # entries kept of an attempt log: five attempts, twice redelivered, and what came between
 
@@ -132,16 +133,16 @@ def claim_due(
 
 
 START_SENDING = """
-UPDATE claims SET sending = %s, sent_at = %s WHERE merchant_id = %s AND platform = %s AND claim_id = %s
+UPDATE claims SET sending = %s, sent_at = %s, lease_ends_at = %s WHERE merchant_id = %s AND platform = %s AND claim_id = %s
 """
 
 
 def start_sending(lease: Lease, event_ids: Sequence[str], now: datetime) -> bool:
-    """Notes what is about to leave, in case this worker is lost. False: the lease was lost.
+    """Notes what is about to leave, in case this worker is lost, and renews the lease. False: it was lost.
 
     Locks the lease until the transaction ends, so that nobody takes it back in the middle of a settlement.
     """
-    return execute(START_SENDING, (list(event_ids), now, *_key(lease))) == 1
+    return execute(START_SENDING, (list(event_ids), now, now + LEASE, *_key(lease))) == 1
 
 
 def end_lease(lease: Lease) -> bool:

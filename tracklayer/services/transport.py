@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -33,6 +34,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.tokens import AccessToken, TokenCache
 
 MAX_REPLY = 4 * 1024 * 1024  # bytes; a thousand items' worth of errors is far below
+PATIENCE = 3  # times the client's limit for one part of an answer: what all of it may take, however it trickles
 USER_AGENT = "TrackLayer/0.1"
 DEFAULT_LIFETIME = 3600  # seconds, where a token endpoint does not say (RFC 6749, 5.1 recommends that it does)
 ASSERTION_LIFETIME = timedelta(minutes=60)  # the longest Google takes: "Using OAuth 2.0 for Server to Server"
@@ -90,11 +92,12 @@ def _call(
 def _exchange(
     http: httpx.Client, method: str, url: str, params: Mapping[str, str], content: bytes, headers: Mapping[str, str]
 ) -> Reply:
+    deadline = time.monotonic() + PATIENCE * (http.timeout.read or 0)
     try:
         # Merged by hand: httpx would replace the query that the URL has already.
         target = httpx.URL(url).copy_merge_params(dict(params)) if params else httpx.URL(url)
         with http.stream(method, target, content=content, headers=_headers(headers)) as response:
-            answer = _read(response)
+            answer = _read(response, deadline)
     except _UnsendableError:
         return NotSent("a setting holds a character that no request can carry")
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
@@ -104,7 +107,7 @@ def _exchange(
     except httpx.HTTPError as error:
         return NoAnswer(_words(error))
     if answer is None:
-        return NoAnswer("the answer was too long to be one")
+        return NoAnswer("the answer was too long to be one, or took too long")
     return PlatformReply(
         response.status_code,
         _json(answer),
@@ -120,11 +123,11 @@ def _headers(given: Mapping[str, str]) -> dict[str, str]:
     return dict(given)
 
 
-def _read(response: httpx.Response) -> bytes | None:
+def _read(response: httpx.Response, deadline: float) -> bytes | None:
     content = bytearray()
     for chunk in response.iter_bytes():
         content += chunk
-        if len(content) > MAX_REPLY:
+        if len(content) > MAX_REPLY or time.monotonic() > deadline:
             return None
     return bytes(content)
 
