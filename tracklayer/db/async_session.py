@@ -7,6 +7,7 @@ connection, and planned once.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class AsyncSession:
         self._url = url
         self._prepared = prepared
         self._connection: Any = None
+        self._readable = select.poll()
 
     async def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows. Raises DatabaseAwayError where there is no connection or it was lost: what became of the
@@ -72,6 +74,8 @@ class AsyncSession:
             self._connection = connection
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await _wait(connection)
+            self._readable = select.poll()
+            self._readable.register(connection.fileno(), select.POLLIN)
             # A plan made for one row serves a thousand here: it goes by the primary keys.
             await self._run(connection, "SET plan_cache_mode = force_generic_plan")
             for name, (types, sql) in self._prepared.items():
@@ -80,13 +84,8 @@ class AsyncSession:
 
     def _is_gone(self) -> bool:
         """Whether the server hung up while nothing was asked: told by a look at the socket, without a round trip."""
-        if self._connection.closed:
-            return True
-        try:
-            # Nothing is due from the server, so anything that can be read is its farewell.
-            return bool(self._connection.poll() != POLL_OK)
-        except psycopg2.Error:
-            return True
+        # Nothing is due from the server, so anything that can be read is its farewell.
+        return bool(self._connection.closed or self._readable.poll(0))
 
     async def _run(self, connection: Any, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = connection.cursor()

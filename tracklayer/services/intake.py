@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg2
-
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.events import STATEMENTS
@@ -107,32 +105,26 @@ class Intake:
 
     async def _store(self, batch: Sequence[_Waiting]) -> None:
         """Stores the calls of a batch and tells each; a call that PostgreSQL refuses is found by halving."""
+        steps = store([waiting.call for waiting in batch], self._runtime.settings.retry_window)
+        committed = False
         try:
-            queued = await self._run([waiting.call for waiting in batch])
-        except psycopg2.Error as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._store(batch[:middle])
-                await self._store(batch[middle:])
-                return
-            _fail(batch, error)
-        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
-            _fail(batch, error)
-        else:
+            name, arguments = next(steps)
+            while True:
+                found = await self._session.execute(_EXECUTE[name], arguments)
+                committed = True
+                name, arguments = steps.send(found)
+        except StopIteration as ended:
+            queued: set[Wake] = ended.value
             for waiting in batch:
                 if not waiting.done.done():  # its caller may have gone
                     waiting.done.set_result(queued)
-
-    async def _run(self, calls: Sequence[Call]) -> set[Wake]:
-        steps = store(calls, self._runtime.settings.retry_window)
-        try:
-            statement, arguments = next(steps)
-            while True:
-                found = await self._session.execute(_EXECUTE[statement], arguments)
-                statement, arguments = steps.send(found)
-        except StopIteration as ended:
-            queued: set[Wake] = ended.value
-            return queued
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+            if len(batch) == 1 or committed or isinstance(error, DatabaseAwayError):
+                _fail(batch, error)
+                return
+            middle = len(batch) // 2
+            await self._store(batch[:middle])
+            await self._store(batch[middle:])
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:

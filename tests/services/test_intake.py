@@ -1,0 +1,180 @@
+"""Concurrent calls are committed together, and each hears what became of its own events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.factories import Merchant, draft, new_merchant
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
+from tracklayer.db.merchants import KeyHolder
+from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import Accepted, Coalesced, Rejected
+from tracklayer.services.intake import MAX_WAITING, Intake, OverloadedError
+
+
+@pytest.fixture
+async def intake(runtime: Runtime) -> AsyncIterator[Intake]:
+    made = Intake(runtime)
+    yield made
+    await made.close()
+
+
+def select(sql: str) -> list[tuple[Any, ...]]:
+    with in_transaction():
+        return rows(sql)
+
+
+@pytest.fixture
+def holder(merchant: Merchant) -> KeyHolder:
+    return merchant.holder
+
+
+def counts(outcome: Any) -> tuple[str, int | None]:
+    row = getattr(outcome, "row", None)
+    return type(outcome).__name__, row.times_received if row is not None else None
+
+
+async def test_one_id_in_many_calls_at_once_is_accepted_once_and_counted_in_order(
+    intake: Intake, holder: KeyHolder
+) -> None:
+    results = await asyncio.gather(*(intake.ingest(holder, [draft()]) for _ in range(100)))
+    found = [counts(result.outcomes[0]) for result in results]
+    assert found == [("Accepted", 1), *(("Coalesced", n) for n in range(2, 101))]
+    assert select("SELECT event_id, times_received FROM events") == [("order_1", 100)]
+    assert select("SELECT accepted, coalesced FROM minutes WHERE platform = ''") == [(1, 99)]
+
+
+async def test_calls_that_wait_share_commits(intake: Intake, holder: KeyHolder) -> None:
+    await asyncio.gather(*(intake.ingest(holder, [draft(f"order_{n}")]) for n in range(200)))
+    ((transactions, events),) = select("SELECT count(DISTINCT xmin::text), count(*) FROM events")
+    assert (transactions, events) == (1, 200)
+
+
+async def test_each_call_hears_of_its_own_events_in_its_own_order(
+    intake: Intake, holder: KeyHolder, merchant: Merchant, runtime: Runtime
+) -> None:
+    other = new_merchant(runtime, name="Other").holder
+    await intake.ingest(holder, [draft("old"), draft("lead", event_name="Lead")])
+    mine, theirs, more = await asyncio.gather(
+        intake.ingest(holder, [draft("b"), "no object", draft("old"), draft("a"), draft("a"), draft("lead")]),
+        intake.ingest(other, [draft("a"), draft("b", event_name="Lead")]),
+        intake.ingest(holder, [draft("a", event_name="Lead"), draft("lead", event_name="Lead"), draft("b")]),
+    )
+    assert [counts(found) for found in mine.outcomes] == [
+        ("Accepted", 1),
+        ("Rejected", None),
+        ("Coalesced", 2),
+        ("Accepted", 1),
+        ("Coalesced", 2),
+        ("Rejected", None),
+    ]
+    assert [counts(found) for found in theirs.outcomes] == [("Accepted", 1), ("Accepted", 1)]
+    assert [counts(found) for found in more.outcomes] == [("Rejected", None), ("Coalesced", 2), ("Coalesced", 2)]
+    assert [found.problems[0].code for found in more.outcomes if isinstance(found, Rejected)] == ["EVENT_ID_CONFLICT"]
+    assert mine.wake == {(merchant.merchant_id, "meta")}
+    assert theirs.wake == {(other.merchant_id, "meta")}
+    assert select(
+        "SELECT merchant_id, sum(accepted), sum(coalesced), sum(rejected) FROM minutes WHERE platform = '' GROUP BY 1 ORDER BY 1"
+    ) == [(1, 4, 4, 3), (2, 2, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("merchant_id", "error"),
+    [
+        pytest.param(2**63, psycopg2.DataError, id="by PostgreSQL"),
+        pytest.param(2**64, TypeError, id="before it is written"),
+    ],
+)
+async def test_what_is_refused_fails_its_own_call_alone(
+    intake: Intake, holder: KeyHolder, merchant_id: int, error: type[Exception]
+) -> None:
+    nobody = replace(holder, merchant_id=merchant_id)  # no number that a column takes
+    calls = [intake.ingest(nobody if n == 5 else holder, [draft(f"order_{n}")]) for n in range(12)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    failed = [n for n, result in enumerate(results) if isinstance(result, BaseException)]
+    assert failed == [5]
+    assert isinstance(results[5], error)
+    assert select("SELECT count(*) FROM events") == [(11,)]
+    assert select("SELECT accepted, coalesced FROM minutes WHERE platform = ''") == [(11, 0)]
+
+
+async def test_beyond_what_may_wait_a_call_is_turned_away_and_nothing_of_it_is_stored(
+    intake: Intake, holder: KeyHolder
+) -> None:
+    calls = [intake.ingest(holder, [None] * 1000) for _ in range(MAX_WAITING // 1000)]
+    late = intake.ingest(holder, [draft("late")])
+    results = await asyncio.gather(*calls, late, return_exceptions=True)
+    assert Counter(type(result).__name__ for result in results) == {
+        "IngestResult": MAX_WAITING // 1000,
+        "OverloadedError": 1,
+    }
+    assert isinstance(results[-1], OverloadedError)
+    assert select("SELECT count(*) FROM events") == [(0,)]
+    assert isinstance((await intake.ingest(holder, [draft("late")])).outcomes[0], Accepted)
+
+
+async def test_a_connection_that_was_lost_while_nothing_was_asked_is_replaced_unnoticed(
+    intake: Intake, holder: KeyHolder
+) -> None:
+    await intake.ingest(holder, [draft("a")])
+    select("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'EXECUTE store_events%%'")
+    await asyncio.sleep(0.05)  # the farewell is on its way
+    assert isinstance((await intake.ingest(holder, [draft("b")])).outcomes[0], Accepted)
+
+
+async def test_a_commit_that_is_not_known_to_have_happened_is_never_acknowledged(
+    intake: Intake, holder: KeyHolder, database: str
+) -> None:
+    await intake.ingest(holder, [draft("before")])
+    with closing(psycopg2.connect(database)) as blocker:
+        with blocker.cursor() as cursor:
+            cursor.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            waiting = asyncio.create_task(intake.ingest(holder, [draft("during")]))
+            while not waiting.done():
+                await asyncio.sleep(0.01)
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE query LIKE 'EXECUTE store_events%' AND wait_event_type = 'Lock'"
+                )
+        blocker.rollback()
+    with pytest.raises(DatabaseAwayError):
+        await waiting
+    assert isinstance((await intake.ingest(holder, [draft("during")])).outcomes[0], Accepted)
+
+
+async def test_a_refusal_is_told_though_the_database_is_away(runtime: Runtime, holder: KeyHolder) -> None:
+    runtime.database_url = "postgresql://127.0.0.1:1/nowhere"
+    intake = Intake(runtime)
+    (outcome,) = (await intake.ingest(holder, [draft(occurred_at="yesterday")])).outcomes
+    assert isinstance(outcome, Rejected)
+    with pytest.raises(DatabaseAwayError):
+        await intake.ingest(holder, [draft(), draft(occurred_at="yesterday")])
+    await intake.close()
+
+
+async def test_closing_stores_what_waits(runtime: Runtime, holder: KeyHolder) -> None:
+    intake = Intake(runtime)
+    calls = [asyncio.create_task(intake.ingest(holder, [draft(f"order_{n}")])) for n in range(50)]
+    await asyncio.sleep(0)
+    await intake.close()
+    assert [isinstance((await call).outcomes[0], Accepted) for call in calls] == [True] * 50
+    assert select("SELECT count(*) FROM events") == [(50,)]
+
+
+async def test_a_caller_that_hangs_up_takes_nothing_from_the_others(intake: Intake, holder: KeyHolder) -> None:
+    calls = [asyncio.create_task(intake.ingest(holder, [draft(f"order_{n}")])) for n in range(10)]
+    await asyncio.sleep(0)
+    calls[3].cancel()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result).__name__ for result in results if not isinstance(result, BaseException)] == [
+        "IngestResult"
+    ] * 9
+    assert isinstance((await intake.ingest(holder, [draft("order_4")])).outcomes[0], Coalesced)
