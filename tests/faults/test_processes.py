@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.factories import INGEST, INGEST_MANY, camel, draft
 from tests.faults.conftest import Installation
-from tests.servers import wait_until
+from tests.servers import free_port, running, wait_for_api, wait_until
+from tracklayer.cli.serve import SETTLING_SECONDS
 from tracklayer.db.connection import in_transaction, rows
 
 
@@ -22,6 +25,11 @@ def select(sql: str) -> list[tuple[Any, ...]]:
 
 def post(client: httpx.Client, *events: dict[str, Any]) -> httpx.Response:
     return client.post("/graphql", json={"query": INGEST_MANY, "variables": {"inputs": camel(list(events))}})
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """A dead one that nobody has asked about is still in the table."""
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 def count(sql: str) -> int:
@@ -134,3 +142,28 @@ def test_a_worker_ends_cleanly_and_leaves_no_claim(installation: Installation, n
     wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 1, "the delivery")
     assert worker.stop() == 0
     assert count("SELECT count(*) FROM claims") == 0
+
+
+def test_api_processes_share_a_port_and_one_that_is_killed_is_replaced(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    process = installation.stack.enter_context(
+        running("api", "--port", str(port), "--processes", "2", environ=installation.environ)
+    )
+    wait_for_api(process, address)
+    parent = psutil.Process(process.pid)
+    wait_until(lambda: len(parent.children()) == 2, "both processes to run")
+    time.sleep(SETTLING_SECONDS)  # one that dies at once would say that none can serve
+    first, second = parent.children()
+    first.kill()
+    client = installation.client(address)
+    wait_until(lambda: len({child.pid for child in parent.children()} - {first.pid}) == 2, "a new one")
+    answers = [post(client, draft(f"order_{n}", occurred_at=now())).status_code for n in range(20)]
+    assert answers == [200] * 20
+    assert count("SELECT count(*) FROM events") == 20
+    last = parent.children()
+    process.kill()
+    children = [second, *last]
+    wait_until(lambda: not any(map(is_alive, children)), "its processes to end with it")

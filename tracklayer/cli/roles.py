@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +14,7 @@ from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log
-from tracklayer.cli.serve import Stopped, Stopper, listen, serve_http, working
+from tracklayer.cli.serve import Stopped, Stopper, end_with_parent, listen, serve_http, supervise, working
 from tracklayer.runtime import Runtime
 from tracklayer.settings import Settings
 
@@ -20,6 +23,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     api = commands.add_parser("api", help="serve the API; run as many as you like")
     api.add_argument("--host", help="address to listen on (TRACKLAYER_HOST)")
     api.add_argument("--port", type=int, help="port to listen on (TRACKLAYER_PORT)")
+    api.add_argument("--processes", type=int, default=1, help="that share the port (%(default)s)")
+    # Of one of several processes: the socket that its parent listens on, and who that is.
+    api.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    api.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     api.set_defaults(run=run_api)
     worker = commands.add_parser("worker", help="deliver events; run as many as you like")
     worker.add_argument("--threads", type=int, default=WORKER_THREADS, help="deliveries in flight (%(default)s)")
@@ -29,10 +36,29 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run_api(args: argparse.Namespace) -> int:
+    if args.processes < 1:
+        raise CommandError("--processes must be 1 or more")
+    if args.processes > 1:
+        return _run_api_processes(args)
     with Stopper() as stopper, _role() as (settings, runtime, crew):
-        bound = listen(args.host or settings.host, args.port or settings.port)
+        if args.fd is not None:
+            bound = socket.socket(fileno=args.fd)
+            end_with_parent(args.parent)
+        else:
+            bound = listen(args.host or settings.host, args.port or settings.port)
         serve_http(build_app(runtime, crew.wake), bound, stopper)
     return 0
+
+
+def _run_api_processes(args: argparse.Namespace) -> int:
+    """Several processes on one listening socket; one that dies is replaced."""
+    settings = settings_with_log()
+    with Stopper() as stopper:
+        stopper.serving = True
+        bound = listen(args.host or settings.host, args.port or settings.port)
+        own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
+        command = [sys.executable, "-m", "tracklayer", "api", *own]
+        return supervise(command, args.processes, stopper.event, (bound.fileno(),))
 
 
 def run_worker(args: argparse.Namespace) -> int:

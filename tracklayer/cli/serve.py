@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Self
@@ -19,6 +23,9 @@ from tracklayer.actors.schedule import run_schedule
 from tracklayer.cli.process import CommandError
 from tracklayer.runtime import Runtime
 
+log = logging.getLogger(__name__)
+
+SETTLING_SECONDS = 3  # a process that ends sooner never served
 GRACE_SECONDS = 2  # for requests and batches in hand: all of it together must end within 5 s of the signal
 
 
@@ -81,6 +88,50 @@ def serve_http(app: ASGIApp, bound: socket.socket, stopper: Stopper) -> None:
     finally:
         stopper.serving = False
         stopper.event.set()
+
+
+def supervise(command: Sequence[str], count: int, stop: threading.Event, descriptors: Sequence[int]) -> int:
+    """Keeps ``count`` processes running until ``stop``, then ends them as a signal would; the exit status.
+
+    One that could not serve for ``SETTLING_SECONDS`` says what is wrong itself, and would say the same again: then all
+    of them end, with its status.
+    """
+    running: dict[subprocess.Popen[bytes], float] = {}
+    status = 0
+    try:
+        while not stop.is_set() and not status:
+            while len(running) < count:
+                process = subprocess.Popen(command, pass_fds=descriptors)  # noqa: S603 - this program, its own arguments
+                running[process] = time.monotonic()
+            stop.wait(0.2)
+            for process, since in list(running.items()):
+                if process.poll() is not None:
+                    del running[process]
+                    if stop.is_set():
+                        continue
+                    if time.monotonic() - since < SETTLING_SECONDS:
+                        status = process.returncode if process.returncode > 0 else 1
+                    log.warning("process %d ended with status %d", process.pid, process.returncode)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(2 * GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    return status
+
+
+def end_with_parent(parent: int) -> None:
+    """Ends this process as a signal would once its parent is gone, however that went: the port must come free."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 @contextmanager
