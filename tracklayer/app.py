@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
+from tracklayer.schema import checked, schema
+from tracklayer.schema.compiled import Plans
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import health_routes
@@ -27,7 +29,7 @@ def build_app(runtime: Runtime, wake: Wake) -> Starlette:
         gc.freeze()
         yield
 
-    door = GraphQLDoor(runtime, wake)
+    door = GraphQLDoor(runtime, wake, Plans(schema, checked))
     return Starlette(
         routes=[
             Route("/graphql", door, methods=["GET", "POST"], name="graphql"),
