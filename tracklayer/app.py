@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
+from tracklayer.schema import checked, schema
+from tracklayer.schema.compiled import Plans
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import health_routes
@@ -20,7 +22,7 @@ from tracklayer.web.start import start_routes
 def build_app(runtime: Runtime, wake: Wake) -> Starlette:
     """The whole of what this process serves. ``wake`` is called after each commit that gives workers something."""
 
-    door = GraphQLDoor(runtime, wake)
+    door = GraphQLDoor(runtime, wake, Plans(schema, checked))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
 from tracklayer.clock import Clock, SystemClock
 from tracklayer.db import connection
+from tracklayer.keyring import Keyring
 from tracklayer.sealing import Sealer
 from tracklayer.settings import Settings
 from tracklayer.tokens import TokenCache
@@ -37,6 +39,7 @@ class Runtime:
     jitter: Callable[[], float] = random.random
     http_timeout: httpx.Timeout = field(default_factory=lambda: HTTP_TIMEOUT)
     tokens: TokenCache = field(init=False, repr=False)
+    keyring: Keyring[Any] = field(default_factory=Keyring, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _clients: list[httpx.Client] = field(default_factory=list, repr=False)
 

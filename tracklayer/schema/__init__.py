@@ -7,10 +7,11 @@ import re
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError, ValidationContext, ValidationRule
+from graphql import DocumentNode, GraphQLError, ValidationContext, ValidationRule, parse, specified_rules
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.extensions.max_aliases import create_validator as aliases_at_most
 from strawberry.extensions.query_depth_limiter import create_validator as depth_at_most
+from strawberry.schema.schema import validate_document
 from strawberry.types import ExecutionContext
 
 from tracklayer.db.connection import DatabaseAwayError
@@ -73,6 +74,16 @@ schema = Schema(
     config=CONFIG,
     extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), _Rules, ParserCache, ValidationCache],
 )
+
+
+def checked(text: str) -> DocumentNode | None:
+    """The document of a text that this schema executes; None for one that it refuses, by the same limits and rules."""
+    try:
+        document = parse(text, max_tokens=MAX_TOKENS)
+    except GraphQLError:
+        return None
+    wrong = validate_document(schema._schema, document, (*specified_rules, *_RULES))
+    return None if wrong else document
 
 
 def masked(error: GraphQLError) -> GraphQLError:

@@ -19,7 +19,7 @@ from tracklayer.db.models import MerchantRow
 from tracklayer.runtime import Runtime
 from tracklayer.schema.loaders import Loaders
 from tracklayer.services.intake import Intake
-from tracklayer.services.merchants import authenticate
+from tracklayer.services.merchants import authenticate, recently_authenticated
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,13 +43,12 @@ class Context:
         self.response = response
         self.loaders = Loaders(runtime)
         self.now = runtime.clock.now()
-        self._lookup: asyncio.Task[KeyHolder] | None = None
+        self._holder: KeyHolder | None = None
+        self._lookup: asyncio.Task[KeyHolder | None] | None = None
 
     async def caller(self, scope: str) -> KeyHolder:
         """The merchant that asks. Raises a GraphQLError without a good key, or with one that lacks ``scope``."""
-        if self._lookup is None:  # one look-up, however many fields ask at once
-            self._lookup = asyncio.create_task(self._look_up())
-        holder = await self._lookup
+        holder = self._holder or await self._found()
         if scope not in holder.scopes and "admin" not in holder.scopes:
             message = f"This API key lacks the scope {scope.upper()}."
             raise GraphQLError(message, extensions={"code": FORBIDDEN})
@@ -62,14 +61,18 @@ class Context:
     async def retention(self) -> timedelta:
         return timedelta(days=(await self.merchant()).retention_days)
 
-    async def _look_up(self) -> KeyHolder:
+    async def _found(self) -> KeyHolder:
         kind, _, key = self.request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not key.strip():
             raise GraphQLError(_NO_KEY, extensions={"code": UNAUTHENTICATED})
-        holder = await run_in_db_thread(authenticate, self.runtime, key.strip())
+        holder = recently_authenticated(self.runtime, key.strip())
+        if holder is None:
+            if self._lookup is None:  # one look-up, however many fields ask at once
+                self._lookup = asyncio.create_task(run_in_db_thread(authenticate, self.runtime, key.strip()))
+            holder = await self._lookup
         if holder is None:
             raise GraphQLError(_BAD_KEY, extensions={"code": UNAUTHENTICATED})
-        self.loaders.merchant_id = holder.merchant_id
+        self._holder, self.loaders.merchant_id = holder, holder.merchant_id
         return holder
 
 

@@ -1,12 +1,18 @@
-"""GraphQL over HTTP: bodies bounded, JSON only, statuses and media types by the specification."""
+"""GraphQL over HTTP: bodies bounded, JSON only, statuses and media types by the specification.
+
+An operation that has a plan is answered here, straight from the body to the bytes of the answer; any other request is
+handed to Strawberry's view, with the body that was read. Both give the same answer.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from starlette.requests import Request
+from graphql import ExecutionResult as CompiledResult
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -17,12 +23,14 @@ from strawberry.types import ExecutionResult
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
 from tracklayer.schema import DATABASE_AWAY, OVERLOADED, masked, schema
+from tracklayer.schema.compiled import Doubt, Plans
 from tracklayer.schema.context import UNAUTHENTICATED, Context
 from tracklayer.services.intake import Intake
 
 MAX_BODY = 4 * 1024 * 1024  # bytes
 RETRY_AFTER_SECONDS = 2
 GRAPHQL_JSON = "application/graphql-response+json"
+JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 
 
 class TooLargeError(Exception):
@@ -30,24 +38,64 @@ class TooLargeError(Exception):
 
 
 class GraphQLDoor(GraphQL[Context, None]):
-    """Strawberry's ASGI view with our context, our limits, and errors that never quote what was sent."""
+    """Strawberry's ASGI view with our context, our limits, and errors that never quote what was sent.
 
-    def __init__(self, runtime: Runtime, wake: Wake) -> None:
+    ``plans`` of None: nothing is compiled, and the view answers everything.
+    """
+
+    def __init__(self, runtime: Runtime, wake: Wake, plans: Plans | None) -> None:
         super().__init__(schema, graphql_ide=None, allow_queries_via_get=True, subscription_protocols=())
         self._runtime = runtime
         self._intake = Intake(runtime)
         self._wake = wake
+        self._plans = plans
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
         await self._intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        receive = _bounded(scope, receive)
         try:
-            await super().__call__(scope, _bounded(scope, receive), send)
+            if self._plans is not None and scope["type"] == "http" and scope["method"] == "POST":
+                headers = _first_of_each(scope["headers"])
+                if headers.get(b"content-type") in JSON_TYPES:
+                    messages = await _read(receive)
+                    strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
+                    response = await self._compiled(self._plans, scope, messages, strict=strict)
+                    if response is not None:
+                        await response(scope, receive, send)
+                        return
+                    receive = _again(messages, receive)
+            await super().__call__(scope, receive, send)
         except TooLargeError:
             message = f"The body may have {MAX_BODY:,} bytes. Send fewer events at once."
             await _problem(413, message)(scope, receive, send)
+
+    async def _compiled(self, plans: Plans, scope: Scope, messages: list[Message], *, strict: bool) -> Response | None:
+        """The answer of an operation that has a plan. None: nothing was done, the view decides."""
+        if messages[-1]["type"] != "http.request":
+            return None
+        body = messages[0]["body"] if len(messages) == 1 else b"".join(m.get("body", b"") for m in messages)
+        try:
+            sent = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        if type(sent) is not dict or sent.get("extensions") is not None:
+            return None
+        query, variables, name = sent.get("query"), sent.get("variables"), sent.get("operationName")
+        if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
+            return None
+        plan = plans.find(query, name)
+        if plan is None:
+            return None
+        context = Context(self._runtime, self._intake, self._wake, HTTPConnection(scope), None)
+        try:
+            found = await plan.run(variables or {}, context)
+        except Doubt:
+            return None
+        answer = {"data": found} if isinstance(found, dict) else _worded(found)
+        return self._response(answer, GRAPHQL_JSON if strict else "application/json", strict=strict)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         return Context(
@@ -77,17 +125,24 @@ class GraphQLDoor(GraphQL[Context, None]):
         return response
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
-        answer: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            answer["errors"] = [masked(error).formatted for error in result.errors]
-            if result.data is None and all(error.path is None for error in result.errors):
-                del answer["data"]  # it was never executed
-        return answer  # type: ignore[return-value]
+        return _worded(result)  # type: ignore[return-value]
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
-        status, headers = _status(response_data, sub_response.headers.get("content-type") == GRAPHQL_JSON)
         media_type = sub_response.headers.get("content-type", "application/json")
-        return Response(self.encode_json(response_data), status, headers, f"{media_type}; charset=utf-8")
+        return self._response(response_data, media_type, strict=media_type == GRAPHQL_JSON)
+
+    def _response(self, answer: Any, media_type: str, *, strict: bool) -> Response:
+        status, headers = _status(answer, strict)
+        return Response(self.encode_json(answer), status, headers, f"{media_type}; charset=utf-8")
+
+
+def _worded(result: ExecutionResult | CompiledResult) -> dict[str, Any]:
+    answer: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        answer["errors"] = [masked(error).formatted for error in result.errors]
+        if result.data is None and all(error.path is None for error in result.errors):
+            del answer["data"]  # it was never executed
+    return answer
 
 
 def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
@@ -113,6 +168,32 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         return message
 
     return counted if scope["type"] == "http" else receive
+
+
+def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found.setdefault(name, value)
+    return found
+
+
+async def _read(receive: Receive) -> list[Message]:
+    """The messages of a body, to its end or to where the client went away."""
+    messages = [await receive()]
+    while messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False):
+        messages.append(await receive())
+    return messages
+
+
+def _again(messages: list[Message], receive: Receive) -> Receive:
+    """Gives out what was read already, then what follows."""
+    left = iter(messages)
+
+    async def replayed() -> Message:
+        message = next(left, None)
+        return message if message is not None else await receive()
+
+    return replayed
 
 
 def _problem(status: int, message: str) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 
 import strawberry
 
+from tracklayer.schema.compiled import Drafted
 from tracklayer.schema.enums import (
     ActionSource,
     AlertKind,
@@ -34,7 +35,7 @@ def _needed(description: str) -> Any:
 @strawberry.input(
     description="Who did it. Identifiers may arrive plain or as SHA-256 of the normalised value; both are recognised."
 )
-class UserDataInput:
+class UserDataInput(Drafted):
     email: str | None = _given("E-mail address, or its SHA-256.")
     phone: str | None = _given("Phone number with + and country code, or its SHA-256.")
     first_name: str | None = _given("First name.")
@@ -71,7 +72,7 @@ class UserDataInput:
 
 
 @strawberry.input(description="One line of the basket.")
-class ContentInput:
+class ContentInput(Drafted):
     id: str = _needed("The product's id, as in the catalogue.")
     quantity: int | None = _given("How many.", 1)
     item_price: Decimal | None = _given("Price of one unit, in major units of the currency.")
@@ -81,7 +82,7 @@ class ContentInput:
 
 
 @strawberry.input(description="What the action was worth and about.")
-class CustomDataInput:
+class CustomDataInput(Drafted):
     value: Decimal | None = _given("Value in major units: 129.99.")
     currency: str | None = _given("ISO 4217 code.")
     order_id: str | None = _given("The order's id.")
@@ -98,14 +99,14 @@ class CustomDataInput:
 
 
 @strawberry.input(description="What the person agreed to.")
-class ConsentInput:
+class ConsentInput(Drafted):
     ad_user_data: ConsentState | None = _given("Use of their data for ads.", ConsentState.UNSPECIFIED)
     ad_personalization: ConsentState | None = _given("Personalised ads.", ConsentState.UNSPECIFIED)
     limited_data_use: bool | None = _given("Limited data use, as US state laws demand.", False)
 
 
 @strawberry.input(description="One business action.")
-class IngestEventInput:
+class IngestEventInput(Drafted):
     event_name: str = _needed("Purchase, Lead, AddToCart and so on, or a name of your own.")
     event_id: str = _needed("Your own durable id of the action, 1 to 255 characters: sent twice, it counts once.")
     occurred_at: DateTime = _needed("When it happened.")
@@ -168,7 +169,10 @@ class CreateApiKeyInput:
 
 
 def to_draft(value: Any) -> Any:
-    """Inputs as dictionaries with the data model's snake_case keys; what was left out, or null, is missing."""
+    """Inputs as dictionaries with the data model's snake_case keys; what was left out, or null, is missing.
+
+    An input that a compiled operation built has its draft already. It is shared: nobody changes a draft.
+    """
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, list):
@@ -176,6 +180,8 @@ def to_draft(value: Any) -> Any:
     definition = getattr(type(value), "__strawberry_definition__", None)
     if definition is None:
         return value
+    if isinstance(value, Drafted) and (draft := value.draft) is not None:
+        return draft
     return {name: to_draft(inner) for name, inner in vars(value).items() if inner is not None and inner is not UNSET}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
@@ -23,18 +24,42 @@ MAX_KEYS = 500  # of one statement
 
 
 class Loaders:
-    """Of one operation. ``merchant_id`` is set when the caller is known; nothing loads before."""
+    """Of one operation. ``merchant_id`` is set when the caller is known; nothing loads before.
+
+    Each is made when it is first asked for: an event that comes in needs none of them.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.merchant_id = 0
-        self.event: DataLoader[str, EventRow | None] = _loader(self._events)
-        self.deliveries_of_event: DataLoader[str, list[DeliveryRow]] = _loader(self._deliveries_of_events)
-        self.alerts_of_delivery: DataLoader[Wait, list[AlertRow]] = _loader(self._alerts_of_deliveries)
-        self.destination: DataLoader[str, DestinationRow | None] = _loader(self._destinations)
-        self.merchant: DataLoader[int, MerchantRow] = _loader(self._merchants)
-        self.api_keys: DataLoader[int, list[ApiKeyRow]] = _loader(self._api_keys)
-        self.waiting: DataLoader[str, int] = _loader(self._waiting)
+
+    @cached_property
+    def event(self) -> DataLoader[str, EventRow | None]:
+        return _loader(self._events)
+
+    @cached_property
+    def deliveries_of_event(self) -> DataLoader[str, list[DeliveryRow]]:
+        return _loader(self._deliveries_of_events)
+
+    @cached_property
+    def alerts_of_delivery(self) -> DataLoader[Wait, list[AlertRow]]:
+        return _loader(self._alerts_of_deliveries)
+
+    @cached_property
+    def destination(self) -> DataLoader[str, DestinationRow | None]:
+        return _loader(self._destinations)
+
+    @cached_property
+    def merchant(self) -> DataLoader[int, MerchantRow]:
+        return _loader(self._merchants)
+
+    @cached_property
+    def api_keys(self) -> DataLoader[int, list[ApiKeyRow]]:
+        return _loader(self._api_keys)
+
+    @cached_property
+    def waiting(self) -> DataLoader[str, int]:
+        return _loader(self._waiting)
 
     async def _events(self, event_ids: list[str]) -> list[EventRow | None]:
         found = await run_in_db_thread(events.events_by_id, self.merchant_id, event_ids)

@@ -18,6 +18,7 @@ from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
 from tracklayer.services.credentials import HIDDEN, open_secrets, seal_secrets, split_settings
+from tracklayer.services.merchants import holders_change
 
 MAX_SETTING = 16 * 1024  # characters: a service account's key fits
 
@@ -47,7 +48,7 @@ def set_destination(
     if not isinstance(settings, Mapping):
         return [Problem(("settings",), "INVALID_TYPE", "settings must be an object.")]
     now = runtime.clock.now()
-    with in_transaction():
+    with holders_change(runtime, merchant_id), in_transaction():
         row = db.lock_destination(merchant_id, platform)
         kept = open_secrets(runtime.sealer, row) if row is not None else {}
         given = {name: value for name, value in settings.items() if value is not None and value != ""}
@@ -144,7 +145,7 @@ def _set_state(merchant_id: int, platform: str, health: Health) -> Changed | lis
 
 def remove_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
     """Takes no more events; what waits is dropped as DESTINATION_REMOVED by the next sweeps. The row, as it was."""
-    with in_transaction():
+    with holders_change(runtime, merchant_id), in_transaction():
         row = db.lock_destination(merchant_id, platform)
         if row is None:
             return [NOT_FOUND]

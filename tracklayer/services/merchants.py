@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tracklayer.db import merchants as db
@@ -56,7 +57,7 @@ def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any])
     problems = check_merchant(changes)
     if problems:
         return problems
-    with in_transaction():
+    with holders_change(runtime, merchant_id), in_transaction():
         row = db.update_merchant(merchant_id, changes)
     if row is None:
         return [Problem((), "NOT_FOUND", "There is no such merchant.")]
@@ -95,13 +96,33 @@ def create_api_key(
 
 
 def revoke_api_key(runtime: Runtime, merchant_id: int, key_id: int) -> ApiKeyRow | None:
-    with in_transaction():
+    """The key after the change. Worth nothing here from now on, and in other processes within ``keyring.LIFETIME``."""
+    with holders_change(runtime, merchant_id), in_transaction():
         return db.revoke_api_key(merchant_id, key_id, runtime.clock.now())
 
 
 def authenticate(runtime: Runtime, key: str) -> KeyHolder | None:
     """Whose key it is; None for one that is unknown or revoked."""
-    return db.key_holder(_hash(key), runtime.clock.now())
+    begun, now, key_hash = runtime.keyring.begin(), runtime.clock.now(), _hash(key)
+    holder = db.key_holder(key_hash, now)
+    if holder is not None:
+        runtime.keyring.keep(key_hash, holder, now, begun)
+    return holder
+
+
+def recently_authenticated(runtime: Runtime, key: str) -> KeyHolder | None:
+    """Whose key it is, without asking a row: None where nobody asked within ``keyring.LIFETIME``."""
+    holder: KeyHolder | None = runtime.keyring.find(_hash(key), runtime.clock.now())
+    return holder
+
+
+@contextmanager
+def holders_change(runtime: Runtime, merchant_id: int) -> Iterator[None]:
+    """Around a transaction that changes what a merchant's KeyHolder is made of, or who holds a key."""
+    try:
+        yield
+    finally:  # also after a failure: a commit whose answer was lost is one all the same
+        runtime.keyring.forget(merchant_id)
 
 
 def _insert_key(merchant_id: int, name: str, scopes: Sequence[str], now: Any) -> tuple[ApiKeyRow, str]:

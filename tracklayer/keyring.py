@@ -1,0 +1,62 @@
+"""API keys that were looked up a moment ago, so that a caller of a thousand events a second is looked up once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+# A key that another process revoked works here for this long at most; what this process changes counts at once.
+LIFETIME = timedelta(seconds=1)
+LARGEST = 10_000  # keys kept: the oldest goes for a new one
+
+
+class _Holder(Protocol):
+    @property
+    def merchant_id(self) -> int: ...
+
+
+H = TypeVar("H", bound=_Holder)
+
+
+class Keyring(Generic[H]):
+    """Who holds which key, by the key's hash. One a process, used by any thread.
+
+    Only keys that were found are kept, so that guessing fills nothing. Whoever changes what a holder is made of calls
+    ``forget`` after the commit. A look-up that began before that is not kept: it may have seen the rows as they were.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[bytes, tuple[H, datetime]] = {}
+        self._changes = 0
+
+    def find(self, key_hash: bytes, now: datetime) -> H | None:
+        """The holder, or None where the rows must be asked."""
+        kept = self._kept.get(key_hash)
+        if kept is not None and timedelta() <= now - kept[1] < LIFETIME:
+            return kept[0]
+        return None
+
+    def begin(self) -> int:
+        """What ``keep`` wants to know of a look-up: taken before its rows are read."""
+        return self._changes
+
+    def keep(self, key_hash: bytes, holder: H, now: datetime, begun: int) -> None:
+        with self._lock:
+            if begun != self._changes:
+                return
+            self._kept.pop(key_hash, None)
+            self._kept[key_hash] = (holder, now)
+            if len(self._kept) > LARGEST:
+                del self._kept[next(iter(self._kept))]
+
+    def forget(self, merchant_id: int) -> None:
+        """Drops a merchant's keys."""
+        with self._lock:
+            self._changes += 1
+            for key_hash in [key for key, (holder, _) in self._kept.items() if holder.merchant_id == merchant_id]:
+                del self._kept[key_hash]
+
+    def __len__(self) -> int:
+        return len(self._kept)
