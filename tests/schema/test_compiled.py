@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -27,6 +28,16 @@ from tracklayer.schema.compiled import MAX_TEXT, Doubt, Drafted, Plan, Plans
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.schema.inputs import to_draft
 from tracklayer.schema.scalars import CONFIG, JSON
+
+# graphql-core itself drops coroutines where a neighbour failed at once.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _dropped_coroutines_are_noticed_here() -> Iterator[None]:
+    """And not in whichever test the collector happens to run."""
+    yield
+    gc.collect()
 
 
 @strawberry.enum
@@ -271,8 +282,6 @@ def _names(calls: list[Any], wanted: set[str]) -> Counter[str]:
     return Counter(name for name in names if name in wanted)
 
 
-# graphql-core itself drops coroutines where a neighbour failed at once.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_more_than_a_thousand_operations_are_answered_as_the_stock_executor_does() -> None:
     ways: Counter[str] = Counter()
 
@@ -282,7 +291,6 @@ def test_more_than_a_thousand_operations_are_answered_as_the_stock_executor_does
         asyncio.run(_hold_some(Random(seed), ways))
 
     hold()
-    gc.collect()  # what was dropped is noticed now, not in another test
     # An executor that always gave up would be the stock one, and this test would show nothing.
     assert ways["plan"] > 300
     assert ways["replay"] > 200
