@@ -227,7 +227,8 @@ class _Outcome:
     value: Any = None
     error: Exception | None = None
 
-    def again(self) -> Any:
+    async def again(self) -> Any:
+        """Both once more; awaited, as the resolver was, so that neighbours get their turn in the same order."""
         if self.error is not None:
             raise self.error
         return self.value
