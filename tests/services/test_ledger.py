@@ -28,6 +28,7 @@ from tracklayer.services.destinations import (
     set_destination,
 )
 from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
+from tracklayer.services.invariants import check_invariants
 from tracklayer.services.privacy import purge_expired
 from tracklayer.services.redeliver import redeliver_matching
 
@@ -149,6 +150,7 @@ class Walk:
         assert sum(row.coalesced for row in whole) == self.coalesced
         assert sum(row.rejected for row in whole) == self.rejected
         self.check_events(whole)
+        assert [v for v in check_invariants(self.clock.now()) if v.kind not in ("overdue", "lost_lease")] == []
         for platform in PLATFORMS:
             self.check_platform(platform, [row for row in found if row.platform == platform])
 
