@@ -16,7 +16,7 @@ from tests.servers import RedisServer, free_port, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import main
 from tracklayer.db import connection
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import schema
 
@@ -281,6 +281,24 @@ def test_doctor_names_each_fault(
     assert "FAULT  redis       does not answer (ConnectionError)" in output
     assert "FAULT  mail        127.0.0.1 does not answer (ConnectionRefusedError)" in output
     assert "hunter2" not in output
+
+
+def test_doctor_recounts_everything_when_asked(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--invariants"]) == 0
+    assert "ok     invariants  nothing is overdue or lost, and the ledger adds up" in capsys.readouterr().out
+    assert main(["merchant", "create", "--name", "Shop"]) == 0
+    with in_transaction():
+        execute("INSERT INTO queues (merchant_id, platform, slot, waiting) VALUES (1, 'meta', 1, 3)")
+    capsys.readouterr()
+    assert main(["doctor", "--invariants", "--json"]) == 1
+    found = orjson.loads(capsys.readouterr().out)
+    assert [finding for finding in found["findings"] if not finding["ok"]] == [
+        {
+            "check": "invariants",
+            "ok": False,
+            "message": "ledger_queues: merchant 1, meta: 3 deliveries are too many or too few in what is counted as waiting",
+        }
+    ]
 
 
 def test_the_sandbox_runs_alone() -> None:

@@ -499,6 +499,7 @@ def test_what_gathered_during_a_hold_is_released_at_a_pace_that_doubles_until_no
     paces = [release_pace(health, NOW + timedelta(seconds=seconds)) for seconds in (0, 5, 10, 15, 20, 24.9)]
     assert paces == [100, 200, 400, 800, 1600, pytest.approx(3156, abs=1)]
     assert release_pace(health, NOW + timedelta(seconds=25)) is None
+    assert release_pace(health, NOW + timedelta(days=3000)) is None
     assert release_pace(Health(), NOW) is None
 
 

@@ -15,6 +15,7 @@ from tests.servers import Process, RedisServer, free_port, running, wait_for_api
 from tracklayer.clock import SystemClock
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.invariants import check_invariants
 
 
 @dataclass
@@ -73,6 +74,8 @@ def installation(runtime: Runtime, sandbox: SandboxServer, database: str) -> Ite
             "TRACKLAYER_RETRY_BASE_SECONDS": "1",
         }
         yield Installation(environ, sandbox, redis, new_merchant(runtime), stack)
+        # While its processes are still at work: whatever died, nothing is overdue or lost, and every sum is right.
+        assert check_invariants(runtime.clock.now()) == []
 
 
 @pytest.fixture

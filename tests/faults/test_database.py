@@ -19,8 +19,11 @@ from tests.factories import API_KEY_SECRET, INGEST_MANY, Merchant, camel, draft,
 from tests.faults.conftest import Installation
 from tests.servers import RedisServer, free_port, running, wait_for_api, wait_until
 from tracklayer.cli.process import runtime_of
+from tracklayer.clock import SystemClock
+from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.invariants import check_invariants
 from tracklayer.settings import load_settings
 
 
@@ -38,7 +41,7 @@ class Postgres:
         self.url = self._server.start()
 
     def count(self, sql: str) -> int:
-        with contextlib.closing(psycopg2.connect(self.url)) as connection, connection.cursor() as cursor:
+        with contextlib.closing(psycopg2.connect(self.url)) as own, own.cursor() as cursor:
             cursor.execute(sql)
             return int(cursor.fetchone()[0])  # type: ignore[index]
 
@@ -67,6 +70,9 @@ def fragile(postgres_of_its_own: Postgres, sandbox: SandboxServer) -> Iterator[I
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
         yield Installation({**environ, "TRACKLAYER_REDIS_URL": redis.url}, sandbox, redis, merchant, stack)
+        connection.connect(postgres_of_its_own.url)
+        assert check_invariants(SystemClock().now()) == []
+        connection.disconnect()
 
 
 def post(client: httpx.Client, *events: dict[str, Any]) -> httpx.Response:

@@ -333,6 +333,7 @@ async def test_no_field_shows_another_merchants_rows(
             "events": ["", f'(after: "{event["cursor"]}")', f'(filter: {{eventIdPrefix: "{secret}"}})'],
             "deliveries": ["", f'(after: "{delivery["cursor"]}")', "(filter: {status: [QUEUED, DELIVERED]})"],
             "alerts": ["", "(filter: {state: OPEN})"],
+            "ledger": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
         }.get(name, [""])
         if name == "preview":
             continue  # its own test: it reads nothing but the caller's settings
@@ -342,6 +343,8 @@ async def test_no_field_shows_another_merchants_rows(
             assert answer.status_code == 200
             assert "errors" not in answer.json(), answer.text
             assert secret not in answer.text, name
+            if name == "ledger":
+                assert answer.json()["data"]["ledger"] == {"rows": [], "balanced": True}
             asked.add(name)
     assert asked == set(query.fields) - {"preview"}
 

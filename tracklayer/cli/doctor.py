@@ -6,8 +6,10 @@ import argparse
 import smtplib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+import peewee
 import redis
 
 from tracklayer.cli.process import CommandError, check_version, print_json
@@ -15,6 +17,7 @@ from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
+from tracklayer.services.invariants import check_invariants
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5
@@ -29,12 +32,17 @@ class Finding:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("doctor", help="check settings, database, migrations, Redis, mail and clock")
+    parser.add_argument(
+        "--invariants",
+        action="store_true",
+        help="also recount all events and deliveries: nothing overdue, nothing lost, the ledger adds up",
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    findings = list(examine())
+    findings = list(examine(invariants=args.invariants))
     if args.json:
         print_json({"ok": all(found.ok for found in findings), "findings": [asdict(found) for found in findings]})
     else:
@@ -43,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(found.ok for found in findings) else 1
 
 
-def examine() -> Iterator[Finding]:
+def examine(*, invariants: bool = False) -> Iterator[Finding]:
     """One finding a check; what depends on a faulty one is not looked at."""
     try:
         settings = get_settings()
@@ -54,12 +62,12 @@ def examine() -> Iterator[Finding]:
     if any(len(str(key)) < GOOD_SECRET_LENGTH for key in settings.secret_keys):
         advice = f"make a longer one with `{MAKE_ONE}`, put it in front, and keep the old one behind it"
         yield Finding("secret key", True, f"shorter than {GOOD_SECRET_LENGTH} characters: {advice}")
-    yield from _database(settings)
+    yield from _database(settings, invariants)
     yield _redis(settings)
     yield _mail(settings)
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     try:
         connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
@@ -70,11 +78,14 @@ def _database(settings: Settings) -> Iterator[Finding]:
             check_version()
             yield Finding("migrations", True, "the database is at this version")
         except CommandError as error:
+            invariants = False
             yield Finding("migrations", False, str(error))
         skew = clock_skew().total_seconds()
         fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
         advice = "" if fine else ": set up NTP on both machines"
         yield Finding("clock", fine, f"{abs(skew):.1f} s from PostgreSQL's{advice}")
+        if invariants:
+            yield from _invariants()
     except DatabaseAwayError:
         yield Finding("database", False, "cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
     except EmbeddedPostgresError as error:
@@ -83,6 +94,19 @@ def _database(settings: Settings) -> Iterator[Finding]:
         connection.disconnect()
         if embedded is not None:
             embedded.stop()
+
+
+def _invariants() -> Iterator[Finding]:
+    try:
+        violations = check_invariants(datetime.now(UTC) + clock_skew())
+    except peewee.OperationalError:
+        yield Finding("invariants", False, "the recount took too long and was ended: try again at a quieter hour")
+        return
+    for found in violations:
+        example = f" (event {found.event_id})" if found.event_id else ""
+        yield Finding("invariants", False, f"{found.kind}: {found.message}{example}")
+    if not violations:
+        yield Finding("invariants", True, "nothing is overdue or lost, and the ledger adds up")
 
 
 def _redis(settings: Settings) -> Finding:

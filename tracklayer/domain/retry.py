@@ -10,6 +10,7 @@ nobody reaches cost none: they concern the destination, which rests or is held u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -209,8 +210,10 @@ def release_pace(health: Health, now: datetime) -> float | None:
     if health.recovering_since is None:
         return None
     doubled = max(timedelta(), now - health.recovering_since) / RELEASE_DOUBLES
+    if doubled >= math.log2(RELEASE_FULL / RELEASE_START):  # asked first: after hours the power is too big for a float
+        return None
     pace: float = RELEASE_START * 2**doubled
-    return pace if pace < RELEASE_FULL else None
+    return pace
 
 
 def _count_failure(health: Health, outcome: Unreachable | Unknown, now: datetime) -> Health:

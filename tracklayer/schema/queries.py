@@ -10,12 +10,13 @@ from strawberry import ID, Info
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
 from tracklayer.db.events import EventSearch, page_of_events
+from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
 from tracklayer.schema.connections import After, Connection, First, page_size
 from tracklayer.schema.context import context_of, read
-from tracklayer.schema.enums import Platform
+from tracklayer.schema.enums import LedgerBucket, Platform
 from tracklayer.schema.inputs import (
     AlertFilter,
     DeliveryFilter,
@@ -25,7 +26,8 @@ from tracklayer.schema.inputs import (
     value_of,
     values_of,
 )
-from tracklayer.schema.scalars import JSON, instant_argument
+from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
+from tracklayer.schema.scalars import JSON, DateTime, instant_argument
 from tracklayer.schema.types import (
     AlertNode,
     DeliveryNode,
@@ -155,6 +157,26 @@ class Query:
         )
         rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)
         return alert_connection(rows, size, after)
+
+    @strawberry.field(
+        description="Every event that arrived in a time, accounted for by bucket and platform. Buckets are of UTC and "
+        "whole: since is rounded down, until up. At most a day of minutes, 31 days of hours, 366 days."
+    )
+    async def ledger(
+        self,
+        info: Info,
+        since: Annotated[DateTime, strawberry.argument(description="From here on.")],
+        until: Annotated[DateTime, strawberry.argument(description="Up to here, not included.")],
+        bucket: Annotated[
+            LedgerBucket | None, strawberry.argument(description="How long a bucket is.")
+        ] = LedgerBucket.HOUR,
+    ) -> Ledger:
+        holder = await context_of(info).caller("read")
+        length = (bucket or LedgerBucket.HOUR).value
+        begin, end = instant_argument(since, "since"), instant_argument(until, "until")
+        assert begin is not None  # the schema demands both
+        assert end is not None
+        return ledger_of(await read(ledger, holder.merchant_id, *ledger_range(begin, end, length), length))
 
     @strawberry.field(description="What would be sent to a platform, and why not: sends and stores nothing.")
     async def preview(

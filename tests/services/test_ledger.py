@@ -1,0 +1,276 @@
+"""The ledger equals a recount from the rows at every moment, whatever was done in whatever order."""
+
+from __future__ import annotations
+
+import os
+import random
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import META, Api, Merchant, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.deliveries import DeliverySearch, claim_due
+from tracklayer.db.ledger import ledger
+from tracklayer.domain.ledger import Cohort, with_totals
+from tracklayer.mappers import mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.destinations import (
+    example_settings,
+    pause_destination,
+    remove_destination,
+    resume_destination,
+    set_destination,
+)
+from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
+from tracklayer.services.invariants import check_invariants
+from tracklayer.services.privacy import purge_expired
+from tracklayer.services.redeliver import redeliver_matching
+
+STEPS = 120
+PLATFORMS = ("meta", "tiktok")
+LEDGER = """
+query($since: DateTime!, $until: DateTime!, $bucket: LedgerBucket) {
+  ledger(since: $since, until: $until, bucket: $bucket) { balanced rows {
+    bucketStart platform eventsAccepted eventsCoalesced eventsRejected routed filtered delivered dropped waiting held
+    dropReasons latencyP50Ms latencyP95Ms } } }"""
+
+
+def select(sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    with in_transaction():
+        return rows(sql, params)
+
+
+class Walk:
+    """A merchant, what its callers were told, and what can be done next."""
+
+    def __init__(self, runtime: Runtime, clock: FrozenClock, sandbox: SandboxServer, worker: int, seed: int) -> None:
+        self.runtime, self.clock, self.sandbox, self.worker = runtime, clock, sandbox, worker
+        self.random = random.Random(seed)
+        self.merchant = new_merchant(runtime)
+        self.stranger = new_merchant(runtime, name="Stranger")
+        self.accepted = self.coalesced = self.rejected = self.purged = 0
+        self.offered: dict[str, int] = dict.fromkeys(PLATFORMS, 0)
+        self.routed: dict[str, int] = dict.fromkeys(PLATFORMS, 0)
+        self.names: dict[str, list[str] | None] = {"meta": None}
+        self.next_id = 0
+
+    def ingest(self) -> None:
+        drafts = []
+        for _ in range(self.random.randint(1, 6)):
+            event_id = f"order_{self.random.randint(0, self.next_id)}"
+            self.next_id += self.random.randint(0, 2)
+            name = self.random.choice(("Purchase", "Purchase", "Lead", "Chatted with us"))
+            changes: dict[str, Any] = self.random.choice(({}, {}, {}, {"occurred_at": "yesterday"}, {"user_data": {}}))
+            drafts.append(
+                draft(event_id, **{"event_name": name, "occurred_at": self.clock.now().isoformat(), **changes})
+            )
+        result = ingest_events(self.runtime, self.merchant.holder, drafts)
+        for outcome, given in zip(result.outcomes, drafts, strict=True):
+            if isinstance(outcome, Accepted):
+                self.accepted += 1
+                for platform, names in self.names.items():
+                    self.offered[platform] += 1
+                    self.routed[platform] += names is None or given["event_name"] in names
+            elif isinstance(outcome, Coalesced):
+                self.coalesced += 1
+            else:
+                self.rejected += 1
+
+    def deliver(self) -> None:
+        for platform in PLATFORMS:
+            deliver_due(self.runtime, self.worker, self.merchant.merchant_id, platform)
+
+    def sweep(self) -> None:
+        sweep(self.runtime)
+
+    def move(self) -> None:
+        seconds = self.random.choice((1, 40, 700, 10_000, 40_000))
+        self.clock.move(timedelta(seconds=seconds))
+
+    def fault(self) -> None:
+        kind = self.random.choice(("down", "error", "rate_limit", "credentials", "drop_after_accept", "refuse"))
+        given: dict[str, Any] = {"platform": self.random.choice(PLATFORMS), "kind": kind, "count": 2}
+        if kind == "refuse":
+            given = {"platform": "meta", "kind": kind, "event_ids": [f"order_{n}" for n in range(0, 200, 3)]}
+        httpx.post(f"{self.sandbox.url}/_faults", json=given).raise_for_status()
+
+    def mend(self) -> None:
+        httpx.delete(f"{self.sandbox.url}/_faults").raise_for_status()
+        for platform in PLATFORMS:
+            resume_destination(self.runtime, self.merchant.merchant_id, platform)
+
+    def pause(self) -> None:
+        pause_destination(self.runtime, self.merchant.merchant_id, self.random.choice(PLATFORMS))
+
+    def set(self) -> None:
+        platform = self.random.choice(PLATFORMS)
+        names = self.random.choice((None, None, ["Purchase"], ["Lead", "Search"]))
+        settings = META if platform == "meta" else example_settings(mapper_for(platform))
+        set_destination(self.runtime, self.merchant.merchant_id, platform, settings, names)
+        self.names[platform] = names
+
+    def remove(self) -> None:
+        platform = self.random.choice(PLATFORMS)
+        remove_destination(self.runtime, self.merchant.merchant_id, platform)
+        self.names.pop(platform, None)
+
+    def redeliver(self) -> None:
+        redeliver_matching(self.runtime, self.merchant.merchant_id, DeliverySearch())
+
+    def lose_a_worker(self) -> None:
+        with in_transaction():
+            claim_due(self.merchant.merchant_id, "meta", 5, self.clock.now(), 999_999)
+
+    def purge(self) -> None:
+        self.clock.move(timedelta(days=self.random.choice((1, 30, 91))))
+        self.purged += purge_expired(self.runtime)
+
+    def step(self) -> str:
+        likely = (self.ingest, self.deliver, self.sweep, self.move)
+        seldom = (self.fault, self.mend, self.pause, self.set, self.remove, self.redeliver, self.lose_a_worker)
+        action = self.random.choice((*likely * 3, *seldom, self.redeliver, self.mend, self.purge))
+        action()
+        return action.__name__
+
+    def check(self) -> None:
+        begin, end = self.clock.now() - timedelta(days=36_500), self.clock.now() + timedelta(days=1)
+        with in_transaction():
+            found = with_totals(ledger(self.merchant.merchant_id, begin, end, "minute"))
+            strangers = ledger(self.stranger.merchant_id, begin, end, "minute")
+        assert strangers == []
+        assert [row for row in found if not row.is_balanced] == []
+        whole = [row for row in found if row.platform is None]
+        assert sum(row.accepted for row in whole) == self.accepted
+        assert sum(row.coalesced for row in whole) == self.coalesced
+        assert sum(row.rejected for row in whole) == self.rejected
+        self.check_events(whole)
+        assert [v for v in check_invariants(self.clock.now()) if v.kind not in ("overdue", "lost_lease")] == []
+        for platform in PLATFORMS:
+            self.check_platform(platform, [row for row in found if row.platform == platform])
+
+    def check_events(self, whole: list[Cohort]) -> None:
+        stored = select("SELECT count(*) FROM events WHERE merchant_id = %s", self.merchant.merchant_id)[0][0]
+        assert stored + self.purged == self.accepted
+
+    def check_platform(self, platform: str, found: list[Cohort]) -> None:
+        assert sum(row.accepted for row in found) == self.offered[platform]
+        assert sum(row.routed for row in found) == self.routed[platform]
+        there = select(
+            "SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), status, coalesce(drop_reason, '') "
+            "FROM deliveries WHERE merchant_id = %s AND platform = %s",
+            self.merchant.merchant_id,
+            platform,
+        )
+        state = select(
+            "SELECT state FROM destinations WHERE merchant_id = %s AND platform = %s AND removed_at IS NULL",
+            self.merchant.merchant_id,
+            platform,
+        )
+        is_held = bool(state) and state[0][0] in ("paused", "held")
+        gone = dict(
+            select(
+                "SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), sum(purged) FROM minutes "
+                "WHERE merchant_id = %s AND platform = %s GROUP BY 1",
+                self.merchant.merchant_id,
+                platform,
+            )
+        )
+        for row in found:
+            minute = row.bucket_start.strftime("%Y-%m-%d %H:%M")
+            mine = [(status, reason) for at, status, reason in there if at == minute]
+            waiting = sum(status in ("queued", "failed") for status, _ in mine)
+            assert (row.waiting, row.held) == ((0, waiting) if is_held else (waiting, 0))
+            assert row.routed == len(mine) + gone[minute]
+            if gone[minute] == 0:
+                assert row.delivered == sum(status == "delivered" for status, _ in mine)
+                assert row.dropped == sum(status == "dropped" for status, _ in mine)
+                reasons = [reason for _, reason in mine if reason]
+                assert row.drop_reasons == {reason: reasons.count(reason) for reason in reasons}
+                assert sum(row.latency) == row.delivered
+        queued = select(
+            "SELECT coalesce(sum(waiting), 0) FROM queues WHERE merchant_id = %s AND platform = %s",
+            self.merchant.merchant_id,
+            platform,
+        )[0][0]
+        assert queued == sum(status in ("queued", "failed") for _, status, _ in there)
+        minutes = {row.bucket_start.strftime("%Y-%m-%d %H:%M") for row in found}
+        assert {at for at, _, _ in there} <= minutes
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, int.from_bytes(os.urandom(4))], ids=lambda seed: f"seed-{seed}")
+def test_the_ledger_equals_a_recount_after_every_step(
+    runtime: Runtime, clock: FrozenClock, sandbox: SandboxServer, worker: int, seed: int
+) -> None:
+    walk = Walk(runtime, clock, sandbox, worker, seed)
+    done = []
+    for _ in range(STEPS):
+        done.append(walk.step())
+        try:
+            walk.check()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, after {done}") from error
+
+
+async def test_the_ledger_over_the_api(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, worker: int
+) -> None:
+    set_destination(runtime, merchant.merchant_id, "tiktok", example_settings(mapper_for("tiktok")), ["Lead"])
+    await api.ingest(draft())
+    await api.ingest(draft())
+    await api.ingest(draft("order_2", user_data={}))
+    await api.ingest(draft("order_3", occurred_at="never"))
+    await api.ingest(draft("order_4"))
+    clock.move(timedelta(milliseconds=620))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    await api.ingest(draft("order_5"))
+    pause_destination(runtime, merchant.merchant_id, "meta")
+    asked = {"since": "2026-11-20T16:30:00+01:00", "until": "2026-11-20T15:31:00Z"}
+    found = (await api(LEDGER, **asked))["ledger"]
+    assert found["balanced"] is True
+    whole, meta, tiktok = found["rows"]
+    assert whole == {
+        "bucketStart": "2026-11-20T15:00:00.000Z",
+        "platform": None,
+        "eventsAccepted": 4,
+        "eventsCoalesced": 1,
+        "eventsRejected": 1,
+        "routed": 4,
+        "filtered": 4,
+        "delivered": 2,
+        "dropped": 1,
+        "waiting": 0,
+        "held": 1,
+        "dropReasons": {"missing_identifiers": 1},
+        "latencyP50Ms": 625,
+        "latencyP95Ms": 738,
+    }
+    events = {"eventsCoalesced": 0, "eventsRejected": 0}
+    assert meta == {**whole, **events, "platform": "META", "filtered": 0}
+    nothing = {"routed": 0, "delivered": 0, "dropped": 0, "held": 0, "dropReasons": {}}
+    latency = {"latencyP50Ms": None, "latencyP95Ms": None}
+    assert tiktok == {**whole, **events, **nothing, **latency, "platform": "TIKTOK"}
+
+
+@pytest.mark.parametrize(
+    ("until", "bucket", "words"),
+    [
+        ("2026-11-20T00:00:00Z", "HOUR", "since must be before until."),
+        (
+            "2026-11-21T00:00:01Z",
+            "MINUTE",
+            "since and until may lie at most 1 days apart where a bucket is one minute.",
+        ),
+        ("nonsense", "DAY", None),
+    ],
+)
+async def test_a_range_that_is_none_is_refused(api: Api, until: str, bucket: str, words: str | None) -> None:
+    variables = {"since": "2026-11-20T00:00:00Z", "until": until, "bucket": bucket}
+    (error,) = (await api.post(LEDGER, variables)).json()["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert words is None or error["message"] == words

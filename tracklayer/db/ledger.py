@@ -1,0 +1,65 @@
+"""The ledger, read: the minutes of every backend that counted, added up by bucket."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from tracklayer.db.connection import rows
+from tracklayer.db.counters import LATENCY_BOUNDS
+from tracklayer.db.events import PURGED
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.ledger import Cohort
+
+REASONS = (*(reason.value for reason in DropReason), PURGED)
+PLACES = len(LATENCY_BOUNDS) + 1
+_SUMMED = ("accepted", "coalesced", "rejected", "filtered", "routed", "delivered", "dropped", "waiting")
+
+# The destinations, removed ones too, name the platforms there can be minutes of: so each is one range of the primary
+# key. One statement is one moment. Plain sums of each place and reason cost a fraction of adding up arrays and objects.
+LEDGER = f"""
+SELECT m.bucket, m.platform, {", ".join(f"m.{name}" for name in _SUMMED)}, coalesce(x.state <> 'active', false),
+       m.reasons, m.latency
+FROM (
+    SELECT date_trunc(%(bucket)s, minute, 'UTC') AS bucket, platform,
+           {", ".join(f"sum({name})::bigint AS {name}" for name in _SUMMED)},
+           ARRAY[{", ".join(f"coalesce(sum((drop_reasons ->> '{reason}')::int), 0)" for reason in REASONS)}]::bigint[]
+               AS reasons,
+           ARRAY[{", ".join(f"coalesce(sum(latency[{place}]), 0)" for place in range(1, PLACES + 1))}]::bigint[]
+               AS latency
+    FROM minutes
+    WHERE merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s
+      AND platform = ANY(ARRAY(SELECT platform FROM destinations WHERE merchant_id = %(merchant)s) || ARRAY[''])
+    GROUP BY bucket, platform
+) m LEFT JOIN destinations x ON x.merchant_id = %(merchant)s AND x.platform = m.platform AND x.removed_at IS NULL
+WHERE ({", ".join(f"m.{name}" for name in _SUMMED)}) <> ({", ".join("0" for _ in _SUMMED)})
+"""
+
+
+def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> list[Cohort]:
+    """What the events that arrived from ``since`` up to ``until`` came to, by bucket (minute, hour, day) and platform.
+
+    The rows without a platform hold what was counted of events; ``with_totals`` adds the sums of deliveries.
+    """
+    params: Any = {"merchant": merchant_id, "since": since, "until": until, "bucket": bucket}
+    return [_cohort(row) for row in rows(LEDGER, params)]
+
+
+def _cohort(row: tuple[Any, ...]) -> Cohort:
+    start, platform, accepted, coalesced, rejected, filtered, routed, delivered, dropped, waiting = row[:10]
+    is_held, reasons, latency = row[10:]
+    return Cohort(
+        start,
+        platform or None,
+        accepted,
+        coalesced,
+        rejected,
+        filtered,
+        routed,
+        delivered,
+        dropped,
+        0 if is_held else waiting,
+        waiting if is_held else 0,
+        {reason: count for reason, count in zip(REASONS, reasons, strict=True) if count},
+        latency,
+    )
