@@ -29,7 +29,20 @@ from tracklayer.sealing import Sealer
 from tracklayer.settings import load_settings
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-TABLES = ("merchants", "api_keys", "destinations", "events", "deliveries", "alerts", "periodic_jobs", "minutes", "queues", "baselines")
+TABLES = (
+    "merchants",
+    "api_keys",
+    "destinations",
+    "events",
+    "deliveries",
+    "alerts",
+    "periodic_jobs",
+    "minutes",
+    "queues",
+    "baselines",
+    "alert_changes",
+    "alert_mails",
+)
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:
     del os.environ[_name]
