@@ -6,18 +6,22 @@ import argparse
 import smtplib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import redis
 
 from tracklayer.cli.process import CommandError, check_version, print_json
 from tracklayer.db import connection
+from tracklayer.db.alert_mails import mail_trouble
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tracklayer.db.migrate import pending
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5
+LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding("migrations", True, "the database is at this version")
         except CommandError as error:
             yield Finding("migrations", False, str(error))
+        if settings.smtp_url is not None and not pending():
+            yield _mails()
         skew = clock_skew().total_seconds()
         fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
         advice = "" if fine else ": set up NTP on both machines"
@@ -83,6 +89,18 @@ def _database(settings: Settings) -> Iterator[Finding]:
         connection.disconnect()
         if embedded is not None:
             embedded.stop()
+
+
+def _mails() -> Finding:
+    with connection.session():
+        trouble = mail_trouble(datetime.now(UTC) - LOST_MAIL)
+    if trouble.failing:
+        since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
+        why = f"{trouble.failing} wait because the server does not take them since {since} ({trouble.last_error})"
+        return Finding("e-mails", False, f"{why}: check TRACKLAYER_SMTP_URL and the mail server's log")
+    if trouble.lost:
+        return Finding("e-mails", False, f"{trouble.lost} of the last day were given up, or nobody knows their fate")
+    return Finding("e-mails", True, "none is waiting longer than it should")
 
 
 def _redis(settings: Settings) -> Finding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import strawberry
@@ -14,9 +16,11 @@ from strawberry.extensions.query_depth_limiter import create_validator as depth_
 from strawberry.types import ExecutionContext
 
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.schema.context import Context
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
+from tracklayer.schema.subscriptions import Subscription
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,26 @@ class Schema(strawberry.Schema):
             if cause is not None and not isinstance(cause, GraphQLError | DatabaseAwayError):
                 log.error("failed at %s", _path(error), exc_info=cause)
 
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """One operation over a WebSocket or an event stream: with a context of its own, its errors worded for callers."""
+        context = context_value.of_operation() if isinstance(context_value, Context) else context_value
+        return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
+
+
+async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
+    async with aclosing(results):
+        async for result in results:
+            if result.errors:
+                result.errors = [masked(error) for error in result.errors]
+            yield result
+
 
 class _Rules(AddValidationRules):
     def __init__(self) -> None:
@@ -68,6 +92,7 @@ class _Rules(AddValidationRules):
 schema = Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     config=CONFIG,
     extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), _Rules, ParserCache, ValidationCache],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from graphql import GraphQLError
 from starlette.requests import HTTPConnection
@@ -18,6 +18,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
 from tracklayer.runtime import Runtime
 from tracklayer.schema.loaders import Loaders
+from tracklayer.services.follow import AlertHub
 from tracklayer.services.merchants import authenticate
 
 P = ParamSpec("P")
@@ -25,31 +26,51 @@ T = TypeVar("T")
 
 UNAUTHENTICATED = "UNAUTHENTICATED"
 FORBIDDEN = "FORBIDDEN"
-_NO_KEY = "Send your API key: Authorization: Bearer tl_..."
-_BAD_KEY = "This API key is unknown or was revoked."
+NO_KEY = "Send your API key: Authorization: Bearer tl_..."
+BAD_KEY = "This API key is unknown or was revoked."
 
 
 class Context:
-    """One HTTP request. The key is looked up when the first field asks who it is, and once."""
+    """One operation. The key is looked up when the first field asks who it is, and once."""
 
-    def __init__(self, runtime: Runtime, wake: Wake, request: HTTPConnection, response: Response | None) -> None:
+    def __init__(
+        self, runtime: Runtime, wake: Wake, hub: AlertHub, request: HTTPConnection, response: Response | None
+    ) -> None:
         self.runtime = runtime
         self.wake = wake
+        self.hub = hub
         self.request = request
         self.response = response
+        self.connection_params: dict[str, Any] | None = None  # what came with connection_init on a WebSocket
         self.loaders = Loaders(runtime)
         self.now = runtime.clock.now()
         self._lookup: asyncio.Task[KeyHolder] | None = None
 
+    def of_operation(self) -> Context:
+        """This context for one of the many operations of a WebSocket: it asks anew who the caller is."""
+        fresh = Context(self.runtime, self.wake, self.hub, self.request, self.response)
+        fresh.connection_params = self.connection_params
+        return fresh
+
+    def renew(self) -> None:
+        """For the next event of a subscription: nothing that was read for the one before is kept."""
+        merchant_id, self.loaders = self.loaders.merchant_id, Loaders(self.runtime)
+        self.loaders.merchant_id = merchant_id
+        self.now = self.runtime.clock.now()
+
     async def caller(self, scope: str) -> KeyHolder:
         """The merchant that asks. Raises a GraphQLError without a good key, or with one that lacks ``scope``."""
-        if self._lookup is None:  # one look-up, however many fields ask at once
-            self._lookup = asyncio.create_task(self._look_up())
-        holder = await self._lookup
+        holder = await self.holder()
         if scope not in holder.scopes and "admin" not in holder.scopes:
             message = f"This API key lacks the scope {scope.upper()}."
             raise GraphQLError(message, extensions={"code": FORBIDDEN})
         return holder
+
+    async def holder(self) -> KeyHolder:
+        """Whose key it is, whatever it may do. Raises a GraphQLError without a good one."""
+        if self._lookup is None:  # one look-up, however many fields ask at once
+            self._lookup = asyncio.create_task(self._look_up())
+        return await self._lookup
 
     async def merchant(self) -> MerchantRow:
         """The caller's own merchant, read once an operation."""
@@ -59,14 +80,21 @@ class Context:
         return timedelta(days=(await self.merchant()).retention_days)
 
     async def _look_up(self) -> KeyHolder:
-        kind, _, key = self.request.headers.get("authorization", "").partition(" ")
+        kind, _, key = self._authorization().partition(" ")
         if kind.lower() != "bearer" or not key.strip():
-            raise GraphQLError(_NO_KEY, extensions={"code": UNAUTHENTICATED})
+            raise GraphQLError(NO_KEY, extensions={"code": UNAUTHENTICATED})
         holder = await run_in_db_thread(authenticate, self.runtime, key.strip())
         if holder is None:
-            raise GraphQLError(_BAD_KEY, extensions={"code": UNAUTHENTICATED})
+            raise GraphQLError(BAD_KEY, extensions={"code": UNAUTHENTICATED})
         self.loaders.merchant_id = holder.merchant_id
         return holder
+
+    def _authorization(self) -> str:
+        """As the connection's parameters say, else as the header does: a browser's WebSocket has no headers."""
+        for name, value in (self.connection_params or {}).items():
+            if name.lower() == "authorization" and isinstance(value, str):
+                return value
+        return self.request.headers.get("authorization", "")
 
 
 def context_of(info: Info) -> Context:

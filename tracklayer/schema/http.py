@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
@@ -18,6 +19,8 @@ from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
 from tracklayer.schema import DATABASE_AWAY, masked, schema
 from tracklayer.schema.context import UNAUTHENTICATED, Context
+from tracklayer.schema.live import LiveDoor
+from tracklayer.services.follow import AlertHub
 
 MAX_BODY = 4 * 1024 * 1024  # bytes
 RETRY_AFTER_SECONDS = 2
@@ -28,13 +31,14 @@ class TooLargeError(Exception):
     """The body is over the limit; what was read of it is thrown away."""
 
 
-class GraphQLDoor(GraphQL[Context, None]):
+class GraphQLDoor(LiveDoor):
     """Strawberry's ASGI view with our context, our limits, and errors that never quote what was sent."""
 
-    def __init__(self, runtime: Runtime, wake: Wake) -> None:
-        super().__init__(schema, graphql_ide=None, allow_queries_via_get=True, subscription_protocols=())
+    def __init__(self, runtime: Runtime, wake: Wake, hub: AlertHub, closing: asyncio.Event) -> None:
+        super().__init__(schema, runtime.settings.public_url, closing)
         self._runtime = runtime
         self._wake = wake
+        self._hub = hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -42,9 +46,14 @@ class GraphQLDoor(GraphQL[Context, None]):
         except TooLargeError:
             message = f"The body may have {MAX_BODY:,} bytes. Send fewer events at once."
             await _problem(413, message)(scope, receive, send)
+        except GraphQLError as error:  # before anything was executed: a stream without a key
+            answer = {"errors": [masked(error).formatted]}
+            status, headers = _status(answer, False)
+            await JSONResponse(answer, status, headers)(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return Context(self._runtime, self._wake, request, response if isinstance(response, Response) else None)
+        answer = response if isinstance(response, Response) else None
+        return Context(self._runtime, self._wake, self._hub, request, answer)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)

@@ -264,6 +264,9 @@ class AlertNode(Node):
     last_seen_at: DateTime = _field("When it was last found to hold.")
     acknowledged_at: DateTime | None = _field("When somebody took note.")
     resolved_at: DateTime | None = _field("Until when.")
+    change: ID | None = _field(
+        "In a subscription: this opening or resolving; as `after`, it continues exactly behind it. Null elsewhere."
+    )
 
     @strawberry.field(description="The deliveries of its platform while it was open, newest first.")
     async def deliveries(self, info: Info, first: First = 50, after: After = None) -> Connection[DeliveryNode]:
@@ -423,6 +426,7 @@ def alert_node(row: AlertRow) -> AlertNode:
         last_seen_at=DateTime(row.last_seen_at),
         acknowledged_at=_instant(row.acknowledged_at),
         resolved_at=_instant(row.resolved_at),
+        change=None,
     )
 
 
