@@ -20,6 +20,8 @@ from tracklayer.schema.scalars import DateTime
 from tracklayer.schema.types import AlertNode, alert_node
 from tracklayer.services.follow import KeyRevokedError
 
+MAX_POSITION = 2**63
+
 
 @strawberry.type(description="Everything that is told as it happens: over graphql-transport-ws or graphql-sse.")
 class Subscription:
@@ -68,7 +70,7 @@ def changed_alert(change: Change) -> AlertNode:
 async def _position(merchant_id: int, after: str) -> int:
     """The position that ``after`` stands for. Raises GraphQLError for an id that is not this merchant's."""
     change = ids.parts_of(after, "AlertChange", (int, int))
-    if change is not None and change[0] == merchant_id:
+    if change is not None and change[0] == merchant_id and 0 <= change[1] < MAX_POSITION:
         return int(change[1])
     alert = ids.parts_of(after, "Alert", (int, int))
     if alert is not None and alert[0] == merchant_id and await read(alerts_by_id, merchant_id, [alert[1]]):
