@@ -46,5 +46,5 @@ def build_app(runtime: Runtime, wake: Wake) -> Starlette:
         ],
         lifespan=lifespan,
     )
-    app.state.closing = closing
+    app.state.closing, app.state.hub, app.state.door = closing, hub, door
     return app

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 import dramatiq
 import uvicorn
@@ -68,6 +68,19 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
+def settings_of_server() -> dict[str, Any]:
+    return {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+        "timeout_keep_alive": 75,
+        "ws_max_size": MAX_BODY,
+        "ws_per_message_deflate": False,  # alerts are small; a thousand compressors are not
+    }
+
+
 class Server(uvicorn.Server):
     """Ends event streams before it waits for connections to close: they would never end by themselves."""
 
@@ -82,18 +95,7 @@ class Server(uvicorn.Server):
 
 def serve_http(app: Starlette, bound: socket.socket, stopper: Stopper) -> None:
     """Serves until a signal, then finishes what is in hand."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=75,
-        ws_max_size=MAX_BODY,
-        ws_per_message_deflate=False,  # alerts are small; a thousand compressors are not
-    )
-    server = Server(app, config)
+    server = Server(app, uvicorn.Config(app, **settings_of_server()))
     stopper.serving = True
     try:
         # uvicorn takes the signals for itself while it serves, and hands them back to us when it is done.

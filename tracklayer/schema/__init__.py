@@ -9,11 +9,12 @@ from contextlib import aclosing
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError, ValidationContext, ValidationRule
+from graphql import GraphQLError, GraphQLSyntaxError, ValidationContext, ValidationRule
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.extensions.max_aliases import create_validator as aliases_at_most
 from strawberry.extensions.query_depth_limiter import create_validator as depth_at_most
 from strawberry.types import ExecutionContext
+from strawberry.types.execution import PreExecutionError
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.schema.context import Context
@@ -78,10 +79,13 @@ class Schema(strawberry.Schema):
 
 async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
     async with aclosing(results):
-        async for result in results:
-            if result.errors:
-                result.errors = [masked(error) for error in result.errors]
-            yield result
+        try:
+            async for result in results:
+                if result.errors:
+                    result.errors = [masked(error) for error in result.errors]
+                yield result
+        except GraphQLSyntaxError as error:  # the cache of documents raises it where Strawberry does not expect it
+            yield PreExecutionError(data=None, errors=[masked(error)])
 
 
 class _Rules(AddValidationRules):

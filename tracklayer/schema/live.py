@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from cross_web import AsyncHTTPRequestAdapter
-from graphql import GraphQLError
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError, OperationType, get_operation_ast, parse
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -32,6 +32,9 @@ from tracklayer.schema.context import Context
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
+WHERE_TO_SUBSCRIBE = (
+    "A subscription needs a WebSocket (graphql-transport-ws) or an event stream (Accept: text/event-stream)."
+)
 REASON_BYTES = 123  # what a closing frame can hold
 
 
@@ -92,6 +95,16 @@ def _is_well_formed(message: Any) -> bool:
     if kind == "connection_init":
         return isinstance(given, dict | None)
     return kind != "complete" or isinstance(message.get("id"), str)
+
+
+def _is_subscription(request: GraphQLRequestData) -> bool:
+    if not request.query or "subscription" not in request.query:
+        return False
+    try:
+        operation = get_operation_ast(parse(request.query), request.operation_name)
+    except GraphQLError:
+        return False  # whoever executes it words the error
+    return operation is not None and operation.operation is OperationType.SUBSCRIPTION
 
 
 class EventStream(StreamingResponse):
@@ -162,8 +175,11 @@ class LiveDoor(GraphQL[Context, None]):
         sub_response: Response,
     ) -> Any:
         """A stream begins only for a good key: its status is sent before anything else is known."""
-        if isinstance(request_data, GraphQLRequestData) and request_data.protocol == "sse":
-            await context.holder()
+        if isinstance(request_data, GraphQLRequestData):
+            if request_data.protocol == "sse":
+                await context.holder()
+            elif _is_subscription(request_data):
+                raise HTTPException(400, WHERE_TO_SUBSCRIBE)
         return await super().execute_operation(
             request, request_adapter, request_data, context, root_value, sub_response
         )

@@ -27,7 +27,7 @@ KEPT = 100  # changes of a merchant in memory: who reconnects within minutes fin
 PAGE = 100  # changes of one merchant, of one statement
 MERCHANTS = 500  # of one statement
 LOOK_ANYWAY_SECONDS = 30  # a notification that never came costs this much time
-CHECK_KEYS_SECONDS = 20  # how soon a revoked key ends its subscriptions
+CHECK_KEYS_SECONDS = 20.0  # how soon a revoked key ends its subscriptions
 PATIENCE_SECONDS = 10  # for the first read of a merchant's changes; then the database counts as away
 PAUSE_SECONDS = 1.0  # between tries while the database is away
 
@@ -73,6 +73,8 @@ class AlertHub:
     """One a process. All of it runs on one event loop."""
 
     def __init__(self, runtime: Runtime) -> None:
+        self.check_keys_seconds = CHECK_KEYS_SECONDS
+        self.in_place = 0  # followers that have their position: nothing that happens from now on passes them by
         self._listener = Listener(runtime.database_url, CHANNEL, self._heard, self._look_everywhere)
         self._feeds: dict[int, _Feed] = {}
         self._wanted: set[int] = set()
@@ -97,9 +99,11 @@ class AlertHub:
 
         Raises DatabaseAwayError when the changes cannot be read, KeyRevokedError when the key was revoked.
         """
-        with self._following(key) as feed:
+        with contextlib.ExitStack() as stack:
+            feed = stack.enter_context(self._following(key))
             await _ready(feed)
             position = feed.end if after is None else after
+            stack.enter_context(self._in_place())
             while True:
                 grown = feed.grown  # taken before looking: what comes in between sets it
                 if key in self._revoked:
@@ -134,6 +138,14 @@ class AlertHub:
             if not self._keys[key]:
                 del self._keys[key]
                 self._revoked.discard(key)
+
+    @contextlib.contextmanager
+    def _in_place(self) -> Iterator[None]:
+        self.in_place += 1
+        try:
+            yield
+        finally:
+            self.in_place -= 1
 
     def _heard(self, payload: str) -> None:
         if payload.isdecimal() and int(payload) in self._feeds:
@@ -193,7 +205,7 @@ class AlertHub:
 
     async def _check_keys(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_KEYS_SECONDS)
+            await asyncio.sleep(self.check_keys_seconds)
             held = list(self._keys)
             try:
                 living = await run_in_db_thread(living_keys, held) if held else set()
