@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AlertKind, Finding, Known, Severity
 
@@ -165,6 +166,63 @@ JOIN alerts a ON int8range(a.merchant_id, a.merchant_id, '[]') && int8range(%s, 
   AND (a.platform IS NULL OR a.platform = x.platform)
 ORDER BY a.opened_at DESC, a.alert_id DESC
 """
+
+# The other way round. A delivery waits no longer than its window: what was queued longer before an alert opened had
+# ended by then, and is not looked at. One index range an alert, by deliveries_queued.
+DELIVERIES_OF_ALERTS = f"""
+SELECT x.alert_id, {", ".join(f"d.{name}" for name in COLUMNS.split(", "))}
+FROM json_to_recordset(%(alerts)s::json) AS x(
+    alert_id bigint, platform text, opened_at timestamptz, queued_since timestamptz, until timestamptz)
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries d
+    WHERE d.merchant_id = %(merchant)s AND d.queued_at >= x.queued_since AND d.queued_at <= x.until
+      AND (x.platform IS NULL OR d.platform = x.platform) AND (d.finished_at IS NULL OR d.finished_at >= x.opened_at)
+      AND (%(at)s::timestamptz IS NULL OR (d.queued_at, d.event_id, d.platform) < (%(at)s, %(event)s, %(platform)s))
+    ORDER BY d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s) AS d
+ORDER BY x.alert_id, d.queued_at DESC, d.event_id DESC, d.platform DESC
+"""
+
+Place = tuple[datetime, str, str]  # of a delivery in its list: queued_at, event id, platform
+
+
+@dataclass(frozen=True)
+class Span:
+    """An alert's platform, or None for all, and from when until when it was open; now where it still is."""
+
+    alert_id: int
+    platform: str | None
+    opened_at: datetime
+    until: datetime
+
+
+def deliveries_of_alerts(
+    merchant_id: int, spans: Sequence[Span], after: Place | None, limit: int, window: timedelta
+) -> dict[int, list[DeliveryRow]]:
+    """Alert -> the deliveries that waited while it was open, newest queued first, at most ``limit`` each."""
+    records = [
+        {
+            "alert_id": span.alert_id,
+            "platform": span.platform,
+            "opened_at": span.opened_at,
+            "queued_since": span.opened_at - window,
+            "until": span.until,
+        }
+        for span in spans
+    ]
+    at, event_id, platform = after or (None, None, None)
+    params = {
+        "alerts": orjson.dumps(records).decode(),
+        "merchant": merchant_id,
+        "at": at,
+        "event": event_id,
+        "platform": platform,
+        "limit": limit,
+    }
+    grouped: dict[int, list[DeliveryRow]] = {span.alert_id: [] for span in spans}
+    for row in rows(DELIVERIES_OF_ALERTS, params):  # type: ignore[arg-type]
+        grouped[row[0]].append(DeliveryRow(*row[1:]))
+    return grouped
+
 
 Wait = tuple[str, str, datetime, datetime]
 

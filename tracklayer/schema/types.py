@@ -9,7 +9,8 @@ from typing import Any
 import strawberry
 from strawberry import ID, Info
 
-from tracklayer.db.deliveries import DeliveryRow, deliveries_of_alert
+from tracklayer.db.alerts import Span
+from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
@@ -20,7 +21,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, RuleVerdict
 from tracklayer.schema import ids
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
-from tracklayer.schema.context import context_of, read
+from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import (
     ActionSource,
     AlertKind,
@@ -272,9 +273,9 @@ class AlertNode(Node):
     async def deliveries(self, info: Info, first: First = 50, after: After = None) -> Connection[DeliveryNode]:
         context, size = context_of(info), page_size(first)
         seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
-        rows = await read(
-            deliveries_of_alert, self.row, (seen[0], seen[1], seen[2]) if seen else None, size + 1, context.now
-        )
+        span = Span(self.row.alert_id, self.row.platform, self.row.opened_at, self.row.resolved_at or context.now)
+        place = (seen[0], seen[1], seen[2]) if seen else None
+        rows = await context.loaders.deliveries_of_alert.load((span, place, size + 1))
         return delivery_connection(rows, size, after)
 
 
