@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 import uvicorn
@@ -23,6 +23,16 @@ from tracklayer.runtime import Runtime
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 PATIENCE_SECONDS = 15
+
+
+class Served(Protocol):
+    """Something that serves the API, in this process or in one of its own."""
+
+    @property
+    def http(self) -> str: ...
+
+    @property
+    def ws(self) -> str: ...
 
 
 class LiveServer:
@@ -113,9 +123,7 @@ class WsClient:
 
 
 @asynccontextmanager
-async def ws_client(
-    server: LiveServer, key: str | None, *, init: bool = True, **options: Any
-) -> AsyncIterator[WsClient]:
+async def ws_client(server: Served, key: str | None, *, init: bool = True, **options: Any) -> AsyncIterator[WsClient]:
     async with connect(server.ws, subprotocols=[PROTOCOL], **options) as socket:
         client = WsClient(socket)
         if init:
@@ -127,7 +135,7 @@ async def ws_client(
 
 @asynccontextmanager
 async def sse_events(
-    server: LiveServer, key: str | None, query: str, **variables: Any
+    server: Served, key: str | None, query: str, **variables: Any
 ) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
     """(event, data) as they come; ends where the stream ends."""
     headers = {"accept": "text/event-stream", **({"authorization": f"Bearer {key}"} if key is not None else {})}
