@@ -61,7 +61,8 @@ class Schema(strawberry.Schema):
         """Logs our own failures with their trace; a caller's mistake is the caller's to know."""
         for error in errors:
             cause = error.original_error
-            if cause is not None and not isinstance(cause, GraphQLError | DatabaseAwayError):
+            # StopAsyncIteration: the process closed a stream in the very moment in which it told something.
+            if cause is not None and not isinstance(cause, GraphQLError | DatabaseAwayError | StopAsyncIteration):
                 log.error("failed at %s", _path(error), exc_info=cause)
 
     async def stream(
