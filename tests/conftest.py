@@ -41,6 +41,8 @@ TABLES = (
     "queues",
     "baselines",
     "claims",
+    "alert_changes",
+    "alert_mails",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

@@ -17,11 +17,8 @@ NOT_YET = {
     "IdentifyInput was removed.",
     "ErasePersonInput was removed.",
     "IdentifyPayload was removed.",
-    "AlertPayload was removed.",
     "ErasePersonPayload was removed.",
-    "Subscription was removed.",
     "Field Mutation.identify was removed.",
-    "Field Mutation.acknowledgeAlert was removed.",
     "Field Mutation.erasePerson was removed.",
 }
 

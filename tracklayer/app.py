@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled import Plans
 from tracklayer.schema.http import GraphQLDoor
+from tracklayer.services.follow import AlertHub
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import health_routes
 from tracklayer.web.start import start_routes
 
 
 def build_app(runtime: Runtime, wake: Wake) -> Starlette:
-    """The whole of what this process serves. ``wake`` is called after each commit that gives workers something."""
+    """The whole of what this process serves. ``wake`` is called after each commit that gives workers something.
 
-    door = GraphQLDoor(runtime, wake, Plans(schema, checked))
+    Whoever runs it sets the event ``app.state.closing`` before it waits for open connections to end.
+    """
+
+    hub, closing = AlertHub(runtime), asyncio.Event()
+    door = GraphQLDoor(runtime, wake, hub, closing, Plans(schema, checked))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # What was built at start lives as long as the process: the collector need not walk it ever again.
         gc.collect()
         gc.freeze()
-        yield
+        async with hub.running():
+            yield
         await door.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
+            WebSocketRoute("/graphql", door, name="graphql live"),
             Route("/graphql", door, methods=["GET", "POST"], name="graphql"),
             Route("/graphql/", door, methods=["GET", "POST"], include_in_schema=False),
             *health_routes(runtime),
@@ -42,3 +50,5 @@ def build_app(runtime: Runtime, wake: Wake) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    app.state.closing, app.state.hub, app.state.door = closing, hub, door
+    return app

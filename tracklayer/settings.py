@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Secret
 
@@ -120,6 +120,21 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def _smtp_url(text: str) -> Secret:
+    read = _url("smtp", "smtps")(text)
+    parts = urlsplit(read)
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    sender = parse_qs(parts.query).get("from", ["a@b"])[-1]
+    if not parts.hostname or not port_is_fine or "@" not in sender or sender.split() != [sender]:
+        raise ValueError(
+            "must name a host, and may name a port and a sender: `smtp://host:587?from=alerts@example.com`"
+        )
+    return Secret(read)
+
+
 def _secret_url(*schemes: str) -> Callable[[str], Secret]:
     read = _url(*schemes)
     return lambda text: Secret(read(text))
@@ -199,7 +214,7 @@ SETTINGS = (
         f"{PREFIX}SMTP_URL",
         None,
         "`smtp://user:password@host:587?from=alerts@example.com`; unset: no e-mail",
-        _secret_url("smtp", "smtps"),
+        _smtp_url,
     ),
     SettingSpec(f"{PREFIX}RETRY_BASE_SECONDS", "150", "first retry delay; each next is 4 times longer", _seconds),
     SettingSpec(f"{PREFIX}RETRY_WINDOW_SECONDS", "86400", "a delivery not made within this time is dropped", _seconds),

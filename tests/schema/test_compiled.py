@@ -28,6 +28,7 @@ from tracklayer.schema.compiled import MAX_TEXT, Doubt, Drafted, Plan, Plans
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.schema.inputs import to_draft
 from tracklayer.schema.scalars import CONFIG, JSON
+from tracklayer.services.follow import AlertHub
 
 # graphql-core itself drops coroutines where a neighbour failed at once.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -460,7 +461,8 @@ async def test_the_door_answers_the_same_bytes_with_and_without_plans(
         headers["authorization"] = f"Bearer {merchant.key if key == 'good' else 'tl_wrong'}"
     plans = Plans(schema, checked)
     answers = []
-    for door in (GraphQLDoor(runtime, lambda wake: None, None), GraphQLDoor(runtime, lambda wake: None, plans)):
+    hub, closing = AlertHub(runtime), asyncio.Event()
+    for door in (GraphQLDoor(runtime, lambda wake: None, hub, closing, found) for found in (None, plans)):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://tracklayer") as client:
             for _ in range(3):
                 caplog.clear()

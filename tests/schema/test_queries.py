@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -243,6 +243,113 @@ async def test_alerts_lead_to_the_deliveries_that_waited_while_they_were_open(
         "deliveries": {"edges": [{"node": {"event": {"eventId": "during"}}}]},
     }
     assert (await api("{ alerts(filter: {state: RESOLVED}) { edges { cursor } } }"))["alerts"]["edges"] == []
+
+
+WINDOWS = """{
+  alerts { edges { node { title deliveries(first: 10) { edges { node { event { eventId } } } } } } }
+  deliveries { edges { node { event { eventId } alerts { title } } } }
+  events { edges { node { eventId alerts { title } } } } }"""
+TITLES = """{ alerts { edges { node { title deliveries(first: 2) {
+  pageInfo { hasNextPage endCursor } edges { node { event { eventId } } } } } } } }"""
+
+
+async def test_a_delivery_belongs_to_the_alerts_that_were_open_while_it_waited_to_the_instant(
+    api: Api, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Waits and alerts on a scale of seconds: all three ways of asking agree, and a shared instant counts."""
+    start = clock.now()
+
+    def at(second: float | None) -> datetime | None:
+        return None if second is None else start + timedelta(seconds=second)
+
+    waits: dict[str, tuple[float, float | None]] = {"a": (0, 10), "b": (10, 20), "c": (20, 30), "d": (30, None)}
+    spans: dict[str, tuple[str | None, float, float | None]] = {
+        "ends as b begins": ("meta", 2, 10),
+        "an instant of b": ("meta", 15, 15),
+        "begins as b ends": ("meta", 20, 21),
+        "between the waits of none": ("meta", 30.5, 30.6),
+        "of the whole merchant": (None, 9.999, 10.001),
+        "of another platform": ("tiktok", 0, 100),
+        "open still": ("meta", 30.000001, None),
+    }
+    with in_transaction():
+        for event_id, (since, until) in waits.items():
+            execute(
+                "INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, "
+                "times_received, action_source, user_data, custom_data) "
+                "VALUES (%s, %s, 'Purchase', %s, %s, %s, 1, 'website', '{}', '{}')",
+                (merchant.merchant_id, event_id, at(since), at(since), at(since)),
+            )
+            execute(
+                "INSERT INTO deliveries (merchant_id, event_id, platform, status, received_at, queued_at, "
+                "window_ends_at, due_at, delivered_at, finished_at) VALUES (%s, %s, 'meta', %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    merchant.merchant_id,
+                    event_id,
+                    "queued" if until is None else "delivered",
+                    *[at(since)] * 3,
+                    at(since) if until is None else None,
+                    *[at(until)] * 2,
+                ),
+            )
+        for title, (platform, since, until) in spans.items():
+            execute(
+                "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, opened_at, last_seen_at, "
+                "resolved_at) VALUES (%s, 'platform_down', 'critical', %s, %s, '', %s, %s, %s)",
+                (merchant.merchant_id, platform, title, at(since), at(since), at(until)),
+            )
+    clock.move(timedelta(seconds=60))
+    answer = await api(WINDOWS)
+    expected = {
+        "ends as b begins": {"a", "b"},
+        "an instant of b": {"b"},
+        "begins as b ends": {"b", "c"},
+        "between the waits of none": {"d"},
+        "of the whole merchant": {"a", "b"},
+        "of another platform": set(),
+        "open still": {"d"},
+    }
+    by_alert = {
+        edge["node"]["title"]: {inner["node"]["event"]["eventId"] for inner in edge["node"]["deliveries"]["edges"]}
+        for edge in answer["alerts"]["edges"]
+    }
+    assert by_alert == expected
+    turned = {event_id: {title for title, found in expected.items() if event_id in found} for event_id in waits}
+    by_delivery = {
+        edge["node"]["event"]["eventId"]: {alert["title"] for alert in edge["node"]["alerts"]}
+        for edge in answer["deliveries"]["edges"]
+    }
+    assert by_delivery == turned
+    by_event = {
+        edge["node"]["eventId"]: {alert["title"] for alert in edge["node"]["alerts"]}
+        for edge in answer["events"]["edges"]
+    }
+    assert by_event == turned
+
+
+async def test_the_deliveries_of_many_alerts_are_read_in_one_statement(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(runtime, merchant, *(draft(f"order_{n}") for n in range(3)))
+    open_alert(merchant, clock)
+    open_alert(merchant, clock, None)
+    open_alert(merchant, clock, "tiktok")
+    await api(TITLES)  # the key's last use is noted once a minute
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        answer = await api(TITLES)
+    pages = [edge["node"]["deliveries"] for edge in answer["alerts"]["edges"]]
+    newest = [{"node": {"event": {"eventId": f"order_{n}"}}} for n in (2, 1)]
+    assert [page["edges"] for page in pages] == [[], newest, newest]
+    assert [page["pageInfo"]["hasNextPage"] for page in pages] == [False, True, True]
+    assert len([r for r in caplog.records if "CROSS JOIN LATERAL" in r.getMessage()]) == 1
+    after = pages[2]["pageInfo"]["endCursor"]
+    rest = await api(
+        "query($after: String) { alerts { edges { node { deliveries(after: $after) { edges { node { event { eventId } "
+        "} } } } } } }",
+        after=after,
+    )
+    found = [edge["node"]["deliveries"]["edges"] for edge in rest["alerts"]["edges"]]
+    assert found == [[], *[[{"node": {"event": {"eventId": "order_0"}}}]] * 2]
 
 
 @pytest.mark.parametrize(

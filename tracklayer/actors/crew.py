@@ -11,6 +11,7 @@ import dramatiq
 
 from tracklayer.actors.deliver import deliver
 from tracklayer.actors.lanes import Lanes
+from tracklayer.actors.notify import Notify
 from tracklayer.actors.purge import purge
 from tracklayer.actors.sweep import sweep
 from tracklayer.actors.waker import Waker
@@ -79,5 +80,6 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     jobs = {
         "sweep": actor("sweep", HOUSEKEEPING, lambda: sweep(runtime, waker)),
         "purge": actor("purge", HOUSEKEEPING, lambda: purge(runtime)),
+        "notify": actor("notify", HOUSEKEEPING, Notify(runtime)),
     }
     return Crew(broker, waker, lock, threads, jobs)

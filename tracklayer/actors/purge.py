@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from tracklayer.runtime import Runtime
-from tracklayer.services.privacy import purge_expired
+from tracklayer.services.privacy import purge_alert_history, purge_expired
 
 log = logging.getLogger(__name__)
 
@@ -14,3 +14,4 @@ def purge(runtime: Runtime) -> None:
     gone = purge_expired(runtime)
     if gone:
         log.info("purged %d events past their retention", gone)
+    purge_alert_history(runtime)

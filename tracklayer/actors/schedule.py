@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 PERIODIC: Mapping[str, timedelta] = {
     "sweep": timedelta(seconds=1),
     "purge": timedelta(minutes=1),
+    "notify": timedelta(seconds=3),
 }
 TICK_SECONDS = 0.25
 

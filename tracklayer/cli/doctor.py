@@ -6,7 +6,7 @@ import argparse
 import smtplib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import peewee
@@ -14,13 +14,16 @@ import redis
 
 from tracklayer.cli.process import CommandError, check_version, print_json
 from tracklayer.db import connection
+from tracklayer.db.alert_mails import mail_trouble
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tracklayer.db.migrate import pending
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
 from tracklayer.services.invariants import check_invariants
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5
+LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         except CommandError as error:
             invariants = False
             yield Finding("migrations", False, str(error))
+        if settings.smtp_url is not None and not pending():
+            yield _mails()
         skew = clock_skew().total_seconds()
         fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
         advice = "" if fine else ": set up NTP on both machines"
@@ -107,6 +112,18 @@ def _invariants() -> Iterator[Finding]:
         yield Finding("invariants", False, f"{found.kind}: {found.message}{example}")
     if not violations:
         yield Finding("invariants", True, "nothing is overdue or lost, and the ledger adds up")
+
+
+def _mails() -> Finding:
+    with connection.session():
+        trouble = mail_trouble(datetime.now(UTC) - LOST_MAIL)
+    if trouble.failing:
+        since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
+        why = f"{trouble.failing} wait because the server does not take them since {since} ({trouble.last_error})"
+        return Finding("e-mails", False, f"{why}: check TRACKLAYER_SMTP_URL and the mail server's log")
+    if trouble.lost:
+        return Finding("e-mails", False, f"{trouble.lost} of the last day were given up, or nobody knows their fate")
+    return Finding("e-mails", True, "none is waiting longer than it should")
 
 
 def _redis(settings: Settings) -> Finding:

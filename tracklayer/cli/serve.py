@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -12,20 +13,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 import dramatiq
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.cli.process import CommandError
 from tracklayer.runtime import Runtime
+from tracklayer.schema.http import MAX_BODY
 
 log = logging.getLogger(__name__)
 
 SETTLING_SECONDS = 3  # a process that ends sooner never served
+UNREAD_MS = 60_000  # how long what was sent to a client may lie unread
 GRACE_SECONDS = 2  # for requests and batches in hand: all of it together must end within 5 s of the signal
 
 
@@ -66,21 +69,40 @@ def listen(host: str, port: int) -> socket.socket:
         raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
     # Accepted connections inherit it: an answer is one small packet that must not wait for an acknowledgement.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A client that has stopped reading is let go: only the kernel can tell, since the server waits for it to read.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     return bound
 
 
-def serve_http(app: ASGIApp, bound: socket.socket, stopper: Stopper) -> None:
+def settings_of_server() -> dict[str, Any]:
+    return {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+        "timeout_keep_alive": 75,
+        "ws_max_size": MAX_BODY,
+        "ws_per_message_deflate": False,  # alerts are small; a thousand compressors are not
+    }
+
+
+class Server(uvicorn.Server):
+    """Ends event streams before it waits for connections to close: they would never end by themselves."""
+
+    def __init__(self, app: Starlette, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._closing: asyncio.Event = app.state.closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closing.set()
+        await super().shutdown(sockets)
+
+
+def serve_http(app: Starlette, bound: socket.socket, stopper: Stopper) -> None:
     """Serves until a signal, then finishes what is in hand."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=75,
-    )
-    server = uvicorn.Server(config)
+    server = Server(app, uvicorn.Config(app, **settings_of_server()))
     stopper.serving = True
     try:
         # uvicorn takes the signals for itself while it serves, and hands them back to us when it is done.

@@ -1,16 +1,21 @@
-"""Alerts: read by page, by id, and by the deliveries that were part of them."""
+"""Alerts: their life, and how they are read: by page, by id, and by the deliveries that were part of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
-from tracklayer.db.connection import rows
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
+from tracklayer.domain.alert import AlertKind, Finding, Known, Severity
+
+ALERT_LOCK = 7_301_003  # first key of the advisory lock on a merchant's alerts
+Subject = tuple[AlertKind, str | None]
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,169 @@ def alerts_by_id(merchant_id: int, alert_ids: Sequence[int]) -> dict[int, AlertR
     return {row.alert_id: row for row in found}
 
 
-# A delivery belongs to the alerts of its platform, or of the whole merchant, that were open while it waited.
+def lock_alerts(merchant_id: int) -> None:
+    """Until this transaction ends, nobody else opens or resolves alerts of this merchant.
+
+    So verdicts of several schedulers are settled one after another, and changes are numbered in the order in which
+    they become visible: the number is taken under the lock, and PostgreSQL lets go of it only when the commit can be
+    seen. Whoever has read change 7 will never find a 6 that was not there before.
+    """
+    rows("SELECT pg_advisory_xact_lock(%s, (%s %% 2147483647)::int)", (ALERT_LOCK, merchant_id))
+
+
+KNOWN = """
+SELECT alert_id, kind, platform, severity, last_seen_at, quiet_since, resolved_at FROM alerts
+WHERE merchant_id = %(merchant)s AND resolved_at IS NULL
+UNION ALL
+SELECT alert_id, kind, platform, severity, last_seen_at, quiet_since, resolved_at FROM alerts
+WHERE merchant_id = %(merchant)s AND resolved_at > %(since)s
+"""
+
+
+def known_alerts(merchant_id: int, resolved_since: datetime) -> dict[Subject, Known]:
+    """Each subject's open alert, or else the last one that was resolved after an instant."""
+    known: dict[Subject, Known] = {}
+    for row in rows(KNOWN, {"merchant": merchant_id, "since": resolved_since}):  # type: ignore[arg-type]
+        found = Known(row[0], AlertKind(row[1]), row[2], Severity(row[3]), *row[4:])
+        other = known.get((found.kind, found.platform))
+        if other is None or _ends(found) > _ends(other):
+            known[found.kind, found.platform] = found
+    return known
+
+
+def _ends(alert: Known) -> tuple[bool, float]:
+    return alert.resolved_at is None, alert.resolved_at.timestamp() if alert.resolved_at else 0.0
+
+
+def open_alerts(merchant_ids: Sequence[int]) -> set[tuple[int, AlertKind, str | None]]:
+    """(merchant, kind, platform) of every alert that is open now."""
+    found = rows(
+        "SELECT merchant_id, kind, platform FROM alerts WHERE merchant_id = ANY(%s) AND resolved_at IS NULL",
+        (list(merchant_ids),),
+    )
+    return {(row[0], AlertKind(row[1]), row[2]) for row in found}
+
+
+def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | None:
+    """The new alert's id; None where one of this subject is open already."""
+    found = rows(
+        "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, details, opened_at, last_seen_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (merchant_id, kind, (coalesce(platform, ''))) WHERE resolved_at IS NULL DO NOTHING "
+        "RETURNING alert_id",
+        (merchant_id, finding.kind, finding.severity, finding.platform, *_words(finding), now, now),
+    )
+    return found[0][0] if found else None
+
+
+def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) -> None:
+    """What was found again; an alert that was resolved is open again under its old id."""
+    execute(
+        "UPDATE alerts SET severity = %s, title = %s, message = %s, details = %s, "
+        "last_seen_at = greatest(last_seen_at, %s), quiet_since = NULL, resolved_at = NULL "
+        "WHERE merchant_id = %s AND alert_id = %s",
+        (finding.severity, *_words(finding), now, merchant_id, alert_id),
+    )
+
+
+def quiet_alert(merchant_id: int, alert_id: int, now: datetime) -> None:
+    """Notes that nothing was found any more; the first such look counts."""
+    execute(
+        "UPDATE alerts SET quiet_since = coalesce(quiet_since, %s) WHERE merchant_id = %s AND alert_id = %s",
+        (now, merchant_id, alert_id),
+    )
+
+
+def resolve_alert(merchant_id: int, alert_id: int, now: datetime) -> None:
+    execute(
+        "UPDATE alerts SET resolved_at = greatest(opened_at, %s) "
+        "WHERE merchant_id = %s AND alert_id = %s AND resolved_at IS NULL",
+        (now, merchant_id, alert_id),
+    )
+
+
+def acknowledge(merchant_id: int, alert_id: int, now: datetime) -> AlertRow | None:
+    """The row afterwards: the first acknowledgement counts. None where there is no such alert."""
+    execute(
+        "UPDATE alerts SET acknowledged_at = %s WHERE merchant_id = %s AND alert_id = %s AND acknowledged_at IS NULL",
+        (now, merchant_id, alert_id),
+    )
+    return alerts_by_id(merchant_id, [alert_id]).get(alert_id)
+
+
+def _words(finding: Finding) -> tuple[str, str, str]:
+    details: Mapping[str, Any] = {"since": finding.since, **finding.details}
+    return finding.title, finding.message, orjson.dumps(details).decode()
+
+
+# A delivery belongs to the alerts of its platform, or of the whole merchant, that were open while it waited; an alert
+# that opened or resolved in the very instant at which the wait ended or began is one of them. By the index
+# alerts_spans: the alerts before and after the wait, however many there are, are not looked at.
 ALERTS_OF_DELIVERIES = """
 SELECT x.event_id, x.platform, a.alert_id
 FROM json_to_recordset(%s::json) AS x(event_id text, platform text, since timestamptz, until timestamptz)
-JOIN alerts a ON a.merchant_id = %s AND (a.platform IS NULL OR a.platform = x.platform)
-  AND a.opened_at <= x.until AND (a.resolved_at IS NULL OR a.resolved_at >= x.since)
+JOIN alerts a ON int8range(a.merchant_id, a.merchant_id, '[]') && int8range(%s, %s, '[]')
+  AND tstzrange(a.opened_at, a.resolved_at, '[]') && tstzrange(x.since, greatest(x.since, x.until), '[]')
+  AND (a.platform IS NULL OR a.platform = x.platform)
 ORDER BY a.opened_at DESC, a.alert_id DESC
 """
+
+# The other way round. A delivery waits no longer than its window: what was queued longer before an alert opened had
+# ended by then, and is not looked at. One index range an alert, by deliveries_queued.
+DELIVERIES_OF_ALERTS = f"""
+SELECT x.alert_id, {", ".join(f"d.{name}" for name in COLUMNS.split(", "))}
+FROM json_to_recordset(%(alerts)s::json) AS x(
+    alert_id bigint, platform text, opened_at timestamptz, queued_since timestamptz, until timestamptz)
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries d
+    WHERE d.merchant_id = %(merchant)s AND d.queued_at >= x.queued_since AND d.queued_at <= x.until
+      AND (x.platform IS NULL OR d.platform = x.platform) AND (d.finished_at IS NULL OR d.finished_at >= x.opened_at)
+      AND (%(at)s::timestamptz IS NULL OR (d.queued_at, d.event_id, d.platform) < (%(at)s, %(event)s, %(platform)s))
+    ORDER BY d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s) AS d
+ORDER BY x.alert_id, d.queued_at DESC, d.event_id DESC, d.platform DESC
+"""
+
+Place = tuple[datetime, str, str]  # of a delivery in its list: queued_at, event id, platform
+
+
+@dataclass(frozen=True)
+class Span:
+    """An alert's platform, or None for all, and from when until when it was open; now where it still is."""
+
+    alert_id: int
+    platform: str | None
+    opened_at: datetime
+    until: datetime
+
+
+def deliveries_of_alerts(
+    merchant_id: int, spans: Sequence[Span], after: Place | None, limit: int, window: timedelta
+) -> dict[int, list[DeliveryRow]]:
+    """Alert -> the deliveries that waited while it was open, newest queued first, at most ``limit`` each."""
+    records = [
+        {
+            "alert_id": span.alert_id,
+            "platform": span.platform,
+            "opened_at": span.opened_at,
+            "queued_since": span.opened_at - window,
+            "until": span.until,
+        }
+        for span in spans
+    ]
+    at, event_id, platform = after or (None, None, None)
+    params = {
+        "alerts": orjson.dumps(records).decode(),
+        "merchant": merchant_id,
+        "at": at,
+        "event": event_id,
+        "platform": platform,
+        "limit": limit,
+    }
+    grouped: dict[int, list[DeliveryRow]] = {span.alert_id: [] for span in spans}
+    for row in rows(DELIVERIES_OF_ALERTS, params):  # type: ignore[arg-type]
+        grouped[row[0]].append(DeliveryRow(*row[1:]))
+    return grouped
+
 
 Wait = tuple[str, str, datetime, datetime]
 
@@ -70,7 +230,7 @@ Wait = tuple[str, str, datetime, datetime]
 def alerts_of_deliveries(merchant_id: int, waits: Sequence[Wait]) -> dict[tuple[str, str], list[AlertRow]]:
     """The alerts of deliveries given as (event id, platform, waited since, waited until), newest first."""
     records = [{"event_id": e, "platform": p, "since": s, "until": u} for e, p, s, u in waits]
-    pairs = rows(ALERTS_OF_DELIVERIES, (orjson.dumps(records).decode(), merchant_id))
+    pairs = rows(ALERTS_OF_DELIVERIES, (orjson.dumps(records).decode(), merchant_id, merchant_id))
     found = alerts_by_id(merchant_id, list({row[2] for row in pairs})) if pairs else {}
     grouped: dict[tuple[str, str], list[AlertRow]] = {(e, p): [] for e, p, _, _ in waits}
     for event_id, platform, alert_id in pairs:

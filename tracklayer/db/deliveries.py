@@ -12,7 +12,6 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.events import EventRow, read_row
-from tracklayer.db.models import AlertRow
 from tracklayer.domain.delivery import (
     AttemptOutcome,
     Claim,
@@ -506,26 +505,6 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
     if search.after is not None:
         where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
         params.extend(search.after)
-    found = rows(
-        f"SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(where)} "
-        "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s",
-        (*params, limit),
-    )
-    return [DeliveryRow(*row) for row in found]
-
-
-def deliveries_of_alert(
-    alert: AlertRow, after: tuple[datetime, str, str] | None, limit: int, now: datetime
-) -> list[DeliveryRow]:
-    """Deliveries of an alert's platform, or of every platform, that waited while it was open; newest queued first."""
-    where = ["merchant_id = %s", "queued_at <= %s", "coalesce(finished_at, %s) >= %s"]
-    params: list[Any] = [alert.merchant_id, alert.resolved_at or now, now, alert.opened_at]
-    if alert.platform is not None:
-        where.append("platform = %s")
-        params.append(alert.platform)
-    if after is not None:
-        where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
-        params.extend(after)
     found = rows(
         f"SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(where)} "
         "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s",

@@ -121,6 +121,15 @@ def key_holder(key_hash: bytes, now: datetime) -> KeyHolder | None:
     return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries))
 
 
+def living_keys(keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of (merchant id, key id) that are not revoked."""
+    found = rows(
+        "SELECT merchant_id, key_id FROM api_keys WHERE (merchant_id, key_id) IN %s AND revoked_at IS NULL",
+        (tuple(keys),),
+    )
+    return {(row[0], row[1]) for row in found}
+
+
 def merchant_holder(merchant_id: int) -> KeyHolder | None:
     """What ingest needs to know of a merchant, for a caller who needs no key: the operator's commands."""
     found = rows(

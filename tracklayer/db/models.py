@@ -93,6 +93,7 @@ class AlertRow(Row):
     last_seen_at = DateTimeTZField()
     acknowledged_at = DateTimeTZField(null=True)
     resolved_at = DateTimeTZField(null=True)
+    quiet_since = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "alerts"

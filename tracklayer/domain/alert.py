@@ -1,10 +1,10 @@
-"""Words of the alerts: what a monitor saw, and what becomes of it."""
+"""Words of the alerts: what a monitor saw, and the rule of what becomes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -35,3 +35,64 @@ class Finding:
     message: str
     since: datetime
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+# How long an open alert must have had no finding before it resolves. A platform's verdict needs many refusals in a
+# row, so that two looks without one are enough; the others compare rates, which swing around their threshold.
+QUIET = {
+    AlertKind.PLATFORM_DOWN: timedelta(seconds=10),
+    AlertKind.QUEUE_BACKLOG: timedelta(seconds=60),
+    AlertKind.TRACKING_STOPPED: timedelta(seconds=60),
+    AlertKind.DELIVERY_RATE_DROP: timedelta(seconds=60),
+}
+REOPEN_WITHIN = timedelta(minutes=10)  # what comes back sooner is the same trouble, and the same alert
+SEEN_GRAIN = timedelta(seconds=10)  # how exactly lastSeenAt is kept: less than the monitors' default interval
+
+
+class Step(StrEnum):
+    """What becomes of an alert after a look."""
+
+    NONE = "none"
+    OPEN = "open"
+    REOPEN = "reopen"
+    SEEN = "seen"
+    QUIET = "quiet"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True)
+class Known:
+    """The open alert of a subject, or its last resolved one."""
+
+    alert_id: int
+    kind: AlertKind
+    platform: str | None
+    severity: Severity
+    last_seen_at: datetime
+    quiet_since: datetime | None
+    resolved_at: datetime | None
+
+
+def next_step(known: Known | None, finding: Finding | None, now: datetime) -> Step:
+    """What a look at ``now`` makes of a subject. A look older than what is known already changes nothing."""
+    if finding is None:
+        return _without_finding(known, now)
+    if known is None:
+        return Step.OPEN
+    if known.resolved_at is not None:
+        if now < known.resolved_at:
+            return Step.NONE
+        return Step.REOPEN if now - known.resolved_at < REOPEN_WITHIN else Step.OPEN
+    if known.quiet_since is not None:
+        return Step.SEEN if now > known.quiet_since else Step.NONE
+    if now > known.last_seen_at and finding.severity is not known.severity:
+        return Step.SEEN
+    return Step.SEEN if now - known.last_seen_at >= SEEN_GRAIN else Step.NONE
+
+
+def _without_finding(known: Known | None, now: datetime) -> Step:
+    if known is None or known.resolved_at is not None or now <= known.last_seen_at:
+        return Step.NONE
+    if known.quiet_since is None:
+        return Step.QUIET
+    return Step.RESOLVE if now - known.quiet_since >= QUIET[known.kind] else Step.NONE

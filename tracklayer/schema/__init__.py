@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, ValidationContext, ValidationRule, parse, specified_rules
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSyntaxError,
+    ValidationContext,
+    ValidationRule,
+    parse,
+    specified_rules,
+)
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.extensions.max_aliases import create_validator as aliases_at_most
 from strawberry.extensions.query_depth_limiter import create_validator as depth_at_most
 from strawberry.schema.schema import validate_document
 from strawberry.types import ExecutionContext
+from strawberry.types.execution import PreExecutionError
 
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.schema.context import Context
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
+from tracklayer.schema.subscriptions import Subscription
 from tracklayer.services.intake import OverloadedError
 
 log = logging.getLogger(__name__)
@@ -59,8 +72,33 @@ class Schema(strawberry.Schema):
         """Logs our own failures with their trace; a caller's mistake is the caller's to know."""
         for error in errors:
             cause = error.original_error
-            if cause is not None and not isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError):
+            # StopAsyncIteration: the process closed a stream in the very moment in which it told something.
+            ours = GraphQLError | DatabaseAwayError | OverloadedError | StopAsyncIteration
+            if cause is not None and not isinstance(cause, ours):
                 log.error("failed at %s", _path(error), exc_info=cause)
+
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """One operation over a WebSocket or an event stream: with a context of its own, its errors worded for callers."""
+        context = context_value.of_operation() if isinstance(context_value, Context) else context_value
+        return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
+
+
+async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
+    async with aclosing(results):
+        try:
+            async for result in results:
+                if result.errors:
+                    result.errors = [masked(error) for error in result.errors]
+                yield result
+        except GraphQLSyntaxError as error:  # the cache of documents raises it where Strawberry does not expect it
+            yield PreExecutionError(data=None, errors=[masked(error)])
 
 
 class _Rules(AddValidationRules):
@@ -71,6 +109,7 @@ class _Rules(AddValidationRules):
 schema = Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     config=CONFIG,
     extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), _Rules, ParserCache, ValidationCache],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from graphql import GraphQLError
 from starlette.requests import HTTPConnection
@@ -18,6 +18,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
 from tracklayer.runtime import Runtime
 from tracklayer.schema.loaders import Loaders
+from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 from tracklayer.services.merchants import authenticate, recently_authenticated
 
@@ -26,32 +27,67 @@ T = TypeVar("T")
 
 UNAUTHENTICATED = "UNAUTHENTICATED"
 FORBIDDEN = "FORBIDDEN"
-_NO_KEY = "Send your API key: Authorization: Bearer tl_..."
-_BAD_KEY = "This API key is unknown or was revoked."
+NO_KEY = "Send your API key: Authorization: Bearer tl_..."
+BAD_KEY = "This API key is unknown or was revoked."
 
 
 class Context:
-    """One HTTP request. The key is looked up when the first field asks who it is, and once."""
+    """One operation. The key is looked up when the first field asks who it is, and once."""
 
     def __init__(
-        self, runtime: Runtime, intake: Intake, wake: Wake, request: HTTPConnection, response: Response | None
+        self,
+        runtime: Runtime,
+        intake: Intake,
+        wake: Wake,
+        hub: AlertHub,
+        request: HTTPConnection,
+        response: Response | None,
     ) -> None:
         self.runtime = runtime
         self.intake = intake
         self.wake = wake
+        self.hub = hub
         self.request = request
         self.response = response
+        self.connection_params: dict[str, Any] | None = None  # what came with connection_init on a WebSocket
         self.loaders = Loaders(runtime)
         self.now = runtime.clock.now()
         self._holder: KeyHolder | None = None
         self._lookup: asyncio.Task[KeyHolder | None] | None = None
 
+    def of_operation(self) -> Context:
+        """This context for one of the many operations of a WebSocket: it asks anew who the caller is."""
+        fresh = Context(self.runtime, self.intake, self.wake, self.hub, self.request, self.response)
+        fresh.connection_params = self.connection_params
+        return fresh
+
+    def renew(self) -> None:
+        """For the next event of a subscription: nothing that was read for the one before is kept."""
+        merchant_id, self.loaders = self.loaders.merchant_id, Loaders(self.runtime)
+        self.loaders.merchant_id = merchant_id
+        self.now = self.runtime.clock.now()
+
     async def caller(self, scope: str) -> KeyHolder:
         """The merchant that asks. Raises a GraphQLError without a good key, or with one that lacks ``scope``."""
-        holder = self._holder or await self._found()
+        holder = self._holder or await self.holder()
         if scope not in holder.scopes and "admin" not in holder.scopes:
             message = f"This API key lacks the scope {scope.upper()}."
             raise GraphQLError(message, extensions={"code": FORBIDDEN})
+        return holder
+
+    async def holder(self) -> KeyHolder:
+        """Whose key it is, whatever it may do. Raises a GraphQLError without a good one."""
+        kind, _, key = self._authorization().partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            raise GraphQLError(NO_KEY, extensions={"code": UNAUTHENTICATED})
+        holder = recently_authenticated(self.runtime, key.strip())
+        if holder is None:
+            if self._lookup is None:  # one look-up, however many fields ask at once
+                self._lookup = asyncio.create_task(run_in_db_thread(authenticate, self.runtime, key.strip()))
+            holder = await self._lookup
+        if holder is None:
+            raise GraphQLError(BAD_KEY, extensions={"code": UNAUTHENTICATED})
+        self._holder, self.loaders.merchant_id = holder, holder.merchant_id
         return holder
 
     async def merchant(self) -> MerchantRow:
@@ -61,19 +97,12 @@ class Context:
     async def retention(self) -> timedelta:
         return timedelta(days=(await self.merchant()).retention_days)
 
-    async def _found(self) -> KeyHolder:
-        kind, _, key = self.request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not key.strip():
-            raise GraphQLError(_NO_KEY, extensions={"code": UNAUTHENTICATED})
-        holder = recently_authenticated(self.runtime, key.strip())
-        if holder is None:
-            if self._lookup is None:  # one look-up, however many fields ask at once
-                self._lookup = asyncio.create_task(run_in_db_thread(authenticate, self.runtime, key.strip()))
-            holder = await self._lookup
-        if holder is None:
-            raise GraphQLError(_BAD_KEY, extensions={"code": UNAUTHENTICATED})
-        self._holder, self.loaders.merchant_id = holder, holder.merchant_id
-        return holder
+    def _authorization(self) -> str:
+        """As the connection's parameters say, else as the header does: a browser's WebSocket has no headers."""
+        for name, value in (self.connection_params or {}).items():
+            if name.lower() == "authorization" and isinstance(value, str):
+                return value
+        return self.request.headers.get("authorization", "")
 
 
 def context_of(info: Info) -> Context:

@@ -6,17 +6,18 @@ handed to Strawberry's view, with the body that was read. Both give the same ans
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from graphql import ExecutionResult as CompiledResult
+from graphql import GraphQLError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
@@ -25,11 +26,14 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import DATABASE_AWAY, OVERLOADED, masked, schema
 from tracklayer.schema.compiled import Doubt, Plans
 from tracklayer.schema.context import UNAUTHENTICATED, Context
+from tracklayer.schema.live import LiveDoor
+from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 
 MAX_BODY = 4 * 1024 * 1024  # bytes
 RETRY_AFTER_SECONDS = 2
 GRAPHQL_JSON = "application/graphql-response+json"
+EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 
 
@@ -37,17 +41,20 @@ class TooLargeError(Exception):
     """The body is over the limit; what was read of it is thrown away."""
 
 
-class GraphQLDoor(GraphQL[Context, None]):
+class GraphQLDoor(LiveDoor):
     """Strawberry's ASGI view with our context, our limits, and errors that never quote what was sent.
 
     ``plans`` of None: nothing is compiled, and the view answers everything.
     """
 
-    def __init__(self, runtime: Runtime, wake: Wake, plans: Plans | None) -> None:
-        super().__init__(schema, graphql_ide=None, allow_queries_via_get=True, subscription_protocols=())
+    def __init__(
+        self, runtime: Runtime, wake: Wake, hub: AlertHub, closing: asyncio.Event, plans: Plans | None
+    ) -> None:
+        super().__init__(schema, runtime.settings.public_url, closing)
         self._runtime = runtime
         self._intake = Intake(runtime)
         self._wake = wake
+        self._hub = hub
         self._plans = plans
 
     async def close(self) -> None:
@@ -59,9 +66,10 @@ class GraphQLDoor(GraphQL[Context, None]):
         try:
             if self._plans is not None and scope["type"] == "http" and scope["method"] == "POST":
                 headers = _first_of_each(scope["headers"])
-                if headers.get(b"content-type") in JSON_TYPES:
+                accept = headers.get(b"accept", b"")
+                if headers.get(b"content-type") in JSON_TYPES and EVENT_STREAM not in accept:
                     messages = await _read(receive)
-                    strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
+                    strict = GRAPHQL_JSON.encode() in accept
                     response = await self._compiled(self._plans, scope, messages, strict=strict)
                     if response is not None:
                         await response(scope, receive, send)
@@ -71,6 +79,10 @@ class GraphQLDoor(GraphQL[Context, None]):
         except TooLargeError:
             message = f"The body may have {MAX_BODY:,} bytes. Send fewer events at once."
             await _problem(413, message)(scope, receive, send)
+        except GraphQLError as error:  # before anything was executed: a stream without a key
+            answer = {"errors": [masked(error).formatted]}
+            status, more = _status(answer, False)
+            await JSONResponse(answer, status, more)(scope, receive, send)
 
     async def _compiled(self, plans: Plans, scope: Scope, messages: list[Message], *, strict: bool) -> Response | None:
         """The answer of an operation that has a plan. None: nothing was done, the view decides."""
@@ -89,7 +101,7 @@ class GraphQLDoor(GraphQL[Context, None]):
         plan = plans.find(query, name)
         if plan is None:
             return None
-        context = Context(self._runtime, self._intake, self._wake, HTTPConnection(scope), None)
+        context = self._context(HTTPConnection(scope), None)
         try:
             found = await plan.run(variables or {}, context)
         except Doubt:
@@ -98,9 +110,10 @@ class GraphQLDoor(GraphQL[Context, None]):
         return self._response(answer, GRAPHQL_JSON if strict else "application/json", strict=strict)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return Context(
-            self._runtime, self._intake, self._wake, request, response if isinstance(response, Response) else None
-        )
+        return self._context(request, response if isinstance(response, Response) else None)
+
+    def _context(self, request: HTTPConnection, response: Response | None) -> Context:
+        return Context(self._runtime, self._intake, self._wake, self._hub, request, response)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)

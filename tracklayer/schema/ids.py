@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from datetime import datetime
 from typing import Any
 
 import orjson
 from graphql import GraphQLError
 
+from tracklayer.domain.node_id import node_id
+
 
 def encode(kind: str, *parts: Any) -> str:
     """An id that no other row of any merchant has."""
-    return urlsafe_b64encode(orjson.dumps([kind, *parts])).decode().rstrip("=")
+    return node_id(kind, *parts)
 
 
 def decode(text: str) -> tuple[str, list[Any]] | None:

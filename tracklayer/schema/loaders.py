@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
 from tracklayer.db import alerts, deliveries, destinations, events, merchants
-from tracklayer.db.alerts import Wait
-from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.alerts import Place, Span, Wait
+from tracklayer.db.connection import bounded_read, run_in_db_thread
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
@@ -21,6 +21,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_KEYS = 500  # of one statement
+SLACK = timedelta(hours=1)  # a delivery in a worker's hands may end a little after its window
+
+Asked = tuple[Span, Place | None, int]  # an alert, a place in its list of deliveries, how many from there
 
 
 class Loaders:
@@ -44,6 +47,10 @@ class Loaders:
     @cached_property
     def alerts_of_delivery(self) -> DataLoader[Wait, list[AlertRow]]:
         return _loader(self._alerts_of_deliveries)
+
+    @cached_property
+    def deliveries_of_alert(self) -> DataLoader[Asked, list[DeliveryRow]]:
+        return _loader(self._deliveries_of_alerts)
 
     @cached_property
     def destination(self) -> DataLoader[str, DestinationRow | None]:
@@ -72,6 +79,19 @@ class Loaders:
     async def _alerts_of_deliveries(self, waits: list[Wait]) -> list[list[AlertRow]]:
         found = await run_in_db_thread(alerts.alerts_of_deliveries, self.merchant_id, waits)
         return [found[event_id, platform] for event_id, platform, _, _ in waits]
+
+    async def _deliveries_of_alerts(self, asked: list[Asked]) -> list[list[DeliveryRow]]:
+        found: dict[Asked, list[DeliveryRow]] = {}
+        for after, limit in dict.fromkeys((ask[1], ask[2]) for ask in asked):  # one, unless a document asks for two
+            spans = [ask[0] for ask in asked if ask[1:] == (after, limit)]
+            rows = await run_in_db_thread(self._deliveries_of_spans, spans, after, limit)
+            found.update({(span, after, limit): rows[span.alert_id] for span in spans})
+        return [found[ask] for ask in asked]
+
+    def _deliveries_of_spans(self, spans: list[Span], after: Place | None, limit: int) -> dict[int, list[DeliveryRow]]:
+        with bounded_read():
+            window = self.runtime.settings.retry_window + SLACK
+            return alerts.deliveries_of_alerts(self.merchant_id, spans, after, limit, window)
 
     async def _destinations(self, platforms: list[str]) -> list[DestinationRow | None]:
         found = await run_in_db_thread(destinations.destinations, self.merchant_id)

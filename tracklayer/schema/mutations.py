@@ -10,7 +10,7 @@ from graphql import GraphQLError
 from strawberry import ID, Info
 
 from tracklayer.db.connection import run_in_db_thread
-from tracklayer.db.models import ApiKeyRow
+from tracklayer.db.models import AlertRow, ApiKeyRow
 from tracklayer.domain.problem import Problem
 from tracklayer.schema import ids
 from tracklayer.schema.context import context_of
@@ -25,6 +25,7 @@ from tracklayer.schema.inputs import (
     to_draft,
 )
 from tracklayer.schema.payloads import (
+    AlertPayload,
     ApiKeyPayload,
     CreateApiKeyPayload,
     DestinationPayload,
@@ -40,6 +41,7 @@ from tracklayer.schema.payloads import (
 from tracklayer.schema.queries import delivery_search
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
+    alert_node,
     api_key_node,
     attempt_node,
     destination_node,
@@ -47,6 +49,7 @@ from tracklayer.schema.types import (
     merchant_node,
 )
 from tracklayer.services import destinations, merchants
+from tracklayer.services.alert import acknowledge_alert
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
 from tracklayer.services.redeliver import redeliver_ids, redeliver_matching
 from tracklayer.services.trial import try_destination
@@ -178,6 +181,23 @@ class Mutation:
             return MerchantPayload(merchant=None, user_errors=user_errors(found))
         context.loaders.merchant.prime(holder.merchant_id, found, force=True)
         return MerchantPayload(merchant=merchant_node(found), user_errors=[])
+
+    @strawberry.mutation(
+        description="Takes note of an alert: no more e-mail about it is sent, the dashboard still shows it. Scope ADMIN."
+    )
+    async def acknowledge_alert(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The alert's id.")]
+    ) -> AlertPayload:
+        context = context_of(info)
+        holder = await context.caller("admin")
+        parts = ids.parts_of(str(id), "Alert", (int, int))
+        row: AlertRow | None = None
+        if parts is not None and parts[0] == holder.merchant_id:
+            row = await run_in_db_thread(acknowledge_alert, context.runtime, holder.merchant_id, parts[1])
+        if row is None:
+            problem = Problem(("id",), "NOT_FOUND", "There is no such alert.")
+            return AlertPayload(alert=None, user_errors=user_errors([problem]))
+        return AlertPayload(alert=alert_node(row), user_errors=[])
 
     @strawberry.mutation(description="Creates an API key; it is shown this once. Scope ADMIN.")
     async def create_api_key(

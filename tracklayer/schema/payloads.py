@@ -10,6 +10,7 @@ from tracklayer.domain.problem import Problem
 from tracklayer.schema.enums import IngestOutcome
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
+    AlertNode,
     ApiKeyNode,
     DeliveryAttempt,
     DestinationNode,
@@ -97,6 +98,12 @@ class TestDestinationPayload:
 @strawberry.type(description="The merchant after the change.")
 class MerchantPayload:
     merchant: MerchantNode | None = strawberry.field(description="Null where nothing was changed.")
+    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="The alert after the change.")
+class AlertPayload:
+    alert: AlertNode | None = strawberry.field(description="Null where nothing was changed.")
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
 
 

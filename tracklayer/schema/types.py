@@ -9,7 +9,8 @@ from typing import Any
 import strawberry
 from strawberry import ID, Info
 
-from tracklayer.db.deliveries import DeliveryRow, deliveries_of_alert
+from tracklayer.db.alerts import Span
+from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
@@ -20,7 +21,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, RuleVerdict
 from tracklayer.schema import ids
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
-from tracklayer.schema.context import context_of, read
+from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import (
     ActionSource,
     AlertKind,
@@ -264,14 +265,17 @@ class AlertNode(Node):
     last_seen_at: DateTime = _field("When it was last found to hold.")
     acknowledged_at: DateTime | None = _field("When somebody took note.")
     resolved_at: DateTime | None = _field("Until when.")
+    change: ID | None = _field(
+        "In a subscription: this opening or resolving; as `after`, it continues exactly behind it. Null elsewhere."
+    )
 
     @strawberry.field(description="The deliveries of its platform while it was open, newest first.")
     async def deliveries(self, info: Info, first: First = 50, after: After = None) -> Connection[DeliveryNode]:
         context, size = context_of(info), page_size(first)
         seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
-        rows = await read(
-            deliveries_of_alert, self.row, (seen[0], seen[1], seen[2]) if seen else None, size + 1, context.now
-        )
+        span = Span(self.row.alert_id, self.row.platform, self.row.opened_at, self.row.resolved_at or context.now)
+        place = (seen[0], seen[1], seen[2]) if seen else None
+        rows = await context.loaders.deliveries_of_alert.load((span, place, size + 1))
         return delivery_connection(rows, size, after)
 
 
@@ -423,6 +427,7 @@ def alert_node(row: AlertRow) -> AlertNode:
         last_seen_at=DateTime(row.last_seen_at),
         acknowledged_at=_instant(row.acknowledged_at),
         resolved_at=_instant(row.resolved_at),
+        change=None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import events as db
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import in_transaction
@@ -15,6 +16,8 @@ SMALLEST_BATCH = 20
 SLOW_BATCH = timedelta(milliseconds=250)  # a batch that took longer is followed by a smaller one
 RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 MERCHANTS = 1000  # of one page
+ALERT_HISTORY = timedelta(days=30)  # how long openings, resolvings and their e-mails are kept; alerts themselves stay
+HISTORY_BATCH = 5000
 
 
 def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
@@ -47,3 +50,13 @@ def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
         if len(page) < MERCHANTS:
             return purged
         after = page[-1][0]
+
+
+def purge_alert_history(runtime: Runtime) -> int:
+    """Deletes changes of alerts, and e-mails about them, that are older than 30 days; how many, bounded a run.
+
+    A subscription that continues after an alert of that age gets all changes that are kept.
+    """
+    before = runtime.clock.now() - ALERT_HISTORY
+    with in_transaction():
+        return alert_mails.purge_mails(before, HISTORY_BATCH) + alert_changes.purge_changes(before, HISTORY_BATCH)

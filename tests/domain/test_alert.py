@@ -1,0 +1,59 @@
+"""What a look makes of an alert: the whole rule, a line a case."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tracklayer.domain.alert import REOPEN_WITHIN, SEEN_GRAIN, AlertKind, Finding, Known, Severity, Step, next_step
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+SECOND = timedelta(seconds=1)
+
+
+def finding(severity: Severity = Severity.CRITICAL) -> Finding:
+    return Finding(AlertKind.QUEUE_BACKLOG, "meta", severity, "Backlog", "It grows.", NOW)
+
+
+def known(seen: timedelta = timedelta(), quiet: timedelta | None = None, resolved: timedelta | None = None) -> Known:
+    """An alert that was last seen, is quiet, was resolved so long before NOW."""
+    return Known(
+        1,
+        AlertKind.QUEUE_BACKLOG,
+        "meta",
+        Severity.CRITICAL,
+        NOW - seen,
+        NOW - quiet if quiet is not None else None,
+        NOW - resolved if resolved is not None else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "step"),
+    [
+        pytest.param(None, None, Step.NONE, id="nothing was, nothing is"),
+        pytest.param(None, finding(), Step.OPEN, id="new"),
+        pytest.param(known(SECOND), finding(), Step.NONE, id="seen a second ago"),
+        pytest.param(known(SEEN_GRAIN - INSTANT), finding(), Step.NONE, id="just short of the grain"),
+        pytest.param(known(SEEN_GRAIN), finding(), Step.SEEN, id="seen a grain ago"),
+        pytest.param(known(SECOND), finding(Severity.WARNING), Step.SEEN, id="another severity"),
+        pytest.param(
+            known(-SECOND), finding(Severity.WARNING), Step.NONE, id="another severity, seen by an older look"
+        ),
+        pytest.param(known(SECOND), None, Step.QUIET, id="quiet for the first time"),
+        pytest.param(known(timedelta()), None, Step.NONE, id="a look of the same instant"),
+        pytest.param(known(-SECOND), None, Step.NONE, id="an older look that saw nothing"),
+        pytest.param(known(61 * SECOND, 60 * SECOND - INSTANT), None, Step.NONE, id="quiet for less than a minute"),
+        pytest.param(known(61 * SECOND, 60 * SECOND), None, Step.RESOLVE, id="quiet for a minute"),
+        pytest.param(known(61 * SECOND, SECOND), finding(), Step.SEEN, id="back before it resolved"),
+        pytest.param(known(61 * SECOND, -SECOND), finding(), Step.NONE, id="a finding older than the quiet"),
+        pytest.param(known(resolved=SECOND), None, Step.NONE, id="resolved, and still fine"),
+        pytest.param(known(resolved=REOPEN_WITHIN - INSTANT), finding(), Step.REOPEN, id="back within ten minutes"),
+        pytest.param(known(resolved=REOPEN_WITHIN), finding(), Step.OPEN, id="back after ten minutes"),
+        pytest.param(known(resolved=-SECOND), finding(), Step.NONE, id="a finding older than the resolving"),
+    ],
+)
+def test_what_becomes_of_an_alert(before: Known | None, found: Finding | None, step: Step) -> None:
+    assert next_step(before, found, NOW) is step

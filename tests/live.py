@@ -1,0 +1,159 @@
+"""An API process in a thread, and clients that speak graphql-transport-ws and graphql-sse by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import httpx
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from tests.servers import free_port, wait_until
+from tracklayer.app import build_app
+from tracklayer.cli.serve import Server, listen, settings_of_server
+from tracklayer.runtime import Runtime
+
+PROTOCOL = Subprotocol("graphql-transport-ws")
+PATIENCE_SECONDS = 15
+
+
+class Served(Protocol):
+    """Something that serves the API, in this process or in one of its own."""
+
+    @property
+    def http(self) -> str: ...
+
+    @property
+    def ws(self) -> str: ...
+
+
+class LiveServer:
+    """What `tracklayer api` serves, on a port of its own."""
+
+    def __init__(
+        self, runtime: Runtime, *, check_keys_seconds: float | None = None, init_timeout: timedelta | None = None
+    ) -> None:
+        self.port = free_port()
+        app = build_app(runtime, lambda destinations: None)
+        if check_keys_seconds is not None:
+            app.state.hub.check_keys_seconds = check_keys_seconds
+        if init_timeout is not None:
+            app.state.door.connection_init_wait_timeout = init_timeout
+        self._app = app
+        self._server = Server(app, uvicorn.Config(app, **settings_of_server()))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}/graphql"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/graphql"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self._server.started, "the API to serve")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(15)
+
+    def wait_for_followers(self, count: int) -> None:
+        """Until so many subscriptions have their position: a subscription is acknowledged by nothing else."""
+        wait_until(lambda: self._app.state.hub.in_place == count, f"{count} subscriptions to be in place")
+
+    def unsent_bytes(self) -> int:
+        """What this process holds in memory for clients that do not read."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(connection.transport.get_write_buffer_size() for connection in connections)
+
+    def _run(self) -> None:
+        self._server.run(sockets=[listen("127.0.0.1", self.port)])
+
+
+class WsClient:
+    """One socket; ``next`` gives what the server says, with an end."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind, **fields}))
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            text = await self.socket.recv()
+        assert isinstance(text, str)  # the protocol knows no binary frames
+        return json.loads(text)
+
+    async def subscribe(self, query: str, id: str = "1", **variables: Any) -> None:
+        await self.say("subscribe", id=id, payload={"query": query, "variables": variables})
+
+    async def data(self) -> Any:
+        message = await self.next()
+        assert message["type"] == "next", message
+        assert "errors" not in message["payload"], message
+        return message["payload"]["data"]
+
+    async def in_step(self) -> None:
+        """Returns when the server has taken up all that was said."""
+        await self.subscribe("{ __typename }", id="step")
+        assert (await self.next())["id"] == "step"
+        assert (await self.next()) == {"id": "step", "type": "complete"}
+
+    async def closing_code(self) -> int | None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.socket.wait_closed()
+        return self.socket.close_code
+
+
+@asynccontextmanager
+async def ws_client(server: Served, key: str | None, *, init: bool = True, **options: Any) -> AsyncIterator[WsClient]:
+    async with connect(server.ws, subprotocols=[PROTOCOL], **options) as socket:
+        client = WsClient(socket)
+        if init:
+            payload = {"authorization": f"Bearer {key}"} if key is not None else {}
+            await client.say("connection_init", payload=payload)
+            assert await client.next() == {"type": "connection_ack"}
+        yield client
+
+
+@asynccontextmanager
+async def sse_events(
+    server: Served, key: str | None, query: str, **variables: Any
+) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+    """(event, data) as they come; ends where the stream ends."""
+    headers = {"accept": "text/event-stream", **({"authorization": f"Bearer {key}"} if key is not None else {})}
+    body = {"query": query, "variables": variables}
+    async with (
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client,
+        client.stream("POST", server.http, json=body, headers=headers) as answer,
+    ):
+        assert answer.status_code == 200, await answer.aread()
+        assert answer.headers["content-type"] == "text/event-stream"
+
+        async def events() -> AsyncIterator[tuple[str, Any]]:
+            event = ""
+            async for line in answer.aiter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data":
+                    yield event, json.loads(value) if value else None
+
+        yield events()

@@ -1,0 +1,383 @@
+"""Alerts by e-mail, against a real SMTP server: once each, whatever fails or dies."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP
+from starlette.datastructures import Secret
+
+from tests.factories import API_KEY_SECRET, Merchant, new_merchant
+from tests.servers import free_port, running, wait_until
+from tests.services.test_alert import Monitor
+from tests.smtp import MailServer
+from tracklayer.cli import main
+from tracklayer.clock import FrozenClock, SystemClock
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.runtime import Runtime
+from tracklayer.services.alert import acknowledge_alert, settle_findings
+from tracklayer.services.merchants import update_merchant
+from tracklayer.services.notify import LEASE, email_alerts
+
+OPS, BOSS = "canary.ops@shop.example", "canary.boss@shop.example"
+
+
+@pytest.fixture
+def smtp() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mailing(runtime: Runtime, smtp: MailServer) -> Runtime:
+    return with_smtp(runtime, smtp.url)
+
+
+@pytest.fixture
+def shop(mailing: Runtime) -> Merchant:
+    return merchant_with(mailing, OPS)
+
+
+@pytest.fixture
+def monitor(mailing: Runtime, shop: Merchant, clock: FrozenClock) -> Monitor:
+    return Monitor(mailing, shop, clock)
+
+
+def with_smtp(runtime: Runtime, url: str) -> Runtime:
+    runtime.settings = replace(runtime.settings, smtp_url=Secret(url), public_url="https://tracklayer.example")
+    return runtime
+
+
+def merchant_with(runtime: Runtime, *addresses: str, name: str = "Jane's <Shop>\n") -> Merchant:
+    shop = new_merchant(runtime, name=name)
+    update_merchant(runtime, shop.merchant_id, {"alert_emails": list(addresses)})
+    return shop
+
+
+def said_by_us(caplog: pytest.LogCaptureFixture) -> str:
+    """Our log; the test's mail server has one of its own."""
+    records = [record for record in caplog.records if record.name.startswith("tracklayer")]
+    assert records
+    return "\n".join(record.getMessage() for record in records)
+
+
+def subjects(smtp: MailServer) -> list[str]:
+    return [str(message["Subject"]) for _, message in smtp.mails]
+
+
+def statuses() -> list[tuple[Any, ...]]:
+    with in_transaction():
+        return rows("SELECT state, status, attempts, last_error FROM alert_mails ORDER BY mail_id")
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    text: str = body.get_content()
+    return text
+
+
+OPENED = "Platform down: Meta - Jane's <Shop>"
+RESOLVED = "[Resolved] Platform down: Meta - Jane's <Shop>"
+
+
+def test_one_mail_when_it_opens_and_one_when_it_resolves(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant
+) -> None:
+    monitor.finds(message="20 of 20 requests <b>failed</b>; normal is 0 %. Check the token.")
+    assert email_alerts(mailing) == 1
+    assert email_alerts(mailing) == 0
+    monitor.finds(after=15)
+    monitor.looks(after=15)
+    assert email_alerts(mailing) == 0
+    monitor.looks(after=10)
+    assert email_alerts(mailing) == 1
+    assert email_alerts(mailing) == 0
+    (to_first, first), (to_second, second) = smtp.mails
+    assert (to_first, to_second) == (OPS, OPS)
+    assert subjects(smtp) == [OPENED, RESOLVED]
+    link = "https://tracklayer.example/notifications#WyJBbGVydCIsMSwxXQ"
+    assert first["From"] == "alerts@tracklayer.example"
+    assert first["To"] == OPS
+    assert first["Date"] == "Fri, 20 Nov 2026 15:00:00 +0000"
+    assert first["Auto-Submitted"] == "auto-generated"
+    assert first["Message-ID"] == "<alert.1.1.1.open@tracklayer.example>"
+    assert second["Message-ID"] == "<alert.1.1.2.resolved@tracklayer.example>"
+    assert first["References"] == second["References"] == "<alert.1.1@tracklayer.example>"
+    assert part(first, "plain").replace("\r\n", "\n") == (
+        "Meta is down\n\n20 of 20 requests <b>failed</b>; normal is 0 %. Check the token.\n\n"
+        f"Open since 2026-11-20 15:00:00 UTC.\n\n{link}\n\n"
+        "Acknowledge the alert and no more e-mail is sent about it.\n"
+    )
+    assert "20 of 20 requests &lt;b&gt;failed&lt;/b&gt;" in part(first, "html")
+    assert f'<a href="{link}">' in part(first, "html")
+    assert "Open from 2026-11-20 15:00:00 UTC until 2026-11-20 15:00:40 UTC." in part(second, "plain")
+
+
+def test_each_address_gets_a_mail_of_its_own(runtime: Runtime, smtp: MailServer, clock: FrozenClock) -> None:
+    shop = merchant_with(with_smtp(runtime, smtp.url), OPS, BOSS, OPS)
+    Monitor(runtime, shop, clock).finds()
+    assert email_alerts(runtime) == 2
+    assert [(recipient, message["To"]) for recipient, message in smtp.mails] == [(OPS, OPS), (BOSS, BOSS)]
+    assert [BOSS in message.as_string() for _, message in smtp.mails] == [False, True]
+    assert smtp.sessions == 1
+
+
+def test_nobody_to_tell_or_no_server_is_no_mail(runtime: Runtime, smtp: MailServer, clock: FrozenClock) -> None:
+    silent = merchant_with(runtime, OPS)
+    Monitor(runtime, silent, clock).finds()  # before there was a server
+    with_smtp(runtime, smtp.url)
+    Monitor(runtime, merchant_with(runtime, name="Nobody"), clock).finds()
+    assert email_alerts(runtime) == 0
+    assert statuses() == []
+
+
+def test_an_acknowledged_alert_is_silent(mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant) -> None:
+    monitor.finds()
+    acknowledge_alert(mailing, shop.merchant_id, 1)
+    assert email_alerts(mailing) == 0
+    monitor.looks(after=10)
+    monitor.looks(after=10)
+    assert email_alerts(mailing) == 0
+    assert smtp.mails == []
+
+
+def test_acknowledged_after_the_mail_it_resolves_silently(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    acknowledge_alert(mailing, shop.merchant_id, 1)
+    monitor.looks(after=10)
+    monitor.looks(after=10)
+    assert email_alerts(mailing) == 0
+    assert subjects(smtp) == [OPENED]
+
+
+def test_an_alert_that_is_over_before_its_mail_is_told_once_and_whole(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer
+) -> None:
+    monitor.finds()
+    monitor.looks(after=10)
+    monitor.looks(after=10)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [RESOLVED]
+
+
+def test_a_flapping_alert_fills_no_inbox_and_is_told_again_when_it_stays(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    for _ in range(5):
+        monitor.looks(after=10)
+        monitor.looks(after=10)
+        email_alerts(mailing)
+        monitor.finds(after=60)
+        email_alerts(mailing)
+    assert subjects(smtp) == [OPENED, RESOLVED]
+    monitor.finds(after=299)
+    assert email_alerts(mailing) == 0
+    monitor.finds(after=1)
+    assert email_alerts(mailing) == 1
+    monitor.looks(after=10)
+    monitor.looks(after=10)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED, RESOLVED, OPENED, RESOLVED]
+
+
+def test_an_address_that_was_taken_away_gets_nothing_more(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant
+) -> None:
+    monitor.finds()
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [BOSS]})
+    assert email_alerts(mailing) == 0
+    assert [status for _, status, _, _ in statuses()] == ["cancelled"]
+
+
+def test_a_server_that_is_away_is_tried_again_with_longer_pauses(
+    runtime: Runtime,
+    clock: FrozenClock,
+    migrated: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with_smtp(runtime, f"smtp://127.0.0.1:{free_port()}")
+    shop = merchant_with(runtime, OPS)
+    Monitor(runtime, shop, clock).finds()
+    assert email_alerts(runtime) == 0
+    assert email_alerts(runtime) == 0  # not due yet
+    assert statuses() == [("open", "waiting", 1, "ConnectionRefusedError")]
+    clock.move(timedelta(seconds=15))
+    assert email_alerts(runtime) == 0
+    clock.move(timedelta(seconds=29))
+    assert email_alerts(runtime) == 0
+    assert statuses() == [("open", "waiting", 2, "ConnectionRefusedError")]
+
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    monkeypatch.setenv("TRACKLAYER_SMTP_URL", str(runtime.settings.smtp_url))
+    assert main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert (
+        "FAULT  e-mails     1 wait because the server does not take them since 2026-11-20 15:00 UTC "
+        "(ConnectionRefusedError)" in told
+    )
+    assert "canary" not in told + said_by_us(caplog)
+
+    with MailServer() as back:
+        with_smtp(runtime, back.url)
+        clock.move(timedelta(seconds=1))
+        assert email_alerts(runtime) == 1
+        assert [recipient for recipient, _ in back.mails] == [OPS]
+
+
+def test_after_a_day_of_failures_it_is_given_up(runtime: Runtime, clock: FrozenClock) -> None:
+    with_smtp(runtime, f"smtp://127.0.0.1:{free_port()}")
+    Monitor(runtime, merchant_with(runtime, OPS), clock).finds()
+    for _ in range(49):
+        email_alerts(runtime)
+        clock.move(timedelta(minutes=30))
+    ((_, status, attempts, error),) = statuses()
+    assert (status, attempts, error) == ("failed", 49, "ConnectionRefusedError")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "error"),
+    [
+        pytest.param({"refuse_data": "451 come back later"}, "waiting", "SMTPResponseException 451", id="not now"),
+        pytest.param({"refuse_data": "554 no"}, "waiting", "SMTPResponseException 554", id="not this message"),
+        pytest.param(
+            {"refuse_recipient": {OPS: "450 canary greylisted"}},
+            "waiting",
+            "SMTPResponseException 450",
+            id="greylisted",
+        ),
+        pytest.param({"refuse_recipient": {OPS: "550 no canary"}}, "failed", "Refused550", id="no such address"),
+    ],
+)
+def test_a_refusal_is_certain_and_costs_nobody_else_his_mail(
+    mailing: Runtime,
+    smtp: MailServer,
+    clock: FrozenClock,
+    caplog: pytest.LogCaptureFixture,
+    fault: dict[str, Any],
+    status: str,
+    error: str,
+) -> None:
+    for name, value in fault.items():
+        setattr(smtp, name, value)
+    shop = merchant_with(mailing, OPS, BOSS)
+    Monitor(mailing, shop, clock).finds()
+    with caplog.at_level(logging.DEBUG, logger="tracklayer"):
+        email_alerts(mailing)
+    assert statuses()[0] == ("open", status, 1, error)
+    smtp.refuse_recipient, smtp.refuse_data = {}, None
+    clock.move(timedelta(seconds=15))
+    email_alerts(mailing)
+    assert sorted(recipient for recipient, _ in smtp.mails) == ([BOSS] if status == "failed" else [BOSS, OPS])
+    assert "canary" not in said_by_us(caplog)
+
+
+def test_a_mail_whose_fate_is_unknown_is_never_sent_again(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, clock: FrozenClock
+) -> None:
+    def cut(server: SMTP) -> None:
+        transport: Any = server.transport
+        transport.abort()
+
+    smtp.on_taken = cut
+    monitor.finds()
+    assert email_alerts(mailing) == 0
+    assert statuses() == [("open", "unknown", 1, "SMTPServerDisconnected")]
+    smtp.on_taken = lambda server: None
+    clock.move(timedelta(hours=1))
+    assert email_alerts(mailing) == 0
+    assert subjects(smtp) == [OPENED]
+    monitor.looks()
+    monitor.looks(after=10)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED, RESOLVED]
+
+
+def test_a_worker_killed_between_send_and_mark_sends_nothing_twice(
+    runtime: Runtime, smtp: MailServer, database: str, redis_url: str
+) -> None:
+    """A real worker process dies the moment the server has its mail; another one takes over and lets it be."""
+    runtime.clock = SystemClock()
+    with_smtp(runtime, smtp.url)
+    shop = merchant_with(runtime, OPS)
+    environ = {
+        "TRACKLAYER_DATABASE_URL": database,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": API_KEY_SECRET,
+        "TRACKLAYER_SMTP_URL": smtp.url,
+    }
+    with running("worker", environ=environ) as first, running("scheduler", environ=environ):
+        smtp.on_taken = lambda server: os.kill(first.pid, signal.SIGKILL)
+        now = runtime.clock.now()
+        settle_findings(
+            runtime,
+            shop.merchant_id,
+            [Finding(AlertKind.PLATFORM_DOWN, "meta", Severity.CRITICAL, "Meta is down", "It is.", now)],
+            [],
+            now,
+        )
+        wait_until(lambda: not first.is_running(), "the first worker to be killed")
+        smtp.on_taken = lambda server: None
+        assert [status for _, status, _, _ in statuses()] == ["sending"]
+        with running("worker", environ=environ):
+            settle_findings(
+                runtime,
+                merchant_with(runtime, BOSS, name="Other").merchant_id,
+                [Finding(AlertKind.PLATFORM_DOWN, "meta", Severity.CRITICAL, "Meta is down", "It is.", now)],
+                [],
+                now,
+            )
+            wait_until(lambda: len(smtp.mails) == 2, "the second worker to send another merchant's mail")
+            wait_until(lambda: statuses()[1][1] == "sent", "it to be marked")
+    assert [recipient for recipient, _ in smtp.mails] == [OPS, BOSS]
+    late = FrozenClock(SystemClock().now() + LEASE + timedelta(seconds=30))
+    runtime.clock = late
+    assert email_alerts(runtime) == 0
+    assert [status for _, status, _, _ in statuses()] == ["unknown", "sent"]
+    assert [recipient for recipient, _ in smtp.mails] == [OPS, BOSS]
+
+
+def test_many_processes_at_once_send_each_mail_once(mailing: Runtime, smtp: MailServer, clock: FrozenClock) -> None:
+    addresses = [f"canary{n}@shop.example" for n in range(30)]
+    Monitor(mailing, merchant_with(mailing, *addresses), clock).finds()
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(lambda _: email_alerts(mailing), range(6))) == 30
+    assert sorted(recipient for recipient, _ in smtp.mails) == sorted(addresses)
+
+
+@pytest.mark.parametrize(("password", "sent"), [("s3cret:p@ss", 1), ("wrong", 0)])
+def test_a_server_may_ask_for_a_password(runtime: Runtime, clock: FrozenClock, password: str, sent: int) -> None:
+    with MailServer(auth=("user@shop", "s3cret:p@ss")) as server:
+        quoted = password.replace(":", "%3A").replace("@", "%40")
+        with_smtp(runtime, f"smtp://user%40shop:{quoted}@127.0.0.1:{server.port}")
+        Monitor(runtime, merchant_with(runtime, OPS), clock).finds()
+        assert email_alerts(runtime) == sent
+        assert [message["From"] for _, message in server.mails] == ["tracklayer@tracklayer.example"] * sent
+    ((_, status, _, error),) = statuses()
+    assert (status, error) == (("sent", None) if sent else ("waiting", "SMTPAuthenticationError 535"))
+
+
+def test_an_address_outside_ascii_is_written_as_it_is(mailing: Runtime, smtp: MailServer, clock: FrozenClock) -> None:
+    Monitor(mailing, merchant_with(mailing, "jörg@läden.example"), clock).finds()
+    assert email_alerts(mailing) == 1
+    assert [(recipient, message["To"]) for recipient, message in smtp.mails] == [
+        ("jörg@läden.example", "jörg@läden.example")
+    ]

@@ -1,0 +1,96 @@
+"""A real SMTP server for tests: keeps what it takes, and fails where it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import socket
+import threading
+import warnings
+from collections.abc import Callable
+from email import policy
+from email.message import EmailMessage
+from types import TracebackType
+from typing import Any, Self
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+
+class MailServer:
+    """``mails``: (recipient, message) of everything taken. ``port`` stays the same when it is stopped and started."""
+
+    def __init__(self, auth: tuple[str, str] | None = None) -> None:
+        self.mails: list[tuple[str, EmailMessage]] = []
+        self.refuse_recipient: dict[str, str] = {}
+        self.refuse_data: str | None = None
+        self.on_taken: Callable[[SMTP], None] = lambda server: None
+        self.sessions = 0
+        self._auth = auth
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        login = f"{self._auth[0]}:{self._auth[1]}@" if self._auth else ""
+        return f"smtp://{login}127.0.0.1:{self.port}?from=alerts@tracklayer.example"
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread.start()
+        ready.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        options: dict[str, Any] = {"enable_SMTPUTF8": True, "hostname": "mail.example"}
+        if self._auth is not None:
+            options |= {"authenticator": self._log_in, "auth_required": True, "auth_require_tls": False}
+
+        def made() -> SMTP:
+            self.sessions += 1
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a password without TLS: nobody listens to a test
+                return SMTP(self, loop=self._loop, **options)
+
+        server = self._loop.run_until_complete(self._loop.create_server(made, sock=self._socket))
+        ready.set()
+        self._loop.run_forever()
+        server.close()
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _log_in(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        given = isinstance(data, LoginPassword) and (data.login.decode(), data.password.decode()) == self._auth
+        return AuthResult(success=bool(given), handled=False)
+
+    async def handle_RCPT(  # noqa: N802 - the library's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refuse_recipient:
+            return self.refuse_recipient[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.refuse_data is not None:
+            return self.refuse_data
+        content = envelope.content
+        assert isinstance(content, bytes)
+        message = email.message_from_bytes(content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        (recipient,) = envelope.rcpt_tos
+        self.mails.append((recipient, message))
+        self.on_taken(server)
+        return "250 taken"

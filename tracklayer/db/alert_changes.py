@@ -1,0 +1,92 @@
+"""The openings and resolvings of alerts, in order: written with a notification, read by position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.models import AlertRow
+
+CHANNEL = "tracklayer_alerts"  # its messages are merchant ids
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alert opened (or opened again) or resolved. ``alert``: the row as it is, or was shortly afterwards."""
+
+    change_id: int
+    state: str
+    at: datetime
+    alert: AlertRow
+
+
+def insert_change(merchant_id: int, alert_id: int, state: str, now: datetime) -> int:
+    """Notes a change and tells every listening process when this transaction commits. Needs ``lock_alerts``.
+
+    Only so rare a transaction may notify: the commit of one that does waits for all others that do.
+    """
+    found = rows(
+        "INSERT INTO alert_changes (merchant_id, alert_id, state, at) VALUES (%s, %s, %s, %s) RETURNING change_id",
+        (merchant_id, alert_id, state, now),
+    )
+    rows("SELECT pg_notify(%s, %s)", (CHANNEL, str(merchant_id)))
+    return int(found[0][0])
+
+
+_ALERT = tuple(field.column_name for field in AlertRow._meta.sorted_fields)
+_COLUMNS = f"c.change_id, c.state, c.at, {', '.join(f'a.{name}' for name in _ALERT)}"
+
+CHANGES_AFTER = f"""
+SELECT {_COLUMNS}
+FROM json_to_recordset(%s::json) AS x(merchant_id bigint, after bigint)
+CROSS JOIN LATERAL (
+    SELECT * FROM alert_changes c WHERE c.merchant_id = x.merchant_id AND c.change_id > x.after
+    ORDER BY c.change_id LIMIT %s) AS c
+JOIN alerts a ON a.merchant_id = c.merchant_id AND a.alert_id = c.alert_id
+ORDER BY c.merchant_id, c.change_id
+"""
+
+
+def changes_after(positions: Mapping[int, int], limit: int) -> dict[int, list[Change]]:
+    """Merchant -> its changes after a position, oldest first, at most ``limit`` each; in one statement for all."""
+    records = [{"merchant_id": merchant_id, "after": after} for merchant_id, after in positions.items()]
+    found: dict[int, list[Change]] = {merchant_id: [] for merchant_id in positions}
+    for row in rows(CHANGES_AFTER, (orjson.dumps(records).decode(), limit)):
+        change = Change(row[0], row[1], row[2], AlertRow(**dict(zip(_ALERT, row[3:], strict=True))))
+        found[change.alert.merchant_id].append(change)
+    return found
+
+
+POSITIONS_BEFORE_LAST = """
+SELECT x.merchant_id, coalesce((
+    SELECT c.change_id FROM alert_changes c WHERE c.merchant_id = x.merchant_id
+    ORDER BY c.change_id DESC OFFSET %s LIMIT 1), 0)
+FROM unnest(%s::bigint[]) AS x(merchant_id)
+"""
+
+
+def positions_before_last(merchant_ids: Sequence[int], count: int) -> dict[int, int]:
+    """Merchant -> the position behind which its last ``count`` changes lie."""
+    return {row[0]: row[1] for row in rows(POSITIONS_BEFORE_LAST, (count, list(merchant_ids)))}
+
+
+def first_change_of(merchant_id: int, alert_id: int) -> int:
+    """The position of an alert's first change that is still kept; 0 where none is."""
+    found = rows(
+        "SELECT change_id FROM alert_changes WHERE merchant_id = %s AND alert_id = %s ORDER BY change_id LIMIT 1",
+        (merchant_id, alert_id),
+    )
+    return int(found[0][0]) if found else 0
+
+
+def purge_changes(before: datetime, limit: int) -> int:
+    """Deletes up to ``limit`` changes, oldest first; how many."""
+    return execute(
+        "DELETE FROM alert_changes c USING (SELECT merchant_id, change_id FROM alert_changes WHERE at < %s "
+        "ORDER BY at LIMIT %s) AS old WHERE c.merchant_id = old.merchant_id AND c.change_id = old.change_id",
+        (before, limit),
+    )

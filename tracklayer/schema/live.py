@@ -1,0 +1,194 @@
+"""The two protocols of a subscription: graphql-transport-ws on a WebSocket, graphql-sse on a streamed answer.
+
+Both end without a word of farewell when the process does: a ``complete`` would tell clients not to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError, OperationType, get_operation_ast, parse
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http import GraphQLRequestData
+from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
+from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.types.unset import UNSET, UnsetType
+
+from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.schema.context import Context
+
+INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
+TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
+NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
+WHERE_TO_SUBSCRIBE = (
+    "A subscription needs a WebSocket (graphql-transport-ws) or an event stream (Accept: text/event-stream)."
+)
+REASON_BYTES = 123  # what a closing frame can hold
+
+
+class Socket(ASGIWebSocketAdapter):
+    """Text frames, as the protocol demands them; closing twice is closing once."""
+
+    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
+        try:
+            while self.ws.application_state is not WebSocketState.DISCONNECTED:
+                text = await self.ws.receive_text()
+                try:
+                    message = orjson.loads(text)
+                except orjson.JSONDecodeError:
+                    raise NonJsonMessageReceived from None
+                yield message
+        except KeyError:
+            raise NonTextMessageReceived from None
+        except WebSocketDisconnect:
+            return
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        try:
+            await self.ws.send_text(orjson.dumps(message).decode())
+        except (WebSocketDisconnect, RuntimeError) as error:  # gone, or closed from our side
+            raise WebSocketDisconnected from error
+
+    async def close(self, code: int, reason: str) -> None:
+        if self.ws.application_state is WebSocketState.CONNECTED:
+            await self.ws.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
+
+
+class Handler(BaseGraphQLTransportWSHandler[Context, None]):
+    """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace."""
+
+    async def handle_message(self, message: Any) -> None:
+        if _is_well_formed(message):
+            await super().handle_message(message)
+        else:
+            await self.handle_invalid_message("Failed to parse message")
+
+    async def handle_task_exception(self, error: Exception) -> None:
+        if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word
+            await super().handle_task_exception(error)
+
+
+def _is_well_formed(message: Any) -> bool:
+    if not isinstance(message, dict):
+        return False
+    kind, given = message.get("type"), message.get("payload")
+    if kind == "subscribe":
+        return (
+            isinstance(message.get("id"), str)
+            and isinstance(given, dict)
+            and isinstance(given.get("query"), str)
+            and isinstance(given.get("variables"), dict | None)
+            and isinstance(given.get("operationName"), str | None)
+        )
+    if kind == "connection_init":
+        return isinstance(given, dict | None)
+    return kind != "complete" or isinstance(message.get("id"), str)
+
+
+def _is_subscription(request: GraphQLRequestData) -> bool:
+    if not request.query or "subscription" not in request.query:
+        return False
+    try:
+        operation = get_operation_ast(parse(request.query), request.operation_name)
+    except GraphQLError:
+        return False  # whoever executes it words the error
+    return operation is not None and operation.operation is OperationType.SUBSCRIPTION
+
+
+class EventStream(StreamingResponse):
+    """Ends when the stream does or the client leaves; when the process ends, without the event ``complete``."""
+
+    def __init__(self, closing: asyncio.Event, stream: AsyncIterator[str], headers: Mapping[str, str]) -> None:
+        super().__init__(stream, headers=headers)
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_until_closing() -> Message:
+            message = await first_of(receive(), self._closing.wait())
+            return {"type": "http.disconnect"} if isinstance(message, bool) else message
+
+        await super().__call__(scope, receive_until_closing, send)
+        if self._closing.is_set():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def first_of(*awaitables: Awaitable[Any]) -> Any:
+    """The result of whichever is done first; the others are cancelled."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+class LiveDoor(GraphQL[Context, None]):
+    """The half of the GraphQL door that stays open. ``closing`` is set when this process is about to end."""
+
+    websocket_adapter_class = Socket
+    graphql_transport_ws_handler_class = Handler
+
+    def __init__(self, schema: Any, public_url: str, closing: asyncio.Event) -> None:
+        origin = urlsplit(public_url)
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            allow_queries_via_get=True,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL),
+            connection_init_wait_timeout=INIT_TIMEOUT,
+            allowed_origins=(f"{origin.scheme}://{origin.netloc}",),
+        )
+        self._closing = closing
+
+    async def on_ws_connect(self, context: Context) -> UnsetType:
+        """Refuses a connection without a good key: closing code 4403."""
+        try:
+            await context.holder()
+        except GraphQLError:
+            raise ConnectionRejectionError from None
+        except DatabaseAwayError:
+            if isinstance(context.request, WebSocket):
+                await context.request.close(TRY_AGAIN_LATER, "The database is away")
+            raise ConnectionRejectionError from None
+        return NOTHING_TO_SAY
+
+    async def execute_operation(
+        self,
+        request: Request,
+        request_adapter: AsyncHTTPRequestAdapter,
+        request_data: GraphQLRequestData | list[GraphQLRequestData],
+        context: Context,
+        root_value: None,
+        sub_response: Response,
+    ) -> Any:
+        """A stream begins only for a good key: its status is sent before anything else is known."""
+        if isinstance(request_data, GraphQLRequestData):
+            if request_data.protocol == "sse":
+                await context.holder()
+            elif _is_subscription(request_data):
+                raise HTTPException(400, WHERE_TO_SUBSCRIBE)
+        return await super().execute_operation(
+            request, request_adapter, request_data, context, root_value, sub_response
+        )
+
+    async def create_streaming_response(
+        self,
+        request: Request | WebSocket,
+        stream: Callable[[], AsyncIterator[str]],
+        sub_response: Response,
+        headers: Mapping[str, str],
+    ) -> Response:
+        return EventStream(self._closing, stream(), headers)

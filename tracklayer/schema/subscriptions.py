@@ -1,0 +1,79 @@
+"""What is told as it happens: each alert as it opens and as it resolves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+import strawberry
+from graphql import GraphQLError
+from strawberry import ID, Info
+
+from tracklayer.db.alert_changes import Change, first_change_of
+from tracklayer.db.alerts import alerts_by_id
+from tracklayer.schema import ids
+from tracklayer.schema.context import BAD_KEY, UNAUTHENTICATED, context_of, read
+from tracklayer.schema.enums import AlertKind, AlertState
+from tracklayer.schema.inputs import values_of
+from tracklayer.schema.scalars import DateTime
+from tracklayer.schema.types import AlertNode, alert_node
+from tracklayer.services.follow import KeyRevokedError
+
+MAX_POSITION = 2**63
+
+
+@strawberry.type(description="Everything that is told as it happens: over graphql-transport-ws or graphql-sse.")
+class Subscription:
+    @strawberry.subscription(
+        description="Each alert as it opens, or opens again, and as it resolves, in order, each once. Scope READ."
+    )
+    async def alerts(
+        self,
+        info: Info,
+        after: Annotated[
+            ID | None,
+            strawberry.argument(
+                description="Left out: from now on. A `change` received before: everything behind it, exactly. An "
+                "alert's id: everything behind that alert's first opening, its own resolving with it, so that nothing "
+                "is missed; what was received behind it comes once more. Kept for 30 days."
+            ),
+        ] = None,
+        kinds: Annotated[
+            list[AlertKind] | None, strawberry.argument(description="Only of these kinds; left out or empty: all.")
+        ] = None,
+    ) -> AsyncGenerator[AlertNode, None]:
+        context = context_of(info)
+        holder = await context.caller("read")
+        position = await _position(holder.merchant_id, str(after)) if after is not None else None
+        wanted = values_of(kinds)
+        key = (holder.merchant_id, holder.key_id)
+        try:
+            async with aclosing(context.hub.follow(key, position)) as changes:
+                async for change in changes:
+                    if not wanted or change.alert.kind in wanted:
+                        context.renew()
+                        yield changed_alert(change)
+        except KeyRevokedError:
+            raise GraphQLError(BAD_KEY, extensions={"code": UNAUTHENTICATED}) from None
+
+
+def changed_alert(change: Change) -> AlertNode:
+    """The alert as it was at that change, open or resolved, in its present words."""
+    node = alert_node(change.alert)
+    node.state = AlertState(change.state)
+    node.resolved_at = DateTime(change.at) if change.state == "resolved" else None
+    node.change = ID(ids.encode("AlertChange", change.alert.merchant_id, change.change_id))
+    return node
+
+
+async def _position(merchant_id: int, after: str) -> int:
+    """The position that ``after`` stands for. Raises GraphQLError for an id that is not this merchant's."""
+    change = ids.parts_of(after, "AlertChange", (int, int))
+    if change is not None and change[0] == merchant_id and 0 <= change[1] < MAX_POSITION:
+        return int(change[1])
+    alert = ids.parts_of(after, "Alert", (int, int))
+    if alert is not None and alert[0] == merchant_id and await read(alerts_by_id, merchant_id, [alert[1]]):
+        return await read(first_change_of, merchant_id, alert[1])
+    message = "after is not the id of an alert of yours, nor a change that was received."
+    raise GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})

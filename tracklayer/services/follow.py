@@ -1,0 +1,226 @@
+"""Alerts as they open and resolve, to any number of followers in this process.
+
+PostgreSQL's notification is only a wake-up; the rows of ``alert_changes`` are read by position. One reader reads for
+all followers of all merchants that were woken, and keeps each merchant's latest changes in memory; a follower holds a
+position in that list and nothing else. Who is so slow that its position has left the list reads pages of its own.
+So a lost session, a lost notification or a slow client costs time, and never a change or memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+from tracklayer.db.alert_changes import CHANNEL, Change, changes_after, positions_before_last
+from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
+from tracklayer.db.listen import Listener
+from tracklayer.db.merchants import living_keys
+from tracklayer.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+KEPT = 100  # changes of a merchant in memory: who reconnects within minutes finds all it missed there
+PAGE = 100  # changes of one merchant, of one statement
+MERCHANTS = 500  # of one statement
+LOOK_ANYWAY_SECONDS = 30  # a notification that never came costs this much time
+CHECK_KEYS_SECONDS = 20.0  # how soon a revoked key ends its subscriptions
+PATIENCE_SECONDS = 10  # for the first read of a merchant's changes; then the database counts as away
+PAUSE_SECONDS = 1.0  # between tries while the database is away
+
+Key = tuple[int, int]  # merchant, API key
+
+
+class KeyRevokedError(Exception):
+    """The key that the follower came with is worth nothing any more."""
+
+
+@dataclass
+class _Feed:
+    """One merchant's latest changes: all with ``base < change_id <= end``, oldest first."""
+
+    merchant_id: int
+    followers: int = 0
+    base: int = 0
+    end: int = 0
+    changes: list[Change] = field(default_factory=list)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, found: list[Change]) -> None:
+        self.changes = [*self.changes, *found][-KEPT:]
+        if found:
+            self.end = found[-1].change_id
+        if len(self.changes) == KEPT:
+            self.base = self.changes[0].change_id - 1
+
+    def after(self, position: int) -> list[Change] | None:
+        """The changes after a position, or None where some of them are not in memory any more."""
+        if position < self.base:
+            return None
+        return [change for change in self.changes if change.change_id > position]
+
+    def wake(self) -> None:
+        """Everybody who waits looks again."""
+        grown, self.grown = self.grown, asyncio.Event()
+        grown.set()
+
+
+class AlertHub:
+    """One a process. All of it runs on one event loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.check_keys_seconds = CHECK_KEYS_SECONDS
+        self.in_place = 0  # followers that have their position: nothing that happens from now on passes them by
+        self._listener = Listener(runtime.database_url, CHANNEL, self._heard, self._look_everywhere)
+        self._feeds: dict[int, _Feed] = {}
+        self._wanted: set[int] = set()
+        self._work = asyncio.Event()
+        self._keys: Counter[Key] = Counter()
+        self._revoked: set[Key] = set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listens and reads for the length of the block."""
+        work = (self._listener.run(), self._read_what_is_wanted(), self._look_now_and_then(), self._check_keys())
+        tasks = [asyncio.create_task(coroutine) for coroutine in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def follow(self, key: Key, after: int | None) -> AsyncGenerator[Change, None]:
+        """The changes of the key's merchant after a position, each once and in order, for ever; None: from now on.
+
+        Raises DatabaseAwayError when the changes cannot be read, KeyRevokedError when the key was revoked.
+        """
+        with contextlib.ExitStack() as stack:
+            feed = stack.enter_context(self._following(key))
+            await _ready(feed)
+            position = feed.end if after is None else after
+            stack.enter_context(self._in_place())
+            while True:
+                grown = feed.grown  # taken before looking: what comes in between sets it
+                if key in self._revoked:
+                    raise KeyRevokedError
+                found = feed.after(position)
+                if found is None:
+                    found = await self._page(feed.merchant_id, position)
+                for change in found:
+                    position = change.change_id
+                    yield change
+                    if key in self._revoked:
+                        raise KeyRevokedError
+                if not found:
+                    await grown.wait()
+
+    @contextlib.contextmanager
+    def _following(self, key: Key) -> Iterator[_Feed]:
+        merchant_id = key[0]
+        feed = self._feeds.get(merchant_id)
+        if feed is None:
+            feed = self._feeds[merchant_id] = _Feed(merchant_id)
+            self._want(merchant_id)
+        feed.followers += 1
+        self._keys[key] += 1
+        try:
+            yield feed
+        finally:
+            feed.followers -= 1
+            if not feed.followers:
+                self._feeds.pop(merchant_id)
+            self._keys[key] -= 1
+            if not self._keys[key]:
+                del self._keys[key]
+                self._revoked.discard(key)
+
+    @contextlib.contextmanager
+    def _in_place(self) -> Iterator[None]:
+        self.in_place += 1
+        try:
+            yield
+        finally:
+            self.in_place -= 1
+
+    def _heard(self, payload: str) -> None:
+        if payload.isdecimal() and int(payload) in self._feeds:
+            self._want(int(payload))
+
+    def _look_everywhere(self) -> None:
+        for merchant_id in self._feeds:
+            self._want(merchant_id)
+
+    def _want(self, merchant_id: int) -> None:
+        self._wanted.add(merchant_id)
+        self._work.set()
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_ANYWAY_SECONDS)
+            self._look_everywhere()
+
+    async def _read_what_is_wanted(self) -> None:
+        while True:
+            await self._work.wait()
+            merchants = [self._wanted.pop() for _ in range(min(MERCHANTS, len(self._wanted)))]
+            if not self._wanted:
+                self._work.clear()
+            feeds = [self._feeds[merchant_id] for merchant_id in merchants if merchant_id in self._feeds]
+            try:
+                await self._read(feeds)
+            except DatabaseAwayError:
+                self._retry(merchants)
+                await asyncio.sleep(PAUSE_SECONDS)
+            except Exception:
+                log.exception("reading the changes of alerts failed")
+                self._retry(merchants)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _read(self, feeds: list[_Feed]) -> None:
+        new = [feed.merchant_id for feed in feeds if not feed.ready.is_set()]
+        starts = await run_in_db_thread(positions_before_last, new, KEPT) if new else {}
+        positions = {feed.merchant_id: starts.get(feed.merchant_id, feed.end) for feed in feeds}
+        found = await run_in_db_thread(changes_after, positions, PAGE) if positions else {}
+        for feed in feeds:
+            if feed.merchant_id in starts:
+                feed.base = feed.end = starts[feed.merchant_id]
+            feed.add(found[feed.merchant_id])
+            feed.ready.set()
+            feed.wake()
+            if len(found[feed.merchant_id]) == PAGE:
+                self._want(feed.merchant_id)
+
+    def _retry(self, merchants: list[int]) -> None:
+        for merchant_id in merchants:
+            self._want(merchant_id)
+
+    async def _page(self, merchant_id: int, position: int) -> list[Change]:
+        found = await run_in_db_thread(changes_after, {merchant_id: position}, PAGE)
+        return found[merchant_id]
+
+    async def _check_keys(self) -> None:
+        while True:
+            await asyncio.sleep(self.check_keys_seconds)
+            held = list(self._keys)
+            try:
+                living = await run_in_db_thread(living_keys, held) if held else set()
+            except DatabaseAwayError:
+                continue
+            for key in held:
+                if key not in living and key in self._keys:
+                    self._revoked.add(key)
+                    if key[0] in self._feeds:
+                        self._feeds[key[0]].wake()
+
+
+async def _ready(feed: _Feed) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await feed.ready.wait()
+    except TimeoutError:
+        raise DatabaseAwayError("the database is away") from None

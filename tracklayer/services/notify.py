@@ -1,0 +1,169 @@
+"""Alerts by e-mail: one message when an alert opens, one when it resolves, to each of the merchant's addresses.
+
+A mail is a row, written with the change that it tells of. Its life:
+
+- ``waiting``: due at ``next_attempt_at``. Cancelled when nobody needs it any more: the alert was acknowledged, is not
+  in that state any more, or the address is not one of the merchant's any more.
+- ``sending``: leased by one process, and committed so, before a byte goes out. Nobody else ever takes it.
+- ``sent``; or back to ``waiting`` with a longer pause, when it has certainly not gone out (no connection, or a
+  refusal before the server had the whole message), for 24 hours; then ``failed``. An address that the server refuses
+  for good fails at once.
+- ``unknown``: the sender died, or the connection was lost, when the server may already have had the message. It is
+  never sent again: at the price of a missing mail now and then, no mail ever comes twice.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import time
+from datetime import datetime, timedelta
+from email import policy
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import urlsplit
+
+from tracklayer.db import alert_mails as db
+from tracklayer.db.alert_mails import Mail
+from tracklayer.db.alerts import alerts_by_id
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import merchant_by_id
+from tracklayer.db.models import AlertRow, MerchantRow
+from tracklayer.domain.node_id import node_id
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.services.mail import FateUnknownError, Mailer, NotSentError, RefusedError, SmtpServer
+
+log = logging.getLogger(__name__)
+
+GIVE_UP_AFTER = timedelta(hours=24)
+FIRST_PAUSE = timedelta(seconds=15)
+LONGEST_PAUSE = timedelta(minutes=30)
+LEASE = timedelta(minutes=5)  # a session of eight steps of ten seconds each is over long before
+RUN = timedelta(seconds=20)  # what is left is taken up by the next run
+LOST_AT_ONCE = 100
+
+_KINDS = {
+    "platform_down": "Platform down",
+    "queue_backlog": "Queue backlog",
+    "tracking_stopped": "Tracking stopped",
+    "delivery_rate_drop": "Delivery rate drop",
+}
+
+
+def email_alerts(runtime: Runtime, budget: timedelta = RUN) -> int:
+    """Sends what is due, one mail after another; how many went out. Any number of processes may call it at once.
+
+    After a failure that has nothing to do with the one address it stops: the next run tries the next mail, so that a
+    server that hangs holds one thread for one mail's time.
+    """
+    if runtime.settings.smtp_url is None:
+        return 0
+    with in_transaction():
+        lost = db.give_up_lost(runtime.clock.now() - LEASE, runtime.clock.now(), LOST_AT_ONCE)
+    if lost:
+        log.warning("%d e-mails were in the hands of a process that died: they are not sent again", lost)
+    server = smtp_server(runtime)
+    deadline = time.monotonic() + budget.total_seconds()
+    sent = 0
+    with Mailer(server) as mailer:
+        while time.monotonic() < deadline:
+            with in_transaction():
+                mail = db.take_next(runtime.clock.now())
+            if mail is None:
+                break
+            if not _send(runtime, mailer, server, mail):
+                break
+            sent += 1
+    return sent
+
+
+def smtp_server(runtime: Runtime) -> SmtpServer:
+    return SmtpServer.from_url(str(runtime.settings.smtp_url), f"tracklayer@{_host(runtime)}")
+
+
+def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> bool:
+    """Sends one leased mail and writes down what became of it; False where the run had better end."""
+    with in_transaction():
+        alert = alerts_by_id(mail.merchant_id, [mail.alert_id]).get(mail.alert_id)
+        merchant = merchant_by_id(mail.merchant_id)
+    if alert is None or merchant is None:  # gone since it was leased, and the mail's row with it
+        return True
+    try:
+        mailer.send(compose(runtime, mail, alert, merchant, server.sender), mail.recipient)
+    except NotSentError as error:
+        now = runtime.clock.now()
+        until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(mail.attempts - 1, 20))
+        with in_transaction():
+            if until - mail.due_at > GIVE_UP_AFTER:
+                db.finish(mail, "failed", now, error.reason)
+            else:
+                db.postpone(mail, until, now, error.reason)
+        log.warning("an e-mail about an alert did not go out through %s (%s)", server.host, error.reason)
+        return False
+    except (RefusedError, ValueError) as error:  # ValueError: an address that no header can hold
+        reason = error.reason if isinstance(error, RefusedError) else type(error).__name__
+        _finish(runtime, mail, "failed", reason)
+        log.warning("%s takes no e-mail for an address of merchant %d (%s)", server.host, mail.merchant_id, reason)
+    except FateUnknownError as error:
+        _finish(runtime, mail, "unknown", error.reason)
+        log.warning("%s fell silent with an e-mail in its hands (%s): it is not sent again", server.host, error.reason)
+        return False
+    else:
+        _finish(runtime, mail, "sent", None)
+    return True
+
+
+def _finish(runtime: Runtime, mail: Mail, status: str, error: str | None) -> None:
+    with in_transaction():
+        db.finish(mail, status, runtime.clock.now(), error)
+
+
+def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow, sender: str) -> EmailMessage:
+    """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent."""
+    kind = _KINDS[alert.kind]
+    where = mapper_for(alert.platform).title if alert.platform in PLATFORMS else None
+    about = ": ".join(part for part in (kind, where) if part)
+    resolved = mail.state == "resolved"
+    link = f"{runtime.settings.public_url}/notifications#{node_id('Alert', mail.merchant_id, mail.alert_id)}"
+    facts = [f"Open since {_instant(alert.opened_at)}."]
+    if resolved and alert.resolved_at is not None:
+        facts = [f"Open from {_instant(alert.opened_at)} until {_instant(alert.resolved_at)}."]
+    head = f"Resolved: {alert.title}" if resolved else alert.title
+    said = [f"It is over. What was seen last: {alert.message}" if resolved else alert.message, *facts]
+    foot = (
+        "You get this because your address is one of the merchant's alert addresses."
+        if resolved
+        else "Acknowledge the alert and no more e-mail is sent about it."
+    )
+    message = EmailMessage(policy=policy.SMTP)
+    message["Subject"] = f"{'[Resolved] ' if resolved else ''}{about} - {_one_line(merchant.name)}"
+    message["From"] = sender
+    message["To"] = mail.recipient
+    message["Date"] = format_datetime(runtime.clock.now())
+    thread = f"alert.{mail.merchant_id}.{mail.alert_id}"
+    host = _host(runtime)
+    message["Message-ID"] = f"<{thread}.{mail.change_id}.{mail.state}@{host}>"
+    message["References"] = f"<{thread}@{host}>"  # mail programs show an alert's messages together
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content("\n\n".join([head, *said, link, foot]) + "\n")
+    paragraphs = "".join(f"<p>{html.escape(text)}</p>" for text in said)
+    message.add_alternative(
+        f'<!doctype html><html><body><h1 style="font-size:1.2em">{html.escape(head)}</h1>{paragraphs}'
+        f'<p><a href="{html.escape(link)}">Look at the alert</a></p><p><small>{html.escape(foot)}</small></p>'
+        "</body></html>\n",
+        subtype="html",
+    )
+    return message
+
+
+def _host(runtime: Runtime) -> str:
+    return urlsplit(runtime.settings.public_url).hostname or "localhost"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _instant(value: datetime) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC"
