@@ -1,4 +1,4 @@
-"""``tracklayer bench``: what this machine does, as ratios against a limit measured in the same run."""
+"""``tracklayer bench map``: events a second on one core, against JSON alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ from tracklayer.services.preview import prepare, preview
 ROUNDS = 5  # of each measurement, in turn: the median is told
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("bench", help="measure this machine, as ratios against limits of the same run")
-    actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
+def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     mapping = actions.add_parser("map", help="events a second on one core, read, mapped and written, by platform")
     mapping.add_argument("--events", type=int, default=3000, help="events of one round (%(default)s)")
     mapping.add_argument("--json", action="store_true", help="print the figures as JSON")
-    mapping.set_defaults(run=run_map)
+    mapping.set_defaults(run=run)
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Figures:
     batch: float
 
 
-def run_map(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     found = [measure(platform, max(1, args.events)) for platform in PLATFORMS]
     if args.json:
         print_json([{**vars(figures), "batch_to_json": figures.batch / figures.json} for figures in found])
