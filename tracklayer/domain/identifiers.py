@@ -11,14 +11,17 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tracklayer.domain import normalise
 
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_META_COOKIE = re.compile(r"fb\.[0-2]\.[0-9]{13}\.[A-Za-z0-9_\-]+(\.(.{2}|.{8}))?")
-_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}", re.ASCII)  # the everyday case, ten times as fast as parsing it
+_META_COOKIE = re.compile(r"fb\.[0-2]\.[0-9]{13}\.[A-Za-z0-9_\-]+(\.(\S{2}|\S{8}))?")
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+# The everyday cases, ten times as fast as parsing them.
+_EVERYDAY_IP = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}|(?:[0-9A-Fa-f]{{1,4}}:){{7}}[0-9A-Fa-f]{{1,4}}")
+_EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
@@ -38,7 +41,7 @@ def is_meta_cookie(value: str) -> bool:
 def is_ip(value: str) -> bool:
     """An IPv4 or IPv6 address."""
     text = value.strip()
-    if _IPV4.fullmatch(text):
+    if _EVERYDAY_IP.fullmatch(text):
         return True
     try:
         ipaddress.ip_address(text)
@@ -49,6 +52,8 @@ def is_ip(value: str) -> bool:
 
 def is_web_url(value: str) -> bool:
     """An absolute http or https URL without white space."""
+    if _EVERYDAY_URL.fullmatch(value):
+        return True
     if not _WEB_URL.fullmatch(value):
         return False
     try:
@@ -57,8 +62,16 @@ def is_web_url(value: str) -> bool:
         return False
 
 
-def _matches(pattern: re.Pattern[str]) -> Check:
-    return lambda value: pattern.fullmatch(value.strip()) is not None
+class Format(NamedTuple):
+    """``is_everyday`` is the quick test that most values pass; only those that fail it are asked ``is_right``."""
+
+    is_everyday: Callable[[str], object]
+    is_right: Check
+    what: str  # it must be
+
+
+def _format(pattern: re.Pattern[str], what: str) -> Format:
+    return Format(pattern.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
 def _email(value: str) -> bool:
@@ -73,34 +86,35 @@ def _country(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.country(value) is not None
 
 
-_OPAQUE_ID = (_matches(_OPAQUE), "must be given as it was found in the URL or cookie, without spaces")
+_OPAQUE_ID = _format(_OPAQUE, "must be given as it was found in the URL or cookie, without spaces")
 _META = "must look like fb.1.1596403881668.1116446470: the third part is the creation time in milliseconds, 13 digits"
+_EMAIL = "must be an address such as jane@example.com, or its SHA-256 as 64 hexadecimal digits"
 
-# field -> (is it well-formed?, what it must be). A phone needs to know the default countries: see ``event.py``.
-FORMATS: Mapping[str, tuple[Check, str]] = MappingProxyType(
+# A phone needs to know the default countries: see ``event.py``.
+FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "email": (_email, "must be an address such as jane@example.com, or its SHA-256 as 64 hexadecimal digits"),
-        "date_of_birth": (_birth, "must be written YYYY-MM-DD"),
-        "country": (_country, "must be a two-letter ISO 3166-1 code such as US"),
-        "client_ip": (is_ip, "must be an IPv4 or IPv6 address"),
-        "browser_id": (_matches(_BROWSER_ID), "must be the value of TrackLayer's own cookie"),
-        "fbp": (is_meta_cookie, _META),
-        "fbc": (is_meta_cookie, _META.replace("1116446470", "IwAR2F4d...")),
+        "email": Format(_email, _email, _EMAIL),
+        "date_of_birth": Format(_birth, _birth, "must be written YYYY-MM-DD"),
+        "country": Format(_country, _country, "must be a two-letter ISO 3166-1 code such as US"),
+        "client_ip": Format(_EVERYDAY_IP.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
+        "browser_id": _format(_BROWSER_ID, "must be the value of TrackLayer's own cookie"),
+        "fbp": _format(_META_COOKIE, _META),
+        "fbc": _format(_META_COOKIE, _META.replace("1116446470", "IwAR2F4d...")),
         "fbclid": _OPAQUE_ID,
         "ttp": _OPAQUE_ID,
         "ttclid": _OPAQUE_ID,
         "gclid": _OPAQUE_ID,
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
-        "ga_client_id": (_matches(_GA_CLIENT_ID), "must be the client id, such as 1234567890.1713877200"),
-        "ga_session_id": (_matches(_GA_SESSION_ID), "must be digits only"),
+        "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200"),
+        "ga_session_id": _format(_GA_SESSION_ID, "must be digits only"),
         "epik": _OPAQUE_ID,
         "sc_click_id": _OPAQUE_ID,
         "sc_cookie1": _OPAQUE_ID,
         "li_fat_id": _OPAQUE_ID,
         "rdt_cid": _OPAQUE_ID,
-        "rdt_uuid": (_matches(_RDT_UUID), "must be the value of the _rdt_uuid cookie: milliseconds, a dot, a UUID"),
-        "msclkid": (_matches(_MSCLKID), "must be 32 hexadecimal digits, with or without hyphens"),
+        "rdt_uuid": _format(_RDT_UUID, "must be the value of the _rdt_uuid cookie: milliseconds, a dot, a UUID"),
+        "msclkid": _format(_MSCLKID, "must be 32 hexadecimal digits, with or without hyphens"),
         "twclid": _OPAQUE_ID,
     }
 )

@@ -8,7 +8,7 @@ With hashing off all is kept plain. IP, user agent, cookies and click ids stay r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
@@ -19,17 +19,25 @@ import orjson
 from tracklayer.db.events import EventRow, dumps, loads
 from tracklayer.domain import normalise
 from tracklayer.domain.event import (
+    CONTENT_FIELDS,
     CUSTOM_FIELDS,
+    NO_CONSENT,
     PLAIN_USER_FIELDS,
+    USER_FIELDS,
     Consent,
     Content,
     CustomData,
     Event,
     UserData,
+    made_of,
 )
 from tracklayer.domain.normalise import Matchable, Rule
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
+
+_USER_FIELDS = frozenset(USER_FIELDS)
+_CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
+_CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 
 SEALED_FIELDS = ("first_name", "last_name", "date_of_birth", "gender", "street", "city", "state", "zip")
 
@@ -55,22 +63,21 @@ def to_record(
     default_countries: frozenset[str],
 ) -> dict[str, Any]:
     """A row of ``events`` as JSON values, for ``store_events``."""
-    person = event.user_data
-    user_data: dict[str, Any] = {}
+    person = vars(event.user_data)
+    user_data: dict[str, Any] = {name: person[name] for name in USER_FIELDS if name in person}
     digests: dict[str, dict[str, str]] = {}
-    sealed: dict[str, str] = {}
-    for name, given in (("email", person.email), ("phone", person.phone)):
-        if given is not None:
+    for name in ("email", "phone"):
+        if name in user_data and (given := user_data[name]) is not None:
             user_data[name] = _keep_matchable(name, given, hash_user_data, default_countries, digests)
-    for name in PLAIN_USER_FIELDS:
-        value = getattr(person, name)
-        if value is None:
-            continue
-        if hash_user_data and name in SEALED_FIELDS:
-            sealed[name] = value
-            value = HIDDEN
-        user_data[name] = value
-    consent = asdict(event.consent)
+    if None in user_data.values():  # of an Event that was not read from a draft
+        user_data = {name: value for name, value in user_data.items() if value is not None}
+    sealed: dict[str, str] = {}
+    if hash_user_data:
+        for name in SEALED_FIELDS:
+            if name in user_data:
+                sealed[name] = user_data[name]
+                user_data[name] = HIDDEN
+    consent = event.consent
     return {
         "merchant_id": merchant_id,
         "event_id": event.event_id,
@@ -83,8 +90,8 @@ def to_record(
         "user_data": user_data,
         "digests": digests or None,
         "sealed": _seal(sealer, merchant_id, event.event_id, sealed),
-        "custom_data": orjson.Fragment(dumps(custom_json(event.custom_data))),
-        "consent": None if event.consent == Consent() else consent,
+        "custom_data": custom_json(event.custom_data),
+        "consent": None if consent is NO_CONSENT or consent == NO_CONSENT else asdict(consent),
     }
 
 
@@ -121,67 +128,100 @@ def _context(merchant_id: int, event_id: str) -> str:
     return f"event/{merchant_id}/{event_id}"
 
 
+_COLLECTIONS = frozenset({"product_ids", "contents", "properties"})
+
+
 def custom_json(custom_data: CustomData) -> dict[str, Any]:
-    """``custom_data`` as given: keys without a value are left out."""
+    """``custom_data`` as given: keys without a value are left out. Money stands in it as finished JSON, exact."""
     found: dict[str, Any] = {}
+    given = vars(custom_data)
     for name in CUSTOM_FIELDS:
-        value = getattr(custom_data, name)
-        if value is None or value == () or value == {}:
+        if name not in given:
             continue
-        if name == "contents":
+        value = given[name]
+        if value is None or (not value and name in _COLLECTIONS):
+            continue
+        if type(value) is Decimal:
+            value = _exact_json(value)
+        elif name == "contents":
             value = [
-                {key: part for key, part in _items(content) if part is not None} for content in custom_data.contents
+                {
+                    key: _exact_json(part) if type(part) is Decimal else part
+                    for key, part in vars(content).items()
+                    if part is not None
+                }
+                for content in value
             ]
+        elif name == "properties":
+            value = {key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in value.items()}
         found[name] = value
     return found
 
 
-def _items(content: Content) -> Iterator[tuple[str, Any]]:
-    for found in fields(content):
-        yield found.name, getattr(content, found.name)
+def _exact_json(value: Decimal) -> orjson.Fragment:
+    """Digit by digit, without an exponent."""
+    text = str(value)
+    return orjson.Fragment(format(value, "f") if "E" in text else text)
 
 
 def to_event(row: EventRow, sealer: Sealer) -> Event:
     """The Event of a row, sealed identifiers opened: for a mapper. Raises SealError."""
-    user_data: dict[str, Any] = loads(row.user_data)
+    user_data: dict[str, Any] = orjson.loads(row.user_data)
     if row.sealed is not None:
         user_data |= orjson.loads(sealer.open(row.sealed, _context(row.merchant_id, row.event_id)))
-    digests = loads(row.digests) if row.digests else {}
+    if not user_data.keys() <= _USER_FIELDS:
+        raise TypeError("user_data holds a field that this version does not know")
+    digests = orjson.loads(row.digests) if row.digests else {}
     for name in ("email", "phone"):
         if name in user_data:
             kept = digests.get(name)
-            user_data[name] = Matchable(digests=kept) if kept is not None else Matchable.read(user_data[name])
-    custom = _exact(row.custom_data)
-    for name in ("value", "predicted_ltv"):
-        if name in custom:
-            custom[name] = Decimal(custom[name])
-    if "properties" in custom:  # a merchant's own, money or not: as JSON numbers are read everywhere
-        custom["properties"] = loads(row.custom_data)["properties"]
-    if "product_ids" in custom:
-        custom["product_ids"] = tuple(custom["product_ids"])
-    if "contents" in custom:
-        custom["contents"] = tuple(
-            Content(**{**given, "item_price": _money(given.get("item_price"))}) for given in custom["contents"]
-        )
-    return Event(
-        row.event_name,
-        row.event_id,
-        row.occurred_at,
-        row.action_source,
-        row.event_source_url,
-        UserData(**user_data),
-        CustomData(**custom),
-        Consent(**loads(row.consent)) if row.consent else Consent(),
+            user_data[name] = Matchable(None, kept) if kept is not None else Matchable.read(user_data[name])
+    return made_of(
+        Event,
+        {
+            "event_name": row.event_name,
+            "event_id": row.event_id,
+            "occurred_at": row.occurred_at,
+            "action_source": row.action_source,
+            "event_source_url": row.event_source_url,
+            "user_data": made_of(UserData, user_data),
+            "custom_data": _to_custom_data(row.custom_data),
+            "consent": Consent(**orjson.loads(row.consent)) if row.consent else NO_CONSENT,
+        },
     )
 
 
-def _money(value: int | Decimal | None) -> Decimal | None:
-    return None if value is None else Decimal(value)
+def _to_custom_data(text: str) -> CustomData:
+    custom = _exact(text)
+    if not custom.keys() <= _CUSTOM_FIELDS:
+        raise TypeError("custom_data holds a field that this version does not know")
+    for name in ("value", "predicted_ltv"):
+        if name in custom:
+            custom[name] = Decimal(custom[name])
+    # A merchant's own, money or not: as JSON numbers are read everywhere.
+    custom["properties"] = orjson.loads(text)["properties"] if "properties" in custom else {}
+    if "product_ids" in custom:
+        custom["product_ids"] = tuple(custom["product_ids"])
+    if "contents" in custom:
+        custom["contents"] = tuple([_to_content(given) for given in custom["contents"]])
+    return made_of(CustomData, custom)
+
+
+def _to_content(given: dict[str, Any]) -> Content:
+    if not given.keys() <= _CONTENT_FIELDS:
+        raise TypeError("contents hold a field that this version does not know")
+    price = given.get("item_price")
+    if price is not None:
+        given["item_price"] = Decimal(price)
+    return made_of(Content, given)
 
 
 def _exact(text: str) -> Any:
     """Stored JSON, numbers with a fraction digit by digit."""
-    return json.loads(text, parse_float=Decimal)
+    return _EXACT.decode(text)
+
+
+_EXACT = json.JSONDecoder(parse_float=Decimal)
 
 
 def differences(

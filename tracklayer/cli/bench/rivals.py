@@ -22,7 +22,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 from strawberry.asgi import GraphQL
 
 from tracklayer.actors.waker import Waker
@@ -41,7 +40,7 @@ from tracklayer.settings import load_settings
 WINDOW = timedelta(days=1)
 
 
-def bare_json(url: str) -> ASGIApp:
+def bare_json(url: str) -> Starlette:
     """(a): reads JSON, answers JSON."""
 
     async def take(request: Request) -> Response:
@@ -51,7 +50,7 @@ def bare_json(url: str) -> ASGIApp:
     return Starlette(routes=[Route("/", take, methods=["POST"])])
 
 
-def bare_insert(url: str) -> ASGIApp:
+def bare_insert(url: str) -> Starlette:
     """(b): the same, and the records are stored: one commit for all that wait."""
     inserts = _Inserts(url)
 
@@ -117,7 +116,7 @@ class StockPayload:
     event_id: str
 
 
-def stock(url: str, merchant_id: int) -> ASGIApp:
+def stock(url: str, merchant_id: int) -> Starlette:
     """(c): the same inputs, a plain resolver in a thread, a connection a thread, a transaction a request."""
     local = threading.local()
 
@@ -161,7 +160,7 @@ def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
             serve_http(app, bound, stopper)
 
 
-def _app(job: Any) -> ASGIApp:
+def _app(job: Any) -> Starlette:
     match job["role"]:
         case "json":
             return bare_json(job["url"])
