@@ -93,10 +93,11 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Starlette, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._closing: asyncio.Event = app.state.closing
+        self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._closing.set()
+        if self._closing is not None:
+            self._closing.set()
         await super().shutdown(sockets)
 
 
