@@ -70,9 +70,13 @@ class GraphQLDoor(LiveDoor):
                 if headers.get(b"content-type") in JSON_TYPES and EVENT_STREAM not in accept:
                     messages = await _read(receive)
                     strict = GRAPHQL_JSON.encode() in accept
-                    response = await self._compiled(self._plans, scope, messages, strict=strict)
-                    if response is not None:
-                        await response(scope, receive, send)
+                    answer = await self._compiled(self._plans, scope, messages)
+                    if isinstance(answer, bytes):
+                        await _send_data(send, answer, strict=strict)
+                        return
+                    if answer is not None:
+                        media_type = GRAPHQL_JSON if strict else "application/json"
+                        await self._response(_worded(answer), media_type, strict=strict)(scope, receive, send)
                         return
                     receive = _again(messages, receive)
             await super().__call__(scope, receive, send)
@@ -80,12 +84,12 @@ class GraphQLDoor(LiveDoor):
             message = f"The body may have {MAX_BODY:,} bytes. Send fewer events at once."
             await _problem(413, message)(scope, receive, send)
         except GraphQLError as error:  # before anything was executed: a stream without a key
-            answer = {"errors": [masked(error).formatted]}
-            status, more = _status(answer, False)
-            await JSONResponse(answer, status, more)(scope, receive, send)
+            problem = {"errors": [masked(error).formatted]}
+            status, more = _status(problem, False)
+            await JSONResponse(problem, status, more)(scope, receive, send)
 
-    async def _compiled(self, plans: Plans, scope: Scope, messages: list[Message], *, strict: bool) -> Response | None:
-        """The answer of an operation that has a plan. None: nothing was done, the view decides."""
+    async def _compiled(self, plans: Plans, scope: Scope, messages: list[Message]) -> bytes | CompiledResult | None:
+        """The answer of an operation that has a plan: its body, or a result with errors. None: the view decides."""
         if messages[-1]["type"] != "http.request":
             return None
         body = messages[0]["body"] if len(messages) == 1 else b"".join(m.get("body", b"") for m in messages)
@@ -106,8 +110,7 @@ class GraphQLDoor(LiveDoor):
             found = await plan.run(variables or {}, context)
         except Doubt:
             return None
-        answer = {"data": found} if isinstance(found, dict) else _worded(found)
-        return self._response(answer, GRAPHQL_JSON if strict else "application/json", strict=strict)
+        return self.encode_json({"data": found}) if isinstance(found, dict) else found
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         return self._context(request, response if isinstance(response, Response) else None)
@@ -147,6 +150,19 @@ class GraphQLDoor(LiveDoor):
     def _response(self, answer: Any, media_type: str, *, strict: bool) -> Response:
         status, headers = _status(answer, strict)
         return Response(self.encode_json(answer), status, headers, f"{media_type}; charset=utf-8")
+
+
+_DATA_TYPES = {
+    strict: f"{media_type}; charset=utf-8".encode()
+    for strict, media_type in ((False, "application/json"), (True, GRAPHQL_JSON))
+}
+
+
+async def _send_data(send: Send, body: bytes, *, strict: bool) -> None:
+    """An answer without errors, as ``Response`` would send it."""
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", _DATA_TYPES[strict])]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _worded(result: ExecutionResult | CompiledResult) -> dict[str, Any]:

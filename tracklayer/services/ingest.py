@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -187,7 +187,7 @@ def _store_firsts(
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])
         first.inserted = found.before is None
-        row = found.before if found.before is not None else _row(first.record)
+        row = found.before if found.before is not None else NewEventRow(first.record)
         for place, item in enumerate(alike[key], 1):
             item.row, item.count = row, found.times_received - total + place
         for item in groups[key]:
@@ -196,29 +196,60 @@ def _store_firsts(
     return stored
 
 
-def _row(record: dict[str, Any]) -> EventRow:
-    """The row of an event that was new."""
-    sealed = record["sealed"]
-    return EventRow(
-        record["merchant_id"],
-        record["event_id"],
-        record["event_name"],
-        record["occurred_at"],
-        record["received_at"],
-        record["received_at"],
-        1,
-        record["action_source"],
-        record["event_source_url"],
-        _text(record["user_data"]),
-        _text(record["digests"]) if record["digests"] is not None else None,
-        bytes.fromhex(sealed[2:]) if sealed is not None else None,
-        _text(record["custom_data"]),
-        _text(record["consent"]) if record["consent"] is not None else None,
-    )
+class NewEventRow(EventRow):
+    """The row of an event that was new. What a column holds as JSON is written out when somebody asks for it."""
+
+    __slots__ = ("_record",)
+
+    _record: dict[str, Any]
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        put = object.__setattr__
+        put(self, "_record", record)
+        for name in _PLAIN_COLUMNS:
+            put(self, name, record[name])
+        put(self, "last_received_at", record["received_at"])
+        put(self, "times_received", 1)
+
+    @property
+    def user_data(self) -> str:
+        return _text(self._record["user_data"])
+
+    @property
+    def digests(self) -> str | None:
+        return _text(self._record["digests"]) if self._record["digests"] is not None else None
+
+    @property
+    def sealed(self) -> bytes | None:
+        return bytes.fromhex(self._record["sealed"][2:]) if self._record["sealed"] is not None else None
+
+    @property
+    def custom_data(self) -> str:
+        return _text(self._record["custom_data"])
+
+    @property
+    def consent(self) -> str | None:
+        return _text(self._record["consent"]) if self._record["consent"] is not None else None
+
+
+_PLAIN_COLUMNS = (
+    "merchant_id",
+    "event_id",
+    "event_name",
+    "occurred_at",
+    "received_at",
+    "action_source",
+    "event_source_url",
+)
 
 
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def _counted(row: EventRow, times_received: int) -> EventRow:
+    values = {column.name: getattr(row, column.name) for column in fields(EventRow)}
+    return EventRow(**{**values, "times_received": times_received})
 
 
 def result_of(runtime: Runtime, call: Call, queued: Iterable[Wake]) -> IngestResult:
@@ -252,4 +283,4 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         )
         for path in differing
     )
-    return Coalesced(replace(row, times_received=item.count), item.read.warnings + different)
+    return Coalesced(_counted(row, item.count), item.read.warnings + different)
