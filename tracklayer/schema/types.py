@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.db.redeliveries import RedeliveryRow
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import LoggedAttempt
 from tracklayer.domain.event import Consent as EventConsent
@@ -34,6 +35,7 @@ from tracklayer.schema.enums import (
     DestinationState,
     DropReason,
     Platform,
+    RedeliveryState,
     RetentionDays,
 )
 from tracklayer.schema.loaders import wait_of
@@ -326,6 +328,31 @@ class MerchantNode(Node):
         return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]
 
 
+@strawberry.type(description="Deliveries of one reason that were not redelivered.")
+class RefusedGroup:
+    reason: str = _field("Why.")
+    count: int = _field("How many.")
+
+
+def refused_groups(refused: Mapping[str, int]) -> list[RefusedGroup]:
+    return [RefusedGroup(reason=reason, count=count) for reason, count in sorted(refused.items()) if count]
+
+
+@strawberry.type(
+    name="Redelivery",
+    description="A redelivery of more than 1,000 deliveries, which goes on in the background, whatever process ends. It "
+    "queues at most 1,000 a second for each destination, fewer while a destination is busy, so that fresh events need "
+    "not wait. It is kept for 30 days after it finished.",
+)
+class RedeliveryNode(Node):
+    state: RedeliveryState = _field("Whether it is done.")
+    requested_at: DateTime = _field("When it was asked for. What was tried or given up after that is left alone.")
+    finished_at: DateTime | None = _field("When the last delivery was looked at.")
+    matched: int = _field("Deliveries that it has looked at so far.")
+    requeued: int = _field("Deliveries that it has queued again so far.")
+    refused: list[RefusedGroup] = _field("Those that it has not queued so far, by reason.")
+
+
 @strawberry.type(description="One thing that a destination on this platform is told.")
 class PlatformSetting:
     name: str = _field("Its name in `settings`.")
@@ -440,6 +467,18 @@ def destination_node(row: DestinationRow) -> DestinationNode:
         state_reason=row.state_reason,
         event_names=list(row.event_names) if row.event_names is not None else None,
         created_at=DateTime(row.created_at),
+    )
+
+
+def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
+    return RedeliveryNode(
+        id=ID(ids.encode("Redelivery", row.merchant_id, row.redelivery_id)),
+        state=RedeliveryState("running" if row.finished_at is None else "finished"),
+        requested_at=DateTime(row.requested_at),
+        finished_at=_instant(row.finished_at),
+        matched=row.matched,
+        requeued=row.requeued,
+        refused=refused_groups(row.refused),
     )
 
 
