@@ -13,10 +13,12 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from tests.factories import PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
+from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema import schema
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import example_settings, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 
 EVERYTHING = """
@@ -475,11 +477,42 @@ async def test_preview_shows_the_request_and_every_rule_and_stores_nothing(api: 
 async def test_platforms_tell_what_a_destination_needs(api: Api) -> None:
     answer = await api(
         "{ platforms { platform title batchSize maxEventAgeHours supportsTestEvents docsUrl "
-        "settings { name required secret label help } eventNames } }"
+        "settings { name required secret label help } eventNames deduplication } }"
     )
     meta = next(platform for platform in answer["platforms"] if platform["platform"] == "META")
     assert (meta["batchSize"], meta["maxEventAgeHours"], meta["supportsTestEvents"]) == (1000, 168, True)
     assert [s["name"] for s in meta["settings"] if s["secret"]] == ["access_token"]
+    assert meta["deduplication"].startswith("Meta does not promise to recognise two copies")
+
+
+@pytest.mark.parametrize(("platform", "at_risk"), [("meta", True), ("tiktok", False)])
+async def test_a_repeat_that_the_platform_may_count_twice_is_marked(
+    api: Api,
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    sandbox: SandboxServer,
+    clock: FrozenClock,
+    platform: str,
+    at_risk: bool,
+) -> None:
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    set_destination(runtime, merchant.merchant_id, platform, example_settings(mapper_for(platform)), None)
+    query = "{ deliveries { edges { node { status duplicateRisk attemptLog { outcome } } } } }"
+
+    async def node() -> tuple[Any, ...]:
+        found = (await api(query))["deliveries"]["edges"][0]["node"]
+        return found["status"], found["duplicateRisk"], [entry["outcome"] for entry in found["attemptLog"]]
+
+    await api.ingest(draft())
+    assert await node() == ("QUEUED", False, [])
+    lost = {"platform": platform, "kind": "drop_after_accept", "count": 1}
+    httpx.post(f"{sandbox.url}/_faults", json=lost).raise_for_status()
+    deliver_due(runtime, worker, merchant.merchant_id, platform)
+    assert await node() == ("FAILED", at_risk, ["UNKNOWN"])
+    clock.move(timedelta(minutes=3))
+    deliver_due(runtime, worker, merchant.merchant_id, platform)
+    assert await node() == ("DELIVERED", at_risk, ["UNKNOWN", "ACKNOWLEDGED"])
 
 
 async def test_a_held_delivery_says_that_it_waits_and_for_what(

@@ -95,7 +95,7 @@ class AgeLimit(Protocol):
 
 
 class CopyMemory(Protocol):
-    def __call__(self, event: Event) -> timedelta | None: ...
+    def __call__(self, event_name: str, action_source: str) -> timedelta | None: ...
 
 
 class BuildRequest(Protocol):

@@ -325,8 +325,8 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     return BatchRejected(outcome) if isinstance(outcome, Rejected) and count > 1 else [outcome] * count
 
 
-def _copy_memory(event: Event) -> timedelta | None:
-    name = EVENT_NAMES.get(event.event_name) or _custom_name(event.event_name)
+def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
+    name = EVENT_NAMES.get(event_name) or _custom_name(event_name)
     return timedelta.max if name == "purchase" else None
 
 

@@ -365,8 +365,8 @@ def _action_source(event: Event) -> str | None:
     return "app_ios" if _IOS.search(agent) else None
 
 
-def _copy_memory(event: Event) -> timedelta | None:
-    return None if _action_source(event) == "offline" else timedelta(hours=48)
+def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
+    return timedelta(hours=48) if action_source in ("website", "app") else None  # all others count as offline
 
 
 def _group(event: Event, source: str, settings: Settings) -> str:

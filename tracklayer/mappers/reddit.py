@@ -472,7 +472,7 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     deduplication="Reddit recognises a copy for two days.",
-    copy_memory=lambda event: timedelta(hours=48),
+    copy_memory=lambda event_name, action_source: timedelta(hours=48),
     age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_id": None},

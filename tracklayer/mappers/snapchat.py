@@ -642,7 +642,7 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     deduplication="Snapchat recognises a copy by its event id, but does not say for how long: TrackLayer counts on 24 hours.",
-    copy_memory=lambda event: timedelta(hours=24),
+    copy_memory=lambda event_name, action_source: timedelta(hours=24),
     age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_event_code": None},

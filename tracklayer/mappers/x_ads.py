@@ -498,7 +498,7 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
-    copy_memory=lambda event: None,
+    copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,
     instead_of_test="Make an event tag of type CUSTOM that no campaign uses: its status in Ads Manager turns to TRACKING "
     "12 to 24 hours after the first conversion arrives.",

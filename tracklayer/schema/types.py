@@ -16,7 +16,7 @@ from tracklayer.db.events import EventRow, loads
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
 from tracklayer.domain.delivery import DestinationState as State
-from tracklayer.domain.delivery import LoggedAttempt
+from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, RuleVerdict
@@ -204,6 +204,8 @@ class DeliveryNode(Node):
         if health is not None and health.state is State.PAUSED:
             return None
         planned = self.row.next_retry_at
+        if planned is None and self.row.due_at is not None and self.row.due_at > context_of(info).now:
+            planned = self.row.due_at  # redelivered together with many: it is not its turn yet
         if health is None or health.resume_at is None:
             return _instant(planned)
         return _instant(max(planned, health.resume_at) if planned else health.resume_at)
@@ -221,6 +223,26 @@ class DeliveryNode(Node):
             )
             for entry in self.row.attempt_log
         ]
+
+    @strawberry.field(
+        description="True where the platform may count it twice: an attempt was not answered, another followed or is to "
+        "come, and the platform does not recognise a copy of this event that comes so late."
+    )
+    async def duplicate_risk(self, info: Info) -> bool:
+        attempts = [(datetime.fromisoformat(entry["at"]), entry["outcome"]) for entry in self.row.attempt_log]
+        if not may_be_doubled(attempts, self._last_attempt(info), None):
+            return False
+        event = await context_of(info).loaders.event.load(self.row.event_id)
+        if event is None:
+            return False
+        memory = mapper_for(self.row.platform).copy_memory(event.event_name, event.action_source)
+        return may_be_doubled(attempts, self._last_attempt(info), memory)
+
+    def _last_attempt(self, info: Info) -> datetime | None:
+        """When the next one is to come, or else when the last one was made."""
+        if self.row.due_at is not None:
+            return max(self.row.due_at, context_of(info).now)
+        return self.row.last_attempt_at
 
     @strawberry.field(description="What the last refusal means and what to do next.")
     def explanation(self, info: Info) -> ErrorExplanation | None:
@@ -372,6 +394,7 @@ class PlatformInfo:
     max_event_age_hours: int | None = _field("How old an event may be; null: the platform names no limit.")
     batch_size: int = _field("Events of one request at most.")
     supports_test_events: bool = _field("Whether testDestination can be used.")
+    deduplication: str = _field("Which copies it counts once, where both came from TrackLayer.")
 
 
 @strawberry.type(name="RuleVerdict", description="One rule of a platform, held against one event.")
@@ -520,6 +543,7 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
         max_event_age_hours=int(age.total_seconds() // 3600) if age is not None else None,
         batch_size=mapper.batch_size,
         supports_test_events=mapper.supports_test_events,
+        deduplication=mapper.deduplication,
     )
 
 
