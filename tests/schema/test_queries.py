@@ -13,6 +13,7 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from tests.factories import PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -20,6 +21,7 @@ from tracklayer.schema import schema
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import example_settings, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.redeliver import redeliver_matching
 
 EVERYTHING = """
 query($after: String, $first: Int) { events(first: $first, after: $after) {
@@ -327,6 +329,64 @@ async def test_a_delivery_belongs_to_the_alerts_that_were_open_while_it_waited_t
         for edge in answer["events"]["edges"]
     }
     assert by_event == turned
+
+
+async def test_a_delivery_that_was_redelivered_belongs_to_the_alerts_of_each_time_it_waited(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    async def alert(title: str) -> None:
+        """One that is open for ten minutes from now on."""
+        open_alert(merchant, clock)
+        clock.move(timedelta(minutes=10))
+        with in_transaction():
+            execute("UPDATE alerts SET title = %s, resolved_at = %s WHERE resolved_at IS NULL", (title, clock.now()))
+        clock.move(timedelta(minutes=10))
+
+    store(runtime, merchant, draft("again", event_name="Refund"), draft("once"))
+    await alert("while it waits first")
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")  # "again" is dropped, "once" is delivered
+    clock.move(timedelta(minutes=1))
+    await alert("while it lies dropped")
+    clock.move(timedelta(days=3))  # longer than any delivery waits by itself
+    redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
+    await alert("while it waits again")
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    clock.move(timedelta(minutes=1))
+    await alert("after it was dropped again")
+    redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
+    await alert("while it waits for the third time")
+    answer = await api(WINDOWS)
+    by_alert = {
+        edge["node"]["title"]: [inner["node"]["event"]["eventId"] for inner in edge["node"]["deliveries"]["edges"]]
+        for edge in answer["alerts"]["edges"]
+    }
+    assert by_alert == {
+        "while it waits first": ["once", "again"],
+        "while it lies dropped": [],
+        "while it waits again": ["again"],
+        "after it was dropped again": [],
+        "while it waits for the third time": ["again"],
+    }
+    by_delivery = {
+        edge["node"]["event"]["eventId"]: [alert["title"] for alert in edge["node"]["alerts"]]
+        for edge in answer["deliveries"]["edges"]
+    }
+    assert by_delivery == {
+        "once": ["while it waits first"],
+        "again": ["while it waits for the third time", "while it waits again", "while it waits first"],
+    }
+
+
+async def test_one_alert_over_two_waits_is_one(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    store(runtime, merchant, draft("again", event_name="Refund"))
+    open_alert(merchant, clock)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
+    answer = await api(WINDOWS)
+    assert answer["deliveries"]["edges"][0]["node"]["alerts"] == [{"title": "Meta is down"}]
+    assert len(answer["alerts"]["edges"][0]["node"]["deliveries"]["edges"]) == 1
 
 
 async def test_the_deliveries_of_many_alerts_are_read_in_one_statement(

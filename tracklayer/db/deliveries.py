@@ -31,8 +31,7 @@ LOG_LENGTH = 20  # entries kept of an attempt log: five attempts, twice redelive
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """``requeued_at``: since when one that was dropped waits again; ``former_waits``: from when until when it had
-    waited before, as text."""
+    """``requeued_at``: when it was redelivered last; ``former_waits``: from when until when it had waited before."""
 
     merchant_id: int
     event_id: str
@@ -53,7 +52,7 @@ class DeliveryRow:
     error_code: str | None
     attempt_log: list[dict[str, Any]]
     requeued_at: datetime | None
-    former_waits: list[tuple[str, str]] | None
+    former_waits: list[tuple[str, str]] | None  # instants as text
 
     @property
     def key(self) -> DeliveryKey:
@@ -402,7 +401,7 @@ def _drop(
     return len(found)
 
 
-# One that was dropped waited until then: a failed one has been waiting all the time. The ids are there twice, and rows
+# A dropped one waited until it was dropped, a failed one waits without a break. The ids are there twice, and rows
 # that are locked are found again by their place, so that both steps are look-ups even where the statistics are old.
 REQUEUE = f"""
 WITH given AS (
@@ -417,11 +416,8 @@ WITH given AS (
 UPDATE deliveries d
 SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = before.due_at + %(window)s,
     next_retry_at = NULL, drop_reason = NULL, finished_at = NULL, last_error = NULL, error_code = NULL,
-    requeued_at = CASE before.status WHEN 'dropped' THEN %(now)s ELSE d.requeued_at END,
-    former_waits = CASE before.status
-        WHEN 'dropped' THEN coalesce(d.former_waits, '[]')
-            || jsonb_build_array(jsonb_build_array(coalesce(d.requeued_at, d.queued_at), d.finished_at))
-        ELSE d.former_waits END
+    requeued_at = %(now)s, former_waits = coalesce(d.former_waits, '[]') || jsonb_build_array(jsonb_build_array(
+        coalesce(d.requeued_at, d.queued_at), coalesce(d.finished_at, %(now)s::timestamptz)))
 FROM before WHERE d.ctid = before.ctid AND d.merchant_id = %(merchant)s
 RETURNING before.received_at, before.status, before.drop_reason
 """

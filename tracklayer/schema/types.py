@@ -38,7 +38,7 @@ from tracklayer.schema.enums import (
     RedeliveryState,
     RetentionDays,
 )
-from tracklayer.schema.loaders import wait_of
+from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime
 from tracklayer.services.credentials import open_settings, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
@@ -162,7 +162,7 @@ class EventNode(Node):
     async def alerts(self, info: Info) -> list[AlertNode]:
         context = context_of(info)
         rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
-        found = await context.loaders.alerts_of_delivery.load_many([wait_of(row, context.now) for row in rows])
+        found = await context.loaders.alerts_of_delivery.load_many([waits_of(row, context.now) for row in rows])
         distinct = {alert.alert_id: alert for alerts in found for alert in alerts}
         newest_first = sorted(distinct.values(), key=lambda alert: (alert.opened_at, alert.alert_id), reverse=True)
         return [alert_node(alert) for alert in newest_first]
@@ -271,7 +271,7 @@ class DeliveryNode(Node):
     @strawberry.field(description="The alerts of its destination that were open while it waited.")
     async def alerts(self, info: Info) -> list[AlertNode]:
         context = context_of(info)
-        rows = await context.loaders.alerts_of_delivery.load(wait_of(self.row, context.now))
+        rows = await context.loaders.alerts_of_delivery.load(waits_of(self.row, context.now))
         return [alert_node(row) for row in rows]
 
 

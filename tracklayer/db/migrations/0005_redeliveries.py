@@ -37,8 +37,8 @@ CREATE TABLE redelivery_pages (
     FOREIGN KEY (merchant_id, redelivery_id) REFERENCES redeliveries ON DELETE CASCADE
 );
 
--- When a delivery that had been dropped began to wait again, and from when until when it had waited before:
--- ``[[since, until], ...]``. Null in all that were never redelivered.
+-- When a delivery was redelivered last, and from when until when it had waited before: ``[[since, until], ...]``. Null
+-- in all that never were.
 ALTER TABLE deliveries ADD COLUMN requeued_at timestamptz, ADD COLUMN former_waits jsonb;
 -- Those few, in the order of their pages.
 CREATE INDEX deliveries_requeued ON deliveries (merchant_id, queued_at, event_id, platform)
