@@ -43,6 +43,8 @@ TABLES = (
     "claims",
     "alert_changes",
     "alert_mails",
+    "redeliveries",
+    "redelivery_pages",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

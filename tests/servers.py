@@ -117,10 +117,14 @@ class Process:
         self._process.kill()
         self._process.wait(10)
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Asks it to end; its exit status."""
+    def ask_to_end(self, number: int = signal.SIGTERM) -> None:
+        """Asks it to end, and waits for nothing."""
         if self.is_running():
             self._process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Asks it to end; its exit status."""
+        self.ask_to_end(number)
         return self._process.wait(15)
 
     def close(self) -> None:

@@ -144,6 +144,36 @@ def test_a_worker_ends_cleanly_and_leaves_no_claim(installation: Installation, n
     assert count("SELECT count(*) FROM claims") == 0
 
 
+def test_a_worker_that_is_asked_to_end_waits_for_the_platforms_answer(
+    installation: Installation, now: Callable[[], str]
+) -> None:
+    client = installation.client(installation.api())
+    installation.fault(kind="slow", delay_seconds=4, count=1)
+    worker = installation.worker()
+    post(client, draft(occurred_at=now()))
+    wait_until(lambda: len(installation.accepted()) == 1, "the platform to take the event")
+    assert worker.stop() == 0
+    assert select("SELECT status, attempts, jsonb_array_length(attempt_log) FROM deliveries") == [("delivered", 1, 1)]
+    assert count("SELECT count(*) FROM claims") == 0
+
+
+def test_a_second_signal_ends_a_worker_at_once(installation: Installation, now: Callable[[], str]) -> None:
+    client = installation.client(installation.api())
+    installation.fault(kind="slow", delay_seconds=25, count=1)
+    worker = installation.worker()
+    post(client, draft(occurred_at=now()))
+    wait_until(lambda: len(installation.accepted()) == 1, "the platform to take the event")
+    worker.ask_to_end()
+    wait_until(lambda: "finishing" in worker.output(), "the worker to say that it ends")
+    assert worker.stop() == 0
+    assert select("SELECT status, attempts FROM deliveries") == [("queued", 0)]
+    # Nobody knows whether the platform took it: the next sweep finds its claim without an owner.
+    installation.scheduler()
+    installation.worker()
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 1, "the delivery")
+    assert select("SELECT attempt_log -> 0 ->> 'outcome' FROM deliveries") == [("unknown",)]
+
+
 def test_api_processes_share_a_port_and_one_that_is_killed_is_replaced(
     installation: Installation, now: Callable[[], str]
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracklayer import mappers
-from tracklayer.domain.delivery import BatchRejected, Outcome, PlatformReply
+from tracklayer.domain.delivery import BatchRejected, DropReason, Outcome, PlatformReply
 from tracklayer.domain.event import ACTION_SOURCES, CONSENT_STATES, USER_FIELDS, Event, ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting
@@ -103,6 +103,34 @@ def test_limits_are_ones_that_can_be_kept(platform: str) -> None:
     assert mapper.batch_size >= 1
     assert mapper.max_batch_bytes is None or mapper.max_batch_bytes >= 1
     assert mapper.max_event_age is None or mapper.max_event_age > timedelta(0)
+
+
+@every_platform
+@pytest.mark.parametrize("source", ACTION_SOURCES)
+def test_the_age_that_is_declared_is_the_one_that_is_kept(platform: str, source: str) -> None:
+    mapper = mapper_for(platform)
+    used = example_settings(mapper)
+    limit = mapper.oldest_age(source, used)
+
+    def reason(age: timedelta) -> DropReason | None:
+        event = read({**PURCHASE, "occurred_at": (NOW - age).isoformat(), "action_source": source}, used)
+        found = mapper.map_event(event, used, NOW)
+        return found.reason if isinstance(found, Refused) else None
+
+    if reason(timedelta(0)) is None:
+        longest = limit if limit is not None else timedelta(days=300)
+        beyond = None if limit is None else DropReason.EVENT_TOO_OLD
+        assert (reason(longest), reason(longest + timedelta.resolution)) == (None, beyond)
+
+
+@every_platform
+def test_the_page_says_which_copies_are_recognised(platform: str) -> None:
+    mapper = mapper_for(platform)
+    page = (PAGES / f"{platform}.md").read_text("utf-8")
+    section = page.split("## Deduplication")[1].split("\n## ")[0]
+
+    assert mapper.deduplication in section
+    assert mapper.deduplication.endswith(".")
 
 
 @every_platform

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from tests.factories import INGEST, INGEST_MANY, Api, camel, draft
+from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft
+from tracklayer.runtime import Runtime
 from tracklayer.schema.http import MAX_BODY
+from tracklayer.services.merchants import create_api_key
 
 GRAPHQL_JSON = "application/graphql-response+json"
 
@@ -62,6 +64,19 @@ async def test_get_reads_and_never_changes(api: Api) -> None:
     )
     assert change.status_code in (400, 405)
     assert (await api("{ merchant { destinations { state } } }"))["merchant"]["destinations"] == [{"state": "ACTIVE"}]
+
+
+async def test_a_hundred_thousand_ids_to_redeliver_are_read_from_an_admins_key_alone(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    query = "mutation($ids: [ID!]) { redeliver(filter: {}, ids: $ids) { refused { reason count } } }"
+    ids = [f"an id that is as long as those of deliveries are {n}" for n in range(100_000)]
+    answer = await api(query, ids=ids)
+    assert answer["redeliver"]["refused"] == [{"reason": "unknown id", "count": 100_000}]
+    found = create_api_key(runtime, merchant.merchant_id, "shop", ["ingest", "read"])
+    assert isinstance(found, tuple)
+    assert (await api.post(query, {"ids": ids}, key=found[1])).status_code == 413
+    assert (await api.post(query, {"ids": ids * 10})).status_code == 413
 
 
 async def test_a_body_over_the_limit_is_refused_before_it_is_read_to_its_end(api: Api) -> None:

@@ -12,6 +12,9 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import remove_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.redeliver import continue_redeliveries
 
 
 async def test_an_event_is_accepted_then_coalesced_and_its_destination_woken(
@@ -238,6 +241,36 @@ async def test_redelivery_by_ids_reports_what_it_refused(
     assert (answer["matched"], answer["requeued"]) == (2, 1)
     assert answer["refused"] == [{"reason": "already delivered", "count": 1}, {"reason": "unknown id", "count": 1}]
     assert woken == [(merchant.merchant_id, "meta")]
+
+
+async def test_a_big_redelivery_is_a_node_of_its_merchant(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    for start in range(0, 1001, 500):
+        drafts = [draft(f"order_{n}", event_name="Refund") for n in range(start, min(start + 500, 1001))]
+        ingest_events(runtime, merchant.holder, drafts)
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+    clock.move(timedelta(minutes=1))
+    fields = "id state requestedAt finishedAt matched requeued refused { reason count }"
+    query = f"mutation {{ redeliver(filter: {{}}) {{ matched requeued refused {{ reason }} job {{ {fields} }} }} }}"
+    answer = (await api(query))["redeliver"]
+    assert (answer["matched"], answer["requeued"], answer["refused"]) == (1000, 1000, [])
+    job = answer["job"]
+    expected = {"state": "RUNNING", "requestedAt": "2026-11-20T15:01:00.000Z", "finishedAt": None}
+    assert job == {"id": job["id"], **expected, "matched": 1000, "requeued": 1000, "refused": []}
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    continue_redeliveries(runtime)
+    node = f"query($id: ID!) {{ node(id: $id) {{ ... on Redelivery {{ {fields} }} }} }}"
+    assert (await api(node, id=job["id"]))["node"] == {
+        **job,
+        "state": "FINISHED",
+        "finishedAt": "2026-11-20T15:01:00.000Z",
+        "matched": 1001,
+        "refused": [{"reason": "its destination was removed", "count": 1}],
+    }
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    assert await other(node, id=job["id"]) == {"node": None}
 
 
 async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, merchant: Merchant) -> None:

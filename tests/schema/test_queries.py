@@ -13,11 +13,15 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from tests.factories import PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
+from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema import schema
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import example_settings, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.redeliver import redeliver_matching
 
 EVERYTHING = """
 query($after: String, $first: Int) { events(first: $first, after: $after) {
@@ -327,6 +331,64 @@ async def test_a_delivery_belongs_to_the_alerts_that_were_open_while_it_waited_t
     assert by_event == turned
 
 
+async def test_a_delivery_that_was_redelivered_belongs_to_the_alerts_of_each_time_it_waited(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    async def alert(title: str) -> None:
+        """One that is open for ten minutes from now on."""
+        open_alert(merchant, clock)
+        clock.move(timedelta(minutes=10))
+        with in_transaction():
+            execute("UPDATE alerts SET title = %s, resolved_at = %s WHERE resolved_at IS NULL", (title, clock.now()))
+        clock.move(timedelta(minutes=10))
+
+    store(runtime, merchant, draft("again", event_name="Refund"), draft("once"))
+    await alert("while it waits first")
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")  # "again" is dropped, "once" is delivered
+    clock.move(timedelta(minutes=1))
+    await alert("while it lies dropped")
+    clock.move(timedelta(days=3))  # longer than any delivery waits by itself
+    redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
+    await alert("while it waits again")
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    clock.move(timedelta(minutes=1))
+    await alert("after it was dropped again")
+    redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
+    await alert("while it waits for the third time")
+    answer = await api(WINDOWS)
+    by_alert = {
+        edge["node"]["title"]: [inner["node"]["event"]["eventId"] for inner in edge["node"]["deliveries"]["edges"]]
+        for edge in answer["alerts"]["edges"]
+    }
+    assert by_alert == {
+        "while it waits first": ["once", "again"],
+        "while it lies dropped": [],
+        "while it waits again": ["again"],
+        "after it was dropped again": [],
+        "while it waits for the third time": ["again"],
+    }
+    by_delivery = {
+        edge["node"]["event"]["eventId"]: [alert["title"] for alert in edge["node"]["alerts"]]
+        for edge in answer["deliveries"]["edges"]
+    }
+    assert by_delivery == {
+        "once": ["while it waits first"],
+        "again": ["while it waits for the third time", "while it waits again", "while it waits first"],
+    }
+
+
+async def test_one_alert_over_two_waits_is_one(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    store(runtime, merchant, draft("again", event_name="Refund"))
+    open_alert(merchant, clock)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
+    answer = await api(WINDOWS)
+    assert answer["deliveries"]["edges"][0]["node"]["alerts"] == [{"title": "Meta is down"}]
+    assert len(answer["alerts"]["edges"][0]["node"]["deliveries"]["edges"]) == 1
+
+
 async def test_the_deliveries_of_many_alerts_are_read_in_one_statement(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -475,11 +537,42 @@ async def test_preview_shows_the_request_and_every_rule_and_stores_nothing(api: 
 async def test_platforms_tell_what_a_destination_needs(api: Api) -> None:
     answer = await api(
         "{ platforms { platform title batchSize maxEventAgeHours supportsTestEvents docsUrl "
-        "settings { name required secret label help } eventNames } }"
+        "settings { name required secret label help } eventNames deduplication } }"
     )
     meta = next(platform for platform in answer["platforms"] if platform["platform"] == "META")
     assert (meta["batchSize"], meta["maxEventAgeHours"], meta["supportsTestEvents"]) == (1000, 168, True)
     assert [s["name"] for s in meta["settings"] if s["secret"]] == ["access_token"]
+    assert meta["deduplication"].startswith("Meta does not promise to recognise two copies")
+
+
+@pytest.mark.parametrize(("platform", "at_risk"), [("meta", True), ("tiktok", False)])
+async def test_a_repeat_that_the_platform_may_count_twice_is_marked(
+    api: Api,
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    sandbox: SandboxServer,
+    clock: FrozenClock,
+    platform: str,
+    at_risk: bool,
+) -> None:
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    set_destination(runtime, merchant.merchant_id, platform, example_settings(mapper_for(platform)), None)
+    query = "{ deliveries { edges { node { status duplicateRisk attemptLog { outcome } } } } }"
+
+    async def node() -> tuple[Any, ...]:
+        found = (await api(query))["deliveries"]["edges"][0]["node"]
+        return found["status"], found["duplicateRisk"], [entry["outcome"] for entry in found["attemptLog"]]
+
+    await api.ingest(draft())
+    assert await node() == ("QUEUED", False, [])
+    lost = {"platform": platform, "kind": "drop_after_accept", "count": 1}
+    httpx.post(f"{sandbox.url}/_faults", json=lost).raise_for_status()
+    deliver_due(runtime, worker, merchant.merchant_id, platform)
+    assert await node() == ("FAILED", at_risk, ["UNKNOWN"])
+    clock.move(timedelta(minutes=3))
+    deliver_due(runtime, worker, merchant.merchant_id, platform)
+    assert await node() == ("DELIVERED", at_risk, ["UNKNOWN", "ACKNOWLEDGED"])
 
 
 async def test_a_held_delivery_says_that_it_waits_and_for_what(

@@ -13,6 +13,7 @@ from tracklayer.actors.deliver import deliver
 from tracklayer.actors.lanes import Lanes
 from tracklayer.actors.notify import Notify
 from tracklayer.actors.purge import purge
+from tracklayer.actors.redeliver import redeliver
 from tracklayer.actors.sweep import sweep
 from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
@@ -80,6 +81,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     jobs = {
         "sweep": actor("sweep", HOUSEKEEPING, lambda: sweep(runtime, waker)),
         "purge": actor("purge", HOUSEKEEPING, lambda: purge(runtime)),
+        "redeliver": actor("redeliver", HOUSEKEEPING, lambda: redeliver(runtime, waker)),
         "notify": actor("notify", HOUSEKEEPING, Notify(runtime)),
     }
     return Crew(broker, waker, lock, threads, jobs)

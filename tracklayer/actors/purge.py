@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from tracklayer.runtime import Runtime
-from tracklayer.services.privacy import purge_alert_history, purge_expired
+from tracklayer.services.privacy import purge_alert_history, purge_expired, purge_redeliveries
 
 log = logging.getLogger(__name__)
 
@@ -15,3 +15,4 @@ def purge(runtime: Runtime) -> None:
     if gone:
         log.info("purged %d events past their retention", gone)
     purge_alert_history(runtime)
+    purge_redeliveries(runtime)

@@ -17,6 +17,7 @@ PERIODIC: Mapping[str, timedelta] = {
     "sweep": timedelta(seconds=1),
     "purge": timedelta(minutes=1),
     "notify": timedelta(seconds=3),
+    "redeliver": timedelta(seconds=1),
 }
 TICK_SECONDS = 0.25
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
 import sys
@@ -14,9 +15,20 @@ from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log
-from tracklayer.cli.serve import Stopped, Stopper, end_with_parent, listen, serve_http, supervise, working
+from tracklayer.cli.serve import (
+    DRAIN_SECONDS,
+    Stopped,
+    Stopper,
+    end_with_parent,
+    listen,
+    serve_http,
+    supervise,
+    working,
+)
 from tracklayer.runtime import Runtime
 from tracklayer.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,9 +76,11 @@ def _run_api_processes(args: argparse.Namespace) -> int:
 def run_worker(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise CommandError("--threads must be 1 or more")
-    with Stopper() as stopper, _role(args.threads) as (_, _, crew), working(crew):
+    with Stopper() as stopper, _role(args.threads) as (_, _, crew), working(crew, DRAIN_SECONDS):
         stopper.serving = True
         stopper.event.wait()
+        stopper.draining = True
+        log.info("finishing the batches in hand; a second signal ends at once")
     return 0
 
 

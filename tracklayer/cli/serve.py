@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 SETTLING_SECONDS = 3  # a process that ends sooner never served
 UNREAD_MS = 60_000  # how long what was sent to a client may lie unread
 GRACE_SECONDS = 2  # for requests and batches in hand: all of it together must end within 5 s of the signal
+DRAIN_SECONDS = 35  # of a process that only delivers: longer than the longest request to a platform, half a minute
 
 
 class Stopped(Exception):
@@ -37,11 +38,15 @@ class Stopped(Exception):
 
 
 class Stopper:
-    """Turns SIGINT and SIGTERM into a clean end, whatever the process is doing."""
+    """Turns SIGINT and SIGTERM into a clean end, whatever the process is doing.
+
+    ``draining``: what is in hand is being finished, which may take long; a second signal ends that at once.
+    """
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.serving = False
+        self.draining = False
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,7 +61,8 @@ class Stopper:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         already = self.event.is_set()
         self.event.set()
-        if not self.serving and not already:
+        if self.draining or not (self.serving or already):
+            self.draining = False
             raise Stopped
 
 
@@ -158,8 +164,8 @@ def end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def working(crew: Crew) -> Iterator[dramatiq.Worker]:
-    """A worker for the length of the block; its batches in hand get a moment to finish.
+def working(crew: Crew, seconds: int = GRACE_SECONDS) -> Iterator[dramatiq.Worker]:
+    """A worker for the length of the block; then its batches in hand get ``seconds`` to finish.
 
     What does not finish in time stays claimed: when this process is gone, so is the lock on its number, and the next
     sweep takes the claims back.
@@ -168,7 +174,7 @@ def working(crew: Crew) -> Iterator[dramatiq.Worker]:
     try:
         yield worker
     finally:
-        worker.stop(timeout=GRACE_SECONDS * 1000)
+        worker.stop(timeout=seconds * 1000)
 
 
 @contextmanager

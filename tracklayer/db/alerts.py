@@ -157,9 +157,10 @@ def _words(finding: Finding) -> tuple[str, str, str]:
 
 # A delivery belongs to the alerts of its platform, or of the whole merchant, that were open while it waited; an alert
 # that opened or resolved in the very instant at which the wait ended or began is one of them. By the index
-# alerts_spans: the alerts before and after the wait, however many there are, are not looked at.
+# alerts_spans: the alerts before and after the wait, however many there are, are not looked at. One that was redelivered
+# has waited several times.
 ALERTS_OF_DELIVERIES = """
-SELECT x.event_id, x.platform, a.alert_id
+SELECT DISTINCT x.event_id, x.platform, a.opened_at, a.alert_id
 FROM json_to_recordset(%s::json) AS x(event_id text, platform text, since timestamptz, until timestamptz)
 JOIN alerts a ON int8range(a.merchant_id, a.merchant_id, '[]') && int8range(%s, %s, '[]')
   AND tstzrange(a.opened_at, a.resolved_at, '[]') && tstzrange(x.since, greatest(x.since, x.until), '[]')
@@ -168,17 +169,26 @@ ORDER BY a.opened_at DESC, a.alert_id DESC
 """
 
 # The other way round. A delivery waits no longer than its window: what was queued longer before an alert opened had
-# ended by then, and is not looked at. One index range an alert, by deliveries_queued.
+# ended by then, and is not looked at, unless it was redelivered. One index range an alert, by deliveries_queued, and
+# the few of deliveries_requeued that are older.
+_WAITED = """
+    d.merchant_id = %(merchant)s AND (x.platform IS NULL OR d.platform = x.platform)
+    AND (%(at)s::timestamptz IS NULL OR (d.queued_at, d.event_id, d.platform) < (%(at)s, %(event)s, %(platform)s))
+    AND ((coalesce(d.requeued_at, d.queued_at) <= x.until AND (d.finished_at IS NULL OR d.finished_at >= x.opened_at))
+         OR EXISTS (SELECT 1 FROM jsonb_array_elements(d.former_waits) AS w
+                    WHERE (w ->> 0)::timestamptz <= x.until AND (w ->> 1)::timestamptz >= x.opened_at))
+    ORDER BY d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s"""
 DELIVERIES_OF_ALERTS = f"""
 SELECT x.alert_id, {", ".join(f"d.{name}" for name in COLUMNS.split(", "))}
 FROM json_to_recordset(%(alerts)s::json) AS x(
     alert_id bigint, platform text, opened_at timestamptz, queued_since timestamptz, until timestamptz)
 CROSS JOIN LATERAL (
-    SELECT * FROM deliveries d
-    WHERE d.merchant_id = %(merchant)s AND d.queued_at >= x.queued_since AND d.queued_at <= x.until
-      AND (x.platform IS NULL OR d.platform = x.platform) AND (d.finished_at IS NULL OR d.finished_at >= x.opened_at)
-      AND (%(at)s::timestamptz IS NULL OR (d.queued_at, d.event_id, d.platform) < (%(at)s, %(event)s, %(platform)s))
-    ORDER BY d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s) AS d
+    SELECT * FROM (
+        (SELECT * FROM deliveries d WHERE d.queued_at >= x.queued_since AND d.queued_at <= x.until AND {_WAITED})
+        UNION ALL
+        (SELECT * FROM deliveries d WHERE d.requeued_at IS NOT NULL AND d.queued_at < x.queued_since AND {_WAITED})
+    ) AS found
+    ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %(limit)s) AS d
 ORDER BY x.alert_id, d.queued_at DESC, d.event_id DESC, d.platform DESC
 """
 
@@ -224,16 +234,26 @@ def deliveries_of_alerts(
     return grouped
 
 
-Wait = tuple[str, str, datetime, datetime]
+@dataclass(frozen=True)
+class Waits:
+    """A delivery, and each time from when until when it waited."""
+
+    event_id: str
+    platform: str
+    spans: tuple[tuple[datetime, datetime], ...]
 
 
-def alerts_of_deliveries(merchant_id: int, waits: Sequence[Wait]) -> dict[tuple[str, str], list[AlertRow]]:
-    """The alerts of deliveries given as (event id, platform, waited since, waited until), newest first."""
-    records = [{"event_id": e, "platform": p, "since": s, "until": u} for e, p, s, u in waits]
+def alerts_of_deliveries(merchant_id: int, waits: Sequence[Waits]) -> dict[tuple[str, str], list[AlertRow]]:
+    """The alerts of deliveries, by (event id, platform), newest first."""
+    records = [
+        {"event_id": wait.event_id, "platform": wait.platform, "since": since, "until": until}
+        for wait in waits
+        for since, until in wait.spans
+    ]
     pairs = rows(ALERTS_OF_DELIVERIES, (orjson.dumps(records).decode(), merchant_id, merchant_id))
-    found = alerts_by_id(merchant_id, list({row[2] for row in pairs})) if pairs else {}
-    grouped: dict[tuple[str, str], list[AlertRow]] = {(e, p): [] for e, p, _, _ in waits}
-    for event_id, platform, alert_id in pairs:
+    found = alerts_by_id(merchant_id, list({row[3] for row in pairs})) if pairs else {}
+    grouped: dict[tuple[str, str], list[AlertRow]] = {(wait.event_id, wait.platform): [] for wait in waits}
+    for event_id, platform, _, alert_id in pairs:
         if alert_id in found:
             grouped[event_id, platform].append(found[alert_id])
     return grouped

@@ -31,6 +31,8 @@ LOG_LENGTH = 20  # entries kept of an attempt log: five attempts, twice redelive
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
+    """``requeued_at``: when it was redelivered last; ``former_waits``: from when until when it had waited before."""
+
     merchant_id: int
     event_id: str
     platform: str
@@ -49,6 +51,8 @@ class DeliveryRow:
     last_error: str | None
     error_code: str | None
     attempt_log: list[dict[str, Any]]
+    requeued_at: datetime | None
+    former_waits: list[tuple[str, str]] | None  # instants as text
 
     @property
     def key(self) -> DeliveryKey:
@@ -57,7 +61,8 @@ class DeliveryRow:
 
 COLUMNS = (
     "merchant_id, event_id, platform, status, attempts, received_at, queued_at, window_ends_at, due_at, next_retry_at, "
-    "last_attempt_at, delivered_at, finished_at, latency_ms, drop_reason, last_error, error_code, attempt_log"
+    "last_attempt_at, delivered_at, finished_at, latency_ms, drop_reason, last_error, error_code, attempt_log, "
+    "requeued_at, former_waits"
 )
 
 # Whoever takes deliveries out of a queue, to send, to drop or to start anew, holds this lock until it has committed: so
@@ -396,21 +401,24 @@ def _drop(
     return len(found)
 
 
-# Due one after another, ``pace`` a second: a big redelivery must not be a flood.
+# A dropped one waited until it was dropped, a failed one waits without a break. The ids are there twice, and rows
+# that are locked are found again by their place, so that both steps are look-ups even where the statistics are old.
 REQUEUE = f"""
 WITH given AS (
     SELECT event_id, due_at FROM json_to_recordset(%(given)s::json) AS x(event_id text, due_at timestamptz)
 ), before AS (
-    SELECT d.event_id, d.status, d.drop_reason, d.received_at, given.due_at
+    SELECT d.ctid, d.status, d.drop_reason, d.received_at, given.due_at
     FROM deliveries d JOIN given USING (event_id)
-    WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.status IN ('failed', 'dropped')
+    WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = ANY(%(ids)s) AND d.status IN ('failed', 'dropped')
       AND d.{UNCLAIMED}
     FOR UPDATE OF d
 )
 UPDATE deliveries d
-SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = before.due_at + %(window)s, next_retry_at = NULL, drop_reason = NULL, finished_at = NULL,
-    last_error = NULL, error_code = NULL
-FROM before WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = before.event_id
+SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = before.due_at + %(window)s,
+    next_retry_at = NULL, drop_reason = NULL, finished_at = NULL, last_error = NULL, error_code = NULL,
+    requeued_at = %(now)s, former_waits = coalesce(d.former_waits, '[]') || jsonb_build_array(jsonb_build_array(
+        coalesce(d.requeued_at, d.queued_at), coalesce(d.finished_at, %(now)s::timestamptz)))
+FROM before WHERE d.ctid = before.ctid AND d.merchant_id = %(merchant)s
 RETURNING before.received_at, before.status, before.drop_reason
 """
 
@@ -431,9 +439,11 @@ def requeue(
     records = [{"event_id": event_id, "due_at": at} for event_id, at in sorted(due.items())]
     params: Any = {
         "given": orjson.dumps(records).decode(),
+        "ids": list(due),
         "merchant": merchant_id,
         "platform": platform,
         "window": window,
+        "now": now,
     }
     found = rows(REQUEUE, params)
     for received_at, status, drop_reason in found:
@@ -469,7 +479,10 @@ def deliveries_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str
 
 @dataclass(frozen=True)
 class DeliverySearch:
-    """What a page of deliveries may be narrowed by. ``after``: ``(queued_at, event_id, platform)`` last seen."""
+    """What a page of deliveries may be narrowed by. ``after``: ``(queued_at, event_id, platform)`` last seen.
+
+    ``untouched_since``: neither queued, nor tried, nor given up after that instant.
+    """
 
     platform: str | None = None
     status: tuple[str, ...] = ()
@@ -478,6 +491,20 @@ class DeliverySearch:
     queued_until: datetime | None = None
     error_contains: str | None = None
     after: tuple[datetime, str, str] | None = None
+    untouched_since: datetime | None = None
+
+    def admits(self, row: DeliveryRow) -> bool:
+        """Whether a row is one that a page of this search, from its beginning, would hold."""
+        touched = row.finished_at or row.last_attempt_at or row.queued_at
+        return (
+            (self.platform is None or row.platform == self.platform)
+            and (not self.status or row.status in self.status)
+            and (not self.drop_reason or row.drop_reason in self.drop_reason)
+            and (self.queued_since is None or row.queued_at >= self.queued_since)
+            and (self.queued_until is None or row.queued_at < self.queued_until)
+            and (not self.error_contains or self.error_contains.lower() in (row.last_error or "").lower())
+            and (self.untouched_since is None or touched <= self.untouched_since)
+        )
 
 
 def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
@@ -487,9 +514,6 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
     if search.platform is not None:
         where.append("platform = %s")
         params.append(search.platform)
-    if search.status:
-        where.append("status = ANY(%s)")
-        params.append(list(search.status))
     if search.drop_reason:
         where.append("status = 'dropped' AND drop_reason = ANY(%s)")
         params.append(list(search.drop_reason))
@@ -505,11 +529,18 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
     if search.after is not None:
         where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
         params.extend(search.after)
-    found = rows(
-        f"SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(where)} "
-        "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s",
-        (*params, limit),
-    )
+    if search.untouched_since is not None:
+        where.append("coalesce(finished_at, last_attempt_at, queued_at) <= %s")
+        params.append(search.untouched_since)
+    newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s"
+    # A page of each status, then the newest of those: only so is each read in the order of its index.
+    pages, given = [], []
+    for status in search.status or (None,):
+        own = where if status is None else [*where, "status = %s"]
+        pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(own)} {newest})")
+        given += [*params, *(() if status is None else (status,)), limit]
+    sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
+    found = rows(sql, given if len(pages) == 1 else [*given, limit])
     return [DeliveryRow(*row) for row in found]
 
 

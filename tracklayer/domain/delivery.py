@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -214,6 +214,22 @@ class BatchRejected:
 
 
 Verdict = Sequence[Outcome] | BatchRejected
+
+
+# What nobody knows -------------------------------------------------------------------------------------------------
+
+
+def may_be_doubled(attempts: Sequence[tuple[datetime, str]], last: datetime | None, memory: timedelta | None) -> bool:
+    """Whether an attempt that nobody answered was followed by one that the platform takes for another event.
+
+    ``attempts``: (when, outcome), oldest first. ``last``: of the last attempt that was made or is to come, which the log
+    need not hold. ``memory``: how far apart the platform recognises a copy; None: never.
+    """
+    latest = max([at for at, _ in attempts] + ([last] if last is not None else []), default=None)
+    return latest is not None and any(
+        outcome == AttemptOutcome.UNKNOWN and latest > at and (memory is None or latest - at > memory)
+        for at, outcome in attempts
+    )
 
 
 # What becomes of the rows -------------------------------------------------------------------------------------------

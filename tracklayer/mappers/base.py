@@ -90,6 +90,14 @@ class MapEvent(Protocol):
     def __call__(self, event: Event, settings: Settings, now: datetime) -> Mapped | Refused: ...
 
 
+class AgeLimit(Protocol):
+    def __call__(self, action_source: str, settings: Settings) -> timedelta | None: ...
+
+
+class CopyMemory(Protocol):
+    def __call__(self, event_name: str, action_source: str) -> timedelta | None: ...
+
+
 class BuildRequest(Protocol):
     def __call__(self, group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest: ...
 
@@ -105,7 +113,10 @@ class Mapper:
     ``test_mode``: settings that turn a request into a test; None: the merchant must have set it. Where
     ``supports_test_events`` is False, ``instead_of_test`` says in a sentence how else to try a destination.
     ``normalise``: field of ``user_data`` -> rule(value, settings) giving what the platform would get (hash or plain).
-    ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit.
+    ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit. ``age_limit``:
+    the exact one, where that depends on the event's source or the settings; ``map_event`` judges by it too.
+    ``deduplication``: in a sentence, which copies that both came over the API are counted once; it stands on the page.
+    ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
     """
 
     title: str
@@ -118,11 +129,18 @@ class Mapper:
     map_event: MapEvent
     build_request: BuildRequest
     read_reply: ReadReply
+    deduplication: str
+    copy_memory: CopyMemory
+    age_limit: AgeLimit | None = None
     supports_test_events: bool = False
     check_settings: Callable[[Settings], list[Problem]] | None = None
     max_batch_bytes: int | None = None
     test_mode: Mapping[str, Any] = field(default_factory=dict)
     instead_of_test: str = ""
+
+    def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
+        """How old an event of a source may be when it is sent; None: as old as it likes."""
+        return self.max_event_age if self.age_limit is None else self.age_limit(action_source, settings)
 
 
 DEFAULT_COUNTRY = Setting(

@@ -325,6 +325,11 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     return BatchRejected(outcome) if isinstance(outcome, Rejected) and count > 1 else [outcome] * count
 
 
+def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
+    name = EVENT_NAMES.get(event_name) or _custom_name(event_name)
+    return timedelta.max if name == "purchase" else None
+
+
 def _custom_name(given: str) -> str:
     """As it is where GA4 takes it; else with _ for every other character, and cut."""
     return given if _NAME.fullmatch(given) else re.sub(r"[^A-Za-z0-9_]", "_", given)[:MAX_NAME]
@@ -572,6 +577,8 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="Google recognises a copy of a purchase only, by its transaction id; any other event that arrives twice counts twice.",
+    copy_memory=_copy_memory,
     supports_test_events=True,
     test_mode={"validate_only": True},
     max_batch_bytes=MAX_BODY_BYTES,

@@ -13,7 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus, urlsplit
@@ -1165,6 +1165,8 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="Google Ads recognises a copy by its transaction id and conversion action, however late it arrives.",
+    copy_memory=lambda event_name, action_source: timedelta.max,
     supports_test_events=True,
     test_mode={"validate_only": True},
     check_settings=check_settings,

@@ -488,6 +488,8 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="LinkedIn does not promise to recognise two copies that both came over the API: a repeat may count twice.",
+    copy_memory=lambda event_name, action_source: None,
     instead_of_test="Give the destination a conversion rule that no campaign uses: what is sent there is not attributed, "
     "and Campaign Manager shows within a day that it arrives.",
 )

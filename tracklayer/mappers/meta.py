@@ -208,7 +208,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "Meta has no refund: as a custom event it would take nothing off the Purchase",
         )
     verdicts.ok(_NAME_OK if event.event_name in EVENT_NAMES else _NAME_CUSTOM)
-    limit = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
+    limit = _age_limit(event.action_source, settings)
     if now - event.occurred_at > limit:
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", f"older than the {limit.days} days that Meta takes"
@@ -306,6 +306,10 @@ def _read_error(reply: PlatformReply, error: Mapping[str, Any]) -> Outcome:
     if reply.status in (401, 408, 429):  # the status says what a code we do not know leaves open
         return by_status(reply, shown, message)
     return Rejected(shown, message, reply.status)
+
+
+def _age_limit(action_source: str, settings: Settings) -> timedelta:
+    return MAX_AGE_IN_STORE if action_source == "physical_store" else MAX_AGE
 
 
 def _seconds_to_wait(reply: PlatformReply) -> float | None:
@@ -507,6 +511,9 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="Meta does not promise to recognise two copies that both came over the API: a repeat may count twice.",
+    copy_memory=lambda event_name, action_source: None,
+    age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_event_code": None},
 )

@@ -365,6 +365,10 @@ def _action_source(event: Event) -> str | None:
     return "app_ios" if _IOS.search(agent) else None
 
 
+def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
+    return timedelta(hours=48) if action_source in ("website", "app") else None  # all others count as offline
+
+
 def _group(event: Event, source: str, settings: Settings) -> str:
     """In test mode each event travels alone, since Pinterest handles only the first 20 of a test request.
 
@@ -538,6 +542,8 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="Pinterest recognises a copy of a web or app event for 48 hours; a copy of an offline event counts twice.",
+    copy_memory=_copy_memory,
     supports_test_events=True,
     test_mode={"test": True},
     max_batch_bytes=2_000_000,  # Pinterest publishes none; connectors keep to 2 MB

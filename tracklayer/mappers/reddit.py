@@ -207,7 +207,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_NAME_CUSTOM)
     else:
         verdicts.ok(_NAME_OK)
-    if now - event.occurred_at >= MAX_AGE:
+    if now - event.occurred_at > _age_limit(event.action_source, settings):
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "not less than 168 hours (7 days) old"
         )
@@ -305,6 +305,10 @@ def _words(body: Mapping[str, Any], status: int) -> str:
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def _age_limit(action_source: str, settings: Settings) -> timedelta:
+    return MAX_AGE - timedelta.resolution  # younger than that, not just as old
 
 
 def _custom_name(given: str, settings: Settings) -> str:
@@ -467,6 +471,9 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="Reddit recognises a copy for two days.",
+    copy_memory=lambda event_name, action_source: timedelta(hours=48),
+    age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_id": None},
     max_batch_bytes=MAX_BATCH_BYTES,

@@ -235,9 +235,10 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "action_source",
             f"the destination has no {asset} for such events",
         )
-    if source == "OFFLINE":
+    limit = _age_limit(event.action_source, settings)
+    if limit is None:
         verdicts.ok(_AGE_FREE)
-    elif now - event.occurred_at > MAX_AGE:
+    elif now - event.occurred_at > limit:
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "older than the 7 days that Snapchat takes"
         )
@@ -338,6 +339,10 @@ def _event_name(given: str, settings: Settings, verdicts: Verdicts) -> str | Non
     if name is not None:
         verdicts.ok(_NAME_MAPPED)
     return name
+
+
+def _age_limit(action_source: str, settings: Settings) -> timedelta | None:
+    return MAX_AGE if action_source in _SOURCES else None
 
 
 def _price_fault(given: CustomData) -> tuple[str, str, str] | None:
@@ -636,6 +641,9 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="Snapchat recognises a copy by its event id, but does not say for how long: TrackLayer counts on 24 hours.",
+    copy_memory=lambda event_name, action_source: timedelta(hours=24),
+    age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_event_code": None},
     check_settings=check_settings,

@@ -213,7 +213,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         )
     name, verdict = _name(event.event_name, settings)
     verdicts.ok(verdict)
-    limit = timedelta(days=int(settings["max_age_days"])) if settings.get("max_age_days") else MAX_AGE
+    limit = _age_limit(event.action_source, settings)
     if now - event.occurred_at > limit:
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD,
@@ -326,6 +326,10 @@ def _name(event_name: str, settings: Settings) -> tuple[str, RuleVerdict]:
     if event_name in EVENT_NAMES:
         return EVENT_NAMES[event_name], _NAME_OK
     return event_name, _NAME_CUSTOM
+
+
+def _age_limit(action_source: str, settings: Settings) -> timedelta:
+    return timedelta(days=int(settings["max_age_days"])) if settings.get("max_age_days") else MAX_AGE
 
 
 def _user(event: Event, url: str | None, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
@@ -526,6 +530,9 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="TikTok recognises a copy for 48 hours.",
+    copy_memory=lambda event_name, action_source: timedelta(hours=48),
+    age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_event_code": None},
 )

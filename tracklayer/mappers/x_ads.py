@@ -194,9 +194,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     else:
         message = "no event tag is set for this event name in event_ids"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
-    days = int(settings.get("max_age_days") or MAX_AGE_DAYS)
-    if now - event.occurred_at > timedelta(days=days):
-        message = f"older than the {days} days that are set for X"
+    limit = _age_limit(event.action_source, settings)
+    if now - event.occurred_at > limit:
+        message = f"older than the {limit.days} days that are set for X"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
     minutes = settings.get("max_ahead_minutes")
     ahead = timedelta(minutes=MAX_AHEAD_MINUTES if minutes in (None, "") else int(str(minutes)))
@@ -300,6 +300,10 @@ def _until_reset(reply: PlatformReply) -> float | None:
                 return None
             return max(int(reset) - told_at, 0.0)
     return None
+
+
+def _age_limit(action_source: str, settings: Settings) -> timedelta:
+    return timedelta(days=int(settings.get("max_age_days") or MAX_AGE_DAYS))
 
 
 def _identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[dict[str, str]]:
@@ -493,6 +497,9 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
+    copy_memory=lambda event_name, action_source: None,
+    age_limit=_age_limit,
     instead_of_test="Make an event tag of type CUSTOM that no campaign uses: its status in Ads Manager turns to TRACKING "
     "12 to 24 hours after the first conversion arrives.",
     check_settings=_check_settings,

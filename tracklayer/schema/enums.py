@@ -134,6 +134,14 @@ AttemptOutcome = _enum(
         "UNKNOWN": ("unknown", "Sent, and no answer was read: the platform may have taken it."),
     },
 )
+RedeliveryState = _enum(
+    "RedeliveryState",
+    "Whether a redelivery is done.",
+    {
+        "RUNNING": ("running", "Deliveries are still being looked at."),
+        "FINISHED": ("finished", "All were looked at: each is queued again, or refused with a reason."),
+    },
+)
 LedgerBucket = _enum(
     "LedgerBucket",
     "The length of a ledger row's time.",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from strawberry.dataloader import DataLoader
 
 from tracklayer.db import alerts, deliveries, destinations, events, merchants
-from tracklayer.db.alerts import Place, Span, Wait
+from tracklayer.db.alerts import Place, Span, Waits
 from tracklayer.db.connection import bounded_read, run_in_db_thread
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
@@ -45,7 +45,7 @@ class Loaders:
         return _loader(self._deliveries_of_events)
 
     @cached_property
-    def alerts_of_delivery(self) -> DataLoader[Wait, list[AlertRow]]:
+    def alerts_of_delivery(self) -> DataLoader[Waits, list[AlertRow]]:
         return _loader(self._alerts_of_deliveries)
 
     @cached_property
@@ -76,9 +76,9 @@ class Loaders:
         found = await run_in_db_thread(deliveries.deliveries_of_events, self.merchant_id, event_ids)
         return [found[event_id] for event_id in event_ids]
 
-    async def _alerts_of_deliveries(self, waits: list[Wait]) -> list[list[AlertRow]]:
+    async def _alerts_of_deliveries(self, waits: list[Waits]) -> list[list[AlertRow]]:
         found = await run_in_db_thread(alerts.alerts_of_deliveries, self.merchant_id, waits)
-        return [found[event_id, platform] for event_id, platform, _, _ in waits]
+        return [found[wait.event_id, wait.platform] for wait in waits]
 
     async def _deliveries_of_alerts(self, asked: list[Asked]) -> list[list[DeliveryRow]]:
         found: dict[Asked, list[DeliveryRow]] = {}
@@ -109,9 +109,11 @@ class Loaders:
         return [found.get(platform, 0) for platform in platforms]
 
 
-def wait_of(row: DeliveryRow, now: datetime) -> Wait:
-    """From when until when a delivery waited."""
-    return row.event_id, row.platform, row.queued_at, row.finished_at or now
+def waits_of(row: DeliveryRow, now: datetime) -> Waits:
+    """From when until when a delivery waited: once, and once more for each time that it was redelivered."""
+    former = [(datetime.fromisoformat(since), datetime.fromisoformat(until)) for since, until in row.former_waits or ()]
+    present = (row.requeued_at or row.queued_at, row.finished_at or now)
+    return Waits(row.event_id, row.platform, (*former, present))
 
 
 def _loader(load: Callable[[list[Any]], Awaitable[Any]]) -> DataLoader[Any, Any]:

@@ -10,8 +10,10 @@ from graphql import GraphQLError
 from strawberry import ID, Info
 
 from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.models import AlertRow, ApiKeyRow
 from tracklayer.domain.problem import Problem
+from tracklayer.runtime import Runtime
 from tracklayer.schema import ids
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import Platform
@@ -33,7 +35,6 @@ from tracklayer.schema.payloads import (
     IngestEventsPayload,
     MerchantPayload,
     RedeliverPayload,
-    RefusedGroup,
     TestDestinationPayload,
     ingest_payload,
     user_errors,
@@ -47,11 +48,13 @@ from tracklayer.schema.types import (
     destination_node,
     explanation_node,
     merchant_node,
+    redelivery_node,
+    refused_groups,
 )
 from tracklayer.services import destinations, merchants
 from tracklayer.services.alert import acknowledge_alert
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
-from tracklayer.services.redeliver import redeliver_ids, redeliver_matching
+from tracklayer.services.redeliver import Redelivered, redeliver_ids, redeliver_matching
 from tracklayer.services.trial import try_destination
 
 PlatformArgument = Annotated[Platform, strawberry.argument(description="The destination's platform.")]
@@ -89,7 +92,9 @@ class Mutation:
         )
 
     @strawberry.mutation(
-        description="Starts a new series of attempts for failed and dropped deliveries, without upper limit. Scope ADMIN."
+        description="Starts a new series of attempts for failed and dropped deliveries, without upper limit; a filter "
+        "without status finds both. Each keeps its event's time and deduplication id. What is delivered, waits already "
+        "or is too old for its platform is refused. Scope ADMIN."
     )
     async def redeliver(
         self,
@@ -103,14 +108,13 @@ class Mutation:
         if ids is None:
             result = await run_in_db_thread(redeliver_matching, context.runtime, holder.merchant_id, search)
         else:
-            keys, unknown = _delivery_keys(ids, holder.merchant_id)
-            result = await run_in_db_thread(redeliver_ids, context.runtime, holder.merchant_id, keys, search)
-            result.refused["unknown id"] += unknown
+            result = await run_in_db_thread(_redeliver_ids, context.runtime, holder.merchant_id, ids, search)
         context.wake(result.wake)
         return RedeliverPayload(
             matched=result.matched,
             requeued=result.requeued,
-            refused=[RefusedGroup(reason=reason, count=count) for reason, count in (+result.refused).items()],
+            refused=refused_groups(result.refused),
+            job=redelivery_node(result.job) if result.job is not None else None,
             user_errors=[],
         )
 
@@ -241,11 +245,11 @@ async def _change_destination(
     return DestinationPayload(destination=destination_node(found.row), user_errors=[])
 
 
-def _delivery_keys(given: list[ID], merchant_id: int) -> tuple[list[tuple[str, str]], int]:
-    """((event id, platform) of the merchant's own ids, how many were not)."""
+def _redeliver_ids(runtime: Runtime, merchant_id: int, given: list[ID], search: DeliverySearch) -> Redelivered:
+    """In a thread: there may be hundreds of thousands of ids to read."""
     keys = []
     for text in given:
         parts = ids.parts_of(str(text), "Delivery", (int, str, str))
-        if parts is not None and parts[0] == merchant_id:
+        if parts is not None and parts[0] == merchant_id and ids.storable(parts[1]) and ids.storable(parts[2]):
             keys.append((parts[1], parts[2]))
-    return keys, len(given) - len(keys)
+    return redeliver_ids(runtime, merchant_id, keys, search, len(given) - len(keys))

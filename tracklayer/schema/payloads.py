@@ -17,6 +17,8 @@ from tracklayer.schema.types import (
     ErrorExplanation,
     EventNode,
     MerchantNode,
+    RedeliveryNode,
+    RefusedGroup,
     event_node,
 )
 from tracklayer.services.ingest import Accepted, Coalesced, Ingested
@@ -67,17 +69,17 @@ class IngestEventsPayload:
     rejected: int = strawberry.field(description="How many were refused.")
 
 
-@strawberry.type(description="Deliveries of one reason that were not redelivered.")
-class RefusedGroup:
-    reason: str = strawberry.field(description="Why.")
-    count: int = strawberry.field(description="How many.")
-
-
-@strawberry.type(description="What was redelivered.")
+@strawberry.type(
+    description="What was redelivered. Up to 1,000 deliveries are done when this answer is given; of more than that, "
+    "the first 1,000, and `job` does the rest."
+)
 class RedeliverPayload:
-    matched: int = strawberry.field(description="Deliveries that were found.")
-    requeued: int = strawberry.field(description="Deliveries that are queued again.")
-    refused: list[RefusedGroup] = strawberry.field(description="Those that are not, by reason.")
+    matched: int = strawberry.field(description="Deliveries that were looked at until this answer.")
+    requeued: int = strawberry.field(description="Deliveries that are queued again at this answer.")
+    refused: list[RefusedGroup] = strawberry.field(description="Those of them that are not, by reason.")
+    job: RedeliveryNode | None = strawberry.field(
+        description="What does the rest; `node(id)` tells how far it is. Null: there is no rest."
+    )
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
 
 

@@ -12,6 +12,7 @@ from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
+from tracklayer.db.redeliveries import redelivery_by_id
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
 from tracklayer.schema.connections import After, Connection, First, page_size
@@ -46,6 +47,7 @@ from tracklayer.schema.types import (
     event_node,
     merchant_node,
     platform_info,
+    redelivery_node,
     verdict_node,
 )
 from tracklayer.services.credentials import open_settings
@@ -80,6 +82,9 @@ class Query:
             case "Destination", [str(platform)] if platform in PLATFORMS:
                 destination = await context.loaders.destination.load(platform)
                 return destination_node(destination) if destination else None
+            case "Redelivery", [int(redelivery_id)]:
+                job = await read(redelivery_by_id, holder.merchant_id, redelivery_id)
+                return redelivery_node(job) if job else None
             case "ApiKey", [int(key_id)]:
                 row = await read(api_key, holder.merchant_id, key_id)
                 return api_key_node(row) if row else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.db.redeliveries import RedeliveryRow
 from tracklayer.domain.delivery import DestinationState as State
-from tracklayer.domain.delivery import LoggedAttempt
+from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, RuleVerdict
@@ -34,9 +35,10 @@ from tracklayer.schema.enums import (
     DestinationState,
     DropReason,
     Platform,
+    RedeliveryState,
     RetentionDays,
 )
-from tracklayer.schema.loaders import wait_of
+from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime
 from tracklayer.services.credentials import open_settings, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
@@ -160,7 +162,7 @@ class EventNode(Node):
     async def alerts(self, info: Info) -> list[AlertNode]:
         context = context_of(info)
         rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
-        found = await context.loaders.alerts_of_delivery.load_many([wait_of(row, context.now) for row in rows])
+        found = await context.loaders.alerts_of_delivery.load_many([waits_of(row, context.now) for row in rows])
         distinct = {alert.alert_id: alert for alerts in found for alert in alerts}
         newest_first = sorted(distinct.values(), key=lambda alert: (alert.opened_at, alert.alert_id), reverse=True)
         return [alert_node(alert) for alert in newest_first]
@@ -202,6 +204,8 @@ class DeliveryNode(Node):
         if health is not None and health.state is State.PAUSED:
             return None
         planned = self.row.next_retry_at
+        if planned is None and self.row.due_at is not None and self.row.due_at > context_of(info).now:
+            planned = self.row.due_at  # redelivered together with many: it is not its turn yet
         if health is None or health.resume_at is None:
             return _instant(planned)
         return _instant(max(planned, health.resume_at) if planned else health.resume_at)
@@ -219,6 +223,26 @@ class DeliveryNode(Node):
             )
             for entry in self.row.attempt_log
         ]
+
+    @strawberry.field(
+        description="True where the platform may count it twice: an attempt was not answered, another followed or is to "
+        "come, and the platform does not recognise a copy of this event that comes so late."
+    )
+    async def duplicate_risk(self, info: Info) -> bool:
+        attempts = [(datetime.fromisoformat(entry["at"]), entry["outcome"]) for entry in self.row.attempt_log]
+        if not may_be_doubled(attempts, self._last_attempt(info), None):
+            return False
+        event = await context_of(info).loaders.event.load(self.row.event_id)
+        if event is None:
+            return False
+        memory = mapper_for(self.row.platform).copy_memory(event.event_name, event.action_source)
+        return may_be_doubled(attempts, self._last_attempt(info), memory)
+
+    def _last_attempt(self, info: Info) -> datetime | None:
+        """When the next one is to come, or else when the last one was made."""
+        if self.row.due_at is not None:
+            return max(self.row.due_at, context_of(info).now)
+        return self.row.last_attempt_at
 
     @strawberry.field(description="What the last refusal means and what to do next.")
     def explanation(self, info: Info) -> ErrorExplanation | None:
@@ -247,7 +271,7 @@ class DeliveryNode(Node):
     @strawberry.field(description="The alerts of its destination that were open while it waited.")
     async def alerts(self, info: Info) -> list[AlertNode]:
         context = context_of(info)
-        rows = await context.loaders.alerts_of_delivery.load(wait_of(self.row, context.now))
+        rows = await context.loaders.alerts_of_delivery.load(waits_of(self.row, context.now))
         return [alert_node(row) for row in rows]
 
 
@@ -326,6 +350,31 @@ class MerchantNode(Node):
         return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]
 
 
+@strawberry.type(description="Deliveries of one reason that were not redelivered.")
+class RefusedGroup:
+    reason: str = _field("Why.")
+    count: int = _field("How many.")
+
+
+def refused_groups(refused: Mapping[str, int]) -> list[RefusedGroup]:
+    return [RefusedGroup(reason=reason, count=count) for reason, count in sorted(refused.items()) if count]
+
+
+@strawberry.type(
+    name="Redelivery",
+    description="A redelivery of more than 1,000 deliveries, which goes on in the background, whatever process ends. It "
+    "queues at most 1,000 a second for each destination, fewer while a destination is busy, so that fresh events need "
+    "not wait. It is kept for 30 days after it finished.",
+)
+class RedeliveryNode(Node):
+    state: RedeliveryState = _field("Whether it is done.")
+    requested_at: DateTime = _field("When it was asked for. What was tried or given up after that is left alone.")
+    finished_at: DateTime | None = _field("When the last delivery was looked at.")
+    matched: int = _field("Deliveries that it has looked at so far.")
+    requeued: int = _field("Deliveries that it has queued again so far.")
+    refused: list[RefusedGroup] = _field("Those that it has not queued so far, by reason.")
+
+
 @strawberry.type(description="One thing that a destination on this platform is told.")
 class PlatformSetting:
     name: str = _field("Its name in `settings`.")
@@ -345,6 +394,7 @@ class PlatformInfo:
     max_event_age_hours: int | None = _field("How old an event may be; null: the platform names no limit.")
     batch_size: int = _field("Events of one request at most.")
     supports_test_events: bool = _field("Whether testDestination can be used.")
+    deduplication: str = _field("Which copies it counts once, where both came from TrackLayer.")
 
 
 @strawberry.type(name="RuleVerdict", description="One rule of a platform, held against one event.")
@@ -443,6 +493,18 @@ def destination_node(row: DestinationRow) -> DestinationNode:
     )
 
 
+def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
+    return RedeliveryNode(
+        id=ID(ids.encode("Redelivery", row.merchant_id, row.redelivery_id)),
+        state=RedeliveryState("running" if row.finished_at is None else "finished"),
+        requested_at=DateTime(row.requested_at),
+        finished_at=_instant(row.finished_at),
+        matched=row.matched,
+        requeued=row.requeued,
+        refused=refused_groups(row.refused),
+    )
+
+
 def api_key_node(row: ApiKeyRow) -> ApiKeyNode:
     return ApiKeyNode(
         id=ID(ids.encode("ApiKey", row.merchant_id, row.key_id)),
@@ -481,6 +543,7 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
         max_event_age_hours=int(age.total_seconds() // 3600) if age is not None else None,
         batch_size=mapper.batch_size,
         supports_test_events=mapper.supports_test_events,
+        deduplication=mapper.deduplication,
     )
 
 

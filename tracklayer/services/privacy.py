@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from tracklayer.db import alert_changes, alert_mails
+from tracklayer.db import alert_changes, alert_mails, redeliveries
 from tracklayer.db import events as db
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import in_transaction
@@ -16,6 +16,7 @@ SMALLEST_BATCH = 20
 SLOW_BATCH = timedelta(milliseconds=250)  # a batch that took longer is followed by a smaller one
 RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 MERCHANTS = 1000  # of one page
+REDELIVERIES = timedelta(days=30)  # how long one that is finished can be looked up
 ALERT_HISTORY = timedelta(days=30)  # how long openings, resolvings and their e-mails are kept; alerts themselves stay
 HISTORY_BATCH = 5000
 
@@ -60,3 +61,9 @@ def purge_alert_history(runtime: Runtime) -> int:
     before = runtime.clock.now() - ALERT_HISTORY
     with in_transaction():
         return alert_mails.purge_mails(before, HISTORY_BATCH) + alert_changes.purge_changes(before, HISTORY_BATCH)
+
+
+def purge_redeliveries(runtime: Runtime) -> int:
+    """Deletes redeliveries that finished more than 30 days ago; how many, bounded a run. What they queued stays."""
+    with in_transaction():
+        return redeliveries.purge_redeliveries(runtime.clock.now() - REDELIVERIES, HISTORY_BATCH)

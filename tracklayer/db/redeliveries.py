@@ -1,0 +1,195 @@
+"""Redeliveries that go on after their call: one row each, taken page by page by whoever is free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.deliveries import DeliverySearch
+
+Key = tuple[str, str]  # event id, platform
+
+
+@dataclass(slots=True)
+class RedeliveryRow:
+    """``search``: by what, ``after`` which place. ``booked``: platform -> until when what was queued is due."""
+
+    merchant_id: int
+    redelivery_id: int
+    search: DeliverySearch
+    by_ids: bool
+    requested_at: datetime
+    last_page_at: datetime
+    next_page_at: datetime
+    finished_at: datetime | None = None
+    matched: int = 0
+    requeued: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    booked: dict[str, datetime] = field(default_factory=dict)
+
+
+COLUMNS = (
+    "merchant_id, redelivery_id, search, after, by_ids, requested_at, last_page_at, next_page_at, finished_at, matched, "
+    "requeued, refused, booked"
+)
+INSERT = """
+INSERT INTO redeliveries (merchant_id, search, by_ids, requested_at, last_page_at, next_page_at)
+VALUES (%s, %s, %s, %s, %s, %s) RETURNING redelivery_id
+"""
+INSERT_PAGES = """
+INSERT INTO redelivery_pages (merchant_id, redelivery_id, page, keys)
+SELECT %s, %s, page, keys FROM json_array_elements(%s::json) WITH ORDINALITY AS x(keys, page)
+"""
+
+
+def insert_redelivery(merchant_id: int, search: DeliverySearch, by_ids: bool, now: datetime) -> RedeliveryRow:
+    """A new one, whose first page is the caller's."""
+    given = {name: value for name, value in asdict(search).items() if name != "after"}
+    redelivery_id = rows(INSERT, (merchant_id, orjson.dumps(given).decode(), by_ids, now, now, now))[0][0]
+    return RedeliveryRow(merchant_id, redelivery_id, search, by_ids, now, now, now)
+
+
+def insert_pages(row: RedeliveryRow, pages: Sequence[Sequence[Key]]) -> None:
+    """What is to be redelivered by id, page by page."""
+    execute(INSERT_PAGES, (row.merchant_id, row.redelivery_id, orjson.dumps(pages).decode()))
+
+
+TAKE = """
+SELECT merchant_id, redelivery_id FROM redeliveries WHERE finished_at IS NULL AND next_page_at <= %s
+ORDER BY next_page_at, redelivery_id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+
+def take_redelivery(now: datetime) -> tuple[int, int] | None:
+    """(merchant id, redelivery id) of one whose turn it is; this transaction holds it until it ends."""
+    found = rows(TAKE, (now,))
+    return (found[0][0], found[0][1]) if found else None
+
+
+def redelivery_by_id(merchant_id: int, redelivery_id: int) -> RedeliveryRow | None:
+    """A merchant's own one."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM redeliveries WHERE merchant_id = %s AND redelivery_id = %s",
+        (merchant_id, redelivery_id),
+    )
+    return _read(found[0]) if found else None
+
+
+TAKE_PAGE = """
+DELETE FROM redelivery_pages WHERE merchant_id = %(merchant)s AND redelivery_id = %(redelivery)s AND page = (
+    SELECT min(page) FROM redelivery_pages WHERE merchant_id = %(merchant)s AND redelivery_id = %(redelivery)s)
+RETURNING keys, EXISTS (SELECT 1 FROM redelivery_pages x WHERE x.merchant_id = %(merchant)s
+                        AND x.redelivery_id = %(redelivery)s AND x.page > redelivery_pages.page)
+"""
+
+
+def take_page(row: RedeliveryRow) -> tuple[list[Key], bool]:
+    """(the next ids of one that this transaction holds, whether there are more); they are gone when it commits."""
+    params: Any = {"merchant": row.merchant_id, "redelivery": row.redelivery_id}
+    found = rows(TAKE_PAGE, params)
+    if not found:
+        return [], False
+    return [(event_id, platform) for event_id, platform in found[0][0]], found[0][1]
+
+
+SAVE = """
+UPDATE redeliveries SET after = %s, booked = %s, matched = %s, requeued = %s, refused = %s, last_page_at = %s,
+    next_page_at = %s, finished_at = %s
+WHERE merchant_id = %s AND redelivery_id = %s
+"""
+
+
+def save_redelivery(row: RedeliveryRow) -> None:
+    """Where it stands, in the transaction of what it did."""
+    execute(
+        SAVE,
+        (
+            orjson.dumps(row.search.after).decode() if row.search.after is not None else None,
+            orjson.dumps(row.booked).decode(),
+            row.matched,
+            row.requeued,
+            orjson.dumps(row.refused).decode(),
+            row.last_page_at,
+            row.next_page_at,
+            row.finished_at,
+            row.merchant_id,
+            row.redelivery_id,
+        ),
+    )
+
+
+def postpone(merchant_id: int, redelivery_id: int, until: datetime) -> None:
+    """Nothing of it is done before an instant."""
+    execute(
+        "UPDATE redeliveries SET next_page_at = %s WHERE merchant_id = %s AND redelivery_id = %s",
+        (until, merchant_id, redelivery_id),
+    )
+
+
+# Behind: something has been due for a while and no worker has it in hand, though nothing holds the destination back.
+BEHIND = """
+SELECT x.platform FROM destinations x
+WHERE x.merchant_id = %(merchant)s AND x.platform = ANY(%(platforms)s) AND x.removed_at IS NULL
+  AND x.state = 'active' AND (x.resume_at IS NULL OR x.resume_at <= %(now)s)
+  AND EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.merchant_id = x.merchant_id AND d.platform = x.platform AND d.due_at <= %(late)s AND d.event_id NOT IN (
+        SELECT unnest(event_ids) FROM claims WHERE merchant_id = %(merchant)s))
+LIMIT 1
+"""
+
+
+def is_any_behind(merchant_id: int, platforms: Sequence[str], late: datetime, now: datetime) -> bool:
+    """Whether a destination has something waiting since before ``late`` that its workers did not come to."""
+    params: Any = {"merchant": merchant_id, "platforms": list(platforms), "late": late, "now": now}
+    return bool(rows(BEHIND, params))
+
+
+def purge_redeliveries(before: datetime, limit: int) -> int:
+    """Deletes up to ``limit`` that finished before an instant; how many."""
+    return execute(
+        "DELETE FROM redeliveries r USING (SELECT merchant_id, redelivery_id FROM redeliveries WHERE finished_at < %s "
+        "ORDER BY finished_at LIMIT %s) AS old "
+        "WHERE r.merchant_id = old.merchant_id AND r.redelivery_id = old.redelivery_id",
+        (before, limit),
+    )
+
+
+def _read(found: Sequence[Any]) -> RedeliveryRow:
+    merchant_id, redelivery_id, search, after, by_ids, requested_at, last_page_at, next_page_at, *counted = found
+    finished_at, matched, requeued, refused, booked = counted
+    return RedeliveryRow(
+        merchant_id,
+        redelivery_id,
+        _read_search(search, after),
+        by_ids,
+        requested_at,
+        last_page_at,
+        next_page_at,
+        finished_at,
+        matched,
+        requeued,
+        refused,
+        {platform: datetime.fromisoformat(at) for platform, at in booked.items()},
+    )
+
+
+def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> DeliverySearch:
+    def instant(name: str) -> datetime | None:
+        return datetime.fromisoformat(given[name]) if given[name] is not None else None
+
+    return DeliverySearch(
+        platform=given["platform"],
+        status=tuple(given["status"]),
+        drop_reason=tuple(given["drop_reason"]),
+        queued_since=instant("queued_since"),
+        queued_until=instant("queued_until"),
+        error_contains=given["error_contains"],
+        untouched_since=instant("untouched_since"),
+        after=(datetime.fromisoformat(after[0]), after[1], after[2]) if after is not None else None,
+    )
