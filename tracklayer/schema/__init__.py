@@ -72,9 +72,8 @@ class Schema(strawberry.Schema):
         """Logs our own failures with their trace; a caller's mistake is the caller's to know."""
         for error in errors:
             cause = error.original_error
-            # StopAsyncIteration: the process closed a stream in the very moment in which it told something.
-            ours = GraphQLError | DatabaseAwayError | OverloadedError | StopAsyncIteration
-            if cause is not None and not isinstance(cause, ours):
+            told = isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError)
+            if cause is not None and not told and not _is_closing(cause):
                 log.error("failed at %s", _path(error), exc_info=cause)
 
     async def stream(
@@ -88,6 +87,12 @@ class Schema(strawberry.Schema):
         """One operation over a WebSocket or an event stream: with a context of its own, its errors worded for callers."""
         context = context_value.of_operation() if isinstance(context_value, Context) else context_value
         return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
+
+
+def _is_closing(cause: BaseException) -> bool:
+    """Whether the process closed a stream in the very moment in which it told something: nobody is there to miss it."""
+    ended = StopAsyncIteration
+    return isinstance(cause, ended) or (isinstance(cause, RuntimeError) and isinstance(cause.__cause__, ended))
 
 
 async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
