@@ -155,7 +155,7 @@ def _client_id(value: str) -> str | None:
     cookie = _COOKIE.fullmatch(text)
     if cookie:
         return cookie[1]
-    return text if FORMATS["ga_client_id"][0](text) else None
+    return text if FORMATS["ga_client_id"].is_right(text) else None
 
 
 def _user_id(value: str) -> str | None:
@@ -165,7 +165,7 @@ def _user_id(value: str) -> str | None:
 
 
 def _session_id(value: str) -> str | None:
-    return value.strip() if FORMATS["ga_session_id"][0](value) else None
+    return value.strip() if FORMATS["ga_session_id"].is_right(value) else None
 
 
 def _ip(value: str) -> str | None:

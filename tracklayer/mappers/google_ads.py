@@ -150,7 +150,7 @@ def _zip(value: str, country: str | None) -> str | None:
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["gclid"][0](value) else None
+    return value.strip() if FORMATS["gclid"].is_right(value) else None
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {

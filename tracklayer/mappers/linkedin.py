@@ -114,7 +114,7 @@ def _ipv4(value: str, settings: Settings) -> str | None:
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["li_fat_id"][0](value) else None
+    return value.strip() if FORMATS["li_fat_id"].is_right(value) else None
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {

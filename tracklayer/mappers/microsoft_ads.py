@@ -105,7 +105,7 @@ def _ip(value: str, settings: Settings) -> str | None:
 
 def _click_id(value: str, settings: Settings) -> str | None:
     """32 hexadecimal digits with or without hyphens; the cookie's prefix is off."""
-    return value.strip().removeprefix("_uet") if FORMATS["msclkid"][0](value) else None
+    return value.strip().removeprefix("_uet") if FORMATS["msclkid"].is_right(value) else None
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {

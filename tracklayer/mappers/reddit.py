@@ -93,11 +93,11 @@ def _ip(value: str, settings: Settings) -> str | None:
 
 def _uuid(value: str, settings: Settings) -> str | None:
     """What stands behind the dot of the cookie: Reddit's id without the time it was set."""
-    return value.strip().rpartition(".")[2] if FORMATS["rdt_uuid"][0](value) else None
+    return value.strip().rpartition(".")[2] if FORMATS["rdt_uuid"].is_right(value) else None
 
 
 def _opaque(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["rdt_cid"][0](value) else None
+    return value.strip() if FORMATS["rdt_cid"].is_right(value) else None
 
 
 def _country(value: str, settings: Settings) -> str | None:

@@ -117,7 +117,7 @@ def _state(value: str, country: str | None = None) -> str | None:
 
 
 def _opaque(name: str) -> Callable[[str, Settings], str | None]:
-    is_well_formed = FORMATS[name][0]
+    is_well_formed = FORMATS[name].is_right
     return lambda value, settings: value.strip() if is_well_formed(value) else None
 
 

@@ -105,7 +105,7 @@ def _plain(value: str, settings: Settings) -> str | None:
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["twclid"][0](value) else None
+    return value.strip() if FORMATS["twclid"].is_right(value) else None
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
