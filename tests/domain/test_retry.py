@@ -452,6 +452,15 @@ def test_a_hold_needs_three_failures_over_five_seconds(
     assert (health.state, health.failures, health.failing_since) == (state, failures, NOW)
 
 
+def test_three_requests_that_hang_at_once_hold_as_soon_as_they_are_given_up() -> None:
+    """Each waited ten seconds for nothing: that is no hiccup, though all three were given up in the same moment."""
+    health = ACTIVE
+    for _ in range(3):
+        health = judge_health(health, [Unknown("no answer in time")], NOW + timedelta(seconds=10), NOW)
+    assert health.state is DestinationState.HELD
+    assert health.failing_since == NOW
+
+
 def test_a_hold_says_why_and_probes_after_30_seconds() -> None:
     assert after(ACTIVE, (0, NOT_SENT), (3, NO_ANSWER), (6, ANSWERED_500)) == Health(
         DestinationState.HELD,

@@ -167,8 +167,13 @@ def judge_lost_claim(claim: Claim, *, claimed_at: datetime, now: datetime, polic
     return settlement
 
 
-def judge_health(health: Health, outcomes: Sequence[Outcome], now: datetime) -> Health:
-    """The destination after one request. A paused one stays paused: that is the merchant's word."""
+def judge_health(
+    health: Health, outcomes: Sequence[Outcome], now: datetime, started_at: datetime | None = None
+) -> Health:
+    """The destination after one request. A paused one stays paused: that is the merchant's word.
+
+    ``started_at``: when the request left; from then on a platform that does not answer counts as failing.
+    """
     if health.state is DestinationState.PAUSED:
         return health
     for outcome in outcomes:
@@ -180,7 +185,7 @@ def judge_health(health: Health, outcomes: Sequence[Outcome], now: datetime) -> 
                 # It answers: it is there, and knows us. Afterwards it is spared the flood that brought this about.
                 return Health(resume_at=now + rest, recovering_since=now + rest)
             case Unreachable() | Unknown():
-                return _count_failure(health, outcome, now)
+                return _count_failure(health, outcome, started_at or now, now)
             case Acknowledged() | Rejected():
                 pass
     if health == Health() or not outcomes:
@@ -216,8 +221,8 @@ def release_pace(health: Health, now: datetime) -> float | None:
     return pace
 
 
-def _count_failure(health: Health, outcome: Unreachable | Unknown, now: datetime) -> Health:
-    since = health.failing_since or now
+def _count_failure(health: Health, outcome: Unreachable | Unknown, started_at: datetime, now: datetime) -> Health:
+    since = health.failing_since or started_at
     failures = health.failures + 1
     failing = replace(health, failures=failures, failing_since=since)
     if health.state is DestinationState.HELD or (failures >= HOLD_AFTER_FAILURES and now - since >= HOLD_AFTER):

@@ -287,11 +287,11 @@ def _settle(
     destination = batch.destination
     with in_transaction():
         health = destination.health
-        if judge_health(health, outcomes, now) != health:
+        if judge_health(health, outcomes, now, started_at) != health:
             row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
             if row is not None:
                 before = db_destinations.health_of(row)
-                health = judge_health(before, outcomes, now)
+                health = judge_health(before, outcomes, now, started_at)
                 if health != before:
                     db_destinations.set_health(destination.merchant_id, destination.platform, health)
                     _tell(destination, before.state, health.state, health.reason)
