@@ -11,6 +11,7 @@ import dramatiq
 
 from tracklayer.actors.deliver import deliver
 from tracklayer.actors.lanes import Lanes
+from tracklayer.actors.monitor import Monitor
 from tracklayer.actors.notify import Notify
 from tracklayer.actors.purge import purge
 from tracklayer.actors.redeliver import redeliver
@@ -19,6 +20,8 @@ from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.workers import WorkerLock
 from tracklayer.runtime import Runtime
+from tracklayer.services.fold import fold_counters
+from tracklayer.services.monitor import learn_baselines
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     lock = WorkerLock(runtime.database_url)
     lanes = Lanes(threads)
 
-    def actor(name: str, queue: str, body: Callable[..., None]) -> Any:
+    def actor(name: str, queue: str, body: Callable[..., object]) -> Any:
         def run(*args: Any) -> None:
             try:
                 body(*args)
@@ -78,10 +81,13 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
         "deliver", QUEUE, lambda merchant_id, platform: deliver(runtime, lock, lanes, waker, merchant_id, platform)
     )
     waker = Waker(deliver_actor.send)
-    jobs = {
+    jobs: dict[str, Any] = {
         "sweep": actor("sweep", HOUSEKEEPING, lambda: sweep(runtime, waker)),
         "purge": actor("purge", HOUSEKEEPING, lambda: purge(runtime)),
         "redeliver": actor("redeliver", HOUSEKEEPING, lambda: redeliver(runtime, waker)),
         "notify": actor("notify", HOUSEKEEPING, Notify(runtime)),
+        "monitor": actor("monitor", HOUSEKEEPING, Monitor(runtime, lambda: jobs["notify"].send())),
+        "learn": actor("learn", HOUSEKEEPING, lambda: learn_baselines(runtime)),
+        "fold": actor("fold", HOUSEKEEPING, lambda: fold_counters(runtime)),
     }
     return Crew(broker, waker, lock, threads, jobs)

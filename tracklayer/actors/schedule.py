@@ -10,25 +10,34 @@ from datetime import timedelta
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.schedule import take_due_jobs
 from tracklayer.runtime import Runtime
+from tracklayer.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PERIODIC: Mapping[str, timedelta] = {
-    "sweep": timedelta(seconds=1),
-    "purge": timedelta(minutes=1),
-    "notify": timedelta(seconds=3),
-    "redeliver": timedelta(seconds=1),
-}
 TICK_SECONDS = 0.25
+
+
+def periodic(settings: Settings) -> Mapping[str, timedelta]:
+    """How often each job runs."""
+    return {
+        "sweep": timedelta(seconds=1),
+        "purge": timedelta(minutes=1),
+        "notify": timedelta(seconds=3),
+        "redeliver": timedelta(seconds=1),
+        "monitor": settings.monitor_interval,
+        "learn": timedelta(minutes=1),
+        "fold": timedelta(minutes=1),
+    }
 
 
 def run_schedule(runtime: Runtime, fire: Callable[[str], object], stop: threading.Event) -> None:
     """Calls ``fire(name)`` whenever a job is due, until ``stop``. Any number may run: each firing is taken by one."""
+    intervals = periodic(runtime.settings)
     away = False
     while not stop.wait(TICK_SECONDS):
         try:
             with in_transaction():
-                names = take_due_jobs(PERIODIC, runtime.clock.now())
+                names = take_due_jobs(intervals, runtime.clock.now())
         except DatabaseAwayError:
             if not away:
                 log.warning("the database is away: nothing is scheduled until it is back")

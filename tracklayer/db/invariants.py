@@ -62,15 +62,24 @@ WHERE d.merchant_id = %(merchant)s AND (
 GROUP BY d.platform
 """
 
-_RECOUNT = """
+
+def _bucket(at: str) -> str:
+    """The minute of an instant; of an older one the hour, as the ledger keeps it (services/fold.py) or will soon."""
+    return (
+        f"CASE WHEN {at} < date_trunc('hour', %(late)s::timestamptz - interval '34 days', 'UTC') "
+        f"THEN date_trunc('hour', {at}, 'UTC') ELSE date_trunc('minute', {at}, 'UTC') END"
+    )
+
+
+_RECOUNT = f"""
 WITH stored AS (
-    SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*) AS n,
+    SELECT platform, {_bucket("received_at")} AS minute, count(*) AS n,
            count(*) FILTER (WHERE due_at IS NOT NULL) AS waiting,
            count(*) FILTER (WHERE status = 'delivered') AS delivered,
            count(*) FILTER (WHERE status = 'dropped') AS dropped
     FROM deliveries WHERE merchant_id = %(merchant)s GROUP BY 1, 2
 ), counted AS (
-    SELECT platform, minute, sum(accepted) AS accepted, sum(filtered) AS filtered, sum(routed) AS routed,
+    SELECT platform, {_bucket("minute")} AS minute, sum(accepted) AS accepted, sum(filtered) AS filtered, sum(routed) AS routed,
            sum(waiting) AS waiting, sum(delivered) AS delivered, sum(dropped) AS dropped, sum(purged) AS purged
     FROM minutes WHERE merchant_id = %(merchant)s AND platform <> '' GROUP BY 1, 2
 ), compared AS (
@@ -104,15 +113,15 @@ WHERE accepted <> filtered + routed OR routed <> delivered + dropped + waiting O
 GROUP BY platform
 """
 
-REASONS = """
+REASONS = f"""
 WITH stored AS (
-    SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, drop_reason AS reason, count(*) AS n
+    SELECT platform, {_bucket("received_at")} AS minute, drop_reason AS reason, count(*) AS n
     FROM deliveries WHERE merchant_id = %(merchant)s AND status = 'dropped' GROUP BY 1, 2, 3
 ), counted AS (
-    SELECT platform, minute, r.key AS reason, sum(r.value::int) AS n
+    SELECT platform, {_bucket("minute")} AS minute, r.key AS reason, sum(r.value::int) AS n
     FROM minutes, jsonb_each_text(drop_reasons) AS r WHERE merchant_id = %(merchant)s GROUP BY 1, 2, 3
 ), purged AS (
-    SELECT platform, minute FROM minutes WHERE merchant_id = %(merchant)s AND purged > 0
+    SELECT platform, {_bucket("minute")} AS minute FROM minutes WHERE merchant_id = %(merchant)s AND purged > 0
 )
 SELECT platform, count(DISTINCT minute), NULL
 FROM stored s FULL JOIN counted c USING (platform, minute, reason)
@@ -120,12 +129,12 @@ WHERE coalesce(s.n, 0) <> coalesce(c.n, 0) AND (platform, minute) NOT IN (SELECT
 GROUP BY platform
 """
 
-EVENTS = """
+EVENTS = f"""
 SELECT NULL, count(*), NULL FROM (
-    SELECT date_trunc('minute', received_at, 'UTC') AS minute, count(*) AS n
+    SELECT {_bucket("received_at")} AS minute, count(*) AS n
     FROM events WHERE merchant_id = %(merchant)s GROUP BY 1) AS stored
 FULL JOIN (
-    SELECT minute, sum(accepted) AS accepted, sum(purged) AS purged
+    SELECT {_bucket("minute")} AS minute, sum(accepted) AS accepted, sum(purged) AS purged
     FROM minutes WHERE merchant_id = %(merchant)s AND platform = '' GROUP BY 1) AS counted USING (minute)
 WHERE coalesce(accepted, 0) <> coalesce(n, 0) + coalesce(purged, 0) HAVING count(*) > 0
 """

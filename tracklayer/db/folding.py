@@ -1,0 +1,100 @@
+"""Keeps the counters few: what many backends counted becomes one row a minute, and what is old one row an hour."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import ACTIVITY, COHORT, adding
+
+FOLD_LOCK = 7_301_006  # one folds at a time: two would wait for each other's rows
+
+_COUNTED = (*COHORT, *ACTIVITY)
+_PLACE = """CASE WHEN minute < %(hours_before)s THEN date_trunc('hour', minute, 'UTC') ELSE minute END"""
+
+# Rows that their backend is writing to are passed over. A backend that comes back to a minute starts a new row.
+_FOLD = f"""
+WITH taken AS (
+    DELETE FROM minutes m USING chosen AS x
+    WHERE m.merchant_id = x.merchant_id AND m.platform = x.platform AND m.minute = x.minute AND m.slot = x.slot
+    RETURNING m.*
+), summed AS (
+    SELECT merchant_id, platform, {_PLACE} AS minute, 0 AS slot,
+           {", ".join(f"sum({name})::int AS {name}" for name in _COUNTED)},
+           sum_counts(drop_reasons) AS drop_reasons, nullif(sum_counts(latency), '{{}}') AS latency
+    FROM taken GROUP BY 1, 2, 3
+), folded AS (
+    INSERT INTO minutes (merchant_id, platform, minute, slot, {", ".join(_COUNTED)}, drop_reasons, latency)
+    SELECT * FROM summed ORDER BY merchant_id, platform, minute
+    {adding(_COUNTED)},
+        drop_reasons = add_counts(minutes.drop_reasons, excluded.drop_reasons),
+        latency = CASE WHEN excluded.latency IS NULL THEN minutes.latency
+                       ELSE add_counts(minutes.latency, excluded.latency) END
+)
+SELECT count(*) FROM taken
+"""
+_KEY = "merchant_id, platform, minute, slot"
+FOLD_SLOTS = f"""
+WITH chosen AS (
+    SELECT {_KEY} FROM minutes WHERE slot <> 0 AND minute < %(before)s
+    ORDER BY minute LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), {_FOLD.strip().removeprefix("WITH ")}"""
+# Only what has come of age lately is looked for: what is older was folded then, and what is counted in it later has a
+# slot. The two instants make it a range of minutes_age.
+FOLD_HOURS = f"""
+WITH chosen AS (
+    SELECT {_KEY} FROM minutes
+    WHERE minute >= %(since)s AND minute < %(hours_before)s AND slot = 0
+      AND extract(epoch FROM minute)::bigint %% 3600 <> 0
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), {_FOLD.strip().removeprefix("WITH ")}"""
+
+FORGET = """
+DELETE FROM minutes WHERE ctid = ANY(ARRAY(SELECT ctid FROM minutes WHERE minute < %(before)s LIMIT %(limit)s))
+"""
+
+# A backend's own row stays as long as it lives.
+FOLD_QUEUES = """
+WITH taken AS (
+    DELETE FROM queues q USING (
+        SELECT merchant_id, platform, slot FROM queues
+        WHERE slot <> 0 AND slot NOT IN (SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL)
+        LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS x
+    WHERE q.merchant_id = x.merchant_id AND q.platform = x.platform AND q.slot = x.slot RETURNING q.*
+), folded AS (
+    INSERT INTO queues (merchant_id, platform, slot, waiting)
+    SELECT merchant_id, platform, 0, sum(waiting)::bigint FROM taken GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
+)
+SELECT count(*) FROM taken
+"""
+
+
+def lock_folding() -> bool:
+    """False where somebody else folds; the lock is let go of with the transaction."""
+    return bool(rows("SELECT pg_try_advisory_xact_lock(%s)", (FOLD_LOCK,))[0][0])
+
+
+def fold_slots(before: datetime, hours_before: datetime, limit: int) -> int:
+    """Adds up what several backends counted in minutes before an instant; how many rows were taken up."""
+    return _count(FOLD_SLOTS, {"before": before, "hours_before": hours_before, "limit": limit})
+
+
+def fold_hours(since: datetime, hours_before: datetime, limit: int) -> int:
+    """Makes hours of the minutes between two instants, the second one a full hour; how many rows were taken up."""
+    return _count(FOLD_HOURS, {"since": since, "hours_before": hours_before, "limit": limit})
+
+
+def forget_minutes(before: datetime, limit: int) -> int:
+    return execute(FORGET, {"before": before, "limit": limit})  # type: ignore[arg-type]
+
+
+def fold_queues(limit: int) -> int:
+    """Adds up what backends that are no more had counted as waiting."""
+    return _count(FOLD_QUEUES, {"limit": limit})
+
+
+def _count(sql: str, params: dict[str, Any]) -> int:
+    count: int = rows(sql, params)[0][0]  # type: ignore[arg-type]
+    return count

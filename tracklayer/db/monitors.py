@@ -1,0 +1,238 @@
+"""What the monitors read: minutes, states and baselines of a page of merchants at a time, each by its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.domain.monitors.spans import COUNTS, Counts, Minute
+
+Key = tuple[int, str]  # merchant id, platform
+
+# Slots of one minute are added up; sums of integers come as bigint.
+_SUMS = ", ".join(f"sum({name})::bigint" for name in COUNTS)
+RECENT = f"""
+SELECT d.merchant_id, d.platform, m.* FROM destinations d CROSS JOIN LATERAL (
+    SELECT minute, {_SUMS} FROM minutes
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %(since)s GROUP BY minute) AS m
+WHERE d.merchant_id = ANY(%(merchants)s) AND d.removed_at IS NULL
+ORDER BY d.merchant_id, d.platform, m.minute
+"""
+
+PAST = f"""
+SELECT x.merchant_id, x.platform, m.* FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
+CROSS JOIN LATERAL (
+    SELECT minute, {_SUMS} FROM minutes
+    WHERE merchant_id = x.merchant_id AND platform = x.platform AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY minute) AS m
+ORDER BY x.merchant_id, x.platform, m.minute
+"""
+
+
+def recent_minutes(merchant_ids: Sequence[int], since: datetime) -> dict[Key, list[Minute]]:
+    """The minutes of each destination from ``since`` on, oldest first; only those in which something happened."""
+    return _minutes(rows(RECENT, {"merchants": list(merchant_ids), "since": since}))  # type: ignore[arg-type]
+
+
+def past_minutes(keys: Sequence[Key], since: datetime, until: datetime) -> dict[Key, list[Minute]]:
+    if not keys:
+        return {}
+    params: Any = {
+        "merchants": [key[0] for key in keys],
+        "platforms": [key[1] for key in keys],
+        "since": since,
+        "until": until,
+    }
+    return _minutes(rows(PAST, params))
+
+
+def _minutes(found: Sequence[tuple[Any, ...]]) -> dict[Key, list[Minute]]:
+    minutes: dict[Key, list[Minute]] = {}
+    for row in found:
+        counts: Counts = tuple(row[3:])
+        minutes.setdefault((row[0], row[1]), []).append((row[2], counts))
+    return minutes
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFacts:
+    """``settings``: without secrets. The last four are of the longest due delivery; None where nothing is due."""
+
+    merchant_id: int
+    platform: str
+    state: str
+    state_reason: str | None
+    failing_since: datetime | None
+    resume_at: datetime | None
+    settings: dict[str, Any]
+    learned: dict[str, Any] | None
+    waiting: int
+    due_at: datetime | None
+    window_ends_at: datetime | None
+    occurred_at: datetime | None
+    action_source: str | None
+
+
+# The longest due by the index that workers claim by; what a worker has in hand right now is still due.
+DESTINATIONS = """
+SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.failing_since, d.resume_at, d.settings::text,
+       b.learned::text, coalesce(q.waiting, 0), o.due_at, o.window_ends_at, e.occurred_at, e.action_source
+FROM destinations d
+LEFT JOIN baselines b ON b.merchant_id = d.merchant_id AND b.platform = d.platform
+LEFT JOIN LATERAL (
+    SELECT sum(waiting)::bigint AS waiting FROM queues
+    WHERE merchant_id = d.merchant_id AND platform = d.platform) AS q ON true
+LEFT JOIN LATERAL (
+    SELECT due_at, window_ends_at, event_id FROM deliveries
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND due_at <= %(now)s
+    ORDER BY due_at LIMIT 1) AS o ON true
+LEFT JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = o.event_id
+WHERE d.merchant_id = ANY(%(merchants)s) AND d.removed_at IS NULL
+ORDER BY d.merchant_id, d.platform
+"""
+
+
+def destination_facts(merchant_ids: Sequence[int], now: datetime) -> list[DestinationFacts]:
+    found = rows(DESTINATIONS, {"merchants": list(merchant_ids), "now": now})  # type: ignore[arg-type]
+    return [_facts(row) for row in found]
+
+
+def _facts(row: tuple[Any, ...]) -> DestinationFacts:
+    settings, learned = orjson.loads(row[6]), orjson.loads(row[7]) if row[7] else None
+    return DestinationFacts(row[0], row[1], row[2], row[3], row[4], row[5], settings, learned, *row[8:13])
+
+
+# Of the newest troubles, however many there are, a few are looked at.
+LAST_ERROR = """
+SELECT last_error FROM (
+    (SELECT platform, last_error, last_attempt_at FROM deliveries
+     WHERE merchant_id = %(merchant)s AND status = 'failed' ORDER BY queued_at DESC LIMIT 100)
+    UNION ALL
+    (SELECT platform, last_error, last_attempt_at FROM deliveries
+     WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 100)) AS troubled
+WHERE platform = %(platform)s AND last_error IS NOT NULL
+ORDER BY last_attempt_at DESC NULLS LAST LIMIT 1
+"""
+
+
+def last_error(merchant_id: int, platform: str) -> str | None:
+    """What a platform said of the delivery that failed last, of the newest ones; it holds nothing personal."""
+    found = rows(LAST_ERROR, {"merchant": merchant_id, "platform": platform})  # type: ignore[arg-type]
+    return found[0][0] if found else None
+
+
+# Merchants -----------------------------------------------------------------------------------------------------------
+
+# The last minute with an event by the primary key, backwards.
+LAST_EVENTS = """
+SELECT b.merchant_id, b.learned::text, last.minute FROM baselines b
+LEFT JOIN LATERAL (
+    SELECT minute FROM minutes WHERE merchant_id = b.merchant_id AND platform = '' AND minute >= %(since)s
+      AND accepted + coalesced > 0
+    ORDER BY minute DESC LIMIT 1) AS last ON true
+WHERE b.merchant_id = ANY(%(merchants)s) AND b.platform = '' AND b.learned <> 'null'
+"""
+
+
+def last_events(merchant_ids: Sequence[int], since: datetime) -> list[tuple[int, dict[str, Any], datetime | None]]:
+    """(merchant, learned rhythm, the last minute in which an event arrived) of the merchants that have a rhythm."""
+    found = rows(LAST_EVENTS, {"merchants": list(merchant_ids), "since": since})  # type: ignore[arg-type]
+    return [(row[0], orjson.loads(row[1]), row[2]) for row in found]
+
+
+def minutes_with_events(merchant_id: int, spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
+    """In how many minutes of each span an event arrived."""
+    sql = (
+        "SELECT count(DISTINCT minute) FROM minutes WHERE merchant_id = %s AND platform = '' "
+        "AND minute >= %s AND minute < %s AND accepted + coalesced > 0"
+    )
+    return [rows(sql, (merchant_id, since, until))[0][0] for since, until in spans]
+
+
+def rejected_since(merchant_id: int, since: datetime) -> int:
+    sql = (
+        "SELECT coalesce(sum(rejected), 0)::bigint FROM minutes "
+        "WHERE merchant_id = %s AND platform = '' AND minute >= %s"
+    )
+    count: int = rows(sql, (merchant_id, since))[0][0]
+    return count
+
+
+# Baselines -----------------------------------------------------------------------------------------------------------
+
+
+def merchants_to_learn(learned_before: datetime, limit: int) -> list[int]:
+    """Merchants whose baselines are older, those without any first."""
+    found = rows(
+        "SELECT m.merchant_id FROM merchants m "
+        "LEFT JOIN baselines b ON b.merchant_id = m.merchant_id AND b.platform = '' "
+        "WHERE b.learned_until IS NULL OR b.learned_until < %s ORDER BY b.learned_until NULLS FIRST, m.merchant_id LIMIT %s",
+        (learned_before, limit),
+    )
+    return [row[0] for row in found]
+
+
+def active_hours(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, int]:
+    """Hour -> in how many of its minutes an event arrived; only hours with any."""
+    found = rows(
+        "SELECT date_trunc('hour', minute, 'UTC'), count(DISTINCT minute) FROM minutes "
+        "WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s AND accepted + coalesced > 0 GROUP BY 1",
+        (merchant_id, since, until),
+    )
+    return dict(found)
+
+
+GAPS = """
+SELECT minute - gap + interval '1 minute', minute FROM (
+    SELECT minute, minute - lag(minute) OVER (ORDER BY minute) AS gap FROM (
+        SELECT DISTINCT minute FROM minutes
+        WHERE merchant_id = %(merchant)s AND platform = '' AND minute >= %(since)s AND minute < %(until)s
+          AND accepted + coalesced > 0) AS active) AS gaps
+WHERE gap >= %(least)s ORDER BY gap DESC LIMIT 1000
+"""
+
+
+def longest_gaps(
+    merchant_id: int, since: datetime, until: datetime, least: timedelta
+) -> list[tuple[datetime, datetime]]:
+    """The longest silences between two events: (from, to)."""
+    params: Any = {"merchant": merchant_id, "since": since, "until": until, "least": least}
+    return [(row[0], row[1]) for row in rows(GAPS, params)]
+
+
+ATTEMPTS = """
+SELECT d.platform, m.good, m.bad FROM destinations d CROSS JOIN LATERAL (
+    SELECT sum(acknowledged)::bigint AS good, sum(refused + credentials_refused + unreachable + unknown)::bigint AS bad
+    FROM minutes WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY date_trunc('hour', minute, 'UTC')) AS m
+WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
+"""
+
+
+def attempts_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[str, list[tuple[int, int]]]:
+    """Platform -> (acknowledged, failed) of each hour with attempts."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for platform, good, bad in rows(ATTEMPTS, {"merchant": merchant_id, "since": since, "until": until}):  # type: ignore[arg-type]
+        found.setdefault(platform, []).append((good, bad))
+    return found
+
+
+def write_baselines(merchant_id: int, learned: dict[str, Any], until: datetime) -> None:
+    """``learned``: platform ('' for the merchant itself) -> what was learned, or None: nothing that would do.
+
+    What was learned before stays where there is nothing new: a merchant that is silent for weeks keeps its rhythm.
+    """
+    given = [{"platform": platform, "learned": value} for platform, value in sorted(learned.items())]
+    execute(
+        "INSERT INTO baselines (merchant_id, platform, learned_until, learned) "
+        "SELECT %s, platform, %s, coalesce(learned, 'null') "
+        "FROM jsonb_to_recordset(%s::jsonb) AS x(platform text, learned jsonb) "
+        "ON CONFLICT (merchant_id, platform) DO UPDATE SET learned_until = excluded.learned_until, "
+        "learned = CASE WHEN excluded.learned = 'null' THEN baselines.learned ELSE excluded.learned END",
+        (merchant_id, until, orjson.dumps(given).decode()),
+    )

@@ -1,0 +1,37 @@
+"""The four monitors: pure functions from what a look saw to a finding or None.
+
+``judge_destination`` and ``judge_merchant`` run those that concern one. ``is_open`` says of each kind whether its alert
+is open: an open one asks for more to be over than a new one to begin, so that nothing flaps around a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from tracklayer.domain.alert import AlertKind, Finding
+from tracklayer.domain.monitors.delivery_rate_drop import judge_delivery_rate_drop
+from tracklayer.domain.monitors.platform_down import judge_platform_down
+from tracklayer.domain.monitors.queue_backlog import judge_queue_backlog
+from tracklayer.domain.monitors.tracking_stopped import judge_tracking_stopped
+from tracklayer.domain.monitors.views import DestinationView, MerchantView
+
+OF_DESTINATIONS = (AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG, AlertKind.DELIVERY_RATE_DROP)
+
+
+def judge_destination(view: DestinationView, open_kinds: Collection[AlertKind], now: datetime) -> list[Finding]:
+    """What is wrong with a destination. While it is down, its rate and its queue say nothing more."""
+    down = judge_platform_down(view, is_open=AlertKind.PLATFORM_DOWN in open_kinds, now=now)
+    if down is not None:
+        return [down]
+    found = (
+        judge_queue_backlog(view, is_open=AlertKind.QUEUE_BACKLOG in open_kinds, now=now),
+        judge_delivery_rate_drop(view, is_open=AlertKind.DELIVERY_RATE_DROP in open_kinds, now=now),
+    )
+    return [finding for finding in found if finding is not None]
+
+
+def judge_merchant(view: MerchantView, now: datetime) -> list[Finding]:
+    """What is wrong with a merchant's events."""
+    stopped = judge_tracking_stopped(view, now)
+    return [stopped] if stopped is not None else []

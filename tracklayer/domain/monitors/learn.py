@@ -1,0 +1,142 @@
+"""What is normal: learned of each destination and each merchant from their own last weeks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+LEARN_FROM = timedelta(days=28)  # four of each day of the week
+
+# Destinations --------------------------------------------------------------------------------------------------------
+
+ENOUGH_ATTEMPTS = 200
+TRIMMED = 0.05  # of the attempts, in the worst hours: an outage is not what is normal
+LEAST_SPREAD = 0.005
+MOST_SPREAD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessRate:
+    """``share`` of a destination's attempts is acknowledged; ``spread``: how much alike attempts of one hour are."""
+
+    share: float
+    spread: float
+    attempts: int
+
+
+def learn_success(hours: Sequence[tuple[int, int]]) -> SuccessRate | None:
+    """From (acknowledged, failed) by hour; None where that is too little to know.
+
+    The spread is the method-of-moments estimate of the intra-class correlation (Kleinman 1973, "Proportions with
+    extraneous variance", JASA 68), kept within bounds that a short history cannot leave.
+    """
+    samples = sorted(((good / (good + bad), good + bad) for good, bad in hours if good + bad), reverse=True)
+    attempts = sum(size for _, size in samples)
+    if attempts < ENOUGH_ATTEMPTS:
+        return None
+    kept, left = [], attempts * (1 - TRIMMED)
+    for rate, size in samples:
+        if left <= 0:
+            break
+        kept.append((rate, size))
+        left -= size
+    total = sum(size for _, size in kept)
+    share = sum(rate * size for rate, size in kept) / total
+    # A destination that has never failed yet fails once in a while all the same.
+    share = min(share, (total + 1) / (total + 2))
+    return SuccessRate(share, _spread(kept, share, total), attempts)
+
+
+def _spread(samples: Sequence[tuple[float, int]], share: float, total: int) -> float:
+    """Of hours that each have their own rate, around ``share``: sum(n (r - p)^2) = p q (A + spread (B - A)) on average,
+
+    with A = number of hours - 1 and B = N - sum(n^2) / N.
+    """
+    a = len(samples) - 1
+    b = total - sum(size**2 for _, size in samples) / total
+    if a < 1 or b <= a:
+        return LEAST_SPREAD
+    squares = sum(size * (rate - share) ** 2 for rate, size in samples)
+    spread = (squares / (share * (1 - share)) - a) / (b - a)
+    return min(MOST_SPREAD, max(LEAST_SPREAD, spread))
+
+
+# Merchants -----------------------------------------------------------------------------------------------------------
+
+ENOUGH_DAYS = timedelta(days=7)  # a whole week: before that nobody knows its Sunday
+ENOUGH_MINUTES = 50  # with an event, of the weeks learned from: three a week are not a rhythm
+PRIOR_WEEKS = 2  # how many weeks of one's own an hour of the week needs to outweigh what day and hour say by themselves
+WEEK_HOURS = 168
+USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals is longer
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When a merchant sends. ``rates``: by hour of the week from Monday 0:00 UTC, minutes of it that have an event.
+
+    Minutes with an event are counted rather than events, so that a burst is one sign of life and not a thousand.
+    ``usual``: how many such minutes its longest usual silence swallowed; see ``learn_rhythm``.
+    """
+
+    rates: tuple[float, ...]
+    usual: float = USUAL_AT_LEAST
+
+    def expected(self, start: datetime, end: datetime) -> float:
+        """Minutes with an event that ``start`` to ``end`` usually has."""
+        weeks, rest = divmod(end - start, timedelta(days=7))
+        total = weeks * sum(self.rates)
+        at, end = start, start + rest
+        place = hour_of_week(at)
+        while at < end:
+            following = min(end, at.replace(minute=0, second=0, microsecond=0) + HOUR)
+            total += self.rates[place] * ((following - at) / HOUR)
+            at, place = following, (place + 1) % WEEK_HOURS
+        return total
+
+    def silence(self, expected: float) -> timedelta | None:
+        """How long a silence lasts on average that swallows so many minutes; None where it never sends."""
+        pace = sum(self.rates) / WEEK_HOURS
+        return HOUR * (expected / pace) if pace else None
+
+
+def hour_of_week(at: datetime) -> int:
+    at = at.astimezone(UTC)
+    return at.weekday() * 24 + at.hour
+
+
+def learn_rhythm(
+    hours: Mapping[datetime, int], gaps: Sequence[tuple[datetime, datetime]], since: datetime, until: datetime
+) -> Rhythm | None:
+    """From minutes with an event by hour, and the longer silences between them; None where that is no rhythm.
+
+    ``since`` (the first event, or four weeks ago) to ``until``: whole hours. An hour of the week is estimated from its
+    own few weeks, drawn towards day times hour, and taken as the least of itself and its neighbours: so that a clock
+    change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one: the
+    longest may have been an outage.
+    """
+    if until - since < ENOUGH_DAYS or sum(hours.values()) < ENOUGH_MINUTES:
+        return None
+    found, weeks = [0.0] * WEEK_HOURS, [0] * WEEK_HOURS
+    at = since.replace(minute=0, second=0, microsecond=0)
+    while at < until:
+        place = hour_of_week(at)
+        found[place] += hours.get(at, 0)
+        weeks[place] += 1
+        at += HOUR
+    own = [n / max(1, times) for n, times in zip(found, weeks, strict=True)]
+    mean = sum(own) / WEEK_HOURS
+    by_day = [sum(own[day * 24 : day * 24 + 24]) / 24 / mean for day in range(7)]
+    by_hour = [sum(own[hour::24]) / 7 for hour in range(24)]
+    drawn = [
+        (PRIOR_WEEKS * by_hour[place % 24] * by_day[place // 24] + found[place]) / (PRIOR_WEEKS + weeks[place])
+        for place in range(WEEK_HOURS)
+    ]
+    rates = tuple(
+        min(60.0, drawn[place - 1], drawn[place], drawn[(place + 1) % WEEK_HOURS]) for place in range(WEEK_HOURS)
+    )
+    rhythm = Rhythm(rates)
+    swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
+    return Rhythm(rates, max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0))

@@ -1,0 +1,99 @@
+"""What the monitors look at: counts by stretch of time, the state of a destination, and what is normal for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What happened at a destination from ``start`` to ``end``: attempts by their outcome, arrivals and departures.
+
+    A span is a minute of the counters, or the part of one between two looks.
+    """
+
+    start: datetime
+    end: datetime
+    acknowledged: int = 0
+    refused: int = 0
+    credentials_refused: int = 0
+    unreachable: int = 0
+    unknown: int = 0
+    rate_limited: int = 0
+    routed: int = 0
+    requeued: int = 0
+    finished: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Attempts that brought nothing. A rate limit is none of them: the platform is there and asks to wait."""
+        return self.refused + self.credentials_refused + self.unreachable + self.unknown
+
+    @property
+    def attempts(self) -> int:
+        return self.acknowledged + self.failed
+
+    @property
+    def arrived(self) -> int:
+        return self.routed + self.requeued
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """The longest due delivery of a queue. ``expires_at``: when the platform's age limit or the window loses it."""
+
+    due_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationView:
+    """One destination at one look.
+
+    ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
+    gives reason to (``wants_past``). ``success``: what it learned of itself, None for a new one. ``last_error``: what
+    the platform said of the delivery that failed last, without personal data.
+    """
+
+    platform: str
+    name: str
+    state: DestinationState = DestinationState.ACTIVE
+    state_reason: str | None = None
+    failing_since: datetime | None = None
+    resume_at: datetime | None = None
+    recent: Sequence[Span] = ()
+    past: Sequence[Span] = ()
+    success: SuccessRate | None = None
+    waiting: int = 0
+    oldest: Oldest | None = None
+    last_error: str | None = None
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """Everything that is known: the day before ``recent``, then ``recent`` itself."""
+        if not self.recent:
+            return self.past
+        return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
+
+
+def wants_past(recent: Sequence[Span]) -> bool:
+    """Whether a look at the last half hour leaves open how the destination is doing: something failed in it."""
+    return any(span.failed for span in recent)
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantView:
+    """A merchant's events at one look. ``level``: its traffic before the silence, as a share of its usual, at most 1.
+
+    ``rejected``: events refused for bad fields since the last one that was accepted.
+    """
+
+    rhythm: Rhythm | None
+    last_event_at: datetime | None
+    level: float = 1.0
+    rejected: int = 0

@@ -1,0 +1,30 @@
+"""Numbers and times as the messages of alerts write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """``1 attempt``, ``1,200 attempts``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def clock_time(at: datetime) -> str:
+    """``2026-05-04 14:03 UTC``."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def lasting(span: timedelta) -> str:
+    """``45 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``: the two largest units that say something."""
+    seconds = max(0, round(span.total_seconds()))
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

@@ -1,0 +1,204 @@
+"""A look at every destination and merchant: what the counters say is judged, and alerts are made of the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.db import alerts as db_alerts
+from tracklayer.db import merchants as db_merchants
+from tracklayer.db import monitors as db
+from tracklayer.db.alerts import Subject
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.monitors import DestinationFacts, Key
+from tracklayer.domain.alert import AlertKind, Finding
+from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
+from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
+from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
+from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, wants_past
+from tracklayer.mappers import mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.services.alert import settle_findings
+
+MERCHANTS = 200  # of one page: one transaction of a few statements
+RECENT = timedelta(minutes=30)
+PAST = timedelta(hours=24)
+LEARN_EVERY = timedelta(hours=6)
+LEARN_MERCHANTS = 50  # by one call
+LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy the merchant was at last
+
+
+class Watch:
+    """The looks of one process. It remembers a little of what it saw, and judges the sharper for it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._memory = Memory()
+
+    def look(self) -> int:
+        """Judges everything once; how many alerts opened, opened again or resolved.
+
+        Safe with any number of processes at once, not with several threads of one.
+        """
+        changed = after = 0
+        while True:
+            with in_transaction():
+                page = [merchant_id for merchant_id, _ in db_merchants.page_of_merchants(after, MERCHANTS)]
+            if page:
+                changed += _look_at(self._runtime, self._memory, page)
+            if len(page) < MERCHANTS:
+                return changed
+            after = page[-1]
+
+
+def _look_at(runtime: Runtime, memory: Memory, merchant_ids: Sequence[int]) -> int:
+    now = runtime.clock.now()
+    with in_transaction():
+        views = _destination_views(memory, merchant_ids, now)
+        merchants = _merchant_views(merchant_ids, now)
+        open_now = db_alerts.open_alerts(merchant_ids)
+        findings: dict[int, list[Finding]] = {}
+        judged: dict[int, list[Subject]] = {}
+        for (merchant_id, platform), view in views.items():
+            kinds = {kind for kind in OF_DESTINATIONS if (merchant_id, kind, platform) in open_now}
+            found = _judge(merchant_id, view, kinds, now)
+            findings.setdefault(merchant_id, []).extend(found)
+            # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
+            is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
+            judged.setdefault(merchant_id, []).extend(
+                (kind, platform) for kind in ([AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS)
+            )
+        for merchant_id, merchant in merchants.items():
+            findings.setdefault(merchant_id, []).extend(judge_merchant(merchant, now))
+            judged.setdefault(merchant_id, []).append((AlertKind.TRACKING_STOPPED, None))
+    _judge_removed(views, open_now, judged)
+    changed = 0
+    for merchant_id, subjects in judged.items():
+        is_known = any(subject in subjects for subject in _subjects(merchant_id, open_now))
+        if findings.get(merchant_id) or is_known:
+            changed += len(settle_findings(runtime, merchant_id, findings.get(merchant_id, []), subjects, now))
+    return changed
+
+
+def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: datetime) -> list[Finding]:
+    found = judge_destination(view, kinds, now)
+    if found and view.state is DestinationState.ACTIVE:
+        return judge_destination(replace(view, last_error=db.last_error(merchant_id, view.platform)), kinds, now)
+    return found
+
+
+def _subjects(merchant_id: int, open_now: set[tuple[int, AlertKind, str | None]]) -> list[Subject]:
+    return [(kind, platform) for merchant, kind, platform in open_now if merchant == merchant_id]
+
+
+def _judge_removed(
+    views: dict[Key, DestinationView],
+    open_now: set[tuple[int, AlertKind, str | None]],
+    judged: dict[int, list[Subject]],
+) -> None:
+    """An alert about a destination that was removed has nothing to be about any more: it is judged, and resolves."""
+    for merchant_id, kind, platform in open_now:
+        if platform is not None and (merchant_id, platform) not in views:
+            judged.setdefault(merchant_id, []).append((kind, platform))
+
+
+def _destination_views(memory: Memory, merchant_ids: Sequence[int], now: datetime) -> dict[Key, DestinationView]:
+    recent_since = (now - RECENT).replace(second=0, microsecond=0)
+    minutes = db.recent_minutes(merchant_ids, recent_since)
+    views = {}
+    for facts in db.destination_facts(merchant_ids, now):
+        key = facts.merchant_id, facts.platform
+        views[key] = _destination_view(facts, minutes.get(key, []), memory, now)
+    wanted = [key for key, view in views.items() if wants_past(view.recent) or view.failing_since is not None]
+    for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
+        views[key] = replace(views[key], past=spans_of(past, (), now))
+    return views
+
+
+def _destination_view(
+    facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, now: datetime
+) -> DestinationView:
+    merchant_id, platform = facts.merchant_id, facts.platform
+    spans = spans_of(minutes, memory.cuts(merchant_id, platform), now)
+    memory.note(merchant_id, platform, minutes, now)
+    learned = facts.learned
+    return DestinationView(
+        platform,
+        mapper_for(platform).title,
+        DestinationState(facts.state),
+        facts.state_reason,
+        facts.failing_since,
+        facts.resume_at,
+        spans,
+        success=SuccessRate(**learned) if learned else None,
+        waiting=facts.waiting,
+        oldest=_oldest(facts),
+    )
+
+
+def _oldest(facts: DestinationFacts) -> Oldest | None:
+    if facts.due_at is None or facts.window_ends_at is None:
+        return None
+    expires_at = facts.window_ends_at
+    if facts.occurred_at is not None and facts.action_source is not None:
+        age = mapper_for(facts.platform).oldest_age(facts.action_source, facts.settings)
+        if age is not None:
+            expires_at = min(expires_at, facts.occurred_at + age)
+    return Oldest(facts.due_at, expires_at)
+
+
+def _merchant_views(merchant_ids: Sequence[int], now: datetime) -> dict[int, MerchantView]:
+    views = {}
+    for merchant_id, learned, minute in db.last_events(merchant_ids, now - LEARN_FROM):
+        rhythm = _rhythm(learned)
+        if minute is None:
+            continue  # silent for weeks: whoever is to know does, and an open alert stays
+        last = minute + timedelta(minutes=1)  # somewhere in that minute
+        view = MerchantView(rhythm, last)
+        if may_have_stopped(rhythm, last, now):
+            spans = [(last - length, last) for length in LEVEL_OF]
+            found = db.minutes_with_events(merchant_id, spans)
+            usual = [rhythm.expected(*span) for span in spans]
+            level = min(1.0, *(n / expected if expected else 1.0 for n, expected in zip(found, usual, strict=True)))
+            view = MerchantView(rhythm, last, level, db.rejected_since(merchant_id, last))
+        views[merchant_id] = view
+    return views
+
+
+# Learning ------------------------------------------------------------------------------------------------------------
+
+
+def learn_baselines(runtime: Runtime) -> int:
+    """Learns anew what is normal for the merchants whose baselines are the oldest; of how many."""
+    now = runtime.clock.now()
+    until = now.replace(minute=0, second=0, microsecond=0)
+    with in_transaction():
+        merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, LEARN_MERCHANTS)
+    for merchant_id in merchant_ids:
+        with in_transaction():
+            db.write_baselines(merchant_id, _learn(merchant_id, until), now)
+    return len(merchant_ids)
+
+
+def _learn(merchant_id: int, until: datetime) -> dict[str, Any]:
+    since = until - LEARN_FROM
+    hours = db.active_hours(merchant_id, since, until)
+    learned: dict[str, Any] = {"": None}
+    if hours:
+        gaps = db.longest_gaps(merchant_id, since, until, LEAST_SILENCE)
+        rhythm = learn_rhythm(hours, gaps, max(since, min(hours)), until)
+        if rhythm is not None:
+            learned[""] = {"rates": [round(rate, 4) for rate in rhythm.rates], "usual": round(rhythm.usual, 3)}
+    for platform, attempts in db.attempts_by_hour(merchant_id, since, until).items():
+        success = learn_success(attempts)
+        if success is not None:
+            learned[platform] = {"share": success.share, "spread": success.spread, "attempts": success.attempts}
+    return learned
+
+
+def _rhythm(learned: dict[str, Any]) -> Rhythm:
+    return Rhythm(tuple(learned["rates"]), learned["usual"])
