@@ -27,6 +27,7 @@ from tracklayer.services.destinations import (
     resume_destination,
     set_destination,
 )
+from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.privacy import purge_expired
@@ -131,18 +132,21 @@ class Walk:
         self.clock.move(timedelta(days=self.random.choice((1, 30, 91))))
         self.purged += purge_expired(self.runtime)
 
+    def fold(self) -> None:
+        fold_counters(self.runtime)
+
     def step(self) -> str:
         likely = (self.ingest, self.deliver, self.sweep, self.move)
         seldom = (self.fault, self.mend, self.pause, self.set, self.remove, self.redeliver, self.lose_a_worker)
-        action = self.random.choice((*likely * 3, *seldom, self.redeliver, self.mend, self.purge))
+        action = self.random.choice((*likely * 3, *seldom, self.redeliver, self.mend, self.purge, self.fold))
         action()
         return action.__name__
 
     def check(self) -> None:
         begin, end = self.clock.now() - timedelta(days=36_500), self.clock.now() + timedelta(days=1)
         with in_transaction():
-            found = with_totals(ledger(self.merchant.merchant_id, begin, end, "minute"))
-            strangers = ledger(self.stranger.merchant_id, begin, end, "minute")
+            found = with_totals(ledger(self.merchant.merchant_id, begin, end, "hour"))
+            strangers = ledger(self.stranger.merchant_id, begin, end, "hour")
         assert strangers == []
         assert [row for row in found if not row.is_balanced] == []
         whole = [row for row in found if row.platform is None]
@@ -159,10 +163,11 @@ class Walk:
         assert stored + self.purged == self.accepted
 
     def check_platform(self, platform: str, found: list[Cohort]) -> None:
+        """By the hour: minutes older than five weeks are folded into hours. Minutes are recounted by the invariants."""
         assert sum(row.accepted for row in found) == self.offered[platform]
         assert sum(row.routed for row in found) == self.routed[platform]
         there = select(
-            "SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), status, coalesce(drop_reason, '') "
+            "SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), status, coalesce(drop_reason, '') "
             "FROM deliveries WHERE merchant_id = %s AND platform = %s",
             self.merchant.merchant_id,
             platform,
@@ -175,19 +180,19 @@ class Walk:
         is_held = bool(state) and state[0][0] in ("paused", "held")
         gone = dict(
             select(
-                "SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), sum(purged) FROM minutes "
+                "SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), sum(purged) FROM minutes "
                 "WHERE merchant_id = %s AND platform = %s GROUP BY 1",
                 self.merchant.merchant_id,
                 platform,
             )
         )
         for row in found:
-            minute = row.bucket_start.strftime("%Y-%m-%d %H:%M")
-            mine = [(status, reason) for at, status, reason in there if at == minute]
+            hour = row.bucket_start.strftime("%Y-%m-%d %H")
+            mine = [(status, reason) for at, status, reason in there if at == hour]
             waiting = sum(status in ("queued", "failed") for status, _ in mine)
             assert (row.waiting, row.held) == ((0, waiting) if is_held else (waiting, 0))
-            assert row.routed == len(mine) + gone[minute]
-            if gone[minute] == 0:
+            assert row.routed == len(mine) + gone[hour]
+            if gone[hour] == 0:
                 assert row.delivered == sum(status == "delivered" for status, _ in mine)
                 assert row.dropped == sum(status == "dropped" for status, _ in mine)
                 reasons = [reason for _, reason in mine if reason]
@@ -199,8 +204,8 @@ class Walk:
             platform,
         )[0][0]
         assert queued == sum(status in ("queued", "failed") for _, status, _ in there)
-        minutes = {row.bucket_start.strftime("%Y-%m-%d %H:%M") for row in found}
-        assert {at for at, _, _ in there} <= minutes
+        hours = {row.bucket_start.strftime("%Y-%m-%d %H") for row in found}
+        assert {at for at, _, _ in there} <= hours
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, int.from_bytes(os.urandom(4))], ids=lambda seed: f"seed-{seed}")

@@ -1,0 +1,297 @@
+"""The monitors over real counters: what is told, when, how often, and when it is over."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import Merchant, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import pause_destination, remove_destination
+from tracklayer.services.fold import fold_counters
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.monitor import Watch, learn_baselines
+
+
+class Scene:
+    """One merchant with Meta, its time, and a watch that looks every 15 seconds."""
+
+    def __init__(
+        self, runtime: Runtime, merchant: Merchant, clock: FrozenClock, sandbox: SandboxServer, worker: int
+    ) -> None:
+        self.runtime, self.merchant, self.clock = runtime, merchant, clock
+        self.sandbox, self.worker = sandbox, worker
+        self.watch = Watch(runtime)
+        self.sent = 0
+
+    def passes(self, seconds: int, *, every: int | None = None, deliver: bool = True) -> None:
+        """Time, by steps of five seconds: an event each ``every`` seconds, delivery, and a look each 15 seconds."""
+        for second in range(5, seconds + 1, 5):
+            self.clock.move(timedelta(seconds=5))
+            if every is not None and second % every < 5:
+                self.sends(max(1, 5 // every))
+            if deliver:
+                deliver_due(self.runtime, self.worker, self.merchant.merchant_id, "meta")
+            if second % 15 == 0:
+                self.watch.look()
+
+    def sends(self, count: int) -> None:
+        at = self.clock.now().isoformat()
+        drafts = [draft(f"order_{self.sent + n}", occurred_at=at) for n in range(count)]
+        self.sent += count
+        ingest_events(self.runtime, self.merchant.holder, drafts)
+
+    def fault(self, kind: str) -> None:
+        given: dict[str, Any] = {"platform": "meta", "kind": kind}
+        if kind == "refuse":
+            given["event_ids"] = [f"order_{n}" for n in range(self.sent, self.sent + 500)]
+        httpx.post(f"{self.sandbox.url}/_faults", json=given).raise_for_status()
+
+    def mend(self) -> None:
+        httpx.delete(f"{self.sandbox.url}/_faults").raise_for_status()
+
+    def alerts(self) -> list[tuple[str, bool]]:
+        """(kind, is it open) of every alert, in order."""
+        with in_transaction():
+            return [
+                (row[0], row[1])
+                for row in rows(
+                    "SELECT kind, resolved_at IS NULL FROM alerts WHERE merchant_id = %s ORDER BY alert_id",
+                    (self.merchant.merchant_id,),
+                )
+            ]
+
+    def alert(self) -> tuple[str, str, dict[str, Any]]:
+        """(title, message, details) of the only one."""
+        with in_transaction():
+            [(title, message, details)] = rows(
+                "SELECT title, message, details FROM alerts WHERE merchant_id = %s", (self.merchant.merchant_id,)
+            )
+        return title, message, details
+
+    def history(self, platform: str, since: datetime, until: datetime, where: str = "true", **counts: int) -> None:
+        """Counters of the past: ``counts`` in each minute that ``where``, in terms of ``minute``, admits."""
+        names = list(counts)
+        with in_transaction():
+            execute(
+                f"INSERT INTO minutes (merchant_id, platform, minute, slot, {', '.join(names)}) "
+                f"SELECT %s, %s, minute, 1, {', '.join(['%s'] * len(names))} "
+                f"FROM generate_series(%s, %s - interval '1 minute', interval '1 minute') AS minute WHERE {where}",
+                (self.merchant.merchant_id, platform, *counts.values(), since, until),
+            )
+
+
+@pytest.fixture
+def scene(runtime: Runtime, merchant: Merchant, clock: FrozenClock, sandbox: SandboxServer, worker: int) -> Scene:
+    return Scene(runtime, merchant, clock, sandbox, worker)
+
+
+def test_a_platform_that_refuses_everything_is_told_once_and_is_over_when_it_accepts_again(scene: Scene) -> None:
+    scene.passes(120, every=1)
+    assert scene.alerts() == []
+    scene.fault("refuse")
+    scene.passes(60, every=1)
+    assert scene.alerts() == [("platform_down", True)]
+    title, message, details = scene.alert()
+    assert title == "Meta refuses every event"
+    assert "has accepted none of the last" in message
+    assert "Redeliver" in message
+    assert details["cause"] == "refused"
+    assert details["last_error"] in message
+    scene.passes(60, every=1)
+    scene.mend()
+    scene.passes(60, every=1)
+    assert scene.alerts() == [("platform_down", False)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "after", "title", "cause"),
+    [
+        pytest.param("down", 60, "Meta does not answer", "unreachable", id="unreachable"),
+        pytest.param("credentials", 15, "Meta refuses the credentials", "credentials_refused", id="credentials"),
+    ],
+)
+def test_a_held_destination_is_told_with_its_cause(
+    scene: Scene, fault: str, after: int, title: str, cause: str
+) -> None:
+    scene.passes(60, every=5)
+    scene.fault(fault)
+    scene.passes(after, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    found, message, details = scene.alert()
+    assert (found, details["cause"]) == (title, cause)
+    assert "waits" in message or "wait." in message
+    assert details["waiting"] > 0
+
+
+def test_a_hiccup_of_ten_seconds_is_told_to_nobody(scene: Scene) -> None:
+    scene.passes(60, every=5)
+    scene.fault("down")
+    scene.passes(10, every=5)
+    scene.mend()
+    scene.passes(120, every=5)
+    assert scene.alerts() == []
+
+
+def test_what_nobody_delivers_is_a_backlog_until_it_is_gone(scene: Scene) -> None:
+    scene.passes(60, every=5)
+    scene.passes(120, every=5, deliver=False)
+    assert scene.alerts() == [("queue_backlog", True)]
+    title, message, details = scene.alert()
+    assert title.endswith("to Meta wait")
+    assert "does not clear at this pace" in message
+    assert details["clears_in_seconds"] is None
+    assert details["waiting"] == 24
+    scene.passes(150, every=5)
+    assert scene.alerts() == [("queue_backlog", False)]
+
+
+def test_a_paused_destination_is_told_before_it_loses_its_first_delivery(scene: Scene) -> None:
+    pause_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    scene.sends(1)
+    scene.clock.move(timedelta(hours=19))
+    scene.watch.look()
+    assert scene.alerts() == []
+    scene.clock.move(timedelta(hours=2))
+    scene.watch.look()
+    assert scene.alerts() == [("queue_backlog", True)]
+    assert "Resume the destination" in scene.alert()[1]
+
+
+def test_a_drop_below_its_own_rate_is_told_by_the_figures(scene: Scene) -> None:
+    now = scene.clock.now().replace(second=0, microsecond=0)
+    scene.history("meta", now - timedelta(days=8), now, acknowledged=58, refused=2)
+    scene.clock.move(now + timedelta(seconds=5) - scene.clock.now())
+    assert learn_baselines(scene.runtime) == 1
+    scene.watch.look()
+    assert scene.alerts() == []
+    scene.history("meta", now, now + timedelta(minutes=2), acknowledged=45, refused=15)
+    scene.history("meta", now + timedelta(minutes=2), now + timedelta(minutes=3), acknowledged=7, refused=3)
+    scene.clock.move(timedelta(minutes=2, seconds=10))
+    scene.watch.look()
+    assert scene.alerts() == [("delivery_rate_drop", True)]
+    title, _, details = scene.alert()
+    assert title == "Meta accepts 75% instead of 97%"
+    assert (details["acknowledged"], details["failed"]) == (90, 30)
+    assert details["probability"] < 1e-7
+
+
+def test_a_shop_that_goes_quiet_by_day_is_told_and_one_that_sleeps_is_not(scene: Scene) -> None:
+    """It sends every other minute from 8 to 20 h, and never by night."""
+    midnight = scene.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    by_day = (
+        "extract(hour FROM minute AT TIME ZONE 'UTC') BETWEEN 8 AND 19 AND extract(minute FROM minute)::int %% 2 = 0"
+    )
+    scene.history("", midnight - timedelta(days=21), midnight + timedelta(hours=20), by_day, accepted=1)
+    scene.clock.move(midnight + timedelta(hours=20, minutes=10) - scene.clock.now())
+    assert learn_baselines(scene.runtime) == 1
+    for hours in range(1, 14):
+        scene.clock.move(midnight + timedelta(hours=20 + hours) - scene.clock.now())
+        scene.watch.look()
+        assert scene.alerts() == []
+    scene.clock.move(timedelta(minutes=30))  # half past nine, when it usually has sent for an hour and a half
+    scene.watch.look()
+    assert scene.alerts() == [("tracking_stopped", True)]
+    title, message, details = scene.alert()
+    assert title == "No event for 13 h 31 min"
+    assert details["rejected_since"] == 0
+    assert "one in" in message
+    scene.sends(1)
+    scene.passes(120)
+    assert scene.alerts()[0] == ("tracking_stopped", False)
+
+
+def test_what_is_refused_for_bad_fields_does_not_pass_for_life(scene: Scene) -> None:
+    now = scene.clock.now().replace(second=0, microsecond=0)
+    scene.history("", now - timedelta(days=8), now, accepted=5)
+    learn_baselines(scene.runtime)
+    ingest_events(scene.runtime, scene.merchant.holder, [draft("bad", occurred_at="yesterday")])
+    scene.clock.move(timedelta(minutes=30))
+    scene.watch.look()
+    _, message, details = scene.alert()
+    assert details["rejected_since"] == 1
+    assert "1 event came since but was refused" in message
+
+
+def test_three_events_a_week_are_no_rhythm(scene: Scene) -> None:
+    now = scene.clock.now()
+    where = "extract(isodow FROM minute) IN (1, 3, 5) AND to_char(minute AT TIME ZONE 'UTC', 'HH24:MI') = '10:00'"
+    scene.history("", now - timedelta(days=28), now, where, accepted=1)
+    learn_baselines(scene.runtime)
+    scene.clock.move(timedelta(days=14))
+    scene.watch.look()
+    assert scene.alerts() == []
+
+
+def test_an_alert_about_a_removed_destination_is_over(scene: Scene) -> None:
+    scene.fault("credentials")
+    scene.passes(30, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    remove_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    scene.passes(45, deliver=False)
+    assert scene.alerts() == [("platform_down", False)]
+
+
+def test_however_many_look_at_once_there_is_one_alert(scene: Scene, runtime: Runtime) -> None:
+    strangers = [new_merchant(runtime, name=f"Shop {n}") for n in range(3)]
+    scene.fault("credentials")
+    for merchant in (scene.merchant, *strangers):
+        ingest_events(runtime, merchant.holder, [draft("order")])
+        deliver_due(runtime, scene.worker, merchant.merchant_id, "meta")
+    watches = [threading.Thread(target=Watch(runtime).look) for _ in range(4)]
+    for thread in watches:
+        thread.start()
+    for thread in watches:
+        thread.join()
+    with in_transaction():
+        assert rows("SELECT merchant_id, count(*) FROM alerts GROUP BY 1 ORDER BY 1") == [
+            (merchant.merchant_id, 1) for merchant in (scene.merchant, *strangers)
+        ]
+
+
+def test_baselines_are_learned_again_only_when_they_are_old(scene: Scene) -> None:
+    assert learn_baselines(scene.runtime) == 1
+    assert learn_baselines(scene.runtime) == 0
+    scene.clock.move(timedelta(hours=7))
+    assert learn_baselines(scene.runtime) == 1
+
+
+def test_minutes_of_several_backends_become_one_row_and_old_ones_an_hour(scene: Scene) -> None:
+    now = scene.clock.now()
+    hour = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    old = hour - timedelta(days=36)
+    for slot in (11, 12):
+        with in_transaction():
+            execute(
+                "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, drop_reasons, latency) "
+                "SELECT %s, 'meta', at, %s, 1, '{\"consent\": 2}', '{0, 3}' FROM unnest(%s::timestamptz[]) AS at",
+                (scene.merchant.merchant_id, slot, [old, old + timedelta(minutes=7), hour, now - timedelta(minutes=2)]),
+            )
+    fold_counters(scene.runtime)
+    with in_transaction():
+        found = rows(
+            "SELECT minute, slot, accepted, (drop_reasons ->> 'consent')::int, latency[2] FROM minutes "
+            "WHERE merchant_id = %s AND slot = 0 ORDER BY minute",
+            (scene.merchant.merchant_id,),
+        )
+        fresh = rows("SELECT count(*) FROM minutes WHERE merchant_id = %s AND slot <> 0", (scene.merchant.merchant_id,))
+    assert found == [(old, 0, 4, 8, 12), (hour, 0, 2, 4, 6)]
+    assert fresh == [(2,)]
+
+
+def test_minutes_become_hours_when_they_come_of_age_and_go_after_all_retention(scene: Scene) -> None:
+    hour = scene.clock.now().replace(minute=0, second=0, microsecond=0)
+    scene.history("", hour - timedelta(minutes=60), hour, accepted=1)
+    for days, expected in ((1, (60, 60)), (36, (1, 60)), (401, (0, None))):
+        scene.clock.move(hour + timedelta(days=days, hours=1) - scene.clock.now())
+        fold_counters(scene.runtime)
+        with in_transaction():
+            assert rows("SELECT count(*), sum(accepted) FROM minutes")[0] == expected
