@@ -180,7 +180,7 @@ def test_a_drop_below_its_own_rate_is_told_by_the_figures(scene: Scene) -> None:
     assert scene.alerts() == [("delivery_rate_drop", True)]
     title, _, details = scene.alert()
     assert title == "Meta accepts 75% instead of 97%"
-    assert (details["acknowledged"], details["failed"]) == (90, 30)
+    assert (details["acknowledged"], details["failed"]) == (97, 33)
     assert details["probability"] < 1e-7
 
 

@@ -94,13 +94,27 @@ def _ends(alert: Known) -> tuple[bool, float]:
     return alert.resolved_at is None, alert.resolved_at.timestamp() if alert.resolved_at else 0.0
 
 
-def open_alerts(merchant_ids: Sequence[int]) -> set[tuple[int, AlertKind, str | None]]:
-    """(merchant, kind, platform) of every alert that is open now."""
-    found = rows(
-        "SELECT merchant_id, kind, platform FROM alerts WHERE merchant_id = ANY(%s) AND resolved_at IS NULL",
-        (list(merchant_ids),),
-    )
-    return {(row[0], AlertKind(row[1]), row[2]) for row in found}
+OPEN_LATELY = """
+SELECT merchant_id, kind, platform, opened_at, resolved_at FROM alerts
+WHERE merchant_id = ANY(%(merchants)s) AND resolved_at > %(since)s
+UNION ALL
+SELECT merchant_id, kind, platform, opened_at, resolved_at FROM alerts
+WHERE merchant_id = ANY(%(merchants)s) AND resolved_at IS NULL
+"""
+
+
+def open_lately(
+    merchant_ids: Sequence[int], resolved_since: datetime
+) -> dict[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]]:
+    """(merchant, kind, platform) -> (opened, resolved) of each one's open alert, or else of the last that resolved."""
+    lately: dict[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]] = {}
+    params: Any = {"merchants": list(merchant_ids), "since": resolved_since}
+    for merchant_id, kind, platform, opened_at, resolved_at in rows(OPEN_LATELY, params):
+        key = merchant_id, AlertKind(kind), platform
+        known = lately.get(key)
+        if known is None or resolved_at is None or (known[1] is not None and resolved_at > known[1]):
+            lately[key] = opened_at, resolved_at
+    return lately
 
 
 def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | None:

@@ -26,6 +26,8 @@ ACTIVITY = (
     "unknown",
     "requeued",
     "finished",
+    "retries_acknowledged",  # of those above, the ones that were not a delivery's first attempt
+    "retries_failed",
 )
 # Upper bounds in milliseconds of the latency histogram's places; the last place holds what took longer than all.
 LATENCY_BOUNDS = (

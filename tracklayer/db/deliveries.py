@@ -168,9 +168,10 @@ WITH done AS (
             || jsonb_build_object('number', attempts + 1, 'at', %(at)s::text, 'outcome', 'acknowledged',
                                   'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND due_at IS NOT NULL
-    RETURNING received_at, latency_ms
+    RETURNING received_at, latency_ms, attempts
 )
-SELECT date_trunc('minute', received_at, 'UTC') AS minute, width_bucket(latency_ms, %(bounds)s::int[]) AS place, count(*)
+SELECT date_trunc('minute', received_at, 'UTC') AS minute, width_bucket(latency_ms, %(bounds)s::int[]) AS place, count(*),
+       count(*) FILTER (WHERE attempts > 1)
 FROM done GROUP BY minute, place
 """
 
@@ -198,13 +199,14 @@ def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes:
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
     }
-    total = 0
-    for minute, place, count in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
+    total = retried = 0
+    for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
         changes.add(lease.merchant_id, lease.platform, minute, waiting=-count, delivered=count)
         changes.latency(lease.merchant_id, lease.platform, minute, place, count)
-        total += count
+        total, retried = total + count, retried + again
     if total:
-        changes.add(lease.merchant_id, lease.platform, now, acknowledged=total, finished=total)
+        done = {"acknowledged": total, "finished": total, "retries_acknowledged": retried}
+        changes.add(lease.merchant_id, lease.platform, now, **done)
     return total
 
 
@@ -226,7 +228,7 @@ FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
     last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.due_at IS NOT NULL
-RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome'
+RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome', x.attempts > 1
 """
 
 
@@ -259,11 +261,13 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         "platform": lease.platform,
     }
     found = rows(SETTLE, params)  # type: ignore[arg-type]
-    for received_at, drop_reason, outcome in found:
+    for received_at, drop_reason, outcome, is_retry in found:
         if drop_reason is not None:
             _count_drop(lease.merchant_id, lease.platform, received_at, drop_reason, now, changes)
         if outcome is not None:
-            changes.add(lease.merchant_id, lease.platform, now, **{COUNTED_AS[outcome]: 1})
+            is_failure = outcome != AttemptOutcome.RATE_LIMITED
+            done = {COUNTED_AS[outcome]: 1, "retries_failed": int(is_retry and is_failure)}
+            changes.add(lease.merchant_id, lease.platform, now, **done)
     return len(found)
 
 

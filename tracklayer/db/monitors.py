@@ -207,7 +207,8 @@ def longest_gaps(
 
 ATTEMPTS = """
 SELECT d.platform, m.good, m.bad FROM destinations d CROSS JOIN LATERAL (
-    SELECT sum(acknowledged)::bigint AS good, sum(refused + credentials_refused + unreachable + unknown)::bigint AS bad
+    SELECT sum(acknowledged - retries_acknowledged)::bigint AS good,
+           sum(refused + credentials_refused + unreachable + unknown - retries_failed)::bigint AS bad
     FROM minutes WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %(since)s AND minute < %(until)s
     GROUP BY date_trunc('hour', minute, 'UTC')) AS m
 WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
@@ -215,7 +216,7 @@ WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
 
 
 def attempts_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[str, list[tuple[int, int]]]:
-    """Platform -> (acknowledged, failed) of each hour with attempts."""
+    """Platform -> (acknowledged, failed) of each hour with attempts: first ones, without retries."""
     found: dict[str, list[tuple[int, int]]] = {}
     for platform, good, bad in rows(ATTEMPTS, {"merchant": merchant_id, "since": since, "until": until}):  # type: ignore[arg-type]
         found.setdefault(platform, []).append((good, bad))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge
 from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
-from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, wants_past
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Told, wants_past
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
@@ -29,6 +29,7 @@ RECENT = timedelta(minutes=30)
 PAST = timedelta(hours=24)
 LEARN_EVERY = timedelta(hours=6)
 LEARN_MERCHANTS = 50  # by one call
+Lately = Mapping[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]]  # opened, resolved
 LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy the merchant was at last
 
 
@@ -58,9 +59,10 @@ class Watch:
 def _look_at(runtime: Runtime, memory: Memory, merchant_ids: Sequence[int]) -> int:
     now = runtime.clock.now()
     with in_transaction():
-        views = _destination_views(memory, merchant_ids, now)
+        lately = db_alerts.open_lately(merchant_ids, now - PAST)
+        open_now = {key for key, (_, resolved_at) in lately.items() if resolved_at is None}
+        views = _destination_views(memory, merchant_ids, lately, now)
         merchants = _merchant_views(merchant_ids, now)
-        open_now = db_alerts.open_alerts(merchant_ids)
         findings: dict[int, list[Finding]] = {}
         judged: dict[int, list[Subject]] = {}
         for (merchant_id, platform), view in views.items():
@@ -106,14 +108,23 @@ def _judge_removed(
             judged.setdefault(merchant_id, []).append((kind, platform))
 
 
-def _destination_views(memory: Memory, merchant_ids: Sequence[int], now: datetime) -> dict[Key, DestinationView]:
+def _destination_views(
+    memory: Memory, merchant_ids: Sequence[int], lately: Lately, now: datetime
+) -> dict[Key, DestinationView]:
     recent_since = (now - RECENT).replace(second=0, microsecond=0)
     minutes = db.recent_minutes(merchant_ids, recent_since)
     views = {}
     for facts in db.destination_facts(merchant_ids, now):
         key = facts.merchant_id, facts.platform
-        views[key] = _destination_view(facts, minutes.get(key, []), memory, now)
-    wanted = [key for key, view in views.items() if wants_past(view.recent) or view.failing_since is not None]
+        view = _destination_view(facts, minutes.get(key, []), memory, now)
+        outage = lately.get((key[0], AlertKind.PLATFORM_DOWN, key[1]))
+        rate_drop = lately.get((key[0], AlertKind.DELIVERY_RATE_DROP, key[1]))
+        views[key] = replace(
+            view, outage=Told(*outage) if outage else None, rate_drop=Told(*rate_drop) if rate_drop else None
+        )
+    wanted = [
+        key for key, view in views.items() if wants_past(view.recent, view.success) or view.failing_since is not None
+    ]
     for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
         views[key] = replace(views[key], past=spans_of(past, (), now))
     return views
@@ -161,9 +172,7 @@ def _merchant_views(merchant_ids: Sequence[int], now: datetime) -> dict[int, Mer
         view = MerchantView(rhythm, last)
         if may_have_stopped(rhythm, last, now):
             spans = [(last - length, last) for length in LEVEL_OF]
-            found = db.minutes_with_events(merchant_id, spans)
-            usual = [rhythm.expected(*span) for span in spans]
-            level = min(1.0, *(n / expected if expected else 1.0 for n, expected in zip(found, usual, strict=True)))
+            level = rhythm.level(spans, db.minutes_with_events(merchant_id, spans))
             view = MerchantView(rhythm, last, level, db.rejected_since(merchant_id, last))
         views[merchant_id] = view
     return views

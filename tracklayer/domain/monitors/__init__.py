@@ -20,15 +20,25 @@ OF_DESTINATIONS = (AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG, AlertKind.D
 
 
 def judge_destination(view: DestinationView, open_kinds: Collection[AlertKind], now: datetime) -> list[Finding]:
-    """What is wrong with a destination. While it is down, its rate and its queue say nothing more."""
+    """What is wrong with a destination.
+
+    While it is down, its rate and its queue say nothing more; and until the alert about that has resolved, nothing new:
+    what the outage left behind is part of it.
+    """
     down = judge_platform_down(view, is_open=AlertKind.PLATFORM_DOWN in open_kinds, now=now)
     if down is not None:
         return [down]
-    found = (
-        judge_queue_backlog(view, is_open=AlertKind.QUEUE_BACKLOG in open_kinds, now=now),
-        judge_delivery_rate_drop(view, is_open=AlertKind.DELIVERY_RATE_DROP in open_kinds, now=now),
-    )
+    found = []
+    for kind, judge in _AFTER_AN_OUTAGE.items():
+        if kind in open_kinds or AlertKind.PLATFORM_DOWN not in open_kinds:
+            found.append(judge(view, is_open=kind in open_kinds, now=now))
     return [finding for finding in found if finding is not None]
+
+
+_AFTER_AN_OUTAGE = {
+    AlertKind.QUEUE_BACKLOG: judge_queue_backlog,
+    AlertKind.DELIVERY_RATE_DROP: judge_delivery_rate_drop,
+}
 
 
 def judge_merchant(view: MerchantView, now: datetime) -> list[Finding]:

@@ -12,26 +12,32 @@ from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.views import DestinationView, Span
 from tracklayer.domain.monitors.words import clock_time, lasting
 
-# Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
-WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 360, 1440))
-LEAST_SAMPLE = 20  # attempts
+# Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
+WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
+LEAST_SAMPLE = 20  # first attempts
 CHANCE = 1e-7  # of so many failures at its usual rate
 FLOOR = 0.10  # a drop by less than ten points is not worth waking anybody
-FRESH = 8  # newest attempts, of which
+FRESH = 8  # newest events, of which
 FRESH_GOOD = 2  # so many must be acknowledged: where none is any more, the platform is down and that is told
 
 
 def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
-    """Its success rate over one of seven windows, of at least 20 attempts, fell by ten points and more than chance allows.
+    """Its success rate over one of eight windows, of at least 20 events, fell by ten points and more than chance allows.
 
-    The test is the beta-binomial one against the destination's own rate of four weeks with its own spread
-    (``learn_success``), one-sided, at one in 10^7; only whole minutes count, and the minute that runs must bear it out.
-    An open one stays while the last five minutes with attempts are more than half the floor below the usual rate.
+    Only the first attempt of each event counts: what fails for good is sent five times, and would be five failures. The
+    test is the beta-binomial one against the destination's own rate of four weeks with its own spread
+    (``learn_success``), one-sided, at one in 10^7. A window never reaches back into an outage or a drop that was told,
+    and the last five minutes with events must bear it out.
+    An open one stays while these five minutes are more than half the floor below the usual rate.
     """
     usual = view.success
     if usual is None or view.state is not DestinationState.ACTIVE:
         return None
-    window = _still_low(view.spans, usual) if is_open else _dropped(view, usual, now)
+    if not any(span.first_failed for span in view.recent) and not is_open:
+        return None
+    window = _still_low(view.spans, usual)
+    if window is not None and not is_open:
+        window = _dropped(view, usual, now)
     if window is None:
         return None
     span, good, bad = window
@@ -42,7 +48,7 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
         view.platform,
         Severity.CRITICAL if rate < 0.5 else Severity.WARNING,
         f"{view.name} accepts {rate:.0%} instead of {usual.share:.0%}",
-        f"{view.name} accepted {good:,} of {good + bad:,} attempts ({rate:.1%}) in {lasting(now - span)}; {usual.share:.1%}"
+        f"{view.name} accepted {good:,} of {good + bad:,} events at the first attempt ({rate:.1%}) in {lasting(now - span)}; {usual.share:.1%}"
         f" is usual.{said} Look at what changed in the events since {clock_time(span)}; the deliveries that failed say"
         " what is wrong with each.",
         span,
@@ -62,15 +68,15 @@ Window = tuple[datetime, int, int]  # since when, acknowledged, failed
 
 def _dropped(view: DestinationView, usual: SuccessRate, now: datetime) -> Window | None:
     """The shortest window in which the drop is beyond chance."""
-    spans = view.spans
-    if not any(span.failed for span in view.recent) or not _is_partial(spans):
+    told = [told.until for told in (view.outage, view.rate_drop) if told is not None and told.until is not None]
+    spans = [span for span in view.spans if all(span.start >= until for until in told)]
+    if not _is_partial(spans):
         return None
     minute = now.replace(second=0, microsecond=0)
-    whole = [span for span in spans if span.end <= minute]
     for length in WINDOWS:
-        since = minute - length
-        inside = [span for span in whole if span.start >= since]
-        good, bad = sum(span.acknowledged for span in inside), sum(span.failed for span in inside)
+        since = max([minute - length, *told])
+        inside = [span for span in spans if span.start >= since]
+        good, bad = sum(span.first_acknowledged for span in inside), sum(span.first_failed for span in inside)
         attempts = good + bad
         if attempts < LEAST_SAMPLE or bad / attempts < 1 - usual.share + FLOOR:
             continue
@@ -80,10 +86,10 @@ def _dropped(view: DestinationView, usual: SuccessRate, now: datetime) -> Window
 
 
 def _is_partial(spans: Sequence[Span]) -> bool:
-    """Whether the newest attempts, the running minute first, hold failures and acknowledgements both."""
+    """Whether the newest events, the running minute first, hold failures and acknowledgements both."""
     good = bad = 0
     for span in reversed(spans):
-        good, bad = good + span.acknowledged, bad + span.failed
+        good, bad = good + span.first_acknowledged, bad + span.first_failed
         if good + bad >= FRESH:
             break
     return good >= FRESH_GOOD and bad > 0
@@ -94,12 +100,12 @@ def _still_low(spans: Sequence[Span], usual: SuccessRate) -> Window | None:
     minutes = set()
     since = None
     for span in reversed(spans):
-        if not span.attempts:
+        if not span.first_acknowledged and not span.first_failed:
             continue
         minutes.add(span.start.replace(second=0, microsecond=0))
         if len(minutes) > 5 and good + bad >= LEAST_SAMPLE:
             break
-        good, bad, since = good + span.acknowledged, bad + span.failed, span.start
+        good, bad, since = good + span.first_acknowledged, bad + span.first_failed, span.start
     if since is None or good / (good + bad) >= usual.share - FLOOR / 2:
         return None
     return since, good, bad

@@ -69,6 +69,7 @@ ENOUGH_DAYS = timedelta(days=7)  # a whole week: before that nobody knows its Su
 ENOUGH_MINUTES = 50  # with an event, of the weeks learned from: three a week are not a rhythm
 PRIOR_WEEKS = 2  # how many weeks of one's own an hour of the week needs to outweigh what day and hour say by themselves
 WEEK_HOURS = 168
+EDGE = 0.5  # an hour next to one with less than this share of it may begin later or end earlier
 USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals is longer
 HOUR = timedelta(hours=1)
 
@@ -100,6 +101,18 @@ class Rhythm:
         """How long a silence lasts on average that swallows so many minutes; None where it never sends."""
         pace = sum(self.rates) / WEEK_HOURS
         return HOUR * (expected / pace) if pace else None
+
+    def level(self, spans: Sequence[tuple[datetime, datetime]], found: Sequence[int]) -> float:
+        """How busy a merchant was in some spans, of which ``found`` minutes had an event, as a share of its usual: the
+
+        least of them, at most 1, which also is what differs from it by chance alone (two standard deviations).
+        """
+        level = 1.0
+        for span, count in zip(spans, found, strict=True):
+            usual = self.expected(*span)
+            if count < usual - 2 * math.sqrt(usual):
+                level = min(level, count / usual)
+        return level
 
 
 def hour_of_week(at: datetime) -> int:
@@ -134,9 +147,12 @@ def learn_rhythm(
         (PRIOR_WEEKS * by_hour[place % 24] * by_day[place // 24] + found[place]) / (PRIOR_WEEKS + weeks[place])
         for place in range(WEEK_HOURS)
     ]
-    rates = tuple(
-        min(60.0, drawn[place - 1], drawn[place], drawn[(place + 1) % WEEK_HOURS]) for place in range(WEEK_HOURS)
-    )
+    rates = tuple(min(60.0, _edged(drawn, place)) for place in range(WEEK_HOURS))
     rhythm = Rhythm(rates)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     return Rhythm(rates, max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0))
+
+
+def _edged(rates: Sequence[float], place: int) -> float:
+    least = min(rates[place - 1], rates[(place + 1) % WEEK_HOURS])
+    return least if least < EDGE * rates[place] else rates[place]

@@ -11,7 +11,6 @@ from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.views import DestinationView, Span
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
-from tracklayer.domain.retry import MAX_ATTEMPTS
 
 # A hold is told once its first probe, half a minute after it began, has brought nothing either: a hiccup is over by then.
 TOLD_AFTER = timedelta(seconds=36)
@@ -33,17 +32,12 @@ CREDENTIALS = "Set valid credentials on the destination: sending goes on at once
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """The failures since the last acknowledgement, and the events that arrived in that time."""
+    """The failures since the last acknowledgement. ``events``: those of them that failed for the first time."""
 
     failed: int
-    arrived: int
+    events: int
     since: datetime
     refused: int
-
-    @property
-    def events(self) -> int:
-        """That failed, at least: repeats of one event fail together."""
-        return min(self.failed, max(self.arrived, self.failed // MAX_ATTEMPTS))
 
 
 def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
@@ -52,7 +46,7 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
     The engine holds what cannot be reached or refuses the credentials; that is told once it has lasted, credentials at
     once. What is reached and refuses every event is told when so many events in a row, each with the chance that this
     destination usually refuses one (three times that, from 10 to 90 %), would be a coincidence of one in 10^9. Events
-    are counted and not their repeats, which fail together.
+    are counted and not their retries, which fail with them.
 
     An open one stays until something is acknowledged again, or nothing was sent for a day.
     """
@@ -68,7 +62,11 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
     if not is_open and streak.events < refusals_needed(view):
         return None
     share = usually_refused(view)
-    normal = f"Usually {share:.1%} of its attempts fail." if share is not None else "It is new: nothing is known of it."
+    normal = (
+        f"Usually {share:.1%} of its events fail at first."
+        if share is not None
+        else "It is new: nothing is known of it."
+    )
     said = f" What it said last: {view.last_error}." if view.last_error else ""
     refused = streak.refused * 2 >= streak.failed
     return Finding(
@@ -134,7 +132,7 @@ def _is_refusing(view: DestinationView) -> bool:
 
 def streak_of(spans: Sequence[Span]) -> Streak | None:
     """The newest spans in which all attempts failed; None where the newest attempts were acknowledged."""
-    failed = arrived = refused = 0
+    failed = events = refused = 0
     since: datetime | None = None
     for span in reversed(spans):
         if span.acknowledged:
@@ -143,8 +141,8 @@ def streak_of(spans: Sequence[Span]) -> Streak | None:
             since = span.start
         failed += span.failed
         refused += span.refused
-        arrived += span.arrived
-    return Streak(failed, arrived, since, refused) if since is not None else None
+        events += span.first_failed
+    return Streak(failed, events, since, refused) if since is not None else None
 
 
 def usually_refused(view: DestinationView) -> float | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.monitors.views import DestinationView, Oldest, Span
+from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LATE = timedelta(seconds=90)  # a minute's rest after a rate limit, or a deploy, is shorter
+LATE_AND_GROWING = timedelta(seconds=60)  # enough where more arrives than leaves by more than chance
 ON_TIME = timedelta(seconds=30)  # what an open one must get down to
-CLEARS_SOON = timedelta(minutes=5)  # an import, and what gathered during a hold, is gone by then
+CLEARS_SOON = timedelta(minutes=5)  # an import, and what gathered during a short outage, is gone by then
 LONGEST_REST = timedelta(minutes=10)  # that a platform may ask for by a rate limit before it is worth a word
 PACE_OF = timedelta(seconds=120)  # how far back the present pace is measured
 PAUSED_WARNING = timedelta(hours=4)  # before the first loss of a destination that its merchant has paused
@@ -20,10 +22,12 @@ CRITICAL = timedelta(hours=1)  # before the first loss
 
 
 def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
-    """The longest due delivery waits for more than a minute and a half and, at the pace of the last two minutes, the
+    """The longest due delivery waits too long and, at the pace of the last two minutes, the queue is not empty in five.
 
-    queue is not empty within five. So a burst that drains is no backlog, and one that outgrows its workers is.
-    What a platform that is held has waiting belongs to ``platform_down``; a paused destination is told when its
+    Too long is a minute and a half, or one minute where the queue grows: more arrived in two minutes than left, by
+    more than three standard deviations of a Poisson count. So a burst that drains is no backlog, and one that outgrows
+    its workers is. What a platform that is held has waiting belongs to ``platform_down``, and so does what an outage
+    left behind as long as that drains in no more time than it took to gather. A paused destination is told when its
     oldest deliveries near their end. An open one stays until the longest due waits for less than half a minute.
     """
     if view.oldest is None or view.state is DestinationState.HELD:
@@ -31,11 +35,14 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     if view.state is DestinationState.PAUSED:
         return _judge_paused(view, view.oldest, now)
     late = now - view.oldest.due_at
-    if late < (ON_TIME if is_open else LATE):
+    if late < (ON_TIME if is_open else LATE_AND_GROWING):
+        return None
+    if not is_open and late < LATE and not _grows(view.recent, now):
         return None
     arrivals, departures = pace(view.recent, now)
     clears = clears_in(view.waiting, arrivals, departures)
-    if not is_open and ((clears is not None and clears <= CLEARS_SOON) or _rests_a_while(view, late, now)):
+    soon = max(CLEARS_SOON, _lasted(view.outage, view.oldest))
+    if not is_open and ((clears is not None and clears <= soon) or _rests_a_while(view, late, now)):
         return None
     since = view.oldest.due_at
     left = view.oldest.expires_at - now
@@ -85,10 +92,23 @@ def _rests_a_while(view: DestinationView, late: timedelta, now: datetime) -> boo
     return view.resume_at is not None and view.resume_at > now and late + (view.resume_at - now) < LONGEST_REST
 
 
+def _lasted(outage: Told | None, oldest: Oldest) -> timedelta:
+    """How long the outage was in which the oldest came to wait; nothing where it was none."""
+    if outage is None or outage.until is None or oldest.due_at > outage.until:
+        return timedelta()
+    return outage.until - outage.since
+
+
 def _loss(left: timedelta) -> str:
     if left <= timedelta():
         return "The oldest are being dropped for their age."
     return f"The first is dropped for its age in {lasting(left)}."
+
+
+def _grows(recent: Sequence[Span], now: datetime) -> bool:
+    spans = [span for span in recent if span.end > now - PACE_OF]
+    arrived = sum(span.arrived for span in spans)
+    return arrived - sum(span.finished for span in spans) > 3 * math.sqrt(arrived) + 10
 
 
 def pace(recent: Sequence[Span], now: datetime) -> tuple[float, float]:

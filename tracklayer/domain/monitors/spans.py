@@ -18,6 +18,8 @@ COUNTS = (
     "routed",
     "requeued",
     "finished",
+    "retries_acknowledged",
+    "retries_failed",
 )
 MINUTE = timedelta(minutes=1)
 

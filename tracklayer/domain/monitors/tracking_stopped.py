@@ -11,16 +11,16 @@ from tracklayer.domain.monitors.views import MerchantView
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LEAST_SILENCE = timedelta(minutes=15)  # a busy shop that deploys is back by then
-TIMES_USUAL = 2  # how much longer than the usual silence one must be
+TIMES_USUAL = 1.55  # how much longer than the usual silence one must be
 
 
 def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
-    """A silence that swallowed twice as much as this merchant's usual one, judged hour by hour of its own week.
+    """A silence that swallowed half as much again as this merchant's usual one, judged by the hours of its own week.
 
     Where arrivals are independent, the chance of a silence that swallows x minutes with an event is at most exp(-x),
     as for any Poisson process: the usual silence, of one in a thousand or the longest but one of four weeks, makes
-    x at least 6.9; twice that is a chance of one in a million. Where they come in clusters, the usual silence has been
-    longer, and so has to be this one. Nobody is judged without a rhythm (``learn_rhythm``). It is over with the next
+    x at least 6.9; 1.55 times that is a chance of one in 45,000. Where they come in clusters, the usual silence has
+    been longer, and so has to be this one. Nobody is judged without a rhythm (``learn_rhythm``). It is over with the next
     event.
     """
     if view.rhythm is None or view.last_event_at is None:

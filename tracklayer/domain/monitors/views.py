@@ -28,6 +28,8 @@ class Span:
     routed: int = 0
     requeued: int = 0
     finished: int = 0
+    retries_acknowledged: int = 0
+    retries_failed: int = 0
 
     @property
     def failed(self) -> int:
@@ -37,6 +39,15 @@ class Span:
     @property
     def attempts(self) -> int:
         return self.acknowledged + self.failed
+
+    @property
+    def first_acknowledged(self) -> int:
+        """Of deliveries that were sent for the first time."""
+        return self.acknowledged - self.retries_acknowledged
+
+    @property
+    def first_failed(self) -> int:
+        return self.failed - self.retries_failed
 
     @property
     def arrived(self) -> int:
@@ -52,12 +63,21 @@ class Oldest:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """When the last alert of one kind about a destination was open; ``until`` None: it still is."""
+
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationView:
     """One destination at one look.
 
     ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
-    gives reason to (``wants_past``). ``success``: what it learned of itself, None for a new one. ``last_error``: what
-    the platform said of the delivery that failed last, without personal data.
+    gives reason to (``wants_past``). ``success``: what it learned of itself, None for a new one. ``outage`` and
+    ``rate_drop``: its alerts of these kinds that are open or were within a day. ``last_error``: what the platform said
+    of the delivery that failed last, without personal data.
     """
 
     platform: str
@@ -71,6 +91,8 @@ class DestinationView:
     success: SuccessRate | None = None
     waiting: int = 0
     oldest: Oldest | None = None
+    outage: Told | None = None
+    rate_drop: Told | None = None
     last_error: str | None = None
 
     @property
@@ -81,9 +103,23 @@ class DestinationView:
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
 
 
-def wants_past(recent: Sequence[Span]) -> bool:
-    """Whether a look at the last half hour leaves open how the destination is doing: something failed in it."""
-    return any(span.failed for span in recent)
+SMALL_SAMPLE = 20  # attempts
+NOTABLE_DROP = 0.05
+
+
+def wants_past(recent: Sequence[Span], success: SuccessRate | None) -> bool:
+    """Whether the last half hour leaves open how a destination is doing, so that the day before is worth reading.
+
+    Something failed for the first time, and it is too little to go by, or nothing else happened, or it is more than usual.
+    """
+    good, bad = sum(span.first_acknowledged for span in recent), sum(span.first_failed for span in recent)
+    if not bad:
+        return False
+    if not good:
+        return True
+    if success is None:
+        return False
+    return good + bad < SMALL_SAMPLE or bad / (good + bad) > 1 - success.share + NOTABLE_DROP
 
 
 @dataclass(frozen=True, slots=True)

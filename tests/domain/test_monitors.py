@@ -1,0 +1,350 @@
+"""The judges by hand-made views, and, in the reduced simulation, by what shops and faults look like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.domain.simulator import DAY, FAULTS, HOUR, MINUTE, healthy, incident
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.monitors import judge_destination, judge_merchant
+from tracklayer.domain.monitors.learn import (
+    USUAL_AT_LEAST,
+    WEEK_HOURS,
+    Rhythm,
+    SuccessRate,
+    learn_rhythm,
+    learn_success,
+)
+from tracklayer.domain.monitors.platform_down import refusals_needed
+from tracklayer.domain.monitors.queue_backlog import clears_in
+from tracklayer.domain.monitors.spans import COUNTS, Counts, Memory, spans_of
+from tracklayer.domain.monitors.statistics import failures_at_least, failures_in_a_row
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Span, Told
+
+NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)  # a Wednesday
+USUAL = SuccessRate(0.97, 0.01, 100_000)
+VIEW = DestinationView("meta", "Meta", success=USUAL)
+
+# The reduced simulation ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_fault_is_told_once_and_in_time(fault: str, seed: int) -> None:
+    found = incident(seed, fault)
+    assert found.detected is not None
+    assert found.detected <= found.allowed
+    assert found.openings == (f"open {FAULTS[fault]}",)
+    assert found.is_over
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_healthy_shops_alarm_nobody(seed: int) -> None:
+    assert healthy(seed, days=2) == []
+
+
+# Statistics ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_chance_of_failures_is_the_binomial_one_where_they_come_alone() -> None:
+    exact = sum(math.comb(60, k) * 0.1**k * 0.9 ** (60 - k) for k in range(20, 61))
+    assert failures_at_least(20, 60, 0.1, 1e-9) == pytest.approx(exact, rel=1e-3)
+    assert failures_at_least(0, 60, 0.1, 0.01) == 1.0
+
+
+def test_failures_that_come_in_flocks_are_less_surprising() -> None:
+    chances = [failures_at_least(20, 60, 0.1, spread) for spread in (1e-6, 0.01, 0.1)]
+    assert chances == sorted(chances)
+    assert chances[2] > 1000 * chances[0]
+
+
+def test_a_large_sample_counts_for_no_more_than_five_hundred() -> None:
+    assert failures_at_least(10_000, 50_000, 0.1, 0.01) == failures_at_least(100, 500, 0.1, 0.01)
+
+
+def test_how_many_in_a_row_are_beyond_chance() -> None:
+    assert [failures_in_a_row(share, 1e-9) for share in (0.1, 0.2, 0.5, 0.9)] == [9, 13, 30, 197]
+
+
+# Learning ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_success_rate_is_learned_without_its_worst_hours() -> None:
+    learned = learn_success([(97, 3)] * 100 + [(0, 100)] * 4)
+    assert learned is not None
+    assert learned.share == pytest.approx(0.97, abs=0.001)
+    assert learned.attempts == 10_400
+    assert learn_success([(60, 3)] * 3) is None
+
+
+def test_a_success_rate_that_changes_by_the_hour_has_a_wide_spread() -> None:
+    steady, wild = learn_success([(90, 10)] * 100), learn_success([(99, 1), (81, 19)] * 50)
+    assert steady is not None
+    assert wild is not None
+    assert wild.spread > 5 * steady.spread
+
+
+def by_day(since: datetime, days: int, first: int = 8, last: int = 19) -> dict[datetime, int]:
+    """Thirty minutes of each hour of the day have an event, and none of the night."""
+    hours = [since + n * HOUR for n in range(days * 24)]
+    return {at: 30 for at in hours if first <= at.hour <= last}
+
+
+def nights(since: datetime, days: int) -> list[tuple[datetime, datetime]]:
+    return [(since + n * DAY + 20 * HOUR, since + n * DAY + 32 * HOUR) for n in range(days - 1)]
+
+
+def rhythm_of(days: int = 28) -> Rhythm:
+    since = datetime(2026, 2, 2, tzinfo=UTC)
+    learned = learn_rhythm(by_day(since, days), nights(since, days), since, since + days * DAY)
+    assert learned is not None
+    return learned
+
+
+def test_a_rhythm_knows_the_night_and_makes_allowance_for_a_clock_change() -> None:
+    rates = rhythm_of().rates
+    assert [round(rate) for rate in rates[:24]] == [0] * 9 + [30] * 10 + [0] * 5
+    assert rhythm_of().usual == pytest.approx(USUAL_AT_LEAST)
+
+
+def test_a_week_of_history_and_fifty_minutes_with_an_event_are_the_least() -> None:
+    since = datetime(2026, 2, 2, tzinfo=UTC)
+    assert learn_rhythm(by_day(since, 6), [], since, since + 6 * DAY) is None
+    assert learn_rhythm({since: 49}, [], since, since + 28 * DAY) is None
+    assert learn_rhythm({since: 50}, [], since, since + 28 * DAY) is not None
+
+
+def test_the_longest_but_one_silence_is_the_usual_one() -> None:
+    since = datetime(2026, 2, 2, tzinfo=UTC)
+    noon = since + 12 * HOUR
+    gaps = [(noon, noon + 5 * HOUR), (noon + DAY, noon + DAY + 2 * HOUR), (noon + 2 * DAY, noon + 2 * DAY + HOUR)]
+    learned = learn_rhythm(by_day(since, 28), gaps, since, since + 28 * DAY)
+    assert learned is not None
+    assert learned.usual == pytest.approx(60, rel=0.01)
+
+
+def test_a_level_is_lower_only_beyond_chance() -> None:
+    rhythm = Rhythm((30.0,) * WEEK_HOURS)
+    day = [(NOW - DAY, NOW)]
+    assert [rhythm.level(day, [count]) for count in (1000, 720, 670, 360)] == [1.0, 1.0, 1.0, 0.5]
+    assert rhythm.level([*day, (NOW - 7 * DAY, NOW)], [360, 1260]) == 0.25
+
+
+# Spans ---------------------------------------------------------------------------------------------------------------
+
+
+def counts(**given: int) -> Counts:
+    return tuple(given.get(name, 0) for name in COUNTS)
+
+
+def test_a_minute_is_cut_where_an_earlier_look_saw_it() -> None:
+    memory, minute = Memory(), NOW.replace(second=0)
+    early, late = minute + timedelta(seconds=15), minute + timedelta(seconds=30)
+    memory.note(1, "meta", [(minute, counts(acknowledged=5))], early)
+    spans = spans_of([(minute, counts(acknowledged=5, refused=3))], memory.cuts(1, "meta"), late)
+    assert [(span.start, span.end, span.acknowledged, span.refused) for span in spans] == [
+        (minute, early, 5, 0),
+        (early, late, 0, 3),
+    ]
+    memory.note(1, "meta", [], minute + 3 * MINUTE)
+    assert memory.cuts(1, "meta") == ()
+
+
+# platform_down -------------------------------------------------------------------------------------------------------
+
+
+def minutes(*given: dict[str, int]) -> list[Span]:
+    """Whole minutes, the last one ends where the running minute begins."""
+    end = NOW.replace(second=0)
+    return [
+        Span(end - (len(given) - n) * MINUTE, end - (len(given) - n - 1) * MINUTE, **one) for n, one in enumerate(given)
+    ]
+
+
+def judged(view: DestinationView, *is_open: AlertKind) -> list[AlertKind]:
+    return [finding.kind for finding in judge_destination(view, is_open, NOW)]
+
+
+def only(view: DestinationView, *is_open: AlertKind) -> Finding:
+    (finding,) = judge_destination(view, is_open, NOW)
+    return finding
+
+
+DOWN, BACKLOG, DROP = AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG, AlertKind.DELIVERY_RATE_DROP
+
+
+def test_a_hold_is_told_after_its_first_probe_and_refused_credentials_at_once() -> None:
+    held = replace(VIEW, state=DestinationState.HELD, state_reason="unreachable: timed out")
+    assert judged(replace(held, failing_since=NOW - timedelta(seconds=35))) == []
+    assert judged(replace(held, failing_since=NOW - timedelta(seconds=36))) == [DOWN]
+    assert judged(replace(held, failing_since=NOW - timedelta(seconds=5)), DOWN) == [DOWN]
+    refused = only(replace(held, failing_since=NOW, state_reason="credentials_refused: 190"))
+    assert (refused.details["cause"], refused.severity) == ("credentials_refused", Severity.CRITICAL)
+    assert "Set valid credentials" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("success", "needed"),
+    [(None, 13), (SuccessRate(0.99, 0.01, 1000), 9), (USUAL, 9), (SuccessRate(0.5, 0.1, 1000), 197)],
+)
+def test_so_many_refusals_in_a_row_are_a_platform_that_is_down(success: SuccessRate | None, needed: int) -> None:
+    view = replace(VIEW, success=success)
+    assert refusals_needed(view) == needed
+    before = {"acknowledged": 100}
+    assert judged(replace(view, recent=minutes(before, {"refused": needed - 1}))) == []
+    assert judged(replace(view, recent=minutes(before, {"refused": needed}))) == [DOWN]
+
+
+def test_one_event_that_is_refused_five_times_is_no_outage() -> None:
+    poison = [{"refused": 8, "retries_failed": 8}] * 5
+    assert judged(replace(VIEW, recent=minutes({"acknowledged": 100}, *poison))) == []
+
+
+def test_an_outage_is_open_until_something_is_acknowledged() -> None:
+    assert judged(replace(VIEW, recent=minutes({"refused": 1})), DOWN) == [DOWN]
+    assert judged(replace(VIEW, recent=minutes({"refused": 50}, {"acknowledged": 1})), DOWN) == []
+    assert judged(replace(VIEW, recent=minutes({"refused": 50}, {}, {})), DOWN) == [DOWN]
+
+
+def test_what_an_outage_left_behind_is_no_alert_of_its_own() -> None:
+    late = Oldest(NOW - HOUR, NOW + 23 * HOUR)
+    after = minutes(*[{"refused": 60}] * 10, {"acknowledged": 40, "refused": 20, "routed": 60, "finished": 400})
+    view = replace(VIEW, recent=after, oldest=late, waiting=4000)
+    assert judged(view, DOWN) == []
+    over = Told(NOW - HOUR, NOW - MINUTE)
+    assert judged(replace(view, outage=over)) == []
+    assert judged(view) == [BACKLOG, DROP]
+
+
+# queue_backlog -------------------------------------------------------------------------------------------------------
+
+
+def queued(seconds: int, waiting: int, arrived: int, left: int) -> DestinationView:
+    due = NOW - timedelta(seconds=seconds)
+    recent = minutes({"routed": arrived, "finished": left, "acknowledged": left}, {"routed": arrived, "finished": left})
+    return replace(VIEW, recent=recent, waiting=waiting, oldest=Oldest(due, due + DAY))
+
+
+def test_a_queue_that_grows_is_told_after_a_minute_and_one_that_stands_still_after_a_minute_and_a_half() -> None:
+    assert judged(queued(59, 10_000, 600, 100)) == []
+    assert judged(queued(60, 10_000, 600, 100)) == [BACKLOG]
+    assert judged(queued(89, 10_000, 600, 600)) == []
+    assert judged(queued(90, 10_000, 600, 600)) == [BACKLOG]
+
+
+def test_a_burst_that_drains_is_none() -> None:
+    assert judged(queued(120, 10_000, 600, 3600)) == []
+    assert judged(queued(120, 100_000, 600, 3600)) == [BACKLOG]
+    found = only(queued(120, 100_000, 600, 3600))
+    assert found.details["clears_in_seconds"] == pytest.approx(100_000 / 3000 * 60 * 125 / 120, rel=0.01)
+    assert "100,000 deliveries to Meta wait" in found.message
+
+
+def test_a_backlog_is_open_until_it_is_on_time_again() -> None:
+    assert judged(queued(45, 100, 600, 700), BACKLOG) == [BACKLOG]
+    assert judged(queued(29, 100, 600, 700), BACKLOG) == []
+
+
+def test_the_first_loss_is_told_and_near_it_the_alert_is_critical() -> None:
+    view = queued(300, 10_000, 600, 100)
+    assert view.oldest is not None
+    near = replace(view, oldest=replace(view.oldest, expires_at=NOW + timedelta(minutes=50)))
+    assert [only(view).severity, only(near).severity] == [Severity.WARNING, Severity.CRITICAL]
+    assert "in 50 min." in only(near).message
+
+
+def test_a_rest_that_the_platform_asked_for_is_none_unless_it_is_long() -> None:
+    view = queued(120, 10_000, 600, 0)
+    assert judged(replace(view, resume_at=NOW + timedelta(minutes=5))) == []
+    assert judged(replace(view, resume_at=NOW + timedelta(minutes=9))) == [BACKLOG]
+
+
+def test_when_a_queue_is_empty() -> None:
+    assert clears_in(600, 1.0, 3.0) == timedelta(seconds=300)
+    assert clears_in(600, 3.0, 3.0) is None
+
+
+# delivery_rate_drop --------------------------------------------------------------------------------------------------
+
+
+def test_a_drop_is_told_by_its_shortest_window_beyond_chance() -> None:
+    usual = {"acknowledged": 58, "refused": 2}
+    found = only(replace(VIEW, recent=minutes(usual, usual, {"acknowledged": 30, "refused": 30})))
+    assert (found.kind, found.severity) == (DROP, Severity.WARNING)
+    assert (found.details["acknowledged"], found.details["failed"]) == (30, 30)
+    assert found.details["probability"] < 1e-7
+    assert judged(replace(VIEW, recent=minutes(usual, usual, {"acknowledged": 52, "refused": 8}))) == []
+
+
+def test_a_small_shop_is_judged_over_hours() -> None:
+    one = [{"acknowledged": 1}, {}, {"refused": 1}, {}]
+    past = minutes(*one * 30)
+    recent = [Span(NOW.replace(second=0), NOW, acknowledged=1, refused=1)]
+    assert judged(replace(VIEW, past=past, recent=recent)) == [DROP]
+    assert judged(replace(VIEW, past=past[-12:], recent=recent)) == []
+
+
+def test_retries_are_not_counted_again() -> None:
+    retried = {"acknowledged": 58, "refused": 60, "retries_failed": 58}
+    assert judged(replace(VIEW, recent=minutes(*[retried] * 10))) == []
+
+
+def test_what_was_told_is_not_told_again() -> None:
+    low, usual = {"acknowledged": 30, "refused": 30}, {"acknowledged": 52, "refused": 8}
+    view = replace(VIEW, recent=minutes(*[low] * 5, *[usual] * 5))
+    assert judged(view) == [DROP]
+    assert judged(replace(view, rate_drop=Told(NOW - 10 * MINUTE, NOW.replace(second=0) - 5 * MINUTE))) == []
+
+
+def test_a_drop_is_open_until_the_last_minutes_are_as_usual() -> None:
+    low, usual = {"acknowledged": 30, "refused": 30}, {"acknowledged": 58, "refused": 2}
+    assert judged(replace(VIEW, recent=minutes(*[low] * 5, usual)), DROP) == [DROP]
+    assert judged(replace(VIEW, recent=minutes(*[low] * 5, *[usual] * 5)), DROP) == []
+
+
+def test_a_new_destination_has_no_rate_to_fall_below() -> None:
+    assert judged(replace(VIEW, success=None, recent=minutes({"acknowledged": 30, "refused": 30}))) == []
+
+
+# tracking_stopped ----------------------------------------------------------------------------------------------------
+
+STEADY = Rhythm((30.0,) * WEEK_HOURS)  # every other minute
+
+
+def silent(rhythm: Rhythm, span: timedelta, level: float = 1.0, at: datetime = NOW) -> bool:
+    return bool(judge_merchant(MerchantView(rhythm, at - span, level), at))
+
+
+def test_a_silence_is_told_by_what_it_swallowed() -> None:
+    longest = timedelta(minutes=2 * 1.55 * USUAL_AT_LEAST)
+    assert not silent(STEADY, longest - timedelta(seconds=1))
+    assert silent(STEADY, longest + timedelta(seconds=1))
+    assert not silent(STEADY, longest + timedelta(seconds=1), level=0.9)
+    assert silent(STEADY, longest / 0.9 + timedelta(seconds=1), level=0.9)
+
+
+def test_no_silence_of_a_quarter_of_an_hour_is_told() -> None:
+    busy = Rhythm((60.0,) * WEEK_HOURS)
+    assert not silent(busy, timedelta(minutes=14, seconds=59))
+    assert silent(busy, timedelta(minutes=15))
+
+
+def test_nobody_is_missed_by_night() -> None:
+    rhythm, evening = rhythm_of(), datetime(2026, 3, 4, 20, tzinfo=UTC)
+    assert not silent(rhythm, 13 * HOUR, at=evening + 13 * HOUR)
+    assert silent(rhythm, 14 * HOUR, at=evening + 14 * HOUR)
+
+
+def test_a_merchant_without_a_rhythm_is_never_missed() -> None:
+    assert judge_merchant(MerchantView(None, NOW - 100 * DAY), NOW) == []
+
+
+def test_events_that_were_refused_meanwhile_are_named() -> None:
+    (finding,) = judge_merchant(MerchantView(STEADY, NOW - HOUR, rejected=3), NOW)
+    assert "3 events came since but were refused for bad fields" in finding.message
+    assert finding.platform is None
