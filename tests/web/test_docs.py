@@ -118,7 +118,7 @@ def shell(slug: str) -> str:
 
 
 def test_the_guides_and_every_platform_have_a_page() -> None:
-    assert {"quickstart", "data-model", "dedup", "retention"} <= GUIDES.keys()
+    assert {"quickstart", "data-model", "dedup", "alerts", "retention"} <= GUIDES.keys()
     assert len(TITLES) == 1 + len(GUIDES) + len(PLATFORMS)
 
 
@@ -145,12 +145,13 @@ async def test_the_navigation_is_guides_in_reading_order_then_platforms_by_title
     known = [
         entry
         for entry in guides
-        if entry[0] in ("/docs/quickstart", "/docs/data-model", "/docs/dedup", "/docs/retention")
+        if entry[0] in ("/docs/quickstart", "/docs/data-model", "/docs/dedup", "/docs/alerts", "/docs/retention")
     ]
     assert known == [
         ("/docs/quickstart", "Quickstart"),
         ("/docs/data-model", "Data model"),
         ("/docs/dedup", "Deduplication"),
+        ("/docs/alerts", "Alerts"),
         ("/docs/retention", "Retention"),
     ]
     assert [title for _, title in platforms] == sorted((mapper_for(key).title for key in PLATFORMS), key=str.casefold)
@@ -395,7 +396,7 @@ def test_the_data_model_names_every_field_and_every_reason() -> None:
 
 def test_every_command_and_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for slug in GUIDES for line in shell(slug).splitlines() if line.startswith("tracklayer ")]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         words = line.split()[1:]
         with pytest.raises(SystemExit) as ended:
