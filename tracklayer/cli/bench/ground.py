@@ -141,6 +141,7 @@ class Ground:
     folder: Path
     url: str
     runtime: Runtime
+    postgres: EmbeddedPostgres = field(repr=False)
     stack: ExitStack = field(repr=False)
 
     def child(self, module: str) -> Child:
@@ -167,7 +168,7 @@ def ground() -> Iterator[Ground]:
             stack.callback(connection.disconnect)
             stack.callback(runtime.close)
             migrate()
-            yield Ground(folder, url, runtime, stack)
+            yield Ground(folder, url, runtime, postgres, stack)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,0 +1,216 @@
+"""TrackLayer's roles as processes of their own, to be killed and started again, and all that they stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+
+from tracklayer.cli.bench.ground import PATIENCE_SECONDS, SECRET, Ground, RedisServer, clean_environ, free_port
+from tracklayer.cli.process import CommandError
+
+POLL_SECONDS = 0.02
+RETRY_BASE_SECONDS = 1  # of the roles: a minute and a half for all five attempts instead of half a day
+
+
+class Process:
+    """One ``tracklayer`` command as a process of its own, its output in a file."""
+
+    def __init__(self, *args: str, environ: Mapping[str, str]) -> None:
+        self._log = tempfile.NamedTemporaryFile(mode="w+", suffix=".log", delete=False)  # noqa: SIM115
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "tracklayer", *args],
+            env={**clean_environ(), **environ},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours: we end them, in order
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def output(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def ask_to_end(self, number: int = signal.SIGTERM) -> None:
+        """Asks it to end, and waits for nothing."""
+        if self.is_running():
+            self._process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Asks it to end; its exit status."""
+        self.ask_to_end(number)
+        return self._process.wait(15)
+
+    def close(self) -> None:
+        if self.is_running():
+            self.kill()
+        self._log.close()
+        Path(self._log.name).unlink()
+
+
+@contextmanager
+def running(*args: str, environ: Mapping[str, str]) -> Iterator[Process]:
+    """A process that is killed at the end, if nothing ended it before."""
+    process = Process(*args, environ=environ)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+def wait_for(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Polls until it holds. Raises CommandError where it never does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise CommandError(f"waited {seconds:g} s in vain: {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url).status_code == 200
+    return False
+
+
+class Role:
+    """One role that goes on however often it is killed. ``kind``: its command."""
+
+    def __init__(self, kind: str, *args: str, environ: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._args = args
+        self._environ = environ
+        self._process = Process(kind, *args, environ=environ)
+
+    def kill_and_restart(self) -> None:
+        """``kill -9``, and the next one at once. Raises CommandError where it had ended by itself."""
+        self.check()
+        self._process.close()
+        self._process = Process(self.kind, *self._args, environ=self._environ)
+
+    def check(self) -> None:
+        """Raises CommandError where it ended by itself."""
+        if not self._process.is_running():
+            last = "\n".join(self._process.output().strip().splitlines()[-3:])
+            raise CommandError(f"the {self.kind} ended by itself: {last or 'it said nothing'}")
+
+    def close(self) -> None:
+        self._process.close()
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """How many processes of each role there are."""
+
+    apis: int = 2
+    workers: int = 2
+    schedulers: int = 2
+
+
+@dataclass
+class Installation:
+    """``apis``: the addresses of the API processes. ``platforms_url``: the emulator's, which is never killed."""
+
+    place: Ground
+    redis: RedisServer
+    platforms_url: str
+    apis: list[str]
+    roles: list[Role] = field(repr=False)
+
+    def platforms(self, path: str, method: str = "GET", **options: Any) -> Any:
+        """Asks the emulator at one of its own doors; its JSON."""
+        answer = httpx.request(method, f"{self.platforms_url}{path}", timeout=PATIENCE_SECONDS, **options)
+        return answer.raise_for_status().json()
+
+    def fault(self, **settings: object) -> None:
+        """Sets a fault of the emulator on all platforms, or on one."""
+        self.platforms("/_faults", "POST", json=settings)
+
+    def clear_faults(self) -> None:
+        self.platforms("/_faults", "DELETE")
+
+    def empty_redis(self) -> None:
+        with contextlib.closing(redis.Redis.from_url(self.redis.url)) as client:
+            client.flushall()
+
+    def restart_postgres(self) -> None:
+        """As a crash would: every session is cut, nothing is finished; then the log is replayed."""
+        pid = int((self.place.folder / "pg" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGQUIT)
+        wait_for(lambda: not _is_there(pid), "PostgreSQL to end")
+        self.place.postgres.start()
+
+    def wait_until_ready(self) -> None:
+        """Until every API process serves."""
+        for address in self.apis:
+            wait_for(partial(answers, f"{address}/readyz"), "an API process to serve")
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def installation(place: Ground, crowd: Crowd) -> Iterator[Installation]:
+    """All roles and the emulator, each in a process of its own, against the ground's PostgreSQL and one Redis.
+
+    Raises CommandError where there is no Redis: roles that are processes of their own wake one another through it.
+    """
+    with ExitStack() as stack:
+        broker = stack.enter_context(RedisServer(place.folder))
+        port = free_port()
+        platforms_url = f"http://127.0.0.1:{port}"
+        stack.enter_context(running("sandbox", "--port", str(port), environ={}))
+        environ = {
+            "TRACKLAYER_DATABASE_URL": place.url,
+            "TRACKLAYER_REDIS_URL": broker.url,
+            "TRACKLAYER_SECRET_KEY": SECRET,
+            "TRACKLAYER_SANDBOX_URL": platforms_url,
+            "TRACKLAYER_RETRY_BASE_SECONDS": str(RETRY_BASE_SECONDS),
+        }
+        roles: list[Role] = []
+
+        def start(kind: str, *args: str) -> None:
+            roles.append(Role(kind, *args, environ=environ))
+            stack.callback(roles[-1].close)
+
+        apis = []
+        for _ in range(crowd.apis):
+            port = free_port()
+            start("api", "--port", str(port))
+            apis.append(f"http://127.0.0.1:{port}")
+        for _ in range(crowd.workers):
+            start("worker")
+        for _ in range(crowd.schedulers):
+            start("scheduler")
+        made = Installation(place, broker, platforms_url, apis, roles)
+        wait_for(lambda: answers(f"{platforms_url}/_faults"), "the emulator to serve")
+        made.wait_until_ready()
+        yield made
