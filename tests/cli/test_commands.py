@@ -50,6 +50,7 @@ def write(path: Path, value: Any) -> str:
         pytest.param(["merchant", "create", "--name", "x", "--retention-days", "31"], id="a choice that is none"),
         pytest.param(["preview"], id="preview without an event"),
         pytest.param(["up", "--port", "http"], id="a port that is no number"),
+        pytest.param(["monitors", "backtest", "--days", "60"], id="a backtest of more than is kept"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_one_sentence(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +128,29 @@ def test_a_merchant_is_created_with_its_key(environ: str, capsys: pytest.Capture
     assert made["api_key"] not in stored
     assert main(["merchant", "create", "--name", "x", "--alert-email", "nonsense"]) == 1
     assert "alert address" in capsys.readouterr().err
+
+
+def test_a_backtest_prints_what_would_have_been_raised(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
+    merchant = create(capsys)["merchant_id"]
+    connection.connect(environ)
+    with in_transaction():
+        # Once a minute for ten days, and nothing for the last hour.
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) SELECT %s, '', minute, 0, 1 "
+            "FROM generate_series(date_trunc('minute', now()) - interval '10 days', now() - interval '1 hour', "
+            "interval '1 minute') AS minute",
+            (merchant,),
+        )
+    connection.disconnect()
+    assert main(["monitors", "backtest", "--days", "1", "--json"]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert (found["merchant_id"], found["kind"], found["resolved_at"]) == (merchant, "tracking_stopped", None)
+    assert main(["monitors", "backtest", "--days", "1", "--merchant", merchant]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "still open UTC  critical tracking_stopped  No event for" in lines[0]
+    assert lines[1] == "1 alert of 1 merchant in 1 day"
+    assert main(["monitors", "backtest", "--merchant", "999"]) == 1
+    assert capsys.readouterr().err == "tracklayer: there is no merchant 999\n"
 
 
 def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.backtest import backtest
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import pause_destination, remove_destination
 from tracklayer.services.fold import fold_counters
@@ -295,3 +296,44 @@ def test_minutes_become_hours_when_they_come_of_age_and_go_after_all_retention(s
         fold_counters(scene.runtime)
         with in_transaction():
             assert rows("SELECT count(*), sum(accepted) FROM minutes")[0] == expected
+
+
+def test_a_backtest_finds_what_the_stored_counters_show_and_tells_nobody(scene: Scene) -> None:
+    """Eight days of one a second with, on the last day, an outage, a drop, a backlog and a silence."""
+    now = scene.clock.now().replace(minute=0, second=0, microsecond=0)
+    scene.clock.move(now - scene.clock.now())
+    at = {hours: now - timedelta(hours=hours) for hours in range(24)}
+    steady = {"routed": 60, "acknowledged": 58, "refused": 2, "finished": 58}
+    half_hour = timedelta(minutes=30)
+    for since, until, counts in (
+        (now - timedelta(days=8), at[20], steady),
+        (at[20], at[20] + half_hour, {"routed": 60, "unreachable": 2}),
+        (at[20] + half_hour, at[20] + timedelta(minutes=31), {"routed": 60, "acknowledged": 1860, "finished": 1860}),
+        (at[20] + timedelta(minutes=31), at[16], steady),
+        (at[16], at[16] + half_hour, {"routed": 60, "acknowledged": 30, "refused": 30, "finished": 30}),
+        (at[16] + half_hour, at[12], steady),
+        (at[12], at[12] + half_hour, {"routed": 60, "acknowledged": 6, "finished": 6}),
+        (at[12] + half_hour, at[12] + timedelta(minutes=31), {"routed": 60, "acknowledged": 1680, "finished": 1680}),
+        (at[12] + timedelta(minutes=31), now, steady),
+    ):
+        scene.history("meta", since, until, "true", **counts)
+    scene.history("", now - timedelta(days=8), at[6], accepted=60)
+    scene.history("", at[5], now, accepted=60)
+
+    [(merchant_id, raised)] = backtest(scene.runtime, 1)
+    assert merchant_id == scene.merchant.merchant_id
+    found = [(one.finding.kind.value, one.opened_at, one.resolved_at) for one in raised]
+    minute = timedelta(minutes=1)
+    assert found == [
+        ("platform_down", at[20] + 2 * minute, at[20] + 32 * minute),
+        ("delivery_rate_drop", at[16] + minute, at[16] + 36 * minute),
+        ("queue_backlog", at[12] + minute, at[12] + 32 * minute),
+        ("tracking_stopped", at[6] + 16 * minute, at[5] + minute),
+    ]
+    assert scene.alerts() == []
+    [(_, week)] = backtest(scene.runtime, 7, scene.merchant.merchant_id)
+    assert [(one.finding.kind.value, one.opened_at, one.resolved_at) for one in week] == found
+
+
+def test_a_backtest_without_counters_says_nothing(scene: Scene) -> None:
+    assert list(backtest(scene.runtime, 30)) == [(scene.merchant.merchant_id, [])]

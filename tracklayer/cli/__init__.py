@@ -19,6 +19,7 @@ from tracklayer.cli import (
     import_events,
     merchant,
     migrate,
+    monitors,
     normalize,
     preview,
     roles,
@@ -45,6 +46,7 @@ COMMANDS = (
     sandbox,
     schema,
     doctor,
+    monitors,
     bench,
 )
 

@@ -154,6 +154,16 @@ def minutes_with_events(merchant_id: int, spans: Sequence[tuple[datetime, dateti
     return [rows(sql, (merchant_id, since, until))[0][0] for since, until in spans]
 
 
+def active_minutes(merchant_id: int, since: datetime, until: datetime) -> list[datetime]:
+    """The minutes in which an event arrived, in order; at most one for each minute of the span."""
+    found = rows(
+        "SELECT DISTINCT minute FROM minutes WHERE merchant_id = %s AND platform = '' "
+        "AND minute >= %s AND minute < %s AND accepted + coalesced > 0 ORDER BY minute",
+        (merchant_id, since, until),
+    )
+    return [row[0] for row in found]
+
+
 def rejected_since(merchant_id: int, since: datetime) -> int:
     sql = (
         "SELECT coalesce(sum(rejected), 0)::bigint FROM minutes "

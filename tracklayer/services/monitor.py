@@ -19,18 +19,24 @@ from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge
 from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
-from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Told, wants_past
+from tracklayer.domain.monitors.views import (
+    LEVEL_OF,
+    PAST,
+    RECENT,
+    DestinationView,
+    MerchantView,
+    Oldest,
+    Told,
+    wants_past,
+)
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 
 MERCHANTS = 200  # of one page: one transaction of a few statements
-RECENT = timedelta(minutes=30)
-PAST = timedelta(hours=24)
 LEARN_EVERY = timedelta(hours=6)
 LEARN_MERCHANTS = 50  # by one call
 Lately = Mapping[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]]  # opened, resolved
-LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy the merchant was at last
 
 
 class Watch:
@@ -165,7 +171,7 @@ def _oldest(facts: DestinationFacts) -> Oldest | None:
 def _merchant_views(merchant_ids: Sequence[int], now: datetime) -> dict[int, MerchantView]:
     views = {}
     for merchant_id, learned, minute in db.last_events(merchant_ids, now - LEARN_FROM):
-        rhythm = _rhythm(learned)
+        rhythm = rhythm_of(learned)
         if minute is None:
             continue  # silent for weeks: whoever is to know does, and an open alert stays
         last = minute + timedelta(minutes=1)  # somewhere in that minute
@@ -189,11 +195,12 @@ def learn_baselines(runtime: Runtime) -> int:
         merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, LEARN_MERCHANTS)
     for merchant_id in merchant_ids:
         with in_transaction():
-            db.write_baselines(merchant_id, _learn(merchant_id, until), now)
+            db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
     return len(merchant_ids)
 
 
-def _learn(merchant_id: int, until: datetime) -> dict[str, Any]:
+def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:
+    """What the four weeks before tell of a merchant ('') and of each destination, as JSON. Needs an open transaction."""
     since = until - LEARN_FROM
     hours = db.active_hours(merchant_id, since, until)
     learned: dict[str, Any] = {"": None}
@@ -209,5 +216,5 @@ def _learn(merchant_id: int, until: datetime) -> dict[str, Any]:
     return learned
 
 
-def _rhythm(learned: dict[str, Any]) -> Rhythm:
+def rhythm_of(learned: dict[str, Any]) -> Rhythm:
     return Rhythm(tuple(learned["rates"]), learned["usual"])

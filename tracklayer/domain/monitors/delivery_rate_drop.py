@@ -33,8 +33,8 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
     usual = view.success
     if usual is None or view.state is not DestinationState.ACTIVE:
         return None
-    if not any(span.first_failed for span in view.recent) and not is_open:
-        return None
+    if not is_open and (view.failing_since is not None or not any(span.first_failed for span in view.recent)):
+        return None  # where nothing is answered right now, the next look knows whether it is down
     window = _still_low(view.spans, usual)
     if window is not None and not is_open:
         window = _dropped(view, usual, now)

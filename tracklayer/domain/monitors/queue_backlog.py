@@ -34,6 +34,8 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
         return None
     if view.state is DestinationState.PAUSED:
         return _judge_paused(view, view.oldest, now)
+    if not is_open and view.failing_since is not None:
+        return None  # nothing is answered right now: the next look knows whether it is down
     late = now - view.oldest.due_at
     if late < (ON_TIME if is_open else LATE_AND_GROWING):
         return None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
+
+RECENT = timedelta(minutes=30)  # what every look reads of a destination
+PAST = timedelta(hours=24)  # what it reads where that leaves something open
+LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy the merchant was at last
 
 
 @dataclass(frozen=True, slots=True)
