@@ -340,10 +340,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("shops", 200), ("days", 30), ("incidents", 200), ("seed", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--faults", nargs="*", choices=list(FAULTS), default=list(FAULTS))
     options = parser.parse_args()
     with ProcessPoolExecutor() as pool:
         seeds = range(options.seed * 10_000, options.seed * 10_000 + options.incidents)
-        for fault in FAULTS:
+        for fault in options.faults:
             found = list(pool.map(incident, seeds, repeat(fault)))
             print(report(fault, [one for one in found if one.allowed]), flush=True)
         seeds = range(options.seed * 10_000, options.seed * 10_000 + options.shops)

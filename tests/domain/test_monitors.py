@@ -321,7 +321,7 @@ def silent(rhythm: Rhythm, span: timedelta, level: float = 1.0, at: datetime = N
 
 
 def test_a_silence_is_told_by_what_it_swallowed() -> None:
-    longest = timedelta(minutes=2 * 1.55 * USUAL_AT_LEAST)
+    longest = timedelta(minutes=2 * 1.5 * USUAL_AT_LEAST)
     assert not silent(STEADY, longest - timedelta(seconds=1))
     assert silent(STEADY, longest + timedelta(seconds=1))
     assert not silent(STEADY, longest + timedelta(seconds=1), level=0.9)

@@ -328,7 +328,7 @@ def test_a_backtest_finds_what_the_stored_counters_show_and_tells_nobody(scene: 
         ("platform_down", at[20] + 2 * minute, at[20] + 32 * minute),
         ("delivery_rate_drop", at[16] + minute, at[16] + 36 * minute),
         ("queue_backlog", at[12] + minute, at[12] + 32 * minute),
-        ("tracking_stopped", at[6] + 16 * minute, at[5] + minute),
+        ("tracking_stopped", at[6] + 15 * minute, at[5] + minute),
     ]
     assert scene.alerts() == []
     [(_, week)] = backtest(scene.runtime, 7, scene.merchant.merchant_id)

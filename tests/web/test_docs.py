@@ -400,7 +400,7 @@ def test_every_command_and_option_that_is_shown_exists(capsys: pytest.CaptureFix
     for line in lines:
         words = line.split()[1:]
         with pytest.raises(SystemExit) as ended:
-            main([*words[: 1 + (words[0] in ("merchant", "destination"))], "--help"])
+            main([*words[: 1 + (words[0] in ("merchant", "destination", "monitors"))], "--help"])
         assert ended.value.code == 0
         usage = capsys.readouterr().out
         assert [word for word in words if word.startswith("--") and word not in usage] == [], line

@@ -11,7 +11,7 @@ from tracklayer.domain.monitors.views import MerchantView
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LEAST_SILENCE = timedelta(minutes=15)  # a busy shop that deploys is back by then
-TIMES_USUAL = 1.55  # how much longer than the usual silence one must be
+TIMES_USUAL = 1.5  # how much longer than the usual silence one must be
 
 
 def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
@@ -19,7 +19,7 @@ def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
 
     Where arrivals are independent, the chance of a silence that swallows x minutes with an event is at most exp(-x),
     as for any Poisson process: the usual silence, of one in a thousand or the longest but one of four weeks, makes
-    x at least 6.9; 1.55 times that is a chance of one in 45,000. Where they come in clusters, the usual silence has
+    x at least 6.9; one and a half times that is a chance of one in 31,600. Where they come in clusters, the usual one has
     been longer, and so has to be this one. Nobody is judged without a rhythm (``learn_rhythm``). It is over with the next
     event.
     """
