@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.cli.bench import ingest, mapping
+from tracklayer.cli.bench import chaos, deliver, ingest, mapping
 
-BENCHMARKS = (mapping, ingest)
+BENCHMARKS = (mapping, ingest, deliver, chaos)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -106,16 +106,22 @@ class Role:
         self._process = Process(kind, *args, environ=environ)
 
     def kill_and_restart(self) -> None:
-        """``kill -9``, and the next one at once. Raises CommandError where it had ended by itself."""
-        self.check()
+        """``kill -9``, and the next one at once."""
         self._process.close()
         self._process = Process(self.kind, *self._args, environ=self._environ)
 
-    def check(self) -> None:
-        """Raises CommandError where it ended by itself."""
-        if not self._process.is_running():
-            last = "\n".join(self._process.output().strip().splitlines()[-3:])
+    def supervise(self) -> bool:
+        """Starts it again where it ended because the database was away at its start; whether it had.
+
+        Raises CommandError where it ended for another reason.
+        """
+        if self._process.is_running():
+            return False
+        last = "\n".join(self._process.output().strip().splitlines()[-3:])
+        if "the database cannot be reached" not in last:
             raise CommandError(f"the {self.kind} ended by itself: {last or 'it said nothing'}")
+        self.kill_and_restart()
+        return True
 
     def close(self) -> None:
         self._process.close()
@@ -178,16 +184,18 @@ def _is_there(pid: int) -> bool:
 
 
 @contextmanager
-def installation(place: Ground, crowd: Crowd) -> Iterator[Installation]:
+def installation(place: Ground, crowd: Crowd, platforms_url: str | None = None) -> Iterator[Installation]:
     """All roles and the emulator, each in a process of its own, against the ground's PostgreSQL and one Redis.
 
-    Raises CommandError where there is no Redis: roles that are processes of their own wake one another through it.
+    With ``platforms_url`` the platforms are there, and no emulator is started. Raises CommandError where there is no Redis: roles that are processes of their own wake one another through it.
     """
     with ExitStack() as stack:
         broker = stack.enter_context(RedisServer(place.folder))
-        port = free_port()
-        platforms_url = f"http://127.0.0.1:{port}"
-        stack.enter_context(running("sandbox", "--port", str(port), environ={}))
+        if platforms_url is None:
+            port = free_port()
+            platforms_url = f"http://127.0.0.1:{port}"
+            stack.enter_context(running("sandbox", "--port", str(port), environ={}))
+            wait_for(partial(answers, f"{platforms_url}/_faults"), "the emulator to serve")
         environ = {
             "TRACKLAYER_DATABASE_URL": place.url,
             "TRACKLAYER_REDIS_URL": broker.url,
@@ -211,6 +219,5 @@ def installation(place: Ground, crowd: Crowd) -> Iterator[Installation]:
         for _ in range(crowd.schedulers):
             start("scheduler")
         made = Installation(place, broker, platforms_url, apis, roles)
-        wait_for(lambda: answers(f"{platforms_url}/_faults"), "the emulator to serve")
         made.wait_until_ready()
         yield made

@@ -1,0 +1,85 @@
+"""Two limits of the delivery engine, in a process of its own: its HTTP without a database, and its SQL without HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from tracklayer.cli.bench.ground import SECRET, as_child
+from tracklayer.cli.bench.ingest import purchase
+from tracklayer.db import connection
+from tracklayer.db.workers import WorkerLock
+from tracklayer.domain.delivery import PlatformReply, PlatformRequest, Reply
+from tracklayer.domain.event import ReadEvent, read_event
+from tracklayer.mappers import mapper_for
+from tracklayer.mappers.base import Mapped
+from tracklayer.runtime import Runtime, build_runtime
+from tracklayer.schema.scalars import write_instant
+from tracklayer.services import deliver
+from tracklayer.services.destinations import example_settings
+from tracklayer.services.transport import send
+from tracklayer.settings import load_settings
+
+
+def _requests(runtime: Runtime, job: Any) -> None:
+    """The worker's requests, of as many events each, from as many threads: put together, sent, and their answers read."""
+    mapper, now = mapper_for(job["platform"]), runtime.clock.now()
+    read = read_event(purchase(write_instant(now - timedelta(seconds=30)), "bench_event_of_20_ch"), now)
+    assert isinstance(read, ReadEvent)
+    settings = example_settings(mapper)
+    mapped = mapper.map_event(read.event, settings, now)
+    assert isinstance(mapped, Mapped)
+    count = job["events"] // mapper.batch_size // job["threads"]
+
+    def work() -> None:
+        for _ in range(count):
+            request = mapper.build_request(mapped.group, [mapped.item] * mapper.batch_size, settings)
+            reply = send(runtime.http(), job["platform"], request, job["platforms_url"], runtime.tokens)
+            verdict = deliver.read_verdict(mapper, reply, mapper.batch_size)
+            assert isinstance(verdict, list)
+            assert len(verdict) == mapper.batch_size
+
+    _in_threads([work] * job["threads"])
+
+
+def _statements(runtime: Runtime, job: Any) -> None:
+    """Everything that a worker does with the database and the events, with platforms that answer before they are asked."""
+    setattr(deliver, "send", _taken)  # noqa: B010 - a limit is measured, not a product
+    lock = WorkerLock(job["url"])
+
+    def work(merchant_id: int) -> None:
+        while deliver.deliver_due(runtime, lock.number(), merchant_id, job["platform"]):
+            pass
+
+    each = job["threads"] // len(job["merchants"])
+    _in_threads([lambda merchant=merchant: work(merchant) for merchant in job["merchants"] for _ in range(each)])  # type: ignore[misc]
+
+
+def _taken(http: Any, platform: str, request: PlatformRequest, *_: Any) -> Reply:
+    count = len(request.body["data"])
+    return PlatformReply(200, {"events_received": count, "code": 0, "message": "OK"}, {}, "")
+
+
+def _in_threads(works: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
+    for job in jobs:
+        runtime = build_runtime(load_settings({}), job["url"], [SECRET])
+        started = time.monotonic()
+        {"requests": _requests, "statements": _statements}[job["what"]](runtime, job)
+        answer(time.monotonic() - started)
+        runtime.close()
+        connection.disconnect()
+
+
+if __name__ == "__main__":
+    as_child(_work)
