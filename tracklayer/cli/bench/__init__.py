@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.cli.bench import chaos, deliver, ingest, mapping
+from tracklayer.cli.bench import chaos, deliver, ingest, mapping, read
 
-BENCHMARKS = (mapping, ingest, deliver, chaos)
+BENCHMARKS = (mapping, ingest, deliver, read, chaos)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

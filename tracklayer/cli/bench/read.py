@@ -1,0 +1,210 @@
+"""``tracklayer bench read``: what a dashboard asks, at ten thousand and at ten million stored deliveries.
+
+One event and its five deliveries are stored as ever; COPY then multiplies their rows, spread over sixty days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import httpx
+
+from tracklayer.cli.bench.ground import Goal, Ground, goals_table, ground, table
+from tracklayer.cli.bench.ingest import purchase
+from tracklayer.cli.process import CommandError, print_json
+from tracklayer.db.connection import database, execute, in_transaction, rows, session
+from tracklayer.db.merchants import merchant_holder
+from tracklayer.mappers import PLATFORMS
+from tracklayer.schema.scalars import write_instant
+from tracklayer.services.destinations import sandbox_destinations
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.merchants import create_merchant
+
+FEW, MANY = 10_000, 10_000_000  # deliveries
+WIDTH = 5
+SPREAD = timedelta(days=60)
+ALERTS = 200
+REQUESTS = 300  # of each kind
+PART = 20_000  # events of one COPY
+TEMPLATE = "template_of_the_bench"
+
+EVENT = """query($id: String!) { event(eventId: $id) { eventId eventName receivedAt deliveries {
+  platform status attempts latencyMs alerts { id kind } } alerts { id kind } } }"""
+PAGE = """query($after: String) { events(first: 50, after: $after) { edges { cursor node { eventId eventName receivedAt
+  deliveries { platform status attempts latencyMs alerts { id kind } } alerts { id kind } } } pageInfo { hasNextPage } } }"""
+
+
+def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser("read", help="reads at ten thousand and at ten million stored deliveries")
+    parser.add_argument("--deliveries", type=int, default=MANY, help="of the larger measurement (%(default)s)")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="of each kind (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="with 200,000 deliveries")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    many = 200_000 if args.quick else max(FEW, args.deliveries)
+    with ground() as place:
+        bench = Bench(place)
+        found = {}
+        for count in (FEW, many):
+            bench.fill(count // WIDTH)
+            found[count] = bench.measure(max(20, args.requests))
+    goals = [
+        Goal(f"{name}: p95 at {many:,} of that at {FEW:,}", found[many][name][1] / found[FEW][name][1], 1.5, True)
+        for name in found[FEW]
+    ]
+    if args.json:
+        print_json({"latency_ms": found, "goals": [goal.as_json() for goal in goals]})
+        return 0
+    lines = [
+        [f"{count:,}", name, f"{p50:.2f}", f"{p95:.2f}"] for count in found for name, (p50, p95) in found[count].items()
+    ]
+    print(table(["deliveries", "", "p50 ms", "p95 ms"], lines))
+    print("\n" + goals_table(goals))
+    return 0
+
+
+@dataclass
+class Bench:
+    place: Ground
+    events: int = 1
+    random: Random = field(default_factory=lambda: Random(1))
+
+    def __post_init__(self) -> None:
+        created = create_merchant(self.place.runtime, "Dashboard")
+        if isinstance(created, list):
+            raise CommandError("no merchant could be made")
+        self.merchant_id, key = created
+        sandbox_destinations(self.place.runtime, self.merchant_id, PLATFORMS[:WIDTH])
+        self._store_template()
+        child = self.place.child("rivals")
+        job = {"role": "product", "url": self.place.url, "merchant_id": self.merchant_id, "profile": None}
+        port = child.ask(job)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {key}"}, timeout=60
+        )
+        self.place.close_after(self.client.close)
+
+    # Filling ----------------------------------------------------------------------------------------------------------
+
+    def _store_template(self) -> None:
+        now = self.place.runtime.clock.now()
+        self.start = now - SPREAD
+        with in_transaction():
+            holder = merchant_holder(self.merchant_id)
+            assert holder is not None
+        ingest_events(self.place.runtime, holder, [purchase(write_instant(now), TEMPLATE)])
+        with in_transaction():
+            execute(
+                "UPDATE deliveries SET status = 'delivered', attempts = 1, due_at = NULL, latency_ms = 120, "
+                "last_attempt_at = queued_at, delivered_at = queued_at, finished_at = queued_at"
+            )
+            execute(
+                "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, details, opened_at, "
+                "last_seen_at, resolved_at) SELECT %s, 'platform_down', 'critical', %s, 'It was down', '', '{}', at, at, "
+                "at + interval '20 minutes' FROM generate_series(1, %s) AS n, LATERAL (SELECT %s::timestamptz + n * "
+                "%s::interval AS at) AS times",
+                (self.merchant_id, PLATFORMS[0], ALERTS, self.start, SPREAD / ALERTS),
+            )
+
+    def fill(self, events: int) -> None:
+        """Up to so many events, in the order of their arrival."""
+        with session():
+            shapes = [_Shape(name) for name in ("events", "deliveries")]
+            while self.events < events:
+                numbers = range(self.events, min(events, self.events + PART))
+                for shape in shapes:
+                    shape.copy([(self.event_id(n), self._at(n)) for n in numbers])
+                self.events = numbers.stop
+            connection = database.connection()
+            connection.commit()
+            connection.autocommit = True
+            connection.cursor().execute("VACUUM (ANALYZE) events, deliveries, alerts")
+            connection.autocommit = False
+
+    def event_id(self, number: int) -> str:
+        return f"order_{number:012d}"
+
+    def _at(self, number: int) -> datetime:
+        """Any event's time, however many there are: the golden ratio scatters them evenly, and those of a part in order."""
+        part, place = divmod(number, PART)
+        return self.start + SPREAD * ((part * 0.6180339887498949) % 1.0 * 0.99 + 0.01 * place / PART)
+
+    # Measuring --------------------------------------------------------------------------------------------------------
+
+    def measure(self, requests: int) -> dict[str, tuple[float, float]]:
+        """(p50, p95) in ms, one request after the other, by what is asked."""
+        cursors = list(self._cursors(100))
+        kinds: dict[str, Any] = {
+            "event by id": lambda: (EVENT, {"id": self.event_id(self.random.randrange(1, self.events))}),
+            "newest page of 50": lambda: (PAGE, {}),
+            "a page of 50 from the middle": lambda: (PAGE, {"after": self.random.choice(cursors)}),
+        }
+        found = {}
+        for name, question in kinds.items():
+            times = []
+            for n in range(requests + 10):
+                query, variables = question()
+                started = time.perf_counter()
+                answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
+                if n >= 10:
+                    times.append((time.perf_counter() - started) * 1000)
+                if "errors" in answer or not (answer["data"].get("event") or answer["data"]["events"]["edges"]):
+                    raise CommandError(f"{name}: a wrong answer: {str(answer)[:300]}")
+            cuts = statistics.quantiles(times, n=100)
+            found[name] = cuts[49], cuts[94]
+        return found
+
+    def _cursors(self, count: int) -> Iterator[str]:
+        """Of pages all over the time that is stored."""
+        query = "query($until: DateTime!) { events(first: 1, filter: {receivedUntil: $until}) { edges { cursor } } }"
+        for _ in range(count):
+            until = self.start + SPREAD * self.random.uniform(0.2, 0.9)
+            variables = {"until": write_instant(until)}
+            answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
+            for edge in answer["data"]["events"]["edges"]:
+                yield edge["cursor"]
+
+
+class _Shape:
+    """The rows of the template in one table, as COPY writes them."""
+
+    def __init__(self, name: str) -> None:
+        found = rows(
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s "
+            "AND is_generated = 'NEVER' ORDER BY ordinal_position",
+            (name,),
+        )
+        self.name, self.columns = name, [row[0] for row in found]
+        self._moving = {row[0] for row in found if row[1] == "timestamp with time zone"}
+        out = io.StringIO()
+        select = f"SELECT {', '.join(self.columns)} FROM {name} WHERE event_id = '{TEMPLATE}'"
+        database.connection().cursor().copy_expert(f"COPY ({select}) TO STDOUT", out)
+        self._lines = [line.split("\t") for line in out.getvalue().splitlines()]
+
+    def copy(self, events: Sequence[tuple[str, datetime]]) -> None:
+        out = io.StringIO()
+        for event_id, at in events:
+            written = at.isoformat()
+            for line in self._lines:
+                values = (
+                    event_id
+                    if column == "event_id"
+                    else (written if column in self._moving and value != "\\N" else value)
+                    for column, value in zip(self.columns, line, strict=True)
+                )
+                out.write("\t".join(values) + "\n")
+        out.seek(0)
+        cursor = database.connection().cursor()
+        cursor.copy_expert(f"COPY {self.name} ({', '.join(self.columns)}) FROM STDIN", out)
+        database.connection().commit()
