@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 
+import httpx
+
+from tests.factories import draft
 from tests.faults.conftest import Installation
+from tests.faults.test_processes import post
 from tests.live import PATIENCE_SECONDS, sse_events, ws_client
-from tests.servers import Process, free_port, running, wait_for_api
+from tests.servers import Process, free_port, running, wait_for_api, wait_until
+from tests.smtp import MailServer
+from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
+from tracklayer.services.merchants import update_merchant
 
 EVERYTHING = "WyJBbGVydENoYW5nZSIsMSwwXQ"  # behind change 0 of merchant 1
 ALERTS = "subscription($after: ID) { alerts(after: $after) { platform state details } }"
@@ -80,3 +88,41 @@ async def test_every_process_tells_and_ends_at_once_with_streams_open(
         for api in apis:
             assert "Traceback" not in api.process.output()
             assert key not in api.process.output()
+
+
+TOLD = "subscription { alerts { id change kind platform state title } }"
+SET = "mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { code } } }"
+
+
+async def test_an_outage_is_one_alert_and_two_mails_from_the_fault_to_its_end(
+    runtime: Runtime, installation: Installation, now: Callable[[], str]
+) -> None:
+    """Real processes all the way: refused credentials, two schedulers that look every second, a mail server."""
+    update_merchant(runtime, installation.merchant.merchant_id, {"alert_emails": ["ops@example.com"]})
+    with MailServer() as mails, ExitStack() as processes:
+        installation.environ.update(TRACKLAYER_MONITOR_INTERVAL_SECONDS="1", TRACKLAYER_SMTP_URL=mails.url)
+        api = start(processes, installation)
+        installation.worker()
+        for _ in range(2):
+            installation.scheduler()
+        client = installation.client(f"http://127.0.0.1:{api.port}")
+        async with sse_events(api, installation.merchant.key, TOLD) as stream:
+            installation.fault(kind="credentials")
+            post(client, draft("order_1", occurred_at=now()))
+            _, opened = await anext(stream)
+            httpx.delete(f"{installation.sandbox.url}/_faults").raise_for_status()
+            settings = {"platform": "META", "settings": {"access_token": "a-token-that-is-good-again"}}
+            client.post("/graphql", json={"query": SET, "variables": {"input": settings}}).raise_for_status()
+            _, resolved = await anext(stream)
+        alerts = [found["data"]["alerts"] for found in (opened, resolved)]
+        assert [(alert["kind"], alert["platform"], alert["state"]) for alert in alerts] == [
+            ("PLATFORM_DOWN", "META", "OPEN"),
+            ("PLATFORM_DOWN", "META", "RESOLVED"),
+        ]
+        assert alerts[0]["id"] == alerts[1]["id"]
+        wait_until(lambda: len(mails.mails) == 2, "both mails")
+        wait_until(lambda: installation.accepted() == {"order_1": 1}, "the delivery")
+        await asyncio.sleep(3)  # two schedulers go on looking
+        assert len(mails.mails) == 2
+    with in_transaction():
+        assert rows("SELECT count(*) FROM alerts") == [(1,)]
