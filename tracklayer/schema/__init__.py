@@ -89,10 +89,14 @@ class Schema(strawberry.Schema):
         return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
 
 
-def _is_closing(cause: BaseException) -> bool:
-    """Whether the process closed a stream in the very moment in which it told something: nobody is there to miss it."""
-    ended = StopAsyncIteration
-    return isinstance(cause, ended) or (isinstance(cause, RuntimeError) and isinstance(cause.__cause__, ended))
+def _is_closing(cause: BaseException | None) -> bool:
+    """Whether the process closed a stream in the very moment in which it told something: nobody is there to miss it.
+
+    A generator that is thrown StopAsyncIteration raises RuntimeError from it, and one around it may do so again.
+    """
+    while isinstance(cause, RuntimeError):
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(cause, StopAsyncIteration)
 
 
 async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
