@@ -86,7 +86,8 @@ async def test_every_process_tells_and_ends_at_once_with_streams_open(
             assert statuses == [0, 0]
             assert [await client.closing_code() for client in clients] == [1012, 1012]
         for api in apis:
-            assert "Traceback" not in api.process.output()
+            output = api.process.output()
+            assert "Traceback" not in output, output
             assert key not in api.process.output()
 
 

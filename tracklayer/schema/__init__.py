@@ -89,14 +89,18 @@ class Schema(strawberry.Schema):
         return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
 
 
-def _is_closing(cause: BaseException | None) -> bool:
+def _is_closing(cause: BaseException) -> bool:
     """Whether the process closed a stream in the very moment in which it told something: nobody is there to miss it.
 
-    A generator that is thrown StopAsyncIteration raises RuntimeError from it, and one around it may do so again.
+    A generator that is thrown StopAsyncIteration raises RuntimeError from it, generators around it may do so again, and
+    on the way it may lose where it came from; its words remain.
     """
-    while isinstance(cause, RuntimeError):
-        cause = cause.__cause__ or cause.__context__
-    return isinstance(cause, StopAsyncIteration)
+    seen: BaseException | None = cause
+    while isinstance(seen, RuntimeError):
+        if StopAsyncIteration.__name__ in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return isinstance(seen, StopAsyncIteration)
 
 
 async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
