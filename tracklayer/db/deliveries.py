@@ -69,6 +69,9 @@ COLUMNS = (
 # that no two take the same. It is held for milliseconds, and one queue never waits for another.
 QUEUE_LOCK = 7_301_003
 LOCK_QUEUE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+# For a claim. Nothing leaves before ``start_sending`` has committed, and that writes this transaction to disk as well: a
+# claim that is lost before has done nothing.
+WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true)"
 
 # Rows that somebody holds are stepped over: there are few claims on a destination, so the subselect is a small hash.
 UNCLAIMED = """event_id NOT IN (
@@ -110,7 +113,11 @@ class Lease:
 
 def lock_queue(merchant_id: int, platform: str) -> None:
     """Until this transaction ends nobody else takes deliveries out of this queue."""
-    execute(LOCK_QUEUE, (QUEUE_LOCK, f"{merchant_id}/{platform}"))
+    execute(LOCK_QUEUE, _queue(merchant_id, platform))
+
+
+def _queue(merchant_id: int, platform: str) -> tuple[int, str]:
+    return QUEUE_LOCK, f"{merchant_id}/{platform}"
 
 
 def claim_due(
@@ -128,7 +135,7 @@ def claim_due(
         "worker": worker,
         "lease": now + LEASE,
     }
-    lock_queue(merchant_id, platform)
+    rows(f"{LOCK_QUEUE}, {WITHOUT_FLUSH}", _queue(merchant_id, platform))
     found = rows(CLAIM_DUE, params)  # type: ignore[arg-type]
     if not found:
         return None

@@ -53,6 +53,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services import persist
 from tracklayer.services.credentials import open_settings
 from tracklayer.services.transport import send
+from tracklayer.turns import STEP, Turn
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Batch:
     lease: Lease
     destination: Destination
     mapper: Mapper
+    turn: Turn
     alone: bool
 
 
@@ -94,9 +96,11 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     holds, so that others know its claims are alive.
     """
     ends = time.monotonic() + SLICE_SECONDS
+    turn = runtime.turns.of((merchant_id, platform))
     for _ in range(BATCHES):
         now = runtime.clock.now()
-        taken = _claim(runtime, worker, merchant_id, platform, now)
+        with turn.work():
+            taken = _claim(runtime, worker, merchant_id, platform, now, turn)
         if taken is None:
             return False
         batch, claimed = taken
@@ -111,14 +115,14 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
 
 
 def _claim(
-    runtime: Runtime, worker: int, merchant_id: int, platform: str, now: datetime
+    runtime: Runtime, worker: int, merchant_id: int, platform: str, now: datetime, turn: Turn
 ) -> tuple[Batch, list[Claimed]] | None:
     mapper = mapper_for(platform)
     with in_transaction():
         row = db_destinations.destination(merchant_id, platform)
         if row is None or not _may_send(row, now):
             return None
-        limit = mapper.batch_size
+        limit = turn.limit(mapper.batch_size)
         alone = row.state == DestinationState.HELD or row.recovering_since is not None
         if alone:
             row = db_destinations.lock_destination(merchant_id, platform)
@@ -132,6 +136,7 @@ def _claim(
                 limit = min(limit, max(1, int(pace * RELEASE_REQUEST.total_seconds()))) if pace else limit
                 alone = pace is not None
         taken = db.claim_due(merchant_id, platform, limit, now, worker)
+        turn.claimed(len(taken[1]) if taken else 0, limit)
         if taken is None:
             return None
         if alone:
@@ -151,7 +156,7 @@ def _claim(
         tuple(row.event_names) if row.event_names is not None else None,
         db_destinations.health_of(row),
     )
-    return Batch(lease, destination, mapper, alone), claimed
+    return Batch(lease, destination, mapper, turn, alone), claimed
 
 
 def _may_send(row: DestinationRow, now: datetime) -> bool:
@@ -165,12 +170,13 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     the others have certainly not been sent. A refused request is halved until the culprit stands alone.
     """
     now = runtime.clock.now()
-    unsent, groups = _map_batch(runtime, batch, claimed, now)
-    todo = deque(chunk for group in groups.values() for chunk in _chunks(batch.mapper, group))
-    with in_transaction():
-        _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
-        if not todo and batch.alone:
-            _give_turn_back(batch)
+    with batch.turn.work():
+        unsent, groups = _map_batch(runtime, batch, claimed, now)
+        todo = deque(chunk for group in groups.values() for chunk in _chunks(batch.mapper, group))
+        with in_transaction():
+            _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
+            if not todo and batch.alone:
+                _give_turn_back(batch)
     while todo:
         items = todo.popleft()
         started_at = runtime.clock.now()
@@ -183,7 +189,8 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
                     _settle_or_lose(batch, [], [], runtime.clock.now(), todo[0])
                 continue
             verdict = [verdict.rejected]
-        _settle(runtime, batch, items, verdict, started_at, todo)
+        with batch.turn.work():
+            _settle(runtime, batch, items, verdict, started_at, todo)
 
 
 def _map_batch(
@@ -192,7 +199,9 @@ def _map_batch(
     """(what is not sent and why, the others by the group that shares a request)."""
     unsent: list[Settlement] = []
     by_group: dict[str, list[Item]] = {}
-    for found in claimed:
+    for number, found in enumerate(claimed):
+        if number % STEP == 0:
+            batch.turn.look_around()
         if found.claim.window_ends_at <= now:
             refusal = Refusal(DropReason.WINDOW_EXPIRED, "not sent within its window")
             unsent.append(judge_unsent(found.claim, refusal))

@@ -169,6 +169,7 @@ class Bench:
         with in_transaction():
             execute("UPDATE deliveries SET status = 'failed', attempts = 1 WHERE merchant_id = ANY(%s)", (merchants,))
         with installation(self.place, Crowd(1, 1, 1), self.platforms_url) as installed:
+            self.feed(installed, 3.0, fresh)
             found["backlog"] = self.feed(installed, seconds, fresh)
         return found
 

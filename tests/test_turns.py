@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tracklayer import turns
+from tracklayer.turns import SHARE, Turns
+
+FRESH, BACKLOG, OTHER = (1, "meta"), (2, "meta"), (3, "tiktok")
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def line() -> Turns:
+    made = Turns()
+    for destination in (BACKLOG, OTHER):
+        made.of(destination).claimed(SHARE, SHARE)
+    return made
+
+
+def in_thread(line: Turns, destination: tuple[int, str], done: threading.Event, hold: threading.Event) -> None:
+    def work() -> None:
+        with line.of(destination).work():
+            done.set()
+            hold.wait(PATIENCE)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def test_a_full_share_is_a_backlog_and_a_claim_that_is_not_full_ends_it() -> None:
+    line = Turns()
+    turn = line.of(FRESH)
+    turn.claimed(25, 25)
+    assert not line.is_behind(FRESH)
+    for _ in range(3):
+        turn.claimed(25, 25)
+    assert line.is_behind(FRESH)
+    assert line.of(FRESH).limit(1000) == 1000
+    turn.claimed(24, 25)
+    assert not line.is_behind(FRESH)
+    assert line.of(FRESH).limit(1000) == SHARE
+
+
+def test_a_backlog_takes_less_at_once_while_others_have_something_to_do(line: Turns) -> None:
+    assert line.of(BACKLOG).limit(1000) == 1000
+    with line.of(FRESH).work():
+        assert line.of(BACKLOG).limit(1000) == SHARE
+        assert line.of(BACKLOG).limit(25) == 25
+    assert line.of(BACKLOG).limit(1000) == SHARE, "others were busy a moment ago"
+
+
+def test_the_work_of_a_backlog_makes_nobody_busy(line: Turns) -> None:
+    with line.of(BACKLOG).work():
+        assert line.of(OTHER).limit(1000) == 1000
+
+
+def test_a_backlog_waits_for_whoever_keeps_up(line: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "STEP_ASIDE_SECONDS", PATIENCE)
+    begun, hold = threading.Event(), threading.Event()
+    with line.of(FRESH).work():
+        in_thread(line, BACKLOG, begun, hold)
+        assert not begun.wait(0.2)
+    assert begun.wait(PATIENCE)
+    hold.set()
+
+
+def test_a_backlog_is_never_stopped_for_good(line: Turns) -> None:
+    begun, hold = threading.Event(), threading.Event()
+    with line.of(FRESH).work():
+        in_thread(line, BACKLOG, begun, hold)
+        assert begun.wait(PATIENCE)
+    hold.set()
+
+
+def test_one_backlog_works_at_a_time_while_others_are_busy(line: Turns) -> None:
+    with line.of(FRESH).work():
+        pass
+    first, second, hold = threading.Event(), threading.Event(), threading.Event()
+    in_thread(line, BACKLOG, first, hold)
+    assert first.wait(PATIENCE)
+    in_thread(line, OTHER, second, hold)
+    assert not second.wait(0.2)
+    hold.set()
+    assert second.wait(PATIENCE)
+
+
+def test_who_keeps_up_waits_for_nobody(line: Turns) -> None:
+    with line.of(FRESH).work():
+        pass
+    begun, hold, fresh = threading.Event(), threading.Event(), threading.Event()
+    in_thread(line, BACKLOG, begun, hold)
+    assert begun.wait(PATIENCE)
+    in_thread(line, FRESH, fresh, hold)
+    assert fresh.wait(PATIENCE)
+    hold.set()
+
+
+def test_one_that_turns_out_to_be_a_backlog_was_not_fresh() -> None:
+    line = Turns()
+    turn = line.of(BACKLOG)
+    with turn.work():
+        turn.claimed(SHARE, SHARE)
+    assert turn.limit(1000) == 1000

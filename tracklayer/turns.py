@@ -1,0 +1,109 @@
+"""Fresh events before backlogs, among the threads of one process.
+
+Threads of one process share one interpreter: a destination that has ten thousand deliveries due would take most of it,
+and the one event of another merchant would wait at every step. So a destination that is behind takes smaller batches
+while others have something to do, and between two steps of its work lets them through.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+Destination = tuple[int, str]  # merchant id, platform
+
+SHARE = 100  # deliveries: more due at once than that is a backlog; it is also what one takes while others are busy
+BUSY_SECONDS = 1.0  # that a fresh event makes this process count as busy
+STEP_ASIDE_SECONDS = 0.02  # at most, at each step: a backlog is slowed down, and never stopped
+STEP = 16  # events mapped between two looks around: about a millisecond
+
+
+class Turns:
+    """Whose turn it is. One for a process."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._fresh = 0
+        self._fresh_at = float("-inf")
+        self._behind: set[Destination] = set()
+        self._backlog = threading.Lock()
+
+    def of(self, destination: Destination) -> Turn:
+        return Turn(self, destination)
+
+    def is_behind(self, destination: Destination) -> bool:
+        return destination in self._behind
+
+    def is_busy(self) -> bool:
+        """Whether destinations that keep up have had something to do just now."""
+        return self._fresh > 0 or time.monotonic() - self._fresh_at < BUSY_SECONDS
+
+    def backlog(self) -> threading.Lock:
+        """Held by the one backlog that works while others are busy; its requests to platforms overlap all the same."""
+        return self._backlog
+
+    def note(self, destination: Destination, is_behind: bool) -> None:
+        if is_behind != (destination in self._behind):
+            with self._condition:
+                (self._behind.add if is_behind else self._behind.discard)(destination)
+
+    def begin(self) -> None:
+        with self._condition:
+            self._fresh += 1
+
+    def end(self, destination: Destination) -> None:
+        with self._condition:
+            self._fresh -= 1
+            if destination not in self._behind:  # it may have turned out to be
+                self._fresh_at = time.monotonic()
+            if not self._fresh:
+                self._condition.notify_all()
+
+    def step_aside(self) -> None:
+        """Lets those through who keep up; at once where there is nobody."""
+        if self._fresh:
+            with self._condition:
+                self._condition.wait_for(lambda: not self._fresh, STEP_ASIDE_SECONDS)
+
+
+class Turn:
+    """One destination's place among the others, for one wake-up."""
+
+    def __init__(self, turns: Turns, destination: Destination) -> None:
+        self._turns = turns
+        self._destination = destination
+        self._claimed = 0
+
+    def limit(self, most: int) -> int:
+        """How many deliveries to claim now, at most ``most``."""
+        alone = self._turns.is_behind(self._destination) and not self._turns.is_busy()
+        return most if alone else min(most, SHARE)
+
+    def claimed(self, count: int, asked: int) -> None:
+        """``count`` were due where it asked for ``asked``: full claims up to a share say that this is a backlog."""
+        self._claimed += count
+        if count < asked:
+            self._turns.note(self._destination, False)
+        elif self._claimed >= SHARE:
+            self._turns.note(self._destination, True)
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """Around what needs the interpreter or the database, not around the wait for a platform."""
+        if self._turns.is_behind(self._destination):
+            with self._turns.backlog() if self._turns.is_busy() else nullcontext():
+                self._turns.step_aside()
+                yield
+            return
+        self._turns.begin()
+        try:
+            yield
+        finally:
+            self._turns.end(self._destination)
+
+    def look_around(self) -> None:
+        """In the midst of long work: lets others through if this destination is behind."""
+        if self._turns.is_behind(self._destination):
+            self._turns.step_aside()
