@@ -34,7 +34,7 @@ def test_the_same_value_is_sealed_differently_every_time() -> None:
 
 def test_a_sealed_value_opens_from_a_memoryview_as_a_database_gives_it() -> None:
     sealer = Sealer([NEW])
-    assert sealer.open(memoryview(sealer.seal(PLAIN, "x")), "x") == PLAIN  # type: ignore[arg-type]
+    assert sealer.open(memoryview(sealer.seal(PLAIN, "x")), "x") == PLAIN
 
 
 def test_another_process_with_the_same_key_opens_it() -> None:

@@ -40,7 +40,7 @@ class Sealer:
         nonce = os.urandom(_NONCE)
         return _VERSION + self._newest + nonce + self._ciphers[self._newest].encrypt(nonce, plain, context.encode())
 
-    def open(self, sealed: bytes, context: str) -> bytes:
+    def open(self, sealed: bytes | memoryview, context: str) -> bytes:
         """The plain bytes. Raises SealError."""
         sealed = bytes(sealed)
         cipher = self._ciphers.get(sealed[1:5])

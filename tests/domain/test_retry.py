@@ -47,7 +47,7 @@ PAUSED = Health(DestinationState.PAUSED, "paused by the merchant")
 
 
 def claim(attempts: int = 0, *, queued_at: datetime = NOW, due_at: datetime | None = None) -> Claim:
-    return Claim(KEY, attempts, queued_at, queued_at, due_at or queued_at, queued_at + DAY)
+    return Claim(KEY, attempts, queued_at, due_at or queued_at, queued_at + DAY)
 
 
 def judged(
@@ -358,7 +358,7 @@ def test_latency_is_from_the_events_arrival_to_the_acknowledgement() -> None:
 
 def test_latency_of_a_redelivery_counts_from_the_events_arrival_too() -> None:
     received_at, queued_at = NOW - timedelta(days=2), NOW - timedelta(seconds=1)
-    again = Claim(KEY, 0, received_at, queued_at, queued_at, queued_at + DAY)
+    again = Claim(KEY, 0, received_at, queued_at, queued_at + DAY)
     settlement = judge_attempt(again, Acknowledged(), started_at=NOW, now=NOW, policy=POLICY, jitter=0.0, health=ACTIVE)
     assert settlement.latency_ms == 2 * 86_400_000
 

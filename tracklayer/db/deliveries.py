@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
-from tracklayer.db.events import EventRow, read_row
+from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.domain.delivery import (
     AttemptOutcome,
     Claim,
@@ -79,7 +79,7 @@ UNCLAIMED = """event_id NOT IN (
 
 CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
-    SELECT event_id, attempts, received_at, queued_at, due_at, window_ends_at FROM deliveries
+    SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND {UNCLAIMED}
     ORDER BY due_at LIMIT %(limit)s
 ), claim AS (
@@ -87,19 +87,15 @@ WITH due AS MATERIALIZED (
     SELECT %(merchant)s, %(platform)s, %(worker)s, %(now)s, %(lease)s, array_agg(event_id) FROM due HAVING count(*) > 0
     RETURNING claim_id
 )
-SELECT e.merchant_id, e.event_id, e.event_name, e.occurred_at, e.received_at, e.last_received_at, e.times_received,
-       e.action_source, e.event_source_url, e.user_data::text, e.digests::text, e.sealed, e.custom_data::text,
-       e.consent::text,
-       d.attempts, d.received_at, d.queued_at, d.due_at, d.window_ends_at, claim.claim_id
+SELECT {TO_MAP}, d.attempts, d.received_at, d.due_at, d.window_ends_at, claim.claim_id
 FROM claim, due d JOIN events e ON e.merchant_id = %(merchant)s AND e.event_id = d.event_id
 ORDER BY d.due_at, e.event_id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     claim: Claim
-    event: EventRow
+    event: EventToMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +135,11 @@ def claim_due(
     found = rows(CLAIM_DUE, params)  # type: ignore[arg-type]
     if not found:
         return None
-    claimed = [Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[14:19]), read_row(row)) for row in found]
-    return Lease(merchant_id, platform, found[0][19]), claimed
+    claimed = [
+        Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[11:15]), EventToMap._make(row[:11]))
+        for row in found
+    ]
+    return Lease(merchant_id, platform, found[0][15]), claimed
 
 
 START_SENDING = """
@@ -316,7 +315,7 @@ WHERE lease_ends_at <= %s OR NOT EXISTS (
 ORDER BY claimed_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
 IN_FLIGHT = """
-SELECT event_id, attempts, received_at, queued_at, due_at, window_ends_at FROM deliveries
+SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
 WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND due_at IS NOT NULL
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -37,6 +37,27 @@ class EventRow:
     custom_data: str
     consent: str | None
 
+
+class EventToMap(NamedTuple):
+    """What of an event is mapped, as ``EventRow`` has it; ``sealed`` may be a view of the driver's own buffer."""
+
+    merchant_id: int
+    event_id: str
+    event_name: str
+    occurred_at: datetime
+    action_source: str
+    event_source_url: str | None
+    user_data: str
+    digests: str | None
+    sealed: bytes | memoryview | None
+    custom_data: str
+    consent: str | None
+
+
+TO_MAP = (  # of an alias e
+    "e.merchant_id, e.event_id, e.event_name, e.occurred_at, e.action_source, e.event_source_url, e.user_data::text, "
+    "e.digests::text, e.sealed, e.custom_data::text, e.consent::text"
+)
 
 COLUMNS = (
     "merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received, action_source, "

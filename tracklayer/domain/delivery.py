@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class DeliveryStatus(StrEnum):
@@ -235,21 +235,18 @@ def may_be_doubled(attempts: Sequence[tuple[datetime, str]], last: datetime | No
 # What becomes of the rows -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryKey:
+class DeliveryKey(NamedTuple):
     merchant_id: int
     event_id: str
     platform: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A worker's lease on one delivery. ``due_at`` is when it was due before it was claimed."""
 
     key: DeliveryKey
     attempts: int
     received_at: datetime
-    queued_at: datetime
     due_at: datetime
     window_ends_at: datetime
 

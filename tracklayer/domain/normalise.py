@@ -50,6 +50,12 @@ def hashed(value: str | None, rule: Rule) -> str | None:
     return sha256_hex(normal) if normal else None
 
 
+@lru_cache(maxsize=8192)
+def hashed_once(value: str, rule: Rule) -> str | None:
+    """As ``hashed``, and remembered: for what many people share, such as cities. ``rule`` is a function of a module."""
+    return hashed(value, rule)
+
+
 # E-mail ------------------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +314,18 @@ def country(value: str) -> str | None:
     return text if text in _countries() else None
 
 
+@lru_cache(maxsize=512)
+def state_in(country_code: str | None) -> Rule:
+    """``state`` of one country, the same function each time."""
+    return lambda value: state(value, country_code)
+
+
+@lru_cache(maxsize=512)
+def zip_code_in(country_code: str | None) -> Rule:
+    """``zip_code`` of one country, the same function each time."""
+    return lambda value: zip_code(value, country_code)
+
+
 def gender(value: str) -> str | None:
     """``f`` or ``m``; anything else is None."""
     text = value.strip().lower()
@@ -345,11 +363,20 @@ def is_foreign_digest(value: str) -> bool:
 
 
 def _only(categories: str, value: str) -> str | None:
+    text = value.strip().lower()
+    if text.isascii():
+        return (text if text.isalpha() else text.translate(_OTHERS_IN_ASCII[categories])) or None
     # One letter has two spellings in Unicode, é and e with an accent: only the composed one is what others hash.
-    text = unicodedata.normalize("NFC", value.strip().lower())
-    if text.isalpha() or (text.isalnum() and text.isascii() and "N" in categories):
+    text = unicodedata.normalize("NFC", text)
+    if text.isalpha():
         return text
     return "".join(c for c in text if unicodedata.category(c)[0] in categories) or None
+
+
+_OTHERS_IN_ASCII = {
+    categories: {code: None for code in range(128) if unicodedata.category(chr(code))[0] not in categories}
+    for categories in ("LM", "LMN")
+}
 
 
 @cache

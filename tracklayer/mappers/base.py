@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain.delivery import (
@@ -29,8 +29,7 @@ from tracklayer.domain.problem import Problem
 Settings = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleVerdict:
+class RuleVerdict(NamedTuple):
     """One rule of a platform, held against one event. ``ok`` False in a sent event: that field was left out."""
 
     rule: str
@@ -39,8 +38,7 @@ class RuleVerdict:
     field: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(NamedTuple):
     """``item`` is one event in the platform's schema; only items of one ``group`` share a request."""
 
     item: dict[str, Any]
@@ -177,7 +175,7 @@ class Verdicts:
 
 def omit_empty(item: Mapping[str, Any]) -> dict[str, Any]:
     """Without None, "", [] and {}: platforms take a missing key for unknown, and an empty one for a fault."""
-    return {key: value for key, value in item.items() if value is not None and value not in ("", [], {})}
+    return {key: value for key, value in item.items() if value or value == 0}
 
 
 def unix_seconds(instant: datetime) -> int:
@@ -194,8 +192,11 @@ def number(value: Decimal | None) -> int | float | None:
     """A JSON number: 50 stays 50, 39.95 is written 39.95."""
     if value is None:
         return None
-    is_whole = value == value.to_integral_value() and abs(value) < 2**63  # more is no JSON integer to most readers
-    return int(value) if is_whole else float(value)
+    short = float(value)
+    if not short.is_integer():
+        return short
+    whole = int(value)
+    return whole if whole == value and abs(whole) < 2**63 else short  # more is no JSON integer to most readers
 
 
 def url_parameter(url: str | None, name: str) -> str | None:

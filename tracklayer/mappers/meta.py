@@ -28,7 +28,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import CustomData, Event, UserData
 from tracklayer.domain.identifiers import is_ip, is_meta_cookie, is_web_url
-from tracklayer.domain.normalise import hashed
+from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.mappers.base import (
     DEFAULT_COUNTRY,
     Explanation,
@@ -68,6 +68,7 @@ _TOO_VAGUE = (
     frozenset({"fn", "ge"}),
     frozenset({"ln", "ge"}),
 )
+_VAGUE = frozenset().union(*_TOO_VAGUE)
 _RESERVED = frozenset(
     "value currency order_id content_ids contents content_type content_name content_category num_items search_string "
     "status predicted_ltv net_revenue delivery_category".split()
@@ -233,7 +234,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
                     DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
                 )
     user_data = _user_data(event, url, settings, verdicts)
-    if not user_data or any(user_data.keys() <= group for group in _TOO_VAGUE):
+    # Most have something that is in none of the vague groups, and are done with the first comparison.
+    if user_data.keys() <= _VAGUE and any(user_data.keys() <= group for group in _TOO_VAGUE):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
@@ -331,14 +333,19 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
     if person.phone:
         digest = person.phone.phone_sha256("digits", settings.get("default_country"))
         _put_digest(found, verdicts, "ph", "phone", digest)
-    for key, name, rule in _HASHED:
-        value = getattr(person, name)
+    given = vars(person)
+    for key, name, rule in _SHARED:
+        value = given.get(name)
+        if value is not None:
+            _put_digest(found, verdicts, key, name, _hashed_once(value, rule))
+    for key, name, rule in _OWN:
+        value = given.get(name)
         if value is not None:
             _put_digest(found, verdicts, key, name, _hashed(value, rule))
     if person.state is not None:
-        _put_digest(found, verdicts, "st", "state", _hashed(person.state, lambda v: normalise.state(v, person.country)))
+        _put_digest(found, verdicts, "st", "state", _hashed_once(person.state, normalise.state_in(person.country)))
     if person.zip is not None:
-        _put_digest(found, verdicts, "zp", "zip", _hashed(person.zip, lambda v: normalise.zip_code(v, person.country)))
+        _put_digest(found, verdicts, "zp", "zip", _hashed_once(person.zip, normalise.zip_code_in(person.country)))
     if person.client_ip is not None:
         if is_ip(person.client_ip):
             found["client_ip_address"] = person.client_ip.strip()
@@ -357,16 +364,23 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
     return found
 
 
-# Key of the payload, field of user_data, rule. State and zip depend on the country and follow by themselves.
-_HASHED: tuple[tuple[str, str, normalise.Rule], ...] = (
+# Key of the payload, field of user_data, rule: of what many people share, and of what is one person's own. State and
+# zip depend on the country and follow by themselves.
+_SHARED: tuple[tuple[str, str, normalise.Rule], ...] = (
     ("fn", "first_name", normalise.name),
     ("ln", "last_name", normalise.name),
-    ("db", "date_of_birth", normalise.date_of_birth_digits),
     ("ge", "gender", normalise.gender),
     ("ct", "city", normalise.city),
     ("country", "country", normalise.country),
+)
+_OWN: tuple[tuple[str, str, normalise.Rule], ...] = (
+    ("db", "date_of_birth", normalise.date_of_birth_digits),
     ("external_id", "external_id", normalise.lower_trimmed),
 )
+
+
+def _hashed_once(value: str, rule: normalise.Rule) -> str | None:
+    return None if len(value) >= 32 and normalise.is_foreign_digest(value) else hashed_once(value, rule)
 
 
 def _hashed(value: str, rule: normalise.Rule) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from tracklayer.db.events import EventRow, dumps, loads
+from tracklayer.db.events import EventRow, EventToMap, dumps, loads
 from tracklayer.domain import normalise
 from tracklayer.domain.event import (
     CONTENT_FIELDS,
@@ -164,7 +164,7 @@ def _exact_json(value: Decimal) -> orjson.Fragment:
     return orjson.Fragment(format(value, "f") if "E" in text else text)
 
 
-def to_event(row: EventRow, sealer: Sealer) -> Event:
+def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
     """The Event of a row, sealed identifiers opened: for a mapper. Raises SealError."""
     user_data: dict[str, Any] = orjson.loads(row.user_data)
     if row.sealed is not None:
@@ -218,7 +218,7 @@ def _to_content(given: dict[str, Any]) -> Content:
 
 def _exact(text: str) -> Any:
     """Stored JSON, numbers with a fraction digit by digit."""
-    return _EXACT.decode(text)
+    return _EXACT.raw_decode(text)[0]
 
 
 _EXACT = json.JSONDecoder(parse_float=Decimal)

@@ -62,7 +62,7 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
     verdict = read_verdict(mapper, reply, 1)
     outcome = verdict.rejected if isinstance(verdict, BatchRejected) else verdict[0]
     policy = RetryPolicy(runtime.settings.retry_base, runtime.settings.retry_window)
-    claim = Claim(DeliveryKey(merchant_id, read.event.event_id, platform), 0, now, now, now, now + policy.window)
+    claim = Claim(DeliveryKey(merchant_id, read.event.event_id, platform), 0, now, now, now + policy.window)
     ended = runtime.clock.now()
     health = db.health_of(row)
     settled = judge_attempt(claim, outcome, started_at=now, now=ended, policy=policy, jitter=0, health=health)
