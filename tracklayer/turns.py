@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 Destination = tuple[int, str]  # merchant id, platform
 
 SHARE = 100  # deliveries: more due at once than that is a backlog; it is also what one takes while others are busy
 BUSY_SECONDS = 1.0  # that a fresh event makes this process count as busy
 STEP_ASIDE_SECONDS = 0.02  # at most, at each step: a backlog is slowed down, and never stopped
+HANDS = 2  # backlogs at work at once: one maps while another's statement runs; more only fight for the interpreter
 STEP = 16  # events mapped between two looks around: about a millisecond
 
 
@@ -29,6 +30,7 @@ class Turns:
         self._fresh_at = float("-inf")
         self._behind: set[Destination] = set()
         self._backlog = threading.Lock()
+        self._hands = threading.BoundedSemaphore(HANDS)
 
     def of(self, destination: Destination) -> Turn:
         return Turn(self, destination)
@@ -43,6 +45,10 @@ class Turns:
     def backlog(self) -> threading.Lock:
         """Held by the one backlog that works while others are busy; its requests to platforms overlap all the same."""
         return self._backlog
+
+    def hands(self) -> threading.BoundedSemaphore:
+        """Held by each backlog that works while nobody else is busy."""
+        return self._hands
 
     def note(self, destination: Destination, is_behind: bool) -> None:
         if is_behind != (destination in self._behind):
@@ -93,7 +99,7 @@ class Turn:
     def work(self) -> Iterator[None]:
         """Around what needs the interpreter or the database, not around the wait for a platform."""
         if self._turns.is_behind(self._destination):
-            with self._turns.backlog() if self._turns.is_busy() else nullcontext():
+            with self._turns.backlog() if self._turns.is_busy() else self._turns.hands():
                 self._turns.step_aside()
                 yield
             return

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 WORKER_THREADS = 16  # platforms answer in a fraction of a second, so threads mostly wait
 IDLE_POLL_MS = 50  # how often an idle worker looks into Redis: wakes within 20 ms at 4 % of a core
 SWITCH_SECONDS = 0.001  # of the interpreter, between threads that compute: a fresh event waits for many such turns
+# Batches in hand are hundreds of thousands of objects without a cycle among them: the collector must not walk them.
+GC_THRESHOLD = 200_000
 QUEUE = "deliver"
 HOUSEKEEPING = "housekeeping"  # a queue of its own: a sweep never waits behind deliveries
 
@@ -51,6 +53,7 @@ class Crew:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: a full collection that looks at all of it stops every thread for 70 ms
+        gc.set_threshold(GC_THRESHOLD, 10, 10)
         worker = dramatiq.Worker(self.broker, worker_timeout=IDLE_POLL_MS, worker_threads=self.threads)
         worker.start()
         return worker

@@ -25,18 +25,22 @@ from tracklayer.settings import load_settings
 
 
 def _requests(runtime: Runtime, job: Any) -> None:
-    """The worker's requests, of as many events each, from as many threads: put together, sent, and their answers read."""
+    """The worker's requests, of as many events each, from as many threads: mapped, sent, and their answers read."""
     mapper, now = mapper_for(job["platform"]), runtime.clock.now()
-    read = read_event(purchase(write_instant(now - timedelta(seconds=30)), "bench_event_of_20_ch"), now)
-    assert isinstance(read, ReadEvent)
+    when = write_instant(now - timedelta(seconds=30))
+    events = []
+    for number in range(mapper.batch_size):
+        read = read_event(purchase(when, f"bench_{number:014d}"), now)
+        assert isinstance(read, ReadEvent)
+        events.append(read.event)
     settings = example_settings(mapper)
-    mapped = mapper.map_event(read.event, settings, now)
-    assert isinstance(mapped, Mapped)
     count = job["events"] // mapper.batch_size // job["threads"]
 
     def work() -> None:
         for _ in range(count):
-            request = mapper.build_request(mapped.group, [mapped.item] * mapper.batch_size, settings)
+            found = [mapper.map_event(event, settings, now) for event in events]
+            mapped = [one for one in found if isinstance(one, Mapped)]
+            request = mapper.build_request(mapped[0].group, [one.item for one in mapped], settings)
             reply = send(runtime.http(), job["platform"], request, job["platforms_url"], runtime.tokens)
             verdict = deliver.read_verdict(mapper, reply, mapper.batch_size)
             assert isinstance(verdict, list)

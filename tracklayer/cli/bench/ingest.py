@@ -292,22 +292,22 @@ def record_of(runtime: Runtime, event: dict[str, Any], merchant_id: int) -> str:
 
 
 def purchase(occurred_at: str, event_id: str = ID_MARK) -> dict[str, Any]:
-    """A shop's purchase, plain: 25 fields, about 1 KB as a request."""
+    """A shop's purchase, plain: 25 fields, about 1 KB as a request. Address, number and order are each event's own."""
     return {
         "event_name": "Purchase",
         "event_id": event_id,
         "occurred_at": occurred_at,
         "event_source_url": "https://shop.example.com/checkout/thank-you?step=4",
         "user_data": {
-            "email": "jane.doe@example.com",
-            "phone": "+1 415 555 0132",
+            "email": f"jane.{event_id}@example.com",
+            "phone": f"+1 415 {event_id[-7:]}",
             "first_name": "Jane",
             "last_name": "Doe",
             "city": "San Francisco",
             "state": "CA",
             "zip": "94107",
             "country": "US",
-            "external_id": "customer-4711",
+            "external_id": f"customer-{event_id}",
             "client_ip": "203.0.113.42",
             "client_user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36",
             "fbp": "fb.1.1713877200123.1234567890",
@@ -317,7 +317,7 @@ def purchase(occurred_at: str, event_id: str = ID_MARK) -> dict[str, Any]:
         "custom_data": {
             "value": 129.99,
             "currency": "USD",
-            "order_id": "order_12345",
+            "order_id": f"order_{event_id}",
             "product_ids": ["sku_123", "sku_456"],
             "num_items": 2,
             "content_name": "Checkout",

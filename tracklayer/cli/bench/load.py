@@ -19,13 +19,14 @@ from tracklayer.cli.bench.ground import as_child
 
 ID_LENGTH = 20  # characters of an event id: all the same, so that the length of a request is known beforehand
 ID_MARK = "~" * ID_LENGTH
+TAIL_MARK = ID_MARK[-7:]  # wherever it stands alone: the last digits of the id
 WAIT_SECONDS = 30  # for the last answers
 
 
 @dataclass(frozen=True)
 class Job:
     """One measurement. ``head``: the HTTP head up to the length; ``body``: with ``{items}`` where the items go, each
-    ``item`` with ``ID_MARK`` for its id. ``expected`` is found ``batch`` times in every right answer.
+    ``item`` with ``ID_MARK`` for its id and ``TAIL_MARK`` for its last digits. ``expected`` is found ``batch`` times in every right answer.
     """
 
     port: int
@@ -43,7 +44,7 @@ class Job:
 class Load:
     def __init__(self, job: Job) -> None:
         before, after = job.body.split("{items}")
-        pieces = job.item.encode().split(ID_MARK.encode())
+        pieces = [piece.split(TAIL_MARK.encode()) for piece in job.item.encode().split(ID_MARK.encode())]
         item_length = len(job.item.encode())
         length = len(before.encode()) + len(after.encode()) + job.batch * item_length + job.batch - 1
         self._head = f"{job.head}content-length: {length}\r\n\r\n{before}".encode()
@@ -98,7 +99,8 @@ class Load:
             event_id = f"{job.prefix}{self._next + place:0{ID_LENGTH - len(job.prefix)}d}".encode()
             if place:
                 parts.append(b",")
-            parts.append(event_id.join(self._pieces))
+            tail = event_id[-len(TAIL_MARK) :]
+            parts.append(event_id.join([tail.join(piece) for piece in self._pieces]))
         self._next += job.batch
         parts.append(self._tail)
         return b"".join(parts)
