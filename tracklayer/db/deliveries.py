@@ -77,6 +77,8 @@ WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true)"
 UNCLAIMED = """event_id NOT IN (
     SELECT unnest(event_ids) FROM claims WHERE merchant_id = %(merchant)s AND platform = %(platform)s)"""
 
+# ``LIMIT 1`` keeps the planner from joining: where its statistics know nothing of a merchant yet, it takes all the events
+# of that merchant for one, and would read them all for each delivery.
 CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
@@ -88,7 +90,8 @@ WITH due AS MATERIALIZED (
     RETURNING claim_id
 )
 SELECT {TO_MAP}, d.attempts, d.received_at, d.due_at, d.window_ends_at, claim.claim_id
-FROM claim, due d JOIN events e ON e.merchant_id = %(merchant)s AND e.event_id = d.event_id
+FROM claim, due d, LATERAL (
+    SELECT * FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id LIMIT 1) e
 ORDER BY d.due_at, e.event_id
 """
 
@@ -142,9 +145,9 @@ def claim_due(
     return Lease(merchant_id, platform, found[0][15]), claimed
 
 
-# The same rows as those with ``due_at`` (the table's check), said so that the index of what is due does not fit: the
-# planner must go by event id, however many are due and however old its statistics.
-WAITING = "status IN ('queued', 'failed')"
+# The same rows as those with ``due_at`` (the table's check), said so that no index of waiting rows fits: the planner must
+# go by event id, however many wait and however old its statistics are.
+NOT_DONE = "status NOT IN ('delivered', 'dropped')"
 
 START_SENDING = """
 UPDATE claims SET sending = %s, sent_at = %s, lease_ends_at = %s WHERE merchant_id = %s AND platform = %s AND claim_id = %s
@@ -177,7 +180,7 @@ WITH done AS (
         attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
             || jsonb_build_object('number', attempts + 1, 'at', %(at)s::text, 'outcome', 'acknowledged',
                                   'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
-    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {WAITING}
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {NOT_DONE}
     RETURNING received_at, latency_ms, attempts
 )
 SELECT date_trunc('minute', received_at, 'UTC') AS minute, width_bucket(latency_ms, %(bounds)s::int[]) AS place, count(*),
@@ -237,7 +240,8 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
 FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
     last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int, logged jsonb)
-WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.{WAITING}
+WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
+  AND d.{NOT_DONE}
 RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome', x.attempts > 1
 """
 
@@ -265,6 +269,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
     ]
     params = {
         "settlements": orjson.dumps(records).decode(),
+        "ids": [s.key.event_id for s in settlements],
         "now": now,
         "log": LOG_LENGTH,
         "merchant": lease.merchant_id,
@@ -320,7 +325,7 @@ ORDER BY claimed_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
 IN_FLIGHT = f"""
 SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
-WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND {WAITING}
+WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND {NOT_DONE}
 """
 
 
@@ -347,7 +352,7 @@ def lost_leases(now: datetime, limit: int) -> list[LostLease]:
 
 EXPIRED_QUEUES = """
 SELECT DISTINCT merchant_id, platform FROM (
-    SELECT merchant_id, platform FROM deliveries WHERE due_at IS NOT NULL AND window_ends_at <= %(now)s
+    SELECT merchant_id, platform FROM deliveries WHERE status IN ('queued', 'failed') AND window_ends_at <= %(now)s
     ORDER BY window_ends_at LIMIT %(limit)s) AS expired
 """
 REMOVED_QUEUES = """
