@@ -1,0 +1,77 @@
+"""What runs at every batch is a look-up by key, also for a merchant whom the planner's statistics do not know yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.factories import Merchant, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db import deliveries as db
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.counters import LATENCY_BOUNDS
+from tracklayer.runtime import Runtime
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.ingest import ingest_events
+
+KNOWN, COUNT = 3000, 500
+
+
+@pytest.fixture
+def stranger(runtime: Runtime, merchant: Merchant, worker: int) -> Merchant:
+    """A merchant with deliveries that are due, who came after the statistics were taken."""
+    for start in range(0, KNOWN, COUNT):
+        ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(start, start + COUNT)])
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+    with in_transaction():
+        execute("ANALYZE")
+    found = new_merchant(runtime)
+    ingest_events(runtime, found.holder, [draft(f"order_{n}") for n in range(COUNT)])
+    return found
+
+
+def scans(sql: str, params: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, str]:
+    """Index -> what is looked up in it, of each scan of events and deliveries in a statement's plan."""
+    with in_transaction():
+        (plan,) = rows(f"EXPLAIN (FORMAT JSON) {sql}", params)[0]  # type: ignore[arg-type]
+    found: dict[str, str] = {}
+    todo = [plan[0]["Plan"]]
+    while todo:
+        node = todo.pop()
+        todo += node.get("Plans", [])
+        if node.get("Relation Name") in ("events", "deliveries") and "Scan" in node["Node Type"]:
+            found[node.get("Index Name", "none")] = node.get("Index Cond", "")
+    return found
+
+
+def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
+    runtime: Runtime, stranger: Merchant, clock: FrozenClock
+) -> None:
+    params = {"merchant": stranger.merchant_id, "platform": "meta", "now": clock.now(), "limit": 100, "worker": 1}
+    found = scans(db.CLAIM_DUE, {**params, "lease": clock.now()})
+    assert found.keys() == {"deliveries_due", "events_pkey"}
+    assert "merchant_id" in found["deliveries_due"]
+    assert "platform" in found["deliveries_due"]
+    assert "event_id" in found["events_pkey"]
+
+
+def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
+    merchant, ids, now = stranger.merchant_id, [f"order_{n}" for n in range(100)], clock.now()
+    queue: dict[str, Any] = {"merchant": merchant, "platform": "meta", "ids": ids, "now": now, "log": db.LOG_LENGTH}
+    acknowledged = {"started": now, "at": "", "status": 200, "duration": 1, "bounds": list(LATENCY_BOUNDS)}
+    for sql, params in (
+        (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
+        (db.SETTLE, {**queue, "settlements": "[]"}),
+        (db.IN_FLIGHT, (merchant, "meta", ids)),
+    ):
+        found = scans(sql, params)
+        assert found.keys() == {"deliveries_pkey"}
+        assert "event_id" in found["deliveries_pkey"]
+
+
+def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
+    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "limit": 100})
+    assert found.keys() == {"deliveries_window"}
