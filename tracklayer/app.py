@@ -32,6 +32,10 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
 
 
+# Requests in hand hold hardly a cycle: the collector need not look after every few hundred objects.
+GC_THRESHOLD = 50_000
+
+
 def build_app(runtime: Runtime, wake: Wake) -> Starlette:
     """The whole of what this process serves. ``wake`` is called after each commit that gives workers something.
 
@@ -46,6 +50,7 @@ def build_app(runtime: Runtime, wake: Wake) -> Starlette:
         # What was built at start lives as long as the process: the collector need not walk it ever again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 10, 10)
         async with hub.running():
             yield
         await door.close()
