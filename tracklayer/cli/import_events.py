@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,18 +43,22 @@ def run(args: argparse.Namespace) -> int:
             merchant = merchant_holder(merchant_id)
         if merchant is None:
             raise CommandError(f"there is no merchant {args.merchant}")
+        started = time.monotonic()
         counts = _import(runtime, merchant, file, path.stat().st_size)
+        seconds = time.monotonic() - started
     result = {name: counts[name] for name in ("accepted", "coalesced", "rejected")}
     if args.json:
         print_json(result)
     else:
-        print(", ".join(f"{count} {name}" for name, count in result.items()))
+        done = ", ".join(f"{count} {name}" for name, count in result.items())
+        print(f"{done} in {seconds:.1f} s ({counts.total() / seconds:,.0f} events/s)")
     return 1 if counts["rejected"] else 0
 
 
 def _import(runtime: Runtime, merchant: KeyHolder, file: BinaryIO, size: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     batch: list[tuple[int, Any]] = []
+    started = time.monotonic()
     with tqdm(total=size, unit="B", unit_scale=True, desc="import", disable=None) as progress:
         for number, line in enumerate(file, 1):
             progress.update(len(line))
@@ -66,7 +71,10 @@ def _import(runtime: Runtime, merchant: KeyHolder, file: BinaryIO, size: int) ->
             if len(batch) == BATCH:
                 _store(runtime, merchant, batch, counts)
                 batch = []
-                progress.set_postfix(events=counts.total(), rejected=counts["rejected"])
+                rate = counts.total() / max(time.monotonic() - started, 0.001)
+                progress.set_postfix_str(
+                    f"{counts.total():,} events, {counts['rejected']:,} rejected, {rate:,.0f} events/s"
+                )
         if batch:
             _store(runtime, merchant, batch, counts)
     return counts
