@@ -102,3 +102,19 @@ def test_one_that_turns_out_to_be_a_backlog_was_not_fresh() -> None:
     with turn.work():
         turn.claimed(SHARE, SHARE)
     assert turn.limit(1000) == 1000
+
+
+def test_two_backlogs_at_most_are_at_work_at_once() -> None:
+    line, hold = Turns(), threading.Event()
+    begun = []
+    for merchant in range(3):
+        line.of((merchant, "meta")).claimed(SHARE, SHARE)
+    for merchant in range(2):
+        begun.append(threading.Event())
+        in_thread(line, (merchant, "meta"), begun[-1], hold)
+        assert begun[-1].wait(PATIENCE)
+    third = threading.Event()
+    in_thread(line, (2, "meta"), third, hold)
+    assert not third.wait(0.2)
+    hold.set()
+    assert third.wait(PATIENCE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 Destination = tuple[int, str]  # merchant id, platform
 
@@ -42,13 +42,9 @@ class Turns:
         """Whether destinations that keep up have had something to do just now."""
         return self._fresh > 0 or time.monotonic() - self._fresh_at < BUSY_SECONDS
 
-    def backlog(self) -> threading.Lock:
-        """Held by the one backlog that works while others are busy; its requests to platforms overlap all the same."""
-        return self._backlog
-
-    def hands(self) -> threading.BoundedSemaphore:
-        """Held by each backlog that works while nobody else is busy."""
-        return self._hands
+    def room(self) -> AbstractContextManager[object]:
+        """Held by a backlog at work: by one while others are busy, else by two; requests to platforms overlap freely."""
+        return self._backlog if self.is_busy() else self._hands
 
     def note(self, destination: Destination, is_behind: bool) -> None:
         if is_behind != (destination in self._behind):
@@ -99,7 +95,7 @@ class Turn:
     def work(self) -> Iterator[None]:
         """Around what needs the interpreter or the database, not around the wait for a platform."""
         if self._turns.is_behind(self._destination):
-            with self._turns.backlog() if self._turns.is_busy() else self._turns.hands():
+            with self._turns.room():
                 self._turns.step_aside()
                 yield
             return

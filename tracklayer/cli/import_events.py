@@ -45,13 +45,12 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"there is no merchant {args.merchant}")
         started = time.monotonic()
         counts = _import(runtime, merchant, file, path.stat().st_size)
-        seconds = time.monotonic() - started
     result = {name: counts[name] for name in ("accepted", "coalesced", "rejected")}
     if args.json:
         print_json(result)
     else:
         done = ", ".join(f"{count} {name}" for name, count in result.items())
-        print(f"{done} in {seconds:.1f} s ({counts.total() / seconds:,.0f} events/s)")
+        print(f"{done} in {time.monotonic() - started:.1f} s ({_rate(counts, started)})")
     return 1 if counts["rejected"] else 0
 
 
@@ -71,13 +70,15 @@ def _import(runtime: Runtime, merchant: KeyHolder, file: BinaryIO, size: int) ->
             if len(batch) == BATCH:
                 _store(runtime, merchant, batch, counts)
                 batch = []
-                rate = counts.total() / max(time.monotonic() - started, 0.001)
-                progress.set_postfix_str(
-                    f"{counts.total():,} events, {counts['rejected']:,} rejected, {rate:,.0f} events/s"
-                )
+                done = f"{counts.total():,} events, {counts['rejected']:,} rejected"
+                progress.set_postfix_str(f"{done}, {_rate(counts, started)}")
         if batch:
             _store(runtime, merchant, batch, counts)
     return counts
+
+
+def _rate(counts: Counter[str], started: float) -> str:
+    return f"{counts.total() / max(time.monotonic() - started, 0.001):,.0f} events/s"
 
 
 def _store(runtime: Runtime, merchant: KeyHolder, batch: list[tuple[int, Any]], counts: Counter[str]) -> None:

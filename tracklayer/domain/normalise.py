@@ -52,7 +52,7 @@ def hashed(value: str | None, rule: Rule) -> str | None:
 
 @lru_cache(maxsize=8192)
 def hashed_once(value: str, rule: Rule) -> str | None:
-    """As ``hashed``, and remembered: for what many people share, such as cities. ``rule`` is a function of a module."""
+    """As ``hashed``, and remembered: for what many people share, such as cities. ``rule`` is the same function each time."""
     return hashed(value, rule)
 
 

@@ -40,6 +40,7 @@ def _requests(runtime: Runtime, job: Any) -> None:
         for _ in range(count):
             found = [mapper.map_event(event, settings, now) for event in events]
             mapped = [one for one in found if isinstance(one, Mapped)]
+            assert len(mapped) == len(events)
             request = mapper.build_request(mapped[0].group, [one.item for one in mapped], settings)
             reply = send(runtime.http(), job["platform"], request, job["platforms_url"], runtime.tokens)
             verdict = deliver.read_verdict(mapper, reply, mapper.batch_size)

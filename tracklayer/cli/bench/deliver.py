@@ -1,8 +1,8 @@
 """``tracklayer bench deliver``: deliveries a second from the row to the acknowledged row, against its own two halves.
 
 The platforms are ones that take everything at once. (a) is the same requests, mapped and sent without a database, (b)
-everything but the requests, each with as many threads; the end-to-end figure is that of a worker process as an operator runs
-it. Then: what a platform that hangs, and a backlog of somebody else, do to the latency of fresh events.
+everything but the requests, each with as many threads; the end-to-end figure is that of a worker process as an operator
+runs it. Then: what a platform that hangs, and a backlog of somebody else, do to the latency of fresh events.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from tracklayer.cli.bench.ground import (
     machine,
     table,
 )
-from tracklayer.cli.bench.load import ID_MARK
+from tracklayer.cli.bench.load import ID_MARK, TAIL_MARK
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import rows, session
 from tracklayer.domain.event import ReadEvent, read_event
@@ -43,6 +43,7 @@ BATCH_CONCURRENCY = 4  # callers that send batches are few
 MOST_EVENTS = 2_000_000  # of one measurement
 MILLION = 1_000_000
 LIMIT_MIB = 200
+SAMPLE_ID = "sample_0000002345678"  # as long as ID_MARK; the phone number that ends like it is one
 WORDS = {
     "json": "(a) bare route, JSON only",
     "insert": "(b) bare route, same insert",
@@ -284,11 +285,13 @@ def camel(value: Any) -> Any:
 
 
 def record_of(runtime: Runtime, event: dict[str, Any], merchant_id: int) -> str:
-    """The event as ``store_events`` takes it: read, hashed and sealed beforehand."""
+    """The event as ``store_events`` takes it: read, hashed and sealed beforehand, its marks read as an id."""
     now = runtime.clock.now()
-    read = read_event(event, now)
+    written = orjson.dumps(event).decode().replace(ID_MARK, SAMPLE_ID).replace(TAIL_MARK, SAMPLE_ID[-len(TAIL_MARK) :])
+    read = read_event(orjson.loads(written), now)
     assert isinstance(read, ReadEvent)
-    return orjson.dumps(to_record(read.event, merchant_id, now, runtime.sealer, True, frozenset())).decode()
+    record = orjson.dumps(to_record(read.event, merchant_id, now, runtime.sealer, True, frozenset())).decode()
+    return record.replace(SAMPLE_ID, ID_MARK)
 
 
 def purchase(occurred_at: str, event_id: str = ID_MARK) -> dict[str, Any]:
@@ -300,7 +303,7 @@ def purchase(occurred_at: str, event_id: str = ID_MARK) -> dict[str, Any]:
         "event_source_url": "https://shop.example.com/checkout/thank-you?step=4",
         "user_data": {
             "email": f"jane.{event_id}@example.com",
-            "phone": f"+1 415 {event_id[-7:]}",
+            "phone": f"+1 415 {event_id[-len(TAIL_MARK) :]}",
             "first_name": "Jane",
             "last_name": "Doe",
             "city": "San Francisco",

@@ -26,7 +26,8 @@ WAIT_SECONDS = 30  # for the last answers
 @dataclass(frozen=True)
 class Job:
     """One measurement. ``head``: the HTTP head up to the length; ``body``: with ``{items}`` where the items go, each
-    ``item`` with ``ID_MARK`` for its id and ``TAIL_MARK`` for its last digits. ``expected`` is found ``batch`` times in every right answer.
+    ``item`` with ``ID_MARK`` for its id and ``TAIL_MARK`` for its last digits. ``expected`` is found ``batch`` times in
+    every right answer.
     """
 
     port: int
