@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from tracklayer.actors import Wake
-from tracklayer.runtime import Runtime
+from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled import Plans
 from tracklayer.schema.http import GraphQLDoor
@@ -20,6 +19,9 @@ from tracklayer.services.follow import AlertHub
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import health_routes
 from tracklayer.web.start import start_routes
+
+# Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
+GC_THRESHOLD = 50_000
 
 
 class Application(Starlette):
@@ -30,10 +32,6 @@ class Application(Starlette):
             await self.state.door(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-# Requests in hand hold hardly a cycle: the collector need not look after every few hundred objects.
-GC_THRESHOLD = 50_000
 
 
 def build_app(runtime: Runtime, wake: Wake) -> Starlette:
@@ -47,10 +45,7 @@ def build_app(runtime: Runtime, wake: Wake) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # What was built at start lives as long as the process: the collector need not walk it ever again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 10, 10)
+        spare_collector(GC_THRESHOLD)
         async with hub.running():
             yield
         await door.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from tracklayer.actors.sweep import sweep
 from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.workers import WorkerLock
-from tracklayer.runtime import Runtime
+from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.monitor import learn_baselines
 
@@ -51,9 +50,7 @@ class Crew:
 
     def start_worker(self) -> dramatiq.Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
-        gc.collect()
-        gc.freeze()  # what is loaded by now stays: a full collection that looks at all of it stops every thread for 70 ms
-        gc.set_threshold(GC_THRESHOLD, 10, 10)
+        spare_collector(GC_THRESHOLD)
         worker = dramatiq.Worker(self.broker, worker_timeout=IDLE_POLL_MS, worker_threads=self.threads)
         worker.start()
         return worker
