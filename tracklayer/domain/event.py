@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -175,7 +175,7 @@ _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
-_TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+_TEXTS = frozenset({"order_id", "content_name", "content_category", "content_type", "search_string", "status"})
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -333,18 +333,16 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
     if not given.keys() <= _USER_FIELDS:
         reader.known(("user_data",), given, USER_FIELDS)
     values: dict[str, Any] = {}
-    clean, formats = reader.clean, identifiers.FORMATS
+    clean, everyday = reader.clean, _EVERYDAY_IDENTIFIERS
     for name, text in given.items():
-        if name not in _USER_FIELDS:
+        is_everyday = everyday.get(name)
+        if is_everyday is None:
             continue
-        if not clean or type(text) is not str or not text or text.isspace():
-            text = reader.text_of(("user_data", name), text)
+        if not (clean and type(text) is str and is_everyday(text)):
+            text = reader.identifier(name, text)
             if text is None:
                 continue
         values[name] = text
-        wanted = formats.get(name)
-        if wanted is not None and not wanted.is_everyday(text) and not wanted.is_right(text):
-            reader.warn(("user_data", name), wanted.what)
     if "phone" in values:
         if not _is_usable_phone(values["phone"], default_countries):
             reader.warn(("user_data", "phone"), "must be written with + and the country code, such as +16505550123")
@@ -352,6 +350,12 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
     if "email" in values:
         values["email"] = Matchable.read(values["email"])
     return made_of(UserData, values)
+
+
+# By name of a field: the quick test that most values pass. Where there is no format, what is not blank passes.
+_EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
+    name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else str.strip for name in USER_FIELDS
+}
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str]) -> bool:
@@ -367,31 +371,34 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
         return CustomData()
     if not given.keys() <= _CUSTOM_FIELDS:
         reader.known(at, given, CUSTOM_FIELDS)
-    values: dict[str, Any] = {name: reader.text(at, given, name) for name in _TEXTS if name in given}
-    if "currency" in given:
-        values["currency"] = reader.currency(at, given)
-    for name in ("value", "predicted_ltv"):
-        if name in given:
-            values[name] = reader.decimal(at, given, name)
-    if "num_items" in given:
-        values["num_items"] = reader.count(at, given, "num_items")
-    if "product_ids" in given:
-        values["product_ids"] = tuple(
-            [
-                text
-                for index, item in enumerate(reader.items(at, given, "product_ids"))
-                if (text := reader.text_of(_line("product_ids", index), item)) is not None
-            ]
-        )
-    if "contents" in given:
-        values["contents"] = tuple(
-            [
-                _read_content(reader, _line("contents", index), item)
-                for index, item in enumerate(reader.items(at, given, "contents"))
-            ]
-        )
-    values["properties"] = reader.properties(at, given) if "properties" in given else {}
+    values: dict[str, Any] = {}
+    clean = reader.clean
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in _TEXTS:
+            is_everyday = clean and type(value) is str and value and not value.isspace()
+            values[name] = value if is_everyday else reader.text(at, given, name)
+        elif (read := _CUSTOM_READERS.get(name)) is not None:
+            values[name] = read(reader, at, given, name)
+    values.setdefault("properties", {})
     return made_of(CustomData, values)
+
+
+def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    items = reader.items(at, given, name)
+    return tuple(
+        [
+            text
+            for index, item in enumerate(items)
+            if (text := reader.text_of(_line(name, index), item)) is not None
+        ]
+    )
+
+
+def _read_contents(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[Content, ...]:
+    items = reader.items(at, given, name)
+    return tuple([_read_content(reader, _line(name, index), item) for index, item in enumerate(items)])
 
 
 @lru_cache(maxsize=256)
@@ -436,6 +443,8 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
 
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
+
+    __slots__ = ("clean", "may_hold_card", "problems", "size", "warnings")
 
     def __init__(self, clean: bool, size: int) -> None:
         self.clean = clean  # known to hold no character that PostgreSQL or a log could not take
@@ -531,6 +540,15 @@ class _Reader:
     def _is_unusable(self, text: str) -> bool:
         return not self.clean and _UNUSABLE.search(text) is not None
 
+    def identifier(self, name: str, value: Any) -> str | None:
+        """A field of ``user_data`` that the quick tests did not pass: as sent, with a warning where it is malformed."""
+        path = ("user_data", name)
+        text = self.text_of(path, value)
+        wanted = identifiers.FORMATS.get(name)
+        if text is not None and wanted is not None and not wanted.is_everyday(text) and not wanted.is_right(text):
+            self.warn(path, wanted.what)
+        return text
+
     def instant(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
         value = given.get(name)
         if value is None or value == "":
@@ -556,16 +574,16 @@ class _Reader:
             return None
         return str(value)
 
-    def currency(self, at: tuple[str, ...], given: Mapping[str, Any]) -> str | None:
-        text = given.get("currency")
+    def currency(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
+        text = given.get(name)
         if type(text) is str and text in normalise.currencies():
             return text
-        text = self.text(at, given, "currency")
+        text = self.text(at, given, name)
         if text is None:
             return None
         code = text.strip().upper()
         if code not in normalise.currencies():
-            self.problem((*at, "currency"), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
+            self.problem((*at, name), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
             return None
         return code
 
@@ -589,9 +607,9 @@ class _Reader:
             return None
         return value
 
-    def properties(self, at: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, Any]:
-        path = (*at, "properties")
-        value = self.mapping(at, given, "properties")
+    def properties(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> dict[str, Any]:
+        path = (*at, name)
+        value = self.mapping(at, given, name)
         kept: dict[str, Any] = {}
         for key, inner in value.items():
             if not isinstance(key, str) or len(key) > 255 or not key.strip() or self._is_unusable(key):
@@ -617,6 +635,17 @@ class _Reader:
         if not self.problems and self.size > MAX_PROPERTIES and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
             self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")
         return kept
+
+
+_CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {
+    "currency": _Reader.currency,
+    "value": _Reader.decimal,
+    "predicted_ltv": _Reader.decimal,
+    "num_items": _Reader.count,
+    "product_ids": _read_product_ids,
+    "contents": _read_contents,
+    "properties": _Reader.properties,
+}
 
 
 def read_instant(value: Any) -> datetime | str:

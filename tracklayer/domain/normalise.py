@@ -23,6 +23,7 @@ Rule = Callable[[str], str | None]
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]+@[^@\s.<>,;:\"()\[\]]+(\.[^@\s.<>,;:\"()\[\]]+)+")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
+_SIGNS = re.compile(r"[\W_]+")  # all that is no letter and no digit of any script
 _WHITESPACE = re.compile(r"\s+")
 _ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}")
 _US_ZIP = re.compile(r"(\d{5})(-?\d{4})?")
@@ -95,7 +96,7 @@ def _without_alias(basic: str) -> str | None:
 def _alphanumeric(basic: str) -> str | None:
     local, _, domain = basic.partition("@")
     bare = local.partition("+")[0].replace(".", "")
-    return _address(bare if bare.isalnum() else "".join([c for c in bare if c.isalnum()]), domain)
+    return _address(bare if bare.isalnum() else _SIGNS.sub("", bare), domain)
 
 
 def _address(local: str, domain: str) -> str | None:

@@ -63,8 +63,7 @@ def to_record(
     default_countries: frozenset[str],
 ) -> dict[str, Any]:
     """A row of ``events`` as JSON values, for ``store_events``."""
-    person = vars(event.user_data)
-    user_data: dict[str, Any] = {name: person[name] for name in USER_FIELDS if name in person}
+    user_data: dict[str, Any] = dict(vars(event.user_data))
     digests: dict[str, dict[str, str]] = {}
     for name in ("email", "phone"):
         if name in user_data and (given := user_data[name]) is not None:
@@ -134,17 +133,14 @@ _COLLECTIONS = frozenset({"product_ids", "contents", "properties"})
 def custom_json(custom_data: CustomData) -> dict[str, Any]:
     """``custom_data`` as given: keys without a value are left out. Money stands in it as finished JSON, exact."""
     found: dict[str, Any] = {}
-    given = vars(custom_data)
-    for name in CUSTOM_FIELDS:
-        if name not in given:
+    for name, value in vars(custom_data).items():
+        kind = type(value)
+        if kind is Decimal:
+            found[name] = _exact_json(value)
+        elif value is None or (not value and name in _COLLECTIONS):
             continue
-        value = given[name]
-        if value is None or (not value and name in _COLLECTIONS):
-            continue
-        if type(value) is Decimal:
-            value = _exact_json(value)
         elif name == "contents":
-            value = [
+            found[name] = [
                 {
                     key: _exact_json(part) if type(part) is Decimal else part
                     for key, part in vars(content).items()
@@ -153,8 +149,9 @@ def custom_json(custom_data: CustomData) -> dict[str, Any]:
                 for content in value
             ]
         elif name == "properties":
-            value = {key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in value.items()}
-        found[name] = value
+            found[name] = {key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in value.items()}
+        else:
+            found[name] = value
     return found
 
 
