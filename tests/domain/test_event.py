@@ -850,12 +850,12 @@ def test_every_malformed_identifier_is_named_and_none_rejects() -> None:
     bad = {"email": "x", "phone": "x", "country": "x", "client_ip": "x", "fbp": "x", "fbc": "x", "msclkid": "x"}
     assert warned(draft(user_data=bad)) == [
         ("IDENTIFIER_MALFORMED", "user_data.email"),
+        ("IDENTIFIER_MALFORMED", "user_data.phone"),
         ("IDENTIFIER_MALFORMED", "user_data.country"),
         ("IDENTIFIER_MALFORMED", "user_data.client_ip"),
         ("IDENTIFIER_MALFORMED", "user_data.fbp"),
         ("IDENTIFIER_MALFORMED", "user_data.fbc"),
         ("IDENTIFIER_MALFORMED", "user_data.msclkid"),
-        ("IDENTIFIER_MALFORMED", "user_data.phone"),
     ]
 
 
@@ -1067,3 +1067,33 @@ def test_no_json_whatsoever_makes_reading_raise(whole: Any, user_data: Any, cust
 def test_properties_never_make_reading_raise(properties: Mapping[str, Any]) -> None:
     read = read_event(draft(custom_data={"properties": properties}), NOW)
     assert isinstance(read, ReadEvent) or read != []
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_mistakes_are_told_in_the_order_of_the_data_model(turned: bool) -> None:
+    def order(given: dict[str, Any]) -> dict[str, Any]:
+        return dict(reversed(given.items())) if turned else given
+
+    given = draft(
+        occurred_at="soon",
+        user_data=order({"email": 1, "sex": "f", "fbp": 2}),
+        custom_data=order({"currency": "EURO", "properties": [], "value": "ten", "status": 3}),
+        note="hello",
+    )
+    assert [path for _, path in refused(order(given))] == [
+        "note",
+        "occurred_at",
+        "user_data.sex",
+        "user_data.email",
+        "user_data.fbp",
+        "custom_data.value",
+        "custom_data.currency",
+        "custom_data.status",
+        "custom_data.properties",
+    ]
+    malformed = order({"email": "jane", "fbp": "fb.1", "client_ip": "localhost"})
+    assert [path for _, path in warned(draft(user_data=malformed))] == [
+        "user_data.email",
+        "user_data.client_ip",
+        "user_data.fbp",
+    ]

@@ -38,8 +38,8 @@ async def test_a_mistake_is_data_with_a_path_in_the_spelling_of_graphql(api: Api
     assert (answer["outcome"], answer["event"]) == ("REJECTED", None)
     assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [
         ("INVALID_TIME", ["occurredAt"]),
-        ("INVALID_CURRENCY", ["customData", "currency"]),
         ("INVALID_NUMBER", ["customData", "value"]),
+        ("INVALID_CURRENCY", ["customData", "currency"]),
         ("INVALID_NUMBER", ["customData", "contents", "0", "itemPrice"]),
     ]
 

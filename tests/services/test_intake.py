@@ -21,8 +21,13 @@ from tracklayer.services.intake import MAX_WAITING, TURN_EVENTS, Intake, Overloa
 
 
 @pytest.fixture
-async def intake(runtime: Runtime) -> AsyncIterator[Intake]:
-    made = Intake(runtime)
+def woken() -> set[tuple[int, str]]:
+    return set()
+
+
+@pytest.fixture
+async def intake(runtime: Runtime, woken: set[tuple[int, str]]) -> AsyncIterator[Intake]:
+    made = Intake(runtime, woken.update)
     yield made
     await made.close()
 
@@ -46,7 +51,7 @@ async def test_one_id_in_many_calls_at_once_is_accepted_once_and_counted_in_orde
     intake: Intake, holder: KeyHolder
 ) -> None:
     results = await asyncio.gather(*(intake.ingest(holder, [draft()]) for _ in range(100)))
-    found = [counts(result.outcomes[0]) for result in results]
+    found = [counts(result[0]) for result in results]
     assert found == [("Accepted", 1), *(("Coalesced", n) for n in range(2, 101))]
     assert select("SELECT event_id, times_received FROM events") == [("order_1", 100)]
     assert select("SELECT accepted, coalesced FROM minutes WHERE platform = ''") == [(1, 99)]
@@ -60,7 +65,7 @@ async def test_calls_that_wait_share_commits(intake: Intake, holder: KeyHolder) 
 
 
 async def test_each_call_hears_of_its_own_events_in_its_own_order(
-    intake: Intake, holder: KeyHolder, merchant: Merchant, runtime: Runtime
+    intake: Intake, holder: KeyHolder, merchant: Merchant, runtime: Runtime, woken: set[tuple[int, str]]
 ) -> None:
     other = new_merchant(runtime, name="Other").holder
     await intake.ingest(holder, [draft("old"), draft("lead", event_name="Lead")])
@@ -69,7 +74,7 @@ async def test_each_call_hears_of_its_own_events_in_its_own_order(
         intake.ingest(other, [draft("a"), draft("b", event_name="Lead")]),
         intake.ingest(holder, [draft("a", event_name="Lead"), draft("lead", event_name="Lead"), draft("b")]),
     )
-    assert [counts(found) for found in mine.outcomes] == [
+    assert [counts(found) for found in mine] == [
         ("Accepted", 1),
         ("Rejected", None),
         ("Coalesced", 2),
@@ -77,11 +82,10 @@ async def test_each_call_hears_of_its_own_events_in_its_own_order(
         ("Coalesced", 2),
         ("Rejected", None),
     ]
-    assert [counts(found) for found in theirs.outcomes] == [("Accepted", 1), ("Accepted", 1)]
-    assert [counts(found) for found in more.outcomes] == [("Rejected", None), ("Coalesced", 2), ("Coalesced", 2)]
-    assert [found.problems[0].code for found in more.outcomes if isinstance(found, Rejected)] == ["EVENT_ID_CONFLICT"]
-    assert mine.wake == {(merchant.merchant_id, "meta")}
-    assert theirs.wake == {(other.merchant_id, "meta")}
+    assert [counts(found) for found in theirs] == [("Accepted", 1), ("Accepted", 1)]
+    assert [counts(found) for found in more] == [("Rejected", None), ("Coalesced", 2), ("Coalesced", 2)]
+    assert [found.problems[0].code for found in more if isinstance(found, Rejected)] == ["EVENT_ID_CONFLICT"]
+    assert woken == {(merchant.merchant_id, "meta"), (other.merchant_id, "meta")}
     assert select(
         "SELECT merchant_id, sum(accepted), sum(coalesced), sum(rejected) FROM minutes WHERE platform = '' GROUP BY 1 ORDER BY 1"
     ) == [(1, 4, 4, 3), (2, 2, 0, 0)]
@@ -114,12 +118,12 @@ async def test_beyond_what_may_wait_a_call_is_turned_away_and_nothing_of_it_is_s
     late = intake.ingest(holder, [draft("late")])
     results = await asyncio.gather(*calls, late, return_exceptions=True)
     assert Counter(type(result).__name__ for result in results) == {
-        "IngestResult": MAX_WAITING // 1000,
+        "list": MAX_WAITING // 1000,
         "OverloadedError": 1,
     }
     assert isinstance(results[-1], OverloadedError)
     assert select("SELECT count(*) FROM events") == [(0,)]
-    assert isinstance((await intake.ingest(holder, [draft("late")])).outcomes[0], Accepted)
+    assert isinstance((await intake.ingest(holder, [draft("late")]))[0], Accepted)
 
 
 async def test_a_connection_that_was_lost_while_nothing_was_asked_is_replaced_unnoticed(
@@ -128,7 +132,7 @@ async def test_a_connection_that_was_lost_while_nothing_was_asked_is_replaced_un
     await intake.ingest(holder, [draft("a")])
     select("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'EXECUTE store_events%%'")
     await asyncio.sleep(0.05)  # the farewell is on its way
-    assert isinstance((await intake.ingest(holder, [draft("b")])).outcomes[0], Accepted)
+    assert isinstance((await intake.ingest(holder, [draft("b")]))[0], Accepted)
 
 
 async def test_a_commit_that_is_not_known_to_have_happened_is_never_acknowledged(
@@ -148,25 +152,27 @@ async def test_a_commit_that_is_not_known_to_have_happened_is_never_acknowledged
         blocker.rollback()
     with pytest.raises(DatabaseAwayError):
         await waiting
-    assert isinstance((await intake.ingest(holder, [draft("during")])).outcomes[0], Accepted)
+    assert isinstance((await intake.ingest(holder, [draft("during")]))[0], Accepted)
 
 
-async def test_a_refusal_is_told_though_the_database_is_away(runtime: Runtime, holder: KeyHolder) -> None:
+async def test_a_refusal_is_told_though_the_database_is_away(
+    runtime: Runtime, holder: KeyHolder, woken: set[tuple[int, str]]
+) -> None:
     runtime.database_url = "postgresql://127.0.0.1:1/nowhere"
-    intake = Intake(runtime)
-    (outcome,) = (await intake.ingest(holder, [draft(occurred_at="yesterday")])).outcomes
+    intake = Intake(runtime, woken.update)
+    (outcome,) = await intake.ingest(holder, [draft(occurred_at="yesterday")])
     assert isinstance(outcome, Rejected)
     with pytest.raises(DatabaseAwayError):
         await intake.ingest(holder, [draft(), draft(occurred_at="yesterday")])
     await intake.close()
 
 
-async def test_closing_stores_what_waits(runtime: Runtime, holder: KeyHolder) -> None:
-    intake = Intake(runtime)
+async def test_closing_stores_what_waits(runtime: Runtime, holder: KeyHolder, woken: set[tuple[int, str]]) -> None:
+    intake = Intake(runtime, woken.update)
     calls = [asyncio.create_task(intake.ingest(holder, [draft(f"order_{n}")])) for n in range(50)]
     await asyncio.sleep(0)
     await intake.close()
-    assert [isinstance((await call).outcomes[0], Accepted) for call in calls] == [True] * 50
+    assert [isinstance((await call)[0], Accepted) for call in calls] == [True] * 50
     assert select("SELECT count(*) FROM events") == [(50,)]
 
 
@@ -175,10 +181,8 @@ async def test_a_caller_that_hangs_up_takes_nothing_from_the_others(intake: Inta
     await asyncio.sleep(0)
     calls[3].cancel()
     results = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(result).__name__ for result in results if not isinstance(result, BaseException)] == [
-        "IngestResult"
-    ] * 9
-    assert isinstance((await intake.ingest(holder, [draft("order_4")])).outcomes[0], Coalesced)
+    assert [type(result).__name__ for result in results if not isinstance(result, BaseException)] == ["list"] * 9
+    assert isinstance((await intake.ingest(holder, [draft("order_4")]))[0], Coalesced)
 
 
 async def test_a_draft_that_cannot_be_read_is_its_callers_alone(intake: Intake, holder: KeyHolder) -> None:
@@ -188,7 +192,5 @@ async def test_a_draft_that_cannot_be_read_is_its_callers_alone(intake: Intake, 
 
     calls = [intake.ingest(holder, [Broken() if n == 3 else draft(f"order_{n}")]) for n in range(6)]
     results = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(result).__name__ for result in results] == ["IngestResult"] * 3 + ["RuntimeError"] + [
-        "IngestResult"
-    ] * 2
-    assert isinstance((await intake.ingest(holder, [draft("order_6")])).outcomes[0], Accepted)
+    assert [type(result).__name__ for result in results] == ["list"] * 3 + ["RuntimeError"] + ["list"] * 2
+    assert isinstance((await intake.ingest(holder, [draft("order_6")]))[0], Accepted)

@@ -198,7 +198,26 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         reader.problems.append(Problem((), "TOO_LARGE", message))
     if is_quiet and (reader.problems or reader.may_hold_card) and (card := _card_problem(draft)):
         return [card]
-    return reader.problems if event is None else ReadEvent(event, tuple(reader.warnings))
+    return _in_order(reader.problems) if event is None else ReadEvent(event, tuple(_in_order(reader.warnings)))
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    """In the order of the data model, whatever the order of what was sent; unknown fields before those of their object."""
+    return problems if len(problems) < 2 else sorted(problems, key=lambda problem: _place(problem.field))
+
+
+def _place(path: tuple[str, ...]) -> tuple[int, ...]:
+    whole, *parts = path[:2] or ("",)
+    own = [_PLACES.get((whole, part), -1) for part in parts]
+    return (_PLACES.get((whole,), -1), *own)
+
+
+_PLACES: Mapping[tuple[str, ...], int] = {
+    **{(name,): place for place, name in enumerate(EVENT_FIELDS)},
+    **{("user_data", name): place for place, name in enumerate(USER_FIELDS)},
+    **{("custom_data", name): place for place, name in enumerate(CUSTOM_FIELDS)},
+    **{("consent", name): place for place, name in enumerate(CONSENT_FIELDS)},
+}
 
 
 def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_countries: frozenset[str]) -> Event | None:
@@ -388,11 +407,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
 def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     items = reader.items(at, given, name)
     return tuple(
-        [
-            text
-            for index, item in enumerate(items)
-            if (text := reader.text_of(_line(name, index), item)) is not None
-        ]
+        [text for index, item in enumerate(items) if (text := reader.text_of(_line(name, index), item)) is not None]
     )
 
 

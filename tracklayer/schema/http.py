@@ -54,7 +54,7 @@ class GraphQLDoor(LiveDoor):
     ) -> None:
         super().__init__(schema, runtime.settings.public_url, closing)
         self._runtime = runtime
-        self._intake = Intake(runtime)
+        self._intake = Intake(runtime, wake)
         self._wake = wake
         self._hub = hub
         self._plans = plans

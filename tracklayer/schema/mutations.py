@@ -68,9 +68,8 @@ class Mutation:
     ) -> IngestEventPayload:
         context = context_of(info)
         holder = await context.caller("ingest")
-        result = await context.intake.ingest(holder, [to_draft(input)])
-        context.wake(result.wake)
-        return ingest_payload(result.outcomes[0])
+        (outcome,) = await context.intake.ingest(holder, [to_draft(input)])
+        return ingest_payload(outcome)
 
     @strawberry.mutation(description="Takes 1 to 1000 events in, each judged on its own. Scope INGEST.")
     async def ingest_events(
@@ -80,12 +79,10 @@ class Mutation:
         holder = await context.caller("ingest")
         if not 1 <= len(inputs) <= MAX_EVENTS:
             raise GraphQLError(f"inputs must hold 1 to {MAX_EVENTS} events.", extensions={"code": "BAD_USER_INPUT"})
-        drafts = [to_draft(given) for given in inputs]
-        result = await context.intake.ingest(holder, drafts)
-        context.wake(result.wake)
-        kinds = [type(outcome) for outcome in result.outcomes]
+        outcomes = await context.intake.ingest(holder, [to_draft(given) for given in inputs])
+        kinds = [type(outcome) for outcome in outcomes]
         return IngestEventsPayload(
-            results=[ingest_payload(outcome) for outcome in result.outcomes],
+            results=[ingest_payload(outcome) for outcome in outcomes],
             accepted=kinds.count(Accepted),
             coalesced=kinds.count(Coalesced),
             rejected=kinds.count(Rejected),

@@ -70,7 +70,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
-    return result_of(runtime, call, queued)
+    return IngestResult(outcomes_of(runtime, call), queued)
 
 
 @dataclass(slots=True)
@@ -252,13 +252,12 @@ def _counted(row: EventRow, times_received: int) -> EventRow:
     return EventRow(**{**values, "times_received": times_received})
 
 
-def result_of(runtime: Runtime, call: Call, queued: Iterable[Wake]) -> IngestResult:
-    """What the caller is told, now that all of it is committed."""
+def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:
+    """What the caller is told, one a draft, now that all of it is committed."""
     outcomes: list[Ingested] = []
     for outcome, item in zip(call.outcomes, call.items, strict=True):
         outcomes.append(outcome if item is None else _outcome(runtime, call.merchant, item))  # type: ignore[arg-type]
-    own = call.merchant.merchant_id
-    return IngestResult(outcomes, {wake for wake in queued if wake[0] == own})
+    return outcomes
 
 
 def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:

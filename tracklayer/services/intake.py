@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.events import STATEMENTS
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.runtime import Runtime
-from tracklayer.services.ingest import Call, IngestResult, Wake, judge_one, result_of, store
+from tracklayer.services.ingest import Call, Ingested, Wake, judge_one, outcomes_of, store
 
 log = logging.getLogger(__name__)
 
@@ -43,29 +43,30 @@ class _Waiting:
 
     call: Call
     drafts: Sequence[Any]
-    done: asyncio.Future[set[Wake]]
+    done: asyncio.Future[None]
 
 
 class Intake:
-    """Of one API process, on its event loop."""
+    """Of one API process, on its event loop. ``wake`` is told after each commit who has something to do."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, wake: Callable[[Iterable[Wake]], None]) -> None:
         self._runtime = runtime
+        self._wake = wake
         self._session = AsyncSession(runtime.database_url, STATEMENTS)
         self._arrived: deque[_Waiting] = deque()  # to be judged
         self._waiting: deque[_Waiting] = deque()  # to be stored
         self._events = 0  # that wait, judged or not
         self._flusher: asyncio.Task[None] | None = None
 
-    async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> IngestResult:
-        """As ``ingest_events``; commits together with whoever else is waiting.
+    async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
+        """What became of each draft, in order; commits together with whoever else is waiting.
 
         Raises OverloadedError before anything is stored, DatabaseAwayError where the commit is not known to have
         happened: sending the same call again is right either way.
         """
         if self._events and self._events + len(drafts) > MAX_WAITING:
             raise OverloadedError
-        done: asyncio.Future[set[Wake]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Call(merchant, self._runtime.clock.now()), drafts, done)
         call = waiting.call
         self._events += len(drafts)
@@ -76,14 +77,12 @@ class Intake:
         else:
             await self._judge_many(waiting)
         try:
-            queued = await done
+            await done
         except DatabaseAwayError:
+            # Where nothing was to be stored but the count of refusals, the caller's mistake is told all the same.
             if call.rejected < len(call.items):
                 raise
-            queued = (
-                set()
-            )  # nothing was to be stored but the count of refusals: the caller's mistake is told all the same
-        return result_of(self._runtime, call, queued)
+        return outcomes_of(self._runtime, call)
 
     async def close(self) -> None:
         """Stores what waits, then lets go of the connection."""
@@ -154,10 +153,10 @@ class Intake:
                 committed = True
                 name, arguments = steps.send(found)
         except StopIteration as ended:
-            queued: set[Wake] = ended.value
             for waiting in batch:
                 if not waiting.done.done():  # its caller may have gone
-                    waiting.done.set_result(queued)
+                    waiting.done.set_result(None)
+            self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             if len(batch) == 1 or committed or isinstance(error, DatabaseAwayError):
                 _fail(batch, error)
