@@ -49,6 +49,7 @@ class Context:
         self.hub = hub
         self.request = request
         self.response = response
+        self.authorization: str | None = None  # the header, where whoever made this has read it
         self.connection_params: dict[str, Any] | None = None  # what came with connection_init on a WebSocket
         self.loaders = Loaders(runtime)
         self.now = runtime.clock.now()
@@ -102,6 +103,8 @@ class Context:
         for name, value in (self.connection_params or {}).items():
             if name.lower() == "authorization" and isinstance(value, str):
                 return value
+        if self.authorization is not None:
+            return self.authorization
         return self.request.headers.get("authorization", "")
 
 

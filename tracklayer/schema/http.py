@@ -7,7 +7,7 @@ handed to Strawberry's view, with the body that was read. Both give the same ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -64,15 +64,16 @@ class GraphQLDoor(LiveDoor):
         await self._intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        receive = self._bounded(scope, receive)
+        headers = _first_of_each(scope["headers"])
+        if not _is_short(headers):
+            receive = self._bounded(scope, receive)
         try:
             if self._plans is not None and scope["type"] == "http" and scope["method"] == "POST":
-                headers = _first_of_each(scope["headers"])
                 accept = headers.get(b"accept", b"")
                 if headers.get(b"content-type") in JSON_TYPES and EVENT_STREAM not in accept:
                     messages = await _read(receive)
                     strict = GRAPHQL_JSON.encode() in accept
-                    answer = await self._compiled(self._plans, scope, messages)
+                    answer = await self._compiled(self._plans, scope, headers, messages)
                     if isinstance(answer, bytes):
                         await _send_data(send, answer, strict=strict)
                         return
@@ -116,7 +117,9 @@ class GraphQLDoor(LiveDoor):
             return False
         return True
 
-    async def _compiled(self, plans: Plans, scope: Scope, messages: list[Message]) -> bytes | CompiledResult | None:
+    async def _compiled(
+        self, plans: Plans, scope: Scope, headers: Mapping[bytes, bytes], messages: list[Message]
+    ) -> bytes | CompiledResult | None:
         """The answer of an operation that has a plan: its body, or a result with errors. None: the view decides."""
         if messages[-1]["type"] != "http.request":
             return None
@@ -134,6 +137,7 @@ class GraphQLDoor(LiveDoor):
         if plan is None:
             return None
         context = self._context(HTTPConnection(scope), None)
+        context.authorization = headers.get(b"authorization", b"").decode("latin-1")
         try:
             found = await plan.run(variables or {}, context)
         except Doubt:
@@ -211,6 +215,12 @@ def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
     if "data" not in answer and strict:
         return 400, {}
     return 200, {}
+
+
+def _is_short(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the server, which reads as many bytes as were announced, reads no more than anyone may send."""
+    length = headers.get(b"content-length", b"")
+    return length.isdigit() and len(length) < 10 and int(length) <= MAX_BODY and b"transfer-encoding" not in headers
 
 
 def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
