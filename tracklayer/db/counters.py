@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-import orjson
-
 from tracklayer.db.connection import execute
+from tracklayer.db.json_literal import JsonLiteral
 
 # Of the events that arrived in a minute: how they were received, and where their deliveries stand.
 COHORT = ("accepted", "coalesced", "rejected", "filtered", "routed", "waiting", "delivered", "dropped", "purged")
@@ -86,14 +85,14 @@ class Changes:
             for key, found in sorted(self._minutes.items())
         ]
         if minutes:
-            execute(ADD_MINUTES, (orjson.dumps(minutes).decode(),))
+            execute(ADD_MINUTES, (JsonLiteral(minutes),))
         waiting = [
             {"merchant_id": merchant_id, "platform": platform, "waiting": count}
             for (merchant_id, platform), count in sorted(self._waiting.items())
             if count
         ]
         if waiting:
-            execute(ADD_WAITING, (orjson.dumps(waiting).decode(),))
+            execute(ADD_WAITING, (JsonLiteral(waiting),))
 
 
 def _places(found: Counter[int]) -> list[int]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import orjson
-
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.events import TO_MAP, EventToMap
+from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.delivery import (
     AttemptOutcome,
     Claim,
@@ -268,7 +267,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         for s in settlements
     ]
     params = {
-        "settlements": orjson.dumps(records).decode(),
+        "settlements": JsonLiteral(records),
         "ids": [s.key.event_id for s in settlements],
         "now": now,
         "log": LOG_LENGTH,
@@ -457,7 +456,7 @@ def requeue(
     lock_queue(merchant_id, platform)
     records = [{"event_id": event_id, "due_at": at} for event_id, at in sorted(due.items())]
     params: Any = {
-        "given": orjson.dumps(records).decode(),
+        "given": JsonLiteral(records),
         "ids": list(due),
         "merchant": merchant_id,
         "platform": platform,

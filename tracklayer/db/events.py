@@ -12,6 +12,7 @@ import orjson
 
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes, adding
+from tracklayer.db.json_literal import JsonLiteral
 
 Key = tuple[int, str]
 
@@ -165,7 +166,7 @@ def store_arguments(
     ``records``: one JSON object an event, keys as the columns. ``rejected``: ``{merchant_id, received_at, rejected}``.
     """
     ordered = sorted(records, key=_key)
-    return orjson.dumps(ordered).decode(), orjson.dumps(rejected).decode(), window
+    return JsonLiteral(ordered), JsonLiteral(rejected), window
 
 
 def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
@@ -204,9 +205,9 @@ def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows(sql, arguments)
 
 
-def stored_names_arguments(keys: Sequence[Key]) -> tuple[str]:
+def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:
     """What ``stored_names`` takes; it answers with (merchant id, event id, the event name it is stored under)."""
-    return (orjson.dumps([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in keys]).decode(),)
+    return (JsonLiteral([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in keys]),)
 
 
 def events_by_id(merchant_id: int, event_ids: Sequence[str]) -> dict[str, EventRow]:
