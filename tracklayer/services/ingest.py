@@ -196,20 +196,28 @@ def _store_firsts(
     return stored
 
 
+def _column(name: str) -> Any:
+    return property(lambda self: self._record[name])
+
+
 class NewEventRow(EventRow):
-    """The row of an event that was new. What a column holds as JSON is written out when somebody asks for it."""
+    """The row of an event that was new, read from the record when somebody asks for it."""
 
     __slots__ = ("_record",)
 
     _record: dict[str, Any]
+    merchant_id = _column("merchant_id")
+    event_id = _column("event_id")
+    event_name = _column("event_name")
+    occurred_at = _column("occurred_at")
+    received_at = _column("received_at")
+    last_received_at = _column("received_at")
+    action_source = _column("action_source")
+    event_source_url = _column("event_source_url")
+    times_received = 1
 
     def __init__(self, record: dict[str, Any]) -> None:
-        put = object.__setattr__
-        put(self, "_record", record)
-        for name in _PLAIN_COLUMNS:
-            put(self, name, record[name])
-        put(self, "last_received_at", record["received_at"])
-        put(self, "times_received", 1)
+        object.__setattr__(self, "_record", record)
 
     @property
     def user_data(self) -> str:
@@ -230,17 +238,6 @@ class NewEventRow(EventRow):
     @property
     def consent(self) -> str | None:
         return _text(self._record["consent"]) if self._record["consent"] is not None else None
-
-
-_PLAIN_COLUMNS = (
-    "merchant_id",
-    "event_id",
-    "event_name",
-    "occurred_at",
-    "received_at",
-    "action_source",
-    "event_source_url",
-)
 
 
 def _text(value: Any) -> str:
