@@ -561,3 +561,14 @@ def test_a_plain_phone_and_its_stored_digests_are_one_to_every_rule(text: str, c
     for rule in PHONE_RULES:
         for country in (None, *countries):
             assert kept.phone_sha256(rule, country) == Matchable(plain=text).phone_sha256(rule, country)
+
+
+_LOCAL_PARTS = st.text(st.sampled_from("aZ9é._+-'$\u0660\u00b2"), min_size=1, max_size=8)
+
+
+@given(local=_LOCAL_PARTS, domain=st.sampled_from(["example.com", "gmail.com", "GoogleMail.com", "x.co.uk"]))
+def test_the_digests_of_an_address_are_those_of_each_rule(local: str, domain: str) -> None:
+    text = f"{local}@{domain}"
+    digests = email_digests(text)
+    for rule, normal in EMAIL_RULES.items():
+        assert (digests.get(rule, digests.get("basic")) or None) == hashed(text, normal)

@@ -241,17 +241,21 @@ def email_digests(value: str) -> dict[str, str]:
     if basic is None:
         return {}
     digests = {"basic": sha256_hex(basic)}
-    if basic.partition("@")[0].isalnum():
+    local, _, domain = basic.partition("@")
+    if local.isalnum():
         return digests  # neither dot nor tag nor sign: every rule leaves it as it is
-    bare, alphanumeric = _without_alias(basic), _alphanumeric(basic)
-    of_bare = sha256_hex(bare) if bare else ""
-    if bare != basic:
+    bare = local.partition("+")[0].replace(".", "")
+    of_bare = sha256_hex(f"{bare}@{domain}") if bare else ""
+    if bare != local:
         if basic.endswith(_GOOGLES):
             digests["google"] = of_bare
         digests["without_alias"] = of_bare
-    if alphanumeric != basic:
-        same = alphanumeric == bare
-        digests["alphanumeric"] = of_bare if same else sha256_hex(alphanumeric) if alphanumeric else ""
+    alphanumeric = bare if bare.isalnum() else _SIGNS.sub("", bare)
+    if alphanumeric == bare:
+        if bare != local:
+            digests["alphanumeric"] = of_bare
+    else:
+        digests["alphanumeric"] = sha256_hex(f"{alphanumeric}@{domain}") if alphanumeric else ""
     return digests
 
 

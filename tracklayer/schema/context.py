@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from graphql import GraphQLError
@@ -52,9 +52,16 @@ class Context:
         self.authorization: str | None = None  # the header, where whoever made this has read it
         self.connection_params: dict[str, Any] | None = None  # what came with connection_init on a WebSocket
         self.loaders = Loaders(runtime)
-        self.now = runtime.clock.now()
+        self._now: datetime | None = None
         self._holder: KeyHolder | None = None
         self._lookup: asyncio.Task[KeyHolder | None] | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The same for every field of one answer."""
+        if self._now is None:
+            self._now = self.runtime.clock.now()
+        return self._now
 
     def of_operation(self) -> Context:
         """This context for one of the many operations of a WebSocket: it asks anew who the caller is."""
@@ -66,7 +73,7 @@ class Context:
         """For the next event of a subscription: nothing that was read for the one before is kept."""
         merchant_id, self.loaders = self.loaders.merchant_id, Loaders(self.runtime)
         self.loaders.merchant_id = merchant_id
-        self.now = self.runtime.clock.now()
+        self._now = None
 
     async def caller(self, scope: str) -> KeyHolder:
         """The merchant that asks. Raises a GraphQLError without a good key, or with one that lacks ``scope``."""

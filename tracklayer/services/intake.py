@@ -66,13 +66,14 @@ class Intake:
         """
         if self._events and self._events + len(drafts) > MAX_WAITING:
             raise OverloadedError
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         waiting = _Waiting(Call(merchant, self._runtime.clock.now()), drafts, done)
         call = waiting.call
         self._events += len(drafts)
         if len(drafts) < TURN_EVENTS:
             if not self._arrived:
-                asyncio.get_running_loop().call_soon(self._judge_arrived)
+                loop.call_soon(self._judge_arrived)
             self._arrived.append(waiting)
         else:
             await self._judge_many(waiting)
