@@ -79,21 +79,11 @@ class NotCompiledError(Exception):
 
 
 class Drafted:
-    """An input class that comes with its draft: what was given as a plain dictionary, nested ones too.
+    """Marks an input class whose resolvers ask for nothing but its draft: what was given, as a plain dictionary.
 
-    Keys are the Python names, in the order of the fields; what is None or UNSET is missing; enums are their values.
-    Only an instance that a plan built has one. It lies in a slot, so that ``vars`` and ``==`` see the fields alone.
-    Neither the instance nor its draft is changed once it is built.
+    A plan gives them the draft itself, nested ones within it: keys are the Python names, in the order of the fields; what
+    is None or UNSET is missing; enums are their values. The stock executor gives an instance. Nobody changes either.
     """
-
-    __slots__ = ("_draft",)
-
-    _draft: dict[str, Any]
-
-    @property
-    def draft(self) -> dict[str, Any] | None:
-        """The draft, or None for an instance that was built otherwise."""
-        return getattr(self, "_draft", None)
 
 
 class Plans:
@@ -347,7 +337,7 @@ class _Inputs(_Source):
 
     def __init__(self) -> None:
         super().__init__()
-        self._functions: dict[str, str] = {}
+        self._functions: dict[tuple[str, bool], str] = {}
         self._open: set[str] = set()
 
     def variables(self, definitions: Sequence[tuple[str, Any, Any]]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
@@ -358,81 +348,83 @@ class _Inputs(_Source):
             x = f"v{index}"
             lines.append(f"{x} = get({name!r}, MISSING)")
             inner = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
-            checks, value, _ = self._checks(inner, x)
+            given = self._coercion(inner, x, False)
             absent = self.keep("default", default) if default is not _MISSING else None
             if isinstance(type_, GraphQLNonNull):
-                given = [f"if {x} is None: raise Doubt", *checks, f"{x} = {value}"]
+                given = [f"if {x} is None: raise Doubt", *given]
                 if absent is None:
                     lines += [f"if {x} is MISSING: raise Doubt", *given]
                 else:
                     lines += [f"if {x} is MISSING:", f"    {x} = {absent}", "else:", *_indented(given)]
             else:
                 lines += [f"if {x} is MISSING:", f"    {x} = {absent or 'MISSING'}", f"elif {x} is not None:"]
-                lines += _indented([*checks, f"{x} = {value}"])
+                lines += _indented(given or ["pass"])
             values.append(x)
         lines.append(f"return ({''.join(f'{value}, ' for value in values)})")
         return self.define(self.fresh("variables"), "sent", lines)
 
-    def _checks(self, type_: Any, x: str) -> tuple[list[str], str, str]:
-        """(lines that hold a value that is not null against its type, the coerced value, its draft)."""
+    def _coercion(self, type_: Any, x: str, in_draft: bool) -> list[str]:
+        """Lines that hold ``x``, which is not null, against its type and make of it what a resolver or a draft gets."""
         if isinstance(type_, GraphQLList):
-            function = self._list(type_)
-            return [f"{x}, {x}_draft = {function}({x})"], x, f"{x}_draft"
+            return [f"{x} = {self._list(type_, in_draft)}({x})"]
         if type_ in (GraphQLString, GraphQLID):
-            return [f"if type({x}) is not str: raise Doubt"], x, x
+            return [f"if type({x}) is not str: raise Doubt"]
         if type_ is GraphQLInt:
-            return [f"if type({x}) is not int or not -2147483648 <= {x} <= 2147483647: raise Doubt"], x, x
+            return [f"if type({x}) is not int or not -2147483648 <= {x} <= 2147483647: raise Doubt"]
         if type_ is GraphQLBoolean:
-            return [f"if {x} is not True and {x} is not False: raise Doubt"], x, x
+            return [f"if {x} is not True and {x} is not False: raise Doubt"]
         if isinstance(type_, GraphQLEnumType):
             members = {name: type_.coerce_input_value(name) for name in type_.values}
-            table = self.keep("enum", {name: (member, member.value) for name, member in members.items()})
-            return [f"{x}, {x}_draft = {table}[{x}]"], x, f"{x}_draft"
+            table = {name: member.value if in_draft else member for name, member in members.items()}
+            return [f"{x} = {self.keep('enum', table)}[{x}]"]
         if isinstance(type_, GraphQLInputObjectType):
-            function, drafted = self._object(type_)
-            return [f"{x} = {function}({x})"], x, f"{x}._draft" if drafted else "None"
-        parse = self.keep("parse", _parsing(type_))
-        return [f"{x} = {parse}({x})"], x, x
+            return [f"{x} = {self._object(type_, in_draft)}({x})"]
+        return [f"{x} = {self.keep('parse', _parsing(type_))}({x})"]
 
-    def _list(self, type_: GraphQLList[Any]) -> str:
-        known = self._functions.get(str(type_))
+    def _list(self, type_: GraphQLList[Any], in_draft: bool) -> str:
+        key = (str(type_), in_draft)
+        known = self._functions.get(key)
         if known is not None:
             return known
         item = type_.of_type
         inner = item.of_type if isinstance(item, GraphQLNonNull) else item
-        checks, value, draft = self._checks(inner, "x")
-        given = [*checks, f"values.append({value})", f"drafts.append({draft})"]
-        null = "raise Doubt" if inner is not item else "values.append(None); drafts.append(None)"
-        lines = ["if type(sent) is not list: raise Doubt", "values = []", "drafts = []", "for x in sent:"]
+        given = [*self._coercion(inner, "x", in_draft), "values.append(x)"]
+        null = "raise Doubt" if inner is not item else "values.append(None)"
+        lines = ["if type(sent) is not list: raise Doubt", "values = []", "for x in sent:"]
         lines += _indented([f"if x is None: {null}", "else:", *_indented(given)])
         name = self.fresh("list")
-        self.define(name, "sent", [*lines, "return values, drafts"])
-        self._functions[str(type_)] = name
+        self.define(name, "sent", [*lines, "return values"])
+        self._functions[key] = name
         return name
 
-    def _object(self, type_: GraphQLInputObjectType) -> tuple[str, bool]:
-        """(the function that builds an instance, whether that has a draft)."""
+    def _object(self, type_: GraphQLInputObjectType, in_draft: bool) -> str:
+        """The function that builds an instance or a draft."""
         definition: StrawberryObjectDefinition = type_.extensions[_DEFINITION]
         cls = definition.origin
-        drafted = issubclass(cls, Drafted)
-        known = self._functions.get(type_.name)
+        is_drafted = issubclass(cls, Drafted)
+        key = (type_.name, is_drafted)
+        known = self._functions.get(key)
         if known is not None:
-            return known, drafted
+            return known
         if type_.name in self._open:
             raise NotCompiledError(f"{type_.name} contains itself")
+        if in_draft and not is_drafted:
+            raise NotCompiledError(f"{type_.name} has no draft and stands in one")
+        if self._open and not in_draft and is_drafted:
+            raise NotCompiledError(f"{type_.name} has a draft and stands in an instance")
         if type_.is_one_of or definition.is_one_of or definition.from_input is not None:
             raise NotCompiledError(f"{type_.name} is built in its own way")
         if hasattr(cls, "__post_init__"):
             raise NotCompiledError(f"{type_.name} has a __post_init__")
         self._open.add(type_.name)
         try:
-            name = self._define_object(type_, cls, drafted)
+            name = self._define_object(type_, cls, is_drafted)
         finally:
             self._open.discard(type_.name)
-        self._functions[type_.name] = name  # known only now: a failure above must not leave half of it behind
-        return name, drafted
+        self._functions[key] = name  # known only now: a failure above must not leave half of it behind
+        return name
 
-    def _define_object(self, type_: GraphQLInputObjectType, cls: type, drafted: bool) -> str:
+    def _define_object(self, type_: GraphQLInputObjectType, cls: type, is_drafted: bool) -> str:
         order = [field.name for field in dataclasses.fields(cls)]
         fields = sorted(
             ((sent, field, field.extensions[_DEFINITION]) for sent, field in type_.fields.items()),
@@ -445,34 +437,37 @@ class _Inputs(_Source):
         for sent, field, ours in fields:
             default = _default_of(ours)
             defaults[ours.python_name] = default
-            lines += self._field(sent, field.type, ours.python_name, default, drafted)
+            lines += self._field(sent, field.type, ours.python_name, default, is_drafted)
         known = self.keep("fields", frozenset(type_.fields))
-        template = self.keep("template", defaults)
-        made = self.keep("cls", cls)
-        head = [f"if type(sent) is not dict or not {known}.issuperset(sent): raise Doubt", "get = sent.get"]
-        head += [f"d = {template}.copy()"] + (["r = {}"] if drafted else [])
-        tail = [f"o = new({made})", "o.__dict__ = d"] + (["o._draft = r"] if drafted else []) + ["return o"]
+        lines = [f"if type(sent) is not dict or not {known}.issuperset(sent): raise Doubt", "get = sent.get", *lines]
+        if is_drafted:
+            lines = ["d = {}", *lines, "return d"]
+        else:
+            template, made = self.keep("template", defaults), self.keep("cls", cls)
+            lines = [f"d = {template}.copy()", *lines, f"o = new({made})", "o.__dict__ = d", "return o"]
         name = self.fresh("input")
-        self.define(name, "sent", [*head, *lines, *tail])
+        self.define(name, "sent", lines)
         return name
 
-    def _field(self, sent: str, type_: Any, name: str, default: Any, drafted: bool) -> list[str]:
+    def _field(self, sent: str, type_: Any, name: str, default: Any, in_draft: bool) -> list[str]:
         required = isinstance(type_, GraphQLNonNull)
-        checks, value, draft = self._checks(type_.of_type if required else type_, "x")
-        given = [*checks, f"d[{name!r}] = {value}"] + ([f"r[{name!r}] = {draft}"] if drafted else [])
+        inner = type_.of_type if required else type_
+        given = [*self._coercion(inner, "x", in_draft), f"d[{name!r}] = x"]
         if default is _MISSING or (default is None and not required):
             # Left out and null are the same: refused, or None as the template has it.
             null = ["if x is None: raise Doubt"] if required else []
             body = [*null, *given] if required else ["if x is not None:", *_indented(given)]
             return [f"x = get({sent!r})", *body]
-        absent = "pass"
-        if drafted and default is not None and default is not strawberry.UNSET:
-            absent = f"r[{name!r}] = {self.keep('default', default.value if isinstance(default, Enum) else default)}"
-        null_line = "raise Doubt" if required else f"d[{name!r}] = None"
+        absent, null_line = "pass", f"d[{name!r}] = None"
+        if in_draft:
+            null_line = "pass"
+            if default is not None and default is not strawberry.UNSET:
+                value = self.keep("default", default.value if isinstance(default, Enum) else default)
+                absent = f"d[{name!r}] = {value}"
         return [
             f"x = get({sent!r}, MISSING)",
             f"if x is MISSING: {absent}",
-            f"elif x is None: {null_line}",
+            f"elif x is None: {'raise Doubt' if required else null_line}",
             "else:",
             *_indented(given),
         ]

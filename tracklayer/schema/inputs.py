@@ -171,7 +171,7 @@ class CreateApiKeyInput:
 def to_draft(value: Any) -> Any:
     """Inputs as dictionaries with the data model's snake_case keys; what was left out, or null, is missing.
 
-    An input that a compiled operation built has its draft already. It is shared: nobody changes a draft.
+    A compiled operation gives the draft already. It is shared: nobody changes a draft.
     """
     if isinstance(value, Enum):
         return value.value
@@ -180,8 +180,6 @@ def to_draft(value: Any) -> Any:
     definition = getattr(type(value), "__strawberry_definition__", None)
     if definition is None:
         return value
-    if isinstance(value, Drafted) and (draft := value.draft) is not None:
-        return draft
     return {name: to_draft(inner) for name, inner in vars(value).items() if inner is not None and inner is not UNSET}
 
 
