@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,19 @@ class Waker:
                 self._ready.wait_for(lambda: self._wanted or self._stopped)
                 if self._stopped and not self._wanted:
                     return
-            if not self._stopped:
-                threading.Event().wait(GATHER_SECONDS)
-            with self._ready:
-                wanted, self._wanted = self._wanted, set()
-            for merchant_id, platform in wanted:
-                self._try(merchant_id, platform)
+            # While a burst goes on, the clock alone wakes this thread: each time, the event loop has to let go.
+            while self._send_gathered():
+                pass
+
+    def _send_gathered(self) -> bool:
+        """Sends what comes in for a moment; whether that was anything."""
+        if not self._stopped:
+            time.sleep(GATHER_SECONDS)
+        with self._ready:
+            wanted, self._wanted = self._wanted, set()
+        for merchant_id, platform in wanted:
+            self._try(merchant_id, platform)
+        return bool(wanted)
 
     def _try(self, merchant_id: int, platform: str) -> None:
         try:
