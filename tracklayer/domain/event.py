@@ -175,7 +175,7 @@ _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
-_TEXTS = frozenset({"order_id", "content_name", "content_category", "content_type", "search_string", "status"})
+_TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -391,14 +391,9 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     if not given.keys() <= _CUSTOM_FIELDS:
         reader.known(at, given, CUSTOM_FIELDS)
     values: dict[str, Any] = {}
-    clean = reader.clean
     for name, value in given.items():
-        if value is None:
-            continue
-        if name in _TEXTS:
-            is_everyday = clean and type(value) is str and value and not value.isspace()
-            values[name] = value if is_everyday else reader.text(at, given, name)
-        elif (read := _CUSTOM_READERS.get(name)) is not None:
+        read = _CUSTOM_READERS.get(name)
+        if read is not None and value is not None:
             values[name] = read(reader, at, given, name)
     values.setdefault("properties", {})
     return made_of(CustomData, values)
@@ -560,7 +555,7 @@ class _Reader:
         path = ("user_data", name)
         text = self.text_of(path, value)
         wanted = identifiers.FORMATS.get(name)
-        if text is not None and wanted is not None and not wanted.is_everyday(text) and not wanted.is_right(text):
+        if text is not None and wanted is not None and not wanted.is_right(text):
             self.warn(path, wanted.what)
         return text
 
@@ -653,6 +648,7 @@ class _Reader:
 
 
 _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {
+    **dict.fromkeys(_TEXTS, _Reader.text),
     "currency": _Reader.currency,
     "value": _Reader.decimal,
     "predicted_ltv": _Reader.decimal,

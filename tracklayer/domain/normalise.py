@@ -90,13 +90,20 @@ _GOOGLES = ("@gmail.com", "@googlemail.com")
 
 def _without_alias(basic: str) -> str | None:
     local, _, domain = basic.partition("@")
-    return _address(local.partition("+")[0].replace(".", ""), domain)
+    return _address(_bare(local), domain)
 
 
 def _alphanumeric(basic: str) -> str | None:
     local, _, domain = basic.partition("@")
-    bare = local.partition("+")[0].replace(".", "")
-    return _address(bare if bare.isalnum() else _SIGNS.sub("", bare), domain)
+    return _address(_letters_and_digits(_bare(local)), domain)
+
+
+def _bare(local: str) -> str:
+    return local.partition("+")[0].replace(".", "")
+
+
+def _letters_and_digits(text: str) -> str:
+    return text if text.isalnum() else _SIGNS.sub("", text)
 
 
 def _address(local: str, domain: str) -> str | None:
@@ -244,18 +251,16 @@ def email_digests(value: str) -> dict[str, str]:
     local, _, domain = basic.partition("@")
     if local.isalnum():
         return digests  # neither dot nor tag nor sign: every rule leaves it as it is
-    bare = local.partition("+")[0].replace(".", "")
+    bare = _bare(local)
     of_bare = sha256_hex(f"{bare}@{domain}") if bare else ""
     if bare != local:
         if basic.endswith(_GOOGLES):
             digests["google"] = of_bare
         digests["without_alias"] = of_bare
-    alphanumeric = bare if bare.isalnum() else _SIGNS.sub("", bare)
-    if alphanumeric == bare:
-        if bare != local:
-            digests["alphanumeric"] = of_bare
-    else:
-        digests["alphanumeric"] = sha256_hex(f"{alphanumeric}@{domain}") if alphanumeric else ""
+    alphanumeric = _letters_and_digits(bare)
+    if alphanumeric != local:
+        same = alphanumeric == bare
+        digests["alphanumeric"] = of_bare if same else sha256_hex(f"{alphanumeric}@{domain}") if alphanumeric else ""
     return digests
 
 

@@ -40,8 +40,6 @@ class UserError:
 
 def user_errors(problems: Sequence[Problem]) -> list[UserError]:
     """Problems with their paths in the spelling of this API. Keys of ``properties`` are the caller's and stay."""
-    if not problems:
-        return []
     return [
         UserError(field=_path(problem.field) or None, code=problem.code, message=problem.message)
         for problem in problems

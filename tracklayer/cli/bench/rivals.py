@@ -1,9 +1,9 @@
 """The servers that ``bench ingest`` measures, each in a process of its own, all served as the product is.
 
 ``json``: a bare route that only reads and writes JSON. ``insert``: a bare route with the product's own statement and
-the same natural batching, fed with finished records; ``spared``: the same without pauses of Python's collector. ``stock``: Strawberry as its documentation shows it, one
-transaction a request. ``product``: the API, everything on; its wake-ups are gathered and then thrown away, because no
-worker is to share the machine.
+the same natural batching, fed with finished records; ``spared``: the same without pauses of Python's collector.
+``stock``: Strawberry as its documentation shows it, one transaction a request. ``product``: the API, everything on; its
+wake-ups are gathered and then thrown away, because no worker is to share the machine.
 """
 
 from __future__ import annotations
