@@ -140,9 +140,10 @@ class Intake:
                     events += len(batch[-1].call.items)
                 self._events -= events
                 await self._store(batch)
-                # Those who were waiting are answered before the next batch goes: their callers go on while it is
-                # committed, and PostgreSQL does not compete for the processor with what they wait for.
-                await asyncio.sleep(0)
+                if self._events < TURN_EVENTS:
+                    # Those just stored are answered first: their callers go on while the next batch is committed,
+                    # and more may join it. Where a full turn of work waits already, nothing is gained by that.
+                    await asyncio.sleep(0)
         finally:
             self._flusher = None
 
