@@ -46,7 +46,7 @@ class LiveServer:
         if check_keys_seconds is not None:
             app.state.hub.check_keys_seconds = check_keys_seconds
         if init_timeout is not None:
-            app.state.door.connection_init_wait_timeout = init_timeout
+            app.door.connection_init_wait_timeout = init_timeout
         self._app = app
         self._server = Server(app, uvicorn.Config(app, **settings_of_server()))
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 # A key that another process revoked works here for this long at most; what this process changes counts at once.
 LIFETIME = timedelta(seconds=1)
+_NOTHING = timedelta()
 LARGEST = 10_000  # keys kept: the oldest goes for a new one
 
 
@@ -34,7 +35,7 @@ class Keyring(Generic[H]):
     def find(self, key_hash: bytes, now: datetime) -> H | None:
         """The holder, or None where the rows must be asked."""
         kept = self._kept.get(key_hash)
-        if kept is not None and timedelta() <= now - kept[1] < LIFETIME:
+        if kept is not None and _NOTHING <= now - kept[1] < LIFETIME:
             return kept[0]
         return None
 

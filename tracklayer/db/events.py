@@ -139,8 +139,7 @@ SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """``times_received``: with this call. ``before``: the event as it is stored, where it was there before."""
 
     times_received: int

@@ -42,14 +42,16 @@ class Context:
         hub: AlertHub,
         request: HTTPConnection,
         response: Response | None,
+        authorization: str | None = None,
     ) -> None:
+        """``authorization``: the header, where whoever makes this has read it."""
         self.runtime = runtime
         self.intake = intake
         self.wake = wake
         self.hub = hub
         self.request = request
         self.response = response
-        self.authorization: str | None = None  # the header, where whoever made this has read it
+        self._given_authorization = authorization
         self.connection_params: dict[str, Any] | None = None  # what came with connection_init on a WebSocket
         self.loaders = Loaders(runtime)
         self._now: datetime | None = None
@@ -107,11 +109,12 @@ class Context:
 
     def _authorization(self) -> str:
         """As the connection's parameters say, else as the header does: a browser's WebSocket has no headers."""
-        for name, value in (self.connection_params or {}).items():
-            if name.lower() == "authorization" and isinstance(value, str):
-                return value
-        if self.authorization is not None:
-            return self.authorization
+        if self.connection_params:
+            for name, value in self.connection_params.items():
+                if name.lower() == "authorization" and isinstance(value, str):
+                    return value
+        if self._given_authorization is not None:
+            return self._given_authorization
         return self.request.headers.get("authorization", "")
 
 

@@ -136,8 +136,8 @@ class GraphQLDoor(LiveDoor):
         plan = plans.find(query, name)
         if plan is None:
             return None
-        context = self._context(HTTPConnection(scope), None)
-        context.authorization = headers.get(b"authorization", b"").decode("latin-1")
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        context = self._context(HTTPConnection(scope), None, authorization)
         try:
             found = await plan.run(variables or {}, context)
         except Doubt:
@@ -147,8 +147,8 @@ class GraphQLDoor(LiveDoor):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         return self._context(request, response if isinstance(response, Response) else None)
 
-    def _context(self, request: HTTPConnection, response: Response | None) -> Context:
-        return Context(self._runtime, self._intake, self._wake, self._hub, request, response)
+    def _context(self, request: HTTPConnection, response: Response | None, authorization: str | None = None) -> Context:
+        return Context(self._runtime, self._intake, self._wake, self._hub, request, response, authorization)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)
