@@ -12,6 +12,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import deliveries as db
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
+from tracklayer.db.events import EventSearch, page_query
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
@@ -70,6 +71,12 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         found = scans(sql, params)
         assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
+
+
+def test_ids_that_begin_alike_are_looked_up_as_such(stranger: Merchant, merchant: Merchant) -> None:
+    found = scans(*page_query(merchant.merchant_id, EventSearch(event_id_prefix="order_299"), 50))
+    assert found.keys() == {"events_pkey"}
+    assert "event_id" in found["events_pkey"]
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:

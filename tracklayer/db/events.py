@@ -232,6 +232,11 @@ class EventSearch:
 
 def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[EventRow]:
     """Newest received first, at most ``limit``. Keyset: the hundredth page costs what the first does."""
+    return [read_row(row) for row in rows(*page_query(merchant_id, search, limit))]
+
+
+def page_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, tuple[Any, ...]]:
+    """The statement of ``page_of_events`` and its arguments."""
     where = ["e.merchant_id = %s"]
     params: list[Any] = [merchant_id]
     if search.event_name is not None:
@@ -258,11 +263,8 @@ def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[Ev
             inner.append("d.platform = %s")
             params.append(search.platform)
         where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {' AND '.join(inner)})")
-    found = rows(
-        f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)} ORDER BY e.received_at DESC, e.event_id DESC LIMIT %s",
-        (*params, limit),
-    )
-    return [read_row(row) for row in found]
+    sql = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)} ORDER BY e.received_at DESC, e.event_id DESC LIMIT %s"
+    return sql, (*params, limit)
 
 
 # Rows that a worker has in its hands stay for the next round: taking them away would leave its answer without a row.
