@@ -1,0 +1,194 @@
+"""Generated operations on our own schema, through the door with plans and the door without: the same answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tests.operations import Writer
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction
+from tracklayer.runtime import Runtime
+from tracklayer.schema import checked, ids, schema
+from tracklayer.schema.compiled import Plans
+from tracklayer.schema.http import GraphQLDoor
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.follow import AlertHub
+from tracklayer.services.ingest import ingest_events
+
+# graphql-core itself drops coroutines where a neighbour failed at once.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+GRAPHQL = schema._schema
+QUERIES, INGESTS = 500, 400
+TEXTS = [
+    "order_1",
+    "order_2",
+    "Purchase",
+    "jane@example.com",
+    " Jane@Gmail.com ",
+    "973dfe463ec85785f5f95af5ba3906e64c23a8bce2d4b2b88f8ef90d2640d1b0",
+    "+1 650 555 0123",
+    "USD",
+    "https://shop.example.com/ü",
+    "",
+    "  ",
+    "nul\x00",
+    "4111 1111 1111 1111",
+    "129.99",
+    "x" * 300,
+]
+WORDS: dict[str, list[Any]] = {
+    "String": TEXTS,
+    "ID": ["x", ids.encode("Event", 1, "order_1"), ids.encode("Delivery", 1, "order_1", "meta"), ids.encode("Nope", 1)],
+    "Int": [0, 1, 2, 50, 1000, -1, 2**31 - 1],
+    "Float": [1.5, 2.0, 3],
+    "Boolean": [True, False],
+    "DateTime": [
+        "2026-11-20T14:00:00Z",
+        "2026-11-20t15:00:00+01:00",
+        "2026-11-20T14:00:00",
+        "never",
+        "2026-11-21T15:00:00Z",
+    ],
+    "Decimal": [1, 129.99, "129.99", "1e400", "NaN", True],
+    "JSON": [{"a": 1, "b": "x"}, {"cvv": "123"}, {"a": [1]}, "x", 5, [], {}],
+}
+
+
+@pytest.fixture(autouse=True)
+def _dropped_coroutines_are_noticed_here() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+@dataclass
+class Doors:
+    """The same API twice. ``plain`` has no plans; what ``compiled`` is asked has one already, where it can have one."""
+
+    plans: Plans
+    plain: httpx.AsyncClient
+    compiled: httpx.AsyncClient
+
+    async def ask(self, text: str, variables: Any, keys: tuple[str, str]) -> tuple[Any, Any]:
+        """Statuses and answers, the first by the plain door."""
+        for _ in range(2):
+            self.plans.find(text, None)
+        found = []
+        for client, key in zip((self.plain, self.compiled), keys, strict=True):
+            answer = await Api(client, key).post(text, variables)
+            found.append((answer.status_code, _sorted(answer.json())))
+        return found[0], found[1]
+
+
+@asynccontextmanager
+async def doors(runtime: Runtime) -> AsyncIterator[Doors]:
+    plans = Plans(schema, checked)
+    hub, closing = AlertHub(runtime), asyncio.Event()
+    made = [GraphQLDoor(runtime, lambda wake: None, hub, closing, given) for given in (None, plans)]
+    clients = [httpx.AsyncClient(transport=httpx.ASGITransport(d), base_url="http://tracklayer") for d in made]
+    async with clients[0], clients[1]:
+        yield Doors(plans, clients[0], clients[1])
+    for door in made:
+        await door.close()
+
+
+def _sorted(answer: Any) -> Any:
+    """Which of several errors comes first is nobody's promise; the order of the fields is."""
+    errors = sorted(json.dumps(error) for error in answer.get("errors", ()))
+    return json.dumps(answer.get("data", "none")), errors
+
+
+async def test_generated_queries_are_answered_alike(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(1, 6)])
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    ingest_events(runtime, merchant.holder, [draft(f"order_{n}", event_name="Lead") for n in range(6, 9)])
+    with in_transaction():
+        execute(
+            "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, opened_at, last_seen_at) "
+            "VALUES (%s, 'platform_down', 'critical', 'meta', 'Meta is down', 'It is.', %s, %s)",
+            (merchant.merchant_id, clock.now(), clock.now()),
+        )
+    ways: Counter[str] = Counter()
+    root = GRAPHQL.query_type
+    assert root is not None
+    async with doors(runtime) as both:
+        for seed in range(QUERIES):
+            random = Random(seed)
+            writer = Writer(GRAPHQL, random, WORDS)
+            operation = writer.operation(root, random.sample(list(root.fields), random.choice([1, 1, 2])), "query")
+            variables = writer.values(operation, random.choice([0, 0, 0.1]))
+            plain, compiled = await both.ask(operation.text, variables, (merchant.key, merchant.key))
+            assert compiled == plain, (seed, operation.text, variables)
+            ways[_way(both, operation.text, plain)] += 1
+    assert ways["plan"] > QUERIES / 4, ways
+    assert ways["plan with errors"] > QUERIES / 10, ways
+
+
+async def test_generated_events_are_taken_in_alike(runtime: Runtime) -> None:
+    """Of two merchants, one at each door, to whom the same things happen; repeats and conflicts among them."""
+    left, right = new_merchant(runtime), new_merchant(runtime)
+    ways: Counter[str] = Counter()
+    root = GRAPHQL.mutation_type
+    assert root is not None
+    async with doors(runtime) as both:
+        for seed in range(INGESTS):
+            random = Random(seed)
+            writer = Writer(GRAPHQL, random, WORDS)
+            operation = writer.operation(root, [random.choice(["ingestEvent", "ingestEvents"])], "mutation")
+            variables = writer.values(operation, random.choice([0, 0, 0.1]))
+            for given in _events(variables):
+                if random.random() < 0.7:  # a good one but for a field or two: hardly another would be taken
+                    odd = random.sample(list(given.items()), min(len(given), random.choice([0, 1, 2])))
+                    given.clear()
+                    given.update({**camel(draft()), **dict(odd)})
+                given["eventId"] = random.choice(["order_1", "order_2", f"order_{seed}"])
+            plain, compiled = await both.ask(operation.text, variables, (left.key, right.key))
+            assert _anyones(compiled) == _anyones(plain), (seed, operation.text, variables)
+            ways[_way(both, operation.text, plain)] += 1
+            ways.update(word for word in ("ACCEPTED", "COALESCED", "REJECTED") if word in plain[1][0])
+    assert ways["plan"] > INGESTS / 4, ways
+    assert min(ways["ACCEPTED"], ways["COALESCED"], ways["REJECTED"]) > 10, ways
+
+
+def _way(both: Doors, text: str, answer: Any) -> str:
+    if both.plans.find(text, None) is None:
+        return "no plan"
+    return "plan with errors" if answer[1][1] else "plan"
+
+
+def _events(value: Any) -> Iterator[dict[str, Any]]:
+    """The events among the variables."""
+    if isinstance(value, dict) and "userData" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _events(item)
+
+
+def _anyones(answer: Any) -> Any:
+    """An answer without what tells two merchants apart."""
+    status, (data, errors) = answer
+    return status, _strip(json.loads(data)), errors
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [(key, _strip(inner)) for key, inner in value.items()]
+    if isinstance(value, list):
+        return [_strip(item) for item in value]
+    found = ids.decode(value) if isinstance(value, str) and value else None
+    return value if found is None else ("id", found[0], found[1][1:])
