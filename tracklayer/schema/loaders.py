@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
@@ -29,7 +29,8 @@ Asked = tuple[Span, Place | None, int]  # an alert, a place in its list of deliv
 class Loaders:
     """Of one operation. ``merchant_id`` is set when the caller is known; nothing loads before.
 
-    Each is made when it is first asked for: an event that comes in needs none of them.
+    Each is made when it is first asked for: an event that comes in needs none of them. None refers back to this: what
+    an operation has read is gone with it, and thousands of rows do not wait for Python's collector, which stops everybody.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -38,75 +39,35 @@ class Loaders:
 
     @cached_property
     def event(self) -> DataLoader[str, EventRow | None]:
-        return _loader(self._events)
+        return _loader(_events, self.merchant_id)
 
     @cached_property
     def deliveries_of_event(self) -> DataLoader[str, list[DeliveryRow]]:
-        return _loader(self._deliveries_of_events)
+        return _loader(_deliveries_of_events, self.merchant_id)
 
     @cached_property
     def alerts_of_delivery(self) -> DataLoader[Waits, list[AlertRow]]:
-        return _loader(self._alerts_of_deliveries)
+        return _loader(_alerts_of_deliveries, self.merchant_id)
 
     @cached_property
     def deliveries_of_alert(self) -> DataLoader[Asked, list[DeliveryRow]]:
-        return _loader(self._deliveries_of_alerts)
+        return _loader(_deliveries_of_alerts, self.merchant_id, self.runtime.settings.retry_window + SLACK)
 
     @cached_property
     def destination(self) -> DataLoader[str, DestinationRow | None]:
-        return _loader(self._destinations)
+        return _loader(_destinations, self.merchant_id)
 
     @cached_property
     def merchant(self) -> DataLoader[int, MerchantRow]:
-        return _loader(self._merchants)
+        return _loader(_merchants)
 
     @cached_property
     def api_keys(self) -> DataLoader[int, list[ApiKeyRow]]:
-        return _loader(self._api_keys)
+        return _loader(_api_keys)
 
     @cached_property
     def waiting(self) -> DataLoader[str, int]:
-        return _loader(self._waiting)
-
-    async def _events(self, event_ids: list[str]) -> list[EventRow | None]:
-        found = await run_in_db_thread(events.events_by_id, self.merchant_id, event_ids)
-        return [found.get(event_id) for event_id in event_ids]
-
-    async def _deliveries_of_events(self, event_ids: list[str]) -> list[list[DeliveryRow]]:
-        found = await run_in_db_thread(deliveries.deliveries_of_events, self.merchant_id, event_ids)
-        return [found[event_id] for event_id in event_ids]
-
-    async def _alerts_of_deliveries(self, waits: list[Waits]) -> list[list[AlertRow]]:
-        found = await run_in_db_thread(alerts.alerts_of_deliveries, self.merchant_id, waits)
-        return [found[wait.event_id, wait.platform] for wait in waits]
-
-    async def _deliveries_of_alerts(self, asked: list[Asked]) -> list[list[DeliveryRow]]:
-        found: dict[Asked, list[DeliveryRow]] = {}
-        for after, limit in dict.fromkeys((ask[1], ask[2]) for ask in asked):  # one, unless a document asks for two
-            spans = [ask[0] for ask in asked if ask[1:] == (after, limit)]
-            rows = await run_in_db_thread(self._deliveries_of_spans, spans, after, limit)
-            found.update({(span, after, limit): rows[span.alert_id] for span in spans})
-        return [found[ask] for ask in asked]
-
-    def _deliveries_of_spans(self, spans: list[Span], after: Place | None, limit: int) -> dict[int, list[DeliveryRow]]:
-        with bounded_read():
-            window = self.runtime.settings.retry_window + SLACK
-            return alerts.deliveries_of_alerts(self.merchant_id, spans, after, limit, window)
-
-    async def _destinations(self, platforms: list[str]) -> list[DestinationRow | None]:
-        found = await run_in_db_thread(destinations.destinations, self.merchant_id)
-        by_platform = {row.platform: row for row in found}
-        return [by_platform.get(platform) for platform in platforms]
-
-    async def _merchants(self, merchant_ids: list[int]) -> list[MerchantRow | None]:
-        return [await run_in_db_thread(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
-
-    async def _api_keys(self, merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
-        return [await run_in_db_thread(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
-
-    async def _waiting(self, platforms: list[str]) -> list[int]:
-        found = await run_in_db_thread(deliveries.waiting_by_platform, self.merchant_id)
-        return [found.get(platform, 0) for platform in platforms]
+        return _loader(_waiting, self.merchant_id)
 
 
 def waits_of(row: DeliveryRow, now: datetime) -> Waits:
@@ -116,5 +77,55 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
     return Waits(row.event_id, row.platform, (*former, present))
 
 
-def _loader(load: Callable[[list[Any]], Awaitable[Any]]) -> DataLoader[Any, Any]:
-    return DataLoader(load_fn=load, max_batch_size=MAX_KEYS)
+async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
+    found = await run_in_db_thread(events.events_by_id, merchant_id, event_ids)
+    return [found.get(event_id) for event_id in event_ids]
+
+
+async def _deliveries_of_events(merchant_id: int, event_ids: list[str]) -> list[list[DeliveryRow]]:
+    found = await run_in_db_thread(deliveries.deliveries_of_events, merchant_id, event_ids)
+    return [found[event_id] for event_id in event_ids]
+
+
+async def _alerts_of_deliveries(merchant_id: int, waits: list[Waits]) -> list[list[AlertRow]]:
+    found = await run_in_db_thread(alerts.alerts_of_deliveries, merchant_id, waits)
+    return [found[wait.event_id, wait.platform] for wait in waits]
+
+
+async def _deliveries_of_alerts(merchant_id: int, window: timedelta, asked: list[Asked]) -> list[list[DeliveryRow]]:
+    found: dict[Asked, list[DeliveryRow]] = {}
+    for after, limit in dict.fromkeys((ask[1], ask[2]) for ask in asked):  # one, unless a document asks for two
+        spans = [ask[0] for ask in asked if ask[1:] == (after, limit)]
+        rows = await run_in_db_thread(_deliveries_of_spans, merchant_id, window, spans, after, limit)
+        found.update({(span, after, limit): rows[span.alert_id] for span in spans})
+    return [found[ask] for ask in asked]
+
+
+def _deliveries_of_spans(
+    merchant_id: int, window: timedelta, spans: list[Span], after: Place | None, limit: int
+) -> dict[int, list[DeliveryRow]]:
+    with bounded_read():
+        return alerts.deliveries_of_alerts(merchant_id, spans, after, limit, window)
+
+
+async def _destinations(merchant_id: int, platforms: list[str]) -> list[DestinationRow | None]:
+    found = await run_in_db_thread(destinations.destinations, merchant_id)
+    by_platform = {row.platform: row for row in found}
+    return [by_platform.get(platform) for platform in platforms]
+
+
+async def _merchants(merchant_ids: list[int]) -> list[MerchantRow | None]:
+    return [await run_in_db_thread(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
+
+
+async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
+    return [await run_in_db_thread(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
+
+
+async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
+    found = await run_in_db_thread(deliveries.waiting_by_platform, merchant_id)
+    return [found.get(platform, 0) for platform in platforms]
+
+
+def _loader(load: Callable[..., Awaitable[Any]], *scope: Any) -> DataLoader[Any, Any]:
+    return DataLoader(load_fn=partial(load, *scope), max_batch_size=MAX_KEYS)
