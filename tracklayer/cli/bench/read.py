@@ -9,17 +9,20 @@ import argparse
 import io
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 import httpx
+import psycopg2
 
 from tracklayer.cli.bench.ground import Goal, Ground, goals_table, ground, table
 from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.process import CommandError, print_json
+from tracklayer.db import connection
 from tracklayer.db.connection import database, execute, in_transaction, rows, session
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.mappers import PLATFORMS
@@ -33,6 +36,7 @@ WIDTH = 5
 SPREAD = timedelta(days=60)
 ALERTS = 200
 REQUESTS = 300  # of each kind
+WARM_UP = 10  # more of each, before they count
 PART = 20_000  # events of one COPY
 TEMPLATE = "template_of_the_bench"
 
@@ -54,11 +58,12 @@ def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     many = 200_000 if args.quick else max(FEW, args.deliveries)
     with ground() as place:
-        bench = Bench(place)
-        found = {}
-        for count in (FEW, many):
-            bench.fill(count // WIDTH)
-            found[count] = bench.measure(max(20, args.requests))
+        filler = Filler(place)
+        filler.fill(FEW // WIDTH)
+        stores = {FEW: filler.serve(filler.copy("few"))}
+        filler.fill(many // WIDTH)
+        stores[many] = filler.serve(place.url)
+        found = measure(stores, max(20, args.requests))
     goals = [
         Goal(f"{name}: p95 at {many:,} of that at {FEW:,}", found[many][name][1] / found[FEW][name][1], 1.5, True)
         for name in found[FEW]
@@ -75,27 +80,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 @dataclass
-class Bench:
+class Filler:
+    """Stores the rows, and starts who reads them."""
+
     place: Ground
     events: int = 1
-    random: Random = field(default_factory=lambda: Random(1))
 
     def __post_init__(self) -> None:
         created = create_merchant(self.place.runtime, "Dashboard")
         if isinstance(created, list):
             raise CommandError("no merchant could be made")
-        self.merchant_id, key = created
+        self.merchant_id, self.key = created
         sandbox_destinations(self.place.runtime, self.merchant_id, PLATFORMS[:WIDTH])
         self._store_template()
-        child = self.place.child("rivals")
-        job = {"role": "product", "url": self.place.url, "merchant_id": self.merchant_id, "profile": None}
-        port = child.ask(job)
-        self.client = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {key}"}, timeout=60
-        )
-        self.place.close_after(self.client.close)
-
-    # Filling ----------------------------------------------------------------------------------------------------------
 
     def _store_template(self) -> None:
         now = self.place.runtime.clock.now()
@@ -124,55 +121,101 @@ class Bench:
             while self.events < events:
                 numbers = range(self.events, min(events, self.events + PART))
                 for shape in shapes:
-                    shape.copy([(self.event_id(n), self._at(n)) for n in numbers])
+                    shape.copy([(event_id(n), self._at(n)) for n in numbers])
                 self.events = numbers.stop
-            connection = database.connection()
-            connection.commit()
-            connection.autocommit = True
-            connection.cursor().execute("VACUUM (ANALYZE) events, deliveries, alerts")
-            connection.cursor().execute("CHECKPOINT")  # else what was loaded is written while reads are measured
-            connection.autocommit = False
+            raw = database.connection()
+            raw.commit()
+            raw.autocommit = True
+            raw.cursor().execute("VACUUM (ANALYZE) events, deliveries, alerts")
+            raw.cursor().execute("CHECKPOINT")  # else what was loaded is written while reads are measured
+            raw.autocommit = False
 
-    def event_id(self, number: int) -> str:
-        return f"order_{number:012d}"
+    def copy(self, name: str) -> str:
+        """The URL of a database with what is stored so far."""
+        connection.disconnect()  # a database that somebody uses is not copied
+        head, query = self.place.url.split("?", 1)
+        server, source = head.rsplit("/", 1)
+        with closing(psycopg2.connect(f"{server}/template1?{query}")) as session:
+            session.autocommit = True
+            session.cursor().execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        return f"{server}/{name}?{query}"
+
+    def serve(self, url: str) -> Store:
+        """An API process of its own over a database."""
+        child = self.place.child("rivals")
+        port = child.ask({"role": "product", "url": url, "merchant_id": self.merchant_id, "profile": None})
+        client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {self.key}"}, timeout=60
+        )
+        self.place.close_after(client.close)
+        return Store(client, self.events, self.start)
 
     def _at(self, number: int) -> datetime:
         """Any event's time, however many there are: the golden ratio scatters them evenly, and those of a part in order."""
         part, place = divmod(number, PART)
         return self.start + SPREAD * ((part * 0.6180339887498949) % 1.0 * 0.99 + 0.01 * place / PART)
 
-    # Measuring --------------------------------------------------------------------------------------------------------
 
-    def measure(self, requests: int) -> dict[str, tuple[float, float]]:
-        """(p50, p95) in ms, one request after the other and of each kind in turn, by what is asked."""
+def event_id(number: int) -> str:
+    return f"order_{number:012d}"
+
+
+@dataclass
+class Store:
+    """``events`` stored events since ``start``, and a client of the API over them."""
+
+    client: httpx.Client
+    events: int
+    start: datetime
+    random: Random = field(default_factory=lambda: Random(1))
+
+    def __post_init__(self) -> None:
         cursors = list(self._cursors(100))
-        kinds: dict[str, Any] = {
-            "event by id": lambda: (EVENT, {"id": self.event_id(self.random.randrange(1, self.events))}),
+        self.questions: dict[str, Callable[[], tuple[str, dict[str, str]]]] = {
+            "event by id": lambda: (EVENT, {"id": event_id(self.random.randrange(1, self.events))}),
             "newest page of 50": lambda: (PAGE, {}),
             "a page of 50 from the middle": lambda: (PAGE, {"after": self.random.choice(cursors)}),
         }
-        times: dict[str, list[float]] = {name: [] for name in kinds}
-        for n in range(requests + 10):
-            for name, question in kinds.items():
-                query, variables = question()
-                started = time.perf_counter()
-                answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
-                if n >= 10:
-                    times[name].append((time.perf_counter() - started) * 1000)
-                if "errors" in answer or not (answer["data"].get("event") or answer["data"]["events"]["edges"]):
-                    raise CommandError(f"{name}: a wrong answer: {str(answer)[:300]}")
-        cuts = {name: statistics.quantiles(found, n=100) for name, found in times.items()}
-        return {name: (found[49], found[94]) for name, found in cuts.items()}
+
+    def ask(self, name: str) -> float:
+        """How many ms it took."""
+        query, variables = self.questions[name]()
+        started = time.perf_counter()
+        answer = self._post(query, variables)
+        took = (time.perf_counter() - started) * 1000
+        if "errors" in answer or not (answer["data"].get("event") or answer["data"]["events"]["edges"]):
+            raise CommandError(f"{name}: a wrong answer: {str(answer)[:300]}")
+        return took
+
+    def _post(self, query: str, variables: dict[str, str]) -> Any:
+        return self.client.post("/graphql", json={"query": query, "variables": variables}).json()
 
     def _cursors(self, count: int) -> Iterator[str]:
         """Of pages all over the time that is stored."""
         query = "query($until: DateTime!) { events(first: 1, filter: {receivedUntil: $until}) { edges { cursor } } }"
         for _ in range(count):
             until = self.start + SPREAD * self.random.uniform(0.2, 0.9)
-            variables = {"until": write_instant(until)}
-            answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
-            for edge in answer["data"]["events"]["edges"]:
+            for edge in self._post(query, {"until": write_instant(until)})["data"]["events"]["edges"]:
                 yield edge["cursor"]
+
+
+def measure(stores: dict[int, Store], requests: int) -> dict[int, dict[str, tuple[float, float]]]:
+    """(p50, p95) in ms by store and by what is asked: one request after the other, of each store and kind in turn."""
+    times: dict[int, dict[str, list[float]]] = {
+        count: {name: [] for name in store.questions} for count, store in stores.items()
+    }
+    for n in range(requests + WARM_UP):
+        for name in next(iter(stores.values())).questions:
+            for count, store in stores.items():
+                took = store.ask(name)
+                if n >= WARM_UP:
+                    times[count][name].append(took)
+    return {count: {name: _cuts(found) for name, found in kinds.items()} for count, kinds in times.items()}
+
+
+def _cuts(times: list[float]) -> tuple[float, float]:
+    found = statistics.quantiles(times, n=100)
+    return found[49], found[94]
 
 
 class _Shape:
