@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import email
 import socket
+import ssl
 import threading
 import warnings
 from collections.abc import Callable
 from email import policy
 from email.message import EmailMessage
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,22 +19,33 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class MailServer:
-    """``mails``: (recipient, message) of everything taken. ``port`` stays the same when it is stopped and started."""
+    """``mails``: (recipient, message) of everything taken. ``port`` stays the same when it is stopped and started.
 
-    def __init__(self, auth: tuple[str, str] | None = None) -> None:
+    ``certificate``: it speaks TLS, from the first byte or, with ``starttls``, when it is asked to and then only so.
+    """
+
+    def __init__(
+        self, auth: tuple[str, str] | None = None, certificate: Path | None = None, *, starttls: bool = False
+    ) -> None:
         self.mails: list[tuple[str, EmailMessage]] = []
         self.refuse_recipient: dict[str, str] = {}
         self.refuse_data: str | None = None
         self.on_taken: Callable[[SMTP], None] = lambda server: None
         self.sessions = 0
         self._auth = auth
+        self._tls: ssl.SSLContext | None = None
+        self._starttls = starttls
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
 
     @property
     def url(self) -> str:
         login = f"{self._auth[0]}:{self._auth[1]}@" if self._auth else ""
-        return f"smtp://{login}127.0.0.1:{self.port}?from=alerts@tracklayer.example"
+        scheme = "smtps" if self._tls is not None and not self._starttls else "smtp"
+        return f"{scheme}://{login}127.0.0.1:{self.port}?from=alerts@tracklayer.example"
 
     def __enter__(self) -> Self:
         ready = threading.Event()
@@ -53,6 +66,8 @@ class MailServer:
         options: dict[str, Any] = {"enable_SMTPUTF8": True, "hostname": "mail.example"}
         if self._auth is not None:
             options |= {"authenticator": self._log_in, "auth_required": True, "auth_require_tls": False}
+        if self._starttls:
+            options |= {"tls_context": self._tls, "require_starttls": True}
 
         def made() -> SMTP:
             self.sessions += 1
@@ -60,7 +75,9 @@ class MailServer:
                 warnings.simplefilter("ignore")  # a password without TLS: nobody listens to a test
                 return SMTP(self, loop=self._loop, **options)
 
-        server = self._loop.run_until_complete(self._loop.create_server(made, sock=self._socket))
+        server = self._loop.run_until_complete(
+            self._loop.create_server(made, sock=self._socket, ssl=None if self._starttls else self._tls)
+        )
         ready.set()
         self._loop.run_forever()
         server.close()

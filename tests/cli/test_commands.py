@@ -305,7 +305,7 @@ def test_doctor_names_each_fault(
     assert main(["doctor"]) == 1
     output = capsys.readouterr().out
     assert "FAULT  redis       does not answer (ConnectionError)" in output
-    assert "FAULT  mail        127.0.0.1 does not answer (ConnectionRefusedError)" in output
+    assert "FAULT  mail        127.0.0.1 takes no mail (ConnectionRefusedError)" in output
     assert "hunter2" not in output
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import peewee
 import redis
@@ -20,9 +18,10 @@ from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
-MAIL_SECONDS = 5
+MAIL_SECONDS = 5  # for each step of a session
 LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
 
@@ -140,12 +139,10 @@ def _redis(settings: Settings) -> Finding:
 def _mail(settings: Settings) -> Finding:
     if settings.smtp_url is None:
         return Finding("mail", True, "not set: alerts are not sent by e-mail")
-    parts = urlsplit(str(settings.smtp_url))
-    host = parts.hostname or ""
-    connect: Callable[..., smtplib.SMTP] = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    server = SmtpServer.from_url(str(settings.smtp_url), "")
     try:
-        with connect(host, parts.port or (465 if parts.scheme == "smtps" else 587), timeout=MAIL_SECONDS) as server:
-            server.noop()
-    except (OSError, smtplib.SMTPException) as error:
-        return Finding("mail", False, f"{host} does not answer ({type(error).__name__}): check TRACKLAYER_SMTP_URL")
-    return Finding("mail", True, f"{host} answers")
+        with Mailer(server, MAIL_SECONDS) as mailer:
+            mailer.open()
+    except NotSentError as error:
+        return Finding("mail", False, f"{server.host} takes no mail ({error.reason}): check TRACKLAYER_SMTP_URL")
+    return Finding("mail", True, f"{server.host} answers{' and knows us' if server.user else ''}")

@@ -65,8 +65,9 @@ class SmtpServer:
 class Mailer:
     """A session with the server, opened with the first message and kept for the next. For one thread."""
 
-    def __init__(self, server: SmtpServer) -> None:
+    def __init__(self, server: SmtpServer, timeout_seconds: int = TIMEOUT_SECONDS) -> None:
         self._server = server
+        self._timeout = timeout_seconds  # of each step
         self._session: smtplib.SMTP | None = None
 
     def __enter__(self) -> Self:
@@ -77,13 +78,26 @@ class Mailer:
     ) -> None:
         self._hang_up()
 
+    def open(self) -> None:
+        """Connects, encrypts and logs in, as for a message. Raises NotSentError."""
+        try:
+            self._session = self._session or self._connect()
+        except (OSError, smtplib.SMTPException) as error:
+            self._hang_up()
+            raise NotSentError(_reason(error)) from None
+        except NotSentError:
+            self._hang_up()
+            raise
+
     def send(self, message: EmailMessage, recipient: str) -> None:
         """Hands the message over: when this returns, the server has taken it.
 
         Raises NotSentError, RefusedError or FateUnknownError.
         """
+        self.open()
+        session = self._session
+        assert session is not None
         try:
-            session = self._session or self._connect()
             unicode_needed = not recipient.isascii()
             if unicode_needed and not session.has_extn("smtputf8"):
                 raise RefusedError("NoUnicodeAddresses")
@@ -112,10 +126,10 @@ class Mailer:
         verified = ssl.create_default_context()
         if server.tls:
             session: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, local_hostname=name, timeout=TIMEOUT_SECONDS, context=verified
+                server.host, server.port, local_hostname=name, timeout=self._timeout, context=verified
             )
         else:
-            session = smtplib.SMTP(server.host, server.port, local_hostname=name, timeout=TIMEOUT_SECONDS)
+            session = smtplib.SMTP(server.host, server.port, local_hostname=name, timeout=self._timeout)
         self._session = session
         session.ehlo_or_helo_if_needed()
         encrypted = server.tls
