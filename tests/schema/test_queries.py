@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg2
 import pytest
 from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 
 from tests.factories import PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
+from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.mappers import mapper_for
@@ -206,6 +209,32 @@ async def test_events_are_filtered(
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
     answer = await api("query($f: EventFilter) { events(filter: $f) { edges { node { eventId } } } }", f=filter)
     assert [edge["node"]["eventId"] for edge in answer["events"]["edges"]] == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param('{ events(filter: {eventName: "Nope"}) { edges { cursor } } }', id="events"),
+        pytest.param('{ deliveries(filter: {errorContains: "nope"}) { edges { cursor } } }', id="deliveries"),
+    ],
+)
+async def test_a_read_that_takes_too_long_is_ended_and_says_how_to_narrow_it(
+    api: Api,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    query: str,
+) -> None:
+    monkeypatch.setattr(connection, "READ_TIMEOUT_MS", 100)
+    with closing(psycopg2.connect(database)) as other:
+        other.cursor().execute("LOCK TABLE events, deliveries IN ACCESS EXCLUSIVE MODE")
+        for _ in range(2):  # the stock executor's answer, then the plan's
+            answer = await api.post(query)
+            (error,) = answer.json()["errors"]
+            assert error["extensions"] == {"code": "READ_TIMEOUT"}
+            assert "Narrow it" in error["message"]
+    assert "edges" in next(iter((await api(query)).values()))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize(

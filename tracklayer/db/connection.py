@@ -25,12 +25,17 @@ database = PooledPostgresqlDatabase(None, max_connections=POOL_SIZE, timeout=POO
 
 _threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db")
 
+_QUERY_CANCELED = "57014"  # SQLSTATE
 # What psycopg2 and the pool raise when PostgreSQL is away or going away; nothing else may be answered with "try again".
 _AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
 
 
 class DatabaseAwayError(Exception):
     """PostgreSQL cannot be reached, or went away in the middle. Nothing was acknowledged: try again."""
+
+
+class ReadTimeoutError(Exception):
+    """A read took longer than ``READ_TIMEOUT_MS`` and was ended: it would the next time, too, unless it is narrowed."""
 
 
 def connect(url: str) -> None:
@@ -72,10 +77,16 @@ def is_away(error: Exception) -> bool:
     """True where trying again later can help: no connection, or one that was lost."""
     if isinstance(error, MaxConnectionsExceeded | peewee.InterfaceError):
         return True
-    cause = getattr(error, "orig", None) or error.__cause__ or error
-    code = getattr(cause, "pgcode", None)
+    code = _code(error)
     # No SQLSTATE: the connection failed. 57Pxx: shut down or starting up. 53xxx: out of resources.
     return code is None or code.startswith(("57P", "53", "08"))
+
+
+def _code(error: Exception) -> str | None:
+    """The SQLSTATE of a driver's error, as peewee raises it."""
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    found: str | None = getattr(cause, "pgcode", None)
+    return found
 
 
 def _forget_connection() -> None:
@@ -111,10 +122,18 @@ def execute(sql: str, params: Sequence[Any] = ()) -> int:
 
 @contextmanager
 def bounded_read() -> Iterator[None]:
-    """One transaction whose statements end after ``READ_TIMEOUT_MS``: a wide filter must not hold the database."""
-    with in_transaction():
-        execute("SELECT set_config('statement_timeout', %s, true)", (str(READ_TIMEOUT_MS),))
-        yield
+    """One transaction whose statements end after ``READ_TIMEOUT_MS``: a wide filter must not hold the database.
+
+    Raises ReadTimeoutError.
+    """
+    try:
+        with in_transaction():
+            execute("SELECT set_config('statement_timeout', %s, true)", (str(READ_TIMEOUT_MS),))
+            yield
+    except peewee.OperationalError as error:
+        if _code(error) == _QUERY_CANCELED:
+            raise ReadTimeoutError(f"a read took longer than {READ_TIMEOUT_MS} ms") from error
+        raise
 
 
 def own_connection(url: str) -> Any:

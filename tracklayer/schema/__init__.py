@@ -25,7 +25,7 @@ from strawberry.schema.schema import validate_document
 from strawberry.types import ExecutionContext
 from strawberry.types.execution import PreExecutionError
 
-from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, ReadTimeoutError
 from tracklayer.schema.context import Context
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
@@ -40,6 +40,7 @@ MAX_ALIASES = 30
 MAX_TOKENS = 5000
 DATABASE_AWAY = "DATABASE_AWAY"
 OVERLOADED = "OVERLOADED"
+READ_TIMEOUT = "READ_TIMEOUT"
 INTERNAL = "INTERNAL"
 
 _DepthRule: Any = depth_at_most(MAX_DEPTH, None)
@@ -72,7 +73,7 @@ class Schema(strawberry.Schema):
         """Logs our own failures with their trace; a caller's mistake is the caller's to know."""
         for error in errors:
             cause = error.original_error
-            told = isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError)
+            told = isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError | ReadTimeoutError)
             if cause is not None and not told and not _is_closing(cause):
                 log.error("failed at %s", _path(error), exc_info=cause)
 
@@ -152,6 +153,12 @@ def masked(error: GraphQLError) -> GraphQLError:
             "More events are waiting than this server may hold; nothing of this request was stored. Send it again."
         )
         return _reworded(error, message, {"code": OVERLOADED, "retryable": True})
+    if isinstance(cause, ReadTimeoutError):
+        message = (
+            f"This reads more than {READ_TIMEOUT_MS // 1000} seconds allow, and was ended. Narrow it: by time, by status, "
+            "or by the beginning of the id."
+        )
+        return _reworded(error, message, {"code": READ_TIMEOUT})
     if cause is not None and not isinstance(cause, GraphQLError):
         return _reworded(
             error, "TrackLayer failed to answer this. Its operator finds the trace in the log.", {"code": INTERNAL}
