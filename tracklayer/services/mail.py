@@ -78,25 +78,20 @@ class Mailer:
     ) -> None:
         self._hang_up()
 
-    def open(self) -> None:
-        """Connects, encrypts and logs in, as for a message. Raises NotSentError."""
+    def open(self) -> smtplib.SMTP:
+        """The session: connected, encrypted and logged in, as for a message. Raises NotSentError."""
         try:
-            self._session = self._session or self._connect()
+            return self._session or self._connect()
         except (OSError, smtplib.SMTPException) as error:
             self._hang_up()
             raise NotSentError(_reason(error)) from None
-        except NotSentError:
-            self._hang_up()
-            raise
 
     def send(self, message: EmailMessage, recipient: str) -> None:
         """Hands the message over: when this returns, the server has taken it.
 
         Raises NotSentError, RefusedError or FateUnknownError.
         """
-        self.open()
-        session = self._session
-        assert session is not None
+        session = self.open()
         try:
             unicode_needed = not recipient.isascii()
             if unicode_needed and not session.has_extn("smtputf8"):
@@ -140,6 +135,7 @@ class Mailer:
             encrypted = True
         if server.user is not None:
             if not encrypted and not _is_here(server.host):
+                self._hang_up()
                 raise NotSentError("NoTlsForThePassword")
             session.login(server.user, server.password or "")
         return session
