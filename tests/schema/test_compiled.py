@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
 import strawberry
 from graphql import DocumentNode, ExecutionResult, GraphQLError, parse, validate
@@ -20,25 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry import ID, Info
 
+from tests.doors import DROPS_COROUTINES, doors
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.operations import Writer
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled import MAX_TEXT, Doubt, Drafted, Plan, Plans
-from tracklayer.schema.http import GraphQLDoor
 from tracklayer.schema.inputs import to_draft
 from tracklayer.schema.scalars import CONFIG, JSON
-from tracklayer.services.follow import AlertHub
 
-# graphql-core itself drops coroutines where a neighbour failed at once.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def _dropped_coroutines_are_noticed_here() -> Iterator[None]:
-    """And not in whichever test the collector happens to run."""
-    yield
-    gc.collect()
+pytestmark = DROPS_COROUTINES
 
 
 @strawberry.enum
@@ -468,11 +456,9 @@ async def test_the_door_answers_the_same_bytes_with_and_without_plans(
     headers = {"accept": accept}
     if key != "none":
         headers["authorization"] = f"Bearer {merchant.key if key == 'good' else 'tl_wrong'}"
-    plans = Plans(schema, checked)
     answers = []
-    hub, closing = AlertHub(runtime), asyncio.Event()
-    for door in (GraphQLDoor(runtime, lambda wake: None, hub, closing, found) for found in (None, plans)):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://tracklayer") as client:
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
             for _ in range(3):
                 caplog.clear()
                 with caplog.at_level(logging.DEBUG, logger="peewee"):
@@ -480,9 +466,9 @@ async def test_the_door_answers_the_same_bytes_with_and_without_plans(
                         "/graphql", json={"query": text, "variables": variables}, headers=headers
                     )
                 statements = [r for r in caplog.records if r.name == "peewee" and "SELECT 1" not in r.getMessage()]
-        answers.append((answer.status_code, answer.headers.raw, answer.content, len(statements)))
+            answers.append((answer.status_code, answer.headers.raw, answer.content, len(statements)))
     assert answers[0] == answers[1]
-    assert plans.find(text, None) is not None
+    assert both.plans.find(text, None) is not None
     assert b"jane@example.com" not in answers[1][2]
 
 

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
-import httpx
-import pytest
-
+from tests.doors import DROPS_COROUTINES, Doors, doors
 from tests.factories import Api, Merchant, camel, draft, new_merchant
 from tests.operations import Writer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.runtime import Runtime
-from tracklayer.schema import checked, ids, schema
-from tracklayer.schema.compiled import Plans
-from tracklayer.schema.http import GraphQLDoor
+from tracklayer.schema import ids, schema
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.follow import AlertHub
 from tracklayer.services.ingest import ingest_events
 
-# graphql-core itself drops coroutines where a neighbour failed at once.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = DROPS_COROUTINES
 
 GRAPHQL = schema._schema
 QUERIES, INGESTS = 500, 400
@@ -67,41 +57,26 @@ WORDS: dict[str, list[Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _dropped_coroutines_are_noticed_here() -> Iterator[None]:
-    yield
-    gc.collect()
+def _generated(kind: str, count: int, pick: Callable[[Random], Sequence[str]]) -> Iterator[tuple[int, str, Any]]:
+    """(seed, text, variables) of operations on the root fields that ``pick`` names."""
+    root = GRAPHQL.query_type if kind == "query" else GRAPHQL.mutation_type
+    assert root is not None
+    for seed in range(count):
+        random = Random(seed)
+        writer = Writer(GRAPHQL, random, WORDS)
+        operation = writer.operation(root, pick(random), kind)
+        yield seed, operation.text, writer.values(operation, random.choice([0, 0, 0.1]))
 
 
-@dataclass
-class Doors:
-    """The same API twice. ``plain`` has no plans; what ``compiled`` is asked has one already, where it can have one."""
-
-    plans: Plans
-    plain: httpx.AsyncClient
-    compiled: httpx.AsyncClient
-
-    async def ask(self, text: str, variables: Any, keys: tuple[str, str]) -> tuple[Any, Any]:
-        """Statuses and answers, the first by the plain door."""
-        for _ in range(2):
-            self.plans.find(text, None)
-        found = []
-        for client, key in zip((self.plain, self.compiled), keys, strict=True):
-            answer = await Api(client, key).post(text, variables)
-            found.append((answer.status_code, _sorted(answer.json())))
-        return found[0], found[1]
-
-
-@asynccontextmanager
-async def doors(runtime: Runtime) -> AsyncIterator[Doors]:
-    plans = Plans(schema, checked)
-    hub, closing = AlertHub(runtime), asyncio.Event()
-    made = [GraphQLDoor(runtime, lambda wake: None, hub, closing, given) for given in (None, plans)]
-    clients = [httpx.AsyncClient(transport=httpx.ASGITransport(d), base_url="http://tracklayer") for d in made]
-    async with clients[0], clients[1]:
-        yield Doors(plans, clients[0], clients[1])
-    for door in made:
-        await door.close()
+async def _ask(both: Doors, text: str, variables: Any, keys: tuple[str, str]) -> tuple[Any, Any]:
+    """Statuses and answers, the first by the plain door. The other has a plan already, where there can be one."""
+    for _ in range(2):
+        both.plans.find(text, None)
+    found = []
+    for client, key in zip((both.plain, both.compiled), keys, strict=True):
+        answer = await Api(client, key).post(text, variables)
+        found.append((answer.status_code, _sorted(answer.json())))
+    return found[0], found[1]
 
 
 def _sorted(answer: Any) -> Any:
@@ -123,17 +98,12 @@ async def test_generated_queries_are_answered_alike(
             (merchant.merchant_id, clock.now(), clock.now()),
         )
     ways: Counter[str] = Counter()
-    root = GRAPHQL.query_type
-    assert root is not None
+    fields = list(GRAPHQL.query_type.fields)  # type: ignore[union-attr]
     async with doors(runtime) as both:
-        for seed in range(QUERIES):
-            random = Random(seed)
-            writer = Writer(GRAPHQL, random, WORDS)
-            operation = writer.operation(root, random.sample(list(root.fields), random.choice([1, 1, 2])), "query")
-            variables = writer.values(operation, random.choice([0, 0, 0.1]))
-            plain, compiled = await both.ask(operation.text, variables, (merchant.key, merchant.key))
-            assert compiled == plain, (seed, operation.text, variables)
-            ways[_way(both, operation.text, plain)] += 1
+        for seed, text, variables in _generated("query", QUERIES, lambda r: r.sample(fields, r.choice([1, 1, 2]))):
+            plain, compiled = await _ask(both, text, variables, (merchant.key, merchant.key))
+            assert compiled == plain, (seed, text, variables)
+            ways[_way(both, text, plain)] += 1
     assert ways["plan"] > QUERIES / 4, ways
     assert ways["plan with errors"] > QUERIES / 10, ways
 
@@ -142,23 +112,20 @@ async def test_generated_events_are_taken_in_alike(runtime: Runtime) -> None:
     """Of two merchants, one at each door, to whom the same things happen; repeats and conflicts among them."""
     left, right = new_merchant(runtime), new_merchant(runtime)
     ways: Counter[str] = Counter()
-    root = GRAPHQL.mutation_type
-    assert root is not None
     async with doors(runtime) as both:
-        for seed in range(INGESTS):
+        for seed, text, variables in _generated(
+            "mutation", INGESTS, lambda r: [r.choice(["ingestEvent", "ingestEvents"])]
+        ):
             random = Random(seed)
-            writer = Writer(GRAPHQL, random, WORDS)
-            operation = writer.operation(root, [random.choice(["ingestEvent", "ingestEvents"])], "mutation")
-            variables = writer.values(operation, random.choice([0, 0, 0.1]))
             for given in _events(variables):
                 if random.random() < 0.7:  # a good one but for a field or two: hardly another would be taken
                     odd = random.sample(list(given.items()), min(len(given), random.choice([0, 1, 2])))
                     given.clear()
                     given.update({**camel(draft()), **dict(odd)})
                 given["eventId"] = random.choice(["order_1", "order_2", f"order_{seed}"])
-            plain, compiled = await both.ask(operation.text, variables, (left.key, right.key))
-            assert _anyones(compiled) == _anyones(plain), (seed, operation.text, variables)
-            ways[_way(both, operation.text, plain)] += 1
+            plain, compiled = await _ask(both, text, variables, (left.key, right.key))
+            assert _anyones(compiled) == _anyones(plain), (seed, text, variables)
+            ways[_way(both, text, plain)] += 1
             ways.update(word for word in ("ACCEPTED", "COALESCED", "REJECTED") if word in plain[1][0])
     assert ways["plan"] > INGESTS / 4, ways
     assert min(ways["ACCEPTED"], ways["COALESCED"], ways["REJECTED"]) > 10, ways
