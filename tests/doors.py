@@ -12,7 +12,7 @@ import pytest
 
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
-from tracklayer.schema.compiled import Plans
+from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.services.follow import AlertHub
 

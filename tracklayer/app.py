@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
-from tracklayer.schema.compiled import Plans
+from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.web.docs import docs_routes

@@ -22,7 +22,10 @@ from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, ne
 from tests.operations import Writer
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
-from tracklayer.schema.compiled import MAX_TEXT, Doubt, Drafted, Plan, Plans
+from tracklayer.schema.compiled.coercion import Drafted
+from tracklayer.schema.compiled.plans import MAX_TEXT, Plans
+from tracklayer.schema.compiled.running import Plan
+from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.inputs import to_draft
 from tracklayer.schema.scalars import CONFIG, JSON
 

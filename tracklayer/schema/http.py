@@ -25,7 +25,8 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.runtime import Runtime
 from tracklayer.schema import DATABASE_AWAY, OVERLOADED, masked, schema
-from tracklayer.schema.compiled import Doubt, Plans
+from tracklayer.schema.compiled.plans import Plans
+from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import UNAUTHENTICATED, Context
 from tracklayer.schema.live import LiveDoor
 from tracklayer.services.follow import AlertHub

@@ -7,7 +7,7 @@ from typing import Any
 
 import strawberry
 
-from tracklayer.schema.compiled import Drafted
+from tracklayer.schema.compiled.coercion import Drafted
 from tracklayer.schema.enums import (
     ActionSource,
     AlertKind,
