@@ -45,6 +45,9 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         retry_window=timedelta(hours=24),
         monitor_interval=timedelta(seconds=15),
         log_format="text",
+        allowed_origins=(),
+        read_cost_per_second=50_000.0,
+        requests_per_second=200.0,
     )
 
 
@@ -63,6 +66,9 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_RETRY_WINDOW_SECONDS",
         "TRACKLAYER_MONITOR_INTERVAL_SECONDS",
         "TRACKLAYER_LOG_FORMAT",
+        "TRACKLAYER_ALLOWED_ORIGINS",
+        "TRACKLAYER_READ_COST_PER_SECOND",
+        "TRACKLAYER_REQUESTS_PER_SECOND",
     ]
 
 

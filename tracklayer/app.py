@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
-from tracklayer.schema.http import GraphQLDoor
+from tracklayer.schema.http import TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import health_routes
@@ -22,16 +25,18 @@ from tracklayer.web.start import start_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
 GC_THRESHOLD = 50_000
+PREFLIGHT_SECONDS = 600  # how long a browser may remember what another origin is allowed
 
 
 class Application(Starlette):
     """Starlette, but the one path that is asked thousands of times a second goes straight to its door."""
 
+    graphql: ASGIApp  # the door, and around it whatever stands before it
     door: GraphQLDoor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] == "POST":
-            await self.door(scope, receive, send)
+            await self.graphql(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -52,16 +57,33 @@ def build_app(runtime: Runtime, wake: Wake) -> Application:
             yield
         await door.close()
 
+    graphql: ASGIApp = door
+    if runtime.settings.allowed_origins:
+        graphql = CORSMiddleware(
+            door,
+            allow_origins=runtime.settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", TELL_COST.decode()],
+            expose_headers=["retry-after"],
+            max_age=PREFLIGHT_SECONDS,
+        )
+
     app = Application(
         routes=[
-            WebSocketRoute("/graphql", door, name="graphql live"),
-            Route("/graphql", door, methods=["GET", "POST"], name="graphql"),
-            Route("/graphql/", door, methods=["GET", "POST"], include_in_schema=False),
+            WebSocketRoute("/graphql", graphql, name="graphql live"),
+            Route("/graphql", graphql, methods=["GET", "POST", "OPTIONS"], name="graphql"),
+            Route("/graphql/", graphql, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
+            Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime),
             *docs_routes(),
             *start_routes(runtime),
         ],
         lifespan=lifespan,
     )
-    app.door, app.state.closing, app.state.hub = door, closing, hub
+    app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
     return app
+
+
+async def _sdl(request: Request) -> Response:
+    """What `tracklayer schema` prints."""
+    return PlainTextResponse(schema.as_str() + "\n")

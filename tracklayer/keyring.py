@@ -39,6 +39,10 @@ class Keyring(Generic[H]):
             return kept[0]
         return None
 
+    def has_held(self, key_hash: bytes) -> bool:
+        """Whether it was found before, however long ago: then it is nobody's guess."""
+        return key_hash in self._kept
+
     def begin(self) -> int:
         """What ``keep`` wants to know of a look-up: taken before its rows are read."""
         return self._changes

@@ -45,6 +45,9 @@ class Settings:
     retry_window: timedelta
     monitor_interval: timedelta
     log_format: Literal["text", "json"]
+    allowed_origins: tuple[str, ...]
+    read_cost_per_second: float
+    requests_per_second: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         retry_window=values["retry_window_seconds"],
         monitor_interval=values["monitor_interval_seconds"],
         log_format=values["log_format"],
+        allowed_origins=values["allowed_origins"] or (),
+        read_cost_per_second=values["read_cost_per_second"],
+        requests_per_second=values["requests_per_second"],
     )
 
 
@@ -148,6 +154,31 @@ def _seconds(text: str) -> timedelta:
     if not 0 < seconds <= 31_536_000:
         raise ValueError("must be a number of seconds above 0 and at most a year")
     return timedelta(seconds=seconds)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1
+    if not 0 <= rate <= 1e9:
+        raise ValueError("must be a number a second, 0 or more")
+    return rate
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = [origin.strip().rstrip("/") for origin in text.split(",") if origin.strip()]
+    for origin in origins:
+        parts = urlsplit(origin)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.netloc
+            or parts.path
+            or parts.query
+            or "@" in parts.netloc
+        ):
+            raise ValueError("must be origins such as `https://shop.example.com`, comma-separated, without a path")
+    return tuple(origins)
 
 
 def _port(text: str) -> int:
@@ -220,5 +251,25 @@ SETTINGS = (
     SettingSpec(f"{PREFIX}RETRY_WINDOW_SECONDS", "86400", "a delivery not made within this time is dropped", _seconds),
     SettingSpec(f"{PREFIX}MONITOR_INTERVAL_SECONDS", "15", "how often the monitors look", _seconds),
     SettingSpec(f"{PREFIX}LOG_FORMAT", "text", "`text` or `json`", _one_of("text", "json")),
+    SettingSpec(
+        f"{PREFIX}ALLOWED_ORIGINS",
+        None,
+        "web pages on other origins that may use the API, comma-separated: `https://shop.example.com`; unset: none",
+        _origins,
+    ),
+    SettingSpec(
+        f"{PREFIX}READ_COST_PER_SECOND",
+        "50000",
+        "objects that a merchant may read a second, ten times as many at once; 0: no limit; each API process counts for "
+        "itself",
+        _rate,
+    ),
+    SettingSpec(
+        f"{PREFIX}REQUESTS_PER_SECOND",
+        "200",
+        "operations a second of one key, ten times as many at once, taking events in not counted; 0: no limit; each API "
+        "process counts for itself",
+        _rate,
+    ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

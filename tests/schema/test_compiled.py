@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import strawberry
-from graphql import DocumentNode, ExecutionResult, GraphQLError, parse, validate
+from graphql import ExecutionResult, GraphQLError, parse, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry import ID, Info
@@ -23,9 +25,10 @@ from tests.operations import Writer
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.coercion import Drafted
-from tracklayer.schema.compiled.plans import MAX_TEXT, Plans
+from tracklayer.schema.compiled.plans import MAX_SEEN, MAX_TEXT, SHARE, Checked, Plans
 from tracklayer.schema.compiled.running import Plan
 from tracklayer.schema.compiled.source import Doubt
+from tracklayer.schema.cost import measure
 from tracklayer.schema.inputs import to_draft
 from tracklayer.schema.scalars import CONFIG, JSON
 
@@ -236,15 +239,15 @@ WORDS: dict[str, list[Any]] = {
 }
 
 
-def check(text: str) -> DocumentNode | None:
-    document = parse(text)
-    return None if validate(GRAPHQL, document) else document
+def check(text: str, name: str | None) -> Checked | None:
+    document = parse(text, no_location=True)
+    return None if validate(GRAPHQL, document) else Checked(document, measure(GRAPHQL, document, name))
 
 
 def plan_of(text: str, name: str | None = None) -> Plan | None:
     plans = Plans(SCHEMA, check)
-    assert plans.find(text, name) is None
-    return plans.find(text, name)
+    assert plans.find(1, text, name) is None
+    return plans.find(1, text, name)
 
 
 async def both(text: str, variables: dict[str, Any], name: str | None = None) -> str:
@@ -330,7 +333,7 @@ LEAVES = "query($f: Filter!) { leaves(filter: $f) { ident } }"
         pytest.param({"text": "a", "must": None}, "doubt", id="null where there is a default"),
         pytest.param({"text": "a", "colour": "blue"}, "doubt", id="an enum in the wrong case"),
         pytest.param({"text": "a", "colours": "RED"}, "doubt", id="a list of one"),
-        pytest.param({"text": "a", "number": 3.0}, "doubt", id="3.0"),
+        pytest.param({"text": "a", "number": 3.0}, "plan", id="3.0"),
         pytest.param({"text": "a", "number": 2**40}, "doubt", id="2^40"),
         pytest.param({"text": "a", "number": True}, "doubt", id="true for a number"),
         pytest.param({"text": "a", "ident": 5}, "doubt", id="a number for an ID"),
@@ -394,19 +397,70 @@ def test_a_plan_gives_the_draft_where_the_stock_executor_gives_an_instance() -> 
     assert vars(built) == vars(plain)
 
 
-def test_a_text_is_compiled_when_it_is_seen_again_and_the_cache_is_bounded() -> None:
-    plans = Plans(SCHEMA, check, size=3)
-    texts = [f"{{ a{index}: leaf {{ ident }} }}" for index in range(10)]
-    assert [plans.find(text, None) for text in texts] == [None] * 10
+def test_a_text_is_compiled_when_its_sender_sends_it_again() -> None:
+    plans = Plans(SCHEMA, check)
+    texts = [f"{{ a{index}: leaf {{ ident }} }}" for index in range(MAX_SEEN + 1)]
+    assert [plans.find(1, text, None) for text in texts] == [None] * len(texts)
     assert len(plans) == 0
-    assert plans.find(texts[-1], None) is plans.find(texts[-1], None) is not None
-    assert plans.find(texts[0], None) is None  # too long ago
-    for text in texts:
-        for _ in range(2):
-            plans.find(text, None)
-    assert len(plans) == 3
+    assert plans.find(2, texts[-1], None) is None  # another saw it
+    plan = plans.find(1, texts[-1], None)
+    assert plan is not None
+    assert plans.find(2, texts[-1], None) is plan  # a plan that is there is everybody's
+    assert plans.find(1, texts[0], None) is None  # too long ago
     long = f"{{ leaf {{ ident }} }} #{'x' * MAX_TEXT}"
-    assert [plans.find(long, None) for _ in range(3)] == [None] * 3
+    assert [plans.find(1, long, None) for _ in range(3)] == [None] * 3
+
+
+def _made(plans: Plans, owner: int, text: str) -> None:
+    plans.find(owner, text, None)
+    plans.find(owner, text, None)
+
+
+def test_whoever_floods_the_plans_pushes_out_his_own_alone() -> None:
+    one = Plans(SCHEMA, check)
+    _made(one, 1, "{ a0: leaf { ident } }")
+    room = one.size * 3 * SHARE  # about three plans an owner
+    plans = Plans(SCHEMA, check, room)
+    _made(plans, 1, "{ a0: leaf { ident } }")
+    for index in range(1, 200):
+        _made(plans, 2, f"{{ a{index}: leaf {{ ident }} }}")
+        assert plans.size <= room
+    assert len(plans) <= 1 + 3
+    assert plans.find(1, "{ a0: leaf { ident } }", None) is not None
+    for owner in range(3, 60):
+        _made(plans, owner, f"{{ b{owner}: leaf {{ ident }} }}")
+        assert plans.size <= room
+    assert plans.find(59, "{ b59: leaf { ident } }", None) is not None
+
+
+def _let_go_of_all(plans: Plans) -> None:
+    while plans._owners[1].keys:
+        plans._let_go_of_one(plans._owners[1])
+
+
+def test_a_plan_weighs_what_it_says_and_leaves_nothing_behind() -> None:
+    fields = "ident text maybe number flag colour mustColour tags maybeTags details oddity"
+    inner = f"{fields} child {{ {fields} slow {{ {fields} several {{ {fields} }} }} }}"
+    plans = Plans(SCHEMA, check)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        left = []
+        for turn in range(3):  # what all plans share, and what Python remembers of names, is there after the first
+            for index in range(30):
+                text = f"query($f: Filter) {{ a{turn}_{index}: leaf {{ {inner} slow(filter: $f) {{ {fields} }} }} }}"
+                _made(plans, 1, text)
+            gc.collect()  # what graphql-core leaves of validating them
+            gc.disable()  # an evicted plan must be gone by itself
+            held, told = tracemalloc.get_traced_memory()[0], plans.size
+            _let_go_of_all(plans)
+            left.append(tracemalloc.get_traced_memory()[0])
+            gc.enable()
+        assert (held - left[-1]) / 2 < told < (held - left[-1]) * 2, (held, left, told)
+        assert left[-1] - left[-2] < told / 10, (left, told)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -423,7 +477,7 @@ def test_a_text_is_compiled_when_it_is_seen_again_and_the_cache_is_bounded() -> 
 )
 def test_what_the_schema_refuses_has_no_plan(text: str) -> None:
     plans = Plans(schema, checked)
-    assert [plans.find(text, None) for _ in range(3)] == [None] * 3
+    assert [plans.find(1, text, None) for _ in range(3)] == [None] * 3
 
 
 REQUESTS = [
@@ -471,7 +525,7 @@ async def test_the_door_answers_the_same_bytes_with_and_without_plans(
                 statements = [r for r in caplog.records if r.name == "peewee" and "SELECT 1" not in r.getMessage()]
             answers.append((answer.status_code, answer.headers.raw, answer.content, len(statements)))
     assert answers[0] == answers[1]
-    assert both.plans.find(text, None) is not None
+    assert (both.plans.find(merchant.merchant_id, text, None) is not None) == (key == "good")  # nothing of a stranger's
     assert b"jane@example.com" not in answers[1][2]
 
 

@@ -71,7 +71,7 @@ def _generated(kind: str, count: int, pick: Callable[[Random], Sequence[str]]) -
 async def _ask(both: Doors, text: str, variables: Any, keys: tuple[str, str]) -> tuple[Any, Any]:
     """Statuses and answers, the first by the plain door. The other has a plan already, where there can be one."""
     for _ in range(2):
-        both.plans.find(text, None)
+        both.plans.find(None, text, None)
     found = []
     for client, key in zip((both.plain, both.compiled), keys, strict=True):
         answer = await Api(client, key).post(text, variables)
@@ -132,7 +132,7 @@ async def test_generated_events_are_taken_in_alike(runtime: Runtime) -> None:
 
 
 def _way(both: Doors, text: str, answer: Any) -> str:
-    if both.plans.find(text, None) is None:
+    if both.plans.find(None, text, None) is None:
         return "no plan"
     return "plan with errors" if answer[1][1] else "plan"
 

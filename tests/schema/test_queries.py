@@ -495,7 +495,8 @@ def _fields(kind: GraphQLObjectType, depth: int) -> str:
         if is_leaf_type(inner):
             chosen.append(name)
         elif depth and isinstance(inner, GraphQLObjectType):
-            chosen.append(f"{name} {{ {_fields(inner, depth - 1)} }}")
+            page = "(first: 1)" if "first" in field.args else ""
+            chosen.append(f"{name}{page} {{ {_fields(inner, depth - 1)} }}")
     return " ".join(chosen) or "__typename"
 
 
@@ -528,9 +529,17 @@ async def test_no_field_shows_another_merchants_rows(
         arguments = {
             "node": [f'(id: "{event["node"]["id"]}")', f'(id: "{delivery["node"]["id"]}")'],
             "event": [f'(eventId: "{secret}-event")'],
-            "events": ["", f'(after: "{event["cursor"]}")', f'(filter: {{eventIdPrefix: "{secret}"}})'],
-            "deliveries": ["", f'(after: "{delivery["cursor"]}")', "(filter: {status: [QUEUED, DELIVERED]})"],
-            "alerts": ["", "(filter: {state: OPEN})"],
+            "events": [
+                "(first: 9)",
+                f'(first: 9, after: "{event["cursor"]}")',
+                f'(first: 9, filter: {{eventIdPrefix: "{secret}"}})',
+            ],
+            "deliveries": [
+                "(first: 9)",
+                f'(first: 9, after: "{delivery["cursor"]}")',
+                "(first: 9, filter: {status: [QUEUED, DELIVERED]})",
+            ],
+            "alerts": ["(first: 9)", "(first: 9, filter: {state: OPEN})"],
             "ledger": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
         }.get(name, [""])
         if name == "preview":

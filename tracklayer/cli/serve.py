@@ -21,9 +21,10 @@ from starlette.applications import Starlette
 
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
+from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, max_connections, watch
 from tracklayer.cli.process import CommandError
 from tracklayer.runtime import Runtime
-from tracklayer.schema.http import MAX_BODY
+from tracklayer.schema.bodies import MAX_BODY
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ def settings_of_server() -> dict[str, Any]:
         "server_header": False,
         "date_header": False,
         "timeout_graceful_shutdown": GRACE_SECONDS,
-        "timeout_keep_alive": 75,
+        "timeout_keep_alive": IDLE_SECONDS,
+        "http": Connection,
+        "ws": Socket,
         "ws_max_size": MAX_BODY,
         "ws_per_message_deflate": False,  # alerts are small; a thousand compressors are not
     }
@@ -101,7 +104,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        Connection.most = max_connections()
+        await super().startup(sockets)
+        self._watcher = asyncio.create_task(watch(self.server_state.connections))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._watcher.cancel()
         if self._closing is not None:
             self._closing.set()
         await super().shutdown(sockets)

@@ -173,13 +173,16 @@ def _words(finding: Finding) -> tuple[str, str, str]:
 # that opened or resolved in the very instant at which the wait ended or began is one of them. By the index
 # alerts_spans: the alerts before and after the wait, however many there are, are not looked at. One that was redelivered
 # has waited several times.
+MAX_ALERTS = 10  # of one delivery, the newest: an outage that flaps for a day has more, and none of them says more
 ALERTS_OF_DELIVERIES = """
-SELECT DISTINCT x.event_id, x.platform, a.opened_at, a.alert_id
+SELECT event_id, platform, opened_at, alert_id FROM (
+SELECT DISTINCT x.event_id, x.platform, a.opened_at, a.alert_id,
+    dense_rank() OVER (PARTITION BY x.event_id, x.platform ORDER BY a.opened_at DESC, a.alert_id DESC) AS place
 FROM json_to_recordset(%s::json) AS x(event_id text, platform text, since timestamptz, until timestamptz)
 JOIN alerts a ON int8range(a.merchant_id, a.merchant_id, '[]') && int8range(%s, %s, '[]')
   AND tstzrange(a.opened_at, a.resolved_at, '[]') && tstzrange(x.since, greatest(x.since, x.until), '[]')
-  AND (a.platform IS NULL OR a.platform = x.platform)
-ORDER BY a.opened_at DESC, a.alert_id DESC
+  AND (a.platform IS NULL OR a.platform = x.platform)) AS found
+WHERE place <= %s ORDER BY opened_at DESC, alert_id DESC
 """
 
 # The other way round. A delivery waits no longer than its window: what was queued longer before an alert opened had
@@ -258,13 +261,13 @@ class Waits:
 
 
 def alerts_of_deliveries(merchant_id: int, waits: Sequence[Waits]) -> dict[tuple[str, str], list[AlertRow]]:
-    """The alerts of deliveries, by (event id, platform), newest first."""
+    """The alerts of deliveries, by (event id, platform), newest first: of each the last ``MAX_ALERTS``."""
     records = [
         {"event_id": wait.event_id, "platform": wait.platform, "since": since, "until": until}
         for wait in waits
         for since, until in wait.spans
     ]
-    pairs = rows(ALERTS_OF_DELIVERIES, (orjson.dumps(records).decode(), merchant_id, merchant_id))
+    pairs = rows(ALERTS_OF_DELIVERIES, (orjson.dumps(records).decode(), merchant_id, merchant_id, MAX_ALERTS))
     found = alerts_by_id(merchant_id, list({row[3] for row in pairs})) if pairs else {}
     grouped: dict[tuple[str, str], list[AlertRow]] = {(wait.event_id, wait.platform): [] for wait in waits}
     for event_id, platform, _, alert_id in pairs:

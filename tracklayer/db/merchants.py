@@ -12,6 +12,7 @@ from tracklayer.db.models import ApiKeyRow, MerchantRow
 
 # Often enough to see a key that is not used any more, seldom enough to cost nothing.
 LAST_USED_GRAIN = timedelta(minutes=1)
+MAX_API_KEYS = 500  # of a merchant that are listed
 
 
 def insert_merchant(
@@ -77,7 +78,7 @@ def api_key(merchant_id: int, key_id: int) -> ApiKeyRow | None:
     return ApiKeyRow.get_or_none((ApiKeyRow.merchant_id == merchant_id) & (ApiKeyRow.key_id == key_id))
 
 
-def api_keys(merchant_id: int, limit: int = 500) -> list[ApiKeyRow]:
+def api_keys(merchant_id: int, limit: int = MAX_API_KEYS) -> list[ApiKeyRow]:
     """A merchant's keys, oldest first; revoked ones too."""
     found = ApiKeyRow.select().where(ApiKeyRow.merchant_id == merchant_id).order_by(ApiKeyRow.key_id).limit(limit)
     return list(found)

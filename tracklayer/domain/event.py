@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -146,6 +146,16 @@ class Event:
     consent: Consent = NO_CONSENT
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Something that was sent for an event and has not even its shape. ``draft``: as far as it can be read; ``problems``:
+    what is wrong besides, and no longer to be seen in it. It is refused like any event, and costs its neighbours nothing.
+    """
+
+    draft: Any
+    problems: tuple[Problem, ...] = ()
+
+
 class ReadEvent(NamedTuple):
     event: Event
     warnings: tuple[Problem, ...]
@@ -180,6 +190,8 @@ _TEXTS = ("order_id", "content_name", "content_category", "content_type", "searc
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
     """The Event, with warnings, or every reason why there is none. ``default_countries`` read national phones."""
     if type(draft) is not dict and not isinstance(draft, Mapping):
+        if isinstance(draft, Misfit):
+            return _read_misfit(draft, now, default_countries)
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
     written = _written(draft)
     # Where every text is known to hold no card number, the values that could are noticed as they are read.
@@ -198,6 +210,25 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     if is_quiet and (reader.problems or reader.may_hold_card) and (card := _card_problem(draft)):
         return [card]
     return _in_order(reader.problems) if event is None else ReadEvent(event, tuple(_in_order(reader.warnings)))
+
+
+def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> list[Problem]:
+    read = read_event(misfit.draft, now, default_countries)
+    found = read if isinstance(read, list) else []
+    if any(problem.code == "CARD_DATA" for problem in found):
+        return found
+    return _in_order([*misfit.problems, *found]) or [
+        Problem((), "INVALID_TYPE", "The event is not what the schema asks for: one of its lists may hold null.")
+    ]
+
+
+def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
+    """The event id of something that was refused, where it had a good one."""
+    if isinstance(draft, Misfit):
+        draft = draft.draft
+    found = draft.get("event_id") if isinstance(draft, Mapping) else None
+    is_good = isinstance(found, str) and 0 < len(found) <= MAX_EVENT_ID and not _UNUSABLE.search(found)
+    return found if is_good and not any(problem.field[:1] == ("event_id",) for problem in problems) else None
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
@@ -450,6 +481,16 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
     )
 
 
+def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
+    """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
+    near = difflib.get_close_matches(key[:64], names, n=1, cutoff=0.6)
+    hint = f", did you mean {near[0]}?" if near else "; custom_data.properties takes fields of your own."
+    # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
+    shown = key if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4 else "(a key)"
+    message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
+    return Problem((*at, shown), "UNKNOWN_FIELD", message)
+
+
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
 
@@ -474,17 +515,7 @@ class _Reader:
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
         for key in given:
             if key not in names:
-                self._unknown(at, str(key), names)
-
-    def _unknown(self, at: tuple[str, ...], key: str, names: Iterable[str]) -> None:
-        near = difflib.get_close_matches(key, list(names), n=1, cutoff=0.6)
-        hint = f", did you mean {near[0]}?" if near else "; custom_data.properties takes fields of your own."
-        # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
-        shown = (
-            key if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4 else "(a key)"
-        )
-        message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
-        self.problems.append(Problem((*at, shown), "UNKNOWN_FIELD", message))
+                self.problems.append(unknown_field(at, str(key), names))
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 import strawberry
-from graphql import (
-    DocumentNode,
-    GraphQLError,
-    GraphQLSyntaxError,
-    ValidationContext,
-    ValidationRule,
-    parse,
-    specified_rules,
-)
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
-from strawberry.extensions.max_aliases import create_validator as aliases_at_most
-from strawberry.extensions.query_depth_limiter import create_validator as depth_at_most
-from strawberry.schema.schema import validate_document
-from strawberry.types import ExecutionContext
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse, specified_rules
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext, validate_document
+from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
-from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, ReadTimeoutError
+from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
+from tracklayer.schema import errors
+from tracklayer.schema.access import guard
+from tracklayer.schema.compiled.coercion import tolerated
+from tracklayer.schema.compiled.plans import Checked
 from tracklayer.schema.context import Context
+from tracklayer.schema.cost import measure
+from tracklayer.schema.errors import masked
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
@@ -35,36 +30,9 @@ from tracklayer.services.intake import OverloadedError
 
 log = logging.getLogger(__name__)
 
-MAX_DEPTH = 12
-MAX_ALIASES = 30
 MAX_TOKENS = 5000
-DATABASE_AWAY = "DATABASE_AWAY"
-OVERLOADED = "OVERLOADED"
-READ_TIMEOUT = "READ_TIMEOUT"
-INTERNAL = "INTERNAL"
-
-_DepthRule: Any = depth_at_most(MAX_DEPTH, None)
-
-
-class _Depth(_DepthRule):  # type: ignore[misc]
-    """Strawberry's rule, for documents too that spread a fragment they do not define: another rule names those."""
-
-    def __init__(self, context: ValidationContext) -> None:
-        try:
-            super().__init__(context)
-        except KeyError:
-            ValidationRule.__init__(self, context)
-
-
-# Made once: a rule class a request would be a new key in the cache of validated documents every time.
-_RULES: list[Any] = [_Depth, aliases_at_most(MAX_ALIASES)]
-
-# graphql-core quotes what was sent: "... not to include unknown field 'emial'. Did you mean 'email'? Found: {'emial':
-# 'jane@example.com'}". The path, the reason and the hint are what helps; the value is somebody's personal data.
-_QUOTED_VALUES = (
-    (re.compile(r"(cannot represent [^:]*): .*", re.DOTALL), r"\1."),
-    (re.compile(r",? [Ff]ound: .*", re.DOTALL), "."),
-    (re.compile(r"Value .* (does not exist in '\w+' enum)", re.DOTALL), r"This value \1"),
+WHERE_TO_SUBSCRIBE = (
+    "A subscription needs a WebSocket (graphql-transport-ws) or an event stream (Accept: text/event-stream)."
 )
 
 
@@ -86,7 +54,12 @@ class Schema(strawberry.Schema):
         **kwargs: Any,
     ) -> Any:
         """One operation over a WebSocket or an event stream: with a context of its own, its errors worded for callers."""
-        context = context_value.of_operation() if isinstance(context_value, Context) else context_value
+        context = context_value
+        if isinstance(context, Context):
+            try:
+                context = await context.of_operation()
+            except (GraphQLError, DatabaseAwayError) as error:
+                return _only(ExecutionResult(data=None, errors=[masked(_located(error))]))
         return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
 
 
@@ -111,13 +84,64 @@ async def _masked_results(results: Any) -> AsyncGenerator[Any, None]:
                 if result.errors:
                     result.errors = [masked(error) for error in result.errors]
                 yield result
-        except GraphQLSyntaxError as error:  # the cache of documents raises it where Strawberry does not expect it
+        except GraphQLError as error:  # a document that was refused before it was validated
             yield PreExecutionError(data=None, errors=[masked(error)])
 
 
-class _Rules(AddValidationRules):
-    def __init__(self) -> None:
-        super().__init__(_RULES)
+async def _only(result: ExecutionResult) -> AsyncGenerator[Any, None]:
+    yield result
+
+
+def _located(error: Exception) -> GraphQLError:
+    return error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+
+
+class _Gate(SchemaExtension):
+    """Before an operation is executed: it is parsed, its cost is held against what may be asked for, and then it is
+    validated. Nothing of it is kept; what comes again and again has a plan.
+    """
+
+    def on_parse(self) -> Iterator[None]:
+        operation = self.execution_context
+        document = parse(operation.query or "", max_tokens=MAX_TOKENS)
+        measured = measure(schema._schema, document, operation._provided_operation_name)
+        context: Context = operation.context
+        is_subscription = measured.operation.operation is OperationType.SUBSCRIPTION
+        if is_subscription and not context.is_stream:
+            raise errors.refused(WHERE_TO_SUBSCRIBE, errors.BAD_REQUEST)
+        context.admit(measured, operation.variables or {})
+        operation.graphql_document = document
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        operation = self.execution_context
+        assert operation.graphql_document is not None
+        operation.pre_execution_errors = _wrong_with(operation.graphql_document)
+        yield
+
+
+class Executor(StrawberryGraphQLCoreExecutionContext):
+    """The stock executor, but an input that is judged alone makes no list of them wrong."""
+
+    @classmethod
+    def build(
+        cls,
+        schema: Any,
+        document: DocumentNode,
+        root_value: Any = None,
+        context_value: Any = None,
+        raw_variable_values: Mapping[str, Any] | None = None,
+        operation_name: str | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """As the stock executor's, which see."""
+        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        named = [node for node in operations if operation_name in (None, node.name and node.name.value)]
+        sent = dict(raw_variable_values or {})
+        if len(named) == 1:
+            sent = dict(tolerated(schema, document, named[0], sent))
+        return super().build(schema, document, root_value, context_value, sent, operation_name, *args, **kwargs)
 
 
 schema = Schema(
@@ -125,52 +149,30 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     config=CONFIG,
-    extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), _Rules, ParserCache, ValidationCache],
+    extensions=[_Gate],
+    execution_context_class=Executor,
 )
+guard(schema)
 
 
-def checked(text: str) -> DocumentNode | None:
-    """The document of a text that this schema executes; None for one that it refuses, by the same limits and rules."""
+def _wrong_with(document: DocumentNode) -> list[GraphQLError]:
+    found = validate_document(schema._schema, document, specified_rules)
+    return [
+        GraphQLError(error.message, nodes=error.nodes, extensions={"code": errors.VALIDATION_FAILED}) for error in found
+    ]
+
+
+def checked(text: str, operation_name: str | None) -> Checked | None:
+    """A document that this schema executes, and its measure; None for one that it refuses, by the same limits and rules.
+
+    Without the places of its parts in the text: nobody who compiles it asks for them, and they hold all of it.
+    """
     try:
-        document = parse(text, max_tokens=MAX_TOKENS)
+        document = parse(text, max_tokens=MAX_TOKENS, no_location=True)
+        measured = measure(schema._schema, document, operation_name)
     except GraphQLError:
         return None
-    wrong = validate_document(schema._schema, document, (*specified_rules, *_RULES))
-    return None if wrong else document
-
-
-def masked(error: GraphQLError) -> GraphQLError:
-    """The error as the caller may see it: no value that was sent, no trace of ours."""
-    cause = error.original_error
-    if isinstance(cause, DatabaseAwayError):
-        message = (
-            "The database is away; nothing was acknowledged. Send the same request again in a few seconds: what was "
-            "stored all the same is not counted twice."
-        )
-        return _reworded(error, message, {"code": DATABASE_AWAY, "retryable": True})
-    if isinstance(cause, OverloadedError):
-        message = (
-            "More events are waiting than this server may hold; nothing of this request was stored. Send it again."
-        )
-        return _reworded(error, message, {"code": OVERLOADED, "retryable": True})
-    if isinstance(cause, ReadTimeoutError):
-        message = (
-            f"This reads more than {READ_TIMEOUT_MS // 1000} seconds allow, and was ended. Narrow it: by time, by status, "
-            "or by the beginning of the id."
-        )
-        return _reworded(error, message, {"code": READ_TIMEOUT})
-    if cause is not None and not isinstance(cause, GraphQLError):
-        return _reworded(
-            error, "TrackLayer failed to answer this. Its operator finds the trace in the log.", {"code": INTERNAL}
-        )
-    message = error.message
-    for pattern, replacement in _QUOTED_VALUES:
-        message = pattern.sub(replacement, message)
-    return _reworded(error, message.replace("?.", "?"), error.extensions)
-
-
-def _reworded(error: GraphQLError, message: str, extensions: dict[str, object] | None) -> GraphQLError:
-    return GraphQLError(message, nodes=error.nodes, path=error.path, extensions=extensions)
+    return None if _wrong_with(document) else Checked(document, measured)
 
 
 def _path(error: GraphQLError) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import strawberry
 from graphql import GraphQLError
 
+from tracklayer.schema.access import PAGE, READ, at_most
+
 MAX_FIRST = 500
 DEFAULT_FIRST = 50
 
@@ -19,22 +21,26 @@ After = Annotated[str | None, strawberry.argument(description="The endCursor of 
 
 @strawberry.type(description="Where a page begins and ends.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether there is more after endCursor.")
-    has_previous_page: bool = strawberry.field(description="Whether this page was asked for with a cursor.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first row.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the last row: the next page's after.")
+    has_next_page: bool = strawberry.field(metadata=READ, description="Whether there is more after endCursor.")
+    has_previous_page: bool = strawberry.field(
+        metadata=READ, description="Whether this page was asked for with a cursor."
+    )
+    start_cursor: str | None = strawberry.field(metadata=READ, description="Cursor of the first row.")
+    end_cursor: str | None = strawberry.field(
+        metadata=READ, description="Cursor of the last row: the next page's after."
+    )
 
 
 @strawberry.type(description="A row and where it stands.")
 class Edge(Generic[T]):
-    cursor: str = strawberry.field(description="Where the row stands in the list.")
-    node: T = strawberry.field(description="The row.")
+    cursor: str = strawberry.field(metadata=READ, description="Where the row stands in the list.")
+    node: T = strawberry.field(metadata=READ, description="The row.")
 
 
 @strawberry.type(description="A page of rows.")
 class Connection(Generic[T]):
-    edges: list[Edge[T]] = strawberry.field(description="The rows.")
-    page_info: PageInfo = strawberry.field(description="Where the page begins and ends.")
+    edges: list[Edge[T]] = strawberry.field(metadata=READ | at_most(PAGE), description="The rows.")
+    page_info: PageInfo = strawberry.field(metadata=READ, description="Where the page begins and ends.")
 
 
 def page_size(first: int | None) -> int:

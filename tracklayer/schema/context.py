@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from graphql import GraphQLError
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from strawberry import Info
@@ -17,46 +16,79 @@ from tracklayer.db.connection import bounded_read, run_in_db_thread
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
 from tracklayer.runtime import Runtime
+from tracklayer.schema import errors
+from tracklayer.schema.access import Scopes
+from tracklayer.schema.cost import MAX_COST, Measured
+from tracklayer.schema.keys import NO_KEY, Keys
+from tracklayer.schema.limits import Limits
 from tracklayer.schema.loaders import Loaders
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
-from tracklayer.services.merchants import authenticate, recently_authenticated
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-UNAUTHENTICATED = "UNAUTHENTICATED"
-FORBIDDEN = "FORBIDDEN"
-NO_KEY = "Send your API key: Authorization: Bearer tl_..."
-BAD_KEY = "This API key is unknown or was revoked."
+_SENDERS = frozenset({"ingest"})
+MAX_OF_A_KEY = 2_000  # sockets of one key in this process, and as many subscriptions
 
 
-class Context:
-    """One operation. The key is looked up when the first field asks who it is, and once."""
+class Present:
+    """How many are there at a time, by key."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        intake: Intake,
-        wake: Wake,
-        hub: AlertHub,
-        request: HTTPConnection,
-        response: Response | None,
-        authorization: str | None = None,
-    ) -> None:
-        """``authorization``: the header, where whoever makes this has read it."""
+    def __init__(self, most: int = MAX_OF_A_KEY) -> None:
+        self._most = most
+        self._there: Counter[Hashable] = Counter()
+
+    def enter(self, key: Hashable) -> bool:
+        """False where there are as many as there may be; otherwise whoever entered leaves."""
+        if self._there[key] >= self._most:
+            return False
+        self._there[key] += 1
+        return True
+
+    def leave(self, key: Hashable) -> None:
+        self._there[key] -= 1
+        if not self._there[key]:
+            del self._there[key]
+
+
+class House:
+    """What all operations of a process share."""
+
+    __slots__ = ("hub", "intake", "keys", "limits", "runtime", "sockets", "subscriptions", "wake")
+
+    def __init__(self, runtime: Runtime, intake: Intake, wake: Wake, hub: AlertHub, keys: Keys, limits: Limits) -> None:
         self.runtime = runtime
         self.intake = intake
         self.wake = wake
         self.hub = hub
+        self.keys = keys
+        self.limits = limits
+        self.sockets = Present()
+        self.subscriptions = Present()
+
+
+class Context:
+    """One operation. ``holder``: whose key came with it; None for a stranger."""
+
+    def __init__(
+        self, house: House, request: HTTPConnection, response: Response | None, holder: KeyHolder | None
+    ) -> None:
+        self.house = house
+        self.runtime = house.runtime
+        self.intake = house.intake
+        self.wake = house.wake
+        self.hub = house.hub
         self.request = request
         self.response = response
-        self._given_authorization = authorization
+        self.holder = holder
         self.connection_params: dict[str, Any] | None = None  # what came with connection_init on a WebSocket
-        self.loaders = Loaders(runtime)
+        self.loaders = Loaders(house.runtime)
+        if holder is not None:
+            self.loaders.merchant_id = holder.merchant_id
+        self.is_stream = False  # whether more than one answer can follow
+        self.cost: int | None = None  # of the operation, once it is measured
         self._now: datetime | None = None
-        self._holder: KeyHolder | None = None
-        self._lookup: asyncio.Task[KeyHolder | None] | None = None
 
     @property
     def now(self) -> datetime:
@@ -65,10 +97,34 @@ class Context:
             self._now = self.runtime.clock.now()
         return self._now
 
-    def of_operation(self) -> Context:
-        """This context for one of the many operations of a WebSocket: it asks anew who the caller is."""
-        fresh = Context(self.runtime, self.intake, self.wake, self.hub, self.request, self.response)
+    @property
+    def caller(self) -> KeyHolder:
+        """The merchant that asks. Raises GraphQLError for a stranger."""
+        if self.holder is None:
+            raise errors.refused(NO_KEY, errors.UNAUTHENTICATED)
+        return self.holder
+
+    def require(self, scopes: Scopes) -> None:
+        """Raises GraphQLError unless the caller has one of the scopes; ADMIN has them all."""
+        if not scopes:
+            return
+        held = self.caller.scopes
+        if not (held & scopes or "admin" in held):
+            told = " or ".join(sorted(scope.upper() for scope in scopes))
+            raise errors.refused(f"This API key lacks the scope {told}.", errors.FORBIDDEN)
+
+    def admit(self, measured: Measured, variables: Mapping[str, Any]) -> None:
+        """Before an operation is validated. Raises GraphQLError where it costs too much, or comes too often."""
+        self.cost = measured.refuse_above(MAX_COST, variables)
+        if self.holder is not None and not is_free(measured.scopes):
+            self.house.limits.admit(self.holder, self.cost)
+
+    async def of_operation(self) -> Context:
+        """This context for one of the many operations of a stream: it asks anew who the caller is."""
+        holder = await self.house.keys.holder(self.authorization())
+        fresh = Context(self.house, self.request, self.response, holder)
         fresh.connection_params = self.connection_params
+        fresh.is_stream = True
         return fresh
 
     def renew(self) -> None:
@@ -77,29 +133,6 @@ class Context:
         self.loaders.merchant_id = merchant_id
         self._now = None
 
-    async def caller(self, scope: str) -> KeyHolder:
-        """The merchant that asks. Raises a GraphQLError without a good key, or with one that lacks ``scope``."""
-        holder = self._holder or await self.holder()
-        if scope not in holder.scopes and "admin" not in holder.scopes:
-            message = f"This API key lacks the scope {scope.upper()}."
-            raise GraphQLError(message, extensions={"code": FORBIDDEN})
-        return holder
-
-    async def holder(self) -> KeyHolder:
-        """Whose key it is, whatever it may do. Raises a GraphQLError without a good one."""
-        kind, _, key = self._authorization().partition(" ")
-        if kind.lower() != "bearer" or not key.strip():
-            raise GraphQLError(NO_KEY, extensions={"code": UNAUTHENTICATED})
-        holder = recently_authenticated(self.runtime, key.strip())
-        if holder is None:
-            if self._lookup is None:  # one look-up, however many fields ask at once
-                self._lookup = asyncio.create_task(run_in_db_thread(authenticate, self.runtime, key.strip()))
-            holder = await self._lookup
-        if holder is None:
-            raise GraphQLError(BAD_KEY, extensions={"code": UNAUTHENTICATED})
-        self._holder, self.loaders.merchant_id = holder, holder.merchant_id
-        return holder
-
     async def merchant(self) -> MerchantRow:
         """The caller's own merchant, read once an operation."""
         return await self.loaders.merchant.load(self.loaders.merchant_id)
@@ -107,15 +140,24 @@ class Context:
     async def retention(self) -> timedelta:
         return timedelta(days=(await self.merchant()).retention_days)
 
-    def _authorization(self) -> str:
+    def authorization(self) -> str:
         """As the connection's parameters say, else as the header does: a browser's WebSocket has no headers."""
         if self.connection_params:
             for name, value in self.connection_params.items():
                 if name.lower() == "authorization" and isinstance(value, str):
                     return value
-        if self._given_authorization is not None:
-            return self._given_authorization
         return self.request.headers.get("authorization", "")
+
+
+def is_free(scopes: tuple[Scopes, ...]) -> bool:
+    """Whether an operation takes events in and reads nothing but what their sender may see."""
+    return _SENDERS in scopes and all(not needed or "ingest" in needed for needed in scopes)
+
+
+def may(holder: KeyHolder, scopes: tuple[Scopes, ...]) -> bool:
+    """Whether a key may see all that an operation asks for."""
+    held = holder.scopes
+    return "admin" in held or all(not needed or held & needed for needed in scopes)
 
 
 def context_of(info: Info) -> Context:
@@ -131,3 +173,13 @@ async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
             return function(*args, **kwargs)
 
     return await run_in_db_thread(bounded)
+
+
+def told_cost(context: Context) -> dict[str, Any]:
+    """What ``extensions.cost`` says of an operation, in objects."""
+    limits = context.house.limits
+    told: dict[str, Any] = {"cost": context.cost, "limit": MAX_COST}
+    if context.holder is not None and limits.reads.rate:
+        told["available"] = int(limits.reads.left(context.holder.merchant_id, limits.now()))
+        told["restoredPerSecond"] = int(limits.reads.rate)
+    return told

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: bodies bounded, JSON only, statuses and media types by the specification.
+"""GraphQL over HTTP: who asks is known before a body is read; statuses and media types are the specification's.
 
 An operation that has a plan is answered here, straight from the body to the bytes of the answer; any other request is
 handed to Strawberry's view, with the body that was read. Both give the same answer.
@@ -15,7 +15,7 @@ from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from graphql import ExecutionResult as CompiledResult
 from graphql import GraphQLError
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http import GraphQLHTTPResponse
@@ -23,25 +23,27 @@ from strawberry.types import ExecutionResult
 
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.merchants import KeyHolder
 from tracklayer.runtime import Runtime
-from tracklayer.schema import DATABASE_AWAY, OVERLOADED, masked, schema
+from tracklayer.schema import errors, schema
+from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, Bodies, ClientGoneError
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.compiled.source import Doubt
-from tracklayer.schema.context import UNAUTHENTICATED, Context
+from tracklayer.schema.context import Context, House, is_free, may, told_cost
+from tracklayer.schema.cost import MAX_COST
+from tracklayer.schema.errors import masked
+from tracklayer.schema.keys import Keys
+from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 
-MAX_BODY = 4 * 1024 * 1024  # bytes
-MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
 RETRY_AFTER_SECONDS = 2
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
-
-
-class TooLargeError(Exception):
-    """The body is over the limit; what was read of it is thrown away."""
+TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
+HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
 
 
 class GraphQLDoor(LiveDoor):
@@ -53,78 +55,86 @@ class GraphQLDoor(LiveDoor):
     def __init__(
         self, runtime: Runtime, wake: Wake, hub: AlertHub, closing: asyncio.Event, plans: Plans | None
     ) -> None:
-        super().__init__(schema, runtime.settings.public_url, closing)
-        self._runtime = runtime
-        self._intake = Intake(runtime, wake)
-        self._wake = wake
-        self._hub = hub
+        settings = runtime.settings
+        super().__init__(schema, settings.public_url, settings.allowed_origins, closing)
+        limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
+        self._house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
         self._plans = plans
+        self._bodies = Bodies()
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
-        await self._intake.close()
+        await self._house.intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _first_of_each(scope["headers"])
-        if not _is_short(headers):
-            receive = self._bounded(scope, receive)
-        try:
-            if self._plans is not None and scope["type"] == "http" and scope["method"] == "POST":
-                accept = headers.get(b"accept", b"")
-                if headers.get(b"content-type") in JSON_TYPES and EVENT_STREAM not in accept:
-                    messages = await _read(receive)
-                    strict = GRAPHQL_JSON.encode() in accept
-                    answer = await self._compiled(self._plans, scope, headers, messages)
-                    if isinstance(answer, bytes):
-                        await _send_data(send, answer, strict=strict)
-                        return
-                    if answer is not None:
-                        media_type = GRAPHQL_JSON if strict else "application/json"
-                        await self._response(_worded(answer), media_type, strict=strict)(scope, receive, send)
-                        return
-                    receive = _again(messages, receive)
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        except TooLargeError:
-            message = f"The body may have {MAX_BODY:,} bytes. Send fewer events at once."
-            await _problem(413, message)(scope, receive, send)
-        except GraphQLError as error:  # before anything was executed: a stream without a key
-            problem = {"errors": [masked(error).formatted]}
-            status, more = _status(problem, False)
-            await JSONResponse(problem, status, more)(scope, receive, send)
-
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Raises TooLargeError as soon as more was read than whoever sends it may send."""
-        seen, most = 0, MAX_BODY
-
-        async def counted() -> Message:
-            nonlocal seen, most
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > most:
-                if most == MAX_BODY and await self._is_admin(scope):
-                    most = MAX_ADMIN_BODY
-                if seen > most:
-                    raise TooLargeError
-            return message
-
-        return counted if scope["type"] == "http" else receive
-
-    async def _is_admin(self, scope: Scope) -> bool:
+            return
+        headers = _first_of_each(scope["headers"])
         try:
-            await self._context(HTTPConnection(scope), None).caller("admin")
-        except DatabaseAwayError as error:
-            raise GraphQLError("the database is away", original_error=error) from error
-        except GraphQLError:
-            return False
-        return True
+            holder = await self._holder(scope, headers)
+            if scope["method"] != "POST":
+                await self._view(scope, receive, send)
+                return
+            most = STRANGER_BODY if holder is None else MAX_ADMIN_BODY if "admin" in holder.scopes else MAX_BODY
+            with self._bodies.reader(holder and holder.merchant_id, most, headers) as reader:
+                body = await reader.read(receive)
+                await self._post(scope, headers, holder, body, receive, send)
+        except ClientGoneError:
+            pass
+        except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
+            await self._refuse(error, headers)(scope, receive, send)
+
+    async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
+        """Whose key came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        keys = self._house.keys
+        holder = keys.at_hand(authorization) or await keys.holder(authorization)
+        if holder is None:
+            self._house.limits.admit_stranger(scope["client"][0] if scope.get("client") else "")
+        scope[HOLDER] = holder
+        return holder
+
+    async def _post(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        holder: KeyHolder | None,
+        body: bytes,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        accept = headers.get(b"accept", b"")
+        if (
+            self._plans is not None
+            and holder is not None
+            and headers.get(b"content-type") in JSON_TYPES
+            and EVENT_STREAM not in accept
+        ):
+            strict = GRAPHQL_JSON.encode() in accept
+            answer = await self._compiled(self._plans, holder, scope, headers, body)
+            if isinstance(answer, bytes):
+                await _send_data(send, answer, strict=strict)
+                return
+            if answer is not None:
+                media_type = GRAPHQL_JSON if strict else "application/json"
+                await self._response(answer, media_type, strict=strict)(scope, receive, send)
+                return
+        await self._view(scope, _again(body, receive), send)
+
+    async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is."""
+        request = Request(scope, receive)
+        try:
+            response = await self.run(request)
+        except HTTPException as error:
+            response = _problem(error.status_code, error.reason)
+        await response(scope, receive, send)
 
     async def _compiled(
-        self, plans: Plans, scope: Scope, headers: Mapping[bytes, bytes], messages: list[Message]
-    ) -> bytes | CompiledResult | None:
-        """The answer of an operation that has a plan: its body, or a result with errors. None: the view decides."""
-        if messages[-1]["type"] != "http.request":
-            return None
-        body = messages[0]["body"] if len(messages) == 1 else b"".join(m.get("body", b"") for m in messages)
+        self, plans: Plans, holder: KeyHolder, scope: Scope, headers: Mapping[bytes, bytes], body: bytes
+    ) -> bytes | dict[str, Any] | None:
+        """The answer of an operation that has a plan: its body, or an answer with errors. None: the view decides."""
         try:
             sent = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -134,22 +144,34 @@ class GraphQLDoor(LiveDoor):
         query, variables, name = sent.get("query"), sent.get("variables"), sent.get("operationName")
         if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
             return None
-        plan = plans.find(query, name)
-        if plan is None:
+        plan = plans.find(holder.merchant_id, query, name)
+        if plan is None or not may(holder, plan.scopes):
             return None
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
-        context = self._context(HTTPConnection(scope), None, authorization)
+        cost = plan.cost.of(variables or {})
+        if cost > MAX_COST:
+            return None
+        if not is_free(plan.scopes):
+            self._house.limits.admit(holder, cost)
+        context = self._context(HTTPConnection(scope), None, holder)
+        context.cost = cost
         try:
             found = await plan.run(variables or {}, context)
         except Doubt:
             return None
-        return self.encode_json({"data": found}) if isinstance(found, dict) else found
+        tells_cost = TELL_COST in headers
+        if not isinstance(found, dict):
+            return _worded(found, context if tells_cost else None)
+        answer = {"data": found}
+        if tells_cost:
+            answer["extensions"] = {"cost": told_cost(context)}
+        return orjson.dumps(answer)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return self._context(request, response if isinstance(response, Response) else None)
+        holder = request.scope.get(HOLDER)  # of a WebSocket it comes later, with its parameters
+        return self._context(request, response if isinstance(response, Response) else None, holder)
 
-    def _context(self, request: HTTPConnection, response: Response | None, authorization: str | None = None) -> Context:
-        return Context(self._runtime, self._intake, self._wake, self._hub, request, response, authorization)
+    def _context(self, request: HTTPConnection, response: Response | None, holder: KeyHolder | None) -> Context:
+        return Context(self._house, request, response, holder)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)
@@ -184,6 +206,17 @@ class GraphQLDoor(LiveDoor):
         status, headers = _status(answer, strict)
         return Response(self.encode_json(answer), status, headers, f"{media_type}; charset=utf-8")
 
+    def _refuse(self, error: GraphQLError | DatabaseAwayError, headers: Mapping[bytes, bytes]) -> Response:
+        """The answer to a request that is refused before it is looked at."""
+        if isinstance(error, DatabaseAwayError):
+            error = GraphQLError(str(error), original_error=error)
+        strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
+        answer = {"errors": [masked(error).formatted]}
+        response = self._response(answer, GRAPHQL_JSON if strict else "application/json", strict=True)
+        if response.status_code == 413:
+            response.headers["connection"] = "close"  # the rest of the body is not read
+        return response
+
 
 _DATA_TYPES = {
     strict: f"{media_type}; charset=utf-8".encode()
@@ -198,30 +231,36 @@ async def _send_data(send: Send, body: bytes, *, strict: bool) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _worded(result: ExecutionResult | CompiledResult) -> dict[str, Any]:
+def _worded(result: ExecutionResult | CompiledResult, context: Context | None = None) -> dict[str, Any]:
+    """``context`` of None: nobody asked for the cost."""
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
         answer["errors"] = [masked(error).formatted for error in result.errors]
         if result.data is None and all(error.path is None for error in result.errors):
             del answer["data"]  # it was never executed
+    if context is not None and context.cost is not None:
+        answer["extensions"] = {"cost": told_cost(context)}
     return answer
 
 
 def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
-    codes = {error.get("extensions", {}).get("code") for error in answer.get("errors", ())}
-    if DATABASE_AWAY in codes or OVERLOADED in codes:
-        return 503, {"retry-after": str(RETRY_AFTER_SECONDS)}
-    if UNAUTHENTICATED in codes:
-        return 401, {"www-authenticate": "Bearer"}
-    if "data" not in answer and strict:
+    """By the codes of its errors. 400 only where the answer's media type knows it: older clients read ``errors`` of 200."""
+    found = [error.get("extensions", {}) for error in answer.get("errors", ())]
+    statuses = {errors.status_of(extensions.get("code", "")) for extensions in found}
+    for status in (503, 429, 401, 413):
+        if status in statuses:
+            return status, _headers_of(status, found)
+    if "data" not in answer and (strict or errors.BAD_REQUEST in {given.get("code") for given in found}):
         return 400, {}
     return 200, {}
 
 
-def _is_short(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the server, which reads as many bytes as were announced, reads no more than anyone may send."""
-    length = headers.get(b"content-length", b"")
-    return length.isdigit() and len(length) < 10 and int(length) <= MAX_BODY and b"transfer-encoding" not in headers
+def _headers_of(status: int, extensions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    if status == 503:
+        return {"retry-after": str(RETRY_AFTER_SECONDS)}
+    if status == 429:
+        return {"retry-after": str(max(given.get("retryAfterSeconds", 1) for given in extensions))}
+    return {"www-authenticate": "Bearer"} if status == 401 else {}
 
 
 def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -231,24 +270,20 @@ def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]
     return found
 
 
-async def _read(receive: Receive) -> list[Message]:
-    """The messages of a body, to its end or to where the client went away."""
-    messages = [await receive()]
-    while messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False):
-        messages.append(await receive())
-    return messages
-
-
-def _again(messages: list[Message], receive: Receive) -> Receive:
-    """Gives out what was read already, then what follows."""
-    left = iter(messages)
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives out the body that was read already, then what follows."""
+    is_given = False
 
     async def replayed() -> Message:
-        message = next(left, None)
-        return message if message is not None else await receive()
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed
 
 
 def _problem(status: int, message: str) -> Response:
-    return JSONResponse({"errors": [{"message": message}]}, status)
+    error = {"message": message, "extensions": {"code": errors.BAD_REQUEST}}
+    return Response(orjson.dumps({"errors": [error]}), status, media_type="application/json")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from enum import Enum
 from typing import Any
 
 import strawberry
 
-from tracklayer.schema.compiled.coercion import Drafted
+from tracklayer.domain.event import Misfit, unknown_field
+from tracklayer.domain.problem import Problem
+from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
     ActionSource,
     AlertKind,
@@ -106,7 +109,7 @@ class ConsentInput(Drafted):
 
 
 @strawberry.input(description="One business action.")
-class IngestEventInput(Drafted):
+class IngestEventInput(Alone):
     event_name: str = _needed("Purchase, Lead, AddToCart and so on, or a name of your own.")
     event_id: str = _needed("Your own durable id of the action, 1 to 255 characters: sent twice, it counts once.")
     occurred_at: DateTime = _needed("When it happened.")
@@ -115,6 +118,22 @@ class IngestEventInput(Drafted):
     user_data: UserDataInput = _needed("Who did it.")
     custom_data: CustomDataInput | None = _given("What it was worth and about.")
     consent: ConsentInput | None = _given("What the person agreed to.")
+
+    @classmethod
+    def misfit(cls, sent: Any) -> Misfit:
+        """What was sent, in the words of a draft as far as it can be read, and which of its fields do not exist."""
+        unknown: list[Problem] = []
+        draft = _as_far_as_it_goes(cls, sent, (), unknown)
+        return Misfit(draft, tuple(unknown))
+
+    @classmethod
+    def stand_in(cls, misfit: Misfit) -> dict[str, Any]:
+        """An event whose time is the misfit: a DateTime is passed on as it came."""
+        return {"eventName": "", "eventId": "", "occurredAt": misfit, "userData": {}}
+
+    def misfit_in_it(self) -> Misfit | None:
+        """The misfit that it holds."""
+        return self.occurred_at if isinstance(self.occurred_at, Misfit) else None
 
 
 @strawberry.input(description="Narrows a list of events.")
@@ -168,19 +187,56 @@ class CreateApiKeyInput:
     scopes: list[ApiKeyScope] = _needed("What it may do.")
 
 
-def to_draft(value: Any) -> Any:
-    """Inputs as dictionaries with the data model's snake_case keys; what was left out, or null, is missing.
+def camel(name: str) -> str:
+    """A name of the data model in the spelling of this API."""
+    head, *rest = name.split("_")
+    return head + "".join(part.title() for part in rest)
 
-    A compiled operation gives the draft already. It is shared: nobody changes a draft.
+
+def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
+    """Something that is no input of ``cls`` with the names of a draft where there are any; fields that do not exist are
+    left out and named in ``unknown``. Its values are as they were sent: ``domain.event`` says what is wrong with them.
     """
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, list):
-        return [to_draft(item) for item in value]
-    definition = getattr(type(value), "__strawberry_definition__", None)
-    if definition is None:
-        return value
-    return {name: to_draft(inner) for name, inner in vars(value).items() if inner is not None and inner is not UNSET}
+    if not isinstance(sent, dict):
+        return sent
+    fields = {camel(field.name): field for field in dataclasses.fields(cls)}
+    found: dict[str, Any] = {}
+    for name, value in sent.items():
+        field = fields.get(name)
+        if field is None:
+            unknown.append(unknown_field(at, str(name), tuple(fields)))
+            continue
+        found[field.name] = _value_as_it_goes(_kind_of(field), value, (*at, field.name), unknown)
+    return found
+
+
+def _value_as_it_goes(kind: Any, value: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
+    if isinstance(value, list) and isinstance(kind, type) and issubclass(kind, Drafted):
+        return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(value)]
+    if isinstance(kind, type) and issubclass(kind, Drafted):
+        return _as_far_as_it_goes(kind, value, at, unknown)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        # A name of the enum is what it stands for; anything else is no value of it, whatever it looks like.
+        return kind[value].value if isinstance(value, str) and value in kind.__members__ else _NO_MEMBER
+    return value
+
+
+_NO_MEMBER = object()  # for a field that takes one of a list: something else
+
+
+def _kind_of(field: Any) -> Any:
+    """The class of a field's values, or of the items of its list."""
+    kind = field.type
+    while hasattr(kind, "of_type"):
+        kind = kind.of_type
+    return getattr(kind, "wrapped_cls", kind)
+
+
+def to_draft(value: Any) -> Any:
+    """An input, or a list of inputs, as dictionaries with the data model's snake_case keys; what was left out, or null,
+    is missing. A compiled operation gives the draft already. It is shared: nobody changes a draft.
+    """
+    return draft_of(value)
 
 
 def values_of(items: list[Any] | None) -> tuple[Any, ...]:

@@ -10,38 +10,54 @@ from graphql import GraphQLError
 
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.domain.ledger import Cohort, percentile, whole_buckets, with_totals
+from tracklayer.mappers import PLATFORMS
+from tracklayer.schema.access import READ, at_most
 from tracklayer.schema.enums import Platform
 from tracklayer.schema.scalars import JSON, DateTime
+
+_MOST_ROWS = 24 * 60 * (len(PLATFORMS) + 1)  # a day of minutes, for the merchant and each platform
 
 
 @strawberry.type(
     description="The events that arrived in one bucket: at one platform, or of the whole merchant where platform is null."
 )
 class LedgerRow:
-    bucket_start: DateTime = strawberry.field(description="When the bucket began, in UTC.")
+    bucket_start: DateTime = strawberry.field(metadata=READ, description="When the bucket began, in UTC.")
     platform: Platform | None = strawberry.field(
-        description="The platform; null: all of the merchant's events, with the sums over its platforms."
+        metadata=READ, description="The platform; null: all of the merchant's events, with the sums over its platforms."
     )
     events_accepted: int = strawberry.field(
-        description="Events that were stored; with a platform: those offered to it, which is filtered + routed."
+        metadata=READ,
+        description="Events that were stored; with a platform: those offered to it, which is filtered + routed.",
     )
-    events_coalesced: int = strawberry.field(description="Repeats of stored events; 0 with a platform.")
-    events_rejected: int = strawberry.field(description="Events that were refused; 0 with a platform.")
-    routed: int = strawberry.field(description="Deliveries made of them: delivered + dropped + waiting + held.")
-    filtered: int = strawberry.field(description="Events that the destination does not take by their name.")
-    delivered: int = strawberry.field(description="Deliveries that the platform acknowledged.")
-    dropped: int = strawberry.field(description="Deliveries given up: dropReasons says why.")
-    waiting: int = strawberry.field(description="Deliveries on their way or waiting for the next attempt.")
-    held: int = strawberry.field(description="Deliveries that wait because their destination is paused or held now.")
+    events_coalesced: int = strawberry.field(metadata=READ, description="Repeats of stored events; 0 with a platform.")
+    events_rejected: int = strawberry.field(metadata=READ, description="Events that were refused; 0 with a platform.")
+    routed: int = strawberry.field(
+        metadata=READ, description="Deliveries made of them: delivered + dropped + waiting + held."
+    )
+    filtered: int = strawberry.field(
+        metadata=READ, description="Events that the destination does not take by their name."
+    )
+    delivered: int = strawberry.field(metadata=READ, description="Deliveries that the platform acknowledged.")
+    dropped: int = strawberry.field(metadata=READ, description="Deliveries given up: dropReasons says why.")
+    waiting: int = strawberry.field(
+        metadata=READ, description="Deliveries on their way or waiting for the next attempt."
+    )
+    held: int = strawberry.field(
+        metadata=READ, description="Deliveries that wait because their destination is paused or held now."
+    )
     drop_reasons: JSON = strawberry.field(
-        description="Reason -> how many were dropped for it; purged: deleted with their event while they waited."
+        metadata=READ,
+        description="Reason -> how many were dropped for it; purged: deleted with their event while they waited.",
     )
     latency_p50_ms: int | None = strawberry.field(
+        metadata=READ,
         name="latencyP50Ms",
         description="Half were acknowledged within this after arrival. From a histogram: off by 100 ms at most below "
         "0.5 s, and by less than the place it falls into is wide above; null where none was.",
     )
     latency_p95_ms: int | None = strawberry.field(
+        metadata=READ,
         name="latencyP95Ms",
         description="95 of 100 were acknowledged within this after arrival; as exact as the median.",
     )
@@ -50,10 +66,12 @@ class LedgerRow:
 @strawberry.type(description="Every event accounted for, by the bucket that it arrived in.")
 class Ledger:
     rows: list[LedgerRow] = strawberry.field(
-        description="By bucket, the merchant's row before those of its platforms; buckets without anything are left out."
+        metadata=READ | at_most(_MOST_ROWS),
+        description="By bucket, the merchant's row before those of its platforms; buckets without anything are left out.",
     )
     balanced: bool = strawberry.field(
-        description="Whether every row adds up. What waits is counted on its own, so this is a check and no definition."
+        metadata=READ,
+        description="Whether every row adds up. What waits is counted on its own, so this is a check and no definition.",
     )
 
 

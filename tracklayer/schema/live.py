@@ -6,14 +6,14 @@ Both end without a word of farewell when the process does: a ``complete`` would 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from graphql import GraphQLError, OperationType, get_operation_ast, parse
+from cross_web import AsyncHTTPRequestAdapter
+from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -27,14 +27,12 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
-from tracklayer.schema.context import Context
+from tracklayer.schema.context import MAX_OF_A_KEY, Context
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
-WHERE_TO_SUBSCRIBE = (
-    "A subscription needs a WebSocket (graphql-transport-ws) or an event stream (Accept: text/event-stream)."
-)
+ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks
 REASON_BYTES = 123  # what a closing frame can hold
 
 
@@ -69,6 +67,14 @@ class Socket(ASGIWebSocketAdapter):
 class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace."""
 
+    async def handle(self) -> None:
+        try:
+            await super().handle()
+        finally:
+            holder = self.context.holder
+            if holder is not None:
+                self.context.house.sockets.leave((holder.merchant_id, holder.key_id))
+
     async def handle_message(self, message: Any) -> None:
         if _is_well_formed(message):
             await super().handle_message(message)
@@ -95,16 +101,6 @@ def _is_well_formed(message: Any) -> bool:
     if kind == "connection_init":
         return isinstance(given, dict | None)
     return kind != "complete" or isinstance(message.get("id"), str)
-
-
-def _is_subscription(request: GraphQLRequestData) -> bool:
-    if not request.query or "subscription" not in request.query:
-        return False
-    try:
-        operation = get_operation_ast(parse(request.query), request.operation_name)
-    except GraphQLError:
-        return False  # whoever executes it words the error
-    return operation is not None and operation.operation is OperationType.SUBSCRIPTION
 
 
 class EventStream(StreamingResponse):
@@ -141,7 +137,7 @@ class LiveDoor(GraphQL[Context, None]):
     websocket_adapter_class = Socket
     graphql_transport_ws_handler_class = Handler
 
-    def __init__(self, schema: Any, public_url: str, closing: asyncio.Event) -> None:
+    def __init__(self, schema: Any, public_url: str, origins: Sequence[str], closing: asyncio.Event) -> None:
         origin = urlsplit(public_url)
         super().__init__(
             schema,
@@ -149,14 +145,24 @@ class LiveDoor(GraphQL[Context, None]):
             allow_queries_via_get=True,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL),
             connection_init_wait_timeout=INIT_TIMEOUT,
-            allowed_origins=(f"{origin.scheme}://{origin.netloc}",),
+            allowed_origins=(f"{origin.scheme}://{origin.netloc}", *origins),
         )
         self._closing = closing
 
     async def on_ws_connect(self, context: Context) -> UnsetType:
         """Refuses a connection without a good key: closing code 4403."""
         try:
-            await context.holder()
+            holder = await context.house.keys.holder(context.authorization())
+            if holder is None:
+                raise ConnectionRejectionError
+            if not context.house.sockets.enter((holder.merchant_id, holder.key_id)):
+                if isinstance(context.request, WebSocket):
+                    await context.request.close(TRY_AGAIN_LATER, f"This key has {MAX_OF_A_KEY:,} sockets open")
+                raise ConnectionRejectionError
+            context.holder = holder
+            admitted = context.request.scope.get(ADMITTED)
+            if admitted is not None:
+                admitted()
         except GraphQLError:
             raise ConnectionRejectionError from None
         except DatabaseAwayError:
@@ -175,11 +181,8 @@ class LiveDoor(GraphQL[Context, None]):
         sub_response: Response,
     ) -> Any:
         """A stream begins only for a good key: its status is sent before anything else is known."""
-        if isinstance(request_data, GraphQLRequestData):
-            if request_data.protocol == "sse":
-                await context.holder()
-            elif _is_subscription(request_data):
-                raise HTTPException(400, WHERE_TO_SUBSCRIBE)
+        if isinstance(request_data, GraphQLRequestData) and request_data.protocol == "sse":
+            context.caller  # noqa: B018 - it raises without a key
         return await super().execute_operation(
             request, request_adapter, request_data, context, root_value, sub_response
         )

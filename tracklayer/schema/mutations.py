@@ -15,6 +15,7 @@ from tracklayer.db.models import AlertRow, ApiKeyRow
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.schema import ids
+from tracklayer.schema.access import ADMIN, INGEST, at_most
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import Platform
 from tracklayer.schema.inputs import (
@@ -62,36 +63,40 @@ PlatformArgument = Annotated[Platform, strawberry.argument(description="The dest
 
 @strawberry.type(description="Everything that can be changed.")
 class Mutation:
-    @strawberry.mutation(description="Takes one event in. Scope INGEST.")
+    @strawberry.mutation(metadata=INGEST, description="Takes one event in. Scope INGEST.")
     async def ingest_event(
         self, info: Info, input: Annotated[IngestEventInput, strawberry.argument(description="The event.")]
     ) -> IngestEventPayload:
         context = context_of(info)
-        holder = await context.caller("ingest")
+        holder = context.caller
         (outcome,) = await context.intake.ingest(holder, [to_draft(input)])
-        return ingest_payload(outcome)
+        return ingest_payload(outcome, 0)
 
-    @strawberry.mutation(description="Takes 1 to 1000 events in, each judged on its own. Scope INGEST.")
+    @strawberry.mutation(
+        metadata=INGEST | at_most("inputs"),
+        description="Takes 1 to 1000 events in, each judged on its own. Scope INGEST.",
+    )
     async def ingest_events(
         self, info: Info, inputs: Annotated[list[IngestEventInput], strawberry.argument(description="The events.")]
     ) -> IngestEventsPayload:
         context = context_of(info)
-        holder = await context.caller("ingest")
+        holder = context.caller
         if not 1 <= len(inputs) <= MAX_EVENTS:
             raise GraphQLError(f"inputs must hold 1 to {MAX_EVENTS} events.", extensions={"code": "BAD_USER_INPUT"})
         outcomes = await context.intake.ingest(holder, [to_draft(given) for given in inputs])
         kinds = [type(outcome) for outcome in outcomes]
         return IngestEventsPayload(
-            results=[ingest_payload(outcome) for outcome in outcomes],
+            results=[ingest_payload(outcome, index) for index, outcome in enumerate(outcomes)],
             accepted=kinds.count(Accepted),
             coalesced=kinds.count(Coalesced),
             rejected=kinds.count(Rejected),
         )
 
     @strawberry.mutation(
+        metadata=ADMIN,
         description="Starts a new series of attempts for failed and dropped deliveries, without upper limit; a filter "
         "without status finds both. Each keeps its event's time and deduplication id. What is delivered, waits already "
-        "or is too old for its platform is refused. Scope ADMIN."
+        "or is too old for its platform is refused. Scope ADMIN.",
     )
     async def redeliver(
         self,
@@ -100,7 +105,7 @@ class Mutation:
         ids: Annotated[list[ID] | None, strawberry.argument(description="Only these deliveries.")] = None,
     ) -> RedeliverPayload:
         context = context_of(info)
-        holder = await context.caller("admin")
+        holder = context.caller
         search = delivery_search(filter)
         if ids is None:
             result = await run_in_db_thread(redeliver_matching, context.runtime, holder.merchant_id, search)
@@ -115,7 +120,9 @@ class Mutation:
             user_errors=[],
         )
 
-    @strawberry.mutation(description="Creates or changes a destination; secrets that are left out stay. Scope ADMIN.")
+    @strawberry.mutation(
+        metadata=ADMIN, description="Creates or changes a destination; secrets that are left out stay. Scope ADMIN."
+    )
     async def set_destination(
         self, info: Info, input: Annotated[SetDestinationInput, strawberry.argument(description="What it is told.")]
     ) -> DestinationPayload:
@@ -127,20 +134,21 @@ class Mutation:
             input.event_names,
         )
 
-    @strawberry.mutation(description="Keeps its deliveries back until it is resumed. Scope ADMIN.")
+    @strawberry.mutation(metadata=ADMIN, description="Keeps its deliveries back until it is resumed. Scope ADMIN.")
     async def pause_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
         return await _change_destination(info, destinations.pause_destination, platform.value)
 
-    @strawberry.mutation(description="Ends a pause or a hold: what waits goes out now. Scope ADMIN.")
+    @strawberry.mutation(metadata=ADMIN, description="Ends a pause or a hold: what waits goes out now. Scope ADMIN.")
     async def resume_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
         return await _change_destination(info, destinations.resume_destination, platform.value)
 
-    @strawberry.mutation(description="Removes it; what waits for it is dropped. Scope ADMIN.")
+    @strawberry.mutation(metadata=ADMIN, description="Removes it; what waits for it is dropped. Scope ADMIN.")
     async def remove_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
         return await _change_destination(info, destinations.remove_destination, platform.value)
 
     @strawberry.mutation(
-        description="Sends one event in the platform's own test mode; refuses where there is none. Scope ADMIN."
+        metadata=ADMIN,
+        description="Sends one event in the platform's own test mode; refuses where there is none. Scope ADMIN.",
     )
     async def test_destination(
         self,
@@ -151,7 +159,7 @@ class Mutation:
         ] = None,
     ) -> TestDestinationPayload:
         context = context_of(info)
-        holder = await context.caller("admin")
+        holder = context.caller
         draft = to_draft(input) if input is not None else None
         found = await run_in_db_thread(try_destination, context.runtime, holder.merchant_id, platform.value, draft)
         if isinstance(found, list):
@@ -164,12 +172,12 @@ class Mutation:
             user_errors=[],
         )
 
-    @strawberry.mutation(description="Changes the merchant's settings. Scope ADMIN.")
+    @strawberry.mutation(metadata=ADMIN, description="Changes the merchant's settings. Scope ADMIN.")
     async def update_merchant(
         self, info: Info, input: Annotated[UpdateMerchantInput, strawberry.argument(description="What changes.")]
     ) -> MerchantPayload:
         context = context_of(info)
-        holder = await context.caller("admin")
+        holder = context.caller
         changes = {name: value for name, value in vars(input).items() if value is not UNSET}
         nulls = [name for name, value in changes.items() if value is None]
         if nulls:
@@ -184,13 +192,14 @@ class Mutation:
         return MerchantPayload(merchant=merchant_node(found), user_errors=[])
 
     @strawberry.mutation(
-        description="Takes note of an alert: no more e-mail about it is sent, the dashboard still shows it. Scope ADMIN."
+        metadata=ADMIN,
+        description="Takes note of an alert: no more e-mail about it is sent, the dashboard still shows it. Scope ADMIN.",
     )
     async def acknowledge_alert(
         self, info: Info, id: Annotated[ID, strawberry.argument(description="The alert's id.")]
     ) -> AlertPayload:
         context = context_of(info)
-        holder = await context.caller("admin")
+        holder = context.caller
         parts = ids.parts_of(str(id), "Alert", (int, int))
         row: AlertRow | None = None
         if parts is not None and parts[0] == holder.merchant_id:
@@ -200,12 +209,12 @@ class Mutation:
             return AlertPayload(alert=None, user_errors=user_errors([problem]))
         return AlertPayload(alert=alert_node(row), user_errors=[])
 
-    @strawberry.mutation(description="Creates an API key; it is shown this once. Scope ADMIN.")
+    @strawberry.mutation(metadata=ADMIN, description="Creates an API key; it is shown this once. Scope ADMIN.")
     async def create_api_key(
         self, info: Info, input: Annotated[CreateApiKeyInput, strawberry.argument(description="Its name and rights.")]
     ) -> CreateApiKeyPayload:
         context = context_of(info)
-        holder = await context.caller("admin")
+        holder = context.caller
         scopes = [scope.value for scope in input.scopes]
         found = await run_in_db_thread(
             merchants.create_api_key, context.runtime, holder.merchant_id, input.name, scopes
@@ -214,12 +223,12 @@ class Mutation:
             return CreateApiKeyPayload(api_key=None, key=None, user_errors=user_errors(found))
         return CreateApiKeyPayload(api_key=api_key_node(found[0]), key=found[1], user_errors=[])
 
-    @strawberry.mutation(description="Makes an API key worth nothing, at once. Scope ADMIN.")
+    @strawberry.mutation(metadata=ADMIN, description="Makes an API key worth nothing, at once. Scope ADMIN.")
     async def revoke_api_key(
         self, info: Info, id: Annotated[ID, strawberry.argument(description="The key's id.")]
     ) -> ApiKeyPayload:
         context = context_of(info)
-        holder = await context.caller("admin")
+        holder = context.caller
         parts = ids.parts_of(str(id), "ApiKey", (int, int))
         row: ApiKeyRow | None = None
         if parts is not None and parts[0] == holder.merchant_id:
@@ -234,7 +243,7 @@ async def _change_destination(
     info: Info, change: Callable[..., destinations.Changed | list[Problem]], platform: str, *args: Any
 ) -> DestinationPayload:
     context = context_of(info)
-    holder = await context.caller("admin")
+    holder = context.caller
     found = await run_in_db_thread(change, context.runtime, holder.merchant_id, platform, *args)
     if isinstance(found, list):
         return DestinationPayload(destination=None, user_errors=user_errors(found))

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import strawberry
 
 from tracklayer.domain.problem import Problem
+from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most
 from tracklayer.schema.enums import IngestOutcome
+from tracklayer.schema.inputs import camel
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
+    MAX_REASONS,
     AlertNode,
     ApiKeyNode,
     DeliveryAttempt,
@@ -23,19 +26,21 @@ from tracklayer.schema.types import (
 )
 from tracklayer.services.ingest import Accepted, Coalesced, Ingested
 
+MAX_USER_ERRORS = 5  # as many as an event may well have; one that has more answers with nothing else
 _ERRORS = "What is wrong, or worth knowing; empty when all is well."
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
 
 
 @strawberry.type(description="Something that the caller can mend.")
 class UserError:
-    field: list[str] | None = strawberry.field(description="Path of the input field; null: the input as a whole.")
-    code: str = strawberry.field(description="For programs: REQUIRED, INVALID_TIME, CARD_DATA and so on.")
-    message: str = strawberry.field(description="For people: what is wrong and what to do. Never quotes a value.")
+    field: list[str] | None = strawberry.field(
+        metadata=SENDER, description="Path of the input field; null: the input as a whole."
+    )
+    code: str = strawberry.field(
+        metadata=SENDER, description="For programs: REQUIRED, INVALID_TIME, CARD_DATA and so on."
+    )
+    message: str = strawberry.field(
+        metadata=SENDER, description="For people: what is wrong and what to do. Never quotes a value."
+    )
 
 
 def user_errors(problems: Sequence[Problem]) -> list[UserError]:
@@ -49,24 +54,35 @@ def user_errors(problems: Sequence[Problem]) -> list[UserError]:
 def _path(field: tuple[str, ...]) -> list[str]:
     if field[:2] == ("custom_data", "properties"):
         return ["customData", "properties", *field[2:]]
-    return [_camel(part) for part in field] if field[:1] != ("settings",) else list(field)
+    return [camel(part) for part in field] if field[:1] != ("settings",) else list(field)
 
 
 @strawberry.type(description="What became of one event.")
 class IngestEventPayload:
-    outcome: IngestOutcome = strawberry.field(description="Accepted, coalesced or rejected.")
-    event: EventNode | None = strawberry.field(description="The event as stored; null where it was rejected.")
+    outcome: IngestOutcome = strawberry.field(metadata=SENDER, description="Accepted, coalesced or rejected.")
+    event: EventNode | None = strawberry.field(
+        metadata=SENDER, description="The event as stored; null where it was rejected."
+    )
+    index: int | None = strawberry.field(
+        metadata=SENDER, description="Which of the inputs it answers, from 0; 0 of a single one."
+    )
+    event_id: str | None = strawberry.field(
+        metadata=SENDER, description="The eventId of that input; null where it has none that could be stored."
+    )
     user_errors: list[UserError] = strawberry.field(
-        description="Why it was rejected; or warnings beside an accepted or coalesced event."
+        metadata=SENDER | at_most(MAX_USER_ERRORS),
+        description="Why it was rejected; or warnings beside an accepted or coalesced event.",
     )
 
 
 @strawberry.type(description="What became of each event, in order.")
 class IngestEventsPayload:
-    results: list[IngestEventPayload] = strawberry.field(description="One an input, in order.")
-    accepted: int = strawberry.field(description="How many were stored.")
-    coalesced: int = strawberry.field(description="How many were repeats.")
-    rejected: int = strawberry.field(description="How many were refused.")
+    results: list[IngestEventPayload] = strawberry.field(
+        metadata=SENDER | at_most(PAGE), description="One an input, in order."
+    )
+    accepted: int = strawberry.field(metadata=SENDER, description="How many were stored.")
+    coalesced: int = strawberry.field(metadata=SENDER, description="How many were repeats.")
+    rejected: int = strawberry.field(metadata=SENDER, description="How many were refused.")
 
 
 @strawberry.type(
@@ -74,65 +90,84 @@ class IngestEventsPayload:
     "the first 1,000, and `job` does the rest."
 )
 class RedeliverPayload:
-    matched: int = strawberry.field(description="Deliveries that were looked at until this answer.")
-    requeued: int = strawberry.field(description="Deliveries that are queued again at this answer.")
-    refused: list[RefusedGroup] = strawberry.field(description="Those of them that are not, by reason.")
-    job: RedeliveryNode | None = strawberry.field(
-        description="What does the rest; `node(id)` tells how far it is. Null: there is no rest."
+    matched: int = strawberry.field(metadata=ADMIN, description="Deliveries that were looked at until this answer.")
+    requeued: int = strawberry.field(metadata=ADMIN, description="Deliveries that are queued again at this answer.")
+    refused: list[RefusedGroup] = strawberry.field(
+        metadata=ADMIN | at_most(MAX_REASONS), description="Those of them that are not, by reason."
     )
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    job: RedeliveryNode | None = strawberry.field(
+        metadata=ADMIN, description="What does the rest; `node(id)` tells how far it is. Null: there is no rest."
+    )
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
 @strawberry.type(description="The destination after the change.")
 class DestinationPayload:
-    destination: DestinationNode | None = strawberry.field(description="Null where nothing was changed.")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    destination: DestinationNode | None = strawberry.field(
+        metadata=ADMIN, description="Null where nothing was changed."
+    )
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
 @strawberry.type(description="What a test event came to.")
 class TestDestinationPayload:
-    attempt: DeliveryAttempt | None = strawberry.field(description="How it ended; null where nothing was sent.")
-    request: JSON | None = strawberry.field(description="What was sent, without credentials.")
-    explanation: ErrorExplanation | None = strawberry.field(description="What a refusal means.")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    attempt: DeliveryAttempt | None = strawberry.field(
+        metadata=ADMIN, description="How it ended; null where nothing was sent."
+    )
+    request: JSON | None = strawberry.field(metadata=ADMIN, description="What was sent, without credentials.")
+    explanation: ErrorExplanation | None = strawberry.field(metadata=ADMIN, description="What a refusal means.")
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
 @strawberry.type(description="The merchant after the change.")
 class MerchantPayload:
-    merchant: MerchantNode | None = strawberry.field(description="Null where nothing was changed.")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    merchant: MerchantNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was changed.")
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
 @strawberry.type(description="The alert after the change.")
 class AlertPayload:
-    alert: AlertNode | None = strawberry.field(description="Null where nothing was changed.")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    alert: AlertNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was changed.")
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
 @strawberry.type(description="A new key.")
 class CreateApiKeyPayload:
-    api_key: ApiKeyNode | None = strawberry.field(description="Null where nothing was created.")
-    key: str | None = strawberry.field(description="The key itself: shown this once.")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    api_key: ApiKeyNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was created.")
+    key: str | None = strawberry.field(metadata=ADMIN, description="The key itself: shown this once.")
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
 @strawberry.type(description="The key after the change.")
 class ApiKeyPayload:
-    api_key: ApiKeyNode | None = strawberry.field(description="Null where nothing was changed.")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    api_key: ApiKeyNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was changed.")
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
-def ingest_payload(ingested: Ingested) -> IngestEventPayload:
+def ingest_payload(ingested: Ingested, index: int) -> IngestEventPayload:
+    """What became of the event that came as number ``index``."""
     match ingested:
         case Accepted(row=row, warnings=warnings):
             return IngestEventPayload(
-                outcome=IngestOutcome.ACCEPTED, event=event_node(row), user_errors=user_errors(warnings)
+                outcome=IngestOutcome.ACCEPTED,
+                event=event_node(row),
+                index=index,
+                event_id=row.event_id,
+                user_errors=user_errors(warnings),
             )
         case Coalesced(row=row, warnings=warnings):
             return IngestEventPayload(
-                outcome=IngestOutcome.COALESCED, event=event_node(row), user_errors=user_errors(warnings)
+                outcome=IngestOutcome.COALESCED,
+                event=event_node(row),
+                index=index,
+                event_id=row.event_id,
+                user_errors=user_errors(warnings),
             )
         case _:
             return IngestEventPayload(
-                outcome=IngestOutcome.REJECTED, event=None, user_errors=user_errors(ingested.problems)
+                outcome=IngestOutcome.REJECTED,
+                event=None,
+                index=index,
+                event_id=ingested.event_id,
+                user_errors=user_errors(ingested.problems),
             )

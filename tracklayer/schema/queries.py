@@ -15,6 +15,7 @@ from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import redelivery_by_id
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
+from tracklayer.schema.access import PUBLIC, READ, at_most
 from tracklayer.schema.connections import After, Connection, First, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.enums import LedgerBucket, Platform
@@ -58,10 +59,10 @@ _FILTER = strawberry.argument(description="Narrows the list.")
 
 @strawberry.type(description="Everything that can be read.")
 class Query:
-    @strawberry.field(description="Any node by its id; null where it is not there, or not yours.")
+    @strawberry.field(metadata=READ, description="Any node by its id; null where it is not there, or not yours.")
     async def node(self, info: Info, id: Annotated[ID, strawberry.argument(description="A node's id.")]) -> Node | None:
         context = context_of(info)
-        holder = await context.caller("read")
+        holder = context.caller
         found = ids.decode(str(id))
         if found is None or not found[1] or found[1][0] != holder.merchant_id:
             return None
@@ -90,22 +91,20 @@ class Query:
                 return api_key_node(row) if row else None
         return None
 
-    @strawberry.field(description="The caller's own merchant.")
+    @strawberry.field(metadata=READ, description="The caller's own merchant.")
     async def merchant(self, info: Info) -> MerchantNode:
         context = context_of(info)
-        await context.caller("read")
         return merchant_node(await context.merchant())
 
-    @strawberry.field(description="An event by the merchant's own event id.")
+    @strawberry.field(metadata=READ, description="An event by the merchant's own event id.")
     async def event(
         self, info: Info, event_id: Annotated[str, strawberry.argument(description="As it was sent.")]
     ) -> EventNode | None:
         context = context_of(info)
-        await context.caller("read")
         row = await context.loaders.event.load(event_id) if ids.storable(event_id) else None
         return event_node(row) if row else None
 
-    @strawberry.field(description="Events, newest received first.")
+    @strawberry.field(metadata=READ | at_most("first"), description="Events, newest received first.")
     async def events(
         self,
         info: Info,
@@ -113,7 +112,7 @@ class Query:
         after: After = None,
         filter: Annotated[EventFilter | None, _FILTER] = None,
     ) -> Connection[EventNode]:
-        holder, size = await context_of(info).caller("read"), page_size(first)
+        holder, size = context_of(info).caller, page_size(first)
         given = filter or EventFilter()
         seen = ids.read_cursor(after, "Event", (str,)) if after is not None else None
         search = EventSearch(
@@ -128,7 +127,7 @@ class Query:
         rows = await read(page_of_events, holder.merchant_id, search, size + 1)
         return event_connection(rows, size, after)
 
-    @strawberry.field(description="Deliveries, newest queued first.")
+    @strawberry.field(metadata=READ | at_most("first"), description="Deliveries, newest queued first.")
     async def deliveries(
         self,
         info: Info,
@@ -136,12 +135,12 @@ class Query:
         after: After = None,
         filter: Annotated[DeliveryFilter | None, _FILTER] = None,
     ) -> Connection[DeliveryNode]:
-        holder, size = await context_of(info).caller("read"), page_size(first)
+        holder, size = context_of(info).caller, page_size(first)
         search = delivery_search(filter, after)
         rows = await read(page_of_deliveries, holder.merchant_id, search, size + 1)
         return delivery_connection(rows, size, after)
 
-    @strawberry.field(description="Alerts, newest opened first.")
+    @strawberry.field(metadata=READ | at_most("first"), description="Alerts, newest opened first.")
     async def alerts(
         self,
         info: Info,
@@ -149,7 +148,7 @@ class Query:
         after: After = None,
         filter: Annotated[AlertFilter | None, _FILTER] = None,
     ) -> Connection[AlertNode]:
-        holder, size = await context_of(info).caller("read"), page_size(first)
+        holder, size = context_of(info).caller, page_size(first)
         given = filter or AlertFilter()
         seen = ids.read_cursor(after, "Alert", (int,)) if after is not None else None
         state = value_of(given.state)
@@ -164,8 +163,9 @@ class Query:
         return alert_connection(rows, size, after)
 
     @strawberry.field(
+        metadata=READ,
         description="Every event that arrived in a time, accounted for by bucket and platform. Buckets are of UTC and "
-        "whole: since is rounded down, until up. At most a day of minutes, 31 days of hours, 366 days."
+        "whole: since is rounded down, until up. At most a day of minutes, 31 days of hours, 366 days.",
     )
     async def ledger(
         self,
@@ -176,14 +176,16 @@ class Query:
             LedgerBucket | None, strawberry.argument(description="How long a bucket is.")
         ] = LedgerBucket.HOUR,
     ) -> Ledger:
-        holder = await context_of(info).caller("read")
+        holder = context_of(info).caller
         length = (bucket or LedgerBucket.HOUR).value
         begin, end = instant_argument(since, "since"), instant_argument(until, "until")
         assert begin is not None  # the schema demands both
         assert end is not None
         return ledger_of(await read(ledger, holder.merchant_id, *ledger_range(begin, end, length), length))
 
-    @strawberry.field(description="What would be sent to a platform, and why not: sends and stores nothing.")
+    @strawberry.field(
+        metadata=READ, description="What would be sent to a platform, and why not: sends and stores nothing."
+    )
     async def preview(
         self,
         info: Info,
@@ -191,7 +193,6 @@ class Query:
         platform: Annotated[Platform, strawberry.argument(description="The platform.")],
     ) -> DeliveryPreview:
         context = context_of(info)
-        await context.caller("read")
         destination = await context.loaders.destination.load(platform.value)
         settings = open_settings(context.runtime.sealer, destination) if destination else {}
         found = preview(to_draft(input), prepare(platform.value, settings), context.now)
@@ -201,7 +202,7 @@ class Query:
             would_send=found.request is not None,
         )
 
-    @strawberry.field(description="What TrackLayer knows of each platform.")
+    @strawberry.field(metadata=PUBLIC | at_most(len(PLATFORMS)), description="What TrackLayer knows of each platform.")
     async def platforms(self, info: Info) -> list[PlatformInfo]:
         url = context_of(info).runtime.settings.public_url
         return [platform_info(key, url) for key in PLATFORMS]

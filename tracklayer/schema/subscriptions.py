@@ -12,10 +12,12 @@ from strawberry import ID, Info
 
 from tracklayer.db.alert_changes import Change, first_change_of
 from tracklayer.db.alerts import alerts_by_id
-from tracklayer.schema import ids
-from tracklayer.schema.context import BAD_KEY, UNAUTHENTICATED, context_of, read
+from tracklayer.schema import errors, ids
+from tracklayer.schema.access import READ
+from tracklayer.schema.context import MAX_OF_A_KEY, context_of, read
 from tracklayer.schema.enums import AlertKind, AlertState
 from tracklayer.schema.inputs import values_of
+from tracklayer.schema.keys import BAD_KEY
 from tracklayer.schema.scalars import DateTime
 from tracklayer.schema.types import AlertNode, alert_node
 from tracklayer.services.follow import KeyRevokedError
@@ -26,7 +28,8 @@ MAX_POSITION = 2**63
 @strawberry.type(description="Everything that is told as it happens: over graphql-transport-ws or graphql-sse.")
 class Subscription:
     @strawberry.subscription(
-        description="Each alert as it opens, or opens again, and as it resolves, in order, each once. Scope READ."
+        metadata=READ,
+        description="Each alert as it opens, or opens again, and as it resolves, in order, each once. Scope READ.",
     )
     async def alerts(
         self,
@@ -44,10 +47,13 @@ class Subscription:
         ] = None,
     ) -> AsyncGenerator[AlertNode, None]:
         context = context_of(info)
-        holder = await context.caller("read")
+        holder = context.caller
         position = await _position(holder.merchant_id, str(after)) if after is not None else None
         wanted = values_of(kinds)
         key = (holder.merchant_id, holder.key_id)
+        if not context.house.subscriptions.enter(key):
+            message = f"This key has {MAX_OF_A_KEY:,} subscriptions open; end some first."
+            raise errors.refused(message, errors.RATE_LIMITED)
         try:
             async with aclosing(context.hub.follow(key, position)) as changes:
                 async for change in changes:
@@ -55,7 +61,9 @@ class Subscription:
                         context.renew()
                         yield changed_alert(change)
         except KeyRevokedError:
-            raise GraphQLError(BAD_KEY, extensions={"code": UNAUTHENTICATED}) from None
+            raise errors.refused(BAD_KEY, errors.UNAUTHENTICATED) from None
+        finally:
+            context.house.subscriptions.leave(key)
 
 
 def changed_alert(change: Change) -> AlertNode:

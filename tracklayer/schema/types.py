@@ -9,18 +9,21 @@ from typing import Any
 import strawberry
 from strawberry import ID, Info
 
-from tracklayer.db.alerts import Span
-from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.alerts import MAX_ALERTS, Span
+from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
 from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads
+from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
+from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, RuleVerdict
 from tracklayer.schema import ids
+from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import (
@@ -45,53 +48,58 @@ from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.persist import to_event
 
 WAITING = ("queued", "failed")
+MAX_ALERTS_OF_EVENT = 20
+MAX_REASONS = 20  # why deliveries are not redelivered: a handful
+MAX_VERDICTS = 100  # rules of a platform: some dozens
+_MOST_SETTINGS = max(len(mapper_for(key).settings) for key in PLATFORMS)
+_AS_MUCH_AS = 10  # objects: mapping an event takes as long as answering with so many
 
 
-def _field(description: str) -> Any:
-    return strawberry.field(description=description)
+def _field(seen_by: Mapping[str, Any], description: str) -> Any:
+    return strawberry.field(description=description, metadata=seen_by)
 
 
-def _read(description: str, get: Callable[[Any], Any]) -> Any:
+def _read(seen_by: Mapping[str, Any], description: str, get: Callable[[Any], Any]) -> Any:
     """A field that is made of the node when it is selected."""
-    return strawberry.field(resolver=get, description=description)
+    return strawberry.field(resolver=get, description=description, metadata=seen_by)
 
 
 @strawberry.interface(description="Anything with an id that `node` finds again.")
 class Node:
-    id: ID = _field("Opaque and globally unique.")
+    id: ID = _field(SENDER, "Opaque and globally unique.")
 
 
 @strawberry.type(description="What a person agreed to.")
 class Consent:
-    ad_user_data: ConsentState = _field("Use of their data for ads.")
-    ad_personalization: ConsentState = _field("Personalised ads.")
-    limited_data_use: bool = _field("Limited data use, as US state laws demand.")
+    ad_user_data: ConsentState = _field(READ, "Use of their data for ads.")
+    ad_personalization: ConsentState = _field(READ, "Personalised ads.")
+    limited_data_use: bool = _field(READ, "Limited data use, as US state laws demand.")
 
 
 @strawberry.type(description="An identifier that identity stitching added.")
 class EnrichedField:
-    field: str = _field("Which identifier.")
-    source: str = _field("cookie or email.")
-    seen_at: DateTime = _field("When it was seen.")
+    field: str = _field(READ, "Which identifier.")
+    source: str = _field(READ, "cookie or email.")
+    seen_at: DateTime = _field(READ, "When it was seen.")
 
 
 @strawberry.type(description="One attempt to hand a delivery to its platform.")
 class DeliveryAttempt:
-    number: int = _field("1 to 5; an attempt that cost none carries the number of the next.")
-    at: DateTime = _field("When it began.")
-    outcome: AttemptOutcome = _field("How it ended.")
-    http_status: int | None = _field("The platform's HTTP status, where there was an answer.")
-    error: str | None = _field("The platform's words, without anything personal or secret.")
-    duration_ms: int = _field("Milliseconds until the answer.")
+    number: int = _field(READ, "1 to 5; an attempt that cost none carries the number of the next.")
+    at: DateTime = _field(READ, "When it began.")
+    outcome: AttemptOutcome = _field(READ, "How it ended.")
+    http_status: int | None = _field(READ, "The platform's HTTP status, where there was an answer.")
+    error: str | None = _field(READ, "The platform's words, without anything personal or secret.")
+    duration_ms: int = _field(READ, "Milliseconds until the answer.")
 
 
 @strawberry.type(description="What a platform's code means and what to do about it.")
 class ErrorExplanation:
-    code: str = _field("The platform's own code.")
-    summary: str = _field("What it means.")
-    field: str | None = _field("The field of the event that it is about.")
-    next_step: str = _field("What to do next.")
-    docs_url: str | None = _field("The platform's page.")
+    code: str = _field(READ, "The platform's own code.")
+    summary: str = _field(READ, "What it means.")
+    field: str | None = _field(READ, "The field of the event that it is about.")
+    next_step: str = _field(READ, "What to do next.")
+    docs_url: str | None = _field(READ, "The platform's page.")
 
 
 def explanation_node(public_url: str, found: Explained | None) -> ErrorExplanation | None:
@@ -122,29 +130,32 @@ class EventNode(Node):
     row: strawberry.Private[EventRow]
     # Each is read for whoever selects it: a backend that sends thousands of events a second selects two.
     id: ID = _read(
-        "Opaque and globally unique.", lambda self: ID(ids.encode("Event", self.row.merchant_id, self.row.event_id))
+        SENDER,
+        "Opaque and globally unique.",
+        lambda self: ID(ids.encode("Event", self.row.merchant_id, self.row.event_id)),
     )
-    event_id: str = _read("The merchant's own id of the action.", lambda self: self.row.event_id)
-    event_name: str = _read("Purchase, Lead and so on.", lambda self: self.row.event_name)
-    occurred_at: DateTime = _read("When it happened.", lambda self: self.row.occurred_at)
-    received_at: DateTime = _read("When TrackLayer first received it.", lambda self: self.row.received_at)
-    action_source: ActionSource = _read("Where it took place.", lambda self: ActionSource(self.row.action_source))
-    event_source_url: str | None = _read("The page it happened on.", lambda self: self.row.event_source_url)
-    times_received: int = _read("1 and each repeat that was coalesced.", lambda self: self.row.times_received)
-    last_received_at: DateTime = _read("When it was last received.", lambda self: self.row.last_received_at)
+    event_id: str = _read(SENDER, "The merchant's own id of the action.", lambda self: self.row.event_id)
+    event_name: str = _read(SENDER, "Purchase, Lead and so on.", lambda self: self.row.event_name)
+    occurred_at: DateTime = _read(SENDER, "When it happened.", lambda self: self.row.occurred_at)
+    received_at: DateTime = _read(SENDER, "When TrackLayer first received it.", lambda self: self.row.received_at)
+    action_source: ActionSource = _read(READ, "Where it took place.", lambda self: ActionSource(self.row.action_source))
+    event_source_url: str | None = _read(READ, "The page it happened on.", lambda self: self.row.event_source_url)
+    times_received: int = _read(SENDER, "1 and each repeat that was coalesced.", lambda self: self.row.times_received)
+    last_received_at: DateTime = _read(SENDER, "When it was last received.", lambda self: self.row.last_received_at)
 
     @strawberry.field(
+        metadata=READ,
         description="The identifiers as persisted, snake_case: email and phone as SHA-256 by default, names and address "
-        "sealed and shown as dots."
+        "sealed and shown as dots.",
     )
     def user_data(self) -> JSON:
         return JSON(loads(self.row.user_data))
 
-    @strawberry.field(description="The business context as persisted, snake_case.")
+    @strawberry.field(metadata=READ, description="The business context as persisted, snake_case.")
     def custom_data(self) -> JSON:
         return JSON(loads(self.row.custom_data))
 
-    @strawberry.field(description="What the person agreed to.")
+    @strawberry.field(metadata=READ, description="What the person agreed to.")
     def consent(self) -> Consent:
         given = EventConsent(**loads(self.row.consent)) if self.row.consent else EventConsent()
         return Consent(
@@ -153,58 +164,67 @@ class EventNode(Node):
             limited_data_use=given.limited_data_use,
         )
 
-    @strawberry.field(description="When its retention ends.")
+    @strawberry.field(metadata=READ, description="When its retention ends.")
     async def expires_at(self, info: Info) -> DateTime:
         retention = await context_of(info).retention()
         return DateTime(self.row.received_at + retention)
 
-    @strawberry.field(description="What identity stitching added, and from where.")
+    @strawberry.field(
+        metadata=READ | at_most(len(USER_FIELDS)), description="What identity stitching added, and from where."
+    )
     def enrichment(self) -> list[EnrichedField]:
         return []
 
-    @strawberry.field(description="Its deliveries, one a platform at most.")
+    @strawberry.field(metadata=SENDER | at_most(len(PLATFORMS)), description="Its deliveries, one a platform at most.")
     async def deliveries(self, info: Info) -> list[DeliveryNode]:
         rows = await context_of(info).loaders.deliveries_of_event.load(self.row.event_id)
         return [delivery_node(row) for row in rows]
 
-    @strawberry.field(description="The alerts that its deliveries were part of.")
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ALERTS_OF_EVENT),
+        description=f"The alerts that its deliveries were part of, newest first; the last {MAX_ALERTS_OF_EVENT}.",
+    )
     async def alerts(self, info: Info) -> list[AlertNode]:
         context = context_of(info)
         rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
         found = await context.loaders.alerts_of_delivery.load_many([waits_of(row, context.now) for row in rows])
         distinct = {alert.alert_id: alert for alerts in found for alert in alerts}
         newest_first = sorted(distinct.values(), key=lambda alert: (alert.opened_at, alert.alert_id), reverse=True)
-        return [alert_node(alert) for alert in newest_first]
+        return [alert_node(alert) for alert in newest_first[:MAX_ALERTS_OF_EVENT]]
 
 
 @strawberry.type(name="Delivery", description="The forwarding of one event to one platform.")
 class DeliveryNode(Node):
     row: strawberry.Private[DeliveryRow]
-    platform: Platform = _field("The platform.")
-    status: DeliveryStatus = _field("Where it stands.")
-    attempts: int = _field("How many attempts of the present series counted, 5 at most.")
-    last_error: str | None = _field("The last refusal: status and the platform's words. No token, address or payload.")
-    drop_reason: DropReason | None = _field("Why it was given up.")
-    queued_at: DateTime = _field("When it was queued.")
-    last_attempt_at: DateTime | None = _field("When the last attempt began.")
-    delivered_at: DateTime | None = _field("When the platform acknowledged it.")
-    latency_ms: int | None = _field("Milliseconds from the event's arrival to the platform's acknowledgement.")
+    platform: Platform = _field(SENDER, "The platform.")
+    status: DeliveryStatus = _field(SENDER, "Where it stands.")
+    attempts: int = _field(READ, "How many attempts of the present series counted, 5 at most.")
+    last_error: str | None = _field(
+        READ, "The last refusal: status and the platform's words. No token, address or payload."
+    )
+    drop_reason: DropReason | None = _field(READ, "Why it was given up.")
+    queued_at: DateTime = _field(SENDER, "When it was queued.")
+    last_attempt_at: DateTime | None = _field(READ, "When the last attempt began.")
+    delivered_at: DateTime | None = _field(READ, "When the platform acknowledged it.")
+    latency_ms: int | None = _field(READ, "Milliseconds from the event's arrival to the platform's acknowledgement.")
 
-    @strawberry.field(description="The event.")
+    @strawberry.field(metadata=READ, description="The event.")
     async def event(self, info: Info) -> EventNode:
         row = await context_of(info).loaders.event.load(self.row.event_id)
         if row is None:  # purged since the delivery was read
             raise LookupError("the event of this delivery is gone")
         return event_node(row)
 
-    @strawberry.field(description="Waits because its destination is paused or held; costs no attempt.")
+    @strawberry.field(metadata=READ, description="Waits because its destination is paused or held; costs no attempt.")
     async def held(self, info: Info) -> bool:
         if self.row.status not in WAITING:
             return False
         row = await context_of(info).loaders.destination.load(self.row.platform)
         return row is not None and row.state in (State.PAUSED, State.HELD)
 
-    @strawberry.field(description="When it is tried next; of a held delivery, when its destination is probed next.")
+    @strawberry.field(
+        metadata=READ, description="When it is tried next; of a held delivery, when its destination is probed next."
+    )
     async def next_retry_at(self, info: Info) -> DateTime | None:
         if self.row.status not in WAITING:
             return None
@@ -219,7 +239,9 @@ class DeliveryNode(Node):
             return _instant(planned)
         return _instant(max(planned, health.resume_at) if planned else health.resume_at)
 
-    @strawberry.field(description="The attempts, oldest first; the last 20.")
+    @strawberry.field(
+        metadata=READ | at_most(LOG_LENGTH), description=f"The attempts, oldest first; the last {LOG_LENGTH}."
+    )
     def attempt_log(self) -> list[DeliveryAttempt]:
         return [
             DeliveryAttempt(
@@ -234,8 +256,9 @@ class DeliveryNode(Node):
         ]
 
     @strawberry.field(
+        metadata=READ,
         description="True where the platform may count it twice: an attempt was not answered, another followed or is to "
-        "come, and the platform does not recognise a copy of this event that comes so late."
+        "come, and the platform does not recognise a copy of this event that comes so late.",
     )
     async def duplicate_risk(self, info: Info) -> bool:
         attempts = [(datetime.fromisoformat(entry["at"]), entry["outcome"]) for entry in self.row.attempt_log]
@@ -253,7 +276,7 @@ class DeliveryNode(Node):
             return max(self.row.due_at, context_of(info).now)
         return self.row.last_attempt_at
 
-    @strawberry.field(description="What the last refusal means and what to do next.")
+    @strawberry.field(metadata=READ, description="What the last refusal means and what to do next.")
     def explanation(self, info: Info) -> ErrorExplanation | None:
         if self.row.status == "delivered":
             return None
@@ -261,7 +284,8 @@ class DeliveryNode(Node):
         return explanation_node(url, explain(self.row.platform, self.row.error_code, self.row.drop_reason))
 
     @strawberry.field(
-        description="The request body as mapped with today's settings, without credentials; null: refused."
+        metadata=READ | weighs(_AS_MUCH_AS),
+        description="The request body as mapped with today's settings, without credentials; null: refused.",
     )
     async def payload(self, info: Info) -> JSON | None:
         context = context_of(info)
@@ -277,7 +301,10 @@ class DeliveryNode(Node):
             return None
         return JSON(mapper.build_request(mapped.group, [mapped.item], settings).body)
 
-    @strawberry.field(description="The alerts of its destination that were open while it waited.")
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ALERTS),
+        description=f"The alerts of its destination that were open while it waited, newest first; the last {MAX_ALERTS}.",
+    )
     async def alerts(self, info: Info) -> list[AlertNode]:
         context = context_of(info)
         rows = await context.loaders.alerts_of_delivery.load(waits_of(self.row, context.now))
@@ -287,22 +314,25 @@ class DeliveryNode(Node):
 @strawberry.type(name="Alert", description="A sign that the pipeline is not as it should be.")
 class AlertNode(Node):
     row: strawberry.Private[AlertRow]
-    kind: AlertKind = _field("What it is about.")
-    severity: AlertSeverity = _field("How much it matters.")
-    state: AlertState = _field("Whether it still holds.")
-    platform: Platform | None = _field("The platform; null for an alert of the whole merchant.")
-    title: str = _field("In a few words.")
-    message: str = _field("What was seen against what is normal, with figures.")
-    details: JSON = _field("The figures.")
-    opened_at: DateTime = _field("Since when.")
-    last_seen_at: DateTime = _field("When it was last found to hold.")
-    acknowledged_at: DateTime | None = _field("When somebody took note.")
-    resolved_at: DateTime | None = _field("Until when.")
+    kind: AlertKind = _field(READ, "What it is about.")
+    severity: AlertSeverity = _field(READ, "How much it matters.")
+    state: AlertState = _field(READ, "Whether it still holds.")
+    platform: Platform | None = _field(READ, "The platform; null for an alert of the whole merchant.")
+    title: str = _field(READ, "In a few words.")
+    message: str = _field(READ, "What was seen against what is normal, with figures.")
+    details: JSON = _field(READ, "The figures.")
+    opened_at: DateTime = _field(READ, "Since when.")
+    last_seen_at: DateTime = _field(READ, "When it was last found to hold.")
+    acknowledged_at: DateTime | None = _field(READ, "When somebody took note.")
+    resolved_at: DateTime | None = _field(READ, "Until when.")
     change: ID | None = _field(
-        "In a subscription: this opening or resolving; as `after`, it continues exactly behind it. Null elsewhere."
+        READ,
+        "In a subscription: this opening or resolving; as `after`, it continues exactly behind it. Null elsewhere.",
     )
 
-    @strawberry.field(description="The deliveries of its platform while it was open, newest first.")
+    @strawberry.field(
+        metadata=READ | at_most("first"), description="The deliveries of its platform while it was open, newest first."
+    )
     async def deliveries(self, info: Info, first: First = 50, after: After = None) -> Connection[DeliveryNode]:
         context, size = context_of(info), page_size(first)
         seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
@@ -315,54 +345,57 @@ class AlertNode(Node):
 @strawberry.type(name="Destination", description="Where a merchant's events go on one platform.")
 class DestinationNode(Node):
     row: strawberry.Private[DestinationRow]
-    platform: Platform = _field("The platform.")
-    state: DestinationState = _field("Whether it is sent to.")
-    state_reason: str | None = _field("Why it is paused or held.")
-    event_names: list[str] | None = _field("Only events of these names; null: every event.")
-    created_at: DateTime = _field("Since when.")
+    platform: Platform = _field(READ, "The platform.")
+    state: DestinationState = _field(READ, "Whether it is sent to.")
+    state_reason: str | None = _field(READ, "Why it is paused or held.")
+    event_names: list[str] | None = _field(READ, "Only events of these names; null: every event.")
+    created_at: DateTime = _field(READ, "Since when.")
 
-    @strawberry.field(description="Its settings; of a secret the last four characters.")
+    @strawberry.field(metadata=READ, description="Its settings; of a secret the last four characters.")
     def settings(self, info: Info) -> JSON:
         return JSON(shown_settings(context_of(info).runtime.sealer, self.row))
 
-    @strawberry.field(description="Deliveries that are neither delivered nor dropped.")
+    @strawberry.field(metadata=READ, description="Deliveries that are neither delivered nor dropped.")
     async def waiting(self, info: Info) -> int:
         return await context_of(info).loaders.waiting.load(self.row.platform)
 
 
 @strawberry.type(name="ApiKey", description="A key that speaks for the merchant.")
 class ApiKeyNode(Node):
-    name: str = _field("What it is for.")
-    scopes: list[ApiKeyScope] = _field("What it may do.")
-    prefix: str = _field("How it begins.")
-    created_at: DateTime = _field("Since when.")
-    last_used_at: DateTime | None = _field("When it was last used, to the minute.")
-    revoked_at: DateTime | None = _field("Since when it is worth nothing.")
+    name: str = _field(READ, "What it is for.")
+    scopes: list[ApiKeyScope] = _field(READ, "What it may do.")
+    prefix: str = _field(READ, "How it begins.")
+    created_at: DateTime = _field(READ, "Since when.")
+    last_used_at: DateTime | None = _field(READ, "When it was last used, to the minute.")
+    revoked_at: DateTime | None = _field(READ, "Since when it is worth nothing.")
 
 
 @strawberry.type(name="Merchant", description="Whose events these are.")
 class MerchantNode(Node):
     row: strawberry.Private[MerchantRow]
-    name: str = _field("The merchant's name.")
-    retention_days: RetentionDays = _field("How long events and deliveries are kept.")
-    hash_user_data: bool = _field("Whether email and phone are kept as SHA-256 only.")
-    alert_emails: list[str] = _field("Who gets alerts by e-mail; empty: nobody.")
+    name: str = _field(READ, "The merchant's name.")
+    retention_days: RetentionDays = _field(READ, "How long events and deliveries are kept.")
+    hash_user_data: bool = _field(READ, "Whether email and phone are kept as SHA-256 only.")
+    alert_emails: list[str] = _field(READ, "Who gets alerts by e-mail; empty: nobody.")
 
-    @strawberry.field(description="Where its events go.")
+    @strawberry.field(metadata=READ | at_most(len(PLATFORMS)), description="Where its events go.")
     async def destinations(self, info: Info) -> list[DestinationNode]:
         context = context_of(info)
         found = await context.loaders.destination.load_many(list(PLATFORMS))
         return [destination_node(row) for row in found if row is not None]
 
-    @strawberry.field(description="Its API keys, oldest first, revoked ones too.")
+    @strawberry.field(
+        metadata=READ | at_most(MAX_API_KEYS),
+        description=f"Its API keys, oldest first, revoked ones too; the first {MAX_API_KEYS}.",
+    )
     async def api_keys(self, info: Info) -> list[ApiKeyNode]:
         return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]
 
 
 @strawberry.type(description="Deliveries of one reason that were not redelivered.")
 class RefusedGroup:
-    reason: str = _field("Why.")
-    count: int = _field("How many.")
+    reason: str = _field(READ, "Why.")
+    count: int = _field(READ, "How many.")
 
 
 def refused_groups(refused: Mapping[str, int]) -> list[RefusedGroup]:
@@ -376,49 +409,51 @@ def refused_groups(refused: Mapping[str, int]) -> list[RefusedGroup]:
     "not wait. It is kept for 30 days after it finished.",
 )
 class RedeliveryNode(Node):
-    state: RedeliveryState = _field("Whether it is done.")
-    requested_at: DateTime = _field("When it was asked for. What was tried or given up after that is left alone.")
-    finished_at: DateTime | None = _field("When the last delivery was looked at.")
-    matched: int = _field("Deliveries that it has looked at so far.")
-    requeued: int = _field("Deliveries that it has queued again so far.")
-    refused: list[RefusedGroup] = _field("Those that it has not queued so far, by reason.")
+    state: RedeliveryState = _field(READ, "Whether it is done.")
+    requested_at: DateTime = _field(READ, "When it was asked for. What was tried or given up after that is left alone.")
+    finished_at: DateTime | None = _field(READ, "When the last delivery was looked at.")
+    matched: int = _field(READ, "Deliveries that it has looked at so far.")
+    requeued: int = _field(READ, "Deliveries that it has queued again so far.")
+    refused: list[RefusedGroup] = _field(READ | at_most(MAX_REASONS), "Those that it has not queued so far, by reason.")
 
 
 @strawberry.type(description="One thing that a destination on this platform is told.")
 class PlatformSetting:
-    name: str = _field("Its name in `settings`.")
-    label: str = _field("Its name for people.")
-    help: str = _field("Where to find it.")
-    required: bool = _field("Whether there is no destination without it.")
-    secret: bool = _field("Whether it is sealed and shown as dots.")
+    name: str = _field(PUBLIC, "Its name in `settings`.")
+    label: str = _field(PUBLIC, "Its name for people.")
+    help: str = _field(PUBLIC, "Where to find it.")
+    required: bool = _field(PUBLIC, "Whether there is no destination without it.")
+    secret: bool = _field(PUBLIC, "Whether it is sealed and shown as dots.")
 
 
 @strawberry.type(description="What TrackLayer knows of a platform.")
 class PlatformInfo:
-    platform: Platform = _field("The platform.")
-    title: str = _field("Its name for people.")
-    docs_url: str = _field("Its page.")
-    settings: list[PlatformSetting] = _field("What a destination is told.")
-    event_names: JSON = _field("Event name -> the platform's own.")
-    max_event_age_hours: int | None = _field("How old an event may be; null: the platform names no limit.")
-    batch_size: int = _field("Events of one request at most.")
-    supports_test_events: bool = _field("Whether testDestination can be used.")
-    deduplication: str = _field("Which copies it counts once, where both came from TrackLayer.")
+    platform: Platform = _field(PUBLIC, "The platform.")
+    title: str = _field(PUBLIC, "Its name for people.")
+    docs_url: str = _field(PUBLIC, "Its page.")
+    settings: list[PlatformSetting] = _field(PUBLIC | at_most(_MOST_SETTINGS), "What a destination is told.")
+    event_names: JSON = _field(PUBLIC, "Event name -> the platform's own.")
+    max_event_age_hours: int | None = _field(PUBLIC, "How old an event may be; null: the platform names no limit.")
+    batch_size: int = _field(PUBLIC, "Events of one request at most.")
+    supports_test_events: bool = _field(PUBLIC, "Whether testDestination can be used.")
+    deduplication: str = _field(PUBLIC, "Which copies it counts once, where both came from TrackLayer.")
 
 
 @strawberry.type(name="RuleVerdict", description="One rule of a platform, held against one event.")
 class RuleVerdictNode:
-    rule: str = _field("The rule's name.")
-    ok: bool = _field("Whether it is kept.")
-    message: str = _field("What was found.")
-    field: str | None = _field("The field it is about.")
+    rule: str = _field(READ, "The rule's name.")
+    ok: bool = _field(READ, "Whether it is kept.")
+    message: str = _field(READ, "What was found.")
+    field: str | None = _field(READ, "The field it is about.")
 
 
 @strawberry.type(description="What would be sent; nothing is sent or stored.")
 class DeliveryPreview:
-    request: JSON | None = _field("method, url, headers and body, without credentials; null: it would not be sent.")
-    verdicts: list[RuleVerdictNode] = _field("Every rule it was held against.")
-    would_send: bool = _field("Whether it would be sent.")
+    request: JSON | None = _field(
+        READ, "method, url, headers and body, without credentials; null: it would not be sent."
+    )
+    verdicts: list[RuleVerdictNode] = _field(READ | at_most(MAX_VERDICTS), "Every rule it was held against.")
+    would_send: bool = _field(READ, "Whether it would be sent.")
 
 
 def _instant(value: datetime | None) -> DateTime | None:

@@ -13,7 +13,7 @@ from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.event import ReadEvent, read_event
+from tracklayer.domain.event import ReadEvent, read_event, readable_event_id
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -40,9 +40,10 @@ class Coalesced:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Nothing of it is stored."""
+    """Nothing of it is stored. ``event_id``: where it had a good one."""
 
     problems: tuple[Problem, ...]
+    event_id: str | None
 
 
 Ingested = Accepted | Coalesced | Rejected
@@ -110,7 +111,7 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     merchant = call.merchant
     read = read_event(draft, call.now, merchant.default_countries)
     if isinstance(read, list):
-        call.outcomes.append(Rejected(tuple(read)))
+        call.outcomes.append(Rejected(tuple(read), readable_event_id(draft, read)))
         call.items.append(None)
         call.rejected += 1
         return
@@ -264,13 +265,16 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
             f"This event_id is stored already, as {item.conflict!r}. An event_id names one business action: send "
             f"{event.event_name!r} with an id of its own, for example with the event name in front."
         )
-        return Rejected((Problem(("event_id",), "EVENT_ID_CONFLICT", message),))
+        return Rejected((Problem(("event_id",), "EVENT_ID_CONFLICT", message),), event.event_id)
     if item.inserted:
         return Accepted(row, item.read.warnings)
     try:
         differing = persist.differences(row, event, runtime.sealer, merchant.default_countries)
     except SealError:
         differing = []  # a key was taken away too early: `doctor` says so; the repeat is a repeat all the same
+    if not merchant.scopes & {"read", "admin"}:
+        # Field by field, whoever may only send could guess a stored person's data with made-up repeats.
+        differing = list(dict.fromkeys(path[:1] if path[0] == "user_data" else path for path in differing))
     different = tuple(
         Problem(
             path,

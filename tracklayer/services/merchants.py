@@ -116,6 +116,11 @@ def recently_authenticated(runtime: Runtime, key: str) -> KeyHolder | None:
     return holder
 
 
+def is_known_key(runtime: Runtime, key: str) -> bool:
+    """Whether this process has found this key before."""
+    return runtime.keyring.has_held(_hash(key))
+
+
 @contextmanager
 def holders_change(runtime: Runtime, merchant_id: int) -> Iterator[None]:
     """Around a transaction that changes what a merchant's KeyHolder is made of, or who holds a key."""

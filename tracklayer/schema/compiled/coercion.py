@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import strawberry
 from graphql import (
+    DocumentNode,
     GraphQLBoolean,
     GraphQLEnumType,
     GraphQLID,
@@ -17,9 +19,17 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLScalarType,
+    GraphQLSchema,
     GraphQLString,
+    ListValueNode,
+    Node,
+    OperationDefinitionNode,
     Undefined,
+    VariableNode,
+    type_from_ast,
 )
+from graphql.utilities import coerce_input_value
+from strawberry.types.arguments import convert_argument
 from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition, StrawberryOptional
 
 from tracklayer.schema.compiled.source import CONSTANTS, DEFINITION, MISSING, Doubt, NotCompiledError, Source, indented
@@ -33,24 +43,71 @@ class Drafted:
     """
 
 
-class Inputs(Source):
-    """Coercion of variables. Only what needs no conversion passes; anything else raises, and the stock executor decides."""
+class Alone(Drafted):
+    """Marks an input class of which one that is wrong, in a list, is that one's fault: the others are taken.
 
-    def __init__(self) -> None:
+    What is wrong with it is the resolver's to say: in its place stands its misfit. Only of variables; a list that is
+    written out in a document makes the document wrong.
+    """
+
+    @classmethod
+    def misfit(cls, sent: Any) -> Any:
+        """What stands in the list instead of a draft, for something that is no such input."""
+        raise NotImplementedError
+
+    @classmethod
+    def stand_in(cls, misfit: Any) -> dict[str, Any]:
+        """An input that the stock executor takes, and that holds the misfit."""
+        raise NotImplementedError
+
+    def misfit_in_it(self: Self) -> Any:
+        """The misfit that an instance made of a stand-in holds; None of any other instance."""
+        raise NotImplementedError
+
+
+def draft_of(value: Any) -> Any:
+    """The draft of an instance, or of a list of instances; a draft, and any other value, as it is."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list):
+        return [draft_of(item) for item in value]
+    if getattr(type(value), "__strawberry_definition__", None) is None:
+        return value
+    if isinstance(value, Alone) and (misfit := value.misfit_in_it()) is not None:
+        return misfit
+    return {
+        name: draft_of(inner)
+        for name, inner in vars(value).items()
+        if inner is not None and inner is not strawberry.UNSET
+    }
+
+
+class Inputs(Source):
+    """Coercion of the types of a schema. Only what needs no conversion passes; anything else raises, and the stock
+    executor decides. What is made for a type serves every plan; what is a plan's own stands in that plan's source.
+    """
+
+    def __init__(self, schema: strawberry.Schema) -> None:
         super().__init__()
+        self._schema = schema
         self._functions: dict[tuple[str, bool], str] = {}
         self._open: set[str] = set()
 
-    def variables(self, definitions: Sequence[tuple[str, Any, Any]]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-        """A function from what was sent to a tuple of values. ``definitions``: (name, type, default or MISSING)."""
+    def variables(
+        self, source: Source, definitions: Sequence[tuple[str, Any, Any]]
+    ) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+        """A function of ``source`` from what was sent to a tuple of values.
+
+        ``definitions``: (name, type, default or MISSING).
+        """
         lines = ["get = sent.get"]
         values = []
         for index, (name, type_, default) in enumerate(definitions):
             x = f"v{index}"
             lines.append(f"{x} = get({name!r}, MISSING)")
             inner = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
-            given = self._coercion(inner, x, False)
-            absent = self.keep("default", default) if default is not MISSING else None
+            given = self._coercion(inner, x, False, source)
+            absent = source.keep("default", default) if default is not MISSING else None
             if isinstance(type_, GraphQLNonNull):
                 given = [f"if {x} is None: raise Doubt", *given]
                 if absent is None:
@@ -62,25 +119,32 @@ class Inputs(Source):
                 lines += indented(given or ["pass"])
             values.append(x)
         lines.append(f"return ({''.join(f'{value}, ' for value in values)})")
-        return self.define(self.fresh("variables"), "sent", lines)
+        return source.define(source.fresh("variables"), "sent", lines)
 
-    def _coercion(self, type_: Any, x: str, in_draft: bool) -> list[str]:
-        """Lines that hold ``x``, which is not null, against its type and make of it what a resolver or a draft gets."""
+    def _coercion(self, type_: Any, x: str, in_draft: bool, source: Source) -> list[str]:
+        """Lines of ``source`` that hold ``x``, which is not null, against its type and make of it what a resolver or a
+        draft gets.
+        """
         if isinstance(type_, GraphQLList):
-            return [f"{x} = {self._list(type_, in_draft)}({x})"]
+            return [f"{x} = {self._lend(self._list(type_, in_draft), source)}({x})"]
         if type_ in (GraphQLString, GraphQLID):
             return [f"if type({x}) is not str: raise Doubt"]
         if type_ is GraphQLInt:
-            return [f"if type({x}) is not int or not -2147483648 <= {x} <= 2147483647: raise Doubt"]
+            convert = source.keep("parse", _parsing(type_))  # a whole number may be written 2.0
+            return [f"if type({x}) is not int or not -2147483648 <= {x} <= 2147483647: {x} = {convert}({x})"]
         if type_ is GraphQLBoolean:
             return [f"if {x} is not True and {x} is not False: raise Doubt"]
         if isinstance(type_, GraphQLEnumType):
             members = {name: type_.coerce_input_value(name) for name in type_.values}
             table = {name: member.value if in_draft else member for name, member in members.items()}
-            return [f"{x} = {self.keep('enum', table)}[{x}]"]
+            return [f"{x} = {source.keep('enum', table)}[{x}]"]
         if isinstance(type_, GraphQLInputObjectType):
-            return [f"{x} = {self._object(type_, in_draft)}({x})"]
-        return [f"{x} = {self.keep('parse', _parsing(type_))}({x})"]
+            return [f"{x} = {self._lend(self._object(type_, in_draft), source)}({x})"]
+        return [f"{x} = {source.keep('parse', _parsing(type_))}({x})"]
+
+    def _lend(self, name: str, source: Source) -> str:
+        source.names[name] = self.names[name]
+        return name
 
     def _list(self, type_: GraphQLList[Any], in_draft: bool) -> str:
         key = (str(type_), in_draft)
@@ -89,10 +153,15 @@ class Inputs(Source):
             return known
         item = type_.of_type
         inner = item.of_type if isinstance(item, GraphQLNonNull) else item
-        given = [*self._coercion(inner, "x", in_draft), "values.append(x)"]
+        given = [*self._coercion(inner, "x", in_draft, self), "values.append(x)"]
         null = "raise Doubt" if inner is not item else "values.append(None)"
         lines = ["if type(sent) is not list: raise Doubt", "values = []", "for x in sent:"]
-        lines += indented([f"if x is None: {null}", "else:", *indented(given)])
+        if (alone := class_judged_alone(inner)) is not None:
+            # Whatever is wrong with one of them costs the others nothing.
+            otherwise = self.keep("alone", _judged_alone(self._schema, inner, alone))
+            lines += indented(["try:", *indented(given), "except Exception:", f"    values.append({otherwise}(x))"])
+        else:
+            lines += indented([f"if x is None: {null}", "else:", *indented(given)])
         name = self.fresh("list")
         self.define(name, "sent", [*lines, "return values"])
         self._functions[key] = name
@@ -153,7 +222,7 @@ class Inputs(Source):
     def _field(self, sent: str, type_: Any, name: str, default: Any, in_draft: bool) -> list[str]:
         required = isinstance(type_, GraphQLNonNull)
         inner = type_.of_type if required else type_
-        given = [*self._coercion(inner, "x", in_draft), f"d[{name!r}] = x"]
+        given = [*self._coercion(inner, "x", in_draft, self), f"d[{name!r}] = x"]
         if default is MISSING or (default is None and not required):
             # Left out and null are the same: refused, or None as the template has it.
             null = ["if x is None: raise Doubt"] if required else []
@@ -172,6 +241,79 @@ class Inputs(Source):
             "else:",
             *indented(given),
         ]
+
+
+def class_judged_alone(type_: Any) -> type[Alone] | None:
+    """The class of an input type of which each in a list is judged alone; None of any other type."""
+    if not isinstance(type_, GraphQLInputObjectType):
+        return None
+    origin: type = type_.extensions[DEFINITION].origin
+    return origin if issubclass(origin, Alone) else None
+
+
+def _judged_alone(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
+    """What becomes of one in a list that the generated code does not take: the stock coercion decides whether it fits."""
+
+    def judge(sent: Any) -> Any:
+        found = coerce_input_value(sent, GraphQLNonNull(type_))
+        if found is Undefined:
+            return cls.misfit(sent)
+        converter = schema.schema_converter
+        return draft_of(convert_argument(found, cls, converter.scalar_registry, schema.config))
+
+    return judge
+
+
+def tolerated(
+    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, sent: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The variables with a stand-in for each value that is judged alone and does not fit: for the stock executor."""
+    found = dict(sent)
+    listed: set[str] | None = None
+    for node in operation.variable_definitions or ():
+        name = node.variable.name.value
+        type_: Any = _nullable(type_from_ast(schema, node.type))
+        is_list = isinstance(type_, GraphQLList)
+        inner = _nullable(type_.of_type) if is_list else type_
+        alone = class_judged_alone(inner)
+        if alone is None or name not in found:
+            continue
+        fits = partial(_stand_in, GraphQLNonNull(inner), alone)
+        if is_list:
+            given = found[name]
+            if given is not None:
+                found[name] = [fits(item) for item in given] if isinstance(given, list) else [fits(given)]
+            continue
+        if listed is None:
+            listed = _variables_in_lists(document)
+        if name in listed:
+            found[name] = fits(found[name])
+    return found
+
+
+def _stand_in(type_: Any, cls: type[Alone], sent: Any) -> Any:
+    return sent if coerce_input_value(sent, type_) is not Undefined else cls.stand_in(cls.misfit(sent))
+
+
+def _variables_in_lists(document: DocumentNode) -> set[str]:
+    """The variables that stand in a list which is written out."""
+    found: set[str] = set()
+    nodes: list[Any] = [document]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ListValueNode):
+            found.update(value.name.value for value in node.values if isinstance(value, VariableNode))
+        for key in node.keys:
+            inner = getattr(node, key, None)
+            if isinstance(inner, Node):
+                nodes.append(inner)
+            elif isinstance(inner, list | tuple):
+                nodes.extend(item for item in inner if isinstance(item, Node))
+    return found
+
+
+def _nullable(type_: Any) -> Any:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
 
 
 def _default_of(field: Any) -> Any:

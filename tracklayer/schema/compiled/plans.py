@@ -1,11 +1,12 @@
-"""The plans of a schema: which texts are compiled, and for how long a plan is kept."""
+"""The plans of a schema: which texts are compiled, for whom, and for how long a plan is kept."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import strawberry
 from graphql import DocumentNode
@@ -14,64 +15,127 @@ from tracklayer.schema.compiled.coercion import Inputs
 from tracklayer.schema.compiled.projection import Compiler
 from tracklayer.schema.compiled.running import Plan
 from tracklayer.schema.compiled.source import NotCompiledError
+from tracklayer.schema.cost import Measured
 
 log = logging.getLogger(__name__)
 
-MAX_PLANS = 500  # documents: an application has a few dozen
+MAX_BYTES = 64 * 1024 * 1024  # of all plans: some hundred applications with a dozen documents each
+SHARE = 8  # no owner has more than this part of it
 MAX_TEXT = 16 * 1024  # characters: a longer document is executed, not compiled
+MAX_SEEN = 100  # texts of an owner that were seen once
+MAX_OWNERS = 10_000  # whose texts are remembered
+_BARE = 512  # bytes of an entry, besides its text, of a document that has no plan
+
+Key = tuple[str, str | None]  # text and operation name
+
+
+class Checked(NamedTuple):
+    """A document that may be executed, and what was measured of the operation that is meant."""
+
+    document: DocumentNode
+    measured: Measured
+
+
+@dataclass(slots=True)
+class _Kept:
+    plan: Plan | None  # None: this document is not compiled
+    owner: Hashable
+    size: int
+
+
+@dataclass(slots=True)
+class _Owner:
+    """Who sent a text the second time: its plan counts as theirs, whoever else uses it."""
+
+    seen: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    keys: OrderedDict[Key, None] = field(default_factory=OrderedDict)  # the most recently used ones last
+    size: int = 0
 
 
 class Plans:
-    """The plans of one schema by text and operation name, the most recently used ones.
+    """The plans by text and operation name, the most recently used ones, counted in bytes.
 
-    A plan is made when a text is seen the second time: whoever sends ever new texts pays for no compilation here, and
-    pushes no plan out. ``check`` parses and validates a text as the schema does; None for one that it refuses.
+    A plan is made when an owner sends a text the second time: whoever sends ever new texts pays for no compilation here.
+    Everybody uses a plan that is there. Where an owner has too much of the room, or there is too little of it, plans go
+    of whoever has most: nobody pushes out another's.
+
+    ``check`` parses, measures and validates a text as the schema does; None for one that it refuses.
     """
 
     def __init__(
-        self, schema: strawberry.Schema, check: Callable[[str], DocumentNode | None], size: int = MAX_PLANS
+        self,
+        schema: strawberry.Schema,
+        check: Callable[[str, str | None], Checked | None],
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._schema = schema
         self._check = check
-        self._size = size
-        self._inputs = Inputs()
-        self._plans: OrderedDict[tuple[str, str | None], Plan | None] = OrderedDict()
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._inputs = Inputs(schema)
+        self._kept: dict[Key, _Kept] = {}
+        self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()
+        self.size = 0  # bytes of all plans
 
-    def find(self, text: str, operation_name: str | None) -> Plan | None:
+    def find(self, owner: Hashable, text: str, operation_name: str | None) -> Plan | None:
         """The plan of an operation, or None: then the stock executor answers."""
         key = (text, operation_name)
-        if key in self._plans:
-            self._plans.move_to_end(key)
-            return self._plans[key]
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._owners[kept.owner].keys.move_to_end(key)
+            return kept.plan
         if len(text) > MAX_TEXT:
             return None
+        own = self._owner(owner)
         seen = hash(key)  # a text of somebody's choice is not kept; two that share a hash are compiled a little early
-        if seen not in self._seen:
-            self._seen[seen] = None
-            _shrink(self._seen, self._size)
+        if seen not in own.seen:
+            own.seen[seen] = None
+            if len(own.seen) > MAX_SEEN:
+                own.seen.popitem(last=False)
             return None
-        del self._seen[seen]
-        self._plans[key] = found = self._compile(text, operation_name)
-        _shrink(self._plans, self._size)
-        return found
+        del own.seen[seen]
+        plan = self._compile(text, operation_name)
+        size = plan.size if plan is not None else len(text) + _BARE
+        self._kept[key] = _Kept(plan, owner, size)
+        own.keys[key] = None
+        own.size += size
+        self.size += size
+        while own.size > self._max_bytes // SHARE and len(own.keys) > 1:
+            self._let_go_of_one(own)
+        while self.size > self._max_bytes:
+            self._let_go_of_one(max(self._owners.values(), key=lambda other: other.size))
+        return plan
 
     def __len__(self) -> int:
-        return len(self._plans)
+        return len(self._kept)
+
+    def _owner(self, owner: Hashable) -> _Owner:
+        found = self._owners.get(owner)
+        if found is None:
+            found = self._owners[owner] = _Owner()
+            if len(self._owners) > MAX_OWNERS:
+                oldest = next(iter(self._owners))
+                while self._owners[oldest].keys:
+                    self._let_go_of_one(self._owners[oldest])
+                del self._owners[oldest]
+        return found
+
+    def _let_go_of_one(self, own: _Owner) -> None:
+        key, _ = own.keys.popitem(last=False)
+        kept = self._kept.pop(key)
+        own.size -= kept.size
+        self.size -= kept.size
+        if kept.plan is not None:
+            kept.plan.close()
 
     def _compile(self, text: str, operation_name: str | None) -> Plan | None:
-        document = self._check(text)
-        if document is None:
+        checked = self._check(text, operation_name)
+        if checked is None:
             return None
+        document, measured = checked
         try:
-            return Compiler(self._schema, self._inputs, document, operation_name).plan()
+            return Compiler(self._schema, self._inputs, text, document, measured).plan()
         except NotCompiledError:
             return None
         except Exception:  # whatever is wrong with the compiler, the stock executor can answer
             log.exception("an operation could not be compiled")
             return None
-
-
-def _shrink(cache: OrderedDict[Any, Any], size: int) -> None:
-    while len(cache) > size:
-        cache.popitem(last=False)

@@ -26,7 +26,6 @@ from graphql import (
     GraphQLScalarType,
     GraphQLString,
     InlineFragmentNode,
-    OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
     Undefined,
@@ -40,6 +39,7 @@ from strawberry.types.arguments import convert_argument, convert_arguments
 from tracklayer.schema.compiled.coercion import Inputs
 from tracklayer.schema.compiled.running import Info, Plan
 from tracklayer.schema.compiled.source import CONSTANTS, DEFINITION, MISSING, Doubt, NotCompiledError, Source, indented
+from tracklayer.schema.cost import Measured
 
 
 @dataclasses.dataclass
@@ -54,22 +54,25 @@ class Compiler(Source):
     """Generates the code of one operation."""
 
     def __init__(
-        self, schema: strawberry.Schema, inputs: Inputs, document: DocumentNode, operation_name: str | None
+        self,
+        schema: strawberry.Schema,
+        inputs: Inputs,
+        text: str,
+        document: DocumentNode,
+        measured: Measured,
     ) -> None:
         super().__init__()
         self._schema = schema
         self._graphql = schema._schema
         self._inputs = inputs
-        self._document = document
+        self._text = text
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-        if operation_name is not None:
-            operations = [node for node in operations if node.name and node.name.value == operation_name]
-        if not operations or schema.exception_handlers or schema.directives:
+        if schema.exception_handlers or schema.directives:
             raise NotCompiledError
-        self._operation = operations[0]  # the first of several without a name to choose by, as Strawberry does
+        self._measured = measured
+        self._operation = measured.operation
         self._variables: dict[str, tuple[int, Any, Any]] = {}
 
     def plan(self) -> Plan:
@@ -79,12 +82,12 @@ class Compiler(Source):
             raise NotCompiledError
         definitions = [self._variable(node) for node in operation.variable_definitions or ()]
         self._variables = {name: (index, type_, default) for index, (name, type_, default) in enumerate(definitions)}
-        coerce = self._inputs.variables(definitions)
+        coerce = self._inputs.variables(self, definitions)
         selected = self._collect(root, [operation.selection_set])
         if operation.operation is OperationType.MUTATION and len(selected) != 1:
             raise NotCompiledError  # one after another: not worth a path of its own
         project = self.names[self._object(root, selected, is_root=True)]
-        return Plan(self._schema, self._document, operation, coerce, project)
+        return Plan(self._schema, self._text, self._measured, self, coerce, project)
 
     def _variable(self, node: Any) -> tuple[str, Any, Any]:
         if node.directives:
@@ -101,18 +104,21 @@ class Compiler(Source):
 
     def _collect(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode | None]) -> dict[str, _Selected]:
         found: dict[str, _Selected] = {}
+        spread: dict[str, bool] = {}
         for selection_set in sets:
             if selection_set is not None:
-                self._collect_into(found, type_, selection_set, ())
+                self._collect_into(found, spread, type_, selection_set, ())
         return found
 
     def _collect_into(
         self,
         found: dict[str, _Selected],
+        spread: dict[str, bool],
         type_: GraphQLObjectType,
         selection_set: SelectionSetNode,
         outer: tuple[tuple[int, bool], ...],
     ) -> None:
+        """``spread``: the fragments that were read already, and whether under conditions. Each is read once."""
         for node in selection_set.selections:
             own = self._conditions(node)
             if own is None:
@@ -129,12 +135,18 @@ class Compiler(Source):
                 continue
             fragment: Any = node
             if isinstance(node, FragmentSpreadNode):
-                fragment = self._fragments[node.name.value]
+                name = node.name.value
+                if name in spread:
+                    if conditions or spread[name]:
+                        raise NotCompiledError  # the same fragment under two conditions
+                    continue
+                spread[name] = bool(conditions)
+                fragment = self._fragments[name]
                 if fragment.directives or getattr(node, "arguments", None):
                     raise NotCompiledError
             assert isinstance(fragment, InlineFragmentNode | FragmentDefinitionNode)
             if self._applies(fragment.type_condition, type_):
-                self._collect_into(found, type_, fragment.selection_set, conditions)
+                self._collect_into(found, spread, type_, fragment.selection_set, conditions)
 
     def _applies(self, condition: Any, type_: GraphQLObjectType) -> bool:
         if condition is None or condition.name.value == type_.name:

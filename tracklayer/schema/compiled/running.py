@@ -10,12 +10,15 @@ from inspect import isawaitable
 from typing import Any
 
 import strawberry
-from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, execute
+from graphql import ExecutionResult, VariableDefinitionNode, execute, parse
 from graphql.execution.values import get_variable_values
 
-from tracklayer.schema.compiled.source import Doubt
+from tracklayer.schema.compiled.source import Doubt, Source
+from tracklayer.schema.cost import Measured
 
 log = logging.getLogger(__name__)
+
+BYTES_A_CHARACTER = 12  # of generated code: what it and the objects that it names hold; a test measures it
 
 
 class Plan:
@@ -24,27 +27,57 @@ class Plan:
     def __init__(
         self,
         schema: strawberry.Schema,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
+        text: str,
+        measured: Measured,
+        source: Source,
         coerce: Callable[[Mapping[str, Any]], tuple[Any, ...]],
         project: Callable[[None, Info, list[Call]], dict[str, Any]],
     ) -> None:
+        """``source``: where the generated functions live. Of the document the definitions of its variables are kept."""
+        operation = measured.operation
+        self.cost = measured.cost
+        self.scopes = measured.scopes
         self._schema = schema
-        self._document = document
-        self._operation = operation
+        self._text = text
+        self._name = operation.name.value if operation.name else None
+        self._definitions = operation.variable_definitions or ()
+        self._names = source.names
+        self.size = 2 * len(text) + BYTES_A_CHARACTER * source.written
         self._coerce = coerce
         self._project = project
+        self._running = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Lets go of the generated code, when nothing runs it any more.
+
+        Functions and the namespace they live in hold each other: left alone, they would wait for Python's collector.
+        """
+        self._is_closed = True
+        if not self._running:
+            self._names.clear()
 
     async def run(self, variables: Mapping[str, Any], context: Any) -> dict[str, Any] | ExecutionResult:
         """``data`` of an answer without errors, or the stock executor's result where there are any.
 
         Raises Doubt before anything was called: then this request is the stock executor's, from the beginning.
         """
+        if self._is_closed and not self._running:
+            raise Doubt
+        self._running += 1
+        try:
+            return await self._run(variables, context)
+        finally:
+            self._running -= 1
+            if self._is_closed:
+                self.close()
+
+    async def _run(self, variables: Mapping[str, Any], context: Any) -> dict[str, Any] | ExecutionResult:
         try:
             values = self._coerce(variables)
         except Exception as error:  # a wrong type shows as any kind of error in straight-line code
             raise Doubt from error
-        info = Info(context, values, variables, self._schema, self._operation)
+        info = Info(context, values, variables, self._schema, self._definitions)
         outcomes: dict[str, Outcome] = {}
         try:
             calls: list[Call] = []
@@ -69,9 +102,9 @@ class Plan:
 
         result: Any = execute(
             self._schema._schema,
-            self._document,
+            parse(self._text),
             variable_values=dict(variables),
-            operation_name=self._operation.name.value if self._operation.name else None,
+            operation_name=self._name,
             context_value=context,
             middleware=[play_back],
             executor_class=self._schema.execution_context_class,
@@ -103,7 +136,7 @@ class Outcome:
 class Info:
     """What compiled resolvers get as ``info``; they use ``context`` alone."""
 
-    __slots__ = ("_operation", "_schema", "_sent", "_stock_values", "context", "values")
+    __slots__ = ("_definitions", "_schema", "_sent", "_stock_values", "context", "values")
 
     def __init__(
         self,
@@ -111,13 +144,13 @@ class Info:
         values: tuple[Any, ...],
         sent: Mapping[str, Any],
         schema: strawberry.Schema,
-        operation: OperationDefinitionNode,
+        definitions: Sequence[VariableDefinitionNode],
     ) -> None:
         self.context = context
         self.values = values
         self._sent = sent
         self._schema = schema
-        self._operation = operation
+        self._definitions = definitions
         self._stock_values: Any = None
 
     def stock_values(self) -> Any:
@@ -125,7 +158,7 @@ class Info:
         if self._stock_values is None:
             found = get_variable_values(
                 self._schema._schema,
-                self._operation.variable_definitions or (),
+                self._definitions,
                 dict(self._sent),
             )
             if isinstance(found, list):

@@ -1,0 +1,151 @@
+"""Connections that are bounded in number, size and time: what uvicorn leaves open to whoever holds on to it.
+
+One look a second at all connections of the process, instead of timers for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from tracklayer.schema.bodies import STRANGER_BODY
+from tracklayer.schema.live import ADMITTED
+
+if sys.platform != "win32":
+    import resource
+
+log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 10  # from the beginning of a request, or of its connection, to the end of its headers
+BODY_SECONDS = 30  # for a whole body
+FIRST_SECONDS = 5  # of a body, before its pace is looked at
+SLOWEST = 8 * 1024  # bytes of a body a second
+IDLE_SECONDS = 75  # between two requests
+MAX_HEAD = 64 * 1024  # bytes of a request line and its headers
+MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
+OTHER_FILES = 200  # that a process has open besides
+_LOOK_SECONDS = 1.0
+
+
+def max_connections() -> int:
+    """How many connections this process may have open. Raises the limit of open files as far as it goes."""
+    if sys.platform == "win32":  # it has no such limit
+        return MAX_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(MAX_CONNECTIONS, soft - OTHER_FILES), 50)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's, which notes since when it waits for what."""
+
+    most: int = MAX_CONNECTIONS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
+        self.in_head = True  # its next headers are not complete
+        self.since = self.loop.time()  # when it began to wait for them, or for the body
+        self.received = 0  # bytes since then
+        if len(self.connections) >= self.most and not _make_room(self.connections):
+            super().connection_made(transport)
+            self.refuse(503, "This server has more connections than it may hold.")
+            return
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        super().data_received(data)
+        if self.in_head and self.received > MAX_HEAD and not self.transport.is_closing():
+            self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.in_head, self.since, self.received = True, self.loop.time(), 0
+
+    def on_headers_complete(self) -> None:
+        self.in_head, self.since, self.received = False, self.loop.time(), 0
+        super().on_headers_complete()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in hand: it may be closed for another's sake."""
+        return self.in_head or self.cycle is None or self.cycle.response_complete
+
+    def look(self, now: float) -> None:
+        """Closes it where what it waits for does not come."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        waited = now - self.since
+        cycle = self.cycle
+        if self.in_head:
+            # Between two requests uvicorn waits; a request that has begun, or a connection that says nothing, is ours.
+            if waited > HEAD_SECONDS and self.timeout_keep_alive_task is None and (cycle is None or self.received):
+                self.refuse(408, f"The headers did not arrive within {HEAD_SECONDS} s.")
+        elif cycle is not None and cycle.more_body and not cycle.response_complete:
+            if self.flow.read_paused:  # it is we who do not read
+                self.since, self.received = now, 0
+            elif waited > BODY_SECONDS:
+                self.refuse(408, f"The body did not arrive within {BODY_SECONDS} s.")
+            elif waited > FIRST_SECONDS and self.received < (waited - FIRST_SECONDS) * SLOWEST:
+                self.refuse(408, f"The body came slower than {SLOWEST // 1024} KiB a second.")
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answers, unless an answer has begun, and closes."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            phrase = {408: b"Request Timeout", 431: b"Request Header Fields Too Large", 503: b"Service Unavailable"}
+            body = b'{"errors":[{"message":"%s"}]}' % message.encode()
+            head = (
+                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head % (status, phrase[status], len(body)) + body)
+        self.transport.close()
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """uvicorn's, which takes no long message before it is known who sends it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._full_size = self.conn.max_message_size
+        self.conn.max_message_size = STRANGER_BODY
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        scope: dict[str, Any] | None = getattr(self, "scope", None)
+        if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
+            scope[ADMITTED] = self._admitted
+
+    def _admitted(self) -> None:
+        self.conn.max_message_size = self._full_size
+
+
+async def watch(connections: Iterable[Any]) -> None:
+    """Looks at all connections of the process, once a second, until it is cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        now = loop.time()
+        for connection in list(connections):
+            if isinstance(connection, Connection):
+                try:
+                    connection.look(now)
+                except Exception:
+                    log.exception("a connection could not be looked at")
+
+
+def _make_room(connections: Iterable[Any]) -> bool:
+    """Closes those that have waited longest for a request: whoever has one in hand goes on."""
+    idle = [found for found in list(connections) if isinstance(found, Connection) and found.is_idle]
+    idle.sort(key=lambda found: found.since)
+    for found in idle[: max(1, len(idle) // 16)]:
+        if found.transport is not None:
+            found.transport.abort()
+    return bool(idle)

@@ -1,0 +1,104 @@
+"""Reads bodies: no larger than whoever sends one may, and no more of them at once than this process has room for.
+
+How long a body may take is the server's to say: it closes a connection whose body does not come (``cli.connections``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Message, Receive
+
+from tracklayer.schema import errors
+
+STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
+MAX_BODY = 4 * 1024 * 1024
+MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
+ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
+SHARE = 2  # no merchant, nor all strangers together, hold more than this part of it
+
+
+class ClientGoneError(Exception):
+    """Whoever sent the request left before its end: nobody waits for an answer."""
+
+
+class Bodies:
+    """The room that all bodies of a process share, in bytes."""
+
+    def __init__(self, room: int = ALL_BODIES) -> None:
+        self._room = room
+        self._held: dict[Hashable, int] = {}
+        self.held = 0
+
+    def reader(self, owner: Hashable, most: int, headers: Mapping[bytes, bytes]) -> Reader:
+        """For one request of ``owner`` with a body of at most ``most`` bytes; a block, whose end gives its room back.
+
+        Raises GraphQLError for one that announces more.
+        """
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced[:20]) > most:
+            raise _too_large(most)
+        return Reader(self, owner, most)
+
+    def take(self, owner: Hashable, size: int) -> None:
+        """Raises GraphQLError where there is no room."""
+        of_owner = self._held.get(owner, 0) + size
+        if self.held + size > self._room or of_owner > self._room // SHARE:
+            message = "This server has more bodies in hand than it may hold; nothing of this request was stored. Send it again."
+            raise errors.refused(message, errors.OVERLOADED, retryable=True)
+        self._held[owner] = of_owner
+        self.held += size
+
+    def give_back(self, owner: Hashable, size: int) -> None:
+        """What was taken."""
+        left = self._held[owner] - size
+        if left:
+            self._held[owner] = left
+        else:
+            del self._held[owner]
+        self.held -= size
+
+
+class Reader:
+    """Reads one body."""
+
+    __slots__ = ("_bodies", "_most", "_owner", "_taken")
+
+    def __init__(self, bodies: Bodies, owner: Hashable, most: int) -> None:
+        self._bodies = bodies
+        self._owner = owner
+        self._most = most
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._taken:
+            self._bodies.give_back(self._owner, self._taken)
+
+    async def read(self, receive: Receive) -> bytes:
+        """The whole body. Raises ClientGoneError; GraphQLError for one that is too large, or that there is no room for."""
+        parts: list[bytes] = []
+        while True:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            part: bytes = message.get("body", b"")
+            if self._taken + len(part) > self._most:
+                raise _too_large(self._most)
+            if part:
+                self._bodies.take(self._owner, len(part))
+                self._taken += len(part)
+            if not message.get("more_body", False):
+                return b"".join((*parts, part)) if parts else part
+            parts.append(part)
+
+
+def _too_large(most: int) -> Exception:
+    hint = "Send your API key, or less." if most == STRANGER_BODY else "Send fewer events at once."
+    return errors.refused(f"The body may have {most:,} bytes. {hint}", errors.TOO_LARGE)

@@ -1,0 +1,380 @@
+"""What an operation costs: how many objects it may answer with at most, known before anything else is done with it.
+
+One pass over the document, linear in its length: every selection set is read once, a fragment once however often it is
+spread. A field that answers with an object costs 1 and what is selected below it; a list, as often as it may have items
+(``access.at_most``): a page by its ``first``, of a variable too. The same pass tells how deep an operation goes, how many
+aliases it has, and who may ask for it.
+
+It reads documents that nothing else has checked. What it does not know, such as a field that is not there, costs
+nothing: the rules that come after it name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+)
+from graphql.type import SchemaMetaFieldDef, TypeMetaFieldDef
+
+from tracklayer.schema import errors
+from tracklayer.schema.access import PAGE, Scopes, most_of, scopes_of, weight_of
+
+MAX_COST = 50_000  # objects: a page of 50 events with all there is to know of them is half of it
+MAX_DEPTH = 12  # fields within fields
+MAX_SPREADS = 40  # fragments within fragments
+MAX_ALIASES = 30
+MAX_PAGE = 1000  # items of any page: of a number that is out of bounds, the field itself says so
+ENDLESS = 10**12  # what is dearer than that is not told more exactly
+
+Parent = GraphQLObjectType | GraphQLInterfaceType
+
+
+@dataclass(frozen=True, slots=True)
+class _Ref:
+    """An amount that depends on variables: the result of a step."""
+
+    step: int
+
+
+Amount = int | _Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An amount, and the steps that it takes to know it. Each is (what, left, right); ``page`` and ``size`` read a variable."""
+
+    amount: Amount
+    steps: tuple[tuple[str, Any, Any], ...] = ()
+
+    def of(self, variables: Mapping[str, Any]) -> int:
+        """In objects, for the values that were sent; linear in the number of steps."""
+        if isinstance(self.amount, int):
+            return self.amount
+        results = _results(self.steps, variables)
+        return results[self.amount.step]
+
+
+def _results(steps: Sequence[tuple[str, Any, Any]], variables: Mapping[str, Any]) -> list[int]:
+    results: list[int] = []
+    for what, left, right in steps:
+        if what == "page":
+            given = variables.get(left)
+            results.append(_page(right if given is None else given))
+        elif what == "size":
+            given = variables.get(left)
+            results.append(len(given) if isinstance(given, list) else 1)
+        else:
+            a = left if isinstance(left, int) else results[left.step]
+            b = right if isinstance(right, int) else results[right.step]
+            results.append(min(a * b if what == "times" else a + b, ENDLESS))
+    return results
+
+
+def _page(given: Any) -> int:
+    return min(max(given, 1), MAX_PAGE) if type(given) is int else MAX_PAGE
+
+
+@dataclass(slots=True)
+class _Sum:
+    """A selection set: what it costs once, and once for each item of the page that it is about."""
+
+    once: Amount = 0
+    an_item: Amount = 0
+    depth: int = 0
+    parts: list[tuple[str, Amount, _Sum]] = field(default_factory=list)  # by field: what it adds to once, or to an_item
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """``scopes``: the caller needs one of each. ``name`` of None: the only operation of its document."""
+
+    operation: OperationDefinitionNode
+    cost: Cost
+    scopes: tuple[Scopes, ...]
+    _sum: _Sum = field(repr=False)
+
+    def refuse_above(self, limit: int, variables: Mapping[str, Any]) -> int:
+        """The cost. Raises GraphQLError where it is above ``limit``, naming the field that makes it."""
+        cost = self.cost.of(variables)
+        if cost <= limit:
+            return cost
+        dearest = self._dearest(variables)
+        told = f"{cost:,}" if cost < ENDLESS else "endlessly many"
+        message = (
+            f"This operation may answer with {told} objects; {limit:,} is the most. {dearest} makes most of them: ask for "
+            "smaller pages with `first`, or for that part in an operation of its own."
+        )
+        raise errors.refused(message, errors.TOO_COSTLY, cost=cost, limit=limit, field=dearest)
+
+    def _dearest(self, variables: Mapping[str, Any]) -> str:
+        """The path of fields down which most of the cost lies, to where no single field makes half of it any more."""
+        results = _results(self.cost.steps, variables)
+        path: list[str] = []
+        found = self._sum
+        while found.parts:
+            shares = [(amount if isinstance(amount, int) else results[amount.step]) for _, amount, _ in found.parts]
+            most = max(shares)
+            if path and most * 2 < sum(shares):
+                break
+            name, _, below = found.parts[shares.index(most)]
+            path.append(name)
+            found = below
+            if len(path) > MAX_DEPTH * 2:
+                break
+        return ".".join(path)
+
+
+def measure(schema: GraphQLSchema, document: DocumentNode, operation_name: str | None) -> Measured:
+    """Measures the operation that is to be executed.
+
+    Raises GraphQLError where no operation has that name, or none is named and there are several; where it goes too
+    deep, or has too many aliases.
+    """
+    operation = _operation(document, operation_name)
+    pass_ = _Pass(schema, document)
+    root = schema.get_root_type(operation.operation)
+    found = pass_.operation(operation, root)
+    if found.depth > MAX_DEPTH:
+        message = f"This operation goes {found.depth} fields deep; {MAX_DEPTH} is the most."
+        raise errors.refused(message, errors.TOO_DEEP)
+    if pass_.aliases > MAX_ALIASES:
+        message = f"This operation has {pass_.aliases} aliases; {MAX_ALIASES} is the most."
+        raise errors.refused(message, errors.TOO_MANY_ALIASES)
+    return Measured(operation, Cost(found.once, tuple(pass_.steps)), tuple(pass_.scopes), found)
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if name is None and len(found) > 1:
+        message = "This document has several operations: say with operationName which one is meant."
+        raise errors.refused(message, errors.OPERATION_UNKNOWN)
+    if name is not None:
+        found = [node for node in found if node.name is not None and node.name.value == name]
+    if not found:
+        message = "This document has no operation of the name that operationName says."
+        if name is None:
+            message = "This document has no operation."
+        raise errors.refused(message, errors.OPERATION_UNKNOWN)
+    return found[0]
+
+
+class _Pass:
+    """One pass over one document."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+        self._schema = schema
+        self._definitions = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        self._fragments: dict[str, _Sum] = {}
+        self._defaults: dict[str, Any] = {}
+        self._averages: dict[str, int] = {}
+        self.steps: list[tuple[str, Any, Any]] = []
+        self.scopes: dict[Scopes, None] = {}
+        self.aliases = 0
+
+    def operation(self, operation: OperationDefinitionNode, root: Any) -> _Sum:
+        for node in operation.variable_definitions or ():
+            default = node.default_value
+            self._defaults[node.variable.name.value] = int(default.value) if isinstance(default, IntValueNode) else None
+        # Fragments first, those without spreads before those that spread them: none is read twice, and a chain of
+        # hundreds needs no deep stack.
+        for name in self._in_order(operation):
+            definition = self._definitions[name]
+            on = self._schema.get_type(definition.type_condition.name.value)
+            self._fragments[name] = self._set(on, definition.selection_set)
+        return self._set(root, operation.selection_set)
+
+    def _in_order(self, operation: OperationDefinitionNode) -> list[str]:
+        """The fragments that an operation reaches, each behind those that it spreads. A cycle is cut: a rule names it."""
+        height: dict[str, int] = {}
+        open_: set[str] = set()
+        order: list[str] = []
+        stack: list[tuple[str, bool]] = [(name, False) for name in _spreads(operation.selection_set)]
+        spread: dict[str, list[str]] = {}
+        while stack:
+            name, is_done = stack.pop()
+            if is_done:
+                open_.discard(name)
+                height[name] = 1 + max((height.get(inner, 0) for inner in spread[name]), default=0)
+                if height[name] > MAX_SPREADS:
+                    message = f"This document has fragments within fragments to a depth of more than {MAX_SPREADS}."
+                    raise errors.refused(message, errors.TOO_DEEP)
+                order.append(name)
+            elif name in self._definitions and name not in height and name not in open_:
+                open_.add(name)
+                spread[name] = _spreads(self._definitions[name].selection_set)
+                stack.append((name, True))
+                stack.extend((inner, False) for inner in spread[name])
+        return order
+
+    def _set(self, parent: Any, selection_set: SelectionSetNode | None) -> _Sum:
+        found = _Sum()
+        spread: set[str] = set()
+        for node in selection_set.selections if selection_set is not None else ():
+            if isinstance(node, FieldNode):
+                self._field(found, parent, node)
+                continue
+            if isinstance(node, FragmentSpreadNode):
+                name = node.name.value
+                if name in spread:  # a fragment twice in one set answers once
+                    continue
+                spread.add(name)
+                inner = self._fragments.get(name, _Sum())
+            else:
+                assert isinstance(node, InlineFragmentNode)
+                on = node.type_condition
+                inner = self._set(parent if on is None else self._schema.get_type(on.name.value), node.selection_set)
+            found.once = self._plus(found.once, inner.once)
+            found.an_item = self._plus(found.an_item, inner.an_item)
+            found.depth = max(found.depth, inner.depth)
+            found.parts += inner.parts if len(found.parts) + len(inner.parts) <= MAX_SPREADS else inner.parts[:1]
+        return found
+
+    def _field(self, found: _Sum, parent: Any, node: FieldNode) -> None:
+        name = node.name.value
+        if node.alias is not None:
+            self.aliases += 1
+        definition = self._definition(parent, name)
+        if definition is None:
+            below = self._set(None, node.selection_set)
+            found.depth = max(found.depth, below.depth + 1)
+            return
+        self.scopes[scopes_of(definition)] = None
+        type_, is_list = _named(definition.type)
+        below = self._set(type_, node.selection_set)
+        if not name.startswith("__"):
+            found.depth = max(found.depth, below.depth + (node.selection_set is not None))
+        weight = weight_of(definition)
+        if node.selection_set is None:
+            if weight:
+                found.once = self._plus(found.once, weight)
+                found.parts.append((name, weight, below))
+            return
+        if isinstance(parent, Parent) and parent.name.startswith("__"):
+            found.once = self._plus(found.once, self._introspected(name, below.once) if is_list else below.once)
+            found.parts.append((name, found.once, below))
+            return
+        one: Amount = self._plus(1 + weight, below.once)
+        most = most_of(definition)
+        if most == PAGE:
+            found.an_item = self._plus(found.an_item, one)
+            found.parts.append((name, one, below))
+            return
+        if isinstance(most, str):  # a connection, or whatever else has a page
+            one = self._plus(one, self._times(self._given(definition, node, most), below.an_item))
+        elif most is not None:
+            one = self._times(most, one)
+        found.once = self._plus(found.once, one)
+        found.parts.append((name, one, below))
+
+    def _definition(self, parent: Any, name: str) -> GraphQLField | None:
+        if parent is self._schema.query_type and name in ("__schema", "__type"):
+            return SchemaMetaFieldDef if name == "__schema" else TypeMetaFieldDef
+        return parent.fields.get(name) if isinstance(parent, Parent) else None
+
+    def _given(self, definition: GraphQLField, node: FieldNode, argument: str) -> Amount:
+        """How many items an argument asks for: its number, or how many it lists."""
+        value = next((given.value for given in node.arguments or () if given.name.value == argument), None)
+        is_size = isinstance(_nullable(definition.args[argument].type), GraphQLList)
+        if isinstance(value, VariableNode):
+            name = value.name.value
+            if is_size:
+                return self._step("size", name, None)
+            # Left out, it is the variable's default or the argument's; null, the argument's.
+            defaults = [self._defaults.get(name), definition.args[argument].default_value]
+            return self._step("page", name, max((found for found in defaults if type(found) is int), default=None))
+        if is_size:
+            return len(value.values) if isinstance(value, ListValueNode) else 1
+        if isinstance(value, IntValueNode):
+            return _page(int(value.value)) if len(value.value) < 10 else MAX_PAGE
+        default = definition.args[argument].default_value if value is None else None
+        return _page(default)
+
+    def _introspected(self, name: str, an_item: Amount) -> Amount:
+        """A list of introspection: as many items as it has on average, since nobody can choose which ones it has."""
+        if name not in self._averages:
+            self._averages[name] = _average(self._schema, name)
+        return self._times(self._averages[name], self._plus(1, an_item))
+
+    def _plus(self, a: Amount, b: Amount) -> Amount:
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a + b, ENDLESS)
+        if a == 0 or b == 0:
+            return b if a == 0 else a
+        return self._step("plus", a, b)
+
+    def _times(self, a: Amount, b: Amount) -> Amount:
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a * b, ENDLESS)
+        if a == 0 or b == 0:
+            return 0
+        return self._step("times", a, b)
+
+    def _step(self, what: str, left: Any, right: Any) -> _Ref:
+        self.steps.append((what, left, right))
+        return _Ref(len(self.steps) - 1)
+
+
+def _spreads(selection_set: SelectionSetNode | None) -> list[str]:
+    """The names of the fragments that stand in a selection set, at whatever depth."""
+    found: dict[str, None] = {}
+    sets = [selection_set] if selection_set is not None else []
+    while sets:
+        for node in sets.pop().selections:
+            if isinstance(node, FragmentSpreadNode):
+                found[node.name.value] = None
+            elif getattr(node, "selection_set", None) is not None:
+                sets.append(node.selection_set)  # type: ignore[attr-defined]
+    return list(found)
+
+
+def _nullable(type_: Any) -> Any:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+
+
+def _named(type_: Any) -> tuple[Any, bool]:
+    is_list = False
+    while isinstance(type_, GraphQLNonNull | GraphQLList):
+        is_list = is_list or isinstance(type_, GraphQLList)
+        type_ = type_.of_type
+    return type_, is_list
+
+
+def _average(schema: GraphQLSchema, name: str) -> int:
+    types = list(schema.type_map.values())
+
+    def each(items: Iterable[Any]) -> int:
+        sizes = [len(found) for found in items if found]
+        return -(-sum(sizes) // max(len(sizes), 1))
+
+    if name == "types":
+        return len(types)
+    if name == "directives":
+        return len(schema.directives)
+    if name == "args":
+        fields = [found for kind in types if isinstance(kind, Parent) for found in kind.fields.values()]
+        return each(found.args for found in fields)
+    if name in ("fields", "inputFields"):
+        is_input = name == "inputFields"
+        return each(getattr(kind, "fields", None) for kind in types if isinstance(kind, Parent) is not is_input)
+    return each(getattr(kind, "values", None) for kind in types)

@@ -1,0 +1,153 @@
+"""The codes of errors that are not about one field of an input, and how an error is worded for whoever sent the request.
+
+An operation that is refused, or a field that could not be answered, stands in ``errors`` with ``extensions.code``. What a
+caller can mend in an input is data instead: ``userErrors``, whose codes are ``domain.problem``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError, GraphQLSyntaxError
+
+from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, ReadTimeoutError
+from tracklayer.services.intake import OverloadedError
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """``status``: of an HTTP answer that has no data, where it is not 200. ``meaning`` and ``what_to_do`` are the guide's."""
+
+    name: str
+    meaning: str
+    what_to_do: str
+    status: int | None = None
+
+
+_CODES: dict[str, Code] = {}
+
+
+def _code(name: str, meaning: str, what_to_do: str, status: int | None = None) -> str:
+    _CODES[name] = Code(name, meaning, what_to_do, status)
+    return name
+
+
+def codes() -> list[Code]:
+    """All of them, in the order of the guide."""
+    return list(_CODES.values())
+
+
+def status_of(name: str) -> int | None:
+    """The HTTP status of an answer with this code; None: 200."""
+    found = _CODES.get(name)
+    return found.status if found is not None else None
+
+
+BAD_REQUEST = _code(
+    "BAD_REQUEST", "The body is not a GraphQL request as JSON.", 'Send `{"query": ..., "variables": {...}}`.', 400
+)
+TOO_LARGE = _code(
+    "TOO_LARGE",
+    "The body is larger than whoever sent it may send.",
+    "Send fewer events at once; with a key, 4 MiB.",
+    413,
+)
+PARSE_FAILED = _code(
+    "GRAPHQL_PARSE_FAILED", "The query is not GraphQL, or has more than 5,000 tokens.", "Correct the query.", 400
+)
+VALIDATION_FAILED = _code(
+    "GRAPHQL_VALIDATION_FAILED", "The query does not fit the schema.", "Correct what the message names.", 400
+)
+OPERATION_UNKNOWN = _code(
+    "OPERATION_RESOLUTION_FAILURE",
+    "The document has several operations and `operationName` names none of them.",
+    "Send `operationName`.",
+    400,
+)
+BAD_INPUT = _code(
+    "BAD_USER_INPUT",
+    "A variable or an argument is not what the schema or the field takes.",
+    "Correct what the message names; values are never quoted.",
+    400,
+)
+TOO_DEEP = _code("TOO_DEEP", "The operation goes too many fields deep.", "Ask for less in one operation.", 400)
+TOO_MANY_ALIASES = _code("TOO_MANY_ALIASES", "The operation has too many aliases.", "Ask in several operations.", 400)
+TOO_COSTLY = _code(
+    "TOO_COSTLY",
+    "The operation may answer with more objects than one may ask for; `extensions` has `cost`, `limit` and `field`.",
+    "Ask for smaller pages, or for less below them.",
+    400,
+)
+UNAUTHENTICATED = _code(
+    "UNAUTHENTICATED", "The API key is missing, unknown or revoked.", "Correct the `Authorization` header.", 401
+)
+FORBIDDEN = _code("FORBIDDEN", "The API key lacks the scope that this field asks for.", "Take another key.")
+RATE_LIMITED = _code(
+    "RATE_LIMITED", "More was asked for than may be asked for in a time.", "Send it again after `Retry-After`.", 429
+)
+DATABASE_AWAY = _code(
+    "DATABASE_AWAY", "The database is away; nothing was acknowledged.", "Send the same request again.", 503
+)
+OVERLOADED = _code(
+    "OVERLOADED",
+    "More arrives than this server may hold; nothing of it was stored.",
+    "Send the same request again.",
+    503,
+)
+READ_TIMEOUT = _code(
+    "READ_TIMEOUT", "A query read for more than 10 seconds, and was ended.", "Narrow its filter: by time, status or id."
+)
+INTERNAL = _code(
+    "INTERNAL", "TrackLayer failed to answer; its operator finds the trace in the log.", "Tell the operator."
+)
+
+# graphql-core quotes what was sent: "... not to include unknown field 'emial'. Did you mean 'email'? Found: {'emial':
+# 'jane@example.com'}". The path, the reason and the hint are what helps; the value is somebody's personal data.
+_QUOTED_VALUES = (
+    (re.compile(r"(cannot represent [^:]*): .*", re.DOTALL), r"\1."),
+    (re.compile(r",? [Ff]ound: .*", re.DOTALL), "."),
+    (re.compile(r"Value .* (does not exist in '\w+' enum)", re.DOTALL), r"This value \1"),
+)
+
+
+def refused(message: str, code: str, **more: Any) -> GraphQLError:
+    """An error to raise: ``more`` stands beside the code in its extensions."""
+    return GraphQLError(message, extensions={"code": code, **more})
+
+
+def masked(error: GraphQLError) -> GraphQLError:
+    """The error as the caller may see it: with a code, no value that was sent, no trace of ours."""
+    cause = error.original_error
+    if isinstance(cause, DatabaseAwayError):
+        message = (
+            "The database is away; nothing was acknowledged. Send the same request again in a few seconds: what was "
+            "stored all the same is not counted twice."
+        )
+        return _reworded(error, message, {"code": DATABASE_AWAY, "retryable": True})
+    if isinstance(cause, OverloadedError):
+        message = (
+            "More events are waiting than this server may hold; nothing of this request was stored. Send it again."
+        )
+        return _reworded(error, message, {"code": OVERLOADED, "retryable": True})
+    if isinstance(cause, ReadTimeoutError):
+        message = (
+            f"This reads more than {READ_TIMEOUT_MS // 1000} seconds allow, and was ended. Narrow it: by time, by status, "
+            "or by the beginning of the id."
+        )
+        return _reworded(error, message, {"code": READ_TIMEOUT})
+    if cause is not None and not isinstance(cause, GraphQLError):
+        return _reworded(
+            error, "TrackLayer failed to answer this. Its operator finds the trace in the log.", {"code": INTERNAL}
+        )
+    message = error.message
+    for pattern, replacement in _QUOTED_VALUES:
+        message = pattern.sub(replacement, message)
+    extensions = dict(error.extensions or {})
+    extensions.setdefault("code", PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else BAD_INPUT)
+    return _reworded(error, message.replace("?.", "?"), extensions)
+
+
+def _reworded(error: GraphQLError, message: str, extensions: dict[str, object] | None) -> GraphQLError:
+    return GraphQLError(message, nodes=error.nodes, path=error.path, extensions=extensions)
