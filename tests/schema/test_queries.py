@@ -566,9 +566,11 @@ async def test_preview_shows_the_request_and_every_rule_and_stores_nothing(api: 
     assert all(verdict["ok"] for verdict in shown["verdicts"])
     refused = (await api(query, input=camel(draft(event_name="Refund"))))["preview"]
     assert (refused["wouldSend"], refused["request"]) == (False, None)
-    assert refused["verdicts"][-1]["field"] == "event_name"
+    assert refused["verdicts"][-1]["field"] == "eventName"
     wrong = (await api(query, input=camel(draft(occurred_at="never"))))["preview"]
-    assert [verdict["rule"] for verdict in wrong["verdicts"] if not verdict["ok"]] == ["invalid_time"]
+    (invalid,) = [verdict for verdict in wrong["verdicts"] if not verdict["ok"]]
+    assert (invalid["rule"], invalid["field"]) == ("invalid_time", "occurredAt")
+    assert invalid["message"].startswith("occurredAt must be ")
     assert (await api("{ events { edges { cursor } } }"))["events"]["edges"] == []
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -21,12 +22,13 @@ import orjson
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import count_long_numbers, find_card_data, is_card_name, may_hold_card_number
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.problem import Problem
+from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
 MAX_EVENT = 32 * 1024  # bytes of JSON
+MAX_UNKNOWN = 20  # fields of an object that do not exist and are named: to find what is like them takes time
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
 
 ACTION_SOURCES = (
@@ -484,11 +486,14 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
 def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
     """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
     near = difflib.get_close_matches(key[:64], names, n=1, cutoff=0.6)
-    hint = f", did you mean {near[0]}?" if near else "; custom_data.properties takes fields of your own."
+    hint: tuple[Part, ...] = ("; ", Name(("custom_data", "properties")), " takes fields of your own.")
+    if near:
+        hint = (", did you mean ", Name((near[0],)), "?")
     # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
     shown = key if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4 else "(a key)"
-    message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
-    return Problem((*at, shown), "UNKNOWN_FIELD", message)
+    what = f"{shown} is not a field of "
+    where: tuple[Part, ...] = (Name(at), ".", what, Name(at)) if at else (what, "an event")
+    return Problem.said((*at, shown), "UNKNOWN_FIELD", *where, *hint)
 
 
 class _Reader:
@@ -503,19 +508,16 @@ class _Reader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
-    def problem(self, path: tuple[str, ...], code: str, what: str) -> None:
-        self.problems.append(Problem(path, code, f"{'.'.join(path) or 'The event'} {what}."))
+    def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
+        self.problems.append(Problem.said(path, code, Name(path) if path else "The event", " ", *what, "."))
 
     def warn(self, path: tuple[str, ...], what: str) -> None:
-        message = (
-            f"{'.'.join(path)} {what}. The event is taken without it: platforms that would refuse it do not get it."
-        )
-        self.warnings.append(Problem(path, "IDENTIFIER_MALFORMED", message))
+        rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
-        for key in given:
-            if key not in names:
-                self.problems.append(unknown_field(at, str(key), names))
+        unknown = (key for key in given if key not in names)
+        self.problems += [unknown_field(at, str(key), names) for key in islice(unknown, MAX_UNKNOWN)]
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False
@@ -610,7 +612,9 @@ class _Reader:
         if value is None:
             return None
         if value not in choices:
-            self.problem((*at, name), "INVALID_VALUE", f"must be one of {', '.join(choices)}")
+            first, *others = choices
+            listed = [part for choice in others for part in (", ", Choice(choice))]
+            self.problem((*at, name), "INVALID_VALUE", "must be one of ", Choice(first), *listed)
             return None
         return str(value)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 import strawberry
 
-from tracklayer.domain.event import Misfit, unknown_field
+from tracklayer.domain.event import MAX_UNKNOWN, Misfit, unknown_field
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
@@ -193,6 +194,22 @@ def camel(name: str) -> str:
     return head + "".join(part.title() for part in rest)
 
 
+def path_in_api(path: Sequence[str]) -> list[str]:
+    """A path of the data model in the spelling of this API. Keys of ``properties`` and of ``settings`` stay."""
+    if tuple(path[:2]) == ("custom_data", "properties"):
+        return ["customData", "properties", *path[2:]]
+    return [camel(part) for part in path] if path[:1] != ("settings",) else list(path)
+
+
+def dotted_path(path: Sequence[str]) -> str:
+    return ".".join(path_in_api(path))
+
+
+def worded(problem: Problem) -> str:
+    """What is wrong, in the spelling of this API."""
+    return problem.worded(dotted_path, str.upper)
+
+
 def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
     """Something that is no input of ``cls`` with the names of a draft where there are any; fields that do not exist are
     left out and named in ``unknown``. Its values are as they were sent: ``domain.event`` says what is wrong with them.
@@ -203,6 +220,8 @@ def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[
     found: dict[str, Any] = {}
     for name, value in sent.items():
         field = fields.get(name)
+        if field is None and len(unknown) >= MAX_UNKNOWN:
+            continue
         if field is None:
             unknown.append(unknown_field(at, str(name), tuple(fields)))
             continue

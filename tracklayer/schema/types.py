@@ -41,6 +41,7 @@ from tracklayer.schema.enums import (
     RedeliveryState,
     RetentionDays,
 )
+from tracklayer.schema.inputs import dotted_path
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime
 from tracklayer.services.credentials import open_settings, shown_settings
@@ -108,7 +109,7 @@ def explanation_node(public_url: str, found: Explained | None) -> ErrorExplanati
     return ErrorExplanation(
         code=found.code,
         summary=found.summary,
-        field=found.field,
+        field=found.field and dotted_path(found.field.split(".")),
         next_step=found.next_step,
         docs_url=f"{public_url}{found.docs_path}",
     )
@@ -581,4 +582,5 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
 
 
 def verdict_node(verdict: RuleVerdict) -> RuleVerdictNode:
-    return RuleVerdictNode(rule=verdict.rule, ok=verdict.ok, message=verdict.message, field=verdict.field)
+    field = verdict.field and dotted_path(verdict.field.split("."))
+    return RuleVerdictNode(rule=verdict.rule, ok=verdict.ok, message=verdict.message, field=field)
