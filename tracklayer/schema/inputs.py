@@ -143,8 +143,14 @@ class EventFilter:
     event_id_prefix: str | None = _given("Event ids that begin so.")
     received_since: DateTime | None = _given("Received at this time or later.")
     received_until: DateTime | None = _given("Received before this time.")
+    occurred_since: DateTime | None = _given("Happened at this time or later.")
+    occurred_until: DateTime | None = _given("Happened before this time.")
     delivery_status: DeliveryStatus | None = _given("With a delivery in this status.")
+    delivery_statuses: list[DeliveryStatus] | None = _given(
+        "With a delivery in one of these statuses; empty: in any. Together with platform or platforms: to one of those."
+    )
     platform: Platform | None = _given("With a delivery to this platform.")
+    platforms: list[Platform] | None = _given("With a delivery to one of these platforms; empty: to any.")
 
 
 @strawberry.input(description="Narrows a list of deliveries.")

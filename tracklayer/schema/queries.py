@@ -122,8 +122,12 @@ class Query:
             ids.text_argument(given.event_id_prefix, "filter.eventIdPrefix"),
             instant_argument(given.received_since, "filter.receivedSince"),
             instant_argument(given.received_until, "filter.receivedUntil"),
+            instant_argument(given.occurred_since, "filter.occurredSince"),
+            instant_argument(given.occurred_until, "filter.occurredUntil"),
             value_of(given.delivery_status),
+            values_of(given.delivery_statuses),
             value_of(given.platform),
+            values_of(given.platforms),
             (seen[0], seen[1]) if seen else None,
         )
         rows = await read(page_of_events, holder.merchant_id, search, size + 1)
