@@ -27,6 +27,7 @@ MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
 MAX_EVENT = 32 * 1024  # bytes of JSON
+MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
 
 ACTION_SOURCES = (
@@ -481,12 +482,18 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
     )
 
 
+@lru_cache(maxsize=1024)  # the same slip in every event of a shop
+def _nearest(key: str, names: tuple[str, ...]) -> str | None:
+    return next(iter(difflib.get_close_matches(key, names, n=1, cutoff=0.6)), None)
+
+
 def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
     """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
-    near = difflib.get_close_matches(key[:64], names, n=1, cutoff=0.6)
-    hint = f", did you mean {near[0]}?" if near else "; custom_data.properties takes fields of your own."
     # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
-    shown = key if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4 else "(a key)"
+    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
+    shown = key if is_plain else "(a key)"
+    near = _nearest(key, tuple(names)) if is_plain else None
+    hint = f", did you mean {near}?" if near else "; custom_data.properties takes fields of your own."
     message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
     return Problem((*at, shown), "UNKNOWN_FIELD", message)
 
@@ -513,9 +520,8 @@ class _Reader:
         self.warnings.append(Problem(path, "IDENTIFIER_MALFORMED", message))
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
-        for key in given:
-            if key not in names:
-                self.problems.append(unknown_field(at, str(key), names))
+        for key in [key for key in given if key not in names][:MAX_UNKNOWN]:
+            self.problems.append(unknown_field(at, str(key), names))
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False

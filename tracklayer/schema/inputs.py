@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import strawberry
 
-from tracklayer.domain.event import Misfit, unknown_field
+from tracklayer.domain.event import MAX_UNKNOWN, Misfit, unknown_field
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
@@ -193,18 +194,24 @@ def camel(name: str) -> str:
     return head + "".join(part.title() for part in rest)
 
 
+@cache
+def _fields_of(cls: type) -> dict[str, Any]:
+    return {camel(field.name): field for field in dataclasses.fields(cls)}
+
+
 def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
     """Something that is no input of ``cls`` with the names of a draft where there are any; fields that do not exist are
     left out and named in ``unknown``. Its values are as they were sent: ``domain.event`` says what is wrong with them.
     """
     if not isinstance(sent, dict):
         return sent
-    fields = {camel(field.name): field for field in dataclasses.fields(cls)}
+    fields = _fields_of(cls)
     found: dict[str, Any] = {}
     for name, value in sent.items():
         field = fields.get(name)
         if field is None:
-            unknown.append(unknown_field(at, str(name), tuple(fields)))
+            if len(unknown) < MAX_UNKNOWN:
+                unknown.append(unknown_field(at, str(name), tuple(fields)))
             continue
         found[field.name] = _value_as_it_goes(_kind_of(field), value, (*at, field.name), unknown)
     return found
