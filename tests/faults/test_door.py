@@ -71,7 +71,11 @@ def target(runtime: Runtime, redis_url: str, tmp_path: Path) -> Iterator[Target]
                 yield Target(f"{url}/graphql", psutil.Process(process.pid), client)
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.connection import ask_at_the_door
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
@@ -55,7 +55,7 @@ class Keys:
         if task is None:
             if not is_known_key(self._runtime, key):
                 self._limits.admit_unknown_key(address)
-            task = asyncio.create_task(run_in_db_thread(authenticate, self._runtime, key))
+            task = asyncio.create_task(ask_at_the_door(authenticate, self._runtime, key))
             self._looking_up[key] = task
             task.add_done_callback(lambda done: self._looking_up.pop(key, None))
         # Whoever leaves must not take the answer away from the others.
