@@ -215,10 +215,12 @@ class GraphQLDoor(LiveDoor):
 
     def _refuse(self, error: GraphQLError | DatabaseAwayError, headers: Mapping[bytes, bytes]) -> Response:
         """The answer to a request that is refused before it is looked at."""
+        answer: dict[str, Any] = {}
         if isinstance(error, DatabaseAwayError):
             error = GraphQLError(str(error), original_error=error)
+            answer["data"] = None  # as where the database goes away a moment later
         strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
-        answer = {"errors": [masked(error).formatted]}
+        answer["errors"] = [masked(error).formatted]
         response = self._response(answer, GRAPHQL_JSON if strict else "application/json", strict=True)
         if response.status_code == 413:
             response.headers["connection"] = "close"  # the rest of the body is not read
