@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import remove_destination
+from tracklayer.services.destinations import remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.redeliver import continue_redeliveries
 
@@ -124,6 +125,83 @@ async def test_a_destination_is_created_and_its_secret_never_shown(api: Api) -> 
     assert as_shown["destination"]["settings"] == {"pixel_id": "77777", "access_token": "••••9876"}
 
 
+async def set_meta(api: Api, **changes: Any) -> Any:
+    """The destination after a change that must succeed."""
+    answer = (await api(SET, input={"platform": "META", **changes}))["setDestination"]
+    assert answer["userErrors"] == []
+    return answer["destination"]
+
+
+async def test_what_a_change_of_a_destination_leaves_out_stays(api: Api) -> None:
+    settings = {"pixel_id": "99999", "access_token": "EAAB-a-long-token-1111", "default_country": "US", "ldu_state": 0}
+    await set_meta(api, settings=settings, eventNames=["Purchase", "Lead"])
+    token_alone = await set_meta(api, settings={"access_token": "EAAB-a-long-token-2222"})
+    assert token_alone["settings"] == {**settings, "access_token": "••••2222"}
+    assert token_alone["eventNames"] == ["Purchase", "Lead"]
+    names_alone = await set_meta(api, eventNames=["Purchase"])
+    assert (names_alone["settings"], names_alone["eventNames"]) == (token_alone["settings"], ["Purchase"])
+    assert await set_meta(api) == names_alone
+    assert await set_meta(api, settings={}) == names_alone
+    variable = (
+        "mutation($n: [String!]) { setDestination(input: {platform: META, eventNames: $n}) { userErrors { code } } }"
+    )
+    assert (await api(variable))["setDestination"]["userErrors"] == []  # one that is not given is left out
+    assert await set_meta(api) == names_alone
+
+
+async def test_null_removes_a_setting_and_takes_every_event_again(api: Api) -> None:
+    settings = {"pixel_id": "99999", "access_token": "EAAB-a-long-token-1111", "default_country": "US"}
+    await set_meta(api, settings={**settings, "test_event_code": "TEST123"}, eventNames=["Lead"])
+    emptied = await set_meta(api, settings={"default_country": None, "test_event_code": ""}, eventNames=None)
+    assert emptied["settings"] == {"pixel_id": "99999", "access_token": "••••1111"}
+    assert emptied["eventNames"] is None
+    for wrong, field in (
+        ({"settings": {"pixel_id": None}}, ["settings", "pixel_id"]),
+        ({"settings": {"access_token": None}}, ["settings", "access_token"]),
+        ({"settings": None}, ["settings"]),
+    ):
+        answer = (await api(SET, input={"platform": "META", "eventNames": ["Lead"], **wrong}))["setDestination"]
+        assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [("REQUIRED", field)]
+        assert answer["destination"] is None
+    unknown = (await api(SET, input={"platform": "META", "settings": {"pixelid": None}}))["setDestination"]
+    assert [error["code"] for error in unknown["userErrors"]] == ["UNKNOWN_FIELD"]
+    assert await set_meta(api) == emptied
+
+
+async def test_of_a_new_destination_what_is_left_out_is_missing(api: Api) -> None:
+    answer = (await api(SET, input={"platform": "TIKTOK"}))["setDestination"]
+    assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [
+        ("REQUIRED", ["settings", "pixel_code"]),
+        ("REQUIRED", ["settings", "access_token"]),
+    ]
+    await set_meta(api, settings={"default_country": "US"}, eventNames=["Lead"])
+    await api("mutation { removeDestination(platform: META) { userErrors { code } } }")
+    again = (await api(SET, input={"platform": "META"}))["setDestination"]  # one that was removed begins anew
+    assert {error["code"] for error in again["userErrors"]} == {"REQUIRED"}
+    fresh = await set_meta(api, settings={"pixel_id": "99999", "access_token": "EAAB-a-long-token-1111"})
+    assert (fresh["settings"], fresh["eventNames"]) == ({"pixel_id": "99999", "access_token": "••••1111"}, None)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_of_changes_at_once_none_is_lost(api: Api, runtime: Runtime, merchant: Merchant, is_there: bool) -> None:
+    needed: dict[str, Any] = {"pixel_code": "C1234567890", "access_token": "a-long-token-1111"}
+    changes: list[dict[str, Any]] = [{"default_country": "US"}, {"test_event_code": "T1"}, {"max_age_days": 3}]
+    if is_there:
+        set_destination(runtime, merchant.merchant_id, "tiktok", needed)
+    answers = await asyncio.gather(
+        *(api(SET, input={"platform": "TIKTOK", "settings": needed | change}) for change in changes)
+    )
+    assert [answer["setDestination"]["userErrors"] for answer in answers] == [[]] * 3
+    found = (await api(SET, input={"platform": "TIKTOK"}))["setDestination"]["destination"]["settings"]
+    assert found == {
+        **needed,
+        "access_token": "••••1111",
+        "default_country": "US",
+        "test_event_code": "T1",
+        "max_age_days": 3,
+    }
+
+
 async def test_wrong_settings_are_all_named_and_nothing_changes(api: Api) -> None:
     answer = (
         await api(SET, input={"platform": "META", "settings": {"pixel_id": "abc", "acess_token": "x", "ldu_state": 5}})
@@ -160,6 +238,14 @@ async def test_a_merchant_changes_its_settings(api: Api) -> None:
         "hashUserData": True,
         "alertEmails": ["ops@example.com"],
     }
+    null = (await api(query, input={"name": None, "hashUserData": None, "retentionDays": None}))["updateMerchant"]
+    assert [(error["code"], error["field"]) for error in null["userErrors"]] == [
+        ("REQUIRED", ["name"]),
+        ("REQUIRED", ["retentionDays"]),
+        ("REQUIRED", ["hashUserData"]),
+    ]
+    emptied = (await api(query, input={"alertEmails": None}))["updateMerchant"]
+    assert emptied["merchant"] == {**answer["merchant"], "alertEmails": []}
     refused = (await api(query, input={"alertEmails": ["not an address"], "name": " "}))["updateMerchant"]
     assert refused["merchant"] is None
     assert [error["field"] for error in refused["userErrors"]] == [["name"], ["alertEmails", "0"]]

@@ -115,7 +115,7 @@ class Mutation:
             user_errors=[],
         )
 
-    @strawberry.mutation(description="Creates or changes a destination; secrets that are left out stay. Scope ADMIN.")
+    @strawberry.mutation(description="Creates or changes a destination; what is left out stays. Scope ADMIN.")
     async def set_destination(
         self, info: Info, input: Annotated[SetDestinationInput, strawberry.argument(description="What it is told.")]
     ) -> DestinationPayload:
@@ -123,8 +123,8 @@ class Mutation:
             info,
             destinations.set_destination,
             input.platform.value,
-            input.settings,
-            input.event_names,
+            destinations.KEEP if input.settings is UNSET else input.settings,
+            destinations.KEEP if input.event_names is UNSET else input.event_names,
         )
 
     @strawberry.mutation(description="Keeps its deliveries back until it is resumed. Scope ADMIN.")
@@ -164,13 +164,15 @@ class Mutation:
             user_errors=[],
         )
 
-    @strawberry.mutation(description="Changes the merchant's settings. Scope ADMIN.")
+    @strawberry.mutation(description="Changes the merchant's settings; what is left out stays. Scope ADMIN.")
     async def update_merchant(
         self, info: Info, input: Annotated[UpdateMerchantInput, strawberry.argument(description="What changes.")]
     ) -> MerchantPayload:
         context = context_of(info)
         holder = await context.caller("admin")
         changes = {name: value for name, value in vars(input).items() if value is not UNSET}
+        if changes.get("alert_emails", ()) is None:
+            changes["alert_emails"] = []
         nulls = [name for name, value in changes.items() if value is None]
         if nulls:
             problems = [Problem((name,), "REQUIRED", "Leave it out to keep it; it cannot be null.") for name in nulls]
