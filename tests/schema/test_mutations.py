@@ -12,6 +12,7 @@ from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel,
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
+from tracklayer.schema.ids import encode
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
@@ -338,10 +339,11 @@ async def test_a_big_redelivery_is_a_node_of_its_merchant(
     while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
         pass
     clock.move(timedelta(minutes=1))
-    fields = "id state requestedAt finishedAt matched requeued refused { reason count }"
-    query = f"mutation {{ redeliver(filter: {{}}) {{ matched requeued refused {{ reason }} job {{ {fields} }} }} }}"
+    fields = "id state requestedAt finishedAt matched requeued refused { reason count field exampleEventId }"
+    query = f"mutation {{ redeliver(filter: {{}}, all: true) {{ matched requeued complete refused {{ reason }} job {{ {fields} }} }} }}"
     answer = (await api(query))["redeliver"]
     assert (answer["matched"], answer["requeued"], answer["refused"]) == (1000, 1000, [])
+    assert answer["complete"] is False
     job = answer["job"]
     expected = {"state": "RUNNING", "requestedAt": "2026-11-20T15:01:00.000Z", "finishedAt": None}
     assert job == {"id": job["id"], **expected, "matched": 1000, "requeued": 1000, "refused": []}
@@ -353,10 +355,96 @@ async def test_a_big_redelivery_is_a_node_of_its_merchant(
         "state": "FINISHED",
         "finishedAt": "2026-11-20T15:01:00.000Z",
         "matched": 1001,
-        "refused": [{"reason": "its destination was removed", "count": 1}],
+        "refused": [{"reason": "its destination was removed", "count": 1, "field": None, "exampleEventId": "order_0"}],
     }
     other = Api(api.client, new_merchant(runtime, name="Other").key)
     assert await other(node, id=job["id"]) == {"node": None}
+
+
+REDELIVER = """
+mutation($filter: DeliveryFilter!, $ids: [ID!], $all: Boolean, $dryRun: Boolean) {
+  redeliver(filter: $filter, ids: $ids, all: $all, dryRun: $dryRun) {
+    matched requeued complete refused { reason count field exampleEventId } job { id } userErrors { field code }
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_refused"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"ids": None, "all": None, "dryRun": None}, True, id="nulls"),
+        pytest.param({"ids": []}, True, id="a list of no ids"),
+        pytest.param({"filter": {"status": [], "dropReason": [], "errorContains": ""}}, True, id="empty filters"),
+        pytest.param({"filter": {"platform": None, "status": None, "queuedSince": None}}, True, id="filters of null"),
+        pytest.param({"dryRun": True}, True, id="a dry run of nothing"),
+        pytest.param({"all": True}, False, id="all"),
+        pytest.param({"filter": {"platform": "META"}}, False, id="a filter"),
+        pytest.param({"filter": {"status": ["DROPPED"]}, "ids": None}, False, id="a filter and ids of null"),
+        pytest.param({"filter": {"errorContains": "refund"}}, False, id="a text"),
+    ],
+)
+async def test_a_redelivery_of_everything_must_be_meant(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, arguments: dict[str, Any], is_refused: bool
+) -> None:
+    await api.ingest(draft("refund", event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    answer = (await api(REDELIVER, **{"filter": {}, **arguments}))["redeliver"]
+    errors = [{"field": ["filter"], "code": "EMPTY_FILTER"}] if is_refused else []
+    assert (answer["userErrors"], answer["requeued"]) == (errors, 0 if is_refused else 1)
+    with in_transaction():
+        assert rows("SELECT status FROM deliveries") == [("dropped" if is_refused else "queued",)]
+
+
+async def test_of_a_list_of_no_ids_nothing_is_redelivered(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int
+) -> None:
+    await api.ingest(draft("refund", event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    for arguments in ({"filter": {"platform": "META"}}, {"filter": {}, "all": True}):
+        answer = (await api(REDELIVER, ids=[], **arguments))["redeliver"]
+        assert (answer["matched"], answer["requeued"], answer["userErrors"]) == (0, 0, [])
+
+
+async def test_a_dry_run_tells_and_changes_nothing(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, woken: list[tuple[int, str]]
+) -> None:
+    old = "2026-11-13T15:00:30Z"  # too old for Meta in a minute
+    await api.ingest(draft("old", event_name="Refund", occurred_at=old))
+    for event in (draft("refund", event_name="Refund"), draft("fine")):
+        await api.ingest(event)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    clock.move(timedelta(minutes=1))
+    ids = [encode("Delivery", merchant.merchant_id, id, "meta") for id in ("old", "refund", "fine", "none")]
+    woken.clear()
+    before = state_of_deliveries()
+    found = (await api(REDELIVER, filter={"platform": "META"}, dryRun=True))["redeliver"]
+    too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "exampleEventId": "old"}
+    assert found == {
+        "matched": 2,
+        "requeued": 1,
+        "complete": True,
+        "refused": [too_old],
+        "job": None,
+        "userErrors": [],
+    }
+    by_ids = (await api(REDELIVER, filter={}, ids=[*ids, "nonsense"], dryRun=True))["redeliver"]
+    assert (by_ids["matched"], by_ids["requeued"]) == (3, 1)
+    assert by_ids["refused"] == [
+        {"reason": "already delivered", "count": 1, "field": None, "exampleEventId": "fine"},
+        too_old,
+        {"reason": "unknown id", "count": 2, "field": None, "exampleEventId": "none"},
+    ]
+    assert (state_of_deliveries(), woken) == (before, [])
+    # The redelivery itself does what was told.
+    assert (await api(REDELIVER, filter={"platform": "META"}))["redeliver"] == found
+    assert woken == [(merchant.merchant_id, "meta")]
+
+
+def state_of_deliveries() -> list[tuple[Any, ...]]:
+    with in_transaction():
+        assert rows("SELECT count(*) FROM redeliveries") == [(0,)]
+        return rows("SELECT xmin::text, d.* FROM deliveries d ORDER BY event_id")
 
 
 async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, merchant: Merchant) -> None:

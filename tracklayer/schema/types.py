@@ -43,6 +43,7 @@ from tracklayer.schema.scalars import JSON, DateTime
 from tracklayer.services.credentials import open_settings, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.persist import to_event
+from tracklayer.services.redeliver import FIELDS
 
 WAITING = ("queued", "failed")
 
@@ -363,10 +364,16 @@ class MerchantNode(Node):
 class RefusedGroup:
     reason: str = _field("Why.")
     count: int = _field("How many.")
+    field: str | None = _field("The field of the event that it is about, snake_case; null: about none.")
+    example_event_id: str | None = _field("The event id of one of them; null where none was noted.")
 
 
-def refused_groups(refused: Mapping[str, int]) -> list[RefusedGroup]:
-    return [RefusedGroup(reason=reason, count=count) for reason, count in sorted(refused.items()) if count]
+def refused_groups(refused: Mapping[str, int], examples: Mapping[str, str]) -> list[RefusedGroup]:
+    return [
+        RefusedGroup(reason=reason, count=count, field=FIELDS.get(reason), example_event_id=examples.get(reason))
+        for reason, count in sorted(refused.items())
+        if count
+    ]
 
 
 @strawberry.type(
@@ -499,7 +506,7 @@ def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
         finished_at=_instant(row.finished_at),
         matched=row.matched,
         requeued=row.requeued,
-        refused=refused_groups(row.refused),
+        refused=refused_groups(row.refused, row.examples),
     )
 
 
