@@ -19,7 +19,7 @@ from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import Mapped, RuleVerdict
+from tracklayer.mappers.base import RuleVerdict
 from tracklayer.schema import ids
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
 from tracklayer.schema.context import context_of
@@ -42,7 +42,7 @@ from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime
 from tracklayer.services.credentials import open_settings, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
-from tracklayer.services.persist import to_event
+from tracklayer.services.payload import payload_of
 from tracklayer.services.redeliver import FIELDS
 
 WAITING = ("queued", "failed")
@@ -262,7 +262,8 @@ class DeliveryNode(Node):
         return explanation_node(url, explain(self.row.platform, self.row.error_code, self.row.drop_reason))
 
     @strawberry.field(
-        description="The request body as mapped with today's settings, without credentials; null: refused."
+        description="The request body as mapped with today's settings, without credentials, and with dots for what is kept "
+        "sealed, whatever the platform makes of it; null: refused."
     )
     async def payload(self, info: Info) -> JSON | None:
         context = context_of(info)
@@ -273,10 +274,8 @@ class DeliveryNode(Node):
         mapper = mapper_for(self.row.platform)
         settings = open_settings(context.runtime.sealer, destination)
         as_of = self.row.last_attempt_at or self.row.queued_at
-        mapped = mapper.map_event(to_event(event, context.runtime.sealer), settings, as_of)
-        if not isinstance(mapped, Mapped):
-            return None
-        return JSON(mapper.build_request(mapped.group, [mapped.item], settings).body)
+        body = payload_of(event, mapper, settings, as_of, context.runtime.sealer)
+        return JSON(body) if body is not None else None
 
     @strawberry.field(description="The alerts of its destination that were open while it waited.")
     async def alerts(self, info: Info) -> list[AlertNode]:
