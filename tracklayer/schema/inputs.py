@@ -165,11 +165,13 @@ class AlertFilter:
     opened_since: DateTime | None = _given("Opened at this time or later.")
 
 
-@strawberry.input(description="Creates a destination, or changes it.")
+@strawberry.input(description="Creates a destination, or changes it: what is left out stays as it is.")
 class SetDestinationInput:
     platform: Platform = _needed("The platform.")
-    settings: JSON = _needed("Its settings, as `platforms` lists them. Secrets that are left out stay as they are.")
-    event_names: list[str] | None = _given("Only events of these names; null: every event.")
+    settings: JSON | None = _given(
+        "Its settings, as `platforms` lists them. One that is left out stays, one that is null is removed.", UNSET
+    )
+    event_names: list[str] | None = _given("Only events of these names; null: every event.", UNSET)
 
 
 @strawberry.input(description="Changes the merchant's settings; what is left out stays.")
@@ -179,7 +181,7 @@ class UpdateMerchantInput:
     hash_user_data: bool | None = _given(
         "Whether email and phone are kept as SHA-256 only; applies to new events.", UNSET
     )
-    alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty: nobody.", UNSET)
+    alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty or null: nobody.", UNSET)
 
 
 @strawberry.input(description="A new API key.")
