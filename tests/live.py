@@ -81,9 +81,13 @@ class LiveServer:
         self._server.should_exit = True
         self._thread.join(15)
 
+    def followers(self) -> int:
+        """Subscriptions that have their position: nothing else acknowledges one."""
+        in_place: int = self._app.state.hub.in_place
+        return in_place
+
     def wait_for_followers(self, count: int) -> None:
-        """Until so many subscriptions have their position: a subscription is acknowledged by nothing else."""
-        wait_until(lambda: self._app.state.hub.in_place == count, f"{count} subscriptions to be in place")
+        wait_until(lambda: self.followers() == count, f"{count} subscriptions to be in place")
 
     @property
     def door(self) -> GraphQLDoor:

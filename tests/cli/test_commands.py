@@ -135,6 +135,58 @@ def test_a_merchant_is_created_with_its_key(environ: str, capsys: pytest.Capture
     assert "alert address" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param(["merchant", "create", "--name", "a\x00b"], id="a name with NUL"),
+        pytest.param(["merchant", "create", "--name", "caf\udce9"], id="a name in bytes that are no UTF-8"),
+        pytest.param(["merchant", "create", "--name", "\u202eb"], id="a name that turns around what follows"),
+        pytest.param(["merchant", "create", "--name", " "], id="a blank name"),
+        pytest.param(
+            ["merchant", "create", "--name", "x", "--alert-email", "a\x00@example.com"], id="an address with NUL"
+        ),
+        pytest.param(["import", "--merchant", "9" * 40, "FILE"], id="a merchant's id beyond all numbers"),
+        pytest.param(["import", "--merchant", "²", "FILE"], id="a merchant's id that only looks like a number"),
+    ],
+)
+def test_hostile_arguments_are_one_sentence(
+    environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    file = write(tmp_path / "FILE", [])
+    assert main([file if word == "FILE" else word for word in args]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("tracklayer: ")
+    assert told.count("\n") == 1
+    with in_transaction():
+        assert rows("SELECT count(*) FROM merchants") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"5", id="a number"),
+        pytest.param(b'"x"', id="text"),
+        pytest.param(b"\xff", id="no UTF-8"),
+        pytest.param(b"[" * 5000, id="no JSON"),
+        pytest.param(b'{"pixel_id": "1\\u0000", "access_token": "x"}', id="NUL"),
+        pytest.param(b'{"pixel_id": 1e999, "access_token": "x"}', id="a number beyond all numbers"),
+        pytest.param(b'{"pixel_id": {"a": [1]}, "access_token": ["x"]}', id="nested values"),
+        pytest.param(b'{"\\u0000": 1, "": 2, "' + b"x" * 5000 + b'": 3}', id="names of nothing"),
+    ],
+)
+def test_hostile_settings_are_told_in_sentences(
+    environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: bytes
+) -> None:
+    main(["merchant", "create", "--name", "Shop"])
+    path = write(tmp_path / "settings.json", settings)
+    assert main(["destination", "set", "--merchant", "1", "--platform", "meta", "--settings", path]) == 1
+    assert capsys.readouterr().err.startswith("tracklayer: ")
+    with in_transaction():
+        assert rows("SELECT count(*) FROM destinations") == [(0,)]
+
+
 def test_a_backtest_prints_what_would_have_been_raised(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
     merchant = create(capsys)["merchant_id"]
     connection.connect(environ)

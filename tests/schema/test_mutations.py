@@ -11,6 +11,7 @@ import pytest
 from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.domain.event import MAX_UNKNOWN
 from tracklayer.runtime import Runtime
 from tracklayer.schema.ids import encode
 from tracklayer.services.deliver import deliver_due
@@ -478,3 +479,31 @@ async def test_a_destination_is_tried_over_the_api(api: Api) -> None:
     assert tried["attempt"] == {"outcome": "ACKNOWLEDGED", "httpStatus": 200}
     assert tried["request"]["body"]["test_event_code"] == "TEST12345"
     assert "token-of-the-tests" not in str(tried)
+
+
+async def test_messages_spell_fields_and_choices_as_the_api_does(api: Api) -> None:
+    wrong = camel(draft(user_data={"email": "a@b.example", "fbp": "x"}, custom_data={"value": "x", "numItems": -1}))
+    messages = [error["message"] for error in (await api(INGEST, input=wrong))["ingestEvent"]["userErrors"]]
+    assert [message.split()[0] for message in messages] == ["customData.value", "customData.numItems"]
+
+    malformed = await api.ingest(draft("order_2", user_data={"fbp": "x"}))
+    assert malformed["userErrors"][0]["message"].startswith("userData.fbp ")
+
+    misfit = {**camel(draft("order_3")), "actionSource": "website", "event_Name": 1}
+    data = await api(INGEST_MANY.replace("field code", "field code message"), inputs=[misfit])
+    told = {error["code"]: error for error in data["ingestEvents"]["results"][0]["userErrors"]}
+    assert told["INVALID_VALUE"]["message"].startswith("actionSource must be one of WEBSITE, APP, ")
+    assert told["UNKNOWN_FIELD"]["field"] == ["event_Name"]
+    assert told["UNKNOWN_FIELD"]["message"] == "event_Name is not a field of an event, did you mean eventName?"
+
+    conflict = await api.ingest(draft("order_2", event_name="Refund"))
+    assert conflict["userErrors"][0]["message"].startswith("This eventId is stored already, ")
+
+
+async def test_of_hundreds_of_unknown_fields_the_first_are_named(api: Api) -> None:
+    """To find what is like a name takes time: it is taken for some, however many are sent."""
+    many = {f"field{n}": n for n in range(2000)}
+    data = await api(INGEST_MANY, inputs=[{**camel(draft()), "userData": many, **many}, camel(draft("order_2"))])
+    refused, accepted = data["ingestEvents"]["results"]
+    assert [error["code"] for error in refused["userErrors"]] == ["UNKNOWN_FIELD"] * MAX_UNKNOWN
+    assert accepted["outcome"] == "ACCEPTED"

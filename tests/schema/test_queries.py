@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import httpx
@@ -196,6 +197,12 @@ async def test_pages_follow_each_other_without_gap_or_repeat(
         pytest.param(
             {"deliveryStatus": "DELIVERED", "platform": "META"}, ["order_1", "lead"], id="status and platform"
         ),
+        pytest.param({"deliveryStatuses": ["DROPPED", "DELIVERED"]}, ["order_1", "refund", "lead"], id="statuses"),
+        pytest.param({"deliveryStatuses": ["QUEUED", "DROPPED"]}, ["refund"], id="one of some statuses"),
+        pytest.param({"deliveryStatuses": []}, ["order_1", "refund", "lead"], id="no status is every status"),
+        pytest.param({"deliveryStatus": "DROPPED", "deliveryStatuses": ["DELIVERED"]}, [], id="status and statuses"),
+        pytest.param({"platforms": ["TIKTOK", "META"], "eventName": "Lead"}, ["lead"], id="platforms"),
+        pytest.param({"platforms": ["TIKTOK"]}, [], id="platforms without a delivery"),
         pytest.param({"receivedSince": "2026-11-20T15:00:00.500Z"}, ["order_1"], id="since"),
         pytest.param({"receivedUntil": "2026-11-20T16:00:00.500+01:00"}, ["refund", "lead"], id="until"),
     ],
@@ -209,6 +216,77 @@ async def test_events_are_filtered(
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
     answer = await api("query($f: EventFilter) { events(filter: $f) { edges { node { eventId } } } }", f=filter)
     assert [edge["node"]["eventId"] for edge in answer["events"]["edges"]] == expected
+
+
+async def test_events_are_found_by_when_they_happened(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """However late they were received, page by page; the newest received first."""
+    happened = {}
+    for number in range(24):
+        at = clock.now() - timedelta(hours=7 * number if number % 3 == 0 else 0, minutes=number % 5 - 2)
+        happened[f"order_{number}"] = at
+        store(runtime, merchant, draft(f"order_{number}", occurred_at=at.isoformat()))
+        clock.move(timedelta(minutes=20))
+    query = """query($f: EventFilter, $after: String) {
+      events(first: 3, filter: $f, after: $after) { nodes { eventId } pageInfo { hasNextPage endCursor } } }"""
+    instants = sorted(happened.values())[::3]
+    for since, until in product([None, *instants], [None, *instants]):
+        seen: list[str] = []
+        filter = {"occurredSince": since and since.isoformat(), "occurredUntil": until and until.isoformat()}
+        page: Any = {"pageInfo": {"hasNextPage": True, "endCursor": None}}
+        while page["pageInfo"]["hasNextPage"]:
+            page = (await api(query, f=filter, after=page["pageInfo"]["endCursor"]))["events"]
+            seen += [node["eventId"] for node in page["nodes"]]
+        wanted = [id for id, at in happened.items() if (since is None or at >= since) and (until is None or at < until)]
+        assert seen == wanted[::-1], filter
+
+
+async def test_nodes_are_the_rows_of_the_edges(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    store(runtime, merchant, draft("order_1"), draft("order_2"))
+    open_alert(merchant, clock)
+    for name in ("events", "deliveries", "alerts"):
+        page = (await api(f"{{ {name} {{ nodes {{ id }} edges {{ node {{ id }} }} }} }}"))[name]
+        assert page["nodes"] == [edge["node"] for edge in page["edges"]] != []
+
+
+async def test_what_an_event_was_worth_is_selected_field_by_field(api: Api) -> None:
+    custom = {
+        "value": "129.90",
+        "currency": "eur",
+        "order_id": "A-1",
+        "product_ids": ["sku_1", "sku_2"],
+        "contents": [
+            {"id": "sku_1", "quantity": 2, "item_price": 64.95, "title": "Lamp", "brand": "B", "category": "C"},
+            {"id": "sku_2"},
+        ],
+        "num_items": 3,
+        "content_name": "Lamps",
+        "content_category": "Light",
+        "content_type": "product",
+        "search_string": "lamp",
+        "status": "registered",
+        "predicted_ltv": 1000,
+        "properties": {"value": "another"},
+    }
+    await api.ingest(draft("full", custom_data=custom))
+    await api.ingest(draft("empty", custom_data={}))
+    query = """query($id: String!) { event(eventId: $id) { customData custom {
+      value currency orderId productIds contents { id quantity itemPrice title brand category } numItems contentName
+      contentCategory contentType searchString status predictedLtv } } }"""
+    full = (await api(query, id="full"))["event"]
+    assert full["custom"] == {
+        **camel({name: value for name, value in full["customData"].items() if name != "properties"}),
+        "contents": [
+            {"id": "sku_1", "quantity": 2, "itemPrice": 64.95, "title": "Lamp", "brand": "B", "category": "C"},
+            {"id": "sku_2", "quantity": 1, "itemPrice": None, "title": None, "brand": None, "category": None},
+        ],
+    }
+    assert (full["custom"]["value"], full["custom"]["currency"]) == (129.90, "EUR")
+    empty = (await api(query, id="empty"))["event"]["custom"]
+    assert {name for name, value in empty.items() if value} == set()
 
 
 @pytest.mark.parametrize(
@@ -566,9 +644,11 @@ async def test_preview_shows_the_request_and_every_rule_and_stores_nothing(api: 
     assert all(verdict["ok"] for verdict in shown["verdicts"])
     refused = (await api(query, input=camel(draft(event_name="Refund"))))["preview"]
     assert (refused["wouldSend"], refused["request"]) == (False, None)
-    assert refused["verdicts"][-1]["field"] == "event_name"
+    assert refused["verdicts"][-1]["field"] == "eventName"
     wrong = (await api(query, input=camel(draft(occurred_at="never"))))["preview"]
-    assert [verdict["rule"] for verdict in wrong["verdicts"] if not verdict["ok"]] == ["invalid_time"]
+    (invalid,) = [verdict for verdict in wrong["verdicts"] if not verdict["ok"]]
+    assert (invalid["rule"], invalid["field"]) == ("invalid_time", "occurredAt")
+    assert invalid["message"].startswith("occurredAt must be ")
     assert (await api("{ events { edges { cursor } } }"))["events"]["edges"] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -77,6 +78,18 @@ def test_ids_that_begin_alike_are_looked_up_as_such(stranger: Merchant, merchant
     found = scans(*page_query(merchant.merchant_id, EventSearch(event_id_prefix="order_299"), 50))
     assert found.keys() == {"events_pkey"}
     assert "event_id" in found["events_pkey"]
+
+
+def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: Merchant, clock: FrozenClock) -> None:
+    since, until = clock.now() - timedelta(days=9), clock.now() - timedelta(days=8)
+    found = scans(*page_query(stranger.merchant_id, EventSearch(occurred_since=since), 50))
+    assert found.keys() == {"events_received"}
+    assert "received_at >=" in found["events_received"]
+
+    found = scans(*page_query(stranger.merchant_id, EventSearch(occurred_since=since, occurred_until=until), 50))
+    assert found.keys() == {"events_received", "events_late"}
+    assert "received_at <" in found["events_received"]
+    assert "received_at >=" in found["events_late"]
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:

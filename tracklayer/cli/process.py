@@ -111,6 +111,9 @@ def generated_secret(data_dir: Path) -> str:
     return key
 
 
+MAX_DIGITS = 18  # of a merchant's id: what a bigint holds at least
+
+
 def read_json(path: str, what: str) -> Any:
     """A file's JSON, ``-`` for standard input. Raises CommandError."""
     try:
@@ -129,7 +132,7 @@ def print_json(value: Any) -> None:
 
 def merchant_id_of(text: str) -> int:
     """A merchant's id as the commands print it, or as GraphQL shows it. Raises CommandError."""
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return int(text)
     parts = ids.parts_of(text, "Merchant", (int,))
     if parts is None:

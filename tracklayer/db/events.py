@@ -13,6 +13,7 @@ import orjson
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes, adding
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.domain.event import MAX_AHEAD
 
 Key = tuple[int, str]
 
@@ -225,9 +226,17 @@ class EventSearch:
     event_id_prefix: str | None = None
     received_since: datetime | None = None
     received_until: datetime | None = None
+    occurred_since: datetime | None = None
+    occurred_until: datetime | None = None
     delivery_status: str | None = None
+    delivery_statuses: tuple[str, ...] = ()  # empty: any
     platform: str | None = None
+    platforms: tuple[str, ...] = ()
     after: tuple[datetime, str] | None = None
+
+
+LATE_AFTER = timedelta(hours=1)
+LATE = "(e.received_at - e.occurred_at > interval '1 hour')"  # as the index events_late says it
 
 
 def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[EventRow]:
@@ -251,20 +260,41 @@ def page_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, 
     if search.received_until is not None:
         where.append("e.received_at < %s")
         params.append(search.received_until)
+    if search.occurred_since is not None:
+        # What happened then or later was received then or later, but for the clocks of merchants' servers.
+        where.append("e.occurred_at >= %s AND e.received_at >= %s - %s")
+        params += [search.occurred_since, search.occurred_since, MAX_AHEAD]
+    if search.occurred_until is not None:
+        where.append("e.occurred_at < %s")
+        params.append(search.occurred_until)
     if search.after is not None:
         where.append("(e.received_at, e.event_id) < (%s, %s)")
         params.extend(search.after)
-    if search.delivery_status is not None or search.platform is not None:
-        inner = ["d.merchant_id = e.merchant_id", "d.event_id = e.event_id"]
-        if search.delivery_status is not None:
-            inner.append("d.status = %s")
-            params.append(search.delivery_status)
-        if search.platform is not None:
-            inner.append("d.platform = %s")
-            params.append(search.platform)
-        where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {' AND '.join(inner)})")
-    sql = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)} ORDER BY e.received_at DESC, e.event_id DESC LIMIT %s"
-    return sql, (*params, limit)
+    inner = []
+    if search.delivery_status is not None:
+        inner.append("d.status = %s")
+        params.append(search.delivery_status)
+    if search.delivery_statuses:
+        inner.append("d.status = ANY(%s)")
+        params.append(list(search.delivery_statuses))
+    if search.platform is not None:
+        inner.append("d.platform = %s")
+        params.append(search.platform)
+    if search.platforms:
+        inner.append("d.platform = ANY(%s)")
+        params.append(list(search.platforms))
+    if inner:
+        of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
+        where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event})")
+    page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
+    order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
+    if search.occurred_until is None:
+        return f"{page} {order}", (*params, limit)
+    # What happened before an instant was received soon after it, or belongs to the few that came late and have an index of
+    # their own: neither way passes over all that was received since.
+    prompt = f"{page} AND NOT {LATE} AND e.received_at < %s + %s {order}"
+    sql = f"({prompt}) UNION ALL ({page} AND {LATE} {order}) {order}"
+    return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
 
 
 # Rows that a worker has in its hands stay for the next round: taking them away would leave its answer without a row.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -21,7 +22,7 @@ import orjson
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import count_long_numbers, find_card_data, is_card_name, may_hold_card_number
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.problem import Problem
+from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
@@ -493,9 +494,12 @@ def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Proble
     is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
     shown = key if is_plain else "(a key)"
     near = _nearest(key, tuple(names)) if is_plain else None
-    hint = f", did you mean {near}?" if near else "; custom_data.properties takes fields of your own."
-    message = f"{'.'.join((*at, shown))} is not a field of {'.'.join(at) or 'an event'}{hint}"
-    return Problem((*at, shown), "UNKNOWN_FIELD", message)
+    hint: tuple[Part, ...] = ("; ", Name(("custom_data", "properties")), " takes fields of your own.")
+    if near:
+        hint = (", did you mean ", Name((near,)), "?")
+    what = f"{shown} is not a field of "
+    where: tuple[Part, ...] = (Name(at), ".", what, Name(at)) if at else (what, "an event")
+    return Problem.said((*at, shown), "UNKNOWN_FIELD", *where, *hint)
 
 
 class _Reader:
@@ -510,18 +514,16 @@ class _Reader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
-    def problem(self, path: tuple[str, ...], code: str, what: str) -> None:
-        self.problems.append(Problem(path, code, f"{'.'.join(path) or 'The event'} {what}."))
+    def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
+        self.problems.append(Problem.said(path, code, Name(path) if path else "The event", " ", *what, "."))
 
     def warn(self, path: tuple[str, ...], what: str) -> None:
-        message = (
-            f"{'.'.join(path)} {what}. The event is taken without it: platforms that would refuse it do not get it."
-        )
-        self.warnings.append(Problem(path, "IDENTIFIER_MALFORMED", message))
+        rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
-        for key in [key for key in given if key not in names][:MAX_UNKNOWN]:
-            self.problems.append(unknown_field(at, str(key), names))
+        unknown = (key for key in given if key not in names)
+        self.problems += [unknown_field(at, str(key), names) for key in islice(unknown, MAX_UNKNOWN)]
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False
@@ -616,7 +618,9 @@ class _Reader:
         if value is None:
             return None
         if value not in choices:
-            self.problem((*at, name), "INVALID_VALUE", f"must be one of {', '.join(choices)}")
+            first, *others = choices
+            listed = [part for choice in others for part in (", ", Choice(choice))]
+            self.problem((*at, name), "INVALID_VALUE", "must be one of ", Choice(first), *listed)
             return None
         return str(value)
 

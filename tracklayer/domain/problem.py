@@ -1,17 +1,130 @@
-"""A caller's foreseeable mistake, as a value."""
+"""A caller's foreseeable mistake, as a value, and the codes that one may have."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Name(NamedTuple):
+    """A field in a sentence, by its snake_case path: whoever words the sentence spells it."""
+
+    path: tuple[str, ...]
+
+
+class Choice(NamedTuple):
+    """One of the values that a field takes, in a sentence."""
+
+    value: str
+
+
+Part = str | Name | Choice
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, where, and what to do. ``field`` is a snake_case path; ``message`` never quotes a value."""
+    """What is wrong, where, and what to do. ``field`` is a snake_case path; ``message`` never quotes a value.
+
+    ``code``: one of ``CODES``. ``message``: in the spelling of the data model. ``parts``: the same sentence, where it
+    names fields or choices.
+    """
 
     field: tuple[str, ...]
     code: str
     message: str
+    parts: tuple[Part, ...] = dataclasses.field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def said(cls, path: tuple[str, ...], code: str, *parts: Part) -> Problem:
+        """One whose sentence names fields or choices."""
+        return cls(path, code, _worded(parts, ".".join, str), parts)
+
+    def worded(self, name: Callable[[tuple[str, ...]], str], choice: Callable[[str], str]) -> str:
+        """The sentence, with fields and choices as somebody else spells them."""
+        return _worded(self.parts, name, choice) if self.parts else self.message
 
     def under(self, *parents: str) -> Problem:
-        return Problem((*parents, *self.field), self.code, self.message)
+        return Problem((*parents, *self.field), self.code, self.message, self.parts)
+
+
+def _worded(parts: tuple[Part, ...], name: Callable[[tuple[str, ...]], str], choice: Callable[[str], str]) -> str:
+    return "".join(
+        name(part.path) if isinstance(part, Name) else choice(part.value) if isinstance(part, Choice) else part
+        for part in parts
+    )
+
+
+class Meaning(NamedTuple):
+    """A line of the guide. ``is_warning``: stands beside what was taken all the same."""
+
+    meaning: str
+    what_to_do: str
+    is_warning: bool = False
+
+
+# Every code that a Problem may have. They stay: a new kind of mistake gets a new one.
+CODES: dict[str, Meaning] = {
+    "REQUIRED": Meaning("A field that must be there is missing, empty or null.", "Send it."),
+    "UNKNOWN_FIELD": Meaning(
+        "There is no such field, or no such setting of this platform.",
+        "Correct its spelling; `customData.properties` takes fields of your own.",
+    ),
+    "INVALID_TYPE": Meaning("The value is of another kind: text instead of an object, say.", "Send the kind named."),
+    "INVALID_VALUE": Meaning("The value is none that the field takes.", "Send one that the message names."),
+    "INVALID_CHARACTER": Meaning(
+        "Text holds a control character, or half of one that takes two.", "Take it out; often the encoding is wrong."
+    ),
+    "INVALID_NUMBER": Meaning("The number is not finite, not whole, or out of bounds.", "Send a number as named."),
+    "INVALID_CURRENCY": Meaning("The currency is no ISO 4217 code.", "Send a code such as `USD`."),
+    "INVALID_TIME": Meaning(
+        "The time is no date with time and offset.", "Send RFC 3339, such as `2026-04-23T14:12:33.000Z`."
+    ),
+    "TIME_IN_FUTURE": Meaning("The time lies ahead of the clock.", "Check the server's clock and the offset."),
+    "TOO_LONG": Meaning("Text has more characters than the field takes.", "Shorten it."),
+    "TOO_LARGE": Meaning(
+        "The event has more than 32 KiB of JSON, its `properties` more than 8 KiB, or a list too many items.",
+        "Send less.",
+    ),
+    "CARD_DATA": Meaning(
+        "Something in it looks like payment card data, which TrackLayer never takes.",
+        "Remove it and send the event again.",
+    ),
+    "EVENT_ID_CONFLICT": Meaning(
+        "The `eventId` is stored already, with another event name.", "Give each business action an id of its own."
+    ),
+    "INVALID_JSON": Meaning("A line of an imported file is not JSON.", "Correct the line and import the file again."),
+    "INVALID_SETTING": Meaning(
+        "A setting of a destination is not as its platform writes it.", "Look at the platform's page."
+    ),
+    "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
+    "EMPTY_FILTER": Meaning(
+        "Neither a filter nor ids say which are meant.", "Narrow it, or say that you mean all of them."
+    ),
+    "NO_TEST_MODE": Meaning("The platform has no test mode.", "Look at `preview`."),
+    "TEST_SETTING_MISSING": Meaning(
+        "The destination lacks the setting that test events need.", "Set it on the destination."
+    ),
+    "UNSUPPORTED_EVENT": Meaning(
+        "A test event has a name that the platform, or the destination, does not take.", "Send one that it takes."
+    ),
+    "MISSING_IDENTIFIERS": Meaning(
+        "Nothing in a test event tells the platform who it was.", "Send an identifier that the platform uses."
+    ),
+    "INVALID_FIELD": Meaning(
+        "A field of a test event that the platform demands is missing or wrong.", "Correct the field named."
+    ),
+    "EVENT_TOO_OLD": Meaning("A test event is older than the platform takes.", "Send a fresh one."),
+    "CONSENT_DENIED": Meaning("The person of a test event refused.", "Send one with consent."),
+    "IDENTIFIER_MALFORMED": Meaning(
+        "An identifier is written wrong. Platforms that would refuse it do not get it.",
+        "Correct how it is read on your side.",
+        is_warning=True,
+    ),
+    "COALESCED_DIFFERENT_CONTENT": Meaning(
+        "A repeat differs from what was stored the first time; the first content stays.",
+        "Give another action another id.",
+        is_warning=True,
+    ),
+}

@@ -39,7 +39,10 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="A page of rows.")
 class Connection(Generic[T]):
-    edges: list[Edge[T]] = strawberry.field(metadata=READ | at_most(PAGE), description="The rows.")
+    edges: list[Edge[T]] = strawberry.field(
+        metadata=READ | at_most(PAGE), description="The rows, each with its own cursor."
+    )
+    nodes: list[T] = strawberry.field(metadata=READ | at_most(PAGE), description="The rows, without cursors.")
     page_info: PageInfo = strawberry.field(metadata=READ, description="Where the page begins and ends.")
 
 
@@ -59,6 +62,7 @@ def connect(
     edges = [Edge(cursor=cursor_of(row), node=node_of(row)) for row in rows[:first]]
     return Connection(
         edges=edges,
+        nodes=[edge.node for edge in edges],
         page_info=PageInfo(
             has_next_page=len(rows) > first,
             has_previous_page=after is not None,

@@ -7,9 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from graphql import GraphQLError
 
+from tracklayer.domain.event import read_instant
 from tracklayer.domain.node_id import node_id
+from tracklayer.domain.text import is_storable
+from tracklayer.schema import errors
+
+MAX_NUMBER = 2**63  # of a bigint
+MAX_TEXT = 1000  # characters of what is compared with
 
 
 def encode(kind: str, *parts: Any) -> str:
@@ -18,14 +23,20 @@ def encode(kind: str, *parts: Any) -> str:
 
 
 def decode(text: str) -> tuple[str, list[Any]] | None:
-    """(kind, parts), or None for what was never an id of ours."""
+    """(kind, parts), or None for what was never an id of ours: parts are text and whole numbers that a row can hold."""
     try:
         value = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, UnicodeEncodeError):
         return None
-    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+    if not isinstance(value, list) or not value or not all(map(_is_part, value)) or not isinstance(value[0], str):
         return None
     return value[0], value[1:]
+
+
+def _is_part(value: Any) -> bool:
+    if type(value) is int:  # a bool is none
+        return -MAX_NUMBER <= value < MAX_NUMBER
+    return type(value) is str and is_storable(value)
 
 
 def parts_of(text: str, kind: str, types: tuple[type, ...]) -> list[Any] | None:
@@ -46,23 +57,15 @@ def read_cursor(text: str, kind: str, types: tuple[type, ...]) -> list[Any]:
     """``[instant, *parts]``. Raises GraphQLError for a cursor that is not one of this list's."""
     found = parts_of(text, f"{kind}Cursor", (str, *types))
     if found is not None:
-        try:
-            return [datetime.fromisoformat(found[0]), *found[1:]]
-        except ValueError:
-            pass
+        instant = read_instant(found[0])
+        if isinstance(instant, datetime):
+            return [instant, *found[1:]]
     message = "after is not a cursor of this list: pass an endCursor that it returned."
-    raise GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
-
-
-def storable(text: str) -> bool:
-    """False for text that no row can hold: a NUL, or half a character."""
-    return "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    raise errors.refused(message, errors.BAD_INPUT)
 
 
 def text_argument(text: str | None, name: str) -> str | None:
     """An argument to compare with. Raises GraphQLError for text that no row can hold, or that is too long."""
-    if text is not None and (not storable(text) or len(text) > 1000):
-        raise GraphQLError(
-            f"{name} must be plain text of at most 1000 characters.", extensions={"code": "BAD_USER_INPUT"}
-        )
+    if text is not None and (not is_storable(text) or len(text) > MAX_TEXT):
+        raise errors.refused(f"{name} must be plain text of at most {MAX_TEXT:,} characters.", errors.BAD_INPUT)
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -143,8 +144,14 @@ class EventFilter:
     event_id_prefix: str | None = _given("Event ids that begin so.")
     received_since: DateTime | None = _given("Received at this time or later.")
     received_until: DateTime | None = _given("Received before this time.")
+    occurred_since: DateTime | None = _given("Happened at this time or later.")
+    occurred_until: DateTime | None = _given("Happened before this time.")
     delivery_status: DeliveryStatus | None = _given("With a delivery in this status.")
+    delivery_statuses: list[DeliveryStatus] | None = _given(
+        "With a delivery in one of these statuses; empty: in any. Together with platform or platforms: to one of those."
+    )
     platform: Platform | None = _given("With a delivery to this platform.")
+    platforms: list[Platform] | None = _given("With a delivery to one of these platforms; empty: to any.")
 
 
 @strawberry.input(description="Narrows a list of deliveries.")
@@ -196,6 +203,22 @@ def camel(name: str) -> str:
     return head + "".join(part.title() for part in rest)
 
 
+def path_in_api(path: Sequence[str]) -> list[str]:
+    """A path of the data model in the spelling of this API. Keys of ``properties`` and of ``settings`` stay."""
+    if tuple(path[:2]) == ("custom_data", "properties"):
+        return ["customData", "properties", *path[2:]]
+    return [camel(part) for part in path] if path[:1] != ("settings",) else list(path)
+
+
+def dotted_path(path: Sequence[str]) -> str:
+    return ".".join(path_in_api(path))
+
+
+def worded(problem: Problem) -> str:
+    """What is wrong, in the spelling of this API."""
+    return problem.worded(dotted_path, str.upper)
+
+
 @cache
 def _fields_of(cls: type) -> dict[str, Any]:
     return {camel(field.name): field for field in dataclasses.fields(cls)}
@@ -211,9 +234,10 @@ def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[
     found: dict[str, Any] = {}
     for name, value in sent.items():
         field = fields.get(name)
+        if field is None and len(unknown) >= MAX_UNKNOWN:
+            continue
         if field is None:
-            if len(unknown) < MAX_UNKNOWN:
-                unknown.append(unknown_field(at, str(name), tuple(fields)))
+            unknown.append(unknown_field(at, str(name), tuple(fields)))
             continue
         found[field.name] = _value_as_it_goes(_kind_of(field), value, (*at, field.name), unknown)
     return found

@@ -283,6 +283,6 @@ def _by_ids(
     keys = []
     for text in given:
         parts = ids.parts_of(str(text), "Delivery", (int, str, str))
-        if parts is not None and parts[0] == merchant_id and ids.storable(parts[1]) and ids.storable(parts[2]):
+        if parts is not None and parts[0] == merchant_id:
             keys.append((parts[1], parts[2]))
     return verb(runtime, merchant_id, keys, search, len(given) - len(keys))

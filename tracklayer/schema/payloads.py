@@ -9,7 +9,7 @@ import strawberry
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most
 from tracklayer.schema.enums import IngestOutcome
-from tracklayer.schema.inputs import camel
+from tracklayer.schema.inputs import path_in_api, worded
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
     MAX_REASONS,
@@ -44,17 +44,16 @@ class UserError:
 
 
 def user_errors(problems: Sequence[Problem]) -> list[UserError]:
-    """Problems with their paths in the spelling of this API. Keys of ``properties`` are the caller's and stay."""
+    """Problems in the spelling of this API: paths, fields in sentences and choices."""
     return [
-        UserError(field=_path(problem.field) or None, code=problem.code, message=problem.message)
-        for problem in problems
+        UserError(field=_path_of(problem) or None, code=problem.code, message=worded(problem)) for problem in problems
     ]
 
 
-def _path(field: tuple[str, ...]) -> list[str]:
-    if field[:2] == ("custom_data", "properties"):
-        return ["customData", "properties", *field[2:]]
-    return [camel(part) for part in field] if field[:1] != ("settings",) else list(field)
+def _path_of(problem: Problem) -> list[str]:
+    if problem.code == "UNKNOWN_FIELD" and problem.field:  # its last word is the caller's own
+        return [*path_in_api(problem.field[:-1]), problem.field[-1]]
+    return path_in_api(problem.field)
 
 
 @strawberry.type(description="What became of one event.")

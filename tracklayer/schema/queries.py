@@ -13,6 +13,7 @@ from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import redelivery_by_id
+from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, at_most
@@ -27,6 +28,7 @@ from tracklayer.schema.inputs import (
     to_draft,
     value_of,
     values_of,
+    worded,
 )
 from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
 from tracklayer.schema.scalars import JSON, DateTime, instant_argument
@@ -101,7 +103,7 @@ class Query:
         self, info: Info, event_id: Annotated[str, strawberry.argument(description="As it was sent.")]
     ) -> EventNode | None:
         context = context_of(info)
-        row = await context.loaders.event.load(event_id) if ids.storable(event_id) else None
+        row = await context.loaders.event.load(event_id) if is_storable(event_id) else None
         return event_node(row) if row else None
 
     @strawberry.field(metadata=READ | at_most("first"), description="Events, newest received first.")
@@ -120,8 +122,12 @@ class Query:
             ids.text_argument(given.event_id_prefix, "filter.eventIdPrefix"),
             instant_argument(given.received_since, "filter.receivedSince"),
             instant_argument(given.received_until, "filter.receivedUntil"),
+            instant_argument(given.occurred_since, "filter.occurredSince"),
+            instant_argument(given.occurred_until, "filter.occurredUntil"),
             value_of(given.delivery_status),
+            values_of(given.delivery_statuses),
             value_of(given.platform),
+            values_of(given.platforms),
             (seen[0], seen[1]) if seen else None,
         )
         rows = await read(page_of_events, holder.merchant_id, search, size + 1)
@@ -195,7 +201,7 @@ class Query:
         context = context_of(info)
         destination = await context.loaders.destination.load(platform.value)
         settings = open_settings(context.runtime.sealer, destination) if destination else {}
-        found = preview(to_draft(input), prepare(platform.value, settings), context.now)
+        found = preview(to_draft(input), prepare(platform.value, settings), context.now, worded)
         return DeliveryPreview(
             request=JSON(found.request) if found.request is not None else None,
             verdicts=[verdict_node(verdict) for verdict in found.verdicts],

@@ -41,8 +41,9 @@ from tracklayer.schema.enums import (
     RedeliveryState,
     RetentionDays,
 )
+from tracklayer.schema.inputs import dotted_path
 from tracklayer.schema.loaders import waits_of
-from tracklayer.schema.scalars import JSON, DateTime
+from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.services.credentials import open_settings, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of
@@ -50,6 +51,7 @@ from tracklayer.services.redeliver import FIELDS
 
 WAITING = ("queued", "failed")
 MAX_ALERTS_OF_EVENT = 20
+MAX_CONTENTS = 100  # lines of a basket that are typed: hardly one has more
 MAX_REASONS = 20  # why deliveries are not redelivered: a handful
 MAX_VERDICTS = 100  # rules of a platform: some dozens
 _MOST_SETTINGS = max(len(mapper_for(key).settings) for key in PLATFORMS)
@@ -109,7 +111,7 @@ def explanation_node(public_url: str, found: Explained | None) -> ErrorExplanati
     return ErrorExplanation(
         code=found.code,
         summary=found.summary,
-        field=found.field,
+        field=found.field and dotted_path(found.field.split(".")),
         next_step=found.next_step,
         docs_url=f"{public_url}{found.docs_path}",
     )
@@ -123,6 +125,65 @@ def attempt_node(logged: LoggedAttempt) -> DeliveryAttempt:
         http_status=logged.http_status,
         error=logged.error,
         duration_ms=logged.duration_ms,
+    )
+
+
+@strawberry.type(name="Content", description="One line of a basket.")
+class ContentNode:
+    id: str = _field(READ, "The product's id, as in the catalogue.")
+    quantity: int = _field(READ, "How many.")
+    item_price: Decimal | None = _field(READ, "Price of one unit, in major units of the currency.")
+    title: str | None = _field(READ, "The product's name.")
+    brand: str | None = _field(READ, "The product's brand.")
+    category: str | None = _field(READ, "The product's category.")
+
+
+@strawberry.type(
+    name="CustomData", description="What the action was worth and about; without fields of the merchant's own."
+)
+class CustomDataNode:
+    value: Decimal | None = _field(READ, "Value in major units of the currency.")
+    currency: str | None = _field(READ, "ISO 4217 code.")
+    order_id: str | None = _field(READ, "The order's id.")
+    product_ids: list[str] = _field(READ, "Ids of the products, where there are no contents.")
+    contents: list[ContentNode] = _field(
+        READ | at_most(MAX_CONTENTS),
+        f"The basket, line by line; the first {MAX_CONTENTS}: all of them stand in the event's customData.",
+    )
+    num_items: int | None = _field(READ, "How many items.")
+    content_name: str | None = _field(READ, "Name of the page or product.")
+    content_category: str | None = _field(READ, "Category of the page or product.")
+    content_type: str | None = _field(READ, "product or product_group.")
+    search_string: str | None = _field(READ, "What was searched for.")
+    status: str | None = _field(READ, "Status of a registration.")
+    predicted_ltv: Decimal | None = _field(READ, "Predicted lifetime value, in major units.")
+
+
+def custom_data_node(stored: Mapping[str, Any]) -> CustomDataNode:
+    get = stored.get
+    return CustomDataNode(
+        value=get("value"),
+        currency=get("currency"),
+        order_id=get("order_id"),
+        product_ids=get("product_ids", []),
+        contents=[
+            ContentNode(
+                id=line["id"],
+                quantity=line.get("quantity", 1),
+                item_price=line.get("item_price"),
+                title=line.get("title"),
+                brand=line.get("brand"),
+                category=line.get("category"),
+            )
+            for line in get("contents", ())[:MAX_CONTENTS]
+        ],
+        num_items=get("num_items"),
+        content_name=get("content_name"),
+        content_category=get("content_category"),
+        content_type=get("content_type"),
+        search_string=get("search_string"),
+        status=get("status"),
+        predicted_ltv=get("predicted_ltv"),
     )
 
 
@@ -155,6 +216,10 @@ class EventNode(Node):
     @strawberry.field(metadata=READ, description="The business context as persisted, snake_case.")
     def custom_data(self) -> JSON:
         return JSON(loads(self.row.custom_data))
+
+    @strawberry.field(metadata=READ, description="The business context, field by field.")
+    def custom(self) -> CustomDataNode:
+        return custom_data_node(loads(self.row.custom_data))
 
     @strawberry.field(metadata=READ, description="What the person agreed to.")
     def consent(self) -> Consent:
@@ -587,4 +652,5 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
 
 
 def verdict_node(verdict: RuleVerdict) -> RuleVerdictNode:
-    return RuleVerdictNode(rule=verdict.rule, ok=verdict.ok, message=verdict.message, field=verdict.field)
+    field = verdict.field and dotted_path(verdict.field.split("."))
+    return RuleVerdictNode(rule=verdict.rule, ok=verdict.ok, message=verdict.message, field=field)

@@ -16,6 +16,7 @@ from tracklayer.domain.delivery import DestinationState, Health
 from tracklayer.domain.event import MAX_EVENT_NAME
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.retry import release
+from tracklayer.domain.text import wrong_with_name
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
@@ -144,9 +145,9 @@ def _check(setting: Setting, value: Any) -> Problem | None:
 
 def _check_event_names(event_names: Sequence[str] | None) -> list[Problem]:
     return [
-        Problem(("event_names", str(index)), "INVALID_VALUE", "An event name must have 1 to 255 characters.")
+        Problem(("event_names", str(index)), "INVALID_VALUE", f"An event name {wrong}.")
         for index, name in enumerate(event_names or ())
-        if not 0 < len(name.strip()) <= MAX_EVENT_NAME
+        if (wrong := wrong_with_name(name, MAX_EVENT_NAME))
     ]
 
 

@@ -14,7 +14,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id
-from tracklayer.domain.problem import Problem
+from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
@@ -261,11 +261,18 @@ def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:
 def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
     event, row = item.read.event, item.row
     if row is None:
-        message = (
-            f"This event_id is stored already, as {item.conflict!r}. An event_id names one business action: send "
-            f"{event.event_name!r} with an id of its own, for example with the event name in front."
+        path = ("event_id",)
+        conflict = Problem.said(
+            path,
+            "EVENT_ID_CONFLICT",
+            "This ",
+            Name(path),
+            f" is stored already, as {item.conflict!r}. An ",
+            Name(path),
+            f" names one business action: send {event.event_name!r} with an id of its own, for example with the event "
+            "name in front.",
         )
-        return Rejected((Problem(("event_id",), "EVENT_ID_CONFLICT", message),), event.event_id)
+        return Rejected((conflict,), event.event_id)
     if item.inserted:
         return Accepted(row, item.read.warnings)
     try:
@@ -276,10 +283,13 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         # Field by field, whoever may only send could guess a stored person's data with made-up repeats.
         differing = list(dict.fromkeys(path[:1] if path[0] == "user_data" else path for path in differing))
     different = tuple(
-        Problem(
+        Problem.said(
             path,
             "COALESCED_DIFFERENT_CONTENT",
-            f"{'.'.join(path)} differs from what was stored when this event_id first came; the first content stays.",
+            Name(path),
+            " differs from what was stored when this ",
+            Name(("event_id",)),
+            " first came; the first content stays.",
         )
         for path in differing
     )

@@ -14,6 +14,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow, MerchantRow
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.text import wrong_with_name
 from tracklayer.runtime import Runtime
 
 SCOPES = ("ingest", "read", "admin")
@@ -22,6 +23,8 @@ KEY_BYTES = 32  # of randomness: nothing to guess, so a plain SHA-256 is all its
 _PREFIX_LENGTH = 10  # characters of a key that may be shown: enough to tell keys apart
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
 MAX_NAME = 200  # characters
+MAX_ADDRESSES = 50  # for alerts, of one merchant
+MAX_ADDRESS = 254  # characters, as mail servers take them
 
 
 def create_merchant(
@@ -66,27 +69,32 @@ def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any])
 
 def check_merchant(values: dict[str, Any]) -> list[Problem]:
     problems = []
-    if "name" in values and not 0 < len(values["name"].strip()) <= MAX_NAME:
-        problems.append(Problem(("name",), "INVALID_VALUE", f"The name must have 1 to {MAX_NAME} characters."))
+    if "name" in values:
+        problems += _check_name(values["name"])
     if "retention_days" in values and values["retention_days"] not in RETENTION_DAYS:
         problems.append(Problem(("retention_days",), "INVALID_VALUE", "Retention must be 30, 90, 180 or 365 days."))
-    for index, address in enumerate(values.get("alert_emails", ())):
-        if not _EMAIL.fullmatch(address):
-            problems.append(
-                Problem(
-                    ("alert_emails", str(index)), "INVALID_VALUE", "An alert address must look like ops@example.com."
-                )
-            )
+    addresses = values.get("alert_emails", ())
+    if len(addresses) > MAX_ADDRESSES:
+        message = f"A merchant may have {MAX_ADDRESSES} alert addresses."
+        problems.append(Problem(("alert_emails",), "TOO_LARGE", message))
+        addresses = ()
+    for index, address in enumerate(addresses):
+        if len(address) > MAX_ADDRESS or not address.isprintable() or not _EMAIL.fullmatch(address):
+            message = "An alert address must look like ops@example.com."
+            problems.append(Problem(("alert_emails", str(index)), "INVALID_VALUE", message))
     return problems
+
+
+def _check_name(name: str) -> list[Problem]:
+    wrong = wrong_with_name(name, MAX_NAME)
+    return [Problem(("name",), "INVALID_VALUE", f"The name {wrong}.")] if wrong else []
 
 
 def create_api_key(
     runtime: Runtime, merchant_id: int, name: str, scopes: Sequence[str]
 ) -> tuple[ApiKeyRow, str] | list[Problem]:
     """(the key's row, the key itself): it is stored as a hash and never shown again."""
-    problems = []
-    if not 0 < len(name.strip()) <= MAX_NAME:
-        problems.append(Problem(("name",), "INVALID_VALUE", f"The name must have 1 to {MAX_NAME} characters."))
+    problems = _check_name(name)
     if not scopes:
         problems.append(Problem(("scopes",), "REQUIRED", "A key needs at least one scope: INGEST, READ or ADMIN."))
     if problems:

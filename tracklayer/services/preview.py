@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,13 @@ def prepare(platform: str, settings: Mapping[str, Any]) -> Prepared:
     examples = example_settings(mapper)
     wrong = check_settings(mapper, {**examples, **settings})
     if wrong:
-        return Prepared(mapper, settings, frozenset(), tuple(map(_as_verdict, wrong)), "INVALID_SETTING")
+        return Prepared(
+            mapper,
+            settings,
+            frozenset(),
+            tuple(_as_verdict(found, found.message) for found in wrong),
+            "INVALID_SETTING",
+        )
     missing = [s.name for s in mapper.settings if s.required and not s.secret and settings.get(s.name) in (None, "")]
     verdicts = [
         RuleVerdict("settings", False, f"{name} is not set: shown with an invented one", f"settings.{name}")
@@ -56,13 +62,17 @@ def prepare(platform: str, settings: Mapping[str, Any]) -> Prepared:
     )
 
 
-def preview(draft: Any, prepared: Prepared, now: datetime) -> Preview:
-    """The request for one event as of ``now``, and every rule it was held against."""
+def preview(
+    draft: Any, prepared: Prepared, now: datetime, word: Callable[[Problem], str] = lambda problem: problem.message
+) -> Preview:
+    """The request for one event as of ``now``, and every rule it was held against. ``word``: in whose spelling."""
     if prepared.refused is not None:
         return Preview(None, list(prepared.verdicts), prepared.refused)
     read = read_event(draft, now, prepared.default_countries)
     if isinstance(read, list):
-        return Preview(None, [*prepared.verdicts, *map(_as_verdict, read)], "INVALID_EVENT")
+        return Preview(
+            None, [*prepared.verdicts, *(_as_verdict(found, word(found)) for found in read)], "INVALID_EVENT"
+        )
     mapper = prepared.mapper
     mapped = mapper.map_event(read.event, prepared.settings, now)
     verdicts = [*prepared.verdicts, *mapped.verdicts]
@@ -83,5 +93,5 @@ def normalise_value(platform: str, field: str, value: str, settings: Mapping[str
     return rule(value, settings) if rule is not None else None
 
 
-def _as_verdict(problem: Problem) -> RuleVerdict:
-    return RuleVerdict(problem.code.lower(), False, problem.message, ".".join(problem.field) or None)
+def _as_verdict(problem: Problem, message: str) -> RuleVerdict:
+    return RuleVerdict(problem.code.lower(), False, message, ".".join(problem.field) or None)

@@ -1,0 +1,26 @@
+"""Text that rows can hold and people can read."""
+
+from __future__ import annotations
+
+import re
+
+# No row holds a NUL or half a character.
+_NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
+# In a name, besides: control characters, ends of lines, and what turns the direction of the text around it.
+_NOT_READABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    return _NOT_STORABLE.search(text) is None
+
+
+def wrong_with_name(text: str, most: int) -> str | None:
+    """The end of a sentence that says what is wrong with the name of something; None where nothing is.
+
+    A name stands in lists, e-mails and logs beside other text, and must leave that as it is.
+    """
+    if not 0 < len(text.strip()) <= most:
+        return f"must have 1 to {most} characters"
+    if _NOT_READABLE.search(text):
+        return "must be one line without control characters"
+    return None
