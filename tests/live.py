@@ -18,8 +18,10 @@ from websockets.typing import Subprotocol
 
 from tests.servers import free_port, wait_until
 from tracklayer.app import build_app
+from tracklayer.cli.connections import Connection
 from tracklayer.cli.serve import Server, listen, settings_of_server
 from tracklayer.runtime import Runtime
+from tracklayer.schema.http import GraphQLDoor
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 PATIENCE_SECONDS = 15
@@ -39,8 +41,14 @@ class LiveServer:
     """What `tracklayer api` serves, on a port of its own."""
 
     def __init__(
-        self, runtime: Runtime, *, check_keys_seconds: float | None = None, init_timeout: timedelta | None = None
+        self,
+        runtime: Runtime,
+        *,
+        check_keys_seconds: float | None = None,
+        init_timeout: timedelta | None = None,
+        connection: type[Connection] = Connection,
     ) -> None:
+        """``connection``: of HTTP, where its times or numbers are the test's own."""
         self.port = free_port()
         app = build_app(runtime, lambda destinations: None)
         if check_keys_seconds is not None:
@@ -48,7 +56,7 @@ class LiveServer:
         if init_timeout is not None:
             app.door.connection_init_wait_timeout = init_timeout
         self._app = app
-        self._server = Server(app, uvicorn.Config(app, **settings_of_server()))
+        self._server = Server(app, uvicorn.Config(app, **{**settings_of_server(), "http": connection}))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
@@ -80,6 +88,14 @@ class LiveServer:
 
     def wait_for_followers(self, count: int) -> None:
         wait_until(lambda: self.followers() == count, f"{count} subscriptions to be in place")
+
+    @property
+    def door(self) -> GraphQLDoor:
+        return self._app.door
+
+    def connections(self) -> int:
+        """How many it has open."""
+        return len(self._server.server_state.connections)
 
     def unsent_bytes(self) -> int:
         """What this process holds in memory for clients that do not read."""

@@ -55,14 +55,9 @@ NOT_YET = {
     "Field UpdateMerchantInput.collector was removed.",
     "CollectorInput was removed.",
     # changes of destinations, and what is sent again
-    "Field SetDestinationInput.settings changed type from JSON to JSON!.",
     "Field DestinationPayload.check was removed.",
     "DestinationCheck was removed.",
     "Field Mutation.deliverStored was removed.",
-    "Argument Mutation.redeliver(all:) was removed.",
-    "Argument Mutation.redeliver(dryRun:) was removed.",
-    "Field RefusedGroup.field was removed.",
-    "Field RefusedGroup.exampleEventId was removed.",
 }
 
 

@@ -51,6 +51,10 @@ def write(path: Path, value: Any) -> str:
         pytest.param(["merchant", "create", "--name", "x", "--retention-days", "31"], id="a choice that is none"),
         pytest.param(["preview"], id="preview without an event"),
         pytest.param(["up", "--port", "http"], id="a port that is no number"),
+        pytest.param(
+            "destination set --merchant 1 --platform meta --settings - --every-event --event-name Lead".split(),
+            id="options that exclude each other",
+        ),
         pytest.param(["monitors", "backtest", "--days", "60"], id="a backtest of more than is kept"),
     ],
 )
@@ -217,6 +221,14 @@ def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: 
     message = capsys.readouterr().err
     assert "pixel_id" in message
     assert "access_token" not in message  # it was set before, and stays
+    write(tmp_path / "meta.json", {"access_token": "EAAB1234567890wxyz", "default_country": "DE"})
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"meta is set for merchant {merchant}: Purchase, Lead\n"
+    write(tmp_path / "meta.json", {"default_country": None})
+    assert main([*command, "--every-event", "--json"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["settings"] == {"pixel_id": "1234567890", "access_token": "••••wxyz"}
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"meta is set for merchant {merchant}: every event\n"
     assert main([*command[:3], "999", *command[4:]]) == 1
     assert capsys.readouterr().err == "tracklayer: there is no merchant 999\n"
     assert main([*command[:-1], str(tmp_path / "none.json")]) == 1

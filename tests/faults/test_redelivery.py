@@ -15,7 +15,7 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.services.redeliver import PAGE
 
 COUNT = 6 * PAGE + 7
-REDELIVER = """mutation { redeliver(filter: {}) {
+REDELIVER = """mutation { redeliver(filter: {}, all: true) {
   matched requeued refused { reason } userErrors { code } job { id state matched requeued finishedAt } } }"""
 JOB = """query($id: ID!) { node(id: $id) { ... on Redelivery {
   state matched requeued refused { reason count } requestedAt finishedAt } } }"""

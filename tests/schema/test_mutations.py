@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,9 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.event import MAX_UNKNOWN
 from tracklayer.runtime import Runtime
+from tracklayer.schema.ids import encode
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import remove_destination
+from tracklayer.services.destinations import remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.redeliver import continue_redeliveries
 
@@ -125,6 +127,83 @@ async def test_a_destination_is_created_and_its_secret_never_shown(api: Api) -> 
     assert as_shown["destination"]["settings"] == {"pixel_id": "77777", "access_token": "••••9876"}
 
 
+async def set_meta(api: Api, **changes: Any) -> Any:
+    """The destination after a change that must succeed."""
+    answer = (await api(SET, input={"platform": "META", **changes}))["setDestination"]
+    assert answer["userErrors"] == []
+    return answer["destination"]
+
+
+async def test_what_a_change_of_a_destination_leaves_out_stays(api: Api) -> None:
+    settings = {"pixel_id": "99999", "access_token": "EAAB-a-long-token-1111", "default_country": "US", "ldu_state": 0}
+    await set_meta(api, settings=settings, eventNames=["Purchase", "Lead"])
+    token_alone = await set_meta(api, settings={"access_token": "EAAB-a-long-token-2222"})
+    assert token_alone["settings"] == {**settings, "access_token": "••••2222"}
+    assert token_alone["eventNames"] == ["Purchase", "Lead"]
+    names_alone = await set_meta(api, eventNames=["Purchase"])
+    assert (names_alone["settings"], names_alone["eventNames"]) == (token_alone["settings"], ["Purchase"])
+    assert await set_meta(api) == names_alone
+    assert await set_meta(api, settings={}) == names_alone
+    variable = (
+        "mutation($n: [String!]) { setDestination(input: {platform: META, eventNames: $n}) { userErrors { code } } }"
+    )
+    assert (await api(variable))["setDestination"]["userErrors"] == []  # one that is not given is left out
+    assert await set_meta(api) == names_alone
+
+
+async def test_null_removes_a_setting_and_takes_every_event_again(api: Api) -> None:
+    settings = {"pixel_id": "99999", "access_token": "EAAB-a-long-token-1111", "default_country": "US"}
+    await set_meta(api, settings={**settings, "test_event_code": "TEST123"}, eventNames=["Lead"])
+    emptied = await set_meta(api, settings={"default_country": None, "test_event_code": ""}, eventNames=None)
+    assert emptied["settings"] == {"pixel_id": "99999", "access_token": "••••1111"}
+    assert emptied["eventNames"] is None
+    for wrong, field in (
+        ({"settings": {"pixel_id": None}}, ["settings", "pixel_id"]),
+        ({"settings": {"access_token": None}}, ["settings", "access_token"]),
+        ({"settings": None}, ["settings"]),
+    ):
+        answer = (await api(SET, input={"platform": "META", "eventNames": ["Lead"], **wrong}))["setDestination"]
+        assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [("REQUIRED", field)]
+        assert answer["destination"] is None
+    unknown = (await api(SET, input={"platform": "META", "settings": {"pixelid": None}}))["setDestination"]
+    assert [error["code"] for error in unknown["userErrors"]] == ["UNKNOWN_FIELD"]
+    assert await set_meta(api) == emptied
+
+
+async def test_of_a_new_destination_what_is_left_out_is_missing(api: Api) -> None:
+    answer = (await api(SET, input={"platform": "TIKTOK"}))["setDestination"]
+    assert [(error["code"], error["field"]) for error in answer["userErrors"]] == [
+        ("REQUIRED", ["settings", "pixel_code"]),
+        ("REQUIRED", ["settings", "access_token"]),
+    ]
+    await set_meta(api, settings={"default_country": "US"}, eventNames=["Lead"])
+    await api("mutation { removeDestination(platform: META) { userErrors { code } } }")
+    again = (await api(SET, input={"platform": "META"}))["setDestination"]  # one that was removed begins anew
+    assert {error["code"] for error in again["userErrors"]} == {"REQUIRED"}
+    fresh = await set_meta(api, settings={"pixel_id": "99999", "access_token": "EAAB-a-long-token-1111"})
+    assert (fresh["settings"], fresh["eventNames"]) == ({"pixel_id": "99999", "access_token": "••••1111"}, None)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_of_changes_at_once_none_is_lost(api: Api, runtime: Runtime, merchant: Merchant, is_there: bool) -> None:
+    needed: dict[str, Any] = {"pixel_code": "C1234567890", "access_token": "a-long-token-1111"}
+    changes: list[dict[str, Any]] = [{"default_country": "US"}, {"test_event_code": "T1"}, {"max_age_days": 3}]
+    if is_there:
+        set_destination(runtime, merchant.merchant_id, "tiktok", needed)
+    answers = await asyncio.gather(
+        *(api(SET, input={"platform": "TIKTOK", "settings": needed | change}) for change in changes)
+    )
+    assert [answer["setDestination"]["userErrors"] for answer in answers] == [[]] * 3
+    found = (await api(SET, input={"platform": "TIKTOK"}))["setDestination"]["destination"]["settings"]
+    assert found == {
+        **needed,
+        "access_token": "••••1111",
+        "default_country": "US",
+        "test_event_code": "T1",
+        "max_age_days": 3,
+    }
+
+
 async def test_wrong_settings_are_all_named_and_nothing_changes(api: Api) -> None:
     answer = (
         await api(SET, input={"platform": "META", "settings": {"pixel_id": "abc", "acess_token": "x", "ldu_state": 5}})
@@ -161,6 +240,14 @@ async def test_a_merchant_changes_its_settings(api: Api) -> None:
         "hashUserData": True,
         "alertEmails": ["ops@example.com"],
     }
+    null = (await api(query, input={"name": None, "hashUserData": None, "retentionDays": None}))["updateMerchant"]
+    assert [(error["code"], error["field"]) for error in null["userErrors"]] == [
+        ("REQUIRED", ["name"]),
+        ("REQUIRED", ["retentionDays"]),
+        ("REQUIRED", ["hashUserData"]),
+    ]
+    emptied = (await api(query, input={"alertEmails": None}))["updateMerchant"]
+    assert emptied["merchant"] == {**answer["merchant"], "alertEmails": []}
     refused = (await api(query, input={"alertEmails": ["not an address"], "name": " "}))["updateMerchant"]
     assert refused["merchant"] is None
     assert [error["field"] for error in refused["userErrors"]] == [["name"], ["alertEmails", "0"]]
@@ -253,10 +340,11 @@ async def test_a_big_redelivery_is_a_node_of_its_merchant(
     while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
         pass
     clock.move(timedelta(minutes=1))
-    fields = "id state requestedAt finishedAt matched requeued refused { reason count }"
-    query = f"mutation {{ redeliver(filter: {{}}) {{ matched requeued refused {{ reason }} job {{ {fields} }} }} }}"
+    fields = "id state requestedAt finishedAt matched requeued refused { reason count field exampleEventId }"
+    query = f"mutation {{ redeliver(filter: {{}}, all: true) {{ matched requeued complete refused {{ reason }} job {{ {fields} }} }} }}"
     answer = (await api(query))["redeliver"]
     assert (answer["matched"], answer["requeued"], answer["refused"]) == (1000, 1000, [])
+    assert answer["complete"] is False
     job = answer["job"]
     expected = {"state": "RUNNING", "requestedAt": "2026-11-20T15:01:00.000Z", "finishedAt": None}
     assert job == {"id": job["id"], **expected, "matched": 1000, "requeued": 1000, "refused": []}
@@ -268,10 +356,96 @@ async def test_a_big_redelivery_is_a_node_of_its_merchant(
         "state": "FINISHED",
         "finishedAt": "2026-11-20T15:01:00.000Z",
         "matched": 1001,
-        "refused": [{"reason": "its destination was removed", "count": 1}],
+        "refused": [{"reason": "its destination was removed", "count": 1, "field": None, "exampleEventId": "order_0"}],
     }
     other = Api(api.client, new_merchant(runtime, name="Other").key)
     assert await other(node, id=job["id"]) == {"node": None}
+
+
+REDELIVER = """
+mutation($filter: DeliveryFilter!, $ids: [ID!], $all: Boolean, $dryRun: Boolean) {
+  redeliver(filter: $filter, ids: $ids, all: $all, dryRun: $dryRun) {
+    matched requeued complete refused { reason count field exampleEventId } job { id } userErrors { field code }
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_refused"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"ids": None, "all": None, "dryRun": None}, True, id="nulls"),
+        pytest.param({"ids": []}, True, id="a list of no ids"),
+        pytest.param({"filter": {"status": [], "dropReason": [], "errorContains": ""}}, True, id="empty filters"),
+        pytest.param({"filter": {"platform": None, "status": None, "queuedSince": None}}, True, id="filters of null"),
+        pytest.param({"dryRun": True}, True, id="a dry run of nothing"),
+        pytest.param({"all": True}, False, id="all"),
+        pytest.param({"filter": {"platform": "META"}}, False, id="a filter"),
+        pytest.param({"filter": {"status": ["DROPPED"]}, "ids": None}, False, id="a filter and ids of null"),
+        pytest.param({"filter": {"errorContains": "refund"}}, False, id="a text"),
+    ],
+)
+async def test_a_redelivery_of_everything_must_be_meant(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, arguments: dict[str, Any], is_refused: bool
+) -> None:
+    await api.ingest(draft("refund", event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    answer = (await api(REDELIVER, **{"filter": {}, **arguments}))["redeliver"]
+    errors = [{"field": ["filter"], "code": "EMPTY_FILTER"}] if is_refused else []
+    assert (answer["userErrors"], answer["requeued"]) == (errors, 0 if is_refused else 1)
+    with in_transaction():
+        assert rows("SELECT status FROM deliveries") == [("dropped" if is_refused else "queued",)]
+
+
+async def test_of_a_list_of_no_ids_nothing_is_redelivered(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int
+) -> None:
+    await api.ingest(draft("refund", event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    for arguments in ({"filter": {"platform": "META"}}, {"filter": {}, "all": True}):
+        answer = (await api(REDELIVER, ids=[], **arguments))["redeliver"]
+        assert (answer["matched"], answer["requeued"], answer["userErrors"]) == (0, 0, [])
+
+
+async def test_a_dry_run_tells_and_changes_nothing(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, woken: list[tuple[int, str]]
+) -> None:
+    old = "2026-11-13T15:00:30Z"  # too old for Meta in a minute
+    await api.ingest(draft("old", event_name="Refund", occurred_at=old))
+    for event in (draft("refund", event_name="Refund"), draft("fine")):
+        await api.ingest(event)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    clock.move(timedelta(minutes=1))
+    ids = [encode("Delivery", merchant.merchant_id, id, "meta") for id in ("old", "refund", "fine", "none")]
+    woken.clear()
+    before = state_of_deliveries()
+    found = (await api(REDELIVER, filter={"platform": "META"}, dryRun=True))["redeliver"]
+    too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "exampleEventId": "old"}
+    assert found == {
+        "matched": 2,
+        "requeued": 1,
+        "complete": True,
+        "refused": [too_old],
+        "job": None,
+        "userErrors": [],
+    }
+    by_ids = (await api(REDELIVER, filter={}, ids=[*ids, "nonsense"], dryRun=True))["redeliver"]
+    assert (by_ids["matched"], by_ids["requeued"]) == (3, 1)
+    assert by_ids["refused"] == [
+        {"reason": "already delivered", "count": 1, "field": None, "exampleEventId": "fine"},
+        too_old,
+        {"reason": "unknown id", "count": 2, "field": None, "exampleEventId": "none"},
+    ]
+    assert (state_of_deliveries(), woken) == (before, [])
+    # The redelivery itself does what was told.
+    assert (await api(REDELIVER, filter={"platform": "META"}))["redeliver"] == found
+    assert woken == [(merchant.merchant_id, "meta")]
+
+
+def state_of_deliveries() -> list[tuple[Any, ...]]:
+    with in_transaction():
+        assert rows("SELECT count(*) FROM redeliveries") == [(0,)]
+        return rows("SELECT xmin::text, d.* FROM deliveries d ORDER BY event_id")
 
 
 async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, merchant: Merchant) -> None:

@@ -119,7 +119,7 @@ async def test_an_event_leads_to_its_deliveries_and_their_alerts(
                     "event_source_url": "https://shop.example.com/thanks",
                     "user_data": {
                         "em": ["8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"],
-                        "fn": ["81f8f6dde88365f3928796ec7aa53f72820b06db8664f5fe76a7eb13e24546a2"],
+                        "fn": ["••••"],
                     },
                     "custom_data": {"value": 129.99, "currency": "USD"},
                 }

@@ -12,7 +12,7 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.redeliveries import RedeliveryRow, redelivery_by_id
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
@@ -23,10 +23,13 @@ from tracklayer.services.invariants import check_invariants
 from tracklayer.services.privacy import purge_redeliveries
 from tracklayer.services.redeliver import (
     AHEAD,
+    IN_HANDS,
     PAGE,
     PATIENCE,
     Redelivered,
     continue_redeliveries,
+    count_ids,
+    count_matching,
     redeliver_ids,
     redeliver_matching,
 )
@@ -314,6 +317,75 @@ def test_what_is_purged_or_was_removed_meanwhile_is_refused(
     job = job_of(result)
     assert (job.matched, job.requeued, job.refused) == (PAGE + 10, PAGE, {"its destination was removed": 10})
     assert job.finished_at == clock.now()
+
+
+@pytest.mark.parametrize("by_ids", [False, True])
+def test_a_dry_run_counts_all_pages_as_the_redelivery_does(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, by_ids: bool
+) -> None:
+    give_up(runtime, merchant, worker, 2 * PAGE + 1)
+    keys = [*keys_of(merchant), ("none", "meta")]
+    with in_transaction():  # four seconds of events that will be too old before it is their turn
+        execute("UPDATE events SET occurred_at = %s", (clock.now() - timedelta(days=7) + timedelta(seconds=1.5),))
+    before = select("SELECT xmin::text, d.* FROM deliveries d ORDER BY event_id")
+    counted = (
+        count_ids(runtime, merchant.merchant_id, keys, EVERYTHING)
+        if by_ids
+        else count_matching(runtime, merchant.merchant_id, EVERYTHING)
+    )
+    assert select("SELECT xmin::text, d.* FROM deliveries d ORDER BY event_id") == before
+    assert select("SELECT count(*) FROM redeliveries") == [(0,)]
+    assert (counted.matched, counted.requeued, counted.complete) == (2 * PAGE + 1, 1501, True)
+    assert (counted.job, counted.wake) == (None, set())
+    if by_ids:
+        done = redeliver_ids(runtime, merchant.merchant_id, keys, EVERYTHING)
+    else:
+        done = redeliver_matching(runtime, merchant.merchant_id, EVERYTHING)
+    go_on(runtime)
+    job = job_of(done)
+    assert (job.matched, job.requeued, job.refused) == (counted.matched, counted.requeued, counted.refused)
+    assert job.examples.keys() == counted.examples.keys() == job.refused.keys()
+
+
+def test_a_dry_run_that_has_no_time_for_all_says_so(runtime: Runtime, merchant: Merchant, worker: int) -> None:
+    give_up(runtime, merchant, worker, PAGE + 1)
+    counted = count_matching(runtime, merchant.merchant_id, EVERYTHING, seconds=0)
+    assert (counted.matched, counted.requeued, counted.complete) == (PAGE, PAGE, False)
+    counted = count_ids(runtime, merchant.merchant_id, keys_of(merchant), EVERYTHING, seconds=0)
+    assert (counted.matched, counted.requeued, counted.complete) == (PAGE, PAGE, False)
+    with in_transaction():
+        execute("DELETE FROM deliveries WHERE event_id = 'order_0'")
+    counted = count_matching(runtime, merchant.merchant_id, EVERYTHING, seconds=0)
+    assert (counted.matched, counted.complete) == (PAGE, True)
+
+
+def test_what_a_worker_has_in_hands_is_refused_in_both(runtime: Runtime, merchant: Merchant, worker: int) -> None:
+    ingest_events(runtime, merchant.holder, [draft("a"), draft("b")])
+    with in_transaction():
+        execute("UPDATE deliveries SET status = 'failed', attempts = 1")
+        claim_due(merchant.merchant_id, "meta", 1, runtime.clock.now(), worker)
+    ((held,),) = select("SELECT event_ids FROM claims")
+    expected = (1, {IN_HANDS: 1}, {IN_HANDS: held[0]})
+    counted = count_matching(runtime, merchant.merchant_id, EVERYTHING)
+    assert (counted.requeued, counted.refused, counted.examples) == expected
+    done = redeliver_matching(runtime, merchant.merchant_id, EVERYTHING)
+    assert (done.requeued, done.refused, done.examples) == expected
+
+
+def test_a_job_of_an_older_version_goes_on_with_its_counts(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    give_up(runtime, merchant, worker, PAGE + 1)
+    result = redeliver_matching(runtime, merchant.merchant_id, EVERYTHING)
+    with in_transaction():  # it noted no examples
+        execute("""UPDATE redeliveries SET refused = '{"its event was purged": 3}', refused_examples = DEFAULT""")
+    job = job_of(result)
+    assert (job.refused, job.examples) == ({"its event was purged": 3}, {})
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    go_on(runtime)
+    job = job_of(result)
+    assert job.refused == {"its event was purged": 3, "its destination was removed": 1}
+    assert job.examples == {"its destination was removed": "order_0"}
 
 
 def test_one_that_fails_does_not_keep_the_others_from_their_turn(

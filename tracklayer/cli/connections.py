@@ -48,7 +48,8 @@ def max_connections() -> int:
 class Connection(HttpToolsProtocol):
     """uvicorn's, which notes since when it waits for what."""
 
-    most: int = MAX_CONNECTIONS
+    most = MAX_CONNECTIONS
+    head_seconds, body_seconds, first_seconds = HEAD_SECONDS, BODY_SECONDS, FIRST_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
         self.in_head = True  # its next headers are not complete
@@ -87,14 +88,14 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if self.in_head:
             # Between two requests uvicorn waits; a request that has begun, or a connection that says nothing, is ours.
-            if waited > HEAD_SECONDS and self.timeout_keep_alive_task is None and (cycle is None or self.received):
-                self.refuse(408, f"The headers did not arrive within {HEAD_SECONDS} s.")
+            if waited > self.head_seconds and self.timeout_keep_alive_task is None and (cycle is None or self.received):
+                self.refuse(408, f"The headers did not arrive within {self.head_seconds} s.")
         elif cycle is not None and cycle.more_body and not cycle.response_complete:
             if self.flow.read_paused:  # it is we who do not read
                 self.since, self.received = now, 0
-            elif waited > BODY_SECONDS:
-                self.refuse(408, f"The body did not arrive within {BODY_SECONDS} s.")
-            elif waited > FIRST_SECONDS and self.received < (waited - FIRST_SECONDS) * SLOWEST:
+            elif waited > self.body_seconds:
+                self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
+            elif waited > self.first_seconds and self.received < (waited - self.first_seconds) * SLOWEST:
                 self.refuse(408, f"The body came slower than {SLOWEST // 1024} KiB a second.")
 
     def refuse(self, status: int, message: str) -> None:

@@ -16,19 +16,23 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.credentials import shown_settings
-from tracklayer.services.destinations import set_destination
+from tracklayer.services.destinations import KEEP, set_destination
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("destination", help="create or change destinations")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    change = actions.add_parser("set", help="create or change a destination; secrets that are left out stay")
+    change = actions.add_parser("set", help="create or change a destination; what is left out stays")
     change.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
     change.add_argument("--platform", required=True, choices=PLATFORMS, help="the platform")
-    change.add_argument("--settings", required=True, metavar="FILE.json", help="its settings; - for standard input")
     change.add_argument(
+        "--settings", required=True, metavar="FILE.json", help="settings, null removes one; - for standard input"
+    )
+    names = change.add_mutually_exclusive_group()
+    names.add_argument(
         "--event-name", action="append", metavar="N", help="only events of this name; may be given again"
     )
+    names.add_argument("--every-event", action="store_true", help="events of any name again")
     change.add_argument("--json", action="store_true", help="print the result as JSON")
     change.set_defaults(run=run_set)
 
@@ -40,13 +44,14 @@ def run_set(args: argparse.Namespace) -> int:
         with in_transaction():
             if merchant_by_id(merchant_id) is None:
                 raise CommandError(f"there is no merchant {args.merchant}")
-        found = set_destination(runtime, merchant_id, args.platform, settings, args.event_name)
+        names = None if args.every_event else args.event_name or KEEP
+        found = set_destination(runtime, merchant_id, args.platform, settings, names)
         if isinstance(found, list):
             raise CommandError(" ".join(problem.message for problem in found))
         shown = shown_settings(runtime.sealer, found.row)
     if args.json:
         print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown})
     else:
-        names = ", ".join(args.event_name) if args.event_name else "every event"
-        print(f"{args.platform} is set for merchant {merchant_id}: {names}")
+        taken = "every event" if found.row.event_names is None else ", ".join(found.row.event_names) or "no event"
+        print(f"{args.platform} is set for merchant {merchant_id}: {taken}")
     return 0

@@ -105,7 +105,7 @@ class Server(uvicorn.Server):
         self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        Connection.most = max_connections()
+        self.config.http_protocol_class.most = max_connections()  # type: ignore[attr-defined]
         await super().startup(sockets)
         self._watcher = asyncio.create_task(watch(self.server_state.connections))
 

@@ -24,6 +24,8 @@ READ_TIMEOUT_MS = 10_000  # no query of a page may run longer, whatever its filt
 database = PooledPostgresqlDatabase(None, max_connections=POOL_SIZE, timeout=POOL_WAIT)
 
 _threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db")
+# For what everybody waits for: short questions, which must not stand behind somebody's long reads.
+_door_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="door")
 
 _QUERY_CANCELED = "57014"  # SQLSTATE
 # What psycopg2 and the pool raise when PostgreSQL is away or going away; nothing else may be answered with "try again".
@@ -100,12 +102,20 @@ def _forget_connection() -> None:
 
 async def run_in_db_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``function`` with a connection, in a thread: nobody on the event loop may wait for PostgreSQL."""
+    return await _in_thread(_threads, functools.partial(function, *args, **kwargs))
 
+
+async def ask_at_the_door(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As ``run_in_db_thread``, of a short question that must not wait for what others read: whose key it is."""
+    return await _in_thread(_door_threads, functools.partial(function, *args, **kwargs))
+
+
+async def _in_thread(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
     def call() -> T:
         with session():
-            return function(*args, **kwargs)
+            return function()
 
-    return await asyncio.get_running_loop().run_in_executor(_threads, functools.partial(call))
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 def rows(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

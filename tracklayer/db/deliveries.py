@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -437,7 +437,7 @@ SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = be
     requeued_at = %(now)s, former_waits = coalesce(d.former_waits, '[]') || jsonb_build_array(jsonb_build_array(
         coalesce(d.requeued_at, d.queued_at), coalesce(d.finished_at, %(now)s::timestamptz)))
 FROM before WHERE d.ctid = before.ctid AND d.merchant_id = %(merchant)s
-RETURNING before.received_at, before.status, before.drop_reason
+RETURNING d.event_id, before.received_at, before.status, before.drop_reason
 """
 
 
@@ -448,8 +448,8 @@ def requeue(
     now: datetime,
     window: timedelta,
     changes: Changes,
-) -> int:
-    """Starts a new series of attempts for failed and dropped deliveries (event id -> when it is due); how many.
+) -> set[str]:
+    """Starts a new series of attempts for failed and dropped deliveries (event id -> when it is due); of which events.
 
     The log stays. What a worker has in its hands, or was settled meanwhile, is left alone.
     """
@@ -464,12 +464,12 @@ def requeue(
         "now": now,
     }
     found = rows(REQUEUE, params)
-    for received_at, status, drop_reason in found:
+    for _, received_at, status, drop_reason in found:
         if status == DeliveryStatus.DROPPED:
             changes.add(merchant_id, platform, received_at, waiting=1, dropped=-1)
             changes.drop_reasons(merchant_id, platform, received_at, {drop_reason: -1})
             changes.add(merchant_id, platform, now, requeued=1)
-    return len(found)
+    return {row[0] for row in found}
 
 
 def deliveries_by_key(merchant_id: int, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], DeliveryRow]:
@@ -510,6 +510,11 @@ class DeliverySearch:
     error_contains: str | None = None
     after: tuple[datetime, str, str] | None = None
     untouched_since: datetime | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """False where it finds all of a merchant's deliveries."""
+        return replace(self, error_contains=self.error_contains or None) != DeliverySearch()
 
     def admits(self, row: DeliveryRow) -> bool:
         """Whether a row is one that a page of this search, from its beginning, would hold."""

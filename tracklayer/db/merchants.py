@@ -54,6 +54,11 @@ def update_merchant(merchant_id: int, changes: dict[str, Any]) -> MerchantRow | 
     return merchant_by_id(merchant_id)
 
 
+def lock_merchant(merchant_id: int) -> None:
+    """Held by this transaction until it ends. Rows that name the merchant can be stored meanwhile."""
+    rows("SELECT 1 FROM merchants WHERE merchant_id = %s FOR NO KEY UPDATE", (merchant_id,))
+
+
 def page_of_merchants(after: int, limit: int) -> list[tuple[int, int]]:
     """(merchant id, retention days), by id: for whoever walks through all of them."""
     found = rows(

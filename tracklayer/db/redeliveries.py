@@ -17,7 +17,10 @@ Key = tuple[str, str]  # event id, platform
 
 @dataclass(slots=True)
 class RedeliveryRow:
-    """``search``: by what, ``after`` which place. ``booked``: platform -> until when what was queued is due."""
+    """``search``: by what, ``after`` which place. ``booked``: platform -> until when what was queued is due.
+
+    ``refused``: reason -> how many; ``examples``: reason -> the event id of one of them.
+    """
 
     merchant_id: int
     redelivery_id: int
@@ -31,11 +34,12 @@ class RedeliveryRow:
     requeued: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     booked: dict[str, datetime] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 COLUMNS = (
     "merchant_id, redelivery_id, search, after, by_ids, requested_at, last_page_at, next_page_at, finished_at, matched, "
-    "requeued, refused, booked"
+    "requeued, refused, booked, refused_examples"
 )
 INSERT = """
 INSERT INTO redeliveries (merchant_id, search, by_ids, requested_at, last_page_at, next_page_at)
@@ -99,7 +103,7 @@ def take_page(row: RedeliveryRow) -> tuple[list[Key], bool]:
 
 SAVE = """
 UPDATE redeliveries SET after = %s, booked = %s, matched = %s, requeued = %s, refused = %s, last_page_at = %s,
-    next_page_at = %s, finished_at = %s
+    next_page_at = %s, finished_at = %s, refused_examples = %s
 WHERE merchant_id = %s AND redelivery_id = %s
 """
 
@@ -117,6 +121,7 @@ def save_redelivery(row: RedeliveryRow) -> None:
             row.last_page_at,
             row.next_page_at,
             row.finished_at,
+            orjson.dumps(row.examples).decode(),
             row.merchant_id,
             row.redelivery_id,
         ),
@@ -150,6 +155,21 @@ def is_any_behind(merchant_id: int, platforms: Sequence[str], late: datetime, no
     return bool(rows(BEHIND, params))
 
 
+def moments_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str, tuple[str, datetime]]:
+    """Event id -> (action source, when it happened), of those that are there."""
+    found = rows(
+        "SELECT event_id, action_source, occurred_at FROM events WHERE merchant_id = %s AND event_id = ANY(%s)",
+        (merchant_id, list(event_ids)),
+    )
+    return {row[0]: (row[1], row[2]) for row in found}
+
+
+def in_hands(merchant_id: int) -> set[Key]:
+    """Deliveries that workers have in their hands at this moment."""
+    found = rows("SELECT unnest(event_ids), platform FROM claims WHERE merchant_id = %s", (merchant_id,))
+    return {(row[0], row[1]) for row in found}
+
+
 def purge_redeliveries(before: datetime, limit: int) -> int:
     """Deletes up to ``limit`` that finished before an instant; how many."""
     return execute(
@@ -162,7 +182,7 @@ def purge_redeliveries(before: datetime, limit: int) -> int:
 
 def _read(found: Sequence[Any]) -> RedeliveryRow:
     merchant_id, redelivery_id, search, after, by_ids, requested_at, last_page_at, next_page_at, *counted = found
-    finished_at, matched, requeued, refused, booked = counted
+    finished_at, matched, requeued, refused, booked, examples = counted
     return RedeliveryRow(
         merchant_id,
         redelivery_id,
@@ -176,6 +196,7 @@ def _read(found: Sequence[Any]) -> RedeliveryRow:
         requeued,
         refused,
         {platform: datetime.fromisoformat(at) for platform, at in booked.items()},
+        examples,
     )
 
 

@@ -28,7 +28,7 @@ MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
 MAX_EVENT = 32 * 1024  # bytes of JSON
-MAX_UNKNOWN = 20  # fields of an object that do not exist and are named: to find what is like them takes time
+MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
 
 ACTION_SOURCES = (
@@ -483,14 +483,20 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
     )
 
 
+@lru_cache(maxsize=1024)  # the same slip in every event of a shop
+def _nearest(key: str, names: tuple[str, ...]) -> str | None:
+    return next(iter(difflib.get_close_matches(key, names, n=1, cutoff=0.6)), None)
+
+
 def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
     """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
-    near = difflib.get_close_matches(key[:64], names, n=1, cutoff=0.6)
+    # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
+    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
+    shown = key if is_plain else "(a key)"
+    near = _nearest(key, tuple(names)) if is_plain else None
     hint: tuple[Part, ...] = ("; ", Name(("custom_data", "properties")), " takes fields of your own.")
     if near:
-        hint = (", did you mean ", Name((near[0],)), "?")
-    # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
-    shown = key if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4 else "(a key)"
+        hint = (", did you mean ", Name((near,)), "?")
     what = f"{shown} is not a field of "
     where: tuple[Part, ...] = (Name(at), ".", what, Name(at)) if at else (what, "an event")
     return Problem.said((*at, shown), "UNKNOWN_FIELD", *where, *hint)

@@ -8,9 +8,11 @@ from contextlib import aclosing
 from typing import Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse, specified_rules
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse, specified_rules, validate
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext, validate_document
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
@@ -31,6 +33,10 @@ from tracklayer.services.intake import OverloadedError
 log = logging.getLogger(__name__)
 
 MAX_TOKENS = 5000
+STRANGER_TOKENS = 600  # twice what asks for the whole schema
+MAX_ERRORS = 20  # of one document: whoever has more has the wrong one
+MAX_VARIABLE_ERRORS = 5  # each quotes the whole value, before it is masked
+_RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)  # as Strawberry has them
 WHERE_TO_SUBSCRIBE = (
     "A subscription needs a WebSocket (graphql-transport-ws) or an event stream (Accept: text/event-stream)."
 )
@@ -103,9 +109,15 @@ class _Gate(SchemaExtension):
 
     def on_parse(self) -> Iterator[None]:
         operation = self.execution_context
-        document = parse(operation.query or "", max_tokens=MAX_TOKENS)
-        measured = measure(schema._schema, document, operation._provided_operation_name)
         context: Context = operation.context
+        if context.holder is not None:
+            context.house.limits.admit_text(context.holder)
+        try:
+            document = parse(operation.query or "", max_tokens=MAX_TOKENS if context.holder else STRANGER_TOKENS)
+            measured = measure(schema._schema, document, operation._provided_operation_name)
+        except GraphQLError:
+            _count_mistake(operation)
+            raise
         is_subscription = measured.operation.operation is OperationType.SUBSCRIPTION
         if is_subscription and not context.is_stream:
             raise errors.refused(WHERE_TO_SUBSCRIBE, errors.BAD_REQUEST)
@@ -117,7 +129,15 @@ class _Gate(SchemaExtension):
         operation = self.execution_context
         assert operation.graphql_document is not None
         operation.pre_execution_errors = _wrong_with(operation.graphql_document)
+        if operation.pre_execution_errors:
+            _count_mistake(operation)
         yield
+
+
+def _count_mistake(operation: ExecutionContext) -> None:
+    context: Context = operation.context
+    if context.holder is not None:
+        context.house.limits.count_mistake(context.holder, operation.query or "")
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
@@ -132,6 +152,10 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         context_value: Any = None,
         raw_variable_values: Mapping[str, Any] | None = None,
         operation_name: str | None = None,
+        field_resolver: Any = None,
+        type_resolver: Any = None,
+        subscribe_field_resolver: Any = None,
+        max_coercion_errors: int = MAX_VARIABLE_ERRORS,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
@@ -141,7 +165,20 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         sent = dict(raw_variable_values or {})
         if len(named) == 1:
             sent = dict(tolerated(schema, document, named[0], sent))
-        return super().build(schema, document, root_value, context_value, sent, operation_name, *args, **kwargs)
+        return super().build(
+            schema,
+            document,
+            root_value,
+            context_value,
+            sent,
+            operation_name,
+            field_resolver,
+            type_resolver,
+            subscribe_field_resolver,
+            min(max_coercion_errors, MAX_VARIABLE_ERRORS),
+            *args,
+            **kwargs,
+        )
 
 
 schema = Schema(
@@ -156,7 +193,7 @@ guard(schema)
 
 
 def _wrong_with(document: DocumentNode) -> list[GraphQLError]:
-    found = validate_document(schema._schema, document, specified_rules)
+    found = validate(schema._schema, document, _RULES, max_errors=MAX_ERRORS)
     return [
         GraphQLError(error.message, nodes=error.nodes, extensions={"code": errors.VALIDATION_FAILED}) for error in found
     ]

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Scope
 from strawberry import Info
 
 from tracklayer.actors import Wake
@@ -121,7 +122,7 @@ class Context:
 
     async def of_operation(self) -> Context:
         """This context for one of the many operations of a stream: it asks anew who the caller is."""
-        holder = await self.house.keys.holder(self.authorization())
+        holder = await self.house.keys.holder(self.authorization(), address_of(self.request.scope))
         fresh = Context(self.house, self.request, self.response, holder)
         fresh.connection_params = self.connection_params
         fresh.is_stream = True
@@ -147,6 +148,12 @@ class Context:
                 if name.lower() == "authorization" and isinstance(value, str):
                     return value
         return self.request.headers.get("authorization", "")
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request came from; the address of a proxy that tells no better."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def is_free(scopes: tuple[Scopes, ...]) -> bool:

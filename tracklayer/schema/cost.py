@@ -42,6 +42,10 @@ MAX_COST = 50_000  # objects: a page of 50 events with all there is to know of t
 MAX_DEPTH = 12  # fields within fields
 MAX_SPREADS = 40  # fragments within fragments
 MAX_ALIASES = 30
+# Whether fields of one name can be merged is asked of every two of them, and of every two fragments.
+MAX_FRAGMENTS = 60
+MAX_INLINE = 100
+MAX_REPEATS = 100  # of a field that its selection set has already
 MAX_PAGE = 1000  # items of any page: of a number that is out of bounds, the field itself says so
 ENDLESS = 10**12  # what is dearer than that is not told more exactly
 
@@ -159,6 +163,13 @@ def measure(schema: GraphQLSchema, document: DocumentNode, operation_name: str |
     if pass_.aliases > MAX_ALIASES:
         message = f"This operation has {pass_.aliases} aliases; {MAX_ALIASES} is the most."
         raise errors.refused(message, errors.TOO_MANY_ALIASES)
+    for count, most, what in (
+        (len(pass_.fragments), MAX_FRAGMENTS, "fragments"),
+        (pass_.inline, MAX_INLINE, "inline fragments"),
+        (pass_.repeats, MAX_REPEATS, "fields that stand twice in one selection"),
+    ):
+        if count > most:
+            raise errors.refused(f"This operation has {count} {what}; {most} is the most.", errors.TOO_COMPLEX)
     return Measured(operation, Cost(found.once, tuple(pass_.steps)), tuple(pass_.scopes), found)
 
 
@@ -185,12 +196,14 @@ class _Pass:
         self._definitions = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._fragments: dict[str, _Sum] = {}
+        self.fragments: dict[str, _Sum] = {}  # those that the operation reaches
         self._defaults: dict[str, Any] = {}
         self._averages: dict[str, int] = {}
         self.steps: list[tuple[str, Any, Any]] = []
         self.scopes: dict[Scopes, None] = {}
         self.aliases = 0
+        self.inline = 0
+        self.repeats = 0
 
     def operation(self, operation: OperationDefinitionNode, root: Any) -> _Sum:
         for node in operation.variable_definitions or ():
@@ -201,7 +214,7 @@ class _Pass:
         for name in self._in_order(operation):
             definition = self._definitions[name]
             on = self._schema.get_type(definition.type_condition.name.value)
-            self._fragments[name] = self._set(on, definition.selection_set)
+            self.fragments[name] = self._set(on, definition.selection_set)
         return self._set(root, operation.selection_set)
 
     def _in_order(self, operation: OperationDefinitionNode) -> list[str]:
@@ -227,11 +240,16 @@ class _Pass:
                 stack.extend((inner, False) for inner in spread[name])
         return order
 
-    def _set(self, parent: Any, selection_set: SelectionSetNode | None) -> _Sum:
+    def _set(self, parent: Any, selection_set: SelectionSetNode | None, keys: set[str] | None = None) -> _Sum:
+        """``keys``: of the fields that the set has already, where this is an inline part of it."""
         found = _Sum()
+        keys = set() if keys is None else keys
         spread: set[str] = set()
         for node in selection_set.selections if selection_set is not None else ():
             if isinstance(node, FieldNode):
+                key = node.alias.value if node.alias is not None else node.name.value
+                self.repeats += key in keys
+                keys.add(key)
                 self._field(found, parent, node)
                 continue
             if isinstance(node, FragmentSpreadNode):
@@ -239,11 +257,13 @@ class _Pass:
                 if name in spread:  # a fragment twice in one set answers once
                     continue
                 spread.add(name)
-                inner = self._fragments.get(name, _Sum())
+                inner = self.fragments.get(name, _Sum())
             else:
                 assert isinstance(node, InlineFragmentNode)
+                self.inline += 1
                 on = node.type_condition
-                inner = self._set(parent if on is None else self._schema.get_type(on.name.value), node.selection_set)
+                inner_type = parent if on is None else self._schema.get_type(on.name.value)
+                inner = self._set(inner_type, node.selection_set, keys)
             found.once = self._plus(found.once, inner.once)
             found.an_item = self._plus(found.an_item, inner.an_item)
             found.depth = max(found.depth, inner.depth)

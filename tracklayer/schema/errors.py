@@ -74,6 +74,12 @@ BAD_INPUT = _code(
 )
 TOO_DEEP = _code("TOO_DEEP", "The operation goes too many fields deep.", "Ask for less in one operation.", 400)
 TOO_MANY_ALIASES = _code("TOO_MANY_ALIASES", "The operation has too many aliases.", "Ask in several operations.", 400)
+TOO_COMPLEX = _code(
+    "TOO_COMPLEX",
+    "The operation has too many fragments, inline fragments, or fields that stand twice.",
+    "Ask in several operations.",
+    400,
+)
 TOO_COSTLY = _code(
     "TOO_COSTLY",
     "The operation may answer with more objects than one may ask for; `extensions` has `cost`, `limit` and `field`.",

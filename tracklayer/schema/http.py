@@ -29,7 +29,7 @@ from tracklayer.schema import errors, schema
 from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, Bodies, ClientGoneError
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.compiled.source import Doubt
-from tracklayer.schema.context import Context, House, is_free, may, told_cost
+from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
 from tracklayer.schema.cost import MAX_COST
 from tracklayer.schema.errors import masked
 from tracklayer.schema.keys import Keys
@@ -44,6 +44,7 @@ EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
 HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
+CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
 class GraphQLDoor(LiveDoor):
@@ -58,13 +59,13 @@ class GraphQLDoor(LiveDoor):
         settings = runtime.settings
         super().__init__(schema, settings.public_url, settings.allowed_origins, closing)
         limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
-        self._house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
+        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
         self._plans = plans
         self._bodies = Bodies()
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
-        await self._house.intake.close()
+        await self.house.intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,10 +89,13 @@ class GraphQLDoor(LiveDoor):
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
         authorization = headers.get(b"authorization", b"").decode("latin-1")
-        keys = self._house.keys
-        holder = keys.at_hand(authorization) or await keys.holder(authorization)
+        keys = self.house.keys
+        holder = keys.at_hand(authorization)
         if holder is None:
-            self._house.limits.admit_stranger(scope["client"][0] if scope.get("client") else "")
+            address = address_of(scope)
+            holder = await keys.holder(authorization, address)
+            if holder is None:
+                self.house.limits.admit_stranger(address)
         scope[HOLDER] = holder
         return holder
 
@@ -151,7 +155,7 @@ class GraphQLDoor(LiveDoor):
         if cost > MAX_COST:
             return None
         if not is_free(plan.scopes):
-            self._house.limits.admit(holder, cost)
+            self.house.limits.admit(holder, cost)
         context = self._context(HTTPConnection(scope), None, holder)
         context.cost = cost
         try:
@@ -168,10 +172,13 @@ class GraphQLDoor(LiveDoor):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         holder = request.scope.get(HOLDER)  # of a WebSocket it comes later, with its parameters
-        return self._context(request, response if isinstance(response, Response) else None, holder)
+        context = self._context(request, response if isinstance(response, Response) else None, holder)
+        if TELL_COST.decode() in request.headers:
+            request.scope[CONTEXT] = context
+        return context
 
     def _context(self, request: HTTPConnection, response: Response | None, holder: KeyHolder | None) -> Context:
-        return Context(self._house, request, response, holder)
+        return Context(self.house, request, response, holder)
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)
@@ -196,7 +203,7 @@ class GraphQLDoor(LiveDoor):
         return response
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
-        return _worded(result)  # type: ignore[return-value]
+        return _worded(result, request.scope.get(CONTEXT))  # type: ignore[return-value]
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
         media_type = sub_response.headers.get("content-type", "application/json")
@@ -208,10 +215,12 @@ class GraphQLDoor(LiveDoor):
 
     def _refuse(self, error: GraphQLError | DatabaseAwayError, headers: Mapping[bytes, bytes]) -> Response:
         """The answer to a request that is refused before it is looked at."""
+        answer: dict[str, Any] = {}
         if isinstance(error, DatabaseAwayError):
             error = GraphQLError(str(error), original_error=error)
+            answer["data"] = None  # as where the database goes away a moment later
         strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
-        answer = {"errors": [masked(error).formatted]}
+        answer["errors"] = [masked(error).formatted]
         response = self._response(answer, GRAPHQL_JSON if strict else "application/json", strict=True)
         if response.status_code == 413:
             response.headers["connection"] = "close"  # the rest of the body is not read

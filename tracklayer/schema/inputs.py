@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -171,11 +172,13 @@ class AlertFilter:
     opened_since: DateTime | None = _given("Opened at this time or later.")
 
 
-@strawberry.input(description="Creates a destination, or changes it.")
+@strawberry.input(description="Creates a destination, or changes it: what is left out stays as it is.")
 class SetDestinationInput:
     platform: Platform = _needed("The platform.")
-    settings: JSON = _needed("Its settings, as `platforms` lists them. Secrets that are left out stay as they are.")
-    event_names: list[str] | None = _given("Only events of these names; null: every event.")
+    settings: JSON | None = _given(
+        "Its settings, as `platforms` lists them. One that is left out stays, one that is null is removed.", UNSET
+    )
+    event_names: list[str] | None = _given("Only events of these names; null: every event.", UNSET)
 
 
 @strawberry.input(description="Changes the merchant's settings; what is left out stays.")
@@ -185,7 +188,7 @@ class UpdateMerchantInput:
     hash_user_data: bool | None = _given(
         "Whether email and phone are kept as SHA-256 only; applies to new events.", UNSET
     )
-    alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty: nobody.", UNSET)
+    alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty or null: nobody.", UNSET)
 
 
 @strawberry.input(description="A new API key.")
@@ -216,13 +219,18 @@ def worded(problem: Problem) -> str:
     return problem.worded(dotted_path, str.upper)
 
 
+@cache
+def _fields_of(cls: type) -> dict[str, Any]:
+    return {camel(field.name): field for field in dataclasses.fields(cls)}
+
+
 def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
     """Something that is no input of ``cls`` with the names of a draft where there are any; fields that do not exist are
     left out and named in ``unknown``. Its values are as they were sent: ``domain.event`` says what is wrong with them.
     """
     if not isinstance(sent, dict):
         return sent
-    fields = {camel(field.name): field for field in dataclasses.fields(cls)}
+    fields = _fields_of(cls)
     found: dict[str, Any] = {}
     for name, value in sent.items():
         field = fields.get(name)

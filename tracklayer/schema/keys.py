@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.connection import ask_at_the_door
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
@@ -30,8 +30,8 @@ class Keys:
         kind, _, key = authorization.partition(" ")
         return recently_authenticated(self._runtime, key.strip()) if kind.lower() == "bearer" else None
 
-    async def holder(self, authorization: str) -> KeyHolder | None:
-        """Whose key it is; None where there is none.
+    async def holder(self, authorization: str, address: str) -> KeyHolder | None:
+        """Whose key came from ``address``; None where none came.
 
         Raises GraphQLError for one that is unknown or revoked, DatabaseAwayError where nobody can tell.
         """
@@ -45,17 +45,17 @@ class Keys:
             raise errors.refused(BAD_KEY, errors.UNAUTHENTICATED)
         holder = recently_authenticated(self._runtime, key)
         if holder is None:
-            holder = await self._look_up(key)
+            holder = await self._look_up(key, address)
         if holder is None:
             raise errors.refused(BAD_KEY, errors.UNAUTHENTICATED)
         return holder
 
-    async def _look_up(self, key: str) -> KeyHolder | None:
+    async def _look_up(self, key: str, address: str) -> KeyHolder | None:
         task = self._looking_up.get(key)
         if task is None:
             if not is_known_key(self._runtime, key):
-                self._limits.admit_unknown_key()
-            task = asyncio.create_task(run_in_db_thread(authenticate, self._runtime, key))
+                self._limits.admit_unknown_key(address)
+            task = asyncio.create_task(ask_at_the_door(authenticate, self._runtime, key))
             self._looking_up[key] = task
             task.add_done_callback(lambda done: self._looking_up.pop(key, None))
         # Whoever leaves must not take the answer away from the others.

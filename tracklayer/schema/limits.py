@@ -10,7 +10,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tracklayer.db.merchants import KeyHolder
@@ -20,9 +20,10 @@ BURST = 10  # seconds' worth that a bucket holds
 REMEMBERED = 10_000  # buckets: the one that was not asked for longest goes for a new one, and would be full by then
 
 # Of those who send no key, a second: one address, and all of them together.
-STRANGERS, ALL_STRANGERS = 5, 20
-# Look-ups of keys that this process has not seen, a second: what somebody who guesses may cost the database.
-UNKNOWN_KEYS = 50
+STRANGERS, ALL_STRANGERS = 5, 10
+CHARACTERS_AN_OBJECT = 2  # of a text that is read and refused
+# Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
+UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
 
 
 class Bucket(NamedTuple):
@@ -49,11 +50,13 @@ class Buckets:
         wanted = min(amount, self.burst)
         if wanted > left:
             return (wanted - left) / self.rate
-        self._buckets[key] = Bucket(left - wanted, now)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
+        self._put(key, left - wanted, now)
         return 0.0
+
+    def charge(self, key: Hashable, amount: float, now: float) -> None:
+        """Takes ``amount`` whether it is there or not: what is missing is owed, up to a burst."""
+        if self.rate:
+            self._put(key, max(self.left(key, now) - amount, -self.burst), now)
 
     def left(self, key: Hashable, now: float) -> float:
         """How much could be taken."""
@@ -61,6 +64,12 @@ class Buckets:
         if bucket is None:
             return self.burst
         return min(self.burst, bucket.left + max(0.0, now - bucket.at) * self.rate)
+
+    def _put(self, key: Hashable, left: float, now: float) -> None:
+        self._buckets[key] = Bucket(left, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._remembered:
+            self._buckets.popitem(last=False)
 
 
 @dataclass
@@ -72,7 +81,8 @@ class Limits:
     strangers: Buckets
     all_strangers: Buckets
     unknown_keys: Buckets
-    now: Callable[[], float] = time.monotonic
+    all_unknown_keys: Buckets
+    now: Callable[[], float] = field(default=time.monotonic, kw_only=True)
 
     def admit(self, holder: KeyHolder, cost: int) -> None:
         """Counts an operation that does more than take events in. Raises GraphQLError where it has to wait."""
@@ -84,6 +94,18 @@ class Limits:
         if wait:
             raise _limited(f"This merchant has read {self.reads.burst:,.0f} objects in too short a time", wait)
 
+    def admit_text(self, holder: KeyHolder) -> None:
+        """Before a text is read that has no plan. Raises GraphQLError while the merchant's mistakes are not paid for."""
+        if not self.reads.rate:
+            return
+        left = self.reads.left(holder.merchant_id, self.now())
+        if left < 0:
+            raise _limited("This merchant has sent too many operations that are refused", -left / self.reads.rate)
+
+    def count_mistake(self, holder: KeyHolder, text: str) -> None:
+        """An operation that was refused: reading it took as long as answering with some objects."""
+        self.reads.charge(holder.merchant_id, len(text) / CHARACTERS_AN_OBJECT, self.now())
+
     def admit_stranger(self, address: str) -> None:
         """Counts a request without a key. Raises GraphQLError where it has to wait."""
         now = self.now()
@@ -91,16 +113,18 @@ class Limits:
         if wait:
             raise _limited("Too many requests without an API key", wait)
 
-    def admit_unknown_key(self) -> None:
+    def admit_unknown_key(self, address: str) -> None:
         """Counts the look-up of a key that was never seen. Raises GraphQLError where it has to wait."""
-        wait = self.unknown_keys.take("", 1, self.now())
+        now = self.now()
+        wait = self.unknown_keys.take(address, 1, now) or self.all_unknown_keys.take("", 1, now)
         if wait:
             raise _limited("Too many API keys that this server does not know", wait)
 
 
 def build_limits(reads: float, requests: float) -> Limits:
     """``reads``: objects a second of a merchant; ``requests``: operations a second of a key; 0: no limit."""
-    return Limits(Buckets(reads), Buckets(requests), Buckets(STRANGERS), Buckets(ALL_STRANGERS), Buckets(UNKNOWN_KEYS))
+    rates = (reads, requests, STRANGERS, ALL_STRANGERS, UNKNOWN_KEYS, ALL_UNKNOWN_KEYS)
+    return Limits(*(Buckets(rate) for rate in rates))
 
 
 def _limited(what: str, wait: float) -> Exception:

@@ -27,7 +27,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
-from tracklayer.schema.context import MAX_OF_A_KEY, Context
+from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
@@ -152,7 +152,7 @@ class LiveDoor(GraphQL[Context, None]):
     async def on_ws_connect(self, context: Context) -> UnsetType:
         """Refuses a connection without a good key: closing code 4403."""
         try:
-            holder = await context.house.keys.holder(context.authorization())
+            holder = await context.house.keys.holder(context.authorization(), address_of(context.request.scope))
             if holder is None:
                 raise ConnectionRejectionError
             if not context.house.sockets.enter((holder.merchant_id, holder.key_id)):

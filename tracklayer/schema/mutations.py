@@ -55,9 +55,14 @@ from tracklayer.schema.types import (
 from tracklayer.services import destinations, merchants
 from tracklayer.services.alert import acknowledge_alert
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
-from tracklayer.services.redeliver import Redelivered, redeliver_ids, redeliver_matching
+from tracklayer.services.redeliver import Redelivered, count_ids, count_matching, redeliver_ids, redeliver_matching
 from tracklayer.services.trial import try_destination
 
+EMPTY_FILTER = Problem(
+    ("filter",),
+    "EMPTY_FILTER",
+    "This filter means every failed and dropped delivery of all time. Narrow it, give ids, or say all: true.",
+)
 PlatformArgument = Annotated[Platform, strawberry.argument(description="The destination's platform.")]
 
 
@@ -95,33 +100,49 @@ class Mutation:
     @strawberry.mutation(
         metadata=ADMIN,
         description="Starts a new series of attempts for failed and dropped deliveries, without upper limit; a filter "
-        "without status finds both. Each keeps its event's time and deduplication id. What is delivered, waits already "
+        "without status finds both. Without ids and without a filter that narrows it is refused with EMPTY_FILTER, unless "
+        "`all` is true. Each keeps its event's time and deduplication id. What is delivered, waits already "
         "or is too old for its platform is refused. Scope ADMIN.",
     )
     async def redeliver(
         self,
         info: Info,
         filter: Annotated[DeliveryFilter, strawberry.argument(description="Which; {} with ids: just those.")],
-        ids: Annotated[list[ID] | None, strawberry.argument(description="Only these deliveries.")] = None,
+        ids: Annotated[
+            list[ID] | None, strawberry.argument(description="Only these deliveries; null is the same as left out.")
+        ] = None,
+        all: Annotated[
+            bool | None, strawberry.argument(description="Every failed and dropped delivery is meant.")
+        ] = False,
+        dry_run: Annotated[
+            bool | None, strawberry.argument(description="Count what would happen, and change nothing.")
+        ] = False,
     ) -> RedeliverPayload:
         context = context_of(info)
         holder = context.caller
         search = delivery_search(filter)
+        if not ids and not search.narrows and not all:
+            return RedeliverPayload(
+                matched=0, requeued=0, refused=[], complete=True, job=None, user_errors=user_errors([EMPTY_FILTER])
+            )
         if ids is None:
-            result = await run_in_db_thread(redeliver_matching, context.runtime, holder.merchant_id, search)
+            matching = count_matching if dry_run else redeliver_matching
+            result = await run_in_db_thread(matching, context.runtime, holder.merchant_id, search)
         else:
-            result = await run_in_db_thread(_redeliver_ids, context.runtime, holder.merchant_id, ids, search)
+            by_ids = count_ids if dry_run else redeliver_ids
+            result = await run_in_db_thread(_by_ids, by_ids, context.runtime, holder.merchant_id, ids, search)
         context.wake(result.wake)
         return RedeliverPayload(
             matched=result.matched,
             requeued=result.requeued,
-            refused=refused_groups(result.refused),
+            refused=refused_groups(result.refused, result.examples),
+            complete=result.complete,
             job=redelivery_node(result.job) if result.job is not None else None,
             user_errors=[],
         )
 
     @strawberry.mutation(
-        metadata=ADMIN, description="Creates or changes a destination; secrets that are left out stay. Scope ADMIN."
+        metadata=ADMIN, description="Creates or changes a destination; what is left out stays. Scope ADMIN."
     )
     async def set_destination(
         self, info: Info, input: Annotated[SetDestinationInput, strawberry.argument(description="What it is told.")]
@@ -130,8 +151,8 @@ class Mutation:
             info,
             destinations.set_destination,
             input.platform.value,
-            input.settings,
-            input.event_names,
+            destinations.KEEP if input.settings is UNSET else input.settings,
+            destinations.KEEP if input.event_names is UNSET else input.event_names,
         )
 
     @strawberry.mutation(metadata=ADMIN, description="Keeps its deliveries back until it is resumed. Scope ADMIN.")
@@ -172,13 +193,17 @@ class Mutation:
             user_errors=[],
         )
 
-    @strawberry.mutation(metadata=ADMIN, description="Changes the merchant's settings. Scope ADMIN.")
+    @strawberry.mutation(
+        metadata=ADMIN, description="Changes the merchant's settings; what is left out stays. Scope ADMIN."
+    )
     async def update_merchant(
         self, info: Info, input: Annotated[UpdateMerchantInput, strawberry.argument(description="What changes.")]
     ) -> MerchantPayload:
         context = context_of(info)
         holder = context.caller
         changes = {name: value for name, value in vars(input).items() if value is not UNSET}
+        if changes.get("alert_emails", ()) is None:
+            changes["alert_emails"] = []
         nulls = [name for name, value in changes.items() if value is None]
         if nulls:
             problems = [Problem((name,), "REQUIRED", "Leave it out to keep it; it cannot be null.") for name in nulls]
@@ -251,11 +276,13 @@ async def _change_destination(
     return DestinationPayload(destination=destination_node(found.row), user_errors=[])
 
 
-def _redeliver_ids(runtime: Runtime, merchant_id: int, given: list[ID], search: DeliverySearch) -> Redelivered:
+def _by_ids(
+    verb: Callable[..., Redelivered], runtime: Runtime, merchant_id: int, given: list[ID], search: DeliverySearch
+) -> Redelivered:
     """In a thread: there may be hundreds of thousands of ids to read."""
     keys = []
     for text in given:
         parts = ids.parts_of(str(text), "Delivery", (int, str, str))
         if parts is not None and parts[0] == merchant_id:
             keys.append((parts[1], parts[2]))
-    return redeliver_ids(runtime, merchant_id, keys, search, len(given) - len(keys))
+    return verb(runtime, merchant_id, keys, search, len(given) - len(keys))

@@ -85,14 +85,21 @@ class IngestEventsPayload:
 
 
 @strawberry.type(
-    description="What was redelivered. Up to 1,000 deliveries are done when this answer is given; of more than that, "
-    "the first 1,000, and `job` does the rest."
+    description="What was redelivered, or would be. Up to 1,000 deliveries are done when this answer is given; of more "
+    "than that, the first 1,000, and `job` does the rest. A dry run looks at all that match."
 )
 class RedeliverPayload:
     matched: int = strawberry.field(metadata=ADMIN, description="Deliveries that were looked at until this answer.")
-    requeued: int = strawberry.field(metadata=ADMIN, description="Deliveries that are queued again at this answer.")
+    requeued: int = strawberry.field(
+        metadata=ADMIN, description="Those of them that are queued again; in a dry run, that would be."
+    )
     refused: list[RefusedGroup] = strawberry.field(
         metadata=ADMIN | at_most(MAX_REASONS), description="Those of them that are not, by reason."
+    )
+    complete: bool = strawberry.field(
+        metadata=ADMIN,
+        description="Whether all that match were looked at. False: `job` does the rest; or a dry run had no time for all, "
+        "and counted the newest, or as many ids as it came to.",
     )
     job: RedeliveryNode | None = strawberry.field(
         metadata=ADMIN, description="What does the rest; `node(id)` tells how far it is. Null: there is no rest."

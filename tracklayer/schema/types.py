@@ -21,7 +21,7 @@ from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import Mapped, RuleVerdict
+from tracklayer.mappers.base import RuleVerdict
 from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
@@ -46,7 +46,8 @@ from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.services.credentials import open_settings, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
-from tracklayer.services.persist import to_event
+from tracklayer.services.payload import payload_of
+from tracklayer.services.redeliver import FIELDS
 
 WAITING = ("queued", "failed")
 MAX_ALERTS_OF_EVENT = 20
@@ -350,7 +351,8 @@ class DeliveryNode(Node):
 
     @strawberry.field(
         metadata=READ | weighs(_AS_MUCH_AS),
-        description="The request body as mapped with today's settings, without credentials; null: refused.",
+        description="The request body as mapped with today's settings, without credentials, and with dots for what is kept "
+        "sealed, whatever the platform makes of it; null: refused.",
     )
     async def payload(self, info: Info) -> JSON | None:
         context = context_of(info)
@@ -361,10 +363,8 @@ class DeliveryNode(Node):
         mapper = mapper_for(self.row.platform)
         settings = open_settings(context.runtime.sealer, destination)
         as_of = self.row.last_attempt_at or self.row.queued_at
-        mapped = mapper.map_event(to_event(event, context.runtime.sealer), settings, as_of)
-        if not isinstance(mapped, Mapped):
-            return None
-        return JSON(mapper.build_request(mapped.group, [mapped.item], settings).body)
+        body = payload_of(event, mapper, settings, as_of, context.runtime.sealer)
+        return JSON(body) if body is not None else None
 
     @strawberry.field(
         metadata=READ | at_most(MAX_ALERTS),
@@ -461,10 +461,16 @@ class MerchantNode(Node):
 class RefusedGroup:
     reason: str = _field(READ, "Why.")
     count: int = _field(READ, "How many.")
+    field: str | None = _field(READ, "The field of the event that it is about, snake_case; null: about none.")
+    example_event_id: str | None = _field(READ, "The event id of one of them; null where none was noted.")
 
 
-def refused_groups(refused: Mapping[str, int]) -> list[RefusedGroup]:
-    return [RefusedGroup(reason=reason, count=count) for reason, count in sorted(refused.items()) if count]
+def refused_groups(refused: Mapping[str, int], examples: Mapping[str, str]) -> list[RefusedGroup]:
+    return [
+        RefusedGroup(reason=reason, count=count, field=FIELDS.get(reason), example_event_id=examples.get(reason))
+        for reason, count in sorted(refused.items())
+        if count
+    ]
 
 
 @strawberry.type(
@@ -599,7 +605,7 @@ def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
         finished_at=_instant(row.finished_at),
         matched=row.matched,
         requeued=row.requeued,
-        refused=refused_groups(row.refused),
+        refused=refused_groups(row.refused, row.examples),
     )
 
 

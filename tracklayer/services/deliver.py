@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import Claimed, Delivered, Lease
+from tracklayer.db.events import EventToMap
 from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import (
     Acknowledged,
@@ -53,6 +55,7 @@ from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.runtime import Runtime
 from tracklayer.services import persist
 from tracklayer.services.credentials import open_settings
+from tracklayer.services.payload import without_sealed
 from tracklayer.services.transport import send
 from tracklayer.turns import STEP, Turn
 
@@ -72,6 +75,7 @@ class Item(NamedTuple):
 
     claim: Claim
     mapped: Mapped
+    event: EventToMap
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,7 @@ def _map_batch(
         mapped = _map(runtime, batch, found, now)
         match mapped:
             case Mapped():
-                by_group.setdefault(mapped.group, []).append(Item(found.claim, mapped))
+                by_group.setdefault(mapped.group, []).append(Item(found.claim, mapped, found.event))
             case Refused():
                 unsent.append(judge_unsent(found.claim, mapped.as_refusal()))
             case Settlement():
@@ -230,9 +234,11 @@ def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mappe
     try:
         event = persist.to_event(found.event, runtime.sealer)
         return batch.mapper.map_event(event, batch.destination.settings, now)
-    except Exception:
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
-        log.exception("mapping failed for %s", found.claim.key)
+        # The error's words may quote what it stumbled on.
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        log.error("mapping failed for %s: %s\n%s", found.claim.key, type(error).__name__, trace)
         outcome = Rejected("TRACKLAYER_ERROR", "TrackLayer could not map this event: its operator has the trace")
         return judge_attempt(
             found.claim,
@@ -294,6 +300,7 @@ def _settle(
     """Writes what one request came to. Empties ``todo`` where the destination must rest first."""
     now = runtime.clock.now()
     destination = batch.destination
+    outcomes = _without_sealed(runtime, batch, items, outcomes, started_at)
     with in_transaction():
         health = destination.health
         if judge_health(health, outcomes, now, started_at) != health:
@@ -325,6 +332,26 @@ def _settle(
             todo.clear()
         acknowledged = [Delivered(ids, status, started_at) for status, ids in delivered.items()]
         _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
+
+
+def _without_sealed(
+    runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], as_of: datetime
+) -> list[Outcome]:
+    """The outcomes, their words without what the platform quotes of the sealed data of the events they are about."""
+    about: dict[str, list[Item]] = {}
+    for item, outcome in zip(items, outcomes, strict=True):
+        if not isinstance(outcome, Acknowledged):
+            about.setdefault(outcome.message, []).append(item)
+    if not about:
+        return list(outcomes)
+    told = {}
+    for words, those in about.items():
+        sent = [(item.event, item.mapped.item) for item in those]
+        told[words] = without_sealed(words, sent, batch.mapper, batch.destination.settings, as_of, runtime.sealer)
+    return [
+        outcome if isinstance(outcome, Acknowledged) else replace(outcome, message=told[outcome.message])
+        for outcome in outcomes
+    ]
 
 
 def _settle_or_lose(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from tracklayer.db import destinations as db
 from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import lock_merchant
 from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import DestinationState, Health
 from tracklayer.domain.event import MAX_EVENT_NAME
@@ -18,7 +20,7 @@ from tracklayer.domain.text import is_storable_json, wrong_with_name
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
-from tracklayer.services.credentials import HIDDEN, open_secrets, seal_secrets, split_settings
+from tracklayer.services.credentials import HIDDEN, open_settings, seal_secrets, split_settings
 from tracklayer.services.merchants import holders_change
 
 MAX_SETTING = 16 * 1024  # characters: a service account's key fits
@@ -31,6 +33,13 @@ class Changed:
     row: DestinationRow
 
 
+class Keep(Enum):
+    """What a change leaves out."""
+
+    KEEP = "keep"
+
+
+KEEP = Keep.KEEP
 NOT_FOUND = Problem(("platform",), "NOT_FOUND", "There is no destination on this platform: create it first.")
 
 
@@ -38,28 +47,30 @@ def set_destination(
     runtime: Runtime,
     merchant_id: int,
     platform: str,
-    settings: Any,
-    event_names: Sequence[str] | None,
+    settings: Any | Keep = KEEP,
+    event_names: Sequence[str] | Keep | None = KEEP,
 ) -> Changed | list[Problem]:
-    """Creates or changes a destination. Secrets that are left out, or sent as they are shown, stay.
+    """Creates or changes a destination; of a new one, what is left out is missing.
 
-    A destination that was held is tried again at once; a paused one stays paused.
+    A setting that is left out stays, and so does a secret that is sent as it is shown; null or empty text removes one.
+    ``event_names`` of None: every event. Two changes at once are made one after the other, and neither is lost. A
+    destination that was held is tried again at once; a paused one stays paused.
     """
     mapper = mapper_for(platform)
-    if not isinstance(settings, Mapping):
+    if settings is None:
+        message = "Leave settings out to keep them; they cannot be null. A single setting is removed by its null."
+        return [Problem(("settings",), "REQUIRED", message)]
+    if settings is not KEEP and not isinstance(settings, Mapping):
         return [Problem(("settings",), "INVALID_TYPE", "settings must be an object.")]
     now = runtime.clock.now()
     with holders_change(runtime, merchant_id), in_transaction():
         row = db.lock_destination(merchant_id, platform)
-        kept = open_secrets(runtime.sealer, row) if row is not None else {}
-        given = {name: value for name, value in settings.items() if value is not None and value != ""}
-        secrets_as_shown = {
-            setting.name
-            for setting in mapper.settings
-            if setting.secret and str(given.get(setting.name, "")).startswith(HIDDEN)
-        }
-        given = {name: value for name, value in given.items() if name not in secrets_as_shown}
-        merged = {**kept, **given}
+        if row is None:  # nothing to hold yet: two that create it at once take turns by their merchant
+            lock_merchant(merchant_id)
+            row = db.lock_destination(merchant_id, platform)
+        if isinstance(event_names, Keep):
+            event_names = row.event_names if row is not None else None
+        merged = _merged(mapper, open_settings(runtime.sealer, row) if row is not None else {}, settings)
         problems = check_settings(mapper, merged) + _check_event_names(event_names)
         if problems:
             return problems
@@ -81,6 +92,20 @@ def set_destination(
             now,
         )
         return Changed(_get(merchant_id, platform))
+
+
+def _merged(mapper: Mapper, kept: Mapping[str, Any], given: Mapping[str, Any] | Keep) -> dict[str, Any]:
+    """All settings after a change; a setting that is a map is given whole. Unknown names stay in, to be refused."""
+    if isinstance(given, Keep):
+        return dict(kept)
+    known = {setting.name: setting for setting in mapper.settings}
+    merged = dict(kept)
+    for name, value in given.items():
+        if name in known and (value is None or value == ""):
+            merged.pop(name, None)
+        elif name not in known or not known[name].secret or not str(value).startswith(HIDDEN):
+            merged[name] = value
+    return merged
 
 
 def check_settings(mapper: Mapper, settings: Mapping[str, Any]) -> list[Problem]:

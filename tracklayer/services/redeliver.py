@@ -1,4 +1,5 @@
 """Starts a new series of attempts for deliveries that failed or were dropped: at once, or page by page in the background.
+Or tells beforehand what that would do.
 
 What is more than one page is done by whoever runs ``continue_redeliveries``. A page, the place behind it and the counts
 are one transaction, so a kill at any point neither skips a delivery nor takes it twice.
@@ -9,18 +10,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
-from tracklayer.db import events as db_events
 from tracklayer.db import redeliveries as db_redeliveries
-from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError, bounded_read, in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
-from tracklayer.db.events import EventRow
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
 from tracklayer.domain.delivery import DeliveryStatus
@@ -38,17 +37,31 @@ LOOK_AGAIN = timedelta(seconds=1)
 PATIENCE = timedelta(minutes=1)  # for a destination that is late: then one page is done all the same, so that all end
 AFTER_ERROR = timedelta(minutes=1)
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
+LOOK_SECONDS = 8.0  # of a dry run: some 200,000 deliveries. A page that it has begun may take as long as any read
+IN_HANDS = "being delivered at this moment"
+UNKNOWN_ID = "unknown id"
+TOO_OLD = "too old for the platform"
+FIELDS = {TOO_OLD: "occurred_at"}  # reason -> the field of the event that it is about
 
 
 @dataclass
 class Redelivered:
-    """``refused``: reason -> how many. ``job``: does the rest; None where there is none."""
+    """``refused``: reason -> how many; ``examples``: reason -> the event id of one of them.
+
+    ``job``: does the rest; None where there is none. ``complete``: whether all that match were looked at.
+    """
 
     matched: int = 0
     requeued: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     wake: set[Wake] = field(default_factory=set)
     job: RedeliveryRow | None = None
+    examples: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+    def refuse(self, reason: str, event_id: str) -> None:
+        self.refused[reason] += 1
+        self.examples.setdefault(reason, event_id)
 
 
 def redeliver_ids(
@@ -62,7 +75,7 @@ def redeliver_ids(
     now = runtime.clock.now()
     unique = list(dict.fromkeys(keys))
     pages = [unique[start : start + PAGE] for start in range(0, len(unique), PAGE)] or [[]]
-    result = Redelivered(refused=Counter({"unknown id": unknown}))
+    result = Redelivered(refused=Counter({UNKNOWN_ID: unknown}), complete=len(pages) == 1)
     with in_transaction():
         if len(pages) > 1:
             result.job = db_redeliveries.insert_redelivery(merchant_id, search, True, now)
@@ -76,8 +89,7 @@ def redeliver_ids(
 def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearch) -> Redelivered:
     """Redelivers all that ``search`` finds; where it names no status, what failed or was dropped."""
     now = runtime.clock.now()
-    if not search.status:
-        search = replace(search, status=(DeliveryStatus.FAILED, DeliveryStatus.DROPPED))
+    search = _of_ended(search)
     result = Redelivered()
     with in_transaction():
         page = db.page_of_deliveries(merchant_id, search, PAGE + 1)
@@ -87,8 +99,74 @@ def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearc
             search = replace(search, untouched_since=now)
             result.job = db_redeliveries.insert_redelivery(merchant_id, search, False, now)
             result.job.search = replace(search, after=_place(page))
+            result.complete = False
         _requeue(runtime, merchant_id, page, now, result)
         _book(result, now)
+    return result
+
+
+def count_ids(
+    runtime: Runtime,
+    merchant_id: int,
+    keys: Sequence[Key],
+    search: DeliverySearch,
+    unknown: int = 0,
+    seconds: float = LOOK_SECONDS,
+) -> Redelivered:
+    """What ``redeliver_ids`` would do, without doing it: ``requeued`` is what it would queue."""
+    unique = list(dict.fromkeys(keys))
+    result = Redelivered(refused=Counter({UNKNOWN_ID: unknown}))
+
+    def pages() -> Iterator[Page]:
+        for start in range(0, len(unique), PAGE):
+            found = _by_ids(merchant_id, unique[start : start + PAGE], search, result)
+            yield found, start + PAGE < len(unique)
+
+    return _count(runtime, merchant_id, pages(), result, seconds)
+
+
+def count_matching(
+    runtime: Runtime, merchant_id: int, search: DeliverySearch, seconds: float = LOOK_SECONDS
+) -> Redelivered:
+    """What ``redeliver_matching`` would do, without doing it. Newest first, where ``seconds`` do not suffice for all."""
+
+    def pages() -> Iterator[Page]:
+        rest, more = _of_ended(search), True
+        while more:
+            page = db.page_of_deliveries(merchant_id, rest, PAGE + 1)
+            page, more = page[:PAGE], len(page) > PAGE
+            yield page, more
+            rest = replace(rest, after=_place(page)) if page else rest
+
+    return _count(runtime, merchant_id, pages(), Redelivered(), seconds)
+
+
+Page = tuple[list[DeliveryRow], bool]  # what is to be looked at, and whether there is more
+
+
+def _count(
+    runtime: Runtime, merchant_id: int, pages: Iterator[Page], result: Redelivered, seconds: float
+) -> Redelivered:
+    """Sorts page by page, each in a transaction of its own, as a redelivery that nothing delays would."""
+    now, ends = runtime.clock.now(), time.monotonic() + seconds
+    booked: dict[str, datetime] = {}
+    more, is_big = True, False
+    try:
+        while more and (not is_big or time.monotonic() < ends):
+            with bounded_read():
+                page, more = next(pages, ([], False))
+                is_big = is_big or more
+                held = db_redeliveries.in_hands(merchant_id)
+                due = _sort(merchant_id, page, now, result, booked if is_big else None)
+            for platform, events in due.items():
+                for event_id in events:
+                    if (event_id, platform) in held:
+                        result.refuse(IN_HANDS, event_id)
+                    else:
+                        result.requeued += 1
+    except ReadTimeoutError:
+        more = True
+    result.complete, result.refused = not more, +result.refused
     return result
 
 
@@ -124,7 +202,7 @@ def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
     if now - job.last_page_at < PATIENCE and db_redeliveries.is_any_behind(job.merchant_id, [*job.booked], late, now):
         db_redeliveries.postpone(job.merchant_id, job.redelivery_id, now + LOOK_AGAIN)
         return set()
-    result = Redelivered(job.matched, job.requeued, Counter(job.refused), job=job)
+    result = Redelivered(job.matched, job.requeued, Counter(job.refused), job=job, examples=dict(job.examples))
     if job.by_ids:
         keys, more = db_redeliveries.take_page(job)
         page = _by_ids(job.merchant_id, keys, job.search, result)
@@ -143,8 +221,14 @@ def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
 
 def _by_ids(merchant_id: int, keys: Sequence[Key], search: DeliverySearch, result: Redelivered) -> list[DeliveryRow]:
     found = db.deliveries_by_key(merchant_id, keys)
-    result.refused["unknown id"] += len(keys) - len(found)
+    for key in keys:
+        if key not in found:
+            result.refuse(UNKNOWN_ID, key[0])
     return [row for row in found.values() if search.admits(row)]
+
+
+def _of_ended(search: DeliverySearch) -> DeliverySearch:
+    return search if search.status else replace(search, status=(DeliveryStatus.FAILED, DeliveryStatus.DROPPED))
 
 
 def _place(page: Sequence[DeliveryRow]) -> tuple[datetime, str, str]:
@@ -164,28 +248,44 @@ def _requeue(
 
     ``asked_at``: what was tried after that was not meant.
     """
-    result.matched += len(page)
-    events = db_events.events_by_id(merchant_id, list({row.event_id for row in page}))
-    there = {row.platform: row for row in db_destinations.destinations(merchant_id)}
-    booked = result.job.booked if result.job else {}
-    due: dict[str, dict[str, datetime]] = {}
-    for row in page:
-        at = max(now, booked.get(row.platform, now))
-        reason = _refusal(row, events, there, at, asked_at)
-        if reason:
-            result.refused[reason] += 1
-            continue
-        due.setdefault(row.platform, {})[row.event_id] = at
-        if result.job:
-            booked[row.platform] = at + APART
+    due = _sort(merchant_id, page, now, result, result.job.booked if result.job else None, asked_at)
     changes = Changes()
     for platform, events_due in sorted(due.items()):
         requeued = db.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
-        result.requeued += requeued
-        result.refused["being delivered at this moment"] += len(events_due) - requeued
+        result.requeued += len(requeued)
+        for event_id in events_due.keys() - requeued:
+            result.refuse(IN_HANDS, event_id)
         result.wake.add((merchant_id, platform))
     changes.write()
     result.refused = +result.refused
+
+
+def _sort(
+    merchant_id: int,
+    page: Sequence[DeliveryRow],
+    now: datetime,
+    result: Redelivered,
+    booked: dict[str, datetime] | None,
+    asked_at: datetime | None = None,
+) -> dict[str, dict[str, datetime]]:
+    """What may be sent again and when it is due, by platform and event id; the rest is refused in ``result``.
+
+    ``booked``: until when a big redelivery has its destinations busy, which goes on from there; None: all is due now.
+    """
+    result.matched += len(page)
+    events = db_redeliveries.moments_of_events(merchant_id, list({row.event_id for row in page}))
+    there = {row.platform: row for row in db_destinations.destinations(merchant_id)}
+    due: dict[str, dict[str, datetime]] = {}
+    for row in page:
+        at = max(now, booked.get(row.platform, now)) if booked is not None else now
+        reason = _refusal(row, events, there, at, asked_at)
+        if reason:
+            result.refuse(reason, row.event_id)
+            continue
+        due.setdefault(row.platform, {})[row.event_id] = at
+        if booked is not None:
+            booked[row.platform] = at + APART
+    return due
 
 
 def _book(result: Redelivered, now: datetime) -> None:
@@ -194,6 +294,7 @@ def _book(result: Redelivered, now: datetime) -> None:
     if job is None:
         return
     job.matched, job.requeued, job.refused = result.matched, result.requeued, dict(result.refused)
+    job.examples = result.examples
     job.last_page_at = now
     job.next_page_at = max([now, *(at - AHEAD for at in job.booked.values())])
     db_redeliveries.save_redelivery(job)
@@ -201,7 +302,7 @@ def _book(result: Redelivered, now: datetime) -> None:
 
 def _refusal(
     row: DeliveryRow,
-    events: Mapping[str, EventRow],
+    events: Mapping[str, tuple[str, datetime]],
     there: Mapping[str, DestinationRow],
     due_at: datetime,
     asked_at: datetime | None,
@@ -212,13 +313,13 @@ def _refusal(
         return "already waiting to be delivered"
     if asked_at is not None and (row.finished_at or row.last_attempt_at or row.queued_at) > asked_at:
         return "tried again since this was asked for"
-    event = events.get(row.event_id)
-    if event is None:
+    if row.event_id not in events:
         return "its event was purged"
+    action_source, occurred_at = events[row.event_id]
     destination = there.get(row.platform)
     if destination is None:
         return "its destination was removed"
-    limit = mapper_for(row.platform).oldest_age(event.action_source, destination.settings)
-    if limit is not None and due_at - event.occurred_at > limit:
-        return "too old for the platform"
+    limit = mapper_for(row.platform).oldest_age(action_source, destination.settings)
+    if limit is not None and due_at - occurred_at > limit:
+        return TOO_OLD
     return None

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
+from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import Runtime
 
@@ -21,7 +21,7 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     try:
-        missing = await run_in_db_thread(pending)
+        missing = await ask_at_the_door(pending)
     except DatabaseAwayError:
         return JSONResponse({"ready": False, "why": "the database is away"}, 503, {"retry-after": "5"})
     if missing:

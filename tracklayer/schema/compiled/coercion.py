@@ -70,7 +70,9 @@ def draft_of(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, list):
-        return [draft_of(item) for item in value]
+        # A list of JSON is the sender's own, however deep.
+        is_ours = any(isinstance(item, Enum) or hasattr(type(item), "__strawberry_definition__") for item in value)
+        return [draft_of(item) for item in value] if is_ours else value
     if getattr(type(value), "__strawberry_definition__", None) is None:
         return value
     if isinstance(value, Alone) and (misfit := value.misfit_in_it()) is not None:

@@ -1,0 +1,198 @@
+"""Connections that say nothing, or go on for ever, are closed; whoever leaves is no error; others go on meanwhile."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from tests.factories import Merchant
+from tests.live import PROTOCOL, LiveServer
+from tests.servers import wait_until
+from tracklayer.cli.connections import MAX_HEAD, Connection
+from tracklayer.runtime import Runtime
+
+PATIENCE = 20  # seconds, for what happens after a second or two
+
+
+class Hasty(Connection):
+    head_seconds, body_seconds, first_seconds = 1, 3, 1
+
+
+@pytest.fixture
+def server(runtime: Runtime) -> Iterator[LiveServer]:
+    with LiveServer(runtime, connection=Hasty) as served:
+        yield served
+
+
+def opened(server: LiveServer, said: bytes) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    client.sendall(said)
+    return client
+
+
+def answer(client: socket.socket) -> bytes:
+    """All that it says until it hangs up."""
+    said = b""
+    with client:
+        while True:
+            try:
+                more = client.recv(65536)
+            except ConnectionResetError:
+                return said
+            if not more:
+                return said
+            said += more
+
+
+def head(server: LiveServer, merchant: Merchant | None, length: int) -> bytes:
+    key = f"authorization: Bearer {merchant.key}\r\n" if merchant is not None else ""
+    return (
+        f"POST /graphql HTTP/1.1\r\nhost: 127.0.0.1:{server.port}\r\n{key}content-type: application/json\r\n"
+        f"content-length: {length}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        pytest.param(b"", b" 408 ", id="nothing at all"),
+        pytest.param(b"POST /graphql HTTP/1.1\r\nhost: x\r\nx-more", b" 408 ", id="half of the headers"),
+        pytest.param(b"POST /graphql HTTP/1.1\r\nx: " + b"y" * 4 * MAX_HEAD, b" 431 ", id="a header without end"),
+        pytest.param(b"GET /" + b"y" * 4 * MAX_HEAD, b" 431 ", id="a path without end"),
+    ],
+)
+def test_headers_that_do_not_come_are_not_waited_for(server: LiveServer, said: bytes, status: bytes) -> None:
+    assert status in answer(opened(server, said)).partition(b"\r\n")[0]
+
+
+def _trickle(client: socket.socket, what: bytes) -> None:
+    """Until it is told that nobody listens any more."""
+    with client:
+        for _ in range(PATIENCE * 20):
+            try:
+                client.sendall(what)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            time.sleep(0.05)
+    pytest.fail("it was waited for")
+
+
+def test_headers_that_come_a_byte_at_a_time_are_not_waited_for(server: LiveServer) -> None:
+    _trickle(opened(server, b"POST /graphql HTTP/1.1\r\n"), b"a: b\r\n")
+
+
+def test_a_body_that_stops_or_trickles_is_not_waited_for(server: LiveServer, merchant: Merchant) -> None:
+    stopped = opened(server, head(server, merchant, 5000) + b'{"query"')
+    assert b" 408 " in answer(stopped).partition(b"\r\n")[0]
+    _trickle(opened(server, head(server, merchant, 5000)), b" ")
+
+
+def test_a_body_that_comes_slowly_but_steadily_is_waited_for(server: LiveServer, merchant: Merchant) -> None:
+    body = json.dumps({"query": "{ merchant { name } }", "variables": {"x": "y" * 30_000}}).encode()
+    client = opened(server, head(server, merchant, len(body)).replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+    for start in range(0, len(body), 3000):
+        client.sendall(body[start : start + 3000])
+        time.sleep(0.2)
+    assert b" 200 " in answer(client).partition(b"\r\n")[0]
+
+
+def test_a_stranger_with_a_long_body_is_refused_before_he_sends_it(server: LiveServer) -> None:
+    assert b" 413 " in answer(opened(server, head(server, None, 4_000_000))).partition(b"\r\n")[0]
+
+
+def test_a_client_that_leaves_is_no_error(
+    server: LiveServer, merchant: Merchant, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        for said in (
+            b"",
+            b"POST /gra",
+            head(server, merchant, 5000),
+            head(server, merchant, 5000) + b"{",
+            b"\x16\x03\x01",
+        ):
+            opened(server, said).close()
+        assert httpx.get(server.http.replace("graphql", "healthz")).text == "ok\n"
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_whoever_holds_connections_open_keeps_nobody_out(runtime: Runtime, merchant: Merchant) -> None:
+    class Few(Connection):
+        pass
+
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 20
+        busy = stack.enter_context(opened(server, head(server, merchant, 5000) + b"{"))  # in the middle of a body
+        time.sleep(0.2)
+        idle = [stack.enter_context(opened(server, b"")) for _ in range(60)]
+        for _ in range(3):
+            found = httpx.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
+            assert found.status_code == 200
+        assert sum(_is_open(client) for client in idle) <= 20
+        assert _is_open(busy)
+
+
+def test_where_all_connections_are_busy_a_further_one_is_told_so(runtime: Runtime, merchant: Merchant) -> None:
+    class Few(Connection):
+        pass
+
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 5
+        for _ in range(5):
+            stack.enter_context(opened(server, head(server, merchant, 5000) + b"{"))
+        wait_until(lambda: server.connections() == 5, "five connections")
+        time.sleep(0.2)
+        assert b" 503 " in answer(opened(server, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")).partition(b"\r\n")[0]
+
+
+def key(merchant: Merchant) -> dict[str, str]:
+    return {"authorization": f"Bearer {merchant.key}"}
+
+
+def _is_open(client: socket.socket) -> bool:
+    client.settimeout(0)
+    try:
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_a_socket_takes_no_long_message_before_it_knows_who_speaks(server: LiveServer, merchant: Merchant) -> None:
+    long = json.dumps({"type": "connection_init", "payload": {"x": "y" * 20_000}})
+    with connect(server.ws, subprotocols=[PROTOCOL]) as client:
+        client.send(long)
+        with pytest.raises(Exception, match="1009"):
+            client.recv(timeout=PATIENCE)
+    with connect(server.ws, subprotocols=[PROTOCOL]) as client:
+        client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
+        assert json.loads(client.recv(timeout=PATIENCE)) == {"type": "connection_ack"}
+        operation = {"query": "{ __typename }", "variables": {"x": "y" * 20_000}}
+        client.send(json.dumps({"type": "subscribe", "id": "1", "payload": operation}))
+        assert json.loads(client.recv(timeout=PATIENCE))["payload"]["data"] == {"__typename": "Query"}
+
+
+def test_the_sockets_of_a_key_are_counted_and_end_is_counted_too(runtime: Runtime, merchant: Merchant) -> None:
+    with LiveServer(runtime) as server:
+        sockets = server.door.house.sockets
+        sockets._most = 3
+        init = json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}})
+        with ExitStack() as stack:
+            for _ in range(3):
+                client = stack.enter_context(connect(server.ws, subprotocols=[PROTOCOL]))
+                client.send(init)
+                assert json.loads(client.recv(timeout=PATIENCE)) == {"type": "connection_ack"}
+            with connect(server.ws, subprotocols=[PROTOCOL]) as fourth:
+                fourth.send(init)
+                with pytest.raises(Exception, match="1013"):
+                    fourth.recv(timeout=PATIENCE)
+        wait_until(lambda: not sockets._there, "all sockets to end")

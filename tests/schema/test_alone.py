@@ -1,0 +1,161 @@
+"""In ingestEvents an event of the wrong shape is that event's refusal: the others are taken, with a plan and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.doors import DROPS_COROUTINES, doors
+from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tracklayer.runtime import Runtime
+
+pytestmark = DROPS_COROUTINES
+
+INGEST_ALL = """
+mutation($inputs: [IngestEventInput!]!) {
+  ingestEvents(inputs: $inputs) {
+    accepted coalesced rejected results { outcome index eventId event { eventId } userErrors { field code message } }
+  }
+}"""
+
+
+def changed(**fields: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda event: {**event, **fields}
+
+
+def without(*names: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda event: {name: value for name, value in event.items() if name not in names}
+
+
+WRONG = [
+    pytest.param(
+        changed(userData={"externalId": 12345}), [(["userData", "externalId"], "INVALID_TYPE")], id="a number for text"
+    ),
+    pytest.param(
+        changed(userData={"emial": "jane@example.com"}),
+        [(["userData", "emial"], "UNKNOWN_FIELD")],
+        id="a misspelt field",
+    ),
+    pytest.param(changed(evntName="Purchase"), [(["evntName"], "UNKNOWN_FIELD")], id="an unknown field"),
+    pytest.param(without("occurredAt"), [(["occurredAt"], "REQUIRED")], id="no time"),
+    pytest.param(without("userData"), [(["userData"], "REQUIRED")], id="no person"),
+    pytest.param(
+        changed(customData={"contents": [{"id": "a", "quantity": "many"}]}),
+        [(["customData", "contents", "0", "quantity"], "INVALID_NUMBER")],
+        id="a word for a quantity",
+    ),
+    pytest.param(
+        changed(actionSource="website"), [(["actionSource"], "INVALID_VALUE")], id="an enum in the wrong case"
+    ),
+    pytest.param(
+        changed(consent={"limitedDataUse": "yes"}),
+        [(["consent", "limitedDataUse"], "INVALID_TYPE")],
+        id="text for a flag",
+    ),
+    pytest.param(changed(userData=[]), [(["userData"], "INVALID_TYPE")], id="a list for an object"),
+    pytest.param(changed(customData={"productIds": [None]}), [(None, "INVALID_TYPE")], id="null in a list"),
+    pytest.param(lambda event: None, [(None, "INVALID_TYPE")], id="null"),
+    pytest.param(lambda event: 5, [(None, "INVALID_TYPE")], id="a number"),
+    pytest.param(lambda event: [event], [(None, "INVALID_TYPE")], id="a list"),
+    pytest.param(
+        lambda event: {**event, "userData": {"emial": "x", "phone": 5}, "occurredAt": None, "more": 1},
+        [
+            (["more"], "UNKNOWN_FIELD"),
+            (["occurredAt"], "REQUIRED"),
+            (["userData", "emial"], "UNKNOWN_FIELD"),
+            (["userData", "phone"], "INVALID_TYPE"),
+        ],
+        id="everything at once",
+    ),
+    pytest.param(
+        changed(userData={"emial": 1, "email": "4111111111111111"}), [(["userData", "email"], "CARD_DATA")], id="a card"
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "errors"), WRONG)
+async def test_one_wrong_event_costs_the_others_nothing(
+    runtime: Runtime, spoil: Callable[[dict[str, Any]], Any], errors: list[tuple[list[str] | None, str]]
+) -> None:
+    answers = []
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            api = Api(client, new_merchant(runtime).key)
+            events = [camel(draft("first")), spoil(camel(draft("wrong"))), camel(draft("last"))]
+            for _ in range(2):  # the second time with a plan, where there are plans
+                answer = (await api.post(INGEST_ALL, {"inputs": events})).json()
+                assert "errors" not in answer, answer
+            found = answer["data"]["ingestEvents"]
+            assert (found["accepted"], found["coalesced"], found["rejected"]) == (0, 2, 1)
+            answers.append(found)
+            stored = (await api("{ events { edges { node { eventId timesReceived } } } }"))["events"]["edges"]
+            assert sorted((edge["node"]["eventId"], edge["node"]["timesReceived"]) for edge in stored) == [
+                ("first", 2),
+                ("last", 2),
+            ]
+    assert answers[0] == answers[1] == answers[2]
+    first, wrong, last = answers[0]["results"]
+    assert [first["index"], wrong["index"], last["index"]] == [0, 1, 2]
+    assert (wrong["outcome"], wrong["event"]) == ("REJECTED", None)
+    assert [(error["field"], error["code"]) for error in wrong["userErrors"]] == errors
+    assert "jane@example.com" not in str(wrong)
+    is_object = isinstance(spoil({"eventId": "wrong"}), dict)
+    assert wrong["eventId"] == ("wrong" if is_object else None)
+
+
+async def test_what_is_written_as_graphql_takes_it_is_taken_however_odd(api: Api) -> None:
+    """2.0 is a whole number, one id is a list of one: the schema says so."""
+    event = camel(draft("odd", custom_data={"contents": [{"id": "a", "quantity": 2.0}], "product_ids": "one"}))
+    for _ in range(3):
+        found = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"][0]
+    assert (found["outcome"], found["userErrors"]) == ("COALESCED", [])
+    stored = (await api('{ event(eventId: "odd") { customData } }'))["event"]["customData"]
+    assert stored == {"contents": [{"id": "a", "quantity": 2}], "product_ids": ["one"]}
+
+
+async def test_events_in_variables_of_their_own_are_judged_alone_too(api: Api, merchant: Merchant) -> None:
+    text = """mutation($a: IngestEventInput!, $b: IngestEventInput!) { ingestEvents(inputs: [$a, $b]) {
+      accepted rejected results { outcome eventId userErrors { field code } } } }"""
+    for n in range(3):
+        wrong = {**camel(draft(f"b{n}")), "userData": {"externalId": 5}}
+        found = (await api(text, a=camel(draft(f"a{n}")), b=wrong))["ingestEvents"]
+        assert (found["accepted"], found["rejected"]) == (1, 1)
+        assert found["results"][1] == {
+            "outcome": "REJECTED",
+            "eventId": f"b{n}",
+            "userErrors": [{"field": ["userData", "externalId"], "code": "INVALID_TYPE"}],
+        }
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
+        pytest.param({"inputs": None}, "BAD_USER_INPUT", id="null for the list"),
+        pytest.param({}, "BAD_USER_INPUT", id="no list"),
+        pytest.param({"inputs": []}, "BAD_USER_INPUT", id="an empty list"),
+    ],
+)
+async def test_a_request_that_is_wrong_as_a_whole_says_so_with_a_code(api: Api, variables: Any, code: str) -> None:
+    for _ in range(3):
+        answer = (await api.post(INGEST_ALL, variables)).json()
+        assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
+
+
+async def test_errors_of_requests_carry_a_code(api: Api) -> None:
+    wrong = [
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ ", "GRAPHQL_PARSE_FAILED"),
+        ("query a { __typename } query b { __typename }", "OPERATION_RESOLUTION_FAILURE"),
+        ("subscription { alerts { id } }", "BAD_REQUEST"),
+        ("query($n: Int) { events(first: $n) { edges { cursor } } }", "BAD_USER_INPUT"),
+    ]
+    for text, code in wrong:
+        answer = (await api.post(text, {"n": "many"})).json()
+        assert {error["extensions"]["code"] for error in answer["errors"]} == {code}, answer
+    for body in (b"{", b"[]", b'{"query": 5}', b'{"variables": {}}'):
+        headers = {"content-type": "application/json", "authorization": f"Bearer {api.key}"}
+        found = await api.client.post("/graphql", content=body, headers=headers)
+        assert found.status_code == 400
+        assert found.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"

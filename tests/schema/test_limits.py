@@ -1,0 +1,137 @@
+"""Token buckets: what is refused is told how long to wait, what is asked for later is there again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import Api, Merchant, draft, new_merchant
+from tracklayer.app import build_app
+from tracklayer.clock import FrozenClock
+from tracklayer.keyring import LIFETIME
+from tracklayer.runtime import Runtime
+from tracklayer.schema.limits import Buckets
+
+
+def test_a_bucket_empties_and_fills() -> None:
+    buckets = Buckets(10, burst=30)
+    assert [buckets.take("a", 10, 0.0) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
+    assert buckets.take("b", 30, 0.0) == 0.0  # another's is its own
+    assert buckets.take("a", 10, 0.5) == 0.5
+    assert buckets.take("a", 10, 1.0) == 0.0
+    assert buckets.left("a", 100.0) == 30.0
+    assert buckets.take("a", 1_000, 100.0) == 0.0  # more than there ever is takes all there is
+    assert buckets.take("a", 1, 99.0) == 0.1  # a clock that goes back fills nothing
+
+
+def test_a_charge_is_owed_and_never_more_than_a_burst() -> None:
+    buckets = Buckets(10, burst=30)
+    buckets.charge("a", 50, 0.0)
+    assert buckets.left("a", 0.0) == -20.0
+    buckets.charge("a", 5_000, 0.0)
+    assert buckets.left("a", 0.0) == -30.0
+    assert buckets.take("a", 10, 4.0) == 0.0
+
+
+def test_no_rate_is_no_limit_and_memory_is_bounded() -> None:
+    free = Buckets(0)
+    assert {free.take("a", 1e9, 0.0) for _ in range(1000)} == {0.0}
+    buckets = Buckets(10, burst=10, remembered=100)
+    for key in range(1000):
+        buckets.take(key, 5, 0.0)
+    assert len(buckets._buckets) == 100
+
+
+def api_with(runtime: Runtime, merchant: Merchant, **settings: Any) -> Api:
+    runtime.settings = replace(runtime.settings, **settings)
+    app = build_app(runtime, lambda wake: None)
+    return Api(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracklayer"), merchant.key)
+
+
+def is_limited(answer: httpx.Response) -> bool:
+    if answer.status_code != 429:
+        assert answer.status_code == 200, answer.text
+        return False
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    assert int(answer.headers["retry-after"]) == error["extensions"]["retryAfterSeconds"] > 0
+    return True
+
+
+@pytest.mark.parametrize("query", ["{ merchant { name } }", "{ merchant { name } __schema { queryType { name } } }"])
+async def test_a_key_that_asks_too_often_is_told_when_to_ask_again_and_goes_on_sending_events(
+    runtime: Runtime, merchant: Merchant, query: str
+) -> None:
+    """With a plan, and without one."""
+    api = api_with(runtime, merchant, requests_per_second=0.001 * 10)  # a burst of a tenth: the first is let through
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    answers = [is_limited(await api.post(query)) for _ in range(4)]
+    assert answers == [False, True, True, True]
+    assert [is_limited(await other.post(query)) for _ in range(1)] == [False]
+    for n in range(5):
+        assert (await api.ingest(draft(f"order_{n}")))["outcome"] == "ACCEPTED"
+
+
+async def test_what_a_merchant_reads_is_limited_whatever_its_keys(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant, read_cost_per_second=20, requests_per_second=0)
+    query = "{ platforms { title } deliveries(first: 89) { edges { cursor } } }"  # 100 objects
+    assert [is_limited(await api.post(query)) for _ in range(4)] == [False, False, True, True]
+    assert not is_limited(await Api(api.client, new_merchant(runtime, name="Other").key).post(query))
+
+
+async def test_refused_operations_cost_what_reading_them_takes(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant, read_cost_per_second=20, requests_per_second=0)
+    for n in range(2):  # what takes events in has its plan
+        await api.ingest(draft(f"order_{n}"))
+    text = "{ " + " ".join(f"nope{n}" for n in range(80)) + " }"
+    assert [is_limited(await api.post(text)) for _ in range(3)] == [False, True, True]
+    assert (await api.ingest(draft("order_9")))["outcome"] == "ACCEPTED"
+
+
+async def test_strangers_are_told_to_bring_a_key_and_are_few_a_second(api: Api) -> None:
+    answers = [await api.client.post("/graphql", json={"query": "{ platforms { title } }"}) for _ in range(120)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:20] == [200] * 20
+    assert 429 in statuses
+    assert (await api.post("{ merchant { name } }")).status_code == 200  # whoever has a key is not in their way
+
+
+async def test_a_stranger_learns_nothing_and_sends_little(api: Api) -> None:
+    big = await api.client.post("/graphql", json={"query": "{ __typename }", "variables": {"x": "y" * 20_000}})
+    assert (big.status_code, big.json()["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
+    asked = await api.client.post("/graphql", json={"query": "{ merchant { name } }"})
+    assert (asked.status_code, asked.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+    bad = await api.client.post("/graphql", json={"query": "{ __typename }"}, headers={"authorization": "Bearer tl_x"})
+    assert (bad.status_code, bad.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+
+
+async def test_guessed_keys_do_not_fill_the_database_with_questions(
+    api: Api, runtime: Runtime, clock: FrozenClock
+) -> None:
+    await api("{ merchant { name } }")
+    statuses = []
+    for n in range(700):
+        headers = {"authorization": f"Bearer tl_{n:043}"}
+        answer = await api.client.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+        statuses.append(answer.status_code)
+    assert set(statuses) == {401, 429}
+    clock.move(2 * LIFETIME)  # it is looked up anew: a key that was good once is nobody's guess
+    assert (await api.post("{ merchant { name } }")).status_code == 200
+    # Another key, new to this process, comes from another address than the flood.
+    other = new_merchant(runtime, name="Other").key
+    transport = httpx.ASGITransport(api.client._transport.app, client=("203.0.113.9", 4711))  # type: ignore[attr-defined]
+    async with httpx.AsyncClient(transport=transport, base_url="http://tracklayer") as elsewhere:
+        assert (await Api(elsewhere, other).post("{ merchant { name } }")).status_code == 200
+
+
+async def test_the_cost_is_told_to_whoever_asks(api: Api) -> None:
+    query = "{ events(first: 10) { edges { cursor } } }"
+    for _ in range(3):  # without a plan, and with one
+        answer = (await api.post(query, **{"tracklayer-cost": "1"})).json()
+        told = answer["extensions"]["cost"]
+        assert (told["cost"], told["limit"]) == (11, 50_000)
+        assert 0 < told["available"] <= 500_000
+    assert "extensions" not in (await api.post(query)).json()

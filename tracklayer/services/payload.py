@@ -1,0 +1,174 @@
+"""What of a mapped event may be shown: what is kept sealed stays so, whatever a platform makes of it.
+
+No list says which of a platform's keys hold what: the event is mapped once more without what is sealed, and whatever
+differs, or is missing then, comes from there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from tracklayer.db.events import EventRow, EventToMap
+from tracklayer.domain.event import Event
+from tracklayer.domain.normalise import is_sha256, sha256_hex
+from tracklayer.mappers.base import Mapped, Mapper
+from tracklayer.sealing import Sealer
+from tracklayer.services.credentials import HIDDEN
+from tracklayer.services.persist import SEALED_FIELDS, to_event
+
+View = Callable[[Event], Any]  # what becomes of an event; None: the mapper refuses it
+
+# In place of what is sealed, where a platform takes no event without it: whatever somebody's own value is, one of the two
+# differs from it in every part.
+_OTHERS: tuple[Mapping[str, str], ...] = (
+    {
+        "first_name": "Aude",
+        "last_name": "Moreau",
+        "date_of_birth": "1961-02-03",
+        "gender": "f",
+        "street": "1 Alder Way",
+        "city": "Albany",
+        "state": "NY",
+        "zip": "12207",
+    },
+    {
+        "first_name": "Bo",
+        "last_name": "Ziegler",
+        "date_of_birth": "1984-11-27",
+        "gender": "m",
+        "street": "29 Birch Road",
+        "city": "Houston",
+        "state": "TX",
+        "zip": "77002",
+    },
+)
+_UNLIKE_ANYTHING = object()
+_SHORT = 3  # characters: so short a text is looked for as a word of its own, as it was sent
+
+
+def payload_of(row: EventRow, mapper: Mapper, settings: Mapping[str, Any], as_of: datetime, sealer: Sealer) -> Any:
+    """The request body of a stored event as mapped, with dots for what is kept sealed; None: the mapper refuses it."""
+
+    def body(event: Event) -> Any:
+        mapped = mapper.map_event(event, settings, as_of)
+        return mapper.build_request(mapped.group, [mapped.item], settings).body if isinstance(mapped, Mapped) else None
+
+    event = to_event(row, sealer)
+    found = body(event)
+    return found if found is None or row.sealed is None else _covered(found, _comparable(event, body), [])
+
+
+def without_sealed(
+    words: str,
+    sent: Sequence[tuple[EventToMap, Any]],
+    mapper: Mapper,
+    settings: Mapping[str, Any],
+    as_of: datetime,
+    sealer: Sealer,
+) -> str:
+    """A platform's words about some events, without what it quotes of what is kept sealed.
+
+    ``sent``: each event and the item that it was mapped to. A platform can quote nothing else, so an event of whose item
+    nothing stands in the words is not looked at any closer.
+    """
+
+    def item(event: Event) -> Any:
+        mapped = mapper.map_event(event, settings, as_of)
+        return mapped.item if isinstance(mapped, Mapped) else None
+
+    quoted: set[str] = set()
+    folded = words.casefold()
+    for row, found in sent:
+        if row.sealed is not None and any(_stands_in(text, words, folded) for text in _texts(found)):
+            covered: list[Any] = []
+            _covered(found, _comparable(to_event(row, sealer), item), covered)
+            quoted.update(text for text in _texts(covered) if _stands_in(text, words, folded))
+    for text in sorted(quoted, key=len, reverse=True):
+        words = _pattern(text).sub("…", words)
+    return words
+
+
+def _comparable(event: Event, view: View) -> list[Any]:
+    """What becomes of the event without what is sealed; where that is refused, with two other values in each."""
+    person = event.user_data
+    names = [name for name in SEALED_FIELDS if getattr(person, name) is not None]
+    bare = view(_with(event, dict.fromkeys(names)))
+    if bare is not None:
+        return [bare]
+    found = []
+    for values in _OTHERS:
+        others = {
+            name: sha256_hex(values[name]) if is_sha256(getattr(person, name)) else values[name] for name in names
+        }
+        found.append(view(_with(event, others)))
+    return found if None not in found else [_UNLIKE_ANYTHING]
+
+
+def _with(event: Event, values: Mapping[str, str | None]) -> Event:
+    changed: Mapping[str, Any] = values
+    return replace(event, user_data=replace(event.user_data, **changed))
+
+
+def _covered(found: Any, others: Sequence[Any], covered: list[Any]) -> Any:
+    """``found`` with dots for every value that is not the same in each of ``others``; those go into ``covered``.
+
+    In a list an element that stands elsewhere in the other one is the same all the same; any other is held against the
+    one in its place, where both lists are of one length.
+    """
+    if all(type(other) is type(found) and other == found for other in others):
+        return found
+    if isinstance(found, Mapping):
+        return {
+            key: _covered(
+                value,
+                [
+                    other.get(key, _UNLIKE_ANYTHING) if isinstance(other, Mapping) else _UNLIKE_ANYTHING
+                    for other in others
+                ],
+                covered,
+            )
+            for key, value in found.items()
+        }
+    if isinstance(found, list | tuple):
+        lists = [other if isinstance(other, list | tuple) else () for other in others]
+        return [
+            value
+            if all(value in other for other in lists)
+            else _covered(
+                value, [other[place] if len(other) == len(found) else _UNLIKE_ANYTHING for other in lists], covered
+            )
+            for place, value in enumerate(found)
+        ]
+    covered.append(found)
+    return HIDDEN
+
+
+def _texts(found: Any) -> Iterator[str]:
+    """Every value as a platform might quote it."""
+    if isinstance(found, Mapping):
+        for value in found.values():
+            yield from _texts(value)
+    elif isinstance(found, list | tuple):
+        for value in found:
+            yield from _texts(value)
+    elif isinstance(found, str):
+        if found:
+            yield found
+    elif isinstance(found, int | float) and not isinstance(found, bool):
+        yield str(found)
+
+
+def _stands_in(text: str, words: str, folded: str) -> bool:
+    if len(text) > _SHORT:
+        return text.casefold() in folded
+    return text in words and _pattern(text).search(words) is not None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    if len(text) > _SHORT:
+        return re.compile(re.escape(text), re.IGNORECASE)
+    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
