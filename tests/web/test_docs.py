@@ -30,6 +30,7 @@ from tracklayer.domain.event import (
     CONSENT_FIELDS,
     CUSTOM_FIELDS,
     EVENT_FIELDS,
+    MAX_UNKNOWN,
     USER_FIELDS,
     ReadEvent,
     read_event,
@@ -407,6 +408,10 @@ def test_the_limits_that_the_guide_to_the_api_tells_are_those_of_the_code() -> N
         f"more than {READ_TIMEOUT_MS // 1000} seconds",
     ):
         assert told in re.sub(r"\s+", " ", text), told
+
+
+def test_the_guide_to_errors_tells_how_many_unknown_fields_are_named() -> None:
+    assert f"the first {MAX_UNKNOWN} of each object" in GUIDES["errors"]
 
 
 def test_the_data_model_names_every_field_and_every_reason() -> None:
