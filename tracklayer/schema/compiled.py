@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -100,11 +101,16 @@ class Plans:
         self._check = check
         self._size = size
         self._inputs = _Inputs()
+        self._lock = threading.Lock()
         self._plans: OrderedDict[tuple[str, str | None], Plan | None] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     def find(self, text: str, operation_name: str | None) -> Plan | None:
-        """The plan of an operation, or None: then the stock executor answers."""
+        """The plan of an operation, or None: then the stock executor answers. Any thread may ask."""
+        with self._lock:
+            return self._find(text, operation_name)
+
+    def _find(self, text: str, operation_name: str | None) -> Plan | None:
         key = (text, operation_name)
         if key in self._plans:
             self._plans.move_to_end(key)

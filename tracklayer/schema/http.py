@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -27,9 +28,10 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import DATABASE_AWAY, OVERLOADED, masked, schema
 from tracklayer.schema.compiled import Doubt, Plans
 from tracklayer.schema.context import UNAUTHENTICATED, Context
+from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.live import LiveDoor
 from tracklayer.services.follow import AlertHub
-from tracklayer.services.intake import Intake
+from tracklayer.services.intake import Intake, OverloadedError
 
 MAX_BODY = 4 * 1024 * 1024  # bytes
 MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
@@ -58,9 +60,11 @@ class GraphQLDoor(LiveDoor):
         self._wake = wake
         self._hub = hub
         self._plans = plans
+        self._long = LongRequests()
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
+        self._long.close()
         await self._intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,24 +76,52 @@ class GraphQLDoor(LiveDoor):
                 accept = headers.get(b"accept", b"")
                 if headers.get(b"content-type") in JSON_TYPES and EVENT_STREAM not in accept:
                     messages = await _read(receive)
-                    strict = GRAPHQL_JSON.encode() in accept
-                    answer = await self._compiled(self._plans, scope, headers, messages)
-                    if isinstance(answer, bytes):
-                        await _send_data(send, answer, strict=strict)
-                        return
-                    if answer is not None:
-                        media_type = GRAPHQL_JSON if strict else "application/json"
-                        await self._response(_worded(answer), media_type, strict=strict)(scope, receive, send)
-                        return
-                    receive = _again(messages, receive)
+                    if len(messages) > 1 or len(messages[0].get("body", b"")) > LONG_BODY:
+                        self._intake.home = asyncio.get_running_loop()
+                        whose = await self._whose(scope)
+                        answer = partial(self._answer, self._plans, scope, headers)
+                        await self._long.answer(whose, messages, answer, receive, send)
+                    else:
+                        await self._answer(self._plans, scope, headers, messages, receive, send)
+                    return
             await super().__call__(scope, receive, send)
         except TooLargeError:
             message = f"The body may have {MAX_BODY:,} bytes. Send fewer events at once."
             await _problem(413, message)(scope, receive, send)
+        except OverloadedError as error:
+            problem = {"errors": [masked(GraphQLError("overloaded", original_error=error)).formatted]}
+            await JSONResponse(problem, *_status(problem, False))(scope, receive, send)
         except GraphQLError as error:  # before anything was executed: a stream without a key
             problem = {"errors": [masked(error).formatted]}
             status, more = _status(problem, False)
             await JSONResponse(problem, status, more)(scope, receive, send)
+
+    async def _answer(
+        self,
+        plans: Plans,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        messages: list[Message],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Answers a request whose body was read: by its plan, else by the view."""
+        strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
+        answer = await self._compiled(plans, scope, headers, messages)
+        if isinstance(answer, bytes):
+            await _send_data(send, answer, strict=strict)
+        elif answer is not None:
+            media_type = GRAPHQL_JSON if strict else "application/json"
+            await self._response(_worded(answer), media_type, strict=strict)(scope, receive, send)
+        else:
+            await super().__call__(scope, _again(messages, receive), send)
+
+    async def _whose(self, scope: Scope) -> int:
+        """The merchant whose turn a long request takes; 0 for whoever has no good key."""
+        try:
+            return (await self._context(HTTPConnection(scope), None).holder()).merchant_id
+        except (GraphQLError, DatabaseAwayError):
+            return 0
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """Raises TooLargeError as soon as more was read than whoever sends it may send."""
