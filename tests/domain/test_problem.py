@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tracklayer
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.problem import CODES, Choice, Name, Problem
-from tracklayer.domain.text import is_storable, wrong_with_name
+from tracklayer.domain.text import is_storable, is_storable_json, wrong_with_name
 
 ROOT = Path(tracklayer.__file__).parent
 # Where a code is passed on, or taken from a list of its own: of ``Problem`` itself, the reader's, and of a refused test.
@@ -72,6 +73,12 @@ def test_a_name_in_any_script_is_a_name(text: str) -> None:
 )
 def test_what_would_change_the_text_around_it_is_no_name(text: str) -> None:
     assert wrong_with_name(text, 200)
+
+
+@pytest.mark.parametrize("value", [{"a": ["\x00"]}, {"\ud83d": 1}, [{"b": ({"c\x00": 1},)}]])
+def test_a_row_holds_json_but_for_texts_that_it_does_not(value: Any) -> None:
+    assert not is_storable_json(value)
+    assert is_storable_json({"a": [1, None, {"b": "\n"}], "c": True})
 
 
 @pytest.mark.parametrize(("text", "fits"), [("a\u202e\n", True), ("\x00", False), ("a\udfff", False), ("", True)])

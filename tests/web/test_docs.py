@@ -19,23 +19,29 @@ from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, draft
+from tests.web import errors_guide
 from tracklayer import mappers, web
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.connection import READ_TIMEOUT_MS, run_in_db_thread
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
     CUSTOM_FIELDS,
     EVENT_FIELDS,
+    MAX_UNKNOWN,
     USER_FIELDS,
     ReadEvent,
     read_event,
 )
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.schema import schema
+from tracklayer.schema import MAX_TOKENS, schema
+from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY
+from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
+from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
+from tracklayer.schema.http import TELL_COST
 from tracklayer.sealing import Sealer
 from tracklayer.services.deliver import deliver_due
 from tracklayer.settings import load_settings
@@ -50,7 +56,7 @@ TEXTS = {f"/docs/{slug}": text for slug, text in GUIDES.items()} | {
 TITLES = {"/docs": "Documentation"} | {path: text.partition("\n")[0].removeprefix("# ") for path, text in TEXTS.items()}
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 LATER = datetime(2026, 12, 1, tzinfo=UTC)  # than every time that a guide shows
-ELSEWHERE = {"/graphql", "/healthz"}  # doors of others, which the start page names
+ELSEWHERE = {"/graphql", "/healthz", "/schema.graphql"}  # doors of others, which the start page names
 
 every_page = pytest.mark.parametrize("path", sorted(TITLES))
 
@@ -383,6 +389,31 @@ def test_every_event_that_is_shown_is_taken_without_a_warning() -> None:
         assert read.warnings == ()
 
 
+def test_the_tables_of_errors_are_current() -> None:
+    """`python -m tests.web.errors_guide` renews them."""
+    assert errors_guide.tables_in(GUIDES["errors"]) == errors_guide.tables()
+
+
+def test_the_limits_that_the_guide_to_the_api_tells_are_those_of_the_code() -> None:
+    text, mib = GUIDES["api"], 1024 * 1024
+    for told in (
+        f"{MAX_COST:,} is the most",
+        f"at most {MAX_DEPTH} fields deep",
+        f"at most {MAX_ALIASES} aliases",
+        f"{MAX_TOKENS:,} tokens",
+        f"is 1 to {MAX_FIRST}, and {DEFAULT_FIRST} where",
+        f"{MAX_BODY // mib} MiB, and {MAX_ADMIN_BODY // mib} MiB",
+        f"{int(load_settings({}).read_cost_per_second):,} objects a second",
+        f"`{TELL_COST.decode()}: 1`",
+        f"more than {READ_TIMEOUT_MS // 1000} seconds",
+    ):
+        assert told in re.sub(r"\s+", " ", text), told
+
+
+def test_the_guide_to_errors_tells_how_many_unknown_fields_are_named() -> None:
+    assert f"the first {MAX_UNKNOWN} of each object" in GUIDES["errors"]
+
+
 def test_the_data_model_names_every_field_and_every_reason() -> None:
     text = GUIDES["data-model"]
     names = {*EVENT_FIELDS, *USER_FIELDS, *CUSTOM_FIELDS, *CONSENT_FIELDS, *ACTION_SOURCES}
@@ -493,7 +524,7 @@ async def test_repeats_are_answered_as_the_guide_shows(api: Api) -> None:
     assert (await api('{ event(eventId: "order_12345") { timesReceived } }'))["event"] == {"timesReceived": 3}
 
 
-@pytest.mark.parametrize("slug", ["data-model", "retention"])
+@pytest.mark.parametrize("slug", ["api", "data-model", "retention"])
 async def test_the_operations_of_a_guide_run(api: Api, slug: str) -> None:
     await api.ingest(draft("order_12345"))
     for document in fences("graphql", GUIDES[slug]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 # No row holds a NUL or half a character.
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -12,6 +14,21 @@ _NOT_READABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-
 
 def is_storable(text: str) -> bool:
     return _NOT_STORABLE.search(text) is None
+
+
+def is_storable_json(value: Any) -> bool:
+    """Whether a row holds all the texts of a JSON value, names of fields too."""
+    left = [value]
+    while left:
+        found = left.pop()
+        if isinstance(found, str):
+            if not is_storable(found):
+                return False
+        elif isinstance(found, Mapping):
+            left += [*found.keys(), *found.values()]
+        elif isinstance(found, list | tuple):
+            left += found
+    return True
 
 
 def wrong_with_name(text: str, most: int) -> str | None:

@@ -16,7 +16,7 @@ from tracklayer.domain.delivery import DestinationState, Health
 from tracklayer.domain.event import MAX_EVENT_NAME
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.retry import release
-from tracklayer.domain.text import wrong_with_name
+from tracklayer.domain.text import is_storable_json, wrong_with_name
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
@@ -114,7 +114,7 @@ def check_settings(mapper: Mapper, settings: Mapping[str, Any]) -> list[Problem]
     problems = []
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+            near = difflib.get_close_matches(str(name)[:64], known, n=1, cutoff=0.6)
             hint = f", did you mean {near[0]}?" if near else f": it takes {', '.join(known)}."
             message = f"This is not a setting of {mapper.title}{hint}"
             problems.append(Problem(("settings", str(name)[:64]), "UNKNOWN_FIELD", message))
@@ -140,6 +140,8 @@ def _check(setting: Setting, value: Any) -> Problem | None:
             isinstance(value, str) and value.strip() == value and 0 < len(value) <= MAX_SETTING and value.isprintable()
         )
         wrong = None if fine else "must be text without spaces around it"
+    if wrong is None and not is_storable_json(value):
+        wrong = "holds a character that cannot be stored"
     return Problem(path, "INVALID_SETTING", f"{setting.label} ({setting.name}) {wrong}.") if wrong else None
 
 
