@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import httpx
+import psycopg2
 import pytest
 
 from tests.factories import Api, Merchant, draft, new_merchant
@@ -135,3 +138,20 @@ async def test_the_cost_is_told_to_whoever_asks(api: Api) -> None:
         assert (told["cost"], told["limit"]) == (11, 50_000)
         assert 0 < told["available"] <= 500_000
     assert "extensions" not in (await api.post(query)).json()
+
+
+async def test_whoever_reads_for_long_keeps_nobody_else_waiting(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    await other("{ merchant { name } }")
+    with closing(psycopg2.connect(runtime.database_url)) as session, session.cursor() as cursor:
+        cursor.execute("LOCK TABLE alerts")  # what one of them reads now takes until it is let go
+        slow = [asyncio.create_task(api.post("{ alerts { nodes { id } } }")) for _ in range(40)]
+        await asyncio.sleep(0.2)
+        for n in range(5):
+            assert len((await other("{ merchant { name } events { nodes { eventId } } }"))["events"]["nodes"]) == n
+            assert (await other.ingest(draft(f"order_{n}")))["outcome"] == "ACCEPTED"
+        fresh = Api(api.client, new_merchant(runtime, name="Fresh").key)
+        assert (await fresh("{ merchant { name } }"))["merchant"]["name"] == "Fresh"
+        assert not any(task.done() for task in slow)
+        session.rollback()
+    assert {answer.status_code for answer in await asyncio.gather(*slow)} == {200}

@@ -111,19 +111,105 @@ async def test_what_is_refused_fails_its_own_call_alone(
     assert select("SELECT accepted, coalesced FROM minutes WHERE platform = ''") == [(11, 0)]
 
 
-async def test_beyond_what_may_wait_a_call_is_turned_away_and_nothing_of_it_is_stored(
-    intake: Intake, holder: KeyHolder
+async def test_beyond_half_of_what_may_wait_a_merchant_is_turned_away_and_nothing_of_its_call_is_stored(
+    intake: Intake, holder: KeyHolder, runtime: Runtime
 ) -> None:
-    calls = [intake.ingest(holder, [None] * 1000) for _ in range(MAX_WAITING // 1000)]
+    other = new_merchant(runtime, name="Other").holder
+    half = MAX_WAITING // 2000
+    calls = [intake.ingest(holder, [None] * 1000) for _ in range(half)]
     late = intake.ingest(holder, [draft("late")])
-    results = await asyncio.gather(*calls, late, return_exceptions=True)
-    assert Counter(type(result).__name__ for result in results) == {
-        "list": MAX_WAITING // 1000,
-        "OverloadedError": 1,
-    }
-    assert isinstance(results[-1], OverloadedError)
+    others = [intake.ingest(other, [None] * 1000) for _ in range(2)]
+    results = await asyncio.gather(*calls, late, *others, return_exceptions=True)
+    assert Counter(type(result).__name__ for result in results) == {"list": half + 2, "OverloadedError": 1}
+    assert isinstance(results[half], OverloadedError)
     assert select("SELECT count(*) FROM events") == [(0,)]
     assert isinstance((await intake.ingest(holder, [draft("late")]))[0], Accepted)
+
+
+async def test_in_a_full_room_a_new_merchant_finds_place_and_each_has_an_equal_share(
+    intake: Intake, holder: KeyHolder
+) -> None:
+    merchants = [replace(holder, merchant_id=holder.merchant_id + n) for n in range(5)]
+    calls = [[intake.ingest(one, [None] * 1000) for _ in range(6)] for one in merchants]
+    found = [await asyncio.gather(*own, return_exceptions=True) for own in await together(calls)]
+    taken = [sum(isinstance(result, list) for result in own) for own in found]
+    # The first alone may have half; whoever comes when it is full, a share as large as those of the others.
+    assert taken == [5, 5, 2, 2, 1]
+
+
+async def something_stored() -> None:
+    stored = 0
+    while not stored:
+        await asyncio.sleep(0.001)
+        ((stored,),) = select("SELECT count(*) FROM events")
+
+
+async def together(calls: Any) -> Any:
+    """The calls as tasks, all of them in the room before the first is answered."""
+    return [[asyncio.ensure_future(call) for call in own] for own in calls]
+
+
+async def test_a_single_event_does_not_wait_for_the_commits_of_long_calls(
+    intake: Intake, holder: KeyHolder, runtime: Runtime
+) -> None:
+    other = new_merchant(runtime, name="Other").holder
+    flood = [
+        asyncio.create_task(intake.ingest(holder, [draft(f"{call}_{n}") for n in range(1000)])) for call in range(5)
+    ]
+    await something_stored()
+    assert isinstance((await intake.ingest(other, [draft("one")]))[0], Accepted)
+    assert select("SELECT count(*) FROM events")[0][0] < 2000
+    assert not any(call.done() for call in flood)
+    assert [len(outcomes) for outcomes in await asyncio.gather(*flood)] == [1000] * 5
+    assert select("SELECT count(*) FROM events") == [(5001,)]
+
+
+@pytest.mark.parametrize("is_another", [True, False])
+async def test_long_calls_take_turns_by_merchant_and_by_call(
+    intake: Intake, holder: KeyHolder, runtime: Runtime, is_another: bool
+) -> None:
+    second = new_merchant(runtime, name="Other").holder if is_another else holder
+    first = asyncio.create_task(intake.ingest(holder, [draft(f"a{n}") for n in range(1000)]))
+    later = asyncio.create_task(intake.ingest(holder, [draft(f"b{n}") for n in range(1000)]))
+    await asyncio.sleep(0)
+    shorter = await intake.ingest(second, [draft(f"c{n}") for n in range(100)])
+    assert len(shorter) == 100
+    assert not first.done()
+    assert not later.done()
+    assert [type(outcome) for outcome in [*await first, *await later]] == [Accepted] * 2000
+
+
+async def test_a_long_call_of_which_a_part_was_lost_is_not_acknowledged_and_can_be_sent_again(
+    intake: Intake, holder: KeyHolder
+) -> None:
+    drafts = [draft(f"order_{n}") for n in range(1000)]
+    call = asyncio.create_task(intake.ingest(holder, drafts))
+    await something_stored()
+    while not call.done():
+        select("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'EXECUTE store_events%%'")
+        await asyncio.sleep(0.001)
+    with pytest.raises(DatabaseAwayError):
+        await call
+    ((stored,),) = select("SELECT count(*) FROM events")
+    assert 0 < stored < 1000
+    again = Counter(type(outcome) for outcome in await intake.ingest(holder, drafts))
+    assert again == {Accepted: 1000 - stored, Coalesced: stored}
+    assert select("SELECT count(*), count(DISTINCT event_id) FROM events") == [(1000, 1000)]
+
+
+async def test_a_call_from_another_loop_is_stored_from_the_intakes_own(
+    intake: Intake, holder: KeyHolder, woken: set[tuple[int, str]]
+) -> None:
+    intake.home = asyncio.get_running_loop()
+    events = [draft("a"), "no object", draft("a"), draft("b")]
+    found = await asyncio.to_thread(asyncio.run, intake.ingest(holder, events))
+    assert [counts(outcome) for outcome in found] == [
+        ("Accepted", 1),
+        ("Rejected", None),
+        ("Coalesced", 2),
+        ("Accepted", 1),
+    ]
+    assert woken == {(holder.merchant_id, "meta")}
 
 
 async def test_a_connection_that_was_lost_while_nothing_was_asked_is_replaced_unnoticed(

@@ -216,7 +216,10 @@ def test_with_hashing_on_email_and_phone_are_digests_and_names_are_sealed() -> N
 
 
 def test_with_hashing_on_nothing_plain_is_left_in_the_record() -> None:
-    record = orjson.dumps(record_of(read(FULL))).decode().casefold()
+    made = record_of(read(FULL))
+    sealed = bytes.fromhex(made.pop("sealed").removeprefix("\\x"))
+    assert b"Canary" not in sealed  # short words are not looked for: random bytes, and digits of their hex, hold them
+    record = orjson.dumps(made).decode().casefold()
     plain = ("jane", "news@", "gmail", "6505550123", "555-0123", "canary", "1990-02-16", "california", "94107")
     assert [word for word in plain if word in record] == []
 

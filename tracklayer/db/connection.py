@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import peewee
 import psycopg2
@@ -17,6 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 POOL_SIZE = 20  # connections a process: more than this many at once wait their turn
+PLACES_OF_ONE = 4  # threads that one merchant has busy at a time, of the 16 that there are
 POOL_WAIT = 5  # seconds to wait for one, then the database counts as away
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT_MS = 10_000  # no query of a page may run longer, whatever its filter
@@ -103,6 +104,40 @@ def _forget_connection() -> None:
 async def run_in_db_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``function`` with a connection, in a thread: nobody on the event loop may wait for PostgreSQL."""
     return await _in_thread(_threads, functools.partial(function, *args, **kwargs))
+
+
+async def run_for_merchant(
+    function: Callable[Concatenate[int, P], T], merchant_id: int, *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """``function(merchant_id, ...)`` as ``run_in_db_thread`` does; of one merchant a few at a time, the others wait.
+
+    So whoever asks for what takes long, and asks for it again and again, takes his own place and nobody else's.
+    """
+    key = (merchant_id, id(asyncio.get_running_loop()))
+    places = _places.get(key)
+    if places is None:
+        places = _places[key] = _Places()
+    places.wanted += 1
+    try:
+        async with places.free:
+            return await _in_thread(_threads, functools.partial(function, merchant_id, *args, **kwargs))
+    finally:
+        places.wanted -= 1
+        if not places.wanted:
+            del _places[key]
+
+
+class _Places:
+    """Of one merchant on one event loop."""
+
+    __slots__ = ("free", "wanted")
+
+    def __init__(self) -> None:
+        self.free = asyncio.Semaphore(PLACES_OF_ONE)
+        self.wanted = 0
+
+
+_places: dict[tuple[int, int], _Places] = {}
 
 
 async def ask_at_the_door(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,179 +1,89 @@
-"""Finds card data, so that it is refused before anything is stored. Says where it is, never what it is.
+"""Finds card data in an event, so that it is refused before anything is stored. Says where it is, never what it is.
 
-Issuer ranges and lengths: ISO/IEC 7812 prefixes as the card networks publish them; check digit: Luhn, ISO/IEC 7812-1.
+A card number is 14 to 19 digits that begin as an issuer's do, have a length of that issuer's, and pass the Luhn check.
+One in 30 numbers of 16 digits does so by chance, so where it stands decides, as with the scanners of the payment
+industry:
+
+- **In text** (names, titles, searches, user agents, properties and URL parameters of any other name) such a number is
+  a card, whatever letters or signs surround it. Digits behind a decimal point are a fraction, not a number of their own.
+- **In an id** (a name that says order, product, campaign, EAN, id and the like, see ``_ID_WORDS``) bare digits are an id.
+- **As cards are printed** it is a card everywhere: 4-4-4-4 and what is left, 4-6-5, 4-6-4, or every digit alone,
+  between any signs. A longer row of fours is no card (USPS and bank account numbers are printed so), unless it is
+  several cards; one more four may be the expiry date.
+- Other groups count in text alone, and only with one and the same sign between them: twos, threes, blocks of four run
+  together, 6-13. So dates with times, prices, 302-8288665-7982029 and lists of sizes are never glued into a card.
+- A phone of 14 or 15 digits is a phone where it stands in a phone's field and can be dialled.
+
+Digits of every script count, and what is percent-encoded is looked at as sent and decoded, up to eight times over.
+UUIDs, digests, IPv6 addresses and IBANs with a right check number are put aside. A name that says card data
+(``cvv``) refuses what could be that (three or four digits), not what tells a result (``cvc_check: pass``).
+
+Everyday events are not searched so: ``may_hold_card_data`` looks over their bytes, and what it passes holds nothing
+that ``find_card_data`` would find.
+
+Sources: issuer ranges and lengths of ISO/IEC 7812 as collected in Braintree's credit-card-type (card-types.ts, read
+2026-11-20) and, for the schemes of single countries, in Wikipedia, "Payment card number"; check digit: Luhn,
+ISO/IEC 7812-1; IBAN: ISO 13616 and the lengths of SWIFT's IBAN registry; digits of a phone: ITU-T E.164.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
+from urllib.parse import unquote
 
-# Digits in groups, 13 or more in all, not glued to a word (order_4111...), to a decimal (1.4111...) or to a plus,
-# which begins a phone number.
-_RUN = re.compile(
-    r"(?<![\w+])(?<!\d\.)\d(?:[ \u00a0\u2010-\u2015-]{0,3}\d){12,}(?!\w)(?!\.\d)",
+from tracklayer.domain.normalise import phone_e164
+
+_FEWEST, _MOST = 14, 19  # digits of a card
+_LEAST = 10 ** (_FEWEST - 1)
+_MOST_OF_NAME = 255  # characters: a longer one says nothing, and is not kept in memory
+_MOST_OF_PARAMETER = 64  # characters of its name that are looked at
+_MAX_DEPTH = 12  # of the objects that are searched: deeper than any event may be
+_MOST_ENCODINGS = 8  # of a text, one around the other
+
+_LONG_LENGTHS = range(16, 20)
+# First digits from, to, and the lengths that are issued.
+_ISSUERS = (
+    ("2200", "2205", _LONG_LENGTHS),  # Mir, BORICA, PayPak
+    ("2221", "2720", (16,)),  # Mastercard
+    ("300", "305", range(14, 20)),  # Diners Club
+    ("309", "309", range(14, 20)),
+    ("34", "34", (15,)),  # American Express
+    ("3528", "3589", _LONG_LENGTHS),  # JCB, LankaPay
+    ("36", "36", range(14, 20)),  # Diners Club
+    ("37", "37", (15,)),  # American Express
+    ("38", "39", range(14, 20)),  # Diners Club
+    ("4", "4", (16, 19)),  # Visa, Dankort, Elo
+    ("50", "50", range(14, 20)),  # Maestro, Dankort 5019, Elo, RuPay, Verve
+    ("51", "55", (16,)),  # Mastercard
+    ("56", "58", range(14, 20)),  # Maestro, UzCard, Naranja
+    ("60", "60", _LONG_LENGTHS),  # Discover, RuPay, Hipercard, Cabal
+    ("62", "62", _LONG_LENGTHS),  # UnionPay, Elo
+    ("63", "63", range(14, 20)),  # Maestro, Hiper, Elo, InstaPayment, InterPayment
+    ("644", "649", _LONG_LENGTHS),  # Discover
+    ("65", "65", _LONG_LENGTHS),  # Discover, Elo, RuPay, Troy
+    ("67", "67", range(14, 20)),  # Maestro, Bancontact, Laser, Switch, Solo
+    ("81", "82", _LONG_LENGTHS),  # UnionPay, RuPay
+    ("8600", "8600", (16,)),  # UzCard
+    ("9704", "9704", (16, 19)),  # NAPAS
+    ("9792", "9792", (16,)),  # Troy
+    ("9860", "9860", (16,)),  # Humo
 )
-_UUID = re.compile(r"(?<!\w)[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?!\w)")
-_GROUP = re.compile(r"\d+")
-
-_KEYS = frozenset(
-    "pan ccv csc cvn cid2 cardcvc cardcvv cardcsc cardcode securitycode cardno cardnum cardnr ccno ccnum "
-    "ccnumber cc cardpan primaryaccountnumber cardexp cardexpiry cardexpirydate cardexpiration cardexpirationdate "
-    "ccexp ccexpiry cardholder cardholdername nameoncard cardpin pinblock track1 track2 trackdata track1data track2data "
-    "magstripe magneticstripe".split()
-)
-_KEY_PARTS = ("cardnum", "cardverification", "cardsecurity", "creditcardno", "debitcardno", "cvv", "cvc", "pannumber")
-_MOST_DIGITS_SHOWN = 6  # of a key: one that holds more may be the number itself
-_KEYS_IF_DIGITS = frozenset({"card", "creditcard", "debitcard", "paymentcard", "bankcard"})
-_NOT_LETTERS = re.compile(r"[\W_]+")
-
-# (first digits from, to, lengths): from and to have the same number of digits.
-_ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = tuple(
-    (low, high, frozenset(lengths))
-    for low, high, lengths in (
-        ("4", "4", (13, 16, 19)),  # Visa
-        ("51", "55", (16,)),  # Mastercard
-        ("2221", "2720", (16,)),
-        ("34", "34", (15,)),  # American Express
-        ("37", "37", (15,)),
-        ("6011", "6011", (16, 17, 18, 19)),  # Discover
-        ("644", "649", (16, 17, 18, 19)),
-        ("65", "65", (16, 17, 18, 19)),
-        ("62", "62", (16, 17, 18, 19)),  # UnionPay
-        ("81", "81", (16, 17, 18, 19)),
-        ("300", "305", (14, 15, 16, 17, 18, 19)),  # Diners Club
-        ("3095", "3095", (14, 15, 16, 17, 18, 19)),
-        ("36", "36", (14, 15, 16, 17, 18, 19)),
-        ("38", "39", (14, 15, 16, 17, 18, 19)),
-        ("3528", "3589", (16, 17, 18, 19)),  # JCB
-        ("2200", "2204", (16, 17, 18, 19)),  # Mir
-        ("5018", "5018", (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-        ("5020", "5020", (13, 14, 15, 16, 17, 18, 19)),
-        ("5038", "5038", (13, 14, 15, 16, 17, 18, 19)),
-        ("5893", "5893", (13, 14, 15, 16, 17, 18, 19)),
-        ("6304", "6304", (13, 14, 15, 16, 17, 18, 19)),
-        ("6759", "6763", (13, 14, 15, 16, 17, 18, 19)),
-    )
-)
-
-_MAX_DEPTH = 12
-_PRODUCT_IDS = frozenset({"product_ids", "id"})  # where a 13-digit number is far more often a GTIN than a Visa card
-_PHONE = frozenset({"phone"})
-_PLATFORM_IDS = frozenset(
-    "fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id sc_cookie1 li_fat_id "
-    "rdt_cid rdt_uuid msclkid twclid".split()
-)
-
-
-# What a card number begins like: wider than ``_RUN``, and quick, because the first digit is looked for first.
-_MAYBE = re.compile(r"\d(?<!\w\d)(?<!\d\.\d)(?:[ \u00a0\u2010-\u2015-]{0,3}\d){12}")
-
-
-def may_hold_card_number(value: Any) -> bool:
-    """False for a scalar that can be no card number, at a fraction of what looking closely costs."""
-    if type(value) is str:
-        if len(value) < 13:
-            return False
-        # In one word with a letter in it no number stands alone.
-        return value.isdigit() if value.isalnum() else _MAYBE.search(value) is not None
-    return type(value) not in (bool, type(None)) and not -(10**12) < value < 10**12
-
-
-_LONG = b"0" * 13
-# Every digit becomes 0, every byte that no card number holds becomes x; what may stand between digits is left out.
-_SHAPE = bytes(ord("0") if 48 <= byte <= 57 else ord("x") for byte in range(256))
-_BETWEEN = b" -" + bytes(range(128, 256))
-_ASCII = bytes(range(128))
-_DIGIT = re.compile(r"\d")
-
-
-def count_long_numbers(written: bytes) -> int:
-    """How many numbers of 13 and more digits stand in JSON, at a hundredth of what looking closely costs.
-
-    0: no text in it holds a card number (a number of it may: ``1e16``). One number may be counted twice, none is missed.
-    """
-    if not written.isascii() and _DIGIT.search(written.translate(None, _ASCII).decode()):
-        return 1000  # digits of another script: look closely
-    return written.translate(_SHAPE, _BETWEEN).count(_LONG)
-
-
-def is_card_name(name: str) -> bool:
-    """True for a key that names card data, whatever stands in it."""
-    return bool(_names_card_data(name))
-
-
-def find_card_data(value: Any, path: tuple[str, ...] = ()) -> tuple[str, ...] | None:
-    """The path of the first card data below ``value`` (JSON: mappings, sequences, scalars), or None."""
-    found = _find(value, path[-1] if path else "", _MAX_DEPTH)
-    return None if found is None else (*path, *found)
-
-
-def _find(value: Any, field: str, depth: int) -> tuple[str, ...] | None:
-    """The path below ``value``, which stands in ``field``. Every event passes here: nothing is built but on a find."""
-    if isinstance(value, str):
-        return () if len(value) >= 13 and _holds_card_number(value, field) else None
-    if value is None or isinstance(value, bool) or not depth:
-        return None  # deeper than any event may be: it is refused for that
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            text = str(key)
-            if len(text) >= 13 and _holds_card_number(text, field):
-                return ("(a key)",)  # the key is the number: it must not be echoed
-            names = _names_card_data(text)
-            if names and inner is not None and (names == "always" or any(c.isdigit() for c in str(inner))):
-                return (text if sum(map(str.isdigit, text)) <= _MOST_DIGITS_SHOWN else "(a key)",)
-            found = _find(inner, text, depth - 1)
-            if found is not None:
-                return (text, *found)
-    elif isinstance(value, Sequence):
-        for index, inner in enumerate(value):
-            found = _find(inner, field, depth - 1)
-            if found is not None:
-                return (str(index), *found)
-    elif isinstance(value, int | float | Decimal):
-        number = Decimal(value)
-        if number.is_finite() and 10**12 <= abs(number) < 10**20 and number == number // 1:
-            return () if _holds_card_number(f"{abs(number):.0f}", field) else None
-    return None
-
-
-@lru_cache(maxsize=4096)  # the same few names in every event
-def _names_card_data(key: str) -> str:
-    """``always``, ``with digits`` (a kind of payment is no card, a number in it is), or nothing."""
-    letters = _NOT_LETTERS.sub("", key).lower()
-    if letters in _KEYS or any(part in letters for part in _KEY_PARTS):
-        return "always"
-    return "with digits" if letters in _KEYS_IF_DIGITS else ""
-
-
-def _holds_card_number(text: str, field: str) -> bool:
-    if not _RUN.search(text):
-        return False
-    for run in _RUN.finditer(_UUID.sub("uuid", text)):
-        groups = [_ascii_digits(group) for group in _GROUP.findall(run.group())]
-        for start in range(len(groups)):
-            digits = ""
-            for group in groups[start:]:
-                digits += group
-                if len(digits) > 19:
-                    break
-                if len(digits) >= 13 and _is_card_number(digits) and not _is_something_else(digits, field):
-                    return True
-    return False
-
-
-def _ascii_digits(group: str) -> str:
-    return group if group.isascii() else "".join(str(unicodedata.digit(c)) for c in group)
+_FIRST_DIGITS = [int(low.ljust(4, "0")) for low, _, _ in _ISSUERS]
 
 
 def _is_card_number(digits: str) -> bool:
-    length = len(digits)
-    issued = any(low <= digits[: len(low)] <= high and length in lengths for low, high, lengths in _ISSUERS)
-    return issued and _luhn(digits)
+    if not _FEWEST <= len(digits) <= _MOST:
+        return False
+    place = bisect_right(_FIRST_DIGITS, int(digits[:4]))
+    _, high, lengths = _ISSUERS[place - 1]
+    return place > 0 and digits[: len(high)] <= high and len(digits) in lengths and _luhn(digits)
 
 
 def _luhn(digits: str) -> bool:
@@ -184,16 +94,517 @@ def _luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _is_something_else(digits: str, field: str) -> bool:
-    """A number that chance made look like a card, where cards of that length are rare and such numbers are not.
+# What a name says of its value ---------------------------------------------------------------------------------------
 
-    Thirteen digits are a card in old books only; an EAN or a phone number of that length is an everyday thing. Ids of
-    platforms are random numbers of up to 19 digits; cards longer than 16 are next to none.
-    """
-    if field in _PLATFORM_IDS:
-        return len(digits) > 16 or len(digits) == 13
-    if len(digits) != 13:
+_TEXT, _ID, _PHONE = "text", "id", "phone"
+
+_WORDS = re.compile(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+")
+_ID_WORDS = (
+    "ean gtin upc isbn issn asin sku mpn imei imeisv iccid imsi sscc barcode serial article item product variant offer "
+    "listing lot batch order invoice receipt ticket booking reservation confirmation transaction txn purchase cart "
+    "basket tracking parcel shipment consignment waybill awb campaign adset adgroup ad advertising creative placement "
+    "click session cookie visitor external reference uuid guid utm hsa fbp fbc ttp epik gbraid wbraid ga gcl awc "
+    # Of times as numbers the same is true: ticks of .NET are 18 digits that begin with 63.
+    "time timestamp ts date datetime ticks millis micros nanos epoch"
+)
+_IS_ID = re.compile(rf"(?:{'|'.join(_ID_WORDS.split())})(?:s|ids?|nos?|nr|num|numbers?|codes?|refs?|keys?)?")
+_NO_IDS = frozenset(
+    "paid unpaid prepaid bid bids valid invalid void avoid grid grids aid kid kids mid lid rapid solid liquid fluid "
+    "hybrid android covid raid said".split()
+)
+_CARD_WORDS = frozenset("card cards cc creditcard debitcard bankcard paymentcard giftcard pan".split())
+_PHONE_WORDS = frozenset("phone phones telephone tel mobile cell cellphone msisdn fax whatsapp".split())
+# These say text or money beside a word that says id: product_name, order_note, item_price.
+_TEXT_WORDS = re.compile(
+    r".*(?:name|title|text|notes?|comments?|message|description|subject|query|search|string|remarks?|memo|instructions?"
+    r"|price|value|amount|total|revenue|agent|category|brand|type|status)"
+)
+
+
+@lru_cache(maxsize=4096)  # the same few names in every event
+def _kind(name: str) -> str:
+    """What stands under that name, of a field, a property or a URL parameter alike: text, an id or a phone."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words or any(word in _CARD_WORDS or _TEXT_WORDS.fullmatch(word) for word in words):
+        return _TEXT
+    if words[-1] == "at" or any(_IS_ID.fullmatch(word) for word in words):
+        return _ID
+    if any(word.endswith(("id", "ids")) and word not in _NO_IDS for word in words):
+        return _ID
+    return _PHONE if any(word in _PHONE_WORDS for word in words) else _TEXT
+
+
+_NOT_LETTERS = re.compile(r"[\W_]+")
+_CARD_NAMES = {
+    name: kind
+    for kind, names in {
+        "number": "pan panno pannumber cardno cardnr cardpan primaryaccountnumber cc ccno ccnum ccnumber card creditcard "
+        "debitcard paymentcard bankcard creditcardno debitcardno",
+        "code": "ccv csc cvn cid2 cardcsc cardcode securitycode",
+        "expiry": "cardexp cardexpiry cardexpirydate cardexpiration cardexpirationdate ccexp ccexpiry",
+        "holder": "cardholder cardholdername nameoncard",
+        "track": "pinblock track1 track2 trackdata track1data track2data magstripe magneticstripe",
+        "pin": "cardpin",
+    }.items()
+    for name in names.split()
+}
+_CODE = re.compile(r"cvv|cvc|cardverification|cardsecurity")
+_RESULT = re.compile(
+    r"(?:cvv|cvc|csc|ccv|code|verification|security).*"
+    r"(?:check|result|response|status|match|verified|valid|present|provided|required|outcome|passed|error|attempt)"
+)
+_NO_NAMES = frozenset(
+    "yes no true false pass fail match matched nomatch mismatch same present missing provided verified unchecked "
+    "unavailable unknown none null na".split()
+)
+_COULD_BE = {
+    "number": re.compile(r"\d(?:[\W_]{0,8}\d){11}"),  # from 12 digits on; no more than ten are shown of a masked one
+    "code": re.compile(r"(?<![\w.,])\d(?:[ .-]?\d){2,3}(?!\w|[.,]\d)"),
+    "expiry": re.compile(
+        r"(?<!\d)(?:\d\d\W{0,3}(?:\d\d|\d{4})|\d\W{1,3}(?:\d\d|\d{4})|\d{4}\W{0,3}\d\d|\d{4}\W{1,3}\d)(?!\d)"
+    ),
+    "track": re.compile(r"[0-9A-Fa-f]{12}"),
+    "pin": re.compile(r"(?<!\w)(?:\d{4}|\d{6})(?!\w)"),
+}
+_MOST_DIGITS_SHOWN = 6  # of a name: one that holds more may be the number itself
+
+
+@lru_cache(maxsize=4096)
+def card_name(name: str) -> str:
+    """Which card data that name says (``number``, ``code``, ...), or nothing."""
+    letters = _NOT_LETTERS.sub("", name).lower()
+    known = _CARD_NAMES.get(letters)
+    if known or len(letters) < 3:
+        return known or ""
+    if "cardnum" in letters:
+        return "number"
+    # Word by word, because two of them make one by chance: recv_value.
+    words = [word.lower() for word in _WORDS.findall(name)]
+    is_one_word = "card" in letters or len(words) == len(letters) or letters.startswith(("cvv", "cvc"))
+    if any(map(_CODE.search, (letters,) if is_one_word else words)):
+        return "" if _RESULT.search(letters) else "code"
+    return ""
+
+
+def _could_be(kind: str, value: Any, depth: int) -> bool:
+    if value is None or isinstance(value, bool) or not depth:
         return False
-    if field in _PHONE:
+    if isinstance(value, Mapping):
+        return any(_could_be(kind, inner, depth - 1) for inner in value.values())
+    if isinstance(value, str):
+        text = _plain_digits(value)
+    elif isinstance(value, Sequence):
+        return any(_could_be(kind, inner, depth - 1) for inner in value)
+    else:
+        text = _digits_of(value)
+    if kind == "holder":
+        letters = [letter for letter in text.lower() if letter.isalpha()]
+        return len(letters) > 1 and "".join(letters) not in _NO_NAMES
+    return _COULD_BE[kind].search(_without_known(text)) is not None
+
+
+# The quick look ------------------------------------------------------------------------------------------------------
+
+_LONG = b"0" * _FEWEST
+# Every digit becomes 0, letters and quotes become x; what may stand between digits is left out.
+_SHAPE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord("x") for byte in range(256))
+_BETWEEN = bytes(byte for byte in range(256) if byte > 127 or not (chr(byte).isalnum() or chr(byte) == '"'))
+_ASCII = bytes(range(128))
+_DIGIT = re.compile(r"\d")
+_PERCENT, _BACKSLASH = ord("%"), ord("\\")
+# Once decoded, letters in it may be signs; its digits stay, so that no run becomes shorter.
+_ENCODED = re.compile(rb"%[%0-9A-Fa-f]+")
+_HEXADECIMAL = b"%abcdefABCDEF"
+_BETWEEN_ENCODED = _BETWEEN + _HEXADECIMAL
+
+_META_COOKIE = re.compile(r"fb\.[0-2]\.[0-9]{13}\.[A-Za-z0-9_-]+")
+_META_NUMBERS = re.compile(r"fb\.[0-2]\.[0-9]{10,13}\.[0-9]{1,20}")
+_GA_NUMBERS = re.compile(r"[0-9]{5,10}\.[0-9]{10}")
+_PRECISE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}[+-][0-9]{2}:[0-9]{2}")  # 16 digits after T
+# Bare digits of a parameter, with letters behind them: an id, where its name says so.
+_NUMBER_OF_URL = re.compile(r"=[0-9]{14,27}(?=&[A-Za-z]|#[A-Za-z]|\Z)")
+# Every way in which cards are printed has one of these beginnings.
+_GROUPED = re.compile(
+    r"(?<![0-9])(?:[0-9]{4}[\W_]+(?:[0-9]{4}[\W_]+[0-9]{2}|[0-9]{6}[\W_]+[0-9]{4})"
+    r"|[0-9][\W_]+[0-9][\W_]+[0-9][\W_]+[0-9](?![0-9]))"
+)
+_PARAMETER_END = re.compile(r"[?&#;=]")
+# What a card's code, date or number could be: 3 to 8 digits, or 12 and more.
+_NUMBER_IN_URL = re.compile(
+    r"=[^\w&#;?=]{0,3}(?P<digits>(?:[^a-zA-Z0-9&#;?=]?[0-9]){3,8}|(?:[^a-zA-Z0-9&#;?=]?[0-9]){12,})[^\w&#;?=]*"
+    r"(?=[&#;?=]|\Z)"
+)
+# Every such number begins so. No code and no date is 5 or 7 to 11 bare digits long; those of 14 to 27 are counted among
+# the long numbers.
+_MAY_BE_NUMBER_IN_URL = re.compile(
+    r"=(?![A-Za-z&#]|(?:[0-9]{5}|[0-9]{7,11}|[0-9]{14,27})(?:[&#]|\Z))[0-9]{0,2}+[^A-Za-z&#]"
+)
+_HIDDEN_IN_URL = re.compile(r"%(?:25|3[dD]|[0-9A-Fa-f]?%)")  # what is an equals sign once decoded
+
+
+def may_hold_card_number(number: float | Decimal) -> bool:
+    """Whether a JSON number has as many digits as a card."""
+    return not -_LEAST < number < _LEAST
+
+
+def may_name_card_data(url: str) -> bool:
+    """False for a URL that has no parameter which is named as card data and holds what could be that."""
+    if not url.isascii() or ("%" in url and _HIDDEN_IN_URL.search(url)):
         return True
-    return field in _PRODUCT_IDS and sum(int(d) * (3 if i % 2 else 1) for i, d in enumerate(digits)) % 10 == 0
+    found = _MAY_BE_NUMBER_IN_URL.search(url)
+    while found:
+        name = _name_of_parameter(url, found.start())
+        if "%" in name or card_name(name):
+            return True
+        found = _MAY_BE_NUMBER_IN_URL.search(url, found.end())
+    return False
+
+
+def _name_of_parameter(url: str, end: int) -> str:
+    """What stands before the equals sign at ``end``; of a long name its end."""
+    begin = max(0, end - _MOST_OF_PARAMETER)
+    name = url[max(begin, url.rfind("&", begin, end) + 1) : end]
+    return name if name.isidentifier() else _PARAMETER_END.split(name)[-1]
+
+
+def may_hold_card_data(draft: Mapping[str, Any], written: bytes) -> bool:
+    """False where no text of the draft, written as JSON, holds a card number.
+
+    Its numbers, and the names of its properties and URL parameters, are left to whoever reads them.
+    """
+    if not written.isascii() and _DIGIT.search(written.translate(None, _ASCII).decode(errors="replace")):
+        return True  # digits of another script
+    if _BACKSLASH in written:
+        for escaped in (rb"\"", rb"\n", rb"\t", rb"\r"):
+            written = written.replace(escaped, b"")
+    if _PERCENT in written and not _is_harmless_encoded(draft.get("event_source_url"), written):
+        written = _ENCODED.sub(_without_letters, written)
+    count = written.translate(_SHAPE, _BETWEEN).count(_LONG)
+    return count > 0 and not _are_everyday(count, draft)
+
+
+def _is_harmless_encoded(url: Any, written: bytes) -> bool:
+    """Whether only the URL is percent-encoded, and holds no long number whatever its encoding hides."""
+    if type(url) is not str or url.count("%") != written.count(b"%"):
+        return False
+    return _LONG not in url.encode().translate(_SHAPE, _BETWEEN_ENCODED)
+
+
+def _without_letters(encoded: re.Match[bytes]) -> bytes:
+    return encoded[0].translate(None, _HEXADECIMAL)
+
+
+def _are_everyday(count: int, draft: Mapping[str, Any]) -> bool:
+    """Whether that many long numbers are ids which find_card_data would pass: each stands alone between quotes."""
+    person = draft.get("user_data")
+    if type(person) is not dict:
+        return False
+    cookie = person.get("fbp")
+    if type(cookie) is str and _META_NUMBERS.fullmatch(cookie):
+        count -= (len(cookie) - 5) // _FEWEST
+        if not count:
+            return True
+    cookie = person.get("fbc")
+    if type(cookie) is str and _META_COOKIE.fullmatch(cookie):
+        count -= 1  # of its first part and the time; what the last part holds is left
+        if not count:
+            return True
+    text = person.get("ga_client_id")
+    if type(text) is str and _GA_NUMBERS.fullmatch(text):
+        count -= 1
+        if not count:
+            return True
+    time = draft.get("occurred_at")
+    if type(time) is str and len(time) == 32 and _PRECISE_TIME.fullmatch(time):
+        count -= 1
+        if not count:
+            return True
+    url = draft.get("event_source_url")
+    if type(url) is str and "=" in url:
+        for found in _NUMBER_OF_URL.finditer(url):
+            name = _name_of_parameter(url, found.start())
+            count -= (
+                name.isidentifier() and len(name) < _MOST_OF_PARAMETER and name[-1].isalpha() and _kind(name) == _ID
+            )
+        if not count:
+            return True
+    count -= sum([_long_numbers_of_id(person.get(name)) for name in _ID_FIELDS])
+    count -= _long_numbers_of_id(draft.get("event_id"))
+    custom = draft.get("custom_data")
+    if type(custom) is dict:
+        count -= _long_numbers_of_id(custom.get("order_id"))
+        products, lines = custom.get("product_ids"), custom.get("contents")
+        if type(products) is list:
+            count -= sum(map(_long_numbers_of_id, products))
+        if type(lines) is list:
+            count -= sum([_long_numbers_of_id(line.get("id")) for line in lines if type(line) is dict])
+    return count == 0
+
+
+_ID_FIELDS = ("external_id", "rdt_uuid", "rdt_cid", "browser_id")
+
+
+def _long_numbers_of_id(value: Any) -> int:
+    """How many of the counted numbers it holds; 0 where one of them could be a card."""
+    if type(value) is not str or len(value) < _FEWEST or not value.isascii():
+        return 0
+    if value.isdigit():
+        return len(value) // _FEWEST
+    if "%" in value or _GROUPED.search(value):
+        return 0
+    return value.encode().translate(_SHAPE, _BETWEEN).count(_LONG)
+
+
+# The close look ------------------------------------------------------------------------------------------------------
+
+
+def find_card_data(value: Any, path: tuple[str, ...] = ()) -> tuple[str, ...] | None:
+    """The path of the first card data in an event's draft, or in ``value`` (JSON) which stands at ``path``; or None."""
+    found = _find(value, path[-1] if path else "", _MAX_DEPTH)
+    return None if found is None else (*path, *found)
+
+
+def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        if _holds_card_number(value, _kind(name)) or (name == "event_source_url" and _names_card_data(value)):
+            return ()
+        return None
+    if value is None or isinstance(value, bool) or not depth:
+        return None
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            text = str(key)
+            if _holds_card_number(text, _TEXT):
+                return ("(a key)",)  # the key is the number: it must not be echoed
+            inner_name = text if len(text) <= _MOST_OF_NAME else ""
+            kind = card_name(inner_name)
+            if kind and _could_be(kind, inner, depth):
+                return (text if sum(map(str.isdigit, text)) <= _MOST_DIGITS_SHOWN else "(a key)",)
+            found = _find(inner, inner_name, depth - 1)
+            if found is not None:
+                return (text, *found)
+    elif isinstance(value, Sequence):
+        for index, inner in enumerate(value):
+            found = _find(inner, name, depth - 1)
+            if found is not None:
+                return (str(index), *found)
+    elif isinstance(value, int | float | Decimal) and _is_card(_digits_of(value), _kind(name)):
+        return ()
+    return None
+
+
+def _digits_of(number: float | Decimal) -> str:
+    """Of a whole number; nothing of any other and of one that is too long for a card."""
+    exact = Decimal(number)
+    return f"{abs(exact):.0f}" if exact.is_finite() and abs(exact) < 10**_MOST and exact == exact // 1 else ""
+
+
+def _is_card(digits: str, kind: str) -> bool:
+    """Whether bare digits that stand in a field of that kind are a card."""
+    if kind == _ID or not _is_card_number(digits):
+        return False
+    return kind != _PHONE or phone_e164(f"+{digits}") is None
+
+
+def _names_card_data(url: str) -> bool:
+    """Whether a parameter is named as card data and holds digits which could be that."""
+    for form in _forms(url):
+        for found in _NUMBER_IN_URL.finditer(form):
+            kind = card_name(_name_of_parameter(form, found.start()))
+            if kind and kind != "holder" and _could_be(kind, found["digits"], 1):
+                return True
+    return False
+
+
+_RUN = re.compile(rf"[0-9](?:[\W_]{{0,8}}[0-9]){{{_FEWEST - 1},}}")
+_SIGNS = re.compile(r"([\W_]+)")
+
+
+def _plain_digits(text: str) -> str:
+    """The same with the digits of all scripts as ASCII has them."""
+    return text if text.isascii() else _DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), text)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """As sent, then with the percent-encoding taken off, as often as there is one."""
+    yield _plain_digits(text)
+    for _ in range(_MOST_ENCODINGS):
+        if "%" not in text:
+            return
+        decoded = unquote(text, errors="replace")
+        if decoded == text:
+            return
+        text = decoded
+        yield _plain_digits(text)
+
+
+def _holds_card_number(text: str, kind: str) -> bool:
+    if len(text) < _FEWEST:
+        return False
+    # Only of what seems to hold one it is asked whether that is something else.
+    return any(
+        _shows_card_number(form, kind) and _shows_card_number(_without_known(form), kind) for form in _forms(text)
+    )
+
+
+def _shows_card_number(text: str, kind: str) -> bool:
+    for run in _RUN.finditer(text):
+        parts = _SIGNS.split(run[0])
+        groups, signs = parts[::2], parts[1::2]
+        if _is_printed(groups, signs):
+            return True
+        if kind == _TEXT and _is_grouped(groups, signs):
+            return True
+        start = run.start()
+        for index, group in enumerate(groups):
+            is_fraction = index > 0 and signs[index - 1] == "."
+            if not is_fraction and _is_card(group, kind) and not _is_named_id(text, start):
+                return True
+            start += len(group) + (len(signs[index]) if index < len(signs) else 0)
+    return False
+
+
+def _is_printed(groups: list[str], signs: list[str]) -> bool:
+    """Whether some of the groups are those of a card as it is printed."""
+    if len(groups) < 3:
+        return False
+    sizes = [len(group) for group in groups]
+    for start, end in (*_stretches(sizes, 1), *_stretches(sizes, 1, signs)):
+        if _is_card_number("".join(groups[start:end])):
+            return True
+    for start, end in _stretches(sizes, 4):
+        if end - start in (4, 5) and _is_card_number("".join(groups[start : start + 4])):
+            return True
+    for start, end in _stretches(sizes, 4, signs):
+        count = end - start
+        offsets = range(0, count, 4) if count % 4 == 0 else (0,) if count in (3, 5) else ()
+        for first in offsets:
+            digits = "".join(groups[start + first : min(start + first + 4, end)])
+            if _is_card_number(digits):
+                return True
+            last = start + first + 4 if count > 3 else end
+            if last == end and _goes_on(signs, end) and sizes[end] < 4 and _is_card_number(digits + groups[end]):
+                return True
+    return any(
+        sizes[index : index + 2] == [4, 6]
+        and signs[index] == signs[index + 1]
+        and sizes[index + 2] in (4, 5)
+        and _is_card_number("".join(groups[index : index + 3]))
+        for index in range(len(groups) - 2)
+    )
+
+
+def _stretches(sizes: list[int], size: int, signs: list[str] | None = None) -> Iterator[tuple[int, int]]:
+    """From where to where groups of that size follow each other; of ``signs``, with the same one between them."""
+    start = 0
+    while start < len(sizes):
+        end = start + 1
+        if sizes[start] == size:
+            while end < len(sizes) and sizes[end] == size and (signs is None or signs[end - 1] == signs[start]):
+                end += 1
+            yield start, end
+            if end < len(sizes) and sizes[end] == size and end - start > 1:
+                end -= 1  # with another sign, the last of these is the first of the next
+        start = end
+
+
+def _goes_on(signs: list[str], end: int) -> bool:
+    """Whether a group follows with the same sign before it as stands between the last two."""
+    return 2 <= end < len(signs) + 1 and signs[end - 1] == signs[end - 2]
+
+
+def _is_grouped(groups: list[str], signs: list[str]) -> bool:
+    """Whether some of the groups are those of a card in another way that people write it."""
+    sizes = [len(group) for group in groups]
+    for size in (2, 3):
+        for start, end in _stretches(sizes, size, signs):
+            digits = "".join(groups[start:end])
+            if len(digits) < _FEWEST - 2 or _climbs(groups[start:end]):
+                continue
+            if _is_card_number(digits):
+                return True
+            if _goes_on(signs, end) and sizes[end] < size and _is_card_number(digits + groups[end]):
+                return True
+    return any(_is_in_blocks(groups, sizes, signs, start) for start in range(len(groups) - 1))
+
+
+def _climbs(groups: list[str]) -> bool:
+    """Sizes of clothes do: 36 38 40 42."""
+    steps = {int(after) - int(before) for before, after in pairwise(groups)}
+    return len(steps) == 1 and steps != {0}
+
+
+def _is_in_blocks(groups: list[str], sizes: list[int], signs: list[str], start: int) -> bool:
+    """4-12, 8-8, 4-8-4 and the like, or 6-13, with a space or a hyphen between them and no more groups beside them."""
+    sign = signs[start]
+    if sign not in (" ", "-") or (start and signs[start - 1] == sign):
+        return False
+    end = start + 1
+    while end < len(groups) and signs[end - 1] == sign:
+        end += 1
+    stretch = sizes[start:end]
+    in_fours = sum(stretch) == 16 and not any(size % 4 for size in stretch)
+    return (in_fours or stretch == [6, 13]) and _is_card_number("".join(groups[start:end]))
+
+
+_ENDS_PARAMETER = re.compile(r"[?&#;\s]")
+_NOT_OF_NAME = re.compile(r"[\s/?&#;=:\"'{}]")
+_ID_PATHS = ("p", "dp", "itm")
+_MOST_BEFORE = 128  # characters before a number that are looked at for its name
+
+
+def _is_named_id(text: str, start: int) -> bool:
+    """Whether the number at ``start`` is an id by its name within the text: ``variant=``, ``/orders/``, ``"sku":``."""
+    before = text[max(0, start - _MOST_BEFORE) : start]
+    end = max(before.rfind("="), before.rfind("/"), before.rfind('":'))
+    if end < 0:
+        return False
+    sign, between = before[end], before[end + 1 :]
+    if sign == '"':
+        return not ("{" in between or "}" in between) and _kind(before[:end].rpartition('"')[2]) == _ID
+    if _ENDS_PARAMETER.search(between):
+        return False
+    name = _NOT_OF_NAME.split(before[:end])[-1]
+    if sign == "=":
+        return _kind(name) == _ID
+    return ("://" in text or text.startswith("/")) and (name in _ID_PATHS or _kind(name) == _ID)
+
+
+# What is no card whatever its digits ---------------------------------------------------------------------------------
+
+_UUID = r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])"
+_DIGEST = r"(?<![0-9A-Za-z])(?=[0-9]*[a-fA-F])(?:[0-9a-fA-F]{8}){3,16}(?![0-9A-Za-z])"
+_IPV6 = (
+    r"(?<![0-9A-Za-z:])(?:(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}"
+    r"|(?=[0-9a-fA-F:]*::)[0-9a-fA-F]{1,4}(?::{1,2}[0-9a-fA-F]{1,4}){1,6}(?:::)?)(?![0-9A-Za-z:])"
+)
+_KNOWN = re.compile(f"{_UUID}|{_DIGEST}|{_IPV6}")
+_IBAN_LENGTHS = {
+    entry[:2]: int(entry[2:])
+    for entry in (
+        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 "
+        "FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 "
+        "LU20 LV21 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 "
+        "SK24 SM27 TN24 TR26 UA29 VA22 VG24 XK20"
+    ).split()
+}
+_IBAN = re.compile(
+    rf"(?<![0-9A-Za-z])({'|'.join(_IBAN_LENGTHS)})[0-9]{{2}}(?:[ \u00a0-]?[0-9A-Za-z]){{11,30}}",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def _without_known(text: str) -> str:
+    """The same, as long, with UUIDs, digests, IPv6 addresses and IBANs crossed out."""
+    return _IBAN.sub(_crossed_out_iban, _KNOWN.sub(lambda found: "x" * len(found[0]), text))
+
+
+def _crossed_out_iban(found: re.Match[str]) -> str:
+    places = [place for place, character in enumerate(found[0]) if character.isalnum()]
+    length = _IBAN_LENGTHS[found[1].upper()]
+    if len(places) < length:
+        return found[0]
+    end = places[length - 1] + 1
+    iban = [found[0][place] for place in places[:length]]
+    number = "".join(str(int(character, 36)) for character in (*iban[4:], *iban[:4]))
+    return "x" * end + found[0][end:] if int(number) % 97 == 1 else found[0]

@@ -20,7 +20,13 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 
 from tracklayer.domain import identifiers, normalise
-from tracklayer.domain.card import count_long_numbers, find_card_data, is_card_name, may_hold_card_number
+from tracklayer.domain.card import (
+    card_name,
+    find_card_data,
+    may_hold_card_data,
+    may_hold_card_number,
+    may_name_card_data,
+)
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
@@ -45,6 +51,7 @@ ACTION_SOURCES = (
 CONSENT_STATES = ("granted", "denied", "unspecified")
 
 _BACKSLASH, _DELETE = ord("\\"), 0x7F  # looked for in bytes as numbers: five times as fast
+_CARD_DATA = "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -196,10 +203,6 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
             return _read_misfit(draft, now, default_countries)
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
     written = _written(draft)
-    # Where every text is known to hold no card number, the values that could are noticed as they are read.
-    is_quiet = written is not None and _holds_no_long_number(written, draft)
-    if not is_quiet and not _is_free_of_cards(draft) and (card := _card_problem(draft)):
-        return [card]
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = _Reader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
@@ -209,9 +212,14 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         event = None
         message = f"An event may have {MAX_EVENT:,} bytes of JSON; this one has {size:,}."
         reader.problems.append(Problem((), "TOO_LARGE", message))
-    if is_quiet and (reader.problems or reader.may_hold_card) and (card := _card_problem(draft)):
-        return [card]
-    return _in_order(reader.problems) if event is None else ReadEvent(event, tuple(_in_order(reader.warnings)))
+    # An event without a problem has known fields with values of their kinds: what in those could be card data, the
+    # reader has noticed in numbers and names, and the quick look over the bytes sees in texts.
+    may_hold_card = reader.problems or reader.may_hold_card or written is None or may_hold_card_data(draft, written)
+    if may_hold_card and (path := find_card_data(draft)):
+        return [Problem(path, "CARD_DATA", _CARD_DATA)]
+    if event is None:
+        return _in_order(reader.problems)
+    return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else ())
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> list[Problem]:
@@ -258,13 +266,17 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
     event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
     occurred_at = reader.instant((), draft, "occurred_at", now)
-    action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or "website"
+    action_source = "website"
+    if "action_source" in draft:
+        action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
     url = reader.text((), draft, "event_source_url") if "event_source_url" in draft else None
-    if url is not None and not identifiers.is_web_url(url):
-        reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
+    if url is not None:
+        reader.may_hold_card = "=" in url and may_name_card_data(url)
+        if not (reader.clean and identifiers.is_everyday_url(url)) and not identifiers.is_web_url(url):
+            reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
     user_data = _read_user_data(reader, draft, default_countries)
     custom_data = _read_custom_data(reader, draft)
-    consent = _read_consent(reader, draft)
+    consent = _read_consent(reader, draft) if "consent" in draft else NO_CONSENT
     if reader.problems or name is None or event_id is None or occurred_at is None:
         return None
     return made_of(
@@ -282,83 +294,6 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     )
 
 
-def _holds_no_long_number(written: bytes, draft: Mapping[str, Any]) -> bool:
-    """True where no text of the draft can hold a card number; its numbers, and what names cards, are not looked at."""
-    count = count_long_numbers(written)
-    if not count:
-        return True
-    # The everyday long numbers that are no cards: the milliseconds in Meta's cookies, a phone that begins with +.
-    person = draft.get("user_data")
-    if type(person) is not dict:
-        return False
-    for name, pattern in _HARMLESS_NUMBERS:
-        text = person.get(name)
-        if type(text) is str and pattern.fullmatch(text):
-            count -= 1
-    return count == 0
-
-
-# Each holds exactly one number of 13 digits and more besides what may stand in its last part, and that one is no card.
-_HARMLESS_NUMBERS = (
-    ("fbp", re.compile(r"fb\.[0-2]\.[0-9]{13}\.[A-Za-z0-9_-]+")),
-    ("fbc", re.compile(r"fb\.[0-2]\.[0-9]{13}\.[A-Za-z0-9_-]+")),
-    ("phone", re.compile(r"\+[0-9]{13,15}")),
-)
-
-
-def _card_problem(draft: Mapping[str, Any]) -> Problem | None:
-    for part in ("user_data", "custom_data"):
-        path = find_card_data(draft.get(part), (part,))
-        if path:
-            message = (
-                "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
-            )
-            return Problem(path, "CARD_DATA", message)
-    return None
-
-
-def _is_free_of_cards(draft: Mapping[str, Any]) -> bool:
-    """True for what can hold no card data, at a fraction of what looking closely costs; False: look closely.
-
-    Where every key is a known one and every value a plain one, only a long number could be card data.
-    """
-    user_data, custom_data = draft.get("user_data") or {}, draft.get("custom_data") or {}
-    if not _is_harmless(user_data, _USER_FIELDS):
-        return False
-    if not isinstance(custom_data, dict) or not custom_data.keys() <= _CUSTOM_FIELDS:
-        return False
-    for name, value in custom_data.items():
-        kind = type(value)
-        if kind in _SCALARS:
-            if may_hold_card_number(value):
-                return False
-        elif name == "properties":
-            if not _is_harmless(value, None) or any(is_card_name(key) or may_hold_card_number(key) for key in value):
-                return False
-        elif name == "contents" and kind is list:
-            if not all(_is_harmless(item, _CONTENT_FIELDS) for item in value):
-                return False
-        elif name == "product_ids" and kind is list:
-            if not all(type(item) is str and not may_hold_card_number(item) for item in value):
-                return False
-        else:
-            return False
-    return True
-
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-
-
-def _is_harmless(value: Any, names: frozenset[str] | None) -> bool:
-    """An object of scalars none of which can be a card number, and whose keys are all among ``names``."""
-    if type(value) is not dict or (names is not None and not value.keys() <= names):
-        return False
-    for inner in value.values():
-        if type(inner) not in _SCALARS or may_hold_card_number(inner):
-            return False
-    return names is not None or all(type(key) is str for key in value)
-
-
 def _written(draft: Mapping[str, Any]) -> bytes | None:
     """The draft as JSON, or None for what cannot be written: half a surrogate pair, a number beyond 64 bits."""
     try:
@@ -366,9 +301,15 @@ def _written(draft: Mapping[str, Any]) -> bytes | None:
     except TypeError:
         pass  # out of the ordinary
     try:
-        return orjson.dumps(draft, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(draft, default=_as_json, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError):
         return None  # the fields say which
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)
 
 
 def _size(draft: Mapping[str, Any]) -> int:
@@ -380,7 +321,9 @@ def _size(draft: Mapping[str, Any]) -> int:
 
 
 def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries: frozenset[str]) -> UserData:
-    given = reader.mapping((), draft, "user_data", required=True)
+    given = draft.get("user_data")
+    if type(given) is not dict:
+        given = reader.mapping((), draft, "user_data", required=True)
     if not given.keys() <= _USER_FIELDS:
         reader.known(("user_data",), given, USER_FIELDS)
     values: dict[str, Any] = {}
@@ -417,7 +360,9 @@ def _is_usable_phone(text: str, default_countries: frozenset[str]) -> bool:
 
 def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     at = ("custom_data",)
-    given = reader.mapping((), draft, "custom_data")
+    given = draft.get("custom_data")
+    if type(given) is not dict:
+        given = reader.mapping((), draft, "custom_data")
     if not given:
         return CustomData()
     if not given.keys() <= _CUSTOM_FIELDS:
@@ -661,14 +606,15 @@ class _Reader:
         path = (*at, name)
         value = self.mapping(at, given, name)
         kept: dict[str, Any] = {}
+        clean = self.clean
         for key, inner in value.items():
-            if not isinstance(key, str) or len(key) > 255 or not key.strip() or self._is_unusable(key):
+            if not isinstance(key, str) or len(key) > 255 or not key.strip() or (not clean and _UNUSABLE.search(key)):
                 self.problem(path, "INVALID_TYPE", "must have names of 1 to 255 plain characters")
                 continue
-            if is_card_name(key):
+            if card_name(key):
                 self.may_hold_card = True
             if isinstance(inner, str):
-                if self._is_unusable(inner):
+                if not clean and _UNUSABLE.search(inner):
                     self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
                 kept[key] = inner
             elif isinstance(inner, bool) or inner is None:
@@ -711,6 +657,8 @@ def read_instant(value: Any) -> datetime | str:
             return f"must be an RFC 3339 date and time {how}"
     if not isinstance(value, datetime):
         return f"must be an RFC 3339 date and time {how}"
+    if value.tzinfo is UTC:
+        return value
     if value.tzinfo is None:
         return f"has no offset: end it with Z or an offset, {how}"
     try:

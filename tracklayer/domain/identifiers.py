@@ -23,6 +23,7 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _EVERYDAY_IP = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}|(?:[0-9A-Fa-f]{{1,4}}:){{7}}[0-9A-Fa-f]{{1,4}}")
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
+_URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
@@ -49,6 +50,11 @@ def is_ip(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_everyday_url(value: str) -> bool:
+    """True for most URLs, of texts that are known to hold no control character; of others ask ``is_web_url``."""
+    return value.isascii() and " " not in value and _URL_BEGINNING.match(value) is not None
 
 
 def is_web_url(value: str) -> bool:

@@ -17,7 +17,7 @@ STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
 MAX_BODY = 4 * 1024 * 1024
 MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
 ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
-SHARE = 2  # no merchant, nor all strangers together, hold more than this part of it
+ALWAYS = 64 * 1024  # bytes that a merchant may hold, however full the room is
 
 
 class ClientGoneError(Exception):
@@ -25,7 +25,11 @@ class ClientGoneError(Exception):
 
 
 class Bodies:
-    """The room that all bodies of a process share, in bytes."""
+    """The room that all bodies of a process share, in bytes.
+
+    One merchant may hold half of it; when it is full, each no more than an equal share, with one left over. All strangers
+    together are one more.
+    """
 
     def __init__(self, room: int = ALL_BODIES) -> None:
         self._room = room
@@ -44,8 +48,10 @@ class Bodies:
 
     def take(self, owner: Hashable, size: int) -> None:
         """Raises GraphQLError where there is no room."""
-        of_owner = self._held.get(owner, 0) + size
-        if self.held + size > self._room or of_owner > self._room // SHARE:
+        own = self._held.get(owner, 0)
+        of_owner = own + size
+        is_full = self.held + size > self._room
+        if of_owner > ALWAYS and of_owner > self._room // (len(self._held) + (not own) + 1 if is_full else 2):
             message = "This server has more bodies in hand than it may hold; nothing of this request was stored. Send it again."
             raise errors.refused(message, errors.OVERLOADED, retryable=True)
         self._held[owner] = of_owner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from starlette.types import Scope
 from strawberry import Info
 
 from tracklayer.actors import Wake
-from tracklayer.db.connection import bounded_read, run_in_db_thread
+from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
 from tracklayer.runtime import Runtime
@@ -172,14 +172,14 @@ def context_of(info: Info) -> Context:
     return found
 
 
-async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """A query in a thread, with an end: no filter may keep the database busy for longer than a few seconds."""
+async def read(function: Callable[Concatenate[int, P], T], merchant_id: int, *args: P.args, **kwargs: P.kwargs) -> T:
+    """A query of a merchant in a thread, with an end: no filter may keep the database busy for more than some seconds."""
 
-    def bounded() -> T:
+    def bounded(merchant_id: int) -> T:
         with bounded_read():
-            return function(*args, **kwargs)
+            return function(merchant_id, *args, **kwargs)
 
-    return await run_in_db_thread(bounded)
+    return await run_for_merchant(bounded, merchant_id)
 
 
 def told_cost(context: Context) -> dict[str, Any]:

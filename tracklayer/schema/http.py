@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -32,6 +33,7 @@ from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
 from tracklayer.schema.cost import MAX_COST
 from tracklayer.schema.errors import masked
+from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
@@ -62,9 +64,11 @@ class GraphQLDoor(LiveDoor):
         self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
         self._plans = plans
         self._bodies = Bodies()
+        self._long = LongRequests()
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
+        self._long.close()
         await self.house.intake.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,16 +119,35 @@ class GraphQLDoor(LiveDoor):
             and headers.get(b"content-type") in JSON_TYPES
             and EVENT_STREAM not in accept
         ):
-            strict = GRAPHQL_JSON.encode() in accept
-            answer = await self._compiled(self._plans, holder, scope, headers, body)
-            if isinstance(answer, bytes):
-                await _send_data(send, answer, strict=strict)
-                return
-            if answer is not None:
-                media_type = GRAPHQL_JSON if strict else "application/json"
-                await self._response(answer, media_type, strict=strict)(scope, receive, send)
-                return
-        await self._view(scope, _again(body, receive), send)
+            if len(body) > LONG_BODY:
+                self.house.intake.home = asyncio.get_running_loop()
+                answer = partial(self._answer, self._plans, holder, scope, headers, body)
+                await self._long.answer(holder.merchant_id, answer, receive, send)
+            else:
+                await self._answer(self._plans, holder, scope, headers, body, receive, send)
+        else:
+            await self._view(scope, _again(body, receive), send)
+
+    async def _answer(
+        self,
+        plans: Plans,
+        holder: KeyHolder,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """By the operation's plan, else by the view."""
+        strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
+        answer = await self._compiled(plans, holder, scope, headers, body)
+        if isinstance(answer, bytes):
+            await _send_data(send, answer, strict=strict)
+        elif answer is not None:
+            media_type = GRAPHQL_JSON if strict else "application/json"
+            await self._response(answer, media_type, strict=strict)(scope, receive, send)
+        else:
+            await self._view(scope, _again(body, receive), send)
 
     async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What Strawberry's view answers; an error of the request is JSON with a code, as any other is."""

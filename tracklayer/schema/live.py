@@ -27,6 +27,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.schema import errors
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
@@ -80,6 +81,15 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             await super().handle_message(message)
         else:
             await self.handle_invalid_message("Failed to parse message")
+
+    async def handle_subscribe(self, message: Any) -> None:
+        most = self.max_subscriptions_per_connection
+        if most is not None and len(self.operations) >= most and self.connection_acknowledged:
+            told = f"This socket has {most} operations open; end some first."
+            error = errors.refused(told, errors.RATE_LIMITED)
+            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+            return
+        await super().handle_subscribe(message)
 
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word

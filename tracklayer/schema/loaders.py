@@ -11,7 +11,7 @@ from strawberry.dataloader import DataLoader
 
 from tracklayer.db import alerts, deliveries, destinations, events, merchants
 from tracklayer.db.alerts import Place, Span, Waits
-from tracklayer.db.connection import bounded_read, run_in_db_thread
+from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
@@ -78,17 +78,17 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
 
 
 async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
-    found = await run_in_db_thread(events.events_by_id, merchant_id, event_ids)
+    found = await run_for_merchant(events.events_by_id, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
 
 
 async def _deliveries_of_events(merchant_id: int, event_ids: list[str]) -> list[list[DeliveryRow]]:
-    found = await run_in_db_thread(deliveries.deliveries_of_events, merchant_id, event_ids)
+    found = await run_for_merchant(deliveries.deliveries_of_events, merchant_id, event_ids)
     return [found[event_id] for event_id in event_ids]
 
 
 async def _alerts_of_deliveries(merchant_id: int, waits: list[Waits]) -> list[list[AlertRow]]:
-    found = await run_in_db_thread(alerts.alerts_of_deliveries, merchant_id, waits)
+    found = await run_for_merchant(alerts.alerts_of_deliveries, merchant_id, waits)
     return [found[wait.event_id, wait.platform] for wait in waits]
 
 
@@ -96,7 +96,7 @@ async def _deliveries_of_alerts(merchant_id: int, window: timedelta, asked: list
     found: dict[Asked, list[DeliveryRow]] = {}
     for after, limit in dict.fromkeys((ask[1], ask[2]) for ask in asked):  # one, unless a document asks for two
         spans = [ask[0] for ask in asked if ask[1:] == (after, limit)]
-        rows = await run_in_db_thread(_deliveries_of_spans, merchant_id, window, spans, after, limit)
+        rows = await run_for_merchant(_deliveries_of_spans, merchant_id, window, spans, after, limit)
         found.update({(span, after, limit): rows[span.alert_id] for span in spans})
     return [found[ask] for ask in asked]
 
@@ -109,21 +109,21 @@ def _deliveries_of_spans(
 
 
 async def _destinations(merchant_id: int, platforms: list[str]) -> list[DestinationRow | None]:
-    found = await run_in_db_thread(destinations.destinations, merchant_id)
+    found = await run_for_merchant(destinations.destinations, merchant_id)
     by_platform = {row.platform: row for row in found}
     return [by_platform.get(platform) for platform in platforms]
 
 
 async def _merchants(merchant_ids: list[int]) -> list[MerchantRow | None]:
-    return [await run_in_db_thread(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
+    return [await run_for_merchant(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
 
 
 async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
-    return [await run_in_db_thread(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
+    return [await run_for_merchant(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
 
 
 async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
-    found = await run_in_db_thread(deliveries.waiting_by_platform, merchant_id)
+    found = await run_for_merchant(deliveries.waiting_by_platform, merchant_id)
     return [found.get(platform, 0) for platform in platforms]
 
 

@@ -2,18 +2,23 @@
 
 Requests that arrive in one turn of the loop are judged one after another in the next: the same code on many events, while
 the processor's caches hold it, takes three quarters of what it takes between two requests. While one batch is being
-committed the next one gathers, so a lone request goes at once and a crowd shares a commit. One flusher and one
-connection a process: two would only make smaller batches.
+committed the next one gathers, so a lone request goes at once and a crowd shares a commit. Short calls have one flusher
+and one connection a process: two would only make smaller batches. Long calls have another, so that no single event waits
+for their commits.
+
+Merchants take turns, in being judged and in every batch, and so do the calls of one merchant; a long call is stored in
+parts. So nobody stands behind more of another's events than a turn and a batch hold, however many of them wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError
@@ -24,8 +29,13 @@ from tracklayer.services.ingest import Call, Ingested, Wake, judge_one, outcomes
 
 log = logging.getLogger(__name__)
 
-BATCH_EVENTS = 1000  # of one commit: larger ones gain nothing and let the others wait
-TURN_EVENTS = 50  # read and hashed in one go, before other requests of this process get their turn
+T = TypeVar("T")
+
+SHORT_BATCH = 256  # events of one commit of short calls: larger ones gain little and let the others wait
+LONG_BATCH = 100  # of long calls: what it takes on the event loop, a millisecond or two, is what short ones wait for
+TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
+STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
+STEP_ASIDE_SECONDS = 0.002  # where short calls are about: a long one is slowed down, and never stopped
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
 _EXECUTE = {
@@ -34,122 +44,131 @@ _EXECUTE = {
 
 
 class OverloadedError(Exception):
-    """More events wait than this process may hold: nothing of the call was taken."""
+    """More waits than this process may hold, or than this merchant may have waiting: nothing of the call was taken."""
+
+
+class Lines(Generic[T]):
+    """What waits, a line for each merchant; they take turns."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, deque[T]] = {}
+
+    def add(self, merchant_id: int, item: T) -> None:
+        line = self._lines.get(merchant_id)
+        if line is None:
+            self._lines[merchant_id] = line = deque()
+        line.append(item)
+
+    def next(self) -> deque[T]:
+        """The line whose turn it is, never an empty one; the next call gives another's, where there is one."""
+        merchant_id = next(iter(self._lines))
+        line = self._lines[merchant_id]
+        if len(self._lines) > 1:
+            self._lines[merchant_id] = self._lines.pop(merchant_id)
+        return line
+
+    def leave(self, merchant_id: int) -> None:
+        """Ends a line that has become empty."""
+        del self._lines[merchant_id]
+
+    def __len__(self) -> int:
+        return len(self._lines)
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A call on its way: its drafts are judged first, then its items are stored."""
+    """A call on its way: its drafts are judged first, then its items are stored, in one part or in several."""
 
     call: Call
     drafts: Sequence[Any]
     done: asyncio.Future[None]
+    taken: int = 0  # items that went into batches
+    stored: int = 0  # items that are committed
 
 
-class Intake:
-    """Of one API process, on its event loop. ``wake`` is told after each commit who has something to do."""
+Part = tuple[_Waiting, Call]  # a call and what of it goes into one batch
 
-    def __init__(self, runtime: Runtime, wake: Callable[[Iterable[Wake]], None]) -> None:
+
+class _Flusher:
+    """Stores what waits for it, batch by batch, on a connection of its own.
+
+    ``let_go`` is told what waits no more, by merchant. ``most``: events of one batch.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        wake: Callable[[Iterable[Wake]], None],
+        let_go: Callable[[int, int], None],
+        most: int,
+    ) -> None:
+        self.task: asyncio.Task[None] | None = None
         self._runtime = runtime
         self._wake = wake
+        self._let_go = let_go
+        self._most = most
         self._session = AsyncSession(runtime.database_url, STATEMENTS)
-        self._arrived: deque[_Waiting] = deque()  # to be judged
-        self._waiting: deque[_Waiting] = deque()  # to be stored
-        self._events = 0  # that wait, judged or not
-        self._flusher: asyncio.Task[None] | None = None
+        self._waiting: Lines[_Waiting] = Lines()
+        self.events = 0  # that wait for it, or are being judged
 
-    async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
-        """What became of each draft, in order; commits together with whoever else is waiting.
+    def add(self, waiting: _Waiting) -> None:
+        self._waiting.add(waiting.call.merchant.merchant_id, waiting)
 
-        Raises OverloadedError before anything is stored, DatabaseAwayError where the commit is not known to have
-        happened: sending the same call again is right either way.
-        """
-        if self._events and self._events + len(drafts) > MAX_WAITING:
-            raise OverloadedError
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        waiting = _Waiting(Call(merchant, self._runtime.clock.now()), drafts, done)
-        call = waiting.call
-        self._events += len(drafts)
-        if len(drafts) < TURN_EVENTS:
-            if not self._arrived:
-                loop.call_soon(self._judge_arrived)
-            self._arrived.append(waiting)
-        else:
-            await self._judge_many(waiting)
-        try:
-            await done
-        except DatabaseAwayError:
-            # Where nothing was to be stored but the count of refusals, the caller's mistake is told all the same.
-            if call.rejected < len(call.items):
-                raise
-        return outcomes_of(self._runtime, call)
+    def start(self) -> None:
+        """Sees to it that what was added is stored."""
+        if self._waiting and self.task is None:
+            self.task = asyncio.create_task(self._flush())
 
-    async def close(self) -> None:
-        """Stores what waits, then lets go of the connection."""
-        while self._arrived or self._flusher is not None:
-            await (self._flusher or asyncio.sleep(0))
+    def close(self) -> None:
         self._session.close()
 
-    def _judge_arrived(self) -> None:
-        """Judges what came in together, some of it now and the rest when others had their turn."""
-        judged = 0
-        while self._arrived and judged < TURN_EVENTS:
-            waiting = self._arrived.popleft()
-            judged += len(waiting.drafts)
-            if waiting.done.done():  # its caller is gone, and nothing of it was stored
-                self._events -= len(waiting.drafts)
-                continue
-            try:
-                for draft in waiting.drafts:
-                    judge_one(self._runtime, waiting.call, draft)
-            except Exception as error:  # noqa: BLE001 - it is this caller's alone
-                self._events -= len(waiting.drafts)
-                waiting.done.set_exception(error)
-            else:
-                self._waiting.append(waiting)
-        if self._arrived:
-            asyncio.get_running_loop().call_soon(self._judge_arrived)
-        self._start_flusher()
-
-    async def _judge_many(self, waiting: _Waiting) -> None:
-        """Judges a long call in several turns, so that short ones need not wait for it."""
-        try:
-            for place, draft in enumerate(waiting.drafts):
-                if place and place % TURN_EVENTS == 0:
-                    await asyncio.sleep(0)
-                judge_one(self._runtime, waiting.call, draft)
-        except BaseException:
-            self._events -= len(waiting.drafts)
-            raise
-        self._waiting.append(waiting)
-        self._start_flusher()
-
-    def _start_flusher(self) -> None:
-        if self._waiting and self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush())
+    def leave(self, merchant_id: int, count: int) -> None:
+        """So many events wait no more."""
+        self.events -= count
+        self._let_go(merchant_id, count)
 
     async def _flush(self) -> None:
         """Until nothing waits."""
         try:
             while self._waiting:
-                batch = [self._waiting.popleft()]
-                events = len(batch[0].call.items)
-                while self._waiting and events + len(self._waiting[0].call.items) <= BATCH_EVENTS:
-                    batch.append(self._waiting.popleft())
-                    events += len(batch[-1].call.items)
-                self._events -= events
+                batch = self._take_batch()
                 await self._store(batch)
-                if self._events < TURN_EVENTS:
+                if self.events < TURN_EVENTS:
                     # Those just stored are answered first: their callers go on while the next batch is committed,
                     # and more may join it. Where a full turn of work waits already, nothing is gained by that.
                     await asyncio.sleep(0)
         finally:
-            self._flusher = None
+            self.task = None
 
-    async def _store(self, batch: Sequence[_Waiting]) -> None:
-        """Stores the calls of a batch and tells each; a call that PostgreSQL refuses is found by halving."""
-        steps = store([waiting.call for waiting in batch], self._runtime.settings.retry_window)
+    def _take_batch(self) -> list[Part]:
+        """What is stored next: a turn of each merchant's events after another, until it is full."""
+        batch: list[Part] = []
+        room = self._most
+        while room and self._waiting:
+            line = self._waiting.next()
+            merchant_id = line[0].call.merchant.merchant_id
+            turn = left = min(room, TURN_EVENTS) if len(self._waiting) > 1 else room
+            while left and line:
+                waiting = line.popleft()
+                begin, count = waiting.taken, len(waiting.call.items)
+                if begin and waiting.done.done():  # its caller is gone, or was told that it failed
+                    self.leave(merchant_id, count - begin)
+                    continue
+                waiting.taken = end = min(begin + left, count)
+                left -= end - begin
+                batch.append((waiting, _part(waiting.call, begin, end)))
+                if end < count:
+                    line.append(waiting)  # behind the merchant's other calls
+            room -= turn - left
+            if left < turn:
+                self.leave(merchant_id, turn - left)
+            if not line:
+                self._waiting.leave(merchant_id)
+        return batch
+
+    async def _store(self, batch: Sequence[Part]) -> None:
+        """Stores the parts of a batch and tells whom is served; a call that PostgreSQL refuses is found by halving."""
+        steps = store([part for _, part in batch], self._runtime.settings.retry_window)
         committed = False
         try:
             name, arguments = next(steps)
@@ -158,8 +177,9 @@ class Intake:
                 committed = True
                 name, arguments = steps.send(found)
         except StopIteration as ended:
-            for waiting in batch:
-                if not waiting.done.done():  # its caller may have gone
+            for waiting, part in batch:
+                waiting.stored += len(part.items)
+                if waiting.stored == len(waiting.call.items) and not waiting.done.done():  # its caller may have gone
                     waiting.done.set_result(None)
             self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
@@ -171,7 +191,149 @@ class Intake:
             await self._store(batch[middle:])
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
-    for waiting in batch:
+class Intake:
+    """Of one API process, on its event loop. ``wake`` is told after each commit who has something to do.
+
+    ``home``: that loop, for calls of ``ingest`` from another one.
+    """
+
+    def __init__(self, runtime: Runtime, wake: Callable[[Iterable[Wake]], None]) -> None:
+        self.home: asyncio.AbstractEventLoop | None = None
+        self._runtime = runtime
+        self._short = _Flusher(runtime, wake, self._let_go, SHORT_BATCH)
+        self._long = _Flusher(runtime, wake, self._let_go, LONG_BATCH)
+        self._arrived: Lines[_Waiting] = Lines()  # to be judged
+        self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
+        self._all_events = 0
+
+    async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
+        """What became of each draft, in order; commits together with whoever else is waiting.
+
+        Raises OverloadedError before anything is stored, DatabaseAwayError where the commit is not known to have
+        happened, and be it of a part: sending the same call again is right either way.
+        """
+        if not drafts:
+            return []
+        loop = asyncio.get_running_loop()
+        if self.home is not None and self.home is not loop:
+            return await self._ingest_from_afar(self.home, merchant, drafts)
+        flusher = self._short if len(drafts) < TURN_EVENTS else self._long
+        waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
+        if flusher is self._short:
+            if not self._arrived:
+                loop.call_soon(self._judge_arrived)
+            self._arrived.add(merchant.merchant_id, waiting)
+        else:
+            await self._judge_many(waiting)
+        await _stored(waiting)
+        return outcomes_of(self._runtime, waiting.call)
+
+    async def _ingest_from_afar(
+        self, home: asyncio.AbstractEventLoop, merchant: KeyHolder, drafts: Sequence[Any]
+    ) -> list[Ingested]:
+        """All that needs no database is done where the call comes from."""
+        call = Call(merchant, self._runtime.clock.now())
+        for place, draft in enumerate(drafts):
+            if place % STEP_EVENTS == 0 and self._short.events:
+                time.sleep(STEP_ASIDE_SECONDS)  # noqa: ASYNC251 - all long calls step aside, not this one for another
+            judge_one(self._runtime, call, draft)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
+        return outcomes_of(self._runtime, call)
+
+    async def _store_judged(self, call: Call) -> None:
+        waiting = self._admit(call, (), len(call.items), self._long)
+        self._long.add(waiting)
+        self._long.start()
+        await _stored(waiting)
+
+    async def close(self) -> None:
+        """Stores what waits, then lets go of the connection."""
+        while self._arrived or self._short.task or self._long.task:
+            await (self._short.task or self._long.task or asyncio.sleep(0))
+        self._short.close()
+        self._long.close()
+
+    def _admit(self, call: Call, drafts: Sequence[Any], count: int, flusher: _Flusher) -> _Waiting:
+        """Lets a call into the waiting room. Raises OverloadedError.
+
+        A merchant that has nothing there always finds room. One alone may have half of it; when it is full, each no more
+        than an equal share, with one left over.
+        """
+        merchant_id = call.merchant.merchant_id
+        own = self._events.get(merchant_id, 0)
+        if own:
+            is_full = self._all_events + count > MAX_WAITING
+            if own + count > MAX_WAITING // (len(self._events) + 1 if is_full else 2):
+                raise OverloadedError
+        self._events[merchant_id] = own + count
+        self._all_events += count
+        flusher.events += count
+        return _Waiting(call, drafts, asyncio.get_running_loop().create_future())
+
+    def _let_go(self, merchant_id: int, count: int) -> None:
+        self._all_events -= count
+        left = self._events[merchant_id] - count
+        if left:
+            self._events[merchant_id] = left
+        else:
+            del self._events[merchant_id]
+
+    def _judge_arrived(self) -> None:
+        """Judges what came in together, some of it now and the rest when others had their turn."""
+        judged = 0
+        while self._arrived and judged < TURN_EVENTS:
+            line = self._arrived.next()
+            waiting = line.popleft()
+            merchant_id = waiting.call.merchant.merchant_id
+            if not line:
+                self._arrived.leave(merchant_id)
+            judged += len(waiting.drafts)
+            if waiting.done.done():  # its caller is gone, and nothing of it was stored
+                self._short.leave(merchant_id, len(waiting.drafts))
+                continue
+            try:
+                for draft in waiting.drafts:
+                    judge_one(self._runtime, waiting.call, draft)
+            except Exception as error:  # noqa: BLE001 - it is this caller's alone
+                self._short.leave(merchant_id, len(waiting.drafts))
+                waiting.done.set_exception(error)
+            else:
+                self._short.add(waiting)
+        if self._arrived:
+            asyncio.get_running_loop().call_soon(self._judge_arrived)
+        self._short.start()
+
+    async def _judge_many(self, waiting: _Waiting) -> None:
+        """Judges a long call in several turns, so that short ones need not wait for it."""
+        try:
+            for place, draft in enumerate(waiting.drafts):
+                if place and place % TURN_EVENTS == 0:
+                    await asyncio.sleep(0)
+                judge_one(self._runtime, waiting.call, draft)
+        except BaseException:
+            self._long.leave(waiting.call.merchant.merchant_id, len(waiting.drafts))
+            raise
+        self._long.add(waiting)
+        self._long.start()
+
+
+def _part(call: Call, begin: int, end: int) -> Call:
+    """Some of a call's items as a call of their own. What was refused is counted with the first."""
+    if end - begin == len(call.items):
+        return call
+    return Call(call.merchant, call.now, items=call.items[begin:end], rejected=0 if begin else call.rejected)
+
+
+async def _stored(waiting: _Waiting) -> None:
+    try:
+        await waiting.done
+    except DatabaseAwayError:
+        # Where nothing was to be stored but the count of refusals, the caller's mistake is told all the same.
+        if waiting.call.rejected < len(waiting.call.items):
+            raise
+
+
+def _fail(batch: Sequence[Part], error: Exception) -> None:
+    for waiting, _ in batch:
         if not waiting.done.done():
             waiting.done.set_exception(error)

@@ -34,10 +34,10 @@ from tracklayer.db.events import STATEMENTS, Key, read_stored, store_arguments
 from tracklayer.runtime import build_runtime, spare_collector
 from tracklayer.schema.inputs import IngestEventInput, to_draft
 from tracklayer.schema.scalars import CONFIG
-from tracklayer.services.intake import BATCH_EVENTS
 from tracklayer.settings import load_settings
 
 WINDOW = timedelta(days=1)
+BATCH_EVENTS = 1000  # of one commit
 
 
 def bare_json(url: str) -> Starlette:

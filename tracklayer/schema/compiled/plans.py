@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -72,12 +73,17 @@ class Plans:
         self._check = check
         self._max_bytes = max_bytes
         self._inputs = Inputs(schema)
+        self._lock = threading.Lock()
         self._kept: dict[Key, _Kept] = {}
         self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()
         self.size = 0  # bytes of all plans
 
     def find(self, owner: Hashable, text: str, operation_name: str | None) -> Plan | None:
-        """The plan of an operation, or None: then the stock executor answers."""
+        """The plan of an operation, or None: then the stock executor answers. Any thread may ask."""
+        with self._lock:
+            return self._find(owner, text, operation_name)
+
+    def _find(self, owner: Hashable, text: str, operation_name: str | None) -> Plan | None:
         key = (text, operation_name)
         kept = self._kept.get(key)
         if kept is not None:

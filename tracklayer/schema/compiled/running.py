@@ -45,7 +45,7 @@ class Plan:
         self.size = 2 * len(text) + BYTES_A_CHARACTER * source.written
         self._coerce = coerce
         self._project = project
-        self._running = 0
+        self._running: list[None] = []  # one for each run, of whatever thread: adding and taking are one step each
         self._is_closed = False
 
     def close(self) -> None:
@@ -62,13 +62,14 @@ class Plan:
 
         Raises Doubt before anything was called: then this request is the stock executor's, from the beginning.
         """
-        if self._is_closed and not self._running:
+        self._running.append(None)
+        if self._is_closed:
+            self._running.pop()
             raise Doubt
-        self._running += 1
         try:
             return await self._run(variables, context)
         finally:
-            self._running -= 1
+            self._running.pop()
             if self._is_closed:
                 self.close()
 

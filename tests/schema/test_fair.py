@@ -1,0 +1,180 @@
+"""Long requests wait for each other by merchant, and nobody else waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from graphql import GraphQLError
+from starlette.types import Message, Receive, Send
+
+from tests.factories import INGEST_MANY, Api, Merchant, camel, draft, new_merchant
+from tests.live import LiveServer
+from tracklayer.clock import SystemClock
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.schema.bodies import ALWAYS, Bodies
+from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, LongRequests
+
+CALLERS = 100
+
+
+class Door:
+    """Answers a request when it is told to; ``begun``: whose, in order."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.may_end = asyncio.Event()  # of the loop in the thread, where it is waited for
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def answer(self, body: bytes, receive: Receive, send: Send) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.begun.append(body.decode())
+        await self.may_end.wait()
+        await send({"type": "http.response.body", "body": body})
+
+    def open(self) -> None:
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.may_end.set)
+
+
+@pytest.fixture
+async def long() -> AsyncIterator[LongRequests]:
+    made = LongRequests()
+    yield made
+    made.close()
+
+
+class Client:
+    def __init__(self, long: LongRequests, door: Door, merchant_id: int, body: bytes) -> None:
+        self.gone = asyncio.Event()
+        self.sent: list[Message] = []
+
+        async def receive() -> Message:
+            await self.gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            self.sent.append(message)
+
+        self.task = asyncio.create_task(long.answer(merchant_id, partial(door.answer, body), receive, send))
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(15):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.001)
+
+
+async def test_of_many_each_merchants_come_in_turn_and_who_has_gone_is_passed_over(long: LongRequests) -> None:
+    usual = sys.getswitchinterval(), gc.get_threshold()
+    door = Door()
+    clients = [Client(long, door, 1, b"a%d" % n) for n in range(6)]
+    await until(lambda: len(door.begun) == IN_HAND_OF_ONE)
+    clients[3].gone.set()
+    await until(lambda: clients[3].task.done())
+    others = [Client(long, door, 2, b"b%d" % n) for n in range(4)]
+    await until(lambda: len(door.begun) == 2 * IN_HAND_OF_ONE)
+    assert door.begun == ["a0", "a1", "b0", "b1"]
+    assert sys.getswitchinterval() < usual[0]
+    door.open()
+    await asyncio.gather(*(client.task for client in [*clients, *others]))
+    assert sorted(door.begun) == ["a0", "a1", "a2", "a4", "a5", "b0", "b1", "b2", "b3"]
+    assert [client.sent[0]["body"] for client in others] == [b"b0", b"b1", b"b2", b"b3"]
+    assert clients[3].sent == []
+    assert (sys.getswitchinterval(), gc.get_threshold()) == usual
+
+
+async def test_one_that_fails_or_is_cancelled_keeps_no_place(long: LongRequests) -> None:
+    class Broken(Door):
+        async def answer(self, body: bytes, receive: Receive, send: Send) -> None:
+            raise LookupError
+
+    for _ in range(3 * IN_HAND_OF_ONE):
+        with pytest.raises(LookupError):
+            await Client(long, Broken(), 1, b"x").task
+    door = Door()
+    clients = [Client(long, door, 1, b"a%d" % n) for n in range(4)]
+    await until(lambda: len(door.begun) == IN_HAND_OF_ONE)
+    for client in clients[:3]:
+        client.task.cancel()
+    await until(lambda: "a3" in door.begun)
+    door.open()
+    await clients[3].task
+    assert clients[3].sent != []
+
+
+async def test_a_long_request_is_answered_as_a_short_one(api: Api) -> None:
+    events = [draft("first"), draft("bad", occurred_at="never"), draft("first")]
+    padding = " " * LONG_BODY
+    answers = []
+    for query in (INGEST_MANY, INGEST_MANY + padding, INGEST_MANY + padding):
+        answers.append((await api(query, inputs=camel(events)))["ingestEvents"])
+    kinds = [[result["outcome"] for result in answer["results"]] for answer in answers]
+    assert kinds == [["ACCEPTED", "REJECTED", "COALESCED"], *[["COALESCED", "REJECTED", "COALESCED"]] * 2]
+    wrong = await api.post("{ nothing }" + padding)
+    assert [error["message"] for error in wrong.json()["errors"]] == ["Cannot query field 'nothing' on type 'Query'."]
+    assert (await api.post(INGEST_MANY + padding, {"inputs": camel(events)}, key="tl_wrong")).status_code == 401
+
+
+def callers(**job: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.callers", json.dumps(job)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def result_of(process: subprocess.Popen[str]) -> Any:
+    return json.loads(process.communicate(timeout=60)[0])
+
+
+def test_single_events_pass_a_flood_of_long_calls(runtime: Runtime, merchant: Merchant) -> None:
+    runtime.clock = SystemClock()
+    other = new_merchant(runtime, name="Other")
+    occurred_at = (runtime.clock.now() - timedelta(minutes=1)).isoformat()
+    with LiveServer(runtime) as server:
+        common = {"port": server.port, "occurred_at": occurred_at}
+        single = {**common, "key": other.key, "callers": 1, "events": 1, "pause": 0.005}
+        result_of(callers(**single, prefix="warm", calls=50))
+        alone = result_of(callers(**single, prefix="alone", calls=200))
+        flood = callers(**common, key=merchant.key, callers=CALLERS, events=1000, prefix="flood")
+        time.sleep(3)  # until all of them wait
+        beside = result_of(callers(**single, prefix="beside", calls=200))
+        flooders = result_of(flood)
+    assert beside["statuses"] == {"200 accepted": 200}
+    assert set(flooders["statuses"]) == {"200 accepted"}
+    with in_transaction():
+        ((stored,),) = rows("SELECT count(*) FROM events WHERE merchant_id = %s", (merchant.merchant_id,))
+    assert stored >= 1000 * sum(flooders["statuses"].values()) > 0
+    # On a machine that has a processor to spare for each process. One that has not makes some of them wait for another.
+    alone_p99, beside_p99 = (statistics.quantiles(found["took"], n=100)[98] for found in (alone, beside))
+    assert statistics.median(beside["took"]) < 3 * max(alone_p99, 10 * statistics.median(alone["took"]) / 3)
+    assert beside_p99 < statistics.median(flooders["took"]) / 5
+
+
+def test_of_a_full_room_for_bodies_each_merchant_has_a_share_and_a_new_one_finds_place() -> None:
+    bodies = Bodies(room=1000 * ALWAYS)
+    bodies.take("a", 500 * ALWAYS)
+    with pytest.raises(GraphQLError, match="more bodies in hand"):
+        bodies.take("a", ALWAYS)
+    bodies.take("b", 500 * ALWAYS)
+    with pytest.raises(GraphQLError):
+        bodies.take("c", 251 * ALWAYS)
+    bodies.take("c", 250 * ALWAYS)
+    bodies.take("d", ALWAYS)  # an everyday body goes in, however full it is
+    with pytest.raises(GraphQLError):
+        bodies.take("a", 1)
+    for owner, size in (("a", 500), ("b", 500), ("c", 250), ("d", 1)):
+        bodies.give_back(owner, size * ALWAYS)
+    assert bodies.held == 0
+    bodies.take("a", 500 * ALWAYS)
