@@ -60,6 +60,8 @@ def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any])
     problems = check_merchant(changes)
     if problems:
         return problems
+    if "name" in changes:
+        changes = {**changes, "name": changes["name"].strip()}
     with holders_change(runtime, merchant_id), in_transaction():
         row = db.update_merchant(merchant_id, changes)
     if row is None:
@@ -86,7 +88,7 @@ def check_merchant(values: dict[str, Any]) -> list[Problem]:
 
 
 def _check_name(name: str) -> list[Problem]:
-    wrong = wrong_with_name(name, MAX_NAME)
+    wrong = wrong_with_name(name.strip(), MAX_NAME)
     return [Problem(("name",), "INVALID_VALUE", f"The name {wrong}.")] if wrong else []
 
 
