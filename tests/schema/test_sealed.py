@@ -201,7 +201,9 @@ def selection(type_: Any, path: tuple[str, ...]) -> str:
     parts = ["__typename"]
     for name, found in type_.fields.items():
         inner = _bare(found.type)
-        if inner.name not in path:
+        if name == "nodes":  # the very objects of the edges: all of both at once would be too costly
+            parts.append("nodes { __typename }")
+        elif inner.name not in path:
             parts.append(f"{name}{arguments(type_, name)} {selection(inner, (*path, type_.name))}")
     return "{ " + " ".join(parts) + " }"
 
