@@ -159,3 +159,12 @@ async def test_errors_of_requests_carry_a_code(api: Api) -> None:
         found = await api.client.post("/graphql", content=body, headers=headers)
         assert found.status_code == 400
         assert found.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def test_a_basket_of_wrong_lines_is_told_once_and_again_and_not_a_thousand_times(api: Api) -> None:
+    lines = [{"id": f"sku_{n}", "quantity": -1} for n in range(900)]
+    event = camel(draft("long", custom_data={"contents": lines}))
+    for _ in range(3):
+        (found,) = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"]
+        assert [error["code"] for error in found["userErrors"]] == ["INVALID_NUMBER"] * 20
+        assert found["userErrors"][19]["field"] == ["customData", "contents", "19", "quantity"]

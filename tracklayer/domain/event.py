@@ -34,6 +34,7 @@ MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
 MAX_EVENT = 32 * 1024  # bytes of JSON
+MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
 MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
 
@@ -460,7 +461,8 @@ class _Reader:
         self.warnings: list[Problem] = []
 
     def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
-        self.problems.append(Problem.said(path, code, Name(path) if path else "The event", " ", *what, "."))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem.said(path, code, Name(path) if path else "The event", " ", *what, "."))
 
     def warn(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
@@ -468,7 +470,8 @@ class _Reader:
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
         unknown = (key for key in given if key not in names)
-        self.problems += [unknown_field(at, str(key), names) for key in islice(unknown, MAX_UNKNOWN)]
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems += [unknown_field(at, str(key), names) for key in islice(unknown, MAX_UNKNOWN)]
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False

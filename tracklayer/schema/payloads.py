@@ -26,7 +26,7 @@ from tracklayer.schema.types import (
 )
 from tracklayer.services.ingest import Accepted, Coalesced, Ingested
 
-MAX_USER_ERRORS = 5  # as many as an event may well have; one that has more answers with nothing else
+MAX_USER_ERRORS = 20  # of one input: whoever has more has made the same mistake again and again
 _ERRORS = "What is wrong, or worth knowing; empty when all is well."
 
 
@@ -46,7 +46,8 @@ class UserError:
 def user_errors(problems: Sequence[Problem]) -> list[UserError]:
     """Problems in the spelling of this API: paths, fields in sentences and choices."""
     return [
-        UserError(field=_path_of(problem) or None, code=problem.code, message=worded(problem)) for problem in problems
+        UserError(field=_path_of(problem) or None, code=problem.code, message=worded(problem))
+        for problem in problems[:MAX_USER_ERRORS]
     ]
 
 
