@@ -25,6 +25,9 @@ GRAPHQL_JSON = "application/graphql-response+json"
         pytest.param(b"[]", 400, id="a list of operations"),
         pytest.param(b'{"query": 5}', 400, id="a query that is a number"),
         pytest.param(b'{"query": "{ platforms { title } }", "variables": [1]}', 400, id="variables that are a list"),
+        pytest.param(
+            b'{"query": "{ __typename }", "operationName": 5}', 400, id="an operation's name that is a number"
+        ),
         pytest.param(b'{"variables": {}}', 400, id="no query"),
         pytest.param(b"\xff\xfe", 400, id="no UTF-8"),
     ],

@@ -95,9 +95,9 @@ async def test_refused_operations_cost_what_reading_them_takes(runtime: Runtime,
 
 
 async def test_strangers_are_told_to_bring_a_key_and_are_few_a_second(api: Api) -> None:
-    answers = [await api.client.post("/graphql", json={"query": "{ platforms { title } }"}) for _ in range(120)]
+    answers = [await api.client.post("/graphql", json={"query": "{ platforms { title } }"}) for _ in range(300)]
     statuses = [answer.status_code for answer in answers]
-    assert statuses[:20] == [200] * 20
+    assert statuses[:200] == [200] * 200
     assert 429 in statuses
     assert (await api.post("{ merchant { name } }")).status_code == 200  # whoever has a key is not in their way
 

@@ -206,7 +206,9 @@ class GraphQLDoor(LiveDoor):
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         data: Any = await super().parse_http_body(request)
         if data.variables is not None and not isinstance(data.variables, dict):
-            raise HTTPException(400, "variables must be an object")
+            raise HTTPException(400, "variables must be an object.")
+        if not isinstance(data.operation_name, str | None):
+            raise HTTPException(400, "operationName must be text.")
         return data
 
     def decode_json(self, data: str | bytes) -> object:
@@ -214,7 +216,9 @@ class GraphQLDoor(LiveDoor):
             return orjson.loads(data)
         except orjson.JSONDecodeError as error:
             # Its message ends with a position; its text would be kept in a trace.
-            raise HTTPException(400, "The body is not JSON") from error
+            raise HTTPException(
+                400, "The body is not JSON, or holds half a character or a number beyond 64 bits."
+            ) from error
 
     def encode_json(self, data: object) -> bytes:
         return orjson.dumps(data)

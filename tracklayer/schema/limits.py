@@ -21,6 +21,7 @@ REMEMBERED = 10_000  # buckets: the one that was not asked for longest goes for 
 
 # Of those who send no key, a second: one address, and all of them together.
 STRANGERS, ALL_STRANGERS = 5, 10
+STRANGERS_AT_ONCE, ALL_STRANGERS_AT_ONCE = 200, 400  # a tool that tries what the API can do asks a hundred times
 CHARACTERS_AN_OBJECT = 2  # of a text that is read and refused
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
 UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
@@ -123,8 +124,14 @@ class Limits:
 
 def build_limits(reads: float, requests: float) -> Limits:
     """``reads``: objects a second of a merchant; ``requests``: operations a second of a key; 0: no limit."""
-    rates = (reads, requests, STRANGERS, ALL_STRANGERS, UNKNOWN_KEYS, ALL_UNKNOWN_KEYS)
-    return Limits(*(Buckets(rate) for rate in rates))
+    return Limits(
+        reads=Buckets(reads),
+        requests=Buckets(requests),
+        strangers=Buckets(STRANGERS, STRANGERS_AT_ONCE),
+        all_strangers=Buckets(ALL_STRANGERS, ALL_STRANGERS_AT_ONCE),
+        unknown_keys=Buckets(UNKNOWN_KEYS),
+        all_unknown_keys=Buckets(ALL_UNKNOWN_KEYS),
+    )
 
 
 def _limited(what: str, wait: float) -> Exception:
