@@ -76,7 +76,7 @@ class GraphQLDoor(LiveDoor):
                 accept = headers.get(b"accept", b"")
                 if headers.get(b"content-type") in JSON_TYPES and EVENT_STREAM not in accept:
                     messages = await _read(receive)
-                    if len(messages) > 1 or len(messages[0].get("body", b"")) > LONG_BODY:
+                    if _is_long(messages):
                         self._intake.home = asyncio.get_running_loop()
                         whose = await self._whose(scope)
                         answer = partial(self._answer, self._plans, scope, headers)
@@ -268,6 +268,12 @@ async def _read(receive: Receive) -> list[Message]:
     while messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False):
         messages.append(await receive())
     return messages
+
+
+def _is_long(messages: list[Message]) -> bool:
+    if len(messages) == 1:
+        return len(messages[0].get("body", b"")) > LONG_BODY
+    return sum(len(message.get("body", b"")) for message in messages) > LONG_BODY
 
 
 def _again(messages: list[Message], receive: Receive) -> Receive:
