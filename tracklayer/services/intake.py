@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SHORT_BATCH = 256  # events of one commit of short calls: larger ones gain little and let the others wait
-LONG_BATCH = 100  # of long calls: what it takes on the event loop, a millisecond or two, is what short ones wait for
+LONG_BATCH = 32  # of long calls: what a commit of them takes of the loop and of PostgreSQL, short calls wait for
 TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 STEP_ASIDE_SECONDS = 0.002  # where short calls are about: a long one is slowed down, and never stopped
