@@ -8,7 +8,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -20,6 +19,7 @@ from starlette.types import Message, Receive, Send
 
 from tests.factories import INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.live import LiveServer
+from tests.servers import wait_until
 from tracklayer.clock import SystemClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
@@ -138,6 +138,11 @@ def result_of(process: subprocess.Popen[str]) -> Any:
     return json.loads(process.communicate(timeout=60)[0])
 
 
+def stored_of(merchant: Merchant) -> int:
+    with in_transaction():
+        return int(rows("SELECT count(*) FROM events WHERE merchant_id = %s", (merchant.merchant_id,))[0][0])
+
+
 def test_single_events_pass_a_flood_of_long_calls(runtime: Runtime, merchant: Merchant) -> None:
     runtime.clock = SystemClock()
     other = new_merchant(runtime, name="Other")
@@ -148,14 +153,12 @@ def test_single_events_pass_a_flood_of_long_calls(runtime: Runtime, merchant: Me
         result_of(callers(**single, prefix="warm", calls=50))
         alone = result_of(callers(**single, prefix="alone", calls=200))
         flood = callers(**common, key=merchant.key, callers=CALLERS, events=1000, prefix="flood")
-        time.sleep(3)  # until all of them wait
+        wait_until(lambda: stored_of(merchant) > 3000, "calls of the flood to be through, and others in hand")
         beside = result_of(callers(**single, prefix="beside", calls=200))
         flooders = result_of(flood)
     assert beside["statuses"] == {"200 accepted": 200}
     assert set(flooders["statuses"]) == {"200 accepted"}
-    with in_transaction():
-        ((stored,),) = rows("SELECT count(*) FROM events WHERE merchant_id = %s", (merchant.merchant_id,))
-    assert stored >= 1000 * sum(flooders["statuses"].values()) > 0
+    assert stored_of(merchant) >= 1000 * sum(flooders["statuses"].values()) > 0
     # On a machine that has a processor to spare for each process. One that has not makes some of them wait for another.
     alone_p99, beside_p99 = (statistics.quantiles(found["took"], n=100)[98] for found in (alone, beside))
     assert statistics.median(beside["took"]) < 3 * max(alone_p99, 10 * statistics.median(alone["took"]) / 3)

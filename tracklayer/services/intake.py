@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SHORT_BATCH = 256  # events of one commit of short calls: larger ones gain little and let the others wait
-LONG_BATCH = 100  # of long calls: what it takes on the event loop, a millisecond or two, is what short ones wait for
+LONG_BATCH = 256  # of long calls, where no short ones are about
+BESIDE_SHORT = 32  # where they are: what a commit takes of the loop and of PostgreSQL, short calls wait for
+ABOUT_SECONDS = 1.0  # how long after the last short call one more is expected
 TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 STEP_ASIDE_SECONDS = 0.002  # where short calls are about: a long one is slowed down, and never stopped
@@ -92,7 +94,7 @@ Part = tuple[_Waiting, Call]  # a call and what of it goes into one batch
 class _Flusher:
     """Stores what waits for it, batch by batch, on a connection of its own.
 
-    ``let_go`` is told what waits no more, by merchant. ``most``: events of one batch.
+    ``let_go`` is told what waits no more, by merchant. ``most``: events of the next batch.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class _Flusher:
         runtime: Runtime,
         wake: Callable[[Iterable[Wake]], None],
         let_go: Callable[[int, int], None],
-        most: int,
+        most: Callable[[], int],
     ) -> None:
         self.task: asyncio.Task[None] | None = None
         self._runtime = runtime
@@ -143,7 +145,7 @@ class _Flusher:
     def _take_batch(self) -> list[Part]:
         """What is stored next: a turn of each merchant's events after another, until it is full."""
         batch: list[Part] = []
-        room = self._most
+        room = self._most()
         while room and self._waiting:
             line = self._waiting.next()
             merchant_id = line[0].call.merchant.merchant_id
@@ -200,11 +202,16 @@ class Intake:
     def __init__(self, runtime: Runtime, wake: Callable[[Iterable[Wake]], None]) -> None:
         self.home: asyncio.AbstractEventLoop | None = None
         self._runtime = runtime
-        self._short = _Flusher(runtime, wake, self._let_go, SHORT_BATCH)
-        self._long = _Flusher(runtime, wake, self._let_go, LONG_BATCH)
+        self._short = _Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH)
+        self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long)
         self._arrived: Lines[_Waiting] = Lines()  # to be judged
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
+        self._last_short = 0.0  # when a short call came, on the loop's clock
+
+    def _most_of_long(self) -> int:
+        is_about = asyncio.get_running_loop().time() - self._last_short < ABOUT_SECONDS
+        return BESIDE_SHORT if is_about else LONG_BATCH
 
     async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
         """What became of each draft, in order; commits together with whoever else is waiting.
@@ -220,6 +227,7 @@ class Intake:
         flusher = self._short if len(drafts) < TURN_EVENTS else self._long
         waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
         if flusher is self._short:
+            self._last_short = loop.time()
             if not self._arrived:
                 loop.call_soon(self._judge_arrived)
             self._arrived.add(merchant.merchant_id, waiting)
