@@ -196,3 +196,41 @@ def test_the_sockets_of_a_key_are_counted_and_end_is_counted_too(runtime: Runtim
                 with pytest.raises(Exception, match="1013"):
                     fourth.recv(timeout=PATIENCE)
         wait_until(lambda: not sockets._there, "all sockets to end")
+
+
+STREAM = json.dumps({"query": "subscription { alerts { id } }"}).encode()
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def _stream(server: LiveServer, merchant: Merchant, behind: bytes = b"") -> socket.socket:
+    asked = head(server, merchant, len(STREAM)).replace(b"host:", b"accept: text/event-stream\r\nhost:")
+    client = opened(server, asked + STREAM + behind)
+    assert client.recv(12) == b"HTTP/1.1 200"
+    return client
+
+
+@pytest.mark.parametrize("when", ["with it", "later"])
+def test_a_request_behind_a_stream_ends_both(
+    server: LiveServer, merchant: Merchant, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    with caplog.at_level(logging.ERROR), _stream(server, merchant, HEALTH if when == "with it" else b"") as client:
+        server.wait_for_followers(1)
+        if when == "later":
+            client.sendall(HEALTH)
+        wait_until(lambda: server.followers() == 0, "the stream to end")
+        assert b"ok" not in answer(client)
+    assert caplog.records == []
+
+
+def test_a_stream_whose_client_has_gone_ends(server: LiveServer, merchant: Merchant) -> None:
+    with _stream(server, merchant):
+        server.wait_for_followers(1)
+    wait_until(lambda: server.followers() == 0, "the stream to end")
+
+
+def test_the_body_of_a_stream_is_short_and_holds_no_room(server: LiveServer, merchant: Merchant) -> None:
+    asked = head(server, merchant, 70_000).replace(b"host:", b"accept: text/event-stream\r\nhost:")
+    assert b" 413 " in answer(opened(server, asked)).partition(b"\r\n")[0]
+    with _stream(server, merchant):
+        server.wait_for_followers(1)
+        assert server.door._bodies.held == 0

@@ -409,6 +409,9 @@ def test_a_text_is_compiled_when_its_sender_sends_it_again() -> None:
     assert plans.find(1, texts[0], None) is None  # too long ago
     long = f"{{ leaf {{ ident }} }} #{'x' * MAX_TEXT}"
     assert [plans.find(1, long, None) for _ in range(3)] == [None] * 3
+    size = plans.size
+    assert [plans.find(1, texts[0], "x" * 4_000_000) for _ in range(3)] == [None] * 3
+    assert plans.size == size
 
 
 def _made(plans: Plans, owner: int, text: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.factories import Api, Merchant, draft, new_merchant
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_in_db_thread
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
 from tracklayer.schema.limits import Buckets
@@ -155,3 +156,21 @@ async def test_whoever_reads_for_long_keeps_nobody_else_waiting(api: Api, runtim
         assert not any(task.done() for task in slow)
         session.rollback()
     assert {answer.status_code for answer in await asyncio.gather(*slow)} == {200}
+
+
+async def test_whoever_leaves_gives_his_place_back_when_the_work_is_done(runtime: Runtime) -> None:
+    """A caller that goes away does not end what its thread is doing."""
+
+    def nap(merchant_id: int) -> None:
+        rows("SELECT pg_sleep(0.3)")
+
+    def at_work() -> int:
+        found = rows("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%' AND state = 'active'")
+        return int(found[0][0])
+
+    for _ in range(40):
+        leaving = asyncio.create_task(run_for_merchant(nap, 1))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+    assert await run_in_db_thread(at_work) <= PLACES_OF_ONE
+    await run_for_merchant(lambda merchant_id: None, 1)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from tracklayer.schema.bodies import STRANGER_BODY
@@ -55,6 +55,7 @@ class Connection(HttpToolsProtocol):
         self.in_head = True  # its next headers are not complete
         self.since = self.loop.time()  # when it began to wait for them, or for the body
         self.received = 0  # bytes since then
+        self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
         if len(self.connections) >= self.most and not _make_room(self.connections):
             super().connection_made(transport)
             self.refuse(503, "This server has more connections than it may hold.")
@@ -69,11 +70,21 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if any(request.response_started and not request.response_complete for request in self.requests):
+            self.hang_up()  # nobody asks anew in the midst of a stream, and its end could not be noticed any more
         self.in_head, self.since, self.received = True, self.loop.time(), 0
 
     def on_headers_complete(self) -> None:
         self.in_head, self.since, self.received = False, self.loop.time(), 0
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self.requests = [request for request in self.requests if not request.response_complete]
+            self.requests.append(self.cycle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tell_all()
+        super().connection_lost(exc)
 
     @property
     def is_idle(self) -> bool:
@@ -86,6 +97,9 @@ class Connection(HttpToolsProtocol):
             return
         waited = now - self.since
         cycle = self.cycle
+        if self.pipeline and waited > self.head_seconds:
+            self.hang_up()  # what waits behind a stream keeps its end from being noticed
+            return
         if self.in_head:
             # Between two requests uvicorn waits; a request that has begun, or a connection that says nothing, is ours.
             if waited > self.head_seconds and self.timeout_keep_alive_task is None and (cycle is None or self.received):
@@ -107,7 +121,18 @@ class Connection(HttpToolsProtocol):
                 b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head % (status, phrase[status], len(body)) + body)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Closes; whoever is about to answer on it learns so, as if the client had gone."""
+        self._tell_all()
         self.transport.close()
+
+    def _tell_all(self) -> None:
+        for request in self.requests:
+            if not request.response_complete:
+                request.disconnected = True
+                request.message_event.set()
 
 
 class Socket(WebSocketsSansIOProtocol):

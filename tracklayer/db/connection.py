@@ -113,18 +113,34 @@ async def run_for_merchant(
 
     So whoever asks for what takes long, and asks for it again and again, takes his own place and nobody else's.
     """
-    key = (merchant_id, id(asyncio.get_running_loop()))
+    loop = asyncio.get_running_loop()
+    key = (merchant_id, id(loop))
     places = _places.get(key)
     if places is None:
         places = _places[key] = _Places()
     places.wanted += 1
-    try:
-        async with places.free:
-            return await _in_thread(_threads, functools.partial(function, merchant_id, *args, **kwargs))
-    finally:
+
+    def leave() -> None:
         places.wanted -= 1
         if not places.wanted:
             del _places[key]
+
+    try:
+        await places.free.acquire()
+    except BaseException:
+        leave()
+        raise
+    working = asyncio.ensure_future(_in_thread(_threads, functools.partial(function, merchant_id, *args, **kwargs)))
+
+    def done(ended: asyncio.Future[T]) -> None:
+        places.free.release()
+        leave()
+        if not ended.cancelled():
+            ended.exception()  # nobody may be there to hear of it
+
+    working.add_done_callback(done)
+    # Whoever leaves does not end the work: its place is free when the thread is.
+    return await asyncio.shield(working)
 
 
 class _Places:

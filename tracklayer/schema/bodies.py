@@ -15,6 +15,7 @@ from tracklayer.schema import errors
 
 STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
 MAX_BODY = 4 * 1024 * 1024
+STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
 MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
 ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
 ALWAYS = 64 * 1024  # bytes that a merchant may hold, however full the room is
@@ -106,5 +107,6 @@ class Reader:
 
 
 def _too_large(most: int) -> Exception:
-    hint = "Send your API key, or less." if most == STRANGER_BODY else "Send fewer events at once."
+    hints = {STRANGER_BODY: "Send your API key, or less.", STREAM_BODY: "What is answered by a stream is short."}
+    hint = hints.get(most, "Send fewer events at once.")
     return errors.refused(f"The body may have {most:,} bytes. {hint}", errors.TOO_LARGE)

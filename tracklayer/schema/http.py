@@ -27,7 +27,7 @@ from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, schema
-from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, Bodies, ClientGoneError
+from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, STREAM_BODY, Bodies, ClientGoneError
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
@@ -81,10 +81,13 @@ class GraphQLDoor(LiveDoor):
             if scope["method"] != "POST":
                 await self._view(scope, receive, send)
                 return
-            most = STRANGER_BODY if holder is None else MAX_ADMIN_BODY if "admin" in holder.scopes else MAX_BODY
-            with self._bodies.reader(holder and holder.merchant_id, most, headers) as reader:
+            is_stream = EVENT_STREAM in headers.get(b"accept", b"")
+            with self._bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
                 body = await reader.read(receive)
-                await self._post(scope, headers, holder, body, receive, send)
+                if not is_stream:
+                    await self._post(scope, headers, holder, body, receive, send)
+                    return
+            await self._view(scope, _again(body, receive), send)
         except ClientGoneError:
             pass
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
@@ -112,13 +115,7 @@ class GraphQLDoor(LiveDoor):
         receive: Receive,
         send: Send,
     ) -> None:
-        accept = headers.get(b"accept", b"")
-        if (
-            self._plans is not None
-            and holder is not None
-            and headers.get(b"content-type") in JSON_TYPES
-            and EVENT_STREAM not in accept
-        ):
+        if self._plans is not None and holder is not None and headers.get(b"content-type") in JSON_TYPES:
             if len(body) > LONG_BODY:
                 self.house.intake.home = asyncio.get_running_loop()
                 answer = partial(self._answer, self._plans, holder, scope, headers, body)
@@ -289,6 +286,13 @@ def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
     if "data" not in answer and (strict or errors.BAD_REQUEST in {given.get("code") for given in found}):
         return 400, {}
     return 200, {}
+
+
+def _most(holder: KeyHolder | None, is_stream: bool) -> int:
+    """Bytes of a body."""
+    if holder is None:
+        return STRANGER_BODY
+    return STREAM_BODY if is_stream else MAX_ADMIN_BODY if "admin" in holder.scopes else MAX_BODY
 
 
 def _headers_of(status: int, extensions: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 64 * 1024 * 1024  # of all plans: some hundred applications with a dozen documents each
 SHARE = 8  # no owner has more than this part of it
 MAX_TEXT = 16 * 1024  # characters: a longer document is executed, not compiled
+MAX_NAME = 256  # characters of an operation's name
 MAX_SEEN = 100  # texts of an owner that were seen once
 MAX_OWNERS = 10_000  # whose texts are remembered
 _BARE = 512  # bytes of an entry, besides its text, of a document that has no plan
@@ -89,7 +90,7 @@ class Plans:
         if kept is not None:
             self._owners[kept.owner].keys.move_to_end(key)
             return kept.plan
-        if len(text) > MAX_TEXT:
+        if len(text) > MAX_TEXT or (operation_name is not None and len(operation_name) > MAX_NAME):
             return None
         own = self._owner(owner)
         seen = hash(key)  # a text of somebody's choice is not kept; two that share a hash are compiled a little early
