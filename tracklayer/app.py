@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -86,4 +87,10 @@ def build_app(runtime: Runtime, wake: Wake) -> Application:
 
 async def _sdl(request: Request) -> Response:
     """What `tracklayer schema` prints."""
-    return PlainTextResponse(schema.as_str() + "\n")
+    return PlainTextResponse(_printed())
+
+
+@cache
+def _printed() -> str:
+    """Printing takes as long as taking in fifty events, and nobody needs a key to ask for it."""
+    return schema.as_str() + "\n"

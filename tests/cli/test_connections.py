@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from tests.factories import Merchant
 from tests.live import PROTOCOL, LiveServer
 from tests.servers import wait_until
-from tracklayer.cli.connections import MAX_HEAD, Connection
+from tracklayer.cli.connections import MAX_HEAD, MAX_PIPELINED, Connection, Socket
 from tracklayer.runtime import Runtime
 
 PATIENCE = 20  # seconds, for what happens after a second or two
@@ -67,6 +67,11 @@ def head(server: LiveServer, merchant: Merchant | None, length: int) -> bytes:
         pytest.param(b"POST /graphql HTTP/1.1\r\nhost: x\r\nx-more", b" 408 ", id="half of the headers"),
         pytest.param(b"POST /graphql HTTP/1.1\r\nx: " + b"y" * 4 * MAX_HEAD, b" 431 ", id="a header without end"),
         pytest.param(b"GET /" + b"y" * 4 * MAX_HEAD, b" 431 ", id="a path without end"),
+        pytest.param(
+            b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"y" * (MAX_HEAD + 1) + b"\r\n\r\n",
+            b" 431 ",
+            id="too much, all at once",
+        ),
     ],
 )
 def test_headers_that_do_not_come_are_not_waited_for(server: LiveServer, said: bytes, status: bytes) -> None:
@@ -196,6 +201,59 @@ def test_the_sockets_of_a_key_are_counted_and_end_is_counted_too(runtime: Runtim
                 with pytest.raises(Exception, match="1013"):
                     fourth.recv(timeout=PATIENCE)
         wait_until(lambda: not sockets._there, "all sockets to end")
+
+
+UPGRADE = (
+    b"%s /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n"
+)
+
+
+def test_a_socket_that_begins_with_post_is_refused(server: LiveServer) -> None:
+    body = b'{"query":"{__typename}"}'
+    said = UPGRADE % (b"POST", b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
+    assert b" 400 " in answer(opened(server, said + body)).partition(b"\r\n")[0]
+    assert b" 101 " not in answer(
+        opened(server, HEALTH + UPGRADE % (b"GET", b""))
+    )  # nor does one begin behind a request
+
+
+def test_sockets_that_never_say_who_they_are_keep_nobody_out(runtime: Runtime, merchant: Merchant) -> None:
+    class Few(Connection):
+        pass
+
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 20
+        silent = [stack.enter_context(opened(server, UPGRADE % (b"GET", b""))) for _ in range(40)]
+        for _ in range(3):
+            found = httpx.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
+            assert found.status_code == 200
+        wait_until(lambda: server.connections() <= 20, "the oldest to be closed")
+        for client in silent:
+            client.settimeout(0)
+
+
+def test_a_socket_whose_handshake_says_nothing_is_closed(
+    runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Socket, "admit_seconds", 1)
+    with LiveServer(runtime) as server, ExitStack() as stack:
+        known = stack.enter_context(connect(server.ws, subprotocols=[PROTOCOL]))
+        known.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
+        assert json.loads(known.recv(timeout=PATIENCE)) == {"type": "connection_ack"}
+        answer(opened(server, UPGRADE % (b"GET", b"")))  # it ends
+        known.send(json.dumps({"type": "ping"}))
+        assert json.loads(known.recv(timeout=PATIENCE)) == {"type": "pong"}
+
+
+def test_more_requests_in_a_row_than_anybody_sends_are_not_answered(
+    server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert answer(opened(server, HEALTH * 5_000)).count(b" 200 ") <= MAX_PIPELINED + 1
+        few = opened(server, HEALTH * 20 + HEALTH.replace(b"host", b"connection: close\r\nhost"))
+        assert answer(few).count(b" 200 ") == 21
+    assert caplog.records == []
 
 
 STREAM = json.dumps({"query": "subscription { alerts { id } }"}).encode()

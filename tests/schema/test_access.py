@@ -201,7 +201,7 @@ async def test_a_sender_cannot_find_out_a_stored_persons_data_by_made_up_repeats
         guess = camel(draft(user_data={"city": city, "email": "guess@example.com"}))
         answers.append((await sender(INGEST, input=guess))["ingestEvent"]["userErrors"])
     assert answers[0] == answers[1]
-    assert [error["field"] for error in answers[0]] == [["userData"]]
+    assert [error["field"] for error in answers[0]] == [["eventId"]]
     reader = Api(api.client, key_of(runtime, merchant, "ingest", "read"))
     told = (await reader(INGEST, input=camel(draft(user_data={"city": "Rome"}))))["ingestEvent"]["userErrors"]
     assert ["userData", "city"] in [error["field"] for error in told]

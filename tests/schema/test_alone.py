@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.doors import DROPS_COROUTINES, doors
 from tests.factories import Api, Merchant, camel, draft, new_merchant
 from tracklayer.runtime import Runtime
+from tracklayer.schema.inputs import IngestEventInput
 
 pytestmark = DROPS_COROUTINES
 
@@ -55,7 +57,11 @@ WRONG = [
         id="text for a flag",
     ),
     pytest.param(changed(userData=[]), [(["userData"], "INVALID_TYPE")], id="a list for an object"),
-    pytest.param(changed(customData={"productIds": [None]}), [(None, "INVALID_TYPE")], id="null in a list"),
+    pytest.param(
+        changed(customData={"productIds": ["a", None]}),
+        [(None, "INVALID_TYPE")],
+        id="null in a list",
+    ),
     pytest.param(lambda event: None, [(None, "INVALID_TYPE")], id="null"),
     pytest.param(lambda event: 5, [(None, "INVALID_TYPE")], id="a number"),
     pytest.param(lambda event: [event], [(None, "INVALID_TYPE")], id="a list"),
@@ -168,3 +174,116 @@ async def test_a_basket_of_wrong_lines_is_told_once_and_again_and_not_a_thousand
         (found,) = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"]
         assert [error["code"] for error in found["userErrors"]] == ["INVALID_NUMBER"] * 20
         assert found["userErrors"][19]["field"] == ["customData", "contents", "19", "quantity"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "code", "field"),
+    [
+        pytest.param(r'"contentName": "Mug \ud83d"', "INVALID_CHARACTER", "contentName", id="half an emoji"),
+        pytest.param('"value": 1e400', "INVALID_NUMBER", "value", id="a number beyond all bounds"),
+        pytest.param(f'"value": {"9" * 400}', "INVALID_NUMBER", "value", id="a number of 400 digits"),
+    ],
+)
+async def test_json_that_few_programs_write_is_one_events_mistake(api: Api, odd: str, code: str, field: str) -> None:
+    good = [json.dumps(camel(draft(event_id))) for event_id in ("first", "last")]
+    wrong = json.dumps(camel(draft("wrong"))).replace('"customData": {', f'"customData": {{{odd}, ')
+    wrong = wrong.replace('"value": 129.99, ', "") if field == "value" else wrong
+    body = f'{{"query": {json.dumps(INGEST_ALL)}, "variables": {{"inputs": [{good[0]}, {wrong}, {good[1]}]}}}}'
+    headers = {"content-type": "application/json", "authorization": f"Bearer {api.key}"}
+    for n in range(3):
+        answer = (await api.client.post("/graphql", content=body, headers=headers)).json()
+        found = answer["data"]["ingestEvents"]
+        assert (found["accepted"], found["coalesced"], found["rejected"]) == ((2, 0, 1) if n == 0 else (0, 2, 1))
+        assert [(error["field"], error["code"]) for error in found["results"][1]["userErrors"]] == [
+            (["customData", field], code)
+        ]
+
+
+@pytest.mark.parametrize("body", [b'{"query": "{ __typename }", "variables": {"a": NaN}}', b"{'a': 1}", b"[" * 5000])
+async def test_what_is_no_json_is_refused_as_a_whole(api: Api, body: bytes) -> None:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {api.key}"}
+    answer = await api.client.post("/graphql", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+
+
+SECRETS = [
+    "4111111111111111",
+    "4111-1111-1111-1111",
+    "jane@example.com",
+    "+4915112345678",
+    'Jane\'s "x"',
+    "it'd be 'x'",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+async def test_a_value_in_the_wrong_place_is_never_quoted(api: Api, secret: str) -> None:
+    event = camel(draft())
+    single = "mutation($input: IngestEventInput!) { ingestEvent(input: $input) { outcome } }"
+    literal = (
+        f"mutation {{ ingestEvent(input: {{eventName: {json.dumps(secret)} {json.dumps(secret)}}}) {{ outcome }} }}"
+    )
+    requests: list[tuple[str, Any]] = [
+        (single, {"input": {**event, secret: 1}}),
+        (single, {"input": {**event, "userData": {secret: 1}}}),
+        (single, {"input": {**event, "eventName": {secret: secret}}}),
+        (INGEST_ALL, {"inputs": [{**event, secret: 1, "userData": {secret: secret}}]}),
+        (literal, {}),
+        (f"{{ events(after: {json.dumps(secret)}) {{ nodes {{ id }} }} }}", {}),
+        ("{ card4111111111111111 }", {}),
+    ]
+    for text, variables in requests:
+        answer = await api.post(text, variables)
+        assert answer.json().get("errors") or "REJECTED" in answer.text, answer.text
+        assert secret not in answer.text
+        assert json.dumps(secret)[1:-1] not in answer.text
+        assert "4111111111111111" not in answer.text
+
+
+async def test_amounts_come_back_digit_by_digit(api: Api) -> None:
+    amounts = ["99999999999999999999", "12345678901234.567", "0.1000000000000000055", "129.990"]
+    for amount in amounts:
+        await api.ingest(draft(f"order_{amount}", custom_data={"value": amount, "currency": "EUR"}))
+        text = f'{{ event(eventId: "order_{amount}") {{ customData custom {{ value }} }} }}'
+        for _ in range(3):
+            answer = (await api.post(text)).text
+            assert answer.count(amount) == 2, answer
+
+
+@pytest.mark.parametrize("item", [{}, 1, None, {"eventId": "a"}])
+async def test_a_list_that_is_far_too_long_is_not_worked_through(
+    runtime: Runtime, merchant: Merchant, item: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    misfit = IngestEventInput.misfit
+
+    def counted(sent: Any) -> Any:
+        looked_at.append(1)
+        return misfit(sent)
+
+    monkeypatch.setattr(IngestEventInput, "misfit", staticmethod(counted))
+    text = "mutation($inputs: [IngestEventInput!]!) { ingestEvents(inputs: $inputs) { accepted } }"
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            looked_at.clear()
+            answer = (await Api(client, merchant.key).post(text, {"inputs": [item] * 20_000})).json()
+            assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+            assert "1 to 1000" in answer["errors"][0]["message"]
+            assert len(looked_at) <= 2 * 1_001  # with a plan, and then without
+
+
+async def test_no_ids_are_none_and_no_names_are_a_mistake(api: Api) -> None:
+    redeliver = "mutation($ids: [ID!]) { redeliver(filter: {}, ids: $ids) { matched userErrors { code } } }"
+    nothing: list[str] | None
+    for nothing in ([], None):
+        assert (await api(redeliver, ids=nothing))["redeliver"]["userErrors"] == [{"code": "EMPTY_FILTER"}]
+    of_meta = redeliver.replace("filter: {}", "filter: {platform: META}")
+    assert (await api(of_meta, ids=[]))["redeliver"] == {"matched": 0, "userErrors": []}
+    change = "mutation { setDestination(input: {platform: META, eventNames: []}) { userErrors { field code } } }"
+    assert (await api(change))["setDestination"]["userErrors"] == [{"field": ["eventNames"], "code": "REQUIRED"}]
+
+
+async def test_media_types_know_no_case(api: Api) -> None:
+    headers = {"content-type": "Application/JSON", "authorization": f"Bearer {api.key}"}
+    answer = await api.client.post("/graphql", content=b'{"query": "{ __typename }"}', headers=headers)
+    assert answer.json() == {"data": {"__typename": "Query"}}

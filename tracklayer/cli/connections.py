@@ -28,6 +28,9 @@ FIRST_SECONDS = 5  # of a body, before its pace is looked at
 SLOWEST = 8 * 1024  # bytes of a body a second
 IDLE_SECONDS = 75  # between two requests
 MAX_HEAD = 64 * 1024  # bytes of a request line and its headers
+MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand
+ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who speaks: a key is waited for 10
+FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 OTHER_FILES = 200  # that a process has open besides
 _LOOK_SECONDS = 1.0
@@ -55,6 +58,7 @@ class Connection(HttpToolsProtocol):
         self.in_head = True  # its next headers are not complete
         self.since = self.loop.time()  # when it began to wait for them, or for the body
         self.received = 0  # bytes since then
+        self.chunk = 0  # of them at once, the last time
         self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
         if len(self.connections) >= self.most and not _make_room(self.connections):
             super().connection_made(transport)
@@ -63,7 +67,8 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self.received += len(data)
+        self.chunk = len(data)
+        self.received += self.chunk
         super().data_received(data)
         if self.in_head and self.received > MAX_HEAD and not self.transport.is_closing():
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
@@ -75,12 +80,31 @@ class Connection(HttpToolsProtocol):
         self.in_head, self.since, self.received = True, self.loop.time(), 0
 
     def on_headers_complete(self) -> None:
+        # What came at once with its headers was counted with them.
+        if self.received + self.chunk > MAX_HEAD and self._size_of_head() > MAX_HEAD:
+            self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
         self.in_head, self.since, self.received = False, self.loop.time(), 0
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
             self.requests = [request for request in self.requests if not request.response_complete]
             self.requests.append(self.cycle)
+            if self.transport.is_closing():
+                self._tell_all()
+            elif len(self.pipeline) > MAX_PIPELINED:
+                self.hang_up()
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def handle_websocket_upgrade(self) -> None:
+        """A WebSocket begins with GET and with nothing in hand: of anything else nobody would wait for the end."""
+        if self.scope["method"] != "GET":
+            self.refuse(400, "A WebSocket begins with GET.")
+        elif not self.is_idle or self.transport.is_closing():
+            self.hang_up()
+        else:
+            super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tell_all()
@@ -89,7 +113,7 @@ class Connection(HttpToolsProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in hand: it may be closed for another's sake."""
-        return self.in_head or self.cycle is None or self.cycle.response_complete
+        return all(request.response_complete for request in self.requests)
 
     def look(self, now: float) -> None:
         """Closes it where what it waits for does not come."""
@@ -104,6 +128,10 @@ class Connection(HttpToolsProtocol):
             # Between two requests uvicorn waits; a request that has begun, or a connection that says nothing, is ours.
             if waited > self.head_seconds and self.timeout_keep_alive_task is None and (cycle is None or self.received):
                 self.refuse(408, f"The headers did not arrive within {self.head_seconds} s.")
+        elif self.is_idle:
+            # What came behind an answer, be it the rest of a body, has ended the time that uvicorn gives it.
+            if self.timeout_keep_alive_task is None and waited > self.body_seconds:
+                self.hang_up()
         elif cycle is not None and cycle.more_body and not cycle.response_complete:
             if self.flow.read_paused:  # it is we who do not read
                 self.since, self.received = now, 0
@@ -115,7 +143,12 @@ class Connection(HttpToolsProtocol):
     def refuse(self, status: int, message: str) -> None:
         """Answers, unless an answer has begun, and closes."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            phrase = {408: b"Request Timeout", 431: b"Request Header Fields Too Large", 503: b"Service Unavailable"}
+            phrase = {
+                400: b"Bad Request",
+                408: b"Request Timeout",
+                431: b"Request Header Fields Too Large",
+                503: b"Service Unavailable",
+            }
             body = b'{"errors":[{"message":"%s"}]}' % message.encode()
             head = (
                 b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
@@ -136,12 +169,17 @@ class Connection(HttpToolsProtocol):
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's, which takes no long message before it is known who sends it."""
+    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must."""
+
+    admit_seconds = ADMIT_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._full_size = self.conn.max_message_size
         self.conn.max_message_size = STRANGER_BODY
+        self.close_timeout = FAREWELL_SECONDS
+        self.since = self.loop.time()
+        self.is_idle = True  # as long as nobody is known to speak: it may be closed for another's sake
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -151,6 +189,12 @@ class Socket(WebSocketsSansIOProtocol):
 
     def _admitted(self) -> None:
         self.conn.max_message_size = self._full_size
+        self.is_idle = False
+
+    def look(self, now: float) -> None:
+        """Closes it where it is not known in time who speaks."""
+        if self.is_idle and now - self.since > self.admit_seconds:
+            self.transport.abort()
 
 
 async def watch(connections: Iterable[Any]) -> None:
@@ -160,7 +204,7 @@ async def watch(connections: Iterable[Any]) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         now = loop.time()
         for connection in list(connections):
-            if isinstance(connection, Connection):
+            if isinstance(connection, Connection | Socket):
                 try:
                     connection.look(now)
                 except Exception:
@@ -169,7 +213,7 @@ async def watch(connections: Iterable[Any]) -> None:
 
 def _make_room(connections: Iterable[Any]) -> bool:
     """Closes those that have waited longest for a request: whoever has one in hand goes on."""
-    idle = [found for found in list(connections) if isinstance(found, Connection) and found.is_idle]
+    idle = [found for found in list(connections) if isinstance(found, Connection | Socket) and found.is_idle]
     idle.sort(key=lambda found: found.since)
     for found in idle[: max(1, len(idle) // 16)]:
         if found.transport is not None:

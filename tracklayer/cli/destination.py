@@ -26,7 +26,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     change.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
     change.add_argument("--platform", required=True, choices=PLATFORMS, help="the platform")
     change.add_argument(
-        "--settings", required=True, metavar="FILE.json", help="settings, null removes one; - for standard input"
+        "--settings", metavar="FILE.json", help="settings, null removes one; left out: all stay; - for standard input"
     )
     names = change.add_mutually_exclusive_group()
     names.add_argument(
@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    settings = read_json(args.settings, "settings")
+    settings = read_json(args.settings, "settings") if args.settings is not None else KEEP
     merchant_id = merchant_id_of(args.merchant)
     with runtime_of(settings_with_log()) as runtime:
         with in_transaction():

@@ -9,12 +9,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
 from tqdm import tqdm
 
 from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
+from tracklayer.domain.json_text import read_json
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
@@ -64,8 +64,8 @@ def _import(runtime: Runtime, merchant: KeyHolder, file: BinaryIO, size: int) ->
             if not line.strip():
                 continue
             try:
-                batch.append((number, orjson.loads(line)))
-            except orjson.JSONDecodeError:
+                batch.append((number, read_json(line)))
+            except ValueError:
                 _reject(counts, number, [Problem((), "INVALID_JSON", "This line is not JSON.")])
             if len(batch) == BATCH:
                 _store(runtime, merchant, batch, counts)
@@ -95,5 +95,11 @@ def _store(runtime: Runtime, merchant: KeyHolder, batch: list[tuple[int, Any]], 
 
 def _reject(counts: Counter[str], number: int, problems: Any) -> None:
     counts["rejected"] += 1
-    reasons = " ".join(problem.message for problem in problems)
+    reasons = " ".join(_reason(problem) for problem in problems)
     tqdm.write(f"line {number}: {reasons}", file=sys.stderr)
+
+
+def _reason(problem: Problem) -> str:
+    """The sentence, and where it does not say so itself, the field that it is about."""
+    field = ".".join(problem.field)
+    return problem.message if field in problem.message else f"{field}: {problem.message}"

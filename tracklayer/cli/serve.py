@@ -24,7 +24,7 @@ from tracklayer.actors.schedule import run_schedule
 from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, max_connections, watch
 from tracklayer.cli.process import CommandError
 from tracklayer.runtime import Runtime
-from tracklayer.schema.bodies import MAX_BODY
+from tracklayer.schema.bodies import STREAM_BODY
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def settings_of_server() -> dict[str, Any]:
         "timeout_keep_alive": IDLE_SECONDS,
         "http": Connection,
         "ws": Socket,
-        "ws_max_size": MAX_BODY,
+        "ws_max_size": STREAM_BODY,
         "ws_per_message_deflate": False,  # alerts are small; a thousand compressors are not
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -337,8 +338,20 @@ def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) 
 
 
 def loads(text: str) -> Any:
-    """Stored JSON as Python values; numbers with a fraction as they were written."""
+    """Stored JSON as Python values."""
     return orjson.loads(text)
+
+
+def loads_exactly(text: str) -> Any:
+    """Stored JSON to be written again: its numbers digit by digit, as ``orjson.Fragment`` where Python has no such number."""
+    return _EXACTLY.decode(text)
+
+
+def _whole(digits: str) -> int | orjson.Fragment:
+    return int(digits) if len(digits) < 19 else orjson.Fragment(digits)
+
+
+_EXACTLY = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=_whole)
 
 
 def dumps(value: Any) -> str:

@@ -104,15 +104,18 @@ _ID_WORDS = (
     "listing lot batch order invoice receipt ticket booking reservation confirmation transaction txn purchase cart "
     "basket tracking parcel shipment consignment waybill awb campaign adset adgroup ad advertising creative placement "
     "click session cookie visitor external reference uuid guid utm hsa fbp fbc ttp epik gbraid wbraid ga gcl awc "
+    "customer po voucher coupon idempotency "
+    "bestell bestellung auftrag auftrags artikel rechnung rechnungs kunde kunden commande pedido "
     # Of times as numbers the same is true: ticks of .NET are 18 digits that begin with 63.
     "time timestamp ts date datetime ticks millis micros nanos epoch"
 )
-_IS_ID = re.compile(rf"(?:{'|'.join(_ID_WORDS.split())})(?:s|ids?|nos?|nr|num|numbers?|codes?|refs?|keys?)?")
+_IS_ID = re.compile(rf"(?:{'|'.join(_ID_WORDS.split())})(?:s|ids?|nos?|nr|num|nummer|numbers?|codes?|refs?|keys?)?")
 _NO_IDS = frozenset(
     "paid unpaid prepaid bid bids valid invalid void avoid grid grids aid kid kids mid lid rapid solid liquid fluid "
     "hybrid android covid raid said".split()
 )
 _CARD_WORDS = frozenset("card cards cc creditcard debitcard bankcard paymentcard giftcard pan".split())
+_NO_PAYMENT = ("gift", "loyalty", "membership")  # cards that no bank pays: their numbers are judged as any text is
 _PHONE_WORDS = frozenset("phone phones telephone tel mobile cell cellphone msisdn fax whatsapp".split())
 # These say text or money beside a word that says id: product_name, order_note, item_price.
 _TEXT_WORDS = re.compile(
@@ -125,8 +128,12 @@ _TEXT_WORDS = re.compile(
 def _kind(name: str) -> str:
     """What stands under that name, of a field, a property or a URL parameter alike: text, an id or a phone."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or any(word in _CARD_WORDS or _TEXT_WORDS.fullmatch(word) for word in words):
+    if not words or any(_TEXT_WORDS.fullmatch(word) for word in words):
         return _TEXT
+    if not _CARD_WORDS.isdisjoint(words):
+        return _TEXT
+    if "birth" in words or "birthday" in words:
+        return _TEXT  # a date, and no number of anything
     if words[-1] == "at" or any(_IS_ID.fullmatch(word) for word in words):
         return _ID
     if any(word.endswith(("id", "ids")) and word not in _NO_IDS for word in words):
@@ -173,6 +180,8 @@ _MOST_DIGITS_SHOWN = 6  # of a name: one that holds more may be the number itsel
 def card_name(name: str) -> str:
     """Which card data that name says (``number``, ``code``, ...), or nothing."""
     letters = _NOT_LETTERS.sub("", name).lower()
+    if letters.startswith(_NO_PAYMENT):
+        return ""
     known = _CARD_NAMES.get(letters)
     if known or len(letters) < 3:
         return known or ""
@@ -368,7 +377,9 @@ def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
     if isinstance(value, str):
         if _holds_card_number(value, _kind(name)) or (name == "event_source_url" and _names_card_data(value)):
             return ()
-        return None
+        # An amount may be written as 4.1e15: as text, too.
+        is_card = _EXPONENT.fullmatch(value) and _is_card(_digits_of(Decimal(value.strip())), _kind(name))
+        return () if is_card else None
     if value is None or isinstance(value, bool) or not depth:
         return None
     if isinstance(value, Mapping):
@@ -391,6 +402,9 @@ def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
     elif isinstance(value, int | float | Decimal) and _is_card(_digits_of(value), _kind(name)):
         return ()
     return None
+
+
+_EXPONENT = re.compile(r"\s*[+-]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})[eE][+-]?[0-9]{1,2}\s*", re.ASCII)
 
 
 def _digits_of(number: float | Decimal) -> str:
@@ -418,6 +432,9 @@ def _names_card_data(url: str) -> bool:
 
 _RUN = re.compile(rf"[0-9](?:[\W_]{{0,8}}[0-9]){{{_FEWEST - 1},}}")
 _SIGNS = re.compile(r"([\W_]+)")
+_BEHIND_PERCENT = re.compile(
+    rf"%[A-Za-z]?([0-9](?:[ -]?[0-9]){{{_FEWEST - 1},18}})(?![0-9])"
+)  # 41 of it is a letter once decoded
 
 
 def _plain_digits(text: str) -> str:
@@ -426,16 +443,18 @@ def _plain_digits(text: str) -> str:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """As sent, then with the percent-encoding taken off, as often as there is one."""
-    yield _plain_digits(text)
+    """With the percent-encoding taken off, as often as there is one; before, what that would make unreadable."""
     for _ in range(_MOST_ENCODINGS):
         if "%" not in text:
-            return
+            break
         decoded = unquote(text, errors="replace")
         if decoded == text:
-            return
+            break
+        behind = _BEHIND_PERCENT.findall(_plain_digits(text))
+        if behind:
+            yield "; ".join(behind)
         text = decoded
-        yield _plain_digits(text)
+    yield _plain_digits(text)
 
 
 def _holds_card_number(text: str, kind: str) -> bool:

@@ -396,7 +396,7 @@ def _line(name: str, index: int) -> tuple[str, ...]:
 
 def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content:
     if type(item) is not dict and not isinstance(item, Mapping):
-        reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, item_price}")
+        reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, ", Name(("item_price",)), "}")
         return Content("")
     if not item.keys() <= _CONTENT_FIELDS:
         reader.known(at, item, CONTENT_FIELDS)
@@ -434,12 +434,16 @@ def _nearest(key: str, names: tuple[str, ...]) -> str | None:
     return next(iter(difflib.get_close_matches(key, names, n=1, cutoff=0.6)), None)
 
 
+def _shown(key: str) -> str:
+    """A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too."""
+    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
+    return key if is_plain else "(a key)"
+
+
 def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
     """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
-    # A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too.
-    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
-    shown = key if is_plain else "(a key)"
-    near = _nearest(key, tuple(names)) if is_plain else None
+    shown = _shown(key)
+    near = _nearest(key, tuple(names)) if shown == key else None
     hint: tuple[Part, ...] = ("; ", Name(("custom_data", "properties")), " takes fields of your own.")
     if near:
         hint = (", did you mean ", Name((near,)), "?")
@@ -591,8 +595,12 @@ class _Reader:
             return None
         number = read_decimal(value)
         if number is None:
-            self.problem((*at, name), "INVALID_NUMBER", "must be a finite number, or one written as text: 129.99")
-        elif not isinstance(value, str) and may_hold_card_number(value):
+            self.problem(
+                (*at, name),
+                "INVALID_NUMBER",
+                "must be a number of at most 20 digits before the point, or one written as text: 129.99",
+            )
+        elif may_hold_card_number(number):
             self.may_hold_card = True
         return number
 
@@ -601,7 +609,7 @@ class _Reader:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-            self.problem((*at, name), "INVALID_NUMBER", "must be a whole number, 0 or more")
+            self.problem((*at, name), "INVALID_NUMBER", "must be a whole number from 0 to 2147483647")
             return None
         return value
 
@@ -618,18 +626,20 @@ class _Reader:
                 self.may_hold_card = True
             if isinstance(inner, str):
                 if not clean and _UNUSABLE.search(inner):
-                    self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
+                    self.problem(
+                        (*path, _shown(key)), "INVALID_CHARACTER", "holds a control character or half a character"
+                    )
                 kept[key] = inner
             elif isinstance(inner, bool) or inner is None:
                 kept[key] = inner
             elif isinstance(inner, _NUMBERS):
                 if read_decimal(inner) is None or (isinstance(inner, int) and not -(2**63) <= inner < 2**64):
-                    self.problem(path, "INVALID_NUMBER", "must hold finite numbers of 64 bits at most")
+                    self.problem((*path, _shown(key)), "INVALID_NUMBER", "must be a finite number of 64 bits at most")
                 else:
                     kept[key] = inner
                     self.may_hold_card = self.may_hold_card or may_hold_card_number(inner)
             else:
-                self.problem(path, "INVALID_TYPE", "must be flat: text, numbers, true, false or null")
+                self.problem((*path, _shown(key)), "INVALID_TYPE", "must be text, a number, true, false or null")
         # No part of a draft is longer than the whole.
         if not self.problems and self.size > MAX_PROPERTIES and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
             self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")

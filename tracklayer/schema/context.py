@@ -117,7 +117,9 @@ class Context:
     def admit(self, measured: Measured, variables: Mapping[str, Any]) -> None:
         """Before an operation is validated. Raises GraphQLError where it costs too much, or comes too often."""
         self.cost = measured.refuse_above(MAX_COST, variables)
-        if self.holder is not None and not is_free(measured.scopes):
+        if self.holder is None:
+            self.house.limits.admit_cost_of_stranger(self.cost)
+        elif not is_free(measured.scopes):
             self.house.limits.admit(self.holder, self.cost)
 
     async def of_operation(self) -> Context:

@@ -39,6 +39,7 @@ from tracklayer.schema import errors
 from tracklayer.schema.access import PAGE, Scopes, most_of, scopes_of, weight_of
 
 MAX_COST = 50_000  # objects: a page of 50 events with all there is to know of them is half of it
+INTROSPECTION = 10  # what one object of it costs: it is found in the interpreter, which everybody shares
 MAX_DEPTH = 12  # fields within fields
 MAX_SPREADS = 40  # fragments within fragments
 MAX_ALIASES = 30
@@ -84,8 +85,8 @@ def _results(steps: Sequence[tuple[str, Any, Any]], variables: Mapping[str, Any]
             given = variables.get(left)
             results.append(_page(right if given is None else given))
         elif what == "size":
-            given = variables.get(left)
-            results.append(len(given) if isinstance(given, list) else 1)
+            given = variables.get(left, right)
+            results.append(len(given) if isinstance(given, list) else given if type(given) is int else 1)
         else:
             a = left if isinstance(left, int) else results[left.step]
             b = right if isinstance(right, int) else results[right.step]
@@ -208,7 +209,10 @@ class _Pass:
     def operation(self, operation: OperationDefinitionNode, root: Any) -> _Sum:
         for node in operation.variable_definitions or ():
             default = node.default_value
-            self._defaults[node.variable.name.value] = int(default.value) if isinstance(default, IntValueNode) else None
+            known = int(default.value) if isinstance(default, IntValueNode) and len(default.value) < 10 else None
+            self._defaults[node.variable.name.value] = (
+                len(default.values) if isinstance(default, ListValueNode) else known
+            )
         # Fragments first, those without spreads before those that spread them: none is read twice, and a chain of
         # hundreds needs no deep stack.
         for name in self._in_order(operation):
@@ -295,6 +299,8 @@ class _Pass:
             found.parts.append((name, found.once, below))
             return
         one: Amount = self._plus(1 + weight, below.once)
+        if name in ("__schema", "__type"):
+            one = self._times(INTROSPECTION, one)
         most = most_of(definition)
         if most == PAGE:
             found.an_item = self._plus(found.an_item, one)
@@ -319,7 +325,7 @@ class _Pass:
         if isinstance(value, VariableNode):
             name = value.name.value
             if is_size:
-                return self._step("size", name, None)
+                return self._step("size", name, self._defaults.get(name))
             # Left out, it is the variable's default or the argument's; null, the argument's.
             defaults = [self._defaults.get(name), definition.args[argument].default_value]
             return self._step("page", name, max((found for found in defaults if type(found) is int), default=None))

@@ -115,7 +115,12 @@ _QUOTED_VALUES = (
     (re.compile(r"(cannot represent [^:]*): .*", re.DOTALL), r"\1."),
     (re.compile(r",? [Ff]ound: .*", re.DOTALL), "."),
     (re.compile(r"Value .* (does not exist in '\w+' enum)", re.DOTALL), r"This value \1"),
+    (re.compile(r"Exceeds the limit .*", re.DOTALL), "This document holds a number that is too long."),
+    (re.compile(r"((?:Block)?String|Int|Float) '.*'", re.DOTALL), r"\1"),  # of a document that is no GraphQL
 )
+_UNKNOWN = re.compile(r"(.*unknown field )'(.*?)'(\.?(?: Did you mean [\w', ]+\?)?\.?)", re.DOTALL)
+_QUOTED_NAME = re.compile(r"'([^']*)'")
+_A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}", re.ASCII)  # of GraphQL, as its messages write them
 
 
 def refused(message: str, code: str, **more: Any) -> GraphQLError:
@@ -150,9 +155,23 @@ def masked(error: GraphQLError) -> GraphQLError:
     message = error.message
     for pattern, replacement in _QUOTED_VALUES:
         message = pattern.sub(replacement, message)
+    message = _without_odd_names(message)
     extensions = dict(error.extensions or {})
     extensions.setdefault("code", PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else BAD_INPUT)
     return _reworded(error, message.replace("?.", "?"), extensions)
+
+
+def _without_odd_names(message: str) -> str:
+    """A name that is no plain word could be anything, a value in the wrong place too."""
+    if "unknown field '" in message:
+        found = _UNKNOWN.fullmatch(message)
+        if found is None or not found[2].isidentifier() or not _is_plain(found[2]):
+            return message[: message.index("unknown field '")] + "a field that does not exist."
+    return _QUOTED_NAME.sub(lambda name: name[0] if _is_plain(name[1]) else "'(a name)'", message)
+
+
+def _is_plain(name: str) -> bool:
+    return _A_NAME.fullmatch(name) is not None and sum(map(str.isdigit, name)) < 4
 
 
 def _reworded(error: GraphQLError, message: str, extensions: dict[str, object] | None) -> GraphQLError:

@@ -25,6 +25,7 @@ from strawberry.types import ExecutionResult
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, schema
 from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, STREAM_BODY, Bodies, ClientGoneError
@@ -41,12 +42,17 @@ from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 
 RETRY_AFTER_SECONDS = 2
+BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
 HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
+
+
+class _ReadsError(Exception):
+    """A long request that reads: it is answered on the event loop, where it takes no place of those that take in."""
 
 
 class GraphQLDoor(LiveDoor):
@@ -90,6 +96,11 @@ class GraphQLDoor(LiveDoor):
             await self._view(scope, _again(body, receive), send)
         except ClientGoneError:
             pass
+        except asyncio.CancelledError:
+            if not self._closing.is_set():
+                raise
+            ending = errors.refused(BEING_ENDED, errors.OVERLOADED, retryable=True)
+            await self._refuse(ending, headers)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             await self._refuse(error, headers)(scope, receive, send)
 
@@ -115,11 +126,14 @@ class GraphQLDoor(LiveDoor):
         receive: Receive,
         send: Send,
     ) -> None:
-        if self._plans is not None and holder is not None and headers.get(b"content-type") in JSON_TYPES:
+        if self._plans is not None and holder is not None and _is_json(headers.get(b"content-type", b"")):
             if len(body) > LONG_BODY:
                 self.house.intake.home = asyncio.get_running_loop()
-                answer = partial(self._answer, self._plans, holder, scope, headers, body)
-                await self._long.answer(holder.merchant_id, answer, receive, send)
+                answer = partial(self._answer, self._plans, holder, scope, headers, body, takes_in=True)
+                try:
+                    await self._long.answer(holder.merchant_id, answer, receive, send)
+                except _ReadsError:  # it waits for the database, not for the interpreter
+                    await self._answer(self._plans, holder, scope, headers, body, receive, send)
             else:
                 await self._answer(self._plans, holder, scope, headers, body, receive, send)
         else:
@@ -134,10 +148,12 @@ class GraphQLDoor(LiveDoor):
         body: bytes,
         receive: Receive,
         send: Send,
+        *,
+        takes_in: bool = False,
     ) -> None:
-        """By the operation's plan, else by the view."""
+        """By the operation's plan, else by the view. ``takes_in``: raises _ReadsError for a plan that does not."""
         strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
-        answer = await self._compiled(plans, holder, scope, headers, body)
+        answer = await self._compiled(plans, holder, scope, headers, body, takes_in=takes_in)
         if isinstance(answer, bytes):
             await _send_data(send, answer, strict=strict)
         elif answer is not None:
@@ -148,7 +164,9 @@ class GraphQLDoor(LiveDoor):
 
     async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What Strawberry's view answers; an error of the request is JSON with a code, as any other is."""
-        request = Request(scope, receive)
+        # Media types know no case; Strawberry's view does.
+        lowered = [(name, value.lower() if name == b"content-type" else value) for name, value in scope["headers"]]
+        request = Request({**scope, "headers": lowered}, receive)
         try:
             response = await self.run(request)
         except HTTPException as error:
@@ -156,12 +174,19 @@ class GraphQLDoor(LiveDoor):
         await response(scope, receive, send)
 
     async def _compiled(
-        self, plans: Plans, holder: KeyHolder, scope: Scope, headers: Mapping[bytes, bytes], body: bytes
+        self,
+        plans: Plans,
+        holder: KeyHolder,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        *,
+        takes_in: bool,
     ) -> bytes | dict[str, Any] | None:
         """The answer of an operation that has a plan: its body, or an answer with errors. None: the view decides."""
         try:
-            sent = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            sent = read_json(body)
+        except ValueError:
             return None
         if type(sent) is not dict or sent.get("extensions") is not None:
             return None
@@ -171,6 +196,8 @@ class GraphQLDoor(LiveDoor):
         plan = plans.find(holder.merchant_id, query, name)
         if plan is None or not may(holder, plan.scopes):
             return None
+        if takes_in and not is_free(plan.scopes):
+            raise _ReadsError
         cost = plan.cost.of(variables or {})
         if cost > MAX_COST:
             return None
@@ -188,7 +215,7 @@ class GraphQLDoor(LiveDoor):
         answer = {"data": found}
         if tells_cost:
             answer["extensions"] = {"cost": told_cost(context)}
-        return orjson.dumps(answer)
+        return write_json(answer)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         holder = request.scope.get(HOLDER)  # of a WebSocket it comes later, with its parameters
@@ -210,15 +237,12 @@ class GraphQLDoor(LiveDoor):
 
     def decode_json(self, data: str | bytes) -> object:
         try:
-            return orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            # Its message ends with a position; its text would be kept in a trace.
-            raise HTTPException(
-                400, "The body is not JSON, or holds half a character or a number beyond 64 bits."
-            ) from error
+            return read_json(data)
+        except ValueError as error:
+            raise HTTPException(400, "The body is not JSON.") from error
 
     def encode_json(self, data: object) -> bytes:
-        return orjson.dumps(data)
+        return write_json(data)
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         response = await super().get_sub_response(request)
@@ -286,6 +310,10 @@ def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
     if "data" not in answer and (strict or errors.BAD_REQUEST in {given.get("code") for given in found}):
         return 400, {}
     return 200, {}
+
+
+def _is_json(content_type: bytes) -> bool:
+    return content_type in JSON_TYPES or content_type.partition(b";")[0].strip().lower() == JSON_TYPES[0]
 
 
 def _most(holder: KeyHolder | None, is_stream: bool) -> int:

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import strawberry
 
-from tracklayer.domain.event import MAX_UNKNOWN, Misfit, unknown_field
+from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
@@ -25,6 +25,7 @@ from tracklayer.schema.enums import (
     RetentionDays,
 )
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
+from tracklayer.services.ingest import MAX_EVENTS
 
 UNSET = strawberry.UNSET
 
@@ -120,6 +121,8 @@ class IngestEventInput(Alone):
     user_data: UserDataInput = _needed("Who did it.")
     custom_data: CustomDataInput | None = _given("What it was worth and about.")
     consent: ConsentInput | None = _given("What the person agreed to.")
+
+    most: ClassVar[int] = MAX_EVENTS
 
     @classmethod
     def misfit(cls, sent: Any) -> Misfit:
@@ -232,12 +235,13 @@ def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[
         return sent
     fields = _fields_of(cls)
     found: dict[str, Any] = {}
+    here = 0  # fields of this very object that do not exist
     for name, value in sent.items():
         field = fields.get(name)
-        if field is None and len(unknown) >= MAX_UNKNOWN:
-            continue
         if field is None:
-            unknown.append(unknown_field(at, str(name), tuple(fields)))
+            if here < MAX_UNKNOWN and len(unknown) < MAX_PROBLEMS:
+                unknown.append(unknown_field(at, str(name), tuple(fields)))
+            here += 1
             continue
         found[field.name] = _value_as_it_goes(_kind_of(field), value, (*at, field.name), unknown)
     return found

@@ -22,6 +22,8 @@ REMEMBERED = 10_000  # buckets: the one that was not asked for longest goes for 
 # Of those who send no key, a second: one address, and all of them together.
 STRANGERS, ALL_STRANGERS = 5, 10
 STRANGERS_AT_ONCE, ALL_STRANGERS_AT_ONCE = 200, 400  # a tool that tries what the API can do asks a hundred times
+# What all of them together may be answered with, in objects: a usual introspection is nearly 40,000.
+STRANGERS_COST, STRANGERS_COST_AT_ONCE = 20_000, 400_000
 CHARACTERS_AN_OBJECT = 2  # of a text that is read and refused
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
 UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
@@ -81,6 +83,7 @@ class Limits:
     requests: Buckets
     strangers: Buckets
     all_strangers: Buckets
+    strangers_cost: Buckets
     unknown_keys: Buckets
     all_unknown_keys: Buckets
     now: Callable[[], float] = field(default=time.monotonic, kw_only=True)
@@ -114,6 +117,12 @@ class Limits:
         if wait:
             raise _limited("Too many requests without an API key", wait)
 
+    def admit_cost_of_stranger(self, cost: int) -> None:
+        """Counts what an operation without a key is answered with. Raises GraphQLError where it has to wait."""
+        wait = self.strangers_cost.take("", cost, self.now())
+        if wait:
+            raise _limited("Too much was asked for without an API key", wait)
+
     def admit_unknown_key(self, address: str) -> None:
         """Counts the look-up of a key that was never seen. Raises GraphQLError where it has to wait."""
         now = self.now()
@@ -129,6 +138,7 @@ def build_limits(reads: float, requests: float) -> Limits:
         requests=Buckets(requests),
         strangers=Buckets(STRANGERS, STRANGERS_AT_ONCE),
         all_strangers=Buckets(ALL_STRANGERS, ALL_STRANGERS_AT_ONCE),
+        strangers_cost=Buckets(STRANGERS_COST, STRANGERS_COST_AT_ONCE),
         unknown_keys=Buckets(UNKNOWN_KEYS),
         all_unknown_keys=Buckets(ALL_UNKNOWN_KEYS),
     )

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 from cross_web import AsyncHTTPRequestAdapter
 from graphql import GraphQLError
 from starlette.requests import Request
@@ -27,6 +26,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.schema import errors
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 
@@ -45,8 +45,8 @@ class Socket(ASGIWebSocketAdapter):
             while self.ws.application_state is not WebSocketState.DISCONNECTED:
                 text = await self.ws.receive_text()
                 try:
-                    message = orjson.loads(text)
-                except orjson.JSONDecodeError:
+                    message = read_json(text)
+                except ValueError:
                     raise NonJsonMessageReceived from None
                 yield message
         except KeyError:
@@ -56,7 +56,7 @@ class Socket(ASGIWebSocketAdapter):
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         try:
-            await self.ws.send_text(orjson.dumps(message).decode())
+            await self.ws.send_text(write_json(message).decode())
         except (WebSocketDisconnect, RuntimeError) as error:  # gone, or closed from our side
             raise WebSocketDisconnected from error
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry import ID, Info
 
-from tracklayer.db.connection import run_in_db_thread
+from tracklayer.db.connection import run_for_merchant
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.models import AlertRow, ApiKeyRow
 from tracklayer.domain.problem import Problem
@@ -127,10 +128,10 @@ class Mutation:
             )
         if ids is None:
             matching = count_matching if dry_run else redeliver_matching
-            result = await run_in_db_thread(matching, context.runtime, holder.merchant_id, search)
+            result = await run_for_merchant(partial(matching, context.runtime), holder.merchant_id, search)
         else:
             by_ids = count_ids if dry_run else redeliver_ids
-            result = await run_in_db_thread(_by_ids, by_ids, context.runtime, holder.merchant_id, ids, search)
+            result = await run_for_merchant(partial(_by_ids, by_ids, context.runtime), holder.merchant_id, ids, search)
         context.wake(result.wake)
         return RedeliverPayload(
             matched=result.matched,
@@ -182,7 +183,9 @@ class Mutation:
         context = context_of(info)
         holder = context.caller
         draft = to_draft(input) if input is not None else None
-        found = await run_in_db_thread(try_destination, context.runtime, holder.merchant_id, platform.value, draft)
+        found = await run_for_merchant(
+            partial(try_destination, context.runtime), holder.merchant_id, platform.value, draft
+        )
         if isinstance(found, list):
             return TestDestinationPayload(attempt=None, request=None, explanation=None, user_errors=user_errors(found))
         url = context.runtime.settings.public_url
@@ -210,7 +213,7 @@ class Mutation:
             return MerchantPayload(merchant=None, user_errors=user_errors(problems))
         if "retention_days" in changes:
             changes["retention_days"] = changes["retention_days"].value
-        found = await run_in_db_thread(merchants.update_merchant, context.runtime, holder.merchant_id, changes)
+        found = await run_for_merchant(partial(merchants.update_merchant, context.runtime), holder.merchant_id, changes)
         if isinstance(found, list):
             return MerchantPayload(merchant=None, user_errors=user_errors(found))
         context.loaders.merchant.prime(holder.merchant_id, found, force=True)
@@ -228,7 +231,7 @@ class Mutation:
         parts = ids.parts_of(str(id), "Alert", (int, int))
         row: AlertRow | None = None
         if parts is not None and parts[0] == holder.merchant_id:
-            row = await run_in_db_thread(acknowledge_alert, context.runtime, holder.merchant_id, parts[1])
+            row = await run_for_merchant(partial(acknowledge_alert, context.runtime), holder.merchant_id, parts[1])
         if row is None:
             problem = Problem(("id",), "NOT_FOUND", "There is no such alert.")
             return AlertPayload(alert=None, user_errors=user_errors([problem]))
@@ -241,8 +244,8 @@ class Mutation:
         context = context_of(info)
         holder = context.caller
         scopes = [scope.value for scope in input.scopes]
-        found = await run_in_db_thread(
-            merchants.create_api_key, context.runtime, holder.merchant_id, input.name, scopes
+        found = await run_for_merchant(
+            partial(merchants.create_api_key, context.runtime), holder.merchant_id, input.name, scopes
         )
         if isinstance(found, list):
             return CreateApiKeyPayload(api_key=None, key=None, user_errors=user_errors(found))
@@ -257,7 +260,9 @@ class Mutation:
         parts = ids.parts_of(str(id), "ApiKey", (int, int))
         row: ApiKeyRow | None = None
         if parts is not None and parts[0] == holder.merchant_id:
-            row = await run_in_db_thread(merchants.revoke_api_key, context.runtime, holder.merchant_id, parts[1])
+            row = await run_for_merchant(
+                partial(merchants.revoke_api_key, context.runtime), holder.merchant_id, parts[1]
+            )
         if row is None:
             problem = Problem(("id",), "NOT_FOUND", "There is no such key.")
             return ApiKeyPayload(api_key=None, user_errors=user_errors([problem]))
@@ -269,7 +274,7 @@ async def _change_destination(
 ) -> DestinationPayload:
     context = context_of(info)
     holder = context.caller
-    found = await run_in_db_thread(change, context.runtime, holder.merchant_id, platform, *args)
+    found = await run_for_merchant(partial(change, context.runtime), holder.merchant_id, platform, *args)
     if isinstance(found, list):
         return DestinationPayload(destination=None, user_errors=user_errors(found))
     context.wake([(holder.merchant_id, platform)])

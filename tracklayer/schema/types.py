@@ -12,7 +12,7 @@ from strawberry import ID, Info
 from tracklayer.db.alerts import MAX_ALERTS, Span
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
 from tracklayer.db.destinations import health_of
-from tracklayer.db.events import EventRow, loads
+from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
@@ -55,7 +55,9 @@ MAX_CONTENTS = 100  # lines of a basket that are typed: hardly one has more
 MAX_REASONS = 20  # why deliveries are not redelivered: a handful
 MAX_VERDICTS = 100  # rules of a platform: some dozens
 _MOST_SETTINGS = max(len(mapper_for(key).settings) for key in PLATFORMS)
-_AS_MUCH_AS = 10  # objects: mapping an event takes as long as answering with so many
+# Objects: as many as have the bytes that a value may have.
+_IDENTIFIERS = 5
+_LARGE = 20
 
 
 def _field(seen_by: Mapping[str, Any], description: str) -> Any:
@@ -206,20 +208,20 @@ class EventNode(Node):
     last_received_at: DateTime = _read(SENDER, "When it was last received.", lambda self: self.row.last_received_at)
 
     @strawberry.field(
-        metadata=READ,
+        metadata=READ | weighs(_IDENTIFIERS),
         description="The identifiers as persisted, snake_case: email and phone as SHA-256 by default, names and address "
         "sealed and shown as dots.",
     )
     def user_data(self) -> JSON:
         return JSON(loads(self.row.user_data))
 
-    @strawberry.field(metadata=READ, description="The business context as persisted, snake_case.")
+    @strawberry.field(metadata=READ | weighs(_LARGE), description="The business context as persisted, snake_case.")
     def custom_data(self) -> JSON:
-        return JSON(loads(self.row.custom_data))
+        return JSON(loads_exactly(self.row.custom_data))
 
     @strawberry.field(metadata=READ, description="The business context, field by field.")
     def custom(self) -> CustomDataNode:
-        return custom_data_node(loads(self.row.custom_data))
+        return custom_data_node(loads_exactly(self.row.custom_data))
 
     @strawberry.field(metadata=READ, description="What the person agreed to.")
     def consent(self) -> Consent:
@@ -350,7 +352,7 @@ class DeliveryNode(Node):
         return explanation_node(url, explain(self.row.platform, self.row.error_code, self.row.drop_reason))
 
     @strawberry.field(
-        metadata=READ | weighs(_AS_MUCH_AS),
+        metadata=READ | weighs(_LARGE),
         description="The request body as mapped with today's settings, without credentials, and with dots for what is kept "
         "sealed, whatever the platform makes of it; null: refused.",
     )
@@ -503,7 +505,7 @@ class PlatformInfo:
     title: str = _field(PUBLIC, "Its name for people.")
     docs_url: str = _field(PUBLIC, "Its page.")
     settings: list[PlatformSetting] = _field(PUBLIC | at_most(_MOST_SETTINGS), "What a destination is told.")
-    event_names: JSON = _field(PUBLIC, "Event name -> the platform's own.")
+    event_names: JSON = _field(PUBLIC | weighs(_LARGE), "Event name -> the platform's own.")
     max_event_age_hours: int | None = _field(PUBLIC, "How old an event may be; null: the platform names no limit.")
     batch_size: int = _field(PUBLIC, "Events of one request at most.")
     supports_test_events: bool = _field(PUBLIC, "Whether testDestination can be used.")
@@ -521,7 +523,7 @@ class RuleVerdictNode:
 @strawberry.type(description="What would be sent; nothing is sent or stored.")
 class DeliveryPreview:
     request: JSON | None = _field(
-        READ, "method, url, headers and body, without credentials; null: it would not be sent."
+        READ | weighs(_LARGE), "method, url, headers and body, without credentials; null: it would not be sent."
     )
     verdicts: list[RuleVerdictNode] = _field(READ | at_most(MAX_VERDICTS), "Every rule it was held against.")
     would_send: bool = _field(READ, "Whether it would be sent.")

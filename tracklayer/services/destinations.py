@@ -146,6 +146,9 @@ def _check(setting: Setting, value: Any) -> Problem | None:
 
 
 def _check_event_names(event_names: Sequence[str] | None) -> list[Problem]:
+    if event_names is not None and not event_names:
+        message = "Name one event at least; null takes every event, and a pause keeps back what comes."
+        return [Problem(("event_names",), "REQUIRED", message)]
     return [
         Problem(("event_names", str(index)), "INVALID_VALUE", f"An event name {wrong}.")
         for index, name in enumerate(event_names or ())

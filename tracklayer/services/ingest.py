@@ -20,6 +20,7 @@ from tracklayer.sealing import SealError
 from tracklayer.services import persist
 
 MAX_EVENTS = 1000  # of one call
+MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
 
 Wake = tuple[int, str]  # (merchant id, platform): a destination that has something to do
 
@@ -258,6 +259,15 @@ def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:
     return outcomes
 
 
+_DIFFERS_SOMEWHERE = Problem.said(
+    ("event_id",),
+    "COALESCED_DIFFERENT_CONTENT",
+    "This repeat differs from what was stored when this ",
+    Name(("event_id",)),
+    " first came; the first content stays. A key with the scope READ is told in which fields.",
+)
+
+
 def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
     event, row = item.read.event, item.row
     if row is None:
@@ -267,10 +277,11 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
             "EVENT_ID_CONFLICT",
             "This ",
             Name(path),
-            f" is stored already, as {item.conflict!r}. An ",
+            " is stored already, with another ",
+            Name(("event_name",)),
+            ". An ",
             Name(path),
-            f" names one business action: send {event.event_name!r} with an id of its own, for example with the event "
-            "name in front.",
+            " names one business action: send this one with an id of its own, for example with its name in front.",
         )
         return Rejected((conflict,), event.event_id)
     if item.inserted:
@@ -280,8 +291,10 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
     except SealError:
         differing = []  # a key was taken away too early: `doctor` says so; the repeat is a repeat all the same
     if not merchant.scopes & {"read", "admin"}:
-        # Field by field, whoever may only send could guess a stored person's data with made-up repeats.
-        differing = list(dict.fromkeys(path[:1] if path[0] == "user_data" else path for path in differing))
+        # Field by field, whoever may only send could guess what is stored with made-up repeats.
+        is_told = bool(differing) and item.count <= MAX_TOLD_REPEATS
+        told = (_DIFFERS_SOMEWHERE,) if is_told else ()
+        return Coalesced(_counted(row, item.count), item.read.warnings + told)
     different = tuple(
         Problem.said(
             path,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import strawberry
 from graphql import (
@@ -49,6 +49,10 @@ class Alone(Drafted):
     What is wrong with it is the resolver's to say: in its place stands its misfit. Only of variables; a list that is
     written out in a document makes the document wrong.
     """
+
+    most: ClassVar[
+        int
+    ]  # of them in a list: of a longer one, so many and one are looked at, and the resolver refuses it
 
     @classmethod
     def misfit(cls, sent: Any) -> Any:
@@ -161,6 +165,7 @@ class Inputs(Source):
         if (alone := class_judged_alone(inner)) is not None:
             # Whatever is wrong with one of them costs the others nothing.
             otherwise = self.keep("alone", _judged_alone(self._schema, inner, alone))
+            lines.insert(1, f"if len(sent) > {alone.most}: sent = sent[:{alone.most + 1}]")
             lines += indented(["try:", *indented(given), "except Exception:", f"    values.append({otherwise}(x))"])
         else:
             lines += indented([f"if x is None: {null}", "else:", *indented(given)])
@@ -284,7 +289,9 @@ def tolerated(
         if is_list:
             given = found[name]
             if given is not None:
-                found[name] = [fits(item) for item in given] if isinstance(given, list) else [fits(given)]
+                found[name] = (
+                    [fits(item) for item in given[: alone.most + 1]] if isinstance(given, list) else [fits(given)]
+                )
             continue
         if listed is None:
             listed = _variables_in_lists(document)

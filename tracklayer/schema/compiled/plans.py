@@ -75,33 +75,56 @@ class Plans:
         self._max_bytes = max_bytes
         self._inputs = Inputs(schema)
         self._lock = threading.Lock()
+        self._making = threading.Lock()  # one at a time: what is made for a type serves all
         self._kept: dict[Key, _Kept] = {}
         self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()
         self.size = 0  # bytes of all plans
 
     def find(self, owner: Hashable, text: str, operation_name: str | None) -> Plan | None:
-        """The plan of an operation, or None: then the stock executor answers. Any thread may ask."""
-        with self._lock:
-            return self._find(owner, text, operation_name)
+        """The plan of an operation, made where it is time to; or None: then the stock executor answers.
 
-    def _find(self, owner: Hashable, text: str, operation_name: str | None) -> Plan | None:
+        Any thread may ask. None waits for another's compilation, which takes a tenth of a second.
+        """
         key = (text, operation_name)
+        with self._lock:
+            kept = self._known(owner, key)
+            if kept is not None:
+                return kept.plan
+            if not self._is_due(owner, key) or not self._making.acquire(blocking=False):
+                return None
+        try:
+            plan = self._compile(text, operation_name)
+            with self._lock:
+                self._keep(owner, key, plan)
+        finally:
+            self._making.release()
+        return plan
+
+    def _known(self, owner: Hashable, key: Key) -> _Kept | None:
         kept = self._kept.get(key)
         if kept is not None:
             self._owners[kept.owner].keys.move_to_end(key)
-            return kept.plan
+        return kept
+
+    def _is_due(self, owner: Hashable, key: Key) -> bool:
+        """Whether this owner sends it the second time; the first time is noted."""
+        text, operation_name = key
         if len(text) > MAX_TEXT or (operation_name is not None and len(operation_name) > MAX_NAME):
-            return None
+            return False
         own = self._owner(owner)
         seen = hash(key)  # a text of somebody's choice is not kept; two that share a hash are compiled a little early
         if seen not in own.seen:
             own.seen[seen] = None
             if len(own.seen) > MAX_SEEN:
                 own.seen.popitem(last=False)
-            return None
-        del own.seen[seen]
-        plan = self._compile(text, operation_name)
-        size = plan.size if plan is not None else len(text) + _BARE
+            return False
+        return True
+
+    def _keep(self, owner: Hashable, key: Key, plan: Plan | None) -> None:
+        own = self._owner(owner)
+        own.seen.pop(hash(key), None)
+        text, operation_name = key
+        size = plan.size if plan is not None else len(text) + len(operation_name or "") + _BARE
         self._kept[key] = _Kept(plan, owner, size)
         own.keys[key] = None
         own.size += size
@@ -110,14 +133,15 @@ class Plans:
             self._let_go_of_one(own)
         while self.size > self._max_bytes:
             self._let_go_of_one(max(self._owners.values(), key=lambda other: other.size))
-        return plan
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def _owner(self, owner: Hashable) -> _Owner:
         found = self._owners.get(owner)
-        if found is None:
+        if found is not None:
+            self._owners.move_to_end(owner)
+        else:
             found = self._owners[owner] = _Owner()
             if len(self._owners) > MAX_OWNERS:
                 oldest = next(iter(self._owners))
