@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Send
 
 from tracklayer.services.intake import Lines
 
-LONG_BODY = 16 * 1024  # bytes: what is longer takes more than a few milliseconds
+LONG_BODY = 128 * 1024  # bytes: a hundred events are read in some milliseconds, and in a thread take half as long again
 IN_HAND = 8  # at once; while one waits for the database another is read
 IN_HAND_OF_ONE = 2  # merchant
 SWITCH_SECONDS = 0.0005  # after that the thread hands over the interpreter; Python's own is ten times as much
