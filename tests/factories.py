@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,3 +125,12 @@ class Api:
 
     async def ingest(self, event: dict[str, Any]) -> Any:
         return (await self(INGEST, input=camel(event)))["ingestEvent"]
+
+
+def events_among(value: Any) -> Iterator[dict[str, Any]]:
+    """The events among the variables of an operation."""
+    if isinstance(value, dict) and "userData" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from events_among(item)

@@ -27,7 +27,7 @@ from graphql import (
 )
 
 from tests.doors import DROPS_COROUTINES, doors
-from tests.factories import Merchant
+from tests.factories import Merchant, events_among
 from tests.live import LiveServer, ws_client
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.problem import CODES
@@ -256,7 +256,7 @@ def variables_with(place: Place, value: Any, fresh: str) -> dict[str, Any]:
     argument, *path = place.path
     given = root.args[argument]
     found[argument] = _put(found.get(argument, plain(given.type)), given.type, path, value)
-    for event in _events(found):
+    for event in events_among(found):
         if event.get("eventId") == PLAIN["String"]:
             event["eventId"] = fresh  # one stored event would hide what becomes of the next
     return found
@@ -271,14 +271,6 @@ def _put(into: Any, type_: Any, path: list[str], value: Any) -> Any:
         return [_put(plain(inner.of_type), inner.of_type, rest, value)]
     field: GraphQLInputField = inner.fields[name]
     return {**into, name: _put(into.get(name, plain(field.type)), field.type, rest, value)}
-
-
-def _events(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict) and "userData" in value:
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _events(item)
 
 
 def document(kind: str, name: str, field: Any) -> str:

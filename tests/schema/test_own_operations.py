@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from tests.doors import DROPS_COROUTINES, Doors, doors
-from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tests.factories import Api, Merchant, camel, draft, events_among, new_merchant
 from tests.operations import Writer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
@@ -117,7 +117,7 @@ async def test_generated_events_are_taken_in_alike(runtime: Runtime) -> None:
             "mutation", INGESTS, lambda r: [r.choice(["ingestEvent", "ingestEvents"])]
         ):
             random = Random(seed)
-            for given in _events(variables):
+            for given in events_among(variables):
                 if random.random() < 0.7:  # a good one but for a field or two: hardly another would be taken
                     odd = random.sample(list(given.items()), min(len(given), random.choice([0, 1, 2])))
                     given.clear()
@@ -135,15 +135,6 @@ def _way(both: Doors, text: str, answer: Any) -> str:
     if both.plans.find(None, text, None) is None:
         return "no plan"
     return "plan with errors" if answer[1][1] else "plan"
-
-
-def _events(value: Any) -> Iterator[dict[str, Any]]:
-    """The events among the variables."""
-    if isinstance(value, dict) and "userData" in value:
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _events(item)
 
 
 def _anyones(answer: Any) -> Any:

@@ -14,7 +14,8 @@ industry:
   together, 6-13. So dates with times, prices, 302-8288665-7982029 and lists of sizes are never glued into a card.
 - A phone of 14 or 15 digits is a phone where it stands in a phone's field and can be dialled.
 
-Digits of every script count, and what is percent-encoded is looked at as sent and decoded, up to eight times over.
+Digits of every script count, and what is percent-encoded is decoded, up to eight times over; a number that decoding would
+make unreadable, because it stands right behind a percent sign, is looked at as sent.
 UUIDs, digests, IPv6 addresses and IBANs with a right check number are put aside. A name that says card data
 (``cvv``) refuses what could be that (three or four digits), not what tells a result (``cvc_check: pass``).
 
@@ -114,7 +115,8 @@ _NO_IDS = frozenset(
     "paid unpaid prepaid bid bids valid invalid void avoid grid grids aid kid kids mid lid rapid solid liquid fluid "
     "hybrid android covid raid said".split()
 )
-_CARD_WORDS = frozenset("card cards cc creditcard debitcard bankcard paymentcard giftcard pan".split())
+# Of cards, and of a date that is no number of anything: birth_date.
+_NO_ID_WORDS = frozenset("card cards cc creditcard debitcard bankcard paymentcard giftcard pan birth birthday".split())
 _NO_PAYMENT = ("gift", "loyalty", "membership")  # cards that no bank pays: their numbers are judged as any text is
 _PHONE_WORDS = frozenset("phone phones telephone tel mobile cell cellphone msisdn fax whatsapp".split())
 # These say text or money beside a word that says id: product_name, order_note, item_price.
@@ -128,12 +130,8 @@ _TEXT_WORDS = re.compile(
 def _kind(name: str) -> str:
     """What stands under that name, of a field, a property or a URL parameter alike: text, an id or a phone."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or any(_TEXT_WORDS.fullmatch(word) for word in words):
+    if not words or not _NO_ID_WORDS.isdisjoint(words) or any(map(_TEXT_WORDS.fullmatch, words)):
         return _TEXT
-    if not _CARD_WORDS.isdisjoint(words):
-        return _TEXT
-    if "birth" in words or "birthday" in words:
-        return _TEXT  # a date, and no number of anything
     if words[-1] == "at" or any(_IS_ID.fullmatch(word) for word in words):
         return _ID
     if any(word.endswith(("id", "ids")) and word not in _NO_IDS for word in words):
@@ -348,16 +346,16 @@ def _are_everyday(count: int, draft: Mapping[str, Any]) -> bool:
         if type(lines) is list:
             count -= sum([_long_numbers_of_id(line.get("id")) for line in lines if type(line) is dict])
     if count == 1:  # an address that is made of an order's number: only of what is left one looks closely
-        count -= _long_numbers_of_text("email", person.get("email"))
+        count -= _long_numbers_of_email(person.get("email"))
     return count == 0
 
 
-def _long_numbers_of_text(name: str, value: Any) -> int:
-    """How many of the counted numbers a text holds, as the close look would see it; 0 where one could be a card."""
+def _long_numbers_of_email(value: Any) -> int:
+    """How many of the counted numbers it holds; 0 where the close look finds a card."""
     if type(value) is not str or not value.isascii() or "%" in value or "\\" in value or '"' in value:
         return 0
-    found = value.encode().translate(_SHAPE, _BETWEEN).count(_LONG)
-    return 0 if found and _holds_card_number(value, _kind(name)) else found
+    found = _long_numbers(value)
+    return 0 if found and _holds_card_number(value, _kind("email")) else found
 
 
 _ID_FIELDS = ("external_id", "rdt_uuid", "rdt_cid", "browser_id")
@@ -371,7 +369,11 @@ def _long_numbers_of_id(value: Any) -> int:
         return len(value) // _FEWEST
     if "%" in value or _GROUPED.search(value):
         return 0
-    return value.encode().translate(_SHAPE, _BETWEEN).count(_LONG)
+    return _long_numbers(value)
+
+
+def _long_numbers(text: str) -> int:
+    return text.encode().translate(_SHAPE, _BETWEEN).count(_LONG)
 
 
 # The close look ------------------------------------------------------------------------------------------------------
@@ -442,9 +444,8 @@ def _names_card_data(url: str) -> bool:
 
 _RUN = re.compile(rf"[0-9](?:[\W_]{{0,8}}[0-9]){{{_FEWEST - 1},}}")
 _SIGNS = re.compile(r"([\W_]+)")
-_BEHIND_PERCENT = re.compile(
-    rf"%[A-Za-z]?([0-9](?:[ -]?[0-9]){{{_FEWEST - 1},18}})(?![0-9])"
-)  # 41 of it is a letter once decoded
+# Of %4111 the first three characters are a letter once decoded.
+_BEHIND_PERCENT = re.compile(rf"%[A-Za-z]?([0-9](?:[ -]?[0-9]){{{_FEWEST - 1},18}})(?![0-9])")
 
 
 def _plain_digits(text: str) -> str:

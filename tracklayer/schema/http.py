@@ -126,18 +126,18 @@ class GraphQLDoor(LiveDoor):
         receive: Receive,
         send: Send,
     ) -> None:
-        if self._plans is not None and holder is not None and _is_json(headers.get(b"content-type", b"")):
-            if len(body) > LONG_BODY:
-                self.house.intake.home = asyncio.get_running_loop()
-                answer = partial(self._answer, self._plans, holder, scope, headers, body, takes_in=True)
-                try:
-                    await self._long.answer(holder.merchant_id, answer, receive, send)
-                except _ReadsError:  # it waits for the database, not for the interpreter
-                    await self._answer(self._plans, holder, scope, headers, body, receive, send)
-            else:
-                await self._answer(self._plans, holder, scope, headers, body, receive, send)
-        else:
+        if self._plans is None or holder is None or not _is_json(headers.get(b"content-type", b"")):
             await self._view(scope, _again(body, receive), send)
+            return
+        answer = partial(self._answer, self._plans, holder, scope, headers, body)
+        if len(body) > LONG_BODY:
+            self.house.intake.home = asyncio.get_running_loop()
+            try:
+                await self._long.answer(holder.merchant_id, partial(answer, takes_in=True), receive, send)
+                return
+            except _ReadsError:  # it waits for the database, not for the interpreter
+                pass
+        await answer(receive, send)
 
     async def _answer(
         self,
