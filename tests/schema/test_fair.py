@@ -24,7 +24,7 @@ from tracklayer.clock import SystemClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import ALWAYS, Bodies
-from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, LongRequests
+from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, ON_LOOP, LongRequests
 
 CALLERS = 100
 
@@ -95,6 +95,36 @@ async def test_of_many_each_merchants_come_in_turn_and_who_has_gone_is_passed_ov
     assert [client.sent[0]["body"] for client in others] == [b"b0", b"b1", b"b2", b"b3"]
     assert clients[3].sent == []
     assert (sys.getswitchinterval(), gc.get_threshold()) == usual
+
+
+async def test_a_few_are_answered_on_the_event_loop_where_nothing_else_is_in_hand(long: LongRequests) -> None:
+    usual = sys.getswitchinterval()
+    here = Door()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    def begin(body: bytes) -> asyncio.Task[bool]:
+        return asyncio.create_task(long.answer_here(1, partial(here.answer, body), receive, send))
+
+    tasks = [begin(b"%d" % n) for n in range(ON_LOOP)]
+    await until(lambda: len(here.begun) == ON_LOOP)
+    assert here.loop is asyncio.get_running_loop()
+    assert sys.getswitchinterval() == usual
+    assert await begin(b"too many") is False
+    there = Door()
+    same, other = Client(long, there, 1, b"same"), Client(long, there, 2, b"other")
+    await until(lambda: there.begun == ["other"])  # the merchant that has so many in hand waits
+    here.open()
+    assert await asyncio.gather(*tasks) == [True] * ON_LOOP
+    await until(lambda: there.begun == ["other", "same"])
+    assert await begin(b"beside the thread") is False
+    there.open()
+    await asyncio.gather(same.task, other.task)
+    assert await begin(b"again") is True
 
 
 async def test_one_that_fails_or_is_cancelled_keeps_no_place(long: LongRequests) -> None:

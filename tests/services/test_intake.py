@@ -17,7 +17,7 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, Rejected
-from tracklayer.services.intake import MAX_WAITING, TURN_EVENTS, Intake, OverloadedError
+from tracklayer.services.intake import LONG_BATCH, MAX_WAITING, TURN_EVENTS, Intake, OverloadedError
 
 
 @pytest.fixture
@@ -62,6 +62,14 @@ async def test_calls_that_wait_share_commits(intake: Intake, holder: KeyHolder) 
     ((transactions, events),) = select("SELECT count(DISTINCT xmin::text), count(*) FROM events")
     assert events == 200
     assert transactions <= 200 // TURN_EVENTS
+
+
+async def test_a_call_is_stored_at_once_where_it_fits_into_a_batch(intake: Intake, holder: KeyHolder) -> None:
+    sizes = [LONG_BATCH // 2 + 1, LONG_BATCH // 2 + 1, LONG_BATCH // 2 + 1, LONG_BATCH + 1]
+    calls = [[draft(f"order_{call}_{n}") for n in range(size)] for call, size in enumerate(sizes)]
+    await asyncio.gather(*(intake.ingest(holder, drafts) for drafts in calls))
+    found = select("SELECT split_part(event_id, '_', 2), count(DISTINCT xmin::text) FROM events GROUP BY 1 ORDER BY 1")
+    assert found == [("0", 1), ("1", 1), ("2", 1), ("3", 2)]
 
 
 async def test_each_call_hears_of_its_own_events_in_its_own_order(

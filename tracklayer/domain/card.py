@@ -335,19 +335,34 @@ def _are_everyday(count: int, draft: Mapping[str, Any]) -> bool:
             )
         if not count:
             return True
-    count -= sum([_long_numbers_of_id(person.get(name)) for name in _ID_FIELDS])
-    count -= _long_numbers_of_id(draft.get("event_id"))
-    custom = draft.get("custom_data")
-    if type(custom) is dict:
-        count -= _long_numbers_of_id(custom.get("order_id"))
-        products, lines = custom.get("product_ids"), custom.get("contents")
-        if type(products) is list:
-            count -= sum(map(_long_numbers_of_id, products))
-        if type(lines) is list:
-            count -= sum([_long_numbers_of_id(line.get("id")) for line in lines if type(line) is dict])
+    count -= _long_numbers_of_ids(_ids_of(draft, person))
     if count == 1:  # an address that is made of an order's number: only of what is left one looks closely
         count -= _long_numbers_of_email(person.get("email"))
     return count == 0
+
+
+def _ids_of(draft: Mapping[str, Any], person: Mapping[str, Any]) -> list[str]:
+    """What stands in the fields that hold an id by their meaning."""
+    found = [person.get("external_id"), draft.get("event_id")]
+    if not person.keys().isdisjoint(_RARE_ID_FIELDS):
+        found += [person.get(name) for name in _RARE_ID_FIELDS]
+    custom = draft.get("custom_data")
+    if type(custom) is dict:
+        found.append(custom.get("order_id"))
+        products, lines = custom.get("product_ids"), custom.get("contents")
+        if type(products) is list:
+            found += products
+        if type(lines) is list:
+            found += [line.get("id") for line in lines if type(line) is dict]
+    return [value for value in found if type(value) is str and len(value) >= _FEWEST]
+
+
+def _long_numbers_of_ids(values: list[str]) -> int:
+    """How many of the counted numbers they hold; none of an id which could be a card."""
+    together = "x".join(values)  # a letter: nothing goes on from one to the next
+    if together.isascii() and "%" not in together and not _GROUPED.search(together):
+        return _long_numbers(together)
+    return sum(map(_long_numbers_of_id, values))
 
 
 def _long_numbers_of_email(value: Any) -> int:
@@ -358,16 +373,12 @@ def _long_numbers_of_email(value: Any) -> int:
     return 0 if found and _holds_card_number(value, _kind("email")) else found
 
 
-_ID_FIELDS = ("external_id", "rdt_uuid", "rdt_cid", "browser_id")
+_RARE_ID_FIELDS = ("rdt_uuid", "rdt_cid", "browser_id")
 
 
-def _long_numbers_of_id(value: Any) -> int:
+def _long_numbers_of_id(value: str) -> int:
     """How many of the counted numbers it holds; 0 where one of them could be a card."""
-    if type(value) is not str or len(value) < _FEWEST or not value.isascii():
-        return 0
-    if value.isdigit():
-        return len(value) // _FEWEST
-    if "%" in value or _GROUPED.search(value):
+    if not value.isascii() or "%" in value or _GROUPED.search(value):
         return 0
     return _long_numbers(value)
 
@@ -443,6 +454,8 @@ def _names_card_data(url: str) -> bool:
 
 
 _RUN = re.compile(rf"[0-9](?:[\W_]{{0,8}}[0-9]){{{_FEWEST - 1},}}")
+# A card begins where a group does, and with an issuer's first digit.
+_BEGINS = re.compile(rf"(?<![0-9])[{''.join(sorted({low[0] for low, _, _ in _ISSUERS}))}]")
 _SIGNS = re.compile(r"([\W_]+)")
 # Of %4111 the first three characters are a letter once decoded.
 _BEHIND_PERCENT = re.compile(rf"%[A-Za-z]?([0-9](?:[ -]?[0-9]){{{_FEWEST - 1},18}})(?![0-9])")
@@ -469,7 +482,7 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _holds_card_number(text: str, kind: str) -> bool:
-    if len(text) < _FEWEST:
+    if len(text) < _FEWEST or (text.isascii() and "%" not in text and not _BEGINS.search(text)):
         return False
     # Only of what seems to hold one it is asked whether that is something else.
     return any(
@@ -479,6 +492,8 @@ def _holds_card_number(text: str, kind: str) -> bool:
 
 def _shows_card_number(text: str, kind: str) -> bool:
     for run in _RUN.finditer(text):
+        if not _BEGINS.search(run[0]):
+            continue
         parts = _SIGNS.split(run[0])
         groups, signs = parts[::2], parts[1::2]
         if _is_printed(groups, signs):

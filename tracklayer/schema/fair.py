@@ -3,6 +3,7 @@
 A call of a thousand events keeps the interpreter busy for a tenth of a second, from parsing its body to writing its
 answer. On the event loop everybody else would wait for every stretch of it. From a thread the interpreter goes back to
 the loop within half a millisecond, whatever the stretch; and where many long requests wait, each merchant's come in turn.
+Where no short request came of late, a few long ones are answered on the loop all the same, and faster.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starlette.types import Message, Receive, Send
 from tracklayer.services.intake import Lines
 
 LONG_BODY = 128 * 1024  # bytes: a hundred events are read in some milliseconds, and in a thread take half as long again
+ON_LOOP = 4  # at once, where nobody is about who would have to wait: a thread costs them a fifth of their pace
 IN_HAND = 8  # at once; while one waits for the database another is read
 IN_HAND_OF_ONE = 2  # merchant
 SWITCH_SECONDS = 0.0005  # after that the thread hands over the interpreter; Python's own is ten times as much
@@ -37,9 +39,21 @@ class LongRequests:
 
     def __init__(self) -> None:
         self._lines: Lines[tuple[int, asyncio.Future[None]]] = Lines()  # merchant id, its turn
-        self._in_hand: Counter[int] = Counter()  # merchant id -> requests
+        self._in_hand: Counter[int] = Counter()  # merchant id -> requests, in the thread and on the event loop
+        self._in_thread = 0  # of them
         self._loop: asyncio.AbstractEventLoop | None = None
         self._usual = (sys.getswitchinterval(), gc.get_threshold())
+
+    async def answer_here(self, merchant_id: int, answer: Answer, receive: Receive, send: Send) -> bool:
+        """Answers a request on the event loop, where there is room for it there. False: there was none."""
+        if self._in_thread or self._in_hand.total() >= ON_LOOP:
+            return False
+        self._in_hand[merchant_id] += 1
+        try:
+            await answer(receive, send)
+        finally:
+            self._end(merchant_id)
+        return True
 
     async def answer(self, merchant_id: int, answer: Answer, receive: Receive, send: Send) -> None:
         """Answers a request whose body was read, when it is its turn; not at all where its client did not wait for it."""
@@ -49,7 +63,7 @@ class LongRequests:
             answered = asyncio.run_coroutine_threadsafe(_answered(answer), self._there())
             sent = await asyncio.wrap_future(answered)
         finally:
-            self._end(merchant_id)
+            self._end_in_thread(merchant_id)
         for message in sent:
             await send(message)
 
@@ -71,7 +85,7 @@ class LongRequests:
             await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             if turn.done():  # in that very moment
-                self._end(merchant_id)
+                self._end_in_thread(merchant_id)
             raise
         finally:
             gone.cancel()
@@ -82,11 +96,19 @@ class LongRequests:
         return self._in_hand.total() < IN_HAND and self._in_hand[merchant_id] < IN_HAND_OF_ONE
 
     def _begin(self, merchant_id: int) -> None:
-        if not self._in_hand:
+        if not self._in_thread:
             self._usual = sys.getswitchinterval(), gc.get_threshold()
             sys.setswitchinterval(SWITCH_SECONDS)
             gc.set_threshold(COLLECT_OBJECTS, *self._usual[1][1:])
+        self._in_thread += 1
         self._in_hand[merchant_id] += 1
+
+    def _end_in_thread(self, merchant_id: int) -> None:
+        self._in_thread -= 1
+        self._end(merchant_id)
+        if not self._in_thread:
+            sys.setswitchinterval(self._usual[0])
+            gc.set_threshold(*self._usual[1])
 
     def _end(self, merchant_id: int) -> None:
         """Passes the turn on."""
@@ -102,9 +124,6 @@ class LongRequests:
             if not line:
                 self._lines.leave(whose)
         self._in_hand += Counter()  # forgets those that have none
-        if not self._in_hand:
-            sys.setswitchinterval(self._usual[0])
-            gc.set_threshold(*self._usual[1])
 
     def _there(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

@@ -131,9 +131,14 @@ class GraphQLDoor(LiveDoor):
             return
         answer = partial(self._answer, self._plans, holder, scope, headers, body)
         if len(body) > LONG_BODY:
+            merchant_id = holder.merchant_id
+            if not self.house.intake.has_short_about and await self._long.answer_here(
+                merchant_id, answer, receive, send
+            ):
+                return
             self.house.intake.home = asyncio.get_running_loop()
             try:
-                await self._long.answer(holder.merchant_id, partial(answer, takes_in=True), receive, send)
+                await self._long.answer(merchant_id, partial(answer, takes_in=True), receive, send)
                 return
             except _ReadsError:  # it waits for the database, not for the interpreter
                 pass

@@ -6,8 +6,8 @@ committed the next one gathers, so a lone request goes at once and a crowd share
 and one connection a process: two would only make smaller batches. Long calls have another, so that no single event waits
 for their commits.
 
-Merchants take turns, in being judged and in every batch, and so do the calls of one merchant; a long call is stored in
-parts. So nobody stands behind more of another's events than a turn and a batch hold, however many of them wait.
+Merchants take turns, in being judged and in every batch; a long call is stored in parts. So nobody stands behind more of
+another's events than a turn and a batch hold, however many of them wait.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ T = TypeVar("T")
 SHORT_BATCH = 256  # events of one commit of short calls: larger ones gain little and let the others wait
 LONG_BATCH = 256  # of long calls, where no short ones are about
 BESIDE_SHORT = 32  # where they are: what a commit takes of the loop and of PostgreSQL, short calls wait for
-ABOUT_SECONDS = 1.0  # how long after the last short call one more is expected
+ABOUT_SECONDS = 0.3  # how long after the last short call one more is expected
 TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
-STEP_ASIDE_SECONDS = 0.002  # where short calls are about: a long one is slowed down, and never stopped
+PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
+STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
 _EXECUTE = {
@@ -94,7 +95,7 @@ Part = tuple[_Waiting, Call]  # a call and what of it goes into one batch
 class _Flusher:
     """Stores what waits for it, batch by batch, on a connection of its own.
 
-    ``let_go`` is told what waits no more, by merchant. ``most``: events of the next batch.
+    ``let_go`` is told what waits no more, by merchant. ``most``: events of the next batch. ``pause``: seconds between two.
     """
 
     def __init__(
@@ -103,12 +104,14 @@ class _Flusher:
         wake: Callable[[Iterable[Wake]], None],
         let_go: Callable[[int, int], None],
         most: Callable[[], int],
+        pause: Callable[[], float] | None = None,
     ) -> None:
         self.task: asyncio.Task[None] | None = None
         self._runtime = runtime
         self._wake = wake
         self._let_go = let_go
         self._most = most
+        self._pause = pause
         self._session = AsyncSession(runtime.database_url, STATEMENTS)
         self._waiting: Lines[_Waiting] = Lines()
         self.events = 0  # that wait for it, or are being judged
@@ -135,7 +138,9 @@ class _Flusher:
             while self._waiting:
                 batch = self._take_batch()
                 await self._store(batch)
-                if self.events < TURN_EVENTS:
+                if self._pause is not None:
+                    await asyncio.sleep(self._pause())
+                elif self.events < TURN_EVENTS:
                     # Those just stored are answered first: their callers go on while the next batch is committed,
                     # and more may join it. Where a full turn of work waits already, nothing is gained by that.
                     await asyncio.sleep(0)
@@ -143,27 +148,35 @@ class _Flusher:
             self.task = None
 
     def _take_batch(self) -> list[Part]:
-        """What is stored next: a turn of each merchant's events after another, until it is full."""
+        """What is stored next: a turn of each merchant's events after another, until it is full.
+
+        A merchant's calls follow each other. Where nobody else waits, one that does not fit in is left for the next
+        batch: a part of it would be answered no sooner, and meanwhile the loop has its events to judge.
+        """
         batch: list[Part] = []
-        room = self._most()
+        most = room = self._most()
         while room and self._waiting:
             line = self._waiting.next()
             merchant_id = line[0].call.merchant.merchant_id
-            turn = left = min(room, TURN_EVENTS) if len(self._waiting) > 1 else room
+            is_alone = len(self._waiting) == 1
+            turn = left = room if is_alone else min(room, TURN_EVENTS)
             while left and line:
-                waiting = line.popleft()
+                waiting = line[0]
                 begin, count = waiting.taken, len(waiting.call.items)
                 if begin and waiting.done.done():  # its caller is gone, or was told that it failed
+                    line.popleft()
                     self.leave(merchant_id, count - begin)
                     continue
+                if is_alone and batch and left < count - begin <= most:
+                    break
                 waiting.taken = end = min(begin + left, count)
                 left -= end - begin
                 batch.append((waiting, _part(waiting.call, begin, end)))
-                if end < count:
-                    line.append(waiting)  # behind the merchant's other calls
-            room -= turn - left
+                if end == count:
+                    line.popleft()
             if left < turn:
                 self.leave(merchant_id, turn - left)
+            room = 0 if is_alone else room - (turn - left)
             if not line:
                 self._waiting.leave(merchant_id)
         return batch
@@ -203,15 +216,22 @@ class Intake:
         self.home: asyncio.AbstractEventLoop | None = None
         self._runtime = runtime
         self._short = _Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH)
-        self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long)
+        self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long, self._pause_of_long)
         self._arrived: Lines[_Waiting] = Lines()  # to be judged
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
-        self._last_short = 0.0  # when a short call came, on the loop's clock
+        self._last_short = 0.0  # when a short call came, on the monotonic clock
+
+    @property
+    def has_short_about(self) -> bool:
+        """Whether short calls came of late: one more is expected."""
+        return time.monotonic() - self._last_short < ABOUT_SECONDS
+
+    def _pause_of_long(self) -> float:
+        return PAUSE_SECONDS if self.has_short_about else 0
 
     def _most_of_long(self) -> int:
-        is_about = asyncio.get_running_loop().time() - self._last_short < ABOUT_SECONDS
-        return BESIDE_SHORT if is_about else LONG_BATCH
+        return BESIDE_SHORT if self.has_short_about else LONG_BATCH
 
     async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
         """What became of each draft, in order; commits together with whoever else is waiting.
@@ -227,7 +247,7 @@ class Intake:
         flusher = self._short if len(drafts) < TURN_EVENTS else self._long
         waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
         if flusher is self._short:
-            self._last_short = loop.time()
+            self._last_short = time.monotonic()
             if not self._arrived:
                 loop.call_soon(self._judge_arrived)
             self._arrived.add(merchant.merchant_id, waiting)
@@ -242,7 +262,7 @@ class Intake:
         """All that needs no database is done where the call comes from."""
         call = Call(merchant, self._runtime.clock.now())
         for place, draft in enumerate(drafts):
-            if place % STEP_EVENTS == 0 and self._short.events:
+            if place % STEP_EVENTS == 0 and self.has_short_about:
                 time.sleep(STEP_ASIDE_SECONDS)  # noqa: ASYNC251 - all long calls step aside, not this one for another
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
