@@ -10,14 +10,15 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
 
-from tracklayer.clock import Clock, SystemClock
+from tracklayer.clock import Clock, DatabaseClock, SystemClock
 from tracklayer.db import connection
+from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.keyring import Keyring
 from tracklayer.sealing import Sealer
 from tracklayer.settings import Settings
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
 WARN_ABOUT_SKEW = timedelta(seconds=2)
+MEASURE_SECONDS = 10.0  # between two looks at PostgreSQL's clock
+DOUBTING_SECONDS = 1.0  # the same, where the last look was hard to believe
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Runtime:
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _clients: list[httpx.Client] = field(default_factory=list, repr=False)
+    _timekeeper: Timekeeper | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.tokens = TokenCache(self.clock)
@@ -68,8 +72,15 @@ class Runtime:
             self._clients.append(client)
         return client
 
+    def keep_time(self, clock: DatabaseClock) -> None:
+        """Looks at PostgreSQL's clock from now on, until ``close``."""
+        self._timekeeper = Timekeeper(clock)
+        self._timekeeper.start()
+
     def close(self) -> None:
         """Closes the connections to platforms. Nothing may be in flight any more."""
+        if self._timekeeper is not None:
+            self._timekeeper.stop()
         while self._clients:
             self._clients.pop().close()
 
@@ -80,24 +91,84 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+class Timekeeper:
+    """Measures how far PostgreSQL's clock and this machine's are apart, all the time that a process lives."""
+
+    def __init__(self, clock: DatabaseClock) -> None:
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._is_apart = False
+        self._was_sure = True
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(1)  # it may be waiting for a database that does not answer
+
+    def _run(self) -> None:
+        self.tell()
+        while not self._stop.wait(MEASURE_SECONDS if self._clock.is_sure else DOUBTING_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """One measurement. Where the database is away the time goes on as it was: others tell of it."""
+        try:
+            measure(self._clock)
+        except DatabaseAwayError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed, and none may be the last
+            log.warning("PostgreSQL's clock could not be read (%s)", type(error).__name__)
+            return
+        self.tell()
+
+    def tell(self) -> None:
+        """Says what has changed since the last time, once."""
+        ahead = self._clock.machine_is_ahead()
+        # Over once it is well over: at the edge it would be told with every look.
+        is_apart = abs(ahead) > (WARN_ABOUT_SKEW / 2 if self._is_apart else WARN_ABOUT_SKEW)
+        if is_apart and not self._is_apart:
+            log.warning(
+                "this machine's clock is %.1f s %s PostgreSQL's, which is what counts: set up NTP on both machines",
+                abs(ahead.total_seconds()),
+                "ahead of" if ahead > timedelta() else "behind",
+            )
+        elif self._is_apart and not is_apart:
+            log.warning("this machine's clock agrees with PostgreSQL's again")
+        is_sure = self._clock.is_sure
+        if self._was_sure and not is_sure:
+            log.warning(
+                "PostgreSQL's clock jumped by more than a minute: nothing is claimed until a second look says so"
+            )
+        elif is_sure and not self._was_sure:
+            log.warning("PostgreSQL's clock is believed again")
+        self._is_apart, self._was_sure = is_apart, is_sure
+
+
 def build_runtime(settings: Settings, database_url: str, secret_keys: list[str]) -> Runtime:
     """Connects this process and takes PostgreSQL's clock for its own. Raises DatabaseAwayError."""
     connection.connect(database_url)
-    return Runtime(settings, database_url, Sealer(secret_keys), SystemClock(clock_skew()))
+    clock = DatabaseClock()
+    measure(clock)
+    runtime = Runtime(settings, database_url, Sealer(secret_keys), clock)
+    runtime.keep_time(clock)
+    return runtime
+
+
+def measure(clock: DatabaseClock) -> None:
+    """Raises DatabaseAwayError."""
+    with connection.session():
+        clock.measure(lambda: connection.rows("SELECT clock_timestamp()")[0][0])
 
 
 def clock_skew() -> timedelta:
-    """How far PostgreSQL's clock is ahead of this machine's. Due times must mean the same to every process."""
-    with connection.session():
-        before = datetime.now(UTC)
-        there = connection.rows("SELECT clock_timestamp()")[0][0]
-        after = datetime.now(UTC)
-    skew: timedelta = there - (before + (after - before) / 2)
-    if abs(skew) <= after - before:  # within what the round trip leaves open
-        return timedelta()
-    if abs(skew) > WARN_ABOUT_SKEW:
-        log.warning("this machine's clock differs from PostgreSQL's by %.1f s: set up NTP", skew.total_seconds())
-    return skew
+    """How far PostgreSQL's clock is ahead of this machine's, as of now."""
+    clock = DatabaseClock()
+    measure(clock)
+    return -clock.machine_is_ahead()
 
 
 def spare_collector(threshold: int) -> None:
