@@ -59,18 +59,21 @@ class Runtime:
         """This thread's client: connections are kept alive between batches and never shared by two threads."""
         client: httpx.Client | None = getattr(self._local, "client", None)
         if client is None:
-            # Cookies are never kept: the next request from this thread is another merchant's.
-            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-            client = httpx.Client(
-                verify=_trusted(),
-                timeout=self.http_timeout,
-                limits=HTTP_LIMITS,
-                follow_redirects=False,
-                cookies=no_cookies,
-            )
-            self._local.client = client
+            client = self._local.client = self.new_http()
             self._clients.append(client)
         return client
+
+    def new_http(self) -> httpx.Client:
+        """A client for one errand; whoever asked for it closes it."""
+        # Cookies are never kept: the next request from this thread is another merchant's.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        return httpx.Client(
+            verify=_trusted(),
+            timeout=self.http_timeout,
+            limits=HTTP_LIMITS,
+            follow_redirects=False,
+            cookies=no_cookies,
+        )
 
     def keep_time(self, clock: DatabaseClock) -> None:
         """Looks at PostgreSQL's clock from now on, until ``close``."""

@@ -15,7 +15,7 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.models import AlertRow, ApiKeyRow
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
-from tracklayer.schema import ids
+from tracklayer.schema import errors, ids
 from tracklayer.schema.access import ADMIN, INGEST, at_most
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import Platform
@@ -57,12 +57,16 @@ from tracklayer.services import destinations, merchants
 from tracklayer.services.alert import acknowledge_alert
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
 from tracklayer.services.redeliver import Redelivered, count_ids, count_matching, redeliver_ids, redeliver_matching
-from tracklayer.services.trial import try_destination
+from tracklayer.services.trial import OF_ONE, TooManyTrialsError, run_trial
 
 EMPTY_FILTER = Problem(
     ("filter",),
     "EMPTY_FILTER",
     "This filter means every failed and dropped delivery of all time. Narrow it, give ids, or say all: true.",
+)
+TRIALS_FULL = (
+    f"A merchant may try {OF_ONE} destinations at once, and a server a few in all: others have not answered yet. "
+    "Nothing was sent; ask again in 10 s."
 )
 PlatformArgument = Annotated[Platform, strawberry.argument(description="The destination's platform.")]
 
@@ -183,9 +187,10 @@ class Mutation:
         context = context_of(info)
         holder = context.caller
         draft = to_draft(input) if input is not None else None
-        found = await run_for_merchant(
-            partial(try_destination, context.runtime), holder.merchant_id, platform.value, draft
-        )
+        try:
+            found = await run_trial(context.runtime, holder.merchant_id, platform.value, draft)
+        except TooManyTrialsError:
+            raise errors.refused(TRIALS_FULL, errors.RATE_LIMITED, retryable=True, retryAfterSeconds=10) from None
         if isinstance(found, list):
             return TestDestinationPayload(attempt=None, request=None, explanation=None, user_errors=user_errors(found))
         url = context.runtime.settings.public_url

@@ -1,9 +1,17 @@
-"""Sends one event to a destination in the platform's own test mode, and tells what came of it. Stores nothing."""
+"""Sends one event to a destination in the platform's own test mode, and tells what came of it. Stores nothing.
+
+A platform may take half a minute to answer, or not to: a trial has a thread of its own, and a connection to the database
+only for as long as it reads.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +31,13 @@ from tracklayer.services.explain import Explained, explain
 from tracklayer.services.preview import as_json
 from tracklayer.services.transport import send
 
+AT_ONCE = 8  # trials in a process,
+OF_ONE = 2  # and of one merchant: whoever has a person wait for the answer asks for no more
+
+
+class TooManyTrialsError(Exception):
+    """As many as may be are under way. Nothing was sent: ask again when one of them has ended."""
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -31,6 +46,52 @@ class Tried:
     attempt: LoggedAttempt
     request: dict[str, Any]
     explanation: Explained | None
+
+
+async def run_trial(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
+    """``try_destination`` in a thread of its own. Raises TooManyTrialsError at once where there is no place for it."""
+    _enter(merchant_id)
+    tried: Future[Tried | list[Problem]] = Future()
+
+    def work() -> None:
+        try:
+            try:
+                found = try_destination(runtime, merchant_id, platform, draft)
+            finally:
+                _leave(merchant_id)
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            tried.set_exception(error)
+        else:
+            tried.set_result(found)
+
+    try:
+        # A daemon: a process that ends does not wait for a platform.
+        threading.Thread(target=work, name="trial", daemon=True).start()
+    except BaseException:
+        _leave(merchant_id)
+        raise
+    working = asyncio.wrap_future(tried)
+    working.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be there to hear of it
+    # Whoever leaves does not end the request: its place is free when the thread is.
+    return await asyncio.shield(working)
+
+
+_lock = threading.Lock()
+_under_way: Counter[int] = Counter()  # by merchant
+
+
+def _enter(merchant_id: int) -> None:
+    with _lock:
+        if _under_way.total() >= AT_ONCE or _under_way[merchant_id] >= OF_ONE:
+            raise TooManyTrialsError
+        _under_way[merchant_id] += 1
+
+
+def _leave(merchant_id: int) -> None:
+    with _lock:
+        _under_way[merchant_id] -= 1
+        if not _under_way[merchant_id]:
+            del _under_way[merchant_id]
 
 
 def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
@@ -58,7 +119,8 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
         field = ("input", *mapped.field.split(".")) if mapped.field else ("input",)
         return [Problem(field, mapped.reason.name, f"{mapper.title} would not get this event: {mapped.message}.")]
     request = mapper.build_request(mapped.group, [mapped.item], settings)
-    reply = send(runtime.http(), platform, request, runtime.settings.sandbox_url, runtime.tokens)
+    with runtime.new_http() as http:
+        reply = send(http, platform, request, runtime.settings.sandbox_url, runtime.tokens)
     verdict = read_verdict(mapper, reply, 1)
     outcome = verdict.rejected if isinstance(verdict, BatchRejected) else verdict[0]
     policy = RetryPolicy(runtime.settings.retry_base, runtime.settings.retry_window)
