@@ -34,7 +34,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.mappers import mapper_for
 from tracklayer.services.deliver import read_verdict
 from tracklayer.services.transport import send
-from tracklayer.tokens import TokenCache
+from tracklayer.tokens import LARGEST, AccessToken, TokenCache
 
 AUTH = RefreshedToken(
     "https://oauth2.example.com/token",
@@ -184,12 +184,16 @@ def test_a_service_account_signs_for_its_token(platform: Platform, http: httpx.C
     send(http, "acme", request(ServiceAccount(account, "the-scope")), platform.url, TokenCache(FrozenClock(NOW)))
     (form,) = platform.forms
     assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
-    claims = jwt.decode(form["assertion"][0], key.public_key(), ["RS256"], audience="https://oauth2.example.com/token")
-    assert (claims["iss"], claims["scope"], claims["exp"] - claims["iat"]) == (
-        "robot@project.example",
-        "the-scope",
-        3600,
+    claims = jwt.decode(
+        form["assertion"][0],
+        key.public_key(),
+        ["RS256"],
+        {"verify_exp": False, "verify_iat": False},
+        audience="https://oauth2.example.com/token",
     )
+    assert (claims["iss"], claims["scope"]) == ("robot@project.example", "the-scope")
+    # By the clock that every process agrees on, whatever this machine's says.
+    assert (claims["iat"], claims["exp"]) == (NOW.timestamp(), NOW.timestamp() + 3600)
     assert platform.calls == [("/acme/v1/events", "Bearer t1")]
 
 
@@ -204,10 +208,11 @@ def test_a_broken_service_account_key_is_refused_before_anything_is_sent(
 
 def test_oauth_1_signs_for_the_platforms_own_address(platform: Platform, http: httpx.Client) -> None:
     keys = OAuth1("consumer", "consumer-secret", "token", "token-secret")
-    send(http, "acme", request(keys), platform.url)
+    send(http, "acme", request(keys), platform.url, TokenCache(FrozenClock(NOW)))
     ((path, authorization),) = platform.calls
     assert path == "/acme/v1/events"
     signed = dict(parse_authorization_header(authorization))
+    assert int(signed["oauth_timestamp"]) == NOW.timestamp()
     again = oauthlib.oauth1.Client(
         "consumer",
         "consumer-secret",
@@ -219,3 +224,91 @@ def test_oauth_1_signs_for_the_platforms_own_address(platform: Platform, http: h
     _, headers, _ = again.sign("https://api.example.com/v1/events", "POST")
     assert headers["Authorization"] == authorization
     assert "secret" not in authorization
+
+
+# What is kept, and who waits ------------------------------------------------------------------------------------------
+
+
+def test_of_a_token_that_ran_out_nothing_is_kept() -> None:
+    clock = FrozenClock(NOW)
+    tokens = TokenCache(clock)
+    for number in range(500):
+        tokens.get(f"key {number}", lambda: AccessToken("t", timedelta(hours=1)))
+    assert tokens.size() == 500
+    clock.move(timedelta(hours=1))
+    tokens.get("another key", lambda: AccessToken("t", timedelta(hours=1)))
+    assert tokens.size() == 1
+
+
+def test_of_a_fetch_that_failed_or_a_token_that_was_refused_nothing_is_kept() -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+
+    def fails() -> AccessToken:
+        raise ConnectionError
+
+    for number in range(100):
+        with pytest.raises(ConnectionError):
+            tokens.get(f"key {number}", fails)
+    tokens.get("refused", lambda: AccessToken("t", timedelta(hours=1)))
+    assert tokens.forget("refused", "t")
+    assert tokens.size() == 0
+
+
+def test_the_oldest_go_where_there_are_too_many() -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+    for number in range(LARGEST + 5):
+        tokens.get(f"key {number}", lambda: AccessToken("t", timedelta(hours=1)))
+    assert tokens.size() == LARGEST
+    assert tokens.get(f"key {LARGEST}", lambda: AccessToken("anew", timedelta(hours=1))) == "t"
+    assert tokens.get("key 0", lambda: AccessToken("anew", timedelta(hours=1))) == "anew"
+
+
+def test_a_fetch_that_hangs_keeps_only_its_own_key_waiting() -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+    fetching, may_end = threading.Event(), threading.Event()
+
+    def hangs() -> AccessToken:
+        fetching.set()
+        may_end.wait()
+        raise ConnectionError("gave up")
+
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(tokens.get, "hangs", hangs)]
+        assert fetching.wait(20)
+        waiting += [pool.submit(tokens.get, "hangs", hangs) for _ in range(7)]
+        assert tokens.get("other", lambda: AccessToken("t", timedelta(hours=1))) == "t"
+        assert not tokens.forget("hangs", "t")
+        may_end.set()
+        assert [type(future.exception()) for future in waiting] == [ConnectionError] * 8
+    assert tokens.size() == 1
+
+
+def test_whoever_waits_fetches_for_himself_where_the_one_who_fetched_was_stopped() -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+    fetching, may_end = threading.Event(), threading.Event()
+
+    class Stopped(BaseException):
+        """As a worker's thread is stopped."""
+
+    def is_stopped() -> AccessToken:
+        fetching.set()
+        may_end.wait()
+        raise Stopped
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(tokens.get, "key", is_stopped)
+        assert fetching.wait(20)
+        second = pool.submit(tokens.get, "key", lambda: AccessToken("mine", timedelta(hours=1)))
+        may_end.set()
+        assert second.result() == "mine"
+        assert isinstance(first.exception(), Stopped)
+
+
+@pytest.mark.parametrize("lifetime", [1e300, 10**18, -5, True, "3600", None, [3600], float("1e-9")])
+def test_whatever_a_token_endpoint_says_of_a_lifetime_the_token_is_used(
+    platform: Platform, http: httpx.Client, lifetime: Any
+) -> None:
+    platform.token_answer = (200, {"access_token": "t", "expires_in": lifetime})
+    reply = send(http, "acme", request(), platform.url, TokenCache(FrozenClock(NOW)))
+    assert isinstance(reply, PlatformReply)
+    assert platform.calls == [("/acme/v1/events", "Bearer t")]

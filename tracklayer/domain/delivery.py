@@ -120,12 +120,16 @@ class PlatformRequest:
 
 @dataclass(frozen=True)
 class PlatformReply:
-    """An answer read to its end. ``json`` is None where the body is none; header names are lower-case."""
+    """An answer read to its end. ``json`` is None where the body is none; header names are lower-case.
+
+    ``received_at``: when it had been read, for what it says of times.
+    """
 
     status: int
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = field(default="", repr=False)
+    received_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

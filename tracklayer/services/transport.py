@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ import jwt
 import oauthlib.oauth1
 import orjson
 
-from tracklayer.clock import SystemClock
+from tracklayer.clock import Clock, SystemClock
 from tracklayer.domain.delivery import (
     BearerToken,
     BodyToken,
@@ -37,6 +37,7 @@ MAX_REPLY = 4 * 1024 * 1024  # bytes; a thousand items' worth of errors is far b
 PATIENCE = 3  # times the client's limit for one part of an answer: what all of it may take, however it trickles
 USER_AGENT = "TrackLayer/0.1"
 DEFAULT_LIFETIME = 3600  # seconds, where a token endpoint does not say (RFC 6749, 5.1 recommends that it does)
+LONGEST_LIFETIME = 24 * 3600  # seconds; whatever it says, a token that is good no more is refused and fetched anew
 ASSERTION_LIFETIME = timedelta(minutes=60)  # the longest Google takes: "Using OAuth 2.0 for Server to Server"
 
 
@@ -62,35 +63,48 @@ def send(
     """The platform's answer, or what became of the attempt to get one. Never raises for what a network does.
 
     With ``sandbox_url`` every call, a token endpoint's too, goes to ``{sandbox_url}/{platform}{path}``. A bearer token
-    that was kept and is refused with 401 is fetched anew, and the request repeated, once.
+    that was kept and is refused with 401 is fetched anew, and the request repeated, once. What is signed is signed by the
+    clock of ``tokens``.
     """
     auth = request.auth
+    cache = tokens if tokens is not None else TokenCache(SystemClock())
+    clock = cache.clock
     if not isinstance(auth, RefreshedToken | ServiceAccount):
-        return _call(http, platform, request, sandbox_url)
-    cache = tokens or TokenCache(SystemClock())
+        return _call(http, clock, platform, request, sandbox_url)
     key = _key(auth)
     try:
-        token = cache.get(key, lambda: _fetch(http, platform, auth, sandbox_url))
-        reply = _call(http, platform, request, sandbox_url, token)
+        token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
+        reply = _call(http, clock, platform, request, sandbox_url, token)
         if isinstance(reply, PlatformReply) and reply.status == 401:
             cache.forget(key, token)
-            token = cache.get(key, lambda: _fetch(http, platform, auth, sandbox_url))
-            reply = _call(http, platform, request, sandbox_url, token)
+            token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
+            reply = _call(http, clock, platform, request, sandbox_url, token)
     except _TokenFailedError as failed:
         return failed.reply
     return reply
 
 
 def _call(
-    http: httpx.Client, platform: str, request: PlatformRequest, sandbox_url: str | None, token: str | None = None
+    http: httpx.Client,
+    clock: Clock,
+    platform: str,
+    request: PlatformRequest,
+    sandbox_url: str | None,
+    token: str | None = None,
 ) -> Reply:
-    headers, params, body = _signed(request, token)
+    headers, params, body = _signed(request, token, clock.now())
     url = _redirected(sandbox_url, platform, request.url)
-    return _exchange(http, request.method, url, params, orjson.dumps(body), headers)
+    return _exchange(http, clock, request.method, url, params, orjson.dumps(body), headers)
 
 
 def _exchange(
-    http: httpx.Client, method: str, url: str, params: Mapping[str, str], content: bytes, headers: Mapping[str, str]
+    http: httpx.Client,
+    clock: Clock,
+    method: str,
+    url: str,
+    params: Mapping[str, str],
+    content: bytes,
+    headers: Mapping[str, str],
 ) -> Reply:
     deadline = time.monotonic() + PATIENCE * (http.timeout.read or 0)
     try:
@@ -113,6 +127,7 @@ def _exchange(
         _json(answer),
         {name.lower(): value for name, value in response.headers.items()},
         answer[:2000].decode("utf-8", "replace"),
+        clock.now(),
     )
 
 
@@ -139,7 +154,7 @@ def _redirected(sandbox_url: str | None, platform: str, url: str) -> str:
     return f"{sandbox_url}/{platform}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
-def _signed(request: PlatformRequest, fetched: str | None) -> tuple[dict[str, str], dict[str, str], Any]:
+def _signed(request: PlatformRequest, fetched: str | None, now: datetime) -> tuple[dict[str, str], dict[str, str], Any]:
     """(headers, query parameters, body) with the credentials where the platform wants them."""
     headers = {"content-type": "application/json", "user-agent": USER_AGENT, **request.headers}
     match request.auth:
@@ -158,7 +173,13 @@ def _signed(request: PlatformRequest, fetched: str | None) -> tuple[dict[str, st
             return headers, {}, {**body, name: token}
         case OAuth1() as keys:
             # Every platform call is a POST. Signed for the platform's own address, which is what it checks; a JSON body is not part of it (RFC 5849).
-            signer = oauthlib.oauth1.Client(keys.consumer_key, keys.consumer_secret, keys.token, keys.token_secret)
+            signer = oauthlib.oauth1.Client(
+                keys.consumer_key,
+                keys.consumer_secret,
+                keys.token,
+                keys.token_secret,
+                timestamp=str(int(now.timestamp())),
+            )
             _, signed, _ = signer.sign(request.url, "POST")
             return {**headers, "authorization": signed["Authorization"]}, {}, request.body
 
@@ -172,17 +193,20 @@ def _key(auth: RefreshedToken | ServiceAccount) -> str:
 
 
 def _fetch(
-    http: httpx.Client, platform: str, auth: RefreshedToken | ServiceAccount, sandbox_url: str | None
+    http: httpx.Client, clock: Clock, platform: str, auth: RefreshedToken | ServiceAccount, sandbox_url: str | None
 ) -> AccessToken:
     """A fresh access token. Raises _TokenFailedError."""
     if isinstance(auth, RefreshedToken):
         url, form = auth.token_url, dict(auth.form)
     else:
         url = str(auth.key.get("token_uri") or "https://oauth2.googleapis.com/token")
-        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": _assertion(auth, url)}
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "assertion": _assertion(auth, url, clock.now()),
+        }
     headers = {"content-type": "application/x-www-form-urlencoded", "user-agent": USER_AGENT}
     content = str(httpx.QueryParams(form)).encode()
-    reply = _exchange(http, "POST", _redirected(sandbox_url, platform, url), {}, content, headers)
+    reply = _exchange(http, clock, "POST", _redirected(sandbox_url, platform, url), {}, content, headers)
     if not isinstance(reply, PlatformReply):
         # Whatever became of the token request, the events themselves never left.
         raise _TokenFailedError(NotSent(f"no access token: {reply.reason}"))  # type: ignore[union-attr]
@@ -190,16 +214,15 @@ def _fetch(
     token, lifetime = given.get("access_token"), given.get("expires_in")
     if reply.status == 200 and isinstance(token, str) and token:
         seconds = lifetime if isinstance(lifetime, int | float) and lifetime > 0 else DEFAULT_LIFETIME
-        return AccessToken(token, timedelta(seconds=seconds))
+        return AccessToken(token, timedelta(seconds=min(seconds, LONGEST_LIFETIME)))
     if reply.status in (400, 401, 403):
         code = given.get("error")
         raise _TokenFailedError(TokenRefused(code if isinstance(code, str) else str(reply.status), reply.status))
     raise _TokenFailedError(NotSent(f"no access token: the token endpoint answered {reply.status}"))
 
 
-def _assertion(auth: ServiceAccount, audience: str) -> str:
+def _assertion(auth: ServiceAccount, audience: str, now: datetime) -> str:
     """A JWT signed with the account's private key. Raises _TokenFailedError where the key is none."""
-    now = SystemClock().now()
     claims = {
         "iss": auth.key.get("client_email"),
         "scope": auth.scope,
