@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus, urlsplit
 
@@ -230,10 +231,43 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
     return Rejected(code, message, status)
 
 
+LONGEST_WAIT = 2.0**31  # seconds: what is more is no time but a number, and is taken for this (RFC 9111, 1.2.2)
+
+
 def retry_after(reply: PlatformReply) -> float | None:
-    """Seconds of a Retry-After header written as a number; the date form is left to the default."""
+    """Seconds that a Retry-After header asks for, as a number or as a date (RFC 9110, 10.2.3); None: it says neither.
+
+    A date that has passed is 0. How long is really waited is not decided here.
+    """
     text = reply.headers.get("retry-after", "").strip()
-    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        return min(float(text), LONGEST_WAIT)
+    return seconds_until(http_date(text), reply)
+
+
+def seconds_until(instant: datetime | None, reply: PlatformReply) -> float | None:
+    """From the answer's own Date, or else from when it arrived: a platform's clock is compared with itself.
+
+    None where one of the two is not known.
+    """
+    told_at = http_date(reply.headers.get("date", "")) or reply.received_at
+    if instant is None or told_at is None:
+        return None
+    return min(max((instant - told_at).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+_HTTP_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? [A-Za-z0-9 :-]{14,30}", re.IGNORECASE)
+
+
+def http_date(text: str) -> datetime | None:
+    """An HTTP-date in any of its three forms (RFC 9110, 5.6.7); None for anything else."""
+    if not _HTTP_DATE.fullmatch(text.strip()):
+        return None
+    try:
+        found = parsedate_to_datetime(text.strip())
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-]{40,}")
@@ -241,9 +275,36 @@ _ADDRESS_LIKE = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
 _NUMBER_LIKE = re.compile(r"\+?\d[\d ()-]{7,}\d")
 
 
+LONGEST_WORDS = 1000  # characters that are looked at: nobody reads more, and a reply may have millions
+
+
+def plain_words(value: Any) -> str:
+    """What a platform says at a place where it should say something, as a line of text; empty where that is no text.
+
+    A number is text as well. Objects, lists and flags say nothing: they may hold anything, at any depth.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        return ""
+    if len(value) > LONGEST_WORDS:
+        # Not in the midst of a word: half an address is no longer recognised as one.
+        head, *rest = value[:LONGEST_WORDS].rsplit(None, 1)
+        value = f"{head} …" if rest else "…"
+    words: str = value
+    if not words.isprintable():  # a NUL could not be stored, and a line break would be a second line in a log
+        words = "".join(character if character.isprintable() else " " for character in words)
+    return words.strip()
+
+
 def safe_message(text: Any, limit: int = 200) -> str:
     """A platform's own words, without anything that could be a token, an address or a phone number."""
-    words = str(text or "").strip()
+    words = plain_words(text)
     for pattern in (_TOKEN_LIKE, _ADDRESS_LIKE, _NUMBER_LIKE):
         words = pattern.sub("…", words)
     return words[:limit]
+
+
+def whole_number(value: Any) -> int | None:
+    """A number without a fraction; None for anything else, and for a flag, which Python takes for one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -46,6 +46,7 @@ from tracklayer.mappers.base import (
     by_status,
     number,
     omit_empty,
+    plain_words,
     retry_after,
     safe_message,
     unix_seconds,
@@ -314,8 +315,10 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
         first = messages[0] if isinstance(messages[0], Mapping) else {}
         code = first.get("validationCode")
         shown = code if isinstance(code, str) and code in EXPLANATIONS else "VALUE_INVALID"
-        words = (str(first[key]) for key in ("fieldPath", "description") if first.get(key))
-        outcome: Outcome = Rejected(shown, safe_message(": ".join(words)) or "no reason given", reply.status)
+        words = (plain_words(first.get(key)) for key in ("fieldPath", "description"))
+        outcome: Outcome = Rejected(
+            shown, safe_message(": ".join(filter(None, words))) or "no reason given", reply.status
+        )
     elif reply.status == 503:
         # Sent back at the door: the one server error after which nothing can have been counted.
         message = "Google takes no events at the moment"

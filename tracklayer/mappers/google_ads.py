@@ -52,8 +52,10 @@ from tracklayer.mappers.base import (
     by_status,
     number,
     omit_empty,
+    plain_words,
     retry_after,
     safe_message,
+    whole_number,
 )
 
 INGEST_URL = "https://datamanager.googleapis.com/v1/events:ingest"
@@ -562,24 +564,25 @@ def _judge(complaint: _Complaint, reply: PlatformReply) -> Outcome | None:
         return RateLimited(WAIT_FOR_CLICKS, code, message, reply.status)
     if code in _TRANSIENT:
         return Unreachable(message, reply.status, retry_after(reply), code=code)
-    return Acknowledged(reply.status) if code in _THERE_ALREADY else None
+    is_told = 200 <= reply.status < 300 or 400 <= reply.status < 500
+    return Acknowledged(reply.status) if code in _THERE_ALREADY and is_told else None
 
 
 def _complaints(error: Mapping[str, Any]) -> Iterator[_Complaint]:
     """Violations of the Data Manager API, errors of the old one."""
     for detail in _objects(error.get("details")):
         for found in _objects(detail.get("fieldViolations")):
-            field = str(found.get("field") or "")
+            field = plain_words(found.get("field"))
             code = _code(found.get("reason") or error.get("status"))
-            words = found.get("description") or "refused"
+            words = plain_words(found.get("description")) or "refused"
             yield _Complaint(code, safe_message(f"{field}: {words}" if field else words), field)
         for found in _objects(detail.get("errors")):
             names = found.get("errorCode")
             code = next(iter(names.values()), "") if isinstance(names, Mapping) else ""
             location = found.get("location")
             path = _objects(location.get("fieldPathElements")) if isinstance(location, Mapping) else []
-            row = next((element["index"] for element in path if isinstance(element.get("index"), int)), None)
-            field = "" if row is None else f"{path[0].get('fieldName')}[{row}]"
+            row = next((row for element in path if (row := whole_number(element.get("index"))) is not None), None)
+            field = "" if row is None else f"{plain_words(path[0].get('fieldName'))}[{row}]"
             yield _Complaint(
                 _code(code), safe_message(found.get("message")) or "refused", field, row, _retry_delay(found)
             )

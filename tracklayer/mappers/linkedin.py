@@ -44,10 +44,12 @@ from tracklayer.mappers.base import (
     Verdicts,
     by_status,
     omit_empty,
+    plain_words,
     retry_after,
     safe_message,
     unix_milliseconds,
     url_parameter,
+    whole_number,
 )
 
 API_VERSION = "202608"
@@ -250,8 +252,8 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
 def read_reply(reply: PlatformReply, count: int) -> Verdict:
     """201 without a body for one event, a status for each element of a batch; a refused batch leaves nothing stored."""
     body: Mapping[str, Any] = reply.json if isinstance(reply.json, Mapping) else {}
-    inner = body.get("status")
-    if 200 <= reply.status < 300 and isinstance(inner, int) and inner >= 400:
+    inner = _status(body)
+    if 200 <= reply.status < 300 and inner is not None and inner >= 400:
         reply = replace(reply, status=inner)
     if 200 <= reply.status < 300:
         elements = body.get("elements")
@@ -268,10 +270,10 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
 
 def _read_element(reply: PlatformReply, element: Any) -> Outcome:
     """Its own status decides, and whatever it is above 400, it concerns this event alone."""
-    status = element.get("status") if isinstance(element, Mapping) else None
-    if not isinstance(status, int):
+    status = _status(element) if isinstance(element, Mapping) else None
+    if status is None or status < 200 or 300 <= status < 400:
         return _unconfirmed(reply)
-    if status < 400:
+    if status < 300:
         return Acknowledged(status)
     error = element.get("error")
     error = error if isinstance(error, Mapping) else element
@@ -290,6 +292,12 @@ def _read_error(reply: PlatformReply, body: Mapping[str, Any]) -> Outcome:
     if status == 501:
         return Rejected(code, message, status)
     return by_status(reply, code, message)
+
+
+def _status(given: Mapping[str, Any]) -> int | None:
+    """An HTTP status in a body; None where it is none."""
+    status = whole_number(given.get("status"))
+    return status if status is not None and 100 <= status < 600 else None
 
 
 def _code(status: int, error: Mapping[str, Any]) -> str:
@@ -315,7 +323,7 @@ _ECHOED = re.compile(
 
 def _quiet(text: Any) -> str:
     """LinkedIn's words may repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", str(text or ""))) or "LinkedIn gave no reason"
+    return safe_message(_ECHOED.sub("…", plain_words(text))) or "LinkedIn gave no reason"
 
 
 def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from tracklayer.mappers.base import (
     unix_milliseconds,
     unix_seconds,
     url_parameter,
+    whole_number,
 )
 
 API_VERSION = "v26.0"
@@ -285,7 +286,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
             return BatchRejected(outcome)
         return [outcome] * count
     if 200 <= reply.status < 300:
-        if body is not None and body.get("events_received") == count:
+        if body is not None and whole_number(body.get("events_received")) == count:
             return [Acknowledged(reply.status)] * count
         return [Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")] * count
     if reply.status in (400, 413) and count > 1:
@@ -295,10 +296,10 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
 
 def _read_error(reply: PlatformReply, error: Mapping[str, Any]) -> Outcome:
     """By code, subcode and is_transient, never by text. ``type`` is OAuthException for nearly everything."""
-    code = _integer(error.get("code"))
-    subcode = _integer(error.get("error_subcode"))
+    code = whole_number(error.get("code")) or 0
+    subcode = whole_number(error.get("error_subcode")) or 0
     shown = f"{code}/{subcode}" if subcode else str(code)
-    message = safe_message(error.get("error_user_msg") or error.get("message") or "no reason given")
+    message = safe_message(error.get("error_user_msg")) or safe_message(error.get("message")) or "no reason given"
     if code in _RATE_LIMITS or 80000 <= code <= 80014:
         return RateLimited(_seconds_to_wait(reply), shown, message, reply.status)
     if code in _CREDENTIALS or 200 <= code <= 299 or (code == 100 and subcode == 33):
@@ -448,10 +449,6 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         elif value is not None and value != "":
             found[key] = value
     return found
-
-
-def _integer(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _digits(value: Any) -> str | None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tracklayer.domain import normalise
@@ -24,7 +22,6 @@ from tracklayer.domain.delivery import (
     Outcome,
     PlatformReply,
     PlatformRequest,
-    RateLimited,
     Rejected,
     Unreachable,
     Verdict,
@@ -44,9 +41,11 @@ from tracklayer.mappers.base import (
     by_status,
     number,
     omit_empty,
+    plain_words,
     safe_message,
     unix_seconds,
     url_parameter,
+    whole_number,
 )
 
 # The event action that a conversion goal waits for. Any other name but Refund goes out unchanged.
@@ -243,10 +242,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
         return BatchRejected(rejected) if count > 1 else [rejected]
     if status in (404, 410):
         return [CredentialsRefused(code, message, status)] * count
-    outcome = by_status(reply, code, message)
-    if isinstance(outcome, RateLimited | Unreachable) and outcome.retry_after_seconds is None:
-        outcome = replace(outcome, retry_after_seconds=_until_date(reply))
-    return [outcome] * count
+    return [by_status(reply, code, message)] * count
 
 
 def _read_received(
@@ -260,11 +256,11 @@ def _read_received(
     code = _code(reply.status, error, default="ValidationError")
     refused: dict[int, Outcome] = {}
     for fault in faults:
-        index = 0 if count == 1 else fault.get("index")
-        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count:
-            refused.setdefault(index, Rejected(_detail_code(fault, code), _message(fault), reply.status))
-    received = body.get("eventsReceived")
-    received = received if isinstance(received, int) and not isinstance(received, bool) else -1
+        index = 0 if count == 1 else whole_number(fault.get("index"))
+        if index is not None and 0 <= index < count and index not in refused:
+            refused[index] = Rejected(_detail_code(fault, code), _message(fault), reply.status)
+    received = whole_number(body.get("eventsReceived"))
+    received = -1 if received is None else received
     if received == 0 and error and not refused:
         rejected = Rejected(code, _quiet(error.get("message")), reply.status)
         return BatchRejected(rejected) if count > 1 else [rejected]
@@ -289,8 +285,8 @@ def _detail_code(detail: Mapping[str, Any], code: str) -> str:
 
 def _message(detail: Mapping[str, Any]) -> str:
     """The field and what is wrong with it, without the value that was tried."""
-    text, tried = str(detail.get("errorMessage") or ""), detail.get("attemptedValue")
-    if isinstance(tried, str | int | float) and str(tried).strip():
+    text, tried = detail.get("errorMessage"), detail.get("attemptedValue")
+    if isinstance(text, str) and isinstance(tried, str | int | float) and str(tried).strip():
         text = text.replace(str(tried), "…")
     words, field = _quiet(text), detail.get("propertyName")
     return f"{field}: {words}" if isinstance(field, str) and re.fullmatch(r"[\w.\[\]]{1,80}", field) else words
@@ -304,17 +300,7 @@ _ECHOED = re.compile(
 
 def _quiet(text: Any) -> str:
     """Microsoft's words may repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", str(text or ""))) or "Microsoft gave no reason"
-
-
-def _until_date(reply: PlatformReply) -> float | None:
-    """Seconds to a Retry-After that is a date, from the reply's own Date."""
-    try:
-        until = parsedate_to_datetime(reply.headers.get("retry-after", ""))
-        wait = (until - parsedate_to_datetime(reply.headers.get("date", ""))).total_seconds()
-    except (TypeError, ValueError):
-        return None
-    return max(wait, 0.0)
+    return safe_message(_ECHOED.sub("…", plain_words(text))) or "Microsoft gave no reason"
 
 
 def _consent(event: Event, settings: Settings) -> str | None:

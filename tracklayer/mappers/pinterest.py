@@ -46,6 +46,7 @@ from tracklayer.mappers.base import (
     omit_empty,
     safe_message,
     unix_seconds,
+    whole_number,
 )
 
 _Rule = Callable[[str, str | None], str | None]  # (value, the person's country) -> what Pinterest gets
@@ -298,8 +299,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
         if len(results) == count:
             return [_read_result(result, reply.status) for result in results]
     if is_success:
-        processed = body.get("num_events_processed")
-        if processed == count and not isinstance(processed, bool) and not _results(body):
+        if whole_number(body.get("num_events_processed")) == count and not _results(body):
             return [Acknowledged(reply.status)] * count
         return [_unconfirmed(reply.status)] * count
     outcome = _read_error(reply, body)
@@ -334,8 +334,8 @@ def _unconfirmed(status: int) -> Unreachable:
 
 def _read_error(reply: PlatformReply, body: Mapping[str, Any]) -> Outcome:
     """The status decides; ``code`` is only shown."""
-    code = body.get("code")
-    shown = str(code) if isinstance(code, int) and not isinstance(code, bool) else ""
+    code = whole_number(body.get("code"))
+    shown = "" if code is None else str(code)
     outcome = by_status(reply, shown, safe_message(body.get("message")))
     if isinstance(outcome, RateLimited) and outcome.retry_after_seconds is None:
         seconds = reply.headers.get("x-ratelimit-reset", "")

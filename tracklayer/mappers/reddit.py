@@ -44,6 +44,7 @@ from tracklayer.mappers.base import (
     by_status,
     number,
     omit_empty,
+    plain_words,
     safe_message,
     unix_milliseconds,
 )
@@ -65,6 +66,7 @@ EVENT_NAMES = {
     "Contact": "CUSTOM",
 }
 MAX_CUSTOM_NAME = 64  # characters
+MOST_FIELDS = 20  # of an answer that are read
 
 MAX_AGE = timedelta(hours=168)
 MAX_AHEAD = timedelta(minutes=5)
@@ -289,18 +291,23 @@ def _words(body: Mapping[str, Any], status: int) -> str:
     """
     error = body.get("error")
     given: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
-    code = given.get("code") or given.get("reason")
-    texts = [code] if str(code) != str(status) else []
-    texts.append(given.get("message") or given.get("explanation") or body.get("message"))
+    code = _first(given, "code", "reason")
+    texts = [code] if code != str(status) else []
+    texts.append(_first(given, "message", "explanation") or plain_words(body.get("message")))
     if isinstance(error, str):
-        texts.append(error)
+        texts.append(plain_words(error))
     texts += [
-        f"{entry.get('field') or 'a field'}: {entry.get('message') or 'refused'}"
-        for entry in _objects(given.get("fields"))
+        f"{plain_words(entry.get('field')) or 'a field'}: {plain_words(entry.get('message')) or 'refused'}"
+        for entry in _objects(given.get("fields"))[:MOST_FIELDS]
     ]
     invalid = _objects(body.get("invalid_events") or given.get("invalid_events"))
-    texts += [entry.get("error_message") for entry in invalid[:1]]
-    return safe_message("; ".join(str(text) for text in texts if text)) or "Reddit gave no reason"
+    texts += [plain_words(entry.get("error_message")) for entry in invalid[:1]]
+    return safe_message("; ".join(text for text in texts if text)) or "Reddit gave no reason"
+
+
+def _first(given: Mapping[str, Any], *names: str) -> str:
+    """What the first of some fields says that says anything."""
+    return next((words for name in names if (words := plain_words(given.get(name)))), "")
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:

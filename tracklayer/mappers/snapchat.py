@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
@@ -45,9 +44,11 @@ from tracklayer.mappers.base import (
     by_status,
     number,
     omit_empty,
+    plain_words,
     retry_after,
     safe_message,
     unix_seconds,
+    whole_number,
 )
 
 EVENT_NAMES = {
@@ -86,6 +87,7 @@ _CONTENT_TYPES = frozenset({"product", "product_group"})
 _PROPERTIES = frozenset({"sign_up_method", "advertiser_tracking_enabled", "extinfo"})
 _EXTINFO_SLOTS = 16
 _REFUSED = frozenset({"INVALID", "FAILED", "ERROR"})
+MOST_ERRORS = 20  # of one event that are read
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -303,7 +305,7 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
 def read_reply(reply: PlatformReply, count: int) -> Verdict:
     """A refused request is split: if its good events were kept after all, ``event_id`` makes two copies one."""
     body = reply.json if isinstance(reply.json, Mapping) else {}
-    word = str(body.get("status") or "").upper()
+    word = plain_words(body.get("status")).upper()
     faults = _faults(body, count)
     message = _quiet(next(iter(faults.values()), "") or body.get("reason")) or "Snapchat gave no reason"
     if 200 <= reply.status < 300:
@@ -320,7 +322,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     elif reply.status in (404, 410):
         return [CredentialsRefused(str(reply.status), message, reply.status)] * count
     elif reply.status == 429:
-        return [RateLimited(_seconds_to_wait(reply), "429", message, 429)] * count
+        return [RateLimited(retry_after(reply), "429", message, 429)] * count
     else:
         return [by_status(reply, message=message)] * count
     return BatchRejected(refused) if count > 1 else [refused]
@@ -493,26 +495,22 @@ def _faults(body: Mapping[str, Any], count: int) -> dict[int, str]:
     """Index from 0 -> Snap's words. ``event_logs`` counts events from 1, the older ``error_records`` from 0."""
     found: dict[int, str] = {}
     for entry in _objects(body.get("event_logs")):
-        position = entry.get("event")
-        if str(entry.get("status") or "").upper() in _REFUSED and _is_index(position, count + 1) and position:
+        position = whole_number(entry.get("event"))
+        if plain_words(entry.get("status")).upper() in _REFUSED and position is not None and 1 <= position <= count:
             errors = entry.get("errors")
             texts = [errors.get(key) for key in ("codes", "error_msgs")] if isinstance(errors, Mapping) else []
-            words = [str(word) for text in texts if isinstance(text, list) for word in text]
-            found[position - 1] = " ".join(words)
+            words = [plain_words(word) for text in texts if isinstance(text, list) for word in text[:MOST_ERRORS]]
+            found[position - 1] = " ".join(word for word in words if word)
     for entry in _objects(body.get("error_records")):
         indexes = entry.get("record_indexes")
-        for index in indexes if isinstance(indexes, list) else []:
-            if _is_index(index, count):
-                found[index] = str(entry.get("reason") or "")
+        for index in map(whole_number, indexes if isinstance(indexes, list) else ()):
+            if index is not None and 0 <= index < count:
+                found[index] = plain_words(entry.get("reason"))
     return found
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
-
-
-def _is_index(value: Any, end: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < end
 
 
 _ECHOED = re.compile(
@@ -523,20 +521,7 @@ _ECHOED = re.compile(
 
 def _quiet(text: Any) -> str:
     """Snap's words may repeat what was sent: also without URLs, IP addresses and cookie ids."""
-    return safe_message(_ECHOED.sub("…", str(text or "")))
-
-
-def _seconds_to_wait(reply: PlatformReply) -> float | None:
-    """Retry-After in seconds; its date form is measured from the reply's own Date."""
-    told = retry_after(reply)
-    if told is not None:
-        return told
-    try:
-        until = parsedate_to_datetime(reply.headers.get("retry-after", ""))
-        wait = (until - parsedate_to_datetime(reply.headers.get("date", ""))).total_seconds()
-    except (TypeError, ValueError):
-        return None
-    return max(wait, 0.0)
+    return safe_message(_ECHOED.sub("…", plain_words(text)))
 
 
 def _uuid(value: Any) -> str | None:

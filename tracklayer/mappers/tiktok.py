@@ -47,6 +47,7 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     unix_seconds,
+    whole_number,
 )
 
 _Rule = Callable[[str, str | None], str | None]  # (value, the person's country) -> what TikTok gets
@@ -78,6 +79,7 @@ _RESERVED = frozenset(
     "content_category status predicted_ltv".split()
 )
 _ELSEWHERE = frozenset({"referrer_url", "locale"})  # properties that TikTok takes in page and user
+_TAKEN = frozenset({0, 20001})
 _CREDENTIALS = frozenset({40001, 40101, 40104, 40105, 40110})
 
 
@@ -297,14 +299,15 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
 
 def _outcome(reply: PlatformReply) -> Outcome:
     body = reply.json if isinstance(reply.json, Mapping) else {}
-    code = body.get("code")
+    code = whole_number(body.get("code"))
     status = reply.status
-    if not isinstance(code, int) or isinstance(code, bool):
-        if status == 401 or 200 <= status < 300:  # 401 is also how TikTok says "too fast"
+    is_good = 200 <= status < 300
+    if code is None or (code in _TAKEN and not is_good):
+        if status == 401 or is_good:  # 401 is also how TikTok says "too fast"
             return Unreachable("the answer holds no code of TikTok", status, retry_after(reply), code="unconfirmed")
         return by_status(reply)
     message = safe_message(body.get("message")) or "TikTok gave no reason"
-    if code in (0, 20001):
+    if code in _TAKEN:
         return Acknowledged(status)
     if code == 40100:
         told = retry_after(reply)
@@ -313,7 +316,7 @@ def _outcome(reply: PlatformReply) -> Outcome:
         return CredentialsRefused(str(code), message, status)
     if 50000 <= code < 60000:
         return Unreachable(message, status, retry_after(reply), code=str(code))
-    if 40000 <= code < 50000 or 200 <= status < 300:
+    if 40000 <= code < 50000 or is_good:
         return Rejected(str(code), message, status)
     return by_status(reply, str(code), message)
 

@@ -14,9 +14,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tracklayer.domain import normalise
@@ -51,9 +50,12 @@ from tracklayer.mappers.base import (
     Verdicts,
     by_status,
     omit_empty,
+    plain_words,
     retry_after,
     safe_message,
+    seconds_until,
     url_parameter,
+    whole_number,
 )
 
 API_VERSION = "12"
@@ -241,11 +243,11 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     is_good = 200 <= status < 300
     if is_good and not errors:
         data = body.get("data")
-        if isinstance(data, Mapping) and data.get("conversions_processed") == count:
+        if isinstance(data, Mapping) and whole_number(data.get("conversions_processed")) == count:
             return [Acknowledged(status)] * count
         return [Unreachable("the answer does not confirm every event", status, code="unconfirmed")] * count
     code, message = _code(status, errors), _message(errors)
-    about_an_event = any(error.get("code") in _ABOUT_AN_EVENT for error in errors)
+    about_an_event = any(plain_words(error.get("code")) in _ABOUT_AN_EVENT for error in errors)
     if status == 404 and not about_an_event:
         return [CredentialsRefused(code, message, status)] * count
     if is_good or status in _FAULT_OF_AN_EVENT:
@@ -286,19 +288,15 @@ _ECHOED = re.compile(
 
 def _quiet(text: Any) -> str:
     """X's words repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", str(text or ""))) or "X gave no reason"
+    return safe_message(_ECHOED.sub("…", plain_words(text))) or "X gave no reason"
 
 
 def _until_reset(reply: PlatformReply) -> float | None:
     """Seconds to the end of the limit that was hit, from the reply's own Date: X names it in Unix seconds."""
     for name in ("x-account-rate-limit-reset", "x-rate-limit-reset"):
         reset = reply.headers.get(name, "").strip()
-        if re.fullmatch(r"\d{1,12}", reset):
-            try:
-                told_at = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
-            except (TypeError, ValueError):
-                return None
-            return max(int(reset) - told_at, 0.0)
+        if re.fullmatch(r"[0-9]{1,10}", reset):
+            return seconds_until(datetime.fromtimestamp(int(reset), UTC), reply)
     return None
 
 
