@@ -224,6 +224,26 @@ def test_a_sweeper_whose_clock_is_set_ahead_takes_nobodys_work(
         assert rows("SELECT count(*), sum(cardinality(event_ids)) FROM claims") == [(1, 20)]
 
 
+def test_a_worker_whose_clock_is_set_behind_keeps_what_it_has_in_hand(
+    runtime: Runtime, merchant: Merchant, worker: int
+) -> None:
+    wall = Wall(timedelta())
+    of_the_worker, of_the_sweeper = DatabaseClock(wall, elapsed), DatabaseClock()
+    for clock in (of_the_worker, of_the_sweeper):
+        measure(clock)
+    wall.ahead = timedelta(minutes=-10)
+    runtime.clock = of_the_sweeper
+    ingest_events(runtime, merchant.holder, [draft(occurred_at=datetime.now(UTC).isoformat())])
+    with in_transaction():
+        # A second later: two clocks agree as far as a round trip to PostgreSQL tells, not to the microsecond.
+        now = of_the_worker.now() + timedelta(seconds=1)
+        taken = claim_due(merchant.merchant_id, "meta", 20, now, worker)
+    assert taken is not None
+    assert sweep(runtime).taken_back == 0
+    with in_transaction():
+        assert rows("SELECT count(*), sum(cardinality(event_ids)) FROM claims") == [(1, 1)]
+
+
 def test_a_process_measures_from_its_start_to_its_end(database: str) -> None:
     runtime = build_runtime(load_settings({}), database, ["k" * 32])
     try:

@@ -160,6 +160,13 @@ def test_refused_credentials_of_a_token_endpoint_hold_the_destination(platform: 
     assert platform.calls == []
 
 
+@pytest.mark.parametrize("error", ["", "a\x00b", "refresh-me is no token", "x" * 65, None, 7, ["invalid_grant"], {}])
+def test_of_a_refusal_only_a_word_is_kept(platform: Platform, http: httpx.Client, error: Any) -> None:
+    platform.token_answer = (401, {"error": error})
+    reply = send(http, "acme", request(), platform.url, TokenCache(FrozenClock(NOW)))
+    assert reply == TokenRefused("401", 401)
+
+
 @pytest.mark.parametrize("status", [500, 503, 404])
 def test_a_token_endpoint_out_of_order_means_that_nothing_was_sent(
     platform: Platform, http: httpx.Client, status: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -217,7 +218,9 @@ def _fetch(
         return AccessToken(token, timedelta(seconds=min(seconds, LONGEST_LIFETIME)))
     if reply.status in (400, 401, 403):
         code = given.get("error")
-        raise _TokenFailedError(TokenRefused(code if isinstance(code, str) else str(reply.status), reply.status))
+        # RFC 6749, 5.2, has short words for it; anything else could be anything, what was sent too.
+        is_word = isinstance(code, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", code)
+        raise _TokenFailedError(TokenRefused(str(code) if is_word else str(reply.status), reply.status))
     raise _TokenFailedError(NotSent(f"no access token: the token endpoint answered {reply.status}"))
 
 
