@@ -244,6 +244,20 @@ def test_a_worker_whose_clock_is_set_behind_keeps_what_it_has_in_hand(
         assert rows("SELECT count(*), sum(cardinality(event_ids)) FROM claims") == [(1, 1)]
 
 
+def test_a_machine_whose_seconds_stood_still_is_right_again_with_the_next_ticks(database: str) -> None:
+    slept = 0.0
+    clock = DatabaseClock(lambda: datetime.now(UTC), lambda: elapsed() - slept)
+    keeper = Timekeeper(clock)
+    keeper.look()
+    slept = 3600.0
+    assert datetime.now(UTC) - clock.now() > timedelta(minutes=59)
+    keeper.tick()
+    assert not clock.is_sure
+    keeper.tick()
+    assert clock.is_sure
+    assert abs(datetime.now(UTC) - clock.now()) < timedelta(minutes=1)
+
+
 def test_a_process_measures_from_its_start_to_its_end(database: str) -> None:
     runtime = build_runtime(load_settings({}), database, ["k" * 32])
     try:

@@ -8,6 +8,7 @@ import logging
 import random
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,8 +32,11 @@ log = logging.getLogger(__name__)
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
 WARN_ABOUT_SKEW = timedelta(seconds=2)
-MEASURE_SECONDS = 10.0  # between two looks at PostgreSQL's clock
-DOUBTING_SECONDS = 1.0  # the same, where the last look was hard to believe
+MEASURE_SECONDS = 10.0  # between two looks at PostgreSQL's clock, where nothing calls for one earlier
+TICK_SECONDS = 1.0  # after which it is seen that the last look was hard to believe, or that this machine slept
+MOVED = timedelta(
+    seconds=1
+)  # of this machine's clock against its count of seconds: it was set, or the count stood still
 
 
 @dataclass
@@ -103,6 +107,8 @@ class Timekeeper:
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         self._is_apart = False
         self._was_sure = True
+        self._looked_at = time.monotonic()
+        self._ahead = clock.machine_is_ahead()
 
     def start(self) -> None:
         self._thread.start()
@@ -114,8 +120,16 @@ class Timekeeper:
 
     def _run(self) -> None:
         self.tell()
-        while not self._stop.wait(MEASURE_SECONDS if self._clock.is_sure else DOUBTING_SECONDS):
+        while not self._stop.wait(TICK_SECONDS):
+            self.tick()
+
+    def tick(self) -> None:
+        """Looks where it is time to, where the last look was doubted, and where this machine's clock has moved."""
+        is_time = time.monotonic() - self._looked_at >= MEASURE_SECONDS
+        has_moved = abs(self._clock.machine_is_ahead() - self._ahead) > MOVED
+        if is_time or has_moved or not self._clock.is_sure:
             self.look()
+            self._looked_at, self._ahead = time.monotonic(), self._clock.machine_is_ahead()
 
     def look(self) -> None:
         """One measurement. Where the database is away the time goes on as it was: others tell of it."""
