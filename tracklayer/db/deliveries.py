@@ -84,7 +84,7 @@ CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND {UNCLAIMED}
-      AND (attempts < %(spared)s OR window_ends_at <= %(last_call)s)
+      AND (attempts < %(spared)s OR last_attempt_at <= %(rested)s OR window_ends_at <= %(last_call)s)
     ORDER BY due_at LIMIT %(limit)s
 ), claim AS (
     INSERT INTO claims (merchant_id, platform, worker, claimed_at, lease_ends_at, event_ids)
@@ -98,7 +98,8 @@ ORDER BY d.due_at, e.event_id
 """
 
 
-# A probe of a held destination takes no delivery's last attempt, as long as there is time for a better occasion.
+# A probe of a held destination takes no delivery's last attempt, as long as there is time for a better occasion: not
+# before the pause that would follow by the same rule as those before it, or shortly before the window ends.
 SPARED_ATTEMPTS = MAX_ATTEMPTS - 1
 LAST_CALL = timedelta(minutes=30)  # before the window ends
 
@@ -131,12 +132,13 @@ def _queue(merchant_id: int, platform: str) -> tuple[int, str]:
 
 
 def claim_due(
-    merchant_id: int, platform: str, limit: int, now: datetime, worker: int, *, is_probe: bool = False
+    merchant_id: int, platform: str, limit: int, now: datetime, worker: int, *, spare: timedelta | None = None
 ) -> tuple[Lease, list[Claimed]] | None:
     """The longest due deliveries of one destination, leased to ``worker``; None where nothing is due.
 
     Any number of workers may call it at once: no row is given to two of them. Raises QueueBusyError instead of waiting:
-    whoever has the lock may be on a host that vanished. ``is_probe``: nothing is taken whose last attempt it would be.
+    whoever has the lock may be on a host that vanished. ``spare``: nothing is taken whose last attempt it would be, unless
+    the one before lies so far back.
     """
     params = {
         "merchant": merchant_id,
@@ -145,7 +147,8 @@ def claim_due(
         "limit": limit,
         "worker": worker,
         "lease": now + LEASE,
-        "spared": SPARED_ATTEMPTS if is_probe else MAX_ATTEMPTS,
+        "spared": MAX_ATTEMPTS if spare is None else SPARED_ATTEMPTS,
+        "rested": now - (spare or timedelta()),
         "last_call": now + LAST_CALL,
     }
     if not rows(f"{TRY_QUEUE}, {WITHOUT_FLUSH}", _queue(merchant_id, platform))[0][0]:
@@ -462,7 +465,8 @@ def _drop(
     limit: int,
     changes: Changes,
 ) -> int:
-    lock_queue(merchant_id, platform)
+    if not rows(TRY_QUEUE, _queue(merchant_id, platform))[0][0]:
+        return 0  # the next sweep comes in a second, and the other queues do not wait for this one
     params: Any = {
         "merchant": merchant_id,
         "platform": platform,

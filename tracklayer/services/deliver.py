@@ -64,6 +64,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.health import FIRST_PROBE, hold_for_us, judge_health, may_send, release_pace
 from tracklayer.domain.retry import (
+    MAX_ATTEMPTS,
     RetryPolicy,
     judge_attempt,
     judge_lost_claim,
@@ -181,7 +182,8 @@ def _claim(
                 pace = release_pace(health, now)
                 limit = min(limit, max(1, int(pace * RELEASE_REQUEST.total_seconds()))) if pace else limit
                 alone = pace is not None
-        taken = db.claim_due(merchant_id, platform, limit, now, worker, is_probe=is_probe)
+        spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
+        taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare)
         turn.claimed(len(taken[1]) if taken else 0, limit)
         if taken is None:
             if is_probe:
