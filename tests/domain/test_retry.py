@@ -30,11 +30,9 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.retry import (
     RetryPolicy,
     judge_attempt,
-    judge_health,
     judge_lost_claim,
+    judge_unbuilt,
     judge_unsent,
-    release,
-    release_pace,
 )
 
 KEY = DeliveryKey(1, "order_12345", "meta")
@@ -236,23 +234,40 @@ def test_a_next_attempt_beyond_the_window_drops(age: timedelta, is_dropped: bool
     assert settlement.attempts == 1
 
 
-def test_jitter_and_retry_after_may_carry_the_next_attempt_beyond_the_window() -> None:
-    queued_at = NOW - DAY + timedelta(seconds=150)
-    assert judged(REJECTED, queued_at=queued_at, jitter=0.01).drop_reason is DropReason.WINDOW_EXPIRED
-    waiting = Unreachable("down", 503, 151.0)
-    assert judged(waiting, queued_at=queued_at).drop_reason is DropReason.WINDOW_EXPIRED
+def test_jitter_may_carry_the_next_attempt_beyond_the_window_and_a_platforms_wish_may_not() -> None:
+    queued_at = NOW - DAY + timedelta(minutes=5)
+    assert (
+        judged(REJECTED, queued_at=queued_at - timedelta(seconds=150), jitter=0.01).drop_reason
+        is DropReason.WINDOW_EXPIRED
+    )
+    for wish in (290.0, 90_000.0):
+        waiting = judged(Unreachable("down", 503, wish), queued_at=queued_at)
+        assert (waiting.drop_reason, waiting.next_retry_at) == (None, NOW + timedelta(minutes=4))
+
+
+def test_a_wish_of_a_day_is_kept_for_an_hour() -> None:
+    waiting = judged(Unreachable("down", 503, 86_400.0), 2)
+    assert (waiting.drop_reason, waiting.next_retry_at) == (None, NOW + timedelta(hours=1))
 
 
 def test_a_fifth_attempt_past_the_window_is_dropped_for_its_attempts() -> None:
     assert judged(REJECTED, 4, queued_at=NOW - DAY).drop_reason is DropReason.RETRIES_EXHAUSTED
 
 
-def test_waiting_for_a_destination_ends_with_the_window() -> None:
+def test_what_waits_for_a_destination_is_not_dropped_before_its_window_ends() -> None:
     last = Health(DestinationState.HELD, "x", 3, NOW, NOW + timedelta(minutes=5), 300)
-    kept = judged(CredentialsRefused("190", "expired", 401), health=last, queued_at=NOW + timedelta(minutes=5) - DAY)
-    assert (kept.status, kept.drop_reason) == (DeliveryStatus.QUEUED, None)
-    gone = judged(CredentialsRefused("190", "expired", 401), health=last, queued_at=NOW + timedelta(minutes=4) - DAY)
-    assert (gone.status, gone.drop_reason, gone.attempts) == (DeliveryStatus.DROPPED, DropReason.WINDOW_EXPIRED, 0)
+    for minutes in (5, 4):
+        queued_at = NOW + timedelta(minutes=minutes) - DAY
+        kept = judged(CredentialsRefused("190", "expired", 401), health=last, queued_at=queued_at)
+        assert (kept.status, kept.drop_reason, kept.attempts) == (DeliveryStatus.QUEUED, None, 0)
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_fault_of_ours_costs_nothing_and_waits_for_its_mending(before: int) -> None:
+    settlement = judge_unbuilt(claim(before), "the operator has the trace", NOW)
+    assert (settlement.attempts, settlement.drop_reason, settlement.logged) == (before, None, None)
+    assert settlement.status is (DeliveryStatus.FAILED if before else DeliveryStatus.QUEUED)
+    assert (settlement.due_at, settlement.error_code) == (NOW + timedelta(minutes=10), "TRACKLAYER_ERROR")
 
 
 # What an attempt costs ---------------------------------------------------------------------------------------------
@@ -271,13 +286,13 @@ NO_ANSWER = Unknown("no answer in time")
         pytest.param(REJECTED, HELD, 1, id="rejected, held"),
         pytest.param(REJECTED, PAUSED, 1, id="rejected, paused"),
         pytest.param(ANSWERED_500, ACTIVE, 1, id="server error, active"),
-        pytest.param(ANSWERED_500, HELD, 0, id="server error, held"),
+        pytest.param(ANSWERED_500, HELD, 1, id="server error, held"),
         pytest.param(ANSWERED_500, PAUSED, 1, id="server error, paused"),
         pytest.param(NOT_SENT, ACTIVE, 0, id="not sent, active"),
         pytest.param(NOT_SENT, HELD, 0, id="not sent, held"),
         pytest.param(NOT_SENT, PAUSED, 0, id="not sent, paused"),
         pytest.param(NO_ANSWER, ACTIVE, 1, id="no answer, active"),
-        pytest.param(NO_ANSWER, HELD, 0, id="no answer, held"),
+        pytest.param(NO_ANSWER, HELD, 1, id="no answer, held"),
         pytest.param(NO_ANSWER, PAUSED, 1, id="no answer, paused"),
         pytest.param(RATE_LIMITED, ACTIVE, 0, id="rate limit, active"),
         pytest.param(RATE_LIMITED, HELD, 0, id="rate limit, held"),
@@ -299,8 +314,8 @@ def test_what_costs_an_attempt_and_what_does_not(outcome: Outcome, health: Healt
     if cost:
         assert settlement.next_retry_at == settlement.due_at == NOW + POLICY.delay(after, 0.0)
     else:
-        # It keeps its place in the queue; the destination says when it moves on.
-        assert settlement.due_at == due_at
+        # It keeps its place in the queue, a probe behind what is due; the destination says when it moves on.
+        assert settlement.due_at == (NOW if health is HELD else due_at)
         assert settlement.next_retry_at == (health.resume_at or NOW)
 
 
@@ -417,201 +432,3 @@ def test_a_lost_fifth_attempt_drops() -> None:
         last_attempt_at=NOW,
         logged=LoggedAttempt(5, NOW, AttemptOutcome.UNKNOWN, None, LOST, 0),
     )
-
-
-# The destination's health ------------------------------------------------------------------------------------------
-
-
-def after(health: Health, *steps: tuple[float, Outcome]) -> Health:
-    """The health after one request each, ``(seconds since NOW, its outcome)``."""
-    for seconds, outcome in steps:
-        health = judge_health(health, [outcome], NOW + timedelta(seconds=seconds))
-    return health
-
-
-@pytest.mark.parametrize("outcome", [ANSWERED_500, NOT_SENT, NO_ANSWER], ids=["server error", "not sent", "no answer"])
-def test_one_failure_is_counted_and_rested_after(outcome: Outcome) -> None:
-    assert after(ACTIVE, (0, outcome)) == Health(failures=1, failing_since=NOW, resume_at=NOW + timedelta(seconds=2))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "state", "failures"),
-    [
-        pytest.param((0.0, 5.0), DestinationState.ACTIVE, 2, id="two, however far apart"),
-        pytest.param((0.0, 2.5, 4.999), DestinationState.ACTIVE, 3, id="three in less than 5 s"),
-        pytest.param((0.0, 2.5, 5.0), DestinationState.HELD, 3, id="three over 5 s"),
-        pytest.param((0.0, 0.1, 0.2, 0.3, 4.9), DestinationState.ACTIVE, 5, id="five threads at once"),
-        pytest.param((0.0, 0.1, 0.2, 0.3, 5.1), DestinationState.HELD, 5, id="five threads, then one more"),
-        pytest.param((0.0, 600.0, 1200.0), DestinationState.HELD, 3, id="three, far apart"),
-    ],
-)
-def test_a_hold_needs_three_failures_over_five_seconds(
-    seconds: tuple[float, ...], state: DestinationState, failures: int
-) -> None:
-    health = after(ACTIVE, *((second, ANSWERED_500) for second in seconds))
-    assert (health.state, health.failures, health.failing_since) == (state, failures, NOW)
-
-
-def test_three_requests_that_hang_at_once_hold_as_soon_as_they_are_given_up() -> None:
-    """Each waited ten seconds for nothing: that is no hiccup, though all three were given up in the same moment."""
-    health = ACTIVE
-    for _ in range(3):
-        health = judge_health(health, [Unknown("no answer in time")], NOW + timedelta(seconds=10), NOW)
-    assert health.state is DestinationState.HELD
-    assert health.failing_since == NOW
-
-
-def test_a_hold_says_why_and_probes_after_30_seconds() -> None:
-    assert after(ACTIVE, (0, NOT_SENT), (3, NO_ANSWER), (6, ANSWERED_500)) == Health(
-        DestinationState.HELD,
-        "unreachable: 500 server error",
-        3,
-        NOW,
-        NOW + timedelta(seconds=36),
-        30,
-    )
-
-
-@pytest.mark.parametrize("answer", [Acknowledged(), REJECTED], ids=["acknowledged", "rejected"])
-def test_an_answer_begins_the_count_anew(answer: Outcome) -> None:
-    assert after(ACTIVE, (0, ANSWERED_500), (3, ANSWERED_500), (4, answer)) == Health()
-    again = after(ACTIVE, (0, ANSWERED_500), (3, ANSWERED_500), (4, answer), (6, ANSWERED_500))
-    assert (again.state, again.failures) == (DestinationState.ACTIVE, 1)
-
-
-def test_a_rate_limit_is_an_answer_and_breaks_the_row_of_failures() -> None:
-    health = after(ACTIVE, (0, ANSWERED_500), (3, ANSWERED_500), (6, RATE_LIMITED), (40, ANSWERED_500))
-    assert health.state is DestinationState.ACTIVE
-
-
-def test_each_failed_probe_doubles_the_pause_up_to_five_minutes() -> None:
-    health = after(ACTIVE, (0, ANSWERED_500), (3, ANSWERED_500), (6, ANSWERED_500))
-    pauses = []
-    at = NOW + timedelta(seconds=6)
-    for _ in range(6):
-        assert health.state is DestinationState.HELD
-        assert health.resume_at == at + timedelta(seconds=health.probe_seconds)
-        pauses.append(health.probe_seconds)
-        at = health.resume_at
-        health = judge_health(health, [NOT_SENT], at)
-    assert pauses == [30, 60, 120, 240, 300, 300]
-    assert health.failing_since == NOW
-
-
-@pytest.mark.parametrize("answer", [Acknowledged(), REJECTED], ids=["acknowledged", "rejected"])
-def test_a_held_destination_recovers_with_the_first_answer(answer: Outcome) -> None:
-    assert after(HELD, (60, answer)) == Health(recovering_since=NOW + timedelta(seconds=60))
-
-
-def test_what_gathered_during_a_hold_is_released_at_a_pace_that_doubles_until_nobody_counts() -> None:
-    health = release(NOW)
-    paces = [release_pace(health, NOW + timedelta(seconds=seconds)) for seconds in (0, 5, 10, 15, 20, 24.9)]
-    assert paces == [100, 200, 400, 800, 1600, pytest.approx(3156, abs=1)]
-    assert release_pace(health, NOW + timedelta(seconds=25)) is None
-    assert release_pace(health, NOW + timedelta(days=3000)) is None
-    assert release_pace(Health(), NOW) is None
-
-
-def test_each_step_of_a_release_waits_as_long_as_its_deliveries_take_at_the_present_pace() -> None:
-    health = judge_health(release(NOW), [Acknowledged()] * 50, NOW)
-    assert health == Health(recovering_since=NOW, resume_at=NOW + timedelta(seconds=0.5))
-    later = NOW + timedelta(seconds=10)
-    assert judge_health(health, [REJECTED] * 400, later).resume_at == later + timedelta(seconds=1)
-    assert judge_health(health, [Acknowledged()], NOW + timedelta(seconds=25)) == Health()
-
-
-def test_a_release_that_fails_is_held_again() -> None:
-    health = after(release(NOW), (0, NOT_SENT), (3, NOT_SENT), (6, NOT_SENT))
-    assert (health.state, health.recovering_since) == (DestinationState.HELD, None)
-
-
-def test_refused_credentials_hold_at_once_and_say_why() -> None:
-    assert after(ACTIVE, (0, REFUSED)) == Health(
-        DestinationState.HELD,
-        "credentials refused: 401 token expired",
-        0,
-        NOW,
-        NOW + timedelta(seconds=30),
-        30,
-    )
-
-
-def test_credentials_that_stay_refused_are_probed_less_and_less() -> None:
-    health = after(ACTIVE, (0, REFUSED), (30, REFUSED), (90, REFUSED))
-    assert (health.state, health.probe_seconds) == (DestinationState.HELD, 120)
-    assert health.resume_at == NOW + timedelta(seconds=210)
-
-
-def test_mended_credentials_end_the_hold() -> None:
-    assert after(ACTIVE, (0, REFUSED), (30, Acknowledged())) == release(NOW + timedelta(seconds=30))
-
-
-@pytest.mark.parametrize(
-    ("outcome", "rest"),
-    [
-        pytest.param(RateLimited(30.0), 30, id="as long as the platform says"),
-        pytest.param(RateLimited(0.5), 0.5, id="half a second"),
-        pytest.param(RateLimited(7200.0), 7200, id="two hours"),
-        pytest.param(RateLimited(), 60, id="a minute where it does not say"),
-    ],
-)
-def test_a_rate_limit_rests_the_destination_and_holds_nothing(outcome: Outcome, rest: float) -> None:
-    ends = NOW + timedelta(seconds=rest)
-    assert after(ACTIVE, (0, outcome)) == Health(resume_at=ends, recovering_since=ends)
-
-
-def test_a_rest_asked_for_with_a_server_error_is_kept() -> None:
-    assert after(ACTIVE, (0, Unreachable("down", 503, 90.0))).resume_at == NOW + timedelta(seconds=90)
-    assert after(ACTIVE, (0, Unreachable("down", 503, 1.0))).resume_at == NOW + timedelta(seconds=2)
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [Acknowledged(), REJECTED, RATE_LIMITED, REFUSED, ANSWERED_500, NOT_SENT, NO_ANSWER],
-    ids=lambda outcome: type(outcome).__name__,
-)
-def test_a_paused_destination_stays_as_the_merchant_left_it(outcome: Outcome) -> None:
-    assert after(PAUSED, (0, outcome), (3, outcome), (6, outcome), (9, outcome)) == PAUSED
-
-
-def test_a_good_destination_that_answers_is_left_as_it_is() -> None:
-    assert judge_health(ACTIVE, [Acknowledged(), REJECTED], NOW) is ACTIVE
-    assert judge_health(ACTIVE, [], NOW) is ACTIVE
-    assert judge_health(HELD, [], NOW) is HELD
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "expected"),
-    [
-        pytest.param(
-            [Acknowledged(), REFUSED],
-            Health(
-                DestinationState.HELD,
-                "credentials refused: 401 token expired",
-                0,
-                NOW,
-                NOW + timedelta(seconds=30),
-                30,
-            ),
-            id="refused for one",
-        ),
-        pytest.param(
-            [REJECTED, RATE_LIMITED],
-            Health(resume_at=NOW + timedelta(seconds=30), recovering_since=NOW + timedelta(seconds=30)),
-            id="limited for one",
-        ),
-        pytest.param(
-            [ANSWERED_500] * 1000,
-            Health(failures=1, failing_since=NOW, resume_at=NOW + timedelta(seconds=2)),
-            id="a batch counts once",
-        ),
-    ],
-)
-def test_one_request_is_judged_once_however_many_events_it_carried(outcomes: list[Outcome], expected: Health) -> None:
-    assert judge_health(ACTIVE, outcomes, NOW) == expected
-
-
-def test_the_failure_that_begins_a_hold_costs_no_attempt() -> None:
-    health = after(ACTIVE, (0, ANSWERED_500), (3, ANSWERED_500), (6, ANSWERED_500))
-    settlement = judged(ANSWERED_500, 2, health=health, at=NOW + timedelta(seconds=6))
-    assert (settlement.attempts, settlement.next_retry_at) == (2, NOW + timedelta(seconds=36))

@@ -19,8 +19,9 @@ from tracklayer.domain.delivery import (
     Unknown,
     Unreachable,
 )
+from tracklayer.domain.health import judge_health, release_pace
 from tracklayer.domain.monitors.spans import COUNTS
-from tracklayer.domain.retry import MAX_ATTEMPTS, RetryPolicy, judge_health, release_pace
+from tracklayer.domain.retry import MAX_ATTEMPTS, RetryPolicy
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 PLACES = {name: place for place, name in enumerate(COUNTS)}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import orjson
+import psycopg2
 import pytest
 
 from tests.factories import META, PURCHASE, Merchant, draft
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import (
     LEASE,
+    LOCK_QUEUE,
+    QUEUE_LOCK,
     Delivered,
     DeliveryRow,
     DeliverySearch,
@@ -27,11 +32,14 @@ from tracklayer.db.deliveries import (
 )
 from tracklayer.db.destinations import destination
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
+from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services import deliver as deliver_module
 from tracklayer.services.deliver import deliver_due, sweep
 from tracklayer.services.destinations import pause_destination, remove_destination, resume_destination, set_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.invariants import check_invariants
 from tracklayer.services.redeliver import redeliver_ids
 
 
@@ -392,7 +400,8 @@ def test_a_bug_in_mapping_one_event_stops_no_other(
     deliver(runtime, merchant, worker)
     assert row(merchant, "good").status == "delivered"
     found = row(merchant, "broken")
-    assert (found.status, found.attempts, found.error_code) == ("failed", 1, "TRACKLAYER_ERROR")
+    assert (found.status, found.attempts, found.error_code) == ("queued", 0, "TRACKLAYER_ERROR")
+    assert found.next_retry_at == runtime.clock.now() + timedelta(minutes=10)
 
 
 def test_redelivery_begins_a_new_series_and_keeps_the_log(
@@ -444,3 +453,234 @@ def test_a_late_worker_cannot_overwrite_a_newer_verdict(
     assert row(merchant).status == "delivered"
     with in_transaction():
         assert rows("SELECT count(*) FROM claims") == [(0,)]
+
+
+# Faults that machines and networks have ----------------------------------------------------------------------------
+
+
+def destination_of(merchant: Merchant) -> Any:
+    with in_transaction():
+        found = destination(merchant.merchant_id, "meta")
+    assert found is not None
+    return found
+
+
+def live(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, span: timedelta) -> None:
+    """Lets time pass as a worker and a sweep see it: half a minute at a time, of hours five minutes."""
+    step = timedelta(seconds=30) if span <= timedelta(hours=1) else timedelta(minutes=5)
+    for _ in range(int(span / step)):
+        deliver(runtime, merchant, worker)
+        sweep(runtime)
+        clock.move(step)
+
+
+def test_of_a_platform_that_loses_its_answers_for_a_day_no_delivery_is_sent_more_than_five_times(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(3)))
+    fault(sandbox, kind="drop_after_accept")
+    live(runtime, merchant, worker, clock, timedelta(hours=5))
+    assert destination_of(merchant).state == "held"
+    assert destination_of(merchant).state_reason.startswith("unanswered: ")
+    live(runtime, merchant, worker, clock, timedelta(hours=19, minutes=30))
+    arrived = accepted(sandbox)
+    found = {event_id: row(merchant, event_id) for event_id in arrived}
+    assert len(arrived) == 3
+    assert max(arrived.values()) <= 5
+    assert {event_id: delivery.attempts for event_id, delivery in found.items()} == arrived
+    assert {event_id: len(delivery.attempt_log) for event_id, delivery in found.items()} == arrived, (
+        "each is in the log"
+    )
+    assert {delivery.status for delivery in found.values()} == {"dropped"}
+
+
+def test_an_outage_of_hours_with_server_errors_costs_nobody_the_last_attempt(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(3)))
+    fault(sandbox, kind="error", status=503)
+    live(runtime, merchant, worker, clock, timedelta(hours=12))
+    assert {row(merchant, f"order_{n}").status for n in range(3)} == {"failed"}
+    assert max(row(merchant, f"order_{n}").attempts for n in range(3)) == 4
+    mend(sandbox)
+    ingest(runtime, merchant, draft("fresh", occurred_at=clock.now().isoformat()))
+    live(runtime, merchant, worker, clock, timedelta(minutes=10))
+    assert {row(merchant, name).status for name in ("fresh", "order_0", "order_1", "order_2")} == {"delivered"}
+
+
+def test_where_nothing_else_comes_the_last_attempt_is_made_before_the_window_ends(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, kind="error", status=503)
+    live(runtime, merchant, worker, clock, timedelta(hours=12))
+    mend(sandbox)
+    live(runtime, merchant, worker, clock, timedelta(hours=12))
+    assert (row(merchant).status, row(merchant).attempts) == ("delivered", 5)
+
+
+def test_each_probe_is_another_delivery(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(4)))
+    fault(sandbox, kind="credentials")
+    live(runtime, merchant, worker, clock, timedelta(minutes=30))
+    tried = [row(merchant, f"order_{n}").last_attempt_at for n in range(4)]
+    assert len(set(tried)) == 4
+    assert {row(merchant, f"order_{n}").attempts for n in range(4)} == {0}
+
+
+@pytest.mark.parametrize("wait", [0, 86_400])
+def test_whatever_a_rate_limit_asks_for_it_is_asked_again_in_time_and_not_without_end(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, wait: int
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, kind="rate_limit", retry_after=wait)
+    live(runtime, merchant, worker, clock, timedelta(hours=1))
+    assert row(merchant).status == "queued"
+    assert 1 <= len(requests(sandbox)) <= 130
+    mend(sandbox)
+    live(runtime, merchant, worker, clock, timedelta(hours=1, minutes=5))
+    assert row(merchant).status == "delivered"
+
+
+PERSON = "jane@example.com"
+
+
+class Buggy:
+    """The mapper of a platform, with one method that raises for one event, and for what it is answered."""
+
+    def __init__(self, platform: str, method: str) -> None:
+        self._mapper, self._method = mapper_for(platform), method
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._mapper, name)
+        if name != self._method:
+            return found
+
+        def raising(*args: Any) -> Any:
+            if name == "read_reply" or b"broken" in orjson.dumps(args, default=str):
+                raise LookupError(PERSON)
+            return found(*args)
+
+        return raising
+
+
+def test_a_bug_in_building_a_request_costs_its_event_nothing_and_stops_no_other(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    sandbox: SandboxServer,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("tracklayer.services.deliver.mapper_for", lambda platform: Buggy(platform, "build_request"))
+    ingest(runtime, merchant, *(draft(name) for name in ("a", "b", "broken", "c", "d")))
+    live(runtime, merchant, worker, clock, timedelta(hours=2))
+    assert {row(merchant, name).status for name in "abcd"} == {"delivered"}
+    found = row(merchant, "broken")
+    assert (found.status, found.attempts, found.error_code) == ("queued", 0, "TRACKLAYER_ERROR")
+    assert found.attempt_log == []
+    assert PERSON not in caplog.text
+    monkeypatch.undo()
+    live(runtime, merchant, worker, clock, timedelta(minutes=11))
+    assert row(merchant, "broken").status == "delivered"
+
+
+def test_an_answer_that_cannot_be_read_counts_as_one_that_was_never_read(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    sandbox: SandboxServer,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tracklayer.services.deliver.mapper_for", lambda platform: Buggy(platform, "read_reply"))
+    ingest(runtime, merchant, draft())
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts, found.attempt_log[0]["outcome"]) == ("failed", 1, "unknown")
+    assert accepted(sandbox) == {"order_1": 1}
+
+
+def test_settings_that_cannot_be_opened_hold_their_destination_and_are_told_once_a_probe(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ingest(runtime, merchant, draft())
+    with in_transaction():
+        execute(r"UPDATE destinations SET secrets = '\x0100000000'")
+    live(runtime, merchant, worker, clock, timedelta(minutes=30))
+    assert destination_of(merchant).state == "held"
+    assert destination_of(merchant).state_reason.startswith("TrackLayer cannot open its settings")
+    assert (row(merchant).status, row(merchant).attempts) == ("queued", 0)
+    assert 1 <= sum("cannot open" in record.getMessage() for record in caplog.records) <= 9
+    with in_transaction():
+        assert rows("SELECT count(*) FROM claims") == [(0,)]
+
+
+def test_nobody_waits_for_a_queue_that_a_vanished_host_has_locked(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    with closing(psycopg2.connect(runtime.database_url)) as vanished:
+        with vanished.cursor() as cursor:
+            cursor.execute(LOCK_QUEUE, (QUEUE_LOCK, f"{merchant.merchant_id}/meta"))
+        assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
+        assert row(merchant).status == "queued"
+    deliver(runtime, merchant, worker)
+    assert row(merchant).status == "delivered"
+
+
+def test_an_answer_is_kept_in_hand_while_the_database_is_away(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is ended by the server between the platform's answer and its settlement, three times."""
+    ingest(runtime, merchant, draft())
+    ended: list[int] = []
+    real = deliver_module._judge_destination
+
+    def interrupted(*args: Any) -> Any:
+        found = real(*args)
+        if len(ended) < 3:
+            ended.append(1)
+            with pytest.raises(psycopg2.Error), closing(database.connection().cursor()) as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return found
+
+    monkeypatch.setattr(deliver_module, "_judge_destination", interrupted)
+    deliver(runtime, merchant, worker)
+    assert len(ended) == 3
+    found = row(merchant)
+    assert (found.status, found.attempts) == ("delivered", 1)
+    assert accepted(sandbox) == {"order_1": 1}
+
+
+@pytest.mark.parametrize("before", [0, 4])
+def test_an_acknowledgement_that_comes_after_its_lease_was_taken_back_is_written_all_the_same(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+) -> None:
+    ingest(runtime, merchant, draft())
+    with in_transaction():
+        execute("UPDATE deliveries SET attempts = %s, status = %s", (before, "failed" if before else "queued"))
+    real = deliver_module.send  # type: ignore[attr-defined]
+
+    def slow(*args: Any) -> Any:
+        reply = real(*args)
+        clock.move(LEASE)
+        assert sweep(runtime).taken_back == 1
+        assert row(merchant).status == ("dropped" if before else "failed")
+        return reply
+
+    monkeypatch.setattr(deliver_module, "send", slow)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    found = row(merchant)
+    assert (found.status, found.attempts, found.drop_reason) == ("delivered", before + 1, None)
+    assert [entry["outcome"] for entry in found.attempt_log] == ["acknowledged"]
+    assert not check_invariants(clock.now())

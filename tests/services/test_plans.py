@@ -53,7 +53,8 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
     runtime: Runtime, stranger: Merchant, clock: FrozenClock
 ) -> None:
     params = {"merchant": stranger.merchant_id, "platform": "meta", "now": clock.now(), "limit": 100, "worker": 1}
-    found = scans(db.CLAIM_DUE, {**params, "lease": clock.now()})
+    spared = {"spared": db.SPARED_ATTEMPTS, "rested": clock.now(), "last_call": clock.now()}
+    found = scans(db.CLAIM_DUE, {**params, **spared, "lease": clock.now()})
     assert found.keys() == {"deliveries_due", "events_pkey"}
     assert "merchant_id" in found["deliveries_due"]
     assert "platform" in found["deliveries_due"]
@@ -67,6 +68,7 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
     for sql, params in (
         (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
         (db.SETTLE, {**queue, "settlements": "[]"}),
+        (db.SETTLE_LATE, {**queue, **acknowledged}),
         (db.IN_FLIGHT, (merchant, "meta", ids)),
     ):
         found = scans(sql, params)

@@ -20,6 +20,7 @@ from tracklayer.domain.delivery import (
     LoggedAttempt,
     Settlement,
 )
+from tracklayer.domain.retry import MAX_ATTEMPTS
 
 # More than the longest a request may take (half a minute, see ``transport.PATIENCE``) with its mapping before and its settlement
 # after: what a worker that is alive but stuck is given before others take over.
@@ -68,6 +69,7 @@ COLUMNS = (
 # that no two take the same. It is held for milliseconds, and one queue never waits for another.
 QUEUE_LOCK = 7_301_003
 LOCK_QUEUE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+TRY_QUEUE = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
 # For a claim. Nothing leaves before ``start_sending`` has committed, and that writes this transaction to disk as well: a
 # claim that is lost before has done nothing.
 WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true)"
@@ -82,6 +84,7 @@ CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND {UNCLAIMED}
+      AND (attempts < %(spared)s OR last_attempt_at <= %(rested)s OR window_ends_at <= %(last_call)s)
     ORDER BY due_at LIMIT %(limit)s
 ), claim AS (
     INSERT INTO claims (merchant_id, platform, worker, claimed_at, lease_ends_at, event_ids)
@@ -93,6 +96,16 @@ FROM claim, due d, LATERAL (
     SELECT * FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id LIMIT 1) e
 ORDER BY d.due_at, e.event_id
 """
+
+
+# A probe of a held destination takes no delivery's last attempt, as long as there is time for a better occasion: not
+# before the pause that would follow by the same rule as those before it, or shortly before the window ends.
+SPARED_ATTEMPTS = MAX_ATTEMPTS - 1
+LAST_CALL = timedelta(minutes=30)  # before the window ends
+
+
+class QueueBusyError(Exception):
+    """Somebody else takes from this queue at the moment."""
 
 
 class Claimed(NamedTuple):
@@ -119,11 +132,13 @@ def _queue(merchant_id: int, platform: str) -> tuple[int, str]:
 
 
 def claim_due(
-    merchant_id: int, platform: str, limit: int, now: datetime, worker: int
+    merchant_id: int, platform: str, limit: int, now: datetime, worker: int, *, spare: timedelta | None = None
 ) -> tuple[Lease, list[Claimed]] | None:
     """The longest due deliveries of one destination, leased to ``worker``; None where nothing is due.
 
-    Any number of workers may call it at once: no row is given to two of them.
+    Any number of workers may call it at once: no row is given to two of them. Raises QueueBusyError instead of waiting:
+    whoever has the lock may be on a host that vanished. ``spare``: nothing is taken whose last attempt it would be, unless
+    the one before lies so far back.
     """
     params = {
         "merchant": merchant_id,
@@ -132,8 +147,12 @@ def claim_due(
         "limit": limit,
         "worker": worker,
         "lease": now + LEASE,
+        "spared": MAX_ATTEMPTS if spare is None else SPARED_ATTEMPTS,
+        "rested": now - (spare or timedelta()),
+        "last_call": now + LAST_CALL,
     }
-    rows(f"{LOCK_QUEUE}, {WITHOUT_FLUSH}", _queue(merchant_id, platform))
+    if not rows(f"{TRY_QUEUE}, {WITHOUT_FLUSH}", _queue(merchant_id, platform))[0][0]:
+        raise QueueBusyError
     found = rows(CLAIM_DUE, params)  # type: ignore[arg-type]
     if not found:
         return None
@@ -199,7 +218,20 @@ class Delivered:
 
 def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
     """Writes acknowledgements to rows of a lease that this transaction holds; how many."""
-    params = {
+    params = _of_delivered(lease, delivered, now)
+    total = retried = 0
+    for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
+        changes.add(lease.merchant_id, lease.platform, minute, waiting=-count, delivered=count)
+        changes.latency(lease.merchant_id, lease.platform, minute, place, count)
+        total, retried = total + count, retried + again
+    if total:
+        done = {"acknowledged": total, "finished": total, "retries_acknowledged": retried}
+        changes.add(lease.merchant_id, lease.platform, now, **done)
+    return total
+
+
+def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str, Any]:
+    return {
         "merchant": lease.merchant_id,
         "platform": lease.platform,
         "ids": list(delivered.event_ids),
@@ -211,15 +243,45 @@ def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes:
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
     }
-    total = retried = 0
-    for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
-        changes.add(lease.merchant_id, lease.platform, minute, waiting=-count, delivered=count)
-        changes.latency(lease.merchant_id, lease.platform, minute, place, count)
-        total, retried = total + count, retried + again
-    if total:
-        done = {"acknowledged": total, "finished": total, "retries_acknowledged": retried}
-        changes.add(lease.merchant_id, lease.platform, now, **done)
-    return total
+
+
+# The attempt was taken for one without an answer, and the delivery may have been sent again or dropped since.
+SETTLE_LATE = f"""
+WITH before AS (
+    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason FROM deliveries
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)
+      AND ({NOT_DONE} OR drop_reason = 'retries_exhausted')
+      AND attempt_log -> -1 ->> 'outcome' = 'unknown' AND (attempt_log -> -1 ->> 'at')::timestamptz = %(started)s
+    FOR UPDATE
+), done AS (
+    UPDATE deliveries d
+    SET status = 'delivered', due_at = NULL, next_retry_at = NULL, drop_reason = NULL, last_attempt_at = %(started)s,
+        delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)),
+        attempt_log = (attempt_log - -1) || jsonb_build_object(
+            'number', attempts, 'at', %(at)s::text, 'outcome', 'acknowledged', 'http_status', %(status)s::int,
+            'error', NULL, 'duration_ms', %(duration)s::int)
+    FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
+    RETURNING d.received_at, d.latency_ms, d.attempts, b.was_dropped, b.drop_reason
+)
+SELECT received_at, latency_ms, width_bucket(latency_ms, %(bounds)s::int[]), attempts > 1, was_dropped, drop_reason FROM done
+"""
+
+
+def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
+    """Writes acknowledgements of a lease that others ended: in the place of the attempts that nobody knew the fate of."""
+    found = rows(SETTLE_LATE, _of_delivered(lease, delivered, now))  # type: ignore[arg-type]
+    key = lease.merchant_id, lease.platform
+    for received_at, _, place, again, was_dropped, reason in found:
+        if was_dropped:
+            changes.add(*key, received_at, dropped=-1, delivered=1)
+            changes.drop_reasons(*key, received_at, {reason: -1})
+        else:
+            changes.add(*key, received_at, waiting=-1, delivered=1)
+            changes.add(*key, now, finished=1)
+        changes.latency(*key, received_at, place, 1)
+        changes.add(*key, now, acknowledged=1, retries_acknowledged=int(again))
+    return len(found)
 
 
 # An attempt that cost nothing is logged once, not at every probe of a long outage.
@@ -403,7 +465,8 @@ def _drop(
     limit: int,
     changes: Changes,
 ) -> int:
-    lock_queue(merchant_id, platform)
+    if not rows(TRY_QUEUE, _queue(merchant_id, platform))[0][0]:
+        return 0  # the next sweep comes in a second, and the other queues do not wait for this one
     params: Any = {
         "merchant": merchant_id,
         "platform": platform,

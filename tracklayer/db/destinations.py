@@ -38,6 +38,7 @@ def upsert_destination(merchant_id: int, platform: str, values: dict[str, Any], 
         "resume_at": None,
         "probe_seconds": 0,
         "recovering_since": None,
+        "turn_ends_at": None,
         "removed_at": None,
         **values,
     }
@@ -78,13 +79,14 @@ def health_of(row: DestinationRow) -> Health:
         row.resume_at,
         row.probe_seconds,
         row.recovering_since,
+        row.turn_ends_at,
     )
 
 
 def set_health(merchant_id: int, platform: str, health: Health) -> None:
     execute(
         "UPDATE destinations SET state = %s, state_reason = %s, failures = %s, failing_since = %s, resume_at = %s, "
-        "probe_seconds = %s, recovering_since = %s WHERE merchant_id = %s AND platform = %s",
+        "probe_seconds = %s, recovering_since = %s, turn_ends_at = %s WHERE merchant_id = %s AND platform = %s",
         (
             health.state.value,
             health.reason,
@@ -93,9 +95,26 @@ def set_health(merchant_id: int, platform: str, health: Health) -> None:
             health.resume_at,
             health.probe_seconds,
             health.recovering_since,
+            health.turn_ends_at,
             merchant_id,
             platform,
         ),
+    )
+
+
+def take_turn(merchant_id: int, platform: str, ends_at: datetime | None) -> None:
+    """Nobody else looks there before; None: the turn is over, and whatever it told is in the row already."""
+    execute(
+        "UPDATE destinations SET turn_ends_at = %s WHERE merchant_id = %s AND platform = %s",
+        (ends_at, merchant_id, platform),
+    )
+
+
+def put_probe_off(merchant_id: int, platform: str, until: datetime) -> None:
+    """Of what waits at a held destination nothing may be risked as its probe: nobody looks before."""
+    execute(
+        "UPDATE destinations SET resume_at = %s WHERE merchant_id = %s AND platform = %s AND state = 'held'",
+        (until, merchant_id, platform),
     )
 
 
@@ -113,7 +132,7 @@ WITH RECURSIVE walk AS (
 )
 SELECT w.merchant_id, w.platform FROM walk w JOIN destinations x USING (merchant_id, platform)
 WHERE w.due_at <= %(now)s AND x.removed_at IS NULL AND x.state <> 'paused'
-  AND (x.resume_at IS NULL OR x.resume_at <= %(now)s)
+  AND (x.resume_at IS NULL OR x.resume_at <= %(now)s) AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(now)s)
 LIMIT %(limit)s
 """
 

@@ -29,6 +29,7 @@ WHERE d.merchant_id = %(merchant)s AND d.due_at IS NOT NULL AND d.event_id NOT I
   AND (d.window_ends_at <= %(late)s OR x.platform IS NULL OR x.removed_at <= %(late)s
        OR (d.due_at <= %(late)s AND x.removed_at IS NULL AND x.state <> 'paused'
            AND (x.resume_at IS NULL OR x.resume_at <= %(late)s)
+           AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(late)s)
            AND (x.recovering_since IS NULL OR x.recovering_since <= %(released)s)))
 GROUP BY d.platform
 """

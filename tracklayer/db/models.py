@@ -72,6 +72,7 @@ class DestinationRow(Row):
     resume_at = DateTimeTZField(null=True)
     probe_seconds = IntegerField(default=0)
     recovering_since = DateTimeTZField(null=True)
+    turn_ends_at = DateTimeTZField(null=True)
     created_at = DateTimeTZField()
     removed_at = DateTimeTZField(null=True)
 

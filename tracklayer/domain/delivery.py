@@ -209,6 +209,21 @@ class Unknown:
 
 Outcome = Acknowledged | Rejected | RateLimited | CredentialsRefused | Unreachable | Unknown
 
+MAX_ERROR = 300  # characters kept of a platform's message
+
+
+def message_of(outcome: Rejected | RateLimited | CredentialsRefused | Unreachable | Unknown) -> str:
+    """``400 Invalid fbc format``: the status first, where there is one."""
+    status = getattr(outcome, "http_status", None)
+    return f"{status} {outcome.message}"[:MAX_ERROR] if status else outcome.message[:MAX_ERROR]
+
+
+@dataclass(frozen=True, slots=True)
+class NotBuilt:
+    """A fault of ours: nothing was sent, and it costs no attempt. ``message`` is for the merchant, and names no words."""
+
+    message: str
+
 
 @dataclass(frozen=True, slots=True)
 class BatchRejected:
@@ -297,9 +312,11 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a destination is doing, as its row says. ``resume_at``: nothing is sent before.
+    """How a destination is doing, as its row says; ``domain.health`` tells what that means and what changes it.
 
+    ``resume_at``: nothing is sent before. ``turn_ends_at``: till then one worker has the turn, and no other looks.
     ``recovering_since``: when a hold or a pause ended; what had gathered is released at a pace that grows from then on.
+    ``probe_seconds``: of a hold, its last pause; of a rate limit, the least that the present one may be.
     """
 
     state: DestinationState = DestinationState.ACTIVE
@@ -309,6 +326,7 @@ class Health:
     resume_at: datetime | None = None
     probe_seconds: int = 0
     recovering_since: datetime | None = None
+    turn_ends_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,29 @@
-"""Delivers what is due: claim a batch, map it, send it, settle it, and again until nothing is due."""
+"""Delivers what is due: claim a batch, map it, send it, settle it, and again until nothing is due.
+
+**Who may touch a delivery, and how.** A delivery that waits (``due_at`` set) is in its queue, (merchant, platform). Whoever
+takes it out of there, or changes it there, holds the queue's lock (``db.deliveries``): a claim, the sweep's drop, a
+redelivery. A claim then has a row of ``claims``, the lease: what is in it belongs to one worker, and all others pass over
+it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
+is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the
+lease's row, so that one who was declared dead writes none, with one exception: an acknowledgement that was read is written
+even then, in the place of the attempt whose fate nobody knew.
+
+| taker | takes | under |
+| --- | --- | --- |
+| claim | what is due, into a lease | queue lock (tried, not waited for) |
+| settle | what its lease holds | the lease's row |
+| sweep | leases of the lost; what has no time or no destination | the lease's row (stepped over where held); queue lock |
+| redeliver | what failed or was dropped, no lease | queue lock |
+| purge, erase | what is past its retention, no lease | the event's rows |
+
+Locks are taken in this order and never the other way: destination row, queue lock, lease, deliveries, counters.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
+import threading
 import time
 import traceback
 from collections import deque
@@ -15,11 +36,10 @@ import orjson
 
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import Claimed, Delivered, Lease
+from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.events import EventToMap
-from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -28,12 +48,13 @@ from tracklayer.domain.delivery import (
     Destination,
     DestinationState,
     DropReason,
+    Health,
     NoAnswer,
+    NotBuilt,
     NotSent,
     Outcome,
     PlatformReply,
     Refusal,
-    Rejected,
     Reply,
     Settlement,
     TokenRefused,
@@ -41,14 +62,14 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
+from tracklayer.domain.health import FIRST_PROBE, hold_for_us, judge_health, may_send, release_pace
 from tracklayer.domain.retry import (
-    FIRST_PROBE,
+    MAX_ATTEMPTS,
     RetryPolicy,
     judge_attempt,
-    judge_health,
     judge_lost_claim,
+    judge_unbuilt,
     judge_unsent,
-    release_pace,
 )
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
@@ -67,6 +88,14 @@ SWEEP_LEASES = 20  # taken back by one sweep
 SWEEP_ROWS = 2000  # dropped from one queue by one sweep
 SWEEP_QUEUES = 200  # that one sweep drops from
 DUE_DESTINATIONS = 10_000  # woken by one sweep
+BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that others have is left to the next wake-up
+WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
+WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
+FAULT_SECONDS = 60  # between two lines about the same fault of ours
+CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trace"
+CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
+CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
+CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
@@ -102,9 +131,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     ends = time.monotonic() + SLICE_SECONDS
     turn = runtime.turns.of((merchant_id, platform))
     for _ in range(BATCHES):
-        now = runtime.clock.now()
-        with turn.work():
-            taken = _claim(runtime, worker, merchant_id, platform, now, turn)
+        taken = _claim_patiently(runtime, worker, merchant_id, platform, turn)
         if taken is None:
             return False
         batch, claimed = taken
@@ -118,41 +145,58 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     return True
 
 
+def _claim_patiently(
+    runtime: Runtime, worker: int, merchant_id: int, platform: str, turn: Turn
+) -> tuple[Batch, list[Claimed]] | None:
+    """None also where others have had the queue all the time: somebody is at it, or is gone, and soon found out."""
+    for pause in (*BUSY_PAUSES, None):
+        try:
+            with turn.work():
+                return _claim(runtime, worker, merchant_id, platform, runtime.clock.now(), turn)
+        except QueueBusyError:
+            if pause is not None:
+                time.sleep(pause)
+    return None
+
+
 def _claim(
     runtime: Runtime, worker: int, merchant_id: int, platform: str, now: datetime, turn: Turn
 ) -> tuple[Batch, list[Claimed]] | None:
     mapper = mapper_for(platform)
     with in_transaction():
         row = db_destinations.destination(merchant_id, platform)
-        if row is None or not _may_send(row, now):
+        if row is None or not may_send(db_destinations.health_of(row), now):
             return None
         limit = turn.limit(mapper.batch_size)
         alone = row.state == DestinationState.HELD or row.recovering_since is not None
+        is_probe = False
         if alone:
             row = db_destinations.lock_destination(merchant_id, platform)
-            if row is None or not _may_send(row, now):
+            if row is None or not may_send(db_destinations.health_of(row), now):
                 return None
             health = db_destinations.health_of(row)
-            if health.state is DestinationState.HELD:
+            is_probe = health.state is DestinationState.HELD
+            if is_probe:
                 limit = 1
             else:
                 pace = release_pace(health, now)
                 limit = min(limit, max(1, int(pace * RELEASE_REQUEST.total_seconds()))) if pace else limit
                 alone = pace is not None
-        taken = db.claim_due(merchant_id, platform, limit, now, worker)
+        spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
+        taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare)
         turn.claimed(len(taken[1]) if taken else 0, limit)
         if taken is None:
+            if is_probe:
+                db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
         if alone:
-            # The turn is this worker's: nobody else looks before this one could have an answer.
-            db_destinations.set_health(merchant_id, platform, replace(health, resume_at=now + FIRST_PROBE))
+            db_destinations.take_turn(merchant_id, platform, now + LEASE)
     lease, claimed = taken
     try:
         settings = open_settings(runtime.sealer, row)
-    except Exception:
-        with in_transaction():
-            db.end_lease(lease)
-        raise
+    except Exception as error:  # noqa: BLE001 - its words may quote what it stumbled on
+        _hold_for_us(merchant_id, platform, lease, now, error)
+        return None
     destination = Destination(
         merchant_id,
         platform,
@@ -163,8 +207,15 @@ def _claim(
     return Batch(lease, destination, mapper, turn, alone), claimed
 
 
-def _may_send(row: DestinationRow, now: datetime) -> bool:
-    return row.state != DestinationState.PAUSED and (row.resume_at is None or row.resume_at <= now)
+def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception) -> None:
+    """Nothing can be sent before the operator has mended it: looked at again as a platform that is away would be."""
+    log.error("merchant %s, %s: %s (%s)", merchant_id, platform, CANNOT_OPEN, type(error).__name__)
+    with in_transaction():
+        row = db_destinations.lock_destination(merchant_id, platform)
+        if row is not None:
+            health = hold_for_us(db_destinations.health_of(row), CANNOT_OPEN, now)
+            db_destinations.set_health(merchant_id, platform, health)
+        db.end_lease(lease)
 
 
 def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -> None:
@@ -180,21 +231,23 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
         with in_transaction():
             _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
             if not todo and batch.alone:
-                _give_turn_back(batch)
+                # It sent nothing and told nothing about the platform: the next one may go at once.
+                db_destinations.take_turn(batch.destination.merchant_id, batch.destination.platform, None)
+    sent_at = now
     while todo:
         items = todo.popleft()
-        started_at = runtime.clock.now()
         verdict = _ask(runtime, batch, items)
-        if isinstance(verdict, BatchRejected):
+        if isinstance(verdict, BatchRejected | NotBuilt):
             if len(items) > 1:
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
+                sent_at = runtime.clock.now()
                 with in_transaction():
-                    _settle_or_lose(batch, [], [], runtime.clock.now(), todo[0])
+                    _settle_or_lose(batch, [], [], sent_at, todo[0])
                 continue
-            verdict = [verdict.rejected]
-        with batch.turn.work():
-            _settle(runtime, batch, items, verdict, started_at, todo)
+            if isinstance(verdict, BatchRejected):
+                verdict = [verdict.rejected]
+        sent_at = _settle(runtime, batch, items, verdict, sent_at, todo)
 
 
 def _map_batch(
@@ -221,34 +274,34 @@ def _map_batch(
     return unsent, by_group
 
 
-def _give_turn_back(batch: Batch) -> None:
-    """A turn that sent nothing told nothing about the platform: the next one may go at once."""
-    destination = batch.destination
-    row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
-    if row is not None and row.state != DestinationState.PAUSED:
-        health = replace(db_destinations.health_of(row), resume_at=destination.health.resume_at)
-        db_destinations.set_health(destination.merchant_id, destination.platform, health)
-
-
 def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mapped | Refused | Settlement:
     try:
         event = persist.to_event(found.event, runtime.sealer)
         return batch.mapper.map_event(event, batch.destination.settings, now)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
-        # The error's words may quote what it stumbled on.
+        _log_fault("mapping", found.claim, error)
+        return judge_unbuilt(found.claim, CANNOT_MAP, now)
+
+
+def _log_fault(what: str, claim: Claim, error: Exception) -> None:
+    """Where it was raised, once a minute, without the error's words: they may quote what it stumbled on."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    alike = (what, claim.key.platform, type(error).__name__, place.tb_lineno if place is not None else 0)
+    with _faults_lock:
+        told_at, untold = _faults.get(alike, (-math.inf, 0))
+        is_told = time.monotonic() - told_at > FAULT_SECONDS
+        _faults[alike] = (time.monotonic(), 0) if is_told else (told_at, untold + 1)
+    if is_told:
         trace = "".join(traceback.format_tb(error.__traceback__))
-        log.error("mapping failed for %s: %s\n%s", found.claim.key, type(error).__name__, trace)
-        outcome = Rejected("TRACKLAYER_ERROR", "TrackLayer could not map this event: its operator has the trace")
-        return judge_attempt(
-            found.claim,
-            outcome,
-            started_at=now,
-            now=now,
-            policy=_policy(runtime),
-            jitter=runtime.jitter(),
-            health=batch.destination.health,
-        )
+        more = f", and {untold} more since it was told last" if untold else ""
+        log.error("%s failed for %s%s: %s\n%s", what, claim.key, more, type(error).__name__, trace)
+
+
+_faults: dict[tuple[str, str, str, int], tuple[float, int]] = {}  # as many as there are places in the code
+_faults_lock = threading.Lock()
 
 
 def _chunks(mapper: Mapper, items: Sequence[Item]) -> list[list[Item]]:
@@ -267,13 +320,26 @@ def _chunks(mapper: Mapper, items: Sequence[Item]) -> list[list[Item]]:
     return chunks
 
 
-def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict:
-    """What one request with these items came to."""
+def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotBuilt:
+    """What one request with these items came to. A fault of ours before it was sent is no answer, and one after it is none
+    that anybody can read: nobody knows then what arrived.
+    """
     destination = batch.destination
-    bodies = [item.mapped.item for item in items]
-    request = batch.mapper.build_request(items[0].mapped.group, bodies, destination.settings)
-    reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
-    return read_verdict(batch.mapper, reply, len(items))
+    try:
+        bodies = [item.mapped.item for item in items]
+        request = batch.mapper.build_request(items[0].mapped.group, bodies, destination.settings)
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        _log_fault("building a request", items[0].claim, error)
+        return NotBuilt(CANNOT_BUILD)
+    try:
+        reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+        verdict = read_verdict(batch.mapper, reply, len(items))
+        if isinstance(verdict, BatchRejected) or len(verdict) == len(items):
+            return verdict
+        raise ValueError("not as many outcomes as items")
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        _log_fault("sending, or reading the answer,", items[0].claim, error)
+        return [Unknown(CANNOT_READ)] * len(items)
 
 
 def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
@@ -293,45 +359,110 @@ def _settle(
     runtime: Runtime,
     batch: Batch,
     items: Sequence[Item],
-    outcomes: Sequence[Outcome],
-    started_at: datetime,
+    verdict: Sequence[Outcome] | NotBuilt,
+    sent_at: datetime,
+    todo: deque[list[Item]],
+) -> datetime:
+    """Writes what one request came to; when. Empties ``todo`` where the destination must rest first.
+
+    An answer that was read is not thrown away because the database is away in that moment: it is kept in hand and written
+    when it is back. Where others have taken the batch over meanwhile, what was acknowledged is written all the same.
+    """
+    if not isinstance(verdict, NotBuilt):
+        verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
+    gives_up = time.monotonic() + WRITE_FOR.total_seconds()
+    pause, longest = WRITE_PAUSES
+    while True:
+        now = runtime.clock.now()
+        try:
+            with batch.turn.work():
+                _write(runtime, batch, items, verdict, sent_at, now, todo)
+            return now
+        except DatabaseAwayError:
+            if time.monotonic() > gives_up:
+                raise
+            if pause == WRITE_PAUSES[0]:
+                log.warning("the database is away: %d answers are kept in hand until it is back", len(items))
+            time.sleep(pause)
+            pause = min(pause * 2, longest)
+        except LeaseLostError:
+            if not isinstance(verdict, NotBuilt):
+                _write_late(batch, items, verdict, sent_at, now)
+            raise
+
+
+def _write(
+    runtime: Runtime,
+    batch: Batch,
+    items: Sequence[Item],
+    verdict: Sequence[Outcome] | NotBuilt,
+    sent_at: datetime,
+    now: datetime,
     todo: deque[list[Item]],
 ) -> None:
-    """Writes what one request came to. Empties ``todo`` where the destination must rest first."""
-    now = runtime.clock.now()
-    destination = batch.destination
-    outcomes = _without_sealed(runtime, batch, items, outcomes, started_at)
+    """In one transaction: the destination's health, the verdicts, and what is sent next."""
+    outcomes = () if isinstance(verdict, NotBuilt) else verdict
     with in_transaction():
-        health = destination.health
-        if judge_health(health, outcomes, now, started_at) != health:
-            row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
-            if row is not None:
-                before = db_destinations.health_of(row)
-                health = judge_health(before, outcomes, now, started_at)
-                if health != before:
-                    db_destinations.set_health(destination.merchant_id, destination.platform, health)
-                    _tell(destination, before.state, health.state, health.reason)
-        delivered: dict[int | None, list[str]] = {}
-        settlements = []
-        for item, outcome in zip(items, outcomes, strict=True):
-            if isinstance(outcome, Acknowledged):
-                delivered.setdefault(outcome.http_status, []).append(item.claim.key.event_id)
-            else:
-                settlements.append(
-                    judge_attempt(
-                        item.claim,
-                        outcome,
-                        started_at=started_at,
-                        now=now,
-                        policy=_policy(runtime),
-                        jitter=runtime.jitter(),
-                        health=health,
-                    )
+        health = _judge_destination(batch, outcomes, sent_at, now)
+        if isinstance(verdict, NotBuilt):
+            settlements = [judge_unbuilt(item.claim, verdict.message, now) for item in items]
+        else:
+            settlements = [
+                judge_attempt(
+                    item.claim,
+                    outcome,
+                    started_at=sent_at,
+                    now=now,
+                    policy=_policy(runtime),
+                    jitter=runtime.jitter(),
+                    health=health,
                 )
+                for item, outcome in zip(items, verdict, strict=True)
+                if not isinstance(outcome, Acknowledged)
+            ]
         if health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now):
             todo.clear()
-        acknowledged = [Delivered(ids, status, started_at) for status, ids in delivered.items()]
+        acknowledged = _acknowledged(items, outcomes, sent_at)
         _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
+
+
+def _judge_destination(batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime) -> Health:
+    """The destination after a request, written where that changes anything; judged by its row under the lock."""
+    destination = batch.destination
+    known = destination.health
+    if not batch.alone and judge_health(known, outcomes, now, sent_at, had_turn=False) == known:
+        return known
+    row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
+    if row is None:
+        return known
+    before = db_destinations.health_of(row)
+    after = judge_health(before, outcomes, now, sent_at, had_turn=batch.alone)
+    if batch.alone and not outcomes:
+        after = replace(after, turn_ends_at=None)
+    if after != before:
+        db_destinations.set_health(destination.merchant_id, destination.platform, after)
+        _tell(destination, before.state, after.state, after.reason)
+    return after
+
+
+def _acknowledged(items: Sequence[Item], outcomes: Sequence[Outcome], sent_at: datetime) -> list[Delivered]:
+    """Those of one request that the platform took, by the status it said so with."""
+    ids: dict[int | None, list[str]] = {}
+    for item, outcome in zip(items, outcomes, strict=False):
+        if isinstance(outcome, Acknowledged):
+            ids.setdefault(outcome.http_status, []).append(item.claim.key.event_id)
+    return [Delivered(found, status, sent_at) for status, found in ids.items()]
+
+
+def _write_late(
+    batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], sent_at: datetime, now: datetime
+) -> None:
+    """The acknowledgements of a batch that others have taken over."""
+    with in_transaction():
+        changes = Changes()
+        for done in _acknowledged(items, outcomes, sent_at):
+            db.settle_late(batch.lease, done, now, changes)
+        changes.write()
 
 
 def _without_sealed(
@@ -435,6 +566,9 @@ def _take_back(runtime: Runtime, now: datetime) -> int:
             db.settle_deliveries(found.lease, settlements, now, changes)
             db.end_lease(found.lease)
         changes.write()
+    for found in lost:  # apart from the leases: whoever settles takes the destination's row first
+        with in_transaction():
+            db_destinations.take_turn(found.lease.merchant_id, found.lease.platform, None)
     in_flight = sum(len(found.in_flight) for found in lost)
     if lost:
         log.warning(

@@ -14,8 +14,8 @@ from tracklayer.db.merchants import lock_merchant
 from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import DestinationState, Health
 from tracklayer.domain.event import MAX_EVENT_NAME
+from tracklayer.domain.health import release
 from tracklayer.domain.problem import Problem
-from tracklayer.domain.retry import release
 from tracklayer.domain.text import is_storable_json, wrong_with_name
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting

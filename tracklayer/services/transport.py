@@ -35,6 +35,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.tokens import AccessToken, TokenCache
 
 MAX_REPLY = 4 * 1024 * 1024  # bytes; a thousand items' worth of errors is far below
+ALL_PATIENCE = 6  # times the same limit: what a call may take with its tokens, so that its lease lasts longer
 PATIENCE = 3  # times the client's limit for one part of an answer: what all of it may take, however it trickles
 USER_AGENT = "TrackLayer/0.1"
 DEFAULT_LIFETIME = 3600  # seconds, where a token endpoint does not say (RFC 6749, 5.1 recommends that it does)
@@ -64,22 +65,27 @@ def send(
     """The platform's answer, or what became of the attempt to get one. Never raises for what a network does.
 
     With ``sandbox_url`` every call, a token endpoint's too, goes to ``{sandbox_url}/{platform}{path}``. A bearer token
-    that was kept and is refused with 401 is fetched anew, and the request repeated, once. What is signed is signed by the
-    clock of ``tokens``.
+    that was kept and is refused with 401 is fetched anew, and the request repeated, once, as long as there is time. What
+    is signed is signed by the clock of ``tokens``.
     """
     auth = request.auth
     cache = tokens if tokens is not None else TokenCache(SystemClock())
     clock = cache.clock
     if not isinstance(auth, RefreshedToken | ServiceAccount):
         return _call(http, clock, platform, request, sandbox_url)
+    ends = time.monotonic() + ALL_PATIENCE * (http.timeout.read or 0)
     key = _key(auth)
     try:
         token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
+        if time.monotonic() > ends:
+            return NotSent("a token took too long to get")
         reply = _call(http, clock, platform, request, sandbox_url, token)
-        if isinstance(reply, PlatformReply) and reply.status == 401:
+        # Where that took long, the refusal is the answer: nobody may still be sending when the lease has run out.
+        if isinstance(reply, PlatformReply) and reply.status == 401 and time.monotonic() < ends:
             cache.forget(key, token)
             token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
-            reply = _call(http, clock, platform, request, sandbox_url, token)
+            if time.monotonic() < ends:
+                reply = _call(http, clock, platform, request, sandbox_url, token)
     except _TokenFailedError as failed:
         return failed.reply
     return reply

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.health import UNANSWERED
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.views import DestinationView, Span
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
@@ -27,6 +28,11 @@ REFUSED = (
 UNREACHABLE = (
     "Nothing needs to be done: it is tried again every few minutes, and all that waits goes out once it answers."
 )
+UNANSWERED_TOO = (
+    "What was sent may have arrived all the same: no delivery is sent more than five times, each try is in its log, and"
+    " platforms that recognise copies count it once."
+)
+OURS = "Its operator has to mend that, TrackLayer's log says more; nothing is sent and nothing lost meanwhile."
 CREDENTIALS = "Set valid credentials on the destination: sending goes on at once."
 
 
@@ -93,8 +99,11 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
     credentials = reason.startswith("credentials")
     if not is_open and not credentials and now - since < TOLD_AFTER:
         return None
-    seen = "refuses the credentials" if credentials else "does not answer"
-    todo = CREDENTIALS if credentials else UNREACHABLE
+    is_ours = reason.startswith("TrackLayer")
+    seen = "refuses the credentials" if credentials else "is not sent anything" if is_ours else "does not answer"
+    todo = CREDENTIALS if credentials else OURS if is_ours else UNREACHABLE
+    if reason.startswith(UNANSWERED):
+        todo = f"{UNANSWERED_TOO} {todo}"
     probe = f" The next try is at {clock_time(view.resume_at)}." if view.resume_at and view.resume_at > now else ""
     waiting = f" {counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}."
     lost = ""
@@ -113,7 +122,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
         f"{view.name} {seen} since {clock_time(since)} ({reason}).{waiting}{lost} {todo}{probe}",
         since,
         {
-            "cause": "credentials_refused" if credentials else "unreachable",
+            "cause": "credentials_refused" if credentials else "internal" if is_ours else "unreachable",
             "reason": reason,
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
