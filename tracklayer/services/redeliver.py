@@ -87,11 +87,14 @@ def redeliver_ids(
 
 
 def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearch) -> Redelivered:
-    """Redelivers all that ``search`` finds; where it names no status, what failed or was dropped."""
+    """Redelivers all that ``search`` finds; where it names no status, what failed or was dropped.
+
+    Raises ReadTimeoutError for a search that takes too long: then nothing was redelivered.
+    """
     now = runtime.clock.now()
     search = _of_ended(search)
     result = Redelivered()
-    with in_transaction():
+    with bounded_read():
         page = db.page_of_deliveries(merchant_id, search, PAGE + 1)
         if len(page) > PAGE:
             page = page[:PAGE]
