@@ -339,6 +339,7 @@ def open_session(
         return found.result(patience)
     except FutureTimeoutError:
         if found.cancel():
+            circuit.failed(TimeoutError("no answer"))  # those who come now need not wait as long
             raise DatabaseAwayError("the database is away") from None
         return _now(found)
     except psycopg2.Error as error:

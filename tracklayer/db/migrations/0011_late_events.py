@@ -9,25 +9,21 @@ from typing import Any
 
 atomic = False  # made beside the writers; what is left of a try that was ended is made anew
 
-DROP_HALF_MADE = """
-DO $$ BEGIN
-    IF EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('events_late') AND NOT indisvalid) THEN
-        DROP INDEX events_late;
-    END IF;
-END $$
-"""
-SQL = """
+IS_HALF_MADE = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('events_late') AND NOT indisvalid"
+DROP = "DROP INDEX CONCURRENTLY events_late"
+CREATE = """
 CREATE INDEX CONCURRENTLY IF NOT EXISTS events_late ON events (merchant_id, received_at, event_id)
     WHERE received_at - occurred_at > interval '1 hour'
 """
 
 
 def up(migrator: Any, db: Any) -> None:
-    db.execute_sql(DROP_HALF_MADE)
     (limit,) = db.execute_sql("SHOW lock_timeout").fetchone()
     # It waits for those who write and keeps nobody waiting: there is no reason to give up.
     db.execute_sql("SET lock_timeout = 0")
     try:
-        db.execute_sql(SQL)
+        if db.execute_sql(IS_HALF_MADE).fetchone():
+            db.execute_sql(DROP)
+        db.execute_sql(CREATE)
     finally:
         db.execute_sql("SELECT set_config('lock_timeout', %s, false)", (limit,))
