@@ -152,6 +152,30 @@ async def test_sessions_whose_host_vanished_while_they_lay_about_delay_nobody_fo
     await asyncio.to_thread(wait_until, lambda: now_or_away() == "there", "a session to be had again")
 
 
+async def test_who_waits_for_a_silent_host_is_told_when_another_finds_it_out(proxy: FrozenProxy) -> None:
+    await asyncio.gather(*(run_in_db_thread(rows, "SELECT pg_sleep(0.05)") for _ in range(2)))
+    begun, frozen = threading.Event(), threading.Event()
+
+    def ask_for_long() -> None:
+        own: sessions.Session = connection.database.connection()
+        with own.answering_within(3600):
+            begun.set()
+            frozen.wait()
+            rows("SELECT 1")
+
+    asking = asyncio.create_task(run_in_db_thread(ask_for_long))
+    await until(begun.is_set)
+    proxy.freeze()
+    frozen.set()
+    since = time.monotonic()
+    await until(lambda: is_stale(since))
+    with pytest.raises(DatabaseAwayError):
+        await run_in_db_thread(rows, "SELECT 1")
+    async with asyncio.timeout(20):
+        with pytest.raises(DatabaseAwayError):
+            await asking
+
+
 async def test_the_session_of_ingest_finds_a_silent_host_out_and_comes_back(proxy: FrozenProxy) -> None:
     session = AsyncSession(proxy.url, {}, QUICK)
     assert await session.execute("SELECT 1") == [(1,)]

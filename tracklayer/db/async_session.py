@@ -52,6 +52,8 @@ class AsyncSession:
                     raise
                 return await self._run(connection, sql, params)
         except (psycopg2.Error, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
             if isinstance(error, TimeoutError) or self._is_closed() or sessions.is_lost(error):
                 self.close()
             elif not sessions.is_away(error):

@@ -141,7 +141,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
             if time.monotonic() - began < PING_SECONDS:
                 return False
             self.close_idle()
-            sessions.circuit_of(self.database).failed(error)
+            sessions.is_silent(self.database, error, PING_SECONDS)
             raise DatabaseAwayError("the database is away") from error
 
     def _close(self, conn: Session, close_conn: bool = False) -> None:

@@ -168,12 +168,13 @@ class _Watch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[int, tuple[float, Session]] = {}
+        self._waiting: dict[int, tuple[float, float, Session]] = {}  # until when, since when, who
         self._thread: threading.Thread | None = None
 
     def begin(self, session: Session, seconds: float) -> None:
+        now = time.monotonic()
         with self._lock:
-            self._waiting[id(session)] = (time.monotonic() + seconds, session)
+            self._waiting[id(session)] = (now + seconds, now, session)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="database watch", daemon=True)
                 self._thread.start()
@@ -182,14 +183,23 @@ class _Watch:
         with self._lock:
             self._waiting.pop(id(session), None)
 
+    def cut(self, waiting_for: float) -> None:
+        """Those that have waited for so many seconds, whatever they may."""
+        with self._lock:
+            until = time.monotonic() - waiting_for
+            self._cut([key for key, (_, since, _) in self._waiting.items() if since < until])
+
     def _run(self) -> None:
         while True:
             time.sleep(WATCH_SECONDS)
-            with self._lock:  # nobody closes what is cut: its descriptor is still its own
+            with self._lock:
                 now = time.monotonic()
-                late = [key for key, (until, _) in self._waiting.items() if until < now]
-                for key in late:
-                    _cut(self._waiting.pop(key)[1])
+                self._cut([key for key, (until, _, _) in self._waiting.items() if until < now])
+
+    def _cut(self, late: list[int]) -> None:
+        """Needs the lock: so nobody closes what is cut, and its descriptor is still its own."""
+        for key in late:
+            _cut(self._waiting.pop(key)[2])
 
 
 def _cut(session: Session) -> None:
@@ -198,6 +208,15 @@ def _cut(session: Session) -> None:
 
 
 _watch = _Watch()
+
+
+def is_silent(url: str, error: Exception, seconds: float) -> None:
+    """Tells all sessions of this process that the server of one gave no answer within so short a time.
+
+    Whoever has waited for as long, for whatever, waits in vain; and who wants a new session is told at once.
+    """
+    circuit_of(url).failed(error)
+    _watch.cut(seconds)
 
 
 class Circuit:
