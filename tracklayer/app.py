@@ -75,7 +75,7 @@ def build_app(runtime: Runtime, wake: Wake) -> Application:
             Route("/graphql", graphql, methods=["GET", "POST", "OPTIONS"], name="graphql"),
             Route("/graphql/", graphql, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
-            *health_routes(runtime),
+            *health_routes(runtime, lambda: door.house.intake.was_away),
             *docs_routes(),
             *start_routes(runtime),
         ],

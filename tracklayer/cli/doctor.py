@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-import peewee
 import redis
 
 from tracklayer.cli.process import CommandError, check_version, print_json
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
-from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
@@ -103,7 +102,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
 def _invariants() -> Iterator[Finding]:
     try:
         violations = check_invariants(datetime.now(UTC) + clock_skew())
-    except peewee.OperationalError:
+    except ReadTimeoutError:
         yield Finding("invariants", False, "the recount took too long and was ended: try again at a quieter hour")
         return
     for found in violations:

@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import secrets
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+from psycopg2.extensions import parse_dsn
 
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
+from tracklayer.db.sessions import DatabaseAwayError, may_pass
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
 from tracklayer.settings import Settings, get_settings
+
+log = logging.getLogger(__name__)
+
+SAY_AGAIN_SECONDS = 30  # what a role that cannot start yet waits for
 
 
 class CommandError(Exception):
@@ -57,10 +65,11 @@ def configure_logging(settings: Settings) -> None:
 
 
 @contextmanager
-def runtime_of(settings: Settings, *, apply_migrations: bool = False) -> Iterator[Runtime]:
+def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool = False) -> Iterator[Runtime]:
     """A runtime on the operator's database, or on the embedded one; closed when the block ends.
 
-    Raises CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``.
+    ``wait``: for a database that is not there yet, until a signal ends that. Raises CommandError where the database is
+    not at this version, unless it is embedded or ``apply_migrations``.
     """
     embedded: EmbeddedPostgres | None = None
     if settings.database_url is not None:
@@ -69,11 +78,16 @@ def runtime_of(settings: Settings, *, apply_migrations: bool = False) -> Iterato
         embedded = EmbeddedPostgres(settings.data_dir)
         url = embedded.start()
         keys = [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
-    try:
+
+    def begin() -> Runtime:
         runtime = build_runtime(settings, url, keys)
         if embedded is not None or apply_migrations:
             migrate()
         check_version()
+        return runtime
+
+    try:
+        runtime = _patiently(begin, url) if wait else begin()
         try:
             yield runtime
         finally:
@@ -82,6 +96,28 @@ def runtime_of(settings: Settings, *, apply_migrations: bool = False) -> Iterato
         connection.disconnect()
         if embedded is not None:
             embedded.stop()
+
+
+def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
+    """What ``begin`` gives once the database can be reached; says for what it waits, and again now and then."""
+    says_at = began = time.monotonic()
+    while True:
+        try:
+            runtime = begin()
+        except DatabaseAwayError as error:
+            if not may_pass(error):
+                raise
+            if time.monotonic() >= says_at:
+                says_at = time.monotonic() + SAY_AGAIN_SECONDS
+                given = parse_dsn(url)
+                place = f"{given.get('host', 'its default host')}:{given.get('port', '5432')}"
+                why = (str(error.__cause__ or "").splitlines() or ["no answer"])[0]
+                log.warning("waiting for PostgreSQL at %s (%s)", place, why)
+            time.sleep(random.uniform(0.5, 1))
+            continue
+        if says_at > began:
+            log.warning("PostgreSQL is there after %.0f s", time.monotonic() - began)
+        return runtime
 
 
 def check_version() -> None:

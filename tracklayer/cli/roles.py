@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
@@ -52,10 +52,11 @@ def run_api(args: argparse.Namespace) -> int:
         raise CommandError("--processes must be 1 or more")
     if args.processes > 1:
         return _run_api_processes(args)
-    with Stopper() as stopper, _role() as (settings, runtime, crew):
+    if args.fd is not None:
+        end_with_parent(args.parent)
+    with Stopper() as stopper, suppress(Stopped), _role() as (settings, runtime, crew):
         if args.fd is not None:
             bound = socket.socket(fileno=args.fd)
-            end_with_parent(args.parent)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
         serve_http(build_app(runtime, crew.wake), bound, stopper)
@@ -76,7 +77,7 @@ def _run_api_processes(args: argparse.Namespace) -> int:
 def run_worker(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise CommandError("--threads must be 1 or more")
-    with Stopper() as stopper, _role(args.threads) as (_, _, crew), working(crew, DRAIN_SECONDS):
+    with Stopper() as stopper, suppress(Stopped), _role(args.threads) as (_, _, crew), working(crew, DRAIN_SECONDS):
         stopper.serving = True
         stopper.event.wait()
         stopper.draining = True
@@ -85,7 +86,7 @@ def run_worker(args: argparse.Namespace) -> int:
 
 
 def run_scheduler(args: argparse.Namespace) -> int:
-    with Stopper() as stopper, _role() as (_, runtime, crew):
+    with Stopper() as stopper, suppress(Stopped), _role() as (_, runtime, crew):
         stopper.serving = True
         run_schedule(runtime, crew.fire, stopper.event)
     return 0
@@ -97,12 +98,9 @@ def _role(threads: int = WORKER_THREADS) -> Iterator[tuple[Settings, Runtime, Cr
     for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url)):
         if value is None:
             raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
-    try:
-        with runtime_of(settings) as runtime:
-            crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
-            try:
-                yield settings, runtime, crew
-            finally:
-                crew.stop()
-    except Stopped:
-        return
+    with runtime_of(settings, wait=True) as runtime:
+        crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
+        try:
+            yield settings, runtime, crew
+        finally:
+            crew.stop()

@@ -59,7 +59,7 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         if with_sandbox:
             sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
             settings = replace(settings, sandbox_url=sandbox.url)
-        runtime = stack.enter_context(runtime_of(settings, apply_migrations=True))
+        runtime = stack.enter_context(runtime_of(settings, apply_migrations=True, wait=True))
         merchant_id, key = ensure_default_merchant(runtime)
         if with_sandbox:
             sandbox_destinations(runtime, merchant_id, PLATFORMS)

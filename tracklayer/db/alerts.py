@@ -14,7 +14,7 @@ from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AlertKind, Finding, Known, Severity
 
-ALERT_LOCK = 7_301_003  # first key of the advisory lock on a merchant's alerts
+ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
 Subject = tuple[AlertKind, str | None]
 
 

@@ -7,6 +7,7 @@ connection, and planned once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,72 +16,105 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
-from tracklayer.db.connection import CONNECT_TIMEOUT, DatabaseAwayError
+from tracklayer.db import sessions
+from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, DatabaseAwayError, Limits, circuit_of
 
-ANSWER_TIMEOUT = 30  # seconds: a statement that takes longer is as good as lost
+log = logging.getLogger(__name__)
+
+_NO_LIMIT = 3600.0  # seconds
 
 
 class AsyncSession:
     """``prepared``: name -> (types, SQL with $1, $2 ...), run as ``EXECUTE name(...)``. One statement at a time.
 
-    Connects when it is needed, and anew after the connection was lost.
+    Connects when it is needed, in a thread, and anew after the connection was lost.
     """
 
-    def __init__(self, url: str, prepared: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, url: str, prepared: Mapping[str, tuple[str, str]], limits: Limits = INGEST) -> None:
         self._url = url
         self._prepared = prepared
+        self._limits = limits
+        self._answer_seconds = limits.answer_seconds or _NO_LIMIT
         self._connection: Any = None
+        self._opening: asyncio.Task[Any] | None = None
         self._readable = select.poll()
 
     async def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows. Raises DatabaseAwayError where there is no connection or it was lost: what became of the
-        statement is then unknown. Raises psycopg2.Error for what PostgreSQL refused: then nothing was done.
+        """All rows. Raises DatabaseAwayError where PostgreSQL cannot serve now: what became of the statement is then
+        unknown. Raises psycopg2.Error for what PostgreSQL refused: then nothing was done.
         """
         try:
             connection = await self._connected()
-            return await self._run(connection, sql, params)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as error:
-            lost = self._connection is None or self._connection.closed or isinstance(error, TimeoutError)
-            if lost or _is_away(error):
+            try:
+                return await self._run(connection, sql, params)
+            except psycopg2.Error as error:
+                if error.pgcode not in sessions.AGAIN_AT_ONCE:
+                    raise
+                return await self._run(connection, sql, params)
+        except (psycopg2.Error, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
+            if isinstance(error, TimeoutError) or self._is_closed() or sessions.is_lost(error):
                 self.close()
-                raise DatabaseAwayError("the database is away") from error
-            raise
+            elif not sessions.is_away(error):
+                raise
+            raise DatabaseAwayError("the database is away") from error
         except asyncio.CancelledError:
             self.close()  # in the middle of a statement: the session is of no use to the next one
             raise
 
     def close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            loop = asyncio.get_running_loop()
-            try:
-                loop.remove_reader(connection.fileno())
-                loop.remove_writer(connection.fileno())
-            except (psycopg2.Error, OSError, ValueError):
-                pass  # it has no descriptor any more
-            connection.close()
+            _close(connection)
+
+    def _is_closed(self) -> bool:
+        return self._connection is None or bool(self._connection.closed)
 
     async def _connected(self) -> Any:
         if self._connection is not None and self._is_gone():
             self.close()
         if self._connection is None:
-            connection = psycopg2.connect(
-                self._url,
-                async_=1,
-                connect_timeout=CONNECT_TIMEOUT,
-                application_name="tracklayer",
-                options="-c timezone=UTC",
-            )
-            self._connection = connection
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await _wait(connection)
+            if self._opening is None:
+                circuit_of(self._url).admit()
+                self._opening = asyncio.create_task(self._open())
+                self._opening.add_done_callback(_heard)
+            opening = self._opening
+            # Whoever waits is told in time; connecting goes on, for those who come after.
+            await asyncio.wait((opening,), timeout=REQUEST_SECONDS)
+            if not opening.done():
+                raise DatabaseAwayError("the database is away")
+            self._opening = None
+            self._connection = opening.result()
             self._readable = select.poll()
-            self._readable.register(connection.fileno(), select.POLLIN)
+            self._readable.register(self._connection.fileno(), select.POLLIN)
+        return self._connection
+
+    async def _open(self) -> Any:
+        """A connection with all that is prepared; one that fails half way is closed."""
+        circuit = circuit_of(self._url)
+        try:
+            connection = await asyncio.to_thread(sessions.connect_async, self._url, "tracklayer")
+        except asyncio.CancelledError:
+            circuit.left()
+            raise
+        except Exception as error:
+            circuit.failed(error)
+            raise
+        circuit.worked()
+        try:
+            await self._run(connection, *sessions.set_up(self._limits))
             # A plan made for one row serves a thousand here: it goes by the primary keys.
             await self._run(connection, "SET plan_cache_mode = force_generic_plan")
             for name, (types, sql) in self._prepared.items():
                 await self._run(connection, f"PREPARE {name} ({types}) AS {sql}")
-        return self._connection
+        except BaseException:
+            _close(connection)
+            raise
+        return connection
 
     def _is_gone(self) -> bool:
         """Whether the server hung up while nothing was asked: told by a look at the socket, without a round trip."""
@@ -90,9 +124,26 @@ class AsyncSession:
     async def _run(self, connection: Any, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = connection.cursor()
         cursor.execute(sql, params or None)
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with asyncio.timeout(self._answer_seconds):
             await _wait(connection)
         return cursor.fetchall() if cursor.description is not None else []
+
+
+def _heard(opening: asyncio.Task[Any]) -> None:
+    """Whoever wanted it may be gone when it fails."""
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        code = sessions.code_of(error)
+        log.warning("no session with PostgreSQL for taking in events (%s)", code or type(error).__name__)
+
+
+def _close(connection: Any) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        loop.remove_reader(connection.fileno())
+        loop.remove_writer(connection.fileno())
+    except (psycopg2.Error, OSError, ValueError):
+        pass  # it has no descriptor any more
+    connection.close()
 
 
 async def _wait(connection: Any) -> None:
@@ -122,8 +173,3 @@ async def _wait(connection: Any) -> None:
 def _resolve(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
-
-
-def _is_away(error: BaseException) -> bool:
-    code = getattr(error, "pgcode", None)
-    return code is None or code.startswith(("57P", "53", "08"))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import heapq
+import select
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +15,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import peewee
 import psycopg2
-from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
+from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
+
+from tracklayer.db import sessions
+from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, Session
+
+__all__ = ["DatabaseAwayError"]  # all that uses the pool knows it from here
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,32 +28,159 @@ T = TypeVar("T")
 POOL_SIZE = 20  # connections a process: more than this many at once wait their turn
 PLACES_OF_ONE = 4  # threads that one merchant has busy at a time, of the 16 that there are
 POOL_WAIT = 5  # seconds to wait for one, then the database counts as away
-CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT_MS = 10_000  # no query of a page may run longer, whatever its filter
-
-database = PooledPostgresqlDatabase(None, max_connections=POOL_SIZE, timeout=POOL_WAIT)
-
-_threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db")
-# For what everybody waits for: short questions, which must not stand behind somebody's long reads.
-_door_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="door")
+LONG_SECONDS = 300  # for housekeeping that nobody waits for: a statement over all that one merchant has
+FRESH_SECONDS = 0.25  # a session that was used so shortly ago is not asked whether its server still answers
+PING_SECONDS = 1.5
+DOOR_SECONDS = 1.8  # for the answer to a short question
 
 _QUERY_CANCELED = "57014"  # SQLSTATE
-# What psycopg2 and the pool raise when PostgreSQL is away or going away; nothing else may be answered with "try again".
-_AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
-
-
-class DatabaseAwayError(Exception):
-    """PostgreSQL cannot be reached, or went away in the middle. Nothing was acknowledged: try again."""
 
 
 class ReadTimeoutError(Exception):
-    """A read took longer than ``READ_TIMEOUT_MS`` and was ended: it would the next time, too, unless it is narrowed."""
+    """A statement took longer than it may and was ended: it would the next time, too, unless it is narrowed."""
+
+
+class _Patience(threading.local):
+    """How long this thread waits for a session: a request's has somebody who waits for it."""
+
+    seconds = PATIENCE_SECONDS
+
+
+_patience = _Patience()
+
+
+class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
+    """peewee's, but it connects outside its locks, and what it gives out was looked at.
+
+    While one caller connects, or many do, nobody else waits for it. A session that lay about is asked first whether its
+    server answers, so that a silent one is found out before anything depends on it.
+    """
+
+    _opening = 0
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        if self.deferred:
+            raise peewee.InterfaceError("Error, database must be initialized before opening a connection.")
+        if not self._state.closed:
+            if reuse_if_open:
+                return False
+            raise peewee.OperationalError("Connection already opened.")
+        session = self._check_out()
+        self._state.reset()
+        self._state.set_connection(session)
+        if self.server_version is None:
+            self._set_server_version(session)
+        return True
+
+    def _check_out(self) -> Session:
+        ends = time.monotonic() + self._wait_timeout
+        while True:
+            with self._pool_available:
+                session = self._idle()
+                if session is None:
+                    if len(self._in_use) + self._opening >= self._max_connections:
+                        if not self._pool_available.wait(ends - time.monotonic()) and time.monotonic() >= ends:
+                            raise MaxConnectionsExceeded("all connections are busy")
+                        continue
+                    self._opening += 1
+            if session is None:
+                return self._open()
+            if self._answers(session):
+                return session
+
+    def _idle(self) -> Session | None:
+        """One that is free, now in use. Needs the pool's lock."""
+        session: Session
+        while self._connections:
+            since, _, session = heapq.heappop(self._connections)
+            if session.closed or _readable(session):  # nothing is due from the server but its farewell
+                self._close_raw(session)
+                continue
+            self._in_use[self.conn_key(session)] = PoolConnection(since, session, time.time())
+            return session
+        return None
+
+    def _open(self) -> Session:
+        url = self.database
+
+        def keep(session: Session) -> None:
+            """It comes too late for whoever wanted it: somebody else will."""
+            with self._pool_available:
+                full = len(self._connections) + len(self._in_use) >= self._max_connections
+                if full or self.deferred or self.database != url:
+                    session.close()
+                    return
+                self._heap_counter += 1
+                heapq.heappush(self._connections, (time.time(), self._heap_counter, session))
+                self._pool_available.notify()
+
+        session = None
+        try:
+            session = sessions.open_session(url, "tracklayer", POOL, _patience.seconds, keep)
+            return session
+        finally:
+            with self._pool_available:
+                self._opening -= 1
+                if session is not None:
+                    self._in_use[self.conn_key(session)] = PoolConnection(time.time(), session, time.time())
+                else:
+                    self._pool_available.notify()
+
+    def _answers(self, session: Session) -> bool:
+        """Whether its server does. Raises DatabaseAwayError where it is silent: others would be silent, too."""
+        began = time.monotonic()
+        if began - session.used_at < FRESH_SECONDS:
+            return True
+        try:
+            with session.answering_within(PING_SECONDS):
+                session.ask("SELECT 1")
+            return True
+        except psycopg2.Error as error:
+            self._close(session, close_conn=True)
+            if time.monotonic() - began < PING_SECONDS:
+                return False
+            self.close_idle()
+            sessions.is_silent(self.database, error, PING_SECONDS)
+            raise DatabaseAwayError("the database is away") from error
+
+    def _close(self, conn: Session, close_conn: bool = False) -> None:
+        conn.used_at = time.monotonic()
+        super()._close(conn, close_conn)
+
+    def _can_reuse(self, conn: Session) -> bool:
+        return not conn.is_spent and bool(super()._can_reuse(conn))
+
+    def spend(self) -> None:
+        """This thread's session is of no more use, and neither are those that lie about."""
+        if not self._state.closed:
+            self._state.conn.is_spent = True
+        self.close_idle()
+
+
+def _readable(session: Session) -> bool:
+    look = select.poll()
+    look.register(session.fileno(), select.POLLIN)
+    return bool(look.poll(0))
+
+
+database = Pool(None, max_connections=POOL_SIZE, timeout=POOL_WAIT)
+
+
+def _be_quick() -> None:
+    _patience.seconds = REQUEST_SECONDS
+
+
+_threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db", initializer=_be_quick)
+# For what everybody waits for: short questions, which must not stand behind somebody's long reads.
+_door_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="door", initializer=_be_quick)
 
 
 def connect(url: str) -> None:
     """Points this process at ``url``. Opens nothing yet: connections are made where they are needed."""
     disconnect()
-    database.init(url, connect_timeout=CONNECT_TIMEOUT, application_name="tracklayer", options="-c timezone=UTC")
+    sessions.forget_failures(url)
+    database.init(url)
 
 
 def disconnect() -> None:
@@ -55,50 +191,64 @@ def disconnect() -> None:
 
 @contextmanager
 def session() -> Iterator[None]:
-    """A connection of the pool for this thread, for the length of the block. May be nested."""
+    """A connection of the pool for this thread, for the length of the block. May be nested.
+
+    Raises DatabaseAwayError where PostgreSQL cannot serve now.
+    """
     try:
         if not database.is_closed():
-            yield
+            with _spent_when_lost():
+                yield
             return
-        with database.connection_context():
+        with database.connection_context(), _spent_when_lost():
             yield
-    except _AWAY as error:
-        if is_away(error):
-            _forget_connection()
+    except (peewee.DatabaseError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
+        if sessions.is_away(error):
             raise DatabaseAwayError("the database is away") from error
         raise
 
 
 @contextmanager
+def _spent_when_lost() -> Iterator[None]:
+    try:
+        yield
+    except (peewee.DatabaseError, peewee.InterfaceError) as error:
+        if sessions.is_lost(error):
+            database.spend()
+        raise
+
+
+@contextmanager
 def in_transaction() -> Iterator[None]:
-    """All or nothing. Raises DatabaseAwayError when PostgreSQL is not there."""
+    """All or nothing. Raises DatabaseAwayError when PostgreSQL cannot serve now."""
     with session(), database.atomic():
         yield
 
 
-def is_away(error: Exception) -> bool:
-    """True where trying again later can help: no connection, or one that was lost."""
-    if isinstance(error, MaxConnectionsExceeded | peewee.InterfaceError):
-        return True
-    code = _code(error)
-    # No SQLSTATE: the connection failed. 57Pxx: shut down or starting up. 53xxx: out of resources.
-    return code is None or code.startswith(("57P", "53", "08"))
-
-
-def _code(error: Exception) -> str | None:
-    """The SQLSTATE of a driver's error, as peewee raises it."""
-    cause = getattr(error, "orig", None) or error.__cause__ or error
-    found: str | None = getattr(cause, "pgcode", None)
-    return found
-
-
-def _forget_connection() -> None:
-    """A connection that failed must not go back into the pool."""
+@contextmanager
+def statements_within(seconds: float) -> Iterator[None]:
+    """Another limit than the session's for each statement of an open transaction. Raises ReadTimeoutError."""
+    own: Session = database.connection()
     try:
-        if not database.is_closed():
-            database.manual_close()
-    except Exception:  # noqa: BLE001, S110 - it is broken already: there is nothing to add
-        pass
+        execute("SELECT set_config('statement_timeout', %s, true)", (str(round(seconds * 1000)),))
+        with own.answering_within(seconds + sessions.ANSWER_SECONDS):
+            yield
+    except (peewee.OperationalError, DatabaseAwayError) as error:
+        if sessions.code_of(error) == _QUERY_CANCELED:
+            raise ReadTimeoutError(f"a statement took longer than {seconds:g} s") from error
+        raise
+
+
+@contextmanager
+def unlimited_session(lock_seconds: float = 0) -> Iterator[None]:
+    """A session for what takes as long as it takes; it is closed thereafter. ``lock_seconds`` 0: for its locks, too."""
+    with session():
+        own: Session = database.connection()
+        own.is_spent = True
+        with own.answering_within(None):
+            execute("SELECT set_config('statement_timeout', '0', false)")
+            execute("SELECT set_config('lock_timeout', %s, false)", (str(round(lock_seconds * 1000)),))
+            yield
 
 
 async def run_in_db_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -158,7 +308,13 @@ _places: dict[tuple[int, int], _Places] = {}
 
 async def ask_at_the_door(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As ``run_in_db_thread``, of a short question that must not wait for what others read: whose key it is."""
-    return await _in_thread(_door_threads, functools.partial(function, *args, **kwargs))
+
+    def ask() -> T:
+        own: Session = database.connection()
+        with own.answering_within(DOOR_SECONDS):
+            return function(*args, **kwargs)
+
+    return await _in_thread(_door_threads, ask)
 
 
 async def _in_thread(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
@@ -187,18 +343,5 @@ def bounded_read() -> Iterator[None]:
 
     Raises ReadTimeoutError.
     """
-    try:
-        with in_transaction():
-            execute("SELECT set_config('statement_timeout', %s, true)", (str(READ_TIMEOUT_MS),))
-            yield
-    except peewee.OperationalError as error:
-        if _code(error) == _QUERY_CANCELED:
-            raise ReadTimeoutError(f"a read took longer than {READ_TIMEOUT_MS} ms") from error
-        raise
-
-
-def own_connection(url: str) -> Any:
-    """A session outside the pool, in autocommit: for advisory locks, which live as long as their session."""
-    connection = psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT, application_name="tracklayer lock")
-    connection.autocommit = True
-    return connection
+    with in_transaction(), statements_within(READ_TIMEOUT_MS / 1000):
+        yield

@@ -166,10 +166,8 @@ INVARIANTS: Mapping[str, tuple[str, str]] = {
 
 
 def take_snapshot() -> None:
-    """Makes all that this transaction reads one moment, and bounds each statement. Must be its first statement."""
+    """Makes all that this transaction reads one moment. Must be its first statement."""
     execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    milliseconds = round(STATEMENT_TIMEOUT.total_seconds() * 1000)
-    execute("SELECT set_config('statement_timeout', %s, true)", (str(milliseconds),))
 
 
 def broken(kind: str, merchant_id: int, late: datetime, released: datetime) -> list[tuple[str | None, int, str | None]]:

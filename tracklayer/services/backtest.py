@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db import monitors as db
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.replay import Raised, replay_destination, replay_merchant
 from tracklayer.domain.monitors.views import LEVEL_OF, PAST
@@ -43,14 +43,14 @@ def _merchants() -> Iterator[int]:
 
 
 def _replay(merchant_id: int, since: datetime, until: datetime) -> list[Raised]:
-    with in_transaction():
+    with in_transaction(), statements_within(LONG_SECONDS):
         learned = learned_of(merchant_id, until.replace(minute=0))
         active = db.active_minutes(merchant_id, since - max(LEVEL_OF), until)
         platforms = [row.platform for row in db_destinations.destinations(merchant_id)]
     rhythm = rhythm_of(learned[""]) if learned[""] else None
     raised = replay_merchant(active, rhythm, since, until)
     for platform in platforms:
-        with in_transaction():
+        with in_transaction(), statements_within(LONG_SECONDS):
             minutes = db.past_minutes([(merchant_id, platform)], since - PAST, until)
         usual = SuccessRate(**learned[platform]) if learned.get(platform) else None
         title = mapper_for(platform).title

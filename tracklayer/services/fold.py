@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tracklayer.db import folding as db
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.runtime import Runtime
 
 SLOTS_AFTER = timedelta(minutes=10)  # by then few backends still count in that minute
@@ -33,7 +33,7 @@ def fold_counters(runtime: Runtime) -> int:
     for step in steps:
         taken = PAGE
         while taken >= PAGE and time.monotonic() < ends:
-            with in_transaction():
+            with in_transaction(), statements_within(LONG_SECONDS):
                 if not db.lock_folding():
                     return folded
                 taken = step()

@@ -39,6 +39,7 @@ TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before th
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
+LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
 _EXECUTE = {
@@ -115,6 +116,7 @@ class _Flusher:
         self._session = AsyncSession(runtime.database_url, STATEMENTS)
         self._waiting: Lines[_Waiting] = Lines()
         self.events = 0  # that wait for it, or are being judged
+        self.away_at: float | None = None  # when the last batch could not be stored, on the monotonic clock
 
     def add(self, waiting: _Waiting) -> None:
         self._waiting.add(waiting.call.merchant.merchant_id, waiting)
@@ -190,6 +192,7 @@ class _Flusher:
             while True:
                 found = await self._session.execute(_EXECUTE[name], arguments)
                 committed = True
+                self.away_at = None
                 name, arguments = steps.send(found)
         except StopIteration as ended:
             for waiting, part in batch:
@@ -198,6 +201,8 @@ class _Flusher:
                     waiting.done.set_result(None)
             self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+            if isinstance(error, DatabaseAwayError):
+                self.away_at = time.monotonic()
             if len(batch) == 1 or committed or isinstance(error, DatabaseAwayError):
                 _fail(batch, error)
                 return
@@ -226,6 +231,12 @@ class Intake:
     def has_short_about(self) -> bool:
         """Whether short calls came of late: one more is expected."""
         return time.monotonic() - self._last_short < ABOUT_SECONDS
+
+    @property
+    def was_away(self) -> bool:
+        """Whether the database took nothing when it was last asked to, a moment ago."""
+        lately = time.monotonic() - LATELY_SECONDS
+        return any(one.away_at is not None and one.away_at > lately for one in (self._short, self._long))
 
     def _pause_of_long(self) -> float:
         return PAUSE_SECONDS if self.has_short_about else 0

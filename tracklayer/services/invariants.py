@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.db import invariants as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import in_transaction, statements_within
 
 LATE = timedelta(seconds=60)
 RELEASE = timedelta(minutes=5)  # what gathered during a hold may take this long to go out; full pace comes after 25 s
@@ -30,7 +30,8 @@ def check_invariants(now: datetime) -> list[Violation]:
     """Everything that is not as it must be, by merchant. Reads only, and blocks nobody.
 
     Each merchant is looked at in one snapshot, and no invariant spans two, so work that goes on meanwhile is never
-    mistaken for a fault. ``now`` must be PostgreSQL's time. Raises DatabaseAwayError.
+    mistaken for a fault. ``now`` must be PostgreSQL's time. Raises DatabaseAwayError, and
+    ReadTimeoutError where a merchant has too much for a recount.
     """
     found: list[Violation] = []
     after = 0
@@ -47,11 +48,12 @@ def check_invariants(now: datetime) -> list[Violation]:
 def _check(merchant_id: int, now: datetime) -> list[Violation]:
     with in_transaction():
         db.take_snapshot()
-        return [
-            Violation(kind, merchant_id, platform, count, event_id, _sentence(merchant_id, platform, count, words))
-            for kind, (_, words) in db.INVARIANTS.items()
-            for platform, count, event_id in db.broken(kind, merchant_id, now - LATE, now - RELEASE)
-        ]
+        with statements_within(db.STATEMENT_TIMEOUT.total_seconds()):
+            return [
+                Violation(kind, merchant_id, platform, count, event_id, _sentence(merchant_id, platform, count, words))
+                for kind, (_, words) in db.INVARIANTS.items()
+                for platform, count, event_id in db.broken(kind, merchant_id, now - LATE, now - RELEASE)
+            ]
 
 
 def _sentence(merchant_id: int, platform: str | None, count: int, words: str) -> str:

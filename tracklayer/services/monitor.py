@@ -11,7 +11,7 @@ from tracklayer.db import alerts as db_alerts
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db import monitors as db
 from tracklayer.db.alerts import Subject
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.domain.alert import AlertKind, Finding
 from tracklayer.domain.delivery import DestinationState
@@ -194,7 +194,7 @@ def learn_baselines(runtime: Runtime) -> int:
     with in_transaction():
         merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, LEARN_MERCHANTS)
     for merchant_id in merchant_ids:
-        with in_transaction():
+        with in_transaction(), statements_within(LONG_SECONDS):
             db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
     return len(merchant_ids)
 

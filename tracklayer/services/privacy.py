@@ -8,7 +8,7 @@ from datetime import timedelta
 from tracklayer.db import alert_changes, alert_mails, redeliveries
 from tracklayer.db import events as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.runtime import Runtime
 
 BATCH = 500  # events of one transaction: short enough that nobody waits for its locks
@@ -38,7 +38,7 @@ def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
             batch = BATCH
             while True:
                 started = time.monotonic()
-                with in_transaction():
+                with in_transaction(), statements_within(LONG_SECONDS):
                     gone = db.purge_events(merchant_id, before, batch, now)
                 purged += gone
                 took = time.monotonic() - started

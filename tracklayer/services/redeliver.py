@@ -17,7 +17,14 @@ from datetime import datetime, timedelta
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import redeliveries as db_redeliveries
-from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError, bounded_read, in_transaction
+from tracklayer.db.connection import (
+    LONG_SECONDS,
+    DatabaseAwayError,
+    ReadTimeoutError,
+    bounded_read,
+    in_transaction,
+    statements_within,
+)
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.models import DestinationRow
@@ -87,11 +94,14 @@ def redeliver_ids(
 
 
 def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearch) -> Redelivered:
-    """Redelivers all that ``search`` finds; where it names no status, what failed or was dropped."""
+    """Redelivers all that ``search`` finds; where it names no status, what failed or was dropped.
+
+    Raises ReadTimeoutError for a search that takes too long: then nothing was redelivered.
+    """
     now = runtime.clock.now()
     search = _of_ended(search)
     result = Redelivered()
-    with in_transaction():
+    with bounded_read():
         page = db.page_of_deliveries(merchant_id, search, PAGE + 1)
         if len(page) > PAGE:
             page = page[:PAGE]
@@ -177,7 +187,7 @@ def continue_redeliveries(runtime: Runtime) -> set[Wake]:
     while time.monotonic() < ends:
         taken: tuple[int, int] | None = None
         try:
-            with in_transaction():
+            with in_transaction(), statements_within(LONG_SECONDS):
                 now = runtime.clock.now()
                 taken = db_redeliveries.take_redelivery(now)
                 job = db_redeliveries.redelivery_by_id(*taken) if taken is not None else None

@@ -1,17 +1,42 @@
-"""``/healthz``: this process is alive. ``/readyz``: it can serve, because the database is there and up to date."""
+"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is up to date."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door
+from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, rows
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import Runtime
 
+LOOK_SECONDS = 2.0  # whoever asks waits no longer
 
-def health_routes(runtime: Runtime) -> list[Route]:
+READS_ONLY = "SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()"
+
+
+def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]:
+    """``was_away``: whether what was to be stored a moment ago could not be."""
+
+    async def readyz(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                missing, reads_only = await ask_at_the_door(_look)
+        except TimeoutError:
+            return _unready("the database does not answer")
+        except DatabaseAwayError:
+            return _unready("the database is away")
+        if missing:
+            return JSONResponse({"ready": False, "why": "run `tracklayer migrate`", "pending": missing}, 503)
+        if reads_only:
+            return _unready("the database only reads: it is a standby, or was set to read only")
+        if was_away():
+            return _unready("the database could not store what was sent a moment ago")
+        return JSONResponse({"ready": True})
+
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
 
 
@@ -19,11 +44,10 @@ async def healthz(request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-async def readyz(request: Request) -> Response:
-    try:
-        missing = await ask_at_the_door(pending)
-    except DatabaseAwayError:
-        return JSONResponse({"ready": False, "why": "the database is away"}, 503, {"retry-after": "5"})
-    if missing:
-        return JSONResponse({"ready": False, "why": "run `tracklayer migrate`", "pending": missing}, 503)
-    return JSONResponse({"ready": True})
+def _unready(why: str) -> Response:
+    return JSONResponse({"ready": False, "why": why}, 503, {"retry-after": "5"})
+
+
+def _look() -> tuple[list[str], bool]:
+    """What the database lacks, and whether it only reads."""
+    return pending(), bool(rows(READS_ONLY)[0][0])

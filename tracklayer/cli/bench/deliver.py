@@ -22,7 +22,7 @@ from tracklayer.cli.bench.ground import Child, Goal, Ground, goals_table, ground
 from tracklayer.cli.bench.ingest import INGEST, camel, purchase
 from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_for
 from tracklayer.cli.process import CommandError, print_json
-from tracklayer.db.connection import execute, in_transaction, rows, session
+from tracklayer.db.connection import LONG_SECONDS, execute, in_transaction, rows, session, statements_within
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema.scalars import write_instant
@@ -178,7 +178,7 @@ class Bench:
                 found["hanging"] = self.feed(installed, seconds, fresh)
             self.sink.ask({"hanging": []})
         merchants = self.fill(backlog, 1)
-        with in_transaction():
+        with in_transaction(), statements_within(LONG_SECONDS):
             execute("UPDATE deliveries SET status = 'failed', attempts = 1 WHERE merchant_id = ANY(%s)", (merchants,))
         with installation(self.place, Crowd(1, 1, 1), self.platforms_url) as installed:
             self.feed(installed, 3.0, fresh)

@@ -23,7 +23,7 @@ from tracklayer.cli.bench.ground import Goal, Ground, goals_table, ground, table
 from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db import connection
-from tracklayer.db.connection import database, execute, in_transaction, rows, session
+from tracklayer.db.connection import database, execute, in_transaction, rows, unlimited_session
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema.scalars import write_instant
@@ -116,7 +116,7 @@ class Filler:
 
     def fill(self, events: int) -> None:
         """Up to so many events, in the order of their arrival."""
-        with session():
+        with unlimited_session():
             shapes = [_Shape(name) for name in ("events", "deliveries")]
             while self.events < events:
                 numbers = range(self.events, min(events, self.events + PART))

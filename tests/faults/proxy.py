@@ -1,0 +1,104 @@
+"""A small proxy between TrackLayer and PostgreSQL that can play the networks that tests cannot have."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+
+class FrozenProxy:
+    """Listens on a port of this machine and forwards to the socket of the tests' PostgreSQL.
+
+    ``freeze()``: the server's host vanishes; what is sent is taken and nothing comes back, no reset either, on all
+    connections there are and on new ones. ``thaw()``: another host has taken its place; the old connections stay silent for
+    ever. ``refuse()``: nobody listens. ``sent``: what clients sent.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._upstream = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"postgresql://postgres:hunter2@127.0.0.1:{self.port}{parts.path}"
+        self.sent: list[bytes] = []
+        self._lock = threading.Lock()
+        self._mode = "forward"
+        self._links: list[_Link] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for link in self._links:
+                link.close()
+
+    def freeze(self) -> None:
+        with self._lock:
+            self._mode = "freeze"
+            for link in self._links:
+                link.is_frozen = True
+
+    def refuse(self) -> None:
+        with self._lock:
+            self._mode = "refuse"
+            for link in self._links:
+                link.close()
+
+    def thaw(self) -> None:
+        with self._lock:
+            self._mode = "forward"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                caller, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                if self._mode == "refuse":
+                    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    caller.close()  # with a reset
+                    continue
+                link = _Link(caller, None if self._mode == "freeze" else self._upstream, self.sent)
+                self._links.append(link)
+
+
+class _Link:
+    """One connection. Frozen, it neither passes anything on nor tells one side that the other has gone."""
+
+    def __init__(self, caller: socket.socket, upstream: str | None, sent: list[bytes]) -> None:
+        self.is_frozen = upstream is None
+        self._caller = caller
+        self._sent = sent
+        self._server: socket.socket | None = None
+        if upstream is not None:
+            self._server = socket.socket(socket.AF_UNIX)
+            self._server.connect(upstream)
+            threading.Thread(target=self._pump, args=(self._server, caller), daemon=True).start()
+        threading.Thread(target=self._pump, args=(caller, self._server), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket | None) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if source is self._caller:
+                    self._sent.append(data)
+                if not self.is_frozen and sink is not None:
+                    sink.sendall(data)
+        if not self.is_frozen:
+            self.close()
+
+    def close(self) -> None:
+        for end in (self._caller, self._server):
+            if end is not None:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()

@@ -1,0 +1,425 @@
+"""How every session with PostgreSQL is opened, whoever holds it: its times, its settings, and what counts as "away".
+
+No wait is without an end. Towards a host that is gone, the kernel gives up (keepalives, ``tcp_user_timeout``); towards one
+that takes what is sent and says nothing, a watch does; what takes too long on the server, PostgreSQL ends itself. It also
+lets go of what a vanished client held: the settings of a session see to that, made by ``set_config`` after connecting,
+because poolers refuse them at the start. What the operator's URL says always holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, parse_dsn
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
+from psycopg2.extensions import cursor as PsycopgCursor  # noqa: N812
+
+CONNECT_SECONDS = 2  # for each address of a host: the least that libpq knows
+REQUEST_SECONDS = 1.8  # that somebody's request waits for a session; who waits for nobody's answer has more time
+PATIENCE_SECONDS = 15.0
+REST_SECONDS = 1.0  # at most, after a try in vain: until then everybody is told at once that the database is away
+ANSWER_SECONDS = 1.0  # more than a statement may take: then the server is silent
+WATCH_SECONDS = 0.1  # between two looks at who has waited for too long
+
+# A host that is gone is found out within 15 s, whether or not a statement is in hand.
+_TRANSPORT: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 12_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Milliseconds; 0: none. ``idle``: how long a session may ask for nothing, for one that is asked all the time."""
+
+    statement: int
+    lock: int
+    idle_in_transaction: int = 20_000
+    idle: int = 0
+
+    @property
+    def answer_seconds(self) -> float | None:
+        """How long to wait for an answer."""
+        return self.statement / 1000 + ANSWER_SECONDS if self.statement else None
+
+
+POOL = Limits(statement=20_000, lock=5_000)
+# Its callers wait: behind a lock they are told in time to come again. A migration waits half as long for its locks.
+INGEST = Limits(statement=5_000, lock=2_000)
+WORKER = Limits(statement=3_000, lock=2_000, idle=40_000)
+LISTENER = Limits(statement=3_000, lock=2_000)
+
+
+class DatabaseAwayError(Exception):
+    """PostgreSQL cannot serve now, or went away in the middle. Nothing was acknowledged: try again."""
+
+
+_CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
+_READ_ONLY = "25006"
+_UNPREPARED = ("26000", "42P05", "0A000")  # no such statement, there already, made for tables that have changed since
+# Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
+_FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40")
+AGAIN_AT_ONCE = ("40001", "40P01")  # serialisation failure, deadlock: nothing was done, and the other one is through
+
+
+def code_of(error: BaseException | None) -> str | None:
+    """The SQLSTATE of a driver's error, also as peewee raises it."""
+    while error is not None:
+        found: str | None = getattr(error, "pgcode", None)
+        if found is not None:
+            return found
+        error = getattr(error, "orig", None) or error.__cause__
+    return None
+
+
+def is_away(error: BaseException) -> bool:
+    """True where trying again later can help, though the same statement is refused, or lost, now."""
+    return is_lost(error) or _starts(error, _FOR_NOW)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether its session is of no more use: gone, without its statements, or on a server that only reads."""
+    if code_of(error) is not None:
+        return _starts(error, (*_CONNECTION_LOST, _READ_ONLY, *_UNPREPARED))
+    # Without an SQLSTATE the connection failed; every other class of error is then a mistake of whoever called.
+    name = type(error).__name__  # peewee's or psycopg2's
+    return name in ("OperationalError", "InterfaceError", "DatabaseError", "MaxConnectionsExceeded")
+
+
+# What a server that answers says while it cannot serve yet, or not just now; whatever else it refuses, it will always refuse.
+_PASSING = ("the database system is", "too many", "slots", "try again", "terminating", "refused", "time", "read-only")
+_FOR_EVER = ("FATAL", "password", "SSL", "certificate", "GSS", "authentication")
+
+
+def may_pass(error: DatabaseAwayError) -> bool:
+    """Whether a session that could not be had may be had later, without anybody mending anything.
+
+    By libpq's words: it gives no SQLSTATE for a session that was refused.
+    """
+    said = str(error.__cause__ or "")
+    return any(words in said for words in _PASSING) or not any(words in said for words in _FOR_EVER)
+
+
+def _starts(error: BaseException, codes: tuple[str, ...]) -> bool:
+    return (code_of(error) or "").startswith(codes)
+
+
+class Session(PsycopgConnection):
+    """A connection that is watched. ``answer_seconds``: how long its server may be silent; None: for ever.
+
+    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again.
+    """
+
+    answer_seconds: float | None = None
+    used_at: float = 0.0
+    is_spent: bool = False
+
+    def ask(self, sql: str, params: Any = None) -> Any:
+        """The first value of a statement's first row."""
+        with self.cursor() as cursor:
+            cursor.execute(sql, params)
+            found = cursor.fetchone()
+            return found[0] if found is not None else None
+
+    @contextlib.contextmanager
+    def answering_within(self, seconds: float | None) -> Iterator[None]:
+        """Another limit, for the length of the block."""
+        before, self.answer_seconds = self.answer_seconds, seconds
+        try:
+            yield
+        finally:
+            self.answer_seconds = before
+
+
+class Cursor(PsycopgCursor):
+    """Waits no longer than its session may."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        session: Session = self.connection  # type: ignore[assignment]
+        if session.answer_seconds is None:
+            super().execute(query, vars)
+            return
+        _watch.begin(session, session.answer_seconds)
+        try:
+            super().execute(query, vars)
+        finally:
+            _watch.end(session)
+
+
+class _Watch:
+    """Cuts the sessions whose servers are silent for too long: whoever waits for an answer is then told at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[float, float, Session]] = {}  # until when, since when, who
+        self._thread: threading.Thread | None = None
+
+    def begin(self, session: Session, seconds: float) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._waiting[id(session)] = (now + seconds, now, session)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="database watch", daemon=True)
+                self._thread.start()
+
+    def end(self, session: Session) -> None:
+        with self._lock:
+            self._waiting.pop(id(session), None)
+
+    def cut(self, waiting_for: float) -> None:
+        """Those that have waited for so many seconds, whatever they may."""
+        with self._lock:
+            until = time.monotonic() - waiting_for
+            self._cut([key for key, (_, since, _) in self._waiting.items() if since < until])
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(WATCH_SECONDS)
+            with self._lock:
+                now = time.monotonic()
+                self._cut([key for key, (until, _, _) in self._waiting.items() if until < now])
+
+    def _cut(self, late: list[int]) -> None:
+        """Needs the lock: so nobody closes what is cut, and its descriptor is still its own."""
+        for key in late:
+            _cut(self._waiting.pop(key)[2])
+
+
+def _cut(session: Session) -> None:
+    with contextlib.suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+_watch = _Watch()
+
+
+def is_silent(url: str, error: Exception, seconds: float) -> None:
+    """Tells all sessions of this process that the server of one gave no answer within so short a time.
+
+    Whoever has waited for as long, for whatever, waits in vain; and who wants a new session is told at once.
+    """
+    circuit_of(url).failed(error)
+    _watch.cut(seconds)
+
+
+class Circuit:
+    """Whether new sessions can be had. While they cannot, one tries now and then, and all others are told at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failed: Exception | None = None
+        self._rests_until = 0.0
+        self._trying = False
+
+    def admit(self) -> None:
+        """Raises DatabaseAwayError unless the caller may try; then it must tell how that ended."""
+        with self._lock:
+            if self._failed is None:
+                return
+            if self._trying or time.monotonic() < self._rests_until:
+                raise DatabaseAwayError("the database is away") from self._failed
+            self._trying = True
+
+    def left(self) -> None:
+        """Whoever tried is gone before it was known."""
+        with self._lock:
+            self._trying = False
+
+    def worked(self) -> None:
+        with self._lock:
+            self._failed, self._trying = None, False
+
+    def failed(self, error: Exception) -> None:
+        with self._lock:
+            self._failed, self._trying = error, False
+            self._rests_until = time.monotonic() + REST_SECONDS * random.uniform(0.5, 1)
+
+
+_circuits: dict[str, Circuit] = {}
+
+
+def circuit_of(url: str) -> Circuit:
+    """The one of this process for a database."""
+    return _circuits.setdefault(url, Circuit())
+
+
+def forget_failures(url: str) -> None:
+    """The next one who wants a session tries."""
+    _circuits.pop(url, None)
+
+
+def parameters(url: str, name: str) -> dict[str, Any]:
+    """What psycopg2 is told beside the URL, and only where the URL says nothing about it."""
+    given = parse_dsn(url)
+    return {key: value for key, value in {**_TRANSPORT, "application_name": name}.items() if key not in given}
+
+
+# On the server's side. What the role may not set, or this version does not know, is left as it is, and so is what the URL
+# says (``source`` is then "client"), or a shorter time that the operator gave to the role or the database.
+SET_UP = """
+SELECT set_config(name, value, false) FROM json_to_recordset(%s::json) AS x(name text, value text)
+JOIN pg_settings s USING (name)
+WHERE (s.source <> 'client' OR name = 'TimeZone')
+  AND (s.context = 'user' OR s.context = 'superuser' AND current_setting('is_superuser') = 'on')
+  AND (name <> 'client_connection_check_interval' OR version() ~* 'linux|darwin|bsd')
+  AND NOT (s.source IN ('database', 'user', 'database user')
+           AND CASE WHEN s.unit = 'ms' THEN s.setting::bigint BETWEEN 1 AND value::bigint ELSE false END)
+"""
+
+
+def set_up(limits: Limits) -> tuple[str, tuple[str]]:
+    """The first statement of a session, and its arguments."""
+    wanted = {
+        "TimeZone": "UTC",
+        "statement_timeout": str(limits.statement),
+        "lock_timeout": str(limits.lock),
+        "idle_in_transaction_session_timeout": str(limits.idle_in_transaction),
+        "idle_session_timeout": str(limits.idle),
+        # So the server finds out within half a minute that a client's host is gone, and lets go of its locks.
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+        "client_connection_check_interval": "5000",
+        # A failed statement holds what somebody sent: PostgreSQL's log must not.
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "log_parameter_max_length_on_error": "0",
+    }
+    records = [{"name": name, "value": value} for name, value in wanted.items()]
+    return SET_UP, (orjson.dumps(records).decode(),)
+
+
+def connect(url: str, name: str, limits: Limits) -> Session:
+    """A session in autocommit. Takes as long as connecting takes: see ``open_session``. Raises psycopg2.Error."""
+    session: Session = psycopg2.connect(url, connection_factory=Session, cursor_factory=Cursor, **parameters(url, name))
+    try:
+        session.autocommit = True
+        with session.answering_within(CONNECT_SECONDS):
+            session.ask(*set_up(limits))
+    except BaseException:
+        session.close()
+        raise
+    session.answer_seconds = limits.answer_seconds
+    session.used_at = time.monotonic()
+    return session
+
+
+def open_session(
+    url: str,
+    name: str,
+    limits: Limits,
+    patience: float = PATIENCE_SECONDS,
+    keep: Callable[[Session], None] | None = None,
+) -> Session:
+    """A session; connecting goes on in a thread of its own, and a caller waits for ``patience`` seconds, no longer.
+
+    ``keep`` is given what comes too late. Raises DatabaseAwayError, and psycopg2.Error for what no later try would mend.
+    """
+    circuit = circuit_of(url)
+    circuit.admit()
+    found: Future[Session] = Future()
+
+    def run() -> None:
+        try:
+            session = connect(url, name, limits)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            circuit.failed(error)
+            if found.set_running_or_notify_cancel():
+                found.set_exception(error)
+            return
+        circuit.worked()
+        if found.set_running_or_notify_cancel():
+            found.set_result(session)
+        elif keep is not None:
+            keep(session)
+        else:
+            session.close()
+
+    threading.Thread(target=run, name="connecting", daemon=True).start()
+    try:
+        return found.result(patience)
+    except FutureTimeoutError:
+        if found.cancel():
+            circuit.failed(TimeoutError("no answer"))  # those who come now need not wait as long
+            raise DatabaseAwayError("the database is away") from None
+        return _now(found)
+    except psycopg2.Error as error:
+        if is_away(error):
+            raise DatabaseAwayError("the database is away") from error
+        raise
+
+
+def _now(found: Future[Session]) -> Session:
+    """What came at the last moment."""
+    try:
+        return found.result()
+    except psycopg2.Error as error:
+        raise DatabaseAwayError("the database is away") from error
+
+
+def connect_async(url: str, name: str) -> Any:
+    """A connection in psycopg2's asynchronous mode, ready to be asked. Blocks meanwhile: for a thread.
+
+    As libpq would, it tries one address of one host after another; in this mode libpq stays with one that is silent.
+    Raises psycopg2.Error.
+    """
+    error: psycopg2.Error | None = None
+    given = parse_dsn(url)
+    seconds = float(given.get("connect_timeout") or CONNECT_SECONDS)
+    for target in _targets(given):
+        try:
+            connection = psycopg2.connect(url, **{"async_": 1, **parameters(url, name), **target})
+            _finish(connection, time.monotonic() + max(seconds, CONNECT_SECONDS))
+            return connection
+        except psycopg2.Error as failed:
+            error = failed
+    raise error or psycopg2.OperationalError("the database's name is not known")
+
+
+def _targets(given: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Each host of a URL by one address, in order."""
+    if "hostaddr" in given or not given.get("host"):
+        yield {}
+        return
+    hosts, ports = given["host"].split(","), given.get("port", "").split(",")
+    for place, host in enumerate(hosts):
+        port = (ports[place] if len(ports) > 1 else ports[0]) or "5432"
+        if host.startswith(("/", "@")):
+            yield {"host": host, "port": port}
+            continue
+        with contextlib.suppress(OSError):
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            for address in dict.fromkeys(str(found[4][0]) for found in addresses):
+                yield {"host": host, "port": port, "hostaddr": address}
+
+
+def _finish(connection: Any, until: float) -> None:
+    """Until an asynchronous connection is there. Raises psycopg2.OperationalError when it takes too long."""
+    try:
+        while (state := connection.poll()) != POLL_OK:
+            waits = select.poll()
+            waits.register(connection.fileno(), {POLL_READ: select.POLLIN, POLL_WRITE: select.POLLOUT}[state])
+            left = until - time.monotonic()
+            if left <= 0 or not waits.poll(left * 1000):
+                raise psycopg2.OperationalError("connecting took too long")
+    except BaseException:
+        connection.close()
+        raise
