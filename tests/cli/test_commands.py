@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.conftest import url_of
 from tests.factories import API_KEY_SECRET, PURCHASE, draft
 from tests.servers import RedisServer, free_port, running, wait_until
 from tracklayer import __version__
@@ -403,3 +404,31 @@ def test_the_sandbox_runs_alone() -> None:
     with running("sandbox", "--port", str(port), environ={}) as process:
         wait_until(answers, "the sandbox to answer")
         assert process.stop() == 0
+
+
+def test_a_database_that_is_not_there_is_named_and_no_secret_with_it(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = url_of(environ, "no_such_database")
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", missing.replace("postgres:@", "postgres:hunter2@"))
+    said = "this database does not exist: create it with `createdb`, or check TRACKLAYER_DATABASE_URL"
+    assert main(["migrate"]) == 1
+    assert capsys.readouterr().err == f"tracklayer: {said}\n"
+    assert main(["doctor"]) == 1
+    assert f"FAULT  database    {said}" in capsys.readouterr().out
+
+
+def test_a_read_only_database_is_named_by_migrate(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connection.session():
+        execute("CREATE DATABASE readonly")
+        execute("ALTER DATABASE readonly SET default_transaction_read_only = on")
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", url_of(environ, "readonly"))
+    try:
+        assert main(["migrate"]) == 1
+        assert "tracklayer: the database is read-only" in capsys.readouterr().err
+    finally:
+        connection.connect(environ)
+        with connection.session():
+            execute("DROP DATABASE readonly")

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import peewee
+
 from tracklayer import __version__
 from tracklayer.cli import (
     bench,
@@ -28,6 +30,7 @@ from tracklayer.cli import (
     up,
 )
 from tracklayer.cli.process import CommandError
+from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgresError
 from tracklayer.db.migrate import MigrationLockError
@@ -70,8 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed("\n".join(["the environment is not right:", *(f"  {fault}" for fault in error.faults)]), 2)
     except CommandError as error:
         return _failed(str(error))
-    except DatabaseAwayError:
-        return _failed("the database cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
+    except DatabaseAwayError as error:
+        return _failed(sentence_of(error))
+    except peewee.DatabaseError as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        return _failed(fault.sentence)
     except (EmbeddedPostgresError, MigrationLockError, SealError) as error:
         return _failed(str(error))
     except BrokenPipeError:

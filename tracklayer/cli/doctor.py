@@ -13,6 +13,7 @@ import redis
 from tracklayer.cli.process import CommandError, check_version, print_json
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
+from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.migrate import pending
@@ -90,8 +91,13 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         yield Finding("clock", fine, f"{abs(skew):.1f} s from PostgreSQL's{advice}")
         if invariants:
             yield from _invariants()
-    except DatabaseAwayError:
-        yield Finding("database", False, "cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
+    except DatabaseAwayError as error:
+        yield Finding("database", False, sentence_of(error))
+    except peewee.DatabaseError as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        yield Finding("database", False, fault.sentence)
     except EmbeddedPostgresError as error:
         yield Finding("database", False, str(error))
     finally:
