@@ -35,6 +35,7 @@ from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgresError
 from tracklayer.db.migrate import MigrationLockError
 from tracklayer.sealing import SealError
+from tracklayer.services.keys import KeyLostError
 from tracklayer.settings import SettingsError
 
 COMMANDS = (
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if fault is None:
             raise
         return _failed(fault.sentence)
-    except (EmbeddedPostgresError, MigrationLockError, SealError) as error:
+    except (EmbeddedPostgresError, MigrationLockError, KeyLostError, SealError) as error:
         return _failed(str(error))
     except BrokenPipeError:
         # Whoever read us has had enough. Python would complain once more when it flushes at exit.

@@ -14,7 +14,7 @@ from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
-from tracklayer.cli.process import CommandError, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
     Stopped,
@@ -99,6 +99,7 @@ def _role(threads: int = WORKER_THREADS) -> Iterator[tuple[Settings, Runtime, Cr
             raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
     try:
         with runtime_of(settings) as runtime:
+            warn_of_troubles(runtime, settings)
             crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
             try:
                 yield settings, runtime, crew

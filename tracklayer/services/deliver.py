@@ -53,8 +53,9 @@ from tracklayer.domain.retry import (
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services import persist
-from tracklayer.services.credentials import open_settings
+from tracklayer.services.credentials import open_settings, tell_closed
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.transport import send
 from tracklayer.turns import STEP, Turn
@@ -149,6 +150,11 @@ def _claim(
     lease, claimed = taken
     try:
         settings = open_settings(runtime.sealer, row)
+    except SealError:
+        tell_closed(merchant_id, platform)
+        with in_transaction():
+            db.end_lease(lease)
+        return None
     except Exception:
         with in_transaction():
             db.end_lease(lease)
@@ -237,8 +243,11 @@ def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mappe
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
         # The error's words may quote what it stumbled on.
-        trace = "".join(traceback.format_tb(error.__traceback__))
-        log.error("mapping failed for %s: %s\n%s", found.claim.key, type(error).__name__, trace)
+        if isinstance(error, SealError):
+            tell_closed(batch.destination.merchant_id, batch.destination.platform)
+        else:
+            trace = "".join(traceback.format_tb(error.__traceback__))
+            log.error("mapping failed for %s: %s\n%s", found.claim.key, type(error).__name__, trace)
         outcome = Rejected("TRACKLAYER_ERROR", "TrackLayer could not map this event: its operator has the trace")
         return judge_attempt(
             found.claim,
