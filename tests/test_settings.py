@@ -48,6 +48,7 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         allowed_origins=(),
         read_cost_per_second=50_000.0,
         requests_per_second=200.0,
+        drain=timedelta(seconds=2),
     )
 
 
@@ -69,6 +70,7 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_ALLOWED_ORIGINS",
         "TRACKLAYER_READ_COST_PER_SECOND",
         "TRACKLAYER_REQUESTS_PER_SECOND",
+        "TRACKLAYER_DRAIN_SECONDS",
     ]
 
 

@@ -48,6 +48,7 @@ class Settings:
     allowed_origins: tuple[str, ...]
     read_cost_per_second: float
     requests_per_second: float
+    drain: timedelta
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         allowed_origins=values["allowed_origins"] or (),
         read_cost_per_second=values["read_cost_per_second"],
         requests_per_second=values["requests_per_second"],
+        drain=values["drain_seconds"],
     )
 
 
@@ -153,6 +155,16 @@ def _seconds(text: str) -> timedelta:
         seconds = -1
     if not 0 < seconds <= 31_536_000:
         raise ValueError("must be a number of seconds above 0 and at most a year")
+    return timedelta(seconds=seconds)
+
+
+def _drain(text: str) -> timedelta:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 600:
+        raise ValueError("must be a number of seconds from 0 to 600")
     return timedelta(seconds=seconds)
 
 
@@ -270,6 +282,13 @@ SETTINGS = (
         "operations a second of one key, ten times as many at once, taking events in not counted; 0: no limit; each API "
         "process counts for itself",
         _rate,
+    ),
+    SettingSpec(
+        f"{PREFIX}DRAIN_SECONDS",
+        "2",
+        "how long `api` serves on after SIGTERM, while `/readyz` says 503, so that proxies and load balancers turn to "
+        "others first",
+        _drain,
     ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

@@ -58,7 +58,8 @@ def run_api(args: argparse.Namespace) -> int:
             end_with_parent(args.parent)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
-        serve_http(build_app(runtime, crew.wake), bound, stopper)
+        # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
+        serve_http(build_app(runtime, crew.wake), bound, stopper, settings.drain, heeds_second=args.fd is None)
     return 0
 
 
@@ -70,7 +71,7 @@ def _run_api_processes(args: argparse.Namespace) -> int:
         bound = listen(args.host or settings.host, args.port or settings.port)
         own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
         command = [sys.executable, "-m", "tracklayer", "api", *own]
-        return supervise(command, args.processes, stopper.event, (bound.fileno(),))
+        return supervise(command, args.processes, stopper, bound, settings.drain)
 
 
 def run_worker(args: argparse.Namespace) -> int:
