@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,6 +64,8 @@ class SettingSpec:
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Settings from ``environ``. Raises SettingsError naming every fault; an empty value counts as not set."""
+    injected = set(injected_names(environ))
+    environ = {name: value for name, value in environ.items() if name not in injected}
     faults = [_unknown(name) for name in sorted(environ) if name.startswith(PREFIX) and name not in _BY_NAME]
     values: dict[str, Any] = {}
     for spec in SETTINGS:
@@ -99,6 +102,33 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         requests_per_second=values["requests_per_second"],
         drain=values["drain_seconds"],
     )
+
+
+# What Kubernetes tells each container of every service in its namespace, in the form of Docker's links: of a service
+# named tracklayer, or tracklayer-api, the names begin as our settings do.
+_LINK = r"(tcp|udp|sctp)://(\d+\.\d+\.\d+\.\d+|\[?[0-9a-f:]+\]?):\d+"
+_INJECTED = tuple(
+    (re.compile(rf"{PREFIX}([A-Z0-9_]+_)?{name}"), re.compile(value, re.IGNORECASE))
+    for name, value in (
+        (r"PORT", _LINK),
+        (r"PORT_\d+_(TCP|UDP|SCTP)", _LINK),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_PORT", r"\d+"),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_ADDR", r"[0-9a-f.:]+"),
+        (r"SERVICE_HOST", r"[0-9a-f.:]+"),
+        (r"SERVICE_PORT(_[A-Z0-9_]+)?", r"\d+"),
+    )
+)
+
+
+def injected_names(environ: Mapping[str, str]) -> list[str]:
+    """Variables that nobody set: Kubernetes made them of a service's name. They are no settings, and no faults."""
+    return [
+        name
+        for name, value in sorted(environ.items())
+        if name.startswith(PREFIX)
+        and any(of.fullmatch(name) and form.fullmatch(value.strip()) for of, form in _INJECTED)
+    ]
 
 
 def get_settings() -> Settings:

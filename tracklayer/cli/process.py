@@ -22,7 +22,7 @@ from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
 from tracklayer.services.soundness import troubles
-from tracklayer.settings import Settings, get_settings
+from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
 
@@ -167,4 +167,7 @@ def settings_with_log() -> Settings:
     """The process's settings, its log set up by them."""
     settings = get_settings()
     configure_logging(settings)
+    injected = injected_names(os.environ)
+    if injected:
+        log.info("%s: not settings, but what Kubernetes says of a service of this name; ignored", ", ".join(injected))
     return settings
