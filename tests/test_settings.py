@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Secret
 
-from tracklayer.settings import SETTINGS, Settings, SettingsError, load_settings
+from tracklayer.settings import SETTINGS, Settings, SettingsError, injected_names, load_settings
 
 KEY = "k" * 32
 OLD_KEY = "o" * 40
@@ -48,6 +48,7 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         allowed_origins=(),
         read_cost_per_second=50_000.0,
         requests_per_second=200.0,
+        drain=timedelta(seconds=2),
     )
 
 
@@ -69,6 +70,7 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_ALLOWED_ORIGINS",
         "TRACKLAYER_READ_COST_PER_SECOND",
         "TRACKLAYER_REQUESTS_PER_SECOND",
+        "TRACKLAYER_DRAIN_SECONDS",
     ]
 
 
@@ -278,3 +280,36 @@ def test_no_secret_is_shown_by_an_error(environ: dict[str, str]) -> None:
         load_settings(environ)
     for shown in (str(raised.value), repr(raised.value), *raised.value.faults):
         assert PASSWORD not in shown
+
+
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting() -> None:
+    injected = {
+        "TRACKLAYER_PORT": "tcp://10.0.0.1:8000",
+        "TRACKLAYER_SERVICE_HOST": "10.0.0.1",
+        "TRACKLAYER_SERVICE_PORT": "8000",
+        "TRACKLAYER_SERVICE_PORT_HTTP": "8000",
+        "TRACKLAYER_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "TRACKLAYER_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "TRACKLAYER_PORT_8000_TCP_PORT": "8000",
+        "TRACKLAYER_PORT_8000_TCP_PROTO": "tcp",
+        "TRACKLAYER_API_SERVICE_HOST": "fd00:10:96::1",
+        "TRACKLAYER_API_PORT": "tcp://[fd00:10:96::1]:8000",
+    }
+    assert injected_names(injected) == sorted(injected)
+    assert load_settings(injected) == load_settings({})
+    assert load_settings({**injected, "TRACKLAYER_PORT": "9000"}).port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRACKLAYER_PORT", "http://10.0.0.1:8000"),
+        ("TRACKLAYER_PORT", "8000x"),
+        ("TRACKLAYER_SERVICE_HOST", "db.example.com"),
+        ("TRACKLAYER_PORTS", "tcp://10.0.0.1:8000"),
+        ("TRACKLAYER_PORT_8000_TCP", "8000"),
+    ],
+)
+def test_what_only_looks_like_it_stays_a_fault(name: str, value: str) -> None:
+    (fault,) = faults_of({name: value})
+    assert fault.startswith(name)

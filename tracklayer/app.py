@@ -45,7 +45,8 @@ class Application(Starlette):
 def build_app(runtime: Runtime, wake: Wake) -> Application:
     """The whole of what this process serves. ``wake`` is called after each commit that gives workers something.
 
-    Whoever runs it sets the event ``app.state.closing`` before it waits for open connections to end.
+    Whoever runs it sets ``app.state.ending`` when it is to end, so that proxies send nothing new, and the event
+    ``app.state.closing`` before it waits for open connections to end.
     """
 
     hub, closing = AlertHub(runtime), asyncio.Event()
@@ -82,6 +83,7 @@ def build_app(runtime: Runtime, wake: Wake) -> Application:
         lifespan=lifespan,
     )
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
+    app.state.ending = False
     return app
 
 

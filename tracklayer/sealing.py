@@ -29,16 +29,19 @@ def _stretch(key: str) -> bytes:
 
 
 class Sealer:
-    """``keys``: the operator's secret keys as text, newest first, at least one."""
+    """``keys``: the operator's secret keys as text, newest first, at least one. ``key_ids``: 4 bytes of each, no secret."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         secrets = [_stretch(key) for key in keys]
         self._ciphers = {hashlib.sha256(secret).digest()[:4]: AESGCM(secret) for secret in secrets}
-        self._newest = next(iter(self._ciphers))
+        self.newest = next(iter(self._ciphers))
+        self.key_ids = frozenset(self._ciphers)
 
-    def seal(self, plain: bytes, context: str) -> bytes:
+    def seal(self, plain: bytes, context: str, key_id: bytes | None = None) -> bytes:
+        """With the newest key, or with the one of ours that is named."""
+        key_id = key_id or self.newest
         nonce = os.urandom(_NONCE)
-        return _VERSION + self._newest + nonce + self._ciphers[self._newest].encrypt(nonce, plain, context.encode())
+        return _VERSION + key_id + nonce + self._ciphers[key_id].encrypt(nonce, plain, context.encode())
 
     def open(self, sealed: bytes | memoryview, context: str) -> bytes:
         """The plain bytes. Raises SealError."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +49,7 @@ class Settings:
     allowed_origins: tuple[str, ...]
     read_cost_per_second: float
     requests_per_second: float
+    drain: timedelta
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class SettingSpec:
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Settings from ``environ``. Raises SettingsError naming every fault; an empty value counts as not set."""
+    injected = set(injected_names(environ))
+    environ = {name: value for name, value in environ.items() if name not in injected}
     faults = [_unknown(name) for name in sorted(environ) if name.startswith(PREFIX) and name not in _BY_NAME]
     values: dict[str, Any] = {}
     for spec in SETTINGS:
@@ -96,7 +100,35 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         allowed_origins=values["allowed_origins"] or (),
         read_cost_per_second=values["read_cost_per_second"],
         requests_per_second=values["requests_per_second"],
+        drain=values["drain_seconds"],
     )
+
+
+# What Kubernetes tells each container of every service in its namespace, in the form of Docker's links: of a service
+# named tracklayer, or tracklayer-api, the names begin as our settings do.
+_LINK = r"(tcp|udp|sctp)://(\d+\.\d+\.\d+\.\d+|\[?[0-9a-f:]+\]?):\d+"
+_INJECTED = tuple(
+    (re.compile(rf"{PREFIX}([A-Z0-9_]+_)?{name}"), re.compile(value, re.IGNORECASE))
+    for name, value in (
+        (r"PORT", _LINK),
+        (r"PORT_\d+_(TCP|UDP|SCTP)", _LINK),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_PORT", r"\d+"),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_ADDR", r"[0-9a-f.:]+"),
+        (r"SERVICE_HOST", r"[0-9a-f.:]+"),
+        (r"SERVICE_PORT(_[A-Z0-9_]+)?", r"\d+"),
+    )
+)
+
+
+def injected_names(environ: Mapping[str, str]) -> list[str]:
+    """Variables that nobody set: Kubernetes made them of a service's name. They are no settings, and no faults."""
+    return [
+        name
+        for name, value in sorted(environ.items())
+        if name.startswith(PREFIX)
+        and any(of.fullmatch(name) and form.fullmatch(value.strip()) for of, form in _INJECTED)
+    ]
 
 
 def get_settings() -> Settings:
@@ -153,6 +185,16 @@ def _seconds(text: str) -> timedelta:
         seconds = -1
     if not 0 < seconds <= 31_536_000:
         raise ValueError("must be a number of seconds above 0 and at most a year")
+    return timedelta(seconds=seconds)
+
+
+def _drain(text: str) -> timedelta:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 600:
+        raise ValueError("must be a number of seconds from 0 to 600")
     return timedelta(seconds=seconds)
 
 
@@ -270,6 +312,13 @@ SETTINGS = (
         "operations a second of one key, ten times as many at once, taking events in not counted; 0: no limit; each API "
         "process counts for itself",
         _rate,
+    ),
+    SettingSpec(
+        f"{PREFIX}DRAIN_SECONDS",
+        "2",
+        "how long `api` serves on after SIGTERM, while `/readyz` says 503, so that proxies and load balancers turn to "
+        "others first",
+        _drain,
     ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import httpx
 import orjson
 import pytest
 
-from tests.factories import API_KEY_SECRET, PURCHASE, draft
+from tests.conftest import url_of
+from tests.factories import API_KEY_SECRET, PURCHASE, Merchant, draft
 from tests.servers import RedisServer, free_port, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import main
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.mappers import PLATFORMS
+from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
+from tracklayer.services.destinations import remove_destination, sandbox_destinations
 
 NOW = "2026-04-24T00:00:00Z"
 
@@ -353,6 +357,9 @@ def test_doctor_finds_everything_in_order(
         "settings",
         "database",
         "migrations",
+        "secret key",
+        "durability",
+        "connections",
         "clock",
         "redis",
         "mail",
@@ -391,6 +398,94 @@ def test_doctor_recounts_everything_when_asked(environ: str, capsys: pytest.Capt
     ]
 
 
+@pytest.fixture
+def altered(environ: str) -> Iterator[Callable[[str], None]]:
+    """Alters the server or the database; all of it is as before at the end."""
+
+    def alter(sql: str) -> None:
+        connection.connect(environ)
+        with connection.session():
+            execute(sql)
+            execute("SELECT pg_reload_conf()")
+
+    yield alter
+    alter("ALTER SYSTEM RESET ALL")
+    alter("ALTER DATABASE tracklayer RESET ALL")
+    alter("ALTER DATABASE tracklayer CONNECTION LIMIT -1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "check", "says"),
+    [
+        pytest.param("ALTER SYSTEM SET fsync = off", "durability", "fsync is off", id="fsync"),
+        pytest.param("ALTER SYSTEM SET full_page_writes = off", "durability", "full_page_writes is off", id="pages"),
+        pytest.param(
+            "ALTER DATABASE tracklayer SET synchronous_commit = off",
+            "durability",
+            "synchronous_commit is off: a crash of PostgreSQL loses events that were acknowledged",
+            id="synchronous_commit",
+        ),
+        pytest.param(
+            "ALTER DATABASE tracklayer CONNECTION LIMIT 68",
+            "connections",
+            "68 connections are there for us, and 3 processes may open 69",
+            id="too few connections",
+        ),
+    ],
+)
+def test_doctor_finds_what_loses_events_though_it_runs(
+    altered: Callable[[str], None], sql: str, check: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faults() -> list[tuple[str, str]]:
+        main(["doctor", "--json"])
+        found = orjson.loads(capsys.readouterr().out)
+        return [(finding["check"], finding["message"]) for finding in found["findings"] if not finding["ok"]]
+
+    altered(sql)
+    wait_until(lambda: bool(faults()), "the server to take the setting")
+    ((found, message),) = faults()
+    assert (found, message[: len(says)]) == (check, says)
+
+
+def test_doctor_finds_a_read_only_database(
+    altered: Callable[[str], None], environ: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    altered("ALTER DATABASE tracklayer SET default_transaction_read_only = on")
+    try:
+        assert main(["doctor"]) == 1
+        assert "FAULT  durability  the database is read-only" in capsys.readouterr().out
+    finally:
+        connection.connect(environ)
+        with connection.session():
+            execute("SET default_transaction_read_only = off")
+            execute("ALTER DATABASE tracklayer RESET default_transaction_read_only")
+
+
+def test_a_sandbox_that_was_left_set_is_told_by_doctor_and_at_the_start(
+    runtime: Runtime,
+    merchant: Merchant,
+    environ: str,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = "TRACKLAYER_SANDBOX_URL is set: what is meant for 1 destination goes to the emulator, and none of it to a platform"
+    sandbox_destinations(runtime, merchant.merchant_id, PLATFORMS)
+    told = {"TRACKLAYER_SANDBOX_URL": "http://127.0.0.1:9100", "TRACKLAYER_REDIS_URL": redis_url}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert main(["doctor"]) == 1
+    assert f"FAULT  sandbox     {said}" in capsys.readouterr().out
+    given = {"TRACKLAYER_DATABASE_URL": environ, "TRACKLAYER_SECRET_KEY": API_KEY_SECRET, **told}
+    with running("scheduler", environ=given) as process:
+        wait_until(lambda: said in process.output(), "the scheduler to say so")
+        assert process.stop() == 0
+    connection.connect(environ)
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    assert main(["doctor"]) == 0
+    assert "ok     sandbox     the platforms' traffic goes to the emulator" in capsys.readouterr().out
+
+
 def test_the_sandbox_runs_alone() -> None:
     port = free_port()
 
@@ -403,3 +498,31 @@ def test_the_sandbox_runs_alone() -> None:
     with running("sandbox", "--port", str(port), environ={}) as process:
         wait_until(answers, "the sandbox to answer")
         assert process.stop() == 0
+
+
+def test_a_database_that_is_not_there_is_named_and_no_secret_with_it(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = url_of(environ, "no_such_database")
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", missing.replace("postgres:@", "postgres:hunter2@"))
+    said = "this database does not exist: create it with `createdb`, or check TRACKLAYER_DATABASE_URL"
+    assert main(["migrate"]) == 1
+    assert capsys.readouterr().err == f"tracklayer: {said}\n"
+    assert main(["doctor"]) == 1
+    assert f"FAULT  database    {said}" in capsys.readouterr().out
+
+
+def test_a_read_only_database_is_named_by_migrate(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connection.session():
+        execute("CREATE DATABASE readonly")
+        execute("ALTER DATABASE readonly SET default_transaction_read_only = on")
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", url_of(environ, "readonly"))
+    try:
+        assert main(["migrate"]) == 1
+        assert "tracklayer: the database is read-only" in capsys.readouterr().err
+    finally:
+        connection.connect(environ)
+        with connection.session():
+            execute("DROP DATABASE readonly")

@@ -6,12 +6,14 @@ import contextlib
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg2
 import pytest
 
@@ -19,6 +21,7 @@ from tests.factories import API_KEY_SECRET, INGEST_MANY, Merchant, camel, draft,
 from tests.faults.conftest import Installation
 from tests.servers import RedisServer, free_port, running, wait_for_api, wait_until
 from tracklayer.cli.process import runtime_of
+from tracklayer.cli.serve import SETTLING_SECONDS
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
@@ -101,6 +104,43 @@ def test_while_the_database_is_away_the_caller_is_told_to_retry_and_all_roles_co
     wait_until(lambda: "after" in fragile.accepted(), "the event after it to go out")
     assert "during" not in fragile.accepted()
     assert postgres_of_its_own.count("SELECT count(*) FROM events") == 2
+
+
+def test_an_api_process_that_dies_while_the_database_is_away_does_not_take_the_others_along(
+    fragile: Installation, postgres_of_its_own: Postgres, now: Callable[[], str]
+) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with running("api", "--port", str(port), "--processes", "2", environ=fragile.environ) as process:
+        wait_for_api(process, address)
+        parent = psutil.Process(process.pid)
+        wait_until(lambda: len(parent.children()) == 2, "both processes to run")
+        wait_until(
+            lambda: all(time.time() - child.create_time() > 4 for child in parent.children()), "both to have served"
+        )
+        postgres_of_its_own.stop()
+        first, second = parent.children()
+        first.kill()
+        # What takes its place finds no database, as often as it is started.
+        wait_until(lambda: bool({child.pid for child in parent.children()} - {first.pid, second.pid}), "the next one")
+        wait_until(lambda: not first.is_running() and len(process.output().splitlines()) >= 2, "the log to say so")
+        time_to_give_up = time.monotonic() + 3 * SETTLING_SECONDS
+        wait_until(lambda: time.monotonic() > time_to_give_up or not process.is_running(), "some tries to fail")
+        assert process.is_running()
+        assert second.is_running()
+        postgres_of_its_own.start()
+        client = fragile.client(address)
+        wait_until(lambda: len(parent.children()) == 2, "two processes again")
+        wait_until(lambda: post(client, draft(occurred_at=now())).status_code == 200, "ingest to work again")
+        assert process.stop() == 0
+
+
+def test_a_fault_that_does_not_pass_ends_all_api_processes(fragile: Installation) -> None:
+    environ = {**fragile.environ, "TRACKLAYER_SECRET_KEY": "a key that is not the one of this database"}
+    with running("api", "--port", str(free_port()), "--processes", "2", environ=environ) as process:
+        wait_until(lambda: not process.is_running(), "the role to end")
+        assert process.stop() == 1
+        assert "TRACKLAYER_SECRET_KEY lacks a key" in process.output()
 
 
 def test_an_api_killed_under_load_has_stored_all_it_acknowledged(

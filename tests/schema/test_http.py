@@ -163,4 +163,10 @@ async def test_a_full_batch_fits_into_a_body(api: Api) -> None:
 
 async def test_health_says_alive_and_ready(api: Api) -> None:
     assert (await api.client.get("/healthz")).text == "ok\n"
+    # It can serve; that nothing of it reaches a platform, because the emulator's address is set, is told all the same.
+    ready = await api.client.get("/readyz")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    (warning,) = ready.json()["warnings"]
+    assert warning.startswith("TRACKLAYER_SANDBOX_URL is set: what is meant for 1 destination goes to the emulator")
+    await api("mutation { removeDestination(platform: META) { userErrors { code } } }")
     assert (await api.client.get("/readyz")).json() == {"ready": True}

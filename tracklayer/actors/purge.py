@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from tracklayer.runtime import Runtime
-from tracklayer.services.privacy import purge_alert_history, purge_expired, purge_redeliveries
+from tracklayer.services.privacy import purge_alert_history, purge_expired, purge_redeliveries, purge_secrets
 
 log = logging.getLogger(__name__)
 
@@ -16,3 +16,4 @@ def purge(runtime: Runtime) -> None:
         log.info("purged %d events past their retention", gone)
     purge_alert_history(runtime)
     purge_redeliveries(runtime)
+    purge_secrets()

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import peewee
+
 from tracklayer import __version__
 from tracklayer.cli import (
     bench,
@@ -28,10 +30,13 @@ from tracklayer.cli import (
     up,
 )
 from tracklayer.cli.process import CommandError
+from tracklayer.cli.serve import WRONG_FOR_GOOD
+from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgresError
 from tracklayer.db.migrate import MigrationLockError
 from tracklayer.sealing import SealError
+from tracklayer.services.keys import KeyLostError
 from tracklayer.settings import SettingsError
 
 COMMANDS = (
@@ -64,14 +69,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in COMMANDS:
         command.add(commands)
     args = parser.parse_args(argv)
+    # One of several processes tells its parent whether it is worth another try.
+    for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
     try:
         return int(args.run(args))
     except SettingsError as error:
-        return _failed("\n".join(["the environment is not right:", *(f"  {fault}" for fault in error.faults)]), 2)
-    except CommandError as error:
-        return _failed(str(error))
-    except DatabaseAwayError:
-        return _failed("the database cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
+        message = "\n".join(["the environment is not right:", *(f"  {fault}" for fault in error.faults)])
+        return _failed(message, 2 if for_good == 1 else for_good)
+    except (CommandError, KeyLostError) as error:
+        return _failed(str(error), for_good)
+    except DatabaseAwayError as error:
+        return _failed(sentence_of(error))
+    except peewee.DatabaseError as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        return _failed(fault.sentence)
     except (EmbeddedPostgresError, MigrationLockError, SealError) as error:
         return _failed(str(error))
     except BrokenPipeError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -33,7 +34,17 @@ ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who sp
 FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 OTHER_FILES = 200  # that a process has open besides
+NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
+
+
+def is_readable(descriptor: int) -> bool:
+    """Whether a read, or an accept, would give something at once."""
+    looking = select.poll() if hasattr(select, "poll") else None
+    if looking is None:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    looking.register(descriptor, select.POLLIN)
+    return any(event & select.POLLIN for _, event in looking.poll(0))
 
 
 def max_connections() -> int:
@@ -60,6 +71,9 @@ class Connection(HttpToolsProtocol):
         self.received = 0  # bytes since then
         self.chunk = 0  # of them at once, the last time
         self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
+        self.opened = self.since
+        self.arriving = False  # the headers of a request have begun and not ended
+        self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         if len(self.connections) >= self.most and not _make_room(self.connections):
             super().connection_made(transport)
             self.refuse(503, "This server has more connections than it may hold.")
@@ -78,12 +92,14 @@ class Connection(HttpToolsProtocol):
         if any(request.response_started and not request.response_complete for request in self.requests):
             self.hang_up()  # nobody asks anew in the midst of a stream, and its end could not be noticed any more
         self.in_head, self.since, self.received = True, self.loop.time(), 0
+        self.arriving = True
 
     def on_headers_complete(self) -> None:
         # What came at once with its headers was counted with them.
         if self.received + self.chunk > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
         self.in_head, self.since, self.received = False, self.loop.time(), 0
+        self.arriving = False
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
@@ -93,6 +109,8 @@ class Connection(HttpToolsProtocol):
                 self._tell_all()
             elif len(self.pipeline) > MAX_PIPELINED:
                 self.hang_up()
+            elif self.is_ending:
+                self.announce_end()
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -114,6 +132,37 @@ class Connection(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """Whether nothing is in hand: it may be closed for another's sake."""
         return all(request.response_complete for request in self.requests)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether this process is being ended. uvicorn's own state is what all connections of a server share."""
+        return getattr(self.server_state, "ending", False)
+
+    def announce_end(self) -> None:
+        """The answer to the last request so far says that the connection is closed behind it."""
+        if self.last_one is not None and self.last_one is not self.cycle and not self.last_one.response_started:
+            self.last_one.keep_alive = True  # another request came in behind it
+        if self.cycle is not None and not self.cycle.response_complete and self.cycle.keep_alive:
+            self.cycle.keep_alive = False
+            self.last_one = self.cycle
+
+    def shutdown(self) -> None:
+        """Called by the server, again and again, when it ends: closes where no request is in hand or on its way."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if not self.is_idle or self.arriving:
+            self.announce_end()
+        elif not (self._is_new() or self._has_unread()):
+            self.transport.close()
+
+    def _is_new(self) -> bool:
+        """Whoever has just connected is about to say why."""
+        return self.cycle is None and self.loop.time() - self.opened < NEW_SECONDS
+
+    def _has_unread(self) -> bool:
+        """Whether bytes have arrived that the event loop has not handed over yet."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        return descriptor >= 0 and is_readable(descriptor)
 
     def look(self, now: float) -> None:
         """Closes it where what it waits for does not come."""

@@ -7,17 +7,22 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
+import peewee
 import redis
 
-from tracklayer.cli.process import CommandError, check_version, print_json
+from tracklayer.cli.process import CommandError, check_version, print_json, secret_keys
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
+from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
+from tracklayer.sealing import Sealer
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.keys import KeyLostError, is_sealed
 from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
+from tracklayer.services.soundness import durability_troubles, keys_trouble, places_trouble, sandbox_trouble
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5  # for each step of a session
@@ -81,6 +86,8 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         except CommandError as error:
             invariants = False
             yield Finding("migrations", False, str(error))
+        else:
+            yield from _soundness(settings, alone=embedded is not None)
         if settings.smtp_url is not None and not pending():
             yield _mails()
         skew = clock_skew().total_seconds()
@@ -89,14 +96,44 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         yield Finding("clock", fine, f"{abs(skew):.1f} s from PostgreSQL's{advice}")
         if invariants:
             yield from _invariants()
-    except DatabaseAwayError:
-        yield Finding("database", False, "cannot be reached: check TRACKLAYER_DATABASE_URL and that PostgreSQL runs")
+    except DatabaseAwayError as error:
+        yield Finding("database", False, sentence_of(error))
+    except peewee.DatabaseError as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        yield Finding("database", False, fault.sentence)
     except EmbeddedPostgresError as error:
         yield Finding("database", False, str(error))
     finally:
         connection.disconnect()
         if embedded is not None:
             embedded.stop()
+
+
+def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
+    """The key, whether a commit lasts, where the traffic goes, and how many connections there are."""
+    path = settings.data_dir / "secret_key"
+    if settings.secret_keys or path.exists() or is_sealed():
+        try:
+            sealer = Sealer(secret_keys(settings))
+        except (KeyLostError, CommandError) as error:
+            yield Finding("secret key", False, str(error))
+        else:
+            keys = keys_trouble(sealer)
+            fits = "opens what is sealed in this database"
+            yield Finding("secret key", keys is None, keys.sentence if keys is not None else fits)
+    durable = durability_troubles()
+    yield from (Finding(trouble.check, False, trouble.sentence) for trouble in durable)
+    if not durable:
+        yield Finding("durability", True, "what is acknowledged survives a crash of PostgreSQL")
+    sandbox = sandbox_trouble(settings.sandbox_url)
+    if sandbox is not None:
+        yield Finding(sandbox.check, False, sandbox.sentence)
+    elif settings.sandbox_url is not None:
+        yield Finding("sandbox", True, "the platforms' traffic goes to the emulator; no destination is a real one")
+    places = places_trouble(alone=alone)
+    yield Finding("connections", places is None, places.sentence if places is not None else "enough for every role")
 
 
 def _invariants() -> Iterator[Finding]:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from datetime import UTC, datetime
 
-from tracklayer.cli.process import print_json, settings_with_log
+from tracklayer.cli.process import generated_secret, print_json, settings_with_log
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending
+from tracklayer.sealing import Sealer
+from tracklayer.services.keys import forget_lost_keys
+
+log = logging.getLogger(__name__)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("migrate", help="bring the database to this version")
     parser.add_argument("--check", action="store_true", help="only say whether it is; exit 1 where it is not")
+    parser.add_argument(
+        "--forget-lost-keys",
+        action="store_true",
+        help="also give up what was sealed with keys that are lost: destinations' secrets must be set anew",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
 
@@ -23,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
     connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
     try:
         names = pending() if args.check else migrate()
+        if args.forget_lost_keys and not args.check:
+            keys = [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
+            lost = forget_lost_keys(Sealer(keys), datetime.now(UTC))
+            log.warning("%d lost keys are forgotten", lost)
     finally:
         connection.disconnect()
         if embedded is not None:

@@ -24,7 +24,9 @@ from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, may_pass
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
-from tracklayer.settings import Settings, get_settings
+from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
+from tracklayer.services.soundness import troubles
+from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +71,19 @@ def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool
     """A runtime on the operator's database, or on the embedded one; closed when the block ends.
 
     ``wait``: for a database that is not there yet, until a signal ends that. Raises CommandError where the database is
-    not at this version, unless it is embedded or ``apply_migrations``.
+    not at this version, unless it is embedded or ``apply_migrations``, and KeyLostError where it was sealed with a key that
+    is not there.
     """
-    embedded: EmbeddedPostgres | None = None
-    if settings.database_url is not None:
-        url, keys = str(settings.database_url), [str(key) for key in settings.secret_keys]
-    else:
-        embedded = EmbeddedPostgres(settings.data_dir)
-        url = embedded.start()
-        keys = [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
+    embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
+    url = embedded.start() if embedded is not None else str(settings.database_url)
 
     def begin() -> Runtime:
-        runtime = build_runtime(settings, url, keys)
+        connection.connect(url)
         if embedded is not None or apply_migrations:
             migrate()
         check_version()
+        runtime = build_runtime(settings, url, secret_keys(settings))
+        confirm_keys(runtime.sealer, runtime.clock.now())
         return runtime
 
     try:
@@ -118,6 +118,27 @@ def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
         if says_at > began:
             log.warning("PostgreSQL is there after %.0f s", time.monotonic() - began)
         return runtime
+
+
+def secret_keys(settings: Settings) -> list[str]:
+    """The operator's keys, or the one in the data directory. A database that is sealed already gets no new one.
+
+    Raises KeyLostError. Needs a database that is at this version.
+    """
+    path = settings.data_dir / "secret_key"
+    if not settings.secret_keys and not path.exists() and is_sealed():
+        raise KeyLostError(
+            f"{path} is gone, and with it the key that sealed what is in this database: restore the file from a backup, or "
+            "set TRACKLAYER_SECRET_KEY; if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the "
+            "destinations' secrets anew"
+        )
+    return [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
+
+
+def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
+    """A line of the log for each thing by which a role that runs would lose events, or send them nowhere."""
+    for trouble in troubles(runtime.sealer, settings.sandbox_url):
+        log.warning("%s", trouble.sentence)
 
 
 def check_version() -> None:
@@ -180,4 +201,7 @@ def settings_with_log() -> Settings:
     """The process's settings, its log set up by them."""
     settings = get_settings()
     configure_logging(settings)
+    injected = injected_names(os.environ)
+    if injected:
+        log.info("%s: not settings, but what Kubernetes says of a service of this name; ignored", ", ".join(injected))
     return settings

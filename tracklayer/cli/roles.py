@@ -14,7 +14,7 @@ from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
-from tracklayer.cli.process import CommandError, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
     Stopped,
@@ -59,7 +59,8 @@ def run_api(args: argparse.Namespace) -> int:
             bound = socket.socket(fileno=args.fd)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
-        serve_http(build_app(runtime, crew.wake), bound, stopper)
+        # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
+        serve_http(build_app(runtime, crew.wake), bound, stopper, settings.drain, heeds_second=args.fd is None)
     return 0
 
 
@@ -71,7 +72,7 @@ def _run_api_processes(args: argparse.Namespace) -> int:
         bound = listen(args.host or settings.host, args.port or settings.port)
         own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
         command = [sys.executable, "-m", "tracklayer", "api", *own]
-        return supervise(command, args.processes, stopper.event, (bound.fileno(),))
+        return supervise(command, args.processes, stopper, bound, settings.drain)
 
 
 def run_worker(args: argparse.Namespace) -> int:
@@ -99,6 +100,7 @@ def _role(threads: int = WORKER_THREADS) -> Iterator[tuple[Settings, Runtime, Cr
         if value is None:
             raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
     with runtime_of(settings, wait=True) as runtime:
+        warn_of_troubles(runtime, settings)
         crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
         try:
             yield settings, runtime, crew

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
+from tracklayer.cli.serve import Stopped, Stopper
 from tracklayer.sandbox.server import run_sandbox
 
 
@@ -15,5 +17,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    run_sandbox(args.host, args.port)
+    with Stopper(), suppress(Stopped):  # a signal that ends it is no failure
+        run_sandbox(args.host, args.port)
     return 0

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from starlette.applications import Starlette
 
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
-from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, max_connections, watch
+from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, is_readable, max_connections, watch
 from tracklayer.cli.process import CommandError
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import STREAM_BODY
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 SETTLING_SECONDS = 3  # a process that ends sooner never served
 UNREAD_MS = 60_000  # how long what was sent to a client may lie unread
 GRACE_SECONDS = 2  # for requests and batches in hand: all of it together must end within 5 s of the signal
+BACKLOG_SECONDS = 0.5  # for connections that the system has let in already
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds until a process that ended before it served is started again
+WRONG_FOR_GOOD = 78  # exit status of one of several processes that would end again, EX_CONFIG of sysexits.h
 DRAIN_SECONDS = 35  # of a process that only delivers: longer than the longest request to a platform, half a minute
 
 
@@ -46,6 +50,7 @@ class Stopper:
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self.signals: list[int] = []  # in the order in which they came
         self.serving = False
         self.draining = False
 
@@ -61,6 +66,7 @@ class Stopper:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         already = self.event.is_set()
+        self.signals.append(number)
         self.event.set()
         if self.draining or not (self.serving or already):
             self.draining = False
@@ -98,11 +104,27 @@ def settings_of_server() -> dict[str, Any]:
 
 
 class Server(uvicorn.Server):
-    """Ends event streams before it waits for connections to close: they would never end by themselves."""
+    """Ends without breaking a request: readiness falls first, then, after ``drain``, nothing new is taken.
 
-    def __init__(self, app: Starlette, config: uvicorn.Config) -> None:
+    From the signal on each answer says that its connection is closed. ``drain``: for SIGTERM alone, which comes from
+    who takes this process out of a proxy's list meanwhile. Event streams are ended before it waits for connections to
+    close: they would never end by themselves. A second signal ends at once, unless ``heeds_second`` is false.
+    """
+
+    def __init__(
+        self, app: Starlette, config: uvicorn.Config, drain: timedelta = timedelta(), *, heeds_second: bool = True
+    ) -> None:
         super().__init__(config)
+        self._app = app
         self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
+        self._drain = drain.total_seconds()
+        self._heeds_second = heeds_second
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+        elif self._heeds_second:
+            self.force_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.http_protocol_class.most = max_connections()  # type: ignore[attr-defined]
@@ -110,15 +132,55 @@ class Server(uvicorn.Server):
         self._watcher = asyncio.create_task(watch(self.server_state.connections))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.ending = True
+        self.server_state.ending = True  # type: ignore[attr-defined]
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.announce_end()
+        if signal.SIGTERM in self._captured_signals and self._drain:
+            log.info("taking requests for %g s more; /readyz says that this process is being ended", self._drain)
+            await self._wait(self._drain, lambda: False)
+        # Whoever was let in by the system, and not by us yet, would find the door shut.
+        await self._wait(BACKLOG_SECONDS, lambda: not any(is_readable(bound.fileno()) for bound in sockets or ()))
         self._watcher.cancel()
         if self._closing is not None:
             self._closing.set()
-        await super().shutdown(sockets)
+        closer = asyncio.create_task(self._close_idle())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            closer.cancel()
+
+    async def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
+        """Until it is done, for so long at most, or until a second signal."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            if self.force_exit or done() or loop.time() >= deadline:
+                return
+            await asyncio.sleep(min(0.05, seconds))
+
+    async def _close_idle(self) -> None:
+        """Closes connections as soon as nothing is in hand on them; after a second signal, all of them."""
+        while True:
+            for connection in list(self.server_state.connections):
+                if self.force_exit and connection.transport is not None:
+                    connection.transport.abort()
+                elif isinstance(connection, Connection):
+                    connection.shutdown()
+            await asyncio.sleep(0.05)
 
 
-def serve_http(app: Starlette, bound: socket.socket, stopper: Stopper) -> None:
-    """Serves until a signal, then finishes what is in hand."""
-    server = Server(app, uvicorn.Config(app, **settings_of_server()))
+def serve_http(
+    app: Starlette,
+    bound: socket.socket,
+    stopper: Stopper,
+    drain: timedelta = timedelta(),
+    *,
+    heeds_second: bool = True,
+) -> None:
+    """Serves until a signal, then finishes what is in hand; ``drain`` and ``heeds_second`` as of ``Server``."""
+    server = Server(app, uvicorn.Config(app, **settings_of_server()), drain, heeds_second=heeds_second)
     stopper.serving = True
     try:
         # uvicorn takes the signals for itself while it serves, and hands them back to us when it is done.
@@ -128,37 +190,56 @@ def serve_http(app: Starlette, bound: socket.socket, stopper: Stopper) -> None:
         stopper.event.set()
 
 
-def supervise(command: Sequence[str], count: int, stop: threading.Event, descriptors: Sequence[int]) -> int:
-    """Keeps ``count`` processes running until ``stop``, then ends them as a signal would; the exit status.
+def supervise(
+    command: Sequence[str], count: int, stopper: Stopper, bound: socket.socket, drain: timedelta = timedelta()
+) -> int:
+    """Keeps ``count`` processes that share a socket running until a signal, then ends them by the same; the exit status.
 
-    One that could not serve for ``SETTLING_SECONDS`` says what is wrong itself, and would say the same again: then all
-    of them end, with its status.
+    One that ends with WRONG_FOR_GOOD has said what is wrong, and would say the same again: then all of them end. Any other
+    is started again: at once where it had served, else after a pause that grows, so that a database that is away for a
+    while costs no more than that while.
     """
     running: dict[subprocess.Popen[bytes], float] = {}
+    pause, resume_at = FIRST_PAUSE, 0.0
     status = 0
     try:
-        while not stop.is_set() and not status:
-            while len(running) < count:
-                process = subprocess.Popen(command, pass_fds=descriptors)  # noqa: S603 - this program, its own arguments
+        while not stopper.event.is_set() and not status:
+            while len(running) < count and time.monotonic() >= resume_at:
+                process = subprocess.Popen(command, pass_fds=(bound.fileno(),))  # noqa: S603 - this program, its own arguments
                 running[process] = time.monotonic()
-            stop.wait(0.2)
+            stopper.event.wait(0.2)
             for process, since in list(running.items()):
-                if process.poll() is not None:
-                    del running[process]
-                    if stop.is_set():
-                        continue
-                    if time.monotonic() - since < SETTLING_SECONDS:
-                        status = process.returncode if process.returncode > 0 else 1
-                    log.warning("process %d ended with status %d", process.pid, process.returncode)
+                if process.poll() is None:
+                    continue
+                del running[process]
+                if stopper.event.is_set():
+                    continue
+                if process.returncode == WRONG_FOR_GOOD:
+                    status = 1
+                elif time.monotonic() - since >= SETTLING_SECONDS:
+                    pause, resume_at = FIRST_PAUSE, 0.0
+                else:
+                    resume_at = time.monotonic() + pause
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                log.warning("process %d ended with status %d", process.pid, process.returncode)
     finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            try:
-                process.wait(2 * GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        bound.close()  # so that the door is shut when the last of them shuts it
+        _end(running, stopper, drain)
     return status
+
+
+def _end(running: Iterable[subprocess.Popen[bytes]], stopper: Stopper, drain: timedelta) -> None:
+    """Ends processes, by the signal that ends this one; those that do not end in time, or at a second signal, at once."""
+    for process in running:
+        process.send_signal(stopper.signals[0] if stopper.signals else signal.SIGTERM)
+    deadline = time.monotonic() + drain.total_seconds() + 2 * GRACE_SECONDS
+    left = list(running)
+    while left and time.monotonic() < deadline and len(stopper.signals) < 2:
+        time.sleep(0.05)
+        left = [process for process in left if process.poll() is None]
+    for process in left:
+        process.kill()
+        process.wait()
 
 
 def end_with_parent(parent: int) -> None:

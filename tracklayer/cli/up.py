@@ -12,7 +12,7 @@ from datetime import datetime
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import assemble
 from tracklayer.app import build_app
-from tracklayer.cli.process import runtime_of, settings_with_log
+from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import Stopped, Stopper, listen, scheduling, serve_http, working
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
@@ -54,12 +54,14 @@ def _on_port(settings: Settings, port: int | None) -> Settings:
 
 
 def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
+    given = settings
     with ExitStack() as stack:
         bound = stack.enter_context(listen(settings.host, settings.port))
         if with_sandbox:
             sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
             settings = replace(settings, sandbox_url=sandbox.url)
         runtime = stack.enter_context(runtime_of(settings, apply_migrations=True, wait=True))
+        warn_of_troubles(runtime, given)
         merchant_id, key = ensure_default_merchant(runtime)
         if with_sandbox:
             sandbox_destinations(runtime, merchant_id, PLATFORMS)

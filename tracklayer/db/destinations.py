@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.models import DestinationRow
@@ -63,10 +65,27 @@ def lock_destination(merchant_id: int, platform: str) -> DestinationRow | None:
 
 
 def remove_destination(merchant_id: int, platform: str, now: datetime) -> int:
+    """Its secrets are gone at once: whoever creates it again gives them anew."""
     return execute(
-        "UPDATE destinations SET removed_at = %s, state = 'active', state_reason = NULL, resume_at = NULL "
+        "UPDATE destinations SET removed_at = %s, state = 'active', state_reason = NULL, resume_at = NULL, secrets = '' "
         "WHERE merchant_id = %s AND platform = %s AND removed_at IS NULL",
         (now, merchant_id, platform),
+    )
+
+
+def forget_removed_secrets() -> int:
+    """Of destinations that a version removed which kept them; how many."""
+    return execute("UPDATE destinations SET secrets = '' WHERE removed_at IS NOT NULL AND length(secrets) > 0")
+
+
+def count_with_other_settings(settings: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many destinations have other settings than these, by platform; secrets are not looked at."""
+    return int(
+        rows(
+            "SELECT count(*) FROM destinations d JOIN unnest(%s::text[], %s::text[]) AS o (platform, settings) "
+            "ON d.platform = o.platform WHERE d.removed_at IS NULL AND d.settings <> o.settings::jsonb",
+            (list(settings), [orjson.dumps(found).decode() for found in settings.values()]),
+        )[0][0]
     )
 
 

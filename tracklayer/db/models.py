@@ -57,7 +57,7 @@ class ApiKeyRow(Row):
 
 
 class DestinationRow(Row):
-    """``settings``: without secrets. ``secrets``: sealed JSON. ``removed_at``: its waiting deliveries are dropped."""
+    """``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed. ``removed_at``: its waiting deliveries are dropped."""
 
     merchant_id = BigIntegerField()
     platform = TextField()

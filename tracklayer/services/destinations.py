@@ -20,6 +20,7 @@ from tracklayer.domain.text import is_storable_json, wrong_with_name
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services.credentials import HIDDEN, open_settings, seal_secrets, split_settings
 from tracklayer.services.merchants import holders_change
 
@@ -70,7 +71,7 @@ def set_destination(
             row = db.lock_destination(merchant_id, platform)
         if isinstance(event_names, Keep):
             event_names = row.event_names if row is not None else None
-        merged = _merged(mapper, open_settings(runtime.sealer, row) if row is not None else {}, settings)
+        merged = _merged(mapper, _kept(runtime, row), settings)
         problems = check_settings(mapper, merged) + _check_event_names(event_names)
         if problems:
             return problems
@@ -92,6 +93,16 @@ def set_destination(
             now,
         )
         return Changed(_get(merchant_id, platform))
+
+
+def _kept(runtime: Runtime, row: DestinationRow | None) -> dict[str, Any]:
+    """The settings there are. Secrets that were sealed with a key that is lost are as good as missing."""
+    if row is None:
+        return {}
+    try:
+        return open_settings(runtime.sealer, row)
+    except SealError:
+        return dict(row.settings)
 
 
 def _merged(mapper: Mapper, kept: Mapping[str, Any], given: Mapping[str, Any] | Keep) -> dict[str, Any]:
@@ -175,7 +186,10 @@ def _set_state(merchant_id: int, platform: str, health: Health) -> Changed | lis
 
 
 def remove_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
-    """Takes no more events; what waits is dropped as DESTINATION_REMOVED by the next sweeps. The row, as it was."""
+    """Takes no more events; what waits is dropped as DESTINATION_REMOVED by the next sweeps. The row, as it was.
+
+    Its secrets are forgotten.
+    """
     with holders_change(runtime, merchant_id), in_transaction():
         row = db.lock_destination(merchant_id, platform)
         if row is None:

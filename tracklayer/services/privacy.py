@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 from tracklayer.db import alert_changes, alert_mails, redeliveries
+from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
@@ -61,6 +62,12 @@ def purge_alert_history(runtime: Runtime) -> int:
     before = runtime.clock.now() - ALERT_HISTORY
     with in_transaction():
         return alert_mails.purge_mails(before, HISTORY_BATCH) + alert_changes.purge_changes(before, HISTORY_BATCH)
+
+
+def purge_secrets() -> int:
+    """Forgets the secrets of removed destinations that still have them; how many."""
+    with in_transaction():
+        return db_destinations.forget_removed_secrets()
 
 
 def purge_redeliveries(runtime: Runtime) -> int:

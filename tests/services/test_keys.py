@@ -1,0 +1,196 @@
+"""A process finds out at its start that it lacks the key, says so in one sentence, and keeps the log readable."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.factories import API_KEY_SECRET, META, Api, Merchant, draft, new_merchant
+from tests.servers import free_port, running, wait_until
+from tracklayer.cli import main
+from tracklayer.cli.process import runtime_of
+from tracklayer.clock import FrozenClock
+from tracklayer.db import connection
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import Changed, remove_destination, set_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.keys import KeyLostError, Keys, confirm_keys, forget_lost_keys, has_a_key, look_at_keys
+from tracklayer.services.merchants import create_merchant
+from tracklayer.services.privacy import purge_secrets
+from tracklayer.settings import load_settings
+
+OTHER = "another secret key of the operator of forty"
+SAID = "TRACKLAYER_SECRET_KEY lacks a key that sealed what is in this database: put that key back"
+
+
+def noted() -> int:
+    with in_transaction():
+        return int(rows("SELECT count(*) FROM sealing_keys")[0][0])
+
+
+def test_the_first_start_notes_the_key_and_another_one_is_refused(runtime: Runtime, clock: FrozenClock) -> None:
+    confirm_keys(Sealer([API_KEY_SECRET]), clock.now())
+    confirm_keys(Sealer([API_KEY_SECRET]), clock.now())
+    assert noted() == 1
+    with pytest.raises(KeyLostError, match=SAID) as raised:
+        confirm_keys(Sealer([OTHER]), clock.now())
+    assert OTHER not in str(raised.value)
+    assert noted() == 1
+
+
+def test_keys_rotate_without_a_process_being_refused(runtime: Runtime, clock: FrozenClock) -> None:
+    old, both = Sealer([API_KEY_SECRET]), Sealer([OTHER, API_KEY_SECRET])
+    confirm_keys(old, clock.now())
+    confirm_keys(both, clock.now())
+    assert noted() == 2
+    assert has_a_key(old)  # those that were not restarted yet go on
+    confirm_keys(Sealer([OTHER]), clock.now())  # nothing that is needed was sealed with the old one
+
+
+def test_a_key_that_is_taken_away_while_destinations_need_it_is_refused(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    confirm_keys(Sealer([API_KEY_SECRET]), clock.now())
+    confirm_keys(Sealer([OTHER, API_KEY_SECRET]), clock.now())
+    with pytest.raises(KeyLostError, match=r"\(1 destination cannot deliver without it\)"):
+        confirm_keys(Sealer([OTHER]), clock.now())
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    confirm_keys(Sealer([OTHER]), clock.now())
+
+
+def test_of_a_database_from_before_its_destinations_say_which_key_it_needs(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    assert noted() == 0
+    with pytest.raises(KeyLostError, match=SAID):
+        confirm_keys(Sealer([OTHER]), clock.now())
+    assert noted() == 0
+    confirm_keys(Sealer([OTHER, API_KEY_SECRET]), clock.now())
+    assert noted() == 2
+
+
+def test_a_key_that_is_lost_for_good_is_forgotten_and_secrets_are_given_anew(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    confirm_keys(Sealer([API_KEY_SECRET]), clock.now())
+    found = Sealer([OTHER])
+    assert forget_lost_keys(found, clock.now()) == 1
+    confirm_keys(found, clock.now())
+    assert look_at_keys(found) == Keys(frozenset(), any_fits=True, closed=1)
+    runtime.sealer = found
+    missing = set_destination(runtime, merchant.merchant_id, "meta", {"default_country": "US"})
+    assert isinstance(missing, list)
+    assert [(problem.field, problem.code) for problem in missing] == [(("settings", "access_token"), "REQUIRED")]
+    assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", META), Changed)
+    assert look_at_keys(found) == Keys(frozenset(), any_fits=True, closed=0)
+
+
+def test_the_secrets_of_a_removed_destination_are_forgotten(runtime: Runtime, merchant: Merchant) -> None:
+    def kept() -> bytes:
+        with in_transaction():
+            return bytes(rows("SELECT secrets FROM destinations")[0][0])
+
+    assert len(kept()) > 0
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    assert kept() == b""
+    assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", META, None), Changed)
+    assert len(kept()) > 0
+    with in_transaction():  # as a version did that kept them
+        execute("UPDATE destinations SET removed_at = created_at")
+    assert purge_secrets() == 1
+    assert kept() == b""
+
+
+def test_what_cannot_be_opened_is_told_once_and_burns_no_attempt(
+    runtime: Runtime, merchant: Merchant, worker: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(5)])
+    runtime.sealer = Sealer([OTHER])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(20):
+            assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
+    assert [record.message for record in caplog.records] == [
+        f"merchant {merchant.merchant_id}, meta: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is "
+        "delivered: put back the key that sealed it"
+    ]
+    with in_transaction():
+        assert rows("SELECT DISTINCT status, attempts FROM deliveries") == [("queued", 0)]
+        assert rows("SELECT count(*) FROM claims") == [(0,)]
+
+
+async def test_readyz_says_that_the_key_is_lost(api: Api, runtime: Runtime, clock: FrozenClock) -> None:
+    forget_lost_keys(Sealer([OTHER]), clock.now())  # as if somebody had exchanged the database
+    answer = await api.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["ready"] is False
+    assert answer.json()["why"].startswith(SAID)
+
+
+@pytest.fixture
+def environ(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", database)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    return database
+
+
+def test_commands_and_doctor_refuse_the_wrong_key_and_migrate_forgets_a_lost_one(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["merchant", "create", "--name", "Shop"]) == 0
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", OTHER)
+    capsys.readouterr()
+    assert main(["merchant", "create", "--name", "Shop"]) == 1
+    assert capsys.readouterr().err.startswith(f"tracklayer: {SAID}")
+    assert main(["doctor"]) == 1
+    assert f"FAULT  secret key  {SAID}" in capsys.readouterr().out
+    assert main(["migrate", "--forget-lost-keys"]) == 0
+    assert main(["merchant", "create", "--name", "Shop"]) == 0
+
+
+def test_every_role_refuses_to_start_with_the_wrong_key(environ: str, redis_url: str, clock: FrozenClock) -> None:
+    confirm_keys(Sealer([API_KEY_SECRET]), clock.now())
+    told = {"TRACKLAYER_DATABASE_URL": environ, "TRACKLAYER_REDIS_URL": redis_url, "TRACKLAYER_SECRET_KEY": OTHER}
+    for role in (["api", "--port", str(free_port())], ["worker"], ["scheduler"]):
+        with running(*role, environ=told) as process:
+            wait_until(lambda: not process.is_running(), f"{role[0]} to end")
+            assert process.stop() == 1
+            assert process.output().startswith(f"tracklayer: {SAID}")
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="tl"))
+    folder.chmod(0o755)
+    yield folder / "data"
+    connection.disconnect()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_embedded_database_gets_no_new_key_where_the_old_one_is_gone(data_dir: Path) -> None:
+    settings = replace(load_settings({}), data_dir=data_dir)
+    with runtime_of(settings) as made:
+        assert isinstance(create_merchant(made, "Shop"), tuple)
+    kept = data_dir / "secret_key"
+    key = kept.read_text()
+    kept.unlink()
+    with (
+        pytest.raises(KeyLostError, match=r"secret_key is gone.* restore the file from a backup"),
+        runtime_of(settings),
+    ):
+        pass
+    assert not kept.exists()
+    kept.write_text("a wrong key of the data directory, forty characters\n")
+    with pytest.raises(KeyLostError, match=SAID), runtime_of(settings):
+        pass
+    kept.write_text(key)
+    with runtime_of(settings) as made:
+        new_merchant(made)

@@ -1,0 +1,41 @@
+"""The keys that sealed what is in this database: each with a value by which its holder knows it again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tracklayer.db.connection import execute, rows
+
+
+def sealing_keys() -> dict[bytes, bytes]:
+    """Key id -> a value sealed with that key. There are as many as keys were ever in use: a handful."""
+    return {bytes(key_id): bytes(sealed) for key_id, sealed in rows("SELECT key_id, sealed FROM sealing_keys")}
+
+
+def lock_sealing_keys() -> None:
+    """Two processes that start on a new database take turns; who only reads does not wait."""
+    execute("LOCK TABLE sealing_keys IN SHARE ROW EXCLUSIVE MODE")
+
+
+def add_sealing_key(key_id: bytes, sealed: bytes, now: datetime) -> None:
+    execute(
+        "INSERT INTO sealing_keys (key_id, sealed, made_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (key_id, sealed, now),
+    )
+
+
+def forget_sealing_keys(key_ids: list[bytes]) -> int:
+    return execute("DELETE FROM sealing_keys WHERE key_id = ANY(%s)", (key_ids,))
+
+
+# Bytes 2 to 5 of a sealed value name its key, see sealing.py; what is forgotten is empty.
+_KEYS_OF_DESTINATIONS = """
+SELECT substring(secrets FROM 2 FOR 4), count(*) FROM destinations
+WHERE removed_at IS NULL AND length(secrets) > 4
+GROUP BY 1
+"""
+
+
+def keys_of_destinations() -> dict[bytes, int]:
+    """Key id -> how many destinations' secrets are sealed with it."""
+    return {bytes(key_id): count for key_id, count in rows(_KEYS_OF_DESTINATIONS)}

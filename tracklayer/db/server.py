@@ -1,0 +1,49 @@
+"""What the server is set to that decides whether a commit lasts, and how many may come in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tracklayer.db.connection import rows
+
+
+class Durability(NamedTuple):
+    """As it holds for our role in our database."""
+
+    fsync: bool
+    full_page_writes: bool
+    synchronous_commit: bool
+    read_only: bool
+
+
+def durability() -> Durability:
+    found = rows(
+        "SELECT current_setting('fsync')::boolean, current_setting('full_page_writes')::boolean, "
+        "current_setting('synchronous_commit') <> 'off', "
+        "pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
+    )
+    return Durability(*found[0])
+
+
+class Places(NamedTuple):
+    """Connections: how many there are for us, and for each role of ours that is known by its sessions, its processes."""
+
+    most: int
+    apis: int
+    workers: int
+
+
+# What is kept for superusers and the like is not for us. A limit of -1 is none.
+_PLACES = """
+SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true), '0')::int,
+    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())),
+    (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tracklayer listen' AND datname = current_database()),
+    (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tracklayer lock' AND datname = current_database())
+"""
+
+
+def places() -> Places:
+    return Places(*rows(_PLACES)[0])

@@ -1,0 +1,112 @@
+"""Whether this process has the keys that sealed what is in the database: found out at its start, not event by event.
+
+Each key that seals leaves a value in ``sealing_keys`` that only it opens. Of a database from before there were such
+values, the secrets of its destinations say which keys it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tracklayer.db import sealing_keys as db
+from tracklayer.db.connection import in_transaction
+from tracklayer.sealing import Sealer, SealError
+
+ADVICE = (
+    "TRACKLAYER_SECRET_KEY lacks a key that sealed what is in this database: put that key back, behind a newer one where "
+    "there is one; if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew"
+)
+_CONTEXT = "sealing key"
+_PLAIN = b"tracklayer"
+
+
+class KeyLostError(Exception):
+    """What is in the database was sealed with a key that this process does not have; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """``lost``: needed, and not there. ``any_fits``: what was sealed last may be opened, or nothing was sealed yet.
+
+    ``closed``: how many destinations' secrets this process cannot open.
+    """
+
+    lost: frozenset[bytes]
+    any_fits: bool
+    closed: int
+
+
+def look_at_keys(sealer: Sealer) -> Keys:
+    """What this process can open. Reads only."""
+    with in_transaction():
+        return _look(sealer)
+
+
+def has_a_key(sealer: Sealer) -> bool:
+    """Whether this process opens any of what the keys left here, or there is nothing to open. Costs next to nothing."""
+    with in_transaction():
+        noted = db.sealing_keys()
+    return not noted or any(_opens(sealer, sealed) for sealed in noted.values())
+
+
+def is_sealed() -> bool:
+    """Whether a key was ever used on this database."""
+    with in_transaction():
+        return bool(db.sealing_keys() or db.keys_of_destinations())
+
+
+def confirm_keys(sealer: Sealer, now: datetime) -> None:
+    """Notes this process's newest key, after a look whether it has those that are needed. Raises KeyLostError."""
+    with in_transaction():
+        found = _look(sealer)
+        if not found.lost and found.any_fits and sealer.newest in db.sealing_keys():
+            return
+        db.lock_sealing_keys()
+        found = _look(sealer)
+        if found.lost or not found.any_fits:
+            raise KeyLostError(advice(found))
+        needed = [key_id for key_id in db.keys_of_destinations() if key_id in sealer.key_ids]
+        for key_id in {sealer.newest, *needed}:
+            db.add_sealing_key(key_id, sealer.seal(_PLAIN, _CONTEXT, key_id), now)
+
+
+def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
+    """Gives up what was sealed with keys that are gone, so that this process's keys do; how many keys those were.
+
+    Destinations whose secrets are closed stay, and are to be given them anew.
+    """
+    with in_transaction():
+        db.lock_sealing_keys()
+        lost = [key_id for key_id, sealed in db.sealing_keys().items() if not _opens(sealer, sealed)]
+        db.forget_sealing_keys(lost)
+        db.add_sealing_key(sealer.newest, sealer.seal(_PLAIN, _CONTEXT), now)
+        return len(lost)
+
+
+def advice(found: Keys) -> str:
+    """What to do where keys are missing, one sentence."""
+    if not found.closed:
+        return ADVICE
+    whose = "1 destination" if found.closed == 1 else f"{found.closed} destinations"
+    return f"{ADVICE} ({whose} cannot deliver without it)"
+
+
+def _look(sealer: Sealer) -> Keys:
+    noted = db.sealing_keys()
+    opened = {key_id for key_id, sealed in noted.items() if _opens(sealer, sealed)}
+    used = db.keys_of_destinations()
+    closed = sum(count for key_id, count in used.items() if key_id not in sealer.key_ids)
+    if noted:
+        return Keys(
+            frozenset(key_id for key_id in noted.keys() & used.keys() if key_id not in opened), bool(opened), closed
+        )
+    lost = frozenset(used) - sealer.key_ids
+    return Keys(lost if len(lost) == len(used) else frozenset(), not used or len(lost) < len(used), closed)
+
+
+def _opens(sealer: Sealer, sealed: bytes) -> bool:
+    try:
+        return sealer.open(sealed, _CONTEXT) == _PLAIN
+    except SealError:
+        return False

@@ -1,0 +1,90 @@
+"""What runs, and yet loses events or sends them nowhere: told at every start, by ``doctor`` and by ``/readyz``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracklayer.db import destinations as db_destinations
+from tracklayer.db import server
+from tracklayer.db.connection import in_transaction
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.sealing import Sealer
+from tracklayer.services.credentials import split_settings
+from tracklayer.services.destinations import example_settings
+from tracklayer.services.keys import advice, look_at_keys
+
+SESSIONS = 23  # that a process may have open: its pool's twenty, and three that last
+ROLES = 3  # api, worker and scheduler: of each one process at least
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """``check``: the line of ``doctor`` that it belongs to. ``sentence``: what is wrong, and what to do."""
+
+    check: str
+    sentence: str
+
+
+def troubles(sealer: Sealer | None, sandbox_url: str | None) -> list[Trouble]:
+    """Everything of it, in the order of ``doctor``'s lines. ``sealer``: None where the key is not known here."""
+    keys = keys_trouble(sealer) if sealer is not None else None
+    found = [keys, *durability_troubles(), sandbox_trouble(sandbox_url)]
+    return [trouble for trouble in found if trouble is not None]
+
+
+def keys_trouble(sealer: Sealer) -> Trouble | None:
+    found = look_at_keys(sealer)
+    fine = found.any_fits and not found.lost and not found.closed
+    return None if fine else Trouble("secret key", advice(found))
+
+
+def durability_troubles() -> list[Trouble]:
+    with in_transaction():
+        found = server.durability()
+    troubles = []
+    if not found.fsync:
+        troubles.append("fsync is off: a crash of PostgreSQL's machine can destroy the whole database; switch it on")
+    if not found.full_page_writes:
+        troubles.append("full_page_writes is off: a power cut can tear pages of the database; switch it on")
+    if not found.synchronous_commit:
+        troubles.append(
+            "synchronous_commit is off: a crash of PostgreSQL loses events that were acknowledged; set it to on, also for "
+            "this role and this database"
+        )
+    if found.read_only:
+        troubles.append(
+            "the database is read-only: it is a standby, or default_transaction_read_only is on, and no event can be "
+            "stored; TRACKLAYER_DATABASE_URL must lead to the primary"
+        )
+    return [Trouble("durability", sentence) for sentence in troubles]
+
+
+def sandbox_trouble(sandbox_url: str | None) -> Trouble | None:
+    """A sandbox's address beside destinations that somebody gave settings of his own: nothing of theirs goes out."""
+    if sandbox_url is None:
+        return None
+    invented = {key: split_settings(mapper_for(key), example_settings(mapper_for(key)))[0] for key in PLATFORMS}
+    with in_transaction():
+        real = db_destinations.count_with_other_settings(invented)
+    if not real:
+        return None
+    return Trouble(
+        "sandbox",
+        f"TRACKLAYER_SANDBOX_URL is set: what is meant for {real} destination{'s' if real > 1 else ''} goes to the emulator, "
+        "and none of it to a platform; unset it in production",
+    )
+
+
+def places_trouble(*, alone: bool) -> Trouble | None:
+    """Fewer connections than the roles may open. ``alone``: all of them are one process, as with ``up``."""
+    with in_transaction():
+        found = server.places()
+    processes = 1 if alone else max(ROLES, found.apis + found.workers + 1)
+    needed = processes * SESSIONS
+    if found.most >= needed:
+        return None
+    return Trouble(
+        "connections",
+        f"{found.most} connections are there for us, and {processes} process{'es' if processes > 1 else ''} may open "
+        f"{needed}: raise PostgreSQL's max_connections, or the CONNECTION LIMIT of the role or the database",
+    )
