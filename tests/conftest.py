@@ -45,6 +45,7 @@ TABLES = (
     "alert_mails",
     "redeliveries",
     "redelivery_pages",
+    "rounds",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

@@ -93,5 +93,5 @@ def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: 
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
-    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "limit": 100})
+    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "after": clock.now() - timedelta(days=1), "limit": 100})
     assert found.keys() == {"deliveries_window"}
