@@ -121,7 +121,7 @@ def _finish(runtime: Runtime, mail: Mail, status: str, error: str | None) -> Non
 
 def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow, sender: str) -> EmailMessage:
     """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent."""
-    kind = _KINDS[alert.kind]
+    kind = _KINDS.get(alert.kind) or alert.kind.replace("_", " ").capitalize()
     where = mapper_for(alert.platform).title if alert.platform in PLATFORMS else None
     about = ": ".join(part for part in (kind, where) if part)
     resolved = mail.state == "resolved"
