@@ -5,42 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 import redis
 
 from tests.factories import draft
 from tests.faults.conftest import Installation
 from tests.faults.test_processes import count, post
-from tests.servers import Process, free_port, wait_until
+from tests.servers import (
+    Process,
+    allow_scripts,
+    fill,
+    make_read_only,
+    make_room,
+    make_writable,
+    refuse_scripts,
+    wait_until,
+)
 
 DELIVERED = "SELECT count(*) FROM deliveries WHERE status = 'delivered'"
 CALM_LINES = 12  # that a process writes about a broker that went and came back, however long it was away
-
-
-def fill(client: redis.Redis) -> None:
-    client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", "1")
-
-
-def make_room(client: redis.Redis) -> None:
-    client.config_set("maxmemory", "0")
-
-
-def make_read_only(client: redis.Redis) -> None:
-    client.config_set("replica-read-only", "yes")
-    client.replicaof("127.0.0.1", free_port())
-
-
-def make_writable(client: redis.Redis) -> None:
-    client.replicaof("no", "one")
-
-
-def refuse_scripts(client: redis.Redis) -> None:
-    client.acl_setuser("default", enabled=True, nopass=True, commands=["-eval", "-evalsha"], reset=False)
-
-
-def allow_scripts(client: redis.Redis) -> None:
-    client.acl_setuser("default", enabled=True, nopass=True, commands=["+eval", "+evalsha"], reset=False)
 
 
 FAULTS: dict[str, tuple[Callable[[redis.Redis], None], Callable[[redis.Redis], None]]] = {
@@ -65,6 +49,11 @@ def carries_messages(client: redis.Redis, worker: Process) -> Callable[[], bool]
     return lambda: scripts_run() > before and client.llen("tracklayer:housekeeping") == 0 and worker.is_running()
 
 
+def is_empty(broker: redis.Redis) -> bool:
+    """Whether no message waits, nor is in anybody's hands."""
+    return not broker.hlen("tracklayer:deliver.msgs") and not broker.keys("tracklayer:__acks__.*.deliver")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_events_are_delivered_while_the_broker_takes_nothing_and_messages_go_again_afterwards(
     fault: str, installation: Installation, now: Callable[[], str]
@@ -74,13 +63,19 @@ def test_events_are_delivered_while_the_broker_takes_nothing_and_messages_go_aga
     broker = redis.Redis.from_url(installation.redis.url)
     deliver_some(client, now, "before", 5)
     begin, end = FAULTS[fault]
+    installation.fault(kind="slow", delay_seconds=3, count=1)
+    post(client, draft("in hand", occurred_at=now()))
+    wait_until(lambda: "in hand" in installation.accepted(), "a message to be in a worker's hand")
     begin(broker)
-    deliver_some(client, now, "meanwhile", 10)
-    deliver_some(client, now, "still", 15)
+    wait_until(lambda: count(DELIVERED) == 6, "what is in hand to be settled")
+    deliver_some(client, now, "meanwhile", 11)
+    deliver_some(client, now, "still", 16)
     end(broker)
     wait_until(carries_messages(broker, worker), "messages to go again")
     wait_until(lambda: "messages go again" in worker.output(), "the worker to say so")
-    deliver_some(client, now, "afterwards", 20)
+    deliver_some(client, now, "afterwards", 21)
+    # The message whose acknowledgement Redis refused is not kept for ever.
+    wait_until(lambda: is_empty(broker), "nothing to be left behind")
     for process in (worker, scheduler):
         told = [line for line in process.output().splitlines() if line]
         assert len(told) <= CALM_LINES, process.output()
@@ -98,6 +93,24 @@ def test_events_are_delivered_while_the_broker_is_away(installation: Installatio
     deliver_some(client, now, "still", 15)
     installation.redis.start()
     broker = redis.Redis.from_url(installation.redis.url)
+    wait_until(carries_messages(broker, worker), "messages to go again")
+    deliver_some(client, now, "afterwards", 20)
+    broker.close()
+
+
+def test_events_are_delivered_while_the_broker_hangs(installation: Installation, now: Callable[[], str]) -> None:
+    client = installation.client(installation.api())
+    worker = installation.worker()
+    installation.scheduler()
+    broker = redis.Redis.from_url(installation.redis.url)
+    server = psutil.Process(broker.info("server")["process_id"])
+    deliver_some(client, now, "before", 5)
+    server.suspend()
+    try:
+        deliver_some(client, now, "meanwhile", 10)
+        deliver_some(client, now, "still", 15)
+    finally:
+        server.resume()
     wait_until(carries_messages(broker, worker), "messages to go again")
     deliver_some(client, now, "afterwards", 20)
     broker.close()

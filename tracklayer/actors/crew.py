@@ -24,6 +24,7 @@ from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.workers import WorkerLock
 from tracklayer.runtime import Runtime, spare_collector
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.monitor import learn_baselines
 
@@ -82,9 +83,9 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
                 body(*args)
             except DatabaseAwayError:
                 log.warning("%s: the database is away; the sweep starts it again", name)
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - told
                 # Acknowledged all the same: the row falls due again, and a message must not become a second memory.
-                log.exception("%s failed", name)
+                tell_fault(runtime, f"{name}({', '.join(map(str, args))})", error)
 
         run.__name__ = name
         return dramatiq.actor(actor_name=name, queue_name=queue, broker=broker)(run)

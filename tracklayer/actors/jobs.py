@@ -16,7 +16,7 @@ from tracklayer.runtime import Runtime
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 15
-LONGEST_SECONDS = 600  # of a run: what takes longer hangs, and others may begin anew
+LONGEST_SECONDS = 120  # of a run that is renewed: all are bounded, so what takes longer hangs, and others begin anew
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -16,9 +15,8 @@ from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.schedule import is_late, jobs_by_name, take_due_jobs
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.deliver import some_with_work
-
-log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 DESTINATIONS = 200  # of one look; it starts anywhere, so that several workers find different ones
@@ -40,34 +38,40 @@ class Lookout:
         self._broker = broker if isinstance(broker, PatientBroker) else None  # in this process, messages always go
         self._job, self._delivery = job, delivery
         self._stop = threading.Event()
-        self._failed = ""
-        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._every_second, args=(what,), name="lookout", daemon=True)
+            for what in (self._work, self._try)  # apart: a Redis that hangs must not hold up the looks
+        ]
 
     def start(self) -> None:
         if self._broker is not None:
             self._broker.serve_worker()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=3)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=3)
 
-    def _run(self) -> None:
+    def _every_second(self, what: Callable[[], None]) -> None:
         while not self._stop.wait(LOOK_SECONDS):
             try:
-                messages_go = self._broker is None or self._broker.try_again()
-                self._jobs.keep()
-                if self._broker is not None:
-                    self._look(self._broker, messages_go)
+                what()
             except DatabaseAwayError:
                 pass  # whoever works tells so
-            except Exception as error:
-                if type(error).__name__ != self._failed:
-                    log.exception("looking for work failed")
-                self._failed = type(error).__name__
-            else:
-                self._failed = ""
+            except Exception as error:  # noqa: BLE001 - told; in a second it is tried again
+                tell_fault(self._runtime, "looking for work", error)
+
+    def _try(self) -> None:
+        if self._broker is not None:
+            self._broker.try_again()
+
+    def _work(self) -> None:
+        self._jobs.keep()
+        if self._broker is not None:
+            self._look(self._broker, self._broker.link.trouble is None)
 
     def _look(self, broker: PatientBroker, messages_go: bool) -> None:
         now = self._runtime.clock.now()

@@ -35,10 +35,10 @@ def what_is_wrong(error: Exception) -> str:
     """``FULL``, ``READ_ONLY``, ``SILENT``, or that it refuses and how that error is called; nothing of its words."""
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | ConnectionClosed | OSError):
         return SILENT
-    words = str(error)  # of a script's error, the code is somewhere in the middle
-    if "OOM" in words:
+    words = str(error)  # of a script's error, which has no class of its own, the code is somewhere in the middle
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in words:
         return FULL
-    if "READONLY" in words or isinstance(error, redis.exceptions.ReadOnlyError):
+    if isinstance(error, redis.exceptions.ReadOnlyError) or "READONLY" in words:
         return READ_ONLY
     return f"refuses ({type(error).__name__})"
 

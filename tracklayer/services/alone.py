@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,12 @@ from tracklayer.runtime import Runtime
 log = logging.getLogger(__name__)
 
 MOST_FAULTS = 1000  # remembered by a process: what comes then is told anew
+TELL_AGAIN_SECONDS = 3600
 
 
 @contextmanager
 def alone(runtime: Runtime, what: str) -> Iterator[None]:
-    """What is raised in the block stays there, and is told once. Raises DatabaseAwayError, which is everybody's.
+    """What is raised in the block stays there, and is told. Raises DatabaseAwayError, which is everybody's.
 
     A transaction must not reach into the block from outside: what failed in it is undone with it.
     """
@@ -32,15 +34,19 @@ def alone(runtime: Runtime, what: str) -> Iterator[None]:
 
 
 def tell_fault(runtime: Runtime, what: str, error: Exception) -> None:
-    """Writes a fault to the log, once a process: its class and where it arose. Its words may quote what is private."""
+    """Writes a fault to the log: its class and where it arose. Its words may quote what is private.
+
+    The same one again is told after an hour, however often it happens.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    fault = (what, type(error).__name__, place)
-    if fault in runtime.faults:
+    fault, now = (what, type(error).__name__, place), time.monotonic()
+    told_at = runtime.faults.get(fault)
+    if told_at is not None and now - told_at < TELL_AGAIN_SECONDS:
         return
     if len(runtime.faults) >= MOST_FAULTS:
         runtime.faults.clear()
-    runtime.faults.add(fault)
+    runtime.faults[fault] = now
     trace = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s failed: %s; the others go on\n%s", what, type(error).__name__, trace)
 
