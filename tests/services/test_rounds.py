@@ -12,9 +12,12 @@ from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.actors.purge import purge
 from tracklayer.clock import FrozenClock
+from tracklayer.db.alert_mails import Mail
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.destinations import due_destinations
+from tracklayer.db.merchants import merchant_by_id
+from tracklayer.db.models import AlertRow
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor, privacy
@@ -25,6 +28,7 @@ from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.notify import compose
 from tracklayer.services.privacy import purge_expired
 from tracklayer.services.redeliver import redeliver_matching
 
@@ -318,6 +322,22 @@ def test_a_queue_that_nothing_can_be_dropped_from_keeps_no_other_from_it(
     ]
 
 
+def test_a_lost_claim_that_cannot_be_taken_back_keeps_no_other_from_it(
+    runtime: Runtime, clock: FrozenClock, breaks: Callable[[str, str, str], None]
+) -> None:
+    dead = 2_000_000_000  # the number of a worker that is no more
+    shops = [new_merchant(runtime) for _ in range(3)]
+    for shop in shops:
+        ingest_events(runtime, shop.holder, [draft()])
+        with in_transaction():
+            assert claim_due(shop.merchant_id, "meta", 1, clock.now(), dead) is not None
+        clock.move(timedelta(seconds=1))
+    breaks("claims", "DELETE", f"merchant_id = {shops[0].merchant_id}")
+    sweep(runtime)
+    with in_transaction():
+        assert rows("SELECT merchant_id FROM claims") == [(shops[0].merchant_id,)]
+
+
 def test_what_ran_out_of_time_is_looked_at_page_by_page(
     runtime: Runtime, clock: FrozenClock, breaks: Callable[[str, str, str], None]
 ) -> None:
@@ -367,3 +387,16 @@ def test_a_redelivery_takes_a_platform_of_a_newer_version_with_it(
     sweep(runtime)
     result = redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
     assert (result.matched, result.requeued) == (2, 2)
+
+
+# E-mails -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_alert_of_a_newer_version_is_told_by_e_mail(runtime: Runtime, merchant: Merchant) -> None:
+    mail = Mail(merchant.merchant_id, 1, 1, 1, "open", "ops@example.com", NOW, 1)
+    alert = AlertRow(kind="quota_used_up", platform=NEWER, title="Too much", message="Less, please.", opened_at=NOW)
+    with in_transaction():
+        shop = merchant_by_id(merchant.merchant_id)
+    assert shop is not None
+    message = compose(runtime, mail, alert, shop, "alerts@tracklayer.example")
+    assert message["Subject"] == "Quota used up - Shop"

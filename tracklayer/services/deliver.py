@@ -17,7 +17,7 @@ import orjson
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import schedule as db_schedule
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import Claimed, Delivered, Lease
 from tracklayer.db.events import EventToMap
@@ -56,7 +56,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.runtime import Runtime
 from tracklayer.services import persist
-from tracklayer.services.alone import alone
+from tracklayer.services.alone import alone, tell_fault
 from tracklayer.services.credentials import open_settings
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.transport import send
@@ -419,8 +419,8 @@ def sweep(runtime: Runtime) -> Swept:
     ends = time.monotonic() + SWEEP_SECONDS
     taken_back = dropped = 0
     wake: list[tuple[int, str]] = []
-    with alone(runtime, "taking back lost claims"):
-        taken_back = _take_back(runtime, now)
+    with alone(runtime, "looking for lost claims"):
+        taken_back = _rescue(runtime, now)
     expired: list[tuple[int, str]] = []
     removed: list[tuple[int, str]] = []
     with alone(runtime, "looking for what ran out of time"):
@@ -474,10 +474,28 @@ def some_with_work(runtime: Runtime, limit: int) -> list[tuple[int, str]]:
         return db_destinations.due_destinations(runtime.clock.now(), limit, after)
 
 
-def _take_back(runtime: Runtime, now: datetime) -> int:
+def _rescue(runtime: Runtime, now: datetime) -> int:
+    """Takes back what is lost; where that fails, claim by claim, and those that it fails for stay."""
+    try:
+        return _take_back(runtime, now)
+    except DatabaseAwayError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told
+        tell_fault(runtime, "taking back lost claims", error)
+    taken_back = broken = 0
+    for _ in range(SWEEP_LEASES):
+        failed = True
+        with alone(runtime, "taking back a lost claim"):
+            taken_back += _take_back(runtime, now, slice(broken, broken + 1))
+            failed = False
+        broken += failed
+    return taken_back
+
+
+def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> int:
     """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
     with in_transaction():
-        lost = db.lost_leases(now, SWEEP_LEASES)
+        lost = db.lost_leases(now, SWEEP_LEASES)[which]
         changes = Changes()
         for found in lost:
             settlements = [
