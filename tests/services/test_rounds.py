@@ -18,6 +18,7 @@ from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.destinations import due_destinations
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow
+from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save_redelivery, take_redelivery
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor, privacy
@@ -387,6 +388,25 @@ def test_a_redelivery_takes_a_platform_of_a_newer_version_with_it(
     sweep(runtime)
     result = redeliver_matching(runtime, merchant.merchant_id, DeliverySearch())
     assert (result.matched, result.requeued) == (2, 2)
+
+
+def test_merchants_take_turns_with_their_redeliveries(runtime: Runtime, clock: FrozenClock) -> None:
+    many, one = new_merchant(runtime).merchant_id, new_merchant(runtime).merchant_id
+    with in_transaction():
+        for merchant_id in (many, many, many, one):
+            insert_redelivery(merchant_id, DeliverySearch(), False, clock.now())
+            clock.move(timedelta(seconds=1))
+    taken = []
+    for _ in range(4):
+        with in_transaction():
+            found = take_redelivery(clock.move(timedelta(seconds=1)))
+            assert found is not None
+            row = redelivery_by_id(*found)
+            assert row is not None
+            row.last_page_at = row.next_page_at = clock.now()
+            save_redelivery(row)
+            taken.append(row.merchant_id)
+    assert taken == [many, one, many, one]
 
 
 # E-mails -------------------------------------------------------------------------------------------------------------
