@@ -131,9 +131,16 @@ def due_destinations(now: datetime, limit: int, after: int = 0) -> list[tuple[in
     return found
 
 
+# In the whole order of that index, so that no other one fits.
+LAST_WAITING = """
+SELECT merchant_id FROM deliveries WHERE due_at IS NOT NULL
+ORDER BY merchant_id DESC, platform DESC, due_at DESC LIMIT 1
+"""
+
+
 def last_merchant_waiting() -> int:
     """The highest id of a merchant with something waiting; 0 where nothing waits."""
-    found = rows("SELECT merchant_id FROM deliveries WHERE due_at IS NOT NULL ORDER BY merchant_id DESC LIMIT 1")
+    found = rows(LAST_WAITING)
     return int(found[0][0]) if found else 0
 
 
