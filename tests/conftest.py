@@ -46,6 +46,7 @@ TABLES = (
     "redeliveries",
     "redelivery_pages",
     "sealing_keys",
+    "rounds",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

@@ -8,12 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from tracklayer.cli.bench import ground
 from tracklayer.cli.bench.ground import free_port, redis_binary
 from tracklayer.cli.bench.roles import Process, answers, running
 
-__all__ = ["PATIENCE_SECONDS", "Process", "RedisServer", "free_port", "running", "wait_for_api", "wait_until"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "Process",
+    "RedisServer",
+    "allow_scripts",
+    "fill",
+    "free_port",
+    "make_read_only",
+    "make_room",
+    "make_writable",
+    "refuse_scripts",
+    "running",
+    "wait_for_api",
+    "wait_until",
+]
 
 PATIENCE_SECONDS = 30
 
@@ -45,3 +60,32 @@ def wait_for_api(process: Process, url: str) -> None:
         return answers(f"{url}/readyz")
 
     wait_until(ready, "the API to serve")
+
+
+# What may be wrong with a Redis that answers, and its end.
+
+
+def fill(client: redis.Redis) -> None:
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", "1")
+
+
+def make_room(client: redis.Redis) -> None:
+    client.config_set("maxmemory", "0")
+
+
+def make_read_only(client: redis.Redis) -> None:
+    client.config_set("replica-read-only", "yes")
+    client.replicaof("127.0.0.1", free_port())
+
+
+def make_writable(client: redis.Redis) -> None:
+    client.replicaof("no", "one")
+
+
+def refuse_scripts(client: redis.Redis) -> None:
+    client.acl_setuser("default", enabled=True, nopass=True, commands=["-eval", "-evalsha"], reset=False)
+
+
+def allow_scripts(client: redis.Redis) -> None:
+    client.acl_setuser("default", enabled=True, nopass=True, commands=["+eval", "+evalsha"], reset=False)

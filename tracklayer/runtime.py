@@ -41,7 +41,10 @@ MOVED = timedelta(
 
 @dataclass
 class Runtime:
-    """``database_url`` is where the pool points. ``jitter`` gives random numbers from 0 to 1."""
+    """``database_url`` is where the pool points. ``jitter`` gives random numbers from 0 to 1.
+
+    ``faults``: what this process has told of, and when by the monotonic clock: it does not tell it all the time.
+    """
 
     settings: Settings
     database_url: str
@@ -52,6 +55,7 @@ class Runtime:
     tokens: TokenCache = field(init=False, repr=False)
     keyring: Keyring[Any] = field(default_factory=Keyring, init=False, repr=False)
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
+    faults: dict[tuple[str, str, str], float] = field(default_factory=dict, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _clients: list[httpx.Client] = field(default_factory=list, repr=False)
     _timekeeper: Timekeeper | None = field(default=None, init=False, repr=False)

@@ -6,16 +6,18 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+import redis
 
 from tests.conftest import url_of
 from tests.factories import API_KEY_SECRET, PURCHASE, Merchant, draft
-from tests.servers import RedisServer, free_port, running, wait_until
+from tests.servers import RedisServer, fill, free_port, make_read_only, refuse_scripts, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import main
 from tracklayer.db import connection
@@ -378,6 +380,38 @@ def test_doctor_names_each_fault(
     assert "FAULT  redis       does not answer (ConnectionError)" in output
     assert "FAULT  mail        127.0.0.1 takes no mail (ConnectionRefusedError)" in output
     assert "hunter2" not in output
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"),
+    [
+        (fill, "is full and takes no messages: raise its maxmemory, or take away what else is kept there"),
+        (make_read_only, "is a read-only replica: let TRACKLAYER_REDIS_URL name its primary"),
+        (
+            refuse_scripts,
+            "refuses what messages need (NoPermissionError): allow SET, DEL, EVAL, EVALSHA and SCRIPT on tracklayer:*",
+        ),
+    ],
+)
+def test_doctor_finds_a_redis_that_answers_and_takes_nothing(
+    begin: Callable[[redis.Redis], None],
+    said: str,
+    environ: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with RedisServer() as server, closing(redis.Redis.from_url(server.url)) as client:
+        begin(client)
+        monkeypatch.setenv("TRACKLAYER_REDIS_URL", server.url)
+        assert main(["doctor"]) == 1
+    assert f"FAULT  redis       {said}\n" in capsys.readouterr().out
+
+
+def test_doctor_leaves_nothing_in_redis(environ: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RedisServer() as server, closing(redis.Redis.from_url(server.url)) as client:
+        monkeypatch.setenv("TRACKLAYER_REDIS_URL", server.url)
+        assert main(["doctor"]) == 0
+        assert client.keys() == []
 
 
 def test_doctor_recounts_everything_when_asked(environ: str, capsys: pytest.CaptureFixture[str]) -> None:

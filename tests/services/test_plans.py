@@ -11,6 +11,7 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db import deliveries as db
+from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.db.events import EventSearch, page_query
@@ -95,5 +96,16 @@ def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: 
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
-    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "limit": 100})
+    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "after": clock.now() - timedelta(days=1), "limit": 100})
     assert found.keys() == {"deliveries_window"}
+
+
+def test_who_has_work_is_read_in_the_order_of_what_is_due(
+    runtime: Runtime, stranger: Merchant, clock: FrozenClock
+) -> None:
+    last = {"last": db_destinations.LAST_MERCHANT, "limit": 100}
+    for after in (0, stranger.merchant_id - 1):
+        found = scans(db_destinations.DUE_DESTINATIONS, {"now": clock.now(), "after": after, **last})
+        assert found.keys() == {"deliveries_due"}
+        assert "merchant_id" in found["deliveries_due"]
+    assert scans(db_destinations.LAST_WAITING, ()).keys() == {"deliveries_due"}

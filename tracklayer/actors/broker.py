@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware, ShutdownNotifications
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from tracklayer.actors.redis_broker import PatientBroker
 
 # Redis is next door or it is away: whoever sends must know within half a second, because a caller may be waiting.
 CONNECT_SECONDS = 0.5
@@ -29,9 +30,8 @@ def build_broker(redis_url: str | None) -> dramatiq.Broker:
         socket_timeout=ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
-    return RedisBroker(  # type: ignore[no-untyped-call]
-        client=client,
-        namespace="tracklayer",
+    return PatientBroker(
+        client,
         middleware=middleware,
         heartbeat_timeout=HEARTBEAT_MS,
         maintenance_chance=MAINTENANCE_CHANCE,

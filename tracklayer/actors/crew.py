@@ -11,16 +11,20 @@ from typing import Any
 import dramatiq
 
 from tracklayer.actors.deliver import deliver
+from tracklayer.actors.jobs import Jobs
 from tracklayer.actors.lanes import Lanes
+from tracklayer.actors.lookout import Lookout
 from tracklayer.actors.monitor import Monitor
 from tracklayer.actors.notify import Notify
 from tracklayer.actors.purge import purge
 from tracklayer.actors.redeliver import redeliver
+from tracklayer.actors.schedule import periodic
 from tracklayer.actors.sweep import sweep
 from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.workers import WorkerLock
 from tracklayer.runtime import Runtime, spare_collector
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.monitor import learn_baselines
 
@@ -44,6 +48,7 @@ class Crew:
     worker_lock: WorkerLock
     threads: int
     _jobs: dict[str, Any]
+    _lookout: Lookout
 
     def fire(self, name: str) -> None:
         self._jobs[name].send()
@@ -53,10 +58,12 @@ class Crew:
         spare_collector(GC_THRESHOLD)
         worker = dramatiq.Worker(self.broker, worker_timeout=IDLE_POLL_MS, worker_threads=self.threads)
         worker.start()
+        self._lookout.start()
         return worker
 
     def stop(self) -> None:
         """Sends what is gathered and lets go of the worker's number."""
+        self._lookout.stop()
         self.wake.stop()
         self.worker_lock.release()
         self.broker.close()
@@ -78,24 +85,40 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
                 body(*args)
             except DatabaseAwayError:
                 log.warning("%s: the database is away; the sweep starts it again", name)
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - told
                 # Acknowledged all the same: the row falls due again, and a message must not become a second memory.
-                log.exception("%s failed", name)
+                tell_fault(runtime, f"{name}({', '.join(map(str, args))})", error)
 
         run.__name__ = name
         return dramatiq.actor(actor_name=name, queue_name=queue, broker=broker)(run)
+
+    def job(name: str, body: Callable[[], object]) -> Any:
+        def run() -> None:
+            if turns.run(name, body):
+                jobs[name].send()  # fired again meanwhile, however often: one more run, behind what waits already
+
+        return actor(name, HOUSEKEEPING, run)
+
+    def notify_now() -> None:
+        turns.want("notify")
+        jobs["notify"].send()
 
     deliver_actor = actor(
         "deliver", QUEUE, lambda merchant_id, platform: deliver(runtime, lock, lanes, waker, merchant_id, platform)
     )
     waker = Waker(deliver_actor.send)
-    jobs: dict[str, Any] = {
-        "sweep": actor("sweep", HOUSEKEEPING, lambda: sweep(runtime, waker)),
-        "purge": actor("purge", HOUSEKEEPING, lambda: purge(runtime)),
-        "redeliver": actor("redeliver", HOUSEKEEPING, lambda: redeliver(runtime, waker)),
-        "notify": actor("notify", HOUSEKEEPING, Notify(runtime)),
-        "monitor": actor("monitor", HOUSEKEEPING, Monitor(runtime, lambda: jobs["notify"].send())),
-        "learn": actor("learn", HOUSEKEEPING, lambda: learn_baselines(runtime)),
-        "fold": actor("fold", HOUSEKEEPING, lambda: fold_counters(runtime)),
+    turns = Jobs(runtime, lock)
+    bodies: dict[str, Callable[[], object]] = {
+        "sweep": lambda: sweep(runtime, waker),
+        "purge": lambda: purge(runtime),
+        "redeliver": lambda: redeliver(runtime, waker),
+        "notify": Notify(runtime),
+        "monitor": Monitor(runtime, notify_now),
+        "learn": lambda: learn_baselines(runtime),
+        "fold": lambda: fold_counters(runtime),
     }
-    return Crew(broker, waker, lock, threads, jobs)
+    jobs: dict[str, Any] = {name: job(name, body) for name, body in bodies.items()}
+    lookout = Lookout(
+        runtime, broker, turns, periodic(runtime.settings), lambda name: jobs[name].message(), deliver_actor.message
+    )
+    return Crew(broker, waker, lock, threads, jobs, lookout)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import alone
 from tracklayer.services.privacy import purge_alert_history, purge_expired, purge_redeliveries, purge_secrets
 
 log = logging.getLogger(__name__)
 
 
 def purge(runtime: Runtime) -> None:
-    gone = purge_expired(runtime)
-    if gone:
-        log.info("purged %d events past their retention", gone)
+    with alone(runtime, "purging events"):
+        gone = purge_expired(runtime)
+        if gone:
+            log.info("purged %d events past their retention", gone)
     purge_alert_history(runtime)
-    purge_redeliveries(runtime)
-    purge_secrets()
+    with alone(runtime, "purging redeliveries"):
+        purge_redeliveries(runtime)
+    with alone(runtime, "forgetting secrets of removed destinations"):
+        purge_secrets()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import peewee
 import redis
 
+from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, what_is_wrong
 from tracklayer.cli.process import CommandError, check_version, print_json, secret_keys
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
@@ -165,11 +167,23 @@ def _redis(settings: Settings) -> Finding:
     if settings.redis_url is None:
         return Finding("redis", True, "not set: `up` needs none; api, worker and scheduler do")
     try:
-        redis.Redis.from_url(str(settings.redis_url), socket_connect_timeout=3, socket_timeout=3).ping()
+        with closing(
+            redis.Redis.from_url(str(settings.redis_url), socket_connect_timeout=3, socket_timeout=3)
+        ) as client:
+            client.set(f"{NAMESPACE}:doctor", "", px=5000)
+            client.delete(f"{NAMESPACE}:doctor")
+            client.eval("return 1", 0)  # messages are moved by scripts
     except (redis.RedisError, ValueError) as error:
         kind = type(error).__name__
-        return Finding("redis", False, f"does not answer ({kind}): check TRACKLAYER_REDIS_URL and that Redis runs")
-    return Finding("redis", True, "answers")
+        wrong = SILENT if isinstance(error, ValueError) else what_is_wrong(error)
+        advice = {
+            FULL: "is full and takes no messages: raise its maxmemory, or take away what else is kept there",
+            READ_ONLY: "is a read-only replica: let TRACKLAYER_REDIS_URL name its primary",
+            SILENT: f"does not answer ({kind}): check TRACKLAYER_REDIS_URL and that Redis runs",
+        }
+        refused = f"refuses what messages need ({kind}): allow SET, DEL, EVAL, EVALSHA and SCRIPT on {NAMESPACE}:*"
+        return Finding("redis", False, advice.get(wrong, refused))
+    return Finding("redis", True, "answers and takes messages")
 
 
 def _mail(settings: Settings) -> Finding:

@@ -15,6 +15,7 @@ from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AlertKind, Finding, Known, Severity
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
+KINDS = frozenset(kind.value for kind in AlertKind)
 Subject = tuple[AlertKind, str | None]
 
 
@@ -83,6 +84,8 @@ def known_alerts(merchant_id: int, resolved_since: datetime) -> dict[Subject, Kn
     """Each subject's open alert, or else the last one that was resolved after an instant."""
     known: dict[Subject, Known] = {}
     for row in rows(KNOWN, {"merchant": merchant_id, "since": resolved_since}):  # type: ignore[arg-type]
+        if row[1] not in KINDS:  # a newer version's: it looks after it
+            continue
         found = Known(row[0], AlertKind(row[1]), row[2], Severity(row[3]), *row[4:])
         other = known.get((found.kind, found.platform))
         if other is None or _ends(found) > _ends(other):
@@ -110,6 +113,8 @@ def open_lately(
     lately: dict[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]] = {}
     params: Any = {"merchants": list(merchant_ids), "since": resolved_since}
     for merchant_id, kind, platform, opened_at, resolved_at in rows(OPEN_LATELY, params):
+        if kind not in KINDS:
+            continue
         key = merchant_id, AlertKind(kind), platform
         known = lately.get(key)
         if known is None or resolved_at is None or (known[1] is not None and resolved_at > known[1]):

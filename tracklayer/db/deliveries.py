@@ -412,9 +412,11 @@ def lost_leases(now: datetime, limit: int) -> list[LostLease]:
 
 
 EXPIRED_QUEUES = """
-SELECT DISTINCT merchant_id, platform FROM (
-    SELECT merchant_id, platform FROM deliveries WHERE status IN ('queued', 'failed') AND window_ends_at <= %(now)s
+SELECT merchant_id, platform, max(window_ends_at), sum(count(*)) OVER () FROM (
+    SELECT merchant_id, platform, window_ends_at FROM deliveries
+    WHERE status IN ('queued', 'failed') AND window_ends_at <= %(now)s AND window_ends_at > %(after)s
     ORDER BY window_ends_at LIMIT %(limit)s) AS expired
+GROUP BY merchant_id, platform ORDER BY min(window_ends_at)
 """
 REMOVED_QUEUES = """
 SELECT merchant_id, platform FROM destinations x
@@ -437,10 +439,17 @@ RETURNING d.received_at
 """
 
 
-def queues_to_drop_from(now: datetime, limit: int) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """(destinations with deliveries past their window, removed destinations with deliveries that still wait)."""
-    params: Any = {"now": now, "limit": limit}
-    return [tuple(row) for row in rows(EXPIRED_QUEUES, params)], [tuple(row) for row in rows(REMOVED_QUEUES, params)]
+def expired_queues(now: datetime, after: datetime | None, limit: int) -> tuple[list[tuple[int, str]], datetime | None]:
+    """(destinations of ``limit`` deliveries whose window ended after an instant, where to go on; None: no more)."""
+    params: Any = {"now": now, "after": after or datetime.min.replace(tzinfo=UTC), "limit": limit}
+    found = rows(EXPIRED_QUEUES, params)
+    is_full = bool(found) and found[0][3] == limit
+    return [(row[0], row[1]) for row in found], max(row[2] for row in found) if is_full else None
+
+
+def removed_queues(limit: int) -> list[tuple[int, str]]:
+    """Removed destinations with deliveries that still wait."""
+    return [(row[0], row[1]) for row in rows(REMOVED_QUEUES, {"limit": limit})]  # type: ignore[arg-type]
 
 
 def drop_expired(merchant_id: int, platform: str, now: datetime, limit: int, changes: Changes) -> int:

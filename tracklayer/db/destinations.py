@@ -141,12 +141,14 @@ def put_probe_off(merchant_id: int, platform: str, until: datetime) -> None:
 # with the number of those, and not with how much each has waiting.
 DUE_DESTINATIONS = """
 WITH RECURSIVE walk AS (
-    (SELECT merchant_id, platform, due_at FROM deliveries WHERE due_at IS NOT NULL
+    (SELECT merchant_id, platform, due_at FROM deliveries
+     WHERE due_at IS NOT NULL AND merchant_id > %(after)s AND merchant_id <= %(last)s
      ORDER BY merchant_id, platform, due_at LIMIT 1)
     UNION ALL
     SELECT next.* FROM walk w CROSS JOIN LATERAL (
         SELECT merchant_id, platform, due_at FROM deliveries d
         WHERE due_at IS NOT NULL AND (d.merchant_id, d.platform) > (w.merchant_id, w.platform)
+          AND merchant_id <= %(last)s
         ORDER BY merchant_id, platform, due_at LIMIT 1) AS next
 )
 SELECT w.merchant_id, w.platform FROM walk w JOIN destinations x USING (merchant_id, platform)
@@ -154,11 +156,30 @@ WHERE w.due_at <= %(now)s AND x.removed_at IS NULL AND x.state <> 'paused'
   AND (x.resume_at IS NULL OR x.resume_at <= %(now)s) AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(now)s)
 LIMIT %(limit)s
 """
+LAST_MERCHANT = 2**63 - 1
 
 
-def due_destinations(now: datetime, limit: int) -> list[tuple[int, str]]:
-    """(merchant id, platform) of destinations that have work and may do it."""
-    return [(row[0], row[1]) for row in rows(DUE_DESTINATIONS, {"now": now, "limit": limit})]  # type: ignore[arg-type]
+def due_destinations(now: datetime, limit: int, after: int = 0) -> list[tuple[int, str]]:
+    """(merchant id, platform) of destinations that have work and may do it, those of merchants behind ``after`` first."""
+    found: list[tuple[int, str]] = []
+    for first, last in ((after, LAST_MERCHANT), (0, after)):
+        if last > first and len(found) < limit:
+            params: Any = {"now": now, "limit": limit - len(found), "after": first, "last": last}
+            found += [(row[0], row[1]) for row in rows(DUE_DESTINATIONS, params)]
+    return found
+
+
+# In the whole order of that index, so that no other one fits.
+LAST_WAITING = """
+SELECT merchant_id FROM deliveries WHERE due_at IS NOT NULL
+ORDER BY merchant_id DESC, platform DESC, due_at DESC LIMIT 1
+"""
+
+
+def last_merchant_waiting() -> int:
+    """The highest id of a merchant with something waiting; 0 where nothing waits."""
+    found = rows(LAST_WAITING)
+    return int(found[0][0]) if found else 0
 
 
 def waits_of(merchant_id: int, platforms: Sequence[str]) -> dict[str, tuple[str, datetime | None]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,9 +37,10 @@ WITH taken AS (
 SELECT count(*) FROM taken
 """
 _KEY = "merchant_id, platform, minute, slot"
+_OF = "merchant_id <> ALL(%(without)s) AND (%(only)s::bigint[] IS NULL OR merchant_id = ANY(%(only)s::bigint[]))"
 FOLD_SLOTS = f"""
 WITH chosen AS (
-    SELECT {_KEY} FROM minutes WHERE slot <> 0 AND minute < %(before)s
+    SELECT {_KEY} FROM minutes WHERE slot <> 0 AND minute < %(before)s AND {_OF}
     ORDER BY minute LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), {_FOLD.strip().removeprefix("WITH ")}"""
 # Only what has come of age lately is looked for: what is older was folded then, and what is counted in it later has a
@@ -46,7 +49,7 @@ FOLD_HOURS = f"""
 WITH chosen AS (
     SELECT {_KEY} FROM minutes
     WHERE minute >= %(since)s AND minute < %(hours_before)s AND slot = 0
-      AND extract(epoch FROM minute)::bigint %% 3600 <> 0
+      AND extract(epoch FROM minute)::bigint %% 3600 <> 0 AND {_OF}
     LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), {_FOLD.strip().removeprefix("WITH ")}"""
 
@@ -76,14 +79,46 @@ def lock_folding() -> bool:
     return bool(rows("SELECT pg_try_advisory_xact_lock(%s)", (FOLD_LOCK,))[0][0])
 
 
-def fold_slots(before: datetime, hours_before: datetime, limit: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Rows of which merchants are folded. ``only`` None: of all; ``without``: but not of these."""
+
+    only: tuple[int, ...] | None = None
+    without: tuple[int, ...] = ()
+
+
+def fold_slots(before: datetime, hours_before: datetime, limit: int, whose: Whose) -> int:
     """Adds up what several backends counted in minutes before an instant; how many rows were taken up."""
-    return _count(FOLD_SLOTS, {"before": before, "hours_before": hours_before, "limit": limit})
+    return _count(FOLD_SLOTS, {"before": before, "hours_before": hours_before, "limit": limit, **_of(whose)})
 
 
-def fold_hours(since: datetime, hours_before: datetime, limit: int) -> int:
+def fold_hours(since: datetime, hours_before: datetime, limit: int, whose: Whose) -> int:
     """Makes hours of the minutes between two instants, the second one a full hour; how many rows were taken up."""
-    return _count(FOLD_HOURS, {"since": since, "hours_before": hours_before, "limit": limit})
+    return _count(FOLD_HOURS, {"since": since, "hours_before": hours_before, "limit": limit, **_of(whose)})
+
+
+def _of(whose: Whose) -> dict[str, Any]:
+    return {"only": list(whose.only) if whose.only is not None else None, "without": list(whose.without)}
+
+
+def merchants_with_slots(before: datetime, limit: int, without: Sequence[int]) -> list[int]:
+    """Merchants of the ``limit`` oldest rows that are to be added up."""
+    found = rows(
+        "SELECT DISTINCT merchant_id FROM (SELECT merchant_id FROM minutes WHERE slot <> 0 AND minute < %s "
+        "AND merchant_id <> ALL(%s) ORDER BY minute LIMIT %s) AS oldest ORDER BY merchant_id",
+        (before, list(without), limit),
+    )
+    return [row[0] for row in found]
+
+
+def merchants_with_minutes(since: datetime, until: datetime, limit: int, without: Sequence[int]) -> list[int]:
+    """Up to ``limit`` merchants with minutes between two instants that are to become hours."""
+    found = rows(
+        "SELECT DISTINCT merchant_id FROM minutes WHERE minute >= %s AND minute < %s AND slot = 0 "
+        "AND extract(epoch FROM minute)::bigint %% 3600 <> 0 AND merchant_id <> ALL(%s) ORDER BY merchant_id LIMIT %s",
+        (since, until, list(without), limit),
+    )
+    return [row[0] for row in found]
 
 
 def forget_minutes(before: datetime, limit: int) -> int:

@@ -63,9 +63,14 @@ def insert_pages(row: RedeliveryRow, pages: Sequence[Sequence[Key]]) -> None:
     execute(INSERT_PAGES, (row.merchant_id, row.redelivery_id, orjson.dumps(pages).decode()))
 
 
+# Merchants take turns, however many of these each has: first the one that had a page done longest ago.
 TAKE = """
-SELECT merchant_id, redelivery_id FROM redeliveries WHERE finished_at IS NULL AND next_page_at <= %s
-ORDER BY next_page_at, redelivery_id LIMIT 1 FOR UPDATE SKIP LOCKED
+WITH served AS (
+    SELECT merchant_id, max(last_page_at) AS last_at FROM redeliveries WHERE finished_at IS NULL GROUP BY merchant_id
+)
+SELECT r.merchant_id, r.redelivery_id FROM redeliveries r JOIN served s USING (merchant_id)
+WHERE r.finished_at IS NULL AND r.next_page_at <= %s
+ORDER BY s.last_at, r.next_page_at, r.redelivery_id LIMIT 1 FOR UPDATE OF r SKIP LOCKED
 """
 
 

@@ -1,17 +1,32 @@
-"""When each periodic job runs next: the one thing that any number of schedulers agree on."""
+"""When each periodic job runs next and who runs it now: what any number of schedulers and workers agree on.
+
+A firing is a new ``next_run_at``. It is taken up by whoever begins the job first; firings that come while nobody
+begins it, or while it runs, make one run together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 
-from tracklayer.db.connection import rows
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.deliveries import WORKER_LOCK
+
+LEASE = timedelta(seconds=60)  # of a run; renewed while it goes on
+LATE = timedelta(seconds=3)  # what is not begun by then, nobody knows of
+LATE_FIRINGS = 3  # of a job that is fired more often than that
+TELL_ALL = 8  # firings in a row that are told, though nobody takes them up; then one in so many
 
 
 def take_due_jobs(intervals: Mapping[str, timedelta], now: datetime) -> list[str]:
-    """Names of the jobs that are due, each given to exactly one caller; sets when they are due next."""
+    """Names of the jobs that are due, each given to exactly one caller; sets when they are due next.
+
+    Of a job that nobody takes up for long, not every firing is told: messages about it must not pile up.
+    """
     known = rows("SELECT name FROM periodic_jobs WHERE next_run_at > %s", (now,))
     waiting = {row[0] for row in known}
     # Looking first costs nothing; a conflict, even one that changes nothing, writes to the row.
@@ -23,8 +38,108 @@ def take_due_jobs(intervals: Mapping[str, timedelta], now: datetime) -> list[str
     found = rows(
         "INSERT INTO periodic_jobs (name, next_run_at) "
         "SELECT name, next FROM json_to_recordset(%s::json) AS x(name text, next timestamptz) "
-        "ON CONFLICT (name) DO UPDATE SET next_run_at = excluded.next_run_at WHERE periodic_jobs.next_run_at <= %s "
-        "RETURNING name",
+        "ON CONFLICT (name) DO UPDATE SET next_run_at = excluded.next_run_at, missed = CASE "
+        "WHEN periodic_jobs.begun_for IS DISTINCT FROM periodic_jobs.next_run_at THEN periodic_jobs.missed + 1 ELSE 0 END "
+        "WHERE periodic_jobs.next_run_at <= %s RETURNING name, missed",
         (orjson.dumps(given).decode(), now),
     )
-    return [row[0] for row in found]
+    return [name for name, missed in found if missed < TELL_ALL or missed % TELL_ALL == 0]
+
+
+# Its lease has not ended, and its worker's session still holds the lock on the worker's number.
+BUSY = f"""(leased_until > %(now)s AND EXISTS (
+    SELECT 1 FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = worker::bigint::oid
+      AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())))"""
+BEGIN = f"""
+UPDATE periodic_jobs SET begun_for = next_run_at, missed = 0, run = run + 1, worker = %(worker)s, begun_at = %(now)s,
+    leased_until = %(until)s
+WHERE name = %(name)s AND begun_for IS DISTINCT FROM next_run_at AND {BUSY} IS NOT TRUE
+RETURNING run
+"""
+
+
+def begin_job(name: str, worker: int, now: datetime) -> int | None:
+    """The number of the run that begins; None where nothing was fired since the last one, or somebody runs it now.
+
+    Any number may call it at once. ``worker``: the number whose lock this process holds.
+    """
+    params: Any = {"name": name, "worker": worker, "now": now, "until": now + LEASE}
+    found = rows(BEGIN, params)
+    return int(found[0][0]) if found else None
+
+
+def renew_job(name: str, run: int, now: datetime) -> None:
+    """Others leave it to its worker for another while."""
+    execute(
+        "UPDATE periodic_jobs SET leased_until = %s WHERE name = %s AND run = %s AND leased_until IS NOT NULL",
+        (now + LEASE, name, run),
+    )
+
+
+def end_job(name: str, run: int) -> bool:
+    """Lets go of a run, unless others took it over; whether the job was fired meanwhile and is to run again."""
+    found = rows(
+        "UPDATE periodic_jobs SET leased_until = NULL WHERE name = %s AND run = %s "
+        "RETURNING begun_for IS DISTINCT FROM next_run_at",
+        (name, run),
+    )
+    return bool(found and found[0][0])
+
+
+def want_job(name: str, now: datetime) -> None:
+    """Fires a job out of turn: whoever begins it next runs it."""
+    execute(
+        "INSERT INTO periodic_jobs (name, next_run_at) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET begun_for = NULL",
+        (name, now),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``wanted``: fired, and not begun since. ``busy``: somebody runs it at this moment."""
+
+    name: str
+    next_run_at: datetime
+    wanted: bool
+    missed: int
+    busy: bool
+
+
+def jobs_by_name(now: datetime) -> dict[str, Job]:
+    """The jobs that were ever fired."""
+    params: Any = {"now": now}
+    found = rows(
+        f"SELECT name, next_run_at, begun_for IS DISTINCT FROM next_run_at, missed, {BUSY} IS TRUE FROM periodic_jobs",
+        params,
+    )
+    return {row[0]: Job(*row) for row in found}
+
+
+def is_late(job: Job | None, interval: timedelta, now: datetime) -> bool:
+    """Whether nobody seems to know of it: it was fired and not begun for a while, or nobody fires it."""
+    if job is None:
+        return True
+    if job.busy:
+        return False
+    if job.next_run_at + LATE <= now:
+        return True
+    return job.wanted and (job.missed >= LATE_FIRINGS or job.next_run_at - interval + LATE <= now)
+
+
+def place_of(name: str) -> str | None:
+    """Where a round stopped; None where it starts from the beginning."""
+    found = rows("SELECT place FROM rounds WHERE name = %s", (name,))
+    return found[0][0] if found else None
+
+
+def set_place(name: str, place: str | None) -> None:
+    """Where the next round begins; None: from the beginning."""
+    if place is None:
+        execute("DELETE FROM rounds WHERE name = %s", (name,))
+        return
+    execute(
+        "INSERT INTO rounds (name, place) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET place = excluded.place",
+        (name, place),
+    )

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import threading
 import time
 import traceback
@@ -36,6 +37,7 @@ import orjson
 
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
@@ -71,10 +73,11 @@ from tracklayer.domain.retry import (
     judge_unbuilt,
     judge_unsent,
 )
-from tracklayer.mappers import mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.runtime import Runtime
 from tracklayer.services import persist
+from tracklayer.services.alone import alone, tell_fault
 from tracklayer.services.credentials import open_settings
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.transport import send
@@ -87,6 +90,7 @@ SLICE_SECONDS = 0.5  # at most: then the worker's thread is free for others, and
 SWEEP_LEASES = 20  # taken back by one sweep
 SWEEP_ROWS = 2000  # dropped from one queue by one sweep
 SWEEP_QUEUES = 200  # that one sweep drops from
+SWEEP_SECONDS = 10  # that it drops for at most: what is left is taken up by the next one
 DUE_DESTINATIONS = 10_000  # woken by one sweep
 BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that others have is left to the next wake-up
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
@@ -96,6 +100,7 @@ CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trac
 CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
+EXPIRED_ROUND, DUE_ROUND = "expired", "due"
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
@@ -126,8 +131,11 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     """Delivers what is due at one destination. True where there is more to do: wake it again.
 
     Safe to call any number of times at once: claims never overlap. ``worker`` is the number whose lock this process
-    holds, so that others know its claims are alive.
+    holds, so that others know its claims are alive. What waits for a platform that this version does not know is left
+    to the workers of a newer one.
     """
+    if platform not in PLATFORMS:
+        return False
     ends = time.monotonic() + SLICE_SECONDS
     turn = runtime.turns.of((merchant_id, platform))
     for _ in range(BATCHES):
@@ -535,28 +543,90 @@ class Swept:
 def sweep(runtime: Runtime) -> Swept:
     """The one rescue: takes back lost claims, drops what ran out of time, names destinations that have work.
 
-    Each part is bounded and in transactions of its own, so any number of sweeps may run at once.
+    Each part is bounded and in transactions of its own, so any number of sweeps may run at once. None waits for
+    another to succeed, and no queue for another's.
     """
     now = runtime.clock.now()
-    taken_back = _take_back(runtime, now)
-    with in_transaction():
-        expired, removed = db.queues_to_drop_from(now, SWEEP_ROWS)
-    dropped = 0
+    ends = time.monotonic() + SWEEP_SECONDS
+    taken_back = dropped = 0
+    wake: list[tuple[int, str]] = []
+    with alone(runtime, "looking for lost claims"):
+        taken_back = _rescue(runtime, now)
+    expired: list[tuple[int, str]] = []
+    removed: list[tuple[int, str]] = []
+    with alone(runtime, "looking for what ran out of time"):
+        expired, removed = _queues_to_drop_from(now)
+    random.shuffle(removed)
     for queues, drop in ((expired, db.drop_expired), (removed, db.drop_removed)):
         for merchant_id, platform in queues[:SWEEP_QUEUES]:
-            with in_transaction():
+            if time.monotonic() > ends:
+                break
+            with alone(runtime, f"dropping from the queue of merchant {merchant_id}, {platform},"), in_transaction():
                 changes = Changes()
-                dropped += drop(merchant_id, platform, now, SWEEP_ROWS, changes)
+                gone = drop(merchant_id, platform, now, SWEEP_ROWS, changes)
                 changes.write()
-    with in_transaction():
-        wake = db_destinations.due_destinations(now, DUE_DESTINATIONS)
+                dropped += gone
+    with alone(runtime, "looking for what is due"):
+        wake = _with_work(now)
     return Swept(taken_back, dropped, wake)
 
 
-def _take_back(runtime: Runtime, now: datetime) -> int:
+def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """The next page of what ran out of time, by when it did, from behind the last one: and round again.
+
+    So rows that cannot be dropped, since they are in somebody's hands or since dropping them fails, hide no others.
+    """
+    with in_transaction():
+        place = db_schedule.place_of(EXPIRED_ROUND)
+        after = datetime.fromisoformat(place) if place else None
+        expired, following = db.expired_queues(now, after, SWEEP_ROWS)
+        if not expired and after is not None:
+            expired, following = db.expired_queues(now, None, SWEEP_ROWS)
+        if following != after:
+            db_schedule.set_place(EXPIRED_ROUND, following.isoformat() if following else None)
+        return expired, db.removed_queues(SWEEP_ROWS)
+
+
+def _with_work(now: datetime) -> list[tuple[int, str]]:
+    """Destinations with work; where those are more than one sweep wakes, the next one goes on behind them."""
+    with in_transaction():
+        place = db_schedule.place_of(DUE_ROUND)
+        found = db_destinations.due_destinations(now, DUE_DESTINATIONS, int(place or 0))
+        following = str(found[-1][0]) if len(found) == DUE_DESTINATIONS else None
+        if following != place:
+            db_schedule.set_place(DUE_ROUND, following)
+        return found
+
+
+def some_with_work(runtime: Runtime, limit: int) -> list[tuple[int, str]]:
+    """Destinations that have work, from anywhere on: several who ask at once find different ones."""
+    with in_transaction():
+        after = random.randint(0, db_destinations.last_merchant_waiting())
+        return db_destinations.due_destinations(runtime.clock.now(), limit, after)
+
+
+def _rescue(runtime: Runtime, now: datetime) -> int:
+    """Takes back what is lost; where that fails, claim by claim, and those that it fails for stay."""
+    try:
+        return _take_back(runtime, now)
+    except DatabaseAwayError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told
+        tell_fault(runtime, "taking back lost claims", error)
+    taken_back = broken = 0
+    for _ in range(SWEEP_LEASES):
+        failed = True
+        with alone(runtime, "taking back a lost claim"):
+            taken_back += _take_back(runtime, now, slice(broken, broken + 1))
+            failed = False
+        broken += failed
+    return taken_back
+
+
+def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> int:
     """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
     with in_transaction():
-        lost = db.lost_leases(now, SWEEP_LEASES)
+        lost = db.lost_leases(now, SWEEP_LEASES)[which]
         changes = Changes()
         for found in lost:
             settlements = [

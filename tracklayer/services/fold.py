@@ -2,40 +2,93 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from tracklayer.db import folding as db
-from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
+from tracklayer.db.folding import Whose
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import alone, tell_fault
 
 SLOTS_AFTER = timedelta(minutes=10)  # by then few backends still count in that minute
 HOURS_AFTER = timedelta(days=35)  # the monitors learn from the minutes of four weeks
 HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest is merely larger
 FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing that was counted there is left
 PAGE = 2000
-BUDGET_SECONDS = 20
+BUDGET_SECONDS = 6  # of each step
 
 
 def fold_counters(runtime: Runtime) -> int:
-    """One round; how many rows were taken up. Safe with any number of callers: one of them does it."""
+    """One round; how many rows were taken up. Safe with any number of callers: one of them does it.
+
+    Each step has its own time, so that a large backlog of one keeps no other from its turn, and a merchant whose
+    counters cannot be added up is left out.
+    """
     now = runtime.clock.now()
     hours_before = (now - HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
-    steps: list[Callable[[], int]] = [
-        lambda: db.fold_slots(now - SLOTS_AFTER, hours_before, PAGE),
-        lambda: db.fold_hours(hours_before - HOURS_LOOK_BACK, hours_before, PAGE),
-        lambda: db.forget_minutes(now - FORGET_AFTER, PAGE),
-        lambda: db.fold_queues(PAGE),
-    ]
-    ends = time.monotonic() + BUDGET_SECONDS
+    since = hours_before - HOURS_LOOK_BACK
+    slots_before = now - SLOTS_AFTER
+
+    folded = _fold(
+        runtime,
+        lambda whose: db.fold_slots(slots_before, hours_before, PAGE, whose),
+        lambda without: db.merchants_with_slots(slots_before, PAGE, without),
+    )
+    folded += _fold(
+        runtime,
+        lambda whose: db.fold_hours(since, hours_before, PAGE, whose),
+        lambda without: db.merchants_with_minutes(since, hours_before, PAGE, without),
+    )
+    for what, step in (
+        ("forgetting old counters", lambda: db.forget_minutes(now - FORGET_AFTER, PAGE)),
+        ("folding queues", lambda: db.fold_queues(PAGE)),
+    ):
+        with alone(runtime, what):
+            folded += _pages(step)
+    return folded
+
+
+def _fold(runtime: Runtime, fold: Callable[[Whose], int], concerned: Callable[[Sequence[int]], list[int]]) -> int:
+    """Pages of all merchants; where one fails, each merchant of it alone, and without those it fails for."""
     folded = 0
-    for step in steps:
-        taken = PAGE
-        while taken >= PAGE and time.monotonic() < ends:
-            with in_transaction(), statements_within(LONG_SECONDS):
-                if not db.lock_folding():
-                    return folded
-                taken = step()
-            folded += taken
+    broken: list[int] = []
+
+    def page() -> int:
+        return fold(Whose(without=tuple(broken)))
+
+    try:
+        return _pages(page)
+    except DatabaseAwayError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told, and the others' counters are folded all the same
+        tell_fault(runtime, "folding counters", error)
+    with in_transaction():
+        merchant_ids = concerned(broken)
+    ends = time.monotonic() + BUDGET_SECONDS
+    for merchant_id in merchant_ids:
+        if time.monotonic() > ends:
+            break
+        before = len(broken)
+        broken.append(merchant_id)
+        with alone(runtime, f"folding counters of merchant {merchant_id}"):
+            folded += _pages(functools.partial(fold, Whose(only=(merchant_id,))))
+            del broken[before:]
+    with alone(runtime, "folding the other counters"):
+        folded += _pages(page)
+    return folded
+
+
+def _pages(step: Callable[[], int]) -> int:
+    """Page after page until one is not full, or the time is over; how many rows. Each in its own transaction."""
+    ends = time.monotonic() + BUDGET_SECONDS
+    folded, taken = 0, PAGE
+    while taken >= PAGE and time.monotonic() < ends:
+        with in_transaction(), statements_within(LONG_SECONDS):
+            if not db.lock_folding():
+                return folded
+            taken = step()
+        folded += taken
     return folded

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import alerts as db_alerts
-from tracklayer.db import merchants as db_merchants
 from tracklayer.db import monitors as db
 from tracklayer.db.alerts import Subject
-from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.domain.alert import AlertKind, Finding
 from tracklayer.domain.delivery import DestinationState
@@ -29,11 +29,14 @@ from tracklayer.domain.monitors.views import (
     Told,
     wants_past,
 )
-from tracklayer.mappers import mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
+from tracklayer.services.alone import alone, pages_of_merchants, tell_fault
 
 MERCHANTS = 200  # of one page: one transaction of a few statements
+LOOK = timedelta(seconds=20)  # what is left is taken up by the next one
+ROUND = "monitor"
 LEARN_EVERY = timedelta(hours=6)
 LEARN_MERCHANTS = 50  # by one call
 Lately = Mapping[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]]  # opened, resolved
@@ -51,15 +54,25 @@ class Watch:
 
         Safe with any number of processes at once, not with several threads of one.
         """
-        changed = after = 0
-        while True:
-            with in_transaction():
-                page = [merchant_id for merchant_id, _ in db_merchants.page_of_merchants(after, MERCHANTS)]
-            if page:
-                changed += _look_at(self._runtime, self._memory, page)
-            if len(page) < MERCHANTS:
-                return changed
-            after = page[-1]
+        changed, ends = 0, time.monotonic() + LOOK.total_seconds()
+        for page in pages_of_merchants(ROUND, MERCHANTS):
+            changed += self._look_at([merchant_id for merchant_id, _ in page])
+            if time.monotonic() > ends:
+                break  # the next look begins behind this page
+        return changed
+
+    def _look_at(self, merchant_ids: Sequence[int]) -> int:
+        """A page; where it fails, its halves, until whoever it fails for stands alone."""
+        try:
+            return _look_at(self._runtime, self._memory, merchant_ids)
+        except DatabaseAwayError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and the others are judged all the same
+            if len(merchant_ids) == 1:
+                tell_fault(self._runtime, f"the monitors' look at merchant {merchant_ids[0]}", error)
+                return 0
+        middle = len(merchant_ids) // 2
+        return self._look_at(merchant_ids[:middle]) + self._look_at(merchant_ids[middle:])
 
 
 def _look_at(runtime: Runtime, memory: Memory, merchant_ids: Sequence[int]) -> int:
@@ -67,23 +80,26 @@ def _look_at(runtime: Runtime, memory: Memory, merchant_ids: Sequence[int]) -> i
     with in_transaction():
         lately = db_alerts.open_lately(merchant_ids, now - PAST)
         open_now = {key for key, (_, resolved_at) in lately.items() if resolved_at is None}
-        views = _destination_views(memory, merchant_ids, lately, now)
+        facts = db.destination_facts(merchant_ids, now)
+        views = _destination_views(runtime, memory, merchant_ids, facts, lately, now)
         merchants = _merchant_views(merchant_ids, now)
         findings: dict[int, list[Finding]] = {}
         judged: dict[int, list[Subject]] = {}
         for (merchant_id, platform), view in views.items():
             kinds = {kind for kind in OF_DESTINATIONS if (merchant_id, kind, platform) in open_now}
-            found = _judge(merchant_id, view, kinds, now)
-            findings.setdefault(merchant_id, []).extend(found)
-            # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
-            is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-            judged.setdefault(merchant_id, []).extend(
-                (kind, platform) for kind in ([AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS)
-            )
+            with alone(runtime, f"judging merchant {merchant_id}, {platform},"):
+                found = _judge(merchant_id, view, kinds, now)
+                findings.setdefault(merchant_id, []).extend(found)
+                # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
+                is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
+                judged.setdefault(merchant_id, []).extend(
+                    (kind, platform) for kind in ([AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS)
+                )
         for merchant_id, merchant in merchants.items():
             findings.setdefault(merchant_id, []).extend(judge_merchant(merchant, now))
             judged.setdefault(merchant_id, []).append((AlertKind.TRACKING_STOPPED, None))
-    _judge_removed(views, open_now, judged)
+    # One that this version does not know, or that could not be looked at, is there all the same.
+    _judge_removed({(found.merchant_id, found.platform) for found in facts}, open_now, judged)
     changed = 0
     for merchant_id, subjects in judged.items():
         is_known = any(subject in subjects for subject in _subjects(merchant_id, open_now))
@@ -104,30 +120,39 @@ def _subjects(merchant_id: int, open_now: set[tuple[int, AlertKind, str | None]]
 
 
 def _judge_removed(
-    views: dict[Key, DestinationView],
+    there: set[Key],
     open_now: set[tuple[int, AlertKind, str | None]],
     judged: dict[int, list[Subject]],
 ) -> None:
     """An alert about a destination that was removed has nothing to be about any more: it is judged, and resolves."""
     for merchant_id, kind, platform in open_now:
-        if platform is not None and (merchant_id, platform) not in views:
+        if platform is not None and (merchant_id, platform) not in there:
             judged.setdefault(merchant_id, []).append((kind, platform))
 
 
 def _destination_views(
-    memory: Memory, merchant_ids: Sequence[int], lately: Lately, now: datetime
+    runtime: Runtime,
+    memory: Memory,
+    merchant_ids: Sequence[int],
+    found: Sequence[DestinationFacts],
+    lately: Lately,
+    now: datetime,
 ) -> dict[Key, DestinationView]:
+    """Of the destinations on platforms that this version knows; without one whose facts make no sense to it."""
     recent_since = (now - RECENT).replace(second=0, microsecond=0)
     minutes = db.recent_minutes(merchant_ids, recent_since)
     views = {}
-    for facts in db.destination_facts(merchant_ids, now):
+    for facts in found:
         key = facts.merchant_id, facts.platform
-        view = _destination_view(facts, minutes.get(key, []), memory, now)
-        outage = lately.get((key[0], AlertKind.PLATFORM_DOWN, key[1]))
-        rate_drop = lately.get((key[0], AlertKind.DELIVERY_RATE_DROP, key[1]))
-        views[key] = replace(
-            view, outage=Told(*outage) if outage else None, rate_drop=Told(*rate_drop) if rate_drop else None
-        )
+        if facts.platform not in PLATFORMS:
+            continue
+        with alone(runtime, f"the monitors' look at merchant {key[0]}, {key[1]},"):
+            view = _destination_view(facts, minutes.get(key, []), memory, now)
+            outage = lately.get((key[0], AlertKind.PLATFORM_DOWN, key[1]))
+            rate_drop = lately.get((key[0], AlertKind.DELIVERY_RATE_DROP, key[1]))
+            views[key] = replace(
+                view, outage=Told(*outage) if outage else None, rate_drop=Told(*rate_drop) if rate_drop else None
+            )
     wanted = [
         key for key, view in views.items() if wants_past(view.recent, view.success) or view.failing_since is not None
     ]
@@ -191,12 +216,24 @@ def learn_baselines(runtime: Runtime) -> int:
     """Learns anew what is normal for the merchants whose baselines are the oldest; of how many."""
     now = runtime.clock.now()
     until = now.replace(minute=0, second=0, microsecond=0)
+    ends = time.monotonic() + LOOK.total_seconds()
     with in_transaction():
         merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, LEARN_MERCHANTS)
+    count = 0
     for merchant_id in merchant_ids:
-        with in_transaction(), statements_within(LONG_SECONDS):
+        if time.monotonic() > ends:
+            break
+        learned = False
+        what = f"learning what is normal for merchant {merchant_id}"
+        with alone(runtime, what), in_transaction(), statements_within(LONG_SECONDS):
             db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
-    return len(merchant_ids)
+            learned = True
+        count += learned
+        if not learned:
+            # What was learned before stays, and it is not the first again the next time.
+            with alone(runtime, f"putting off merchant {merchant_id}"), in_transaction():
+                db.write_baselines(merchant_id, {"": None}, now)
+    return count
 
 
 def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:

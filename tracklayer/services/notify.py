@@ -32,6 +32,7 @@ from tracklayer.db.models import AlertRow, MerchantRow
 from tracklayer.domain.node_id import node_id
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.mail import FateUnknownError, Mailer, NotSentError, RefusedError, SmtpServer
 
 log = logging.getLogger(__name__)
@@ -90,15 +91,18 @@ def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> b
     if alert is None or merchant is None:  # gone since it was leased, and the mail's row with it
         return True
     try:
-        mailer.send(compose(runtime, mail, alert, merchant, server.sender), mail.recipient)
+        message = compose(runtime, mail, alert, merchant, server.sender)
+    except Exception as error:  # noqa: BLE001 - told; it waits for the mended version, and the next one goes
+        tell_fault(runtime, f"writing an e-mail of merchant {mail.merchant_id}", error)
+        if isinstance(error, ValueError):  # an address that no header can hold
+            _finish(runtime, mail, "failed", type(error).__name__)
+        else:
+            _put_off(runtime, mail, type(error).__name__)
+        return True
+    try:
+        mailer.send(message, mail.recipient)
     except NotSentError as error:
-        now = runtime.clock.now()
-        until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(mail.attempts - 1, 20))
-        with in_transaction():
-            if until - mail.due_at > GIVE_UP_AFTER:
-                db.finish(mail, "failed", now, error.reason)
-            else:
-                db.postpone(mail, until, now, error.reason)
+        _put_off(runtime, mail, error.reason)
         log.warning("an e-mail about an alert did not go out through %s (%s)", server.host, error.reason)
         return False
     except (RefusedError, ValueError) as error:  # ValueError: an address that no header can hold
@@ -114,6 +118,17 @@ def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> b
     return True
 
 
+def _put_off(runtime: Runtime, mail: Mail, reason: str) -> None:
+    """What has certainly not gone out is tried again later, for a day."""
+    now = runtime.clock.now()
+    until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(mail.attempts - 1, 20))
+    with in_transaction():
+        if until - mail.due_at > GIVE_UP_AFTER:
+            db.finish(mail, "failed", now, reason)
+        else:
+            db.postpone(mail, until, now, reason)
+
+
 def _finish(runtime: Runtime, mail: Mail, status: str, error: str | None) -> None:
     with in_transaction():
         db.finish(mail, status, runtime.clock.now(), error)
@@ -121,7 +136,7 @@ def _finish(runtime: Runtime, mail: Mail, status: str, error: str | None) -> Non
 
 def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow, sender: str) -> EmailMessage:
     """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent."""
-    kind = _KINDS[alert.kind]
+    kind = _KINDS.get(alert.kind) or alert.kind.replace("_", " ").capitalize()
     where = mapper_for(alert.platform).title if alert.platform in PLATFORMS else None
     about = ": ".join(part for part in (kind, where) if part)
     resolved = mail.state == "resolved"

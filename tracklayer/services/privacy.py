@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tracklayer.db import alert_changes, alert_mails, redeliveries
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
-from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import alone, pages_of_merchants, stop_at
 
 BATCH = 500  # events of one transaction: short enough that nobody waits for its locks
 SMALLEST_BATCH = 20
 SLOW_BATCH = timedelta(milliseconds=250)  # a batch that took longer is followed by a smaller one
 RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 MERCHANTS = 1000  # of one page
+TURN = 2000  # events of one merchant, until the others have had their turn
+ROUND = "purge"
 REDELIVERIES = timedelta(days=30)  # how long one that is finished can be looked up
 ALERT_HISTORY = timedelta(days=30)  # how long openings, resolvings and their e-mails are kept; alerts themselves stay
 HISTORY_BATCH = 5000
@@ -25,33 +27,56 @@ HISTORY_BATCH = 5000
 def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
     """Deletes events, with their deliveries, past their merchant's retention as it is set now; how many.
 
+    In turns: each merchant has a bounded number of rows deleted, then those with more of them again. What is left when
+    the time is over is taken up by the next run, which begins with the merchant behind the last one.
+
     Works in small transactions and rests as long as it worked, so that ingest and delivery keep their pace. Killed at
     any point, the next run goes on where it stopped. Any number may run at once: no row is waited for.
     """
     now = runtime.clock.now()
     deadline = time.monotonic() + budget.total_seconds()
-    purged = after = 0
-    while True:
-        with in_transaction():
-            page = db_merchants.page_of_merchants(after, MERCHANTS)
-        for merchant_id, retention_days in page:
-            before = now - timedelta(days=retention_days)
-            batch = BATCH
-            while True:
-                started = time.monotonic()
-                with in_transaction(), statements_within(LONG_SECONDS):
-                    gone = db.purge_events(merchant_id, before, batch, now)
-                purged += gone
-                took = time.monotonic() - started
-                if gone < batch or time.monotonic() > deadline:
-                    break
-                batch = max(SMALLEST_BATCH, batch // 2) if took > SLOW_BATCH.total_seconds() else min(BATCH, batch * 2)
-                time.sleep(took)
+    purged = 0
+    left: list[tuple[int, int]] = []
+    for page in pages_of_merchants(ROUND, MERCHANTS):
+        for merchant in page:
+            gone, has_more = _turn(runtime, merchant, now, deadline)
+            purged += gone
+            if has_more:
+                left.append(merchant)
+            if time.monotonic() > deadline:
+                stop_at(ROUND, merchant[0])
+                return purged
+    while left:
+        again, left = left, []
+        for merchant in again:
+            gone, has_more = _turn(runtime, merchant, now, deadline)
+            purged += gone
+            if has_more:
+                left.append(merchant)
             if time.monotonic() > deadline:
                 return purged
-        if len(page) < MERCHANTS:
-            return purged
-        after = page[-1][0]
+    return purged
+
+
+def _turn(runtime: Runtime, merchant: tuple[int, int], now: datetime, deadline: float) -> tuple[int, bool]:
+    """(how many events of a merchant were deleted, whether there are more)."""
+    merchant_id, retention_days = merchant
+    before = now - timedelta(days=retention_days)
+    purged, batch = 0, BATCH
+    with alone(runtime, f"purging merchant {merchant_id}"):
+        while True:
+            started = time.monotonic()
+            with in_transaction(), statements_within(LONG_SECONDS):
+                gone = db.purge_events(merchant_id, before, batch, now)
+            purged += gone
+            took = time.monotonic() - started
+            if gone < batch:
+                return purged, False
+            if purged >= TURN or time.monotonic() > deadline:
+                return purged, True
+            batch = max(SMALLEST_BATCH, batch // 2) if took > SLOW_BATCH.total_seconds() else min(BATCH, batch * 2)
+            time.sleep(took)
+    return purged, False
 
 
 def purge_alert_history(runtime: Runtime) -> int:
@@ -60,8 +85,11 @@ def purge_alert_history(runtime: Runtime) -> int:
     A subscription that continues after an alert of that age gets all changes that are kept.
     """
     before = runtime.clock.now() - ALERT_HISTORY
-    with in_transaction():
-        return alert_mails.purge_mails(before, HISTORY_BATCH) + alert_changes.purge_changes(before, HISTORY_BATCH)
+    purged = 0
+    for what, purge in (("e-mails", alert_mails.purge_mails), ("changes", alert_changes.purge_changes)):
+        with alone(runtime, f"purging {what} of alerts"), in_transaction():
+            purged += purge(before, HISTORY_BATCH)
+    return purged
 
 
 def purge_secrets() -> int:

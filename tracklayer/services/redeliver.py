@@ -7,7 +7,6 @@ are one transaction, so a kill at any point neither skips a delivery nor takes i
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +29,10 @@ from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
 from tracklayer.domain.delivery import DeliveryStatus
-from tracklayer.mappers import mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.ingest import Wake
-
-log = logging.getLogger(__name__)
 
 PAGE = 1000  # deliveries of one transaction
 APART = timedelta(milliseconds=1)  # from one delivery's due time to the next: a thousand a second and destination
@@ -196,11 +194,11 @@ def continue_redeliveries(runtime: Runtime) -> set[Wake]:
                 wake |= _continue(runtime, job, now)
         except DatabaseAwayError:
             raise
-        except Exception:
+        except Exception as error:
             if taken is None:
                 raise
             # A bug that one of them meets must not keep the others from their turn.
-            log.exception("redelivery %d of merchant %d", taken[1], taken[0])
+            tell_fault(runtime, f"redelivery {taken[1]} of merchant {taken[0]}", error)
             with in_transaction():
                 db_redeliveries.postpone(*taken, runtime.clock.now() + AFTER_ERROR)
     return wake
@@ -329,6 +327,8 @@ def _refusal(
     destination = there.get(row.platform)
     if destination is None:
         return "its destination was removed"
+    if row.platform not in PLATFORMS:
+        return None  # a newer version's: its workers know what is too old for it
     limit = mapper_for(row.platform).oldest_age(action_source, destination.settings)
     if limit is not None and due_at - occurred_at > limit:
         return TOO_OLD

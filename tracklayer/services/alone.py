@@ -1,0 +1,85 @@
+"""Rounds over all merchants: one that fails does so alone, and a round that is cut short goes on where it stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tracklayer.db import merchants as db_merchants
+from tracklayer.db import schedule as db
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+MOST_FAULTS = 1000  # remembered by a process: what comes then is told anew
+TELL_AGAIN_SECONDS = 3600
+
+
+@contextmanager
+def alone(runtime: Runtime, what: str) -> Iterator[None]:
+    """What is raised in the block stays there, and is told. Raises DatabaseAwayError, which is everybody's.
+
+    A transaction must not reach into the block from outside: what failed in it is undone with it.
+    """
+    try:
+        yield
+    except DatabaseAwayError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        tell_fault(runtime, what, error)
+
+
+def tell_fault(runtime: Runtime, what: str, error: Exception) -> None:
+    """Writes a fault to the log: its class and where it arose. Its words may quote what is private.
+
+    The same one again is told after an hour, however often it happens.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    fault, now = (what, type(error).__name__, place), time.monotonic()
+    told_at = runtime.faults.get(fault)
+    if told_at is not None and now - told_at < TELL_AGAIN_SECONDS:
+        return
+    if len(runtime.faults) >= MOST_FAULTS:
+        runtime.faults.clear()
+    runtime.faults[fault] = now
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s failed: %s; the others go on\n%s", what, type(error).__name__, trace)
+
+
+def pages_of_merchants(name: str, size: int) -> Iterator[list[tuple[int, int]]]:
+    """(merchant id, retention days) of all merchants once, page by page, from behind where the last round stopped.
+
+    ``name``: of the round. A page counts as done when it is given, so that one that ends a process is not the first of
+    the next round, too. Whoever stops within a page says where with ``stop_at``.
+    """
+    with in_transaction():
+        start = int(db.place_of(name) or 0)
+    after = start
+    for last in (None, start) if start else (None,):
+        if last is not None:
+            after = 0
+        while True:
+            with in_transaction():
+                page = db_merchants.page_of_merchants(after, size)
+                is_full = len(page) == size
+                if last is not None:
+                    page = [found for found in page if found[0] <= last]
+                    is_full = is_full and len(page) == size
+                if page and (is_full or start):  # those who have few merchants need no note of it
+                    db.set_place(name, str(page[-1][0]))
+            if page:
+                yield page
+                after = page[-1][0]
+            if not is_full:
+                break
+
+
+def stop_at(name: str, merchant_id: int) -> None:
+    """The next round of this name begins behind a merchant."""
+    with in_transaction():
+        db.set_place(name, str(merchant_id))
