@@ -499,7 +499,7 @@ def test_an_outage_of_hours_with_server_errors_costs_nobody_the_last_attempt(
 ) -> None:
     ingest(runtime, merchant, *(draft(f"order_{n}") for n in range(3)))
     fault(sandbox, kind="error", status=503)
-    live(runtime, merchant, worker, clock, timedelta(hours=12))
+    live(runtime, merchant, worker, clock, timedelta(hours=10))
     assert {row(merchant, f"order_{n}").status for n in range(3)} == {"failed"}
     assert max(row(merchant, f"order_{n}").attempts for n in range(3)) == 4
     mend(sandbox)
@@ -513,7 +513,7 @@ def test_where_nothing_else_comes_the_last_attempt_is_made_before_the_window_end
 ) -> None:
     ingest(runtime, merchant, draft())
     fault(sandbox, kind="error", status=503)
-    live(runtime, merchant, worker, clock, timedelta(hours=12))
+    live(runtime, merchant, worker, clock, timedelta(hours=10))
     mend(sandbox)
     live(runtime, merchant, worker, clock, timedelta(hours=12))
     assert (row(merchant).status, row(merchant).attempts) == ("delivered", 5)

@@ -375,9 +375,10 @@ def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
     }
 
 
+# What is taken away from others is judged by PostgreSQL's own clock as well, should this process's be ahead.
 LOST_CLAIMS = f"""
 SELECT merchant_id, platform, claim_id, sending, sent_at FROM claims c
-WHERE lease_ends_at <= %s OR NOT EXISTS (
+WHERE lease_ends_at <= least(%s, clock_timestamp()) OR NOT EXISTS (
     SELECT 1 FROM pg_locks l
     WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = c.worker::bigint::oid
       AND l.objsubid = 2 AND l.granted

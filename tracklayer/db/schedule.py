@@ -27,8 +27,9 @@ def take_due_jobs(intervals: Mapping[str, timedelta], now: datetime) -> list[str
 
     Of a job that nobody takes up for long, not every firing is told: messages about it must not pile up.
     """
-    known = rows("SELECT name FROM periodic_jobs WHERE next_run_at > %s", (now,))
-    waiting = {row[0] for row in known}
+    known = rows("SELECT name, next_run_at FROM periodic_jobs WHERE next_run_at > %s", (now,))
+    # What lies further off than the job's interval was written by a clock that has been set back since.
+    waiting = {name for name, at in known if name not in intervals or at <= now + intervals[name]}
     # Looking first costs nothing; a conflict, even one that changes nothing, writes to the row.
     given = [
         {"name": name, "next": now + interval} for name, interval in sorted(intervals.items()) if name not in waiting
@@ -40,7 +41,8 @@ def take_due_jobs(intervals: Mapping[str, timedelta], now: datetime) -> list[str
         "SELECT name, next FROM json_to_recordset(%s::json) AS x(name text, next timestamptz) "
         "ON CONFLICT (name) DO UPDATE SET next_run_at = excluded.next_run_at, missed = CASE "
         "WHEN periodic_jobs.begun_for IS DISTINCT FROM periodic_jobs.next_run_at THEN periodic_jobs.missed + 1 ELSE 0 END "
-        "WHERE periodic_jobs.next_run_at <= %s RETURNING name, missed",
+        "WHERE periodic_jobs.next_run_at <= %s OR periodic_jobs.next_run_at > excluded.next_run_at "
+        "RETURNING name, missed",
         (orjson.dumps(given).decode(), now),
     )
     return [name for name, missed in found if missed < TELL_ALL or missed % TELL_ALL == 0]

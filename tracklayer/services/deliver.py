@@ -139,6 +139,8 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     ends = time.monotonic() + SLICE_SECONDS
     turn = runtime.turns.of((merchant_id, platform))
     for _ in range(BATCHES):
+        if not runtime.clock.is_sure:
+            return False  # it would take what is not due yet, or drop what still has time
         taken = _claim_patiently(runtime, worker, merchant_id, platform, turn)
         if taken is None:
             return False
@@ -546,6 +548,8 @@ def sweep(runtime: Runtime) -> Swept:
     Each part is bounded and in transactions of its own, so any number of sweeps may run at once. None waits for
     another to succeed, and no queue for another's.
     """
+    if not runtime.clock.is_sure:
+        return Swept(0, 0, [])
     now = runtime.clock.now()
     ends = time.monotonic() + SWEEP_SECONDS
     taken_back = dropped = 0
