@@ -212,3 +212,13 @@ def test_a_statement_that_is_wrong_is_nobodys_connection(server: str) -> None:
     with closing(psycopg2.connect(server)) as own, own.cursor() as cursor, pytest.raises(psycopg2.Error) as raised:
         cursor.execute("SELECT nonsense")
     assert fault_of(raised.value) is None
+
+
+def test_a_bug_of_ours_is_nobodys_connection(server: str) -> None:
+    with (
+        closing(psycopg2.connect(server)) as own,
+        own.cursor() as cursor,
+        pytest.raises(psycopg2.ProgrammingError) as raised,
+    ):
+        cursor.execute("SELECT %s", (object(),))
+    assert fault_of(raised.value) is None

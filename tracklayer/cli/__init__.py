@@ -31,7 +31,7 @@ from tracklayer.cli import (
 )
 from tracklayer.cli.process import CommandError
 from tracklayer.cli.serve import WRONG_FOR_GOOD
-from tracklayer.db.connect_faults import fault_of, sentence_of
+from tracklayer.db.connect_faults import UNKNOWN, Fault, fault_of
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.embedded import EmbeddedPostgresError
 from tracklayer.db.migrate import MigrationLockError
@@ -78,13 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(message, 2 if for_good == 1 else for_good)
     except (CommandError, KeyLostError) as error:
         return _failed(str(error), for_good)
-    except DatabaseAwayError as error:
-        return _failed(sentence_of(error))
-    except peewee.DatabaseError as error:
+    except (DatabaseAwayError, peewee.DatabaseError) as error:
         fault = fault_of(error)
-        if fault is None:
+        if fault is None and not isinstance(error, DatabaseAwayError):
             raise
-        return _failed(fault.sentence)
+        fault = fault or Fault(UNKNOWN, True)
+        return _failed(fault.sentence, 1 if fault.passing else for_good)
     except (EmbeddedPostgresError, MigrationLockError, SealError) as error:
         return _failed(str(error))
     except BrokenPipeError:

@@ -12,7 +12,7 @@ import peewee
 import redis
 
 from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, what_is_wrong
-from tracklayer.cli.process import CommandError, check_version, print_json, secret_keys
+from tracklayer.cli.process import CommandError, check_version, key_file, print_json, secret_keys
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
 from tracklayer.db.connect_faults import fault_of, sentence_of
@@ -39,7 +39,9 @@ class Finding:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("doctor", help="check settings, database, migrations, Redis, mail and clock")
+    parser = commands.add_parser(
+        "doctor", help="check settings, key, database, migrations, durability, Redis, mail and clock"
+    )
     parser.add_argument(
         "--invariants",
         action="store_true",
@@ -115,8 +117,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
 
 def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
     """The key, whether a commit lasts, where the traffic goes, and how many connections there are."""
-    path = settings.data_dir / "secret_key"
-    if settings.secret_keys or path.exists() or is_sealed():
+    if settings.secret_keys or key_file(settings.data_dir).exists() or is_sealed():
         try:
             sealer = Sealer(secret_keys(settings))
         except (KeyLostError, CommandError) as error:

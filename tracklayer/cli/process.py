@@ -125,7 +125,7 @@ def secret_keys(settings: Settings) -> list[str]:
 
     Raises KeyLostError. Needs a database that is at this version.
     """
-    path = settings.data_dir / "secret_key"
+    path = key_file(settings.data_dir)
     if not settings.secret_keys and not path.exists() and is_sealed():
         raise KeyLostError(
             f"{path} is gone, and with it the key that sealed what is in this database: restore the file from a backup, or "
@@ -150,9 +150,14 @@ def check_version() -> None:
         raise CommandError("the database belongs to a newer TrackLayer: install that version")
 
 
+def key_file(data_dir: Path) -> Path:
+    """Where the embedded database's key is."""
+    return data_dir.expanduser() / "secret_key"
+
+
 def generated_secret(data_dir: Path) -> str:
     """The key in the data directory, made at the first start. Whoever loses it loses what it sealed."""
-    path = data_dir / "secret_key"
+    path = key_file(data_dir)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -195,9 +195,9 @@ def supervise(
 ) -> int:
     """Keeps ``count`` processes that share a socket running until a signal, then ends them by the same; the exit status.
 
-    One that ends with WRONG_FOR_GOOD has said what is wrong, and would say the same again: then all of them end. Any other
-    is started again: at once where it had served, else after a pause that grows, so that a database that is away for a
-    while costs no more than that while.
+    One that ends with WRONG_FOR_GOOD has said what is wrong, and would say the same again: then all of them end, unless one
+    of them has served and goes on doing so. Any other is started again: at once where it had served, else after a pause
+    that grows, so that a database that is away for a while costs no more than that while.
     """
     running: dict[subprocess.Popen[bytes], float] = {}
     pause, resume_at = FIRST_PAUSE, 0.0
@@ -214,12 +214,13 @@ def supervise(
                 del running[process]
                 if stopper.event.is_set():
                     continue
-                if process.returncode == WRONG_FOR_GOOD:
-                    status = 1
-                elif time.monotonic() - since >= SETTLING_SECONDS:
+                now = time.monotonic()
+                if now - since >= SETTLING_SECONDS:
                     pause, resume_at = FIRST_PAUSE, 0.0
+                elif process.returncode == WRONG_FOR_GOOD and all(now - s < SETTLING_SECONDS for s in running.values()):
+                    status = 1
                 else:
-                    resume_at = time.monotonic() + pause
+                    resume_at = now + pause
                     pause = min(2 * pause, LONGEST_PAUSE)
                 log.warning("process %d ended with status %d", process.pid, process.returncode)
     finally:

