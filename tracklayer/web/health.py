@@ -9,13 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, rows
+from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import Runtime
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
-
-READS_ONLY = "SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()"
 
 
 def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]:
@@ -50,4 +48,4 @@ def _unready(why: str) -> Response:
 
 def _look() -> tuple[list[str], bool]:
     """What the database lacks, and whether it only reads."""
-    return pending(), bool(rows(READS_ONLY)[0][0])
+    return pending(), reads_only()
