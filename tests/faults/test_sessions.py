@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import url_of
 from tests.factories import API_KEY_SECRET, INGEST, Api, Merchant, camel, draft
+from tests.faults.conftest import Installation
 from tests.faults.proxy import FrozenProxy
 from tests.servers import RedisServer, free_port, running, wait_for_api, wait_until
 from tracklayer.actors.schedule import run_schedule
@@ -564,6 +565,30 @@ def test_an_index_that_is_made_later_keeps_nobody_from_writing(half_migrated: st
         assert "received_at - occurred_at" in rows("SELECT pg_get_indexdef('events_late'::regclass)")[0][0]
 
 
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ('connection to server at "db", port 5432 failed: Connection refused', True),
+        ('connection to server at "db", port 5432 failed: timeout expired', True),
+        ('could not translate host name "db" to address: Name or service not known', True),
+        ("FATAL:  the database system is starting up", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", True),
+        ("SSL SYSCALL error: EOF detected", True),
+        ("server closed the connection unexpectedly", True),
+        ('FATAL:  password authentication failed for user "timer"', False),
+        ('FATAL:  database "nowhere" does not exist', False),
+        ("fe_sendauth: no password supplied", False),
+        ("server does not support SSL, but SSL was required", False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.7", user "x", database "y", no encryption', False),
+    ],
+)
+def test_a_role_waits_for_what_passes_by_itself_and_for_nothing_else(said: str, passes: bool) -> None:
+    error = DatabaseAwayError("the database is away")
+    error.__cause__ = psycopg2.OperationalError(said)
+    assert sessions.may_pass(error) is passes
+
+
 # Roles that start early -----------------------------------------------------------------------------------------------
 
 
@@ -594,3 +619,28 @@ def test_a_role_that_starts_early_waits_and_says_for_what(proxy: FrozenProxy, ru
         with running("scheduler", environ=wrong) as scheduler:
             wait_until(lambda: not scheduler.is_running(), "what will not mend itself to end it")
             assert "waiting" not in scheduler.output()
+
+
+def test_all_roles_serve_again_without_a_restart_after_the_databases_host_vanished(
+    proxy: FrozenProxy, installation: Installation, database: str, now: Callable[[], str]
+) -> None:
+    connection.connect(database)  # the test's own sessions go another way
+    installation.environ["TRACKLAYER_DATABASE_URL"] = proxy.url
+    client = installation.client(installation.api())
+    installation.worker()
+    installation.scheduler()
+
+    def post(event_id: str) -> httpx.Response:
+        variables = {"input": camel(draft(event_id, occurred_at=now()))}
+        return client.post("/graphql", json={"query": INGEST, "variables": variables})
+
+    assert post("before").status_code == 200
+    wait_until(lambda: "before" in installation.accepted(), "the first event to go out")
+    proxy.freeze()
+    away = post("during")
+    assert (away.status_code, away.json()["errors"][0]["extensions"]) == (503, AWAY)
+    assert client.get("/readyz").status_code == 503
+    proxy.thaw()  # another host has its address; what is connected to the old one stays silent
+    wait_until(lambda: post("after").status_code == 200, "ingest to work again")
+    wait_until(lambda: "after" in installation.accepted(), "the event after it to go out")
+    assert client.get("/readyz").status_code == 200

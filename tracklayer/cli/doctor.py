@@ -83,7 +83,10 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
         with connection.session():
             version = connection.rows("SHOW server_version")[0][0]
+            only_reads = connection.reads_only()
         yield Finding("database", True, f"PostgreSQL {version}{' (embedded)' if embedded is not None else ''}")
+        if only_reads:
+            yield Finding("database", False, "only reads, so nothing can be stored: a standby, or set to read only")
         try:
             check_version()
             yield Finding("migrations", True, "the database is at this version")

@@ -239,6 +239,11 @@ def statements_within(seconds: float) -> Iterator[None]:
         raise
 
 
+def reads_only() -> bool:
+    """Whether nothing can be stored through this session: a standby answers, or it was set so."""
+    return bool(rows("SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()")[0][0])
+
+
 @contextmanager
 def unlimited_session(lock_seconds: float = 0) -> Iterator[None]:
     """A session for what takes as long as it takes; it is closed thereafter. ``lock_seconds`` 0: for its locks, too."""

@@ -32,7 +32,7 @@ REQUEST_SECONDS = 1.8  # that somebody's request waits for a session; who waits 
 PATIENCE_SECONDS = 15.0
 REST_SECONDS = 1.0  # at most, after a try in vain: until then everybody is told at once that the database is away
 ANSWER_SECONDS = 1.0  # more than a statement may take: then the server is silent
-WATCH_SECONDS = 0.1  # between two looks at who has waited for too long
+WATCH_SECONDS = 0.25  # between two looks at who has waited for too long
 
 # A host that is gone is found out within 15 s, whether or not a statement is in hand.
 _TRANSPORT: dict[str, Any] = {
@@ -104,7 +104,19 @@ def is_lost(error: BaseException) -> bool:
 
 
 # What a server that answers says while it cannot serve yet, or not just now; whatever else it refuses, it will always refuse.
-_PASSING = ("the database system is", "too many", "slots", "try again", "terminating", "refused", "time", "read-only")
+_PASSING = (
+    "the database system is",
+    "too many",
+    "connection slots",
+    "try again",
+    "terminating connection",
+    "Connection refused",
+    "timeout",
+    "timed out",
+    "session is read-only",
+    "SSL SYSCALL",
+    "closed unexpectedly",
+)
 _FOR_EVER = ("FATAL", "password", "SSL", "certificate", "GSS", "authentication")
 
 

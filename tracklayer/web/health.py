@@ -10,15 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, rows
+from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import ADVICE, has_a_key
 from tracklayer.services.soundness import troubles
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
-
-READS_ONLY = "SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()"
 
 
 def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]:
@@ -70,7 +68,7 @@ class _Readiness:
         missing = pending()
         if missing:
             return _Found(missing)
-        if rows(READS_ONLY)[0][0]:
+        if reads_only():
             return _Found(why="the database only reads: it is a standby, or was set to read only")
         if not has_a_key(self.runtime.sealer):
             return _Found(why=ADVICE)
