@@ -1,5 +1,8 @@
 """``tracklayer bench chaos``: events flow while every role is killed again and again, and everything else breaks.
 
+What breaks below them are Redis and PostgreSQL: emptied, stopped, full, read-only, crashed, frozen, locked. After each it is
+measured how long every API takes until it acknowledges again, and the workers until they try a delivery again.
+
 Afterwards it is counted: every event that was acknowledged is stored with a delivery a platform, every delivery has come
 to its end, the emulator has each exactly once, and nothing that must never be is found. The seed fixes who is killed
 and what breaks, in which order.
@@ -12,12 +15,14 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import httpx
+import psycopg2
 
 from tracklayer.cli.bench.ground import ground
 from tracklayer.cli.bench.ingest import INGEST_MANY, camel, purchase
@@ -34,7 +39,13 @@ EVENTS, KILLS, WIDTH = 10_000, 50, 5
 BATCH = 20  # events of one request
 SENDERS = 4
 KILL_EVERY_SECONDS = 1.2
-REDIS_AWAY_SECONDS = 5
+AWAY_SECONDS = 5  # of Redis or PostgreSQL
+FROZEN_SECONDS = 12
+LOCKED_SECONDS = 4
+RECOVERY_SECONDS = 90  # that everything may take to serve again after a trouble
+TROUBLED_SECONDS = 60  # about so long everything below is broken, or on its way back
+CANARY_SECONDS = 3  # that one request waits for its answer meanwhile
+MOST_ARRIVALS = 5  # of one delivery
 SETTLE_SECONDS = 600  # for all that waits after the last trouble: five attempts take a minute and a half
 KILLED = ("api", "worker", "worker", "worker", "scheduler")  # as often as each stands here
 # What the platforms do meanwhile. ``slow`` has taken what it does not answer yet, so that a worker killed during it dies
@@ -90,6 +101,8 @@ class Found:
     most_attempts: int
     received: int
     unique: int
+    most_arrivals: int
+    recovery_seconds: dict[str, float]
     faults: list[str]
 
     def describe(self) -> str:
@@ -105,7 +118,11 @@ class Found:
             ["storm, then settling", f"{self.storm_seconds:.0f} s, {self.settle_seconds:.0f} s"],
             ["deliveries", listed(self.by_status) + (f" ({listed(self.drop_reasons)})" if self.drop_reasons else "")],
             ["most attempts of one", str(self.most_attempts)],
-            ["at the platforms", f"{self.unique:,} events, which arrived {self.received:,} times"],
+            [
+                "at the platforms",
+                f"{self.unique:,} events, which arrived {self.received:,} times, one at most {self.most_arrivals}",
+            ],
+            ["served again after", ", ".join(f"{name} {took:g} s" for name, took in self.recovery_seconds.items())],
         ]
         verdict = (
             "\n".join(self.faults) if self.faults else "Nothing is lost, nothing is there twice, nothing is stuck."
@@ -115,7 +132,7 @@ class Found:
 
 def storm(events: int, width: int, kills: int, seed: int, crowd: Crowd | None = None) -> Found:
     """Raises CommandError where something does not start or ended by itself."""
-    with ground() as place, installation(place, crowd or Crowd()) as installed:
+    with ground() as place, installation(place, crowd or Crowd(), wired=True) as installed:
         created = create_merchant(place.runtime, "Storm")
         if isinstance(created, list):
             raise CommandError("no merchant could be made")
@@ -123,14 +140,15 @@ def storm(events: int, width: int, kills: int, seed: int, crowd: Crowd | None = 
         platforms = PLATFORMS[:width]
         sandbox_destinations(place.runtime, merchant_id, platforms)
         senders = Senders(installed.apis, key, events, lambda: write_instant(place.runtime.clock.now()))
-        breaker = Breaker(installed, Random(seed), platforms)
+        canary = Canary(installed, key, senders)
+        breaker = Breaker(installed, Random(seed), platforms, canary)
         started = time.monotonic()
-        senders.start(kills * KILL_EVERY_SECONDS)
+        senders.start(kills * KILL_EVERY_SECONDS + TROUBLED_SECONDS)
         breaker.rage(kills)
         installed.clear_faults()
         senders.join()
         storm_seconds = time.monotonic() - started
-        settle_seconds = _settle(installed, events * width)
+        settle_seconds = _settle(installed, (events + canary.sent) * width)
         return _count(installed, merchant_id, platforms, senders, breaker, storm_seconds, settle_seconds, seed)
 
 
@@ -184,8 +202,10 @@ class Senders:
             answer = client.post(f"{api}/graphql", json=body)
         except httpx.TransportError:
             return False
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            return False
+        return answer.status_code != httpx.codes.SERVICE_UNAVAILABLE and self.takes(answer, event_ids)
+
+    def takes(self, answer: httpx.Response, event_ids: Sequence[str]) -> bool:
+        """Whether an answer acknowledges these; one that must not come is kept as the storm's error."""
         outcomes = _outcomes(answer)
         if len(outcomes) != len(event_ids) or set(outcomes) - {"ACCEPTED", "COALESCED"}:
             self.error = f"a good request was answered with {answer.status_code}: {answer.text[:300]}"
@@ -208,6 +228,49 @@ def _event(event_id: str, now: str) -> dict[str, Any]:
     return event
 
 
+class Canary:
+    """One event after another, to see when everything serves again."""
+
+    def __init__(self, installed: Installation, key: str, senders: Senders) -> None:
+        self._installed, self._senders = installed, senders
+        self._headers = {"authorization": f"Bearer {key}"}
+        self.sent = 0
+
+    def seconds_until_all_serve(self) -> float:
+        """Until every API has acknowledged an event, and a worker has tried it. Raises CommandError where one never does."""
+        started = time.monotonic()
+        for api in self._installed.apis:
+            self.sent += 1
+            event_id = f"canary_{self.sent}"
+            while not self._is_taken(api, event_id):
+                self._check(started, "an API does not take events again")
+                time.sleep(0.05)
+            while not self._is_tried(event_id):
+                self._check(started, "no worker tries deliveries again")
+                time.sleep(0.05)
+        return round(time.monotonic() - started, 1)
+
+    def _is_taken(self, api: str, event_id: str) -> bool:
+        body = {"query": INGEST_MANY, "variables": {"inputs": [camel(_event(event_id, write_instant(_now())))]}}
+        try:
+            answer = httpx.post(f"{api}/graphql", json=body, headers=self._headers, timeout=CANARY_SECONDS)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == httpx.codes.OK and self._senders.takes(answer, [event_id])
+
+    def _is_tried(self, event_id: str) -> bool:
+        with contextlib.suppress(DatabaseAwayError), session():
+            sql = "SELECT count(*) FROM deliveries WHERE event_id = %s AND last_attempt_at IS NOT NULL"
+            return bool(rows(sql, (event_id,))[0][0])
+        return False
+
+    def _check(self, started: float, what: str) -> None:
+        if time.monotonic() - started > RECOVERY_SECONDS:
+            raise CommandError(f"after {RECOVERY_SECONDS} s {what}")
+        for role in self._installed.roles:
+            role.supervise()
+
+
 @dataclass
 class Breaker:
     """Kills and breaks, by the numbers of its seed."""
@@ -215,24 +278,31 @@ class Breaker:
     installed: Installation
     random: Random
     platforms: Sequence[str]
+    canary: Canary
     kills: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
+    recovery: dict[str, float] = field(default_factory=dict)
 
     def rage(self, kills: int) -> None:
-        """``kills`` times: something breaks on a platform or below, and a role dies."""
-        below = {
-            kills * place // 8: trouble
-            for place, trouble in (
-                (1, self._flush),
-                (3, self._stop_redis),
-                (5, self._restart_postgres),
-                (7, self._flush),
-            )
+        """``kills`` times: something breaks on a platform, a role dies; and in between everything below breaks once."""
+        below: dict[str, Callable[[], None]] = {
+            "Redis emptied": self.installed.empty_redis,
+            "Redis stopped": self._stop_redis,
+            "Redis full": self._fill_redis,
+            "Redis read-only": self._make_redis_read_only,
+            "PostgreSQL crashed": self.installed.restart_postgres,
+            "PostgreSQL frozen": self._freeze_postgres,
+            "PostgreSQL read-only": self._make_postgres_read_only,
+            "a table locked": self._lock_a_table,
         }
+        due = {kills * (2 * place + 1) // (2 * len(below)): name for place, name in enumerate(below)}
         for number in range(kills):
             started = time.monotonic()
-            if number in below:
-                below[number]()
+            if number in due:
+                name = due[number]
+                below[name]()
+                self.troubles[name] += 1
+                self.recovery[name] = self.canary.seconds_until_all_serve()
             fault = dict(FAULTS[number % len(FAULTS)], platform=self.random.choice(self.platforms))
             self.installed.fault(**fault)
             self.troubles[fault["kind"]] += 1
@@ -245,19 +315,57 @@ class Breaker:
             self.kills[kind] += 1
             time.sleep(max(0.0, KILL_EVERY_SECONDS - (time.monotonic() - started)))
 
-    def _flush(self) -> None:
-        self.installed.empty_redis()
-        self.troubles["Redis emptied"] += 1
-
     def _stop_redis(self) -> None:
         self.installed.redis.stop()
-        time.sleep(REDIS_AWAY_SECONDS)
+        time.sleep(AWAY_SECONDS)
         self.installed.redis.start()
-        self.troubles["Redis stopped"] += 1
 
-    def _restart_postgres(self) -> None:
-        self.installed.restart_postgres()
-        self.troubles["PostgreSQL crashed"] += 1
+    def _fill_redis(self) -> None:
+        self.installed.set_redis("maxmemory", "1mb")
+        time.sleep(AWAY_SECONDS)
+        self.installed.set_redis("maxmemory", "0")
+
+    def _make_redis_read_only(self) -> None:
+        self.installed.follow_nobody(True)
+        time.sleep(AWAY_SECONDS)
+        self.installed.follow_nobody(False)
+
+    def _freeze_postgres(self) -> None:
+        self.installed.freeze(True)
+        time.sleep(FROZEN_SECONDS)
+        self.installed.freeze(False)
+
+    def _make_postgres_read_only(self) -> None:
+        """As a fail-over looks to the roles: the sessions end, the new ones may not write, and then they may."""
+        for value in ("on", "off"):
+            with closing(_direct(self.installed)) as connection, connection.cursor() as cursor:
+                cursor.execute(f"ALTER DATABASE postgres SET default_transaction_read_only = {value}")
+                if value == "on":
+                    cursor.execute(_END_SESSIONS)
+            if value == "on":
+                time.sleep(AWAY_SECONDS)
+
+    def _lock_a_table(self) -> None:
+        with closing(_direct(self.installed)) as connection, connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            time.sleep(LOCKED_SECONDS)
+            cursor.execute("ROLLBACK")
+
+
+def _direct(installed: Installation) -> Any:
+    """A session beside the wire, in autocommit."""
+    connection = psycopg2.connect(installed.place.url, application_name="chaos")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = off")  # whatever the database says of new sessions
+    return connection
+
+
+_END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'tracklayer%'
+"""
 
 
 def _settle(installed: Installation, deliveries: int) -> float:
@@ -295,6 +403,9 @@ def _count(
         delivered = dict(rows("SELECT platform, count(*) FROM deliveries WHERE status = 'delivered' GROUP BY 1"))
         dropped = dict(rows("SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1"))
         most_attempts = rows("SELECT max(attempts) FROM deliveries")[0][0]
+    most_arrivals = max(
+        (item["times"] for name in platforms for item in _accepted_by(installed, name) if item["event_id"]), default=0
+    )
     accepted = {name: installed.platforms(f"/_accepted?platform={name}&limit=1") for name in platforms}
     faults = [f"{len(senders.acknowledged - stored)} acknowledged events are lost."] * bool(
         senders.acknowledged - stored
@@ -309,6 +420,8 @@ def _count(
         # What was dropped after an answer that was lost may be there; everything else is there exactly once.
         if not delivered.get(name, 0) <= here <= delivered.get(name, 0) + sum(dropped.values()):
             faults.append(f"{name}: {delivered.get(name, 0)} are delivered, and the platform has {here}.")
+    if most_arrivals > MOST_ARRIVALS:
+        faults.append(f"One delivery arrived {most_arrivals} times.")
     faults += [violation.message for violation in check_invariants(_now())]
     return Found(
         seed,
@@ -325,8 +438,18 @@ def _count(
         most_attempts,
         sum(found["received"] for found in accepted.values()),
         sum(found["unique"] for found in accepted.values()),
+        most_arrivals,
+        breaker.recovery,
         faults,
     )
+
+
+def _accepted_by(installed: Installation, platform: str) -> Iterator[dict[str, Any]]:
+    """What a platform has accepted, page by page."""
+    since = 0
+    while items := installed.platforms(f"/_accepted?platform={platform}&limit=5000&since={since}")["items"]:
+        yield from items
+        since = items[-1]["seq"]
 
 
 def _now() -> Any:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import redis
 
-from tracklayer.cli.bench.ground import PATIENCE_SECONDS, SECRET, Ground, RedisServer, clean_environ, free_port
+from tracklayer.cli.bench.ground import PATIENCE_SECONDS, SECRET, Child, Ground, RedisServer, clean_environ, free_port
 from tracklayer.cli.process import CommandError
 
 POLL_SECONDS = 0.02
@@ -145,6 +146,7 @@ class Installation:
     platforms_url: str
     apis: list[str]
     roles: list[Role] = field(repr=False)
+    wire: Child | None = field(default=None, repr=False)  # between the roles and PostgreSQL
 
     def platforms(self, path: str, method: str = "GET", **options: Any) -> Any:
         """Asks the emulator at one of its own doors; its JSON."""
@@ -161,6 +163,20 @@ class Installation:
     def empty_redis(self) -> None:
         with contextlib.closing(redis.Redis.from_url(self.redis.url)) as client:
             client.flushall()
+
+    def set_redis(self, name: str, value: str) -> None:
+        with contextlib.closing(redis.Redis.from_url(self.redis.url)) as client:
+            client.config_set(name, value)
+
+    def follow_nobody(self, follows: bool) -> None:
+        """Makes Redis a read-only replica of a host that is not there, or its own master again."""
+        with contextlib.closing(redis.Redis.from_url(self.redis.url)) as client:
+            client.execute_command("REPLICAOF", *(("127.0.0.1", "1") if follows else ("NO", "ONE")))  # type: ignore[no-untyped-call]
+
+    def freeze(self, frozen: bool) -> None:
+        """Whether all that the roles and PostgreSQL tell each other is swallowed."""
+        assert self.wire is not None
+        self.wire.ask({"frozen": frozen})
 
     def restart_postgres(self) -> None:
         """As a crash would: every session is cut, nothing is finished; then the log is replayed."""
@@ -183,8 +199,18 @@ def _is_there(pid: int) -> bool:
     return True
 
 
+def _wired(place: Ground) -> tuple[Child, str]:
+    """A wire to the ground's PostgreSQL, and the address of its other end."""
+    folder = parse_qs(urlsplit(place.url).query)["host"][0]
+    wire = place.child("wire")
+    port = wire.ask({"port": 0, "target": f"{folder}/.s.PGSQL.5432"})
+    return wire, f"postgresql://postgres@127.0.0.1:{port}{urlsplit(place.url).path}"
+
+
 @contextmanager
-def installation(place: Ground, crowd: Crowd, platforms_url: str | None = None) -> Iterator[Installation]:
+def installation(
+    place: Ground, crowd: Crowd, platforms_url: str | None = None, *, wired: bool = False
+) -> Iterator[Installation]:
     """All roles and the emulator, each in a process of its own, against the ground's PostgreSQL and one Redis.
 
     With ``platforms_url`` the platforms are there, and no emulator is started. Raises CommandError where there is no Redis: roles that are processes of their own wake one another through it.
@@ -196,8 +222,9 @@ def installation(place: Ground, crowd: Crowd, platforms_url: str | None = None) 
             platforms_url = f"http://127.0.0.1:{port}"
             stack.enter_context(running("sandbox", "--port", str(port), environ={}))
             wait_for(partial(answers, f"{platforms_url}/_faults"), "the emulator to serve")
+        wire, url = _wired(place) if wired else (None, place.url)
         environ = {
-            "TRACKLAYER_DATABASE_URL": place.url,
+            "TRACKLAYER_DATABASE_URL": url,
             "TRACKLAYER_REDIS_URL": broker.url,
             "TRACKLAYER_SECRET_KEY": SECRET,
             "TRACKLAYER_SANDBOX_URL": platforms_url,
@@ -218,6 +245,6 @@ def installation(place: Ground, crowd: Crowd, platforms_url: str | None = None) 
             start("worker")
         for _ in range(crowd.schedulers):
             start("scheduler")
-        made = Installation(place, broker, platforms_url, apis, roles)
+        made = Installation(place, broker, platforms_url, apis, roles, wire)
         made.wait_until_ready()
         yield made
