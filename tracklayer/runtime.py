@@ -45,6 +45,8 @@ class Runtime:
     tokens: TokenCache = field(init=False, repr=False)
     keyring: Keyring[Any] = field(default_factory=Keyring, init=False, repr=False)
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
+    # (merchant id, platform) -> when the log last said that its secrets do not open.
+    told_closed: dict[tuple[int, str], datetime] = field(default_factory=dict, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _clients: list[httpx.Client] = field(default_factory=list, repr=False)
 

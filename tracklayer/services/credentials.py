@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
 from tracklayer.db.models import DestinationRow
 from tracklayer.mappers.base import Mapper
+from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
 HIDDEN = "••••"
-TELL_AGAIN_SECONDS = 60  # until the log says of the same destination once more that it cannot be opened
-_told: dict[tuple[int, str], float] = {}
+TELL_AGAIN = timedelta(minutes=1)  # until the log says of the same destination once more that it cannot be opened
 
 
 def split_settings(mapper: Mapper, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -39,11 +39,12 @@ def open_secrets(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
     return opened
 
 
-def tell_closed(merchant_id: int, platform: str) -> None:
+def tell_closed(runtime: Runtime, merchant_id: int, platform: str) -> None:
     """Says that what belongs to a destination cannot be opened: once a minute, however much of it there is."""
-    now = time.monotonic()
-    if now - _told.get((merchant_id, platform), -TELL_AGAIN_SECONDS) >= TELL_AGAIN_SECONDS:
-        _told[merchant_id, platform] = now
+    now = runtime.clock.now()
+    told = runtime.told_closed.get((merchant_id, platform))
+    if told is None or now - told >= TELL_AGAIN:
+        runtime.told_closed[merchant_id, platform] = now
         log.error(
             "merchant %s, %s: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is delivered: put back the "
             "key that sealed it",

@@ -151,7 +151,7 @@ def _claim(
     try:
         settings = open_settings(runtime.sealer, row)
     except SealError:
-        tell_closed(merchant_id, platform)
+        tell_closed(runtime, merchant_id, platform)
         with in_transaction():
             db.end_lease(lease)
         return None
@@ -244,7 +244,7 @@ def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mappe
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
         # The error's words may quote what it stumbled on.
         if isinstance(error, SealError):
-            tell_closed(batch.destination.merchant_id, batch.destination.platform)
+            tell_closed(runtime, batch.destination.merchant_id, batch.destination.platform)
         else:
             trace = "".join(traceback.format_tb(error.__traceback__))
             log.error("mapping failed for %s: %s\n%s", found.claim.key, type(error).__name__, trace)
