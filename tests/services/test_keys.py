@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -111,17 +112,21 @@ def test_the_secrets_of_a_removed_destination_are_forgotten(runtime: Runtime, me
 
 
 def test_what_cannot_be_opened_is_told_once_and_burns_no_attempt(
-    runtime: Runtime, merchant: Merchant, worker: int, caplog: pytest.LogCaptureFixture
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(5)])
     runtime.sealer = Sealer([OTHER])
     with caplog.at_level(logging.WARNING):
         for _ in range(20):
             assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
-    assert [record.message for record in caplog.records] == [
-        f"merchant {merchant.merchant_id}, meta: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is "
-        "delivered: put back the key that sealed it"
-    ]
+        said = (
+            f"merchant {merchant.merchant_id}, meta: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is "
+            "delivered: put back the key that sealed it"
+        )
+        assert [record.message for record in caplog.records] == [said]
+        clock.move(timedelta(minutes=1))
+        assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
+        assert [record.message for record in caplog.records] == [said] * 2
     with in_transaction():
         assert rows("SELECT DISTINCT status, attempts FROM deliveries") == [("queued", 0)]
         assert rows("SELECT count(*) FROM claims") == [(0,)]

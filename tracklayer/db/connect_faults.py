@@ -56,8 +56,8 @@ _BY_STATE = {
 }
 
 _POOLER = Fault(
-    "the proxy in front of PostgreSQL refuses a start-up parameter: add `ignore_startup_parameters = "
-    "extra_float_digits,options` to PgBouncer's settings, or connect directly",
+    "the proxy in front of PostgreSQL refuses a start-up parameter: add `ignore_startup_parameters = options` to PgBouncer's "
+    "settings, or connect directly",
     False,
 )
 _NO_TLS = Fault(

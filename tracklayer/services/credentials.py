@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +15,6 @@ from tracklayer.sealing import Sealer
 log = logging.getLogger(__name__)
 
 HIDDEN = "••••"
-TELL_AGAIN_SECONDS = 60  # until the log says of the same destination once more that it cannot be opened
-_told: dict[tuple[int, str], float] = {}
 
 
 def split_settings(mapper: Mapper, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -37,19 +34,6 @@ def open_secrets(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
     """Raises SealError where this process lacks the key."""
     opened: dict[str, Any] = orjson.loads(sealer.open(row.secrets, _context(row.merchant_id, row.platform)))
     return opened
-
-
-def tell_closed(merchant_id: int, platform: str) -> None:
-    """Says that what belongs to a destination cannot be opened: once a minute, however much of it there is."""
-    now = time.monotonic()
-    if now - _told.get((merchant_id, platform), -TELL_AGAIN_SECONDS) >= TELL_AGAIN_SECONDS:
-        _told[merchant_id, platform] = now
-        log.error(
-            "merchant %s, %s: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is delivered: put back the "
-            "key that sealed it",
-            merchant_id,
-            platform,
-        )
 
 
 def open_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:

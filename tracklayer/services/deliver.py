@@ -76,6 +76,7 @@ from tracklayer.domain.retry import (
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import alone, tell_fault
 from tracklayer.services.credentials import open_settings
@@ -219,7 +220,15 @@ def _claim(
 
 def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception) -> None:
     """Nothing can be sent before the operator has mended it: looked at again as a platform that is away would be."""
-    log.error("merchant %s, %s: %s (%s)", merchant_id, platform, CANNOT_OPEN, type(error).__name__)
+    if isinstance(error, SealError):
+        log.error(
+            "merchant %s, %s: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is delivered: put back the "
+            "key that sealed it",
+            merchant_id,
+            platform,
+        )
+    else:
+        log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, type(error).__name__)
     with in_transaction():
         row = db_destinations.lock_destination(merchant_id, platform)
         if row is not None:
