@@ -24,6 +24,7 @@ from tests.faults.proxy import FrozenProxy
 from tests.servers import RedisServer, free_port, running, wait_for_api, wait_until
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
+from tracklayer.cli import doctor
 from tracklayer.db import alerts, connection, deliveries, folding, migrate, sessions
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import (
@@ -644,3 +645,11 @@ def test_all_roles_serve_again_without_a_restart_after_the_databases_host_vanish
     wait_until(lambda: post("after").status_code == 200, "ingest to work again")
     wait_until(lambda: "after" in installation.accepted(), "the event after it to go out")
     assert client.get("/readyz").status_code == 200
+
+
+def test_doctor_says_that_the_database_only_reads(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", database)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    with set_on_database(database, "default_transaction_read_only", "on"):
+        faults = [found.message for found in doctor.examine() if not found.ok]
+    assert "only reads, so nothing can be stored: a standby, or set to read only" in faults
