@@ -219,6 +219,9 @@ async def test_a_new_primary_behind_a_silent_first_host_is_found(proxy: FrozenPr
         session = AsyncSession(url, {}, QUICK)
         await until(lambda: answers(session))
         session.close()
+        lock = WorkerLock(url)
+        assert await asyncio.to_thread(lock.number)
+        lock.release()
 
 
 def is_locked(cursor: Any, number: int) -> bool:

@@ -366,7 +366,11 @@ def open_session(
         else:
             session.close()
 
-    threading.Thread(target=run, name="connecting", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="connecting", daemon=True).start()
+    except RuntimeError as error:  # there are too many threads already
+        circuit.failed(error)
+        raise DatabaseAwayError("no thread to connect in") from error
     try:
         return found.result(patience)
     except FutureTimeoutError:
