@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.connection import DatabaseAwayError, answers_within, in_transaction
 from tracklayer.db.schedule import take_due_jobs
 from tracklayer.runtime import Runtime
 from tracklayer.settings import Settings
@@ -15,6 +15,7 @@ from tracklayer.settings import Settings
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
+ANSWER_SECONDS = 6.0  # a second more than it waits for a lock: then the host is gone, and another session is had
 
 
 def periodic(settings: Settings) -> Mapping[str, timedelta]:
@@ -36,7 +37,7 @@ def run_schedule(runtime: Runtime, fire: Callable[[str], object], stop: threadin
     away = False
     while not stop.wait(TICK_SECONDS):
         try:
-            with in_transaction():
+            with in_transaction(), answers_within(ANSWER_SECONDS):
                 names = take_due_jobs(intervals, runtime.clock.now())
         except DatabaseAwayError:
             if not away:

@@ -54,6 +54,8 @@ class AsyncSession:
         except (psycopg2.Error, TimeoutError) as error:
             if isinstance(error, TimeoutError):
                 circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
+            if self._connection is not None and sessions.is_lost(error):
+                log.warning("the session for taking in events is of no more use (%s)", _words(error))
             if isinstance(error, TimeoutError) or self._is_closed() or sessions.is_lost(error):
                 self.close()
             elif not sessions.is_away(error):
@@ -132,8 +134,15 @@ class AsyncSession:
 def _heard(opening: asyncio.Task[Any]) -> None:
     """Whoever wanted it may be gone when it fails."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
-        code = sessions.code_of(error)
-        log.warning("no session with PostgreSQL for taking in events (%s)", code or type(error).__name__)
+        log.warning("no session with PostgreSQL for taking in events (%s)", _words(error))
+
+
+def _words(error: BaseException) -> str:
+    """What happened, without a word of any statement."""
+    code = sessions.code_of(error)
+    if code in sessions.POOLED_AWAY:
+        return f"{code}: its prepared statements are not there; does a proxy pool by transaction?"
+    return code or type(error).__name__
 
 
 def _close(connection: Any) -> None:

@@ -239,6 +239,14 @@ def statements_within(seconds: float) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def answers_within(seconds: float) -> Iterator[None]:
+    """Short questions: a server that takes longer for one is as good as gone. Needs an open session."""
+    own: Session = database.connection()
+    with own.answering_within(seconds):
+        yield
+
+
 def reads_only() -> bool:
     """Whether nothing can be stored through this session: a standby answers, or it was set so."""
     return bool(rows("SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()")[0][0])
@@ -315,8 +323,7 @@ async def ask_at_the_door(function: Callable[P, T], *args: P.args, **kwargs: P.k
     """As ``run_in_db_thread``, of a short question that must not wait for what others read: whose key it is."""
 
     def ask() -> T:
-        own: Session = database.connection()
-        with own.answering_within(DOOR_SECONDS):
+        with answers_within(DOOR_SECONDS):
             return function(*args, **kwargs)
 
     return await _in_thread(_door_threads, ask)

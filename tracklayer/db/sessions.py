@@ -73,7 +73,8 @@ class DatabaseAwayError(Exception):
 
 _CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
 _READ_ONLY = "25006"
-_UNPREPARED = ("26000", "42P05", "0A000")  # no such statement, there already, made for tables that have changed since
+POOLED_AWAY = ("26000", "42P05")  # no such prepared statement, there already: the session is somebody else's
+_UNPREPARED = (*POOLED_AWAY, "0A000")  # or it was made for tables that have changed since
 # Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
 _FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40")
 AGAIN_AT_ONCE = ("40001", "40P01")  # serialisation failure, deadlock: nothing was done, and the other one is through
@@ -365,7 +366,11 @@ def open_session(
         else:
             session.close()
 
-    threading.Thread(target=run, name="connecting", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="connecting", daemon=True).start()
+    except RuntimeError as error:  # there are too many threads already
+        circuit.failed(error)
+        raise DatabaseAwayError("no thread to connect in") from error
     try:
         return found.result(patience)
     except FutureTimeoutError:

@@ -14,7 +14,7 @@ import threading
 import psycopg2
 
 from tracklayer.db.deliveries import WORKER_LOCK
-from tracklayer.db.sessions import REQUEST_SECONDS, WORKER, DatabaseAwayError, Limits, Session, open_session
+from tracklayer.db.sessions import WORKER, DatabaseAwayError, Limits, Session, open_session
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class WorkerLock:
                 if self._is_held():
                     return self._number
                 # Those who wait behind this one are told at once if it fails.
-                self._session = open_session(self._url, "tracklayer lock", self._limits, REQUEST_SECONDS)
+                self._session = open_session(self._url, "tracklayer lock", self._limits)
                 while True:
                     self._number = int(self._session.ask("SELECT nextval('workers')"))
                     if self._session.ask("SELECT pg_try_advisory_lock(%s, %s)", (WORKER_LOCK, self._number)):
