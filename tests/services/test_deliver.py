@@ -614,7 +614,7 @@ def test_settings_that_cannot_be_opened_hold_their_destination_and_are_told_once
     assert destination_of(merchant).state == "held"
     assert destination_of(merchant).state_reason.startswith("TrackLayer cannot open its settings")
     assert (row(merchant).status, row(merchant).attempts) == ("queued", 0)
-    assert 1 <= sum("cannot open" in record.getMessage() for record in caplog.records) <= 9
+    assert 1 <= sum("cannot be opened" in record.getMessage() for record in caplog.records) <= 9
     with in_transaction():
         assert rows("SELECT count(*) FROM claims") == [(0,)]
 
