@@ -13,8 +13,10 @@ import psycopg2
 import pytest
 
 from tests.factories import Merchant, draft, new_merchant
+from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.sessions import Limits
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, Rejected
 from tracklayer.services.intake import LONG_BATCH, MAX_WAITING, TURN_EVENTS, Intake, OverloadedError
@@ -288,3 +290,33 @@ async def test_a_draft_that_cannot_be_read_is_its_callers_alone(intake: Intake, 
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result).__name__ for result in results] == ["list"] * 3 + ["RuntimeError"] + ["list"] * 2
     assert isinstance((await intake.ingest(holder, [draft("order_6")]))[0], Accepted)
+
+
+async def test_while_a_batch_is_stuck_all_who_wait_and_all_who_come_are_told_so(
+    runtime: Runtime, holder: KeyHolder, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracklayer.services.intake.SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(AsyncSession.__init__, "__defaults__", (Limits(statement=60_000, lock=60_000),))
+    intake = Intake(runtime, lambda wake: None)
+    await intake.ingest(holder, [draft("before")])
+    with closing(psycopg2.connect(runtime.database_url)) as other:
+        other.cursor().execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        stuck = asyncio.ensure_future(intake.ingest(holder, [draft("stuck")]))
+        await asyncio.sleep(0.05)
+        behind = [intake.ingest(holder, [draft(f"order_{n}")]) for n in range(20)]
+        async with asyncio.timeout(30):  # of which they need a fraction of a second; the statement would wait for 60
+            told = await asyncio.gather(stuck, *behind, return_exceptions=True)
+            assert {type(found) for found in told} == {DatabaseAwayError}
+            with pytest.raises(DatabaseAwayError):
+                await intake.ingest(holder, [draft("late")])
+        assert intake.was_away
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                found = await intake.ingest(holder, [draft("stuck"), draft("order_1")])
+                break
+            except DatabaseAwayError:
+                await asyncio.sleep(0.05)
+        await intake.close()
+    assert [counts(outcome) for outcome in found] == [("Coalesced", 2), ("Accepted", 1)]
+    assert select("SELECT event_id FROM events ORDER BY 1") == [("before",), ("order_1",), ("stuck",)]

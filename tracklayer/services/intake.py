@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from tracklayer.db.async_session import AsyncSession
@@ -39,6 +40,7 @@ TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before th
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
+SILENT_SECONDS = 1.8  # that a batch may take: then all who wait are told that the database is away, and so is who comes
 LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
@@ -74,6 +76,10 @@ class Lines(Generic[T]):
     def leave(self, merchant_id: int) -> None:
         """Ends a line that has become empty."""
         del self._lines[merchant_id]
+
+    def all(self) -> Iterable[T]:
+        """All that waits."""
+        return chain.from_iterable(self._lines.values())
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -116,10 +122,13 @@ class _Flusher:
         self._session = AsyncSession(runtime.database_url, STATEMENTS)
         self._waiting: Lines[_Waiting] = Lines()
         self.events = 0  # that wait for it, or are being judged
+        self.is_stuck = False  # the batch in hand takes too long
         self.away_at: float | None = None  # when the last batch could not be stored, on the monotonic clock
 
     def add(self, waiting: _Waiting) -> None:
         self._waiting.add(waiting.call.merchant.merchant_id, waiting)
+        if self.is_stuck and not waiting.done.done():
+            waiting.done.set_exception(DatabaseAwayError("the database is away"))
 
     def start(self) -> None:
         """Sees to it that what was added is stored."""
@@ -139,7 +148,12 @@ class _Flusher:
         try:
             while self._waiting:
                 batch = self._take_batch()
-                await self._store(batch)
+                late = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._give_up_waiting, batch)
+                try:
+                    await self._store(batch)
+                finally:
+                    late.cancel()
+                    self.is_stuck = False
                 if self._pause is not None:
                     await asyncio.sleep(self._pause())
                 elif self.events < TURN_EVENTS:
@@ -148,6 +162,15 @@ class _Flusher:
                     await asyncio.sleep(0)
         finally:
             self.task = None
+
+    def _give_up_waiting(self, batch: Sequence[Part]) -> None:
+        """Tells all who wait that the database is away. What is in hand goes on, and may be stored all the same."""
+        self.is_stuck, self.away_at = True, time.monotonic()
+        error = DatabaseAwayError("the database is away")
+        _fail(batch, error)
+        for waiting in self._waiting.all():
+            if not waiting.done.done():
+                waiting.done.set_exception(error)
 
     def _take_batch(self) -> list[Part]:
         """What is stored next: a turn of each merchant's events after another, until it is full.
@@ -165,7 +188,8 @@ class _Flusher:
             while left and line:
                 waiting = line[0]
                 begin, count = waiting.taken, len(waiting.call.items)
-                if begin and waiting.done.done():  # its caller is gone, or was told that it failed
+                if waiting.done.done() and (begin or not waiting.done.cancelled()):
+                    # Its caller was told that it failed, or is gone and had only a part of it stored.
                     line.popleft()
                     self.leave(merchant_id, count - begin)
                     continue
@@ -293,11 +317,13 @@ class Intake:
         self._long.close()
 
     def _admit(self, call: Call, drafts: Sequence[Any], count: int, flusher: _Flusher) -> _Waiting:
-        """Lets a call into the waiting room. Raises OverloadedError.
+        """Lets a call into the waiting room. Raises OverloadedError, and DatabaseAwayError while a batch is stuck.
 
         A merchant that has nothing there always finds room. One alone may have half of it; when it is full, each no more
         than an equal share, with one left over.
         """
+        if flusher.is_stuck:
+            raise DatabaseAwayError("the database is away")
         merchant_id = call.merchant.merchant_id
         own = self._events.get(merchant_id, 0)
         if own:
