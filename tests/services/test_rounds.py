@@ -22,7 +22,7 @@ from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor, privacy
-from tracklayer.services.alone import pages_of_merchants, stop_at
+from tracklayer.services.alone import MOST_ALIKE, pages_of_merchants, stop_at
 from tracklayer.services.deliver import deliver_due, some_with_work, sweep
 from tracklayer.services.destinations import set_destination
 from tracklayer.services.fold import fold_counters
@@ -265,10 +265,10 @@ def test_a_merchant_that_nothing_can_be_learned_of_does_not_come_first_for_ever(
             )
     breaks("baselines", "INSERT", f"learned <> 'null' AND NEW.merchant_id < {shops[-1].merchant_id}")
     assert learn_baselines(runtime) == 0
-    assert len(told(caplog)) == monitor.LEARN_MERCHANTS
+    assert len(told(caplog)) == MOST_ALIKE
     assert learn_baselines(runtime) == 1
     assert learn_baselines(runtime) == 0
-    assert len(told(caplog)) == monitor.LEARN_MERCHANTS
+    assert len(told(caplog)) == MOST_ALIKE
 
 
 # Folding -------------------------------------------------------------------------------------------------------------

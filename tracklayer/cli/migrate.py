@@ -6,10 +6,10 @@ import argparse
 import logging
 from datetime import UTC, datetime
 
-from tracklayer.cli.process import generated_secret, print_json, settings_with_log
+from tracklayer.cli.process import CommandError, generated_secret, print_json, settings_with_log
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
-from tracklayer.db.migrate import migrate, pending
+from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import forget_lost_keys
 
@@ -33,6 +33,9 @@ def run(args: argparse.Namespace) -> int:
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
     try:
+        newer = unknown()
+        if newer:
+            raise CommandError(f"the database belongs to a newer TrackLayer (it has {newer[-1]}): run that one")
         names = pending() if args.check else migrate()
         if args.forget_lost_keys and not args.check:
             keys = [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]

@@ -161,7 +161,10 @@ def generated_secret(data_dir: Path) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        key = path.read_text().strip()
+        try:
+            key = path.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            raise CommandError(f"{path} cannot be read as a key: restore it from a backup") from None
         if not key:
             raise CommandError(f"{path} is empty: restore it from a backup") from None
         return key

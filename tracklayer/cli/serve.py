@@ -215,10 +215,10 @@ def supervise(
                 if stopper.event.is_set():
                     continue
                 now = time.monotonic()
-                if now - since >= SETTLING_SECONDS:
-                    pause, resume_at = FIRST_PAUSE, 0.0
-                elif process.returncode == WRONG_FOR_GOOD and all(now - s < SETTLING_SECONDS for s in running.values()):
+                if process.returncode == WRONG_FOR_GOOD and all(now - s < SETTLING_SECONDS for s in running.values()):
                     status = 1
+                elif now - since >= SETTLING_SECONDS:
+                    pause, resume_at = FIRST_PAUSE, 0.0
                 else:
                     resume_at = now + pause
                     pause = min(2 * pause, LONGEST_PAUSE)

@@ -112,7 +112,7 @@ def curl(url: str, key: str | None, now: datetime) -> str:
             "clientIp": "203.0.113.42",
             "clientUserAgent": "Mozilla/5.0",
         },
-        "customData": {"value": 129.99, "currency": "USD"},
+        "customData": {"value": 129.99, "currency": "USD", "orderId": f"{now:%H%M%S}"},
     }
     body = json.dumps({"query": query, "variables": {"input": event}})
     bearer = key if key is not None else "$API_KEY"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
 from tracklayer.db import sessions
-from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, DatabaseAwayError, Limits, circuit_of
+from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, REST_SECONDS, DatabaseAwayError, Limits, circuit_of
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class AsyncSession:
         self._limits = limits
         self._answer_seconds = limits.answer_seconds or _NO_LIMIT
         self._connection: Any = None
+        self._rests_until = 0.0  # on the monotonic clock
+        self._refused: BaseException | None = None
         self._opening: asyncio.Task[Any] | None = None
         self._readable = select.poll()
 
@@ -81,6 +84,8 @@ class AsyncSession:
             self.close()
         if self._connection is None:
             if self._opening is None:
+                if time.monotonic() < self._rests_until:
+                    raise DatabaseAwayError("the database is away") from self._refused
                 circuit_of(self._url).admit()
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(_heard)
@@ -113,9 +118,14 @@ class AsyncSession:
             await self._run(connection, "SET plan_cache_mode = force_generic_plan")
             for name, (types, sql) in self._prepared.items():
                 await self._run(connection, f"PREPARE {name} ({types}) AS {sql}")
-        except BaseException:
+        except BaseException as error:
             _close(connection)
+            # What is refused twice would be refused again at once: a session for each batch must not come of it.
+            if self._refused is not None:
+                self._rests_until = time.monotonic() + REST_SECONDS
+            self._refused = error
             raise
+        self._refused = None
         return connection
 
     def _is_gone(self) -> bool:

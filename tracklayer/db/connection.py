@@ -249,7 +249,10 @@ def answers_within(seconds: float) -> Iterator[None]:
 
 def reads_only() -> bool:
     """Whether nothing can be stored through this session: a standby answers, or it was set so."""
-    return bool(rows("SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()")[0][0])
+    reads = bool(rows("SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()")[0][0])
+    if reads:
+        database.spend()  # it would say so for ever, also where the database takes writes again
+    return reads
 
 
 @contextmanager

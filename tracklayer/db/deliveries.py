@@ -20,7 +20,7 @@ from tracklayer.domain.delivery import (
     LoggedAttempt,
     Settlement,
 )
-from tracklayer.domain.retry import MAX_ATTEMPTS
+from tracklayer.domain.retry import MAX_ATTEMPTS, MOST_MS
 
 # More than the longest a request may take (half a minute, see ``transport.PATIENCE``) with its mapping before and its settlement
 # after: what a worker that is alive but stuck is given before others take over.
@@ -194,7 +194,7 @@ WITH done AS (
     UPDATE deliveries
     SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
         last_attempt_at = %(started)s, delivered_at = %(now)s, finished_at = %(now)s,
-        latency_ms = greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)),
+        latency_ms = least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
         attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
             || jsonb_build_object('number', attempts + 1, 'at', %(at)s::text, 'outcome', 'acknowledged',
                                   'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
@@ -239,7 +239,7 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
         "at": delivered.started_at.isoformat(),
         "now": now,
         "status": delivered.http_status,
-        "duration": max(0, round((now - delivered.started_at) / timedelta(milliseconds=1))),
+        "duration": min(MOST_MS, max(0, round((now - delivered.started_at) / timedelta(milliseconds=1)))),
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
     }
@@ -248,19 +248,21 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
 # The attempt was taken for one without an answer, and the delivery may have been sent again or dropped since.
 SETTLE_LATE = f"""
 WITH before AS (
-    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason FROM deliveries
+    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason, entry.place
+    FROM deliveries CROSS JOIN LATERAL (
+        SELECT place - 1 AS place FROM jsonb_array_elements(attempt_log) WITH ORDINALITY AS x(entry, place)
+        WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
+        ORDER BY place DESC LIMIT 1) AS entry
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)
-      AND ({NOT_DONE} OR drop_reason = 'retries_exhausted')
-      AND attempt_log -> -1 ->> 'outcome' = 'unknown' AND (attempt_log -> -1 ->> 'at')::timestamptz = %(started)s
-    FOR UPDATE
+      AND ({NOT_DONE} OR drop_reason IN ('retries_exhausted', 'window_expired'))
+    FOR UPDATE OF deliveries
 ), done AS (
     UPDATE deliveries d
-    SET status = 'delivered', due_at = NULL, next_retry_at = NULL, drop_reason = NULL, last_attempt_at = %(started)s,
-        delivered_at = %(now)s, finished_at = %(now)s,
-        latency_ms = greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)),
-        attempt_log = (attempt_log - -1) || jsonb_build_object(
-            'number', attempts, 'at', %(at)s::text, 'outcome', 'acknowledged', 'http_status', %(status)s::int,
-            'error', NULL, 'duration_ms', %(duration)s::int)
+    SET status = 'delivered', attempts = greatest(attempts, 1), due_at = NULL, next_retry_at = NULL, drop_reason = NULL,
+        last_attempt_at = greatest(last_attempt_at, %(started)s), delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
+        attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
+            'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
     RETURNING d.received_at, d.latency_ms, d.attempts, b.was_dropped, b.drop_reason
 )
@@ -377,7 +379,7 @@ def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
 
 # What is taken away from others is judged by PostgreSQL's own clock as well, should this process's be ahead.
 LOST_CLAIMS = f"""
-SELECT merchant_id, platform, claim_id, sending, sent_at FROM claims c
+SELECT merchant_id, platform, claim_id, sending, sent_at, claimed_at FROM claims c
 WHERE lease_ends_at <= least(%s, clock_timestamp()) OR NOT EXISTS (
     SELECT 1 FROM pg_locks l
     WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = c.worker::bigint::oid
@@ -397,18 +399,19 @@ class LostLease:
 
     lease: Lease
     sent_at: datetime | None
+    claimed_at: datetime
     in_flight: list[Claim]
 
 
 def lost_leases(now: datetime, limit: int) -> list[LostLease]:
     """Leases whose worker holds its lock no more, or that ran out; this transaction holds them until it ends."""
     found = []
-    for merchant_id, platform, claim_id, sending, sent_at in rows(LOST_CLAIMS, (now, limit)):
+    for merchant_id, platform, claim_id, sending, sent_at, claimed_at in rows(LOST_CLAIMS, (now, limit)):
         claims = [
             Claim(DeliveryKey(merchant_id, row[0], platform), *row[1:])
             for row in (rows(IN_FLIGHT, (merchant_id, platform, sending)) if sending else ())
         ]
-        found.append(LostLease(Lease(merchant_id, platform, claim_id), sent_at, claims))
+        found.append(LostLease(Lease(merchant_id, platform, claim_id), sent_at, claimed_at, claims))
     return found
 
 
@@ -428,9 +431,9 @@ LIMIT %(limit)s
 DROP_WAITING = f"""
 WITH dropped AS (
     SELECT event_id FROM deliveries
-    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at IS NOT NULL
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND status IN ('queued', 'failed')
       AND window_ends_at <= %(ended)s AND {UNCLAIMED}
-    LIMIT %(limit)s
+    ORDER BY window_ends_at LIMIT %(limit)s
 )
 UPDATE deliveries d
 SET status = 'dropped', drop_reason = %(reason)s, due_at = NULL, next_retry_at = NULL, finished_at = %(now)s,

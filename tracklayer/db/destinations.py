@@ -121,11 +121,19 @@ def set_health(merchant_id: int, platform: str, health: Health) -> None:
     )
 
 
-def take_turn(merchant_id: int, platform: str, ends_at: datetime | None) -> None:
-    """Nobody else looks there before; None: the turn is over, and whatever it told is in the row already."""
+def take_turn(merchant_id: int, platform: str, ends_at: datetime) -> None:
+    """Nobody else looks there before."""
     execute(
         "UPDATE destinations SET turn_ends_at = %s WHERE merchant_id = %s AND platform = %s",
         (ends_at, merchant_id, platform),
+    )
+
+
+def end_turn(merchant_id: int, platform: str, ends_at: datetime) -> None:
+    """The turn that was to end then is over; another's goes on."""
+    execute(
+        "UPDATE destinations SET turn_ends_at = NULL WHERE merchant_id = %s AND platform = %s AND turn_ends_at = %s",
+        (merchant_id, platform, ends_at),
     )
 
 

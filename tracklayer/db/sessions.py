@@ -74,7 +74,9 @@ class DatabaseAwayError(Exception):
 _CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
 _READ_ONLY = "25006"
 POOLED_AWAY = ("26000", "42P05")  # no such prepared statement, there already: the session is somebody else's
-_UNPREPARED = (*POOLED_AWAY, "0A000")  # or it was made for tables that have changed since
+_STALE_PLAN = (
+    "cached plan must not change"  # of a statement made for tables that have changed since: 0A000, as much else
+)
 # Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
 _FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40")
 AGAIN_AT_ONCE = ("40001", "40P01")  # serialisation failure, deadlock: nothing was done, and the other one is through
@@ -98,10 +100,15 @@ def is_away(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """Whether its session is of no more use: gone, without its statements, or on a server that only reads."""
     if code_of(error) is not None:
-        return _starts(error, (*_CONNECTION_LOST, _READ_ONLY, *_UNPREPARED))
+        return _starts(error, (*_CONNECTION_LOST, _READ_ONLY, *POOLED_AWAY)) or _STALE_PLAN in str(error)
     # Without an SQLSTATE the connection failed; every other class of error is then a mistake of whoever called.
     name = type(error).__name__  # peewee's or psycopg2's
     return name in ("OperationalError", "InterfaceError", "DatabaseError", "MaxConnectionsExceeded")
+
+
+def is_in_the_way(error: DatabaseAwayError) -> bool:
+    """Whether it was this statement alone that could not be run now: locked out, canceled, or rolled back for another's."""
+    return error.__cause__ is not None and _starts(error.__cause__, ("57014", "55P03", "55006", "40"))
 
 
 # What a server that answers says while it cannot serve yet, or not just now; whatever else it refuses, it will always refuse.

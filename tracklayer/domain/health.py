@@ -186,7 +186,9 @@ def _count_failure(health: Health, outcome: Unreachable | Unknown, started_at: d
     if health.state is DestinationState.HELD or (failures >= HOLD_AFTER_FAILURES and now - since >= HOLD_AFTER):
         kind = UNANSWERED if isinstance(outcome, Unknown) else "unreachable"
         return _hold(failing, f"{kind}: {message_of(outcome)}", now, asked)
-    return replace(failing, resume_at=_longest(health, now + max(REST_AFTER_FAILURE, asked)))
+    ends = _longest(health, now + max(REST_AFTER_FAILURE, asked))
+    # A release that goes on begins anew behind the rest: else an answer to what left before would pass for its next step.
+    return replace(failing, resume_at=ends, recovering_since=ends if health.recovering_since is not None else None)
 
 
 def _hold(health: Health, reason: str, now: datetime, asked: timedelta = timedelta()) -> Health:

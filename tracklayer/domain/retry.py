@@ -40,6 +40,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.health import LONGEST_WISH
 
 MAX_ATTEMPTS = 5
+MOST_MS = 2**31 - 1  # 24 days: what is kept of a longer time
 BACKOFF = 4
 JITTER = 0.1
 
@@ -127,9 +128,9 @@ def judge_attempt(
     return replace(failed, due_at=at, next_retry_at=at)
 
 
-def judge_unbuilt(claim: Claim, message: str, now: datetime) -> Settlement:
+def judge_unbuilt(claim: Claim, message: str, now: datetime, put_off: timedelta = PUT_OFF) -> Settlement:
     """A fault of ours kept it from being sent: it costs no attempt, and waits for the mended version."""
-    at = now + PUT_OFF
+    at = now + put_off
     return Settlement(
         claim.key,
         DeliveryStatus.FAILED if claim.attempts else DeliveryStatus.QUEUED,
@@ -188,4 +189,4 @@ _NAMES = {
 
 
 def _ms(span: timedelta) -> int:
-    return max(0, round(span / timedelta(milliseconds=1)))
+    return min(MOST_MS, max(0, round(span / timedelta(milliseconds=1))))

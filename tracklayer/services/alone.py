@@ -11,26 +11,33 @@ from contextlib import contextmanager
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db import schedule as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
+MOST_ALIKE = 20  # of the same class and place, of one merchant or another: of more the log says nothing
 MOST_FAULTS = 1000  # remembered by a process: what comes then is told anew
 TELL_AGAIN_SECONDS = 3600
 
 
 @contextmanager
 def alone(runtime: Runtime, what: str) -> Iterator[None]:
-    """What is raised in the block stays there, and is told. Raises DatabaseAwayError, which is everybody's.
+    """What is raised in the block stays there, and is told. Raises DatabaseAwayError where it is everybody's.
 
     A transaction must not reach into the block from outside: what failed in it is undone with it.
     """
     try:
         yield
-    except DatabaseAwayError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+    except Exception as error:
+        if is_everybodys(error):
+            raise
         tell_fault(runtime, what, error)
+
+
+def is_everybodys(error: Exception) -> bool:
+    """Whether the database is not there, for anybody; a row that is locked, or a statement that took too long, is not that."""
+    return isinstance(error, DatabaseAwayError) and not is_in_the_way(error)
 
 
 def tell_fault(runtime: Runtime, what: str, error: Exception) -> None:
@@ -44,11 +51,16 @@ def tell_fault(runtime: Runtime, what: str, error: Exception) -> None:
     told_at = runtime.faults.get(fault)
     if told_at is not None and now - told_at < TELL_AGAIN_SECONDS:
         return
-    if len(runtime.faults) >= MOST_FAULTS:
-        runtime.faults.clear()
+    for known, at in list(runtime.faults.items()):
+        if now - at >= TELL_AGAIN_SECONDS:
+            runtime.faults.pop(known, None)
+    alike = sum(known[1:] == fault[1:] for known in list(runtime.faults))
+    if alike >= MOST_ALIKE or len(runtime.faults) >= MOST_FAULTS:
+        return
     runtime.faults[fault] = now
+    more = "; of more alike nothing is said for an hour" if alike == MOST_ALIKE - 1 else ""
     trace = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s failed: %s; the others go on\n%s", what, type(error).__name__, trace)
+    log.error("%s failed: %s; the others go on%s\n%s", what, type(error).__name__, more, trace)
 
 
 def pages_of_merchants(name: str, size: int) -> Iterator[list[tuple[int, int]]]:

@@ -28,10 +28,10 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
@@ -78,13 +78,15 @@ from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
-from tracklayer.services.alone import alone, tell_fault
+from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.credentials import open_settings
 from tracklayer.services.payload import without_sealed
-from tracklayer.services.transport import send
+from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.turns import STEP, Turn
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCHES = 20  # of one wake-up, and
 SLICE_SECONDS = 0.5  # at most: then the worker's thread is free for others, and the wake-up is sent again
@@ -99,7 +101,10 @@ WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 FAULT_SECONDS = 60  # between two lines about the same fault of ours
 CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trace"
 CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
+CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
+KEY_PUT_OFF = timedelta(seconds=30)
 CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
+WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
 EXPIRED_ROUND, DUE_ROUND = "expired", "due"
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
@@ -115,13 +120,13 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One claim on one destination. ``alone``: the destination is probed or recovers, so one batch goes at a time."""
+    """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time."""
 
     lease: Lease
     destination: Destination
     mapper: Mapper
     turn: Turn
-    alone: bool
+    turn_ends_at: datetime | None
 
 
 class LeaseLostError(Exception):
@@ -151,7 +156,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
         except LeaseLostError:
             log.warning("merchant %s, %s: a batch took longer than its lease", merchant_id, platform)
             return True
-        if batch.alone or time.monotonic() > ends:
+        if batch.turn_ends_at is not None or time.monotonic() > ends:
             return True  # a probe, or a step of a release, is done: the row says what is next
     return True
 
@@ -201,7 +206,7 @@ def _claim(
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
         if alone:
-            db_destinations.take_turn(merchant_id, platform, now + LEASE)
+            db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
     lease, claimed = taken
     try:
         settings = open_settings(runtime.sealer, row)
@@ -215,7 +220,7 @@ def _claim(
         tuple(row.event_names) if row.event_names is not None else None,
         db_destinations.health_of(row),
     )
-    return Batch(lease, destination, mapper, turn, alone), claimed
+    return Batch(lease, destination, mapper, turn, now + LEASE if alone else None), claimed
 
 
 def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception) -> None:
@@ -246,13 +251,11 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     now = runtime.clock.now()
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
-        todo = deque(chunk for group in groups.values() for chunk in _chunks(batch.mapper, group))
-        with in_transaction():
-            _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
-            if not todo and batch.alone:
-                # It sent nothing and told nothing about the platform: the next one may go at once.
-                db_destinations.take_turn(batch.destination.merchant_id, batch.destination.platform, None)
-    sent_at = now
+        todo: deque[list[Item]] = deque()
+        for group in groups.values():
+            sendable = _sendable(batch.mapper, group, now, unsent)
+            todo.extend(_chunks(batch.mapper, sendable))
+    sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, unsent, todo))
     while todo:
         items = todo.popleft()
         verdict = _ask(runtime, batch, items)
@@ -260,13 +263,37 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
             if len(items) > 1:
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
-                sent_at = runtime.clock.now()
-                with in_transaction():
-                    _settle_or_lose(batch, [], [], sent_at, todo[0])
+                sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, [], todo))
                 continue
             if isinstance(verdict, BatchRejected):
                 verdict = [verdict.rejected]
         sent_at = _settle(runtime, batch, items, verdict, sent_at, todo)
+
+
+def _begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:
+    """Writes what is not sent, and what is about to be, if anything; when."""
+    now = runtime.clock.now()
+    destination = batch.destination
+    with batch.turn.work(), in_transaction():
+        _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
+        if not todo and batch.turn_ends_at is not None:
+            # It sent nothing and told nothing about the platform: the next one may go at once.
+            db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
+    return now
+
+
+def _patiently(span: timedelta, write: Callable[[], T]) -> T:
+    """What ``write`` gives, once the database takes it; for so long it is tried. Raises DatabaseAwayError then."""
+    gives_up = time.monotonic() + span.total_seconds()
+    pause, longest = WRITE_PAUSES
+    while True:
+        try:
+            return write()
+        except DatabaseAwayError:
+            if time.monotonic() > gives_up:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, longest)
 
 
 def _map_batch(
@@ -300,6 +327,8 @@ def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mappe
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
         _log_fault("mapping", found.claim, error)
+        if isinstance(error, SealError):  # a process that has the key may have it soon
+            return judge_unbuilt(found.claim, CANNOT_UNSEAL, now, KEY_PUT_OFF)
         return judge_unbuilt(found.claim, CANNOT_MAP, now)
 
 
@@ -321,6 +350,21 @@ def _log_fault(what: str, claim: Claim, error: Exception) -> None:
 
 _faults: dict[tuple[str, str, str, int], tuple[float, int]] = {}  # as many as there are places in the code
 _faults_lock = threading.Lock()
+
+
+def _sendable(mapper: Mapper, items: list[Item], now: datetime, unsent: list[Settlement]) -> list[Item]:
+    """Those whose size can be told; the others are put off. Of platforms without a limit of bytes that is seen later."""
+    if not mapper.max_batch_bytes:
+        return items
+    good = []
+    for item in items:
+        try:
+            orjson.dumps(item.mapped.item)
+            good.append(item)
+        except Exception as error:  # noqa: BLE001 - it is logged, without its words
+            _log_fault("writing a request", item.claim, error)
+            unsent.append(judge_unbuilt(item.claim, CANNOT_BUILD, now))
+    return good
 
 
 def _chunks(mapper: Mapper, items: Sequence[Item]) -> list[list[Item]]:
@@ -352,12 +396,19 @@ def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | Not
         return NotBuilt(CANNOT_BUILD)
     try:
         reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+    except NotWrittenError as error:
+        _log_fault("writing a request", items[0].claim, error)
+        return NotBuilt(CANNOT_BUILD)
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        _log_fault("sending", items[0].claim, error)
+        return [Unknown(CANNOT_READ)] * len(items)
+    try:
         verdict = read_verdict(batch.mapper, reply, len(items))
         if isinstance(verdict, BatchRejected) or len(verdict) == len(items):
             return verdict
         raise ValueError("not as many outcomes as items")
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _log_fault("sending, or reading the answer,", items[0].claim, error)
+        _log_fault("reading an answer", items[0].claim, error)
         return [Unknown(CANNOT_READ)] * len(items)
 
 
@@ -389,25 +440,35 @@ def _settle(
     """
     if not isinstance(verdict, NotBuilt):
         verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
-    gives_up = time.monotonic() + WRITE_FOR.total_seconds()
-    pause, longest = WRITE_PAUSES
-    while True:
+
+    def write() -> datetime:
         now = runtime.clock.now()
-        try:
-            with batch.turn.work():
-                _write(runtime, batch, items, verdict, sent_at, now, todo)
-            return now
-        except DatabaseAwayError:
-            if time.monotonic() > gives_up:
-                raise
-            if pause == WRITE_PAUSES[0]:
-                log.warning("the database is away: %d answers are kept in hand until it is back", len(items))
-            time.sleep(pause)
-            pause = min(pause * 2, longest)
-        except LeaseLostError:
-            if not isinstance(verdict, NotBuilt):
-                _write_late(batch, items, verdict, sent_at, now)
+        with batch.turn.work():
+            _write(runtime, batch, items, verdict, sent_at, now, todo)
+        return now
+
+    try:
+        return _patiently(WRITE_FOR, write)
+    except DatabaseAwayError:
+        raise
+    except LeaseLostError:
+        if not isinstance(verdict, NotBuilt):
+            _patiently(WRITE_FOR, lambda: _write_late(batch, items, verdict, sent_at, runtime.clock.now()))
+        raise
+    except Exception as error:
+        if len(items) == 1 and not isinstance(verdict, NotBuilt) and not isinstance(verdict[0], Unknown):
+            # Of what cannot be written as it was said this is left: that it was sent.
+            _log_fault("writing an answer", items[0].claim, error)
+            return _settle(runtime, batch, items, [Unknown(CANNOT_READ)], sent_at, todo)
+        if len(items) == 1:
             raise
+        # One of them cannot be written: each alone, so that the others are.
+        following = deque(todo)
+        for place, item in enumerate(items):
+            rest = [list(items[place + 1 :])] if place + 1 < len(items) else list(following)
+            one = verdict if isinstance(verdict, NotBuilt) else [verdict[place]]
+            sent_at = _settle(runtime, batch, [item], one, sent_at, deque(rest))
+        return sent_at
 
 
 def _write(
@@ -449,14 +510,15 @@ def _judge_destination(batch: Batch, outcomes: Sequence[Outcome], sent_at: datet
     """The destination after a request, written where that changes anything; judged by its row under the lock."""
     destination = batch.destination
     known = destination.health
-    if not batch.alone and judge_health(known, outcomes, now, sent_at, had_turn=False) == known:
+    if batch.turn_ends_at is None and judge_health(known, outcomes, now, sent_at, had_turn=False) == known:
         return known
     row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
     if row is None:
         return known
     before = db_destinations.health_of(row)
-    after = judge_health(before, outcomes, now, sent_at, had_turn=batch.alone)
-    if batch.alone and not outcomes:
+    had_turn = batch.turn_ends_at is not None and batch.turn_ends_at == before.turn_ends_at
+    after = judge_health(before, outcomes, now, sent_at, had_turn=had_turn)
+    if had_turn and not outcomes:
         after = replace(after, turn_ends_at=None)
     if after != before:
         db_destinations.set_health(destination.merchant_id, destination.platform, after)
@@ -488,6 +550,18 @@ def _without_sealed(
     runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], as_of: datetime
 ) -> list[Outcome]:
     """The outcomes, their words without what the platform quotes of the sealed data of the events they are about."""
+    try:
+        return _cleaned(runtime, batch, items, outcomes, as_of)
+    except Exception as error:  # noqa: BLE001 - an answer that was read is worth more than its words
+        _log_fault("cleaning an answer's words", items[0].claim, error)
+        return [
+            outcome if isinstance(outcome, Acknowledged) else replace(outcome, message=WITHHELD) for outcome in outcomes
+        ]
+
+
+def _cleaned(
+    runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], as_of: datetime
+) -> list[Outcome]:
     about: dict[str, list[Item]] = {}
     for item, outcome in zip(items, outcomes, strict=True):
         if not isinstance(outcome, Acknowledged):
@@ -622,9 +696,9 @@ def _rescue(runtime: Runtime, now: datetime) -> int:
     """Takes back what is lost; where that fails, claim by claim, and those that it fails for stay."""
     try:
         return _take_back(runtime, now)
-    except DatabaseAwayError:
-        raise
-    except Exception as error:  # noqa: BLE001 - told
+    except Exception as error:
+        if is_everybodys(error):
+            raise
         tell_fault(runtime, "taking back lost claims", error)
     taken_back = broken = 0
     for _ in range(SWEEP_LEASES):
@@ -651,7 +725,7 @@ def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> i
         changes.write()
     for found in lost:  # apart from the leases: whoever settles takes the destination's row first
         with in_transaction():
-            db_destinations.take_turn(found.lease.merchant_id, found.lease.platform, None)
+            db_destinations.end_turn(found.lease.merchant_id, found.lease.platform, found.claimed_at + LEASE)
     in_flight = sum(len(found.in_flight) for found in lost)
     if lost:
         log.warning(

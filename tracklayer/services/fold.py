@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from tracklayer.db import folding as db
-from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
+from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.folding import Whose
 from tracklayer.runtime import Runtime
-from tracklayer.services.alone import alone, tell_fault
+from tracklayer.services.alone import alone, is_everybodys, tell_fault
 
 SLOTS_AFTER = timedelta(minutes=10)  # by then few backends still count in that minute
 HOURS_AFTER = timedelta(days=35)  # the monitors learn from the minutes of four weeks
@@ -61,9 +61,9 @@ def _fold(runtime: Runtime, fold: Callable[[Whose], int], concerned: Callable[[S
 
     try:
         return _pages(page)
-    except DatabaseAwayError:
-        raise
-    except Exception as error:  # noqa: BLE001 - told, and the others' counters are folded all the same
+    except Exception as error:
+        if is_everybodys(error):
+            raise
         tell_fault(runtime, "folding counters", error)
     with in_transaction():
         merchant_ids = concerned(broken)

@@ -11,7 +11,7 @@ from typing import Any
 from tracklayer.db import alerts as db_alerts
 from tracklayer.db import monitors as db
 from tracklayer.db.alerts import Subject
-from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
+from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.domain.alert import AlertKind, Finding
 from tracklayer.domain.delivery import DestinationState
@@ -32,7 +32,7 @@ from tracklayer.domain.monitors.views import (
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
-from tracklayer.services.alone import alone, pages_of_merchants, tell_fault
+from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
 
 MERCHANTS = 200  # of one page: one transaction of a few statements
 LOOK = timedelta(seconds=20)  # what is left is taken up by the next one
@@ -65,9 +65,9 @@ class Watch:
         """A page; where it fails, its halves, until whoever it fails for stands alone."""
         try:
             return _look_at(self._runtime, self._memory, merchant_ids)
-        except DatabaseAwayError:
-            raise
-        except Exception as error:  # noqa: BLE001 - told, and the others are judged all the same
+        except Exception as error:
+            if is_everybodys(error):
+                raise
             if len(merchant_ids) == 1:
                 tell_fault(self._runtime, f"the monitors' look at merchant {merchant_ids[0]}", error)
                 return 0

@@ -18,7 +18,6 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import redeliveries as db_redeliveries
 from tracklayer.db.connection import (
     LONG_SECONDS,
-    DatabaseAwayError,
     ReadTimeoutError,
     bounded_read,
     in_transaction,
@@ -31,7 +30,7 @@ from tracklayer.db.redeliveries import Key, RedeliveryRow
 from tracklayer.domain.delivery import DeliveryStatus
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.alone import tell_fault
+from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.ingest import Wake
 
 PAGE = 1000  # deliveries of one transaction
@@ -192,10 +191,8 @@ def continue_redeliveries(runtime: Runtime) -> set[Wake]:
                 if job is None:
                     break
                 wake |= _continue(runtime, job, now)
-        except DatabaseAwayError:
-            raise
         except Exception as error:
-            if taken is None:
+            if taken is None or is_everybodys(error):
                 raise
             # A bug that one of them meets must not keep the others from their turn.
             tell_fault(runtime, f"redelivery {taken[1]} of merchant {taken[0]}", error)

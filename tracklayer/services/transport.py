@@ -51,6 +51,10 @@ class _TokenFailedError(Exception):
         self.reply = reply
 
 
+class NotWrittenError(Exception):
+    """A fault of ours in writing or signing a request: nothing left."""
+
+
 class _UnsendableError(Exception):
     """A credential was pasted with something else."""
 
@@ -99,9 +103,13 @@ def _call(
     sandbox_url: str | None,
     token: str | None = None,
 ) -> Reply:
-    headers, params, body = _signed(request, token, clock.now())
+    try:
+        headers, params, body = _signed(request, token, clock.now())
+        content = orjson.dumps(body)
+    except Exception as error:
+        raise NotWrittenError from error
     url = _redirected(sandbox_url, platform, request.url)
-    return _exchange(http, clock, request.method, url, params, orjson.dumps(body), headers)
+    return _exchange(http, clock, request.method, url, params, content, headers)
 
 
 def _exchange(

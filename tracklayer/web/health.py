@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,9 +16,11 @@ from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_o
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import ADVICE, has_a_key
-from tracklayer.services.soundness import troubles
+from tracklayer.services.soundness import keys_trouble, troubles
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
+KEYS_SECONDS = 10.0  # between two looks at the keys of all destinations
+KEPT_SECONDS = 0.25  # what was found, for those who ask right afterwards
 
 
 def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]:
@@ -40,10 +44,16 @@ class _Found:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Readiness:
+    """One look at a time, whoever asks and however often: it needs no key, and takes a thread that others wait for."""
+
     runtime: Runtime
     was_away: Callable[[], bool]
+    _looking: asyncio.Future[_Found] | None = None
+    _looked_at: float = -math.inf
+    _keys: list[str] = field(default_factory=list)
+    _keys_due: float = -math.inf
 
     async def readyz(self, request: Request) -> Response:
         """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves."""
@@ -51,7 +61,7 @@ class _Readiness:
             return _unready("this process is being ended")
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                found = await ask_at_the_door(self._look)
+                found = await self._found()
         except TimeoutError:
             return _unready("the database does not answer")
         except DatabaseAwayError:
@@ -64,6 +74,13 @@ class _Readiness:
             return _unready("the database could not store what was sent a moment ago")
         return JSONResponse({"ready": True, **({"warnings": found.warnings} if found.warnings else {})})
 
+    async def _found(self) -> _Found:
+        now = asyncio.get_running_loop().time()
+        if self._looking is None or (self._looking.done() and now - self._looked_at > KEPT_SECONDS):
+            self._looking, self._looked_at = asyncio.ensure_future(ask_at_the_door(self._look)), now
+            self._looking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await asyncio.shield(self._looking)
+
     def _look(self) -> _Found:
         missing = pending()
         if missing:
@@ -73,4 +90,11 @@ class _Readiness:
         if not has_a_key(self.runtime.sealer):
             return _Found(why=ADVICE)
         found = troubles(None, self.runtime.settings.sandbox_url)
-        return _Found(warnings=[trouble.sentence for trouble in found])
+        return _Found(warnings=[*self._keys_missing(), *(trouble.sentence for trouble in found)])
+
+    def _keys_missing(self) -> list[str]:
+        """Whether destinations wait for a key that this process lacks: a look at all of them, now and then."""
+        if time.monotonic() > self._keys_due:
+            trouble = keys_trouble(self.runtime.sealer)
+            self._keys, self._keys_due = [trouble.sentence] if trouble else [], time.monotonic() + KEYS_SECONDS
+        return self._keys
