@@ -261,6 +261,14 @@ def test_an_answer_to_what_left_before_shortens_no_wait(before: Outcome, answer:
     assert late.failures == 0
 
 
+def test_a_wish_at_the_end_of_a_release_is_kept_too() -> None:
+    at = NOW + timedelta(seconds=26)  # at full pace, before the first answer has told so
+    asked = judge_health(release(NOW), [Unreachable("down", 503, 3600.0)], at, at, had_turn=False)
+    late = judge_health(asked, [Acknowledged()], at + timedelta(seconds=1), at, had_turn=False)
+    assert late.resume_at == asked.resume_at == at + timedelta(hours=1)
+    assert condition_of(late, at + timedelta(seconds=1)) == Resting(at + timedelta(hours=1))
+
+
 def test_again_in_no_time_is_no_endless_loop() -> None:
     at, health, asked = NOW, ACTIVE, 0
     while at < NOW + timedelta(hours=24):

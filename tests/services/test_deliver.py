@@ -401,7 +401,7 @@ def test_a_bug_in_mapping_one_event_stops_no_other(
     assert row(merchant, "good").status == "delivered"
     found = row(merchant, "broken")
     assert (found.status, found.attempts, found.error_code) == ("queued", 0, "TRACKLAYER_ERROR")
-    assert found.next_retry_at == runtime.clock.now() + timedelta(minutes=10)
+    assert found.next_retry_at == runtime.clock.now() + timedelta(seconds=30)
 
 
 def test_redelivery_begins_a_new_series_and_keeps_the_log(

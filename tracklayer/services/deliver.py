@@ -104,6 +104,8 @@ CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
 KEY_PUT_OFF = timedelta(seconds=30)
 CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
+UNREAD = Unknown(CANNOT_READ)
+UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
 WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
 EXPIRED_ROUND, DUE_ROUND = "expired", "due"
@@ -401,7 +403,7 @@ def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | Not
         return NotBuilt(CANNOT_BUILD)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _log_fault("sending", items[0].claim, error)
-        return [Unknown(CANNOT_READ)] * len(items)
+        return [UNREAD] * len(items)
     try:
         verdict = read_verdict(batch.mapper, reply, len(items))
         if isinstance(verdict, BatchRejected) or len(verdict) == len(items):
@@ -409,7 +411,7 @@ def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | Not
         raise ValueError("not as many outcomes as items")
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _log_fault("reading an answer", items[0].claim, error)
-        return [Unknown(CANNOT_READ)] * len(items)
+        return [UNREAD] * len(items)
 
 
 def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
@@ -432,6 +434,8 @@ def _settle(
     verdict: Sequence[Outcome] | NotBuilt,
     sent_at: datetime,
     todo: deque[list[Item]],
+    *,
+    may_rest: bool = True,
 ) -> datetime:
     """Writes what one request came to; when. Empties ``todo`` where the destination must rest first.
 
@@ -444,7 +448,7 @@ def _settle(
     def write() -> datetime:
         now = runtime.clock.now()
         with batch.turn.work():
-            _write(runtime, batch, items, verdict, sent_at, now, todo)
+            _write(runtime, batch, items, verdict, sent_at, now, todo, may_rest=may_rest)
         return now
 
     try:
@@ -459,16 +463,20 @@ def _settle(
         if len(items) == 1 and not isinstance(verdict, NotBuilt) and not isinstance(verdict[0], Unknown):
             # Of what cannot be written as it was said this is left: that it was sent.
             _log_fault("writing an answer", items[0].claim, error)
-            return _settle(runtime, batch, items, [Unknown(CANNOT_READ)], sent_at, todo)
+            return _settle(runtime, batch, items, [UNWRITTEN], sent_at, todo, may_rest=may_rest)
         if len(items) == 1:
             raise
         # One of them cannot be written: each alone, so that the others are.
         following = deque(todo)
+        written_at = sent_at
         for place, item in enumerate(items):
-            rest = [list(items[place + 1 :])] if place + 1 < len(items) else list(following)
+            is_last = place + 1 == len(items)
+            rest = following if is_last else deque([list(items[place + 1 :])])  # those are sent already
             one = verdict if isinstance(verdict, NotBuilt) else [verdict[place]]
-            sent_at = _settle(runtime, batch, [item], one, sent_at, deque(rest))
-        return sent_at
+            written_at = _settle(runtime, batch, [item], one, sent_at, rest, may_rest=is_last and may_rest)
+        if len(following) < len(todo):
+            todo.clear()
+        return written_at
 
 
 def _write(
@@ -479,11 +487,14 @@ def _write(
     sent_at: datetime,
     now: datetime,
     todo: deque[list[Item]],
+    *,
+    may_rest: bool,
 ) -> None:
     """In one transaction: the destination's health, the verdicts, and what is sent next."""
     outcomes = () if isinstance(verdict, NotBuilt) else verdict
     with in_transaction():
-        health = _judge_destination(batch, outcomes, sent_at, now)
+        # That we cannot write an answer says nothing about the platform.
+        health = _judge_destination(batch, [found for found in outcomes if found != UNWRITTEN], sent_at, now)
         if isinstance(verdict, NotBuilt):
             settlements = [judge_unbuilt(item.claim, verdict.message, now) for item in items]
         else:
@@ -500,7 +511,8 @@ def _write(
                 for item, outcome in zip(items, verdict, strict=True)
                 if not isinstance(outcome, Acknowledged)
             ]
-        if health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now):
+        rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
+        if rests and may_rest:
             todo.clear()
         acknowledged = _acknowledged(items, outcomes, sent_at)
         _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
