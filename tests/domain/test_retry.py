@@ -407,15 +407,19 @@ def test_what_cannot_be_sent_is_dropped_without_an_attempt() -> None:
 LOST = "the worker was lost before the platform's answer was recorded"
 
 
-@pytest.mark.parametrize("before", [0, 1, 2, 3])
-def test_a_lost_claim_cost_an_attempt_and_goes_out_again_at_once(before: int) -> None:
+@pytest.mark.parametrize(("before", "minutes"), [(0, 0.0), (1, 10.0), (2, 40.0), (3, 160.0)])
+def test_a_lost_claim_cost_an_attempt_and_goes_out_again_at_once_for_the_first_time(
+    before: int, minutes: float
+) -> None:
+    """Later ones wait as after any failure: a worker that dies again and again must not use up all five at once."""
     claimed_at = NOW - timedelta(seconds=4)
+    again = claimed_at + timedelta(minutes=minutes) if before else NOW
     assert judge_lost_claim(claim(before), claimed_at=claimed_at, now=NOW, policy=POLICY) == Settlement(
         KEY,
         DeliveryStatus.FAILED,
         before + 1,
-        due_at=NOW,
-        next_retry_at=NOW,
+        due_at=again,
+        next_retry_at=again,
         last_error=LOST,
         last_attempt_at=claimed_at,
         logged=LoggedAttempt(before + 1, claimed_at, AttemptOutcome.UNKNOWN, None, LOST, 4000),

@@ -433,7 +433,7 @@ WITH dropped AS (
     SELECT event_id FROM deliveries
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND status IN ('queued', 'failed')
       AND window_ends_at <= %(ended)s AND {UNCLAIMED}
-    ORDER BY window_ends_at LIMIT %(limit)s
+    ORDER BY window_ends_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries d
 SET status = 'dropped', drop_reason = %(reason)s, due_at = NULL, next_retry_at = NULL, finished_at = %(now)s,

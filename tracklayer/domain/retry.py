@@ -155,15 +155,20 @@ def judge_unsent(claim: Claim, refusal: Refusal) -> Settlement:
 
 
 def judge_lost_claim(claim: Claim, *, claimed_at: datetime, now: datetime, policy: RetryPolicy) -> Settlement:
-    """A worker died with this delivery in hand: nobody knows whether the platform got it. It goes out again now."""
+    """A worker died with this delivery in hand: nobody knows whether the platform got it.
+
+    It goes out again now; after an attempt that failed before, as after any other: workers that die again and again do not
+    use up all five within a minute.
+    """
     number = claim.attempts + 1
+    at = now if number == 1 else claimed_at + policy.delay(number, 0.0)
     message = "the worker was lost before the platform's answer was recorded"
     settlement = Settlement(
         claim.key,
         DeliveryStatus.FAILED,
         number,
-        due_at=now,
-        next_retry_at=now,
+        due_at=at,
+        next_retry_at=at,
         last_error=message,
         last_attempt_at=claimed_at,
         logged=LoggedAttempt(number, claimed_at, AttemptOutcome.UNKNOWN, None, message, _ms(now - claimed_at)),
