@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -161,7 +162,8 @@ async def test_a_full_batch_fits_into_a_body(api: Api) -> None:
     assert answer.json()["data"]["ingestEvents"]["accepted"] == 1000
 
 
-async def test_health_says_alive_and_ready(api: Api) -> None:
+async def test_health_says_alive_and_ready(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracklayer.web.health.KEPT_SECONDS", 0)
     assert (await api.client.get("/healthz")).text == "ok\n"
     # It can serve; that nothing of it reaches a platform, because the emulator's address is set, is told all the same.
     ready = await api.client.get("/readyz")
@@ -170,3 +172,17 @@ async def test_health_says_alive_and_ready(api: Api) -> None:
     assert warning.startswith("TRACKLAYER_SANDBOX_URL is set: what is meant for 1 destination goes to the emulator")
     await api("mutation { removeDestination(platform: META) { userErrors { code } } }")
     assert (await api.client.get("/readyz")).json() == {"ready": True}
+
+
+async def test_readiness_is_looked_at_once_however_many_ask(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    def look() -> list[str]:
+        looks.append(1)
+        return []
+
+    monkeypatch.setattr("tracklayer.web.health.KEPT_SECONDS", 60)
+    monkeypatch.setattr("tracklayer.web.health.pending", look)
+    answers = await asyncio.gather(*(api.client.get("/readyz") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(looks) == 1
