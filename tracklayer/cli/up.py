@@ -111,6 +111,7 @@ def curl(url: str, key: str | None, now: datetime) -> str:
             "email": "jane@example.com",
             "clientIp": "203.0.113.42",
             "clientUserAgent": "Mozilla/5.0",
+            "gaClientId": "1234567890.1713877200",
         },
         "customData": {"value": 129.99, "currency": "USD", "orderId": f"{now:%H%M%S}"},
     }
