@@ -28,6 +28,7 @@ from tracklayer.app import build_app
 from tracklayer.cli import doctor
 from tracklayer.db import alerts, connection, deliveries, folding, migrate, sessions
 from tracklayer.db.async_session import AsyncSession
+from tracklayer.db.connect_faults import fault_of
 from tracklayer.db.connection import (
     DatabaseAwayError,
     ReadTimeoutError,
@@ -593,7 +594,9 @@ def test_an_index_that_is_made_later_keeps_nobody_from_writing(half_migrated: st
 def test_a_role_waits_for_what_passes_by_itself_and_for_nothing_else(said: str, passes: bool) -> None:
     error = DatabaseAwayError("the database is away")
     error.__cause__ = psycopg2.OperationalError(said)
-    assert sessions.may_pass(error) is passes
+    fault = fault_of(error)
+    assert fault is not None
+    assert fault.passing is passes
 
 
 # Roles that start early -----------------------------------------------------------------------------------------------

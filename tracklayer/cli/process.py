@@ -19,9 +19,10 @@ import orjson
 from psycopg2.extensions import parse_dsn
 
 from tracklayer.db import connection
+from tracklayer.db.connect_faults import fault_of
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
-from tracklayer.db.sessions import DatabaseAwayError, may_pass
+from tracklayer.db.sessions import DatabaseAwayError
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
@@ -105,7 +106,8 @@ def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
         try:
             runtime = begin()
         except DatabaseAwayError as error:
-            if not may_pass(error):
+            fault = fault_of(error)
+            if fault is not None and not fault.passing:
                 raise
             if time.monotonic() >= says_at:
                 says_at = time.monotonic() + SAY_AGAIN_SECONDS

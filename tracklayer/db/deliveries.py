@@ -29,6 +29,15 @@ WORKER_LOCK = 7_301_002  # first key of the advisory lock that a worker's sessio
 LOG_LENGTH = 20  # entries kept of an attempt log: five attempts, twice redelivered, and what came between
 
 
+def is_alive(column: str) -> str:
+    """The SQL condition that the worker of that number holds its lock: its session with this database lives."""
+    return f"""EXISTS (
+    SELECT 1 FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = {column}::bigint::oid
+      AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
     """``requeued_at``: when it was redelivered last; ``former_waits``: from when until when it had waited before."""
@@ -101,7 +110,7 @@ ORDER BY d.due_at, e.event_id
 # A probe of a held destination takes no delivery's last attempt, as long as there is time for a better occasion: not
 # before the pause that would follow by the same rule as those before it, or shortly before the window ends.
 SPARED_ATTEMPTS = MAX_ATTEMPTS - 1
-LAST_CALL = timedelta(minutes=30)  # before the window ends
+LAST_CHANCE = timedelta(minutes=30)  # before the window ends
 
 
 class QueueBusyError(Exception):
@@ -149,7 +158,7 @@ def claim_due(
         "lease": now + LEASE,
         "spared": MAX_ATTEMPTS if spare is None else SPARED_ATTEMPTS,
         "rested": now - (spare or timedelta()),
-        "last_call": now + LAST_CALL,
+        "last_call": now + LAST_CHANCE,
     }
     if not rows(f"{TRY_QUEUE}, {WITHOUT_FLUSH}", _queue(merchant_id, platform))[0][0]:
         raise QueueBusyError
@@ -380,11 +389,7 @@ def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
 # What is taken away from others is judged by PostgreSQL's own clock as well, should this process's be ahead.
 LOST_CLAIMS = f"""
 SELECT merchant_id, platform, claim_id, sending, sent_at, claimed_at FROM claims c
-WHERE lease_ends_at <= least(%s, clock_timestamp()) OR NOT EXISTS (
-    SELECT 1 FROM pg_locks l
-    WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = c.worker::bigint::oid
-      AND l.objsubid = 2 AND l.granted
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+WHERE lease_ends_at <= least(%s, clock_timestamp()) OR NOT {is_alive("c.worker")}
 ORDER BY claimed_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
 IN_FLIGHT = f"""

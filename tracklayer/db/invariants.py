@@ -10,14 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.deliveries import WORKER_LOCK
+from tracklayer.db.deliveries import is_alive
 
 STATEMENT_TIMEOUT = timedelta(minutes=10)  # a recount of a merchant with tens of millions of rows ends within it
 
-_WORKER_IS_ALIVE = f"""EXISTS (
-    SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK}
-      AND l.objid = c.worker::bigint::oid AND l.objsubid = 2 AND l.granted
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 _LEASED = """SELECT unnest(event_ids) FROM claims c
     WHERE c.merchant_id = d.merchant_id AND c.platform = d.platform AND c.lease_ends_at > %(late)s"""
 
@@ -43,7 +39,7 @@ WHERE d.merchant_id = %(merchant)s AND e.event_id IS NULL GROUP BY d.platform
 LOST_LEASES = f"""
 SELECT platform, count(*), min(event_ids[1]) FROM claims c
 WHERE merchant_id = %(merchant)s
-  AND (lease_ends_at <= %(late)s OR (coalesce(sent_at, claimed_at) <= %(late)s AND NOT {_WORKER_IS_ALIVE}))
+  AND (lease_ends_at <= %(late)s OR (coalesce(sent_at, claimed_at) <= %(late)s AND NOT {is_alive("c.worker")}))
 GROUP BY platform
 """
 

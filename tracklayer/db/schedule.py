@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.deliveries import WORKER_LOCK
+from tracklayer.db.deliveries import is_alive
 
 LEASE = timedelta(seconds=60)  # of a run; renewed while it goes on
 LATE = timedelta(seconds=3)  # what is not begun by then, nobody knows of
@@ -49,11 +49,7 @@ def take_due_jobs(intervals: Mapping[str, timedelta], now: datetime) -> list[str
 
 
 # Its lease has not ended, and its worker's session still holds the lock on the worker's number.
-BUSY = f"""(leased_until > %(now)s AND EXISTS (
-    SELECT 1 FROM pg_locks l
-    WHERE l.locktype = 'advisory' AND l.classid = {WORKER_LOCK} AND l.objid = worker::bigint::oid
-      AND l.objsubid = 2 AND l.granted
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())))"""
+BUSY = f"(leased_until > %(now)s AND {is_alive('worker')})"
 BEGIN = f"""
 UPDATE periodic_jobs SET begun_for = next_run_at, missed = 0, run = run + 1, worker = %(worker)s, begun_at = %(now)s,
     leased_until = %(until)s

@@ -111,32 +111,6 @@ def is_in_the_way(error: DatabaseAwayError) -> bool:
     return error.__cause__ is not None and _starts(error.__cause__, ("57014", "55P03", "55006", "40"))
 
 
-# What a server that answers says while it cannot serve yet, or not just now; whatever else it refuses, it will always refuse.
-_PASSING = (
-    "the database system is",
-    "too many",
-    "connection slots",
-    "try again",
-    "terminating connection",
-    "Connection refused",
-    "timeout",
-    "timed out",
-    "session is read-only",
-    "SSL SYSCALL",
-    "closed unexpectedly",
-)
-_FOR_EVER = ("FATAL", "password", "SSL", "certificate", "GSS", "authentication")
-
-
-def may_pass(error: DatabaseAwayError) -> bool:
-    """Whether a session that could not be had may be had later, without anybody mending anything.
-
-    By libpq's words: it gives no SQLSTATE for a session that was refused.
-    """
-    said = str(error.__cause__ or "")
-    return any(words in said for words in _PASSING) or not any(words in said for words in _FOR_EVER)
-
-
 def _starts(error: BaseException, codes: tuple[str, ...]) -> bool:
     return (code_of(error) or "").startswith(codes)
 

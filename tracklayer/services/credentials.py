@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,6 @@ import orjson
 from tracklayer.db.models import DestinationRow
 from tracklayer.mappers.base import Mapper
 from tracklayer.sealing import Sealer
-
-log = logging.getLogger(__name__)
 
 HIDDEN = "••••"
 

@@ -268,7 +268,7 @@ class Canary:
         if time.monotonic() - started > RECOVERY_SECONDS:
             raise CommandError(f"after {RECOVERY_SECONDS} s {what}")
         for role in self._installed.roles:
-            role.supervise()
+            role.check()
 
 
 @dataclass
@@ -310,7 +310,7 @@ class Breaker:
             kind = "worker" if fault["kind"] == "slow" else self.random.choice(KILLED)
             time.sleep(self.random.uniform(0.2, KILL_EVERY_SECONDS))
             for role in self.installed.roles:
-                self.troubles["started while the database was away"] += role.supervise()
+                role.check()
             self.random.choice([role for role in self.installed.roles if role.kind == kind]).kill_and_restart()
             self.kills[kind] += 1
             time.sleep(max(0.0, KILL_EVERY_SECONDS - (time.monotonic() - started)))
@@ -376,7 +376,7 @@ def _settle(installed: Installation, deliveries: int) -> float:
     started = time.monotonic()
     while time.monotonic() - started < SETTLE_SECONDS:
         for role in installed.roles:
-            role.supervise()
+            role.check()
         with contextlib.suppress(DatabaseAwayError), session():
             sql = "SELECT count(*), count(*) FILTER (WHERE status IN ('delivered', 'dropped')) FROM deliveries"
             total, ended = rows(sql)[0]

@@ -111,18 +111,11 @@ class Role:
         self._process.close()
         self._process = Process(self.kind, *self._args, environ=self._environ)
 
-    def supervise(self) -> bool:
-        """Starts it again where it ended because the database was away at its start; whether it had.
-
-        Raises CommandError where it ended for another reason.
-        """
-        if self._process.is_running():
-            return False
-        last = "\n".join(self._process.output().strip().splitlines()[-3:])
-        if "the database cannot be reached" not in last:
+    def check(self) -> None:
+        """Raises CommandError where it ended by itself: whatever is away, a role waits for it."""
+        if not self._process.is_running():
+            last = "\n".join(self._process.output().strip().splitlines()[-3:])
             raise CommandError(f"the {self.kind} ended by itself: {last or 'it said nothing'}")
-        self.kill_and_restart()
-        return True
 
     def close(self) -> None:
         self._process.close()
