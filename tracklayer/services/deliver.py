@@ -64,7 +64,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.health import FIRST_PROBE, hold_for_us, judge_health, may_send, release_pace
+from tracklayer.domain.health import FIRST_PROBE, Held, Recovering, condition_of, hold_for_us, judge_health, may_send
 from tracklayer.domain.retry import (
     MAX_ATTEMPTS,
     RetryPolicy,
@@ -185,21 +185,18 @@ def _claim(
         row = db_destinations.destination(merchant_id, platform)
         if row is None or not may_send(db_destinations.health_of(row), now):
             return None
-        limit = turn.limit(mapper.batch_size)
-        alone = row.state == DestinationState.HELD or row.recovering_since is not None
-        is_probe = False
-        if alone:
+        if row.state == DestinationState.HELD or row.recovering_since is not None:
             row = db_destinations.lock_destination(merchant_id, platform)
             if row is None or not may_send(db_destinations.health_of(row), now):
                 return None
-            health = db_destinations.health_of(row)
-            is_probe = health.state is DestinationState.HELD
-            if is_probe:
-                limit = 1
-            else:
-                pace = release_pace(health, now)
-                limit = min(limit, max(1, int(pace * RELEASE_REQUEST.total_seconds()))) if pace else limit
-                alone = pace is not None
+        health = db_destinations.health_of(row)
+        condition = condition_of(health, now)
+        limit = turn.limit(mapper.batch_size)
+        if isinstance(condition, Held):
+            limit = 1
+        elif isinstance(condition, Recovering):
+            limit = min(limit, max(1, int(condition.pace * RELEASE_REQUEST.total_seconds())))
+        is_probe = isinstance(condition, Held)
         spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
         taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare)
         turn.claimed(len(taken[1]) if taken else 0, limit)
@@ -207,6 +204,7 @@ def _claim(
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
+        alone = isinstance(condition, Held | Recovering)
         if alone:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
     lease, claimed = taken
@@ -220,7 +218,7 @@ def _claim(
         platform,
         settings,
         tuple(row.event_names) if row.event_names is not None else None,
-        db_destinations.health_of(row),
+        health,
     )
     return Batch(lease, destination, mapper, turn, now + LEASE if alone else None), claimed
 
@@ -253,10 +251,7 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     now = runtime.clock.now()
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
-        todo: deque[list[Item]] = deque()
-        for group in groups.values():
-            sendable = _sendable(batch.mapper, group, now, unsent)
-            todo.extend(_chunks(batch.mapper, sendable))
+        todo = deque(chunk for group in groups.values() for chunk in _chunks(batch.mapper, group, now, unsent))
     sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, unsent, todo))
     while todo:
         items = todo.popleft()
@@ -354,28 +349,19 @@ _faults: dict[tuple[str, str, str, int], tuple[float, int]] = {}  # as many as t
 _faults_lock = threading.Lock()
 
 
-def _sendable(mapper: Mapper, items: list[Item], now: datetime, unsent: list[Settlement]) -> list[Item]:
-    """Those whose size can be told; the others are put off. Of platforms without a limit of bytes that is seen later."""
-    if not mapper.max_batch_bytes:
-        return items
-    good = []
-    for item in items:
-        try:
-            orjson.dumps(item.mapped.item)
-            good.append(item)
-        except Exception as error:  # noqa: BLE001 - it is logged, without its words
-            _log_fault("writing a request", item.claim, error)
-            unsent.append(judge_unbuilt(item.claim, CANNOT_BUILD, now))
-    return good
-
-
-def _chunks(mapper: Mapper, items: Sequence[Item]) -> list[list[Item]]:
-    """Requests that keep the platform's limits of count and bytes."""
+def _chunks(mapper: Mapper, items: Sequence[Item], now: datetime, unsent: list[Settlement]) -> list[list[Item]]:
+    """Requests that keep the platform's limits of count and bytes. What cannot be measured is put off, in ``unsent``."""
     chunks: list[list[Item]] = []
-    size = 0
+    size = length = 0
     for item in items:
+        if mapper.max_batch_bytes:
+            try:
+                length = len(orjson.dumps(item.mapped.item)) + 1
+            except Exception as error:  # noqa: BLE001 - it is logged, without its words
+                _log_fault("writing a request", item.claim, error)
+                unsent.append(judge_unbuilt(item.claim, CANNOT_BUILD, now))
+                continue
         # The envelope around the items is small; the limit is kept with room for it.
-        length = len(orjson.dumps(item.mapped.item)) + 1 if mapper.max_batch_bytes else 0
         full = not chunks or len(chunks[-1]) >= mapper.batch_size
         if full or (mapper.max_batch_bytes and size + length > mapper.max_batch_bytes - 4096):
             chunks.append([])
@@ -493,8 +479,9 @@ def _write(
     """In one transaction: the destination's health, the verdicts, and what is sent next."""
     outcomes = () if isinstance(verdict, NotBuilt) else verdict
     with in_transaction():
-        # That we cannot write an answer says nothing about the platform.
-        health = _judge_destination(batch, [found for found in outcomes if found != UNWRITTEN], sent_at, now)
+        # That we cannot write an answer, which then stands alone, says nothing about the platform.
+        told = () if outcomes and outcomes[0] == UNWRITTEN else outcomes
+        health = _judge_destination(batch, told, sent_at, now)
         if isinstance(verdict, NotBuilt):
             settlements = [judge_unbuilt(item.claim, verdict.message, now) for item in items]
         else:
