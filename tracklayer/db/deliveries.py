@@ -166,7 +166,7 @@ def claim_due(
     if not found:
         return None
     claimed = [
-        Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[11:15]), EventToMap._make(row[:11]))
+        Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[12:16]), EventToMap._make(row[:12]))
         for row in found
     ]
     return Lease(merchant_id, platform, found[0][15]), claimed

@@ -9,27 +9,34 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.models import DestinationRow
+from tracklayer.db.models import DestinationRow, MerchantRow
 from tracklayer.domain.delivery import DestinationState, Health
 
 
 def destination(merchant_id: int, platform: str) -> DestinationRow | None:
     """One that was not removed."""
-    return DestinationRow.get_or_none(
-        (DestinationRow.merchant_id == merchant_id)
-        & (DestinationRow.platform == platform)
-        & DestinationRow.removed_at.is_null()
+    found: DestinationRow | None = _of_merchant(merchant_id).where(DestinationRow.platform == platform).first()
+    return found
+
+
+def _of_merchant(merchant_id: int) -> Any:
+    """Those that were not removed, each with what the merchant sets for all platforms."""
+    return (
+        DestinationRow.select(
+            DestinationRow,
+            MerchantRow.default_currency.alias("merchant_currency"),
+            MerchantRow.default_page_url.alias("merchant_page_url"),
+            MerchantRow.require_consent.alias("merchant_consent"),
+        )
+        .join(MerchantRow, on=(MerchantRow.merchant_id == DestinationRow.merchant_id))
+        .where((DestinationRow.merchant_id == merchant_id) & DestinationRow.removed_at.is_null())
+        .objects()
     )
 
 
 def destinations(merchant_id: int) -> list[DestinationRow]:
     """A merchant's destinations, by platform: one a platform at most, so there are few."""
-    found = (
-        DestinationRow.select()
-        .where((DestinationRow.merchant_id == merchant_id) & DestinationRow.removed_at.is_null())
-        .order_by(DestinationRow.platform)
-    )
-    return list(found)
+    return list(_of_merchant(merchant_id).order_by(DestinationRow.platform))
 
 
 def upsert_destination(merchant_id: int, platform: str, values: dict[str, Any], now: datetime) -> None:
@@ -51,16 +58,8 @@ def upsert_destination(merchant_id: int, platform: str, values: dict[str, Any], 
 
 def lock_destination(merchant_id: int, platform: str) -> DestinationRow | None:
     """One that was not removed, held by this transaction until it ends."""
-    found: DestinationRow | None = (
-        DestinationRow.select()
-        .where(
-            (DestinationRow.merchant_id == merchant_id)
-            & (DestinationRow.platform == platform)
-            & DestinationRow.removed_at.is_null()
-        )
-        .for_update()
-        .first()
-    )
+    rows_of_one = _of_merchant(merchant_id).where(DestinationRow.platform == platform)
+    found: DestinationRow | None = rows_of_one.for_update(of=DestinationRow).first()
     return found
 
 

@@ -39,6 +39,7 @@ class EventRow:
     sealed: bytes | None
     custom_data: str
     consent: str | None
+    device: str | None
 
 
 class EventToMap(NamedTuple):
@@ -55,22 +56,23 @@ class EventToMap(NamedTuple):
     sealed: bytes | memoryview | None
     custom_data: str
     consent: str | None
+    device: str | None
 
 
 TO_MAP = (  # of an alias e
     "e.merchant_id, e.event_id, e.event_name, e.occurred_at, e.action_source, e.event_source_url, e.user_data::text, "
-    "e.digests::text, e.sealed, e.custom_data::text, e.consent::text"
+    "e.digests::text, e.sealed, e.custom_data::text, e.consent::text, e.device::text"
 )
 
 COLUMNS = (
     "merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received, action_source, "
-    "event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text"
+    "event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text, device::text"
 )
 
 
 def read_row(found: Sequence[Any]) -> EventRow:
-    """The first 14 columns of ``COLUMNS``."""
-    values = list(found[:14])
+    """The first 15 columns of ``COLUMNS``."""
+    values = list(found[:15])
     values[11] = bytes(values[11]) if values[11] is not None else None
     return EventRow(*values)
 
@@ -84,12 +86,12 @@ WITH given AS (
     SELECT * FROM json_to_recordset($1) AS x(
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
-        custom_data json, consent json)
+        custom_data json, consent json, device json)
 ), stored AS (
     INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received,
-                        action_source, event_source_url, user_data, digests, sealed, custom_data, consent)
+                        action_source, event_source_url, user_data, digests, sealed, custom_data, consent, device)
     SELECT merchant_id, event_id, event_name, occurred_at, received_at, received_at, times_received, action_source,
-           event_source_url, user_data, digests, sealed, custom_data, consent
+           event_source_url, user_data, digests, sealed, custom_data, consent, device
     FROM given ORDER BY merchant_id, event_id
     ON CONFLICT (merchant_id, event_id) DO UPDATE
         SET times_received = events.times_received + excluded.times_received,
@@ -130,14 +132,16 @@ WITH given AS (
     RETURNING merchant_id, platform
 )
 SELECT merchant_id, event_id, times_received, inserted, NULL, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
-       NULL, NULL, NULL, NULL, NULL::bytea, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL::bytea, NULL, NULL, NULL
 FROM stored WHERE inserted
 UNION ALL
 SELECT merchant_id, event_id, times_received, inserted, event_name, occurred_at, received_at, last_received_at,
-       action_source, event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text
+       action_source, event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text,
+       device::text
 FROM stored WHERE NOT inserted
 UNION ALL
-SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM queued
+SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL FROM queued
 """
 
 

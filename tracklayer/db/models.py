@@ -35,6 +35,9 @@ class MerchantRow(Row):
     alert_emails = ArrayField(TextField, index=False, default=list)
     created_at = DateTimeTZField()
     is_default = BooleanField(default=False)
+    default_currency = TextField(null=True)
+    default_page_url = TextField(null=True)
+    require_consent = TextField(default="never")
 
     class Meta:
         table_name = "merchants"
@@ -57,7 +60,8 @@ class ApiKeyRow(Row):
 
 
 class DestinationRow(Row):
-    """``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed. ``removed_at``: its waiting deliveries are dropped."""
+    """``merchant_currency``, ``merchant_page_url``, ``merchant_consent``: what its merchant sets for all platforms, where it
+    was read with them. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed. ``removed_at``: its waiting deliveries are dropped."""
 
     merchant_id = BigIntegerField()
     platform = TextField()
@@ -73,6 +77,9 @@ class DestinationRow(Row):
     probe_seconds = IntegerField(default=0)
     recovering_since = DateTimeTZField(null=True)
     turn_ends_at = DateTimeTZField(null=True)
+    merchant_currency: str | None
+    merchant_page_url: str | None
+    merchant_consent: str
     created_at = DateTimeTZField()
     removed_at = DateTimeTZField(null=True)
 

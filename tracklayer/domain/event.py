@@ -33,7 +33,9 @@ from tracklayer.domain.problem import Choice, Name, Part, Problem
 MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
-MAX_EVENT = 32 * 1024  # bytes of JSON
+MAX_EVENT = 256 * 1024  # bytes of JSON: the largest orders are not the ones to lose
+MAX_MORE = 9  # further emails, or phones, of one person
+MAX_DEVICE_TEXT = 255  # characters
 MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
 MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
@@ -59,10 +61,15 @@ _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class UserData:
-    """Identifiers of the person. ``email`` and ``phone`` are plain or digests; the rest is text as sent."""
+    """Identifiers of the person. ``email`` and ``phone`` are plain or digests; the rest is text as sent.
+
+    ``emails`` and ``phones`` are further ones of the same person: ``all_emails`` and ``all_phones`` begin with the main one.
+    """
 
     email: Matchable | None = None
     phone: Matchable | None = None
+    emails: tuple[Matchable, ...] = ()
+    phones: tuple[Matchable, ...] = ()
     first_name: str | None = None
     last_name: str | None = None
     date_of_birth: str | None = None
@@ -94,23 +101,44 @@ class UserData:
     rdt_uuid: str | None = None
     msclkid: str | None = None
     twclid: str | None = None
+    lead_id: str | None = None
+    job_title: str | None = None
+    company_name: str | None = None
+
+    @property
+    def all_emails(self) -> tuple[Matchable, ...]:
+        return self.emails if self.email is None else (self.email, *self.emails)
+
+    @property
+    def all_phones(self) -> tuple[Matchable, ...]:
+        return self.phones if self.phone is None else (self.phone, *self.phones)
 
     def __repr__(self) -> str:
         """Which identifiers are there, never what they are: a repr ends up in logs."""
-        given = [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        given = [f.name for f in fields(self) if getattr(self, f.name)]
         return f"UserData({', '.join(given)})"
 
 
 @dataclass(frozen=True)
 class Content:
-    """One line of the basket. ``item_price`` is the price of one unit in major units."""
+    """One line of the basket. ``item_price`` and ``discount`` are of one unit, in major units. ``quantity`` is whole, or
+    has a fraction where goods are sold by weight: ``whole_quantity`` is for platforms that count pieces.
+    """
 
     id: str
-    quantity: int = 1
+    quantity: int | Decimal = 1
     item_price: Decimal | None = None
     title: str | None = None
     brand: str | None = None
     category: str | None = None
+    variant: str | None = None
+    coupon: str | None = None
+    discount: Decimal | None = None
+
+    @property
+    def whole_quantity(self) -> int:
+        """Pieces: 1.85 kg are one of it, at least one."""
+        return self.quantity if isinstance(self.quantity, int) else max(1, round(self.quantity))
 
 
 @dataclass(frozen=True)
@@ -143,6 +171,39 @@ NO_CONSENT = Consent()  # of an event that says nothing of it
 
 
 @dataclass(frozen=True)
+class Device:
+    """What an app's event happened on. Ids are UUIDs as the system gives them; sizes are pixels; ``locale`` is like ``en_US``,
+    ``time_zone`` like ``Europe/Berlin``. ``tracking_allowed``: what the person answered, None where nobody asked.
+    """
+
+    os: str | None = None
+    os_version: str | None = None
+    app_id: str | None = None
+    app_name: str | None = None
+    app_version: str | None = None
+    model: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    carrier: str | None = None
+    screen_width: int | None = None
+    screen_height: int | None = None
+    advertising_id: str | None = None
+    vendor_id: str | None = None
+    tracking_allowed: bool | None = None
+
+    @property
+    def system(self) -> str | None:
+        """``ios`` or ``android``; None for any other, and where it is not told."""
+        name = (self.os or "").strip().lower()
+        if name.startswith(("ios", "ipados", "iphone", "ipad", "tvos")):
+            return "ios"
+        return "android" if name.startswith("android") else None
+
+
+NO_DEVICE = Device()  # of an event that says nothing of it
+
+
+@dataclass(frozen=True)
 class Event:
     """One business action. ``event_id`` is the merchant's own; ``occurred_at`` is aware and in UTC."""
 
@@ -153,17 +214,20 @@ class Event:
     event_source_url: str | None = None
     user_data: UserData = UserData()
     custom_data: CustomData = CustomData()
+    device: Device = NO_DEVICE
     consent: Consent = NO_CONSENT
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """Something that was sent for an event and has not even its shape. ``draft``: as far as it can be read; ``problems``:
-    what is wrong besides, and no longer to be seen in it. It is refused like any event, and costs its neighbours nothing.
+    what is wrong besides, and no longer to be seen in it. It is refused like any event, and costs its neighbours nothing;
+    one that ``fits`` is only written otherwise than a schema can say, and is judged by its draft.
     """
 
     draft: Any
     problems: tuple[Problem, ...] = ()
+    fits: bool = False
 
 
 class ReadEvent(NamedTuple):
@@ -171,7 +235,7 @@ class ReadEvent(NamedTuple):
     warnings: tuple[Problem, ...]
 
 
-Made = TypeVar("Made", UserData, CustomData, Content, Event)
+Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
 
 
 def made_of(kind: type[Made], values: Mapping[str, Any]) -> Made:
@@ -186,13 +250,15 @@ def made_of(kind: type[Made], values: Mapping[str, Any]) -> Made:
 
 USER_FIELDS = tuple(f.name for f in fields(UserData))
 _USER_FIELDS = frozenset(USER_FIELDS)
-PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone"))
+MATCHABLE_LISTS = ("emails", "phones")
+PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone", *MATCHABLE_LISTS))
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
 _EVENT_FIELDS = frozenset(f.name for f in fields(Event))
 _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
+DEVICE_FIELDS = tuple(f.name for f in fields(Device))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 
@@ -223,11 +289,13 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else ())
 
 
-def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> list[Problem]:
+def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
     read = read_event(misfit.draft, now, default_countries)
     found = read if isinstance(read, list) else []
     if any(problem.code == "CARD_DATA" for problem in found):
         return found
+    if misfit.fits and not misfit.problems:
+        return read
     return _in_order([*misfit.problems, *found]) or [
         Problem((), "INVALID_TYPE", "The event is not what the schema asks for: one of its lists may hold null.")
     ]
@@ -257,6 +325,7 @@ _PLACES: Mapping[tuple[str, ...], int] = {
     **{(name,): place for place, name in enumerate(EVENT_FIELDS)},
     **{("user_data", name): place for place, name in enumerate(USER_FIELDS)},
     **{("custom_data", name): place for place, name in enumerate(CUSTOM_FIELDS)},
+    **{("device", name): place for place, name in enumerate(DEVICE_FIELDS)},
     **{("consent", name): place for place, name in enumerate(CONSENT_FIELDS)},
 }
 
@@ -273,10 +342,15 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     url = reader.text((), draft, "event_source_url") if "event_source_url" in draft else None
     if url is not None:
         reader.may_hold_card = "=" in url and may_name_card_data(url)
-        if not (reader.clean and identifiers.is_everyday_url(url)) and not identifiers.is_web_url(url):
-            reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
+        if not (reader.clean and identifiers.is_everyday_url(url)):
+            if normalise.is_placeholder(url):
+                reader.absent(("event_source_url",))
+                url = None
+            elif identifiers.web_url(url) is None:
+                reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
     user_data = _read_user_data(reader, draft, default_countries)
     custom_data = _read_custom_data(reader, draft)
+    device = _read_device(reader, draft) if "device" in draft else NO_DEVICE
     consent = _read_consent(reader, draft) if "consent" in draft else NO_CONSENT
     if reader.problems or name is None or event_id is None or occurred_at is None:
         return None
@@ -290,6 +364,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
             "event_source_url": url,
             "user_data": user_data,
             "custom_data": custom_data,
+            "device": device,
             "consent": consent,
         },
     )
@@ -338,25 +413,43 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
             if text is None:
                 continue
         values[name] = text
-    if "phone" in values:
-        if not _is_usable_phone(values["phone"], default_countries):
-            reader.warn(("user_data", "phone"), "must be written with + and the country code, such as +16505550123")
-        values["phone"] = Matchable.read(values["phone"])
+    if "phone" in values or "phones" in values:
+        country = normalise.country(values["country"]) if "country" in values else None
+        country = country.upper() if country else None
+        if "phone" in values:
+            values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
+        if "phones" in values:
+            values["phones"] = tuple(
+                [
+                    _read_phone(reader, ("user_data", "phones", str(place)), text, default_countries, country)
+                    for place, text in values["phones"]
+                ]
+            )
     if "email" in values:
         values["email"] = Matchable.read(values["email"])
     return made_of(UserData, values)
 
 
+def _read_phone(
+    reader: _Reader, path: tuple[str, ...], text: str, default_countries: frozenset[str], country: str | None
+) -> Matchable:
+    if not _is_usable_phone(text, default_countries, country):
+        reader.warn(path, "must be written with + and the country code, such as +16505550123")
+    return Matchable.read(text, country)
+
+
 # By name of a field: the quick test that most values pass. Where there is no format, what is not blank passes.
 _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
-    name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else str.strip for name in USER_FIELDS
+    name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else identifiers.is_everyday_text
+    for name in USER_FIELDS
 }
 
 
-def _is_usable_phone(text: str, default_countries: frozenset[str]) -> bool:
-    if normalise.is_sha256(text) or normalise.phone_e164(text):
+def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
+    if normalise.phone_e164(text) or normalise.is_sha256(text):
         return True
-    return any(normalise.phone_e164(text, country) for country in default_countries)
+    countries = default_countries if country is None else (*default_countries, country)
+    return any(normalise.phone_e164(text, one) for one in countries)
 
 
 def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
@@ -400,17 +493,45 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content:
         return Content("")
     if not item.keys() <= _CONTENT_FIELDS:
         reader.known(at, item, CONTENT_FIELDS)
-    quantity = reader.count(at, item, "quantity")
+    quantity = reader.quantity(at, item, "quantity")
     values: dict[str, Any] = {
         "id": reader.text(at, item, "id", required=True) or "",
         "quantity": 1 if quantity is None else quantity,
     }
-    if "item_price" in item:
-        values["item_price"] = reader.decimal(at, item, "item_price")
-    for name in ("title", "brand", "category"):
+    for name in ("item_price", "discount"):
+        if name in item:
+            values[name] = reader.decimal(at, item, name)
+    for name in ("title", "brand", "category", "variant", "coupon"):
         if name in item:
             values[name] = reader.text(at, item, name)
     return made_of(Content, values)
+
+
+def _read_device(reader: _Reader, draft: Mapping[str, Any]) -> Device:
+    at = ("device",)
+    given = reader.mapping((), draft, "device")
+    if not given:
+        return NO_DEVICE
+    reader.known(at, given, DEVICE_FIELDS)
+    values: dict[str, Any] = {}
+    for name in DEVICE_FIELDS:
+        if (value := given.get(name)) is None:
+            continue
+        path = (*at, name)
+        if name == "tracking_allowed":
+            if not isinstance(value, bool):
+                reader.problem(path, "INVALID_TYPE", "must be true or false")
+            values[name] = value
+        elif name in ("screen_width", "screen_height"):
+            values[name] = reader.count(at, given, name) or None
+        elif (text := reader.text(at, given, name, MAX_DEVICE_TEXT)) is not None:
+            if normalise.is_placeholder(text) or identifiers.is_zero_uuid(text):
+                reader.absent(path)
+                continue
+            if name in ("advertising_id", "vendor_id") and not identifiers.is_uuid(text):
+                reader.warn(path, "must be a UUID, as the operating system gives it")
+            values[name] = text
+    return made_of(Device, values) if values else NO_DEVICE
 
 
 def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
@@ -471,6 +592,10 @@ class _Reader:
     def warn(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+
+    def absent(self, path: tuple[str, ...]) -> None:
+        rest = " stands for no value, or is the digest of one. The event is taken without it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_PLACEHOLDER", Name(path), rest))
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
         unknown = (key for key in given if key not in names)
@@ -540,14 +665,58 @@ class _Reader:
     def _is_unusable(self, text: str) -> bool:
         return not self.clean and _UNUSABLE.search(text) is not None
 
-    def identifier(self, name: str, value: Any) -> str | None:
-        """A field of ``user_data`` that the quick tests did not pass: as sent, with a warning where it is malformed."""
+    def identifier(self, name: str, value: Any) -> Any:
+        """A field of ``user_data`` that the quick tests did not pass: as sent, with a warning where it is malformed.
+
+        What only stands for a value, and the digest of nothing, are absent. An address of a machine is made canonical.
+        """
         path = ("user_data", name)
+        if name in MATCHABLE_LISTS:
+            return self.more(path, value)
+        return self._identifier(path, name, value)
+
+    def _identifier(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
         text = self.text_of(path, value)
+        if text is None:
+            return None
+        if len(text) >= 64 and (digest := normalise.digest_in(text)) is not None:
+            if digest in normalise.digests_of_nothing():
+                self.absent(path)
+                return None
+            if len(text.strip()) > 64:  # the tail of a builder is no part of it
+                text = digest
+        elif normalise.is_placeholder(text):
+            self.absent(path)
+            return None
         wanted = identifiers.FORMATS.get(name)
-        if text is not None and wanted is not None and not wanted.is_right(text):
-            self.warn(path, wanted.what)
+        if wanted is not None and not wanted.is_right(text):
+            if name in ("fbp", "fbc") and identifiers.is_meta_cookie(text):
+                rest = " has a time that is not in milliseconds (13 digits), as Meta documents it. It is sent as it is."
+                self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            else:
+                self.warn(path, wanted.what)
+        elif name == "client_ip":
+            return identifiers.machine_address(text)
         return text
+
+    def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
+        """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
+        if value is None:
+            return None
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self.problem(path, "INVALID_TYPE", "must be a list")
+            return None
+        if len(value) > MAX_MORE:
+            self.warn(path, f"may have {MAX_MORE} entries: the first ones count")
+        kind = path[-1][:-1]
+        found = []
+        for place, item in enumerate(value[:MAX_MORE]):
+            text = self._identifier((*path, str(place)), kind, item)
+            if text is not None:
+                found.append((place, text))
+        if path[-1] == "emails":
+            return tuple([Matchable.read(text) for _, text in found]) or None
+        return tuple(found) or None
 
     def instant(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
         value = given.get(name)
@@ -612,6 +781,19 @@ class _Reader:
             self.problem((*at, name), "INVALID_NUMBER", "must be a whole number from 0 to 2147483647")
             return None
         return value
+
+    def quantity(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | Decimal | None:
+        """Whole, or with a fraction where goods are sold by weight: 2, 2.0, "2" and 1.85."""
+        value = given.get(name)
+        if value is None or (type(value) is int and 0 <= value < 2**31):
+            return value
+        number = read_decimal(value)
+        if number is None or not 0 <= number < 2**31:
+            self.problem((*at, name), "INVALID_NUMBER", "must be a number from 0 to 2147483647, such as 2 or 1.85")
+            return None
+        if may_hold_card_number(number):
+            self.may_hold_card = True
+        return int(number) if number == number.to_integral_value() else number
 
     def properties(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> dict[str, Any]:
         path = (*at, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,15 +18,31 @@ from urllib.parse import urlsplit
 from tracklayer.domain import normalise
 
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_META_COOKIE = re.compile(r"fb\.[0-2]\.[0-9]{13}\.[A-Za-z0-9_\-]+(\.(\S{2}|\S{8}))?")
+_UUID_ALONE = re.compile(_UUID)
+_WITHOUT_SCHEME = re.compile(
+    r"(?://)?[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.[A-Za-z]{2,63}(?::[0-9]{1,5})?(?:[/?#]|\Z)"
+)
+# As Meta's own builder reads them: any number of labels, any time, of the rest any text without a dot.
+_META_COOKIE = re.compile(r"fb\.[0-9]+\.[0-9]+\.[^.\s]+(\.(\S{2}|\S{8}))?")
+_EVERYDAY_META_COOKIE = re.compile(r"fb\.[0-9]\.[0-9]{13}\.(?:[0-9]{2,}|[A-Za-z0-9_-]{12,})")
+_META_MILLISECONDS = re.compile(r"fb\.[0-9]+\.[0-9]{13}\.[^.\s]+(\.(\S{2}|\S{8}))?")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 # The everyday cases, ten times as fast as parsing them.
-_EVERYDAY_IP = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}|(?:[0-9A-Fa-f]{{1,4}}:){{7}}[0-9A-Fa-f]{{1,4}}")
+_EVERYDAY_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+_BRACKETED_IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
+_IPV4_AND_MORE = re.compile(
+    rf"({_OCTET}(?:\.{_OCTET}){{3}})(?::[0-9]{{1,5}}|\.[A-Za-z0-9_-]{{8}}|\.(?:AQ|Ag|Aw|BA|BQ|Bg))"
+)
+_TAGGED = re.compile(r"([0-9A-Fa-f:.]+)\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg)")
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
+# An id that stands for none, whose reading is left to ``normalise.is_placeholder``: it begins like one of them.
+_MAYBE_NONE = r"(?!(?:null|undefined|nan|none|nil|false|0|-)\Z)(?=[A-Za-z0-9_.-])"
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
+_EVERYDAY_OPAQUE = re.compile(rf"(?i:{_MAYBE_NONE})[!-~]{{1,2048}}")
+_LEAD_ID = re.compile(r"[!-~]{1,128}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
 _GA_SESSION_ID = re.compile(r"\d{1,19}")
 _RDT_UUID = re.compile(rf"(\d+\.)?{_UUID}")
@@ -36,20 +53,60 @@ Check = Callable[[str], bool]
 
 
 def is_meta_cookie(value: str) -> bool:
-    """``fb.{0..2}.{milliseconds, 13 digits}.{id}``: Meta for Developers, "fbp and fbc parameters"."""
-    return _META_COOKIE.fullmatch(value.strip()) is not None
-
-
-def is_ip(value: str) -> bool:
-    """An IPv4 or IPv6 address."""
+    """``fb.{labels of the domain}.{time}.{id}``, as Meta's builder reads it; an id that stands for none is none."""
     text = value.strip()
-    if _EVERYDAY_IP.fullmatch(text):
-        return True
+    return _META_COOKIE.fullmatch(text) is not None and not normalise.is_placeholder(text.split(".")[3])
+
+
+def machine_address(value: str) -> str | None:
+    """An IPv4 address, or an IPv6 one in its canonical form (RFC 5952): one address is one text, also where it is hashed.
+
+    Without a port, brackets, or a builder's tail; an IPv4 address in IPv6 is the IPv4 one, and of a list of proxies the
+    first counts. None for no address, and for one with a zone: it means nothing beyond its own network.
+    """
+    text = value.strip()
+    if _EVERYDAY_IPV4.fullmatch(text):
+        return text
+    return _machine_address(text)
+
+
+@lru_cache(maxsize=1024)
+def _machine_address(text: str) -> str | None:
+    first = text.partition(",")[0].strip()
+    if bracketed := _BRACKETED_IPV6.fullmatch(first):
+        first = bracketed[1]
+    elif found := _IPV4_AND_MORE.fullmatch(first):
+        first = found[1]
+    elif ":" in first and "." in first and (tagged := _TAGGED.fullmatch(first)) and _is_ipv6(tagged[1]):
+        first = tagged[1]
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(first)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            return None
+        return str(address.ipv4_mapped or address)
+    return str(address)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
     except ValueError:
         return False
     return True
+
+
+def is_ip(value: str) -> bool:
+    """An address of a machine, in any of the spellings that ``machine_address`` reads."""
+    return machine_address(value) is not None
+
+
+# Texts as people and shops write them: neither a digest nor what only stands for a value.
+_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan)\Z)[^\W_].{0,62}")
+_EVERYDAY_AGENT = re.compile(r"[A-Za-z]+/[0-9].*")
+is_everyday_text = _EVERYDAY_TEXT.fullmatch
 
 
 def is_everyday_url(value: str) -> bool:
@@ -69,6 +126,28 @@ def is_web_url(value: str) -> bool:
         return False
 
 
+def web_url(value: str) -> str | None:
+    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``. None: it is none."""
+    if is_web_url(value):
+        return value
+    text = value.strip()
+    if is_web_url(text):
+        return text
+    if _WITHOUT_SCHEME.match(text) and is_web_url(mended := f"https://{text.removeprefix('//')}"):
+        return mended
+    return None
+
+
+def is_uuid(value: str) -> bool:
+    """A UUID with hyphens, in any case: how systems write advertising and vendor ids."""
+    return _UUID_ALONE.fullmatch(value.strip()) is not None
+
+
+def is_zero_uuid(value: str) -> bool:
+    """The id that a system gives where tracking is not allowed: nobody's."""
+    return not value.strip("0-")
+
+
 class Format(NamedTuple):
     """``is_everyday`` is the quick test that most values pass; only those that fail it are asked ``is_right``."""
 
@@ -79,6 +158,13 @@ class Format(NamedTuple):
 
 def _format(pattern: re.Pattern[str], what: str) -> Format:
     return Format(pattern.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
+
+
+def _meta_cookie(what: str) -> Format:
+    def is_right(value: str) -> bool:
+        return _META_MILLISECONDS.fullmatch(value.strip()) is not None and is_meta_cookie(value)
+
+    return Format(_EVERYDAY_META_COOKIE.fullmatch, is_right, what)
 
 
 def _email(value: str) -> bool:
@@ -93,7 +179,11 @@ def _country(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.country(value) is not None
 
 
-_OPAQUE_ID = _format(_OPAQUE, "must be given as it was found in the URL or cookie, without spaces")
+_OPAQUE_ID = Format(
+    _EVERYDAY_OPAQUE.fullmatch,
+    lambda value: _OPAQUE.fullmatch(value.strip()) is not None,
+    "must be given as it was found in the URL or cookie, without spaces",
+)
 _META = "must look like fb.1.1596403881668.1116446470: the third part is the creation time in milliseconds, 13 digits"
 _EMAIL = "must be an address such as jane@example.com, or its SHA-256 as 64 hexadecimal digits"
 
@@ -103,16 +193,18 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "email": Format(_EVERYDAY_EMAIL.fullmatch, _email, _EMAIL),
         "date_of_birth": Format(_birth, _birth, "must be written YYYY-MM-DD"),
         "country": Format(_country, _country, "must be a two-letter ISO 3166-1 code such as US"),
-        "client_ip": Format(_EVERYDAY_IP.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
+        "client_ip": Format(_EVERYDAY_IPV4.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
+        "client_user_agent": Format(_EVERYDAY_AGENT.fullmatch, lambda value: True, ""),
         "browser_id": _format(_BROWSER_ID, "must be the value of TrackLayer's own cookie"),
-        "fbp": _format(_META_COOKIE, _META),
-        "fbc": _format(_META_COOKIE, _META.replace("1116446470", "IwAR2F4d...")),
+        "fbp": _meta_cookie(_META),
+        "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
         "fbclid": _OPAQUE_ID,
         "ttp": _OPAQUE_ID,
         "ttclid": _OPAQUE_ID,
         "gclid": _OPAQUE_ID,
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
+        "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces"),
         "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200"),
         "ga_session_id": _format(_GA_SESSION_ID, "must be digits only"),
         "epik": _OPAQUE_ID,

@@ -21,6 +21,8 @@ import pycountry
 Rule = Callable[[str], str | None]
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# Meta's parameter builder hangs two known or eight characters behind a digest; the digest is what is in front.
+_TAGGED_SHA256 = re.compile(r"([0-9a-fA-F]{64})\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8})")
 _EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]+@[^@\s.<>,;:\"()\[\]]+(\.[^@\s.<>,;:\"()\[\]]+)+")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
 _SIGNS = re.compile(r"[\W_]+")  # all that is no letter and no digit of any script
@@ -32,8 +34,17 @@ _SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 
 def is_sha256(value: str) -> bool:
-    """True for 64 hexadecimal digits in any case: a value its sender hashed already."""
-    return len(value) >= 64 and _SHA256.fullmatch(value.strip()) is not None
+    """True for 64 hexadecimal digits in any case: a value its sender hashed already, also with a builder's tail."""
+    return len(value) >= 64 and digest_in(value) is not None
+
+
+def digest_in(value: str) -> str | None:
+    """The digest that its sender made, in lower case, without a parameter builder's tail; None: it is none."""
+    text = value.strip()
+    if len(text) == 64:
+        return text.lower() if _SHA256.fullmatch(text) else None
+    tagged = _TAGGED_SHA256.fullmatch(text)
+    return tagged[1].lower() if tagged else None
 
 
 def sha256_hex(text: str) -> str:
@@ -41,14 +52,39 @@ def sha256_hex(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# What programs write where they have nothing. In lower case: the digests of these are nobody's either.
+_NOTHINGS = ("", "null", "undefined", "none", "nan", "nil", "n/a", "-", "false", "0", "[object object]")
+# Spellings that no person and no id has.
+_PLACEHOLDERS = frozenset({"null", "undefined", "NaN", "None", "nil", "false", "False", "0", "-", "NULL", "nan"})
+_TEMPLATE = re.compile(r"\[object [A-Za-z]+\]|\{\{?[^{}]*\}?\}|%%[^%]*%%|\$\{[^{}]*\}|<[%?][^<>]*[%?]>|__[A-Z_]+__")
+
+
+def is_placeholder(value: str) -> bool:
+    """True for what a program or a template wrote where it had no value: ``null``, ``{gclid}``, ``[object Object]``."""
+    text = value.strip()
+    return text in _PLACEHOLDERS or (not text[:1].isalnum() and _TEMPLATE.fullmatch(text) is not None)
+
+
 def hashed(value: str | None, rule: Rule) -> str | None:
-    """The digest of ``rule(value)``; what is a digest already is lower-cased and never hashed again."""
+    """The digest of ``rule(value)``; what is a digest already is lower-cased and never hashed again.
+
+    The digest of nothing is None.
+    """
     if value is None:
         return None
-    if is_sha256(value):
-        return value.strip().lower()
+    if len(value) >= 64 and (digest := digest_in(value)) is not None:
+        return None if digest in digests_of_nothing() else digest
     normal = rule(value)
     return sha256_hex(normal) if normal else None
+
+
+@cache
+def digests_of_nothing() -> frozenset[str]:
+    """SHA-256 of the empty text and of what programs write where they have nothing, in their spellings."""
+    spellings = {
+        form for text in (*_NOTHINGS, *_PLACEHOLDERS) for form in (text, text.upper(), text.title(), f" {text}")
+    }
+    return frozenset(map(sha256_hex, {*spellings, "[object Object]", "NaN", "\n", "\0"}))
 
 
 @lru_cache(maxsize=8192)
@@ -214,17 +250,19 @@ class Matchable:
     """An email or phone as the pipeline carries it: ``plain``, or ``digests`` of it by rule name.
 
     ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
-    default country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule.
+    country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule. ``country``
+    (ISO alpha-2, upper case) is the person's own: a national phone is read in it where a destination names none.
     """
 
     plain: str | None = field(default=None, repr=False)
     digests: Mapping[str, str] = field(default_factory=dict)
+    country: str | None = None
 
     @classmethod
-    def read(cls, value: str) -> Matchable:
-        if is_sha256(value):
-            return cls(None, {"as_given": value.strip().lower()})
-        return cls(value, {})
+    def read(cls, value: str, country: str | None = None) -> Matchable:
+        if len(value) >= 64 and (digest := digest_in(value)) is not None:
+            return cls(None, {} if digest in digests_of_nothing() else {"as_given": digest})
+        return cls(value, {}, country)
 
     def email_sha256(self, rule: str) -> str | None:
         if self.plain is not None:
@@ -233,10 +271,11 @@ class Matchable:
         return digests.get("as_given") or digests.get(rule, digests.get("basic")) or None
 
     def phone_sha256(self, rule: str, default_country: str | None) -> str | None:
+        country = default_country or self.country
         if self.plain is not None:
-            return hashed(self.plain, lambda value: PHONE_RULES[rule](value, default_country))
+            return hashed(self.plain, lambda value: PHONE_RULES[rule](value, country))
         digests = self.digests
-        return digests.get("as_given") or digests.get(rule) or digests.get(f"{rule}:{default_country}")
+        return digests.get("as_given") or digests.get(rule) or digests.get(f"{rule}:{country}")
 
 
 def email_digests(value: str) -> dict[str, str]:
@@ -286,6 +325,17 @@ def lower_trimmed(value: str) -> str | None:
     return value.strip().lower() or None
 
 
+def lower_composed(value: str) -> str | None:
+    """Outer spaces off, lower case, letters with accents composed (NFC): ``o'connor`` keeps its sign. Google."""
+    text = value.strip().lower()
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)) or None
+
+
+def composed(value: str) -> str:
+    """The same text with each letter and its accents as one character (NFC), as others write it."""
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
+
+
 def trimmed(value: str) -> str | None:
     """Outer spaces off, case kept."""
     return value.strip() or None
@@ -302,9 +352,9 @@ def city(value: str) -> str | None:
 
 
 def state(value: str, country_code: str | None = None) -> str | None:
-    """Lower case, no punctuation or spaces; in the US a state's full name becomes its two-letter code."""
+    """Lower case, no punctuation or spaces; a US state's full name becomes its code, unless it lies in another country."""
     text = _only("LMN", value)
-    if text and (country_code or "").strip().upper() == "US":
+    if text and (not country_code or country(country_code) == "us"):
         return _us_states().get(text, text)
     return text
 
@@ -313,15 +363,15 @@ def zip_code(value: str, country_code: str | None = None) -> str | None:
     """Lower case, no spaces or dashes; a US code keeps its first five digits."""
     text = value.strip().lower()
     us = _US_ZIP.fullmatch(text)
-    if us and ((country_code or "").strip().upper() == "US" or _ZIP_PLUS_4.fullmatch(text)):
+    if us and (_ZIP_PLUS_4.fullmatch(text) or (country_code and country(country_code) == "us")):
         return us[1]
     return _only("LMN", text)
 
 
 def country(value: str) -> str | None:
-    """ISO 3166-1 alpha-2, lower case; None for anything that is not an assigned code."""
+    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or an English name; None for anything else."""
     text = value.strip().lower()
-    return text if text in _countries() else None
+    return text if text in _countries() else _country_words().get(" ".join(text.split()))
 
 
 @lru_cache(maxsize=512)
@@ -337,9 +387,14 @@ def zip_code_in(country_code: str | None) -> Rule:
 
 
 def gender(value: str) -> str | None:
-    """``f`` or ``m``; anything else is None."""
-    text = value.strip().lower()
-    return text if text in ("f", "m") else None
+    """``f`` or ``m``, also of a word that can only mean one of them; anything else is None."""
+    return _GENDERS.get(value.strip().lower())
+
+
+_GENDERS = {
+    **dict.fromkeys(("f", "female", "woman", "girl", "mrs", "mrs.", "ms", "ms.", "miss", "she", "her"), "f"),
+    **dict.fromkeys(("m", "male", "man", "boy", "mr", "mr.", "he", "him"), "m"),
+}
 
 
 def date_of_birth(value: str) -> date | None:
@@ -392,6 +447,18 @@ _OTHERS_IN_ASCII = {
 @cache
 def _countries() -> frozenset[str]:
     return frozenset(found.alpha_2.lower() for found in pycountry.countries)
+
+
+@cache
+def _country_words() -> dict[str, str]:
+    """By alpha-3 code, name, official name and common name, in lower case: the alpha-2 code in lower case."""
+    words = {"uk": "gb", "great britain": "gb", "england": "gb", "usa": "us", "u.s.a.": "us", "u.s.": "us"}
+    for found in pycountry.countries:
+        for key in ("alpha_3", "name", "official_name", "common_name"):
+            word = getattr(found, key, None)
+            if word:
+                words.setdefault(str(word).lower(), found.alpha_2.lower())
+    return words
 
 
 @cache

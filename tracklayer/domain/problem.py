@@ -117,6 +117,16 @@ CODES: dict[str, Meaning] = {
     ),
     "EVENT_TOO_OLD": Meaning("A test event is older than the platform takes.", "Send a fresh one."),
     "CONSENT_DENIED": Meaning("The person of a test event refused.", "Send one with consent."),
+    "IDENTIFIER_PLACEHOLDER": Meaning(
+        "An identifier only stands for a value (null, undefined, {gclid}), or is the digest of one. It counts as absent.",
+        "Leave the field out where there is nothing to send.",
+        is_warning=True,
+    ),
+    "PERSONAL_DATA": Meaning(
+        "A page's URL or a property of your own holds personal data in plain text. No platform gets that part.",
+        "Send emails, phones and names in the fields for them, and keep them out of URLs and properties.",
+        is_warning=True,
+    ),
     "IDENTIFIER_MALFORMED": Meaning(
         "An identifier is written wrong. Platforms that would refuse it do not get it.",
         "Correct how it is read on your side.",

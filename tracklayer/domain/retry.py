@@ -142,6 +142,18 @@ def judge_unbuilt(claim: Claim, message: str, now: datetime, put_off: timedelta 
     )
 
 
+def judge_early(claim: Claim, until: datetime) -> Settlement:
+    """It happened ahead of the clock, further than its platform forgives: it waits until then, and costs no attempt."""
+    return Settlement(
+        claim.key,
+        DeliveryStatus.FAILED if claim.attempts else DeliveryStatus.QUEUED,
+        claim.attempts,
+        due_at=until,
+        next_retry_at=until,
+        last_error="it happened ahead of the clock: it is sent when its time has come",
+    )
+
+
 def judge_unsent(claim: Claim, refusal: Refusal) -> Settlement:
     """Dropped without a request: mapping it again would say the same."""
     return Settlement(

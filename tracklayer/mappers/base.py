@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus, urlsplit
 
+from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
     Acknowledged,
     CredentialsRefused,
@@ -25,6 +26,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event
+from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.problem import Problem
 
 Settings = Mapping[str, Any]
@@ -45,6 +47,7 @@ class Mapped(NamedTuple):
     item: dict[str, Any]
     verdicts: tuple[RuleVerdict, ...] = ()
     group: str = ""
+    not_before: datetime | None = None  # it happened ahead of the clock, further than the platform forgives: it waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Mapper:
     ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit. ``age_limit``:
     the exact one, where that depends on the event's source or the settings; ``map_event`` judges by it too.
     ``deduplication``: in a sentence, which copies that both came over the API are counted once; it stands on the page.
+    ``max_ahead``: how far ahead of the clock an event may be when it is sent; what is further waits until then.
     ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
     """
 
@@ -136,6 +140,7 @@ class Mapper:
     max_batch_bytes: int | None = None
     test_mode: Mapping[str, Any] = field(default_factory=dict)
     instead_of_test: str = ""
+    max_ahead: timedelta = timedelta(minutes=5)
 
     def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
         """How old an event of a source may be when it is sent; None: as old as it likes."""
@@ -155,6 +160,54 @@ DEFAULT_COUNTRY = Setting(
         else "must be a two-letter country code in capitals, such as US"
     ),
 )
+
+
+def wrong_with_currency(value: Any) -> str | None:
+    """The end of a sentence that says what is wrong; None where nothing is."""
+    is_code = isinstance(value, str) and value in normalise.currencies()
+    return None if is_code else "must be an ISO 4217 code in capitals, such as USD"
+
+
+def wrong_with_page_url(value: Any) -> str | None:
+    """The end of a sentence that says what is wrong; None where nothing is."""
+    is_url = isinstance(value, str) and len(value) <= 2048 and is_web_url(value)
+    return None if is_url else "must be an absolute URL that starts with http:// or https://"
+
+
+def is_flag(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+CONSENT_RULES = ("never", "eea", "always")
+DEFAULT_CURRENCY = Setting(
+    "default_currency",
+    "Default currency",
+    "Three-letter ISO 4217 code: amounts that come without a currency are sent as amounts of this one. Without it the "
+    "merchant's own default counts, and without that nothing is filled in.",
+    required=False,
+    example="USD",
+    check=wrong_with_currency,
+)
+DEFAULT_PAGE_URL = Setting(
+    "default_page_url",
+    "Default page",
+    "The page of website events that come without one, such as the shop's start page. Without it the merchant's own "
+    "default counts, and without that nothing is filled in.",
+    required=False,
+    example="https://shop.example.com/",
+    check=wrong_with_page_url,
+)
+REQUIRE_CONSENT = Setting(
+    "require_consent",
+    "Require consent",
+    "Whose events are sent only where consent.ad_user_data is granted: always (or true) everybody's, eea those of people in "
+    "the EEA, the United Kingdom and Switzerland and of those whose country is not known, never (or false) nobody's. Without "
+    "it the merchant's own rule counts. Where consent is denied, nothing is sent under any rule.",
+    required=False,
+    example="eea",
+    check=lambda value: None if isinstance(value, bool) or value in CONSENT_RULES else "must be never, eea or always",
+)
+COMMON_SETTINGS = (DEFAULT_COUNTRY, DEFAULT_CURRENCY, DEFAULT_PAGE_URL, REQUIRE_CONSENT)  # every platform takes these
 
 
 @dataclass(slots=True)
@@ -221,14 +274,30 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
     code = code or str(status)
     message = message or "the platform gave no reason"
     if 200 <= status < 300:
-        return Acknowledged(status)
+        return no_answer_of_the_platform(reply) or Acknowledged(status)
     if status == 429:
         return RateLimited(retry_after(reply), code, message, status)
     if status in (401, 403):
         return CredentialsRefused(code, message, status)
     if status in (408, 425) or status >= 500:
         return Unreachable(message, status, retry_after(reply), code=code)
+    if 300 <= status < 400 or status == 407:  # a proxy or a portal in between: no API of these answers so
+        message = "something in between answered, such as a proxy: the event has not reached the platform"
+        return Unreachable(message, status, retry_after(reply), may_have_arrived=False, code=code)
     return Rejected(code, message, status)
+
+
+_PAGE = re.compile(r"\s*(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE)
+
+
+def no_answer_of_the_platform(reply: PlatformReply) -> Outcome | None:
+    """A web page where an API answers in JSON, whatever its status: a portal or a proxy wrote it. None: it is no such page."""
+    if reply.json is not None:
+        return None
+    if not reply.headers.get("content-type", "").lower().startswith("text/html") and not _PAGE.match(reply.text):
+        return None
+    message = "a web page came back instead of the platform's answer, such as a proxy's"
+    return Unreachable(message, reply.status, retry_after(reply), may_have_arrived=False, code=str(reply.status))
 
 
 LONGEST_WAIT = 2.0**31  # seconds: what is more is no time but a number, and is taken for this (RFC 9111, 1.2.2)

@@ -34,7 +34,7 @@ from tracklayer.domain.event import Content, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
 from tracklayer.domain.normalise import Matchable
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -570,7 +570,7 @@ MAPPER = Mapper(
             "True: Google checks the form of every event and records none. Remove it for production.",
             False,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=MAX_EVENTS,

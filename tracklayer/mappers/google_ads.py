@@ -40,7 +40,7 @@ from tracklayer.domain.identifiers import FORMATS, is_ip
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -1134,14 +1134,6 @@ MAPPER = Mapper(
             check=_check_variables,
         ),
         Setting(
-            "require_consent",
-            "Require consent",
-            "True: events are sent only where consent.ad_user_data is granted. False: also where nothing is known.",
-            required=False,
-            example=False,
-            check=_flag,
-        ),
-        Setting(
             "validate_only",
             "Validation only",
             "True: Google checks every event and records none. Remove it for production.",
@@ -1158,7 +1150,7 @@ MAPPER = Mapper(
             example=False,
             check=_flag,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=BATCH_SIZE,

@@ -33,7 +33,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.event import CustomData, Event
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -486,7 +486,7 @@ MAPPER = Mapper(
             example=API_VERSION,
             check=_version,
         ),
-        DEFAULT_COUNTRY,  # every platform takes it; LinkedIn, which takes no phone, has no use for it
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=5000,

@@ -30,7 +30,7 @@ from tracklayer.domain.event import CustomData, Event, UserData
 from tracklayer.domain.identifiers import is_ip, is_meta_cookie, is_web_url
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -512,7 +512,7 @@ MAPPER = Mapper(
             example=API_VERSION,
             check=_version,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=1000,

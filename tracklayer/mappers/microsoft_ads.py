@@ -29,7 +29,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.event import Event, read_decimal
 from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -505,7 +505,7 @@ MAPPER = Mapper(
             example="9876543",
             check=_digits,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=1000,

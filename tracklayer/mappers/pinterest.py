@@ -33,7 +33,7 @@ from tracklayer.domain.event import CustomData, Event
 from tracklayer.domain.identifiers import is_ip, is_web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -532,7 +532,7 @@ MAPPER = Mapper(
             example="ss-company",
             check=_partner,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=1000,

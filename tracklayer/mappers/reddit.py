@@ -32,7 +32,7 @@ from tracklayer.domain.event import CustomData, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -468,7 +468,7 @@ MAPPER = Mapper(
             example={"InitiateCheckout": "Checkout"},
             check=_event_names,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=1000,

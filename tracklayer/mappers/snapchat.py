@@ -32,7 +32,7 @@ from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -616,7 +616,7 @@ MAPPER = Mapper(
             example="LMU",
             check=lambda value: None if value in ("LMU", "LDU") else "must be LMU or LDU",
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=2000,

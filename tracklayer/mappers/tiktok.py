@@ -32,7 +32,7 @@ from tracklayer.domain.event import CustomData, Event
 from tracklayer.domain.identifiers import is_ip, is_web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -523,7 +523,7 @@ MAPPER = Mapper(
             example="7123456789012345678",
             check=_word,
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=1000,

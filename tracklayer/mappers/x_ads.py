@@ -39,7 +39,7 @@ from tracklayer.domain.event import Content, CustomData, Event
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
-    DEFAULT_COUNTRY,
+    COMMON_SETTINGS,
     Explanation,
     Mapped,
     Mapper,
@@ -485,7 +485,7 @@ MAPPER = Mapper(
             example=5,
             check=_whole(0, MAX_AHEAD_MINUTES),
         ),
-        DEFAULT_COUNTRY,
+        *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
     batch_size=500,

@@ -32,6 +32,18 @@ DeliveryStatus = _enum(
         "DROPPED": ("dropped", "Given up: dropReason says why."),
     },
 )
+ConsentRule = _enum(
+    "ConsentRule",
+    "Whose events are sent only where ad_user_data is granted. Where it is denied, none is sent under any rule.",
+    {
+        "NEVER": ("never", "Nobody's: what was not denied is sent."),
+        "EEA": (
+            "eea",
+            "Of people in the EEA, the United Kingdom and Switzerland, and of those whose country is not known.",
+        ),
+        "ALWAYS": ("always", "Everybody's."),
+    },
+)
 DropReason = _enum(
     "DropReason",
     "Why a delivery was given up.",

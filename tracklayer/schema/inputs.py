@@ -18,6 +18,7 @@ from tracklayer.schema.enums import (
     AlertKind,
     AlertState,
     ApiKeyScope,
+    ConsentRule,
     ConsentState,
     DeliveryStatus,
     DropReason,
@@ -44,6 +45,8 @@ def _needed(description: str) -> Any:
 class UserDataInput(Drafted):
     email: str | None = _given("E-mail address, or its SHA-256.")
     phone: str | None = _given("Phone number with + and country code, or its SHA-256.")
+    emails: list[str] | None = _given("Further e-mail addresses of the same person, or their SHA-256; nine at most.")
+    phones: list[str] | None = _given("Further phone numbers of the same person, or their SHA-256; nine at most.")
     first_name: str | None = _given("First name.")
     last_name: str | None = _given("Last name.")
     date_of_birth: str | None = _given("Date of birth, YYYY-MM-DD.")
@@ -75,16 +78,42 @@ class UserDataInput(Drafted):
     rdt_uuid: str | None = _given("Reddit's _rdt_uuid cookie.")
     msclkid: str | None = _given("Microsoft's click id.")
     twclid: str | None = _given("X's click id.")
+    lead_id: str | None = _given("The id of a lead form's entry at the platform, such as Meta's lead id.")
+    job_title: str | None = _given("The person's job title.")
+    company_name: str | None = _given("The company the person works for.")
 
 
 @strawberry.input(description="One line of the basket.")
 class ContentInput(Drafted):
     id: str = _needed("The product's id, as in the catalogue.")
-    quantity: int | None = _given("How many.", 1)
+    quantity: int | None = _given(
+        'How many. In variables also with a fraction, for goods by weight (1.85), and as text ("2").', 1
+    )
     item_price: Decimal | None = _given("Price of one unit, in major units of the currency.")
     title: str | None = _given("The product's name.")
     brand: str | None = _given("The product's brand.")
     category: str | None = _given("The product's category.")
+    variant: str | None = _given("The product's variant, such as its size or colour.")
+    coupon: str | None = _given("The coupon that was used for this line.")
+    discount: Decimal | None = _given("What one unit was reduced by, in major units of the currency.")
+
+
+@strawberry.input(description="What an app's event happened on.")
+class DeviceInput(Drafted):
+    os: str | None = _given("iOS or Android.")
+    os_version: str | None = _given("The system's version: 18.5.")
+    app_id: str | None = _given("The app's id: its bundle or package name.")
+    app_name: str | None = _given("The app's name.")
+    app_version: str | None = _given("The app's version.")
+    model: str | None = _given("The device's model: iPhone17,1.")
+    locale: str | None = _given("Language and country: en_US.")
+    time_zone: str | None = _given("IANA name: Europe/Berlin.")
+    carrier: str | None = _given("The mobile network.")
+    screen_width: int | None = _given("Pixels.")
+    screen_height: int | None = _given("Pixels.")
+    advertising_id: str | None = _given("IDFA or Google advertising id.")
+    vendor_id: str | None = _given("The vendor's id of the device (IDFV).")
+    tracking_allowed: bool | None = _given("Whether the person allowed tracking; null: was not asked.")
 
 
 @strawberry.input(description="What the action was worth and about.")
@@ -120,6 +149,7 @@ class IngestEventInput(Alone):
     event_source_url: str | None = _given("The page it happened on.")
     user_data: UserDataInput = _needed("Who did it.")
     custom_data: CustomDataInput | None = _given("What it was worth and about.")
+    device: DeviceInput | None = _given("What an app's event happened on.")
     consent: ConsentInput | None = _given("What the person agreed to.")
 
     most: ClassVar[int] = MAX_EVENTS
@@ -132,6 +162,27 @@ class IngestEventInput(Alone):
         return Misfit(draft, tuple(unknown))
 
     @classmethod
+    def as_far_as_sent(cls, sent: Any) -> Any:
+        """With whole quantities, where those of the basket are written with a fraction or as text, as many shops do."""
+        contents = _contents_of(sent)
+        if not any(_is_otherwise_written(line) for line in contents):
+            return None
+        whole = [{**line, "quantity": 1} if _is_otherwise_written(line) else line for line in contents]
+        return {**sent, "customData": {**sent["customData"], "contents": whole}}
+
+    @classmethod
+    def put_back(cls, draft: dict[str, Any], sent: Any) -> dict[str, Any]:
+        lines = draft["custom_data"]["contents"]
+        for line, given in zip(lines, _contents_of(sent), strict=True):
+            if _is_otherwise_written(given):
+                line["quantity"] = given["quantity"]
+        return draft
+
+    @classmethod
+    def fitting(cls, sent: Any) -> Misfit:
+        return Misfit(_as_far_as_it_goes(cls, sent, (), []), fits=True)
+
+    @classmethod
     def stand_in(cls, misfit: Misfit) -> dict[str, Any]:
         """An event whose time is the misfit: a DateTime is passed on as it came."""
         return {"eventName": "", "eventId": "", "occurredAt": misfit, "userData": {}}
@@ -139,6 +190,17 @@ class IngestEventInput(Alone):
     def misfit_in_it(self) -> Misfit | None:
         """The misfit that it holds."""
         return self.occurred_at if isinstance(self.occurred_at, Misfit) else None
+
+
+def _contents_of(sent: Any) -> list[Any]:
+    custom = sent.get("customData") if isinstance(sent, dict) else None
+    contents = custom.get("contents") if isinstance(custom, dict) else None
+    return contents if isinstance(contents, list) else []
+
+
+def _is_otherwise_written(line: Any) -> bool:
+    """A quantity that an Int of GraphQL cannot say."""
+    return isinstance(line, dict) and isinstance(line.get("quantity"), str | float)
 
 
 @strawberry.input(description="Narrows a list of events.")
@@ -192,6 +254,13 @@ class UpdateMerchantInput:
         "Whether email and phone are kept as SHA-256 only; applies to new events.", UNSET
     )
     alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty or null: nobody.", UNSET)
+    default_currency: str | None = _given(
+        "ISO 4217 code of values that come without one, on every platform; null: none is filled in.", UNSET
+    )
+    default_page_url: str | None = _given("The page of website events that come without one; null: none.", UNSET)
+    require_consent: ConsentRule | None = _given(
+        "Whose events are sent only with ad_user_data granted, on every platform.", UNSET
+    )
 
 
 @strawberry.input(description="A new API key.")

@@ -212,12 +212,13 @@ class Mutation:
         changes = {name: value for name, value in vars(input).items() if value is not UNSET}
         if changes.get("alert_emails", ()) is None:
             changes["alert_emails"] = []
-        nulls = [name for name, value in changes.items() if value is None]
+        nulls = [name for name, value in changes.items() if value is None and name not in merchants.DEFAULTS]
         if nulls:
             problems = [Problem((name,), "REQUIRED", "Leave it out to keep it; it cannot be null.") for name in nulls]
             return MerchantPayload(merchant=None, user_errors=user_errors(problems))
-        if "retention_days" in changes:
-            changes["retention_days"] = changes["retention_days"].value
+        for name in ("retention_days", "require_consent"):
+            if name in changes:
+                changes[name] = changes[name].value
         found = await run_for_merchant(partial(merchants.update_merchant, context.runtime), holder.merchant_id, changes)
         if isinstance(found, list):
             return MerchantPayload(merchant=None, user_errors=user_errors(found))

@@ -53,7 +53,7 @@ from tracklayer.schema.types import (
     redelivery_node,
     verdict_node,
 )
-from tracklayer.services.credentials import open_settings
+from tracklayer.services.credentials import merchant_settings, settings_to_map
 from tracklayer.services.preview import prepare, preview
 
 _FILTER = strawberry.argument(description="Narrows the list.")
@@ -200,7 +200,11 @@ class Query:
     ) -> DeliveryPreview:
         context = context_of(info)
         destination = await context.loaders.destination.load(platform.value)
-        settings = open_settings(context.runtime.sealer, destination) if destination else {}
+        settings = (
+            settings_to_map(context.runtime.sealer, destination)
+            if destination
+            else merchant_settings(await context.merchant())
+        )
         found = preview(to_draft(input), prepare(platform.value, settings), context.now, worded)
         return DeliveryPreview(
             request=JSON(found.request) if found.request is not None else None,

@@ -33,6 +33,7 @@ from tracklayer.schema.enums import (
     AlertState,
     ApiKeyScope,
     AttemptOutcome,
+    ConsentRule,
     ConsentState,
     DeliveryStatus,
     DestinationState,
@@ -44,7 +45,7 @@ from tracklayer.schema.enums import (
 from tracklayer.schema.inputs import dotted_path
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
-from tracklayer.services.credentials import open_settings, shown_settings
+from tracklayer.services.credentials import settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of
 from tracklayer.services.redeliver import FIELDS
@@ -133,11 +134,14 @@ def attempt_node(logged: LoggedAttempt) -> DeliveryAttempt:
 @strawberry.type(name="Content", description="One line of a basket.")
 class ContentNode:
     id: str = _field(READ, "The product's id, as in the catalogue.")
-    quantity: int = _field(READ, "How many.")
+    quantity: Decimal = _field(READ, "How many; with a fraction where goods are sold by weight.")
     item_price: Decimal | None = _field(READ, "Price of one unit, in major units of the currency.")
     title: str | None = _field(READ, "The product's name.")
     brand: str | None = _field(READ, "The product's brand.")
     category: str | None = _field(READ, "The product's category.")
+    variant: str | None = _field(READ, "The product's variant.")
+    coupon: str | None = _field(READ, "The coupon that was used for this line.")
+    discount: Decimal | None = _field(READ, "What one unit was reduced by, in major units.")
 
 
 @strawberry.type(
@@ -176,6 +180,9 @@ def custom_data_node(stored: Mapping[str, Any]) -> CustomDataNode:
                 title=line.get("title"),
                 brand=line.get("brand"),
                 category=line.get("category"),
+                variant=line.get("variant"),
+                coupon=line.get("coupon"),
+                discount=line.get("discount"),
             )
             for line in get("contents", ())[:MAX_CONTENTS]
         ],
@@ -222,6 +229,10 @@ class EventNode(Node):
     @strawberry.field(metadata=READ, description="The business context, field by field.")
     def custom(self) -> CustomDataNode:
         return custom_data_node(loads_exactly(self.row.custom_data))
+
+    @strawberry.field(metadata=READ, description="What an app's event happened on, as persisted, snake_case.")
+    def device(self) -> JSON:
+        return JSON(loads(self.row.device) if self.row.device else {})
 
     @strawberry.field(metadata=READ, description="What the person agreed to.")
     def consent(self) -> Consent:
@@ -363,7 +374,7 @@ class DeliveryNode(Node):
         if event is None or destination is None:
             return None
         mapper = mapper_for(self.row.platform)
-        settings = open_settings(context.runtime.sealer, destination)
+        settings = settings_to_map(context.runtime.sealer, destination)
         as_of = self.row.last_attempt_at or self.row.queued_at
         body = payload_of(event, mapper, settings, as_of, context.runtime.sealer)
         return JSON(body) if body is not None else None
@@ -444,6 +455,15 @@ class MerchantNode(Node):
     retention_days: RetentionDays = _field(READ, "How long events and deliveries are kept.")
     hash_user_data: bool = _field(READ, "Whether email and phone are kept as SHA-256 only.")
     alert_emails: list[str] = _field(READ, "Who gets alerts by e-mail; empty: nobody.")
+    default_currency: str | None = _field(
+        READ, "ISO 4217 code of values that come without one; a destination's own setting wins."
+    )
+    default_page_url: str | None = _field(
+        READ, "The page of website events that come without one; a destination's own setting wins."
+    )
+    require_consent: ConsentRule = _field(
+        READ, "Whose events are sent only with ad_user_data granted; a destination's own setting wins."
+    )
 
     @strawberry.field(metadata=READ | at_most(len(PLATFORMS)), description="Where its events go.")
     async def destinations(self, info: Info) -> list[DestinationNode]:
@@ -631,6 +651,9 @@ def merchant_node(row: MerchantRow) -> MerchantNode:
         retention_days=RetentionDays(row.retention_days),
         hash_user_data=row.hash_user_data,
         alert_emails=list(row.alert_emails),
+        default_currency=row.default_currency,
+        default_page_url=row.default_page_url,
+        require_consent=ConsentRule(row.require_consent),
     )
 
 

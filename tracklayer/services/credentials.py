@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tracklayer.db.models import DestinationRow
+from tracklayer.db.models import DestinationRow, MerchantRow
 from tracklayer.mappers.base import Mapper
 from tracklayer.sealing import Sealer
 
@@ -34,8 +34,27 @@ def open_secrets(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
 
 
 def open_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
-    """All settings, secrets opened: for a mapper and the transport only."""
+    """A destination's own settings, secrets opened: for whoever changes them."""
     return {**row.settings, **open_secrets(sealer, row)}
+
+
+def settings_to_map(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+    """All settings, secrets opened, for a mapper and the transport only: the merchant's where the destination has none."""
+    return {
+        **_of_merchant(row.merchant_currency, row.merchant_page_url, row.merchant_consent),
+        **open_settings(sealer, row),
+    }
+
+
+def merchant_settings(row: MerchantRow) -> dict[str, Any]:
+    """What a merchant sets for all platforms, in the words of a destination's settings."""
+    return _of_merchant(row.default_currency, row.default_page_url, row.require_consent)
+
+
+def _of_merchant(currency: str | None, page_url: str | None, consent: str) -> dict[str, Any]:
+    given = {"default_currency": currency, "default_page_url": page_url}
+    found = {name: value for name, value in given.items() if value is not None}
+    return found if consent == "never" else {**found, "require_consent": consent}
 
 
 def shown_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:

@@ -69,17 +69,19 @@ from tracklayer.domain.retry import (
     MAX_ATTEMPTS,
     RetryPolicy,
     judge_attempt,
+    judge_early,
     judge_lost_claim,
     judge_unbuilt,
     judge_unsent,
 )
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
-from tracklayer.services.credentials import open_settings
+from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.turns import STEP, Turn
@@ -209,7 +211,7 @@ def _claim(
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
     lease, claimed = taken
     try:
-        settings = open_settings(runtime.sealer, row)
+        settings = settings_to_map(runtime.sealer, row)
     except Exception as error:  # noqa: BLE001 - its words may quote what it stumbled on
         _hold_for_us(merchant_id, platform, lease, now, error)
         return None
@@ -320,13 +322,16 @@ def _map_batch(
 def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mapped | Refused | Settlement:
     try:
         event = persist.to_event(found.event, runtime.sealer)
-        return batch.mapper.map_event(event, batch.destination.settings, now)
+        mapped = map_event(batch.mapper, event, batch.destination.settings, now)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
         _log_fault("mapping", found.claim, error)
         if isinstance(error, SealError):  # a process that has the key may have it soon
             return judge_unbuilt(found.claim, CANNOT_UNSEAL, now, KEY_PUT_OFF)
         return judge_unbuilt(found.claim, CANNOT_MAP, now)
+    if isinstance(mapped, Mapped) and mapped.not_before is not None and mapped.not_before > now:
+        return judge_early(found.claim, mapped.not_before)
+    return mapped
 
 
 def _log_fault(what: str, claim: Claim, error: Exception) -> None:

@@ -241,6 +241,10 @@ class NewEventRow(EventRow):
     def consent(self) -> str | None:
         return _text(self._record["consent"]) if self._record["consent"] is not None else None
 
+    @property
+    def device(self) -> str | None:
+        return _text(self._record["device"]) if "device" in self._record else None
+
 
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()

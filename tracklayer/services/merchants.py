@@ -13,8 +13,9 @@ from tracklayer.db import merchants as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow, MerchantRow
-from tracklayer.domain.problem import Problem
+from tracklayer.domain.problem import Name, Problem
 from tracklayer.domain.text import wrong_with_name
+from tracklayer.mappers.base import wrong_with_currency, wrong_with_page_url
 from tracklayer.runtime import Runtime
 
 SCOPES = ("ingest", "read", "admin")
@@ -25,6 +26,7 @@ _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
 MAX_NAME = 200  # characters
 MAX_ADDRESSES = 50  # for alerts, of one merchant
 MAX_ADDRESS = 254  # characters, as mail servers take them
+CONSENT_RULES = ("never", "eea", "always")
 
 
 def create_merchant(
@@ -56,7 +58,10 @@ def ensure_default_merchant(runtime: Runtime) -> tuple[int, str | None]:
 
 
 def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any]) -> MerchantRow | list[Problem]:
-    """Changes ``name``, ``retention_days``, ``hash_user_data``, ``alert_emails``; what is missing stays."""
+    """Changes ``name``, ``retention_days``, ``hash_user_data``, ``alert_emails``, ``default_currency``,
+    ``default_page_url``, ``require_consent``; what is missing stays, and of the defaults None or empty text removes one.
+    """
+    changes = {name: None if value == "" and name in DEFAULTS else value for name, value in changes.items()}
     problems = check_merchant(changes)
     if problems:
         return problems
@@ -75,6 +80,11 @@ def check_merchant(values: dict[str, Any]) -> list[Problem]:
         problems += _check_name(values["name"])
     if "retention_days" in values and values["retention_days"] not in RETENTION_DAYS:
         problems.append(Problem(("retention_days",), "INVALID_VALUE", "Retention must be 30, 90, 180 or 365 days."))
+    for name, wrong in DEFAULTS.items():
+        if (value := values.get(name)) is not None and (what := wrong(value)):
+            problems.append(Problem.said((name,), "INVALID_VALUE", Name((name,)), f" {what}."))
+    if values.get("require_consent", "never") not in CONSENT_RULES:
+        problems.append(Problem(("require_consent",), "INVALID_VALUE", "It must be NEVER, EEA or ALWAYS."))
     addresses = values.get("alert_emails", ())
     if len(addresses) > MAX_ADDRESSES:
         message = f"A merchant may have {MAX_ADDRESSES} alert addresses."
@@ -85,6 +95,9 @@ def check_merchant(values: dict[str, Any]) -> list[Problem]:
             message = "An alert address must look like ops@example.com."
             problems.append(Problem(("alert_emails", str(index)), "INVALID_VALUE", message))
     return problems
+
+
+DEFAULTS = {"default_currency": wrong_with_currency, "default_page_url": wrong_with_page_url}
 
 
 def _check_name(name: str) -> list[Problem]:

@@ -16,6 +16,7 @@ from tracklayer.db.events import EventRow, EventToMap
 from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import is_sha256, sha256_hex
 from tracklayer.mappers.base import Mapped, Mapper
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
 from tracklayer.services.persist import SEALED_FIELDS, to_event
@@ -34,6 +35,8 @@ _OTHERS: tuple[Mapping[str, str], ...] = (
         "city": "Albany",
         "state": "NY",
         "zip": "12207",
+        "job_title": "Gardener",
+        "company_name": "Alder Works",
     },
     {
         "first_name": "Bo",
@@ -44,6 +47,8 @@ _OTHERS: tuple[Mapping[str, str], ...] = (
         "city": "Houston",
         "state": "TX",
         "zip": "77002",
+        "job_title": "Plumber",
+        "company_name": "Birch Brothers",
     },
 )
 _UNLIKE_ANYTHING = object()
@@ -54,7 +59,7 @@ def payload_of(row: EventRow, mapper: Mapper, settings: Mapping[str, Any], as_of
     """The request body of a stored event as mapped, with dots for what is kept sealed; None: the mapper refuses it."""
 
     def body(event: Event) -> Any:
-        mapped = mapper.map_event(event, settings, as_of)
+        mapped = map_event(mapper, event, settings, as_of)
         return mapper.build_request(mapped.group, [mapped.item], settings).body if isinstance(mapped, Mapped) else None
 
     event = to_event(row, sealer)
@@ -77,7 +82,7 @@ def without_sealed(
     """
 
     def item(event: Event) -> Any:
-        mapped = mapper.map_event(event, settings, as_of)
+        mapped = map_event(mapper, event, settings, as_of)
         return mapped.item if isinstance(mapped, Mapped) else None
 
     quoted: set[str] = set()

@@ -8,7 +8,7 @@ With hashing off all is kept plain. IP, user agent, cookies and click ids stay r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
@@ -21,12 +21,16 @@ from tracklayer.domain import normalise
 from tracklayer.domain.event import (
     CONTENT_FIELDS,
     CUSTOM_FIELDS,
+    DEVICE_FIELDS,
+    MATCHABLE_LISTS,
     NO_CONSENT,
+    NO_DEVICE,
     PLAIN_USER_FIELDS,
     USER_FIELDS,
     Consent,
     Content,
     CustomData,
+    Device,
     Event,
     UserData,
     made_of,
@@ -38,8 +42,20 @@ from tracklayer.services.credentials import HIDDEN
 _USER_FIELDS = frozenset(USER_FIELDS)
 _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
+_DEVICE_FIELDS = frozenset(DEVICE_FIELDS)
 
-SEALED_FIELDS = ("first_name", "last_name", "date_of_birth", "gender", "street", "city", "state", "zip")
+SEALED_FIELDS = (
+    "first_name",
+    "last_name",
+    "date_of_birth",
+    "gender",
+    "street",
+    "city",
+    "state",
+    "zip",
+    "job_title",
+    "company_name",
+)
 
 # Two spellings of one value are one content: how each sealed field is read before it is compared.
 _COMPARED_BY: Mapping[str, Rule] = {
@@ -51,6 +67,8 @@ _COMPARED_BY: Mapping[str, Rule] = {
     "city": normalise.city,
     "state": normalise.state,
     "zip": normalise.zip_code,
+    "job_title": normalise.lower_trimmed,
+    "company_name": normalise.lower_trimmed,
 }
 
 
@@ -64,12 +82,19 @@ def to_record(
 ) -> dict[str, Any]:
     """A row of ``events`` as JSON values, for ``store_events``."""
     user_data: dict[str, Any] = dict(vars(event.user_data))
-    digests: dict[str, dict[str, str]] = {}
+    digests: dict[str, Any] = {}
     for name in ("email", "phone"):
         if name in user_data and (given := user_data[name]) is not None:
-            user_data[name] = _keep_matchable(name, given, hash_user_data, default_countries, digests)
+            user_data[name], found = _keep_matchable(name, given, hash_user_data, default_countries)
+            if found is not None:
+                digests[name] = found
+    for name in MATCHABLE_LISTS:
+        if given := user_data.get(name):
+            kept = [_keep_matchable(name[:-1], one, hash_user_data, default_countries) for one in given]
+            user_data[name] = [shown for shown, _ in kept]
+            digests[name] = [found for _, found in kept]
     if None in user_data.values():  # of an Event that was not read from a draft
-        user_data = {name: value for name, value in user_data.items() if value is not None}
+        user_data = {name: value for name, value in user_data.items() if value not in (None, ())}
     sealed: dict[str, str] = {}
     if hash_user_data:
         for name in SEALED_FIELDS:
@@ -77,7 +102,7 @@ def to_record(
                 sealed[name] = user_data[name]
                 user_data[name] = HIDDEN
     consent = event.consent
-    return {
+    record = {
         "merchant_id": merchant_id,
         "event_id": event.event_id,
         "event_name": event.event_name,
@@ -92,6 +117,14 @@ def to_record(
         "custom_data": custom_json(event.custom_data),
         "consent": None if consent is NO_CONSENT or consent == NO_CONSENT else asdict(consent),
     }
+    if event.device is not NO_DEVICE and event.device != NO_DEVICE:
+        record["device"] = device_json(event.device)
+    return record
+
+
+def device_json(device: Device) -> dict[str, Any]:
+    """``device`` as given: keys without a value are left out."""
+    return {name: value for name, value in vars(device).items() if value is not None}
 
 
 def _keep_matchable(
@@ -99,22 +132,22 @@ def _keep_matchable(
     given: Matchable,
     hash_user_data: bool,
     default_countries: frozenset[str],
-    digests: dict[str, dict[str, str]],
-) -> str:
-    """What stands in ``user_data``; the digests of the rules go into ``digests``. An empty entry: none fits it."""
+) -> tuple[str, dict[str, str] | None]:
+    """(what stands in ``user_data``, the digests of the rules; none of them fits it where that is empty)."""
     if given.plain is None:
-        return given.digests["as_given"]
+        return given.digests["as_given"], None
     if not hash_user_data:
-        return given.plain
+        return given.plain, None
+    if given.country is not None:
+        default_countries = default_countries | {given.country}
     found = (
         normalise.email_digests(given.plain)
         if name == "email"
         else normalise.phone_digests(given.plain, default_countries)
     )
-    digests[name] = found
     shown = found.get("basic") or found.get("digits") or next(iter(found.values()), None)
     # What is no address or number is of no use to any platform, and still personal: only its digest stays.
-    return shown or normalise.sha256_hex(given.plain.strip().lower())
+    return shown or normalise.sha256_hex(given.plain.strip().lower()), found
 
 
 def _seal(sealer: Sealer, merchant_id: int, event_id: str, values: dict[str, str]) -> str | None:
@@ -169,10 +202,15 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
     if not user_data.keys() <= _USER_FIELDS:
         raise TypeError("user_data holds a field that this version does not know")
     digests = orjson.loads(row.digests) if row.digests else {}
+    country = _own_country(user_data) if "phone" in user_data or "phones" in user_data else None
     for name in ("email", "phone"):
         if name in user_data:
-            kept = digests.get(name)
-            user_data[name] = Matchable(None, kept) if kept is not None else Matchable.read(user_data[name])
+            user_data[name] = _to_matchable(user_data[name], digests.get(name), country)
+    for name in MATCHABLE_LISTS:
+        if name in user_data:
+            kept = digests.get(name) or [None] * len(user_data[name])
+            pairs = zip(user_data[name], kept, strict=True)
+            user_data[name] = tuple([_to_matchable(shown, found, country) for shown, found in pairs])
     return made_of(
         Event,
         {
@@ -183,9 +221,26 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "event_source_url": row.event_source_url,
             "user_data": made_of(UserData, user_data),
             "custom_data": _to_custom_data(row.custom_data),
+            "device": _to_device(row.device) if row.device else NO_DEVICE,
             "consent": Consent(**orjson.loads(row.consent)) if row.consent else NO_CONSENT,
         },
     )
+
+
+def _own_country(user_data: Mapping[str, Any]) -> str | None:
+    country = normalise.country(user_data["country"]) if "country" in user_data else None
+    return country.upper() if country else None
+
+
+def _to_matchable(shown: str, digests: Mapping[str, str] | None, country: str | None) -> Matchable:
+    return Matchable(None, digests, country) if digests is not None else Matchable.read(shown, country)
+
+
+def _to_device(text: str) -> Device:
+    given = orjson.loads(text)
+    if not given.keys() <= _DEVICE_FIELDS:
+        raise TypeError("device holds a field that this version does not know")
+    return made_of(Device, given)
 
 
 def _to_custom_data(text: str) -> CustomData:
@@ -207,9 +262,9 @@ def _to_custom_data(text: str) -> CustomData:
 def _to_content(given: dict[str, Any]) -> Content:
     if not given.keys() <= _CONTENT_FIELDS:
         raise TypeError("contents hold a field that this version does not know")
-    price = given.get("item_price")
-    if price is not None:
-        given["item_price"] = Decimal(price)
+    for name in ("item_price", "discount"):
+        if given.get(name) is not None:
+            given[name] = Decimal(given[name])
     return made_of(Content, given)
 
 
@@ -235,11 +290,19 @@ def differences(
         found.append(("user_data", "email"))
     if not _same_matchable(first.user_data.phone, repeat.user_data.phone, stored, "phone", default_countries):
         found.append(("user_data", "phone"))
+    for name in MATCHABLE_LISTS:
+        if not _same_list(
+            getattr(first.user_data, name), getattr(repeat.user_data, name), name[:-1], default_countries
+        ):
+            found.append(("user_data", name))
     for name in PLAIN_USER_FIELDS:
         if not _same_text(name, getattr(first.user_data, name), getattr(repeat.user_data, name)):
             found.append(("user_data", name))
     before, after = _exact(stored.custom_data), _exact(dumps(custom_json(repeat.custom_data)))
     found.extend(("custom_data", name) for name in CUSTOM_FIELDS if before.get(name) != after.get(name))
+    for name in DEVICE_FIELDS:
+        if getattr(first.device, name) != getattr(repeat.device, name):
+            found.append(("device", name))
     for consent in fields(Consent):
         if getattr(first.consent, consent.name) != getattr(repeat.consent, consent.name):
             found.append(("consent", consent.name))
@@ -260,6 +323,17 @@ def _same_matchable(
         if rule in kept and rule in given:
             return kept[rule] == given[rule]
     return bool(set(kept.values()) & set(given.values()) - {""})
+
+
+def _same_list(first: Sequence[Matchable], second: Sequence[Matchable], name: str, countries: frozenset[str]) -> bool:
+    """Each the same address or number as the one in its place."""
+    if len(first) != len(second):
+        return False
+    for one, other in zip(first, second, strict=True):
+        kept, given = _all_digests(one, name, countries), _all_digests(other, name, countries)
+        if kept != given and not set(kept.values()) & set(given.values()) - {""}:
+            return False
+    return True
 
 
 def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from tracklayer.domain.event import read_event
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.destinations import check_settings, example_settings
 
 
@@ -74,7 +75,7 @@ def preview(
             None, [*prepared.verdicts, *(_as_verdict(found, word(found)) for found in read)], "INVALID_EVENT"
         )
     mapper = prepared.mapper
-    mapped = mapper.map_event(read.event, prepared.settings, now)
+    mapped = map_event(mapper, read.event, prepared.settings, now)
     verdicts = [*prepared.verdicts, *mapped.verdicts]
     if not isinstance(mapped, Mapped):
         return Preview(None, verdicts, mapped.reason.value.upper())

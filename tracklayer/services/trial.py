@@ -23,8 +23,9 @@ from tracklayer.domain.problem import Problem
 from tracklayer.domain.retry import RetryPolicy, judge_attempt
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
-from tracklayer.services.credentials import open_settings
+from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.deliver import read_verdict
 from tracklayer.services.destinations import NOT_FOUND
 from tracklayer.services.explain import Explained, explain
@@ -105,7 +106,7 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
         row = db.destination(merchant_id, platform)
     if row is None:
         return [NOT_FOUND]
-    settings = _in_test_mode(mapper, open_settings(runtime.sealer, row))
+    settings = _in_test_mode(mapper, settings_to_map(runtime.sealer, row))
     if isinstance(settings, Problem):
         return [settings]
     now = runtime.clock.now()
@@ -114,7 +115,7 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
     read = read_event(sample, now, frozenset({country} if isinstance(country, str) else ()))
     if isinstance(read, list):
         return [problem.under("input") for problem in read]
-    mapped = mapper.map_event(read.event, settings, now)
+    mapped = map_event(mapper, read.event, settings, now)
     if not isinstance(mapped, Mapped):
         field = ("input", *mapped.field.split(".")) if mapped.field else ("input",)
         return [Problem(field, mapped.reason.name, f"{mapper.title} would not get this event: {mapped.message}.")]

@@ -16,6 +16,7 @@ from tracklayer.domain.delivery import PlatformReply, PlatformRequest, Reply
 from tracklayer.domain.event import ReadEvent, read_event
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema.scalars import write_instant
 from tracklayer.services import deliver
@@ -38,7 +39,7 @@ def _requests(runtime: Runtime, job: Any) -> None:
 
     def work() -> None:
         for _ in range(count):
-            found = [mapper.map_event(event, settings, now) for event in events]
+            found = [map_event(mapper, event, settings, now) for event in events]
             mapped = [one for one in found if isinstance(one, Mapped)]
             assert len(mapped) == len(events)
             request = mapper.build_request(mapped[0].group, [one.item for one in mapped], settings)

@@ -16,6 +16,7 @@ from tracklayer.cli.process import print_json
 from tracklayer.clock import SystemClock
 from tracklayer.domain.event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import example_settings
 from tracklayer.services.preview import prepare, preview
@@ -67,7 +68,7 @@ def measure(platform: str, events: int) -> Figures:
     written = _written(preview(purchase, prepared, now))
     steps: tuple[Callable[[], Any], ...] = (
         lambda: (orjson.loads(line), orjson.dumps(written)),
-        lambda: prepared.mapper.map_event(read.event, prepared.settings, now),
+        lambda: map_event(prepared.mapper, read.event, prepared.settings, now),
         lambda: orjson.dumps(_written(preview(orjson.loads(line), prepared, now))),
     )
     times: list[list[float]] = [[] for _ in steps]

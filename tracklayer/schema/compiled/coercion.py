@@ -64,6 +64,24 @@ class Alone(Drafted):
         """An input that the stock executor takes, and that holds the misfit."""
         raise NotImplementedError
 
+    @classmethod
+    def as_far_as_sent(cls, sent: Any) -> Any:
+        """What was sent as the schema could say it, where only a number is written otherwise; None where there is no such.
+
+        Then the draft keeps what was sent.
+        """
+        return None
+
+    @classmethod
+    def put_back(cls, draft: dict[str, Any], sent: Any) -> dict[str, Any]:
+        """The draft of what ``as_far_as_sent`` gave, with what was sent instead."""
+        return draft
+
+    @classmethod
+    def fitting(cls, sent: Any) -> Any:
+        """The misfit of such a one: it is judged by its draft."""
+        raise NotImplementedError
+
     def misfit_in_it(self: Self) -> Any:
         """The misfit that an instance made of a stand-in holds; None of any other instance."""
         raise NotImplementedError
@@ -145,7 +163,12 @@ class Inputs(Source):
             table = {name: member.value if in_draft else member for name, member in members.items()}
             return [f"{x} = {source.keep('enum', table)}[{x}]"]
         if isinstance(type_, GraphQLInputObjectType):
-            return [f"{x} = {self._lend(self._object(type_, in_draft), source)}({x})"]
+            made = f"{self._lend(self._object(type_, in_draft), source)}({x})"
+            alone = class_judged_alone(type_)
+            if alone is None or source is self:
+                return [f"{x} = {made}"]
+            otherwise = source.keep("relaxed", _relaxed(self._schema, type_, alone))
+            return ["try:", f"    {x} = {made}", "except Exception:", f"    {x} = {otherwise}({x})"]
         return [f"{x} = {source.keep('parse', _parsing(type_))}({x})"]
 
     def _lend(self, name: str, source: Source) -> str:
@@ -263,12 +286,38 @@ def _judged_alone(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls:
 
     def judge(sent: Any) -> Any:
         found = coerce_input_value(sent, GraphQLNonNull(type_))
-        if found is Undefined:
-            return cls.misfit(sent)
-        converter = schema.schema_converter
-        return draft_of(convert_argument(found, cls, converter.scalar_registry, schema.config))
+        if found is not Undefined:
+            return _draft_of_coerced(schema, cls, found)
+        draft = _relaxed_draft(schema, type_, cls, sent)
+        return cls.misfit(sent) if draft is None else draft
 
     return judge
+
+
+def _draft_of_coerced(schema: strawberry.Schema, cls: type[Alone], found: Any) -> Any:
+    converter = schema.schema_converter
+    return draft_of(convert_argument(found, cls, converter.scalar_registry, schema.config))
+
+
+def _relaxed_draft(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone], sent: Any) -> Any:
+    """The draft of one in which only a number is written otherwise than the schema can say; None of any other."""
+    sayable = cls.as_far_as_sent(sent)
+    if sayable is None:
+        return None
+    found = coerce_input_value(sayable, GraphQLNonNull(type_))
+    return None if found is Undefined else cls.put_back(_draft_of_coerced(schema, cls, found), sent)
+
+
+def _relaxed(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
+    """What becomes of one that stands alone and that the generated code does not take."""
+
+    def relaxed(sent: Any) -> Any:
+        draft = _relaxed_draft(schema, type_, cls, sent)
+        if draft is None:
+            raise Doubt
+        return draft
+
+    return relaxed
 
 
 def tolerated(
@@ -297,11 +346,24 @@ def tolerated(
             listed = _variables_in_lists(document)
         if name in listed:
             found[name] = fits(found[name])
+        elif (relaxed := _fitting(GraphQLNonNull(inner), alone, found[name])) is not None:
+            found[name] = relaxed
     return found
 
 
 def _stand_in(type_: Any, cls: type[Alone], sent: Any) -> Any:
-    return sent if coerce_input_value(sent, type_) is not Undefined else cls.stand_in(cls.misfit(sent))
+    if coerce_input_value(sent, type_) is not Undefined:
+        return sent
+    relaxed = _fitting(type_, cls, sent)
+    return cls.stand_in(cls.misfit(sent)) if relaxed is None else relaxed
+
+
+def _fitting(type_: Any, cls: type[Alone], sent: Any) -> Any:
+    """A stand-in for one in which only a number is written otherwise than the schema can say; None of any other."""
+    sayable = cls.as_far_as_sent(sent)
+    if sayable is None or coerce_input_value(sayable, type_) is Undefined:
+        return None
+    return cls.stand_in(cls.fitting(sent))
 
 
 def _variables_in_lists(document: DocumentNode) -> set[str]:

@@ -1,0 +1,112 @@
+"""What all platforms have in common, done before a mapper sees an event, and in one place.
+
+Nobody's event leaves without the consent that is asked for; what the merchant sets for all platforms is filled in; what is
+personal and in plain text is taken out of the page's URL and of the merchant's own properties; what happened ahead of the
+clock waits. Each of these is told in a verdict, and an event of which none is true costs next to nothing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from tracklayer.domain import normalise
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.event import CustomData, Event, made_of
+from tracklayer.domain.identifiers import is_everyday_url, web_url
+from tracklayer.domain.personal import without_personal_properties, without_personal_url
+from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings
+
+# Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
+CONSENT_COUNTRIES = frozenset(
+    "at be bg hr cy cz dk ee fi fr de gr hu ie it lv lt lu mt nl pl pt ro sk si es se is li no gb ch".split()
+)
+
+
+def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """What a platform would get of an event as of ``now``, or why it gets none, with every rule it was held against."""
+    if settings.get("require_consent") and event.consent.ad_user_data == "unspecified":
+        refused = _without_consent(event, settings)
+        if refused is not None:
+            return refused
+    said: list[RuleVerdict] = []
+    event = _presentable(event, settings, said)
+    if event.occurred_at > now and event.occurred_at > now + mapper.max_ahead:
+        said.append(_AHEAD)
+        found = mapper.map_event(event, settings, event.occurred_at)
+        if isinstance(found, Mapped):
+            found = found._replace(not_before=event.occurred_at)
+    else:
+        found = mapper.map_event(event, settings, now)
+    if not said:
+        return found
+    verdicts = (*said, *found.verdicts)
+    return found._replace(verdicts=verdicts) if isinstance(found, Mapped) else replace(found, verdicts=verdicts)
+
+
+_AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
+_NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data says nothing"
+_WITH_SCHEME = RuleVerdict("event_source_url", True, "sent with https:// in front", "event_source_url")
+
+
+def _without_consent(event: Event, settings: Settings) -> Refused | None:
+    rule = settings["require_consent"]
+    if rule == "never":
+        return None
+    if rule == "eea":
+        given = event.user_data.country or settings.get("default_country")
+        country = normalise.country(given) if given else None
+        if country is not None and country not in CONSENT_COUNTRIES:
+            return None
+    verdict = RuleVerdict("consent", False, _NO_CONSENT, "consent.ad_user_data")
+    return Refused(DropReason.CONSENT_DENIED, _NO_CONSENT, "consent.ad_user_data", (verdict,))
+
+
+def _presentable(event: Event, settings: Settings, said: list[RuleVerdict]) -> Event:
+    """The event as it may leave; the same one where nothing has to be changed."""
+    changes: dict[str, Any] = {}
+    url = event.event_source_url
+    shown = _url(url, settings, event, said)
+    if shown is not url:
+        changes["event_source_url"] = shown
+    custom = event.custom_data
+    if custom.properties:
+        kept, taken = without_personal_properties(custom.properties)
+        if taken:
+            said += [_taken(f"custom_data.properties.{name}") for name in taken]
+            changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), "properties": kept})
+    if custom.currency is None and (currency := settings.get("default_currency")) and _has_amount(custom):
+        message = f"none given: sent as {currency}, the default"
+        said.append(RuleVerdict("currency", True, message, "custom_data.currency"))
+        changes["custom_data"] = made_of(CustomData, {**vars(custom), "currency": currency})
+    return made_of(Event, {**vars(event), **changes}) if changes else event
+
+
+def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdict]) -> str | None:
+    if url is not None:
+        if not is_everyday_url(url) and (mended := web_url(url)) != url:
+            if mended is not None:
+                said.append(_WITH_SCHEME)
+            url = mended or url
+        kept, taken = without_personal_url(url)
+        if taken:
+            said += [_taken("event_source_url", f"{name} in the URL") for name in taken]
+            return kept
+        return url
+    page = settings.get("default_page_url")
+    if page and event.action_source == "website":
+        said.append(RuleVerdict("event_source_url", True, "none given: sent with the default page", "event_source_url"))
+        return str(page)
+    return None
+
+
+def _taken(field: str, what: str = "it") -> RuleVerdict:
+    message = f"taken out: {what} looks like personal data in plain text, which no platform may get"
+    return RuleVerdict("personal_data", False, message, field)
+
+
+def _has_amount(custom: CustomData) -> bool:
+    if custom.value is not None or custom.predicted_ltv is not None:
+        return True
+    return any(content.item_price is not None for content in custom.contents)
