@@ -1463,7 +1463,7 @@ def test_code_is_explained(code: str) -> None:
             {"score": ""},
             'must map names of your properties to custom variables, such as {"score": "quiz_score"}',
         ),
-        ("require_consent", "yes", "must be true or false"),
+        ("require_consent", "yes", "must be never, eea or always"),
         ("validate_only", 1, "must be true or false"),
         ("legacy_upload", "true", "must be true or false"),
     ],

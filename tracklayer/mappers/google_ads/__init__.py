@@ -1,0 +1,384 @@
+"""Google Ads conversions by the Data Manager API v1; by the Google Ads API v26 where that is set. Page: google_ads.md.
+
+Here are the settings, and what is decided before an API is chosen. ``data_manager`` and ``google_ads_api`` are the two APIs,
+``conversion`` is what both tell of one, ``answers`` what both answer. Accounts that uploaded before June 2026 may go on with
+the old one; to all others Google refuses it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.domain.delivery import Auth, DropReason, PlatformRequest, RefreshedToken, ServiceAccount
+from tracklayer.domain.event import Event, read_decimal, read_instant
+from tracklayer.domain.problem import Problem
+from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused, RuleVerdict, Setting, Settings, Verdicts
+from tracklayer.mappers.google_ads import data_manager, google_ads_api
+from tracklayer.mappers.google_ads.answers import EXPLANATIONS, read_reply
+from tracklayer.mappers.google_ads.conversion import NORMALISE, Sale
+
+TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+# What to create in Google Ads for each of our events; what is sent is the id of the conversion action.
+EVENT_NAMES = {
+    "Purchase": "Purchase",
+    "AddToCart": "Add to cart",
+    "InitiateCheckout": "Begin checkout",
+    "AddPaymentInfo": "Other",
+    "ViewContent": "Page view",
+    "Search": "Other",
+    "AddToWishlist": "Other",
+    "PageView": "Page view",
+    "Lead": "Submit lead form",
+    "CompleteRegistration": "Sign-up",
+    "Subscribe": "Subscribe",
+    "StartTrial": "Subscribe",
+    "Contact": "Contact",
+    "Refund": "Purchase",  # restates the purchase's value
+}
+BATCH_SIZE = 2000
+
+# Properties that have a place at Google without being mapped to a custom variable.
+_KNOWN_PROPERTIES = frozenset({"coupon", "discount", "customer_type", "remaining_value", "purchase_occurred_at"})
+
+_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
+_ACTION_OK = RuleVerdict("event_name", True, "mapped to a conversion action", "event_name")
+_ACTION_STAR = RuleVerdict("event_name", True, "mapped to the conversion action of every other event", "event_name")
+_RESTATED = RuleVerdict("refund", True, "restates the value of the purchase", "custom_data.properties.remaining_value")
+_NO_LIMITED_USE = RuleVerdict(
+    "limited_data_use", False, "left out: Google Ads takes no such flag", "consent.limited_data_use"
+)
+_NO_PLACE = RuleVerdict("properties", False, "left out: not mapped in custom_variables", "custom_data.properties")
+
+
+def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """One element of ``events``; its group is the conversion action, since a request has one destination."""
+    verdicts = Verdicts()
+    consent = event.consent.ad_user_data
+    if consent == "denied" or (consent != "granted" and settings.get("require_consent") is True):
+        message = "consent to use the data for ads is denied" if consent == "denied" else "consent is not known"
+        return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
+    verdicts.ok(_CONSENT_OK)
+    action, verdict = _conversion_action(event.event_name, settings)
+    if action is None:
+        message = "no conversion action is set for this event name in conversion_actions"
+        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+    verdicts.ok(verdict)
+    is_tagged = action in [str(tagged) for tagged in settings.get("tag_conversion_actions") or ()]
+    if is_tagged and event.action_source != "website":
+        message = "its conversion action belongs to the website's tag and takes website events only"
+        return verdicts.refuse(DropReason.INVALID_FIELD, "action_source", "action_source", message)
+    sale = Sale(event.occurred_at, event.custom_data.value)
+    if event.event_name == "Refund":
+        restated = _restated(event)
+        if not isinstance(restated, Sale):
+            return verdicts.refuse(DropReason.INVALID_FIELD, "refund", *restated)
+        sale = restated
+        verdicts.ok(_RESTATED)
+    if sale.value is not None and event.custom_data.currency is None:
+        message = "a value without its currency"
+        return verdicts.refuse(DropReason.INVALID_FIELD, "currency", "custom_data.currency", message)
+    if event.consent.limited_data_use:
+        verdicts.ok(_NO_LIMITED_USE)
+    if any(
+        key not in _KNOWN_PROPERTIES and key not in (settings.get("custom_variables") or {})
+        for key in event.custom_data.properties
+    ):
+        verdicts.ok(_NO_PLACE)
+    if settings.get("legacy_upload") is True:
+        return google_ads_api.map_conversion(event, settings, verdicts, action, sale, is_tagged)
+    return data_manager.map_conversion(event, settings, verdicts, action, sale)
+
+
+def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
+    """By the group, which the old upload's methods have and a conversion action's id is else."""
+    customer, manager = str(settings["customer_id"]), str(settings.get("login_customer_id") or "")
+    if method := google_ads_api.METHODS.get(group):
+        body = google_ads_api.request_body(group, items)
+        url = f"{google_ads_api.URL}/{customer}:{method}"
+        headers = {"login-customer-id": manager} if manager else {}
+    else:
+        body = data_manager.request_body(group, items, customer, manager)
+        url, headers = data_manager.URL, {}
+    if settings.get("validate_only") is True:
+        body["validateOnly"] = True
+    return PlatformRequest(url, body, _auth(settings), headers=headers)
+
+
+def _conversion_action(event_name: str, settings: Settings) -> tuple[str | None, RuleVerdict]:
+    """A refund restates the purchase, so it goes to the purchase's action."""
+    actions: Mapping[str, Any] = settings.get("conversion_actions") or {}
+    name = "Purchase" if event_name == "Refund" else event_name
+    if actions.get(name):
+        return str(actions[name]), _ACTION_OK
+    return (str(actions["*"]) if actions.get("*") else None), _ACTION_STAR
+
+
+def _restated(event: Event) -> Sale | tuple[str, str]:
+    """What the purchase is worth after a refund; or the field that is missing or wrong, and why it is needed.
+
+    The count of conversions never falls, and a restatement that finds no purchase becomes a new conversion: so
+    nothing is guessed here.
+    """
+    given = event.custom_data
+    if given.order_id is None:
+        return "custom_data.order_id", "a refund without the purchase's order id would be a new conversion"
+    left = read_decimal(given.properties.get("remaining_value"))
+    if left is None or left < 0:
+        name = "custom_data.properties.remaining_value"
+        return name, "a refund needs the value that remains of the purchase, 0 for a full refund"
+    bought_at = read_instant(given.properties.get("purchase_occurred_at"))
+    if not isinstance(bought_at, datetime) or bought_at > event.occurred_at:
+        name = "custom_data.properties.purchase_occurred_at"
+        return name, "a refund needs the time that was sent with the purchase, such as 2026-11-20T14:03:12Z"
+    return Sale(bought_at, left, event.occurred_at)
+
+
+_OAUTH = ("client_id", "client_secret", "refresh_token")
+
+
+def _auth(settings: Settings) -> Auth:
+    """The service account where there is one, else the refresh token."""
+    key = _service_account_key(settings.get("service_account"))
+    if key is not None:
+        return ServiceAccount(
+            key, google_ads_api.SCOPE if settings.get("legacy_upload") is True else data_manager.SCOPE
+        )
+    form = {name: str(settings.get(name) or "") for name in _OAUTH}
+    return RefreshedToken(TOKEN_URL, {"grant_type": "refresh_token", **form})
+
+
+def _service_account_key(value: Any) -> Mapping[str, Any] | None:
+    """The key file as an object; it may come as an object or as its text."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, Mapping) else None
+
+
+def _check_service_account(value: Any) -> str | None:
+    key = _service_account_key(value) or {}
+    parts = (key.get("client_email"), key.get("private_key"))
+    if key.get("type") != "service_account" or not all(isinstance(part, str) and part.strip() for part in parts):
+        return "must be the JSON key file of a service account"
+    # Signed assertions go to Google and nowhere else, whatever the file says.
+    if key.get("token_uri", TOKEN_URL) != TOKEN_URL:
+        return f"must name {TOKEN_URL} as its token_uri"
+    return None
+
+
+def _account(value: Any) -> str | None:
+    fits = re.fullmatch(r"[0-9]{10}", str(value))
+    return None if fits else "must be 10 digits without hyphens"
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,20}", str(value)) is not None
+
+
+def _check_actions(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or not value or not all(isinstance(n, str) and n.strip() for n in value):
+        return 'must map event names to conversion action ids, such as {"Purchase": "7000000001"}'
+    if not all(map(_is_id, value.values())):
+        return "must give ids of digits only: the ctId of the action's address, not the AW-... label of the tag"
+    return None
+
+
+def _check_tagged(value: Any) -> str | None:
+    is_good = isinstance(value, list) and all(map(_is_id, value))
+    return None if is_good else 'must be a list of conversion action ids, such as ["8000000001"]'
+
+
+def _check_variables(value: Any) -> str | None:
+    is_good = isinstance(value, Mapping) and all(
+        isinstance(text, str) and text.strip() for pair in value.items() for text in pair
+    )
+    return None if is_good else 'must map names of your properties to custom variables, such as {"score": "quiz_score"}'
+
+
+def _check_label(value: Any) -> str | None:
+    labels = list(value.values()) if isinstance(value, Mapping) else [value]
+    fits = all(isinstance(label, str) and re.fullmatch(r"[A-Z0-9_-]{1,20}", label) for label in labels)
+    return None if labels and fits else 'must be a feed label such as US, or one for each currency: {"GBP": "GB"}'
+
+
+def _check_language(value: Any) -> str | None:
+    return None if re.fullmatch(r"[a-z]{2}", str(value)) else "must be a two-letter language code such as en"
+
+
+def _flag(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def _digits(value: Any) -> str | None:
+    return None if _is_id(value) else "must be digits only"
+
+
+def check_settings(settings: Settings) -> list[Problem]:
+    """One complete set of credentials; ids that fit each other."""
+    problems = []
+    missing = [name for name in _OAUTH if not settings.get(name)]
+    if missing and not settings.get("service_account"):
+        message = f"Set client_id, client_secret and refresh_token, or service_account: {missing[0]} is not set."
+        problems.append(Problem((missing[0],), "INVALID_SETTING", message))
+    actions = {name: str(action) for name, action in settings["conversion_actions"].items()}
+    if actions.get("Refund", actions.get("Purchase")) != actions.get("Purchase"):
+        message = "Refund must have the conversion action of Purchase, whose value it restates, or none."
+        problems.append(Problem(("conversion_actions",), "INVALID_SETTING", message))
+    if not {str(tagged) for tagged in settings.get("tag_conversion_actions") or ()} <= set(actions.values()):
+        message = "tag_conversion_actions must name ids that conversion_actions has too."
+        problems.append(Problem(("tag_conversion_actions",), "INVALID_SETTING", message))
+    if settings.get("legacy_upload") is True and not all(
+        map(_is_id, (settings.get("custom_variables") or {}).values())
+    ):
+        message = "With legacy_upload, custom_variables must give the variables' ids, of digits only."
+        problems.append(Problem(("custom_variables",), "INVALID_SETTING", message))
+    return problems
+
+
+MAPPER = Mapper(
+    title="Google Ads",
+    settings=(
+        Setting(
+            "customer_id",
+            "Customer ID",
+            "Google Ads, at the top right: the number of the account that owns the conversion actions, without hyphens.",
+            example="1234567890",
+            check=_account,
+        ),
+        Setting(
+            "login_customer_id",
+            "Manager account ID",
+            "Where the credentials have access through a manager account: its number, without hyphens.",
+            required=False,
+            example="9876543210",
+            check=_account,
+        ),
+        Setting(
+            "conversion_actions",
+            "Conversion actions",
+            "Event name -> id of the conversion action: Google Ads, Goals, Conversions, open the action, ctId in its "
+            "address. Events that are not listed are not sent; * stands for every other event name.",
+            example={"Purchase": "7000000001", "*": "7000000002"},
+            check=_check_actions,
+        ),
+        Setting(
+            "tag_conversion_actions",
+            "Actions of the website tag",
+            "Ids of those conversion actions that your website's tag reports as well: TrackLayer then adds to what the "
+            "tag sent under the same transaction id.",
+            required=False,
+            example=["7000000001"],
+            check=_check_tagged,
+        ),
+        Setting(
+            "client_id",
+            "OAuth client ID",
+            "Google Cloud console, APIs and Services, Credentials: an OAuth client of a project with the Data Manager "
+            "API enabled.",
+            required=False,
+            secret=True,
+            example="sandbox-client-id",
+        ),
+        Setting(
+            "client_secret",
+            "OAuth client secret",
+            "Beside the OAuth client ID.",
+            required=False,
+            secret=True,
+            example="sandbox-client-secret",
+        ),
+        Setting(
+            "refresh_token",
+            "OAuth refresh token",
+            f"Of a user with access to the account, granted to that client for the scope {data_manager.SCOPE}.",
+            required=False,
+            secret=True,
+            example="sandbox-refresh-token",
+        ),
+        Setting(
+            "service_account",
+            "Service account key",
+            "Instead of the three above: the JSON key file of a service account that was given access to the account "
+            "in Google Ads, Access and security.",
+            required=False,
+            secret=True,
+            example={
+                "type": "service_account",
+                "client_email": "tracklayer@sandbox-project.iam.gserviceaccount.com",
+                "private_key": "sandbox-private-key",
+                "token_uri": TOKEN_URL,
+            },
+            check=_check_service_account,
+        ),
+        Setting(
+            "merchant_center_id",
+            "Merchant Center ID",
+            "For cart data: Merchant Center, at the top right, the number of the account that holds your products.",
+            required=False,
+            example="5551234",
+            check=_digits,
+        ),
+        Setting(
+            "feed_label",
+            "Feed label",
+            'For cart data: Merchant Center, Data sources. One label, or one for each currency: {"USD": "US", "*": "GB"}.',
+            required=False,
+            example="US",
+            check=_check_label,
+        ),
+        Setting(
+            "feed_language",
+            "Feed language",
+            "For cart data: the two-letter language of that feed.",
+            required=False,
+            example="en",
+            check=_check_language,
+        ),
+        Setting(
+            "custom_variables",
+            "Custom variables",
+            "Name of your property -> name of the conversion custom variable: Google Ads, Goals, Custom variables.",
+            required=False,
+            example={"score": "quiz_score"},
+            check=_check_variables,
+        ),
+        Setting(
+            "validate_only",
+            "Validation only",
+            "True: Google checks every event and records none. Remove it for production.",
+            required=False,
+            example=False,
+            check=_flag,
+        ),
+        Setting(
+            "legacy_upload",
+            "Old upload",
+            "True: send by the Google Ads API instead. Only for accounts that uploaded conversions by it before June "
+            "2026; to all others Google refuses it.",
+            required=False,
+            example=False,
+            check=_flag,
+        ),
+        *COMMON_SETTINGS,
+    ),
+    event_names=EVENT_NAMES,
+    batch_size=BATCH_SIZE,
+    max_event_age=None,
+    normalise=NORMALISE,
+    explanations=EXPLANATIONS,
+    map_event=map_event,
+    build_request=build_request,
+    read_reply=read_reply,
+    deduplication="Google Ads recognises a copy by its transaction id and conversion action, however late it arrives.",
+    copy_memory=lambda event_name, action_source: timedelta.max,
+    supports_test_events=True,
+    test_mode={"validate_only": True},
+    check_settings=check_settings,
+)

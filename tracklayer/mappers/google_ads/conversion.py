@@ -1,0 +1,225 @@
+"""What both APIs tell of a conversion: its clicks, its people, what it was worth, and what was bought.
+
+Source: Google for Developers, Data Manager API: "Format user data", package google-ads-datamanager-util 0.4.0. Read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus, urlsplit
+
+from tracklayer.domain import normalise
+from tracklayer.domain.event import Event, read_decimal
+from tracklayer.domain.identifiers import FORMATS, is_ip
+from tracklayer.domain.normalise import Matchable
+from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number, omit_empty
+
+CLICK_IDS = ("gclid", "gbraid", "wbraid")
+_CUSTOMER_TYPES = ("NEW", "RETURNING", "REENGAGED")
+_TITLES = frozenset("mr mrs ms miss mx dr prof".split())
+_SUFFIXES = frozenset("jr sr ii iii iv phd".split())
+_US_ZIP = re.compile(r"\d{5}([ -]?\d{4})?")
+
+
+def _email(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).email_sha256("google")
+
+
+def _phone(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).phone_sha256("e164", settings.get("default_country"))
+
+
+def letters(value: str) -> str:
+    """Lower case, neither punctuation nor symbols; spaces and digits stay."""
+    return "".join(c for c in value.lower() if unicodedata.category(c)[0] not in "PS").strip()
+
+
+def _person_name(value: str) -> str | None:
+    """``oneil`` of ``Mrs. O'Neil``: without titles in front, suffixes behind, punctuation and outer spaces."""
+    words = letters(value).split()
+    while len(words) > 1 and words[0] in _TITLES:
+        words = words[1:]
+    while len(words) > 1 and words[-1] in _SUFFIXES:
+        words = words[:-1]
+    return " ".join(words) or None
+
+
+def _name_sha256(value: str) -> str | None:
+    return None if normalise.is_foreign_digest(value) else normalise.hashed(value, _person_name)
+
+
+def street_sha256(value: str) -> str | None:
+    return None if normalise.is_foreign_digest(value) else normalise.hashed(value, letters)
+
+
+def _country(value: str) -> str | None:
+    code = normalise.country(value)
+    return code.upper() if code else None
+
+
+def _zip(value: str, country: str | None) -> str | None:
+    """As it is; a US code has 5 or 5+4 digits. A digest is no postal code: Google wants it plain."""
+    text = value.strip()
+    if normalise.is_sha256(text) or normalise.is_foreign_digest(text):
+        return None
+    return None if country == "US" and not _US_ZIP.fullmatch(text) else text or None
+
+
+def _click_id(value: str, settings: Settings) -> str | None:
+    return value.strip() if FORMATS["gclid"].is_right(value) else None
+
+
+NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+    "email": _email,
+    "phone": _phone,
+    "first_name": lambda value, settings: _name_sha256(value),
+    "last_name": lambda value, settings: _name_sha256(value),
+    "zip": lambda value, settings: _zip(value, None),
+    "country": lambda value, settings: _country(value),
+    "client_ip": lambda value, settings: value.strip() if is_ip(value) else None,
+    "client_user_agent": lambda value, settings: normalise.trimmed(value),
+    **dict.fromkeys(CLICK_IDS, _click_id),
+}
+
+IDENTIFIERS_OK = RuleVerdict("identifiers", True, "a click id or customer data to match", "user_data")
+_NO_CART = RuleVerdict(
+    "contents", False, "left out: Google drops cart data that comes with gbraid or wbraid", "custom_data.contents"
+)
+
+
+class Sale(NamedTuple):
+    """When the conversion was made, what it is worth, and when that was last changed."""
+
+    at: datetime
+    value: Decimal | None
+    changed_at: datetime | None = None
+
+
+def clicks_of(event: Event, verdicts: Verdicts) -> dict[str, str]:
+    """Click ids as given, else from the page's URL; their case counts and they are never cut."""
+    found = {}
+    of_url = _parameters(event.event_source_url)
+    for name in CLICK_IDS:
+        given = getattr(event.user_data, name)
+        if given is None:
+            given = of_url.get(name)
+        if given is None:
+            continue
+        click_id = _click_id(given, {})
+        if click_id is None:
+            verdicts.left_out(name, f"user_data.{name}", "left out: a click id has no spaces")
+        else:
+            found[name] = click_id
+    return found
+
+
+def _parameters(url: str | None) -> dict[str, str]:
+    """Query parameters of a URL that may hold a click id, percent-decoded once."""
+    if url is None or ("gclid=" not in url and "braid=" not in url):
+        return {}
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return {}
+    pairs = (part.partition("=") for part in query.split("&"))
+    return {name: unquote_plus(value) for name, _, value in pairs if value}
+
+
+def contacts_of(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, str]:
+    """Digests of email and phone, as far as there are any."""
+    person = event.user_data
+    found = {}
+    if person.email is not None:
+        found["email"] = person.email.email_sha256("google")
+    if person.phone is not None:
+        found["phone"] = person.phone.phone_sha256("e164", settings.get("default_country"))
+    for name, digest in found.items():
+        if digest is None:
+            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Google could match as {name}")
+    return {name: digest for name, digest in found.items() if digest is not None}
+
+
+def address_of(event: Event, verdicts: Verdicts) -> tuple[str, str, str, str] | None:
+    """First name, last name, country, postal code: all four, since Google takes no part of them alone."""
+    person = event.user_data
+    if person.first_name is None and person.last_name is None:
+        return None
+    country = _country(person.country) if person.country is not None else None
+    found = {
+        "first_name": _name_sha256(person.first_name) if person.first_name is not None else None,
+        "last_name": _name_sha256(person.last_name) if person.last_name is not None else None,
+        "country": country,
+        "zip": _zip(person.zip, country) if person.zip is not None else None,
+    }
+    first, last, region, code = found.values()
+    if first and last and region and code:
+        return first, last, region, code
+    missing = next(name for name, value in found.items() if not value)
+    message = "the address is left out: Google takes first and last name only with country and postal code"
+    verdicts.left_out("address", f"user_data.{missing}", message)
+    return None
+
+
+def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdicts: Verdicts) -> dict[str, Any]:
+    given = event.custom_data
+    coupon = given.properties.get("coupon")
+    cart = omit_empty(
+        {
+            "items": [
+                omit_empty(
+                    {
+                        "merchantProductId": content.id,
+                        "quantity": str(content.quantity),  # an int64 is text in Google's JSON
+                        "unitPrice": number(content.item_price),
+                    }
+                )
+                for content in given.contents
+            ],
+            "couponCodes": [coupon] if isinstance(coupon, str) and coupon else None,
+            "transactionDiscount": number(read_decimal(given.properties.get("discount"))),
+        }
+    )
+    if not cart:
+        return {}
+    if "gbraid" in clicks or "wbraid" in clicks:
+        verdicts.ok(_NO_CART)
+        return {}
+    merchant, label, language = feed_of(event, settings)
+    return omit_empty(
+        {"merchantId": merchant, "merchantFeedLabel": label, "merchantFeedLanguageCode": language, **cart}
+    )
+
+
+def feed_of(event: Event, settings: Settings) -> tuple[str | None, str | None, str | None]:
+    """Merchant Center id, label and language of the feed that the products are in."""
+    merchant = settings.get("merchant_center_id")
+    label = settings.get("feed_label")
+    if isinstance(label, Mapping):
+        label = label.get(event.custom_data.currency) or label.get("*")
+    return str(merchant) if merchant else None, label or None, settings.get("feed_language") or None
+
+
+def customer_type_of(event: Event, verdicts: Verdicts) -> str | None:
+    given = event.custom_data.properties.get("customer_type")
+    if given is None:
+        return None
+    if isinstance(given, str) and given.upper() in _CUSTOMER_TYPES:
+        return given.upper()
+    message = f"left out: must be one of {', '.join(_CUSTOMER_TYPES)}"
+    verdicts.left_out("customer_type", "custom_data.properties.customer_type", message)
+    return None
+
+
+def custom_variables_of(event: Event, settings: Settings) -> Iterator[tuple[str, str]]:
+    """(name of the variable at Google, value as text)."""
+    for key, name in (settings.get("custom_variables") or {}).items():
+        value = event.custom_data.properties.get(key)
+        if isinstance(value, bool):
+            yield str(name), "true" if value else "false"
+        elif value is not None and value != "":
+            yield str(name), str(value)

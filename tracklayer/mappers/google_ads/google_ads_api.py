@@ -1,0 +1,155 @@
+"""The Google Ads API v26: uploads of click conversions and adjustments, for accounts that used them before June 2026.
+
+Source: Google Ads API, conversion upload and adjustment services, package google-ads 34.0.0. Read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from tracklayer.domain import normalise
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.event import Event
+from tracklayer.mappers.base import Mapped, Refused, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.google_ads.conversion import (
+    IDENTIFIERS_OK,
+    Sale,
+    address_of,
+    cart_of,
+    clicks_of,
+    contacts_of,
+    custom_variables_of,
+    customer_type_of,
+    feed_of,
+    letters,
+    street_sha256,
+)
+
+URL = "https://googleads.googleapis.com/v26/customers"
+SCOPE = "https://www.googleapis.com/auth/adwords"
+
+_ENVIRONMENTS = {"website": "WEB", "app": "APP"}
+_UPLOADS = "conversions"
+_ADJUSTMENTS = "conversionAdjustments"
+METHODS = {_UPLOADS: "uploadClickConversions", _ADJUSTMENTS: "uploadConversionAdjustments"}
+
+
+def map_conversion(
+    event: Event, settings: Settings, verdicts: Verdicts, action: str, sale: Sale, is_tagged: bool
+) -> Mapped | Refused:
+    """A row of the old upload: a conversion, an enhancement of the tag's conversion, or a refund's adjustment."""
+    customer = settings["customer_id"]
+    given = event.custom_data
+    row: dict[str, Any] = {
+        "conversionAction": f"customers/{customer}/conversionActions/{action}",
+        "orderId": given.order_id or event.event_id,
+    }
+    if sale.changed_at is not None:
+        row["adjustmentType"] = "RESTATEMENT" if sale.value else "RETRACTION"
+        row["adjustmentDateTime"] = _legacy_time(sale.changed_at)
+        if sale.value:
+            row["restatementValue"] = {"adjustedValue": number(sale.value), "currencyCode": given.currency}
+        return Mapped(row, tuple(verdicts.rules), _ADJUSTMENTS)
+    click = _one_click(clicks_of(event, verdicts), verdicts)
+    names = {"email": "hashedEmail", "phone": "hashedPhoneNumber"}
+    identifiers: list[dict[str, Any]] = [
+        {"userIdentifierSource": "FIRST_PARTY", names[name]: digest}
+        for name, digest in contacts_of(event, settings, verdicts).items()
+    ]
+    if is_tagged and (address := _legacy_address(event, verdicts)):
+        identifiers.append({"userIdentifierSource": "FIRST_PARTY", "addressInfo": address})
+    if not identifiers and (is_tagged or not click):
+        message = "Google wants an email or a phone" + ("" if is_tagged else ", or a click id")
+        return verdicts.refuse(DropReason.MISSING_IDENTIFIERS, "identifiers", "user_data", message)
+    verdicts.ok(IDENTIFIERS_OK)
+    if is_tagged:
+        row["adjustmentType"] = "ENHANCEMENT"
+        if "gclid" in click:
+            row["gclidDateTimePair"] = {**click, "conversionDateTime": _legacy_time(sale.at)}
+        row["userIdentifiers"] = identifiers
+        row["userAgent"] = normalise.trimmed(event.user_data.client_user_agent or "")
+        return Mapped(omit_empty(row), tuple(verdicts.rules), _ADJUSTMENTS)
+    customer_type = customer_type_of(event, verdicts)
+    row |= {
+        **click,
+        "conversionDateTime": _legacy_time(sale.at),
+        "conversionValue": number(sale.value),
+        "currencyCode": given.currency,
+        "userIdentifiers": identifiers,
+        "conversionEnvironment": _ENVIRONMENTS.get(event.action_source),
+        "cartData": _legacy_cart(event, settings, click, verdicts),
+        "customVariables": [
+            {"conversionCustomVariable": f"customers/{customer}/conversionCustomVariables/{name}", "value": value}
+            for name, value in custom_variables_of(event, settings)
+        ],
+        "customerType": customer_type if customer_type != "REENGAGED" else None,
+        "consent": {"adUserData": "GRANTED"} if event.consent.ad_user_data == "granted" else None,
+    }
+    return Mapped(omit_empty(row), tuple(verdicts.rules), _UPLOADS)
+
+
+def request_body(rows: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """``{"conversions": [...]}`` or ``{"conversionAdjustments": [...]}``; without partialFailure it is refused whole."""
+    return {rows: list(items), "partialFailure": True}
+
+
+def _one_click(clicks: dict[str, str], verdicts: Verdicts) -> dict[str, str]:
+    """The old upload takes one click id."""
+    for name in list(clicks)[1:]:
+        verdicts.left_out(name, f"user_data.{name}", "left out: the old upload takes one click id")
+    return dict(list(clicks.items())[:1])
+
+
+def _legacy_address(event: Event, verdicts: Verdicts) -> dict[str, str] | None:
+    address = address_of(event, verdicts)
+    if address is None:
+        return None
+    person = event.user_data
+    first, last, country, code = address
+    return omit_empty(
+        {
+            "hashedFirstName": first,
+            "hashedLastName": last,
+            "hashedStreetAddress": street_sha256(person.street) if person.street else None,
+            "city": _place(person.city),
+            "state": _place(person.state),
+            "countryCode": country,
+            "postalCode": code,
+        }
+    )
+
+
+def _place(value: str | None) -> str | None:
+    """Plain, so a digest has no place here."""
+    return None if value is None or normalise.is_sha256(value) else letters(value) or None
+
+
+def _legacy_cart(
+    event: Event, settings: Settings, clicks: Mapping[str, str], verdicts: Verdicts
+) -> dict[str, Any] | None:
+    """Only with all three facts about the feed."""
+    merchant, label, language = feed_of(event, settings)
+    cart = cart_of(event, settings, clicks, verdicts) if merchant and label and language else {}
+    if not cart.get("items"):
+        return None
+    return omit_empty(
+        {
+            "merchantId": merchant,
+            "feedCountryCode": label,
+            "feedLanguageCode": language,
+            "localTransactionCost": cart.get("transactionDiscount"),
+            "items": [
+                omit_empty(
+                    {"productId": content.id, "quantity": content.quantity, "unitPrice": number(content.item_price)}
+                )
+                for content in event.custom_data.contents
+            ],
+        }
+    )
+
+
+def _legacy_time(instant: datetime) -> str:
+    """``2026-11-20 14:03:12+00:00``; the fraction of the second is lost."""
+    return instant.strftime("%Y-%m-%d %H:%M:%S+00:00")
