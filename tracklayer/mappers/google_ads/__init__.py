@@ -49,18 +49,17 @@ _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _ACTION_OK = RuleVerdict("event_name", True, "mapped to a conversion action", "event_name")
 _ACTION_STAR = RuleVerdict("event_name", True, "mapped to the conversion action of every other event", "event_name")
 _RESTATED = RuleVerdict("refund", True, "restates the value of the purchase", "custom_data.properties.remaining_value")
-_NO_LIMITED_USE = RuleVerdict(
-    "limited_data_use", False, "left out: Google Ads takes no such flag", "consent.limited_data_use"
+_NO_CURRENCY = RuleVerdict(
+    "currency", True, "none given: Google counts the value in the conversion action's own", "custom_data.currency"
 )
 _NO_PLACE = RuleVerdict("properties", False, "left out: not mapped in custom_variables", "custom_data.properties")
 
 
 def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
-    """One element of ``events``; its group is the conversion action, since a request has one destination."""
+    """An element of ``events``, or a row of the old upload; its group is what shares a request."""
     verdicts = Verdicts()
-    consent = event.consent.ad_user_data
-    if consent == "denied" or (consent != "granted" and settings.get("require_consent") is True):
-        message = "consent to use the data for ads is denied" if consent == "denied" else "consent is not known"
+    if event.consent.ad_user_data == "denied":
+        message = "consent to use the data for ads is denied"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
     verdicts.ok(_CONSENT_OK)
     action, verdict = _conversion_action(event.event_name, settings)
@@ -80,10 +79,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         sale = restated
         verdicts.ok(_RESTATED)
     if sale.value is not None and event.custom_data.currency is None:
-        message = "a value without its currency"
-        return verdicts.refuse(DropReason.INVALID_FIELD, "currency", "custom_data.currency", message)
-    if event.consent.limited_data_use:
-        verdicts.ok(_NO_LIMITED_USE)
+        verdicts.ok(_NO_CURRENCY)
     if any(
         key not in _KNOWN_PROPERTIES and key not in (settings.get("custom_variables") or {})
         for key in event.custom_data.properties
@@ -371,6 +367,7 @@ MAPPER = Mapper(
     event_names=EVENT_NAMES,
     batch_size=BATCH_SIZE,
     max_event_age=None,
+    max_ahead=timedelta(seconds=5),  # it documents EVENT_TIME_INVALID, and nothing that it would forgive
     normalise=NORMALISE,
     explanations=EXPLANATIONS,
     map_event=map_event,

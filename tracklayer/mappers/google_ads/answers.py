@@ -21,7 +21,15 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.mappers.base import Explanation, by_status, plain_words, retry_after, safe_message, whole_number
+from tracklayer.mappers.base import (
+    Explanation,
+    by_status,
+    no_answer_of_the_platform,
+    plain_words,
+    retry_after,
+    safe_message,
+    whole_number,
+)
 
 WAIT_FOR_CLICKS = 6 * 3600.0  # seconds until Google knows a new conversion action or a fresh click
 
@@ -246,7 +254,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
         return _read_rows(reply, body, count)
     if body.get("requestId"):
         return [Acknowledged(reply.status)] * count
-    return [_unconfirmed(reply)] * count
+    return [no_answer_of_the_platform(reply) or _unconfirmed(reply)] * count
 
 
 def _read_error(reply: PlatformReply, error: Mapping[str, Any], count: int) -> Verdict:

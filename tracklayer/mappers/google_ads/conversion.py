@@ -14,15 +14,14 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
-from tracklayer.domain.event import Event, read_decimal
-from tracklayer.domain.identifiers import FORMATS, is_ip
+from tracklayer.domain.event import CustomData, Device, Event, read_decimal
+from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number, omit_empty
 
 CLICK_IDS = ("gclid", "gbraid", "wbraid")
 _CUSTOMER_TYPES = ("NEW", "RETURNING", "REENGAGED")
-_TITLES = frozenset("mr mrs ms miss mx dr prof".split())
-_SUFFIXES = frozenset("jr sr ii iii iv phd".split())
+_LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[_-]|\Z)")
 _US_ZIP = re.compile(r"\d{5}([ -]?\d{4})?")
 
 
@@ -31,30 +30,28 @@ def _email(value: str, settings: Settings) -> str | None:
 
 
 def _phone(value: str, settings: Settings) -> str | None:
-    return Matchable.read(value).phone_sha256("e164", settings.get("default_country"))
+    return _phone_sha256(Matchable.read(value), settings)
 
 
 def letters(value: str) -> str:
-    """Lower case, neither punctuation nor symbols; spaces and digits stay."""
-    return "".join(c for c in value.lower() if unicodedata.category(c)[0] not in "PS").strip()
-
-
-def _person_name(value: str) -> str | None:
-    """``oneil`` of ``Mrs. O'Neil``: without titles in front, suffixes behind, punctuation and outer spaces."""
-    words = letters(value).split()
-    while len(words) > 1 and words[0] in _TITLES:
-        words = words[1:]
-    while len(words) > 1 and words[-1] in _SUFFIXES:
-        words = words[:-1]
-    return " ".join(words) or None
+    """Lower case, composed, neither punctuation nor symbols; spaces and digits stay. Of places, in the old upload."""
+    text = normalise.lower_composed(value) or ""
+    return "".join(c for c in text if unicodedata.category(c)[0] not in "PS").strip()
 
 
 def _name_sha256(value: str) -> str | None:
-    return None if normalise.is_foreign_digest(value) else normalise.hashed(value, _person_name)
+    """Of ``o'connor``, ``anne-marie``: Google's own library lowers and trims a name and does nothing else to it."""
+    return _sha256(value, normalise.lower_composed)
 
 
 def street_sha256(value: str) -> str | None:
-    return None if normalise.is_foreign_digest(value) else normalise.hashed(value, letters)
+    return _sha256(value, letters)
+
+
+def _sha256(value: str, rule: normalise.Rule) -> str | None:
+    if len(value) < 64 and (normalise.is_placeholder(value) or normalise.is_foreign_digest(value)):
+        return None
+    return normalise.hashed(value, rule)
 
 
 def _country(value: str) -> str | None:
@@ -71,7 +68,8 @@ def _zip(value: str, country: str | None) -> str | None:
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["gclid"].is_right(value) else None
+    """As it is. What a template left where it had none is no click id."""
+    return value.strip() if FORMATS["gclid"].is_right(value) and not normalise.is_placeholder(value) else None
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -81,12 +79,15 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "last_name": lambda value, settings: _name_sha256(value),
     "zip": lambda value, settings: _zip(value, None),
     "country": lambda value, settings: _country(value),
-    "client_ip": lambda value, settings: value.strip() if is_ip(value) else None,
+    "client_ip": lambda value, settings: machine_address(value),
     "client_user_agent": lambda value, settings: normalise.trimmed(value),
     **dict.fromkeys(CLICK_IDS, _click_id),
 }
 
 IDENTIFIERS_OK = RuleVerdict("identifiers", True, "a click id or customer data to match", "user_data")
+_WHOLE_PIECES = RuleVerdict(
+    "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
+)
 _NO_CART = RuleVerdict(
     "contents", False, "left out: Google drops cart data that comes with gbraid or wbraid", "custom_data.contents"
 )
@@ -108,7 +109,7 @@ def clicks_of(event: Event, verdicts: Verdicts) -> dict[str, str]:
         given = getattr(event.user_data, name)
         if given is None:
             given = of_url.get(name)
-        if given is None:
+        if given is None or normalise.is_placeholder(given):
             continue
         click_id = _click_id(given, {})
         if click_id is None:
@@ -130,18 +131,29 @@ def _parameters(url: str | None) -> dict[str, str]:
     return {name: unquote_plus(value) for name, _, value in pairs if value}
 
 
-def contacts_of(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, str]:
-    """Digests of email and phone, as far as there are any."""
+def contacts_of(event: Event, settings: Settings, verdicts: Verdicts, most: int) -> list[tuple[str, str]]:
+    """(``email`` or ``phone``, digest) of as many as Google takes: the main ones, then further emails and phones."""
     person = event.user_data
-    found = {}
+    found: list[tuple[str, str, str | None]] = []
     if person.email is not None:
-        found["email"] = person.email.email_sha256("google")
+        found.append(("email", "email", person.email.email_sha256("google")))
     if person.phone is not None:
-        found["phone"] = person.phone.phone_sha256("e164", settings.get("default_country"))
-    for name, digest in found.items():
+        found.append(("phone", "phone", _phone_sha256(person.phone, settings)))
+    if person.emails or person.phones:
+        found += [("email", "emails", more.email_sha256("google")) for more in person.emails]
+        found += [("phone", "phones", _phone_sha256(more, settings)) for more in person.phones]
+    for kind, field, digest in found:
         if digest is None:
-            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Google could match as {name}")
-    return {name: digest for name, digest in found.items() if digest is not None}
+            verdicts.left_out(kind, f"user_data.{field}", f"left out: nothing that Google could match as {kind}")
+    kept = list(dict.fromkeys([(kind, digest) for kind, _, digest in found if digest is not None]))
+    if len(kept) > most:
+        message = f"left out: all but the first {most} emails and phones, which is what Google takes of one person"
+        verdicts.left_out("identifiers", "user_data", message)
+    return kept[:most]
+
+
+def _phone_sha256(phone: Matchable, settings: Settings) -> str | None:
+    return phone.phone_sha256("e164", settings.get("default_country"))
 
 
 def address_of(event: Event, verdicts: Verdicts) -> tuple[str, str, str, str] | None:
@@ -166,22 +178,24 @@ def address_of(event: Event, verdicts: Verdicts) -> tuple[str, str, str, str] | 
 
 
 def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdicts: Verdicts) -> dict[str, Any]:
+    """``{items, couponCodes, transactionDiscount, ...}``: coupons and discounts of the lines are those of the whole."""
     given = event.custom_data
-    coupon = given.properties.get("coupon")
+    if any(type(content.quantity) is not int for content in given.contents):
+        verdicts.ok(_WHOLE_PIECES)
     cart = omit_empty(
         {
             "items": [
                 omit_empty(
                     {
                         "merchantProductId": content.id,
-                        "quantity": str(content.quantity),  # an int64 is text in Google's JSON
+                        "quantity": str(content.whole_quantity),  # an int64 is text in Google's JSON
                         "unitPrice": number(content.item_price),
                     }
                 )
                 for content in given.contents
             ],
-            "couponCodes": [coupon] if isinstance(coupon, str) and coupon else None,
-            "transactionDiscount": number(read_decimal(given.properties.get("discount"))),
+            "couponCodes": _coupons(given),
+            "transactionDiscount": number(_discount(given)),
         }
     )
     if not cart:
@@ -195,6 +209,19 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
     )
 
 
+def _coupons(given: CustomData) -> list[str]:
+    """The order's own, then those of its lines, each once."""
+    coupons = [given.properties.get("coupon"), *(content.coupon for content in given.contents)]
+    return list(dict.fromkeys([coupon for coupon in coupons if isinstance(coupon, str) and coupon]))
+
+
+def _discount(given: CustomData) -> Decimal | None:
+    """As given for the order, else the sum of its lines' discounts, which are of one unit each."""
+    whole = read_decimal(given.properties.get("discount"))
+    of_lines = [content.discount * content.quantity for content in given.contents if content.discount is not None]
+    return whole if whole is not None or not of_lines else sum(of_lines, Decimal(0))
+
+
 def feed_of(event: Event, settings: Settings) -> tuple[str | None, str | None, str | None]:
     """Merchant Center id, label and language of the feed that the products are in."""
     merchant = settings.get("merchant_center_id")
@@ -202,6 +229,12 @@ def feed_of(event: Event, settings: Settings) -> tuple[str | None, str | None, s
     if isinstance(label, Mapping):
         label = label.get(event.custom_data.currency) or label.get("*")
     return str(merchant) if merchant else None, label or None, settings.get("feed_language") or None
+
+
+def language_of(device: Device) -> str | None:
+    """``en`` of ``en_US``, as ISO 639-1 has it."""
+    found = _LANGUAGE.match(device.locale) if device.locale is not None else None
+    return found[1].lower() if found else None
 
 
 def customer_type_of(event: Event, verdicts: Verdicts) -> str | None:

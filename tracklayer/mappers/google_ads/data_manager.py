@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.event import Event
-from tracklayer.domain.identifiers import is_ip
-from tracklayer.mappers.base import Mapped, Refused, Settings, Verdicts, number, omit_empty
+from tracklayer.domain.event import NO_DEVICE, Event
+from tracklayer.domain.identifiers import is_uuid, machine_address
+from tracklayer.mappers.base import Mapped, Refused, RuleVerdict, Settings, Verdicts, number, omit_empty
 from tracklayer.mappers.google_ads.conversion import (
     IDENTIFIERS_OK,
     Sale,
@@ -23,6 +23,7 @@ from tracklayer.mappers.google_ads.conversion import (
     contacts_of,
     custom_variables_of,
     customer_type_of,
+    language_of,
 )
 
 URL = "https://datamanager.googleapis.com/v1/events:ingest"
@@ -36,7 +37,16 @@ _SOURCES = {
     "chat": "MESSAGE",
     "business_messaging": "MESSAGE",
 }
+MOST_IDENTIFIERS = 10  # of one event, its address among them
+_CONTACTS = {"email": "emailAddress", "phone": "phoneNumber"}
+_ADDRESS = ("givenName", "familyName", "regionCode", "postalCode")
 _CONSENT_STATES = {"granted": "CONSENT_GRANTED", "denied": "CONSENT_DENIED"}
+_LIMITED = RuleVerdict(
+    "limited_data_use", True, "sent as consent.adPersonalization CONSENT_DENIED", "consent.limited_data_use"
+)
+_NO_TRACKING = RuleVerdict(
+    "advertising_id", False, "left out: the person does not let it be used", "device.advertising_id"
+)
 
 
 def map_conversion(event: Event, settings: Settings, verdicts: Verdicts, action: str, sale: Sale) -> Mapped | Refused:
@@ -54,7 +64,7 @@ def map_conversion(event: Event, settings: Settings, verdicts: Verdicts, action:
             "eventTimestamp": _rfc3339(sale.at),
             "lastUpdatedTimestamp": _rfc3339(sale.changed_at) if sale.changed_at else None,
             "eventSource": _SOURCES.get(event.action_source, "OTHER"),
-            "adIdentifiers": clicks,
+            "adIdentifiers": _ad_identifiers(clicks, event, verdicts),
             "userData": omit_empty({"userIdentifiers": identifiers}),
             "eventDeviceInfo": _device(event, verdicts),
             "conversionValue": number(sale.value),
@@ -64,12 +74,7 @@ def map_conversion(event: Event, settings: Settings, verdicts: Verdicts, action:
             "customVariables": [
                 {"variable": name, "value": value} for name, value in custom_variables_of(event, settings)
             ],
-            "consent": omit_empty(
-                {
-                    "adUserData": _CONSENT_STATES.get(event.consent.ad_user_data),
-                    "adPersonalization": _CONSENT_STATES.get(event.consent.ad_personalization),
-                }
-            ),
+            "consent": _consent(event, verdicts),
         }
     )
     return Mapped(item, tuple(verdicts.rules), action)
@@ -87,29 +92,71 @@ def request_body(action: str, items: Sequence[dict[str, Any]], customer: str, ma
     return body
 
 
+def _consent(event: Event, verdicts: Verdicts) -> dict[str, str]:
+    """Google's way to limit the use of data is to refuse the consent to personalised ads, whatever else was said of it."""
+    given = event.consent
+    personalization = given.ad_personalization
+    if given.limited_data_use:
+        verdicts.ok(_LIMITED)
+        personalization = "denied"
+    return omit_empty(
+        {
+            "adUserData": _CONSENT_STATES.get(given.ad_user_data),
+            "adPersonalization": _CONSENT_STATES.get(personalization),
+        }
+    )
+
+
 def _user_identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[dict[str, Any]]:
-    """One object for each identifier."""
-    names = {"email": "emailAddress", "phone": "phoneNumber"}
+    """One object for each identifier, at most as many as Google takes."""
+    address = address_of(event, verdicts)
+    most = MOST_IDENTIFIERS - (address is not None)
     found: list[dict[str, Any]] = [
-        {names[name]: digest} for name, digest in contacts_of(event, settings, verdicts).items()
+        {_CONTACTS[kind]: digest} for kind, digest in contacts_of(event, settings, verdicts, most)
     ]
-    if address := address_of(event, verdicts):
-        keys = ("givenName", "familyName", "regionCode", "postalCode")
-        found.append({"address": dict(zip(keys, address, strict=True))})
+    if address is not None:
+        found.append({"address": dict(zip(_ADDRESS, address, strict=True))})
     return found
 
 
-def _device(event: Event, verdicts: Verdicts) -> dict[str, str]:
+def _ad_identifiers(clicks: dict[str, str], event: Event, verdicts: Verdicts) -> dict[str, str]:
+    """Click ids, and of an app the id for advertisers (IDFA, AdID) where the person let it be used."""
+    device = event.device
+    if event.action_source != "app" or device.advertising_id is None:
+        return clicks
+    if device.tracking_allowed is False:
+        verdicts.ok(_NO_TRACKING)
+        return clicks
+    if not is_uuid(device.advertising_id):
+        verdicts.left_out("advertising_id", "device.advertising_id", "left out: not an advertising id")
+        return clicks
+    return {**clicks, "mobileDeviceId": device.advertising_id.strip()}
+
+
+def _device(event: Event, verdicts: Verdicts) -> dict[str, Any]:
     """Of the conversion; the device of the landing is not known here."""
     person = event.user_data
-    found = {}
+    found: dict[str, Any] = {}
     if person.client_user_agent is not None:
         found["userAgent"] = person.client_user_agent.strip()
     if person.client_ip is not None:
-        if is_ip(person.client_ip):
-            found["ipAddress"] = person.client_ip.strip()
+        address = machine_address(person.client_ip)
+        if address is not None:
+            found["ipAddress"] = address
         else:
             verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address")
+    device = event.device
+    if device is not NO_DEVICE:
+        found |= omit_empty(
+            {
+                "operatingSystem": device.os,
+                "operatingSystemVersion": device.os_version,
+                "model": device.model,
+                "languageCode": language_of(device),
+                "screenWidth": device.screen_width,
+                "screenHeight": device.screen_height,
+            }
+        )
     return found
 
 

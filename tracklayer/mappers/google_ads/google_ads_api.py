@@ -12,7 +12,7 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event
-from tracklayer.mappers.base import Mapped, Refused, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.base import Mapped, Refused, RuleVerdict, Settings, Verdicts, number, omit_empty
 from tracklayer.mappers.google_ads.conversion import (
     IDENTIFIERS_OK,
     Sale,
@@ -34,6 +34,14 @@ _ENVIRONMENTS = {"website": "WEB", "app": "APP"}
 _UPLOADS = "conversions"
 _ADJUSTMENTS = "conversionAdjustments"
 METHODS = {_UPLOADS: "uploadClickConversions", _ADJUSTMENTS: "uploadConversionAdjustments"}
+MOST_IDENTIFIERS = 5  # of one conversion, its address among them
+_CONTACTS = {"email": "hashedEmail", "phone": "hashedPhoneNumber"}
+_NO_LIMITED_USE = RuleVerdict(
+    "limited_data_use",
+    False,
+    "left out: the old upload has no consent to personalised ads that it could refuse",
+    "consent.limited_data_use",
+)
 
 
 def map_conversion(
@@ -42,6 +50,8 @@ def map_conversion(
     """A row of the old upload: a conversion, an enhancement of the tag's conversion, or a refund's adjustment."""
     customer = settings["customer_id"]
     given = event.custom_data
+    if event.consent.limited_data_use:
+        verdicts.ok(_NO_LIMITED_USE)
     row: dict[str, Any] = {
         "conversionAction": f"customers/{customer}/conversionActions/{action}",
         "orderId": given.order_id or event.event_id,
@@ -50,15 +60,17 @@ def map_conversion(
         row["adjustmentType"] = "RESTATEMENT" if sale.value else "RETRACTION"
         row["adjustmentDateTime"] = _legacy_time(sale.changed_at)
         if sale.value:
-            row["restatementValue"] = {"adjustedValue": number(sale.value), "currencyCode": given.currency}
+            worth = {"adjustedValue": number(sale.value), "currencyCode": given.currency}
+            row["restatementValue"] = omit_empty(worth)
         return Mapped(row, tuple(verdicts.rules), _ADJUSTMENTS)
     click = _one_click(clicks_of(event, verdicts), verdicts)
-    names = {"email": "hashedEmail", "phone": "hashedPhoneNumber"}
+    address = _legacy_address(event, verdicts) if is_tagged else None
+    most = MOST_IDENTIFIERS - (address is not None)
     identifiers: list[dict[str, Any]] = [
-        {"userIdentifierSource": "FIRST_PARTY", names[name]: digest}
-        for name, digest in contacts_of(event, settings, verdicts).items()
+        {"userIdentifierSource": "FIRST_PARTY", _CONTACTS[kind]: digest}
+        for kind, digest in contacts_of(event, settings, verdicts, most)
     ]
-    if is_tagged and (address := _legacy_address(event, verdicts)):
+    if address is not None:
         identifiers.append({"userIdentifierSource": "FIRST_PARTY", "addressInfo": address})
     if not identifiers and (is_tagged or not click):
         message = "Google wants an email or a phone" + ("" if is_tagged else ", or a click id")
@@ -142,7 +154,11 @@ def _legacy_cart(
             "localTransactionCost": cart.get("transactionDiscount"),
             "items": [
                 omit_empty(
-                    {"productId": content.id, "quantity": content.quantity, "unitPrice": number(content.item_price)}
+                    {
+                        "productId": content.id,
+                        "quantity": content.whole_quantity,
+                        "unitPrice": number(content.item_price),
+                    }
                 )
                 for content in event.custom_data.contents
             ],

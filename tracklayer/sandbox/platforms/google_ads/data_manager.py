@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tracklayer.sandbox.platforms import checks
 from tracklayer.sandbox.platforms.base import Answer, Call, Item, json_answer
-from tracklayer.sandbox.platforms.checks import fields, flag, list_of, matching, number, one_of, text
+from tracklayer.sandbox.platforms.checks import fields, flag, list_of, matching, number, one_of, text, whole
 from tracklayer.sandbox.platforms.google_ads.shared import (
     CLOSED_ACCOUNT,
     CURRENCY,
@@ -35,7 +35,15 @@ DESTINATION = fields(
     required=("operatingAccount", "productDestinationId"),
 )
 TIME = matching(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", " must be an RFC 3339 time")
-DEVICE = fields({"userAgent": text, "ipAddress": checks.ip_address})
+DEVICE = fields(
+    {
+        **dict.fromkeys(("userAgent", "category", "operatingSystem", "operatingSystemVersion", "model", "brand"), text),
+        **dict.fromkeys(("browser", "browserVersion"), text),
+        "languageCode": matching(r"[a-z]{2}", " must be a language code of two letters"),
+        **dict.fromkeys(("screenWidth", "screenHeight"), whole),
+        "ipAddress": checks.ip_address,
+    }
+)
 CONSENT_STATE = one_of("CONSENT_GRANTED", "CONSENT_DENIED")
 CONSENT = fields(dict.fromkeys(("adUserData", "adPersonalization"), CONSENT_STATE))
 ADDRESS_KEYS = ("givenName", "familyName", "regionCode", "postalCode")
@@ -50,7 +58,10 @@ EVENT = fields(
         **dict.fromkeys(("eventTimestamp", "lastUpdatedTimestamp"), TIME),
         "eventSource": one_of("WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"),
         "adIdentifiers": fields(
-            {**dict.fromkeys(("gclid", "gbraid", "wbraid", "sessionAttributes"), text), "landingPageDeviceInfo": DEVICE}
+            {
+                **dict.fromkeys(("gclid", "gbraid", "wbraid", "sessionAttributes", "mobileDeviceId"), text),
+                "landingPageDeviceInfo": DEVICE,
+            }
         ),
         "userData": fields({"userIdentifiers": list_of(IDENTIFIER)}, ("userIdentifiers",)),
         "eventDeviceInfo": DEVICE,
