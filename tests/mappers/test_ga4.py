@@ -23,8 +23,11 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.normalise import sha256_hex as sha
+from tracklayer.mappers import outgoing
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.ga4 import MAPPER
+from tracklayer.services.destinations import check_settings
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 SETTINGS: dict[str, Any] = {"measurement_id": "G-ABC123DEF4", "api_secret": "a-secret-of-the-stream"}
@@ -483,17 +486,22 @@ def test_address_follows_the_settings(settings: dict[str, Any], url: str) -> Non
             id="reserved name",
         ),
         pytest.param(
-            {
-                "event_name": "Purchase",
-                "event_id": "ord-10051",
-                "occurred_at": "2026-11-20T14:23:00Z",
-                "action_source": "website",
-                "user_data": {"ga_client_id": "555.666"},
-                "custom_data": {"value": 10, "currency": "USD"},
-            },
+            lead(event_name="Purchase", event_id="x" * 101),
             DropReason.INVALID_FIELD,
-            "custom_data.order_id",
-            id="purchase without order id",
+            "event_id",
+            id="purchase without order id, event id too long",
+        ),
+        pytest.param(
+            lead(user_data={"ga_client_id": "GS2.1.s1747123456$o5$g1$t1747123999$j60$l0$h0"}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data.ga_client_id",
+            id="the session's cookie as client id",
+        ),
+        pytest.param(
+            lead(user_data={"ga_client_id": "undefined"}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data.ga_client_id",
+            id="placeholder as client id",
         ),
         pytest.param(
             lead(user_data={"ga_client_id": "two words"}),
@@ -520,10 +528,10 @@ def test_address_follows_the_settings(settings: dict[str, Any], url: str) -> Non
             lead(event_name="refund"), DropReason.INVALID_FIELD, "custom_data.order_id", id="refund without order id"
         ),
         pytest.param(
-            lead(custom_data={"value": 10}),
+            lead(event_name="Purchase", custom_data={"value": 10, "order_id": "1"}),
             DropReason.INVALID_FIELD,
             "custom_data.currency",
-            id="value without currency",
+            id="purchase of a value without currency",
         ),
         pytest.param(
             lead(custom_data={"order_id": "x" * 101}),
@@ -625,10 +633,23 @@ def test_consent_is_sent_and_kept_to(consent: dict[str, str], sent: dict[str, st
     assert ("user_data" in result.item) is has_user_data
 
 
-def test_limited_data_use_has_no_place() -> None:
-    assert left_out(mapped(lead(consent={"limited_data_use": True}))) == [
-        ("limited_data_use", "consent.limited_data_use")
-    ]
+def test_limited_data_use_refuses_the_consent_to_personalised_ads() -> None:
+    draft = lead(consent={"ad_user_data": "granted", "ad_personalization": "granted", "limited_data_use": True})
+    result = mapped(draft)
+
+    assert result.item["consent"] == {"ad_user_data": "GRANTED", "ad_personalization": "DENIED"}
+    assert left_out(result) == []
+    assert "limited_data_use" in [verdict.rule for verdict in result.verdicts]
+
+
+@pytest.mark.parametrize("state", ["granted", "denied", "unspecified"])
+def test_where_consent_is_required_nothing_less_than_granted_goes_out(state: str) -> None:
+    event = read(lead(consent={"ad_user_data": state}))
+    result = outgoing.map_event(MAPPER, event, {**SETTINGS, "require_consent": "always"}, NOW)
+
+    assert isinstance(result, Mapped) == (state == "granted")
+    if isinstance(result, Refused):
+        assert (result.reason, result.field) == (DropReason.CONSENT_DENIED, "consent.ad_user_data")
 
 
 @pytest.mark.parametrize(
@@ -667,7 +688,8 @@ def test_privacy_switch_keeps_a_field_here(switch: str, key: str) -> None:
         ("client_ip", "999.1.1.1", "client_ip"),
         ("external_id", "jane@example.com", "external_id"),
         ("external_id", "x" * 257, "external_id"),
-        ("ga_session_id", "GS2.1.s1795184000", "session"),
+        ("ga_session_id", "s1795184000", "session"),
+        ("ga_session_id", "1234567890.1794000000", "session"),
     ],
 )
 def test_malformed_identifier_is_left_out_and_the_event_goes(field: str, value: str, rule: str) -> None:
@@ -758,11 +780,47 @@ def test_page_is_sent_without_what_names_a_person(url: str, sent: str | None, is
             id="reserved names",
         ),
         pytest.param(
-            {"properties": {"größe": 1, "a.b": 1, "1st": 1, "n" * 41: 1}},
-            {},
-            [f"custom_data.properties.{key}" for key in ("größe", "a.b", "1st", "n" * 41)],
-            id="malformed names",
+            {"properties": {"größe": 1, "gr\u0061\u0308ser": 2, "a.b": 3, "size$": "XL", "n" * 41: 5}},
+            {"gr__e": 1, "gr_ser": 2, "a_b": 3, "size_": "XL", "n" * 40: 5},
+            [],
+            id="mended names",
         ),
+        pytest.param(
+            {"properties": {"1st": 1, "$x": 1, "ga-x": 1, "e.mail": "x", "size$": 1, "size.": 2}},
+            {"size_": 1},
+            [f"custom_data.properties.{key}" for key in ("1st", "$x", "ga-x", "e.mail", "size.")],
+            id="names beyond mending",
+        ),
+        pytest.param(
+            {"contents": [{"id": "A", "variant": "red", "coupon": "SPRING", "discount": 1.5, "item_price": 10}]},
+            {
+                "items": [
+                    {
+                        "item_id": "A",
+                        "item_variant": "red",
+                        "coupon": "SPRING",
+                        "price": 10,
+                        "discount": 1.5,
+                        "quantity": 1,
+                    }
+                ]
+            },
+            [],
+            id="variant, coupon and discount of a line",
+        ),
+        pytest.param(
+            {"contents": [{"id": "A", "quantity": 1.85}, {"id": "B", "quantity": "2"}, {"id": "C", "quantity": 0.2}]},
+            {
+                "items": [
+                    {"item_id": "A", "quantity": 2},
+                    {"item_id": "B", "quantity": 2},
+                    {"item_id": "C", "quantity": 1},
+                ]
+            },
+            [],
+            id="goods by weight",
+        ),
+        pytest.param({"value": 10}, {"value": 10}, [], id="value without currency"),
         pytest.param(
             {"properties": {"value": 5, "items": "A", "session_id": "1", "debug_mode": True}},
             {},
@@ -821,6 +879,207 @@ def test_list_among_the_properties_is_left_out() -> None:
     assert result.item["events"][0]["params"]["score"] == 87.5
 
 
+def test_purchase_without_order_id_takes_the_events_id() -> None:
+    draft = {
+        "event_name": "Purchase",
+        "event_id": "ord-10051",
+        "occurred_at": "2026-11-20T14:23:00Z",
+        "action_source": "website",
+        "user_data": {"ga_client_id": "555.666"},
+        "custom_data": {"value": 10, "currency": "USD"},
+    }
+    result = mapped(draft)
+
+    assert params(result) == {"currency": "USD", "value": 10, "transaction_id": "ord-10051"}
+    assert [verdict.ok for verdict in result.verdicts if verdict.field == "custom_data.order_id"] == [True]
+    assert MAPPER.copy_memory("Purchase", "website") == timedelta.max
+
+
+def test_value_without_currency_is_sent_and_told() -> None:
+    result = mapped(lead(custom_data={"value": 10}))
+
+    assert params(result) == {"value": 10}
+    assert [verdict.ok for verdict in result.verdicts if verdict.field == "custom_data.currency"] == [True]
+
+
+@pytest.mark.parametrize("name", ["earn_virtual_currency", "spend_virtual_currency"])
+def test_points_have_no_currency_and_no_default_one(name: str) -> None:
+    draft = lead(event_name=name, custom_data={"value": 50, "properties": {"virtual_currency_name": "Gems"}})
+    result = outgoing.map_event(MAPPER, read(draft), {**SETTINGS, "default_currency": "USD"}, NOW)
+    given = mapped({**draft, "custom_data": {"value": 50, "currency": "USD"}})
+
+    assert isinstance(result, Mapped)
+    assert params(result) == {"value": 50, "virtual_currency_name": "Gems"}
+    assert [verdict for verdict in result.verdicts if verdict.field == "custom_data.currency"] == []
+    assert params(given) == {"value": 50}
+    assert left_out(given) == [("currency", "custom_data.currency")]
+
+
+def test_default_currency_is_the_one_of_a_purchase_without() -> None:
+    draft = lead(event_name="Purchase", custom_data={"value": 10, "order_id": "1"})
+    result = outgoing.map_event(MAPPER, read(draft), {**SETTINGS, "default_currency": "EUR"}, NOW)
+
+    assert isinstance(result, Mapped)
+    assert params(result)["currency"] == "EUR"
+
+
+def test_event_ahead_of_the_clock_waits_until_its_time() -> None:
+    ahead = NOW + timedelta(seconds=6)
+    result = outgoing.map_event(MAPPER, read(lead(occurred_at=ahead.isoformat())), SETTINGS, NOW)
+
+    assert isinstance(result, Mapped)
+    assert result.not_before == ahead
+
+
+def test_three_emails_and_three_phones_go_out() -> None:
+    person = {
+        "email": "jane.doe@gmail.com",
+        "emails": ["janedoe+x@gmail.com", *(f"{number}@example.com" for number in range(3))],
+        "phone": "+16505550123",
+        "phones": ["+16505550124", "555"],
+    }
+    result = mapped(lead(user_data=person))
+
+    assert result.item["user_data"] == {
+        "sha256_email_address": [JANE, sha("0@example.com"), sha("1@example.com")],
+        "sha256_phone_number": [JANES_PHONE, sha("+16505550124")],
+    }
+    assert left_out(result) == [("email", "user_data.emails"), ("phone", "user_data.phone")]
+
+
+APP: dict[str, Any] = {"firebase_app_id": "1:1234567890:ios:321abc456def7890", "app_api_secret": "a-secret-of-the-app"}
+INSTANCE = "0A1b2c3d4e5f60718293a4b5c6d7e8f9"
+DEVICE: dict[str, Any] = {
+    "os": "iOS",
+    "os_version": "18.1",
+    "app_id": "com.example.shop",
+    "model": "iPhone17,1",
+    "locale": "en_US",
+    "screen_width": 1179,
+    "screen_height": 2556,
+    "advertising_id": "AB1C2D3E-0000-4000-8000-00112233AABB",
+    "vendor_id": "AB1C2D3E-0000-4000-8000-00112233AABC",
+}
+SENT_DEVICE = {
+    "operating_system": "iOS",
+    "operating_system_version": "18.1",
+    "model": "iPhone17,1",
+    "language": "en",
+    "screen_resolution": "1179x2556",
+}
+
+
+def test_event_of_an_app_goes_to_the_apps_own_stream() -> None:
+    draft = lead(event_name="screen_view", action_source="app", user_data={"ga_client_id": INSTANCE}, device=DEVICE)
+    result = mapped(draft, **APP)
+    request = MAPPER.build_request(result.group, [result.item], {**SETTINGS, **APP})
+
+    assert request.url == (
+        "https://www.google-analytics.com/mp/collect?firebase_app_id=1:1234567890:ios:321abc456def7890"
+    )
+    assert request.auth == QueryToken("api_secret", "a-secret-of-the-app")
+    assert request.body == {
+        "app_instance_id": INSTANCE,
+        "device": SENT_DEVICE,
+        "events": [
+            {
+                "name": "screen_view",
+                "timestamp_micros": 1795183865000000,
+                "params": {"session_id": "1795184000", "engagement_time_msec": 1},
+            }
+        ],
+    }
+    assert left_out(result) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "settings", "sent"),
+    [
+        pytest.param("app", INSTANCE, APP, "app_instance_id", id="app"),
+        pytest.param("app", "555.666", APP, "client_id", id="app with the id of a website's visitor"),
+        pytest.param("website", INSTANCE, APP, "client_id", id="website"),
+        pytest.param("app", INSTANCE, {}, "client_id", id="no app stream"),
+        pytest.param("website", INSTANCE, {**APP, "measurement_id": None}, "app_instance_id", id="app stream alone"),
+    ],
+)
+def test_stream_is_chosen_by_source_and_id(source: str, given: str, settings: dict[str, Any], sent: str) -> None:
+    result = mapped(lead(action_source=source, user_data={"ga_client_id": given}), **settings)
+
+    assert {key: result.item[key] for key in ("client_id", "app_instance_id") if key in result.item} == {sent: given}
+
+
+@pytest.mark.parametrize("given", ["555.666", "vendor", DEVICE["vendor_id"]])
+def test_no_app_instance_id_is_made_up(given: str) -> None:
+    draft = lead(action_source="app", user_data={"ga_client_id": given}, device=DEVICE)
+    result = refused(draft, **{**APP, "measurement_id": None})
+
+    assert (result.reason, result.field) == (DropReason.MISSING_IDENTIFIERS, "user_data.ga_client_id")
+
+
+def test_app_stream_alone_has_the_one_secret() -> None:
+    settings = {"firebase_app_id": APP["firebase_app_id"], "api_secret": "the-only-one"}
+    request = MAPPER.build_request("", [{"app_instance_id": INSTANCE, "events": []}], settings)
+
+    assert request.auth == QueryToken("api_secret", "the-only-one")
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "device"),
+    [
+        pytest.param({"action_source": "app"}, {}, SENT_DEVICE, id="app"),
+        pytest.param({"user_data": {"client_user_agent": CHROME}}, {}, None, id="the browser says more"),
+        pytest.param({}, {}, SENT_DEVICE, id="website without user agent"),
+        pytest.param({"action_source": "app"}, {"send_user_agent": False}, None, id="kept here"),
+        pytest.param({"device": {"app_id": "com.example.shop"}}, {}, None, id="nothing that GA4 takes"),
+    ],
+)
+def test_device_is_sent_where_no_browser_is_known(
+    changed: dict[str, Any], settings: dict[str, Any], device: dict[str, Any] | None
+) -> None:
+    assert mapped(lead(**{"device": DEVICE, **changed}), **settings).item.get("device") == device
+
+
+@pytest.mark.parametrize(
+    ("name", "in_web", "in_app"),
+    [
+        ("session_start", False, False),
+        ("app_store_subscription_renew", False, False),
+        ("notification_open", False, False),
+        ("screen_view", False, True),
+        ("in_app_purchase", False, True),
+        ("ad_impression", False, True),
+        ("view_complete", False, True),
+        ("query_id_7", False, True),
+        ("page_view", True, True),
+        ("scroll", True, True),
+        ("file_download", True, True),
+        ("ga_something", True, True),
+    ],
+)
+def test_name_is_reserved_in(name: str, in_web: bool, in_app: bool) -> None:
+    event = read(lead(event_name=name, action_source="app", user_data={"ga_client_id": INSTANCE}))
+    web = MAPPER.map_event(event, SETTINGS, NOW)
+    app = MAPPER.map_event(event, {**SETTINGS, **APP}, NOW)
+
+    assert (isinstance(web, Mapped), isinstance(app, Mapped)) == (in_web, in_app)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"measurement_id": "G-ABC123DEF4"}, None),
+        ({"firebase_app_id": APP["firebase_app_id"]}, None),
+        ({"measurement_id": "G-ABC123DEF4", **APP}, None),
+        ({}, "measurement_id"),
+        ({"measurement_id": "G-ABC123DEF4", "firebase_app_id": APP["firebase_app_id"]}, "app_api_secret"),
+    ],
+)
+def test_there_is_a_stream_and_a_secret_for_each(settings: dict[str, Any], named: str | None) -> None:
+    problems = check_settings(MAPPER, {"api_secret": "a-secret", **settings})
+
+    assert [problem.field for problem in problems] == ([] if named is None else [("settings", named)])
+
+
 def test_debug_mode_marks_every_event() -> None:
     assert params(mapped(LEAD, debug_mode=True)) == {"debug_mode": True}
 
@@ -840,6 +1099,10 @@ def test_debug_mode_marks_every_event() -> None:
         ("first_name", FIRST_NAME.upper(), FIRST_NAME),
         ("first_name", MD5, None),
         ("last_name", "O'Neil", ONEIL),
+        ("first_name", "Zoe\u0308", sha("zo\u00eb")),
+        ("first_name", "null", None),
+        ("city", "Ko\u0308ln", "k\u00f6ln"),
+        ("client_ip", "[2001:DB8::0:1]:443", "2001:db8::1"),
         ("street", "123 Main St.", MAIN_STREET),
         ("street", "...", None),
         ("city", "San Francisco", "san francisco"),
@@ -859,9 +1122,29 @@ def test_debug_mode_marks_every_event() -> None:
         ("ga_client_id", "1234567890.1794000000", "1234567890.1794000000"),
         ("ga_client_id", "GA1.1.1234567890.1794000000", "1234567890.1794000000"),
         ("ga_client_id", "GA1.2-2.1234567890.1794000000", "1234567890.1794000000"),
+        ("ga_client_id", "_ga=GA1.1.1234567890.1794000000", "1234567890.1794000000"),
+        ("ga_client_id", "x=1; _ga=GA1.1.1234567890.1794000000; _ga_A=GS1.1.5.1", "1234567890.1794000000"),
+        ("ga_client_id", "GA1%2E1%2E1234567890%2E1794000000", "1234567890.1794000000"),
+        ("ga_client_id", "GA1.3.amp-Ab_c-1", "amp-Ab_c-1"),
+        ("ga_client_id", "of-a-server.1", "of-a-server.1"),
+        ("ga_client_id", "GS1.1.1747123456.5.1.1747123999.0.0.0", None),
+        ("ga_client_id", "GS2.1.s1747123456$o5$g1$t1747123999$j60$l0$h0", None),
+        ("ga_client_id", "GA1.1", None),
+        ("ga_client_id", "undefined", None),
         ("ga_client_id", "two words", None),
         ("ga_session_id", "1795182000", "1795182000"),
-        ("ga_session_id", "GS1.1.1795182000.1.0", None),
+        ("ga_session_id", "GS1.1.1795182000.1.0", "1795182000"),
+        ("ga_session_id", "GS1.1.1795182000.5.1.1795182999.0.0.0", "1795182000"),
+        ("ga_session_id", "GS2.1.s1795182000$o5$g1$t1795182999$j60$l0$h0", "1795182000"),
+        ("ga_session_id", "GS2.1.o5$s1795182000$g1", "1795182000"),
+        ("ga_session_id", "s1795182000$o5$g1$t1795182999$j60$l0$h0", "1795182000"),
+        ("ga_session_id", "_ga_ABC123DEF4=GS2.1.s1795182000$o5", "1795182000"),
+        ("ga_session_id", "GS2.1.s1795182000%24o5%24g1", "1795182000"),
+        ("ga_session_id", "GS1%2E1%2E1795182000%2E5", "1795182000"),
+        ("ga_session_id", "GA1.1.1234567890.1794000000", None),
+        ("ga_session_id", "GS2.1.o5$g1", None),
+        ("ga_session_id", "0", None),
+        ("ga_session_id", "null", None),
     ],
 )
 def test_value_is_normalised_to(field: str, value: str, expected: str | None) -> None:
@@ -887,6 +1170,8 @@ CODES = (
     "NAME_DUPLICATED",
 )
 NO_REASON = "the platform gave no reason"
+A_PAGE = "a web page came back instead of the platform's answer, such as a proxy's"
+A_PROXY = "something in between answered, such as a proxy: the event has not reached the platform"
 
 
 @pytest.mark.parametrize(
@@ -918,7 +1203,39 @@ NO_REASON = "the platform gave no reason"
         ),
         pytest.param(PlatformReply(400), 1, [Rejected("400", NO_REASON, 400)], id="refused"),
         pytest.param(PlatformReply(404), 1, [Rejected("404", NO_REASON, 404)], id="wrong address"),
-        pytest.param(PlatformReply(302), 1, [Rejected("302", NO_REASON, 302)], id="redirected"),
+        pytest.param(
+            PlatformReply(302), 1, [Unreachable(A_PROXY, 302, may_have_arrived=False, code="302")], id="redirected"
+        ),
+        pytest.param(
+            PlatformReply(200, None, {"content-type": "text/html; charset=utf-8"}, "<html>Sign in</html>"),
+            2,
+            [Unreachable(A_PAGE, 200, may_have_arrived=False, code="200")] * 2,
+            id="a web page",
+        ),
+        pytest.param(
+            PlatformReply(200, {"error": {"code": 400, "message": "It is wrong.", "status": "INVALID_ARGUMENT"}}),
+            1,
+            [Rejected("400", "It is wrong.", 400)],
+            id="an error in a good answer",
+        ),
+        pytest.param(
+            PlatformReply(200, [{"error": {"code": 503, "message": "Not now."}}]),
+            1,
+            [Unreachable("Not now.", 503, code="503")],
+            id="an error in a list in a good answer",
+        ),
+        pytest.param(
+            PlatformReply(200, {"error": "no such stream"}),
+            2,
+            BatchRejected(Rejected("error", "no such stream", 200)),
+            id="an error in words in a good answer",
+        ),
+        pytest.param(
+            PlatformReply(200, {"errors": [{"code": 7}]}),
+            1,
+            [Rejected("error", "an error inside of a good answer", 200)],
+            id="an error without words in a good answer",
+        ),
         pytest.param(PlatformReply(413), 2, BatchRejected(Rejected("413", NO_REASON, 413)), id="too large"),
         pytest.param(PlatformReply(413), 1, [Rejected("413", NO_REASON, 413)], id="too large alone"),
         pytest.param(PlatformReply(403), 2, [CredentialsRefused("403", NO_REASON, 403)] * 2, id="turned away"),
@@ -957,6 +1274,8 @@ def test_code_is_explained(code: str) -> None:
         ("measurement_id", "G-ABC123DEF4", None),
         ("measurement_id", "UA-1234-1", "must look like G-ABC123DEF4; the old UA-... ids do not work"),
         ("measurement_id", "G-abc", "must look like G-ABC123DEF4; the old UA-... ids do not work"),
+        ("firebase_app_id", "1:1234567890:android:321abc456def7890", None),
+        ("firebase_app_id", "com.example.shop", "must look like 1:1234567890:ios:321abc456def7890"),
         ("eu_endpoint", "yes", "must be true or false"),
         ("send_ip", 0, "must be true or false"),
         ("send_user_agent", None, "must be true or false"),

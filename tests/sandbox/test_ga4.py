@@ -249,7 +249,21 @@ BAD = [
         body(event(timestamp_micros=str(TIME))), "events.timestamp_micros", "VALUE_INVALID", id="time as text"
     ),
     pytest.param(
-        body(event(params={"value": 1})), "events.params.currency", "VALUE_REQUIRED", id="value without currency"
+        body(event(params={"value": 1}), validation_behavior="ENFORCE_RECOMMENDATIONS"),
+        "events.params.currency",
+        "VALUE_REQUIRED",
+        id="value without currency, recommendations enforced",
+    ),
+    pytest.param(body(event("view_complete")), "events.name", "NAME_RESERVED", id="reserved in web streams"),
+    pytest.param(body(event("query_id_1")), "events.name", "NAME_RESERVED", id="reserved prefix in web streams"),
+    pytest.param(
+        body(event(params={"items": [{"item_id": "A", "quantity": 1.85}]})),
+        "events.params.items",
+        "VALUE_INVALID",
+        id="quantity with a fraction",
+    ),
+    pytest.param(
+        body(event(), device={"language": "en_US"}), "device.language", "VALUE_INVALID", id="locale for a language"
     ),
     pytest.param(
         body(event(params={"value": "1", "currency": "USD"})),
@@ -341,6 +355,52 @@ def test_wrong_credentials_lose_events_without_a_word_and_are_no_matter_to_valid
     assert accepted() == (0, 0)
 
     assert http.post(DEBUG, params=query, json=body(event())).json() == {"validationMessages": []}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(body(event(params={"value": 1})), id="value without currency"),
+        pytest.param(
+            body(event("earn_virtual_currency", params={"value": 50}), validation_behavior="ENFORCE_RECOMMENDATIONS"),
+            id="points, recommendations enforced",
+        ),
+        pytest.param(body(event("scroll"), event("file_download")), id="names that Google collects by itself"),
+        pytest.param(
+            body(event(params={"items": [{"item_id": "A", "item_variant": "red", "coupon": "X", "discount": 1.5}]})),
+            id="variant, coupon and discount",
+        ),
+        pytest.param(body(event(), device={"operating_system": "iOS", "screen_resolution": "1179x2556"}), id="device"),
+    ],
+)
+def test_what_google_takes_is_taken(http: httpx.Client, accepted: Accepted, given: dict[str, Any]) -> None:
+    count = len(given["events"])
+    assert http.post(COLLECT, params=STREAM, json=given).status_code == 204
+    assert accepted() == (count, count)
+    assert http.post(DEBUG, params=STREAM, json=given).json() == {"validationMessages": []}
+
+
+APP_STREAM = {"firebase_app_id": "1:1234567890:ios:321abc456def7890", "api_secret": "good"}
+INSTANCE = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+
+def test_stream_of_an_app_takes_its_instance_id_and_its_own_events(http: httpx.Client, accepted: Accepted) -> None:
+    for _ in range(2):
+        of_app = body(purchase(), event("screen_view"), client_id=..., app_instance_id=INSTANCE)
+        assert http.post(COLLECT, params=APP_STREAM, json=of_app).status_code == 204
+
+    assert accepted() == (3, 4)
+    assert http.get("/_accepted").json()["items"][0]["destination"] == APP_STREAM["firebase_app_id"]
+
+
+def test_stream_of_an_app_knows_no_client_id(http: httpx.Client, accepted: Accepted) -> None:
+    http.post(COLLECT, params=APP_STREAM, json=body(event()))
+    messages = http.post(DEBUG, params=APP_STREAM, json=body(event())).json()["validationMessages"]
+
+    assert accepted() == (0, 0)
+    assert [(message["fieldPath"], message["validationCode"]) for message in messages] == [
+        ("app_instance_id", "VALUE_REQUIRED")
+    ]
 
 
 def test_bad_event_leaves_its_neighbours(http: httpx.Client, accepted: Accepted) -> None:

@@ -188,6 +188,7 @@ def test_a_token_in_the_body_is_nowhere_else(http: httpx.Client, platform: Platf
     [
         pytest.param("/v1/events", [("api_secret", TOKEN)], id="alone"),
         pytest.param("/mp/collect?id=G-1", [("id", "G-1"), ("api_secret", TOKEN)], id="beside another parameter"),
+        pytest.param("/mp/collect?id=1:2:ios:a", [("id", "1:2:ios:a"), ("api_secret", TOKEN)], id="beside colons"),
     ],
 )
 def test_a_token_in_the_query_is_nowhere_else(
@@ -195,7 +196,7 @@ def test_a_token_in_the_query_is_nowhere_else(
 ) -> None:
     posted(http, platform, QueryToken("api_secret", TOKEN), path)
     (received,) = platform.received
-    assert urlsplit(received.target).path == urlsplit(path).path
+    assert received.target.startswith(path)  # as it was written: some platforms take no colon that is encoded
     assert received.query == query
     assert received.places_of(TOKEN) == ["query"]
     assert orjson.loads(received.body) == BODY

@@ -56,6 +56,7 @@ CONSENT_STATES = ("granted", "denied", "unspecified")
 _BACKSLASH, _DELETE = ord("\\"), 0x7F  # looked for in bytes as numbers: five times as fast
 _CARD_DATA = "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
+_LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[_-]|\Z)")
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -198,6 +199,12 @@ class Device:
         if name.startswith(("ios", "ipados", "iphone", "ipad", "tvos")):
             return "ios"
         return "android" if name.startswith("android") else None
+
+    @property
+    def language(self) -> str | None:
+        """``en`` of ``en_US``, as ISO 639-1 has it; None for what is no such code."""
+        found = _LANGUAGE.match(self.locale or "")
+        return found[1].lower() if found else None
 
 
 NO_DEVICE = Device()  # of an event that says nothing of it

@@ -43,8 +43,12 @@ _MAYBE_NONE = r"(?!(?:null|undefined|nan|none|nil|false|0|-)\Z)(?=[A-Za-z0-9_.-]
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
 _EVERYDAY_OPAQUE = re.compile(rf"(?i:{_MAYBE_NONE})[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
+_EVERYDAY_LEAD_ID = re.compile(rf"(?i:{_MAYBE_NONE})[!-~]{{1,128}}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
-_GA_SESSION_ID = re.compile(r"\d{1,19}")
+_EVERYDAY_GA_CLIENT_ID = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
+_EVERYDAY_GA_SESSION_ID = re.compile(r"[1-9][0-9]{0,18}")
+# Also out of the cookie, as it was found: GS1.1.1747123456.5.1.…, GS2.1.s1747123456$o5$g1$…
+_GA_SESSION = re.compile(r"\d{1,19}|(?:_ga_\w{1,40}=)?(?:GS[12][.%]|[a-z][0-9]{1,19}(?:\$|%24))[!-~]{1,400}")
 _RDT_UUID = re.compile(rf"(\d+\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
 _BROWSER_ID = re.compile(r"[A-Za-z0-9._~-]{8,128}")
@@ -156,8 +160,8 @@ class Format(NamedTuple):
     what: str  # it must be
 
 
-def _format(pattern: re.Pattern[str], what: str) -> Format:
-    return Format(pattern.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
+def _format(pattern: re.Pattern[str], what: str, everyday: re.Pattern[str] | None = None) -> Format:
+    return Format((everyday or pattern).fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
 def _meta_cookie(what: str) -> Format:
@@ -204,9 +208,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "gclid": _OPAQUE_ID,
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
-        "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces"),
-        "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200"),
-        "ga_session_id": _format(_GA_SESSION_ID, "must be digits only"),
+        "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces", _EVERYDAY_LEAD_ID),
+        "ga_client_id": _format(
+            _GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200", _EVERYDAY_GA_CLIENT_ID
+        ),
+        "ga_session_id": _format(
+            _GA_SESSION, "must be digits, or the session's cookie as it was found", _EVERYDAY_GA_SESSION_ID
+        ),
         "epik": _OPAQUE_ID,
         "sc_click_id": _OPAQUE_ID,
         "sc_cookie1": _OPAQUE_ID,

@@ -119,6 +119,7 @@ class Mapper:
     the exact one, where that depends on the event's source or the settings; ``map_event`` judges by it too.
     ``deduplication``: in a sentence, which copies that both came over the API are counted once; it stands on the page.
     ``max_ahead``: how far ahead of the clock an event may be when it is sent; what is further waits until then.
+    ``points``: names of events whose value counts points: no default currency is theirs.
     ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
     """
 
@@ -141,6 +142,7 @@ class Mapper:
     test_mode: Mapping[str, Any] = field(default_factory=dict)
     instead_of_test: str = ""
     max_ahead: timedelta = timedelta(minutes=5)
+    points: frozenset[str] = frozenset()
 
     def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
         """How old an event of a source may be when it is sent; None: as old as it likes."""

@@ -31,7 +31,7 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
         if refused is not None:
             return refused
     said: list[RuleVerdict] = []
-    event = _presentable(event, settings, said)
+    event = _presentable(mapper, event, settings, said)
     if event.occurred_at > now and event.occurred_at > now + mapper.max_ahead:
         said.append(_AHEAD)
         found = mapper.map_event(event, settings, event.occurred_at)
@@ -63,7 +63,7 @@ def _without_consent(event: Event, settings: Settings) -> Refused | None:
     return Refused(DropReason.CONSENT_DENIED, _NO_CONSENT, "consent.ad_user_data", (verdict,))
 
 
-def _presentable(event: Event, settings: Settings, said: list[RuleVerdict]) -> Event:
+def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[RuleVerdict]) -> Event:
     """The event as it may leave; the same one where nothing has to be changed."""
     changes: dict[str, Any] = {}
     url = event.event_source_url
@@ -76,7 +76,8 @@ def _presentable(event: Event, settings: Settings, said: list[RuleVerdict]) -> E
         if taken:
             said += [_taken(f"custom_data.properties.{name}") for name in taken]
             changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), "properties": kept})
-    if custom.currency is None and (currency := settings.get("default_currency")) and _has_amount(custom):
+    currency = settings.get("default_currency")
+    if currency and custom.currency is None and event.event_name not in mapper.points and _has_amount(custom):
         message = f"none given: sent as {currency}, the default"
         said.append(RuleVerdict("currency", True, message, "custom_data.currency"))
         changes["custom_data"] = made_of(CustomData, {**vars(custom), "currency": currency})

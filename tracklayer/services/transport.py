@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import jwt
@@ -123,8 +123,8 @@ def _exchange(
 ) -> Reply:
     deadline = time.monotonic() + PATIENCE * (http.timeout.read or 0)
     try:
-        # Merged by hand: httpx would replace the query that the URL has already.
-        target = httpx.URL(url).copy_merge_params(dict(params)) if params else httpx.URL(url)
+        # Added by hand: httpx would replace the query that the URL has already, or encode anew what stands in it.
+        target = f"{url}{'&' if '?' in url else '?'}{urlencode(params)}" if params else url
         with http.stream(method, target, content=content, headers=_headers(headers)) as response:
             answer = _read(response, deadline)
     except _UnsendableError:

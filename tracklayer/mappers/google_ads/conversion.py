@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
-from tracklayer.domain.event import CustomData, Device, Event, read_decimal
+from tracklayer.domain.event import CustomData, Event, read_decimal
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number, omit_empty
 
 CLICK_IDS = ("gclid", "gbraid", "wbraid")
 _CUSTOMER_TYPES = ("NEW", "RETURNING", "REENGAGED")
-_LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[_-]|\Z)")
 _US_ZIP = re.compile(r"\d{5}([ -]?\d{4})?")
 
 
@@ -229,12 +228,6 @@ def feed_of(event: Event, settings: Settings) -> tuple[str | None, str | None, s
     if isinstance(label, Mapping):
         label = label.get(event.custom_data.currency) or label.get("*")
     return str(merchant) if merchant else None, label or None, settings.get("feed_language") or None
-
-
-def language_of(device: Device) -> str | None:
-    """``en`` of ``en_US``, as ISO 639-1 has it."""
-    found = _LANGUAGE.match(device.locale) if device.locale is not None else None
-    return found[1].lower() if found else None
 
 
 def customer_type_of(event: Event, verdicts: Verdicts) -> str | None:

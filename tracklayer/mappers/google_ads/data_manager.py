@@ -23,7 +23,6 @@ from tracklayer.mappers.google_ads.conversion import (
     contacts_of,
     custom_variables_of,
     customer_type_of,
-    language_of,
 )
 
 URL = "https://datamanager.googleapis.com/v1/events:ingest"
@@ -152,7 +151,7 @@ def _device(event: Event, verdicts: Verdicts) -> dict[str, Any]:
                 "operatingSystem": device.os,
                 "operatingSystemVersion": device.os_version,
                 "model": device.model,
-                "languageCode": language_of(device),
+                "languageCode": device.language,
                 "screenWidth": device.screen_width,
                 "screenHeight": device.screen_height,
             }

@@ -1,11 +1,12 @@
 """GA4 Measurement Protocol and its validation server, as they answer.
 
 Source: Google Analytics, "Send Measurement Protocol events", "Measurement Protocol reference", "Validate events", "Send
-user-provided data with User-ID"; reserved names and some limits from public connectors. Read 2026-11-23. ``/mp/collect``
+user-provided data with User-ID", "Event naming rules"; some limits from public connectors. Read 2026-11-28. ``/mp/collect``
 says 204 whatever comes, and keeps what is good: a wrong event, the secrets ``bad-token`` and ``expired-token`` and a
 missing measurement id are lost without a word, as with Google. ``/debug/mp/collect`` tells what is wrong and looks at
 neither secret nor id. Stricter than Google is known to be, so that a slip is seen here: unknown keys and empty values are
-wrong, and so is an event older than 72 hours, which Google would move to another time. Google documents no refusal of
+wrong, and so is an event older than 72 hours, which Google would move to another time. A value without currency is taken,
+unless recommendations are to be enforced. An app's stream is one whose query has ``firebase_app_id``. Google documents no refusal of
 credentials and no rate limit: those faults are answered as a gateway would, with 403 and 429.
 """
 
@@ -36,9 +37,11 @@ RESERVED_NAMES = frozenset(
         *("app_exception", "app_install", "app_remove", "app_store_refund", "app_update", "app_upgrade"),
         *("dynamic_link_app_open", "dynamic_link_app_update", "dynamic_link_first_open", "error", "os_update"),
         *("firebase_campaign", "first_open", "first_visit", "session_start", "user_engagement"),
-        *("ad_impression", "screen_view", "in_app_purchase"),
+        *("app_store_subscription_cancel", "app_store_subscription_convert", "app_store_subscription_renew"),
     )
 )
+RESERVED_IN_WEB_STREAMS = re.compile(r"ad_impression|screen_view|in_app_purchase|view_complete|query_id.*")
+POINTS = frozenset({"earn_virtual_currency", "spend_virtual_currency"})  # their value has no currency
 RESERVED_NAME = re.compile(r"(firebase_in_app_message|notification)_.*")
 RESERVED_PARAMETER = re.compile(r"(_|firebase_|ga_|google_|gtag\.).*")
 
@@ -53,6 +56,7 @@ ADDRESS = fields(
 ROOT = fields(
     {
         **dict.fromkeys(("client_id", "user_agent"), text),
+        "app_instance_id": matching(r"[0-9A-Fa-f]{32}", " must be 32 hexadecimal digits"),
         "user_id": matching(r"(?s).{1,256}", " must have 1 to 256 characters"),
         "timestamp_micros": whole,
         "user_data": fields(
@@ -60,12 +64,20 @@ ROOT = fields(
         ),
         "ip_override": checks.ip_address,
         "consent": fields(dict.fromkeys(("ad_user_data", "ad_personalization"), one_of("GRANTED", "DENIED"))),
-        **dict.fromkeys(("user_location", "device", "user_properties"), checks.structure),
+        **dict.fromkeys(("user_location", "user_properties"), checks.structure),
+        "device": fields(
+            {
+                **dict.fromkeys(("category", "operating_system", "operating_system_version", "model", "brand"), text),
+                **dict.fromkeys(("browser", "browser_version"), text),
+                "language": matching(r"[a-z]{2}", " must be a language code of two letters"),
+                "screen_resolution": matching(r"[0-9]+x[0-9]+", " must be a width and a height in pixels"),
+            }
+        ),
         "validation_behavior": one_of("RELAXED", "ENFORCE_RECOMMENDATIONS"),
         "events": checks.anything,
     }
 )
-ITEM = fields({"price": number, "quantity": whole}, others=text)
+ITEM = fields({**dict.fromkeys(("price", "discount"), number), "quantity": whole}, others=text)
 PARAMETERS = {
     "session_id": matching(r"[0-9]+", " must be digits"),
     **dict.fromkeys(("engagement_time_msec", "value"), number),
@@ -89,7 +101,7 @@ def answer_collect(call: Call) -> Answer:
     if len(call.body) >= MOST_BYTES:
         return html_answer(413)
     body, problems = _read(call)
-    is_known = bool(call.query.get("measurement_id")) and call.query.get("api_secret", "bad-token") not in LOST_SECRETS
+    is_known = bool(_stream(call)) and call.query.get("api_secret", "bad-token") not in LOST_SECRETS
     of_request = [problem for index, problem in problems if index is None]
     wrong = {index for index, _ in problems}
     items = [
@@ -138,15 +150,17 @@ def _read(call: Call) -> tuple[Mapping[str, Any], list[tuple[int | None, Problem
     problems: list[tuple[int | None, Problem]] = []
     if complaint := checks.nothing_hollow(root) or ROOT(root):
         problems.append((None, Problem(_path(complaint), "VALUE_INVALID", f"Value{complaint}.")))
-    if not isinstance(body.get("client_id"), str):
-        problems.append((None, Problem("client_id", "VALUE_REQUIRED", "Measurement requires a client_id.")))
+    key = "app_instance_id" if _is_app(call) else "client_id"
+    if not isinstance(body.get(key), str):
+        problems.append((None, Problem(key, "VALUE_REQUIRED", f"Measurement requires a {key}.")))
     events = body.get("events")
     if not isinstance(events, list) or not events:
         problems.append((None, Problem("events", "VALUE_REQUIRED", "There must be an event.")))
     elif len(events) > MOST_EVENTS:
         problems.append((None, Problem("events", "EXCEEDED_MAX_ENTITIES", f"At most {MOST_EVENTS} events.")))
     for index, event in enumerate(_events(body)):
-        problems += [(index, problem) for problem in _event_problems(call, event)]
+        enforced = body.get("validation_behavior") == "ENFORCE_RECOMMENDATIONS"
+        problems += [(index, problem) for problem in _event_problems(call, event, enforced=enforced)]
     return body, problems
 
 
@@ -159,7 +173,15 @@ def _path(complaint: str) -> str:
     return complaint.partition(" ")[0].strip(".")
 
 
-def _event_problems(call: Call, event: Any) -> Iterator[Problem]:
+def _is_app(call: Call) -> bool:
+    return bool(call.query.get("firebase_app_id"))
+
+
+def _stream(call: Call) -> str:
+    return call.query.get("firebase_app_id") or call.query.get("measurement_id", "")
+
+
+def _event_problems(call: Call, event: Any, *, enforced: bool) -> Iterator[Problem]:
     name, params = checks.text_at(event, "name"), checks.object_at(event, "params")
     if name is None or not isinstance(event, dict) or not event.keys() <= {"name", "params", "timestamp_micros"}:
         yield Problem("events", "VALUE_INVALID", "An event has name, params and timestamp_micros.")
@@ -168,11 +190,11 @@ def _event_problems(call: Call, event: Any) -> Iterator[Problem]:
         yield Problem("events", "VALUE_INVALID", "The event is refused on request of a fault.")
     if not re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}", name):
         yield Problem("events.name", "NAME_INVALID", "A name has a letter first, then letters, digits and _.")
-    elif name in RESERVED_NAMES or RESERVED_NAME.fullmatch(name):
+    elif name in RESERVED_NAMES or RESERVED_NAME.fullmatch(name) or _is_reserved_here(call, name):
         yield Problem("events.name", "NAME_RESERVED", "The event name is reserved.")
     yield from _time_problems(call, event)
     yield from _parameter_problems(params)
-    if "value" in params and "currency" not in params:
+    if enforced and "value" in params and "currency" not in params and name not in POINTS:
         yield Problem("events.params.currency", "VALUE_REQUIRED", "A value needs its currency.")
     if name in ("purchase", "refund") and "transaction_id" not in params:
         yield Problem("events.params.transaction_id", "VALUE_REQUIRED", f"A {name} needs a transaction_id.")
@@ -182,6 +204,10 @@ def _event_problems(call: Call, event: Any) -> Iterator[Problem]:
             yield Problem("events.params.items", "VALUE_REQUIRED", "An item needs item_id or item_name.")
         if len(items) > MOST_ITEMS:
             yield Problem("events.params.items", "EXCEEDED_MAX_ENTITIES", f"At most {MOST_ITEMS} items.")
+
+
+def _is_reserved_here(call: Call, name: str) -> bool:
+    return not _is_app(call) and RESERVED_IN_WEB_STREAMS.fullmatch(name) is not None
 
 
 def _time_problems(call: Call, event: Mapping[str, Any]) -> Iterator[Problem]:
@@ -220,11 +246,11 @@ def _parameter_problems(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _item(call: Call, body: Mapping[str, Any], event: Any, *, accepted: bool, test: bool) -> Item:
     """Copies of a purchase are one, by transaction and user; of everything else each copy counts."""
-    stream = call.query.get("measurement_id", "")
+    stream = _stream(call)
     name, params = checks.text_at(event, "name"), checks.object_at(event, "params")
     transaction = params.get("transaction_id")
     known = transaction if isinstance(transaction, str) else None
-    user = str(body.get("client_id"))
+    user = str(body.get("app_instance_id") if _is_app(call) else body.get("client_id"))
     key = ("test" if test else "live", stream, user, known) if name == "purchase" and known else None
     return Item(stream, name, known, {**body, "events": [event]}, accepted, test, key)
 

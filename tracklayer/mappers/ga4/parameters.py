@@ -1,0 +1,195 @@
+"""What an event tells: its parameters and the lines of its basket, in the names and lengths that GA4 takes.
+
+Source: Google Analytics, "Send Measurement Protocol events", "Measurement Protocol reference"; limits of values also from
+public connectors. Read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
+
+from tracklayer.domain import normalise
+from tracklayer.domain.event import Content, Event
+from tracklayer.domain.identifiers import is_web_url
+from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.ga4.person import session_id
+
+MAX_PARAMETERS = 25
+MAX_NAME = 40  # characters, of an event and of a parameter
+MAX_VALUE = 100
+MAX_VALUE_360 = 500
+MAX_ITEMS = 200
+POINTS = frozenset({"earn_virtual_currency", "spend_virtual_currency"})  # their value counts points, of no currency
+_MAX_OF = {"page_location": 1000, "page_referrer": 420, "page_title": 300}
+_RESERVED = ("firebase_", "ga_", "google_", "gtag.", "_")  # prefixes; firebase_conversion is one of them
+# Properties that would pass by a rule for a field of ours, or stand against what TrackLayer sets itself.
+_OURS = frozenset(
+    "value currency transaction_id items session_id engagement_time_msec page_location debug_mode".split()
+)
+_PERSONAL = frozenset(
+    "email e-mail e_mail mail email_address emailaddress user_email useremail customer_email phone phone_number "
+    "phonenumber tel telephone mobile name first_name firstname fname given_name last_name lastname lname surname "
+    "family_name full_name fullname street street_address address".split()
+)
+_ADDRESS = re.compile(r"[^\s/?#&=@]+(@|%40)[^\s/?#&=@]+\.[A-Za-z]{2,}", re.IGNORECASE)
+NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
+
+_NO_SESSION = RuleVerdict(
+    "session", True, "without a session id it is missing from session reports", "user_data.ga_session_id"
+)
+_NO_CURRENCY = RuleVerdict(
+    "currency", True, "none given: the value is missing from revenue reports", "custom_data.currency"
+)
+_OF_POINTS = RuleVerdict("currency", False, "left out: the value counts points", "custom_data.currency")
+_WHOLE_PIECES = RuleVerdict(
+    "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
+)
+
+
+def mended_name(given: str) -> str:
+    """As it is where GA4 takes it; else with _ for every other character, and cut."""
+    return given if NAME.fullmatch(given) else re.sub(r"[^A-Za-z0-9_]", "_", normalise.composed(given))[:MAX_NAME]
+
+
+def params_of(
+    event: Event, settings: Settings, name: str, transaction: str | None, limit: int, verdicts: Verdicts
+) -> dict[str, Any]:
+    """At most 25 parameters, ours first. GA4 gets text, numbers and flags; text is cut to what GA4 takes."""
+    given = event.custom_data
+    params: dict[str, Any] = {}
+
+    def put_text(key: str, field: str, value: Any) -> None:
+        if isinstance(value, str) and value:
+            if "@" in value and normalise.email(value) is not None:
+                verdicts.left_out(key, field, "left out: an address may not be sent to GA4 in plain text")
+            else:
+                params[key] = _cut(normalise.composed(value), _MAX_OF.get(key, limit), key, field, verdicts)
+
+    session = event.user_data.ga_session_id
+    if session is not None and (digits := session_id(session)):
+        params["session_id"] = digits
+    elif session is not None:
+        verdicts.left_out("session", "user_data.ga_session_id", "left out: neither digits nor the cookie of a session")
+    else:
+        verdicts.ok(_NO_SESSION)
+    params["engagement_time_msec"] = 1  # without it the event is missing from realtime reports
+    put_text("page_location", "event_source_url", _page(event.event_source_url, "event_source_url", verdicts))
+    referrer = given.properties.get("referrer_url", given.properties.get("page_referrer"))
+    field = "custom_data.properties.referrer_url"
+    put_text("page_referrer", field, _page(referrer, field, verdicts))
+    if name in POINTS:
+        if given.currency is not None:
+            verdicts.ok(_OF_POINTS)
+    elif given.currency is not None:
+        params["currency"] = given.currency
+    elif given.value is not None:
+        verdicts.ok(_NO_CURRENCY)
+    if given.value is not None:
+        params["value"] = number(given.value)
+    if transaction is not None:
+        params["transaction_id"] = transaction
+    items = _items(event, limit, verdicts)
+    if items:
+        params["items"] = items
+    put_text("search_term", "custom_data.search_string", given.search_string)
+    for key in ("content_name", "content_category", "status"):
+        put_text(key, f"custom_data.{key}", getattr(given, key))
+    if given.predicted_ltv is not None:
+        params["predicted_ltv"] = number(given.predicted_ltv)
+    if settings.get("debug_mode") is True:
+        params["debug_mode"] = True
+    for key, value in given.properties.items():
+        if key in ("referrer_url", "page_referrer"):
+            continue
+        field = f"custom_data.properties.{key}"
+        mended = mended_name(key)
+        wrong = _wrong_property(key, mended, value, params)
+        if wrong:
+            verdicts.left_out("properties", field, f"left out: {wrong}")
+            continue
+        if mended != key:
+            message = f"sent as {mended}: GA4 takes A to Z, digits and _, {MAX_NAME} at most"
+            verdicts.ok(RuleVerdict("properties", True, message, field))
+        if isinstance(value, str):
+            put_text(mended, field, value)
+        else:
+            params[mended] = number(value) if isinstance(value, Decimal) else value
+    return params
+
+
+def _wrong_property(key: str, name: str, value: Any, params: Mapping[str, Any]) -> str | None:
+    """Why GA4 would not take a property, as the end of a sentence. ``name`` is the key as it would be sent."""
+    if value is None or not isinstance(value, str | int | float | Decimal):
+        return "GA4 takes text, numbers, true and false"
+    if name in _OURS or name in params:
+        return "the name belongs to a field of TrackLayer, or to another property"
+    if key.startswith(_RESERVED):
+        return "the name is reserved by Google"
+    if key.lower() in _PERSONAL or name.lower() in _PERSONAL:
+        return "the name promises personal data, which may not be sent in plain text"
+    if not NAME.fullmatch(name):
+        return "a name begins with a letter from A to Z"
+    if name.startswith(_RESERVED):
+        return "the name is reserved by Google"
+    return f"GA4 takes {MAX_PARAMETERS} parameters of an event" if len(params) >= MAX_PARAMETERS else None
+
+
+def _items(event: Event, limit: int, verdicts: Verdicts) -> list[dict[str, Any]]:
+    given = event.custom_data
+    contents = given.contents or tuple(Content(product_id) for product_id in given.product_ids)
+    if len(contents) > MAX_ITEMS:
+        verdicts.left_out("contents", "custom_data.contents", f"left out: all but the first {MAX_ITEMS}")
+    if any(type(content.quantity) is not int for content in contents):
+        verdicts.ok(_WHOLE_PIECES)
+
+    def cut(value: str | None, field: str) -> str | None:
+        return _cut(value, limit, "contents", f"custom_data.contents.{field}", verdicts) if value else None
+
+    def words(value: str | None, field: str) -> str | None:
+        return cut(normalise.composed(value), field) if value else None
+
+    return [
+        omit_empty(
+            {
+                "item_id": cut(content.id, "id"),
+                "item_name": words(content.title, "title"),
+                "item_brand": words(content.brand, "brand"),
+                "item_category": words(content.category, "category"),
+                "item_variant": words(content.variant, "variant"),
+                "coupon": cut(content.coupon, "coupon"),
+                "price": number(content.item_price),
+                "discount": number(content.discount),
+                "quantity": content.whole_quantity if given.contents else None,
+            }
+        )
+        for content in contents[:MAX_ITEMS]
+    ]
+
+
+def _cut(value: str, limit: int, rule: str, field: str, verdicts: Verdicts) -> str:
+    if len(value) > limit:
+        verdicts.left_out(rule, field, f"cut to the {limit} characters that GA4 takes")
+    return value[:limit]
+
+
+def _page(url: Any, field: str, verdicts: Verdicts) -> str | None:
+    """The URL without what names a person: known query parameters, and addresses wherever they stand."""
+    if url is None:
+        return None
+    if not isinstance(url, str) or not is_web_url(url):
+        verdicts.left_out("page", field, "left out: not an absolute http(s) URL")
+        return None
+    if "?" not in url and "@" not in url and "%40" not in url:
+        return url
+    parts = urlsplit(url)
+    kept = [part for part in parts.query.split("&") if unquote_plus(part.partition("=")[0]).lower() not in _PERSONAL]
+    rest = urlunsplit(("", "", parts.path, "&".join(kept), parts.fragment))
+    cleaned = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{_ADDRESS.sub('redacted', rest)}"
+    if cleaned.rstrip("?#") == url.rstrip("?#"):
+        return url
+    verdicts.left_out("page", field, "sent without the parts that may name a person")
+    return cleaned

@@ -1,0 +1,255 @@
+"""Whose event it is: the ids of Google's own tag and SDK, the person and the device, and what was consented to.
+
+Source: Google Analytics, "Send user-provided data with User-ID", "Measurement Protocol reference". Read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from tracklayer.domain import normalise
+from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, machine_address
+from tracklayer.domain.normalise import Matchable
+from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
+
+MAX_USER_ID = 256
+MAX_CONTACTS = 3  # emails, and phones
+_EVERYDAY_CLIENT = re.compile(r"\d{1,20}\.\d{1,20}")
+_NAMED_CLIENT = re.compile(r"(?:^|[;\s])_ga=([^;\s]+)")
+_CLIENT_COOKIE = re.compile(r"GA\d+\.[\d-]+\.(\S+)")
+_OTHER_COOKIE = re.compile(r"G[AS]\d+\..*")  # of the session, or too short to hold a client id
+_NAMED_SESSION = re.compile(r"(?:^|[;\s])_ga_\w+=([^;\s]+)")
+# GS1.1.1747123456.5.1.…, and GS2.1.s1747123456$o5$g1$…, where each part is named by its letter.
+_SESSION_COOKIE = re.compile(
+    r"GS1\.[\d-]+\.(\d{1,19})(?:\..*)?|(?:GS2\.[\d-]+\.|(?=.*\$))(?:[a-rt-z][^$]*\$)*s(\d{1,19})(?:\$.*)?"
+)
+_APP_INSTANCE = re.compile(r"[0-9A-Fa-f]{32}")
+
+_DENIED = RuleVerdict("consent", False, "customer data left out: its use for ads is denied", "consent.ad_user_data")
+_LIMITED = RuleVerdict(
+    "limited_data_use", True, "sent as consent.ad_personalization DENIED", "consent.limited_data_use"
+)
+
+
+def client_id(value: str) -> str | None:
+    """``1234567890.1794000000``, also out of the whole ``_ga`` cookie, however it was copied. Never made up."""
+    text = value.strip()
+    if _EVERYDAY_CLIENT.fullmatch(text):
+        return text
+    text = _copied(text, _NAMED_CLIENT)
+    if cookie := _CLIENT_COOKIE.fullmatch(text):
+        text = cookie[1]
+    if _OTHER_COOKIE.fullmatch(text) or normalise.is_placeholder(text):
+        return None
+    return text if FORMATS["ga_client_id"].is_right(text) else None
+
+
+def session_id(value: str) -> str | None:
+    """Digits, also out of the cookie ``_ga_`` with the stream's id, in its older and its newer form."""
+    text = value.strip()
+    if not text.isdecimal():
+        found = _SESSION_COOKIE.fullmatch(_copied(text, _NAMED_SESSION))
+        text = (found[1] or found[2]) if found else ""
+    is_right = text.isascii() and 0 < len(text) <= 19 and not normalise.is_placeholder(text)
+    return text if is_right else None
+
+
+def _copied(text: str, named: re.Pattern[str]) -> str:
+    """A cookie's value, of one that was percent-encoded or copied together with its name."""
+    if "%" in text:
+        text = unquote(text)
+    found = named.search(text) if "=" in text else None
+    return found[1] if found else text
+
+
+def app_instance_id(value: str | None) -> str | None:
+    """The id that Firebase's SDK gives an installed app: 32 hexadecimal digits, which no cookie of the tag looks like."""
+    text = (value or "").strip()
+    return text if _APP_INSTANCE.fullmatch(text) else None
+
+
+def _email(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).email_sha256("google")
+
+
+def _phone(value: str, settings: Settings) -> str | None:
+    return Matchable.read(value).phone_sha256("e164", settings.get("default_country"))
+
+
+def _without(categories: str, value: str) -> str | None:
+    """Lower case, composed, without characters of these Unicode categories; inner spaces stay."""
+    text = normalise.lower_composed(value) or ""
+    if not text.isalpha():
+        text = "".join(c for c in text if unicodedata.category(c)[0] not in categories)
+    return text.strip() or None
+
+
+def _is_digest(value: str) -> bool:
+    return len(value) >= 32 and (normalise.is_sha256(value) or normalise.is_foreign_digest(value))
+
+
+def _name_sha256(value: str) -> str | None:
+    """Of letters and spaces alone."""
+    return _sha256(value, lambda text: _without("NPS", text))
+
+
+def _street_sha256(value: str) -> str | None:
+    """Of letters, digits and spaces."""
+    return _sha256(value, lambda text: _without("PS", text))
+
+
+def _sha256(value: str, rule: normalise.Rule) -> str | None:
+    if len(value) < 64 and (normalise.is_placeholder(value) or (len(value) >= 32 and _is_digest(value))):
+        return None
+    return normalise.hashed(value, rule)
+
+
+def _place(value: str) -> str | None:
+    """Plain: a digest would be no place."""
+    return None if _is_digest(value) or normalise.is_placeholder(value) else _without("NPS", value)
+
+
+def _zip(value: str) -> str | None:
+    if _is_digest(value) or normalise.is_placeholder(value):
+        return None
+    return value.replace(".", "").replace("~", "").strip() or None
+
+
+def _country(value: str) -> str | None:
+    code = normalise.country(value)
+    return code.upper() if code else None
+
+
+def _user_id(value: str) -> str | None:
+    """As it is, unless it is an address: Google forbids personal data here."""
+    is_address = "@" in value and normalise.email(value) is not None
+    return None if is_address or len(value) > MAX_USER_ID or normalise.is_placeholder(value) else value
+
+
+# Key of an address, field of user_data, rule.
+_ADDRESS_PARTS: tuple[tuple[str, str, normalise.Rule], ...] = (
+    ("sha256_first_name", "first_name", _name_sha256),
+    ("sha256_last_name", "last_name", _name_sha256),
+    ("sha256_street", "street", _street_sha256),
+    ("city", "city", _place),
+    ("region", "state", _place),
+    ("postal_code", "zip", _zip),
+    ("country", "country", _country),
+)
+
+
+def _alone(rule: normalise.Rule) -> Callable[[str, Settings], str | None]:
+    return lambda value, settings: rule(value)
+
+
+NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+    "email": _email,
+    "phone": _phone,
+    **{name: _alone(rule) for _, name, rule in _ADDRESS_PARTS},
+    "external_id": _alone(_user_id),
+    "client_ip": _alone(machine_address),
+    "client_user_agent": _alone(normalise.trimmed),
+    "ga_client_id": _alone(client_id),
+    "ga_session_id": _alone(session_id),
+}
+
+
+def shared_by_the_request(event: Event, settings: Settings, is_app: bool, verdicts: Verdicts) -> dict[str, Any]:
+    """What stands in a body once: who it was, with what, and what they agreed to."""
+    person = event.user_data
+    found: dict[str, Any] = {}
+
+    def put(key: str, name: str, rule: normalise.Rule, switch: str) -> None:
+        value = getattr(person, name)
+        if value is None or settings.get(switch) is False:
+            return
+        result = rule(value)
+        if result is not None:
+            found[key] = result
+        else:
+            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that GA4 takes as {key}")
+
+    put("user_id", "external_id", _user_id, "send_user_id")
+    if event.consent.ad_user_data == "denied":
+        verdicts.ok(_DENIED)
+    elif settings.get("send_user_data") is not False:
+        user_data = _user_data(person, settings, verdicts)
+        if user_data:
+            found["user_data"] = user_data
+    put("ip_override", "client_ip", machine_address, "send_ip")
+    put("user_agent", "client_user_agent", normalise.trimmed, "send_user_agent")
+    # It goes before the user agent at Google, which of a website knows more: the browser.
+    if event.device is not NO_DEVICE and (is_app or event.action_source == "app" or "user_agent" not in found):
+        device = _device(event.device) if settings.get("send_user_agent") is not False else None
+        if device:
+            found["device"] = device
+    consent = _consent(event, verdicts)
+    if consent:
+        found["consent"] = consent
+    return found
+
+
+def _consent(event: Event, verdicts: Verdicts) -> dict[str, str]:
+    """Google's way to limit the use of data is to refuse the consent to personalised ads, whatever else was said of it."""
+    given = event.consent
+    found = {}
+    if given.ad_user_data != "unspecified":
+        found["ad_user_data"] = given.ad_user_data.upper()
+    if given.limited_data_use:
+        verdicts.ok(_LIMITED)
+        found["ad_personalization"] = "DENIED"
+    elif given.ad_personalization != "unspecified":
+        found["ad_personalization"] = given.ad_personalization.upper()
+    return found
+
+
+def _device(device: Device) -> dict[str, Any]:
+    size = f"{device.screen_width}x{device.screen_height}" if device.screen_width and device.screen_height else None
+    return omit_empty(
+        {
+            "operating_system": device.os,
+            "operating_system_version": device.os_version,
+            "model": device.model,
+            "language": device.language,
+            "screen_resolution": size,
+        }
+    )
+
+
+def _user_data(person: UserData, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if person.email is not None or person.emails:
+        digests = [email.email_sha256("google") for email in person.all_emails]
+        _put_digests(found, "sha256_email_address", "email", digests, verdicts)
+    if person.phone is not None or person.phones:
+        country = settings.get("default_country")
+        digests = [phone.phone_sha256("e164", country) for phone in person.all_phones]
+        _put_digests(found, "sha256_phone_number", "phone", digests, verdicts)
+    address = {}
+    for key, name, rule in _ADDRESS_PARTS:
+        value = getattr(person, name)
+        if value is None:
+            continue
+        part = rule(value)
+        if part is not None:
+            address[key] = part
+        else:
+            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that GA4 takes as {key}")
+    if address:
+        found["address"] = [address]
+    return found
+
+
+def _put_digests(found: dict[str, Any], key: str, name: str, digests: list[str | None], verdicts: Verdicts) -> None:
+    usable = list(dict.fromkeys([digest for digest in digests if digest is not None]))
+    if None in digests:
+        verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that GA4 takes as {key}")
+    if len(usable) > MAX_CONTACTS:
+        verdicts.left_out(name, f"user_data.{name}s", f"left out: all but the first {MAX_CONTACTS}, which GA4 takes")
+    if usable:
+        found[key] = usable[:MAX_CONTACTS]
