@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.event import Content, Event
 from tracklayer.domain.identifiers import is_web_url
-from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number
 from tracklayer.mappers.ga4.person import session_id
 
 MAX_PARAMETERS = 25
@@ -35,6 +35,15 @@ _PERSONAL = frozenset(
     "phonenumber tel telephone mobile name first_name firstname fname given_name last_name lastname lname surname "
     "family_name full_name fullname street street_address address".split()
 )
+_ITEM_TEXTS = (
+    ("item_id", "id"),
+    ("item_name", "title"),
+    ("item_brand", "brand"),
+    ("item_category", "category"),
+    ("item_variant", "variant"),
+    ("coupon", "coupon"),
+)
+Line = TypeVar("Line", Content, str)
 _ADDRESS = re.compile(r"[^\s/?#&=@]+(@|%40)[^\s/?#&=@]+\.[A-Za-z]{2,}", re.IGNORECASE)
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
 
@@ -67,7 +76,8 @@ def params_of(
             if "@" in value and normalise.email(value) is not None:
                 verdicts.left_out(key, field, "left out: an address may not be sent to GA4 in plain text")
             else:
-                params[key] = _cut(normalise.composed(value), _MAX_OF.get(key, limit), key, field, verdicts)
+                text = value if value.isascii() else normalise.composed(value)
+                params[key] = _cut(text, _MAX_OF.get(key, limit), key, field, verdicts)
 
     session = event.user_data.ga_session_id
     if session is not None and (digits := session_id(session)):
@@ -140,39 +150,41 @@ def _wrong_property(key: str, name: str, value: Any, params: Mapping[str, Any]) 
 
 def _items(event: Event, limit: int, verdicts: Verdicts) -> list[dict[str, Any]]:
     given = event.custom_data
-    contents = given.contents or tuple(Content(product_id) for product_id in given.product_ids)
-    if len(contents) > MAX_ITEMS:
-        verdicts.left_out("contents", "custom_data.contents", f"left out: all but the first {MAX_ITEMS}")
+    contents = given.contents
+    if not contents:
+        return [
+            {"item_id": _cut(item, limit, "contents", "custom_data.product_ids", verdicts)}
+            for item in _most(given.product_ids, "product_ids", verdicts)
+        ]
+    items = []
+    for content in _most(contents, "contents", verdicts):
+        item: dict[str, Any] = {"quantity": content.whole_quantity}
+        for key, name in _ITEM_TEXTS:
+            text = getattr(content, name)
+            if text:
+                text = text if text.isascii() or name == "id" else normalise.composed(text)
+                item[key] = _cut(text, limit, "contents", f"custom_data.contents.{name}", verdicts)
+        if content.item_price is not None:
+            item["price"] = number(content.item_price)
+        if content.discount is not None:
+            item["discount"] = number(content.discount)
+        items.append(item)
     if any(type(content.quantity) is not int for content in contents):
         verdicts.ok(_WHOLE_PIECES)
+    return items
 
-    def cut(value: str | None, field: str) -> str | None:
-        return _cut(value, limit, "contents", f"custom_data.contents.{field}", verdicts) if value else None
 
-    def words(value: str | None, field: str) -> str | None:
-        return cut(normalise.composed(value), field) if value else None
-
-    return [
-        omit_empty(
-            {
-                "item_id": cut(content.id, "id"),
-                "item_name": words(content.title, "title"),
-                "item_brand": words(content.brand, "brand"),
-                "item_category": words(content.category, "category"),
-                "item_variant": words(content.variant, "variant"),
-                "coupon": cut(content.coupon, "coupon"),
-                "price": number(content.item_price),
-                "discount": number(content.discount),
-                "quantity": content.whole_quantity if given.contents else None,
-            }
-        )
-        for content in contents[:MAX_ITEMS]
-    ]
+def _most(lines: tuple[Line, ...], name: str, verdicts: Verdicts) -> tuple[Line, ...]:
+    if len(lines) > MAX_ITEMS:
+        verdicts.left_out("contents", f"custom_data.{name}", f"left out: all but the first {MAX_ITEMS}")
+        return lines[:MAX_ITEMS]
+    return lines
 
 
 def _cut(value: str, limit: int, rule: str, field: str, verdicts: Verdicts) -> str:
-    if len(value) > limit:
-        verdicts.left_out(rule, field, f"cut to the {limit} characters that GA4 takes")
+    if len(value) <= limit:
+        return value
+    verdicts.left_out(rule, field, f"cut to the {limit} characters that GA4 takes")
     return value[:limit]
 
 

@@ -55,8 +55,7 @@ def session_id(value: str) -> str | None:
     if not text.isdecimal():
         found = _SESSION_COOKIE.fullmatch(_copied(text, _NAMED_SESSION))
         text = (found[1] or found[2]) if found else ""
-    is_right = text.isascii() and 0 < len(text) <= 19 and not normalise.is_placeholder(text)
-    return text if is_right else None
+    return text if text.isascii() and 0 < len(text) <= 19 and text != "0" else None
 
 
 def _copied(text: str, named: re.Pattern[str]) -> str:
@@ -81,12 +80,20 @@ def _phone(value: str, settings: Settings) -> str | None:
     return Matchable.read(value).phone_sha256("e164", settings.get("default_country"))
 
 
+def _letters(value: str) -> str | None:
+    return _without("NPS", value)
+
+
+def _letters_and_digits(value: str) -> str | None:
+    return _without("PS", value)
+
+
 def _without(categories: str, value: str) -> str | None:
     """Lower case, composed, without characters of these Unicode categories; inner spaces stay."""
-    text = normalise.lower_composed(value) or ""
-    if not text.isalpha():
-        text = "".join(c for c in text if unicodedata.category(c)[0] not in categories)
-    return text.strip() or None
+    text = normalise.lower_composed(value)
+    if text is None or text.isalpha():
+        return text
+    return "".join(c for c in text if unicodedata.category(c)[0] not in categories).strip() or None
 
 
 def _is_digest(value: str) -> bool:
@@ -95,29 +102,25 @@ def _is_digest(value: str) -> bool:
 
 def _name_sha256(value: str) -> str | None:
     """Of letters and spaces alone."""
-    return _sha256(value, lambda text: _without("NPS", text))
+    return None if _is_foreign(value) else normalise.hashed(value, _letters)
 
 
 def _street_sha256(value: str) -> str | None:
     """Of letters, digits and spaces."""
-    return _sha256(value, lambda text: _without("PS", text))
+    return None if _is_foreign(value) else normalise.hashed(value, _letters_and_digits)
 
 
-def _sha256(value: str, rule: normalise.Rule) -> str | None:
-    if len(value) < 64 and (normalise.is_placeholder(value) or (len(value) >= 32 and _is_digest(value))):
-        return None
-    return normalise.hashed(value, rule)
+def _is_foreign(value: str) -> bool:
+    return len(value) >= 32 and normalise.is_foreign_digest(value)
 
 
 def _place(value: str) -> str | None:
     """Plain: a digest would be no place."""
-    return None if _is_digest(value) or normalise.is_placeholder(value) else _without("NPS", value)
+    return None if _is_digest(value) else _without("NPS", value)
 
 
 def _zip(value: str) -> str | None:
-    if _is_digest(value) or normalise.is_placeholder(value):
-        return None
-    return value.replace(".", "").replace("~", "").strip() or None
+    return None if _is_digest(value) else value.replace(".", "").replace("~", "").strip() or None
 
 
 def _country(value: str) -> str | None:
@@ -128,7 +131,7 @@ def _country(value: str) -> str | None:
 def _user_id(value: str) -> str | None:
     """As it is, unless it is an address: Google forbids personal data here."""
     is_address = "@" in value and normalise.email(value) is not None
-    return None if is_address or len(value) > MAX_USER_ID or normalise.is_placeholder(value) else value
+    return None if is_address or len(value) > MAX_USER_ID else value
 
 
 # Key of an address, field of user_data, rule.
@@ -144,7 +147,8 @@ _ADDRESS_PARTS: tuple[tuple[str, str, normalise.Rule], ...] = (
 
 
 def _alone(rule: normalise.Rule) -> Callable[[str, Settings], str | None]:
-    return lambda value, settings: rule(value)
+    """Of a value that no reader has seen before."""
+    return lambda value, settings: None if normalise.is_placeholder(value) else rule(value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -225,11 +229,13 @@ def _user_data(person: UserData, settings: Settings, verdicts: Verdicts) -> dict
     found: dict[str, Any] = {}
     if person.email is not None or person.emails:
         digests = [email.email_sha256("google") for email in person.all_emails]
-        _put_digests(found, "sha256_email_address", "email", digests, verdicts)
+        if usable := _usable("sha256_email_address", "email", digests, verdicts):
+            found["sha256_email_address"] = usable
     if person.phone is not None or person.phones:
         country = settings.get("default_country")
         digests = [phone.phone_sha256("e164", country) for phone in person.all_phones]
-        _put_digests(found, "sha256_phone_number", "phone", digests, verdicts)
+        if usable := _usable("sha256_phone_number", "phone", digests, verdicts):
+            found["sha256_phone_number"] = usable
     address = {}
     for key, name, rule in _ADDRESS_PARTS:
         value = getattr(person, name)
@@ -245,11 +251,14 @@ def _user_data(person: UserData, settings: Settings, verdicts: Verdicts) -> dict
     return found
 
 
-def _put_digests(found: dict[str, Any], key: str, name: str, digests: list[str | None], verdicts: Verdicts) -> None:
-    usable = list(dict.fromkeys([digest for digest in digests if digest is not None]))
-    if None in digests:
+def _usable(key: str, name: str, digests: list[str | None], verdicts: Verdicts) -> list[str]:
+    """Each once, at most as many as GA4 takes."""
+    found = [digest for digest in digests if digest is not None]
+    if len(found) < len(digests):
         verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that GA4 takes as {key}")
-    if len(usable) > MAX_CONTACTS:
+    if len(found) < 2:
+        return found
+    found = list(dict.fromkeys(found))
+    if len(found) > MAX_CONTACTS:
         verdicts.left_out(name, f"user_data.{name}s", f"left out: all but the first {MAX_CONTACTS}, which GA4 takes")
-    if usable:
-        found[key] = usable[:MAX_CONTACTS]
+    return found[:MAX_CONTACTS]

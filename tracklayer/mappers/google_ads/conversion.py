@@ -40,17 +40,15 @@ def letters(value: str) -> str:
 
 def _name_sha256(value: str) -> str | None:
     """Of ``o'connor``, ``anne-marie``: Google's own library lowers and trims a name and does nothing else to it."""
-    return _sha256(value, normalise.lower_composed)
+    return None if _is_foreign(value) else normalise.hashed(value, normalise.lower_composed)
 
 
 def street_sha256(value: str) -> str | None:
-    return _sha256(value, letters)
+    return None if _is_foreign(value) else normalise.hashed(value, letters)
 
 
-def _sha256(value: str, rule: normalise.Rule) -> str | None:
-    if len(value) < 64 and (normalise.is_placeholder(value) or normalise.is_foreign_digest(value)):
-        return None
-    return normalise.hashed(value, rule)
+def _is_foreign(value: str) -> bool:
+    return len(value) >= 32 and normalise.is_foreign_digest(value)
 
 
 def _country(value: str) -> str | None:
@@ -71,11 +69,15 @@ def _click_id(value: str, settings: Settings) -> str | None:
     return value.strip() if FORMATS["gclid"].is_right(value) and not normalise.is_placeholder(value) else None
 
 
+def _name(value: str, settings: Settings) -> str | None:
+    return None if normalise.is_placeholder(value) else _name_sha256(value)
+
+
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "email": _email,
     "phone": _phone,
-    "first_name": lambda value, settings: _name_sha256(value),
-    "last_name": lambda value, settings: _name_sha256(value),
+    "first_name": _name,
+    "last_name": _name,
     "zip": lambda value, settings: _zip(value, None),
     "country": lambda value, settings: _country(value),
     "client_ip": lambda value, settings: machine_address(value),
@@ -144,7 +146,9 @@ def contacts_of(event: Event, settings: Settings, verdicts: Verdicts, most: int)
     for kind, field, digest in found:
         if digest is None:
             verdicts.left_out(kind, f"user_data.{field}", f"left out: nothing that Google could match as {kind}")
-    kept = list(dict.fromkeys([(kind, digest) for kind, _, digest in found if digest is not None]))
+    kept = [(kind, digest) for kind, _, digest in found if digest is not None]
+    if person.emails or person.phones:
+        kept = list(dict.fromkeys(kept))
     if len(kept) > most:
         message = f"left out: all but the first {most} emails and phones, which is what Google takes of one person"
         verdicts.left_out("identifiers", "user_data", message)
@@ -210,8 +214,9 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
 
 def _coupons(given: CustomData) -> list[str]:
     """The order's own, then those of its lines, each once."""
-    coupons = [given.properties.get("coupon"), *(content.coupon for content in given.contents)]
-    return list(dict.fromkeys([coupon for coupon in coupons if isinstance(coupon, str) and coupon]))
+    coupons = [given.properties.get("coupon"), *[content.coupon for content in given.contents]]
+    found = [coupon for coupon in coupons if isinstance(coupon, str) and coupon]
+    return list(dict.fromkeys(found)) if len(found) > 1 else found
 
 
 def _discount(given: CustomData) -> Decimal | None:
