@@ -442,7 +442,7 @@ def _read_phone(
 _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else identifiers.is_everyday_text
     for name in USER_FIELDS
-}
+} | dict.fromkeys(MATCHABLE_LISTS, lambda given: False)
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
@@ -701,7 +701,7 @@ class _Reader:
 
     def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
-        if value is None:
+        if value is None or (isinstance(value, str) and not value.strip()):
             return None
         if isinstance(value, str) or not isinstance(value, Sequence):
             self.problem(path, "INVALID_TYPE", "must be a list")
