@@ -218,6 +218,99 @@ def test_properties_without_personal_data_come_back_themselves(properties: dict[
     assert taken == ()
 
 
+# Found in the forms of browsers (autocomplete), shops, form builders and booking tools.
+SPELLINGS: Mapping[str, str] = {
+    "e-mailaddress": "x@y", "emailadr": "q", "Email Address": "jane", "Your Email": "jane", "contactEmail": "jane",
+    "invitee_email": "jane", "invitee_full_name": "Jane Doe", "invitee_first_name": "Jane", "payer_name": "Jane",
+    "receiver_phone": "01712345678", "Phone Number (mobile)": "01712345678", "phone[full]": "01712345678",
+    "phone_number_1": "01712345678", "tel-national": "01712345678", "address-line1": "Main 5", "family-name": "Doe",
+    "given-name": "Jane", "additional-name": "Q", "bday-day": "14", "sex": "male", "street-address": "Main 5",
+    "postal-code": "10115", "billing_address[first_name]": "Jane", "billingAddress.lastName": "Doe",
+    "shippingAddress.postalCode": "10115", "customer.default_address.zip": "10115", "customer_last_name": "Doe",
+    "cust_email": "jane", "cust_phone": "01712345678", "usr_email": "jane", "u_email": "jane", "ship_city": "Bonn",
+    "ship_zip": "10115", "bill_to_name": "Jane", "ship_to_address": "Main 5", "LastName__c": "Doe",
+    "FIRSTNAME": "Jane", "LASTNAME": "Doe", "FirstNameInput": "Jane", "txtEmail": "jane", "txtPhone": "01712345678",
+    "inputEmail": "jane", "email_hidden": "jane", "hidden_email": "jane", "firstname_field": "Jane",
+    "contact[first_name]": "Jane", "person_name": "Jane", "patient_name": "Jane", "donor_email": "jane",
+    "attendee_name": "Jane Doe", "guest_first_name": "Jane", "traits.email": "jane", "traits[firstName]": "Jane",
+    "properties.phone": "01712345678", "user_properties.email": "jane", "lead_phone": "01712345678",
+    "lead_first_name": "Jane", "Lead Name": "Jane Doe", "Vor- und Nachname": "Jane Doe", "vor_nachname": "Jane Doe",
+    "PLZ": "10115", "Straße und Hausnummer": "Hauptstr. 5", "Wohnort": "Bonn", "tlf": "01712345678",
+    "tlfn": "01712345678", "Handy-Nr": "01712345678", "mobil_nr": "01712345678", "nro_telefono": "01712345678",
+    "cpf": "123.456.789-09", "endereço": "Rua 5", "e_mail_address": "jane", "mailaddr": "jane",
+    "emailaddresses": "jane", "phonenumbers": "01712345678", "ph_no": "9876543210", "phone_num": "9876543210",
+    "mob": "9876543210", "mob_no": "9876543210", "mobileno": "9876543210", "cellno": "5551234567",
+    "telephone_number": "9876543210", "contact_tel": "9876543210", "birth_day": "14.05.1990",
+    "birthDay": "1990-05-14", "date_of_birth_year": "1990", "user_dob": "1990-05-14", "user_gender": "female",
+    "customer_gender": "male", "user_zip": "10115", "user_city": "Bonn", "user_address": "Main 5",
+    "userAddress1": "Main 5", "addr1": "Main 5", "addr_line_2": "Main 5", "passport_no": "C01X00T47",
+    "socialSecurityNumber": "123-45-6789", "tax_number": "12/345/67890", "drivers_license_number": "D1234567",
+    "national_insurance_number": "QQ123456C", "client_ip_address": "203.0.113.42", "customer_ip": "203.0.113.42",
+    "x-forwarded-for": "203.0.113.42, 10.0.0.1", "remote_addr": "203.0.113.42", "real_name": "Jane",
+    "display_name": "Jane Doe", "user_login": "jane87", "nome_completo": "Jane Doe", "nome_e_sobrenome": "Jane Doe",
+    "nombre_y_apellidos": "Jane Doe", "Фамилия": "Иванов", "имя": "Иван", "телефон": "89161234567", "почта": "ivan",
+    "メールアドレス": "jane", "電話番号": "09012345678", "お名前": "山田花子", "姓名": "王小明", "手机号": "13812345678",
+}  # fmt: skip
+LOOKALIKES: Mapping[str, str] = {
+    "email_subject": "Hello", "email_provider": "gmail", "email_domain": "gmail.com", "phone_brand": "Apple",
+    "phone_country": "DE", "phone_country_code": "49", "phoneType": "mobile", "mobile_device": "iPhone",
+    "name_of_product": "x", "given": "x", "street_food": "x", "address_book": "x", "addressable": "x",
+    "birthstone": "ruby", "birthday_discount": "20", "gendered": "x", "zipper": "x 12", "zip_line": "ride 12",
+    "postcode_area": "NW", "post": "Hello 12", "post_id": "1234", "posted": "2026-11-20", "postal_service": "DHL",
+    "country_of_origin": "DE", "city_id": "123", "state_id": "12", "country_code": "DE", "country_id": "49",
+    "customer_since": "2020-01-01", "customer_ltv": "1234.56", "first": "x", "last": "y", "last_name_sort": "asc",
+    "first_order": "true", "name_sort": "asc", "lastPage": "x", "full": "1", "family": "Sony", "surname_sort": "asc",
+    "middle": "x", "maiden": "x", "title": "Mr",
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 +http://x.y/bot.html",
+    "ua": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "client_id": "GA1.2.1234567890.1794000000", "client": "web", "user": "12345", "contact": "yes", "guest": "true",
+    "guests": "2", "member": "gold", "passenger_count": "2", "passengers": "2 adults", "patient_type": "new",
+    "recipient": "self", "tel_aviv": "1", "cell_type": "AA", "cell": "B12", "portable": "yes", "handy": "true",
+    "gsm": "200", "fax": "no", "landline": "no", "mobil": "true", "ip": "IP67", "ipad": "x", "tin": "can", "nie": "x",
+    "nif": "x", "cap": "20", "cp": "12345", "cap_size": "58", "land": "de", "ort": "x", "via": "email",
+    "domicilio": "1", "password_strength": "strong", "pwd_reset": "1", "login_method": "google",
+    "username_taken": "false", "nickname": "0", "name": "iPhone 15", "name2": "x1", "names": "a,b",
+    "nom_produit": "Chaise bleue", "nombre_producto": "Silla", "nombre": "3", "nom": "12", "nome_prodotto": "x",
+    "adresse_id": "12", "age": "34", "age_group": "25-34", "locale": "de_DE", "language": "de",
+    "timezone": "Europe/Berlin", "currency": "EUR", "job_title": "CEO", "company": "Acme",
+    "company_name": "Doe & Sons", "department": "Sales", "industry": "IT", "shop_name": "Jane's",
+    "store_address": "Main 5", "warehouse_zip": "10115", "store_phone": "0301234567", "event_location": "Berlin",
+    "venue_name": "Arena", "artist_name": "Taylor Swift", "author": "Jane Austen", "author_name": "Jane Austen",
+    "actor_name": "x", "director": "x", "pet_name": "Bello", "dog_name": "Max", "brand": "Paul Smith",
+    "designer": "Jil Sander", "collection": "Anna", "model_name": "Anna", "color_name": "Rose Gold",
+    "size_name": "XL", "theme_name": "x", "template_name": "x", "sender_name": "Shop",
+    "gift_message": "Happy birthday!", "note": "Leave at the door", "rating": "5",
+    "review": "Great, 10/10 @ this price", "hashtag": "#shop @shop", "social": "@jane.doe",
+    "price_per_unit": "@ 5.00", "ratio": "16:9", "time": "10:20", "regex": "^a+1$", "math": "1+1=2",
+    "formula": "x = +5", "plus": "+5", "plus2": "+12345", "plus3": "+1234567890123", "version": "1.2.3+20261120",
+    "semver": "1.0.0+build.20261120123456", "gs1": "(01)04006381333931(17)261120",
+    "tracking": "1Z 999 AA1 01 2345 6784", "isbn": "978-3-16-148410-0", "iban_required": "true", "swift": "DEUTDEFF",
+    "vat_id": "DE123456789", "address": "0x52908400098527886E0F7030069857D2E4169EE7", "wallet_address": "0xabc",
+    "uid": "a1b2", "uuid": "550e8400-e29b-41d4-a716-446655440000", "lat": "52.52", "lng": "+13.405",
+    "geo": "POINT(13.4 52.5)", "offset": "+0200", "dt": "2026-11-20T14:59:00+0100",
+    "date": "Fri, 20 Nov 2026 14:59:00 +0100", "ref": "A/B+12345678", "size": "EU 42+", "score": "+10000000",
+    "range": "18+ 20261120", "mix": "a+491712345678", "base64": "amFuZQ==", "sig": "ab+cd12345678/ef==",
+    "token": "eyJhbGciOi.J9.x-y", "xml": "<a href=\"x\">y</a>", "json": "{\"sku\":\"123\",\"email\":true}",
+    "media": "1x1@2x", "state": "open", "city": "123", "phone": "iPhone 15", "phone2": "S24", "zip": "true",
+    "customer": "new", "order_name": "#1001", "kunde": "Stammkunde", "segment": "VIP",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), SPELLINGS.items())
+def test_a_name_in_its_many_spellings_is_known(name: str, value: str) -> None:
+    assert without_personal_properties({name: value}) == ({}, (name,))
+    assert without_personal_url(f"https://a.example/?{quote(name)}={quote(value)}") == ("https://a.example/", (name,))
+
+
+@pytest.mark.parametrize(("name", "value"), LOOKALIKES.items())
+def test_what_only_looks_alike_stays(name: str, value: str) -> None:
+    properties = {name: value}
+
+    assert without_personal_properties(properties) == (properties, ())
+    for url in (f"https://a.example/?{quote(name)}={quote(value)}", f"https://a.example/?{name}={quote_plus(value)}"):
+        assert without_personal_url(url) == (url, ())
+
+
 # Any text ----------------------------------------------------------------------------------------------------------
 
 SIGNS = st.text("ab1@%+=&?#;:/.-_ \"'{}[]()\u202a\u200b＠＋é\ud800\n", max_size=60)

@@ -109,44 +109,44 @@ class _Kind(Enum):
 
 
 _NAMES_OF = {
-    _Kind.EMAIL: """email emails emailaddress emailaddr emailadresse emailadress mailaddress mailadresse mailadress
+    _Kind.EMAIL: """email emails emailaddress emailaddr emailadresse emailadress emailadr emailaddresses mailaddr mailaddress mailadresse mailadress
         adresseemail adressemail adresseelectronique courriel correo correoelectronico direccioncorreo emailcliente
         correocliente indirizzoemail enderecoemail epost epostadresse epostadress sahkoposti emailadres eposta
         почта электроннаяпочта 邮箱 电子邮箱 电子邮件 メール メールアドレス 이메일""",
-    _Kind.PHONE: """phone phones phonenumber phoneno phonenr phonenum telephone telephonenumber telephoneno telno telnr
+    _Kind.PHONE: """phone phones phonenumbers phno tlf tlfn mob mobno cellno nrotelefono mobilnr phonenumber phoneno phonenr phonenum telephone telephonenumber telephoneno telno telnr
         telnumber tel telefon telefonnummer telefonnr telefono telefone telefoon telefoonnummer numerotelefono
         numerodetelefono numerotelephone numerodetelephone numerotelefone telephoneclient telefonocliente mobile
         mobileno mobilenumber mobilenr mobilephone mobilephonenumber mobil mobilnummer mobiltelefon mobiel mobielnummer
         mobilfunk mobilfunknummer handy handynummer handynr cell cellphone cellphonenumber cellnumber cellular celular
         numerocelular cellulare movil telefonomovil portable gsm gsmnumber msisdn whatsapp whatsappnumber whatsappno
         wanumber rufnummer contactno contactnumber contactnum contactnr landline fax faxnumber puhelin puhelinnumero
-        telefonszam telepon nomortelepon nohp nomorhp dienthoai sodienthoai ceptelefonu phoneumber
+        telefonszam telepon nomortelepon nohp nomorhp dienthoai sodienthoai ceptelefonu
         телефон мобильный мобильныйтелефон номертелефона 电话 電話 电话号码 電話番号 手机 手机号 手机号码 携帯電話
         전화번호 휴대폰 휴대폰번호 연락처""",
     _Kind.NAME: """firstname fname givenname forename vorname vornamen prenom prenoms primernombre primeironome voornaam
         fornavn fornamn etunimi imie jmeno keresztnev lastname lname surname familyname nachname familienname zuname
         nomfamille nomdefamille apellido apellidos apellidopaterno apellidomaterno sobrenome cognome achternaam
         efternavn efternamn etternavn sukunimi nazwisko prijmeni vezeteknev soyad soyadi middlename maidenname
-        secondname fullname completename firstandlastname firstlastname nomcomplet nombrecompleto nomecompleto
+        secondname additionalname fullname realname completename vorundnachname vornachname nomeesobrenome firstandlastname firstlastname nomcomplet nombrecompleto nomecompleto
         nomecognome nomeecognome nombreyapellidos nombreapellidos nomprenom nometprenom volledigenaam vollername nameoncard
         cardholdername nom nome nombre naam navn nomclient prenomclient nombrecliente nomecliente kundenname
         имя фамилия отчество фио 姓名 名前 氏名 お名前 이름 성명 성함""",
-    _Kind.ANY_NAME: "name",
+    _Kind.ANY_NAME: "name displayname",
     _Kind.ANYBODY: """customer buyer contact recipient client user cardholder guest person kunde kundin cliente
         empfanger attendee passenger patient subscriber purchaser shopper consignee orderedby placedby soldto shipto
         billto usuario acheteur comprador""",
     _Kind.LOGIN: """username userlogin loginname benutzername nomutilisateur nombreusuario nombredeusuario nickname""",
     _Kind.PASSWORD: """password passwd pwd passwort kennwort motdepasse contrasena senha wachtwoord passphrase""",
-    _Kind.STREET: """street streetname streetaddress streetline address addresses addressline addressstreet addr
-        fulladdress postaladdress residentialaddress strasse strassenname strassehausnummer strassenr
+    _Kind.STREET: """street streetname streetaddress streetline address addresses addressline addrline addressstreet addr
+        fulladdress postaladdress residentialaddress strasse strassenname strassehausnummer strasseundhausnummer strassenr
         anschrift adresse adresszeile lieferadresse rechnungsadresse lieferanschrift rechnungsanschrift direccion calle
         domicilio rue adresseclient direccioncliente indirizzo endereco logradouro adres straat straatnaam adress
         gatuadress gateadresse osoite katuosoite ulica adresa adresi адрес улица 地址 住所 주소""",
     _Kind.HOUSE: "streetnumber streetno housenumber houseno housenr hausnummer hausnr huisnummer",
     _Kind.ZIP: """zip zipcode postcode postalcode postal postleitzahl plz postnummer postnumber codigopostal codepostal
         codicepostale cep kodpocztowy pincode zippostal zippostalcode индекс 邮编 郵便番号 우편번호""",
-    _Kind.BIRTH: """dob dateofbirth birthdate birthday bday birthyear yearofbirth birthmonth monthofbirth birthdayofmonth
-        dateborn geburtsdatum geburtstag geburtsjahr gebdatum fechanacimiento fechadenacimiento datenaissance
+    _Kind.BIRTH: """dob dateofbirth birthdate birthday bday birthyear yearofbirth birthmonth monthofbirth bdayday bdaymonth bdayyear dateofbirthday
+        dateofbirthmonth dateofbirthyear dateborn geburtsdatum geburtstag geburtsjahr gebdatum fechanacimiento fechadenacimiento datenaissance
         datedenaissance datanascimento datadenascimento datanascita datadinascita geboortedatum fodselsdato fodelsedatum
         dataurodzenia датарождения 生日 出生日期 生年月日 생년월일""",
     _Kind.GENDER: "gender sex geschlecht sexe sexo sesso geslacht civilite anrede salutation пол 性别",
@@ -159,13 +159,14 @@ _NAMES_OF = {
         socialinsurancenumber personnummer cpf curp dni nif nie pesel bsn codicefiscale fiscalcode aadhaar aadhar
         aadhaarnumber паспорт инн снилс 身份证 身份证号""",
     _Kind.IP: "ip ipaddress ipaddr ipv remoteaddr remoteip xforwardedfor",
-    _Kind.ANY_PLACE: """city town locality suburb state province region county country countrycode stadt wohnort ort
+    _Kind.PLACE: "wohnort hometown placeofresidence placeofbirth birthplace",
+    _Kind.ANY_PLACE: """city town locality suburb state province region county country countrycode stadt ort
         bundesland ciudad ville citta cidade plaats provincia estado pais pays land город страна 城市""",
 }
 
 # Whose it is: with these a name, a city or a country is a person's.
 _PERSONS = frozenset(
-    """customer customers user users buyer client contact recipient receiver guest member subscriber lead person personal
+    """customer customers cust user users usr buyer client invitee contact recipient receiver guest member subscriber lead person personal
     shopper purchaser payer cardholder holder owner visitor student patient passenger driver attendee participant
     applicant donor employee billing bill kunde kunden kundin kaeufer benutzer besteller empfanger rechnung
     cliente usuario utilisateur utente comprador acheteur facturation facturacion insured""".split()
@@ -179,12 +180,30 @@ _LEADING = (  # says nothing about what comes behind
         confirm confirmation repeat confirmed form forms field fields input data value values details info attributes
         attribute traits trait properties property props custom profile account order checkout invoice registration
         register signup login mobile cell daytime evening day emergency wc woocommerce wpforms wp cf mce merge hs
-        stripe paypal shopify q x frm txt str ud parent child tenant borrower""".split()
+        stripe paypal shopify q x frm txt str u ud hidden parent child tenant borrower""".split()
     )
 )
 _OFTEN_THINGS = frozenset("lead".split())  # lead_name: of a form as often
-_TRAILING = frozenset("value field input text raw plain c cliente kunde billing shipping line".split())
-_BEFORE_NAME = frozenset("my your account profile order shipping ship delivery data traits user attributes".split())
+_TRAILING = frozenset(
+    "value field input text raw plain c cliente kunde billing shipping hidden full national international mobile".split()
+)
+_BEFORE_NAME = frozenset(
+    "lead my your account profile order shipping ship delivery data traits user attributes".split()
+)
+# So clear that what stands before them matters only when it says that no customer is meant.
+_CLEAR = frozenset(
+    """firstname fname lastname lname surname familyname givenname fullname middlename maidenname vorname nachname prenom
+    apellido apellidos cognome sobrenome achternaam phone phonenumber telephone telephonenumber telefon telefonnummer
+    telefono telefone mobilenumber mobilephone cellphone emailaddress dateofbirth dob birthdate geburtsdatum ssn
+    socialsecuritynumber passportnumber""".split()
+)
+_NO_CUSTOMERS = frozenset(
+    """is has had show hide sort sorted by require requires required with without no not allow use enable company store shop
+    support merchant seller vendor supplier warehouse brand hotel restaurant event venue agent agency author artist actor
+    player director character team service hotline help sales branch location site website organization organisation org
+    dealer retailer publisher producer product item campaign sku category model device pet dog number count total
+    test i""".split()
+)
 _META_KEYS = {  # ud[em] and user_data[em], as Meta's pixel writes them
     "em": _Kind.EMAIL, "ph": _Kind.PHONE, "fn": _Kind.NAME, "ln": _Kind.NAME, "db": _Kind.BIRTH, "ge": _Kind.GENDER,
     "ct": _Kind.PLACE, "st": _Kind.PLACE, "zp": _Kind.ZIP,
@@ -223,7 +242,7 @@ def _kind(name: str) -> _Kind | None:
     if "to" in words[1:]:  # ship_to_name
         at = words.index("to", 1)
         if words[at - 1] in ("ship", "bill", "deliver", "sold"):
-            words[at - 1 : at + 1] = ["shipping"]
+            words[at - 1 : at + 1] = ["shipping" if words[at - 1] == "ship" else "billing"]
     while len(words) > 1 and words[-1] in _TRAILING and "".join(words) not in _KINDS:
         words.pop()
     for start in range(len(words)):
@@ -231,6 +250,10 @@ def _kind(name: str) -> _Kind | None:
             return _qualified(kind, words[:start], words[start:])
         if words[start] not in _LEADING:
             break
+    for start in range(1, len(words)):
+        head = "".join(words[start:])
+        if head in _CLEAR:
+            return _KINDS[head] if _NO_CUSTOMERS.isdisjoint(words[:start]) else None
     if words[-1] in _META_KEYS and words[:-1] in (["ud"], ["user", "data"]):
         return _META_KEYS[words[-1]]
     return _glued(words[-1], words[:-1])
