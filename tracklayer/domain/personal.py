@@ -18,9 +18,14 @@ Where the name alone does not tell, what stands beside it does:
 - ``gender`` goes as a property; in a URL ``gender=female`` goes, ``gender=women`` is a filter and goes beside others only.
 - ``name``, ``customer``, ``contact`` name a product, a plan or a segment as often: they go with a title or a common
   given name and a surname (``Jane Doe``), and beside others. ``username`` goes: Google counts it among personal data.
+- ``mail`` and ``email_id`` name a mailing as often: they go by value only.
 
-Sources: Meta, "About unhashed contact information" and the list that RudderStack's Facebook destination deletes (email to
-country); Google Analytics Help, "Best practices to avoid sending Personally Identifiable Information"; read 2026-11-20.
+What no list knows stays: a name under ``x``, a national phone number under ``q``, the base64 of an address under ``id``.
+What looks like an address is taken for one: a campaign called ``DE@Brand.Search`` goes.
+
+Most of this file is tables. Sources: Meta's advice on unhashed contact information and the list that RudderStack's
+Facebook destination deletes (email to country), read 2026-11-20; Google, "Understanding PII in Google's contracts and
+policies" (answer 7686480: "full names or usernames"), read 2026-11-28.
 """
 
 from __future__ import annotations
@@ -46,19 +51,16 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
     ``userinfo`` for ``user:password@``. What stays, stays byte for byte; where all does, the very same text comes back.
     Never raises, of any text; the time grows with its length.
     """
-    if "?" not in url and "@" not in url and "%" not in url and "#" not in url and ";" not in url and "+" not in url:
+    if url[:4] != "http" or url.find(":", _SCHEME) > 0 or "@" in url or "#" in url or ";" in url or not url.isascii():
+        return _clean_url(url)
+    if "?" not in url and "%" not in url and "+" not in url:
         return url, ()
     query = url.partition("?")[2]
     if (
-        "@" in url
+        "?" in query
+        or len(url) > _MOST_OF_EVERYDAY
         or ("%" in url and _ENCODED_SIGN(url))
         or ("+" in url and _PLUS(url))
-        or url.find(":", _SCHEME) > 0
-        or "#" in url
-        or ";" in url
-        or "?" in query
-        or not url.isascii()
-        or len(url) > _MOST_OF_EVERYDAY
     ):
         return _clean_url(url)
     for part in query.split("&"):
@@ -308,7 +310,7 @@ _COORDINATE = re.compile(r"\+\d{1,3}\.\d{4,}")  # with its sign
 _LAST_GROUP = re.compile(r"[^0-9]+\d+\Z")
 _FEWEST_BEFORE_OTHERS = 9  # digits of a phone that others follow
 _PLUS = re.compile(rf"\+{_BETWEEN}\d").search
-_COLON = re.compile(r"(?:tel|callto|sms|smsto):|://|\"\s*:", re.IGNORECASE).search
+_COLON = re.compile(r"[LOPSlops\"\s]:").search  # behind tel, sms, http, a name in JSON
 _ENCODED_SIGN = re.compile(
     r"%(?:25|40|2[Bb]|3[AaDd]|22|[Ee][Ff2])"
 ).search  # % @ + : = " and full-width or invisible ones
@@ -640,6 +642,9 @@ def _clean_url(url: str) -> tuple[str, tuple[str, ...]]:
         kept, of_part = _without(part, least)
         cleaned += kept
         names += of_part
+    if authority is None and cleaned.startswith("//"):  # what stood in the path is a host now
+        cleaned, of_rest = without_personal_url(cleaned)
+        names += of_rest
     return cleaned, tuple(dict.fromkeys(names))
 
 
@@ -724,8 +729,10 @@ def _weigh_plain(name: str, value: Any) -> _Weight:
     if kind is _Kind.CONTACT:
         return _Weight.IDENTIFYING
     if isinstance(value, str):
+        if _is_web_address(value):
+            return _Weight.NONE  # cleaned as a URL
         plain = _decoded(value)
-        weight = _Weight.NONE if _is_web_address(value) else _weigh_text(plain, in_url=False)
+        weight = _weigh_text(plain, in_url=False)
         return _weigh(kind, plain, in_url=False) if kind and not weight else weight
     if kind in _NUMBERED and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         # "4915112345678.0" of a float is the same number; one of hundreds of digits is none of these.
