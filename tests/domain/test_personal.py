@@ -73,6 +73,7 @@ HOW_MANY = 5_000
             ("to",),
             id="in a URL within",
         ),
+        pytest.param("https://a.example/?to=/x%3Femail=jane", "https://a.example/", ("to",), id="half encoded"),
         pytest.param(
             "https://a.example/?d=%7B%22phone%22%3A%2201712345678%22%7D",
             "https://a.example/",

@@ -51,10 +51,10 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
     ``userinfo`` for ``user:password@``. What stays, stays byte for byte; where all does, the very same text comes back.
     Never raises, of any text; the time grows with its length.
     """
+    if "?" not in url and "@" not in url and "%" not in url and "#" not in url and ";" not in url and "+" not in url:
+        return (url, ()) if url.isascii() else _clean_url(url)
     if url[:4] != "http" or url.find(":", _SCHEME) > 0 or "@" in url or "#" in url or ";" in url or not url.isascii():
         return _clean_url(url)
-    if "?" not in url and "%" not in url and "+" not in url:
-        return url, ()
     query = url.partition("?")[2]
     if (
         "?" in query
@@ -311,9 +311,8 @@ _LAST_GROUP = re.compile(r"[^0-9]+\d+\Z")
 _FEWEST_BEFORE_OTHERS = 9  # digits of a phone that others follow
 _PLUS = re.compile(rf"\+{_BETWEEN}\d").search
 _COLON = re.compile(r"[LOPSlops\"\s]:").search  # behind tel, sms, http, a name in JSON
-_ENCODED_SIGN = re.compile(
-    r"%(?:25|40|2[Bb]|3[AaDd]|22|[Ee][Ff2])"
-).search  # % @ + : = " and full-width or invisible ones
+# Those of " # % & + @ : ; = ? and the first byte of full-width and invisible characters.
+_ENCODED_SIGN = re.compile(r"%(?:2[2356Bb]|40|3[ABDFabdf]|[Ee][Ff2])").search
 _WIDE = re.compile(r"[\ufe50-\ufe6f\uff00-\uffef]").search
 _PHONE_ALONE = re.compile(r"\+[\d\s().\-/+]+")
 _DIGEST = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}(?:\.[\w\-]{1,16})?")
@@ -398,11 +397,13 @@ def _may_hold_contact(text: str) -> bool:
 
 def _holds_contact(text: str) -> bool:
     """Whether an e-mail address or a phone number stands in plain text that was decoded and folded."""
+    return _holds_address_or_number(text) or (":" in text and _PHONE_LINK.search(text) is not None)
+
+
+def _holds_address_or_number(text: str) -> bool:
     if "@" in text and any(found[1].lower() not in _FILES for found in _ADDRESS.finditer(text)):
         return True
-    if "+" in text and any(_is_phone(found[0]) for found in _PHONE.finditer(text)):
-        return True
-    return ":" in text and _PHONE_LINK.search(text) is not None
+    return "+" in text and any(_is_phone(found[0]) for found in _PHONE.finditer(text))
 
 
 def _is_phone(found: str) -> bool:
@@ -611,6 +612,8 @@ def _weigh_piece(piece: str, is_parameter: bool) -> _Weight:
         plus = "+" if _PHONE_ALONE.fullmatch(value) else ""
         value = plus + value[len(plus) :].replace("+", " ")
     plain = _decoded(value)
+    if not is_parameter and "%" not in value:
+        return _Weight.IDENTIFYING if _holds_address_or_number(plain) else _Weight.NONE
     weight = _weigh_text(plain, in_url=True)
     if not weight and "%25" in value:  # a query within the query, whose own + are blanks
         weight = _weigh_text(_folded(_unquoted(_unquoted(value, 1).replace("+", " "))), in_url=True)
