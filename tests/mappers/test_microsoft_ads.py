@@ -472,22 +472,30 @@ def test_visitor_that_stands_for_none_is_absent(visitor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "is_sent"),
+    ("rule", "country", "is_sent"),
     [
-        pytest.param(None, True, id="no rule"),
-        pytest.param("never", True, id="never"),
-        pytest.param(False, True, id="false"),
-        pytest.param("eea", False, id="eea"),
-        pytest.param("always", False, id="always"),
-        pytest.param(True, False, id="true"),
+        pytest.param(None, "DE", True, id="no rule"),
+        pytest.param("never", "DE", True, id="never"),
+        pytest.param(False, "DE", True, id="false"),
+        pytest.param("eea", "DE", False, id="eea"),
+        pytest.param("eea", None, False, id="eea, country not known"),
+        pytest.param("eea", "US", True, id="eea, elsewhere"),
+        pytest.param("always", "US", False, id="always"),
+        pytest.param(True, "US", False, id="true"),
     ],
 )
-def test_rule_that_asks_for_consent_goes_before_sending_what_is_denied(rule: Any, *, is_sent: bool) -> None:
-    event = read(draft(user_data={"msclkid": CLICK}, consent={"ad_user_data": "denied"}))
+def test_rule_that_asks_for_consent_goes_before_sending_what_is_denied(
+    rule: Any, country: str | None, *, is_sent: bool
+) -> None:
+    settings = {**SETTINGS, "send_denied": True, "default_consent": "granted", "require_consent": rule}
+    for consent in ("denied", "unspecified"):
+        event = read(draft(user_data={"msclkid": CLICK, "country": country}, consent={"ad_user_data": consent}))
 
-    found = map_event(MAPPER, event, {**SETTINGS, "send_denied": True, "require_consent": rule}, NOW)
+        found = map_event(MAPPER, event, settings, NOW)
 
-    assert isinstance(found, Mapped) is is_sent
+        assert isinstance(found, Mapped) is is_sent
+        if isinstance(found, Refused):
+            assert found.reason is DropReason.CONSENT_DENIED
 
 
 @pytest.mark.parametrize(

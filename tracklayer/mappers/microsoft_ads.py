@@ -164,7 +164,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``data``: time in whole Unix seconds, every identifier a single text, value a number."""
     verdicts = Verdicts()
     consent = _consent(event, settings)
-    if consent == "denied" and not _sends_denied(settings):
+    if consent == "denied" and not _is_on(settings.get("send_denied")):
         limited = event.consent.limited_data_use and event.consent.ad_user_data != "denied"
         field = "consent.limited_data_use" if limited else "consent.ad_user_data"
         message = "limited data use is asked for" if limited else "consent to use the data for ads is denied"
@@ -314,11 +314,6 @@ def _consent(event: Event, settings: Settings) -> str | None:
     if event.consent.ad_user_data != "unspecified":
         return event.consent.ad_user_data
     return settings.get("default_consent") or None
-
-
-def _sends_denied(settings: Settings) -> bool:
-    """A rule that asks for consent goes before ``send_denied``: where consent is denied, it lets nothing out."""
-    return _is_on(settings.get("send_denied")) and settings.get("require_consent") in (None, "", False, "never")
 
 
 def _action(name: str, settings: Settings) -> str:

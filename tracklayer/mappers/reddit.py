@@ -371,7 +371,7 @@ def _click_id(event: Event, settings: Settings, verdicts: Verdicts) -> str | Non
         return None
     click_id = _opaque(given, settings)
     if click_id is None:
-        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: a click id has no spaces")
+        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: nothing that Reddit takes as a click id")
     return click_id
 
 
