@@ -493,6 +493,8 @@ def test_title_and_company_of_nobody_are_named_as_left_out() -> None:
         "user_data.company_name"
     ]
     assert left_out(draft(user_data={"email": "sam@example.com", "job_title": "Buyer"})) == ["user_data.job_title"]
+    hashed = {"first_name": "Mike", "last_name": "Smith", "company_name": SAM}
+    assert left_out(draft(user_data=hashed)) == ["user_data.company_name"]
 
 
 @pytest.mark.parametrize(

@@ -649,6 +649,13 @@ def test_page_is_described_by_properties() -> None:
     }
 
 
+def test_page_before_without_a_scheme_goes_with_one() -> None:
+    event = draft(custom_data={"properties": {"referrer_url": "www.example.org/caps"}})
+
+    assert mapped(event).item["referrerUrl"] == "https://www.example.org/caps"
+    assert left_out(event) == []
+
+
 def test_malformed_values_are_named_and_the_event_goes_without_them() -> None:
     event = draft(
         event_source_url="/cart",

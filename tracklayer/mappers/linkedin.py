@@ -424,17 +424,22 @@ def _user_info(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
         {
             "firstName": first,
             "lastName": last,
-            "companyName": _work(event, "company_name"),
-            "title": _work(event, "job_title"),
+            "companyName": _work(event, "company_name", verdicts),
+            "title": _work(event, "job_title", verdicts),
             "countryCode": country,
         }
     )
 
 
-def _work(event: Event, name: str) -> str | None:
+def _work(event: Event, name: str, verdicts: Verdicts) -> str | None:
     """Company or job title, in plain text; where the event has none, the property of that name."""
     given = getattr(event.user_data, name) or _text(event.custom_data.properties, name)
-    return _name(given, {}) if given else None
+    if not given:
+        return None
+    found = _name(given, {})
+    if found is None:
+        verdicts.left_out(name, f"user_data.{name}", "left out: LinkedIn takes plain text only")
+    return found
 
 
 def _conversion_value(given: CustomData, verdicts: Verdicts) -> dict[str, str] | None:

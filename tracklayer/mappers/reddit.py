@@ -1,8 +1,8 @@
 """Reddit Conversions API v3. Merchant's page: reddit.md.
 
-Source: Reddit for Business help, "Manual Advanced Matching" and "Event Deduplication"; the v3 direct-integration
-guide and schema as quoted by public connectors that agree with each other. Read 2026-11-23. v2 names its fields
-differently and takes no part here but for the shapes of its errors.
+Source: Reddit for Business help, "Manual Advanced Matching", "Event Deduplication" and "Event Metadata"; the v3
+direct-integration guide and schema as quoted by public connectors that agree with each other. Read 2026-11-28. v2 names
+its fields differently and takes no part here but for the shapes of its errors.
 """
 
 from __future__ import annotations
