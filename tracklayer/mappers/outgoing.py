@@ -26,7 +26,7 @@ CONSENT_COUNTRIES = frozenset(
 
 def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
     """What a platform would get of an event as of ``now``, or why it gets none, with every rule it was held against."""
-    if settings.get("require_consent") and event.consent.ad_user_data == "unspecified":
+    if settings.get("require_consent") and event.consent.ad_user_data != "granted":
         refused = _without_consent(event, settings)
         if refused is not None:
             return refused
@@ -46,7 +46,7 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
-_NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data says nothing"
+_NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data does not say so"
 _WITH_SCHEME = RuleVerdict("event_source_url", True, "sent with https:// in front", "event_source_url")
 
 
