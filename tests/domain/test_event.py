@@ -1293,3 +1293,21 @@ def test_mistakes_are_told_in_the_order_of_the_data_model(turned: bool) -> None:
         "user_data.client_ip",
         "user_data.fbp",
     ]
+
+
+# Personal data where no platform may get it -------------------------------------------------------------------------
+
+
+def test_personal_data_in_plain_text_is_named_and_costs_nothing() -> None:
+    read = taken(
+        draft(
+            event_source_url="https://shop.example.com/t?order=1&email=jane%40example.com",
+            custom_data={"properties": {"customer_email": "jane@example.com", "colour": "red"}},
+        )
+    )
+    assert [(one.code, ".".join(one.field)) for one in read.warnings] == [
+        ("PERSONAL_DATA", "event_source_url"),
+        ("PERSONAL_DATA", "custom_data.properties.customer_email"),
+    ]
+    assert read.event.custom_data.properties == {"customer_email": "jane@example.com", "colour": "red"}
+    assert not [one for one in read.warnings if "jane" in one.message]

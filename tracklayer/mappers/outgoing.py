@@ -74,7 +74,9 @@ def _presentable(event: Event, settings: Settings, said: list[RuleVerdict]) -> E
     if custom.properties:
         kept, taken = without_personal_properties(custom.properties)
         if taken:
-            said += [_taken(f"custom_data.properties.{name}") for name in taken]
+            said += [
+                _taken(f"custom_data.properties.{name}", "a part of it" if name in kept else "it") for name in taken
+            ]
             changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), "properties": kept})
     if custom.currency is None and (currency := settings.get("default_currency")) and _has_amount(custom):
         message = f"none given: sent as {currency}, the default"
