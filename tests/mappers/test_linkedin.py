@@ -24,6 +24,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.linkedin import MAPPER
+from tracklayer.mappers.outgoing import map_event
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 SETTINGS: dict[str, Any] = {
@@ -41,6 +42,15 @@ USER_AGENT = (
 SAM = "cd25a6171969f2a3c6e35c7667e3908ef1bd2424241db04411a0eec454ca6c16"  # sam@example.com
 SHA1 = "0123456789abcdef0123456789abcdef01234567"
 DEVICE = "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+
+PLACEHOLDERS = ("null", "undefined", "NaN", "None", "false", "0", "-", "{gclid}", "[object Object]", "%%ID%%", " null ")
+NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the digest of an empty text
+IPHONE: dict[str, Any] = {
+    "os": "iOS",
+    "advertising_id": "6D92078A-8246-4BA4-AE5B-76104861E7DC",
+    "tracking_allowed": True,
+}
+ANDROID: dict[str, Any] = {"os": "Android", "advertising_id": "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"}
 
 
 def draft(**changes: Any) -> dict[str, Any]:
@@ -268,12 +278,6 @@ def test_request_goes_to_the_conversions_endpoint_with_a_bearer_token() -> None:
             id="just too old",
         ),
         pytest.param(
-            draft(occurred_at="2026-11-21T14:00:06Z"),
-            DropReason.INVALID_FIELD,
-            "occurred_at",
-            id="in the future",
-        ),
-        pytest.param(
             draft(event_name="AddToCart"),
             DropReason.UNSUPPORTED_EVENT,
             "event_name",
@@ -327,11 +331,28 @@ def test_refund_is_refused_even_where_a_rule_is_set_for_it() -> None:
     "occurred_at",
     [
         pytest.param("2026-08-23T14:00:00Z", id="90 days old to the second"),
-        pytest.param("2026-11-21T14:00:05Z", id="a clock 5 seconds ahead"),
     ],
 )
 def test_event_at_the_edge_of_the_time_window_is_sent(occurred_at: str) -> None:
     assert mapped(draft(occurred_at=occurred_at)).item["eventId"] == "evt-1"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "waits"),
+    [
+        pytest.param(timedelta(seconds=5), False, id="as much as clocks differ"),
+        pytest.param(timedelta(seconds=5, milliseconds=1), True, id="a little more"),
+        pytest.param(timedelta(minutes=5), True, id="all that is taken in"),
+    ],
+)
+def test_event_ahead_of_the_clock_waits_and_is_not_lost(ahead: timedelta, *, waits: bool) -> None:
+    event = read(draft(occurred_at=(NOW + ahead).isoformat()))
+
+    found = map_event(MAPPER, event, SETTINGS, NOW)
+
+    assert isinstance(found, Mapped)
+    assert found.item["conversionHappenedAt"] == 1795269600000 + ahead // timedelta(milliseconds=1)
+    assert found.not_before == (NOW + ahead if waits else None)
 
 
 @pytest.mark.parametrize(
@@ -441,6 +462,103 @@ def test_malformed_identifiers_are_named_and_the_event_goes_without_them() -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("user_data", "info"),
+    [
+        pytest.param(
+            {"job_title": " Head of Growth ", "company_name": "Müller & Söhne"},
+            {"companyName": "Müller & Söhne", "title": "Head of Growth"},
+            id="both, case and signs kept",
+        ),
+        pytest.param({"job_title": "Buyer"}, {"title": "Buyer"}, id="title only"),
+        pytest.param({"job_title": "null", "company_name": SAM}, {}, id="no title, a company that is a digest"),
+    ],
+)
+def test_title_and_company_go_with_the_names(user_data: dict[str, str], info: dict[str, str]) -> None:
+    found = user({"first_name": "Mike", "last_name": "Smith", **user_data})
+
+    assert found["userInfo"] == {"firstName": "Mike", "lastName": "Smith", **info}
+
+
+def test_field_of_the_person_goes_before_the_property_of_that_name() -> None:
+    names = {"first_name": "Mike", "last_name": "Smith", "job_title": "Buyer"}
+
+    found = user(names, custom_data={"properties": {"job_title": "old", "company_name": "Acme"}})
+
+    assert (found["userInfo"]["title"], found["userInfo"]["companyName"]) == ("Buyer", "Acme")
+
+
+def test_title_and_company_of_nobody_are_named_as_left_out() -> None:
+    assert left_out(draft(user_data={"email": "sam@example.com", "company_name": "Acme", "job_title": "x"})) == [
+        "user_data.company_name"
+    ]
+    assert left_out(draft(user_data={"email": "sam@example.com", "job_title": "Buyer"})) == ["user_data.job_title"]
+    hashed = {"first_name": "Mike", "last_name": "Smith", "company_name": SAM}
+    assert left_out(draft(user_data=hashed)) == ["user_data.company_name"]
+
+
+@pytest.mark.parametrize(
+    ("device", "ids", "left"),
+    [
+        pytest.param(ANDROID, [{"idType": "GOOGLE_AID", "idValue": DEVICE}], [], id="Android"),
+        pytest.param({**ANDROID, "tracking_allowed": False}, [], ["device.advertising_id"], id="tracking not allowed"),
+        pytest.param(IPHONE, [], ["device.advertising_id"], id="Apple's has no place"),
+        pytest.param({**ANDROID, "os": ...}, [], ["device.advertising_id"], id="nobody says whose"),
+        pytest.param({**ANDROID, "advertising_id": "abc"}, [], ["device.advertising_id"], id="not a UUID"),
+        pytest.param({**ANDROID, "advertising_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12}, [], [], id="all zero"),
+        pytest.param({"os": "Android", "app_id": "com.example.shop", "model": "Pixel 8"}, [], [], id="no id"),
+    ],
+)
+def test_advertising_id_of_an_android_device_is_sent(
+    device: dict[str, Any], ids: list[dict[str, str]], left: list[str]
+) -> None:
+    device = {name: value for name, value in device.items() if value is not ...}
+    event = draft(action_source="app", device=device)
+
+    assert mapped(event).item["user"] == {"userIds": [{"idType": "SHA256_EMAIL", "idValue": SAM}, *ids]}
+    assert left_out(event) == left
+
+
+def test_property_with_a_device_is_not_sent_where_tracking_is_not_allowed() -> None:
+    event = draft(custom_data={"properties": {"gaid": DEVICE}}, device={"tracking_allowed": False})
+
+    assert mapped(event).item["user"] == {"userIds": [{"idType": "SHA256_EMAIL", "idValue": SAM}]}
+    assert left_out(event) == ["custom_data.properties.gaid"]
+
+
+@pytest.mark.parametrize(
+    ("user_data", "digest"),
+    [
+        pytest.param({"emails": ["sam@example.com"]}, SAM, id="one, in the list"),
+        pytest.param({"email": "sam@example.com", "emails": ["jane@example.com"]}, SAM, id="the main one"),
+        pytest.param({"email": "no address", "emails": ["x", "sam@example.com"]}, SAM, id="the first that is one"),
+        pytest.param({"email": NOTHING, "emails": ["sam@example.com"]}, SAM, id="not the digest of nothing"),
+    ],
+)
+def test_one_email_of_several_is_sent(user_data: dict[str, Any], digest: str) -> None:
+    assert user(user_data) == {"userIds": [{"idType": "SHA256_EMAIL", "idValue": digest}]}
+
+
+def test_further_emails_are_named_as_left_out() -> None:
+    assert left_out(draft(user_data={"email": "sam@example.com", "emails": ["jane@example.com"]})) == [
+        "user_data.emails"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lead_id", "lead"),
+    [
+        pytest.param("urn:li:leadGenFormResponse:7", "urn:li:leadGenFormResponse:7", id="LinkedIn's"),
+        pytest.param("1234567890123456", None, id="another platform's"),
+    ],
+)
+def test_lead_is_named_by_its_urn(lead_id: str, lead: str | None) -> None:
+    event = draft(user_data={"email": "sam@example.com", "lead_id": lead_id})
+
+    assert mapped(event).item["user"].get("lead") == lead
+    assert left_out(event) == []
+
+
 def test_properties_carry_what_no_field_of_an_event_does() -> None:
     properties = {
         "gaid": DEVICE,
@@ -517,10 +635,27 @@ def test_names_are_sent_as_the_merchant_decides(send_names: str | None, consent:
         pytest.param("last_name", "O'Neil ", "O'Neil", id="last name"),
         pytest.param("last_name", SAM, None, id="hashed name"),
         pytest.param("country", " us", "US", id="country"),
-        pytest.param("country", "USA", None, id="country of three letters"),
+        pytest.param("country", "USA", "US", id="country of three letters"),
+        pytest.param("country", "Germany", "DE", id="country by its name"),
+        pytest.param("country", "Utopia", None, id="no country"),
         pytest.param("external_id", " Cust-8841 ", "Cust-8841", id="external id"),
         pytest.param("client_ip", " 203.0.113.24 ", "203.0.113.24", id="IPv4 address"),
         pytest.param("client_ip", "2001:db8::7", None, id="IPv6 address"),
+        pytest.param("client_ip", "::ffff:203.0.113.24", "203.0.113.24", id="IPv4 address in an IPv6 one"),
+        pytest.param("client_ip", "203.0.113.24:51234", "203.0.113.24", id="address with its port"),
+        pytest.param("client_ip", "203.0.113.24, 10.0.0.1", "203.0.113.24", id="the first of some proxies"),
+        pytest.param("email", f"{SAM}.AQYCAQIB", SAM, id="digest with a builder's tail"),
+        pytest.param("external_id", f"{SAM}.AQYCAQIB", SAM, id="external id with a builder's tail"),
+        pytest.param("external_id", SAM.upper(), SAM.upper(), id="external id that is a digest"),
+        pytest.param("external_id", NOTHING, None, id="external id of nothing"),
+        pytest.param("email", NOTHING, None, id="digest of nothing"),
+        pytest.param("job_title", " Buyer ", "Buyer", id="job title"),
+        pytest.param("company_name", SAM, None, id="hashed company"),
+        *(
+            pytest.param(field, value, None, id=f"{field} {value!r}")
+            for field in ("li_fat_id", "external_id", "first_name", "client_ip", "country", "email", "job_title")
+            for value in PLACEHOLDERS
+        ),
         pytest.param("li_fat_id", " f5c2a1d0 ", "f5c2a1d0", id="click id"),
         pytest.param("li_fat_id", "f5 c2", None, id="click id with a space"),
     ],
@@ -538,6 +673,8 @@ def test_fields_linkedin_does_not_take_have_no_rule() -> None:
         "external_id",
         "client_ip",
         "li_fat_id",
+        "job_title",
+        "company_name",
     }
 
 
@@ -545,6 +682,8 @@ def reply(status: int, body: object = None, text: str = "", **headers: str) -> P
     return PlatformReply(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
+WEB_PAGE = "a web page came back instead of the platform's answer, such as a proxy's"
+IN_BETWEEN = "something in between answered, such as a proxy: the event has not reached the platform"
 UNCONFIRMED = "the answer does not confirm every event"
 WRONG_FIELD = "Index: 1, ERROR :: /conversionHappenedAt :: field is required but not found"
 
@@ -592,8 +731,18 @@ WRONG_FIELD = "Index: 1, ERROR :: /conversionHappenedAt :: field is required but
         pytest.param(
             reply(200, None, "<html>"),
             1,
-            [Unreachable(UNCONFIRMED, 200, code="unconfirmed")],
+            [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="200")],
             id="a page of a proxy",
+        ),
+        pytest.param(reply(200), 1, [Unreachable(UNCONFIRMED, 200, code="unconfirmed")], id="nothing"),
+        *(
+            pytest.param(
+                reply(status),
+                2,
+                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code=str(status))] * 2,
+                id=f"{status}",
+            )
+            for status in (301, 302, 407)
         ),
         pytest.param(
             reply(200, {"status": 400, "message": "no"}),
@@ -769,6 +918,7 @@ def test_limits_are_those_of_linkedin() -> None:
         None,
         timedelta(days=90),
     )
+    assert MAPPER.max_ahead == timedelta(seconds=5)
     assert (MAPPER.supports_test_events, MAPPER.event_names.get("Refund")) == (False, None)
 
 

@@ -23,6 +23,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.reddit import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
@@ -31,9 +32,19 @@ USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 SAM = "cd25a6171969f2a3c6e35c7667e3908ef1bd2424241db04411a0eec454ca6c16"  # sam@example.com
+IPV6 = "f1ad3e621f73e90c44fbd9a008f51aca7719c4f1d5829ecc36e1e81ec9f6f071"  # 2001:db8::7
 IP = "eacd5267d80f13eed692aff9d1608e048f9892a8d7ba0a74d4407a72ebecebad"  # 203.0.113.24
 SHA1 = "0123456789abcdef0123456789abcdef01234567"
 UUID = "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+
+PLACEHOLDERS = ("null", "undefined", "NaN", "None", "false", "0", "-", "{gclid}", "[object Object]", "%%ID%%", " null ")
+NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the digest of an empty text
+IPHONE: dict[str, Any] = {
+    "os": "iOS",
+    "advertising_id": "6D92078A-8246-4BA4-AE5B-76104861E7DC",
+    "tracking_allowed": True,
+}
+ANDROID: dict[str, Any] = {"os": "Android", "advertising_id": "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"}
 
 
 def draft(**changes: Any) -> dict[str, Any]:
@@ -450,12 +461,15 @@ def test_event_is_refused_before_it_is_sent(event: dict[str, Any], reason: DropR
 def test_event_is_taken_to_the_last_second_and_five_minutes_ahead() -> None:
     oldest = mapped(draft(occurred_at="2026-11-14T14:00:00.001Z"))
     ahead = mapped(draft(occurred_at="2026-11-21T14:05:00Z"))
-    later = MAPPER.map_event(read(draft(occurred_at="2026-11-21T14:05:00Z")), SETTINGS, NOW - timedelta(seconds=1))
+    early = map_event(MAPPER, read(draft(occurred_at="2026-11-21T14:05:00Z")), SETTINGS, NOW - timedelta(seconds=1))
+    soon = map_event(MAPPER, read(draft(occurred_at="2026-11-21T14:05:00Z")), SETTINGS, NOW)
 
     assert oldest.item["event_at"] == 1794664800001
     assert ahead.item["event_at"] == 1795269900000
-    assert isinstance(later, Refused)
-    assert (later.reason, later.field) == (DropReason.INVALID_FIELD, "occurred_at")
+    assert isinstance(early, Mapped)
+    assert early.not_before == NOW + timedelta(minutes=5)
+    assert isinstance(soon, Mapped)
+    assert soon.not_before is None
 
 
 @pytest.mark.parametrize(
@@ -481,6 +495,72 @@ def test_event_is_taken_to_the_last_second_and_five_minutes_ahead() -> None:
 )
 def test_each_of_these_is_enough_to_be_known(user_data: dict[str, str], user: dict[str, str]) -> None:
     assert mapped(draft(user_data=user_data)).item["user"] == user
+
+
+IDFA = "2afcf919a0c1953d177fcb412ea65138b44b4a42dda7d322225811767c0c530c"  # of capitals
+AAID = "8c9644afb96dfda75c5ebd6f011779b85a23c6d032554cb910fc8979e62321c6"  # of small letters
+
+
+@pytest.mark.parametrize(
+    ("device", "user", "left"),
+    [
+        pytest.param(IPHONE, {"idfa": IDFA}, [], id="iPhone"),
+        pytest.param(
+            {**IPHONE, "advertising_id": IPHONE["advertising_id"].lower()}, {"idfa": IDFA}, [], id="IDFA, small"
+        ),
+        pytest.param(ANDROID, {"aaid": AAID}, [], id="Android"),
+        pytest.param(
+            {**ANDROID, "advertising_id": ANDROID["advertising_id"].upper()}, {"aaid": AAID}, [], id="AAID, capitals"
+        ),
+        pytest.param({**ANDROID, "advertising_id": AAID}, {"aaid": AAID}, [], id="hashed before"),
+        pytest.param({**IPHONE, "tracking_allowed": False}, {}, ["device.advertising_id"], id="tracking not allowed"),
+        pytest.param({**IPHONE, "os": "HarmonyOS"}, {}, ["device.advertising_id"], id="neither system"),
+        pytest.param({**IPHONE, "advertising_id": "abc"}, {}, ["device.advertising_id"], id="not a UUID"),
+        pytest.param(
+            {"os": "iOS", "screen_width": 390, "screen_height": 844},
+            {"screen_dimensions": {"width": 390, "height": 844}},
+            [],
+            id="screen",
+        ),
+        pytest.param({"os": "iOS", "screen_width": 390}, {}, [], id="half a screen"),
+        pytest.param(
+            {"os": "iOS", "vendor_id": UUID, "app_id": "1", "app_version": "2.1", "model": "x"}, {}, [], id="the rest"
+        ),
+    ],
+)
+def test_device_of_an_app_event_is_sent(device: dict[str, Any], user: dict[str, Any], left: list[str]) -> None:
+    event = draft(action_source="app", device=device)
+
+    assert mapped(event).item["user"] == {"email": SAM, **user}
+    assert left_out(event) == left
+
+
+@pytest.mark.parametrize("device", [pytest.param(IPHONE, id="iPhone"), pytest.param(ANDROID, id="Android")])
+def test_advertising_id_alone_is_enough_to_be_known(device: dict[str, Any]) -> None:
+    assert len(mapped(draft(action_source="app", user_data={}, device=device)).item["user"]) == 1
+
+
+def test_one_email_and_one_phone_of_several_are_sent() -> None:
+    several = draft(
+        user_data={"email": "+x@example.com", "emails": ["sam@example.com"], "phones": ["1", "+14155550132"]}
+    )
+
+    assert mapped(several).item["user"] == {
+        "email": SAM,
+        "phone_number": "9e1919ad78a34fd67a84bfbcf2fea14074065517bea32e92924771c3f92e5462",
+    }
+    assert left_out(several) == ["user_data.emails", "user_data.phones"]
+
+
+def test_goods_by_weight_are_counted_in_pieces() -> None:
+    contents = [
+        {"id": "a", "quantity": 1.85, "item_price": 4},
+        {"id": "b", "quantity": "2"},
+        {"id": "c", "quantity": 0.2},
+    ]
+    products = mapped(draft(custom_data={"contents": contents})).item["metadata"]["products"]
+
+    assert [(product["quantity"], type(product["quantity"])) for product in products] == [(2, int), (2, int), (1, int)]
 
 
 def test_phone_without_country_code_is_read_in_the_default_country() -> None:
@@ -576,9 +656,15 @@ def test_metadata_holds_what_the_type_takes(name: str, custom_data: dict[str, An
         pytest.param({"state": "CA"}, {"modes": ["LDU"]}, [], id="state of an unknown country"),
         pytest.param(
             {"country": "USA", "state": "CA"},
+            {"modes": ["LDU"], "country": "US", "region": "US-CA"},
+            [],
+            id="country of three letters",
+        ),
+        pytest.param(
+            {"country": "Utopia", "state": "CA"},
             {"modes": ["LDU"]},
             ["user_data.country"],
-            id="country that is no code",
+            id="country that is none",
         ),
     ],
 )
@@ -665,6 +751,22 @@ def test_what_reddit_would_not_take_is_left_out_and_the_event_goes(changes: dict
         pytest.param("client_ip", "203.0.113.24", IP, id="IP"),
         pytest.param("client_ip", IP.upper(), IP, id="IP hashed before"),
         pytest.param("client_ip", "localhost", None, id="no IP"),
+        pytest.param("client_ip", "::ffff:203.0.113.24", IP, id="IPv4 in IPv6"),
+        pytest.param("client_ip", "203.0.113.24:51234", IP, id="IP with a port"),
+        pytest.param("client_ip", f"{IP}.AQYCAQIB", IP, id="IP hashed before, with a builder's tail"),
+        *(
+            pytest.param("client_ip", value, IPV6, id=f"IPv6 {value}")
+            for value in ("2001:db8::7", "2001:DB8:0:0:0:0:0:7", "[2001:db8::7]:443", " 2001:db8:0::7 ")
+        ),
+        pytest.param("client_ip", "fe80::1%eth0", None, id="IPv6 with a zone"),
+        pytest.param("email", NOTHING, None, id="digest of nothing"),
+        pytest.param("external_id", NOTHING, None, id="external id of nothing"),
+        pytest.param("external_id", f"{SAM}.AQYCAQIB", SAM, id="external id with a builder's tail"),
+        *(
+            pytest.param(field, value, None, id=f"{field} {value!r}")
+            for field in ("rdt_cid", "rdt_uuid", "external_id", "client_ip", "client_user_agent", "email", "phone")
+            for value in PLACEHOLDERS
+        ),
         pytest.param("client_user_agent", " Agent/1.0 ", "Agent/1.0", id="user agent"),
         pytest.param("rdt_uuid", f"1732112345678.{UUID}", UUID, id="cookie"),
         pytest.param("rdt_uuid", "1732112345678.x", None, id="broken cookie"),
@@ -679,8 +781,8 @@ def test_value_is_normalised_as_reddit_wants(field: str, value: str, expected: s
     assert MAPPER.normalise[field](value, {}) == expected
 
 
-def reply(status: int, json: Any = None, **headers: str) -> PlatformReply:
-    return PlatformReply(status, json, {name.replace("_", "-"): value for name, value in headers.items()})
+def reply(status: int, json: Any = None, text: str = "", **headers: str) -> PlatformReply:
+    return PlatformReply(status, json, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
 V3_ERROR: dict[str, Any] = {
@@ -705,6 +807,9 @@ WRONG_TYPE: dict[str, Any] = {
     "error": {"reason": "UNAUTHORIZED", "explanation": "unexpected type number on field value"},
 }
 NONE = "Reddit gave no reason"
+NOT_REDDIT = "the answer is none of Reddit's"
+WEB_PAGE = "a web page came back instead of the platform's answer, such as a proxy's"
+IN_BETWEEN = "something in between answered, such as a proxy: the event has not reached the platform"
 
 
 @pytest.mark.parametrize(
@@ -716,7 +821,45 @@ NONE = "Reddit gave no reason"
             [Acknowledged(200)] * 2,
             id="200",
         ),
-        pytest.param(reply(200), 1, [Acknowledged(200)], id="200 without JSON"),
+        pytest.param(reply(200), 1, [Acknowledged(200)], id="200 with nothing at all"),
+        *(
+            pytest.param(
+                answer,
+                2,
+                [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="unconfirmed")] * 2,
+                id=f"200 with {title}",
+            )
+            for title, answer in {
+                "a page": reply(200, text="<!DOCTYPE html><title>Sign in</title>"),
+                "a page by its type": reply(200, text="Sign in", content_type="text/html; charset=utf-8"),
+                "a page after some space": reply(200, text="\n  <html>"),
+            }.items()
+        ),
+        *(
+            pytest.param(answer, 1, [Unreachable(NOT_REDDIT, 200, code="unconfirmed")], id=f"200 with {title}")
+            for title, answer in {
+                "a bare text": reply(200, text="OK"),
+                "a list": reply(200, []),
+                "a word": reply(200, "ok"),
+            }.items()
+        ),
+        *(
+            pytest.param(reply(200, body), 2, BatchRejected(Rejected("200", words, 200)), id=f"200 with {title}")
+            for title, body, words in (
+                ("an error inside data", {"data": {"error": {"message": "no"}}}, "no"),
+                ("invalid events", {"data": {"invalid_events": [{"error_message": "too old"}]}}, "too old"),
+                ("errors", {"errors": [{"message": "no"}], "message": "refused"}, "refused"),
+            )
+        ),
+        *(
+            pytest.param(
+                reply(status),
+                2,
+                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code=str(status))] * 2,
+                id=f"{status}",
+            )
+            for status in (301, 302, 407)
+        ),
         pytest.param(reply(202, {"data": {}}), 1, [Acknowledged(202)], id="202"),
         pytest.param(reply(200, V3_ERROR), 1, [Rejected("200", f"400; {V3_WORDS}", 200)], id="200 with an error"),
         pytest.param(
@@ -786,7 +929,7 @@ def test_reply_is_read_for_each_event(answer: PlatformReply, count: int, expecte
 def test_every_code_is_explained() -> None:
     assert sorted(MAPPER.explanations) == [
         *("200", "400", "401", "403", "404", "408", "413", "422", "425", "429", "500", "502", "503", "504"),
-        "WRONG_TYPE",
+        *("WRONG_TYPE", "unconfirmed"),
     ]
 
 

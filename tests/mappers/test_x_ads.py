@@ -25,6 +25,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.x_ads import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
@@ -50,6 +51,15 @@ USER_AGENT = (
 SAM = "cd25a6171969f2a3c6e35c7667e3908ef1bd2424241db04411a0eec454ca6c16"  # sam@example.com
 SHA1 = "0123456789abcdef0123456789abcdef01234567"
 CLICK = "23opevjt88psuo13lu8d020qkn"
+
+PLACEHOLDERS = ("null", "undefined", "NaN", "None", "false", "0", "-", "{gclid}", "[object Object]", "%%ID%%", " null ")
+NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the digest of an empty text
+IPHONE: dict[str, Any] = {
+    "os": "iOS",
+    "advertising_id": "6D92078A-8246-4BA4-AE5B-76104861E7DC",
+    "tracking_allowed": True,
+}
+ANDROID: dict[str, Any] = {"os": "Android", "advertising_id": "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"}
 
 
 def draft(**changes: Any) -> dict[str, Any]:
@@ -360,15 +370,6 @@ def test_refund_is_refused_even_where_a_tag_is_set_for_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "now", "reason"),
     [
-        pytest.param({}, NOW - timedelta(hours=1, minutes=5), None, id="5 minutes ahead"),
-        pytest.param({}, NOW - timedelta(hours=1, minutes=5, seconds=1), DropReason.INVALID_FIELD, id="more than that"),
-        pytest.param(
-            {"max_ahead_minutes": 0},
-            NOW - timedelta(hours=1, seconds=1),
-            DropReason.INVALID_FIELD,
-            id="none allowed",
-        ),
-        pytest.param({"max_ahead_minutes": "2"}, NOW - timedelta(hours=1, minutes=2), None, id="two minutes, as text"),
         pytest.param({}, NOW + timedelta(days=90, hours=-1), None, id="90 days old"),
         pytest.param({"max_age_days": 7}, NOW + timedelta(days=7, hours=-1), None, id="7 days old of 7"),
         pytest.param({"max_age_days": 7}, NOW + timedelta(days=7), DropReason.EVENT_TOO_OLD, id="older than 7 days"),
@@ -378,6 +379,63 @@ def test_time_window_is_the_merchants(settings: dict[str, Any], now: datetime, r
     found = MAPPER.map_event(read(draft()), {**SETTINGS, **settings}, now)
 
     assert (found.reason if isinstance(found, Refused) else None) is reason
+
+
+@pytest.mark.parametrize(
+    ("minutes", "ahead", "waits"),
+    [
+        pytest.param(None, timedelta(minutes=5), False, id="5 minutes"),
+        pytest.param(None, timedelta(minutes=5, seconds=1), True, id="more than that"),
+        pytest.param(0, timedelta(seconds=1), True, id="none allowed"),
+        pytest.param(0, timedelta(0), False, id="now"),
+        pytest.param("2", timedelta(minutes=2), False, id="two minutes, as text"),
+        pytest.param("2", timedelta(minutes=2, seconds=1), True, id="more than two"),
+    ],
+)
+def test_event_ahead_of_the_clock_waits_and_is_not_lost(
+    minutes: int | str | None, ahead: timedelta, *, waits: bool
+) -> None:
+    event = read(draft())
+    now = event.occurred_at - ahead
+
+    found = map_event(MAPPER, event, {**SETTINGS, "max_ahead_minutes": minutes}, now)
+
+    assert isinstance(found, Mapped)
+    assert found.item["conversion_time"] == "2026-11-21T13:00:00.000Z"
+    assert found.not_before == (event.occurred_at if waits else None)
+
+
+def test_device_has_no_place_at_x() -> None:
+    there = {**IPHONE, "app_id": "1", "app_version": "2.1", "vendor_id": ANDROID["advertising_id"]}
+
+    assert mapped(draft(action_source="app", device=there)).item == mapped(draft(action_source="app")).item
+
+
+def test_one_email_and_one_phone_of_several_are_sent() -> None:
+    several = {"email": "no address", "emails": ["sam@example.com"], "phones": ["1", "+14155550132"]}
+
+    assert identifiers(several) == [
+        {"hashed_email": SAM},
+        {"hashed_phone_number": "9e1919ad78a34fd67a84bfbcf2fea14074065517bea32e92924771c3f92e5462"},
+    ]
+    assert left_out(draft(user_data=several)) == ["user_data.emails", "user_data.phones"]
+
+
+def test_goods_by_weight_are_counted_in_pieces() -> None:
+    contents = [{"id": "a", "quantity": 1.85}, {"id": "b", "quantity": "2"}, {"id": "c", "quantity": 0.2}]
+    items = mapped(draft(custom_data={"contents": contents})).item["contents"]
+
+    assert [(item["num_items"], type(item["num_items"])) for item in items] == [(2, int), (2, int), (1, int)]
+
+
+def test_value_without_a_currency_is_sent_in_the_default_one() -> None:
+    event = read(draft(custom_data={"value": 10, "contents": [{"id": "a", "item_price": 5}]}))
+
+    found = map_event(MAPPER, event, {**SETTINGS, "default_currency": "EUR"}, NOW)
+
+    assert isinstance(found, Mapped)
+    assert (found.item["value"], found.item["price_currency"]) == ("10.00", "EUR")
+    assert found.item["contents"] == [{"content_id": "a", "content_price": "5.00", "num_items": 1}]
 
 
 @pytest.mark.parametrize(
@@ -549,6 +607,16 @@ def test_details_are_sent_as_x_takes_them(given: dict[str, Any], sent: dict[str,
         ),
         pytest.param("client_ip", " 203.0.113.24 ", {}, "203.0.113.24", id="IPv4 address"),
         pytest.param("client_ip", "2001:db8::7", {}, None, id="IPv6 address"),
+        pytest.param("client_ip", "::ffff:203.0.113.24", {}, "203.0.113.24", id="IPv4 address in an IPv6 one"),
+        pytest.param("client_ip", "203.0.113.24:51234", {}, "203.0.113.24", id="address with its port"),
+        pytest.param("email", NOTHING, {}, None, id="digest of nothing"),
+        pytest.param("email", f"{SAM}.AQYCAQIB", {}, SAM, id="digest with a builder's tail"),
+        pytest.param("twclid", "2-AbCdEf123", {}, "2-AbCdEf123", id="click id with a hyphen"),
+        *(
+            pytest.param(field, value, {}, None, id=f"{field} {value!r}")
+            for field in ("twclid", "client_ip", "client_user_agent", "email", "phone")
+            for value in PLACEHOLDERS
+        ),
         pytest.param("client_user_agent", " UA ", {}, "UA", id="user agent"),
         pytest.param("twclid", f" {CLICK} ", {}, CLICK, id="click id"),
         pytest.param("twclid", "23 op", {}, None, id="click id with a space"),
@@ -562,8 +630,8 @@ def test_fields_x_does_not_take_have_no_rule() -> None:
     assert set(MAPPER.normalise) == {"email", "phone", "client_ip", "client_user_agent", "twclid"}
 
 
-def reply(status: int, body: object = None, **headers: str) -> PlatformReply:
-    return PlatformReply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+def reply(status: int, body: object = None, text: str = "", **headers: str) -> PlatformReply:
+    return PlatformReply(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
 def errors(*entries: tuple[str, str, str | None]) -> dict[str, Any]:
@@ -581,6 +649,8 @@ def processed(count: int) -> dict[str, Any]:
     return {"request": {"params": params}, "data": {"conversions_processed": count, "debug_id": "d"}}
 
 
+WEB_PAGE = "a web page came back instead of the platform's answer, such as a proxy's"
+IN_BETWEEN = "something in between answered, such as a proxy: the event has not reached the platform"
 NO_REASON = "X gave no reason"
 UNCONFIRMED = Unreachable("the answer does not confirm every event", 200, code="unconfirmed")
 DATE = "Sat, 21 Nov 2026 14:00:00 GMT"
@@ -594,6 +664,21 @@ NOW_SECONDS = 1795269600
         pytest.param(reply(200, processed(1)), 2, [UNCONFIRMED] * 2, id="fewer processed than sent"),
         pytest.param(reply(200, {"data": {}}), 1, [UNCONFIRMED], id="no count"),
         pytest.param(reply(200), 1, [UNCONFIRMED], id="no JSON"),
+        pytest.param(
+            reply(200, text="<html>"),
+            2,
+            [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="200")] * 2,
+            id="a page of a proxy",
+        ),
+        *(
+            pytest.param(
+                reply(status),
+                2,
+                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code=str(status))] * 2,
+                id=f"{status}",
+            )
+            for status in (301, 302, 407)
+        ),
         pytest.param(
             reply(200, errors(("INVALID_PARAMETER", "no", "conversion_time"))),
             2,

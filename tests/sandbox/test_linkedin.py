@@ -287,7 +287,7 @@ def ids(*entries: tuple[str, str]) -> dict[str, Any]:
             "is more than 90 days ago",
             id="too old",
         ),
-        pytest.param(event(conversionHappenedAt=MS + 1), "/conversionHappenedAt", "is in the future", id="ahead"),
+        pytest.param(event(conversionHappenedAt=MS + 5001), "/conversionHappenedAt", "is in the future", id="ahead"),
         pytest.param(
             event(conversionValue={"amount": "1"}),
             "/conversionValue/currencyCode",
@@ -320,12 +320,6 @@ def ids(*entries: tuple[str, str]) -> dict[str, Any]:
             id="half a name",
         ),
         pytest.param(
-            event(user={"userIds": [], "userInfo": {"firstName": DIGEST, "lastName": "Doe"}}),
-            "/user/userInfo/firstName",
-            "must be plain text, not a digest",
-            id="hashed name",
-        ),
-        pytest.param(
             event(user=ids(("SHA256_EMAIL", "sam@example.com"))),
             "/user/userIds/0/idValue",
             "must be a SHA-256 digest in 64 lower-case hexadecimal characters",
@@ -337,13 +331,7 @@ def ids(*entries: tuple[str, str]) -> dict[str, Any]:
             "must be an IPv4 address",
             id="IPv6 address",
         ),
-        pytest.param(
-            event(user=ids(("ACXIOM_ID", "a"), ("ACXIOM_ID", "b"))),
-            "/user/userIds/1/idType",
-            "stands there twice",
-            id="two of one kind",
-        ),
-        pytest.param(event(eventId=""), "/eventId", "must be left out where it has no value", id="empty id"),
+        pytest.param(event(eventId=""), "/eventId", "must be a string with something in it", id="empty id"),
         pytest.param(event(phone="1"), "/", "has the unknown key 'phone'", id="unknown key"),
     ],
 )
@@ -365,11 +353,19 @@ def test_event_is_refused(http: httpx.Client, bad: Any, path: str, rule: str) ->
         pytest.param({"userIds": [], "userInfo": {"firstName": "J", "lastName": "D"}}, id="name"),
         pytest.param(ids(("PLAINTEXT_IP_ADDRESS", "203.0.113.24")), id="IP address"),
         pytest.param(ids(("GOOGLE_AID", "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")), id="device"),
+        pytest.param(ids(("ACXIOM_ID", "a"), ("ACXIOM_ID", "b")), id="two of one kind"),
+        pytest.param(
+            {"userIds": [], "userInfo": {"firstName": DIGEST, "lastName": "D"}}, id="name that nobody matches"
+        ),
     ],
 )
 def test_any_one_identity_suffices(http: httpx.Client, user: dict[str, Any]) -> None:
     assert send(http, event(user=user, conversionHappenedAt=MS - 90 * DAY)).status_code == 201
     assert accepted(http)["unique"] == 1
+
+
+def test_event_within_what_clocks_differ_by_is_taken(http: httpx.Client) -> None:
+    assert send(http, event(conversionHappenedAt=MS + 5000)).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -278,13 +278,6 @@ PAGE: dict[str, Any] = {
     [
         pytest.param("x", "", "must be an object", id="text"),
         pytest.param(event(eventType="purchase"), "eventType", "must be one of pageLoad, custom", id="other type"),
-        pytest.param(event(eventName=...), "eventName", "is required for a custom event", id="no action"),
-        pytest.param(
-            event(**{**PAGE, "eventName": "view"}),
-            "eventName",
-            "belongs to custom events only",
-            id="page load's action",
-        ),
         pytest.param(
             event(**{**PAGE, "eventSourceUrl": ...}),
             "eventSourceUrl",
@@ -294,7 +287,7 @@ PAGE: dict[str, Any] = {
         pytest.param(event(eventTime=SECONDS * 1000), "eventTime", "must be in Unix seconds", id="milliseconds"),
         pytest.param(event(eventTime=SECONDS - 0.5), "eventTime", "must be a whole number", id="half a second"),
         pytest.param(event(eventTime=SECONDS - 7 * DAY - 2), "eventTime", "is more than 7 days ago", id="too old"),
-        pytest.param(event(eventTime=SECONDS + 1), "eventTime", "is in the future", id="ahead"),
+        pytest.param(event(eventTime=SECONDS + 6), "eventTime", "is in the future", id="ahead"),
         pytest.param(
             event(adStorageConsent="granted"),
             "adStorageConsent",
@@ -315,12 +308,12 @@ PAGE: dict[str, Any] = {
             id="e-mail in a list",
         ),
         pytest.param(
-            event(userData={"msclkid": "_uet4a1f0c9e2b7d4e3f8a6b5c4d3e2f1a0b"}),
-            "userData.msclkid",
-            "must be a click id of 32 hexadecimal digits",
-            id="click id with the cookie's prefix",
+            event(userData={"fn": DIGEST}),
+            "userData",
+            "needs an identifier other than address and user agent",
+            id="a name",
         ),
-        pytest.param(event(userData={"fn": DIGEST}), "userData", "has the unknown key 'fn'", id="a name"),
+        pytest.param(event(userData={"gaid": "x"}), "userData.gaid", "must be a UUID", id="no device"),
         pytest.param(
             event(customData={"value": "10", "currency": "USD"}),
             "customData.value",
@@ -351,12 +344,6 @@ PAGE: dict[str, Any] = {
             "must be one of home, product, category, searchresults, cart, purchase, other",
             id="other page type",
         ),
-        pytest.param(
-            event(continueOnValidationError=True),
-            "",
-            "has the unknown key 'continueOnValidationError'",
-            id="envelope inside the event",
-        ),
     ],
 )
 def test_event_is_refused(http: httpx.Client, bad: Any, name: str, message: str) -> None:
@@ -381,6 +368,11 @@ def test_event_is_refused(http: httpx.Client, bad: Any, name: str, message: str)
         pytest.param(event(**PAGE), id="page load"),
         pytest.param(event(userData={"externalId": "c"}), id="external id"),
         pytest.param(event(customData={"currency": "USD"}), id="currency alone"),
+        pytest.param(event(eventTime=SECONDS + 5), id="as far ahead as clocks differ"),
+        pytest.param(event(eventName=...), id="no action"),
+        pytest.param(event(**{**PAGE, "eventName": "view"}), id="page load's action"),
+        pytest.param(event(userData={"msclkid": "m"}), id="click id of a form that nobody documents"),
+        pytest.param(event(continueOnValidationError=True, userData={"em": DIGEST, "fn": "x"}), id="unknown keys"),
     ],
 )
 def test_event_is_accepted(http: httpx.Client, good: dict[str, Any]) -> None:
@@ -394,7 +386,6 @@ def test_event_is_accepted(http: httpx.Client, good: dict[str, Any]) -> None:
         pytest.param(b"{", 400, "BadRequest", id="no JSON"),
         pytest.param(b"[]", 400, "ValidationError", id="list"),
         pytest.param(b'{"data": {}}', 400, "ValidationError", id="data as object"),
-        pytest.param(b'{"data": [1], "tagId": 1}', 400, "ValidationError", id="unknown key"),
         pytest.param(b'{"data": [' + b"1," * 1000 + b"1]}", 400, "ValidationError", id="1,001 events"),
         pytest.param(b" " * (1024 * 1024 + 1), 413, "RequestTooLarge", id="more than a megabyte"),
     ],

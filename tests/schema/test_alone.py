@@ -121,6 +121,56 @@ async def test_what_is_written_as_graphql_takes_it_is_taken_however_odd(api: Api
     assert stored == {"contents": [{"id": "a", "quantity": 2}], "product_ids": ["one"]}
 
 
+INGEST_ONE = """
+mutation($input: IngestEventInput!) {
+  ingestEvent(input: $input) { outcome event { customData device } userErrors { field code } }
+}"""
+BY_WEIGHT = {
+    "customData": {
+        "contents": [{"id": "a", "quantity": 1.85}, {"id": "b", "quantity": "2"}, {"id": "c", "quantity": 3}]
+    }
+}
+
+
+async def test_a_quantity_that_an_int_cannot_say_is_taken_by_every_road(runtime: Runtime) -> None:
+    kept = [{"id": "a", "quantity": 1.85}, {"id": "b", "quantity": 2}, {"id": "c", "quantity": 3}]
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            api = Api(client, new_merchant(runtime).key)
+            for n in range(2):
+                one = (await api(INGEST_ONE, input={**camel(draft(f"one{n}")), **BY_WEIGHT}))["ingestEvent"]
+                assert (one["outcome"], one["userErrors"]) == ("ACCEPTED", [])
+                assert one["event"]["customData"] == {"contents": kept}
+            events = [camel(draft("plain")), {**camel(draft("two")), **BY_WEIGHT}]
+            for _ in range(2):
+                found = (await api(INGEST_ALL, inputs=events))["ingestEvents"]
+            assert (found["coalesced"], found["rejected"]) == (2, 0)
+            wrong = {"customData": {"contents": [{"id": "a", "quantity": "many"}]}}
+            refused = (await api(INGEST_ONE, input={**camel(draft("wrong")), **wrong}))["ingestEvent"]
+            assert refused["userErrors"] == [
+                {"field": ["customData", "contents", "0", "quantity"], "code": "INVALID_NUMBER"}
+            ]
+            answer = (await api.post(INGEST_ONE, {"input": {**camel(draft("x")), **BY_WEIGHT, "evntName": 1}})).json()
+            assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_device_comes_back_as_it_was_sent(api: Api) -> None:
+    device = {"os": "iOS", "osVersion": "18.5", "screenWidth": 1179, "trackingAllowed": False}
+    event = {**camel(draft("app")), "actionSource": "APP", "device": device}
+    for n in range(3):
+        found = (await api(INGEST_ONE, input={**event, "eventId": f"app{n}"}))["ingestEvent"]
+        assert found["userErrors"] == []
+        assert found["event"]["device"] == {
+            "os": "iOS",
+            "os_version": "18.5",
+            "screen_width": 1179,
+            "tracking_allowed": False,
+        }
+    wrong = {**event, "eventId": "x", "device": {"screenWidth": -1}}
+    refused = (await api(INGEST_ONE, input=wrong))["ingestEvent"]
+    assert refused["userErrors"] == [{"field": ["device", "screenWidth"], "code": "INVALID_NUMBER"}]
+
+
 async def test_events_in_variables_of_their_own_are_judged_alone_too(api: Api, merchant: Merchant) -> None:
     text = """mutation($a: IngestEventInput!, $b: IngestEventInput!) { ingestEvents(inputs: [$a, $b]) {
       accepted rejected results { outcome eventId userErrors { field code } } } }"""

@@ -253,6 +253,44 @@ async def test_a_merchant_changes_its_settings(api: Api) -> None:
     assert [error["field"] for error in refused["userErrors"]] == [["name"], ["alertEmails", "0"]]
 
 
+async def test_what_a_merchant_sets_for_all_platforms_is_filled_in_and_a_destinations_own_wins(api: Api) -> None:
+    change = """mutation($input: UpdateMerchantInput!) { updateMerchant(input: $input) {
+      merchant { defaultCurrency defaultPageUrl requireConsent } userErrors { field code } } }"""
+    preview = """query($input: IngestEventInput!, $platform: Platform!) { preview(input: $input, platform: $platform) {
+      request wouldSend verdicts { rule ok field } } }"""
+    event = camel(draft("defaults", custom_data={"value": 5}))
+    del event["eventSourceUrl"]
+
+    async def item(platform: str = "META") -> dict[str, Any]:
+        found = (await api(preview, input=event, platform=platform))["preview"]["request"]
+        return found["body"]["data"][0] if found else {}
+
+    assert "currency" not in (await item()).get("custom_data", {})
+    given = {"defaultCurrency": "EUR", "defaultPageUrl": "https://shop.example.com/", "requireConsent": "ALWAYS"}
+    answer = (await api(change, input=given))["updateMerchant"]
+    assert answer == {"merchant": given, "userErrors": []}
+    assert await item() == {}
+    assert (await api(change, input={"requireConsent": "NEVER"}))["updateMerchant"]["userErrors"] == []
+    sent = await item()
+    assert (sent["custom_data"]["currency"], sent["event_source_url"]) == ("EUR", "https://shop.example.com/")
+    own = """mutation { setDestination(input: {platform: META, settings: {default_currency: "USD"}}) {
+      destination { settings } userErrors { code } } }"""
+    settings = (await api(own))["setDestination"]["destination"]["settings"]
+    assert {name for name in settings if name.startswith("default_")} == {"default_currency"}
+    assert (await item())["custom_data"]["currency"] == "USD"
+    emptied = (await api(change, input={"defaultCurrency": None, "defaultPageUrl": ""}))["updateMerchant"]
+    assert emptied["merchant"] == {"defaultCurrency": None, "defaultPageUrl": None, "requireConsent": "NEVER"}
+    wrong = {"defaultCurrency": "eur", "defaultPageUrl": "shop", "requireConsent": None}
+    refused = (await api(change, input=wrong))["updateMerchant"]
+    assert [(error["code"], error["field"]) for error in refused["userErrors"]] == [("REQUIRED", ["requireConsent"])]
+    del wrong["requireConsent"]
+    refused = (await api(change, input=wrong))["updateMerchant"]
+    assert [(error["code"], error["field"]) for error in refused["userErrors"]] == [
+        ("INVALID_VALUE", ["defaultCurrency"]),
+        ("INVALID_VALUE", ["defaultPageUrl"]),
+    ]
+
+
 async def test_a_key_is_shown_once_stored_as_a_hash_and_revoked_at_once(api: Api) -> None:
     create = """mutation { createApiKey(input: {name: "shop backend", scopes: [INGEST]}) {
       key apiKey { id name scopes prefix } userErrors { code } } }"""

@@ -167,7 +167,7 @@ def test_the_row_of_the_data_model_comes_out_of_it(
     assert found.next_retry_at.isoformat() == "2026-04-23T15:05:10.917000+00:00"
 
 
-def test_the_data_models_purchase_is_delivered_without_its_bad_cookies(
+def test_the_data_models_purchase_is_delivered_with_its_cookies_in_seconds(
     runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
 ) -> None:
     clock.instant = datetime(2026, 4, 23, 14, 12, 34, tzinfo=UTC)
@@ -184,6 +184,8 @@ def test_the_data_models_purchase_is_delivered_without_its_bad_cookies(
             "ph": ["a0e4aeb280283d343698dcbf9213bdb2e8e8e7abceb5f106874900ad3a7e1b41"],
             "client_ip_address": "203.0.113.42",
             "client_user_agent": "Mozilla/5.0",
+            "fbc": "fb.1.1713877200.AQzXy1abcDEFghiJKlMNopQR",
+            "fbp": "fb.1.1713877200.1234567890",
         },
         "custom_data": {
             "value": 129.99,

@@ -43,6 +43,15 @@ PERSON = {
     "client_user_agent": AGENT,
     "fbp": "fb.1.1596403881668.1116446470",
     "fbc": "fb.1.1554763741205.AbCdEfGhIjKlMnOpQrStUvWxYz1234567890",
+    "job_title": "Head of Canaries",
+    "company_name": "Canary Works",
+}
+FURTHER = {"emails": ["News@Example.com", "A0" * 32], "phones": ["030 901820", "+44 20 7946 0958"], "country": "DE"}
+DEVICE = {
+    "os": "iOS",
+    "screen_width": 1179,
+    "tracking_allowed": False,
+    "vendor_id": "6D92078A-8246-4BA4-AE5B-76104861E7DC",
 }
 BASKET = {
     "value": "129.90",
@@ -103,6 +112,7 @@ def row_of(event: Event, *, hashing: bool = True, countries: frozenset[str] = US
         sealed=bytes.fromhex(record["sealed"].removeprefix("\\x")) if record["sealed"] else None,
         custom_data=orjson.dumps(made["custom_data"]).decode(),
         consent=text("consent"),
+        device=text("device") if "device" in record else None,
     )
 
 
@@ -128,6 +138,19 @@ EVENTS = [
     pytest.param(draft(user_data={"first_name": "a" * 64, "external_id": "b" * 64}), id="hashed names"),
     pytest.param(draft(custom_data={"value": "0.10", "currency": "EUR", "num_items": 0}), id="zeros"),
     pytest.param(draft(event_name="Lead", custom_data={}, consent={"ad_personalization": "denied"}), id="no basket"),
+    pytest.param(
+        draft(user_data={"email": "a@b.de", **FURTHER}, device=DEVICE), id="an app, several emails and phones"
+    ),
+    pytest.param(
+        draft(
+            custom_data={
+                "value": 5,
+                "currency": "EUR",
+                "contents": [{"id": "a", "quantity": "1.85", "discount": "0.10", "variant": "ripe"}],
+            }
+        ),
+        id="goods by weight",
+    ),
 ]
 
 
@@ -150,7 +173,7 @@ def test_the_stored_event_maps_to_the_same_item(given: dict[str, Any], hashing: 
 def test_all_but_email_and_phone_comes_back_as_it_was(given: dict[str, Any], hashing: bool) -> None:
     event = read(given)
     stored = to_event(row_of(event, hashing=hashing), SEALER)
-    for name in ("event_name", "event_id", "occurred_at", "action_source", "event_source_url", "consent"):
+    for name in ("event_name", "event_id", "occurred_at", "action_source", "event_source_url", "device", "consent"):
         assert getattr(stored, name) == getattr(event, name)
     for name in PERSON:
         if name not in ("email", "phone"):
@@ -257,6 +280,19 @@ def test_what_is_no_address_is_kept_as_its_digest_alone_and_given_to_nobody() ->
     assert [person.phone.phone_sha256(rule, "US") for rule in ("digits", "e164")] == [None, None]
 
 
+def test_further_emails_and_phones_are_kept_as_the_first_ones_are() -> None:
+    event = read(draft(user_data=FURTHER))
+    record = record_of(event, countries=frozenset())
+    news, berlin, london = "news@example.com", "+4930901820", "+442079460958"
+    assert record["user_data"]["emails"] == [sha256_hex(news), "a0" * 32]
+    assert record["digests"]["emails"] == [{"basic": sha256_hex(news)}, None]
+    assert record["user_data"]["phones"] == [sha256_hex(berlin[1:]), sha256_hex(london[1:])]
+    stored = to_event(row_of(event, countries=frozenset()), SEALER).user_data
+    assert [one.email_sha256("google") for one in stored.all_emails] == [sha256_hex(news), "a0" * 32]
+    assert [one.phone_sha256("e164", None) for one in stored.all_phones] == [sha256_hex(berlin), sha256_hex(london)]
+    assert record_of(event, hashing=False)["user_data"] == {**FURTHER, "emails": ["News@Example.com", "a0" * 32]}
+
+
 def test_a_national_phone_is_kept_for_every_country_of_the_merchants_destinations() -> None:
     event = read(draft(user_data={"phone": "(650) 555-0123"}))
     record = record_of(event, countries=frozenset({"DE", "US"}))
@@ -338,7 +374,7 @@ HASHED = {
     "gender": sha256_hex("f"),
     "street": sha256_hex("123 canary st."),
     "city": sha256_hex("sancanary"),
-    "state": sha256_hex("california"),
+    "state": sha256_hex("ca"),
     "zip": sha256_hex("94107"),
 }
 

@@ -28,6 +28,7 @@ from tracklayer.domain.card import (
     may_name_card_data,
 )
 from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
@@ -355,6 +356,8 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
                 url = None
             elif identifiers.web_url(url) is None:
                 reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
+    if url is not None and (taken := without_personal_url(url)[1]):
+        reader.personal(("event_source_url",), f"({', '.join(map(_shown, taken[:MAX_UNKNOWN]))}) holds")
     user_data = _read_user_data(reader, draft, default_countries)
     custom_data = _read_custom_data(reader, draft)
     device = _read_device(reader, draft) if "device" in draft else NO_DEVICE
@@ -449,7 +452,7 @@ def _read_phone(
 _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else identifiers.is_everyday_text
     for name in USER_FIELDS
-}
+} | dict.fromkeys(MATCHABLE_LISTS, lambda given: False)
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
@@ -600,6 +603,12 @@ class _Reader:
         rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
+    def personal(self, path: tuple[str, ...], what: str) -> None:
+        rest = (
+            f" {what} what looks like personal data in plain text. The event is taken, and no platform gets that part."
+        )
+        self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), rest))
+
     def absent(self, path: tuple[str, ...]) -> None:
         rest = " stands for no value, or is the digest of one. The event is taken without it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_PLACEHOLDER", Name(path), rest))
@@ -708,7 +717,7 @@ class _Reader:
 
     def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
-        if value is None:
+        if value is None or (isinstance(value, str) and not value.strip()):
             return None
         if isinstance(value, str) or not isinstance(value, Sequence):
             self.problem(path, "INVALID_TYPE", "must be a list")
@@ -829,6 +838,8 @@ class _Reader:
                     self.may_hold_card = self.may_hold_card or may_hold_card_number(inner)
             else:
                 self.problem((*path, _shown(key)), "INVALID_TYPE", "must be text, a number, true, false or null")
+        for key in without_personal_properties(kept)[1]:
+            self.personal((*path, _shown(key)), "holds")
         # No part of a draft is longer than the whole.
         if not self.problems and self.size > MAX_PROPERTIES and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
             self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")

@@ -38,15 +38,12 @@ _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
-# An id that stands for none, whose reading is left to ``normalise.is_placeholder``: it begins like one of them.
-_MAYBE_NONE = r"(?!(?:null|undefined|nan|none|nil|false|0|-)\Z)(?=[A-Za-z0-9_.-])"
+# What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
+_NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|false|0|-)\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
-_EVERYDAY_OPAQUE = re.compile(rf"(?i:{_MAYBE_NONE})[!-~]{{1,2048}}")
+_EVERYDAY_OPAQUE = re.compile(rf"{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
-_EVERYDAY_LEAD_ID = re.compile(rf"(?i:{_MAYBE_NONE})[!-~]{{1,128}}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
-_EVERYDAY_GA_CLIENT_ID = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
-_EVERYDAY_GA_SESSION_ID = re.compile(r"[1-9][0-9]{0,18}")
 # Also out of the cookie, as it was found: GS1.1.1747123456.5.1.…, GS2.1.s1747123456$o5$g1$…
 _GA_SESSION = re.compile(r"\d{1,19}|(?:_ga_\w{1,40}=)?(?:GS[12][.%]|[a-z][0-9]{1,19}(?:\$|%24))[!-~]{1,400}")
 _RDT_UUID = re.compile(rf"(\d+\.)?{_UUID}")
@@ -160,8 +157,9 @@ class Format(NamedTuple):
     what: str  # it must be
 
 
-def _format(pattern: re.Pattern[str], what: str, everyday: re.Pattern[str] | None = None) -> Format:
-    return Format((everyday or pattern).fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
+def _format(pattern: re.Pattern[str], what: str) -> Format:
+    everyday = re.compile(_NO_PLACEHOLDER + f"(?:{pattern.pattern})", pattern.flags)
+    return Format(everyday.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
 def _meta_cookie(what: str) -> Format:
@@ -195,8 +193,12 @@ _EMAIL = "must be an address such as jane@example.com, or its SHA-256 as 64 hexa
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "email": Format(_EVERYDAY_EMAIL.fullmatch, _email, _EMAIL),
-        "date_of_birth": Format(_birth, _birth, "must be written YYYY-MM-DD"),
-        "country": Format(_country, _country, "must be a two-letter ISO 3166-1 code such as US"),
+        "date_of_birth": Format(lambda value: len(value) < 64 and _birth(value), _birth, "must be written YYYY-MM-DD"),
+        "country": Format(
+            lambda value: len(value) == 2 and _country(value),
+            _country,
+            "must be a two-letter ISO 3166-1 code such as US",
+        ),
         "client_ip": Format(_EVERYDAY_IPV4.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
         "client_user_agent": Format(_EVERYDAY_AGENT.fullmatch, lambda value: True, ""),
         "browser_id": _format(_BROWSER_ID, "must be the value of TrackLayer's own cookie"),
@@ -208,13 +210,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "gclid": _OPAQUE_ID,
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
-        "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces", _EVERYDAY_LEAD_ID),
-        "ga_client_id": _format(
-            _GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200", _EVERYDAY_GA_CLIENT_ID
-        ),
-        "ga_session_id": _format(
-            _GA_SESSION, "must be digits, or the session's cookie as it was found", _EVERYDAY_GA_SESSION_ID
-        ),
+        "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces"),
+        "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200"),
+        "ga_session_id": _format(_GA_SESSION, "must be digits, or the session's cookie as it was found"),
         "epik": _OPAQUE_ID,
         "sc_click_id": _OPAQUE_ID,
         "sc_cookie1": _OPAQUE_ID,

@@ -25,8 +25,8 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
-from tracklayer.domain.identifiers import is_web_url
+from tracklayer.domain.event import Device, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, is_web_url
 from tracklayer.domain.problem import Problem
 
 Settings = Mapping[str, Any]
@@ -255,6 +255,68 @@ def number(value: Decimal | None) -> int | float | None:
     return whole if whole == value and abs(whole) < 2**63 else short  # more is no JSON integer to most readers
 
 
+def plain_text(value: str) -> str | None:
+    """Text as it is sent in plain: outer spaces off, case kept; None for what only stands for a value."""
+    text = value.strip()
+    return text if text and not normalise.is_placeholder(text) else None
+
+
+def plain_id(value: str) -> str | None:
+    """``plain_text`` of the merchant's own id for somebody; None for the digest of nothing, and no builder's tail."""
+    text = plain_text(value)
+    if text is None or len(text) < 64 or (digest := normalise.digest_in(text)) is None:
+        return text
+    if digest in normalise.digests_of_nothing():
+        return None
+    return text if len(text) == 64 else digest
+
+
+def opaque_id(name: str, value: str) -> str | None:
+    """A platform's own identifier as its owner wrote it; None where it is malformed or only stands for a value."""
+    text = value.strip()
+    return text if FORMATS[name].is_right(text) and not normalise.is_placeholder(text) else None
+
+
+def first_email(person: UserData, rule: str) -> str | None:
+    """The digest of the first of somebody's addresses that has one, for a platform that takes one."""
+    if person.email is not None and (digest := person.email.email_sha256(rule)):
+        return digest
+    return next((digest for email in person.emails if (digest := email.email_sha256(rule))), None)
+
+
+def first_phone(person: UserData, rule: str, default_country: str | None) -> str | None:
+    """The digest of the first of somebody's numbers that has one, for a platform that takes one."""
+    if person.phone is not None and (digest := person.phone.phone_sha256(rule, default_country)):
+        return digest
+    return next((digest for phone in person.phones if (digest := phone.phone_sha256(rule, default_country))), None)
+
+
+def only_the_first(
+    person: UserData, title: str, verdicts: Verdicts, names: Sequence[str] = ("emails", "phones")
+) -> None:
+    """Says of further addresses and numbers that a platform gets none of them."""
+    for name in names:
+        given = getattr(person, name)
+        if given and (len(given) > 1 or getattr(person, name[:-1]) is not None):
+            verdicts.left_out(name, f"user_data.{name}", f"only one of them goes out: {title} takes one")
+
+
+def advertising_id(device: Device, verdicts: Verdicts) -> tuple[str, str] | None:
+    """``ios`` or ``android``, and the id as given. None where there is none to send, and a verdict says why."""
+    if device.advertising_id is None:
+        return None
+    if device.tracking_allowed is False:
+        message = "left out: the person does not allow tracking"
+        verdicts.left_out("advertising_id", "device.advertising_id", message)
+        return None
+    system = device.system
+    if system is None:
+        message = "left out: device.os says of neither iOS nor Android, and the two have an id each"
+        verdicts.left_out("advertising_id", "device.advertising_id", message)
+        return None
+    return system, device.advertising_id.strip()
+
+
 def url_parameter(url: str | None, name: str) -> str | None:
     """A query parameter, percent-decoded once, case kept; None where the URL has none or cannot be taken apart."""
     if url is None or f"{name}=" not in url:
@@ -292,7 +354,7 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
 _PAGE = re.compile(r"\s*(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE)
 
 
-def no_answer_of_the_platform(reply: PlatformReply) -> Outcome | None:
+def no_answer_of_the_platform(reply: PlatformReply) -> Unreachable | None:
     """A web page where an API answers in JSON, whatever its status: a portal or a proxy wrote it. None: it is no such page."""
     if reply.json is not None:
         return None

@@ -7,7 +7,6 @@ user agent, no URL, no basket, no source of the action.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,8 +29,8 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import CustomData, Event
-from tracklayer.domain.identifiers import FORMATS
+from tracklayer.domain.event import NO_DEVICE, CustomData, Event
+from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -42,8 +41,15 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    advertising_id,
     by_status,
+    first_email,
+    no_answer_of_the_platform,
     omit_empty,
+    only_the_first,
+    opaque_id,
+    plain_id,
+    plain_text,
     plain_words,
     retry_after,
     safe_message,
@@ -73,7 +79,9 @@ EVENT_NAMES = {
 }
 
 MAX_AGE = timedelta(days=90)
-CLOCK_SKEW = timedelta(seconds=5)  # two clocks that differ by this much are no event of the future
+MAX_AHEAD = timedelta(
+    seconds=5
+)  # two clocks that differ by this much are no event of the future, which LinkedIn refuses
 
 # ISO 4217 currencies whose minor unit is not the hundredth.
 _MINOR_DIGITS = {
@@ -81,8 +89,6 @@ _MINOR_DIGITS = {
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
 }
 _NAME_RULES = ("unless_denied", "granted", "never")
-_NO_DEVICE = "00000000-0000-0000-0000-000000000000"  # what a phone says whose owner switched the ad id off
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _URN = re.compile(r"urn:li:[!-~]{1,500}")
 
 
@@ -94,7 +100,7 @@ def _name(value: str, settings: Settings) -> str | None:
     """Plain, case kept: a digest of a name is no name."""
     if normalise.is_sha256(value) or normalise.is_foreign_digest(value):
         return None
-    return normalise.trimmed(value)
+    return plain_text(value)
 
 
 def _country(value: str, settings: Settings) -> str | None:
@@ -102,21 +108,13 @@ def _country(value: str, settings: Settings) -> str | None:
     return code.upper() if code else None
 
 
-def _external_id(value: str, settings: Settings) -> str | None:
-    return normalise.trimmed(value)
-
-
 def _ipv4(value: str, settings: Settings) -> str | None:
-    text = value.strip()
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return None
-    return text
+    address = machine_address(value)
+    return address if address and ":" not in address else None
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["li_fat_id"].is_right(value) else None
+    return opaque_id("li_fat_id", value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -124,9 +122,11 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "first_name": _name,
     "last_name": _name,
     "country": _country,
-    "external_id": _external_id,
+    "external_id": lambda value, settings: plain_id(value),
     "client_ip": _ipv4,
     "li_fat_id": _click_id,
+    "job_title": _name,
+    "company_name": _name,
 }
 
 _RENEW = "Make a new token in Campaign Manager (Signals Manager, Direct API) and set it on the destination."
@@ -210,9 +210,6 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if now - event.occurred_at > MAX_AGE:
         message = "older than the 90 days that LinkedIn takes"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
-    if event.occurred_at > now + CLOCK_SKEW:
-        message = "in the future: LinkedIn takes no such event"
-        return verdicts.refuse(DropReason.INVALID_FIELD, "event_age", "occurred_at", message)
     verdicts.ok(_AGE_OK)
     user = _user(event, settings, verdicts)
     if user.keys() == {"userIds"} and not user["userIds"]:
@@ -261,7 +258,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
             return [_read_element(reply, element) for element in elements]
         if count == 1 and reply.status == 201 and elements is None:
             return [Acknowledged(201)]
-        return [_unconfirmed(reply)] * count
+        return [no_answer_of_the_platform(reply) or _unconfirmed(reply)] * count
     outcome = _read_error(reply, body)
     if isinstance(outcome, Rejected) and count > 1 and reply.status in _FAULT_OF_AN_EVENT:
         return BatchRejected(outcome)
@@ -330,37 +327,68 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
     """``userIds`` always, empty too: LinkedIn answers 422 where it is missing."""
     person, properties = event.user_data, event.custom_data.properties
     ids: list[dict[str, str]] = []
-    if person.email is not None:
-        _add_id(ids, verdicts, "SHA256_EMAIL", "email", person.email.email_sha256("basic"))
+    if person.email is not None or person.emails:
+        _add_id(ids, verdicts, "SHA256_EMAIL", "email", first_email(person, "basic"))
+    if person.emails:
+        only_the_first(person, "LinkedIn", verdicts, ("emails",))
     click_id = person.li_fat_id or url_parameter(event.event_source_url, "li_fat_id")
     if click_id is not None:
         name = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
         _add_id(ids, verdicts, name, "li_fat_id", _click_id(click_id, settings))
     if person.client_ip is not None:
         _add_id(ids, verdicts, "PLAINTEXT_IP_ADDRESS", "client_ip", _ipv4(person.client_ip, settings))
-    if properties:
-        device = _text(properties, "gaid")
-        if device and _UUID.fullmatch(device) and device != _NO_DEVICE:
-            ids.append({"idType": "GOOGLE_AID", "idValue": device})
-        elif device:
-            message = "left out: not the advertising id of a device"
-            verdicts.left_out("gaid", "custom_data.properties.gaid", message)
-        acxiom_id = _text(properties, "acxiom_id")
-        if acxiom_id:
-            ids.append({"idType": "ACXIOM_ID", "idValue": acxiom_id})
+    device = _android_id(event, verdicts)
+    if device is not None:
+        ids.append({"idType": "GOOGLE_AID", "idValue": device})
+    acxiom_id = _text(properties, "acxiom_id") if properties else None
+    if acxiom_id and (acxiom_id := plain_text(acxiom_id)):
+        ids.append({"idType": "ACXIOM_ID", "idValue": acxiom_id})
     found: dict[str, Any] = {"userIds": ids}
     info = _user_info(event, settings, verdicts)
     if info:
         found["userInfo"] = info
-    external_id = _external_id(person.external_id, settings) if person.external_id is not None else None
+    external_id = plain_id(person.external_id) if person.external_id is not None else None
     if external_id:
         found["externalIds"] = [external_id]
-    lead = _text(properties, "lead_urn")
-    if lead and _URN.fullmatch(lead):
+    lead = _lead(event, verdicts)
+    if lead:
         found["lead"] = lead
-    elif lead:
-        verdicts.left_out("lead_urn", "custom_data.properties.lead_urn", "left out: not of the form urn:li:…")
     return found
+
+
+def _android_id(event: Event, verdicts: Verdicts) -> str | None:
+    """The advertising id of an Android device: LinkedIn has no place for Apple's."""
+    device = event.device
+    if device is not NO_DEVICE and device.advertising_id is not None:
+        found = advertising_id(device, verdicts)
+        if found is None:
+            return None
+        system, value = found
+        if system == "android" and is_uuid(value) and not is_zero_uuid(value):
+            return value
+        message = "left out: LinkedIn takes the advertising id of an Android device, a UUID"
+        verdicts.left_out("advertising_id", "device.advertising_id", message)
+        return None
+    given = _text(event.custom_data.properties, "gaid") if event.custom_data.properties else None
+    if given is None:
+        return None
+    if is_uuid(given) and not is_zero_uuid(given) and device.tracking_allowed is not False:
+        return given
+    message = "left out: not the advertising id of a device whose owner allows tracking"
+    verdicts.left_out("gaid", "custom_data.properties.gaid", message)
+    return None
+
+
+def _lead(event: Event, verdicts: Verdicts) -> str | None:
+    """The URN of an entry in a LinkedIn lead form; ``lead_id`` may as well be another platform's, which is no URN."""
+    lead_id = event.user_data.lead_id
+    if lead_id is not None and _URN.fullmatch(lead_id.strip()):
+        return lead_id.strip()
+    lead = _text(event.custom_data.properties, "lead_urn") if event.custom_data.properties else None
+    if lead is None or _URN.fullmatch(lead):
+        return lead
+    verdicts.left_out("lead_urn", "custom_data.properties.lead_urn", "left out: not of the form urn:li:…")
+    return None
 
 
 def _add_id(ids: list[dict[str, str]], verdicts: Verdicts, kind: str, name: str, value: str | None) -> None:
@@ -374,6 +402,9 @@ def _user_info(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
     """Both names, or nothing: LinkedIn takes neither a lone name nor a country without a person."""
     person = event.user_data
     if person.first_name is None and person.last_name is None:
+        if person.company_name is not None or person.job_title is not None:
+            field = "user_data.job_title" if person.company_name is None else "user_data.company_name"
+            verdicts.left_out("names", field, "left out: LinkedIn takes it with first and last name only")
         return {}
     rule = settings.get("send_names") or _NAME_RULES[0]
     if rule == "never" or (rule == "granted" and event.consent.ad_user_data != "granted"):
@@ -389,16 +420,26 @@ def _user_info(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
     country = _country(person.country, settings) if person.country is not None else None
     if country is None and person.country is not None:
         verdicts.left_out("country", "user_data.country", "left out: not a two-letter country code")
-    properties = event.custom_data.properties
     return omit_empty(
         {
             "firstName": first,
             "lastName": last,
-            "companyName": _text(properties, "company_name"),
-            "title": _text(properties, "job_title"),
+            "companyName": _work(event, "company_name", verdicts),
+            "title": _work(event, "job_title", verdicts),
             "countryCode": country,
         }
     )
+
+
+def _work(event: Event, name: str, verdicts: Verdicts) -> str | None:
+    """Company or job title, in plain text; where the event has none, the property of that name."""
+    given = getattr(event.user_data, name) or _text(event.custom_data.properties, name)
+    if not given:
+        return None
+    found = _name(given, {})
+    if found is None:
+        verdicts.left_out(name, f"user_data.{name}", "left out: LinkedIn takes plain text only")
+    return found
 
 
 def _conversion_value(given: CustomData, verdicts: Verdicts) -> dict[str, str] | None:
@@ -491,6 +532,7 @@ MAPPER = Mapper(
     event_names=EVENT_NAMES,
     batch_size=5000,
     max_event_age=MAX_AGE,
+    max_ahead=MAX_AHEAD,
     normalise=NORMALISE,
     explanations=EXPLANATIONS,
     map_event=map_event,

@@ -26,8 +26,9 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event, read_decimal
-from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
+from tracklayer.domain.event import NO_DEVICE, Event, read_decimal
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, is_zero_uuid, machine_address, web_url
+from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -38,9 +39,16 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    advertising_id,
     by_status,
+    first_email,
+    first_phone,
+    no_answer_of_the_platform,
     number,
     omit_empty,
+    only_the_first,
+    plain_id,
+    plain_text,
     plain_words,
     safe_message,
     unix_seconds,
@@ -76,14 +84,15 @@ _PAGE_KINDS = frozenset({"home", "product", "category", "searchresults", "cart",
 _WITH_TOTAL = frozenset({"Purchase", "AddToCart", "InitiateCheckout", "AddPaymentInfo"})
 
 MAX_AGE = timedelta(days=7)
-CLOCK_SKEW = timedelta(seconds=5)  # two clocks that differ by this much are no event of the future
+MAX_AHEAD = timedelta(
+    seconds=5
+)  # two clocks that differ by this much are no event of the future, which Microsoft refuses
 MAX_BATCH_BYTES = 1_000_000
 
 _IDENTITY = frozenset({"anonymousId", "externalId", "em", "ph", "msclkid", "idfa", "gaid"})
 _CONSENT_LETTERS = {"granted": "G", "denied": "D"}
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
-_NO_DEVICE = "00000000-0000-0000-0000-000000000000"  # what a phone says whose owner switched the ad id off
+_ADVERTISING_IDS = {"ios": "idfa", "android": "gaid"}
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -94,12 +103,8 @@ def _phone(value: str, settings: Settings) -> str | None:
     return normalise.Matchable.read(value).phone_sha256("e164", settings.get("default_country"))
 
 
-def _plain(value: str, settings: Settings) -> str | None:
-    return normalise.trimmed(value)
-
-
 def _ip(value: str, settings: Settings) -> str | None:
-    return value.strip() if is_ip(value) else None
+    return machine_address(value)
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
@@ -110,9 +115,9 @@ def _click_id(value: str, settings: Settings) -> str | None:
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "email": _email,
     "phone": _phone,
-    "external_id": _plain,
+    "external_id": lambda value, settings: plain_id(value),
     "client_ip": _ip,
-    "client_user_agent": _plain,
+    "client_user_agent": lambda value, settings: plain_text(value),
     "msclkid": _click_id,
 }
 
@@ -177,9 +182,6 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if now - event.occurred_at > MAX_AGE:
         message = "older than the 7 days that Microsoft takes"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
-    if event.occurred_at > now + CLOCK_SKEW:
-        message = "in the future: Microsoft takes no such event"
-        return verdicts.refuse(DropReason.INVALID_FIELD, "event_age", "occurred_at", message)
     verdicts.ok(_AGE_OK)
     url = event.event_source_url
     if url is not None and not is_web_url(url):
@@ -253,6 +255,8 @@ def _read_received(
     count: int,
 ) -> Verdict:
     """Faults by position are refusals. The others were taken if the number received says so, else nobody knows."""
+    if nothing := no_answer_of_the_platform(reply):
+        return [nothing] * count
     code = _code(reply.status, error, default="ValidationError")
     refused: dict[int, Outcome] = {}
     for fault in faults:
@@ -321,35 +325,55 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts, *, is_denie
     person, properties = event.user_data, event.custom_data.properties
     found: dict[str, Any] = {}
     if is_denied:
-        for name in ("email", "phone", "external_id"):
-            if getattr(person, name) is not None:
+        for name in ("email", "phone", "emails", "phones", "external_id"):
+            if getattr(person, name):
                 verdicts.left_out("consent", f"user_data.{name}", "left out: consent is denied")
     else:
-        if person.email is not None:
-            _put(found, verdicts, "em", "email", person.email.email_sha256("without_alias"))
-        if person.phone is not None:
-            digest = person.phone.phone_sha256("e164", settings.get("default_country"))
-            _put(found, verdicts, "ph", "phone", digest)
+        if person.email is not None or person.emails:
+            _put(found, verdicts, "em", "email", first_email(person, "without_alias"))
+        if person.phone is not None or person.phones:
+            _put(found, verdicts, "ph", "phone", first_phone(person, "e164", settings.get("default_country")))
+        if person.emails or person.phones:
+            only_the_first(person, "Microsoft", verdicts)
         if person.external_id is not None:
-            _put(found, verdicts, "externalId", "external_id", _plain(person.external_id, settings))
-    visitor = _text(properties, "uetvid")
-    if visitor:
+            _put(found, verdicts, "externalId", "external_id", plain_id(person.external_id))
+    visitor = _text(properties, "uetvid") if properties else None
+    if visitor and (visitor := plain_text(visitor)):
         found["anonymousId"] = visitor
     click_id = person.msclkid or url_parameter(event.event_source_url, "msclkid")
     if click_id is not None:
         _put(found, verdicts, "msclkid", "msclkid", _click_id(click_id, settings))
-    for name in ("idfa", "gaid"):
-        device = _text(properties, name)
-        if device and _UUID.fullmatch(device) and device != _NO_DEVICE:
-            found[name] = device
-        elif device:
-            message = "left out: not the advertising id of a device"
-            verdicts.left_out(name, f"custom_data.properties.{name}", message)
+    found |= _advertising_ids(event, verdicts)
     if person.client_ip is not None:
         _put(found, verdicts, "clientIpAddress", "client_ip", _ip(person.client_ip, settings))
     if person.client_user_agent is not None:
-        agent = _plain(person.client_user_agent, settings)
-        _put(found, verdicts, "clientUserAgent", "client_user_agent", agent)
+        _put(found, verdicts, "clientUserAgent", "client_user_agent", plain_text(person.client_user_agent))
+    return found
+
+
+def _advertising_ids(event: Event, verdicts: Verdicts) -> dict[str, str]:
+    """The device's own, else the properties ``idfa`` and ``gaid``; none where the person does not allow tracking."""
+    device, properties = event.device, event.custom_data.properties
+    found: dict[str, str] = {}
+    if device is not NO_DEVICE and device.advertising_id is not None:
+        given = advertising_id(device, verdicts)
+        if given is not None and is_uuid(given[1]) and not is_zero_uuid(given[1]):
+            found[_ADVERTISING_IDS[given[0]]] = given[1]
+        elif given is not None:
+            message = "left out: not the advertising id of a device, which is a UUID"
+            verdicts.left_out("advertising_id", "device.advertising_id", message)
+        return found
+    if not properties:
+        return found
+    for name in _ADVERTISING_IDS.values():
+        value = _text(properties, name)
+        if value is None:
+            continue
+        if is_uuid(value) and not is_zero_uuid(value) and device.tracking_allowed is not False:
+            found[name] = value
+        else:
+            message = "left out: not the advertising id of a device whose owner allows tracking"
+            verdicts.left_out(name, f"custom_data.properties.{name}", message)
     return found
 
 
@@ -363,10 +387,15 @@ def _put(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, value: 
 def _page(properties: Mapping[str, Any], verdicts: Verdicts) -> dict[str, str]:
     """What is known of the page besides its address."""
     referrer, page_load = _text(properties, "referrer_url"), _text(properties, "page_load_id")
-    if referrer and not is_web_url(referrer):
+    if referrer is not None:
         field = "custom_data.properties.referrer_url"
-        verdicts.left_out("referrer_url", field, "left out: not an absolute http(s) URL")
-        referrer = None
+        referrer = web_url(referrer)
+        if referrer is None:
+            verdicts.left_out("referrer_url", field, "left out: not an absolute http(s) URL")
+        else:
+            referrer, taken = without_personal_url(referrer)
+            if taken:
+                verdicts.left_out("personal_data", field, f"taken out of the URL: {', '.join(taken)}")
     if page_load and not _UUID_4.fullmatch(page_load):
         field = "custom_data.properties.page_load_id"
         verdicts.left_out("page_load_id", field, "left out: not a UUID of version 4")
@@ -412,7 +441,7 @@ def _custom_data(event: Event, verdicts: Verdicts, *, is_page: bool) -> dict[str
                         "id": content.id,
                         "name": content.title,
                         "price": number(content.item_price),
-                        "quantity": content.quantity,
+                        "quantity": content.whole_quantity,
                     }
                 )
                 for content in given.contents
@@ -510,6 +539,7 @@ MAPPER = Mapper(
     event_names=EVENT_NAMES,
     batch_size=1000,
     max_event_age=MAX_AGE,
+    max_ahead=MAX_AHEAD,
     normalise=NORMALISE,
     explanations=EXPLANATIONS,
     map_event=map_event,

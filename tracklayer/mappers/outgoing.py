@@ -74,7 +74,9 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     if custom.properties:
         kept, taken = without_personal_properties(custom.properties)
         if taken:
-            said += [_taken(f"custom_data.properties.{name}") for name in taken]
+            said += [
+                _taken(f"custom_data.properties.{name}", "a part of it" if name in kept else "it") for name in taken
+            ]
             changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), "properties": kept})
     currency = settings.get("default_currency")
     if currency and custom.currency is None and event.event_name not in mapper.points and _has_amount(custom):

@@ -1,18 +1,18 @@
 """Reddit Conversions API v3. Merchant's page: reddit.md.
 
-Source: Reddit for Business help, "Manual Advanced Matching" and "Event Deduplication"; the v3 direct-integration
-guide and schema as quoted by public connectors that agree with each other. Read 2026-11-23. v2 names its fields
-differently and takes no part here but for the shapes of its errors.
+Source: Reddit for Business help, "Manual Advanced Matching", "Event Deduplication" and "Event Metadata"; the v3
+direct-integration guide and schema as quoted by public connectors that agree with each other. Read 2026-11-28. v2 names
+its fields differently and takes no part here but for the shapes of its errors.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
 
 import pycountry
 
@@ -26,10 +26,11 @@ from tracklayer.domain.delivery import (
     PlatformReply,
     PlatformRequest,
     Rejected,
+    Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import CustomData, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
+from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -41,12 +42,20 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    advertising_id,
     by_status,
+    first_email,
+    first_phone,
+    no_answer_of_the_platform,
     number,
     omit_empty,
+    only_the_first,
+    opaque_id,
+    plain_text,
     plain_words,
     safe_message,
     unix_milliseconds,
+    url_parameter,
 )
 
 EVENT_NAMES = {
@@ -69,12 +78,12 @@ MAX_CUSTOM_NAME = 64  # characters
 MOST_FIELDS = 20  # of an answer that are read
 
 MAX_AGE = timedelta(hours=168)
-MAX_AHEAD = timedelta(minutes=5)
 MAX_BATCH_BYTES = 1_000_000
 
 _SOURCES = {"website": "WEBSITE", "app": "APP", "physical_store": "PHYSICAL_STORE"}  # all others are OTHER
 _WITH_COUNT = frozenset({"PURCHASE", "ADD_TO_CART", "ADD_TO_WISHLIST", "CUSTOM"})
 _WITH_VALUE = _WITH_COUNT | {"LEAD", "SIGN_UP"}
+_IDENTITY = frozenset({"uuid", "email", "external_id", "phone_number", "idfa", "aaid"})
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -86,11 +95,20 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _external_id(value: str, settings: Settings) -> str | None:
-    return None if normalise.is_foreign_digest(value) else hashed(value, normalise.trimmed)
+    return None if normalise.is_foreign_digest(value) else hashed(value, plain_text)
 
 
 def _ip(value: str, settings: Settings) -> str | None:
-    return hashed(value, lambda text: text.strip() if is_ip(text) else None)
+    """Of the canonical form: one address of a machine is one digest."""
+    return hashed(value, machine_address)
+
+
+def _idfa(value: str) -> str | None:
+    return value.upper() if is_uuid(value) else None
+
+
+def _aaid(value: str) -> str | None:
+    return value.lower() if is_uuid(value) else None
 
 
 def _uuid(value: str, settings: Settings) -> str | None:
@@ -99,7 +117,7 @@ def _uuid(value: str, settings: Settings) -> str | None:
 
 
 def _opaque(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["rdt_cid"].is_right(value) else None
+    return opaque_id("rdt_cid", value)
 
 
 def _country(value: str, settings: Settings) -> str | None:
@@ -125,13 +143,15 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "phone": _phone,
     "external_id": _external_id,
     "client_ip": _ip,
-    "client_user_agent": lambda value, settings: normalise.trimmed(value),
+    "client_user_agent": lambda value, settings: plain_text(value),
     "rdt_uuid": _uuid,
     "rdt_cid": _opaque,
     # Country and state go out with limited data use only.
     "country": _country,
     "state": lambda value, settings: _region(value, None),
 }
+# By system: the key of ``user``, and how its ids are written before they are hashed.
+_ADVERTISING_IDS: Mapping[str, tuple[str, normalise.Rule]] = {"ios": ("idfa", _idfa), "android": ("aaid", _aaid)}
 # Key of ``user``, field of user_data; email, phone and the click id follow by themselves.
 _USER = (
     ("external_id", "external_id"),
@@ -147,6 +167,10 @@ _WRONG_EVENT = Explanation(
 )
 EXPLANATIONS: Mapping[str, Explanation] = {
     "200": _WRONG_EVENT,  # an error inside a good answer
+    "unconfirmed": Explanation(
+        "The answer is none of Reddit's: something in between wrote it, such as a proxy.",
+        "It is tried again. Where it stays so, let the operator of TrackLayer look at the way out to the internet.",
+    ),
     "400": _WRONG_EVENT,
     "422": _WRONG_EVENT,
     "WRONG_TYPE": Explanation(
@@ -213,10 +237,6 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "not less than 168 hours (7 days) old"
         )
-    if event.occurred_at > now + MAX_AHEAD:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
-        )
     verdicts.ok(_AGE_OK)
     source = _SOURCES.get(event.action_source, "OTHER")
     url = event.event_source_url if source == "WEBSITE" else None
@@ -225,14 +245,15 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         url = None
     click_id = _click_id(event, settings, verdicts)
     user = _user(event.user_data, settings, verdicts)
-    is_known = user.keys() & {"uuid", "email", "external_id", "phone_number"}
-    if not (click_id or is_known or {"ip_address", "user_agent"} <= user.keys()):
+    if event.device is not NO_DEVICE:
+        user |= _device(event.device, verdicts)
+    if not (click_id or user.keys() & _IDENTITY or {"ip_address", "user_agent"} <= user.keys()):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
             "user_data",
-            "Reddit wants a click id, its cookie, an email, a phone, an external id, or the IP address together "
-            "with the user agent",
+            "Reddit wants a click id, its cookie, an email, a phone, an external id, an advertising id, or the IP "
+            "address together with the user agent",
         )
     verdicts.ok(_IDENTIFIERS_OK)
     if event.consent.limited_data_use:
@@ -266,18 +287,33 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     """One verdict for the whole request: a bad event fails all of it, and then nothing is stored."""
     body = reply.json if isinstance(reply.json, Mapping) else {}
     status = reply.status
-    if 200 <= status < 300 and not body.get("error") and body.get("success") is not False:
+    is_good = 200 <= status < 300
+    if is_good and (nothing := no_answer_of_the_platform(reply)):
+        return [replace(nothing, code="unconfirmed")] * count
+    if is_good and not isinstance(reply.json, Mapping) and (reply.json is not None or reply.text.strip()):
+        # Reddit answers with an object, or with nothing at all.
+        return [Unreachable("the answer is none of Reddit's", status, code="unconfirmed")] * count
+    if is_good and not _has_error(body):
         return [Acknowledged(status)] * count
     message = _words(body, status)
     if status == 403 and _WRONG_TYPE.search(message):
         refused = Rejected("WRONG_TYPE", message, status)
-    elif 200 <= status < 300 or status in (400, 413, 422):
+    elif is_good or status in (400, 413, 422):
         refused = Rejected(str(status), message, status)
     elif status == 404:
         return [CredentialsRefused("404", message, status)] * count
     else:
         return [by_status(reply, message=message)] * count
     return BatchRejected(refused) if count > 1 else [refused]
+
+
+def _has_error(body: Mapping[str, Any]) -> bool:
+    """An error in any of the shapes that Reddit's answers have had, also inside ``data``."""
+    data = body.get("data")
+    return any(
+        found.get("success") is False or any(found.get(name) for name in ("error", "errors", "invalid_events"))
+        for found in (body, data if isinstance(data, Mapping) else {})
+    )
 
 
 # v2 answers 403 UNAUTHORIZED to a field of the wrong type: only its text tells the two apart.
@@ -289,6 +325,9 @@ def _words(body: Mapping[str, Any], status: int) -> str:
 
     That list repeats the events: only the first one's message is taken.
     """
+    data = body.get("data")
+    if not body.get("error") and isinstance(data, Mapping):
+        body = {**body, **data}
     error = body.get("error")
     given: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
     code = _first(given, "code", "reason")
@@ -327,40 +366,44 @@ def _click_id(event: Event, settings: Settings, verdicts: Verdicts) -> str | Non
     """The click id as given, else ``rdt_cid`` of the page's URL, percent-decoded once, case kept."""
     given = event.user_data.rdt_cid
     if given is None:
-        given = _from_url(event.event_source_url)
+        given = url_parameter(event.event_source_url, "rdt_cid")
     if given is None:
         return None
     click_id = _opaque(given, settings)
     if click_id is None:
-        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: a click id has no spaces")
+        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: nothing that Reddit takes as a click id")
     return click_id
-
-
-def _from_url(url: str | None) -> str | None:
-    if url is None or "rdt_cid=" not in url:
-        return None
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        if name == "rdt_cid" and value:
-            return unquote_plus(value)
-    return None
 
 
 def _user(person: UserData, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if person.email is not None:
-        _put(found, verdicts, "email", "email", person.email.email_sha256("alphanumeric"))
-    if person.phone is not None:
-        digest = person.phone.phone_sha256("e164", settings.get("default_country"))
-        _put(found, verdicts, "phone_number", "phone", digest)
+    if person.email is not None or person.emails:
+        _put(found, verdicts, "email", "email", first_email(person, "alphanumeric"))
+    if person.phone is not None or person.phones:
+        _put(found, verdicts, "phone_number", "phone", first_phone(person, "e164", settings.get("default_country")))
+    if person.emails or person.phones:
+        only_the_first(person, "Reddit", verdicts)
     for key, name in _USER:
         value = getattr(person, name)
         if value is not None:
             _put(found, verdicts, key, name, NORMALISE[name](value, settings))
+    return found
+
+
+def _device(device: Device, verdicts: Verdicts) -> dict[str, Any]:
+    """The advertising id, hashed, and the size of the screen, which goes out whole or not at all."""
+    found: dict[str, Any] = {}
+    given = advertising_id(device, verdicts)
+    if given is not None:
+        key, rule = _ADVERTISING_IDS[given[0]]
+        digest = hashed(given[1], rule)
+        if digest is not None:
+            found[key] = digest
+        else:
+            message = f"left out: nothing that Reddit could match as {key}"
+            verdicts.left_out("advertising_id", "device.advertising_id", message)
+    if device.screen_width and device.screen_height:
+        found["screen_dimensions"] = {"width": device.screen_width, "height": device.screen_height}
     return found
 
 
@@ -406,7 +449,7 @@ def _metadata(given: CustomData, tracking_type: str, verdicts: Verdicts) -> dict
                 "name": content.title,
                 "category": content.category,
                 # One piece without a price is what a line says by itself.
-                "quantity": content.quantity if content.item_price is not None or content.quantity != 1 else None,
+                "quantity": content.whole_quantity if content.item_price is not None or content.quantity != 1 else None,
                 "item_price": number(content.item_price),
             }
         )

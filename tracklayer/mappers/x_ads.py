@@ -10,7 +10,6 @@ Two names to keep apart: X's ``event_id`` is the id of an event tag, the kind of
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +35,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event
-from tracklayer.domain.identifiers import FORMATS
+from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -49,7 +48,13 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    first_email,
+    first_phone,
+    no_answer_of_the_platform,
     omit_empty,
+    only_the_first,
+    opaque_id,
+    plain_text,
     plain_words,
     retry_after,
     safe_message,
@@ -94,27 +99,19 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _ipv4(value: str, settings: Settings) -> str | None:
-    text = value.strip()
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return None
-    return text
-
-
-def _plain(value: str, settings: Settings) -> str | None:
-    return normalise.trimmed(value)
+    address = machine_address(value)
+    return address if address and ":" not in address else None
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
-    return value.strip() if FORMATS["twclid"].is_right(value) else None
+    return opaque_id("twclid", value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "email": _email,
     "phone": _phone,
     "client_ip": _ipv4,
-    "client_user_agent": _plain,
+    "client_user_agent": lambda value, settings: plain_text(value),
     "twclid": _click_id,
 }
 
@@ -172,6 +169,7 @@ _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _TAG_OK = RuleVerdict("event_name", True, "has an event tag", "event_name")
 _TAG_STAR = RuleVerdict("event_name", True, "goes to the event tag of every other event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "not too old and not in the future", "occurred_at")
+_AHEAD = RuleVerdict("event_age", True, "ahead of the clock: waits until its time has come", "occurred_at")
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough to be matched", "user_data")
 
 
@@ -200,12 +198,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if now - event.occurred_at > limit:
         message = f"older than the {limit.days} days that are set for X"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
-    minutes = settings.get("max_ahead_minutes")
-    ahead = timedelta(minutes=MAX_AHEAD_MINUTES if minutes in (None, "") else int(str(minutes)))
-    if event.occurred_at > now + ahead:
-        message = f"more than {ahead // timedelta(minutes=1)} minutes ahead of the clock"
-        return verdicts.refuse(DropReason.INVALID_FIELD, "event_age", "occurred_at", message)
-    verdicts.ok(_AGE_OK)
+    not_before = None
+    if event.occurred_at > now and event.occurred_at > now + _max_ahead(settings):
+        not_before = event.occurred_at
+        verdicts.ok(_AHEAD)
+    else:
+        verdicts.ok(_AGE_OK)
     identifiers = _identifiers(event, settings, verdicts)
     if not identifiers:
         message = "X wants a twclid, an email or a phone, or an IPv4 address together with the user agent"
@@ -218,7 +216,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         "identifiers": identifiers,
         "conversion_id": event.event_id,
     }
-    return Mapped(item | _details(event.custom_data, verdicts), tuple(verdicts.rules))
+    return Mapped(item | _details(event.custom_data, verdicts), tuple(verdicts.rules), not_before=not_before)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
@@ -245,7 +243,8 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
         data = body.get("data")
         if isinstance(data, Mapping) and whole_number(data.get("conversions_processed")) == count:
             return [Acknowledged(status)] * count
-        return [Unreachable("the answer does not confirm every event", status, code="unconfirmed")] * count
+        unconfirmed = Unreachable("the answer does not confirm every event", status, code="unconfirmed")
+        return [no_answer_of_the_platform(reply) or unconfirmed] * count
     code, message = _code(status, errors), _message(errors)
     about_an_event = any(plain_words(error.get("code")) in _ABOUT_AN_EVENT for error in errors)
     if status == 404 and not about_an_event:
@@ -304,6 +303,11 @@ def _age_limit(action_source: str, settings: Settings) -> timedelta:
     return timedelta(days=int(settings.get("max_age_days") or MAX_AGE_DAYS))
 
 
+def _max_ahead(settings: Settings) -> timedelta:
+    minutes = settings.get("max_ahead_minutes")
+    return timedelta(minutes=MAX_AHEAD_MINUTES if minutes in (None, "") else int(str(minutes)))
+
+
 def _identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[dict[str, str]]:
     """One object an identifier. IP and user agent need a second one: each other, or the first of the rest."""
     person = event.user_data
@@ -311,17 +315,18 @@ def _identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[d
     click_id = person.twclid or url_parameter(event.event_source_url, "twclid")
     if click_id is not None:
         _add(found, verdicts, "twclid", "twclid", _click_id(click_id, settings))
-    if person.email is not None:
-        _add(found, verdicts, "hashed_email", "email", person.email.email_sha256("basic"))
-    if person.phone is not None:
-        digest = person.phone.phone_sha256("e164", settings.get("default_country"))
+    if person.email is not None or person.emails:
+        _add(found, verdicts, "hashed_email", "email", first_email(person, "basic"))
+    if person.phone is not None or person.phones:
+        digest = first_phone(person, "e164", settings.get("default_country"))
         _add(found, verdicts, "hashed_phone_number", "phone", digest)
+    if person.emails or person.phones:
+        only_the_first(person, "X", verdicts)
     device: list[dict[str, str]] = []
     if person.client_ip is not None:
         _add(device, verdicts, "ip_address", "client_ip", _ipv4(person.client_ip, settings))
     if person.client_user_agent is not None:
-        agent = _plain(person.client_user_agent, settings)
-        _add(device, verdicts, "user_agent", "client_user_agent", agent)
+        _add(device, verdicts, "user_agent", "client_user_agent", plain_text(person.client_user_agent))
     if len(device) == 2:
         found.append(device[0] | device[1])
     elif device and found:
@@ -365,7 +370,7 @@ def _content(content: Content, *, with_price: bool) -> dict[str, Any]:
             "content_name": content.title,
             "content_type": content.category,
             "content_price": _money(content.item_price) if with_price else None,
-            "num_items": content.quantity or None,
+            "num_items": content.whole_quantity or None,
         }
     )
 
@@ -480,7 +485,8 @@ MAPPER = Mapper(
         Setting(
             "max_ahead_minutes",
             "Furthest event ahead, in minutes",
-            f"Events further in the future are not sent: {MAX_AHEAD_MINUTES} where this is left out, and at most.",
+            f"Events further in the future wait until their time has come: {MAX_AHEAD_MINUTES} where this is left out, and "
+            "at most.",
             required=False,
             example=5,
             check=_whole(0, MAX_AHEAD_MINUTES),

@@ -205,12 +205,13 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
     country = _own_country(user_data) if "phone" in user_data or "phones" in user_data else None
     for name in ("email", "phone"):
         if name in user_data:
-            user_data[name] = _to_matchable(user_data[name], digests.get(name), country)
+            user_data[name] = _to_matchable(user_data[name], digests.get(name), country if name == "phone" else None)
     for name in MATCHABLE_LISTS:
         if name in user_data:
             kept = digests.get(name) or [None] * len(user_data[name])
             pairs = zip(user_data[name], kept, strict=True)
-            user_data[name] = tuple([_to_matchable(shown, found, country) for shown, found in pairs])
+            own = country if name == "phones" else None
+            user_data[name] = tuple([_to_matchable(shown, found, own) for shown, found in pairs])
     return made_of(
         Event,
         {
@@ -341,7 +342,7 @@ def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> Mapp
         return value.digests
     if name == "email":
         return normalise.email_digests(value.plain)
-    return normalise.phone_digests(value.plain, countries)
+    return normalise.phone_digests(value.plain, countries if value.country is None else countries | {value.country})
 
 
 def _digest_of_text(value: Matchable) -> str:

@@ -4,10 +4,9 @@ Source: X's documentation, "Web conversions", "Error codes", "Rate limiting" and
 connectors; read 2026-11-24. One bad conversion fails its whole request and nothing of it is stored; the errors name a
 parameter and repeat its value, but no position. Any pixel token works but ``bad-token`` and ``expired-token`` (401) and
 ``foreign-token`` (403); so does any OAuth 1.0a header that is complete, unless its consumer key is
-``app-without-access`` (403); its signature is not checked. The event tag ``missing`` does not exist. Stricter than X is
-known to be, so that a slip is seen here: unknown keys, empty values, money that is no text with decimals and money
-without a currency are refused. X says of the pixel's copy only that tag and ``conversion_id`` make it one with the
-API's for 48 hours; here two copies over the API are one as well.
+``app-without-access`` (403); its signature is not checked. The event tag ``missing`` does not exist. Refused is what X's
+pages name, and money that is a bare whole number, which clients of X report. X says of the pixel's copy only that tag and
+``conversion_id`` make it one with the API's for 48 hours; here two copies over the API are one as well.
 """
 
 from __future__ import annotations
@@ -41,7 +40,13 @@ OAUTH_PARTS = (
 )
 
 TAG = re.compile(r"(?:tw-(?P<pixel>[a-z0-9]{3,12})-)?(?P<tag>[a-z0-9]{3,12})")
-MONEY = matching(r"-?[0-9]+\.[0-9]{2,}", " must be a string with two decimals or more")
+MONEY_TEXT = re.compile(r"-?[0-9]+\.[0-9]+")
+
+
+def money(value: object) -> str | None:
+    """As text or as a number, but with a decimal point in it."""
+    fits = MONEY_TEXT.fullmatch(value) if isinstance(value, str) else isinstance(value, float)
+    return None if fits else " must be an amount with a decimal point"
 
 
 def ipv4(value: object) -> str | None:
@@ -58,35 +63,39 @@ def positive(value: object) -> str | None:
 
 IDENTIFIER = fields(
     {
-        "twclid": matching(r"[!-~]+", " must be text without spaces"),
+        "twclid": text,
         **dict.fromkeys(("hashed_email", "hashed_phone_number"), sha256),
         "ip_address": ipv4,
         "user_agent": text,
-    }
+    },
+    others=checks.anything,
 )
 CONVERSION = fields(
     {
         "conversion_time": matching(
-            r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", " must be of the form yyyy-MM-ddTHH:mm:ss.SSSZ"
+            r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{3})?Z", " must be of the form yyyy-MM-ddTHH:mm:ss.SSSZ"
         ),
         "event_id": matching(TAG.pattern, " must be the id of a single event tag"),
         "identifiers": list_of(IDENTIFIER),
         "conversion_id": text,
-        "value": MONEY,
+        "value": money,
         "price_currency": matching(r"[A-Z]{3}", " must be a currency code of three capitals"),
         "number_items": positive,
         "contents": list_of(
             fields(
                 {
                     **dict.fromkeys(("content_id", "content_name", "content_type", "content_group_id"), text),
-                    "content_price": MONEY,
-                    "num_items": positive,
-                }
-            )
+                    "content_price": money,
+                    "num_items": whole,
+                },
+                others=checks.anything,
+            ),
+            least=0,
         ),
         "description": text,
     },
     required=("conversion_time", "event_id", "identifiers"),
+    others=checks.anything,
 )
 
 
@@ -108,7 +117,7 @@ def answer_conversions(call: Call) -> Answer:
     except ValueError:
         return _refusal(call, [Problem("INVALID_PARAMETER", "The body is no JSON")])
     conversions = body.get("conversions") if isinstance(body, dict) else None
-    if not isinstance(conversions, list) or not conversions or body.keys() != {"conversions"}:
+    if not isinstance(conversions, list) or not conversions:
         message = "The body must be an object of conversions, a list with one at least"
         return _refusal(call, [Problem("MISSING_PARAMETER", message, "conversions")])
     if len(conversions) > MOST_EVENTS:
@@ -181,14 +190,11 @@ def _problems(call: Call, conversion: Any) -> list[Problem]:
     if isinstance(identifiers, list) and not any(_is_someone(identifier) for identifier in identifiers):
         message = "At least one user identifier must be provided"
         return [Problem("MISSING_PARAMETER", message, "identifiers")]
-    if complaint := checks.nothing_hollow(conversion) or CONVERSION(conversion):
+    if complaint := CONVERSION(conversion):
         return [_invalid(conversion, complaint)]
     if lonely := _lonely_identifier(conversion["identifiers"]):
         message = f"{lonely} must be sent together with another identifier"
         return [Problem("INVALID_PARAMETER", message, "identifiers")]
-    priced = any("content_price" in content for content in conversion.get("contents", ()))
-    if ("value" in conversion or priced) and "price_currency" not in conversion:
-        return [Problem("MISSING_PARAMETER", "price_currency is required with a value or a price", "price_currency")]
     return _tag_problems(call, conversion["event_id"])
 
 

@@ -1,0 +1,220 @@
+"""What all platforms have in common: consent, defaults, personal data in plain text, and events ahead of the clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused
+from tracklayer.mappers.outgoing import map_event
+from tracklayer.services.destinations import example_settings
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+Changes = dict[str, Any]
+
+
+def event(**changes: Any) -> Event:
+    given = {
+        "event_name": "Purchase",
+        "event_id": "order_1",
+        "occurred_at": "2026-11-20T14:59:00Z",
+        "user_data": {"email": "jane@example.com"},
+        "custom_data": {"value": 5},
+        **changes,
+    }
+    read = read_event(given, NOW)
+    assert isinstance(read, ReadEvent), read
+    return read.event
+
+
+class Seen:
+    """A platform that keeps what it is asked to map."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.events: list[Event] = []
+        self.times: list[datetime] = []
+        self.mapper: Mapper = replace(mapper_for("meta"), map_event=self.map, **fields)
+
+    def map(self, event: Event, settings: Any, now: datetime) -> Mapped:
+        self.events.append(event)
+        self.times.append(now)
+        return Mapped({"id": event.event_id})
+
+    def get(self, given: Event, **settings: Any) -> tuple[Event, Mapped]:
+        found = map_event(self.mapper, given, settings, NOW)
+        assert isinstance(found, Mapped), found
+        return self.events[-1], found
+
+
+def test_an_everyday_event_reaches_the_mapper_as_it_is() -> None:
+    given = event(
+        event_source_url="https://shop.example.com/thanks?order=10042", custom_data={"value": 5, "currency": "EUR"}
+    )
+    seen, found = Seen().get(given, default_currency="USD", default_page_url="https://shop.example.com/")
+    assert seen is given
+    assert (found.verdicts, found.not_before) == ((), None)
+
+
+# Defaults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("custom_data", "currency"),
+    [
+        pytest.param({"value": 5}, "EUR", id="a value"),
+        pytest.param({"predicted_ltv": 5}, "EUR", id="a predicted value"),
+        pytest.param({"contents": [{"id": "a", "item_price": 5}]}, "EUR", id="a price"),
+        pytest.param({"value": 5, "currency": "USD"}, "USD", id="its own"),
+        pytest.param({"contents": [{"id": "a"}]}, None, id="no amount"),
+    ],
+)
+def test_the_default_currency_is_that_of_amounts_that_bring_none(custom_data: Changes, currency: str | None) -> None:
+    seen, found = Seen().get(event(custom_data=custom_data), default_currency="EUR")
+    assert seen.custom_data.currency == currency
+    told = [(one.rule, one.ok, one.field) for one in found.verdicts]
+    assert told == ([("currency", True, "custom_data.currency")] if currency == "EUR" else [])
+
+
+def test_without_a_default_nothing_is_invented() -> None:
+    seen, found = Seen().get(event())
+    assert (seen.custom_data.currency, seen.event_source_url, found.verdicts) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "page"),
+    [
+        ({}, "https://shop.example.com/"),
+        ({"event_source_url": "https://shop.example.com/a"}, "https://shop.example.com/a"),
+        ({"event_source_url": "null"}, "https://shop.example.com/"),
+        ({"action_source": "app"}, None),
+        ({"action_source": "physical_store"}, None),
+    ],
+)
+def test_the_default_page_is_that_of_website_events_that_bring_none(changes: Changes, page: str | None) -> None:
+    seen, _ = Seen().get(event(**changes), default_page_url="https://shop.example.com/")
+    assert seen.event_source_url == page
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("shop.example.com/thanks?a=1", "https://shop.example.com/thanks?a=1"),
+        ("//shop.example.com/thanks", "https://shop.example.com/thanks"),
+        ("https://exämple.de/x", "https://exämple.de/x"),
+        ("thanks", "thanks"),
+    ],
+)
+def test_a_page_without_a_scheme_gets_one(url: str, sent: str) -> None:
+    seen, found = Seen().get(event(event_source_url=url, custom_data={}))
+    assert seen.event_source_url == sent
+    assert bool(found.verdicts) == (sent != url)
+
+
+# Consent -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "person", "settings", "is_sent"),
+    [
+        (None, {}, {}, True),
+        ("never", {}, {}, True),
+        (False, {}, {}, True),
+        ("always", {"country": "US"}, {}, False),
+        (True, {"country": "US"}, {}, False),
+        ("eea", {"country": "US"}, {}, True),
+        ("eea", {"country": "DE"}, {}, False),
+        ("eea", {"country": "Germany"}, {}, False),
+        ("eea", {"country": "GB"}, {}, False),
+        ("eea", {"country": "CH"}, {}, False),
+        ("eea", {}, {}, False),
+        ("eea", {}, {"default_country": "US"}, True),
+        ("eea", {"country": "FR"}, {"default_country": "US"}, False),
+    ],
+)
+def test_what_nobody_consented_to_is_kept_back_where_the_rule_asks(
+    rule: Any, person: Changes, settings: Changes, is_sent: bool
+) -> None:
+    settings = {**settings, "require_consent": rule} if rule is not None else settings
+    given = event(user_data={"email": "jane@example.com", **person})
+    found = map_event(Seen().mapper, given, settings, NOW)
+    assert isinstance(found, Mapped) == is_sent
+    if isinstance(found, Refused):
+        assert (found.reason, found.field) == (DropReason.CONSENT_DENIED, "consent.ad_user_data")
+        assert [verdict.rule for verdict in found.verdicts] == ["consent"]
+    granted = replace(given, consent=replace(given.consent, ad_user_data="granted"))
+    assert isinstance(map_event(Seen().mapper, granted, settings, NOW), Mapped)
+
+
+# Personal data -------------------------------------------------------------------------------------------------------
+
+
+def test_personal_data_in_plain_text_is_taken_out_and_told_without_its_value() -> None:
+    given = event(
+        event_source_url="https://shop.example.com/thanks?order=1&email=jane%40example.com",
+        custom_data={"properties": {"customer_email": "jane@example.com", "colour": "red"}},
+    )
+    seen, found = Seen().get(given)
+    assert seen.event_source_url == "https://shop.example.com/thanks?order=1"
+    assert seen.custom_data.properties == {"colour": "red"}
+    assert [(one.rule, one.ok, one.field) for one in found.verdicts] == [
+        ("personal_data", False, "event_source_url"),
+        ("personal_data", False, "custom_data.properties.customer_email"),
+    ]
+    assert not [one for one in found.verdicts if "jane" in one.message]
+    assert given.custom_data.properties == {"customer_email": "jane@example.com", "colour": "red"}
+
+
+LEAKS = {
+    "event_source_url": "https://shop.example.com/t?x=1&email=canary%40example.com&phone=%2B491712345678&vorname=Canary#a@canary.de",
+    "custom_data": {
+        "value": 5,
+        "currency": "USD",
+        "order_id": "1",
+        "properties": {"email": "canary@example.com", "note": "by canary@example.com", "phone": "+491712345678"},
+    },
+}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_no_platform_gets_personal_data_in_plain_text(platform: str) -> None:
+    person = {
+        "email": "x@example.com",
+        "ga_client_id": "1.2",
+        "client_ip": "203.0.113.42",
+        "client_user_agent": "Mozilla/5.0",
+    }
+    mapper = mapper_for(platform)
+    settings = example_settings(mapper)
+    found = map_event(mapper, event(user_data=person, **LEAKS), settings, NOW)
+    assert isinstance(found, Mapped), found
+    body = repr(mapper.build_request(found.group, [found.item], settings).body).lower()
+    assert "canary" not in body
+    assert "491712345678" not in body
+    assert [verdict for verdict in found.verdicts if verdict.rule == "personal_data"]
+
+
+# Ahead of the clock --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ahead", "waits"), [(-1, False), (0, False), (5, False), (6, True), (240, True)])
+def test_what_is_further_ahead_than_a_platform_forgives_waits(ahead: int, waits: bool) -> None:
+    seen = Seen(max_ahead=timedelta(seconds=5))
+    at = NOW + timedelta(seconds=ahead)
+    given, found = seen.get(replace(event(), occurred_at=at))
+    assert found.not_before == (at if waits else None)
+    assert seen.times == [at if waits else NOW]
+    assert [verdict.rule for verdict in found.verdicts] == (["event_time"] if waits else [])
+    assert given.occurred_at == at
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_platform_takes_the_common_settings(platform: str) -> None:
+    mapper = mapper_for(platform)
+    assert {setting.name for setting in COMMON_SETTINGS} <= {setting.name for setting in mapper.settings}
+    assert len({setting.name for setting in mapper.settings}) == len(mapper.settings)
