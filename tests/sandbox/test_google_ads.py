@@ -410,6 +410,38 @@ def test_worked_example_of_the_old_upload_is_accepted(http: httpx.Client, title:
     assert [entry["item"] for entry in http.get("/_accepted").json()["items"]] == body[key]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"conversionValue": 10}, id="value without currency"),
+        pytest.param(
+            {
+                "eventSource": "APP",
+                "adIdentifiers": {"mobileDeviceId": "AB1C2D3E-0000-4000-8000-00112233AABB"},
+                "eventDeviceInfo": {
+                    "operatingSystem": "iOS",
+                    "operatingSystemVersion": "18.1",
+                    "model": "iPhone17,1",
+                    "languageCode": "en",
+                    "screenWidth": 1179,
+                    "screenHeight": 2556,
+                },
+            },
+            id="device of an app",
+        ),
+        pytest.param(
+            {"userData": {"userIdentifiers": [{"emailAddress": f"{number:064x}"} for number in range(1, 11)]}},
+            id="ten identifiers",
+        ),
+        pytest.param({"consent": {"adPersonalization": "CONSENT_DENIED"}}, id="personalised ads refused alone"),
+    ],
+)
+def test_what_google_takes_is_taken(http: httpx.Client, accepted: Accepted, changed: dict[str, Any]) -> None:
+    response = http.post(INGEST, json=request(event(**changed)), headers=GOOD)
+
+    assert (response.status_code, accepted()) == (200, (1, 1))
+
+
 def test_one_bad_event_fails_the_request_and_is_named(http: httpx.Client, accepted: Accepted) -> None:
     response = http.post(INGEST, json=request(event("a"), event("b", eventTimestamp=...), event("c")), headers=GOOD)
 

@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.event import Content, Event
-from tracklayer.domain.identifiers import is_web_url
+from tracklayer.domain.identifiers import web_url
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number
 from tracklayer.mappers.ga4.person import session_id
 
@@ -30,11 +29,6 @@ _RESERVED = ("firebase_", "ga_", "google_", "gtag.", "_")  # prefixes; firebase_
 _OURS = frozenset(
     "value currency transaction_id items session_id engagement_time_msec page_location debug_mode".split()
 )
-_PERSONAL = frozenset(
-    "email e-mail e_mail mail email_address emailaddress user_email useremail customer_email phone phone_number "
-    "phonenumber tel telephone mobile name first_name firstname fname given_name last_name lastname lname surname "
-    "family_name full_name fullname street street_address address".split()
-)
 _ITEM_TEXTS = (
     ("item_id", "id"),
     ("item_name", "title"),
@@ -44,7 +38,6 @@ _ITEM_TEXTS = (
     ("coupon", "coupon"),
 )
 Line = TypeVar("Line", Content, str)
-_ADDRESS = re.compile(r"[^\s/?#&=@]+(@|%40)[^\s/?#&=@]+\.[A-Za-z]{2,}", re.IGNORECASE)
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
 
 _NO_SESSION = RuleVerdict(
@@ -139,8 +132,6 @@ def _wrong_property(key: str, name: str, value: Any, params: Mapping[str, Any]) 
         return "the name belongs to a field of TrackLayer, or to another property"
     if key.startswith(_RESERVED):
         return "the name is reserved by Google"
-    if key.lower() in _PERSONAL or name.lower() in _PERSONAL:
-        return "the name promises personal data, which may not be sent in plain text"
     if not NAME.fullmatch(name):
         return "a name begins with a letter from A to Z"
     if name.startswith(_RESERVED):
@@ -189,19 +180,9 @@ def _cut(value: str, limit: int, rule: str, field: str, verdicts: Verdicts) -> s
 
 
 def _page(url: Any, field: str, verdicts: Verdicts) -> str | None:
-    """The URL without what names a person: known query parameters, and addresses wherever they stand."""
     if url is None:
         return None
-    if not isinstance(url, str) or not is_web_url(url):
+    page = web_url(url) if isinstance(url, str) else None
+    if page is None:
         verdicts.left_out("page", field, "left out: not an absolute http(s) URL")
-        return None
-    if "?" not in url and "@" not in url and "%40" not in url:
-        return url
-    parts = urlsplit(url)
-    kept = [part for part in parts.query.split("&") if unquote_plus(part.partition("=")[0]).lower() not in _PERSONAL]
-    rest = urlunsplit(("", "", parts.path, "&".join(kept), parts.fragment))
-    cleaned = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{_ADDRESS.sub('redacted', rest)}"
-    if cleaned.rstrip("?#") == url.rstrip("?#"):
-        return url
-    verdicts.left_out("page", field, "sent without the parts that may name a person")
-    return cleaned
+    return page
