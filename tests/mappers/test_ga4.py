@@ -1063,6 +1063,24 @@ def test_device_is_sent_where_no_browser_is_known(
 
 
 @pytest.mark.parametrize(
+    ("locale", "language"),
+    [
+        ("en_US", "en"),
+        ("pt-BR", "pt"),
+        ("DE", "de"),
+        ("zh_Hans_CN", "zh"),
+        ("eng", None),
+        ("English", None),
+        ("e", None),
+    ],
+)
+def test_language_is_that_of_the_locale(locale: str, language: str | None) -> None:
+    device = mapped(lead(action_source="app", device={"os": "Android", "locale": locale})).item["device"]
+
+    assert device == {"operating_system": "Android"} | ({"language": language} if language else {})
+
+
+@pytest.mark.parametrize(
     ("name", "in_web", "in_app"),
     [
         ("session_start", False, False),
@@ -1153,6 +1171,8 @@ def test_debug_mode_marks_every_event() -> None:
         ("ga_client_id", "GS1.1.1747123456.5.1.1747123999.0.0.0", None),
         ("ga_client_id", "GS2.1.s1747123456$o5$g1$t1747123999$j60$l0$h0", None),
         ("ga_client_id", "GA1.1", None),
+        ("ga_client_id", "GA1.1.undefined", None),
+        ("ga_client_id", "\u0661\u0662.\u0663", None),
         ("ga_client_id", "undefined", None),
         ("ga_client_id", "two words", None),
         ("ga_session_id", "1795182000", "1795182000"),

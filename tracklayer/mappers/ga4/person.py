@@ -19,7 +19,7 @@ from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 
 MAX_USER_ID = 256
 MAX_CONTACTS = 3  # emails, and phones
-_EVERYDAY_CLIENT = re.compile(r"\d{1,20}\.\d{1,20}")
+_EVERYDAY_CLIENT = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _NAMED_CLIENT = re.compile(r"(?:^|[;\s])_ga=([^;\s]+)")
 _CLIENT_COOKIE = re.compile(r"GA\d+\.[\d-]+\.(\S+)")
 _OTHER_COOKIE = re.compile(r"G[AS]\d+\..*")  # of the session, or too short to hold a client id
