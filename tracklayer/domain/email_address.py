@@ -6,23 +6,74 @@ A rule takes what a merchant sent and returns the normalised text, or None where
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from tracklayer.domain.sha256 import sha256_hex
+from tracklayer.domain.text import without_invisible
 
-_EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]+@[^@\s.<>,;:\"()\[\]]+(\.[^@\s.<>,;:\"()\[\]]+)+")
+_NEVER = r"@\s\x00-\x1f\x7f-\x9f<>,;:\"()\[\]"
+_EMAIL = re.compile(rf"[^{_NEVER}]+@[^.{_NEVER}]+(\.[^.{_NEVER}]+)+")
+# Most addresses, in lower case; at most 252 characters.
+_EVERYDAY_EMAIL = re.compile(r"[a-z0-9._%+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,30}){1,4}")
+_MOST = 254  # characters of an address: RFC 5321
+_MOST_AROUND = 1000  # characters of a text that is searched for an address: a name, quotes, invisible ones
+_NAMED = re.compile(r"[^<>@]*<([^<>]*)>[\s.,;]*")  # Jane Doe <jane@example.com>
+_BLANKS_AROUND_AT = re.compile(r"\s*@\s*")
+# What no address begins or ends with; an apostrophe may begin one, so it goes only where one stands at the end too.
+_QUOTES = '"\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a'
+_BEFORE = re.compile(rf"[\s{_QUOTES}<(\[]+")
+_BEHIND = re.compile(rf"[\s{_QUOTES}'`>)\].,;:]+\Z")
+_HELD = re.compile(rf"[^{_NEVER}]\s*@\s*(?:[^.{_NEVER}]+\.)+[^\W\d_]")
+_FULL_WIDTH = str.maketrans("\uff20\ufe6b\uff0e\u3002\uff61", "@@...")
 _SIGNS = re.compile(r"[\W_]+")  # all that is no letter and no digit of any script
-_WHITESPACE = re.compile(r"\s+")
 
 
 def email(value: str) -> str | None:
-    """No whitespace, lower case; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X."""
-    text = value.lower()
-    if len(text) <= 254 and _EMAIL.fullmatch(text):  # which holds no whitespace
+    """Lower case, and nothing around it; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X.
+
+    What comes along when one copies goes: blanks at the ends and around the @, invisible characters, quotes, angle
+    brackets, mailto:, a comma or dot at the end. A blank inside makes it no address: nobody knows what was meant.
+    """
+    text = value.strip().lower()
+    if _EVERYDAY_EMAIL.fullmatch(text):
         return text
-    text = _WHITESPACE.sub("", value).lower()
-    return text if len(text) <= 254 and _EMAIL.fullmatch(text) else None
+    if len(text) > _MOST_AROUND:
+        return None
+    text = _bare_address(text)
+    return text if len(text) <= _MOST and _EMAIL.fullmatch(text) else None
+
+
+def holds_email(text: str) -> bool:
+    """Whether an address stands anywhere in a text; also one that is split by a blank, of which ``email`` says None."""
+    if text.isascii():
+        return "@" in text and _HELD.search(text) is not None
+    return _HELD.search(without_invisible(text).translate(_FULL_WIDTH)) is not None
+
+
+def _bare_address(text: str) -> str:
+    if not text.isascii():
+        text = without_invisible(text).translate(_FULL_WIDTH)
+        compatible = unicodedata.normalize("NFKC", text)
+        if compatible.isascii():
+            text = compatible.lower()
+    if named := _NAMED.fullmatch(text):
+        text = named[1]
+    text = _without_quotes(text)
+    if text.startswith("mailto:"):
+        text = _without_quotes(text.removeprefix("mailto:").partition("?")[0])
+    return _BLANKS_AROUND_AT.sub("@", text)
+
+
+def _without_quotes(text: str) -> str:
+    if found := _BEFORE.match(text):
+        text = text[found.end() :]
+    bare = _BEHIND.sub("", text)
+    for quote in "'`":
+        if text.startswith(quote) and quote in text[len(bare) :]:
+            return bare[1:]
+    return bare
 
 
 def email_google(value: str) -> str | None:
