@@ -186,7 +186,24 @@ def test_an_exit_code_is_that_of_the_country_that_dials(raw: str, country: str |
     assert phone_e164(raw, country) == number
 
 
-# The type of a number that a region has none of: ``example_number_for_type`` says None.
+ANYTHING = st.text("+0123456789 ()-./~;x=tel,#\u0664\u200e\uff0b\u00e9\u00b2", max_size=24)
+
+
+@REPEATABLE
+@given(ANYTHING, st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
+def test_whatever_is_written_a_phone_is_a_possible_number_or_none(text: str, country: str) -> None:
+    number = phone_e164(text, country)
+    if number is not None:
+        assert re.fullmatch(r"\+[1-9][0-9]{4,16}", number)
+        assert phone_e164(number) == number
+
+
+@REPEATABLE
+@given(ANYTHING.map("+".__add__), st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
+def test_a_phone_with_a_plus_is_the_same_whatever_the_default_country(text: str, country: str) -> None:
+    assert phone_e164(text, country) == phone_e164(text)
+
+
 TYPES = [kind for kind in PhoneNumberType.values() if kind != PhoneNumberType.UNKNOWN]
 
 

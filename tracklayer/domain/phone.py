@@ -49,7 +49,7 @@ def _international(text: str) -> str | None:
     plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
     if plan is None:
         return None
-    code_length, lengths, prefix = plan
+    code_length, lengths, prefix, _ = plan
     national = digits[code_length:]
     if len(national) not in lengths or national[0] == "0" or (prefix and prefix.match(national)):
         return None
@@ -57,8 +57,10 @@ def _international(text: str) -> str | None:
 
 
 @cache
-def _numbering_plans() -> dict[str, tuple[int, frozenset[int], re.Pattern[str] | None]]:
-    """By country code: its length, how many digits a national number may have, how a national prefix would begin."""
+def _numbering_plans() -> dict[str, tuple[int, frozenset[int], re.Pattern[str] | None, str]]:
+    """By country code: its length, how many digits a national number may have, how a national prefix would begin, and
+    a pattern that every national number fits.
+    """
     plans = {}
     for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
         found = PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])
@@ -69,6 +71,7 @@ def _numbering_plans() -> dict[str, tuple[int, frozenset[int], re.Pattern[str] |
             len(str(code)),
             frozenset(general.possible_length),
             re.compile(prefix) if prefix else None,
+            general.national_number_pattern or "",
         )
     return plans
 
@@ -209,8 +212,9 @@ def _in_country(text: str, digits: str, plan: PhoneMetadata) -> dict[str, PhoneN
     """What is read as at home; then with the country code, without ``+`` or with a 0 before it."""
     at_home = _read(text, plan.id)
     bare = digits.lstrip("0")
-    if not bare.startswith(str(plan.country_code)):
-        return _e164s(at_home)
+    home = _e164s(at_home)
+    if not bare.startswith(str(plan.country_code)) or f"+{bare}" in home:
+        return home
     return _e164s(at_home, _read("+" + _behind(text, len(digits) - len(bare))))
 
 
@@ -269,16 +273,27 @@ def _is_home_spelling(number: PhoneNumber, digits: str) -> bool:
 
 def _without_plus(text: str, digits: str, home_code: str) -> dict[str, PhoneNumber]:
     """Valid numbers of other countries: a ``+`` put before the text as it stands, or for somebody's exit code."""
-    plans = _numbering_plans()
-    readings = []
-    for code in _EXIT_CODES:
-        if digits.startswith(code):
-            rest = digits[len(code) :]
-            plan = plans.get(rest[:1]) or plans.get(rest[:2]) or plans.get(rest[:3])
-            # Most are too short: no need to ask the library.
-            if plan is not None and len(rest) - plan[0] >= min(plan[1]) and not rest.startswith(home_code):
-                readings.append(_read("+" + _behind(text, len(code))))
+    readings = [
+        _read("+" + _behind(text, len(code)))
+        for code in _EXIT_CODES
+        if digits.startswith(code)
+        and not digits.startswith(home_code, len(code))
+        and _may_be_valid(digits[len(code) :])
+    ]
     return _valid(_e164s(*readings))
+
+
+def _may_be_valid(digits: str) -> bool:
+    """False for most that are no international number: no need to ask the library."""
+    plans = _numbering_plans()
+    plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
+    if plan is None:
+        return False
+    code_length, lengths, prefix, pattern = plan
+    national = digits[code_length:]
+    if len(national) < min(lengths):
+        return False
+    return bool(re.fullmatch(pattern, national) or (prefix and prefix.match(national)))
 
 
 def _behind(text: str, count: int) -> str:
