@@ -18,8 +18,9 @@ from tracklayer.domain.text import without_invisible
 def phone_e164(value: str, default_country: str | None = None) -> str | None:
     """``+`` and digits with the country code. Google, TikTok, Reddit, Microsoft, X.
 
-    A number written without ``+`` or an exit code is read in ``default_country`` (ISO alpha-2); without one it is
-    None: nobody can tell its country, and a guessed one is a stranger's number. So is one that reads two ways.
+    A number written without ``+`` or ``00`` is read in ``default_country`` (ISO alpha-2): behind an exit code of that
+    country, as at home, or with the country code. Without a default it is None: nobody can tell its country, and a
+    guessed one is a stranger's number. So it is where two readings are as likely.
     """
     return _phone_e164(value.strip(), default_country)
 
@@ -127,7 +128,7 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
         return _likelier_abroad(dialled, abroad, digits, plan) if not home or home.keys() == dialled.keys() else None
     if len(home) == 1:
         return _only(home)
-    return _likelier_here(home, digits) if home else _only(abroad)
+    return _likelier_here(home, digits) if home else _only(abroad | here)
 
 
 def _e164s(*numbers: PhoneNumber | None) -> dict[str, PhoneNumber]:
