@@ -770,7 +770,7 @@ def test_page_is_sent_without_what_names_a_person(url: str, sent: str | None, is
             id="names of ours",
         ),
         pytest.param(
-            {"search_string": "jane@example.com", "properties": {"Email": "x", "contact": "jane@example.com"}},
+            {"search_string": "jane@example.com", "properties": {"Email": "x", "contact": "ask jane@example.com"}},
             {},
             ["custom_data.search_string", "custom_data.properties.Email", "custom_data.properties.contact"],
             id="personal data",
@@ -853,6 +853,7 @@ def test_debug_mode_marks_every_event() -> None:
         ("country", "Atlantis", None),
         ("external_id", "Cust-7781", "Cust-7781"),
         ("external_id", "jane@example.com", None),
+        ("external_id", "jane doe@example.com", None),
         ("client_ip", " 203.0.113.42", "203.0.113.42"),
         ("client_ip", "localhost", None),
         ("client_user_agent", " curl/8 ", "curl/8"),

@@ -30,6 +30,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
+from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import Content, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
 from tracklayer.domain.normalise import Matchable
@@ -161,8 +162,7 @@ def _client_id(value: str) -> str | None:
 
 def _user_id(value: str) -> str | None:
     """As it is, unless it is an address: Google forbids personal data here."""
-    is_address = "@" in value and normalise.email(value) is not None
-    return None if is_address or len(value) > MAX_USER_ID else value
+    return None if holds_email(value) or len(value) > MAX_USER_ID else value
 
 
 def _session_id(value: str) -> str | None:
@@ -405,7 +405,7 @@ def _params(event: Event, settings: Settings, limit: int, verdicts: Verdicts) ->
 
     def put_text(key: str, field: str, value: Any) -> None:
         if isinstance(value, str) and value:
-            if "@" in value and normalise.email(value) is not None:
+            if holds_email(value):
                 verdicts.left_out(key, field, "left out: an address may not be sent to GA4 in plain text")
             else:
                 params[key] = _cut(value, _MAX_OF.get(key, limit), key, field, verdicts)
