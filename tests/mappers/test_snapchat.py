@@ -729,6 +729,7 @@ def test_malformed_app_data_is_left_out(properties: dict[str, Any], field: str) 
             for title, name, user_data in (
                 ("broken click id", "sc_click_id", {"sc_click_id": "a b"}),
                 ("broken cookie", "sc_cookie1", {"sc_cookie1": "a b"}),
+                ("broken lead id", "lead_id", {"lead_id": "a b"}),
                 ("broken IP", "client_ip", {"client_ip": "203.0.113"}),
                 ("national phone", "phone", {"phone": "415 555 0132"}),
                 ("name as SHA-1", "first_name", {"first_name": SHA1}),
@@ -913,6 +914,7 @@ def test_phone_without_country_code_is_read_in_the_default_country() -> None:
         pytest.param("client_ip", "fe80::1%eth0", None, id="IP with a zone"),
         pytest.param("sc_click_id", "undefined", None, id="click id that is none"),
         pytest.param("sc_cookie1", "null", None, id="cookie that is none"),
+        pytest.param("lead_id", " 1234567890 ", "1234567890", id="lead id"),
         pytest.param("zip", "94107", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="zip"),
         pytest.param(
             "zip",

@@ -1162,6 +1162,19 @@ def answer(code: object, status: int = 200, message: str = "no", wait: str | Non
             RateLimited(9.0, "429", "the platform gave no reason", 429),
             id="429",
         ),
+        *(
+            pytest.param(
+                PlatformReply(status, None, {"content-type": "text/html"}, "<html>"),
+                Unreachable(
+                    "something in between answered, such as a proxy: the event has not reached the platform",
+                    status,
+                    may_have_arrived=False,
+                    code=str(status),
+                ),
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 407)
+        ),
         pytest.param(PlatformReply(404, None), Rejected("404", "the platform gave no reason", 404), id="wrong path"),
     ],
 )

@@ -108,7 +108,7 @@ def _digest(rule: normalise.Rule) -> Callable[[str, Settings], str | None]:
 
 def _hashed(value: str, rule: normalise.Rule) -> str | None:
     """The digest, or None for what was hashed by MD5 or SHA-1: Snap could not match it."""
-    return None if normalise.is_foreign_digest(value) else hashed(value, rule)
+    return None if len(value) >= 32 and normalise.is_foreign_digest(value) else hashed(value, rule)
 
 
 def _city(value: str) -> str | None:
@@ -123,8 +123,14 @@ def _state(value: str, country: str | None = None) -> str | None:
 
 
 def _opaque(name: str) -> Callable[[str, Settings], str | None]:
-    is_well_formed = FORMATS[name].is_right
-    return lambda value, settings: value.strip() if is_well_formed(value) and not is_placeholder(value) else None
+    is_everyday, is_right = FORMATS[name].is_everyday, FORMATS[name].is_right
+
+    def opaque(value: str, settings: Settings) -> str | None:
+        if is_everyday(value):
+            return value
+        return value.strip() if is_right(value) and not is_placeholder(value) else None
+
+    return opaque
 
 
 def _ip(value: str, settings: Settings) -> str | None:
@@ -146,6 +152,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "client_user_agent": lambda value, settings: normalise.trimmed(value),
     "sc_click_id": _opaque("sc_click_id"),
     "sc_cookie1": _opaque("sc_cookie1"),
+    "lead_id": _opaque("lead_id"),
 }
 # Key of the payload, field of user_data. State, zip and the click id depend on others and follow by themselves.
 _HASHED = (
@@ -160,6 +167,7 @@ _PLAIN = (
     ("client_ip_address", "client_ip"),
     ("client_user_agent", "client_user_agent"),
     ("sc_cookie1", "sc_cookie1"),
+    ("lead_id", "lead_id"),
 )
 
 _MEND = "Compare the event with the field table of this page; it is tried again with your mended settings."
@@ -384,13 +392,16 @@ def _price_fault(given: CustomData) -> tuple[str, str, str] | None:
 def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     person = event.user_data
     found: dict[str, Any] = {}
-    if person.email is not None or person.emails:
-        digests = [given.email_sha256("basic") for given in person.all_emails]
-        _put_all(found, verdicts, "em", "email", digests)
-    if person.phone is not None or person.phones:
-        country_code = settings.get("default_country")
-        digests = [given.phone_sha256("digits", country_code) for given in person.all_phones]
-        _put_all(found, verdicts, "ph", "phone", digests)
+    country_code = settings.get("default_country")
+    if person.emails or person.phones:
+        _put_all(found, verdicts, "em", "email", [given.email_sha256("basic") for given in person.all_emails])
+        phones = [given.phone_sha256("digits", country_code) for given in person.all_phones]
+        _put_all(found, verdicts, "ph", "phone", phones)
+    else:
+        if person.email is not None:
+            _put(found, verdicts, "em", "email", person.email.email_sha256("basic"))
+        if person.phone is not None:
+            _put(found, verdicts, "ph", "phone", person.phone.phone_sha256("digits", country_code))
     for key, name in _HASHED:
         value = getattr(person, name)
         if value is not None:
@@ -418,8 +429,6 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
     click_id = _click_id(person, event.event_source_url, verdicts)
     if click_id is not None:
         found["sc_click_id"] = click_id
-    if person.lead_id is not None:
-        found["lead_id"] = person.lead_id.strip()
     return found
 
 
