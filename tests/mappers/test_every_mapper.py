@@ -19,7 +19,7 @@ from tracklayer.domain.event import ACTION_SOURCES, CONSENT_STATES, USER_FIELDS,
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting
 from tracklayer.services.destinations import check_settings, example_settings
-from tracklayer.services.preview import prepare, preview
+from tracklayer.services.preview import normalise_value, prepare, preview
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 PAGES = Path(mappers.__file__).parent
@@ -515,3 +515,13 @@ def test_preview_shows_a_request_or_a_reason(platform: str, names: tuple[str, ..
         assert found.refused is None
         assert list(found.request) == ["method", "url", "headers", "body"]
         assert is_silent(written(found.request))
+
+
+@every_platform
+@pytest.mark.parametrize(
+    "value", ["null", "undefined", " NaN ", "None", "false", "0", "{gclid}", "[object Object]", "%%ID%%"]
+)
+def test_what_only_stands_for_a_value_is_none(platform: str, value: str) -> None:
+    fields = mapper_for(platform).normalise
+
+    assert [field for field in fields if normalise_value(platform, field, value, {}) is not None] == []

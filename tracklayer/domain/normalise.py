@@ -165,6 +165,11 @@ def city(value: str) -> str | None:
     return _only("LM", value)
 
 
+def letters_and_digits(value: str) -> str | None:
+    """Lower case; letters and digits of every script, accents kept; neither spaces nor punctuation."""
+    return _only("LMN", value)
+
+
 def state(value: str, country_code: str | None = None) -> str | None:
     """Lower case, no punctuation or spaces; a US state's full name becomes its code, unless it lies in another country."""
     text = _only("LMN", value)
