@@ -169,7 +169,7 @@ def claim_due(
         Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[12:16]), EventToMap._make(row[:12]))
         for row in found
     ]
-    return Lease(merchant_id, platform, found[0][15]), claimed
+    return Lease(merchant_id, platform, found[0][16]), claimed
 
 
 # The same rows as those with ``due_at`` (the table's check), said so that no index of waiting rows fits: the planner must
