@@ -1,7 +1,7 @@
 """Pinterest API for Conversions, v5. Merchant's page: pinterest.md.
 
 Source: pinterest/api-description, v5/openapi.json 5.23.0 and what 5.28 adds, operation events/create;
-Pinterest developer guide, "Use Limited Data Processing flag". Read 2026-11-23.
+Pinterest developer guide, "Use Limited Data Processing flag". Read 2026-11-28.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import CustomData, Event
-from tracklayer.domain.identifiers import is_ip, is_web_url
+from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event
+from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -72,7 +72,7 @@ _PINTEREST_NAMES = frozenset(EVENT_NAMES.values()) | frozenset(
 )
 MAX_OWN_NAMES = 15  # per advertiser
 
-MAX_AHEAD = timedelta(minutes=5)
+MAX_AHEAD = timedelta(minutes=5)  # Pinterest names no limit
 LATE = timedelta(hours=1)  # after that Pinterest reports a web or app event as offline
 
 _DECIMALS = {  # ISO 4217: digits after the point of the currencies that do not have two
@@ -85,14 +85,26 @@ _ANDROID = re.compile(r"\bAndroid\b", re.IGNORECASE)
 _IOS = re.compile(r"\b(iPhone|iPad|iPod|iOS|CFNetwork)\b", re.IGNORECASE)
 
 
+_LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[_-].*)?")
+_APP_FIELDS = {  # of an app's event: key of Pinterest's, field of device
+    "app_id": "app_id",
+    "app_name": "app_name",
+    "app_version": "app_version",
+    "device_carrier": "carrier",
+    "device_model": "model",
+    "os_version": "os_version",
+}
+_NON_BINARY = frozenset({"n", "x", "non-binary", "nonbinary", "non binary"})
+
+
 def _letters_and_digits(value: str) -> str | None:
-    """Lower case; letters and digits of every script, accents kept; neither spaces nor punctuation."""
-    text = value.strip().lower()
+    """Lower case; letters and digits of every script, accents kept and composed; neither spaces nor punctuation."""
+    text = normalise.composed(value.strip().lower())
     return "".join(c for c in text if c.isalnum() or unicodedata.category(c)[0] == "M") or None
 
 
 def _gender(value: str) -> str | None:
-    return "n" if value.strip().lower() == "n" else normalise.gender(value)
+    return "n" if value.strip().lower() in _NON_BINARY else normalise.gender(value)
 
 
 def _zip_digits(value: str, country: str | None) -> str | None:
@@ -118,8 +130,8 @@ def _trimmed(value: str, country: str | None) -> str | None:
 
 # Field of user_data -> key of Pinterest's, rule. A digest goes out in a list, plain text as it is.
 _HASHED: Mapping[str, tuple[str, _Rule]] = {
-    "first_name": ("fn", _of_value(normalise.lower_trimmed)),
-    "last_name": ("ln", _of_value(normalise.lower_trimmed)),
+    "first_name": ("fn", _of_value(normalise.lower_composed)),
+    "last_name": ("ln", _of_value(normalise.lower_composed)),
     "gender": ("ge", _of_value(_gender)),
     "date_of_birth": ("db", _of_value(normalise.date_of_birth_digits)),
     "city": ("ct", _of_value(_letters_and_digits)),
@@ -130,7 +142,7 @@ _HASHED: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", lambda value, country: hashed(value, normalise.trimmed)),
 }
 _PLAIN: Mapping[str, tuple[str, _Rule]] = {
-    "client_ip": ("client_ip_address", lambda value, country: value.strip() if is_ip(value) else None),
+    "client_ip": ("client_ip_address", lambda value, country: machine_address(value)),
     "client_user_agent": ("client_user_agent", _trimmed),
     "epik": ("click_id", _trimmed),
 }
@@ -147,7 +159,7 @@ def _phone(given: Matchable, settings: Settings) -> str | None:
 
 
 def _alone(rule: _Rule) -> Callable[[str, Settings], str | None]:
-    return lambda value, settings: rule(value, None)
+    return lambda value, settings: None if normalise.is_placeholder(value) else rule(value, None)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -194,6 +206,16 @@ _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _OPTED_OUT = RuleVerdict(
     "opt_out", True, "personalised ads are denied: sent with opt_out", "consent.ad_personalization"
 )
+_NOT_TRACKED = RuleVerdict("opt_out", True, "tracking is not allowed: sent with opt_out", "device.tracking_allowed")
+_NO_SYSTEM = RuleVerdict(
+    "action_source",
+    True,
+    "nothing tells whether the app runs on iOS or Android: sent as offline, of which Pinterest recognises no copies",
+    "device.os",
+)
+_WHOLE_PIECES = RuleVerdict(
+    "contents", True, "Pinterest counts whole pieces: a quantity with a fraction is rounded", "custom_data.contents"
+)
 _NAME_OK = RuleVerdict("event_name", True, "an event that Pinterest knows", "event_name")
 _NAME_CUSTOM = RuleVerdict("event_name", True, "unknown to Pinterest: goes out as custom", "event_name")
 _NAME_SET = RuleVerdict("event_name", True, "named as the setting custom_event_names says", "event_name")
@@ -229,30 +251,21 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(verdict)
     source = _action_source(event)
     if source is None:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD,
-            "action_source",
-            "user_data.client_user_agent",
-            "Pinterest wants to know whether the app runs on Android or iOS: the user agent does not tell",
-        )
-    if event.occurred_at > now + MAX_AHEAD:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
-        )
+        source = "offline"
+        verdicts.ok(_NO_SYSTEM)
     if source != "offline" and now - event.occurred_at > LATE:
         verdicts.ok(_LATE)
-    value = event.custom_data.value
-    if value is not None and value < 0:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "value", "custom_data.value", "Pinterest takes no value below zero"
-        )
     user_data = _user_data(event, settings, verdicts)
-    if "em" not in user_data and not user_data.keys() >= {"client_ip_address", "client_user_agent"}:
+    if (
+        "em" not in user_data
+        and "hashed_maids" not in user_data
+        and not user_data.keys() >= {"client_ip_address", "client_user_agent"}
+    ):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
             "user_data",
-            "no acceptable identifier: Pinterest wants an email, or IP address and user agent together",
+            "no acceptable identifier: Pinterest wants an email, an advertising id, or IP address and user agent together",
         )
     verdicts.ok(_IDENTIFIERS_OK)
     item: dict[str, Any] = {
@@ -266,9 +279,13 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             item["event_source_url"] = event.event_source_url
         else:
             verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-    item["opt_out"] = event.consent.ad_personalization == "denied"
-    if item["opt_out"]:
+    item["opt_out"] = False
+    if event.consent.ad_personalization == "denied":
+        item["opt_out"] = True
         verdicts.ok(_OPTED_OUT)
+    elif event.device.tracking_allowed is False:
+        item["opt_out"] = True
+        verdicts.ok(_NOT_TRACKED)
     if settings.get("partner_name"):
         item["partner_name"] = settings["partner_name"]
     item["user_data"] = user_data
@@ -279,6 +296,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             verdicts.ok(_NO_PLACE)
     if custom_data:
         item["custom_data"] = custom_data
+    if source in ("app_ios", "app_android") and event.device is not NO_DEVICE:
+        item.update(_app(event.device))
     return Mapped(item, tuple(verdicts.rules), _group(event, source, settings))
 
 
@@ -354,15 +373,32 @@ def _name(event_name: str, settings: Settings) -> tuple[str, RuleVerdict]:
 
 
 def _action_source(event: Event) -> str | None:
-    """None for an app whose user agent names no system. What is neither website nor app counts as offline."""
+    """None for an app of which neither device, user agent nor the property ``os`` names the system.
+
+    What is neither website nor app counts as offline.
+    """
     if event.action_source == "website":
         return "web"
     if event.action_source != "app":
         return "offline"
+    if (system := event.device.system) is not None:
+        return f"app_{system}"
     agent = event.user_data.client_user_agent or ""
     if _ANDROID.search(agent):
         return "app_android"
-    return "app_ios" if _IOS.search(agent) else None
+    if _IOS.search(agent):
+        return "app_ios"
+    named = event.custom_data.properties.get("os")
+    system = Device(os=named).system if isinstance(named, str) else None
+    return system and f"app_{system}"
+
+
+def _app(device: Device) -> dict[str, str]:
+    """What Pinterest's schema has of an app and its device."""
+    found = {key: value for key, name in _APP_FIELDS.items() if (value := getattr(device, name))}
+    if language := _LANGUAGE.fullmatch(device.locale or ""):
+        found["language"] = language[1].lower()
+    return found
 
 
 def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
@@ -392,10 +428,21 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
     def put_digest(key: str, name: str, digest: str | None) -> None:
         put(key, name, None if digest is None else [digest])
 
+    def put_further(key: str, name: str, digests: list[str | None]) -> None:
+        for place, digest in enumerate(digests):
+            if digest is None:
+                put(key, f"{name}.{place}", None)
+            elif digest not in (known := found.setdefault(key, [])):
+                known.append(digest)
+
     if person.email is not None:
         put_digest("em", "email", _email(person.email))
+    if person.emails:
+        put_further("em", "emails", [_email(one) for one in person.emails])
     if person.phone is not None:
         put_digest("ph", "phone", _phone(person.phone, settings))
+    if person.phones:
+        put_further("ph", "phones", [_phone(one, settings) for one in person.phones])
     for name, (key, rule) in _HASHED.items():
         value = getattr(person, name)
         if value is not None:
@@ -405,9 +452,23 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
         if value is not None:
             put(key, name, rule(value, None))
     of_url = _parameter(event.event_source_url, "epik") if person.epik is None else ""
-    if of_url:
+    if of_url and not normalise.is_placeholder(of_url):
         found["click_id"] = of_url
+    if event.device is not NO_DEVICE and event.device.advertising_id is not None:
+        _put_advertising_id(found, event.device, event.device.advertising_id, verdicts)
     return found
+
+
+def _put_advertising_id(found: dict[str, Any], device: Device, given: str, verdicts: Verdicts) -> None:
+    """In lower case, hashed."""
+    if device.tracking_allowed is False:
+        message = "left out: the person does not allow tracking"
+    elif not is_uuid(given):
+        message = "left out: an advertising id is a UUID"
+    else:
+        found["hashed_maids"] = [normalise.sha256_hex(given.strip().lower())]
+        return
+    verdicts.left_out("advertising_id", "device.advertising_id", message)
 
 
 def _parameter(url: str | None, name: str) -> str:
@@ -427,6 +488,8 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     brand = given.properties.get("content_brand")
     if own - ({"content_brand"} if isinstance(brand, str) else set()):
         verdicts.ok(_OWN_LEFT_OUT)
+    if given.contents and any(content.quantity != content.whole_quantity for content in given.contents):
+        verdicts.ok(_WHOLE_PIECES)
     return omit_empty(
         {
             "currency": given.currency,
@@ -437,7 +500,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
                     {
                         "id": content.id,
                         "item_price": _money("contents", content.item_price, given.currency, verdicts),
-                        "quantity": content.quantity,
+                        "quantity": content.whole_quantity,
                         "item_name": content.title,
                         "item_category": content.category,
                         "item_brand": content.brand,
@@ -544,6 +607,7 @@ MAPPER = Mapper(
     read_reply=read_reply,
     deduplication="Pinterest recognises a copy of a web or app event for 48 hours; a copy of an offline event counts twice.",
     copy_memory=_copy_memory,
+    max_ahead=MAX_AHEAD,
     supports_test_events=True,
     test_mode={"test": True},
     max_batch_bytes=2_000_000,  # Pinterest publishes none; connectors keep to 2 MB
