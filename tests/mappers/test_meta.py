@@ -1558,8 +1558,31 @@ USAGE = (
         ),
         pytest.param(
             PlatformReply(200, None, text="<html>Welcome</html>"),
-            Unreachable("the answer does not confirm every event", 200, code="unconfirmed"),
+            Unreachable(
+                "a web page came back instead of the platform's answer, such as a proxy's",
+                200,
+                may_have_arrived=False,
+                code="unconfirmed",
+            ),
             id="200 with HTML",
+        ),
+        pytest.param(
+            PlatformReply(200, None, text="OK"),
+            Unreachable("the answer does not confirm every event", 200, code="unconfirmed"),
+            id="200 with a word",
+        ),
+        *(
+            pytest.param(
+                PlatformReply(status, None, {"location": "https://portal.example.com/"}, "<html>Sign in</html>"),
+                Unreachable(
+                    "something in between answered, such as a proxy: the event has not reached the platform",
+                    status,
+                    may_have_arrived=False,
+                    code=str(status),
+                ),
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 307, 407)
         ),
         pytest.param(
             reply(200, {"events_received": 2, "messages": [], "fbtrace_id": "A1b2"}),

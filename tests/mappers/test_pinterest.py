@@ -998,6 +998,35 @@ UNCONFIRMED = Unreachable("the answer does not confirm the event", 200, code="un
         ),
         pytest.param(PlatformReply(200, None, {}, "ok"), [UNCONFIRMED, UNCONFIRMED], id="no JSON"),
         pytest.param(
+            PlatformReply(200, None, {"content-type": "text/html; charset=utf-8"}, "Welcome"),
+            [
+                Unreachable(
+                    "a web page came back instead of the platform's answer, such as a proxy's",
+                    200,
+                    may_have_arrived=False,
+                    code="unconfirmed",
+                )
+            ]
+            * 2,
+            id="a web page",
+        ),
+        *(
+            pytest.param(
+                PlatformReply(status, None, {}, "<html>Sign in</html>"),
+                [
+                    Unreachable(
+                        "something in between answered, such as a proxy: the event has not reached the platform",
+                        status,
+                        may_have_arrived=False,
+                        code=str(status),
+                    )
+                ]
+                * 2,
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 407)
+        ),
+        pytest.param(
             PlatformReply(422, {"code": 1, "message": "some", "details": done("failed", "processed")}),
             [Rejected("failed", "bad", 422), Acknowledged(422)],
             id="422 with details",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tracklayer.domain.delivery import (
@@ -20,7 +21,14 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.mappers.base import Explanation, by_status, retry_after, safe_message, whole_number
+from tracklayer.mappers.base import (
+    Explanation,
+    by_status,
+    no_answer_of_the_platform,
+    retry_after,
+    safe_message,
+    whole_number,
+)
 
 _RATE_LIMITS = frozenset({4, 17, 32, 613})
 _CREDENTIALS = frozenset({3, 10, 102, 104, 190})
@@ -107,6 +115,9 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     if 200 <= reply.status < 300:
         if body is not None and whole_number(body.get("events_received")) == count:
             return [Acknowledged(reply.status)] * count
+        page = no_answer_of_the_platform(reply)
+        if isinstance(page, Unreachable):  # 200 alone is a code of Meta's own
+            return [replace(page, code="unconfirmed")] * count
         return [Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")] * count
     if reply.status in (400, 413) and count > 1:
         return BatchRejected(Rejected(str(reply.status), "the request was refused without a reason", reply.status))

@@ -43,6 +43,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    no_answer_of_the_platform,
     omit_empty,
     safe_message,
     unix_seconds,
@@ -320,6 +321,9 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     if is_success:
         if whole_number(body.get("num_events_processed")) == count and not _results(body):
             return [Acknowledged(reply.status)] * count
+        page = no_answer_of_the_platform(reply)
+        if isinstance(page, Unreachable):
+            return [replace(page, code="unconfirmed")] * count
         return [_unconfirmed(reply.status)] * count
     outcome = _read_error(reply, body)
     if isinstance(outcome, Rejected) and count > 1:
