@@ -922,6 +922,7 @@ def test_value_is_normalised_to(field: str, value: str, settings: dict[str, Any]
     ("country", "user_data"),
     [
         pytest.param("US", {"em": [SAM], "zp": [ZIP], "country": [US]}, id="US"),
+        pytest.param("United States", {"em": [SAM], "zp": [ZIP], "country": [US]}, id="US by its name"),
         pytest.param(
             None,
             {"em": [SAM], "zp": ["c711389868997b7f3f747e95fbce358e2ac994a8b4e838142a4e968c2cfc8b22"]},

@@ -14,7 +14,7 @@ from typing import Any
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
-from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.domain.problem import Problem
@@ -415,36 +415,20 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
-    content_ids = list(given.product_ids) or [content.id for content in given.contents]
-    known: dict[str, Any] = {
-        "value": number(given.value),
-        "currency": given.currency,
-        "order_id": given.order_id,
-        "content_ids": content_ids,
-        "contents": [
-            omit_empty(
-                {
-                    "id": content.id,
-                    "quantity": content.whole_quantity,
-                    "item_price": number(content.item_price),
-                    "title": content.title,
-                    "brand": content.brand,
-                    "category": content.category,
-                }
-            )
-            for content in given.contents
-        ],
-        "content_type": given.content_type or ("product" if content_ids else None),
-        "num_items": given.num_items,
-        "content_name": given.content_name,
-        "content_category": given.content_category,
-        "search_string": given.search_string,
-        "status": given.status,
-        "predicted_ltv": number(given.predicted_ltv),
-    }
-    if given.contents and any(content.quantity != content.whole_quantity for content in given.contents):
-        verdicts.ok(_WHOLE_PIECES)
-    found = omit_empty(known)
+    found: dict[str, Any] = {} if given.value is None else {"value": number(given.value)}
+    # vars: of an event that was read only what was sent
+    found |= {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    contents = given.contents
+    if contents:
+        found["contents"] = [_content(content) for content in contents]
+        if any(content.quantity != content.whole_quantity for content in contents):
+            verdicts.ok(_WHOLE_PIECES)
+    content_ids = list(given.product_ids) or [content.id for content in contents]
+    if content_ids:
+        found["content_ids"] = content_ids
+        found.setdefault("content_type", "product")
+    if given.predicted_ltv is not None:
+        found["predicted_ltv"] = number(given.predicted_ltv)
     for key, value in given.properties.items():
         if key in _RESERVED:
             is_meant, why_not = _FROM_PROPERTIES.get(key, (None, "left out: the name is one of Meta's own"))
@@ -455,6 +439,25 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         elif value is not None and value != "":
             found[key] = value
     return found
+
+
+# Fields of ours that have the same name and form at Meta.
+_SAME_NAMES = frozenset(
+    "currency order_id num_items content_name content_category content_type search_string status".split()
+)
+
+
+def _content(content: Content) -> dict[str, Any]:
+    return omit_empty(
+        {
+            "id": content.id,
+            "quantity": content.whole_quantity,
+            "item_price": number(content.item_price),
+            "title": content.title,
+            "brand": content.brand,
+            "category": content.category,
+        }
+    )
 
 
 def _digits(value: Any) -> str | None:

@@ -111,7 +111,7 @@ def _gender(value: str) -> str | None:
 def _zip_digits(value: str, country: str | None) -> str | None:
     """Digits alone, the first five in the US; a code of letters and digits loses its letters."""
     digits = re.sub(r"[^0-9]", "", normalise.zip_code(value, country) or "")
-    return (digits[:5] if (country or "").strip().upper() == "US" else digits) or None
+    return (digits[:5] if country and normalise.country(country) == "us" else digits) or None
 
 
 def _digest(rule: _Rule) -> _Rule:
