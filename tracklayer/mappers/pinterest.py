@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
-from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
 from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
@@ -314,45 +314,55 @@ def _group(event: Event, source: str, settings: Settings) -> str:
 def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     person = event.user_data
     found: dict[str, Any] = {}
-
-    def put(key: str, name: str, value: Any) -> None:
-        if value is not None:
-            found[key] = value
-        else:
-            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Pinterest could use as {key}")
-
-    def put_digest(key: str, name: str, digest: str | None) -> None:
-        put(key, name, None if digest is None else [digest])
-
-    def put_further(key: str, name: str, digests: list[str | None]) -> None:
-        for place, digest in enumerate(digests):
-            if digest is None:
-                put(key, f"{name}.{place}", None)
-            elif digest not in (known := found.setdefault(key, [])):
-                known.append(digest)
-
     if person.email is not None:
-        put_digest("em", "email", _email(person.email))
+        _put_digest(found, verdicts, "em", "email", _email(person.email))
     if person.emails:
-        put_further("em", "emails", [_email(one) for one in person.emails])
+        _put_further(found, verdicts, "em", "emails", [_email(one) for one in person.emails])
     if person.phone is not None:
-        put_digest("ph", "phone", _phone(person.phone, settings))
+        _put_digest(found, verdicts, "ph", "phone", _phone(person.phone, settings))
     if person.phones:
-        put_further("ph", "phones", [_phone(one, settings) for one in person.phones])
-    for name, (key, rule) in _HASHED.items():
-        value = getattr(person, name)
-        if value is not None:
-            put_digest(key, name, rule(value, person.country))
+        _put_further(found, verdicts, "ph", "phones", [_phone(one, settings) for one in person.phones])
+    given = vars(person)  # of an event that was read only what was sent
+    if not _HASHED.keys().isdisjoint(given):
+        for name, (key, rule) in _HASHED.items():
+            value = given.get(name)
+            if value is not None:
+                _put_digest(found, verdicts, key, name, rule(value, person.country))
     for name, (key, rule) in _PLAIN.items():
-        value = getattr(person, name)
-        if value is not None:
-            put(key, name, rule(value, None))
+        value = given.get(name)
+        if value is None:
+            continue
+        plain = rule(value, None)
+        if plain is not None:
+            found[key] = plain
+        else:
+            _leave_out(verdicts, key, name)
     of_url = _parameter(event.event_source_url, "epik") if person.epik is None else ""
     if of_url and not normalise.is_placeholder(of_url):
         found["click_id"] = of_url
     if event.device is not NO_DEVICE and event.device.advertising_id is not None:
         _put_advertising_id(found, event.device, event.device.advertising_id, verdicts)
     return found
+
+
+def _leave_out(verdicts: Verdicts, key: str, name: str) -> None:
+    verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Pinterest could use as {key}")
+
+
+def _put_digest(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digest: str | None) -> None:
+    if digest is not None:
+        found[key] = [digest]
+    else:
+        _leave_out(verdicts, key, name)
+
+
+def _put_further(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digests: Sequence[str | None]) -> None:
+    """What one person has more than one of, each once."""
+    for place, digest in enumerate(digests):
+        if digest is None:
+            _leave_out(verdicts, key, f"{name}.{place}")
+        elif digest not in (known := found.setdefault(key, [])):
+            known.append(digest)
 
 
 def _put_advertising_id(found: dict[str, Any], device: Device, given: str, verdicts: Verdicts) -> None:
@@ -378,39 +388,45 @@ def _parameter(url: str | None, name: str) -> str:
     return ""
 
 
+# Fields of ours that have the same name and form at Pinterest.
+_SAME_NAMES = frozenset("currency content_name content_category num_items order_id search_string".split())
+
+
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     """Only what Pinterest's schema names: it is closed."""
-    own = {key for key, value in given.properties.items() if value is not None and value != ""}
-    brand = given.properties.get("content_brand")
-    if own - ({"content_brand"} if isinstance(brand, str) else set()):
-        verdicts.ok(_OWN_LEFT_OUT)
-    if given.contents and any(content.quantity != content.whole_quantity for content in given.contents):
-        verdicts.ok(_WHOLE_PIECES)
+    found = {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    if (value := _money("value", given.value, given.currency, verdicts)) is not None:
+        found["value"] = value
+    contents = given.contents
+    if contents:
+        found["contents"] = [_content(content, given.currency, verdicts) for content in contents]
+        if any(content.quantity != content.whole_quantity for content in contents):
+            verdicts.ok(_WHOLE_PIECES)
+    content_ids = list(given.product_ids) or [content.id for content in contents]
+    if content_ids:
+        found["content_ids"] = content_ids
+    if (predicted := _money("predicted_ltv", given.predicted_ltv, given.currency, verdicts)) is not None:
+        found["predicted_ltv"] = predicted
+    if given.properties:
+        own = {key for key, value in given.properties.items() if value is not None and value != ""}
+        brand = given.properties.get("content_brand")
+        if isinstance(brand, str) and "content_brand" in own:
+            found["content_brand"] = brand
+            own.remove("content_brand")
+        if own:
+            verdicts.ok(_OWN_LEFT_OUT)
+    return found
+
+
+def _content(content: Content, currency: str | None, verdicts: Verdicts) -> dict[str, Any]:
     return omit_empty(
         {
-            "currency": given.currency,
-            "value": _money("value", given.value, given.currency, verdicts),
-            "content_ids": list(given.product_ids) or [content.id for content in given.contents],
-            "contents": [
-                omit_empty(
-                    {
-                        "id": content.id,
-                        "item_price": _money("contents", content.item_price, given.currency, verdicts),
-                        "quantity": content.whole_quantity,
-                        "item_name": content.title,
-                        "item_category": content.category,
-                        "item_brand": content.brand,
-                    }
-                )
-                for content in given.contents
-            ],
-            "content_name": given.content_name,
-            "content_category": given.content_category,
-            "content_brand": brand if isinstance(brand, str) else None,
-            "num_items": given.num_items,
-            "order_id": given.order_id,
-            "search_string": given.search_string,
-            "predicted_ltv": _money("predicted_ltv", given.predicted_ltv, given.currency, verdicts),
+            "id": content.id,
+            "item_price": _money("contents", content.item_price, currency, verdicts),
+            "quantity": content.whole_quantity,
+            "item_name": content.title,
+            "item_category": content.category,
+            "item_brand": content.brand,
         }
     )
 
