@@ -176,12 +176,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.left_out(
             "event_source_url", "event_source_url", "Meta asks for the page of a website event; sent without"
         )
-    if event.event_name == "Purchase":
-        for name in ("value", "currency"):
-            if getattr(event.custom_data, name) is None:
-                return verdicts.refuse(
-                    DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
-                )
+    custom = event.custom_data
+    if event.event_name == "Purchase" and (custom.value is None or custom.currency is None):
+        name = "value" if custom.value is None else "currency"
+        return verdicts.refuse(
+            DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
+        )
     user_data = _user_data(event, url, settings, verdicts)
     # Most have something that is in none of the vague groups, and are done with the first comparison.
     if user_data.keys() <= _VAGUE and any(user_data.keys() <= group for group in _TOO_VAGUE):
@@ -201,7 +201,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None:
         item["event_source_url"] = url
     item["user_data"] = user_data
-    custom_data = _custom_data(event.custom_data, verdicts)
+    custom_data = _custom_data(custom, verdicts)
     if custom_data:
         item["custom_data"] = custom_data
     if event.consent.limited_data_use:
@@ -248,19 +248,8 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
         _put_digest(found, verdicts, "ph", "phone", digest)
     if person.emails or person.phones:
         _put_further(found, person, settings, verdicts)
-    given = vars(person)
-    for key, name, rule in _SHARED:
-        value = given.get(name)
-        if value is not None:
-            _put_digest(found, verdicts, key, name, _hashed_once(value, rule))
-    for key, name, rule in _OWN:
-        value = given.get(name)
-        if value is not None:
-            _put_digest(found, verdicts, key, name, _hashed(value, rule))
-    if person.state is not None:
-        _put_digest(found, verdicts, "st", "state", _hashed_once(person.state, normalise.state_in(person.country)))
-    if person.zip is not None:
-        _put_digest(found, verdicts, "zp", "zip", _hashed_once(person.zip, normalise.zip_code_in(person.country)))
+    if not _DESCRIBING.isdisjoint(vars(person)):
+        _put_description(found, person, verdicts)
     if person.client_ip is not None:
         address = machine_address(person.client_ip)
         if address is not None:
@@ -304,6 +293,25 @@ _OWN: tuple[tuple[str, str, normalise.Rule], ...] = (
     ("db", "date_of_birth", normalise.date_of_birth_digits),
     ("external_id", "external_id", normalise.lower_trimmed),
 )
+
+
+_DESCRIBING = frozenset({*(name for _, name, _ in (*_SHARED, *_OWN)), "state", "zip"})
+
+
+def _put_description(found: dict[str, Any], person: UserData, verdicts: Verdicts) -> None:
+    given = vars(person)
+    for key, name, rule in _SHARED:
+        value = given.get(name)
+        if value is not None:
+            _put_digest(found, verdicts, key, name, _hashed_once(value, rule))
+    for key, name, rule in _OWN:
+        value = given.get(name)
+        if value is not None:
+            _put_digest(found, verdicts, key, name, _hashed(value, rule))
+    if person.state is not None:
+        _put_digest(found, verdicts, "st", "state", _hashed_once(person.state, normalise.state_in(person.country)))
+    if person.zip is not None:
+        _put_digest(found, verdicts, "zp", "zip", _hashed_once(person.zip, normalise.zip_code_in(person.country)))
 
 
 def _hashed_once(value: str, rule: normalise.Rule) -> str | None:
