@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import NOW
 from tests.domain.cards import WAYS, card_number
 from tests.factories import PURCHASE, draft
-from tracklayer.domain import identifiers, normalise
+from tracklayer.domain import identifiers
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
 from tracklayer.domain.event import read_decimal, read_event
 
@@ -228,61 +228,3 @@ def test_an_amount_is_read_as_the_thorough_way_reads_it(value: Any) -> None:
     assert (found is None) == (wanted is None)
     if found is not None and wanted is not None:
         assert found.as_tuple() == wanted.as_tuple()
-
-
-PUNCTUATED = st.tuples(
-    st.sampled_from(["+", "00", "", "+0", " +"]),
-    st.sampled_from(["1", "7", "31", "33", "34", "39", "44", "49", "52", "54", "55", "61", "81", "86", "91", "225", "353", "372", "420", "598", "881", "999"]),
-    st.lists(st.sampled_from("0123456789 ().-"), min_size=3, max_size=18).map("".join),
-).map("".join)  # fmt: skip
-
-
-@settings(max_examples=6000, deadline=None, derandomize=True)
-@given(PUNCTUATED)
-@example("+390612345678")
-@example("+5491123456789")
-@example("+5212221234567")
-@example("+78005553535")
-@example("+2250748123456")
-def test_a_phone_number_is_read_as_the_library_reads_it(text: str) -> None:
-    quick = normalise._international(text)
-    if quick is not None:
-        assert quick == normalise._parsed_e164(text, None)
-        assert quick == normalise._parsed_e164(text, "US")
-
-
-ADDRESSES = st.tuples(
-    st.text("aZ0.+_-'é ", min_size=1, max_size=10),
-    st.sampled_from(["@gmail.com", "@GoogleMail.com", "@shop.example", "@shop", "", "@ä.example"]),
-).map("".join)
-
-
-@REPEATABLE
-@given(st.one_of(ADDRESSES, st.emails()))
-def test_the_digests_of_an_address_are_those_of_each_rule(text: str) -> None:
-    basic = normalise.email(text)
-    spaced = normalise._WHITESPACE.sub("", text).lower()
-    assert basic == (spaced if len(spaced) <= 254 and normalise._EMAIL.fullmatch(spaced) else None)
-    wanted = {}
-    if basic is not None:
-        wanted["basic"] = normalise.sha256_hex(basic)
-        for name, rule in normalise.EMAIL_RULES.items():
-            normal = rule(text)
-            if normal != basic:
-                wanted[name] = normalise.sha256_hex(normal) if normal else ""
-    assert normalise.email_digests(text) == wanted
-
-
-@pytest.mark.parametrize("countries", [frozenset(), frozenset({"US", "DE"})], ids=["none", "two"])
-@REPEATABLE
-@given(text=st.one_of(PUNCTUATED, st.just("(650) 555-0123"), st.just("030 1234567")))
-def test_the_digests_of_a_phone_number_are_those_of_each_rule(countries: frozenset[str], text: str) -> None:
-    fitting: list[str | None] = [None]
-    if not normalise.phone_e164(text):
-        fitting = [country for country in sorted(countries) if normalise.phone_e164(text, country)]
-    wanted = {
-        name if country is None else f"{name}:{country}": normalise.sha256_hex(rule(text, country) or "")
-        for country in fitting
-        for name, rule in normalise.PHONE_RULES.items()
-    }
-    assert normalise.phone_digests(text, countries) == wanted

@@ -15,11 +15,19 @@ from hypothesis import strategies as st
 
 from tracklayer import mappers
 from tracklayer.domain.delivery import BatchRejected, DropReason, Outcome, PlatformReply
-from tracklayer.domain.event import ACTION_SOURCES, CONSENT_STATES, USER_FIELDS, Event, ReadEvent, read_event
+from tracklayer.domain.event import (
+    ACTION_SOURCES,
+    CONSENT_STATES,
+    MATCHABLE_LISTS,
+    USER_FIELDS,
+    Event,
+    ReadEvent,
+    read_event,
+)
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting
 from tracklayer.services.destinations import check_settings, example_settings
-from tracklayer.services.preview import prepare, preview
+from tracklayer.services.preview import normalise_value, prepare, preview
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 PAGES = Path(mappers.__file__).parent
@@ -217,6 +225,9 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "rdt_uuid": (f"1794000000123.{UUID}", UUID, "no"),
     "msclkid": (UUID.replace("-", ""), f"_uet{UUID.replace('-', '')}", "no"),
     "twclid": ("2-4kj2h34kj23h4", *CLICKS),
+    "lead_id": ("525645896321548", "lead-7", *CLICKS),
+    "job_title": ("Gardener", "null", *DIGESTS),
+    "company_name": ("Alder Works", "-", *DIGESTS),
 }
 CLICK_NAMES = "fbclid ttclid gclid gbraid wbraid epik ScCid li_fat_id rdt_cid msclkid twclid".split()
 URLS = (
@@ -284,6 +295,23 @@ user_data = st.fixed_dictionaries(
         # An e-mail or phone of any text at all could stand elsewhere in the event by chance: marked ones only.
         name: st.sampled_from(samples) if name in ("email", "phone") else st.one_of(st.sampled_from(samples), texts)
         for name, samples in SAMPLES.items()
+    }
+    | {
+        "emails": st.lists(st.sampled_from(SAMPLES["email"]), max_size=3),
+        "phones": st.lists(st.sampled_from(SAMPLES["phone"]), max_size=3),
+    },
+)
+devices = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("os_version", "app_id", "app_name", "app_version", "model", "locale", "carrier"), texts),
+        "os": st.sampled_from(("iOS", "iPadOS 19", "android", "Windows")),
+        "time_zone": st.sampled_from(("Europe/Berlin", "PDT", "+02:00")),
+        **dict.fromkeys(("screen_width", "screen_height"), st.integers(0, 10000)),
+        **dict.fromkeys(
+            ("advertising_id", "vendor_id"), st.sampled_from((UUID, UUID.upper(), UUID.replace("-", ""), "no"))
+        ),
+        "tracking_allowed": st.booleans(),
     },
 )
 instants = st.builds(
@@ -307,6 +335,7 @@ drafts = st.fixed_dictionaries(
         "event_source_url": st.sampled_from(URLS),
         "custom_data": custom_data,
         "consent": consent,
+        "device": devices,
     },
 )
 # As wild, but with all that platforms demand: most of these are sent.
@@ -326,7 +355,7 @@ sendable = st.builds(
 
 
 def test_the_samples_leave_no_identifier_out() -> None:
-    assert set(SAMPLES) == set(USER_FIELDS)
+    assert {*SAMPLES, *MATCHABLE_LISTS} == set(USER_FIELDS)
 
 
 @st.composite
@@ -515,3 +544,13 @@ def test_preview_shows_a_request_or_a_reason(platform: str, names: tuple[str, ..
         assert found.refused is None
         assert list(found.request) == ["method", "url", "headers", "body"]
         assert is_silent(written(found.request))
+
+
+@every_platform
+@pytest.mark.parametrize(
+    "value", ["null", "undefined", " NaN ", "None", "false", "0", "{gclid}", "[object Object]", "%%ID%%"]
+)
+def test_what_only_stands_for_a_value_is_none(platform: str, value: str) -> None:
+    fields = mapper_for(platform).normalise
+
+    assert [field for field in fields if normalise_value(platform, field, value, {}) is not None] == []

@@ -844,6 +844,12 @@ def test_page_is_sent_without_what_names_a_person(url: str, sent: str | None, is
         ),
         pytest.param({"search_string": "jane@example.com"}, {}, ["custom_data.search_string"], id="personal data"),
         pytest.param(
+            {"content_name": "ask jane@example.com", "properties": {"contact": "ask jane@example.com"}},
+            {},
+            ["custom_data.content_name", "custom_data.properties.contact"],
+            id="an address among words",
+        ),
+        pytest.param(
             {"properties": {"note": "n" * 101}}, {"note": "n" * 100}, ["custom_data.properties.note"], id="long value"
         ),
     ],
@@ -1157,6 +1163,7 @@ def test_debug_mode_marks_every_event() -> None:
         ("country", "Atlantis", None),
         ("external_id", "Cust-7781", "Cust-7781"),
         ("external_id", "jane@example.com", None),
+        ("external_id", "jane doe@example.com", None),
         ("client_ip", " 203.0.113.42", "203.0.113.42"),
         ("client_ip", "localhost", None),
         ("client_user_agent", " curl/8 ", "curl/8"),

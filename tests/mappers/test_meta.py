@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
@@ -30,6 +31,8 @@ from tracklayer.domain.event import ACTION_SOURCES, Event, ReadEvent, read_event
 from tracklayer.domain.normalise import Matchable
 from tracklayer.mappers.base import Mapped, Refused, RuleVerdict
 from tracklayer.mappers.meta import MAPPER
+from tracklayer.mappers.outgoing import map_event
+from tracklayer.services.destinations import check_settings
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 SETTINGS: dict[str, Any] = {"pixel_id": "1234567890123456", "access_token": "secret-token"}
@@ -562,12 +565,15 @@ def test_event_is_refused(event: dict[str, Any], reason: DropReason, field: str,
     assert found.verdicts[-1] == RuleVerdict(found.verdicts[-1].rule, False, message, field)
 
 
-def test_event_of_the_future_is_refused() -> None:
-    event = read(draft(occurred_at="2026-11-20T15:05:00.001Z"), NOW + timedelta(seconds=1))
-    found = MAPPER.map_event(event, SETTINGS, NOW)
+def test_event_that_is_further_ahead_than_five_minutes_waits_until_its_time_has_come() -> None:
+    ahead = read(draft(occurred_at="2026-11-20T15:05:00.001Z"), NOW + timedelta(seconds=1))
+    at_the_edge = read(draft(occurred_at="2026-11-20T15:05:00Z"))
 
-    assert isinstance(found, Refused)
-    assert (found.reason, found.field) == (DropReason.INVALID_FIELD, "occurred_at")
+    waits, goes = (map_event(MAPPER, event, SETTINGS, NOW) for event in (ahead, at_the_edge))
+
+    assert isinstance(waits, Mapped)
+    assert isinstance(goes, Mapped)
+    assert (waits.not_before, goes.not_before) == (ahead.occurred_at, None)
 
 
 @pytest.mark.parametrize(
@@ -652,7 +658,7 @@ def test_a_person_of_more_than_one_vague_group_is_sent(names: tuple[str, ...]) -
 
 
 def test_identifiers_that_are_left_out_count_for_nothing() -> None:
-    event = draft(user_data={"email": "anna at example.org", "phone": "020 7946 0958", "fbp": "fb.1.1.1"})
+    event = draft(user_data={"email": "anna at example.org", "phone": "020 7946 0958", "fbp": "fb.1.1"})
     found = MAPPER.map_event(read(event), SETTINGS, NOW)
 
     assert isinstance(found, Refused)
@@ -726,6 +732,21 @@ def test_page_without_a_good_address_is_sent_without_it(
 
 
 @pytest.mark.parametrize(
+    ("source", "agent", "told"),
+    [
+        pytest.param("website", {}, True, id="website without one"),
+        pytest.param("website", {"client_user_agent": CHROME}, False, id="website with one"),
+        pytest.param("email", {}, False, id="e-mail without one"),
+    ],
+)
+def test_website_event_without_a_user_agent_is_sent_and_told(source: str, agent: dict[str, str], told: bool) -> None:
+    found = mapped(draft(action_source=source, user_data={"email": "ANNA@example.org", **agent}))
+
+    assert ("client_user_agent" in [verdict.rule for verdict in found.verdicts]) is told
+    assert left_out(found) == []
+
+
+@pytest.mark.parametrize(
     ("occurred_at", "seconds"),
     [
         pytest.param("2026-11-20T14:11:05.999Z", 1795183865, id="fraction is cut off"),
@@ -761,6 +782,11 @@ US = {"default_country": "US"}
             ("last_name", "O'Neil", {}, "67a42a846e98e3c1a96cd6ba14883a5ea05990cd93964ce8b832aa9497ca785c"),
             ("date_of_birth", "1990-02-16", {}, "119708f926e82760ac09bbc34a1c9208e18fcda59ca7e4757e2c7de335e2da30"),
             ("gender", "F", {}, "252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111"),
+            ("gender", "Female", {}, "252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111"),
+            ("country", "USA", {}, "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621"),
+            ("country", " United States", {}, "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621"),
+            ("country", "France", {}, "67ad8f41a7bb0a18c45f3efd8f6a32bdcd832bcf8f3f2eb44006c03d53076e18"),
+            ("state", "California", {}, "6959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126"),
             ("city", "San Francisco", {}, "1a6bd4d9d79dc0a79b53795c70d3349fa9e38968a3fbefbfe8783efb1d2b6aac"),
             ("city", "Saint-Étienne", {}, "bb35a91d6f2bd7ba807fdd240cc838bdd3b20fe1a6fdedba60d941fbe8d5c10f"),
             ("state", "CA", {}, "6959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126"),
@@ -784,6 +810,8 @@ def test_identifier_is_hashed_as_meta_publishes_it(
         pytest.param("phone", "+44 (0)20 7946 0958", {}, "442079460958", id="trunk zero in brackets"),
         pytest.param("phone", "020 7946 0958", {"default_country": "GB"}, "442079460958", id="national number"),
         pytest.param("first_name", "  Anne Marie ", {}, "annemarie", id="inner space of a name"),
+        pytest.param("first_name", "Zoe\u0308", {}, "zoë", id="accent written apart"),
+        pytest.param("gender", "Mr.", {}, "m", id="gender as a title"),
         pytest.param("zip", "M1 1AE", {}, "m11ae", id="British postal code"),
         pytest.param("state", "Île-de-France", {}, "îledefrance", id="state outside the USA"),
         pytest.param("external_id", MD5.upper(), {}, MD5, id="external id that looks like MD5"),
@@ -808,17 +836,42 @@ def test_a_digest_is_lower_cased_and_not_hashed_again(field: str) -> None:
     ("field", "value", "sent"),
     [
         pytest.param("client_ip", " 203.0.113.42 ", "203.0.113.42", id="IPv4"),
-        pytest.param("client_ip", "2001:DB8::1F", "2001:DB8::1F", id="IPv6"),
+        pytest.param("client_ip", "2001:DB8:0::1F", "2001:db8::1f", id="IPv6"),
+        pytest.param("client_ip", "::ffff:203.0.113.42", "203.0.113.42", id="IPv4 in IPv6"),
+        pytest.param("client_ip", "203.0.113.42:51234", "203.0.113.42", id="IPv4 with a port"),
+        pytest.param("client_ip", "[2001:db8::1f]:443", "2001:db8::1f", id="IPv6 in brackets with a port"),
+        pytest.param("client_ip", "203.0.113.42.AQYCAQIB", "203.0.113.42", id="IPv4 with a builder's tail"),
+        pytest.param("client_ip", "fe80::1%eth0", None, id="IPv6 with a zone"),
         pytest.param("client_ip", "203.0.113.420", None, id="no IP address"),
         pytest.param("client_user_agent", f" {CHROME} ", CHROME, id="user agent"),
         pytest.param("fbp", "fb.1.1596403881668.1116446470", "fb.1.1596403881668.1116446470", id="fbp"),
-        pytest.param("fbp", "fb.1.1713877200.1234567890", None, id="fbp in seconds"),
+        pytest.param("fbp", " fb.1.1713877200.1234567890 ", "fb.1.1713877200.1234567890", id="fbp in seconds"),
+        pytest.param(
+            "fbp", "fb.3.1596403881668.1116446470", "fb.3.1596403881668.1116446470", id="fbp of a deep domain"
+        ),
+        pytest.param("fbp", "fb.1.1596403881668.7", "fb.1.1596403881668.7", id="fbp of one digit"),
+        pytest.param("fbp", "fb.1.1596403881668", None, id="fbp without its number"),
+        pytest.param("fbp", "fb.1.1596403881668.undefined", None, id="fbp of nothing"),
+        pytest.param("fbp", "_fbp=fb.1.1596403881668.1116446470", None, id="fbp with its name"),
         pytest.param(
             "fbc", "fb.2.1554763741205.AbC_d-E.Bg", "fb.2.1554763741205.AbC_d-E.Bg", id="fbc with a tail of 2"
         ),
         pytest.param("fbc", "fb.0.1554763741205.AbC.AQIBAgMB", "fb.0.1554763741205.AbC.AQIBAgMB", id="fbc, tail of 8"),
         pytest.param("fbc", "fb.1.1554763741205.AbC.AQI", None, id="fbc with a tail of 3"),
-        pytest.param("fbc", "fb.3.1554763741205.AbC", None, id="fbc of a fourth subdomain"),
+        pytest.param("fbc", "fb.12.1554763741205.AbC", "fb.12.1554763741205.AbC", id="fbc of a very deep domain"),
+        pytest.param("fbc", "fb.1.1554763741205.Ab+C/dE==", "fb.1.1554763741205.Ab+C/dE==", id="fbc in base64"),
+        pytest.param("fbc", "fb.1.1554763741205.fb.1.1554763741205.AbC", None, id="fbc of an fbc"),
+        pytest.param("fbc", "fb.1.1554763741205.{{fbclid}}", None, id="fbc of a template"),
+        pytest.param("lead_id", " 525645896321548 ", "525645896321548", id="lead id"),
+        pytest.param("lead_id", "urn:li:leadGenFormResponse:1", None, id="lead id of another platform"),
+        pytest.param("lead_id", "1" * 20, None, id="lead id beyond 64 bits"),
+        pytest.param("external_id", "undefined", None, id="external id that stands for none"),
+        pytest.param("client_user_agent", "null", None, id="user agent that stands for none"),
+        pytest.param("email", f"{ANNA}.AQYCAQIB", ANNA, id="digest of an e-mail with a builder's tail"),
+        pytest.param("first_name", f"{ANNA.upper()}.Bg", ANNA, id="digest of a name with a builder's tail"),
+        pytest.param("external_id", f"{ANNA}.AQYCAQIB", ANNA, id="digest of an id with a builder's tail"),
+        pytest.param("city", normalise.sha256_hex(""), None, id="digest of nothing"),
+        pytest.param("email", normalise.sha256_hex("null"), None, id="digest of null"),
         pytest.param("fbc", "fb.1.1554763741205.", None, id="fbc without a click"),
         pytest.param("email", "anna at example.org", None, id="no address"),
         pytest.param("email", MD5, None, id="MD5 of an e-mail"),
@@ -828,10 +881,10 @@ def test_a_digest_is_lower_cased_and_not_hashed_again(field: str) -> None:
         pytest.param("first_name", MD5, None, id="MD5 of a name"),
         pytest.param("first_name", " - ", None, id="name of punctuation"),
         pytest.param("city", SHA1, None, id="SHA-1 of a city"),
-        pytest.param("gender", "female", None, id="gender as a word"),
+        pytest.param("gender", "x", None, id="gender that is neither"),
         pytest.param("date_of_birth", "02/03/1997", None, id="date that reads two ways"),
         pytest.param("date_of_birth", "1990-02-30", None, id="day that never was"),
-        pytest.param("country", "USA", None, id="three letters of a country"),
+        pytest.param("country", "Atlantis", None, id="country that is none"),
     ],
 )
 def test_what_is_sent_plain_or_dropped(field: str, value: str, sent: str | None) -> None:
@@ -874,17 +927,18 @@ def test_what_is_sent_plain_loses_its_outer_spaces() -> None:
 def test_malformed_identifiers_are_left_out_and_named() -> None:
     bad = {
         "phone": "020 7946 0958",
-        "first_name": "-",
+        "first_name": "!",
         "last_name": MD5,
         "date_of_birth": "16 Feb 1990",
-        "gender": "x",
+        "gender": "unknown",
         "city": "12",
         "state": "?",
-        "zip": "-",
+        "zip": "!",
         "country": "Atlantis",
         "client_ip": "localhost",
         "fbp": "1098115397",
         "fbc": "IwAR2F4dbP0l7Mn1Iaw",
+        "lead_id": "lead-7",
     }
     found = mapped(draft(user_data={"email": "ANNA@example.org", **bad}))
 
@@ -913,7 +967,7 @@ def test_event_stored_as_digests_becomes_the_same_item() -> None:
 # Cookies and click ids ----------------------------------------------------------------------------------------------
 
 
-def test_the_data_model_example_is_delivered_without_its_cookies_in_seconds() -> None:
+def test_the_data_model_example_is_delivered_with_its_cookies_in_seconds() -> None:
     event = {
         "event_name": "Purchase",
         "event_id": "order_12345",
@@ -950,6 +1004,8 @@ def test_the_data_model_example_is_delivered_without_its_cookies_in_seconds() ->
                         "ph": ["a0e4aeb280283d343698dcbf9213bdb2e8e8e7abceb5f106874900ad3a7e1b41"],
                         "client_ip_address": "203.0.113.42",
                         "client_user_agent": "Mozilla/5.0",
+                        "fbc": "fb.1.1713877200.AQzXy1abcDEFghiJKlMNopQR",
+                        "fbp": "fb.1.1713877200.1234567890",
                     },
                     "custom_data": {
                         "value": 129.99,
@@ -963,10 +1019,12 @@ def test_the_data_model_example_is_delivered_without_its_cookies_in_seconds() ->
             ]
         }
     )
-    assert [verdict for verdict in found.verdicts if not verdict.ok and verdict.rule in ("fbp", "fbc")] == [
-        RuleVerdict("fbc", False, "left out: not of the form fb.1.<13 digits>.<click id>", "user_data.fbc"),
-        RuleVerdict("fbp", False, "left out: not of the form fb.1.<13 digits>.<number>", "user_data.fbp"),
+    told = "its time is not in milliseconds, which have 13 digits: sent as it is"
+    assert [verdict for verdict in found.verdicts if verdict.rule in ("fbp", "fbc")] == [
+        RuleVerdict("fbc", True, told, "user_data.fbc"),
+        RuleVerdict("fbp", True, told, "user_data.fbp"),
     ]
+    assert left_out(found) == ["event_source_url"]
 
 
 PAGE = "https://shop.example.com/p/tee"
@@ -1009,7 +1067,7 @@ COOKIE = "fb.2.1795100000456.IwAR2F4dbP0l7Mn1Iaw"
             id="click ids differ by case",
         ),
         pytest.param(
-            {"fbc": "fb.1.1795100000.IwAR0_old", "fbclid": "IwAR0_new-Click"},
+            {"fbc": "fb.1.IwAR0_old", "fbclid": "IwAR0_new-Click"},
             PAGE,
             "fb.1.1795183865250.IwAR0_new-Click",
             id="malformed cookie is replaced",
@@ -1021,6 +1079,24 @@ COOKIE = "fb.2.1795100000456.IwAR2F4dbP0l7Mn1Iaw"
         pytest.param({}, f"{PAGE}?xfbclid=IwAR0", None, id="another parameter"),
         pytest.param({}, f"{PAGE}#fbclid=IwAR0", None, id="click id in the fragment"),
         pytest.param({"fbc": COOKIE}, f"{PAGE}?fbclid=not%20one", COOKIE, id="click id that is none"),
+        *(
+            pytest.param(
+                {**given, **cookie}, url, cookie.get("fbc"), id=f"{word} {where}, {'a good' if cookie else 'no'} cookie"
+            )
+            for word in ("null", "undefined", "NaN", "None", "false", "0", "%7B%7Bfbclid%7D%7D", "%25%25fbclid%25%25")
+            for cookie in ({}, {"fbc": COOKIE})
+            for where, given, url in (
+                ("given", {"fbclid": unquote(word)}, PAGE),
+                ("in the URL", {}, f"{PAGE}?fbclid={word}"),
+            )
+        ),
+        pytest.param(
+            {"fbc": "fb.1.1795100000456.undefined"},
+            f"{PAGE}?fbclid=IwAR0_new-Click",
+            "fb.1.1795183865250.IwAR0_new-Click",
+            id="cookie of nothing is replaced",
+        ),
+        pytest.param({"fbclid": "Ab+C/dE=="}, PAGE, "fb.1.1795183865250.Ab+C/dE==", id="click id with signs"),
         pytest.param(
             {"fbclid": " IwAR0_new-Click "},
             PAGE,
@@ -1069,6 +1145,8 @@ def test_a_built_fbc_is_named_in_the_verdicts() -> None:
             (["LDU"], 0, 0),
             id="emptied settings",
         ),
+        pytest.param({"ldu_country": 1}, {"limited_data_use": True}, (["LDU"], 0, 0), id="country of old, no state"),
+        pytest.param({"ldu_state": 1000}, {"limited_data_use": True}, (["LDU"], 0, 0), id="state of old, no country"),
     ],
 )
 def test_limited_data_use_stands_in_the_event(
@@ -1081,6 +1159,174 @@ def test_limited_data_use_stands_in_the_event(
         assert [key for key in keys if key in item] == []
     else:
         assert tuple(item[key] for key in keys) == options
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        pytest.param({"ldu_country": 1}, "ldu_state", id="country alone"),
+        pytest.param({"ldu_country": "1", "ldu_state": "0"}, "ldu_state", id="country with state 0"),
+        pytest.param({"ldu_state": 1000}, "ldu_country", id="state alone"),
+        pytest.param({"ldu_country": 0, "ldu_state": 1013}, "ldu_country", id="state with country 0"),
+        pytest.param({}, None, id="neither"),
+        pytest.param({"ldu_country": 0, "ldu_state": 0}, None, id="both 0"),
+        pytest.param({"ldu_country": 0}, None, id="country 0 alone"),
+        pytest.param({"ldu_country": 1, "ldu_state": 1005}, None, id="both"),
+    ],
+)
+def test_a_place_that_meta_refuses_cannot_be_set(settings: dict[str, Any], field: str | None) -> None:
+    found = check_settings(MAPPER, {**SETTINGS, **settings})
+
+    expected = [] if field is None else [(("settings", field), "INVALID_SETTING")]
+    assert [(problem.field, problem.code) for problem in found] == expected
+
+
+def test_a_place_of_old_that_meta_refuses_is_named() -> None:
+    found = mapped(draft(consent={"limited_data_use": True}), {**SETTINGS, "ldu_country": 1})
+
+    assert [verdict.message for verdict in found.verdicts if verdict.rule == "limited_data_use"] == [
+        "Meta refuses the place that is set: it is left to Meta to locate the person"
+    ]
+
+
+# Several of a kind, and lead ids --------------------------------------------------------------------------------------
+
+
+def test_further_emails_and_phones_follow_the_first_each_once() -> None:
+    person = {
+        "email": "ANNA@example.org",
+        "emails": ["John_Smith@gmail.com", "anna@example.org", f"{ANNA}.AQYCAQIB", "nobody"],
+        "phones": ["+44 20 7946 0958", "020 7946 0958", "(650)555-1212"],
+    }
+    found = mapped(draft(user_data=person), {**SETTINGS, "default_country": "US"})
+
+    assert found.item["user_data"] == {
+        "em": [ANNA, "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"],
+        "ph": [LONDON, "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176"],
+    }
+    assert left_out(found) == ["user_data.emails.3", "user_data.phones.1"]
+
+
+def test_a_further_email_alone_identifies() -> None:
+    assert mapped(draft(user_data={"emails": ["anna@example.org"]})).item["user_data"] == {"em": [ANNA]}
+
+
+def test_the_lead_of_a_form_is_a_number_and_identifies_alone() -> None:
+    assert written(mapped(draft(user_data={"lead_id": "525645896321548"})).item["user_data"]) == written(
+        {"lead_id": 525645896321548}
+    )
+
+
+# Events of apps -------------------------------------------------------------------------------------------------------
+
+IPHONE = {
+    "os": "iOS",
+    "os_version": "19.1",
+    "app_id": "com.example.shop",
+    "app_name": "Shop",
+    "app_version": "3.1",
+    "model": "iPhone17,1",
+    "locale": "en_US",
+    "time_zone": "Europe/Berlin",
+    "carrier": "Example Mobile",
+    "screen_width": 1206,
+    "screen_height": 2622,
+    "advertising_id": "AEBE52E7-03EE-455A-B3C4-E57283966239",
+    "vendor_id": "5CB9D4A7-2C4C-4B0C-8C3A-6B1B3B0E2F11",
+    "tracking_allowed": True,
+}
+
+
+def app_event(device: dict[str, Any], **changes: Any) -> Mapped:
+    shown = {name: value for name, value in device.items() if value is not ...}
+    return mapped(draft(action_source="app", event_source_url=..., device=shown, **changes))
+
+
+def test_event_of_an_app_carries_its_device_in_sixteen_places() -> None:
+    found = app_event(IPHONE)
+
+    assert written(found.item) == written(
+        {
+            "event_name": "Lead",
+            "event_time": 1795183865,
+            "event_id": "lead-552",
+            "action_source": "app",
+            "user_data": {"em": [ANNA], "madid": "AEBE52E7-03EE-455A-B3C4-E57283966239"},
+            "app_data": {
+                "advertiser_tracking_enabled": True,
+                "application_tracking_enabled": True,
+                "extinfo": [
+                    *("i2", "com.example.shop", "3.1", "", "19.1", "iPhone17,1", "en_US", "", "Example Mobile"),
+                    *("1206", "2622", "", "", "", "", "Europe/Berlin"),
+                ],
+            },
+        }
+    )
+    assert (found.group, left_out(found)) == ("", [])
+
+
+def test_what_the_device_does_not_say_is_an_empty_place() -> None:
+    found = app_event({"os": "Android", "os_version": "16", "time_zone": "PDT"})
+
+    assert found.item["app_data"]["extinfo"] == ["a2", "", "", "", "16", "", "", "PDT", *[""] * 7, "PDT"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "consent", "sent", "madid"),
+    [
+        pytest.param(True, {}, (True, True), True, id="allowed"),
+        pytest.param(False, {}, (False, False), False, id="refused"),
+        pytest.param(..., {}, (False, True), True, id="not asked"),
+        pytest.param(True, {"ad_personalization": "denied"}, (True, False), True, id="refused in the app"),
+    ],
+)
+def test_tracking_is_what_the_person_allowed(
+    allowed: Any, consent: dict[str, Any], sent: tuple[bool, bool], madid: bool
+) -> None:
+    found = app_event({**IPHONE, "tracking_allowed": allowed}, consent=consent)
+    app_data = found.item["app_data"]
+
+    assert (app_data["advertiser_tracking_enabled"], app_data["application_tracking_enabled"]) == sent
+    assert ("madid" in found.item["user_data"]) is madid
+    assert left_out(found) == ([] if madid else ["device.advertising_id"])
+    assert ("app_data" in [verdict.rule for verdict in found.verdicts]) is (allowed is ...)
+
+
+@pytest.mark.parametrize(
+    ("device", "field"),
+    [
+        pytest.param({}, "device.os", id="no device"),
+        pytest.param({**IPHONE, "os": ...}, "device.os", id="no system"),
+        pytest.param({**IPHONE, "os": "Windows"}, "device.os", id="another system"),
+        pytest.param({**IPHONE, "os_version": ...}, "device.os_version", id="no version"),
+    ],
+)
+def test_event_of_an_app_without_its_system_is_sent_apart_from_others(device: dict[str, Any], field: str) -> None:
+    found = app_event(device)
+
+    assert "app_data" not in found.item
+    assert found.group not in ("", mapped(draft(action_source="website")).group)
+    assert left_out(found) == [field]
+    assert MAPPER.build_request(found.group, [found.item], SETTINGS) == MAPPER.build_request("", [found.item], SETTINGS)
+
+
+@pytest.mark.parametrize("source", [source for source in ACTION_SOURCES if source != "app"])
+def test_only_an_app_has_app_data(source: str) -> None:
+    found = mapped(draft(action_source=source, device=IPHONE))
+
+    assert "app_data" not in found.item
+    assert (found.item["user_data"]["madid"], found.group) == (IPHONE["advertising_id"], "")
+
+
+def test_an_advertising_id_that_is_none_is_left_out() -> None:
+    found = app_event({**IPHONE, "advertising_id": "9774d56d682e549c"})
+
+    assert found.item["user_data"] == {"em": [ANNA]}
+    assert left_out(found) == ["device.advertising_id"]
+
+
+def test_an_advertising_id_identifies_alone() -> None:
+    assert list(app_event(IPHONE, user_data={}).item["user_data"]) == ["madid"]
 
 
 # Business data ------------------------------------------------------------------------------------------------------
@@ -1136,6 +1382,29 @@ def test_limited_data_use_stands_in_the_event(
             id="the other fields",
         ),
         pytest.param(
+            {"contents": [{"id": "A", "quantity": "2"}, {"id": "B", "quantity": 2.0}]},
+            {
+                "content_ids": ["A", "B"],
+                "contents": [{"id": "A", "quantity": 2}, {"id": "B", "quantity": 2}],
+                "content_type": "product",
+            },
+            id="whole quantities in other spellings",
+        ),
+        pytest.param(
+            {"contents": [{"id": "A", "quantity": 1.85, "item_price": 3.2}, {"id": "B", "quantity": "0.2"}]},
+            {
+                "content_ids": ["A", "B"],
+                "contents": [{"id": "A", "quantity": 2, "item_price": 3.2}, {"id": "B", "quantity": 1}],
+                "content_type": "product",
+            },
+            id="goods by weight are counted in pieces",
+        ),
+        pytest.param(
+            {"properties": {"delivery_category": "home_delivery", "net_revenue": 99.5}},
+            {"delivery_category": "home_delivery", "net_revenue": 99.5},
+            id="fields of Meta's from the properties",
+        ),
+        pytest.param(
             {"order_id": " ", "product_ids": [], "contents": [], "properties": {}}, {}, id="what is empty is not sent"
         ),
         pytest.param(
@@ -1153,8 +1422,7 @@ def test_custom_data(given: dict[str, Any], sent: dict[str, Any]) -> None:
     "name",
     [
         *("value", "currency", "order_id", "content_ids", "contents", "content_type", "content_name"),
-        *("content_category", "num_items", "search_string", "status", "predicted_ltv", "net_revenue"),
-        "delivery_category",
+        *("content_category", "num_items", "search_string", "status", "predicted_ltv"),
     ],
 )
 def test_a_property_never_stands_in_for_a_field_of_meta(name: str) -> None:
@@ -1163,6 +1431,42 @@ def test_a_property_never_stands_in_for_a_field_of_meta(name: str) -> None:
     assert found.item["custom_data"] == {"order_id": "10042", "own": "mine"}
     assert [verdict for verdict in found.verdicts if not verdict.ok] == [
         RuleVerdict("properties", False, "left out: the name is one of Meta's own", f"custom_data.properties.{name}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        pytest.param(
+            "delivery_category",
+            "post",
+            "left out: Meta knows in_store, curbside and home_delivery",
+            id="delivery by post",
+        ),
+        pytest.param(
+            "delivery_category", True, "left out: Meta knows in_store, curbside and home_delivery", id="a flag"
+        ),
+        pytest.param("net_revenue", "99.50", "left out: Meta takes a number", id="revenue as text"),
+        pytest.param("net_revenue", True, "left out: Meta takes a number", id="revenue as a flag"),
+    ],
+)
+def test_a_property_that_meta_would_refuse_is_left_out(name: str, value: Any, message: str) -> None:
+    found = mapped(draft(custom_data={"order_id": "10042", "properties": {name: value}}))
+
+    assert found.item["custom_data"] == {"order_id": "10042"}
+    assert [verdict for verdict in found.verdicts if not verdict.ok] == [
+        RuleVerdict("properties", False, message, f"custom_data.properties.{name}")
+    ]
+
+
+def test_quantities_that_are_rounded_are_told() -> None:
+    whole, weighed = (
+        mapped(draft(custom_data={"contents": [{"id": "A", "quantity": quantity}]})) for quantity in (2.0, 1.85)
+    )
+
+    assert [[v.field for v in found.verdicts if v.rule == "contents"] for found in (whole, weighed)] == [
+        [],
+        ["custom_data.contents"],
     ]
 
 
@@ -1254,8 +1558,31 @@ USAGE = (
         ),
         pytest.param(
             PlatformReply(200, None, text="<html>Welcome</html>"),
-            Unreachable("the answer does not confirm every event", 200, code="unconfirmed"),
+            Unreachable(
+                "a web page came back instead of the platform's answer, such as a proxy's",
+                200,
+                may_have_arrived=False,
+                code="unconfirmed",
+            ),
             id="200 with HTML",
+        ),
+        pytest.param(
+            PlatformReply(200, None, text="OK"),
+            Unreachable("the answer does not confirm every event", 200, code="unconfirmed"),
+            id="200 with a word",
+        ),
+        *(
+            pytest.param(
+                PlatformReply(status, None, {"location": "https://portal.example.com/"}, "<html>Sign in</html>"),
+                Unreachable(
+                    "something in between answered, such as a proxy: the event has not reached the platform",
+                    status,
+                    may_have_arrived=False,
+                    code=str(status),
+                ),
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 307, 407)
         ),
         pytest.param(
             reply(200, {"events_received": 2, "messages": [], "fbtrace_id": "A1b2"}),
@@ -1418,9 +1745,13 @@ def test_settings_are_those_of_the_contract() -> None:
         ("ldu_state", False, False),
         ("api_version", False, False),
         ("default_country", False, False),
+        ("default_currency", False, False),
+        ("default_page_url", False, False),
+        ("require_consent", False, False),
     ]
 
 
 def test_limits_are_those_of_meta() -> None:
     assert (MAPPER.batch_size, MAPPER.max_event_age) == (1000, timedelta(days=7))
+    assert MAPPER.max_ahead == timedelta(minutes=5)
     assert MAPPER.supports_test_events is True

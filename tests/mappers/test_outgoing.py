@@ -92,6 +92,8 @@ def test_without_a_default_nothing_is_invented() -> None:
         ({}, "https://shop.example.com/"),
         ({"event_source_url": "https://shop.example.com/a"}, "https://shop.example.com/a"),
         ({"event_source_url": "null"}, "https://shop.example.com/"),
+        ({"event_source_url": "/thanks"}, "https://shop.example.com/"),
+        ({"event_source_url": "shop.example.com/a"}, "https://shop.example.com/a"),
         ({"action_source": "app"}, None),
         ({"action_source": "physical_store"}, None),
     ],

@@ -22,6 +22,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.pinterest import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
@@ -35,6 +36,8 @@ MD5 = "5f4dcc3b5aa765d61d8327deb882cf99"
 US = "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621"
 CA = "6959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126"
 ZIP = "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead"
+MAID = "AEBE52E7-03EE-455A-B3C4-E57283966239"
+HASHED_MAID = "aab766791ab90f208a8bcb342fd935b3012e81ca20b1f7cf707caf804bbd813c"  # in lower case
 LEAD: dict[str, Any] = {
     "event_name": "Lead",
     "event_id": "evt-1",
@@ -62,8 +65,8 @@ def mapped(draft: dict[str, Any], **settings: Any) -> Mapped:
     return result
 
 
-def refused(draft: dict[str, Any], now: datetime = NOW) -> Refused:
-    result = MAPPER.map_event(read(draft, now), SETTINGS, NOW)
+def refused(draft: dict[str, Any]) -> Refused:
+    result = MAPPER.map_event(read(draft), SETTINGS, NOW)
     assert isinstance(result, Refused), result
     return result
 
@@ -330,16 +333,10 @@ def test_token_is_neither_in_the_url_nor_in_the_body_nor_in_a_repr() -> None:
         ),
         pytest.param(lead(event_name="Refund"), DropReason.UNSUPPORTED_EVENT, "event_name", id="refund"),
         pytest.param(
-            lead(custom_data={"value": -5, "currency": "USD"}),
-            DropReason.INVALID_FIELD,
-            "custom_data.value",
-            id="value below zero",
-        ),
-        pytest.param(
-            lead(action_source="app", user_data={"email": "sam@example.com", "client_user_agent": "okhttp/5"}),
-            DropReason.INVALID_FIELD,
-            "user_data.client_user_agent",
-            id="app of an unknown system",
+            lead(user_data={}, device={"advertising_id": MAID, "tracking_allowed": False}),
+            DropReason.MISSING_IDENTIFIERS,
+            "user_data",
+            id="advertising id of somebody who allows no tracking",
         ),
     ],
 )
@@ -351,10 +348,15 @@ def test_event_is_refused_before_sending(draft: dict[str, Any], reason: DropReas
     assert result.verdicts[-1].message == result.message
 
 
-def test_event_ahead_of_the_clock_is_refused() -> None:
-    result = refused(lead(occurred_at="2026-11-21T14:05:01Z"), now=NOW + timedelta(hours=1))
+def test_event_that_is_further_ahead_than_five_minutes_waits_until_its_time_has_come() -> None:
+    ahead = read(lead(occurred_at="2026-11-21T14:05:01Z"), NOW + timedelta(hours=1))
+    at_the_edge = read(lead(occurred_at="2026-11-21T14:05:00Z"))
 
-    assert (result.reason, result.field) == (DropReason.INVALID_FIELD, "occurred_at")
+    waits, goes = (map_event(MAPPER, event, SETTINGS, NOW) for event in (ahead, at_the_edge))
+
+    assert isinstance(waits, Mapped)
+    assert isinstance(goes, Mapped)
+    assert (waits.not_before, goes.not_before) == (ahead.occurred_at, None)
 
 
 def test_time_that_is_none_never_becomes_an_event() -> None:
@@ -421,6 +423,7 @@ def test_event_name_is_sent_as(name: str, settings: dict[str, Any], sent: str) -
         pytest.param("app", "Dalvik/2.1.0 (Linux; U; Android 16; Pixel 9)", "app_android", "", id="Android"),
         pytest.param("app", "Shop/3.1 CFNetwork/1410 Darwin/22.6.0", "app_ios", "", id="iOS network library"),
         pytest.param("app", "Shop/3.1 (iPad; iOS 19.1)", "app_ios", "", id="iPad"),
+        pytest.param("app", "okhttp/5", "offline", "offline", id="app of an unknown system"),
     ],
 )
 def test_action_source_is_sent_as(action_source: str, agent: str, sent: str, group: str) -> None:
@@ -430,6 +433,133 @@ def test_action_source_is_sent_as(action_source: str, agent: str, sent: str, gro
 
     assert (result.item["action_source"], result.group) == (sent, group)
     assert ("event_source_url" in result.item) is (sent == "web")
+
+
+@pytest.mark.parametrize(
+    ("device", "agent", "os", "sent"),
+    [
+        pytest.param(
+            {"os": "iPadOS 19"}, "Dalvik/2.1.0 (Linux; U; Android 16)", "android", "app_ios", id="device first"
+        ),
+        pytest.param({"os": "Windows"}, "Shop/3.1 (iPad; iOS 19.1)", "android", "app_ios", id="then the user agent"),
+        pytest.param({}, "okhttp/5", "Android", "app_android", id="then the property"),
+        pytest.param({}, "okhttp/5", 16, "offline", id="property that is no text"),
+        pytest.param({}, "okhttp/5", "Windows", "offline", id="another system"),
+    ],
+)
+def test_system_of_an_app_is_told_by(device: dict[str, str], agent: str, os: Any, sent: str) -> None:
+    user_data = {"email": "sam@example.com", "client_user_agent": agent}
+    draft = lead(action_source="app", user_data=user_data, device=device, custom_data={"properties": {"os": os}})
+
+    result = mapped(draft)
+
+    assert result.item["action_source"] == sent
+    assert ("action_source" in [verdict.rule for verdict in result.verdicts]) is (sent == "offline")
+
+
+IPHONE: dict[str, Any] = {
+    "os": "iOS",
+    "os_version": "19.1",
+    "app_id": "com.example.shop",
+    "app_name": "Shop",
+    "app_version": "3.1",
+    "model": "iPhone17,1",
+    "locale": "pt_BR",
+    "time_zone": "America/Sao_Paulo",
+    "carrier": "Example Mobile",
+    "screen_width": 1206,
+    "screen_height": 2622,
+    "advertising_id": MAID,
+    "vendor_id": "5CB9D4A7-2C4C-4B0C-8C3A-6B1B3B0E2F11",
+    "tracking_allowed": True,
+}
+
+
+def test_event_of_an_app_carries_what_the_schema_has_of_its_device() -> None:
+    result = mapped(lead(action_source="app", event_source_url=..., user_data={}, device=IPHONE))
+
+    assert result.item == {
+        "event_name": "lead",
+        "action_source": "app_ios",
+        "event_time": 1795267800,
+        "event_id": "evt-1",
+        "opt_out": False,
+        "user_data": {"hashed_maids": [HASHED_MAID]},
+        "app_id": "com.example.shop",
+        "app_name": "Shop",
+        "app_version": "3.1",
+        "device_carrier": "Example Mobile",
+        "device_model": "iPhone17,1",
+        "os_version": "19.1",
+        "language": "pt",
+    }
+    assert left_out(result) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "locale", "language"),
+    [
+        pytest.param("app", "en", "en", id="language alone"),
+        pytest.param("app", "EN-us", "en", id="hyphen"),
+        pytest.param("app", "eng", ..., id="three letters"),
+        pytest.param("website", "en_US", ..., id="website"),
+        pytest.param("physical_store", "en_US", ..., id="shop"),
+    ],
+)
+def test_language_is_two_letters_of_an_app(source: str, locale: str, language: Any) -> None:
+    item = mapped(lead(action_source=source, device={"os": "Android", "locale": locale})).item
+
+    assert item.get("language", ...) == language
+
+
+@pytest.mark.parametrize(
+    ("device", "opt_out", "user_data", "left"),
+    [
+        pytest.param({}, False, {"em": [SAM]}, [], id="nothing said"),
+        pytest.param(
+            {"advertising_id": MAID.lower()}, False, {"em": [SAM], "hashed_maids": [HASHED_MAID]}, [], id="not asked"
+        ),
+        pytest.param(
+            {"advertising_id": MAID, "tracking_allowed": False},
+            True,
+            {"em": [SAM]},
+            [("advertising_id", "device.advertising_id")],
+            id="refused",
+        ),
+        pytest.param(
+            {"advertising_id": "9774d56d682e549c"},
+            False,
+            {"em": [SAM]},
+            [("advertising_id", "device.advertising_id")],
+            id="no advertising id",
+        ),
+    ],
+)
+def test_tracking_that_is_refused_opts_out_and_keeps_the_advertising_id_here(
+    device: dict[str, Any], opt_out: bool, user_data: dict[str, Any], left: list[tuple[str, str]]
+) -> None:
+    result = mapped(lead(action_source="app", device={"os": "iOS", **device}))
+
+    assert (result.item["opt_out"], result.item["user_data"], left_out(result)) == (opt_out, user_data, left)
+
+
+def test_further_emails_and_phones_follow_the_first_each_once() -> None:
+    person = {
+        "email": "sam@example.com",
+        "emails": ["ann@example.com", "SAM@example.com", f"{SAM}.AQYCAQIB", "nobody"],
+        "phones": ["+1 (415) 555-0132", "415 555 0132"],
+    }
+    result = mapped(lead(user_data=person))
+
+    assert result.item["user_data"] == {
+        "em": [SAM, "71d4f55f72fa128dfb468a1a3901507c804b74316488744d769d7f4b16696476"],
+        "ph": ["11072303eb5c8cb5c5a1ebb762f11b37b07131265b46fdfe1276196bfbd3ca51"],
+    }
+    assert left_out(result) == [("emails.3", "user_data.emails.3"), ("phones.1", "user_data.phones.1")]
+
+
+def test_a_further_email_alone_is_enough() -> None:
+    assert mapped(lead(user_data={"emails": ["sam@example.com"]})).item["user_data"] == {"em": [SAM]}
 
 
 def test_page_that_is_no_full_url_is_left_out() -> None:
@@ -480,6 +610,10 @@ def test_test_mode_is_in_the_query_and_every_event_travels_alone() -> None:
         pytest.param("https://a.example/?epik=dj0y%2Bx&y=1", None, "dj0y+x", id="of the URL"),
         pytest.param("https://a.example/?epik=url", " cookie ", "cookie", id="of the cookie"),
         pytest.param("https://a.example/?epik=", None, None, id="empty"),
+        pytest.param("https://a.example/?epik=undefined", None, None, id="of nothing"),
+        pytest.param("https://a.example/?epik=%7Bepik%7D", None, None, id="of a template"),
+        pytest.param("https://a.example/?epik=null", "cookie", "cookie", id="of the cookie, nothing in the URL"),
+        pytest.param("https://a.example/?epik=url", "null", "url", id="of the URL, nothing in the cookie"),
         pytest.param("https://a.example/?pepik=x#epik=y", None, None, id="another parameter"),
         pytest.param("a.example/?epik=x", None, None, id="of no URL"),
     ],
@@ -501,10 +635,11 @@ def test_click_id_is_taken_from(url: str, epik: str | None, sent: str | None) ->
         pytest.param("last_name", MD5 + "00000000", id="SHA-1 of a name"),
         pytest.param("city", MD5, id="MD5 of a city"),
         pytest.param("zip", "none", id="postal code without a digit"),
-        pytest.param("country", "Austria", id="name of a country"),
-        pytest.param("gender", "female", id="gender as a word"),
+        pytest.param("country", "Atlantis", id="country that is none"),
+        pytest.param("gender", "unknown", id="gender that is none"),
         pytest.param("date_of_birth", "1990", id="year of birth"),
         pytest.param("client_ip", "203.0.113", id="half an IP address"),
+        pytest.param("client_ip", "fe80::1%eth0", id="IP address with a zone"),
     ],
 )
 def test_malformed_identifier_is_left_out_and_the_event_goes(field: str, value: str) -> None:
@@ -537,6 +672,21 @@ def test_malformed_identifier_is_left_out_and_the_event_goes(field: str, value: 
             {"content_ids": ["a"], "contents": [{"id": "a", "quantity": 1}]},
             [("contents", "custom_data.contents"), ("predicted_ltv", "custom_data.predicted_ltv")],
             id="prices below zero",
+        ),
+        pytest.param(
+            {"value": -5, "currency": "USD", "order_id": "7"},
+            {"currency": "USD", "order_id": "7"},
+            [("value", "custom_data.value")],
+            id="value below zero",
+        ),
+        pytest.param(
+            {"contents": [{"id": "a", "quantity": 1.85, "item_price": 3.2}, {"id": "b", "quantity": "2"}]},
+            {
+                "content_ids": ["a", "b"],
+                "contents": [{"id": "a", "quantity": 2, "item_price": "3.20"}, {"id": "b", "quantity": 2}],
+            },
+            [],
+            id="goods by weight are counted in pieces",
         ),
         pytest.param(
             {"contents": [{"id": "a"}], "product_ids": ["p", "q"]},
@@ -581,6 +731,15 @@ def test_custom_data_is_built_from(
 
     assert result.item["custom_data"] == sent
     assert left_out(result) == left
+
+
+def test_quantities_that_are_rounded_are_told() -> None:
+    whole, weighed = (mapped(lead(custom_data={"contents": [{"id": "a", "quantity": q}]})) for q in (2.0, 1.85))
+
+    assert [[v.field for v in found.verdicts if v.rule == "contents"] for found in (whole, weighed)] == [
+        [],
+        ["custom_data.contents"],
+    ]
 
 
 def test_event_without_custom_data_has_none() -> None:
@@ -636,12 +795,42 @@ def test_event_without_custom_data_has_none() -> None:
             "1a6bd4d9d79dc0a79b53795c70d3349fa9e38968a3fbefbfe8783efb1d2b6aac",
             id="city",
         ),
+        pytest.param(
+            "first_name",
+            " Zoe\u0308",
+            {},
+            "2752b88686847fa5c86f47b94ce652b7b3f22a91c37617d451a4db9afa431450",
+            id="accent written apart",
+        ),
+        pytest.param(
+            "last_name",
+            "Anne-Marie Dubois",
+            {},
+            "e1f6d8da1510a99b8144d8ca2edebc1ecd5c40a792f93f89ca7fbc21b1efae0f",
+            id="hyphen and inner space stay",
+        ),
+        pytest.param("first_name", f"{SAM.upper()}.AQYCAQIB", {}, SAM, id="digest with a builder's tail"),
+        pytest.param("email", f"{SAM}.Bg", {}, SAM, id="digest of an email with a builder's tail"),
+        pytest.param(
+            "city",
+            "Saint-E\u0301tienne",
+            {},
+            "bb35a91d6f2bd7ba807fdd240cc838bdd3b20fe1a6fdedba60d941fbe8d5c10f",
+            id="city with an accent written apart",
+        ),
+        pytest.param(
+            "city", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", {}, None, id="digest of nothing"
+        ),
+        pytest.param("external_id", "null", {}, None, id="external id that stands for none"),
+        pytest.param("epik", "{{epik}}", {}, None, id="click id of a template"),
         pytest.param("state", "CA", {}, CA, id="state"),
         pytest.param("state", "California", {}, CA, id="full name of a state"),
         pytest.param("zip", "94107", {}, ZIP, id="zip"),
         pytest.param("zip", "94107-1234", {}, ZIP, id="zip with four digits more"),
         pytest.param("zip", "K-94107", {}, ZIP, id="letters are lost"),
         pytest.param("country", "US", {}, US, id="country"),
+        pytest.param("country", "United States", {}, US, id="name of a country"),
+        pytest.param("country", "usa", {}, US, id="three letters of a country"),
         pytest.param(
             "external_id",
             " cust-8841 ",
@@ -677,6 +866,26 @@ def test_event_without_custom_data_has_none() -> None:
             "1b16b1df538ba12dc3f97edbb85caa7050d46c148134290feba80f8236c83db9",
             id="neither gender",
         ),
+        *(
+            pytest.param(
+                "gender",
+                word,
+                {},
+                "1b16b1df538ba12dc3f97edbb85caa7050d46c148134290feba80f8236c83db9",
+                id=f"gender {word}",
+            )
+            for word in ("non-binary", "Nonbinary", "x")
+        ),
+        *(
+            pytest.param(
+                "gender",
+                word,
+                {},
+                "252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111",
+                id=f"gender {word}",
+            )
+            for word in ("female", "Ms.", "woman")
+        ),
         pytest.param(
             "date_of_birth",
             "1990-05-17",
@@ -699,6 +908,8 @@ def test_event_without_custom_data_has_none() -> None:
             id="British postcode",
         ),
         pytest.param("client_ip", " 203.0.113.24", {}, "203.0.113.24", id="IP address"),
+        pytest.param("client_ip", "::ffff:203.0.113.24", {}, "203.0.113.24", id="IPv4 in IPv6"),
+        pytest.param("client_ip", "[2001:DB8:0::7]:443", {}, "2001:db8::7", id="IPv6 in brackets with a port"),
         pytest.param("client_user_agent", " Mozilla/5.0 ", {}, "Mozilla/5.0", id="user agent"),
         pytest.param("epik", " dj0yJnU9b2JD ", {}, "dj0yJnU9b2JD", id="click id"),
     ],
@@ -711,6 +922,7 @@ def test_value_is_normalised_to(field: str, value: str, settings: dict[str, Any]
     ("country", "user_data"),
     [
         pytest.param("US", {"em": [SAM], "zp": [ZIP], "country": [US]}, id="US"),
+        pytest.param("United States", {"em": [SAM], "zp": [ZIP], "country": [US]}, id="US by its name"),
         pytest.param(
             None,
             {"em": [SAM], "zp": ["c711389868997b7f3f747e95fbce358e2ac994a8b4e838142a4e968c2cfc8b22"]},
@@ -786,6 +998,35 @@ UNCONFIRMED = Unreachable("the answer does not confirm the event", 200, code="un
             id="unknown word",
         ),
         pytest.param(PlatformReply(200, None, {}, "ok"), [UNCONFIRMED, UNCONFIRMED], id="no JSON"),
+        pytest.param(
+            PlatformReply(200, None, {"content-type": "text/html; charset=utf-8"}, "Welcome"),
+            [
+                Unreachable(
+                    "a web page came back instead of the platform's answer, such as a proxy's",
+                    200,
+                    may_have_arrived=False,
+                    code="unconfirmed",
+                )
+            ]
+            * 2,
+            id="a web page",
+        ),
+        *(
+            pytest.param(
+                PlatformReply(status, None, {}, "<html>Sign in</html>"),
+                [
+                    Unreachable(
+                        "something in between answered, such as a proxy: the event has not reached the platform",
+                        status,
+                        may_have_arrived=False,
+                        code=str(status),
+                    )
+                ]
+                * 2,
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 407)
+        ),
         pytest.param(
             PlatformReply(422, {"code": 1, "message": "some", "details": done("failed", "processed")}),
             [Rejected("failed", "bad", 422), Acknowledged(422)],
@@ -935,3 +1176,4 @@ def test_required_settings_are_the_ad_account_and_its_token() -> None:
 def test_limits_are_declared() -> None:
     assert (MAPPER.batch_size, MAPPER.max_batch_bytes, MAPPER.max_event_age) == (1000, 2_000_000, None)
     assert MAPPER.supports_test_events
+    assert MAPPER.max_ahead == timedelta(minutes=5)

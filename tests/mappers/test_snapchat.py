@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,9 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.normalise import sha256_hex
 from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.snapchat import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
@@ -37,6 +39,23 @@ USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 PERSON = "542d240129883c019e106e3b1b2d3f3cb3537c43c425364de8e951d5a3083345"  # person@example.com
+OWN_NAMES = (
+    *(
+        "PURCHASE",
+        "SAVE",
+        "START_CHECKOUT",
+        "ADD_CART",
+        "VIEW_CONTENT",
+        "ADD_BILLING",
+        "SIGN_UP",
+        "SEARCH",
+        "PAGE_VIEW",
+    ),
+    *("SUBSCRIBE", "AD_CLICK", "AD_VIEW", "COMPLETE_TUTORIAL", "LEVEL_COMPLETE", "INVITE", "LOGIN", "SHARE", "RESERVE"),
+    *("ACHIEVEMENT_UNLOCKED", "ADD_TO_WISHLIST", "SPENT_CREDITS", "RATE", "START_TRIAL", "LIST_VIEW", "APP_INSTALL"),
+    *("APP_OPEN", "CUSTOM_EVENT_1", "CUSTOM_EVENT_2", "CUSTOM_EVENT_3", "CUSTOM_EVENT_4", "CUSTOM_EVENT_5"),
+)
+NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 SHA1 = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -360,6 +379,8 @@ def test_categories_of_contents_are_named_once() -> None:
         pytest.param("Quiz", {"*": "CUSTOM_EVENT_5"}, "CUSTOM_EVENT_5", id="every other name"),
         pytest.param("Lead", {"*": "CUSTOM_EVENT_5"}, "SIGN_UP", id="Snap's event before every other name"),
         pytest.param("Login", {"Login": "LOGIN"}, "LOGIN", id="another event of Snap"),
+        *(pytest.param(own, {"*": "CUSTOM_EVENT_5"}, own, id=f"Snap's own {own}") for own in OWN_NAMES),
+        pytest.param("SAVE", {"SAVE": "RATE"}, "RATE", id="own entry before Snap's own name"),
     ],
 )
 def test_event_name_becomes_snaps(name: str, settings: dict[str, str], expected: str) -> None:
@@ -414,18 +435,6 @@ def test_action_source_becomes_snaps(source: str, expected: str) -> None:
             id="older than 7 days",
         ),
         pytest.param(
-            draft(event_source_url=...),
-            DropReason.INVALID_FIELD,
-            "event_source_url",
-            id="website without URL",
-        ),
-        pytest.param(
-            draft(event_source_url="shop.example.com"),
-            DropReason.INVALID_FIELD,
-            "event_source_url",
-            id="website with a broken URL",
-        ),
-        pytest.param(
             draft(
                 event_name="Purchase",
                 event_id="evt-50001",
@@ -436,6 +445,12 @@ def test_action_source_becomes_snaps(source: str, expected: str) -> None:
             DropReason.INVALID_FIELD,
             "custom_data.value",
             id="purchase without value (worked example)",
+        ),
+        pytest.param(
+            draft(event_name="PURCHASE", custom_data={"value": 10}),
+            DropReason.INVALID_FIELD,
+            "custom_data.currency",
+            id="purchase by Snap's own name without currency",
         ),
         pytest.param(
             draft(event_name="Purchase", custom_data={"value": 10}),
@@ -492,25 +507,189 @@ def test_offline_event_may_be_old_and_without_url() -> None:
     }
 
 
-def test_app_event_goes_to_the_app_with_what_the_device_told() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [pytest.param(..., id="none"), pytest.param("/thanks", id="no full URL"), pytest.param("https://", id="no host")],
+)
+def test_website_event_without_any_page_goes_in_a_request_of_its_own(url: Any) -> None:
+    event = draft(event_source_url=url)
+    found = mapped(event)
+
+    assert "event_source_url" not in found.item
+    assert left_out(event)[-1] == "event_source_url"
+    assert found.group != mapped(draft()).group
+    assert MAPPER.build_request(found.group, [found.item], SETTINGS).url == f"https://tr.snapchat.com/v3/{PIXEL}/events"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        pytest.param(..., "https://shop.example.com/", id="the default page"),
+        pytest.param("shop.example.com/p?ScCid=aB", "https://shop.example.com/p?ScCid=aB", id="with a scheme"),
+        pytest.param("//shop.example.com/p?ScCid=aB", "https://shop.example.com/p?ScCid=aB", id="with half a scheme"),
+    ],
+)
+def test_page_of_a_website_event_is_mended(given: Any, sent: str) -> None:
+    settings = {**SETTINGS, "default_page_url": "https://shop.example.com/"}
+    found = map_event(MAPPER, read(draft(event_source_url=given)), settings, NOW)
+
+    assert isinstance(found, Mapped)
+    assert found.item["event_source_url"] == sent
+    assert found.item["user_data"].get("sc_click_id") == ("aB" if "ScCid" in sent else None)
+    assert found.group == mapped(draft()).group
+
+
+def test_app_event_needs_no_page() -> None:
+    event = draft(action_source="app", event_source_url=..., device={"os": "iOS", "tracking_allowed": False})
+
+    assert "event_source_url" not in mapped(event, APP).item
+    assert left_out(event, APP) == []
+
+
+def test_purchase_without_currency_is_sent_in_the_default_one() -> None:
+    event = read(draft(event_name="Purchase", custom_data={"value": 5}))
+    found = map_event(MAPPER, event, {**SETTINGS, "default_currency": "EUR"}, NOW)
+
+    assert isinstance(found, Mapped)
+    assert found.item["custom_data"] == {"value": 5, "currency": "EUR"}
+
+
+def test_event_ahead_of_the_clock_waits_until_its_time() -> None:
+    event = read(draft(occurred_at="2026-11-21T14:00:06Z"))
+    waits = map_event(MAPPER, event, SETTINGS, NOW)
+    goes = map_event(MAPPER, event, SETTINGS, NOW + timedelta(seconds=1))
+
+    assert isinstance(waits, Mapped)
+    assert isinstance(goes, Mapped)
+    assert (waits.not_before, goes.not_before) == (event.occurred_at, None)
+
+
+IPHONE: dict[str, Any] = {
+    "os": "iOS",
+    "os_version": "18.1.3",
+    "app_id": "com.example.shop",
+    "app_name": "Shop",
+    "app_version": "4.2",
+    "model": "iPhone14,3",
+    "locale": "en-US",
+    "time_zone": "America/New_York",
+    "carrier": "AT&T",
+    "screen_width": 1284,
+    "screen_height": 2778,
+    "advertising_id": "7A3CBEA0-BDF5-11E4-8DFC-AA07A5B093DB",
+    "vendor_id": "B5372DB0-C21E-11E4-8DFC-AA07A5B093DB",
+    "tracking_allowed": True,
+}
+MADID = "7a3cbea0-bdf5-11e4-8dfc-aa07a5b093db"
+ANDROID_SLOTS = ["a2", "com.example.shop", *[""] * 14]  # what is known without a device
+
+
+def test_app_event_goes_to_the_app_with_what_its_device_told() -> None:
+    found = mapped(draft(event_name="APP_INSTALL", action_source="app", event_source_url=..., device=IPHONE), APP)
+
+    assert found.item == {
+        "event_name": "APP_INSTALL",
+        "event_time": 1795266000,
+        "event_id": "evt-1",
+        "action_source": "MOBILE_APP",
+        "user_data": {"em": [PERSON], "madid": MADID, "idfv": "B5372DB0-C21E-11E4-8DFC-AA07A5B093DB"},
+        "app_data": {
+            "app_id": "com.example.shop",
+            "advertiser_tracking_enabled": 1,
+            "extinfo": [
+                *("i2", "com.example.shop", "4.2", "", "18.1.3", "iPhone14,3", "en_US", ""),
+                *("AT&T", "1284", "2778", "", "", "", "", "America/New_York"),
+            ],
+        },
+    }
+    assert MAPPER.build_request(found.group, [found.item], APP).url == "https://tr.snapchat.com/v3/snap-app-1/events"
+
+
+@pytest.mark.parametrize(
+    ("device", "ids", "allowed", "fields"),
+    [
+        pytest.param({}, {}, 0, [], id="nothing told"),
+        pytest.param({"advertising_id": MADID}, {"madid": MADID}, 1, [], id="an id says that tracking is allowed"),
+        pytest.param({"tracking_allowed": True}, {}, 1, [], id="allowed"),
+        pytest.param(
+            {"advertising_id": MADID, "vendor_id": MADID, "tracking_allowed": False},
+            {"idfv": MADID},
+            0,
+            ["device.advertising_id"],
+            id="not allowed",
+        ),
+        pytest.param(
+            {"advertising_id": "x", "vendor_id": "y", "tracking_allowed": True},
+            {},
+            1,
+            ["device.advertising_id", "device.vendor_id"],
+            id="ids that are none",
+        ),
+    ],
+)
+def test_ids_of_a_device_go_where_tracking_is_allowed(
+    device: dict[str, Any], ids: dict[str, str], allowed: int, fields: list[str]
+) -> None:
+    event = draft(action_source="app", device=device)
+
+    item = mapped(event, APP).item
+    assert item["user_data"] == {"em": [PERSON], **ids}
+    assert item["app_data"]["advertiser_tracking_enabled"] == allowed
+    assert left_out(event, APP) == fields
+
+
+@pytest.mark.parametrize(
+    ("app_id", "device", "first"),
+    [
+        pytest.param("com.example.shop", {}, ["a2", "com.example.shop"], id="app of Google Play"),
+        pytest.param("1234567890", {}, ["i2", ""], id="app of the App Store"),
+        pytest.param(
+            "1234567890", {"os": "Android", "app_id": "com.shop"}, ["a2", "com.shop"], id="the device says it"
+        ),
+    ],
+)
+def test_system_of_an_app_is_known_by_its_device_or_its_id(
+    app_id: str, device: dict[str, str], first: list[str]
+) -> None:
+    item = mapped(draft(action_source="app", device=device), {**APP, "app_id": app_id}).item
+
+    assert item["app_data"]["extinfo"][:2] == first
+
+
+def test_advertising_id_is_enough_for_an_app_and_no_other() -> None:
+    device = {"advertising_id": MADID}
+    user_data = {"external_id": "cust-1"}
+
+    assert (
+        mapped(draft(action_source="app", user_data=user_data, device=device), APP).item["user_data"]["madid"] == MADID
+    )
+    assert refused(draft(user_data=user_data, device=device))[0] == DropReason.MISSING_IDENTIFIERS
+    assert refused(draft(action_source="app", user_data=user_data, device={"vendor_id": MADID}), APP) == (
+        DropReason.MISSING_IDENTIFIERS,
+        "user_data",
+    )
+
+
+def test_app_that_tells_its_device_in_properties_is_understood_as_before() -> None:
     slots = (
         '["a2","com.example.shop","4.2","4.2.1","14","Pixel 8","en_GB","","","1080","2400","3","8","128","64","GMT"]'
     )
     event = draft(
         action_source="app",
-        custom_data={"properties": {"advertiser_tracking_enabled": True, "extinfo": slots}},
+        custom_data={"properties": {"advertiser_tracking_enabled": False, "extinfo": slots}},
+        device={"advertising_id": MADID},
     )
     found = mapped(event, APP)
 
     assert found.item["app_data"] == {
         "app_id": "com.example.shop",
-        "advertiser_tracking_enabled": 1,
+        "advertiser_tracking_enabled": 0,
         "extinfo": [
             *("a2", "com.example.shop", "4.2", "4.2.1", "14", "Pixel 8", "en_GB", ""),
             *("", "1080", "2400", "3", "8", "128", "64", "GMT"),
         ],
     }
-    assert MAPPER.build_request(found.group, [found.item], APP).url == "https://tr.snapchat.com/v3/snap-app-1/events"
+    assert found.item["user_data"] == {"em": [PERSON]}
     assert mapped(draft(), APP).group != found.group
 
 
@@ -535,7 +714,11 @@ def test_malformed_app_data_is_left_out(properties: dict[str, Any], field: str) 
     event = draft(action_source="app", custom_data={"properties": properties})
 
     assert left_out(event, APP) == [field]
-    assert mapped(event, APP).item["app_data"] == {"app_id": "com.example.shop"}
+    assert mapped(event, APP).item["app_data"] == {
+        "app_id": "com.example.shop",
+        "advertiser_tracking_enabled": 0,
+        "extinfo": ANDROID_SLOTS,
+    }
 
 
 @pytest.mark.parametrize(
@@ -546,18 +729,24 @@ def test_malformed_app_data_is_left_out(properties: dict[str, Any], field: str) 
             for title, name, user_data in (
                 ("broken click id", "sc_click_id", {"sc_click_id": "a b"}),
                 ("broken cookie", "sc_cookie1", {"sc_cookie1": "a b"}),
+                ("broken lead id", "lead_id", {"lead_id": "a b"}),
                 ("broken IP", "client_ip", {"client_ip": "203.0.113"}),
                 ("national phone", "phone", {"phone": "415 555 0132"}),
                 ("name as SHA-1", "first_name", {"first_name": SHA1}),
                 ("external id as MD5", "external_id", {"external_id": SHA1[:32]}),
                 ("state without letters", "state", {"state": "75"}),
                 ("unknown gender", "gender", {"gender": "x"}),
-                ("unknown country", "country", {"country": "USA"}),
+                ("unknown country", "country", {"country": "Atlantis"}),
                 ("zip of signs", "zip", {"zip": "--"}),
             )
         ),
         pytest.param({"custom_data": {"content_type": "hotel"}}, "custom_data.content_type", id="content type"),
         pytest.param({"custom_data": {"value": 3, "currency": "BOB"}}, "custom_data.currency", id="currency"),
+        pytest.param(
+            {"custom_data": {"properties": {"delivery_category": "by_drone"}}},
+            "custom_data.properties.delivery_category",
+            id="delivery category",
+        ),
         pytest.param({"custom_data": {"properties": {"colour": "red"}}}, "custom_data.properties", id="own property"),
         pytest.param(
             {"action_source": "email", "event_source_url": "shop.example.com"},
@@ -581,10 +770,54 @@ def test_click_id_is_found_in_the_url_by_its_exact_name() -> None:
         event_source_url="https://shop.example.com/?ScCid=url",
         user_data={"email": "person@example.com", "sc_click_id": " Given "},
     )
+    template = draft(event_source_url="https://shop.example.com/?ScCid=%7B%7Bclick.id%7D%7D")
+    broken = draft(
+        event_source_url="https://shop.example.com/?ScCid=url",
+        user_data={"email": "person@example.com", "sc_click_id": "a b"},
+    )
 
     assert mapped(there).item["user_data"] == {"em": [PERSON], "sc_click_id": "aB-c"}
     assert mapped(misspelt).item["user_data"] == {"em": [PERSON]}
     assert mapped(given).item["user_data"] == {"em": [PERSON], "sc_click_id": "Given"}
+    assert mapped(template).item["user_data"] == {"em": [PERSON]}
+    assert mapped(broken).item["user_data"] == {"em": [PERSON], "sc_click_id": "url"}
+
+
+def test_several_emails_and_phones_are_sent_each_once() -> None:
+    person = {
+        "email": "person@example.com",
+        "emails": ["jane.doe+news@example.com", "Person@Example.com", "no address"],
+        "phones": ["+1 (415) 555-0132", "+44 844 412 4653"],
+        "lead_id": " 1234567890 ",
+    }
+    event = draft(user_data=person)
+
+    assert mapped(event).item["user_data"] == {
+        "em": [PERSON, "dbf1912b4cad4df9823f627874244e64b50a6ac550b9cb33b17df671a26679db"],
+        "ph": [
+            "11072303eb5c8cb5c5a1ebb762f11b37b07131265b46fdfe1276196bfbd3ca51",
+            "dc008fda46e2e64002cf2f82a4906236282d431c4f75e5b60bfe79fc48546383",
+        ],
+        "lead_id": "1234567890",
+    }
+    assert left_out(event) == ["user_data.email"]
+
+
+def test_goods_by_weight_are_sent_as_pieces_and_with_how_they_are_handed_over() -> None:
+    custom_data = {
+        "contents": [{"id": "cheese", "quantity": 1.85, "item_price": 20}, {"id": "bread", "quantity": "2"}],
+        "properties": {"delivery_category": "curbside"},
+    }
+    event = draft(custom_data=custom_data)
+
+    assert mapped(event).item["custom_data"] == {
+        "content_ids": ["cheese", "bread"],
+        "contents": [
+            {"id": "cheese", "quantity": 2, "item_price": 20, "delivery_category": "curbside"},
+            {"id": "bread", "quantity": 2, "delivery_category": "curbside"},
+        ],
+    }
+    assert left_out(event) == []
 
 
 def test_settings_mark_test_events_and_name_the_limited_use() -> None:
@@ -668,6 +901,20 @@ def test_phone_without_country_code_is_read_in_the_default_country() -> None:
         ),
         pytest.param("state", "CA", "6959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126", id="state"),
         pytest.param("state", "75", None, id="state without letters"),
+        pytest.param("city", "New York", sha256_hex("newyork"), id="city that is a state as well"),
+        pytest.param("country", "USA", sha256_hex("us"), id="country of three letters"),
+        pytest.param("gender", "Female", sha256_hex("f"), id="gender in a word"),
+        pytest.param("first_name", "Raphae\u0308l", sha256_hex("raphaël"), id="first name with its accent apart"),
+        pytest.param("email", f"{PERSON}.AQYCAQIB", PERSON, id="email hashed by a builder"),
+        pytest.param("external_id", f"{PERSON}.Ag", PERSON, id="external id hashed by a builder"),
+        pytest.param("email", NOTHING, None, id="digest of no email"),
+        pytest.param("last_name", NOTHING, None, id="digest of no name"),
+        pytest.param("client_ip", "::ffff:203.0.113.42", "203.0.113.42", id="IPv4 in IPv6"),
+        pytest.param("client_ip", "203.0.113.42:51234", "203.0.113.42", id="IP with a port"),
+        pytest.param("client_ip", "fe80::1%eth0", None, id="IP with a zone"),
+        pytest.param("sc_click_id", "undefined", None, id="click id that is none"),
+        pytest.param("sc_cookie1", "null", None, id="cookie that is none"),
+        pytest.param("lead_id", " 1234567890 ", "1234567890", id="lead id"),
         pytest.param("zip", "94107", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="zip"),
         pytest.param(
             "zip",
@@ -717,6 +964,10 @@ INVALID: dict[str, Any] = {
         },
     ],
 }
+PAGE_OF_A_PROXY = Unreachable(
+    "a web page came back instead of the platform's answer, such as a proxy's", 200, may_have_arrived=False, code="200"
+)
+SOMETHING_BETWEEN = "something in between answered, such as a proxy: the event has not reached the platform"
 WORDS = "MISSING_PRICE price is required for …"
 
 
@@ -731,6 +982,29 @@ def reply(status: int, json: Any = None, **headers: str) -> PlatformReply:
         pytest.param(reply(200, {"status": "SUCCESS"}), 1, [Acknowledged(200)], id="SUCCESS"),
         pytest.param(reply(200, {"status": "OK"}), 1, [Acknowledged(200)], id="OK"),
         pytest.param(reply(200), 1, [Acknowledged(200)], id="200 without JSON"),
+        *(
+            pytest.param(PlatformReply(200, None, headers, text), 2, [PAGE_OF_A_PROXY] * 2, id=f"200 with {title}")
+            for title, headers, text in (
+                ("a web page", {}, "<!DOCTYPE html><html>Sign in</html>"),
+                ("the type of a web page", {"content-type": "text/html; charset=utf-8"}, "Sign in"),
+            )
+        ),
+        *(
+            pytest.param(reply(200, body), 1, [Rejected("ERROR", words, 200)], id=f"200 with {title}")
+            for title, body, words in (
+                ("an error", {"error": "no permission"}, "no permission"),
+                ("errors", {"errors": [{"reason": "x"}]}, "Snapchat gave no reason"),
+            )
+        ),
+        *(
+            pytest.param(
+                reply(status, None),
+                1,
+                [Unreachable(SOMETHING_BETWEEN, status, may_have_arrived=False, code=str(status))],
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 407)
+        ),
         *(
             pytest.param(
                 reply(200, {"status": word, "reason": "no"}),
@@ -838,7 +1112,7 @@ def test_what_snapchat_repeats_of_an_event_does_not_pass() -> None:
 
 def test_every_code_is_explained() -> None:
     assert sorted(MAPPER.explanations) == [
-        *("400", "401", "403", "404", "408", "410", "413", "422", "425", "429", "500", "502", "503", "504"),
+        *("200", "400", "401", "403", "404", "408", "410", "413", "422", "425", "429", "500", "502", "503", "504"),
         *("ERROR", "FAILED", "INVALID"),
     ]
 

@@ -23,6 +23,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.tiktok import MAPPER
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
@@ -38,6 +39,8 @@ LEAD: dict[str, Any] = {
     "event_source_url": "https://shop.example.com/newsletter",
     "user_data": {"email": "ANNA@example.org"},
 }
+ZOE = "2752b88686847fa5c86f47b94ce652b7b3f22a91c37617d451a4db9afa431450"  # zoë, composed
+NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ANNA = "a3bf86238a1c59bd2f0a648af9293620f90d18dad133d8fe2341cf9664a5d6d0"
 
 
@@ -391,16 +394,154 @@ def test_request_carries_the_token_in_a_header_of_its_own() -> None:
     assert "secret-token" not in f"{request.url}{request.body}{request!r}"
 
 
-def test_event_of_a_store_goes_to_the_offline_event_set() -> None:
-    settings = {**SETTINGS, "offline_event_set_id": "7123456789012345678"}
-    result = mapped(lead(action_source="physical_store", event_source_url=...), **settings)
+OFFLINE = ("physical_store", "email", "phone_call", "chat", "system_generated", "business_messaging", "other")
 
-    assert result.group == "offline"
+
+@pytest.mark.parametrize("source", OFFLINE)
+def test_event_outside_web_and_app_goes_to_the_offline_event_set(source: str) -> None:
+    settings = {**SETTINGS, "offline_event_set_id": "7123456789012345678"}
+    result = mapped(lead(action_source=source, event_source_url=...), **settings)
+
     assert MAPPER.build_request(result.group, [result.item], settings).body == {
         "event_source": "offline",
         "event_source_id": "7123456789012345678",
         "data": [{"event": "Lead", "event_time": 1795183865, "event_id": "lead-552", "user": {"email": ANNA}}],
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "setting"),
+    [*((source, "offline_event_set_id") for source in OFFLINE), ("app", "tiktok_app_id")],
+)
+def test_event_without_its_asset_says_which_setting_would_carry_it(source: str, setting: str) -> None:
+    result = refused(lead(action_source=source))
+
+    assert (result.reason, result.field) == (DropReason.UNSUPPORTED_EVENT, "action_source")
+    assert result.message.endswith(f"set {setting}")
+
+
+IDFA = "7A3CBEA0-BDF5-11E4-8DFC-AA07A5B093DB"
+GAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
+IPHONE: dict[str, Any] = {
+    "os": "iOS",
+    "os_version": "18.1.3",
+    "app_id": "1234567890",
+    "app_name": "Shop",
+    "app_version": "4.2",
+    "locale": "de_AT",
+    "advertising_id": IDFA.lower(),
+    "vendor_id": "B5372DB0-C21E-11E4-8DFC-AA07A5B093DB",
+    "tracking_allowed": True,
+}
+APP = {**SETTINGS, "tiktok_app_id": "7219876543210987654"}
+
+
+def app_event(device: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return lead(
+        **{"event_name": "Purchase", "action_source": "app", "event_source_url": ..., "device": device, **changed}
+    )
+
+
+def test_app_event_goes_to_the_app_with_what_its_device_told() -> None:
+    result = mapped(app_event(IPHONE, custom_data={"value": 5, "currency": "USD"}), **APP)
+
+    assert MAPPER.build_request(result.group, [result.item], APP).body == {
+        "event_source": "app",
+        "event_source_id": "7219876543210987654",
+        "data": [
+            {
+                "event": "Purchase",
+                "event_time": 1795183865,
+                "event_id": "lead-552",
+                "user": {
+                    "email": ANNA,
+                    "locale": "de-AT",
+                    "att_status": "AUTHORIZED",
+                    "idfa": IDFA,
+                    "idfv": "B5372DB0-C21E-11E4-8DFC-AA07A5B093DB",
+                },
+                "properties": {"value": 5, "currency": "USD"},
+                "app": {"app_id": "1234567890", "app_name": "Shop", "app_version": "4.2"},
+            }
+        ],
+    }
+    assert left_out(result) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "user", "fields"),
+    [
+        pytest.param({}, {}, [], id="no device"),
+        pytest.param(
+            {"os": "Android", "os_version": "14", "advertising_id": GAID.upper()},
+            {"att_status": "NOT_APPLICABLE", "gaid": GAID},
+            [],
+            id="Android",
+        ),
+        pytest.param(
+            {"os": "iOS", "advertising_id": IDFA, "tracking_allowed": False},
+            {"att_status": "DENIED"},
+            ["device.advertising_id"],
+            id="tracking refused",
+        ),
+        pytest.param(
+            {"os": "android", "advertising_id": GAID, "tracking_allowed": False},
+            {"att_status": "NOT_APPLICABLE"},
+            ["device.advertising_id"],
+            id="tracking refused on Android",
+        ),
+        pytest.param({"os": "iPadOS"}, {"att_status": "NOT_DETERMINED"}, [], id="nobody asked"),
+        pytest.param({"os": "iOS", "os_version": "13.7"}, {"att_status": "NOT_APPLICABLE"}, [], id="iOS 13 never asks"),
+        pytest.param({"advertising_id": GAID}, {}, ["device.advertising_id"], id="id of no known system"),
+        pytest.param(
+            {"os": "android", "advertising_id": "no uuid", "vendor_id": GAID},
+            {"att_status": "NOT_APPLICABLE"},
+            ["device.advertising_id", "device.vendor_id"],
+            id="ids that TikTok does not take",
+        ),
+        pytest.param({"app_name": "Shop"}, {}, ["device.app_id"], id="app without its id"),
+    ],
+)
+def test_device_of_an_app_is_told(device: dict[str, Any], user: dict[str, str], fields: list[str]) -> None:
+    result = mapped(app_event(device, event_name="Search"), **APP)
+
+    assert result.item["user"] == {"email": ANNA, **user}
+    assert "app" not in result.item
+    assert [field for _, field in left_out(result)] == fields
+
+
+@pytest.mark.parametrize("device", [{"os": "ios", "advertising_id": IDFA}, {"os": "ios", "vendor_id": IDFA}])
+def test_id_of_a_device_is_enough_for_an_app_and_no_other(device: dict[str, str]) -> None:
+    draft = app_event(device, user_data={"country": "US"})
+
+    assert mapped(draft, **APP).item["user"].keys() & {"idfa", "idfv"}
+    assert refused({**draft, "action_source": "website"}).reason == DropReason.MISSING_IDENTIFIERS
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("Purchase", "Purchase"),
+        ("InitiateCheckout", "Checkout"),
+        ("Lead", "GenerateLead"),
+        ("CompleteRegistration", "Registration"),
+        ("LaunchAPP", "LaunchAPP"),
+    ],
+)
+def test_event_of_an_app_is_named_as_tiktok_names_those(name: str, sent: str) -> None:
+    assert mapped(app_event(IPHONE, event_name=name), **APP).item["event"] == sent
+
+
+def test_page_of_an_app_event_is_left_out_and_its_click_id_is_not() -> None:
+    result = mapped(app_event(IPHONE, event_source_url="https://shop.example.com/?ttclid=E.C.P.x"), **APP)
+
+    assert "page" not in result.item
+    assert result.item["user"]["ttclid"] == "E.C.P.x"
+    assert ("page_url", "event_source_url") in left_out(result)
+
+
+def test_app_event_is_sent_with_limited_data_use() -> None:
+    assert mapped(app_event(IPHONE, consent={"limited_data_use": True}), **APP).item["limited_data_use"] is True
 
 
 @pytest.mark.parametrize(
@@ -425,22 +566,6 @@ def test_event_of_a_store_that_needs_limited_data_use_is_refused(
     [
         pytest.param(
             {
-                "event_name": "ViewContent",
-                "event_id": "vc-310",
-                "occurred_at": "2026-11-20T14:21:00Z",
-                "action_source": "website",
-                "user_data": {
-                    "email": "a@example.com",
-                    "client_ip": "203.0.113.9",
-                    "client_user_agent": CHROME,
-                },
-            },
-            DropReason.INVALID_FIELD,
-            "event_source_url",
-            id="web event without its page",
-        ),
-        pytest.param(
-            {
                 "event_name": "AddToCart",
                 "event_id": "atc-90",
                 "occurred_at": "2026-11-20T14:22:00Z",
@@ -460,36 +585,11 @@ def test_event_of_a_store_that_needs_limited_data_use_is_refused(
             id="consent denied",
         ),
         pytest.param(lead(event_name="Refund"), DropReason.UNSUPPORTED_EVENT, "event_name", id="refund"),
-        *(
-            pytest.param(lead(action_source=source), DropReason.UNSUPPORTED_EVENT, "action_source", id=f"from {source}")
-            for source in (
-                *("app", "email", "phone_call", "chat", "physical_store"),
-                *("system_generated", "business_messaging", "other"),
-            )
-        ),
         pytest.param(
             lead(occurred_at="2026-11-13T14:59:59Z"),
             DropReason.EVENT_TOO_OLD,
             "occurred_at",
             id="a second over seven days old",
-        ),
-        pytest.param(
-            lead(event_source_url="shop.example.com/thanks"),
-            DropReason.INVALID_FIELD,
-            "event_source_url",
-            id="page that is no full URL",
-        ),
-        pytest.param(
-            lead(event_name="Purchase", custom_data={"currency": "USD"}),
-            DropReason.INVALID_FIELD,
-            "custom_data.value",
-            id="purchase without value",
-        ),
-        pytest.param(
-            lead(event_name="Purchase", custom_data={"value": 5}),
-            DropReason.INVALID_FIELD,
-            "custom_data.currency",
-            id="purchase without currency",
         ),
         pytest.param(
             lead(user_data={"first_name": "Jane", "last_name": "Doe", "zip": "94107", "state": "CA"}),
@@ -519,10 +619,83 @@ def test_event_is_refused_before_sending(draft: dict[str, Any], reason: DropReas
     assert result.verdicts[-1].message == result.message
 
 
-def test_event_ahead_of_the_clock_is_refused() -> None:
-    result = refused(lead(occurred_at="2026-11-20T15:05:01Z"), now=NOW + timedelta(hours=1))
+def test_event_ahead_of_the_clock_waits_until_its_time() -> None:
+    event = read(lead(occurred_at="2026-11-20T15:05:01Z"), now=NOW + timedelta(hours=1))
 
-    assert (result.reason, result.field) == (DropReason.INVALID_FIELD, "occurred_at")
+    result = map_event(MAPPER, event, SETTINGS, NOW)
+
+    assert isinstance(result, Mapped)
+    assert (result.not_before, result.item["event_time"]) == (event.occurred_at, 1795187101)
+
+
+WEB_WITHOUT_PAGE: dict[str, Any] = {
+    "event_name": "ViewContent",
+    "event_id": "vc-310",
+    "occurred_at": "2026-11-20T14:21:00Z",
+    "action_source": "website",
+    "user_data": {"email": "a@example.com", "client_ip": "203.0.113.9", "client_user_agent": CHROME},
+}
+
+
+def test_web_event_without_a_page_is_sent_with_the_default_page() -> None:
+    settings = {**SETTINGS, "default_page_url": "https://shop.example.com/"}
+
+    result = map_event(MAPPER, read(WEB_WITHOUT_PAGE), settings, NOW)
+
+    assert isinstance(result, Mapped)
+    assert (result.item["page"], result.group) == ({"url": "https://shop.example.com/"}, mapped(LEAD).group)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [pytest.param(..., id="none"), pytest.param("/thanks", id="no full URL"), pytest.param("https://", id="no host")],
+)
+def test_web_event_without_any_page_goes_in_a_request_of_its_own(url: Any) -> None:
+    result = mapped({**WEB_WITHOUT_PAGE, **({} if url is ... else {"event_source_url": url})})
+
+    assert "page" not in result.item
+    assert left_out(result)[-1] == ("page_url", "event_source_url")
+    assert result.group != mapped(LEAD).group
+    assert MAPPER.build_request(result.group, [result.item], SETTINGS).body == {
+        "event_source": "web",
+        "event_source_id": "C4ABCDEFGHIJKLMNOPQR",
+        "data": [result.item],
+    }
+
+
+def test_page_without_its_scheme_is_sent_with_one() -> None:
+    result = map_event(MAPPER, read(lead(event_source_url="shop.example.com/thanks?ttclid=E.C.P.x")), SETTINGS, NOW)
+
+    assert isinstance(result, Mapped)
+    assert result.item["page"] == {"url": "https://shop.example.com/thanks?ttclid=E.C.P.x"}
+    assert result.item["user"]["ttclid"] == "E.C.P.x"
+
+
+@pytest.mark.parametrize(
+    ("custom_data", "properties", "fields"),
+    [
+        pytest.param({"value": 5, "currency": "USD"}, {"value": 5, "currency": "USD"}, [], id="both"),
+        pytest.param({"currency": "USD"}, {"currency": "USD"}, ["custom_data.value"], id="no value"),
+        pytest.param({"value": 5}, None, ["custom_data.currency"], id="no currency"),
+        pytest.param({}, None, ["custom_data.value"], id="neither"),
+    ],
+)
+def test_purchase_is_sent_with_what_is_there(
+    custom_data: dict[str, Any], properties: dict[str, Any] | None, fields: list[str]
+) -> None:
+    result = mapped(lead(event_name="Purchase", custom_data=custom_data))
+
+    assert result.item.get("properties") == properties
+    assert [field for _, field in left_out(result)] == fields
+
+
+def test_purchase_without_currency_is_sent_in_the_default_one() -> None:
+    event = read(lead(event_name="Purchase", custom_data={"value": 5}))
+
+    result = map_event(MAPPER, event, {**SETTINGS, "default_currency": "EUR"}, NOW)
+
+    assert isinstance(result, Mapped)
+    assert result.item["properties"] == {"value": 5, "currency": "EUR"}
 
 
 def test_value_that_is_text_never_becomes_an_event() -> None:
@@ -601,6 +774,8 @@ def test_refund_is_never_sent_under_another_name() -> None:
         pytest.param("https://a.example/?ttclid=", "E.C.P.cookie", "E.C.P.cookie", id="empty in the URL"),
         pytest.param("https://a.example/?myttclid=x", " E.C.P.c ", "E.C.P.c", id="another parameter"),
         pytest.param("https://a.example/?ttclid=a%20b", "E.C.P.c", "E.C.P.c", id="spaces in the URL"),
+        pytest.param("https://a.example/?ttclid=__CLICKID__", "E.C.P.c", "E.C.P.c", id="template in the URL"),
+        pytest.param("https://a.example/?ttclid=undefined", None, None, id="nothing in the URL"),
         pytest.param(f"https://a.example/?ttclid={'x' * 1000}", None, "x" * 1000, id="a thousand characters"),
         pytest.param(f"https://a.example/?ttclid={'x' * 1001}", None, None, id="too long"),
     ],
@@ -618,7 +793,7 @@ def test_click_id_is_taken_from(url: str, given: str | None, sent: str | None) -
     [
         pytest.param({"phone": "650 555 0123"}, "phone", id="phone without its country"),
         pytest.param({"client_ip": "203.0.113"}, "client_ip", id="half an IP address"),
-        pytest.param({"country": "Austria"}, "country", id="name of a country"),
+        pytest.param({"country": "Atlantis"}, "country", id="name of no country"),
         pytest.param({"city": ANNA}, "city", id="digest of a city"),
         pytest.param({"state": ANNA}, "state", id="digest of a state"),
         pytest.param({"ttclid": "x" * 1001}, "ttclid", id="click id too long"),
@@ -630,6 +805,22 @@ def test_malformed_identifier_is_left_out_and_the_event_goes(user_data: dict[str
 
     assert result.item["user"] == {"email": ANNA}
     assert left_out(result) == [(field, f"user_data.{field}")]
+
+
+def test_several_emails_and_phones_are_sent_each_once() -> None:
+    person = {
+        "email": "anna@example.org",
+        "emails": ["jane.doe+news@gmail.com", "Anna@Example.org", "no address"],
+        "phones": ["+1 650 555 0123", "650 555 0123"],
+    }
+
+    result = mapped(lead(user_data=person))
+
+    assert result.item["user"] == {
+        "email": [ANNA, "f41439c944a763c9812d700a779941cec169de13c9ccd13aaf9424ba5231620a"],
+        "phone": "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0",
+    }
+    assert left_out(result) == [("email", "user_data.email"), ("phone", "user_data.phone")]
 
 
 def test_hashed_phone_is_sent_with_a_doubt() -> None:
@@ -650,6 +841,18 @@ def test_hashed_phone_is_sent_with_a_doubt() -> None:
             {"order_id": "7"},
             [("currency", "custom_data.currency")],
             id="currency that TikTok does not take",
+        ),
+        pytest.param(
+            {"value": 5, "order_id": "7"}, {"order_id": "7"}, [("currency", "custom_data.currency")], id="no currency"
+        ),
+        pytest.param(
+            {"contents": [{"id": "cheese", "quantity": 1.85, "item_price": 20}, {"id": "b", "quantity": 3.0}]},
+            {
+                "content_type": "product",
+                "contents": [{"content_id": "cheese", "price": 20, "quantity": 2}, {"content_id": "b", "quantity": 3}],
+            },
+            [],
+            id="goods by weight",
         ),
         pytest.param(
             {"contents": [{"id": "a"}], "product_ids": ["a", "b"]},
@@ -736,6 +939,13 @@ def test_locale_and_referrer_have_places_of_their_own() -> None:
         "referrer": "https://a.example/",
     }
     assert "properties" not in result.item
+
+
+def test_referrer_without_a_page_is_left_out() -> None:
+    draft = {**WEB_WITHOUT_PAGE, "custom_data": {"properties": {"referrer_url": "https://a.example/"}}}
+
+    assert ("referrer_url", "custom_data.properties.referrer_url") in left_out(mapped(draft))
+    assert "page" not in mapped(draft).item
 
 
 def test_referrer_that_is_no_url_is_left_out() -> None:
@@ -850,7 +1060,22 @@ def test_limited_data_use_can_be_set_for_every_event() -> None:
         pytest.param("state", "CA", {}, "ca", id="state"),
         pytest.param("state", "New York", {}, "ny", id="full name of a state"),
         pytest.param("country", "US", {}, "us", id="country"),
-        pytest.param("country", "USA", {}, None, id="three letters"),
+        pytest.param("country", "USA", {}, "us", id="three letters"),
+        pytest.param("country", "Austria", {}, "at", id="name of a country"),
+        pytest.param("country", "Atlantis", {}, None, id="name of no country"),
+        pytest.param("first_name", "Zoe\u0308", {}, ZOE, id="first name with its accent apart"),
+        pytest.param("first_name", "Zoë", {}, ZOE, id="first name with an accent"),
+        pytest.param("city", "Sa\u0303o Paulo", {}, "sãopaulo", id="city with its accent apart"),
+        pytest.param("external_id", "Zoe\u0308", {}, ZOE, id="external id with its accent apart"),
+        pytest.param("email", f"{ANNA}.AQYCAQIB", {}, ANNA, id="email hashed by a builder"),
+        pytest.param("last_name", f"{ANNA}.AQYCAQIB", {}, ANNA, id="last name hashed by a builder"),
+        pytest.param("email", NOTHING, {}, None, id="digest of no email"),
+        pytest.param("external_id", NOTHING, {}, None, id="digest of no external id"),
+        pytest.param("client_ip", "::ffff:203.0.113.42", {}, "203.0.113.42", id="IPv4 in IPv6"),
+        pytest.param("client_ip", "203.0.113.42:51234", {}, "203.0.113.42", id="IP address with a port"),
+        pytest.param("client_ip", "[2001:DB8:0::1F]:443", {}, "2001:db8::1f", id="IPv6 address with a port"),
+        pytest.param("client_ip", "fe80::1%eth0", {}, None, id="IPv6 address with a zone"),
+        pytest.param("ttclid", "__CLICKID__", {}, None, id="template of a click id"),
         pytest.param("client_ip", " 203.0.113.42 ", {}, "203.0.113.42", id="IP address"),
         pytest.param("client_ip", "localhost", {}, None, id="no IP address"),
         pytest.param("client_user_agent", " Mozilla/5.0 ", {}, "Mozilla/5.0", id="user agent"),
@@ -936,6 +1161,19 @@ def answer(code: object, status: int = 200, message: str = "no", wait: str | Non
             PlatformReply(429, None, {"retry-after": "9"}),
             RateLimited(9.0, "429", "the platform gave no reason", 429),
             id="429",
+        ),
+        *(
+            pytest.param(
+                PlatformReply(status, None, {"content-type": "text/html"}, "<html>"),
+                Unreachable(
+                    "something in between answered, such as a proxy: the event has not reached the platform",
+                    status,
+                    may_have_arrived=False,
+                    code=str(status),
+                ),
+                id=f"{status} of a proxy",
+            )
+            for status in (301, 302, 407)
         ),
         pytest.param(PlatformReply(404, None), Rejected("404", "the platform gave no reason", 404), id="wrong path"),
     ],

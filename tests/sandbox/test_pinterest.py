@@ -317,6 +317,18 @@ def test_one_identifier_is_enough(send: Send, user_data: dict[str, Any]) -> None
     assert send(lead(user_data=user_data)).status_code == 200
 
 
+def test_event_of_an_app_is_accepted_with_its_device(send: Send, accepted: Accepted) -> None:
+    device = {
+        **dict.fromkeys(("app_id", "app_name", "app_version", "device_carrier", "device_model", "os_version"), "x"),
+        "language": "pt",
+    }
+
+    response = send(lead(action_source="app_ios", user_data={"hashed_maids": [DIGEST]}, **device))
+
+    assert response.status_code == 200
+    assert accepted() == (1, 1)
+
+
 @pytest.mark.parametrize(
     "user_data",
     [

@@ -19,6 +19,9 @@ NOW = 1795186800  # the clock's start in Unix seconds
 DAY = 86400
 FBC = "fb.1.1795100000456.IwAR2F4dbP0l7Mn1IawQQGCINEz7PYXQvwjNwBqa2ofrHyiLjcbCRxTDMgk"
 
+EXTINFO = ["i2", "com.example.shop", "", "", "19.1", *[""] * 11]
+APP_DATA = {"advertiser_tracking_enabled": True, "application_tracking_enabled": 0, "extinfo": EXTINFO}
+
 Send = Callable[..., httpx.Response]
 Make = Callable[..., dict[str, Any]]
 
@@ -148,6 +151,51 @@ def test_token_is_refused(
             ".data_processing_options_country must be one of 0, 1",
             id="LDU country unknown",
         ),
+        *(
+            pytest.param(
+                {
+                    "data_processing_options": ["LDU"],
+                    "data_processing_options_country": country,
+                    "data_processing_options_state": state,
+                },
+                None,
+                ".data_processing_options_country and .data_processing_options_state do not go together.",
+                id=f"LDU country {country} with state {state}",
+            )
+            for country, state in ((1, 0), (0, 1000))
+        ),
+        *(
+            pytest.param(
+                {"action_source": "app", "app_data": {**APP_DATA, **changes}}, None, f".app_data{detail}", id=title
+            )
+            for title, changes, detail in (
+                ("app data of 15 places", {"extinfo": EXTINFO[:15]}, ".extinfo must be a list of 16 strings"),
+                ("app data with a number", {"extinfo": [*EXTINFO[:15], 1]}, ".extinfo must be a list of 16 strings"),
+                ("app data of no version", {"extinfo": ["", *EXTINFO[1:]]}, ".extinfo[0] must be one of a2, i2"),
+                (
+                    "app data without the system's version",
+                    {"extinfo": [*EXTINFO[:4], "", *EXTINFO[5:]]},
+                    ".extinfo[4] must be a string with something in it",
+                ),
+                (
+                    "app data with a switch as text",
+                    {"advertiser_tracking_enabled": "1"},
+                    ".advertiser_tracking_enabled must be true or false",
+                ),
+                (
+                    "app data with a switch of 2",
+                    {"application_tracking_enabled": 2},
+                    ".application_tracking_enabled must be one of 0, 1",
+                ),
+            )
+        ),
+        pytest.param(
+            {"action_source": "app", "app_data": {"extinfo": EXTINFO}},
+            None,
+            ".app_data.advertiser_tracking_enabled is required",
+            id="app data without switches",
+        ),
+        pytest.param({"app_data": None}, None, ".app_data must be an object", id="app data null"),
         pytest.param(
             {"event_name": "Purchase"},
             2804009,
@@ -364,6 +412,11 @@ def test_enough_customer_information_is_accepted(send: Send, event: Make, user_d
         pytest.param({"event_name": "Purchase", "custom_data": {"value": 0, "currency": "usd"}}, id="free purchase"),
         pytest.param({"custom_data": {"score": 87, "tags": ["a"], "deep": {"er": False}}}, id="own properties"),
         pytest.param({"opt_out": True}, id="opted out of optimisation"),
+        pytest.param({"action_source": "app", "app_data": APP_DATA}, id="app with its device"),
+        pytest.param({"action_source": "app"}, id="app without its device"),
+        pytest.param({"user_data": {"fbc": "fb.3.1795100000456.IwAR2F4"}}, id="cookie of a deep domain"),
+        pytest.param({"user_data": {"fbp": "fb.1.1713877200.1234567890"}}, id="cookie in seconds"),
+        pytest.param({"user_data": {"fbc": "fb.1.1795100000456.Ab+C/dE=="}}, id="click id in base64"),
     ],
 )
 def test_event_is_accepted(send: Send, event: Make, accepted: Make, fields: dict[str, Any]) -> None:
@@ -377,8 +430,9 @@ def test_event_is_accepted(send: Send, event: Make, accepted: Make, fields: dict
     ("name", "value"),
     [
         pytest.param("fbc", "IwAR2F4dbP0l7Mn1Iaw", id="a bare fbclid"),
-        pytest.param("fbc", "fb.1.1795100000.IwAR2F4", id="seconds"),
-        pytest.param("fbc", "fb.3.1795100000456.IwAR2F4", id="subdomain index"),
+        pytest.param("fbc", "fb.1.17951e9.IwAR2F4", id="time that is no number"),
+        pytest.param("fbc", "fb.x.1795100000456.IwAR2F4", id="subdomain index that is no number"),
+        pytest.param("fbc", "fb.1.1795100000456.Iw AR2F4", id="space"),
         pytest.param("fbc", "fb.1.1795100000456.", id="no fbclid"),
         pytest.param("fbc", FBC + ".abc", id="tail of three"),
         pytest.param("fbp", "fb.1.1596403881668", id="fbp without its number"),

@@ -37,7 +37,13 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as deliver_module
 from tracklayer.services.deliver import deliver_due, sweep
-from tracklayer.services.destinations import pause_destination, remove_destination, resume_destination, set_destination
+from tracklayer.services.destinations import (
+    example_settings,
+    pause_destination,
+    remove_destination,
+    resume_destination,
+    set_destination,
+)
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.redeliver import redeliver_ids
@@ -404,6 +410,30 @@ def test_a_bug_in_mapping_one_event_stops_no_other(
     found = row(merchant, "broken")
     assert (found.status, found.attempts, found.error_code) == ("queued", 0, "TRACKLAYER_ERROR")
     assert found.next_retry_at == runtime.clock.now() + timedelta(seconds=30)
+
+
+def test_what_is_ahead_of_the_clock_waits_for_its_time_and_costs_no_attempt(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    """LinkedIn forgives seconds, where ingest forgives minutes."""
+
+    def at_linkedin() -> DeliveryRow:
+        while deliver_due(runtime, worker, merchant.merchant_id, "linkedin"):
+            pass
+        with in_transaction():
+            return deliveries_by_key(merchant.merchant_id, [("ahead", "linkedin")])["ahead", "linkedin"]
+
+    set_destination(runtime, merchant.merchant_id, "linkedin", example_settings(mapper_for("linkedin")), None)
+    occurred_at = clock.now() + timedelta(minutes=4)
+    ingest(runtime, merchant, draft("ahead", occurred_at=occurred_at.isoformat()))
+    found = at_linkedin()
+    assert (found.status, found.attempts, found.attempt_log) == ("queued", 0, [])
+    assert found.next_retry_at == occurred_at
+    clock.instant = occurred_at - timedelta(seconds=1)
+    assert at_linkedin().status == "queued"
+    clock.instant = occurred_at
+    found = at_linkedin()
+    assert (found.status, found.attempts) == ("delivered", 1)
 
 
 def test_redelivery_begins_a_new_series_and_keeps_the_log(

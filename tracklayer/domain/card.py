@@ -39,7 +39,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
-from tracklayer.domain.normalise import phone_e164
+from tracklayer.domain.phone import phone_e164
 
 _FEWEST, _MOST = 14, 19  # digits of a card
 _LEAST = 10 ** (_FEWEST - 1)

@@ -456,10 +456,10 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
-    if normalise.phone_e164(text) or normalise.is_sha256(text):
+    if text[0] == "+" and normalise.phone_e164(text):
         return True
-    countries = default_countries if country is None else (*default_countries, country)
-    return any(normalise.phone_e164(text, one) for one in countries)
+    countries = default_countries if country is None else default_countries | {country}
+    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, countries))
 
 
 def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:

@@ -1,32 +1,39 @@
 """One named rule per kind of value: what a platform wants to see before it is hashed, or plain.
 
 A rule takes what a merchant sent and returns the normalised text, or None where nothing usable is left. Which
-platform follows which rule is that platform's own business; where the rule comes from stands beside it.
+platform follows which rule is that platform's own business; where the rule comes from stands beside it. The rules of
+e-mail addresses and phones live in ``email_address.py`` and ``phone.py`` and are named here too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, lru_cache
-from types import MappingProxyType
 
-import phonenumbers
 import pycountry
+
+from tracklayer.domain.email_address import EMAIL_RULES as EMAIL_RULES
+from tracklayer.domain.email_address import email as email
+from tracklayer.domain.email_address import email_alphanumeric as email_alphanumeric
+from tracklayer.domain.email_address import email_digests as email_digests
+from tracklayer.domain.email_address import email_google as email_google
+from tracklayer.domain.email_address import email_without_alias as email_without_alias
+from tracklayer.domain.phone import PHONE_RULES as PHONE_RULES
+from tracklayer.domain.phone import phone_digests as phone_digests
+from tracklayer.domain.phone import phone_digits as phone_digits
+from tracklayer.domain.phone import phone_e164 as phone_e164
+from tracklayer.domain.sha256 import sha256_hex as sha256_hex
 
 Rule = Callable[[str], str | None]
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 # Meta's parameter builder hangs two known or eight characters behind a digest; the digest is what is in front.
 _TAGGED_SHA256 = re.compile(r"([0-9a-fA-F]{64})\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8})")
-_EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]+@[^@\s.<>,;:\"()\[\]]+(\.[^@\s.<>,;:\"()\[\]]+)+")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
-_SIGNS = re.compile(r"[\W_]+")  # all that is no letter and no digit of any script
-_WHITESPACE = re.compile(r"\s+")
 _ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}")
 _US_ZIP = re.compile(r"(\d{5})(-?\d{4})?")
 _ISO_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
@@ -45,11 +52,6 @@ def digest_in(value: str) -> str | None:
         return text.lower() if _SHA256.fullmatch(text) else None
     tagged = _TAGGED_SHA256.fullmatch(text)
     return tagged[1].lower() if tagged else None
-
-
-def sha256_hex(text: str) -> str:
-    """SHA-256 of the UTF-8 bytes, 64 lower-case hexadecimal digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 # What programs write where they have nothing. In lower case: the digests of these are nobody's either.
@@ -93,155 +95,6 @@ def hashed_once(value: str, rule: Rule) -> str | None:
     return hashed(value, rule)
 
 
-# E-mail ------------------------------------------------------------------------------------------------------------
-
-
-def email(value: str) -> str | None:
-    """No whitespace, lower case; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X."""
-    text = value.lower()
-    if len(text) <= 254 and _EMAIL.fullmatch(text):  # which holds no whitespace
-        return text
-    text = _WHITESPACE.sub("", value).lower()
-    return text if len(text) <= 254 and _EMAIL.fullmatch(text) else None
-
-
-def email_google(value: str) -> str | None:
-    """``email``, and for gmail.com and googlemail.com without dots and +tag. Google Ads, GA4."""
-    text = email(value)
-    return text if text is None or not text.endswith(_GOOGLES) else _without_alias(text)
-
-
-def email_without_alias(value: str) -> str | None:
-    """``email``, and on every domain without dots and +tag before the @. Microsoft Advertising."""
-    return _without_alias(email(value) or "")
-
-
-def email_alphanumeric(value: str) -> str | None:
-    """``email``, and on every domain only letters and digits before the @ or the +tag. Reddit."""
-    return _alphanumeric(email(value) or "")
-
-
-_GOOGLES = ("@gmail.com", "@googlemail.com")
-
-
-def _without_alias(basic: str) -> str | None:
-    local, _, domain = basic.partition("@")
-    return _address(_bare(local), domain)
-
-
-def _alphanumeric(basic: str) -> str | None:
-    local, _, domain = basic.partition("@")
-    return _address(_letters_and_digits(_bare(local)), domain)
-
-
-def _bare(local: str) -> str:
-    return local.partition("+")[0].replace(".", "")
-
-
-def _letters_and_digits(text: str) -> str:
-    return text if text.isalnum() else _SIGNS.sub("", text)
-
-
-def _address(local: str, domain: str) -> str | None:
-    return f"{local}@{domain}" if local and domain else None
-
-
-EMAIL_RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "basic": email,
-        "google": email_google,
-        "without_alias": email_without_alias,
-        "alphanumeric": email_alphanumeric,
-    }
-)
-
-
-# Phone -------------------------------------------------------------------------------------------------------------
-
-
-def phone_e164(value: str, default_country: str | None = None) -> str | None:
-    """``+`` and digits with the country code. Google, TikTok, Reddit, Microsoft, X.
-
-    A number written without ``+`` or ``00`` is read in ``default_country`` (ISO alpha-2); without one it is None:
-    nobody can tell its country, and a guessed one is a stranger's number.
-    """
-    return _phone_e164(value.strip(), default_country)
-
-
-def phone_digits(value: str, default_country: str | None = None) -> str | None:
-    """As ``phone_e164`` without the ``+``. Meta, Pinterest, Snapchat."""
-    number = phone_e164(value, default_country)
-    return number[1:] if number else None
-
-
-_INTERNATIONAL = re.compile(r"\+[1-9](?:[ ().-]{0,3}[0-9]){6,14}")
-_PUNCTUATION = str.maketrans("", "", " ().-")
-
-
-def _international(text: str) -> str | None:
-    """What ``_phone_e164`` would say of a number with ``+`` and country code, at a tenth of the price; None: ask it.
-
-    Takes only what the library takes as it stands: a known country code, then no national prefix to think about, and
-    as many digits as numbers of that country have.
-    """
-    if not _INTERNATIONAL.fullmatch(text):
-        return None
-    digits = text[1:]
-    if not digits.isdigit():
-        digits = digits.translate(_PUNCTUATION)
-    plans = _numbering_plans()
-    plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
-    if plan is None:
-        return None
-    code_length, lengths, prefix = plan
-    national = digits[code_length:]
-    if len(national) not in lengths or national[0] == "0" or (prefix and prefix.match(national)):
-        return None
-    return f"+{digits}"
-
-
-@cache
-def _numbering_plans() -> dict[str, tuple[int, frozenset[int], re.Pattern[str] | None]]:
-    """By country code: its length, how many digits a national number may have, how a national prefix would begin."""
-    plans = {}
-    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
-        found = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])
-        if found is None or found.general_desc is None:
-            continue
-        general, prefix = found.general_desc, found.national_prefix_for_parsing
-        plans[str(code)] = (
-            len(str(code)),
-            frozenset(general.possible_length) | frozenset(general.possible_length_local_only),
-            re.compile(prefix) if prefix else None,
-        )
-    return plans
-
-
-@lru_cache(maxsize=1024)  # one event asks for the same number in two forms and for several platforms
-def _phone_e164(text: str, default_country: str | None) -> str | None:
-    return _international(text) or _parsed_e164(text, default_country)
-
-
-def _parsed_e164(text: str, default_country: str | None) -> str | None:
-    if text.startswith("00"):
-        text = "+" + text[2:].lstrip("0")
-    if not text.startswith("+") and default_country is None:
-        return None
-    try:
-        number = phonenumbers.parse(text, default_country)
-    except phonenumbers.NumberParseException:
-        return None
-    # "Possible" (length fits the country) and not "valid" (range is assigned): ranges open faster than tables are
-    # updated, and a platform shrugs at a number it cannot match.
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-PhoneRule = Callable[[str, str | None], str | None]
-PHONE_RULES: Mapping[str, PhoneRule] = MappingProxyType({"digits": phone_digits, "e164": phone_e164})
-
-
 # Digests that fit each platform ------------------------------------------------------------------------------------
 
 
@@ -278,45 +131,6 @@ class Matchable:
         return digests.get("as_given") or digests.get(rule) or digests.get(f"{rule}:{country}")
 
 
-def email_digests(value: str) -> dict[str, str]:
-    """Every digest some platform needs of a plain address, by rule name; "" where a rule leaves nothing of it.
-
-    Rules that agree with ``basic`` are left out; no entry at all: it is no address.
-    """
-    basic = email(value)
-    if basic is None:
-        return {}
-    digests = {"basic": sha256_hex(basic)}
-    local, _, domain = basic.partition("@")
-    if local.isalnum():
-        return digests  # neither dot nor tag nor sign: every rule leaves it as it is
-    bare = _bare(local)
-    of_bare = sha256_hex(f"{bare}@{domain}") if bare else ""
-    if bare != local:
-        if basic.endswith(_GOOGLES):
-            digests["google"] = of_bare
-        digests["without_alias"] = of_bare
-    alphanumeric = _letters_and_digits(bare)
-    if alphanumeric != local:
-        same = alphanumeric == bare
-        digests["alphanumeric"] = of_bare if same else sha256_hex(f"{alphanumeric}@{domain}") if alphanumeric else ""
-    return digests
-
-
-def phone_digests(value: str, default_countries: frozenset[str]) -> dict[str, str]:
-    """Every digest some platform needs of a plain number: ``digits`` and ``e164``, or each by default country."""
-    number = phone_e164(value)
-    if number is not None:
-        return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
-    digests = {}
-    for country in sorted(default_countries):
-        number = phone_e164(value, country)
-        if number is not None:
-            digests[f"digits:{country}"] = sha256_hex(number[1:])
-            digests[f"e164:{country}"] = sha256_hex(number)
-    return digests
-
-
 # People and places -------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +163,11 @@ def name(value: str) -> str | None:
 def city(value: str) -> str | None:
     """Lower case; no punctuation, digits or spaces; letters of every script stay, accents kept."""
     return _only("LM", value)
+
+
+def letters_and_digits(value: str) -> str | None:
+    """Lower case; letters and digits of every script, accents kept; neither spaces nor punctuation."""
+    return _only("LMN", value)
 
 
 def state(value: str, country_code: str | None = None) -> str | None:

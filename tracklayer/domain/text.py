@@ -11,6 +11,17 @@ _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 # In a name, besides: control characters, ends of lines, and what turns the direction of the text around it.
 _NOT_READABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+# Default_Ignorable_Code_Point of Unicode: marks of direction, joiners, soft hyphens, byte order marks and their like.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]+"
+)
+
+
+def without_invisible(text: str) -> str:
+    """The text without the characters that nobody sees and that come along when one copies."""
+    return _INVISIBLE.sub("", text)
+
 
 def is_storable(text: str) -> bool:
     return _NOT_STORABLE.search(text) is None

@@ -1,7 +1,8 @@
-"""Meta Conversions API, Graph API v26.0. Merchant's page: meta.md.
+"""Meta Conversions API, Graph API v26.0. Merchant's page: meta.md. What Meta answers is read in meta_answers.py.
 
-Source: Meta for Developers, "Server event parameters", "Customer information parameters", "fbp and fbc parameters",
-"Handling errors", "Data processing options"; facebook-business 26.0.3. Read 2026-11-23.
+Source: Meta for Developers, "Server event parameters", "Customer information parameters", "App data parameters", "fbp and
+fbc parameters", "Data processing options"; facebook-business 26.0.3; Meta's parameter builder, which says what a cookie
+looks like. Read 2026-11-28.
 """
 
 from __future__ import annotations
@@ -12,26 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.domain import normalise
-from tracklayer.domain.delivery import (
-    Acknowledged,
-    BatchRejected,
-    BodyToken,
-    CredentialsRefused,
-    DropReason,
-    Outcome,
-    PlatformReply,
-    PlatformRequest,
-    RateLimited,
-    Rejected,
-    Unreachable,
-    Verdict,
-)
-from tracklayer.domain.event import CustomData, Event, UserData
-from tracklayer.domain.identifiers import is_ip, is_meta_cookie, is_web_url
+from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import hashed, hashed_once
+from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
-    Explanation,
     Mapped,
     Mapper,
     Refused,
@@ -39,16 +27,13 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
-    by_status,
     number,
     omit_empty,
-    retry_after,
-    safe_message,
     unix_milliseconds,
     unix_seconds,
     url_parameter,
-    whole_number,
 )
+from tracklayer.mappers.meta_answers import EXPLANATIONS, read_reply
 
 API_VERSION = "v26.0"
 
@@ -60,7 +45,7 @@ EVENT_NAMES = {name: name for name in _STANDARD_EVENTS}  # any other name but Re
 
 MAX_AGE = timedelta(days=7)
 MAX_AGE_IN_STORE = timedelta(days=62)
-MAX_AHEAD = timedelta(minutes=5)
+MAX_AHEAD = timedelta(minutes=5)  # Meta names no limit
 
 # An event whose user_data all lies inside one of these is refused: code 100, subcode 2804050.
 _TOO_VAGUE = (
@@ -74,10 +59,27 @@ _RESERVED = frozenset(
     "value currency order_id content_ids contents content_type content_name content_category num_items search_string "
     "status predicted_ltv net_revenue delivery_category".split()
 )
-_RATE_LIMITS = frozenset({4, 17, 32, 613})
-_CREDENTIALS = frozenset({3, 10, 102, 104, 190})
-_TRANSIENT = frozenset({1, 2, 341, 368})
+# Of these the ones that our data model has no field for: a property of such a value is meant for them.
+_FROM_PROPERTIES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "delivery_category": (
+        lambda value: value in ("in_store", "curbside", "home_delivery"),
+        "left out: Meta knows in_store, curbside and home_delivery",
+    ),
+    "net_revenue": (
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+        "left out: Meta takes a number",
+    ),
+}
+WITHOUT_APP_DATA = "app"  # the group of apps' events that Meta might refuse, and with them all others of their request
+_EXTINFO_VERSIONS = {"android": "a2", "ios": "i2"}
+_ZONE_ABBREVIATION = re.compile(r"[A-Z]{2,5}")
+_LEAD_ID = re.compile(r"[0-9]{1,19}")
+_MILLISECONDS = re.compile(r"[0-9]{13}")
+_is_usual_cookie = FORMATS["fbp"].is_everyday
 _STATES = frozenset({0, *range(1000, 1014)})
+
+
+Rule = Callable[[str, Settings], str | None]
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -88,7 +90,7 @@ def _phone(value: str, settings: Settings) -> str | None:
     return normalise.Matchable.read(value).phone_sha256("digits", settings.get("default_country"))
 
 
-def _digest(rule: normalise.Rule) -> Callable[[str, Settings], str | None]:
+def _digest(rule: normalise.Rule) -> Rule:
     return lambda value, settings: _hashed(value, rule)
 
 
@@ -100,7 +102,11 @@ def _cookie(value: str, settings: Settings) -> str | None:
     return value.strip() if is_meta_cookie(value) else None
 
 
-NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
+def _unless_placeholder(rule: Rule) -> Rule:
+    return lambda value, settings: None if normalise.is_placeholder(value) else rule(value, settings)
+
+
+_RULES: dict[str, Rule] = {
     "email": _email,
     "phone": _phone,
     "first_name": _digest(normalise.name),
@@ -112,79 +118,13 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "zip": _digest(normalise.zip_code),
     "country": _digest(normalise.country),
     "external_id": _digest(normalise.lower_trimmed),
-    "client_ip": lambda value, settings: value.strip() if is_ip(value) else None,
+    "client_ip": lambda value, settings: machine_address(value),
     "client_user_agent": _plain,
     "fbp": _cookie,
     "fbc": _cookie,
+    "lead_id": lambda value, settings: value.strip() if _LEAD_ID.fullmatch(value.strip()) else None,
 }
-
-_BAD_FIELD = "Correct the field in your next events; this one is tried again when settings or mapping change."
-EXPLANATIONS: Mapping[str, Explanation] = {
-    "190": Explanation(
-        "The access token is wrong, expired or was revoked.",
-        "Generate a new token in Events Manager (dataset, Settings, Conversions API) and set it on the destination.",
-    ),
-    "190/463": Explanation(
-        "The access token has expired.",
-        "Generate a new token in Events Manager; a system user's token does not expire.",
-    ),
-    "102": Explanation("The session of the access token is not valid.", "Set a new access token on the destination."),
-    "104": Explanation(
-        "The app demands a proof (appsecret_proof) that came out wrong.",
-        "Switch off 'Require app secret' for the app, or use a system user's token of another app.",
-    ),
-    "3": Explanation("The app lacks the permission for this call.", "Give the system user access to the dataset."),
-    "10": Explanation("The token lacks the permission for this call.", "Give the system user access to the dataset."),
-    "200": Explanation("The token lacks a permission.", "Give the token's user access to the dataset and try again."),
-    "100/33": Explanation(
-        "The dataset (pixel) id does not exist or the token has no access to it.",
-        "Compare the pixel id with Events Manager and assign the dataset to the token's user.",
-    ),
-    "100": Explanation(
-        "A parameter is invalid.", "Compare the payload with the field table of this page. " + _BAD_FIELD
-    ),
-    "100/2804003": Explanation(
-        "The event is older than 7 days (62 for physical_store).",
-        "Send events within 7 days; Meta takes none that are older.",
-        "occurred_at",
-    ),
-    "100/2804009": Explanation(
-        "A Purchase came without a value.",
-        "Send custom_data.value and currency with every Purchase.",
-        "custom_data.value",
-    ),
-    "100/2804050": Explanation(
-        "Too little customer information to match anybody.",
-        "Send an email, a phone, an external id, fbp or fbc, or the IP address together with the user agent.",
-        "user_data",
-    ),
-    "105": Explanation(
-        "Too many parameters in the request.", "Send fewer custom properties.", "custom_data.properties"
-    ),
-    "506": Explanation("Meta takes the event for a duplicate of another.", "Nothing to do when it was sent before."),
-    "4": Explanation("Too many calls for this app.", "Nothing to do: TrackLayer waits and goes on by itself."),
-    "17": Explanation("Too many calls for this user.", "Nothing to do: TrackLayer waits and goes on by itself."),
-    "613": Explanation("A rate limit was reached.", "Nothing to do: TrackLayer waits and goes on by itself."),
-    "368": Explanation("Meta blocks this account for a while.", "Look into Account Quality in Business Manager."),
-    **{
-        code: Explanation("A rate limit was reached.", "Nothing to do: TrackLayer waits and goes on by itself.")
-        for code in ("32", *map(str, range(80000, 80015)))
-    },
-    **{
-        str(code): Explanation(
-            "The token lacks a permission.", "Give the token's user access to the dataset and try again."
-        )
-        for code in range(201, 300)
-    },
-    "341": Explanation("A limit of the application was reached for now.", "Nothing to do: it is tried again."),
-    "400": Explanation(
-        "Meta refused the request without a reason.", "Compare the payload with the field table of this page."
-    ),
-    "404": Explanation("Meta knows no such address.", "Check the pixel id and the API version of the destination."),
-    "413": Explanation("The request was too large.", "Nothing to do: TrackLayer halves it and sends it again."),
-    "1": Explanation("A temporary fault at Meta.", "Nothing to do: it is tried again."),
-    "2": Explanation("Meta is temporarily unavailable.", "Nothing to do: it is tried again."),
-}
+NORMALISE: dict[str, Rule] = {name: _unless_placeholder(rule) for name, rule in _RULES.items()}
 
 _AGE_OK = RuleVerdict("event_age", True, "at most 7 days old (62 for physical_store)", "occurred_at")
 _NAME_OK = RuleVerdict("event_name", True, "a standard event of Meta", "event_name")
@@ -192,6 +132,18 @@ _NAME_CUSTOM = RuleVerdict("event_name", True, "no standard event of Meta: goes 
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough customer information to be matched", "user_data")
 _FBC_BUILT = RuleVerdict("fbc", True, "built from the click id", "user_data.fbc")
 _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
+_NO_USER_AGENT = RuleVerdict(
+    "client_user_agent", True, "Meta asks for it in a website event; sent without", "user_data.client_user_agent"
+)
+_WHOLE_PIECES = RuleVerdict(
+    "contents", True, "Meta counts whole pieces: a quantity with a fraction is rounded", "custom_data.contents"
+)
+_LDU_LOCATED = RuleVerdict(
+    "limited_data_use", True, "Meta refuses the place that is set: it is left to Meta to locate the person", None
+)
+_NOT_ASKED = RuleVerdict(
+    "app_data", True, "whether tracking is allowed is not said: sent as not allowed", "device.tracking_allowed"
+)
 
 
 def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
@@ -215,10 +167,6 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", f"older than the {limit.days} days that Meta takes"
         )
-    if event.occurred_at > now + MAX_AHEAD:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
-        )
     verdicts.ok(_AGE_OK)
     url = event.event_source_url
     if url is not None and not is_web_url(url):
@@ -228,12 +176,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.left_out(
             "event_source_url", "event_source_url", "Meta asks for the page of a website event; sent without"
         )
-    if event.event_name == "Purchase":
-        for name in ("value", "currency"):
-            if getattr(event.custom_data, name) is None:
-                return verdicts.refuse(
-                    DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
-                )
+    custom = event.custom_data
+    if event.event_name == "Purchase" and (custom.value is None or custom.currency is None):
+        name = "value" if custom.value is None else "currency"
+        return verdicts.refuse(
+            DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
+        )
     user_data = _user_data(event, url, settings, verdicts)
     # Most have something that is in none of the vague groups, and are done with the first comparison.
     if user_data.keys() <= _VAGUE and any(user_data.keys() <= group for group in _TOO_VAGUE):
@@ -253,18 +201,28 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None:
         item["event_source_url"] = url
     item["user_data"] = user_data
-    custom_data = _custom_data(event.custom_data, verdicts)
+    custom_data = _custom_data(custom, verdicts)
     if custom_data:
         item["custom_data"] = custom_data
     if event.consent.limited_data_use:
+        country, state = _ldu_place(settings)
+        if _wrong_with_place(country, state):  # of settings from before they were checked
+            country = state = 0
+            verdicts.ok(_LDU_LOCATED)
         item["data_processing_options"] = ["LDU"]
-        item["data_processing_options_country"] = int(settings.get("ldu_country") or 0)
-        item["data_processing_options_state"] = int(settings.get("ldu_state") or 0)
+        item["data_processing_options_country"] = country
+        item["data_processing_options_state"] = state
+    if event.action_source != "app":
+        return Mapped(item, tuple(verdicts.rules))
+    app_data = _app_data(event, verdicts)
+    if app_data is None:
+        return Mapped(item, tuple(verdicts.rules), WITHOUT_APP_DATA)
+    item["app_data"] = app_data
     return Mapped(item, tuple(verdicts.rules))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
-    """``{"data": [...], "test_event_code"?}``; the token travels in the body, where no access log sees it."""
+    """``{"data": [...], "test_event_code"?}``, whatever the group; the token is in the body, where no access log sees it."""
     version = settings.get("api_version") or API_VERSION
     body: dict[str, Any] = {"data": list(items)}
     if settings.get("test_event_code"):
@@ -276,54 +234,8 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
     )
 
 
-def read_reply(reply: PlatformReply, count: int) -> Verdict:
-    """One verdict for the whole request: a bad event fails all of it, and then nothing is stored."""
-    body = reply.json if isinstance(reply.json, Mapping) else None
-    error = body.get("error") if body else None
-    if isinstance(error, Mapping):
-        outcome = _read_error(reply, error)
-        if isinstance(outcome, Rejected) and count > 1:
-            return BatchRejected(outcome)
-        return [outcome] * count
-    if 200 <= reply.status < 300:
-        if body is not None and whole_number(body.get("events_received")) == count:
-            return [Acknowledged(reply.status)] * count
-        return [Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")] * count
-    if reply.status in (400, 413) and count > 1:
-        return BatchRejected(Rejected(str(reply.status), "the request was refused without a reason", reply.status))
-    return [by_status(reply)] * count
-
-
-def _read_error(reply: PlatformReply, error: Mapping[str, Any]) -> Outcome:
-    """By code, subcode and is_transient, never by text. ``type`` is OAuthException for nearly everything."""
-    code = whole_number(error.get("code")) or 0
-    subcode = whole_number(error.get("error_subcode")) or 0
-    shown = f"{code}/{subcode}" if subcode else str(code)
-    message = safe_message(error.get("error_user_msg")) or safe_message(error.get("message")) or "no reason given"
-    if code in _RATE_LIMITS or 80000 <= code <= 80014:
-        return RateLimited(_seconds_to_wait(reply), shown, message, reply.status)
-    if code in _CREDENTIALS or 200 <= code <= 299 or (code == 100 and subcode == 33):
-        return CredentialsRefused(shown, message, reply.status)
-    if error.get("is_transient") is True or code in _TRANSIENT or reply.status >= 500:
-        return Unreachable(message, reply.status, retry_after(reply), code=shown)
-    if reply.status in (401, 408, 429):  # the status says what a code we do not know leaves open
-        return by_status(reply, shown, message)
-    return Rejected(shown, message, reply.status)
-
-
 def _age_limit(action_source: str, settings: Settings) -> timedelta:
     return MAX_AGE_IN_STORE if action_source == "physical_store" else MAX_AGE
-
-
-def _seconds_to_wait(reply: PlatformReply) -> float | None:
-    """Retry-After where it is given, else the longest estimated_time_to_regain_access (minutes)."""
-    told = retry_after(reply)
-    if told is not None:
-        return told
-    minutes = re.findall(
-        r'"estimated_time_to_regain_access"\s*:\s*(\d{1,5})', reply.headers.get("x-business-use-case-usage", "")
-    )
-    return max(map(int, minutes)) * 60.0 if any(map(int, minutes)) else None
 
 
 def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
@@ -334,34 +246,37 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
     if person.phone:
         digest = person.phone.phone_sha256("digits", settings.get("default_country"))
         _put_digest(found, verdicts, "ph", "phone", digest)
-    given = vars(person)
-    for key, name, rule in _SHARED:
-        value = given.get(name)
-        if value is not None:
-            _put_digest(found, verdicts, key, name, _hashed_once(value, rule))
-    for key, name, rule in _OWN:
-        value = given.get(name)
-        if value is not None:
-            _put_digest(found, verdicts, key, name, _hashed(value, rule))
-    if person.state is not None:
-        _put_digest(found, verdicts, "st", "state", _hashed_once(person.state, normalise.state_in(person.country)))
-    if person.zip is not None:
-        _put_digest(found, verdicts, "zp", "zip", _hashed_once(person.zip, normalise.zip_code_in(person.country)))
+    if person.emails or person.phones:
+        _put_further(found, person, settings, verdicts)
+    if not _DESCRIBING.isdisjoint(vars(person)):
+        _put_description(found, person, verdicts)
     if person.client_ip is not None:
-        if is_ip(person.client_ip):
-            found["client_ip_address"] = person.client_ip.strip()
+        address = machine_address(person.client_ip)
+        if address is not None:
+            found["client_ip_address"] = address
         else:
             verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address")
     if person.client_user_agent is not None:
         found["client_user_agent"] = person.client_user_agent.strip()
+    elif event.action_source == "website":
+        verdicts.ok(_NO_USER_AGENT)
     fbc = _fbc(event, person, url, verdicts)
     if fbc:
         found["fbc"] = fbc
     if person.fbp is not None:
-        if is_meta_cookie(person.fbp):
-            found["fbp"] = person.fbp.strip()
+        if _is_usual_cookie(person.fbp):
+            found["fbp"] = person.fbp
+        elif is_meta_cookie(person.fbp):
+            found["fbp"] = _with_its_time_told("fbp", person.fbp.strip(), verdicts)
         else:
-            verdicts.left_out("fbp", "user_data.fbp", "left out: not of the form fb.1.<13 digits>.<number>")
+            verdicts.left_out("fbp", "user_data.fbp", "left out: not of the form fb.1.<milliseconds>.<number>")
+    if person.lead_id is not None:
+        if _LEAD_ID.fullmatch(person.lead_id.strip()):
+            found["lead_id"] = int(person.lead_id)
+        else:
+            verdicts.left_out("lead_id", "user_data.lead_id", "left out: an id of Meta's lead forms has digits only")
+    if event.device is not NO_DEVICE:
+        _put_advertising_id(found, event.device, verdicts)
     return found
 
 
@@ -378,6 +293,25 @@ _OWN: tuple[tuple[str, str, normalise.Rule], ...] = (
     ("db", "date_of_birth", normalise.date_of_birth_digits),
     ("external_id", "external_id", normalise.lower_trimmed),
 )
+
+
+_DESCRIBING = frozenset({*(name for _, name, _ in (*_SHARED, *_OWN)), "state", "zip"})
+
+
+def _put_description(found: dict[str, Any], person: UserData, verdicts: Verdicts) -> None:
+    given = vars(person)
+    for key, name, rule in _SHARED:
+        value = given.get(name)
+        if value is not None:
+            _put_digest(found, verdicts, key, name, _hashed_once(value, rule))
+    for key, name, rule in _OWN:
+        value = given.get(name)
+        if value is not None:
+            _put_digest(found, verdicts, key, name, _hashed(value, rule))
+    if person.state is not None:
+        _put_digest(found, verdicts, "st", "state", _hashed_once(person.state, normalise.state_in(person.country)))
+    if person.zip is not None:
+        _put_digest(found, verdicts, "zp", "zip", _hashed_once(person.zip, normalise.zip_code_in(person.country)))
 
 
 def _hashed_once(value: str, rule: normalise.Rule) -> str | None:
@@ -398,9 +332,83 @@ def _put_digest(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, 
         verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Meta could match as {key}")
 
 
+def _put_further(found: dict[str, Any], person: UserData, settings: Settings, verdicts: Verdicts) -> None:
+    """What one person has more than one of, each once; what is no address or number is left out and named."""
+    country = settings.get("default_country")
+    emails = [email.email_sha256("basic") for email in person.emails]
+    phones = [phone.phone_sha256("digits", country) for phone in person.phones]
+    for key, name, digests in (("em", "emails", emails), ("ph", "phones", phones)):
+        for place, digest in enumerate(digests):
+            if digest is None:
+                _put_digest(found, verdicts, key, f"{name}.{place}", None)
+            elif digest not in (known := found.setdefault(key, [])):
+                known.append(digest)
+
+
+def _put_advertising_id(found: dict[str, Any], device: Device, verdicts: Verdicts) -> None:
+    """Plain and in its case, as the system gives it."""
+    given = device.advertising_id
+    if given is None:
+        return
+    if device.tracking_allowed is False:
+        message = "left out: the person does not allow tracking"
+    elif not is_uuid(given):
+        message = "left out: an advertising id is a UUID"
+    else:
+        found["madid"] = given.strip()
+        return
+    verdicts.left_out("advertising_id", "device.advertising_id", message)
+
+
+def _app_data(event: Event, verdicts: Verdicts) -> dict[str, Any] | None:
+    """What Meta asks for in an app's event; None where the device does not say what must stand in it."""
+    device = event.device
+    version = _EXTINFO_VERSIONS.get(device.system or "")
+    if version is None or device.os_version is None:
+        message = "Meta asks for app_data in an app's event, with device.os (iOS or Android) and device.os_version: "
+        missing = "device.os" if version is None else "device.os_version"
+        verdicts.left_out("app_data", missing, message + "sent without it, apart from other events")
+        return None
+    if device.tracking_allowed is None:
+        verdicts.ok(_NOT_ASKED)
+    zone = device.time_zone or ""
+    return {
+        "advertiser_tracking_enabled": device.tracking_allowed is True,
+        "application_tracking_enabled": (
+            device.tracking_allowed is not False and event.consent.ad_personalization != "denied"
+        ),
+        "extinfo": [  # 16 places, each with a text: an empty one where nothing is known
+            version,
+            device.app_id or "",
+            device.app_version or "",
+            "",  # the long form of the version
+            device.os_version,
+            device.model or "",
+            device.locale or "",
+            zone if _ZONE_ABBREVIATION.fullmatch(zone) else "",
+            device.carrier or "",
+            str(device.screen_width or ""),
+            str(device.screen_height or ""),
+            *("", "", "", ""),  # density, cores, and size of the storage and of what is free of it
+            zone,
+        ],
+    }
+
+
+def _with_its_time_told(name: str, cookie: str, verdicts: Verdicts) -> str:
+    """The cookie as it is: Meta's own builder takes any time."""
+    if not _MILLISECONDS.fullmatch(cookie.split(".")[2]):
+        message = "its time is not in milliseconds, which have 13 digits: sent as it is"
+        verdicts.ok(RuleVerdict(name, True, message, f"user_data.{name}"))
+    return cookie
+
+
 def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
     """The cookie; or built from the click id where there is no good cookie, or one of another click."""
-    cookie = person.fbc.strip() if person.fbc is not None and is_meta_cookie(person.fbc) else None
+    cookie = person.fbc
+    is_usual = cookie is not None and _is_usual_cookie(cookie) is not None
+    if cookie is not None and not is_usual:
+        cookie = cookie.strip() if is_meta_cookie(cookie) else None
     click = (person.fbclid or "").strip() or url_parameter(url, "fbclid")
     if click and (cookie is None or cookie.split(".")[3] != click):
         built = f"fb.1.{unix_milliseconds(event.occurred_at)}.{click}"
@@ -410,45 +418,54 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
         if person.fbclid:
             verdicts.left_out("fbclid", "user_data.fbclid", "left out: not a click id that Meta could read")
     if cookie is None and person.fbc is not None:
-        verdicts.left_out("fbc", "user_data.fbc", "left out: not of the form fb.1.<13 digits>.<click id>")
-    return cookie
+        verdicts.left_out("fbc", "user_data.fbc", "left out: not of the form fb.1.<milliseconds>.<click id>")
+    return cookie if cookie is None or is_usual else _with_its_time_told("fbc", cookie, verdicts)
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
-    content_ids = list(given.product_ids) or [content.id for content in given.contents]
-    known: dict[str, Any] = {
-        "value": number(given.value),
-        "currency": given.currency,
-        "order_id": given.order_id,
-        "content_ids": content_ids,
-        "contents": [
-            omit_empty(
-                {
-                    "id": content.id,
-                    "quantity": content.quantity,
-                    "item_price": number(content.item_price),
-                    "title": content.title,
-                    "brand": content.brand,
-                    "category": content.category,
-                }
-            )
-            for content in given.contents
-        ],
-        "content_type": given.content_type or ("product" if content_ids else None),
-        "num_items": given.num_items,
-        "content_name": given.content_name,
-        "content_category": given.content_category,
-        "search_string": given.search_string,
-        "status": given.status,
-        "predicted_ltv": number(given.predicted_ltv),
-    }
-    found = omit_empty(known)
+    found: dict[str, Any] = {} if given.value is None else {"value": number(given.value)}
+    # vars: of an event that was read only what was sent
+    found |= {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    contents = given.contents
+    if contents:
+        found["contents"] = [_content(content) for content in contents]
+        if any(content.quantity != content.whole_quantity for content in contents):
+            verdicts.ok(_WHOLE_PIECES)
+    content_ids = list(given.product_ids) or [content.id for content in contents]
+    if content_ids:
+        found["content_ids"] = content_ids
+        found.setdefault("content_type", "product")
+    if given.predicted_ltv is not None:
+        found["predicted_ltv"] = number(given.predicted_ltv)
     for key, value in given.properties.items():
         if key in _RESERVED:
-            verdicts.left_out("properties", f"custom_data.properties.{key}", "left out: the name is one of Meta's own")
+            is_meant, why_not = _FROM_PROPERTIES.get(key, (None, "left out: the name is one of Meta's own"))
+            if is_meant is not None and is_meant(value):
+                found[key] = value
+            else:
+                verdicts.left_out("properties", f"custom_data.properties.{key}", why_not)
         elif value is not None and value != "":
             found[key] = value
     return found
+
+
+# Fields of ours that have the same name and form at Meta.
+_SAME_NAMES = frozenset(
+    "currency order_id num_items content_name content_category content_type search_string status".split()
+)
+
+
+def _content(content: Content) -> dict[str, Any]:
+    return omit_empty(
+        {
+            "id": content.id,
+            "quantity": content.whole_quantity,
+            "item_price": number(content.item_price),
+            "title": content.title,
+            "brand": content.brand,
+            "category": content.category,
+        }
+    )
 
 
 def _digits(value: Any) -> str | None:
@@ -461,6 +478,35 @@ def _version(value: Any) -> str | None:
 
 def _ldu_state(value: Any) -> str | None:
     return None if re.fullmatch(r"[0-9]{1,4}", str(value)) and int(value) in _STATES else "must be 0 or 1000 to 1013"
+
+
+def _ldu_place(settings: Settings) -> tuple[int, int]:
+    """Country and state for Limited Data Use; 0 for what is not set."""
+    return int(settings.get("ldu_country") or 0), int(settings.get("ldu_state") or 0)
+
+
+def _wrong_with_place(country: int, state: int) -> Problem | None:
+    if country and not state:
+        return Problem(
+            ("ldu_state",),
+            "INVALID_SETTING",
+            "Meta refuses the country without a state: set ldu_state (1000 to 1013), or leave both out to let Meta locate "
+            "the person.",
+        )
+    if state and not country:
+        return Problem(
+            ("ldu_country",),
+            "INVALID_SETTING",
+            "Meta refuses the state without its country: set ldu_country to 1, or leave both out to let Meta locate the "
+            "person.",
+        )
+    return None
+
+
+def check_settings(settings: Settings) -> list[Problem]:
+    """A place for Limited Data Use is a country with its state, or neither."""
+    wrong = _wrong_with_place(*_ldu_place(settings))
+    return [] if wrong is None else [wrong]
 
 
 MAPPER = Mapper(
@@ -491,7 +537,8 @@ MAPPER = Mapper(
         Setting(
             "ldu_country",
             "Limited Data Use country",
-            "Sent with events whose limited_data_use is true: 1 for the USA, 0 to let Meta locate the person.",
+            "Sent with events whose limited_data_use is true: 1 for the USA, with the state beside it; 0 or nothing to let Meta "
+            "locate the person.",
             required=False,
             example=1,
             check=lambda value: None if str(value) in ("0", "1") else "must be 0 or 1",
@@ -499,7 +546,7 @@ MAPPER = Mapper(
         Setting(
             "ldu_state",
             "Limited Data Use state",
-            "1000 for California and so on up to 1013, 0 to let Meta locate the person.",
+            "1000 for California and so on up to 1013, with 1 as the country; 0 or nothing to let Meta locate the person.",
             required=False,
             example=1000,
             check=_ldu_state,
@@ -525,6 +572,8 @@ MAPPER = Mapper(
     deduplication="Meta does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,
+    check_settings=check_settings,
+    max_ahead=MAX_AHEAD,
     supports_test_events=True,
     test_mode={"test_event_code": None},
 )

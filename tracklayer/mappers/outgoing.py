@@ -47,7 +47,13 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
 _NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data does not say so"
-_WITH_SCHEME = RuleVerdict("event_source_url", True, "sent with https:// in front", "event_source_url")
+_OTHER_PAGE = "not an absolute http(s) URL: sent with the default page"
+_WITH_SCHEME = RuleVerdict(
+    "event_source_url",
+    True,
+    "sent as an absolute URL: with https:// in front, without blanks around",
+    "event_source_url",
+)
 
 
 def _without_consent(event: Event, settings: Settings) -> Refused | None:
@@ -87,8 +93,12 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
 
 
 def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdict]) -> str | None:
+    page = settings.get("default_page_url") if event.action_source == "website" else None
     if url is not None:
         if not is_everyday_url(url) and (mended := web_url(url)) != url:
+            if mended is None and page:
+                said.append(RuleVerdict("event_source_url", False, _OTHER_PAGE, "event_source_url"))
+                return str(page)
             if mended is not None:
                 said.append(_WITH_SCHEME)
             url = mended or url
@@ -97,8 +107,7 @@ def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdi
             said += [_taken("event_source_url", f"{name} in the URL") for name in taken]
             return kept
         return url
-    page = settings.get("default_page_url")
-    if page and event.action_source == "website":
+    if page:
         said.append(RuleVerdict("event_source_url", True, "none given: sent with the default page", "event_source_url"))
         return str(page)
     return None

@@ -1,7 +1,7 @@
-"""Pinterest API for Conversions, v5. Merchant's page: pinterest.md.
+"""Pinterest API for Conversions, v5. Merchant's page: pinterest.md. Its answers are read in pinterest_answers.py.
 
 Source: pinterest/api-description, v5/openapi.json 5.23.0 and what 5.28 adds, operation events/create;
-Pinterest developer guide, "Use Limited Data Processing flag". Read 2026-11-23.
+Pinterest developer guide, "Use Limited Data Processing flag". Read 2026-11-28.
 """
 
 from __future__ import annotations
@@ -9,32 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
-from tracklayer.domain.delivery import (
-    Acknowledged,
-    BatchRejected,
-    BearerToken,
-    DropReason,
-    Outcome,
-    PlatformReply,
-    PlatformRequest,
-    RateLimited,
-    Rejected,
-    Unreachable,
-    Verdict,
-)
-from tracklayer.domain.event import CustomData, Event
-from tracklayer.domain.identifiers import is_ip, is_web_url
+from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
+from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
-    Explanation,
     Mapped,
     Mapper,
     Refused,
@@ -42,12 +28,10 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
-    by_status,
     omit_empty,
-    safe_message,
     unix_seconds,
-    whole_number,
 )
+from tracklayer.mappers.pinterest_answers import EXPLANATIONS, read_reply
 
 _Rule = Callable[[str, str | None], str | None]  # (value, the person's country) -> what Pinterest gets
 
@@ -72,7 +56,7 @@ _PINTEREST_NAMES = frozenset(EVENT_NAMES.values()) | frozenset(
 )
 MAX_OWN_NAMES = 15  # per advertiser
 
-MAX_AHEAD = timedelta(minutes=5)
+MAX_AHEAD = timedelta(minutes=5)  # Pinterest names no limit
 LATE = timedelta(hours=1)  # after that Pinterest reports a web or app event as offline
 
 _DECIMALS = {  # ISO 4217: digits after the point of the currencies that do not have two
@@ -85,20 +69,32 @@ _ANDROID = re.compile(r"\bAndroid\b", re.IGNORECASE)
 _IOS = re.compile(r"\b(iPhone|iPad|iPod|iOS|CFNetwork)\b", re.IGNORECASE)
 
 
+_LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[_-].*)?")
+_APP_FIELDS = {  # of an app's event: key of Pinterest's, field of device
+    "app_id": "app_id",
+    "app_name": "app_name",
+    "app_version": "app_version",
+    "device_carrier": "carrier",
+    "device_model": "model",
+    "os_version": "os_version",
+}
+_NON_BINARY = frozenset({"n", "x", "non-binary", "nonbinary", "non binary"})
+
+
 def _letters_and_digits(value: str) -> str | None:
-    """Lower case; letters and digits of every script, accents kept; neither spaces nor punctuation."""
-    text = value.strip().lower()
+    """Lower case; letters and digits of every script, accents kept and composed; neither spaces nor punctuation."""
+    text = normalise.composed(value.strip().lower())
     return "".join(c for c in text if c.isalnum() or unicodedata.category(c)[0] == "M") or None
 
 
 def _gender(value: str) -> str | None:
-    return "n" if value.strip().lower() == "n" else normalise.gender(value)
+    return "n" if value.strip().lower() in _NON_BINARY else normalise.gender(value)
 
 
 def _zip_digits(value: str, country: str | None) -> str | None:
     """Digits alone, the first five in the US; a code of letters and digits loses its letters."""
     digits = re.sub(r"[^0-9]", "", normalise.zip_code(value, country) or "")
-    return (digits[:5] if (country or "").strip().upper() == "US" else digits) or None
+    return (digits[:5] if country and normalise.country(country) == "us" else digits) or None
 
 
 def _digest(rule: _Rule) -> _Rule:
@@ -118,8 +114,8 @@ def _trimmed(value: str, country: str | None) -> str | None:
 
 # Field of user_data -> key of Pinterest's, rule. A digest goes out in a list, plain text as it is.
 _HASHED: Mapping[str, tuple[str, _Rule]] = {
-    "first_name": ("fn", _of_value(normalise.lower_trimmed)),
-    "last_name": ("ln", _of_value(normalise.lower_trimmed)),
+    "first_name": ("fn", _of_value(normalise.lower_composed)),
+    "last_name": ("ln", _of_value(normalise.lower_composed)),
     "gender": ("ge", _of_value(_gender)),
     "date_of_birth": ("db", _of_value(normalise.date_of_birth_digits)),
     "city": ("ct", _of_value(_letters_and_digits)),
@@ -130,7 +126,7 @@ _HASHED: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", lambda value, country: hashed(value, normalise.trimmed)),
 }
 _PLAIN: Mapping[str, tuple[str, _Rule]] = {
-    "client_ip": ("client_ip_address", lambda value, country: value.strip() if is_ip(value) else None),
+    "client_ip": ("client_ip_address", lambda value, country: machine_address(value)),
     "client_user_agent": ("client_user_agent", _trimmed),
     "epik": ("click_id", _trimmed),
 }
@@ -147,7 +143,7 @@ def _phone(given: Matchable, settings: Settings) -> str | None:
 
 
 def _alone(rule: _Rule) -> Callable[[str, Settings], str | None]:
-    return lambda value, settings: rule(value, None)
+    return lambda value, settings: None if normalise.is_placeholder(value) else rule(value, None)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -156,43 +152,19 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     **{name: _alone(rule) for name, (_, rule) in (*_HASHED.items(), *_PLAIN.items())},
 }
 
-_NEW_TOKEN = Explanation(
-    "The access token is wrong or expired.",
-    "Generate a new conversion token in Ads Manager and set it on the destination.",
-)
-_NO_ACCESS = Explanation(
-    "The token has no right on this ad account.",
-    "Compare the ad account ID; the token's owner needs the role Admin, Analyst, Audience or Campaign on it.",
-)
-_INVALID = Explanation(
-    "The request does not follow Pinterest's schema.",
-    "Compare the event with the field table of this page; its neighbours were sent without it.",
-)
-_TOO_FAST = Explanation("Too many requests.", "Nothing to do: TrackLayer waits and goes on by itself.")
-_RAMPED_DOWN = Explanation("Pinterest takes no events for a while.", "Nothing to do: it is tried again by itself.")
-_UNCONFIRMED = Explanation(
-    "The answer does not say what became of this event.", "Nothing to do: it is tried again by itself."
-)
-EXPLANATIONS: Mapping[str, Explanation] = {
-    **dict.fromkeys(("4196", "400"), _INVALID),
-    **dict.fromkeys(("2", "401"), _NEW_TOKEN),
-    **dict.fromkeys(("29", "403"), _NO_ACCESS),
-    **dict.fromkeys(("8", "429"), _TOO_FAST),
-    **dict.fromkeys(("4197", "500", "502", "503", "504"), _RAMPED_DOWN),
-    "failed": Explanation(
-        "Pinterest did not process this event; the message says why.",
-        "Correct what the message names in your next events.",
-    ),
-    "422": Explanation(
-        "Pinterest did not process this event and gave no details.",
-        "Compare the event with the field table of this page.",
-    ),
-    "unconfirmed": _UNCONFIRMED,
-}
-
 _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _OPTED_OUT = RuleVerdict(
     "opt_out", True, "personalised ads are denied: sent with opt_out", "consent.ad_personalization"
+)
+_NOT_TRACKED = RuleVerdict("opt_out", True, "tracking is not allowed: sent with opt_out", "device.tracking_allowed")
+_NO_SYSTEM = RuleVerdict(
+    "action_source",
+    True,
+    "nothing tells whether the app runs on iOS or Android: sent as offline, of which Pinterest recognises no copies",
+    "device.os",
+)
+_WHOLE_PIECES = RuleVerdict(
+    "contents", True, "Pinterest counts whole pieces: a quantity with a fraction is rounded", "custom_data.contents"
 )
 _NAME_OK = RuleVerdict("event_name", True, "an event that Pinterest knows", "event_name")
 _NAME_CUSTOM = RuleVerdict("event_name", True, "unknown to Pinterest: goes out as custom", "event_name")
@@ -229,30 +201,21 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(verdict)
     source = _action_source(event)
     if source is None:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD,
-            "action_source",
-            "user_data.client_user_agent",
-            "Pinterest wants to know whether the app runs on Android or iOS: the user agent does not tell",
-        )
-    if event.occurred_at > now + MAX_AHEAD:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
-        )
+        source = "offline"
+        verdicts.ok(_NO_SYSTEM)
     if source != "offline" and now - event.occurred_at > LATE:
         verdicts.ok(_LATE)
-    value = event.custom_data.value
-    if value is not None and value < 0:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "value", "custom_data.value", "Pinterest takes no value below zero"
-        )
     user_data = _user_data(event, settings, verdicts)
-    if "em" not in user_data and not user_data.keys() >= {"client_ip_address", "client_user_agent"}:
+    if (
+        "em" not in user_data
+        and "hashed_maids" not in user_data
+        and not user_data.keys() >= {"client_ip_address", "client_user_agent"}
+    ):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
             "user_data",
-            "no acceptable identifier: Pinterest wants an email, or IP address and user agent together",
+            "no acceptable identifier: Pinterest wants an email, an advertising id, or IP address and user agent together",
         )
     verdicts.ok(_IDENTIFIERS_OK)
     item: dict[str, Any] = {
@@ -266,9 +229,13 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             item["event_source_url"] = event.event_source_url
         else:
             verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-    item["opt_out"] = event.consent.ad_personalization == "denied"
-    if item["opt_out"]:
+    item["opt_out"] = False
+    if event.consent.ad_personalization == "denied":
+        item["opt_out"] = True
         verdicts.ok(_OPTED_OUT)
+    elif event.device.tracking_allowed is False:
+        item["opt_out"] = True
+        verdicts.ok(_NOT_TRACKED)
     if settings.get("partner_name"):
         item["partner_name"] = settings["partner_name"]
     item["user_data"] = user_data
@@ -279,6 +246,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             verdicts.ok(_NO_PLACE)
     if custom_data:
         item["custom_data"] = custom_data
+    if source in ("app_ios", "app_android") and event.device is not NO_DEVICE:
+        item.update(_app(event.device))
     return Mapped(item, tuple(verdicts.rules), _group(event, source, settings))
 
 
@@ -288,60 +257,6 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
     if settings.get("test") is True:
         url += "?test=true"
     return PlatformRequest(url, {"data": list(items)}, BearerToken(str(settings.get("access_token", ""))))
-
-
-def read_reply(reply: PlatformReply, count: int) -> Verdict:
-    """Event by event where the answer lists them, with 200 as with 422; otherwise one verdict for all."""
-    body = reply.json if isinstance(reply.json, Mapping) else {}
-    is_success = 200 <= reply.status < 300
-    if is_success or reply.status == 422:
-        results = _results(body)
-        if len(results) == count:
-            return [_read_result(result, reply.status) for result in results]
-    if is_success:
-        if whole_number(body.get("num_events_processed")) == count and not _results(body):
-            return [Acknowledged(reply.status)] * count
-        return [_unconfirmed(reply.status)] * count
-    outcome = _read_error(reply, body)
-    if isinstance(outcome, Rejected) and count > 1:
-        return BatchRejected(outcome)
-    return [outcome] * count
-
-
-def _results(body: Mapping[str, Any]) -> Sequence[Any]:
-    """The list of single verdicts, in ``details`` or at the top; empty where there is none."""
-    details = body.get("details")
-    for holder in (details if isinstance(details, Mapping) else {}, body):
-        events = holder.get("events")
-        if isinstance(events, list):
-            return events
-    return ()
-
-
-def _read_result(result: Any, status: int) -> Outcome:
-    """``processed``, also with a warning, or ``failed``."""
-    given = result if isinstance(result, Mapping) else {}
-    if given.get("status") == "processed":
-        return Acknowledged(status)
-    if given.get("status") == "failed":
-        return Rejected("failed", safe_message(given.get("error_message")) or "Pinterest gave no reason", status)
-    return _unconfirmed(status)
-
-
-def _unconfirmed(status: int) -> Unreachable:
-    return Unreachable("the answer does not confirm the event", status, code="unconfirmed")
-
-
-def _read_error(reply: PlatformReply, body: Mapping[str, Any]) -> Outcome:
-    """The status decides; ``code`` is only shown."""
-    code = whole_number(body.get("code"))
-    shown = "" if code is None else str(code)
-    outcome = by_status(reply, shown, safe_message(body.get("message")))
-    if isinstance(outcome, RateLimited) and outcome.retry_after_seconds is None:
-        seconds = reply.headers.get("x-ratelimit-reset", "")
-        if re.fullmatch(r"[0-9]{1,5}", seconds):  # more digits would be a date
-            return replace(outcome, retry_after_seconds=float(seconds))
-    return outcome
 
 
 def _name(event_name: str, settings: Settings) -> tuple[str, RuleVerdict]:
@@ -354,15 +269,32 @@ def _name(event_name: str, settings: Settings) -> tuple[str, RuleVerdict]:
 
 
 def _action_source(event: Event) -> str | None:
-    """None for an app whose user agent names no system. What is neither website nor app counts as offline."""
+    """None for an app of which neither device, user agent nor the property ``os`` names the system.
+
+    What is neither website nor app counts as offline.
+    """
     if event.action_source == "website":
         return "web"
     if event.action_source != "app":
         return "offline"
+    if (system := event.device.system) is not None:
+        return f"app_{system}"
     agent = event.user_data.client_user_agent or ""
     if _ANDROID.search(agent):
         return "app_android"
-    return "app_ios" if _IOS.search(agent) else None
+    if _IOS.search(agent):
+        return "app_ios"
+    named = event.custom_data.properties.get("os")
+    system = Device(os=named).system if isinstance(named, str) else None
+    return system and f"app_{system}"
+
+
+def _app(device: Device) -> dict[str, str]:
+    """What Pinterest's schema has of an app and its device."""
+    found = {key: value for key, name in _APP_FIELDS.items() if (value := getattr(device, name))}
+    if language := _LANGUAGE.fullmatch(device.locale or ""):
+        found["language"] = language[1].lower()
+    return found
 
 
 def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
@@ -382,32 +314,67 @@ def _group(event: Event, source: str, settings: Settings) -> str:
 def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     person = event.user_data
     found: dict[str, Any] = {}
-
-    def put(key: str, name: str, value: Any) -> None:
-        if value is not None:
-            found[key] = value
-        else:
-            verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Pinterest could use as {key}")
-
-    def put_digest(key: str, name: str, digest: str | None) -> None:
-        put(key, name, None if digest is None else [digest])
-
     if person.email is not None:
-        put_digest("em", "email", _email(person.email))
+        _put_digest(found, verdicts, "em", "email", _email(person.email))
+    if person.emails:
+        _put_further(found, verdicts, "em", "emails", [_email(one) for one in person.emails])
     if person.phone is not None:
-        put_digest("ph", "phone", _phone(person.phone, settings))
-    for name, (key, rule) in _HASHED.items():
-        value = getattr(person, name)
-        if value is not None:
-            put_digest(key, name, rule(value, person.country))
+        _put_digest(found, verdicts, "ph", "phone", _phone(person.phone, settings))
+    if person.phones:
+        _put_further(found, verdicts, "ph", "phones", [_phone(one, settings) for one in person.phones])
+    given = vars(person)  # of an event that was read only what was sent
+    if not _HASHED.keys().isdisjoint(given):
+        for name, (key, rule) in _HASHED.items():
+            value = given.get(name)
+            if value is not None:
+                _put_digest(found, verdicts, key, name, rule(value, person.country))
     for name, (key, rule) in _PLAIN.items():
-        value = getattr(person, name)
-        if value is not None:
-            put(key, name, rule(value, None))
+        value = given.get(name)
+        if value is None:
+            continue
+        plain = rule(value, None)
+        if plain is not None:
+            found[key] = plain
+        else:
+            _leave_out(verdicts, key, name)
     of_url = _parameter(event.event_source_url, "epik") if person.epik is None else ""
-    if of_url:
+    if of_url and not normalise.is_placeholder(of_url):
         found["click_id"] = of_url
+    if event.device is not NO_DEVICE and event.device.advertising_id is not None:
+        _put_advertising_id(found, event.device, event.device.advertising_id, verdicts)
     return found
+
+
+def _leave_out(verdicts: Verdicts, key: str, name: str) -> None:
+    verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Pinterest could use as {key}")
+
+
+def _put_digest(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digest: str | None) -> None:
+    if digest is not None:
+        found[key] = [digest]
+    else:
+        _leave_out(verdicts, key, name)
+
+
+def _put_further(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digests: Sequence[str | None]) -> None:
+    """What one person has more than one of, each once."""
+    for place, digest in enumerate(digests):
+        if digest is None:
+            _leave_out(verdicts, key, f"{name}.{place}")
+        elif digest not in (known := found.setdefault(key, [])):
+            known.append(digest)
+
+
+def _put_advertising_id(found: dict[str, Any], device: Device, given: str, verdicts: Verdicts) -> None:
+    """In lower case, hashed."""
+    if device.tracking_allowed is False:
+        message = "left out: the person does not allow tracking"
+    elif not is_uuid(given):
+        message = "left out: an advertising id is a UUID"
+    else:
+        found["hashed_maids"] = [normalise.sha256_hex(given.strip().lower())]
+        return
+    verdicts.left_out("advertising_id", "device.advertising_id", message)
 
 
 def _parameter(url: str | None, name: str) -> str:
@@ -421,37 +388,45 @@ def _parameter(url: str | None, name: str) -> str:
     return ""
 
 
+# Fields of ours that have the same name and form at Pinterest.
+_SAME_NAMES = frozenset("currency content_name content_category num_items order_id search_string".split())
+
+
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     """Only what Pinterest's schema names: it is closed."""
-    own = {key for key, value in given.properties.items() if value is not None and value != ""}
-    brand = given.properties.get("content_brand")
-    if own - ({"content_brand"} if isinstance(brand, str) else set()):
-        verdicts.ok(_OWN_LEFT_OUT)
+    found = {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    if (value := _money("value", given.value, given.currency, verdicts)) is not None:
+        found["value"] = value
+    contents = given.contents
+    if contents:
+        found["contents"] = [_content(content, given.currency, verdicts) for content in contents]
+        if any(content.quantity != content.whole_quantity for content in contents):
+            verdicts.ok(_WHOLE_PIECES)
+    content_ids = list(given.product_ids) or [content.id for content in contents]
+    if content_ids:
+        found["content_ids"] = content_ids
+    if (predicted := _money("predicted_ltv", given.predicted_ltv, given.currency, verdicts)) is not None:
+        found["predicted_ltv"] = predicted
+    if given.properties:
+        own = {key for key, value in given.properties.items() if value is not None and value != ""}
+        brand = given.properties.get("content_brand")
+        if isinstance(brand, str) and "content_brand" in own:
+            found["content_brand"] = brand
+            own.remove("content_brand")
+        if own:
+            verdicts.ok(_OWN_LEFT_OUT)
+    return found
+
+
+def _content(content: Content, currency: str | None, verdicts: Verdicts) -> dict[str, Any]:
     return omit_empty(
         {
-            "currency": given.currency,
-            "value": _money("value", given.value, given.currency, verdicts),
-            "content_ids": list(given.product_ids) or [content.id for content in given.contents],
-            "contents": [
-                omit_empty(
-                    {
-                        "id": content.id,
-                        "item_price": _money("contents", content.item_price, given.currency, verdicts),
-                        "quantity": content.quantity,
-                        "item_name": content.title,
-                        "item_category": content.category,
-                        "item_brand": content.brand,
-                    }
-                )
-                for content in given.contents
-            ],
-            "content_name": given.content_name,
-            "content_category": given.content_category,
-            "content_brand": brand if isinstance(brand, str) else None,
-            "num_items": given.num_items,
-            "order_id": given.order_id,
-            "search_string": given.search_string,
-            "predicted_ltv": _money("predicted_ltv", given.predicted_ltv, given.currency, verdicts),
+            "id": content.id,
+            "item_price": _money("contents", content.item_price, currency, verdicts),
+            "quantity": content.whole_quantity,
+            "item_name": content.title,
+            "item_category": content.category,
+            "item_brand": content.brand,
         }
     )
 
@@ -544,6 +519,7 @@ MAPPER = Mapper(
     read_reply=read_reply,
     deduplication="Pinterest recognises a copy of a web or app event for 48 hours; a copy of an offline event counts twice.",
     copy_memory=_copy_memory,
+    max_ahead=MAX_AHEAD,
     supports_test_events=True,
     test_mode={"test": True},
     max_batch_bytes=2_000_000,  # Pinterest publishes none; connectors keep to 2 MB

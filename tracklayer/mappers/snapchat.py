@@ -1,7 +1,7 @@
 """Snapchat Conversions API v3. Merchant's page: snapchat.md.
 
 Source: Snap for Developers, Conversions API: "Using the API", "Parameters", "Verify Set Up", "Best Practices";
-where those are silent, independent public connectors that agree with each other. Read 2026-11-23.
+where those are silent, independent public connectors that agree with each other. Read 2026-11-28.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
-
-import orjson
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -27,9 +24,9 @@ from tracklayer.domain.delivery import (
     Rejected,
     Verdict,
 )
-from tracklayer.domain.event import CustomData, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_ip, is_web_url
-from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, UserData
+from tracklayer.domain.identifiers import FORMATS, is_web_url, machine_address
+from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -42,15 +39,25 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    no_answer_of_the_platform,
     number,
     omit_empty,
     plain_words,
     retry_after,
     safe_message,
     unix_seconds,
+    url_parameter,
     whole_number,
 )
+from tracklayer.mappers.snapchat_app import APP_PROPERTIES, app_data, put_device_ids
 
+CUSTOM_SLOTS = tuple(f"CUSTOM_EVENT_{slot}" for slot in range(1, 6))
+_SNAP_NAMES = (
+    "PURCHASE SAVE START_CHECKOUT ADD_CART VIEW_CONTENT ADD_BILLING SIGN_UP SEARCH PAGE_VIEW SUBSCRIBE AD_CLICK "
+    "AD_VIEW COMPLETE_TUTORIAL LEVEL_COMPLETE INVITE LOGIN SHARE RESERVE ACHIEVEMENT_UNLOCKED ADD_TO_WISHLIST "
+    "SPENT_CREDITS RATE START_TRIAL LIST_VIEW APP_INSTALL APP_OPEN"
+)
+_OWN_NAMES = (*_SNAP_NAMES.split(), *CUSTOM_SLOTS)
 EVENT_NAMES = {
     "Purchase": "PURCHASE",
     "AddToCart": "ADD_CART",
@@ -64,16 +71,12 @@ EVENT_NAMES = {
     "StartTrial": "START_TRIAL",
     "AddToWishlist": "ADD_TO_WISHLIST",
     "PageView": "PAGE_VIEW",
+    **{name: name for name in _OWN_NAMES},
 }
-CUSTOM_SLOTS = tuple(f"CUSTOM_EVENT_{slot}" for slot in range(1, 6))
-_SNAP_NAMES = (
-    "PURCHASE SAVE START_CHECKOUT ADD_CART VIEW_CONTENT ADD_BILLING SIGN_UP SEARCH PAGE_VIEW SUBSCRIBE AD_CLICK "
-    "AD_VIEW COMPLETE_TUTORIAL LEVEL_COMPLETE INVITE LOGIN SHARE RESERVE ACHIEVEMENT_UNLOCKED ADD_TO_WISHLIST "
-    "SPENT_CREDITS RATE START_TRIAL LIST_VIEW APP_INSTALL APP_OPEN"
-)
-_MAPPABLE = frozenset((*_SNAP_NAMES.split(), *CUSTOM_SLOTS))
+_MAPPABLE = frozenset(_OWN_NAMES)
 
 MAX_AGE = timedelta(days=7)  # web and app; Snap names no limit for offline events
+MAX_AHEAD = timedelta(seconds=5)  # Snap refuses a wrong time and does not say what it forgives
 MAX_BATCH_BYTES = 2_000_000
 
 _SOURCES = {"website": "WEB", "app": "MOBILE_APP"}  # every other action_source counts as OFFLINE
@@ -84,10 +87,11 @@ _CURRENCY_CODES = (
 )
 _CURRENCIES = frozenset(_CURRENCY_CODES.split())
 _CONTENT_TYPES = frozenset({"product", "product_group"})
-_PROPERTIES = frozenset({"sign_up_method", "advertiser_tracking_enabled", "extinfo"})
-_EXTINFO_SLOTS = 16
+_DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
+_PROPERTIES = frozenset({"sign_up_method", "delivery_category"}) | APP_PROPERTIES
 _REFUSED = frozenset({"INVALID", "FAILED", "ERROR"})
 MOST_ERRORS = 20  # of one event that are read
+_NO_PAGE = "/no_page"  # at the end of a group: should Snap refuse these, it refuses the whole request
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -104,12 +108,12 @@ def _digest(rule: normalise.Rule) -> Callable[[str, Settings], str | None]:
 
 def _hashed(value: str, rule: normalise.Rule) -> str | None:
     """The digest, or None for what was hashed by MD5 or SHA-1: Snap could not match it."""
-    return None if normalise.is_foreign_digest(value) else hashed(value, rule)
+    return None if len(value) >= 32 and normalise.is_foreign_digest(value) else hashed(value, rule)
 
 
 def _city(value: str) -> str | None:
     """Lower case, no spaces or punctuation; digits stay, unlike in ``normalise.city``."""
-    return normalise.state(value)
+    return normalise.letters_and_digits(value)
 
 
 def _state(value: str, country: str | None = None) -> str | None:
@@ -119,12 +123,18 @@ def _state(value: str, country: str | None = None) -> str | None:
 
 
 def _opaque(name: str) -> Callable[[str, Settings], str | None]:
-    is_well_formed = FORMATS[name].is_right
-    return lambda value, settings: value.strip() if is_well_formed(value) else None
+    is_everyday, is_right = FORMATS[name].is_everyday, FORMATS[name].is_right
+
+    def opaque(value: str, settings: Settings) -> str | None:
+        if is_everyday(value):
+            return value
+        return value.strip() if is_right(value) and not is_placeholder(value) else None
+
+    return opaque
 
 
 def _ip(value: str, settings: Settings) -> str | None:
-    return value.strip() if is_ip(value) else None
+    return machine_address(value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -142,8 +152,9 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "client_user_agent": lambda value, settings: normalise.trimmed(value),
     "sc_click_id": _opaque("sc_click_id"),
     "sc_cookie1": _opaque("sc_cookie1"),
+    "lead_id": _opaque("lead_id"),
 }
-# Key of the payload, field of user_data. State and zip depend on the country and follow by themselves.
+# Key of the payload, field of user_data. State, zip and the click id depend on others and follow by themselves.
 _HASHED = (
     ("fn", "first_name"),
     ("ln", "last_name"),
@@ -155,8 +166,8 @@ _HASHED = (
 _PLAIN = (
     ("client_ip_address", "client_ip"),
     ("client_user_agent", "client_user_agent"),
-    ("sc_click_id", "sc_click_id"),
     ("sc_cookie1", "sc_cookie1"),
+    ("lead_id", "lead_id"),
 )
 
 _MEND = "Compare the event with the field table of this page; it is tried again with your mended settings."
@@ -167,13 +178,17 @@ _NO_ASSET = Explanation(
     "Compare the pixel ID with Events Manager, or the Snap App ID with your app in Business Manager.",
 )
 EXPLANATIONS: Mapping[str, Explanation] = {
+    "200": Explanation(
+        "A web page came back instead of Snapchat's answer: something in between wrote it, such as a proxy.",
+        "Look at the proxy or firewall in front of TrackLayer. The event is tried again.",
+    ),
     "INVALID": _WRONG_EVENT,
     "FAILED": _WRONG_EVENT,
     "ERROR": _WRONG_EVENT,
     "400": Explanation(
         "Snapchat refused the event: a field is missing, the time is wrong, a purchase has no price or currency, "
         "or there is too little to match a person by.",
-        _MEND,
+        f"{_MEND} Where it is the page of a website event, set default_page_url: it stands in where an event has none.",
     ),
     "422": _WRONG_EVENT,
     "401": Explanation(
@@ -196,6 +211,15 @@ _NAME_OK = RuleVerdict("event_name", True, "an event of Snapchat", "event_name")
 _NAME_MAPPED = RuleVerdict("event_name", True, "mapped by your custom_event_map", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "at most 7 days old", "occurred_at")
 _AGE_FREE = RuleVerdict("event_age", True, "offline events have no age limit", "occurred_at")
+_PAGE_MISSING = RuleVerdict(
+    "event_source_url",
+    False,
+    "a website event without its page: sent without, Snapchat's answer decides; default_page_url would stand in",
+    "event_source_url",
+)
+_WHOLE_QUANTITY = RuleVerdict(
+    "quantity", True, "Snapchat counts pieces: fractions are sent as whole numbers", "custom_data.contents"
+)
 _PRICE_OK = RuleVerdict("price", True, "a PURCHASE with value and currency", "custom_data.value")
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough customer information to be matched", "user_data")
 
@@ -246,30 +270,33 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         )
     else:
         verdicts.ok(_AGE_OK)
+    group = asset
     url = event.event_source_url
-    if url is None or not is_web_url(url):
-        if source != "OFFLINE":
-            return verdicts.refuse(
-                DropReason.INVALID_FIELD,
-                "event_source_url",
-                "event_source_url",
-                "Snapchat wants the absolute http(s) URL of every website and app event",
-            )
-        if url is not None:
-            verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-            url = None
+    if url is not None and not is_web_url(url):
+        verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
+        url = None
+    if url is None and source == "WEB":
+        verdicts.rules.append(_PAGE_MISSING)
+        group += _NO_PAGE
     if name == "PURCHASE":
         wrong = _price_fault(event.custom_data)
         if wrong is not None:
             return verdicts.refuse(DropReason.INVALID_FIELD, *wrong)
         verdicts.ok(_PRICE_OK)
     user_data = _user_data(event, settings, verdicts)
-    if not ("em" in user_data or "ph" in user_data or {"client_ip_address", "client_user_agent"} <= user_data.keys()):
+    if source == "MOBILE_APP" and event.device is not NO_DEVICE:
+        put_device_ids(user_data, event.device, event.custom_data.properties, verdicts)
+    if not (
+        "em" in user_data
+        or "ph" in user_data
+        or "madid" in user_data
+        or {"client_ip_address", "client_user_agent"} <= user_data.keys()
+    ):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
             "user_data",
-            "Snapchat wants an email, a phone, or the IP address together with the user agent",
+            "Snapchat wants an email, a phone, the IP address together with the user agent, or an app's advertising id",
         )
     verdicts.ok(_IDENTIFIERS_OK)
     item: dict[str, Any] = {
@@ -289,14 +316,15 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if custom_data:
         item["custom_data"] = custom_data
     if source == "MOBILE_APP":
-        item["app_data"] = _app_data(event.custom_data.properties, settings, verdicts)
-    return Mapped(item, tuple(verdicts.rules), asset)
+        item["app_data"] = app_data(event.device, event.custom_data.properties, settings, verdicts)
+    return Mapped(item, tuple(verdicts.rules), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
-    """``{"data": [...]}``. ``group`` is the setting that holds the asset: a pixel and an app have their own URLs."""
+    """``{"data": [...]}``. ``group`` begins with the setting of the asset: a pixel and an app have their own URLs."""
+    asset = group.removesuffix(_NO_PAGE) or "pixel_id"
     return PlatformRequest(
-        f"https://tr.snapchat.com/v3/{settings[group or 'pixel_id']}/events",
+        f"https://tr.snapchat.com/v3/{settings[asset]}/events",
         {"data": list(items)},
         QueryToken("access_token", str(settings.get("access_token", ""))),
     )
@@ -307,16 +335,20 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     body = reply.json if isinstance(reply.json, Mapping) else {}
     word = plain_words(body.get("status")).upper()
     faults = _faults(body, count)
-    message = _quiet(next(iter(faults.values()), "") or body.get("reason")) or "Snapchat gave no reason"
+    message = (
+        _quiet(next(iter(faults.values()), "") or body.get("reason") or body.get("error")) or "Snapchat gave no reason"
+    )
     if 200 <= reply.status < 300:
-        if word not in _REFUSED:
+        if (stranger := no_answer_of_the_platform(reply)) is not None:
+            return [stranger] * count
+        if word not in _REFUSED and not (word == "" and (body.get("error") or body.get("errors"))):
             return [
                 Rejected("INVALID", _quiet(faults[index]) or message, reply.status)
                 if index in faults
                 else Acknowledged(reply.status)
                 for index in range(count)
             ]
-        refused = Rejected(word, message, reply.status)
+        refused = Rejected(word or "ERROR", message, reply.status)
     elif reply.status in (400, 413, 422):
         refused = Rejected(str(reply.status), message, reply.status)
     elif reply.status in (404, 410):
@@ -360,16 +392,16 @@ def _price_fault(given: CustomData) -> tuple[str, str, str] | None:
 def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     person = event.user_data
     found: dict[str, Any] = {}
-    if person.email is not None:
-        _put(found, verdicts, "em", "email", person.email.email_sha256("basic"))
-    if person.phone is not None:
-        _put(
-            found,
-            verdicts,
-            "ph",
-            "phone",
-            person.phone.phone_sha256("digits", settings.get("default_country")),
-        )
+    country_code = settings.get("default_country")
+    if person.emails or person.phones:
+        _put_all(found, verdicts, "em", "email", [given.email_sha256("basic") for given in person.all_emails])
+        phones = [given.phone_sha256("digits", country_code) for given in person.all_phones]
+        _put_all(found, verdicts, "ph", "phone", phones)
+    else:
+        if person.email is not None:
+            _put(found, verdicts, "em", "email", person.email.email_sha256("basic"))
+        if person.phone is not None:
+            _put(found, verdicts, "ph", "phone", person.phone.phone_sha256("digits", country_code))
     for key, name in _HASHED:
         value = getattr(person, name)
         if value is not None:
@@ -386,7 +418,7 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
             _hashed(person.zip, lambda value: normalise.zip_code(value, country)),
         )
     for key, name in _PLAIN:
-        value = getattr(person, name) if name != "sc_click_id" else _click_id(person, event.event_source_url)
+        value = getattr(person, name)
         if value is None:
             continue
         plain = NORMALISE[name](value, settings)
@@ -394,6 +426,9 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
             found[key] = plain
         else:
             verdicts.left_out(name, f"user_data.{name}", "left out: not of the form that Snapchat gives or takes")
+    click_id = _click_id(person, event.event_source_url, verdicts)
+    if click_id is not None:
+        found["sc_click_id"] = click_id
     return found
 
 
@@ -404,19 +439,28 @@ def _put(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digest:
         verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that Snapchat could match as {key}")
 
 
-def _click_id(person: UserData, url: str | None) -> str | None:
-    """The click id as given, else ``ScCid`` of the page's URL, percent-decoded once, case kept."""
-    if person.sc_click_id is not None or url is None or "ScCid=" not in url:
-        return person.sc_click_id
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        if name == "ScCid" and value:
-            return unquote_plus(value)
-    return None
+def _put_all(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, digests: Sequence[str | None]) -> None:
+    """Every digest once."""
+    good = list(dict.fromkeys([digest for digest in digests if digest is not None]))
+    if good:
+        found[key] = good
+    if None in digests:
+        which = f"{digests.count(None)} of {len(digests)} " if len(digests) > 1 else ""
+        verdicts.left_out(name, f"user_data.{name}", f"{which}left out: nothing that Snapchat could match as {key}")
+
+
+def _click_id(person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
+    """The click id as given where that is one, else ``ScCid`` of the page's URL, percent-decoded once, case kept."""
+    well_formed = NORMALISE["sc_click_id"]
+    if person.sc_click_id is not None:
+        given = well_formed(person.sc_click_id, {})
+        if given is not None:
+            return given
+        verdicts.left_out(
+            "sc_click_id", "user_data.sc_click_id", "left out: not of the form that Snapchat gives or takes"
+        )
+    in_url = url_parameter(url, "ScCid")
+    return well_formed(in_url, {}) if in_url is not None else None
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
@@ -429,6 +473,11 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         verdicts.left_out("content_type", "custom_data.content_type", "left out: not product or product_group")
         content_type = None
     method = given.properties.get("sign_up_method")
+    handed_over = given.properties.get("delivery_category")
+    if handed_over is not None and handed_over not in _DELIVERY_CATEGORIES:
+        field = "custom_data.properties.delivery_category"
+        verdicts.left_out("delivery_category", field, "left out: not in_store, curbside or home_delivery")
+        handed_over = None
     if given.properties.keys() - _PROPERTIES:
         verdicts.left_out("properties", "custom_data.properties", "left out: Snapchat has no place for own properties")
     categories = dict.fromkeys(content.category for content in given.contents if content.category)
@@ -442,17 +491,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             "content_category": [given.content_category] if given.content_category else list(categories),
             "content_name": given.content_name,
             "content_type": content_type,
-            "contents": [
-                omit_empty(
-                    {
-                        "id": content.id,
-                        "quantity": content.quantity,
-                        "item_price": number(content.item_price),
-                        "brand": content.brand,
-                    }
-                )
-                for content in given.contents
-            ],
+            "contents": _contents(given.contents, handed_over, verdicts) if given.contents else None,
             "search_string": given.search_string,
             "sign_up_method": method if isinstance(method, str) and method.strip() else None,
             "predicted_ltv": number(given.predicted_ltv),
@@ -460,35 +499,27 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     )
 
 
-def _app_data(properties: Mapping[str, Any], settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
-    """``app_id``, and where the app told them the tracking permission and the device, as 16 texts."""
-    found: dict[str, Any] = {"app_id": settings.get("app_id")}
-    allowed = properties.get("advertiser_tracking_enabled")
-    if allowed is not None:
-        if allowed in (0, 1):
-            found["advertiser_tracking_enabled"] = int(allowed)
-        else:
-            field = "custom_data.properties.advertiser_tracking_enabled"
-            verdicts.left_out("app_data", field, "left out: not true, false, 1 or 0")
-    if properties.get("extinfo") is not None:
-        slots = _extinfo(properties["extinfo"])
-        if slots is not None:
-            found["extinfo"] = slots
-        else:
-            field = "custom_data.properties.extinfo"
-            verdicts.left_out("app_data", field, "left out: not a JSON list of 16 texts that begins with a2 or i2")
-    return omit_empty(found)
-
-
-def _extinfo(text: Any) -> list[str] | None:
-    """From JSON text, since a property is flat."""
-    try:
-        slots = orjson.loads(text) if isinstance(text, str) else None
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(slots, list) or len(slots) != _EXTINFO_SLOTS or slots[0] not in ("a2", "i2"):
-        return None
-    return slots if all(isinstance(slot, str) for slot in slots) else None
+def _contents(given: Sequence[Content], delivery_category: Any, verdicts: Verdicts) -> list[dict[str, Any]]:
+    lines = []
+    has_fractions = False
+    for content in given:
+        quantity = content.quantity
+        if type(quantity) is not int:
+            quantity, has_fractions = content.whole_quantity, True
+        lines.append(
+            omit_empty(
+                {
+                    "id": content.id,
+                    "quantity": quantity,
+                    "item_price": number(content.item_price),
+                    "brand": content.brand,
+                    "delivery_category": delivery_category,
+                }
+            )
+        )
+    if has_fractions:
+        verdicts.ok(_WHOLE_QUANTITY)
+    return lines
 
 
 def _faults(body: Mapping[str, Any], count: int) -> dict[int, str]:
@@ -595,7 +626,8 @@ MAPPER = Mapper(
             "custom_event_map",
             "Event map",
             "Event name to Snapchat event, for names that Snapchat has no event for: CUSTOM_EVENT_1 to "
-            "CUSTOM_EVENT_5, which Events Manager lists with the pixel's events. * stands for every other event name.",
+            "CUSTOM_EVENT_5, which Events Manager lists with the pixel's events. * stands for every other event name. "
+            "Snapchat's own names, such as SAVE, need no entry.",
             required=False,
             example={"QuoteRequested": "CUSTOM_EVENT_1"},
             check=_event_map,
@@ -633,4 +665,5 @@ MAPPER = Mapper(
     test_mode={"test_event_code": None},
     check_settings=check_settings,
     max_batch_bytes=MAX_BATCH_BYTES,
+    max_ahead=MAX_AHEAD,
 )

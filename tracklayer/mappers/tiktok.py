@@ -7,7 +7,6 @@ September 2026; TikTok Business Help Centre, "Standard events and parameters". R
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,9 +27,10 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import CustomData, Event
-from tracklayer.domain.identifiers import is_ip, is_web_url
-from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.domain.event import Content, CustomData, Event, UserData
+from tracklayer.domain.identifiers import is_web_url, machine_address
+from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
+from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -49,6 +49,7 @@ from tracklayer.mappers.base import (
     unix_seconds,
     whole_number,
 )
+from tracklayer.mappers.tiktok_app import APP_NAMES, app_of, put_device
 
 _Rule = Callable[[str, str | None], str | None]  # (value, the person's country) -> what TikTok gets
 
@@ -63,12 +64,18 @@ EVENT_NAMES = {
 }  # others but Refund go out as they are
 
 MAX_AGE = timedelta(days=7)  # a choice: TikTok names no limit for web events
-MAX_AHEAD = timedelta(minutes=5)
 QUOTA_PAUSE = 300.0  # seconds to wait once the quota of a minute is used up
 MAX_CLICK_ID = 1000  # characters
 
-_EVENT_SOURCES = {"website": "web", "physical_store": "offline"}
-_IDENTIFYING = frozenset({"email", "phone", "external_id", "ttclid", "ttp"})
+_EVENT_SOURCES = {"website": "web", "app": "app"}  # everything else happened offline
+# Group of items -> event_source of the request, the setting with its event_source_id.
+_GROUPS = {
+    "": ("web", "pixel_code"),
+    "no_page": ("web", "pixel_code"),  # apart: should TikTok refuse these, it refuses the whole request
+    "app": ("app", "tiktok_app_id"),
+    "offline": ("offline", "offline_event_set_id"),
+}
+_IDENTIFYING = frozenset({"email", "phone", "external_id", "ttclid", "ttp", "idfa", "gaid", "idfv"})
 _CURRENCIES = frozenset(
     "AED ARS AUD BDT BHD BIF BOB BRL CAD CHF CLP CNY COP CRC CZK DKK DZD EGP EUR GBP GTQ HKD HNL HUF IDR "
     "ILS INR ISK JPY KES KHR KRW KWD KZT MAD MOP MXN MYR NGN NIO NOK NZD OMR PEN PHP PKR PLN PYG QAR RON "
@@ -81,12 +88,6 @@ _RESERVED = frozenset(
 _ELSEWHERE = frozenset({"referrer_url", "locale"})  # properties that TikTok takes in page and user
 _TAKEN = frozenset({0, 20001})
 _CREDENTIALS = frozenset({40001, 40101, 40104, 40105, 40110})
-
-
-def _letters_and_digits(value: str) -> str | None:
-    """Lower case; letters and digits of every script, accents kept; neither spaces nor punctuation."""
-    text = value.strip().lower()
-    return "".join(c for c in text if c.isalnum() or unicodedata.category(c)[0] == "M") or None
 
 
 def _digest(rule: normalise.Rule) -> _Rule:
@@ -104,18 +105,20 @@ def _untouched(value: str, country: str | None) -> str | None:
 
 def _click_id(value: str) -> str | None:
     text = value.strip()
-    return text if 0 < len(text) <= MAX_CLICK_ID and not re.search(r"\s", text) else None
+    if not 0 < len(text) <= MAX_CLICK_ID or re.search(r"\s", text) or is_placeholder(text):
+        return None
+    return text
 
 
 # Field of user_data -> key of user, rule. Email, phone and the click id follow by themselves.
 _USER: Mapping[str, tuple[str, _Rule]] = {
-    "external_id": ("external_id", _digest(normalise.lower_trimmed)),
+    "external_id": ("external_id", _digest(normalise.lower_composed)),
     "ttp": ("ttp", _untouched),
-    "client_ip": ("ip", lambda value, country: value.strip() if is_ip(value) else None),
+    "client_ip": ("ip", lambda value, country: machine_address(value)),
     "client_user_agent": ("user_agent", _untouched),
-    "first_name": ("first_name", _digest(_letters_and_digits)),
-    "last_name": ("last_name", _digest(_letters_and_digits)),
-    "city": ("city", _readable(lambda value, country: _letters_and_digits(value))),
+    "first_name": ("first_name", _digest(normalise.letters_and_digits)),
+    "last_name": ("last_name", _digest(normalise.letters_and_digits)),
+    "city": ("city", _readable(lambda value, country: normalise.letters_and_digits(value))),
     "state": ("state", _readable(lambda value, country: normalise.state(value, country or "US"))),
     "zip": ("zip_code", lambda value, country: hashed(value, lambda v: normalise.zip_code(v, country))),
     "country": ("country", lambda value, country: normalise.country(value)),
@@ -151,7 +154,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     ),
     "40002": Explanation(
         "A parameter is invalid; the message names its path.",
-        "Compare it with the field table of this page and correct it in your next events.",
+        "Compare it with the field table of this page and correct it in your next events. Where it is the page of a "
+        "website event, set default_page_url: it stands in where an event has none.",
     ),
     "40100": Explanation("Too many requests.", "Nothing to do: TrackLayer waits five minutes and goes on by itself."),
     "40101": Explanation("The id or secret of the developer app is wrong.", _RENEW),
@@ -168,6 +172,24 @@ _NAME_CUSTOM = RuleVerdict("event_name", True, "no standard event of TikTok: goe
 _NAME_SET = RuleVerdict("event_name", True, "named as the setting event_names says", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "young enough", "occurred_at")
 _PAGE_OK = RuleVerdict("page_url", True, "a web event with its page", "event_source_url")
+_NO_PAGE = RuleVerdict(
+    "page_url",
+    False,
+    "a web event without its page: sent without, TikTok's answer decides; default_page_url would stand in",
+    "event_source_url",
+)
+_NO_VALUE = RuleVerdict(
+    "value", False, "a Purchase without value: sent without, and missing in reports of revenue", "custom_data.value"
+)
+_NO_CURRENCY = RuleVerdict(
+    "currency",
+    False,
+    "none given: sent without the value, which nobody could read; default_currency would stand in",
+    "custom_data.currency",
+)
+_WHOLE_QUANTITY = RuleVerdict(
+    "quantity", True, "TikTok counts pieces: fractions are sent as whole numbers", "custom_data.contents"
+)
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough to be matched with a person", "user_data")
 _CLICK_OF_URL = RuleVerdict("ttclid", True, "taken from the URL, which is newer than the cookie", "user_data.ttclid")
 _PHONE_AS_GIVEN = RuleVerdict(
@@ -196,14 +218,15 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "event_name",
             "TikTok has no refund that would take back a sale",
         )
-    source = _EVENT_SOURCES.get(event.action_source)
-    if source is None or (source == "offline" and not settings.get("offline_event_set_id")):
-        wants = "an offline event set (setting offline_event_set_id)" if source else "a website or a physical_store"
+    source = _EVENT_SOURCES.get(event.action_source, "offline")
+    group = "" if source == "web" else source
+    asset = _GROUPS[group][1]
+    if not settings.get(asset):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "action_source",
             "action_source",
-            f"TikTok wants {wants} for this event",
+            f"for TikTok its source is {source}, and the destination names none of these: set {asset}",
         )
     is_limited = event.consent.limited_data_use or settings.get("limited_data_use") is True
     if is_limited and source == "offline":
@@ -211,9 +234,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             DropReason.CONSENT_DENIED,
             "limited_data_use",
             "consent.limited_data_use",
-            "TikTok limits its use of web events only: an offline one would be used without limits",
+            "TikTok limits its use of web and app events only: an offline one would be used without limits",
         )
-    name, verdict = _name(event.event_name, settings)
+    name, verdict = _name(event.event_name, source, settings)
     verdicts.ok(verdict)
     limit = _age_limit(event.action_source, settings)
     if now - event.occurred_at > limit:
@@ -223,36 +246,28 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "occurred_at",
             f"older than the {limit.days} days it may be",
         )
-    if event.occurred_at > now + MAX_AHEAD:
-        return verdicts.refuse(
-            DropReason.INVALID_FIELD, "event_age", "occurred_at", "more than 5 minutes ahead of the clock"
-        )
     verdicts.ok(_AGE_OK)
-    url = event.event_source_url if event.event_source_url and is_web_url(event.event_source_url) else None
-    if source == "web":
-        if url is None:
-            return verdicts.refuse(
-                DropReason.INVALID_FIELD,
-                "page_url",
-                "event_source_url",
-                "a web event needs the full URL of its page",
-            )
-        verdicts.ok(_PAGE_OK)
-    elif event.event_source_url and url is None:
+    url = event.event_source_url
+    if url is not None and not is_web_url(url):
         verdicts.left_out("page_url", "event_source_url", "left out: not an absolute http(s) URL")
-    if event.event_name == "Purchase":
-        for field in ("value", "currency"):
-            if getattr(event.custom_data, field) is None:
-                return verdicts.refuse(
-                    DropReason.INVALID_FIELD, field, f"custom_data.{field}", f"a Purchase needs {field}"
-                )
+        url = None
+    if source == "web":
+        if url is not None:
+            verdicts.ok(_PAGE_OK)
+        else:
+            verdicts.rules.append(_NO_PAGE)
+            group = "no_page"
+    if event.event_name == "Purchase" and event.custom_data.value is None:
+        verdicts.rules.append(_NO_VALUE)
     user = _user(event, url, settings, verdicts)
+    if source == "app":
+        put_device(user, event.device, verdicts)
     if _IDENTIFYING.isdisjoint(user) and not user.keys() >= {"ip", "user_agent"}:
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
             "user_data",
-            "nobody to match: send an email, phone, external id, ttclid, ttp, or IP with user agent",
+            "nobody to match: send an email, phone, external id, ttclid, ttp, an app's device ids, or IP with user agent",
         )
     verdicts.ok(_IDENTIFIERS_OK)
     item: dict[str, Any] = {
@@ -264,20 +279,24 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     properties = _properties(event.custom_data, verdicts)
     if properties:
         item["properties"] = properties
-    page = omit_empty({"url": url, "referrer": _referrer(event.custom_data, verdicts)})
+    page = _page(url, source, event.custom_data, verdicts)
     if page:
         item["page"] = page
+    if source == "app":
+        app = app_of(event.device, verdicts)
+        if app:
+            item["app"] = app
     if is_limited:
         item["limited_data_use"] = True
-    return Mapped(item, tuple(verdicts.rules), "offline" if source == "offline" else "")
+    return Mapped(item, tuple(verdicts.rules), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
-    """One event source a request: group ``offline`` goes to the offline event set, any other to the pixel."""
-    is_offline = group == "offline"
+    """One event source a request: the pixel, the app, or the offline event set."""
+    source, asset = _GROUPS[group]
     body: dict[str, Any] = {
-        "event_source": "offline" if is_offline else "web",
-        "event_source_id": str(settings["offline_event_set_id" if is_offline else "pixel_code"]),
+        "event_source": source,
+        "event_source_id": str(settings[asset]),
         "data": list(items),
     }
     if settings.get("test_event_code"):
@@ -321,11 +340,13 @@ def _outcome(reply: PlatformReply) -> Outcome:
     return by_status(reply, str(code), message)
 
 
-def _name(event_name: str, settings: Settings) -> tuple[str, RuleVerdict]:
+def _name(event_name: str, source: str, settings: Settings) -> tuple[str, RuleVerdict]:
     names: Mapping[str, str] = settings.get("event_names") or {}
     chosen = names.get(event_name) or names.get("*")
     if chosen:
         return chosen, _NAME_SET
+    if source == "app" and event_name in APP_NAMES:
+        return APP_NAMES[event_name], _NAME_OK
     if event_name in EVENT_NAMES:
         return EVENT_NAMES[event_name], _NAME_OK
     return event_name, _NAME_CUSTOM
@@ -352,20 +373,36 @@ def _user(event: Event, url: str | None, settings: Settings, verdicts: Verdicts)
             verdicts.ok(_CLICK_OF_URL)
     elif person.ttclid is not None:
         put("ttclid", "ttclid", _click_id(person.ttclid))
-    if person.email is not None:
-        put("email", "email", _email(person.email))
-    if person.phone is not None:
-        put("phone", "phone", _phone(person.phone, settings))
-        if "as_given" in person.phone.digests:
-            verdicts.ok(_PHONE_AS_GIVEN)
+    if person.emails or person.phones:
+        _put_several(found, person, settings, verdicts)
+    else:
+        if person.email is not None:
+            put("email", "email", _email(person.email))
+        if person.phone is not None:
+            put("phone", "phone", _phone(person.phone, settings))
+    if person.phone is not None and "as_given" in person.phone.digests:
+        verdicts.ok(_PHONE_AS_GIVEN)
     for name, (key, rule) in _USER.items():
         value = getattr(person, name)
         if value is not None:
             put(key, name, rule(value, person.country))
-    locale = event.custom_data.properties.get("locale")
+    locale = event.custom_data.properties.get("locale") or event.device.locale
     if isinstance(locale, str) and locale.strip():
-        found["locale"] = locale.strip()
+        found["locale"] = locale.strip().replace("_", "-")  # systems write de_AT, TikTok de-AT
     return found
+
+
+def _put_several(found: dict[str, Any], person: UserData, settings: Settings, verdicts: Verdicts) -> None:
+    """Every email and phone of the person, each once: one as text, several as a list."""
+    emails = [_email(given) for given in person.all_emails]
+    phones = [_phone(given, settings) for given in person.all_phones]
+    for key, digests in (("email", emails), ("phone", phones)):
+        good = list(dict.fromkeys(digest for digest in digests if digest is not None))
+        if good:
+            found[key] = good if len(good) > 1 else good[0]
+        if None in digests:
+            message = f"{digests.count(None)} of {len(digests)} left out: nothing that TikTok could use as {key}"
+            verdicts.left_out(key, f"user_data.{key}", message)
 
 
 def _parameter(url: str | None, name: str) -> str:
@@ -380,13 +417,13 @@ def _parameter(url: str | None, name: str) -> str:
 
 
 def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
-    takes_currency = given.currency is None or given.currency in _CURRENCIES
+    takes_currency = given.currency in _CURRENCIES
     if not takes_currency:
-        verdicts.left_out(
-            "currency",
-            "custom_data.currency",
-            "value and currency left out: TikTok does not take this currency",
-        )
+        if given.currency is not None:
+            message = "value and currency left out: TikTok does not take this currency"
+            verdicts.left_out("currency", "custom_data.currency", message)
+        elif given.value is not None:
+            verdicts.rules.append(_NO_CURRENCY)
     content_type = given.content_type
     if content_type not in (None, "product", "product_group"):
         verdicts.left_out("content_type", "custom_data.content_type", "left out: neither product nor product_group")
@@ -399,19 +436,7 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             "currency": given.currency if takes_currency else None,
             "order_id": given.order_id,
             "content_type": content_type,
-            "contents": [
-                omit_empty(
-                    {
-                        "content_id": content.id,
-                        "content_name": content.title,
-                        "content_category": content.category,
-                        "brand": content.brand,
-                        "price": number(content.item_price),
-                        "quantity": content.quantity,
-                    }
-                )
-                for content in given.contents
-            ],
+            "contents": _contents(given.contents, verdicts) if given.contents else None,
             "content_ids": [] if given.contents else list(given.product_ids),
             "num_items": given.num_items,
             "content_name": given.content_name,
@@ -431,13 +456,50 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     return found
 
 
-def _referrer(given: CustomData, verdicts: Verdicts) -> str | None:
+def _contents(given: Sequence[Content], verdicts: Verdicts) -> list[dict[str, Any]]:
+    lines = []
+    has_fractions = False
+    for content in given:
+        quantity = content.quantity
+        if type(quantity) is not int:
+            quantity, has_fractions = content.whole_quantity, True
+        lines.append(
+            omit_empty(
+                {
+                    "content_id": content.id,
+                    "content_name": content.title,
+                    "content_category": content.category,
+                    "brand": content.brand,
+                    "price": number(content.item_price),
+                    "quantity": quantity,
+                }
+            )
+        )
+    if has_fractions:
+        verdicts.ok(_WHOLE_QUANTITY)
+    return lines
+
+
+def _page(url: str | None, source: str, given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
+    """The page of a web or offline event; its referrer goes out beside it only."""
     referrer = given.properties.get("referrer_url")
-    if isinstance(referrer, str) and is_web_url(referrer):
-        return referrer
-    if referrer:
+    if source == "app":
+        if url is not None:
+            verdicts.left_out("page_url", "event_source_url", "left out: TikTok has no page of an app event")
+        url = None
+    page = {} if url is None else {"url": url}
+    if not referrer:
+        return page
+    if url is None:
+        verdicts.left_out("referrer_url", "custom_data.properties.referrer_url", "left out: there is no page beside it")
+    elif isinstance(referrer, str) and is_web_url(referrer):
+        page["referrer"], taken = without_personal_url(referrer)
+        if taken:
+            message = f"taken out: {', '.join(taken)} in the URL, which looks like personal data in plain text"
+            verdicts.left_out("personal_data", "custom_data.properties.referrer_url", message)
+    else:
         verdicts.left_out("referrer_url", "custom_data.properties.referrer_url", "left out: not an http(s) URL")
-    return None
+    return page
 
 
 def _pixel_code(value: Any) -> str | None:
@@ -517,10 +579,18 @@ MAPPER = Mapper(
         Setting(
             "offline_event_set_id",
             "Offline event set ID",
-            "Events Manager: the ID of your offline event set. Events of a physical_store go there; without "
-            "it they are not sent.",
+            "Events Manager: the ID of your offline event set. Events that happened neither on a website nor in an "
+            "app go there, those of a physical_store, a phone_call or a chat; without it they are not sent.",
             required=False,
             example="7123456789012345678",
+            check=_word,
+        ),
+        Setting(
+            "tiktok_app_id",
+            "TikTok App ID",
+            "Events Manager, your app: its TikTok App ID. Events of an app go there; without it they are not sent.",
+            required=False,
+            example="7219876543210987654",
             check=_word,
         ),
         *COMMON_SETTINGS,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from tracklayer.domain import normalise
+from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import Content, Event
 from tracklayer.domain.identifiers import web_url
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number
@@ -66,7 +67,7 @@ def params_of(
 
     def put_text(key: str, field: str, value: Any) -> None:
         if isinstance(value, str) and value:
-            if "@" in value and normalise.email(value) is not None:
+            if holds_email(value):
                 verdicts.left_out(key, field, "left out: an address may not be sent to GA4 in plain text")
             else:
                 text = value if value.isascii() else normalise.composed(value)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tracklayer.domain import normalise
+from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
@@ -130,8 +131,7 @@ def _country(value: str) -> str | None:
 
 def _user_id(value: str) -> str | None:
     """As it is, unless it is an address: Google forbids personal data here."""
-    is_address = "@" in value and normalise.email(value) is not None
-    return None if is_address or len(value) > MAX_USER_ID else value
+    return None if holds_email(value) or len(value) > MAX_USER_ID else value
 
 
 # Key of an address, field of user_data, rule.

@@ -1,8 +1,9 @@
 """Meta Conversions API, v21.0 to v26.0, as the API answers.
 
 Source: Meta for Developers, "Using the API", "Server event parameters", "Customer information parameters",
-"Custom data parameters", "fbp and fbc", "Deduplicate pixel and server events", "Data processing options",
-"Handling errors", read 2026-11-23. One bad event fails its whole request and nothing of it is stored. Any
+"Custom data parameters", "App data parameters", "fbp and fbc", "Deduplicate pixel and server events", "Data processing
+options", "Handling errors", and for the form of a cookie Meta's parameter builder, read 2026-11-28. One bad event fails
+its whole request and nothing of it is stored. Any
 token works but ``bad-token`` and ``expired-token``. Stricter than Meta is known to be, so that a slip is seen
 here and not in Events Manager: unknown keys and empty values are refused, and so is an ``event_time`` that
 can only be in milliseconds.
@@ -41,7 +42,7 @@ TOO_LITTLE = (
 # Meta's parameter builder puts one of these tails behind a digest and behind a cookie.
 DIGEST = matching(r"[0-9a-f]{64}(\.(AQ|Ag|Aw|BA|BQ|Bg|.{8}))?", " must be a SHA-256 digest in lower-case hex")
 HASHED = checks.one_or_list(DIGEST)
-BROWSER_COOKIE = re.compile(r"fb\.[0-2]\.\d{13}\.[A-Za-z0-9_\-]+(\.(.{2}|.{8}))?", re.ASCII)
+BROWSER_COOKIE = re.compile(r"fb\.\d+\.\d+\.[^.\s]+(\.(\S{2}|\S{8}))?", re.ASCII)  # seconds pass as well
 USER_DATA = fields(
     {
         **dict.fromkeys(("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country"), HASHED),
@@ -75,6 +76,31 @@ CUSTOM_DATA = fields(
     },
     others=checks.anything,
 )
+SWITCH = one_of(0, 1)
+PLACES = 16  # of extinfo
+
+
+def _switch(value: object) -> str | None:
+    return SWITCH(value) if type(value) is int else flag(value)
+
+
+def _extinfo(value: object) -> str | None:
+    """Texts, of which the version of the list and that of the system are there, and others may be empty."""
+    if not isinstance(value, list) or len(value) != PLACES or not all(isinstance(place, str) for place in value):
+        return f" must be a list of {PLACES} strings"
+    if value[0] not in ("a2", "i2"):
+        return "[0] must be one of a2, i2"
+    return text(value[4]) and f"[4]{text(value[4])}"
+
+
+APP_DATA = fields(
+    {
+        **dict.fromkeys(("advertiser_tracking_enabled", "application_tracking_enabled"), _switch),
+        "extinfo": _extinfo,
+    },
+    required=("advertiser_tracking_enabled", "application_tracking_enabled", "extinfo"),
+    others=checks.anything,
+)
 EVENT = fields(
     {
         **dict.fromkeys(("event_name", "event_id", "messaging_channel"), text),
@@ -90,7 +116,8 @@ EVENT = fields(
         "data_processing_options": list_of(one_of("LDU"), least=0),
         "data_processing_options_country": one_of(0, 1),
         "data_processing_options_state": one_of(0, *range(1000, 1014)),
-        **dict.fromkeys(("app_data", "attribution_data", "original_event_data"), checks.structure),
+        "app_data": APP_DATA,
+        **dict.fromkeys(("attribution_data", "original_event_data"), checks.structure),
         "customer_segmentation": checks.anything,
     },
     required=("event_name", "event_time", "action_source"),
@@ -218,13 +245,25 @@ def _event_problem(call: Call, event: Any, path: str) -> Problem | None:
         number(custom_data.get("value")) or not isinstance(custom_data.get("currency"), str)
     ):
         return _invalid(f"{path}.custom_data needs value, a number, and currency for a Purchase.", subcode=2804009)
-    if complaint := checks.nothing_hollow(event) or EVENT(event):
+    # Meta wants empty texts in app_data, and in no other place.
+    if complaint := checks.nothing_hollow({**event, "app_data": 1}) or EVENT(event):
         return _invalid(path + complaint)
-    # A website event without event_source_url is taken: Meta's page asks for it as it asks for client_user_agent, whose
-    # absence was measured to be answered with 200.
-    if "data_processing_options_country" in event and "data_processing_options_state" not in event:
-        return _invalid(f"{path}.data_processing_options_state is required where the country is set.")
+    # A website event without event_source_url is taken, and an app's without app_data: Meta's pages ask for them as they
+    # ask for client_user_agent, whose absence was measured to be answered with 200.
+    if complaint := _place_complaint(event):
+        return _invalid(path + complaint)
     return _time_problem(call, event, path) or _identity_problem(user_data, path)
+
+
+def _place_complaint(event: Mapping[str, Any]) -> str | None:
+    """A country stands with its state, and a state with its country; 0 for both leaves the place to Meta."""
+    country = event.get("data_processing_options_country")
+    state = event.get("data_processing_options_state")
+    if country is not None and state is None:
+        return ".data_processing_options_state is required where the country is set."
+    if bool(country) is not bool(state):
+        return ".data_processing_options_country and .data_processing_options_state do not go together."
+    return None
 
 
 def _time_problem(call: Call, event: Mapping[str, Any], path: str) -> Problem | None:

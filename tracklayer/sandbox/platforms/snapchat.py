@@ -1,11 +1,12 @@
 """Snapchat Conversions API v3, as the API answers.
 
 Source: Snap for Developers, Conversions API: "Using the API", "Parameters", "Verify Set Up", "Best Practices", and
-public connectors where those are silent, read 2026-11-23. One bad event fails its whole request and nothing of it is
+public connectors where those are silent, read 2026-11-28. One bad event fails its whole request and nothing of it is
 stored: Snap does not say. Any token works but ``bad-token`` and ``expired-token`` (401) and ``foreign-token`` (403).
-Stricter than Snap is known to be, so that a slip is seen here: unknown keys, empty values and currencies off its list
-are refused everywhere, and one request never mixes app events with others. The codes inside an answer are this
-emulation's own: Snap publishes none. Its log of test events is not here.
+A key it does not know is taken without a word. A website event without its URL is refused only where it is validated:
+that page of Snap's asks for one. Stricter than Snap is known to be, so that a slip is seen here: empty values and
+currencies off its list are refused everywhere, and one request never mixes app events with others. The codes inside an
+answer are this emulation's own: Snap publishes none. Its log of test events is not here.
 """
 
 from __future__ import annotations
@@ -155,7 +156,8 @@ USER_DATA = fields(
         **dict.fromkeys(("client_user_agent", "sc_click_id", "sc_cookie1", "idfv", "lead_id"), text),
         "madid": matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", " must be in lower case with hyphens"),
         **dict.fromkeys(("subscription_id", "anon_id", "download_id", "partner_id"), text),
-    }
+    },
+    others=checks.anything,
 )
 CONTENT = fields(
     {
@@ -163,7 +165,8 @@ CONTENT = fields(
         "quantity": whole,
         "item_price": number,
         "delivery_category": one_of("in_store", "curbside", "home_delivery"),
-    }
+    },
+    others=checks.anything,
 )
 CUSTOM_DATA = fields(
     {
@@ -175,10 +178,14 @@ CUSTOM_DATA = fields(
         **dict.fromkeys(("content_ids", "content_category"), list_of(text)),
         "content_type": one_of("product", "product_group"),
         "contents": list_of(CONTENT),
-    }
+        "brands": one_or_list(text),
+    },
+    others=checks.anything,
 )
 APP_DATA = fields(
-    {"app_id": text, "advertiser_tracking_enabled": one_of(0, 1), "extinfo": extinfo}, required=("app_id",)
+    {"app_id": text, "advertiser_tracking_enabled": one_of(0, 1), "extinfo": extinfo},
+    required=("app_id",),
+    others=checks.anything,
 )
 EVENT = fields(
     {
@@ -195,6 +202,7 @@ EVENT = fields(
         "app_data": APP_DATA,
     },
     required=("event_name", "event_time", "action_source"),
+    others=checks.anything,
 )
 
 
@@ -246,7 +254,7 @@ def _answer(call: Call, *, is_trial: bool) -> Answer:
     events = body.get("data") if isinstance(body, dict) else None
     if not isinstance(events, list) or not 1 <= len(events) <= MOST_EVENTS:
         return _invalid(f"data must be a list of 1 to {MOST_EVENTS} events.", [], is_trial=is_trial)
-    problems = _mixture_problems(events) or [_event_problem(call, event) for event in events]
+    problems = _mixture_problems(events) or [_event_problem(call, event, is_trial=is_trial) for event in events]
     is_good = not any(problems)
     items = [_item(call, event, accepted=is_good and not is_trial) for event in events]
     if not is_good:
@@ -265,7 +273,7 @@ def _mixture_problems(events: list[Any]) -> list[Problem | None]:
     return [Problem("app events and others have endpoints of their own")] * len(events)
 
 
-def _event_problem(call: Call, event: Any) -> Problem | None:
+def _event_problem(call: Call, event: Any, *, is_trial: bool) -> Problem | None:
     """The first thing wrong with one event."""
     if not isinstance(event, dict):
         return Problem("the event must be an object")
@@ -275,8 +283,8 @@ def _event_problem(call: Call, event: Any) -> Problem | None:
     if complaint := checks.nothing_hollow(full) or EVENT(event):
         return Problem(complaint.lstrip(". "))
     kind = KINDS[event["action_source"]]
-    if kind != "offline" and "event_source_url" not in event:
-        return Problem("event_source_url is required for web and app events", "MISSING_FIELD")
+    if is_trial and kind == "web" and "event_source_url" not in event:
+        return Problem("event_source_url is required for web events", "MISSING_FIELD")
     if kind == "app" and "app_data" not in event:
         return Problem("app_data is required for app events", "MISSING_FIELD")
     if kind != "web" and "data_processing_options" in event:
@@ -302,7 +310,9 @@ def _identity_problem(user_data: Mapping[str, Any], kind: str) -> Problem | None
     is_known = bool(user_data.keys() & {"em", "ph"}) or (kind == "app" and "madid" in user_data)
     if is_known or {"client_ip_address", "client_user_agent"} <= user_data.keys():
         return None
-    return Problem("user_data needs em, ph, or client_ip_address and client_user_agent", "INSUFFICIENT_PII")
+    return Problem(
+        "user_data needs em, ph, client_ip_address and client_user_agent, or an app's madid", "INSUFFICIENT_PII"
+    )
 
 
 def _item(call: Call, event: Any, *, accepted: bool) -> Item:

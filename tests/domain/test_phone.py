@@ -1,0 +1,381 @@
+"""Phone numbers as people write them, against the fact sheets' own digests and their stored digests.
+
+A row that is named after a platform is a row of section 4 of that platform's sheet, copied as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+
+import phonenumbers
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNumberType
+
+from tracklayer.domain import phone
+from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digits, phone_e164
+from tracklayer.domain.sha256 import sha256_hex
+
+REPEATABLE = settings(max_examples=1500, deadline=None, derandomize=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "raw", "country", "normal", "digest"),
+    [
+        pytest.param("digits", "(650)555-1212", "US", "16505551212",
+                     "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176", id="meta: national, in a country"),
+        pytest.param("digits", "+1 (650) 555-0123", None, "16505550123",
+                     "26cb4f0c031f8e3956a484b9af6e06210874c4f08470f03f4f8a4d411da745ec", id="meta: with a plus"),
+        pytest.param("digits", "0044 20 7946 0958", None, "442079460958",
+                     "35e206e5dec4c89b9e8b71b8c32724a5bb518483ac5a20c6617d738375b3b823", id="meta: with 00"),
+        pytest.param("digits", "+1 (415) 555-0132", None, "14155550132",
+                     "11072303eb5c8cb5c5a1ebb762f11b37b07131265b46fdfe1276196bfbd3ca51", id="pinterest and snapchat"),
+        pytest.param("digits", "+44 844 412 4653", None, "448444124653",
+                     "dc008fda46e2e64002cf2f82a4906236282d431c4f75e5b60bfe79fc48546383", id="snapchat: official sample"),
+        pytest.param("digits", "+44 (0)844 412 4653", None, "448444124653",
+                     "dc008fda46e2e64002cf2f82a4906236282d431c4f75e5b60bfe79fc48546383", id="snapchat: trunk zero in brackets"),
+        pytest.param("digits", "0044 844 412 4653", None, "448444124653",
+                     "dc008fda46e2e64002cf2f82a4906236282d431c4f75e5b60bfe79fc48546383", id="snapchat: with 00"),
+        pytest.param("e164", "+1 (650) 555-0123", None, "+16505550123",
+                     "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0", id="ga4, google ads and tiktok: with a plus"),
+        pytest.param("e164", "(650)555-1212", "US", "+16505551212",
+                     "1e231c66011e7a2d867a9cfae267a6aff103cf4913640b6e71a99850fc0ffbc8", id="ga4, google ads and tiktok: national, in a country"),
+        pytest.param("e164", "+44 20 7946 0958", None, "+442079460958",
+                     "f0bf0228144d9fe2bdf1da2d8ca698f17bf1410ee688b075c27062e47b6f0b6d", id="google ads and tiktok: London"),
+        pytest.param("e164", "+1 800 555 0100", None, "+18005550100",
+                     "fb4f73a6ec5fdb7077d564cdd22c3554b43ce49168550c3b12c547b78c517b30", id="google ads: free phone"),
+        pytest.param("e164", "(800)555-0100", "US", "+18005550100",
+                     "fb4f73a6ec5fdb7077d564cdd22c3554b43ce49168550c3b12c547b78c517b30", id="google ads: free phone, national"),
+        pytest.param("e164", "+1 (415) 555-0132", None, "+14155550132",
+                     "9e1919ad78a34fd67a84bfbcf2fea14074065517bea32e92924771c3f92e5462", id="microsoft, reddit and x: with a plus"),
+        pytest.param("e164", "+14255551234", None, "+14255551234",
+                     "c59475d96e9f01d7d18d06cfad84dd02333207f02c0c2c5663ef2782cda0390e", id="microsoft: as it is"),
+        pytest.param("e164", "+11234567890", None, "+11234567890",
+                     "1fa6b8d986d9b9cd01bf36951815158bbde9f520c0567c835dfe34783d0a4231", id="x: official sample"),
+    ],
+)  # fmt: skip
+def test_a_phone_gets_the_digest_of_its_platforms_sheet(
+    rule: str, raw: str, country: str | None, normal: str, digest: str
+) -> None:
+    countries = frozenset({country} if country else ())
+    assert PHONE_RULES[rule](raw, country) == normal
+    assert Matchable(plain=raw).phone_sha256(rule, country) == digest
+    assert Matchable(digests=phone_digests(raw, countries)).phone_sha256(rule, country) == digest
+
+
+@pytest.mark.parametrize(
+    ("raw", "country", "normal"),
+    [
+        pytest.param("020 7946 0958", "GB", "+442079460958", id="a trunk zero"),
+        pytest.param("0170 1234567", "DE", "+491701234567", id="a German mobile phone"),
+        pytest.param("1-650-555-0123", "US", "+16505550123", id="the country code without a plus"),
+        pytest.param("+44 20 7946 0958", "US", "+442079460958", id="a plus wins over the default country"),
+        pytest.param("0044 20 7946 0958", "US", "+442079460958", id="00 wins over the default country"),
+        pytest.param(" +1 650 555 0123\n", None, "+16505550123", id="blanks around"),
+        pytest.param("+1 650 555 0123 ext. 5", None, "+16505550123", id="an extension"),
+        pytest.param("+44 (0)20 7946 0958", None, "+442079460958", id="a trunk zero in brackets"),
+        pytest.param("0044 (0)20 7946 0958", None, "+442079460958", id="00 and a trunk zero in brackets"),
+        pytest.param("+39 (0)6 69812345", None, "+390669812345", id="a zero in brackets that belongs to the number"),
+        pytest.param("+34 (0)912 345 678", None, "+34912345678", id="a zero in brackets where none is dialled"),
+        pytest.param("+36 (06) 1 234 5678", None, "+3612345678", id="a trunk prefix of two digits"),
+        pytest.param("8 (912) 345-67-89", "RU", "+79123456789", id="a trunk eight"),
+        pytest.param("(+44) 20 7946 0958", None, "+442079460958", id="the country code in brackets"),
+        pytest.param("Tel.: +44 20 7946 0958", None, "+442079460958", id="a word before it"),
+        pytest.param("tel:+44-20-7946-0958;ext=12", None, "+442079460958", id="a tel URI with an extension"),
+        pytest.param("tel:171-2345678;phone-context=+49", "US", "+491712345678", id="a tel URI that names its country"),
+        pytest.param("+44 20 7946 0958x5", None, "+442079460958", id="a short extension"),
+        pytest.param("0171 2345678 (Büro)", "DE", "+491712345678", id="a note behind it"),
+        pytest.param("+49 171 234567 mob", None, "+49171234567", id="a note that would be digits on a keypad"),
+        pytest.param("1-800-FLOWERS", "US", "+18003569377", id="letters for digits"),
+        pytest.param("++49 171 2345678", None, "+491712345678", id="two pluses"),
+        pytest.param("+0049 171 2345678", None, "+491712345678", id="a plus and 00"),
+        pytest.param("0171\t234/56.78", "DE", "+491712345678", id="a tab, a slash, a dot"),
+        pytest.param("0171·234·5678", "DE", "+491712345678", id="middle dots"),
+        pytest.param("\uff0b\uff14\uff14 \uff12\uff10 7946 0958", None, "+442079460958", id="full-width signs"),
+        pytest.param("+٤٤٢٠٧٩٤٦٠٩٥٨", None, "+442079460958", id="Arabic digits"),
+        pytest.param("۰۹۱۲۳۴۵۶۷۸۹", "IR", "+989123456789", id="Persian digits"),
+        pytest.param("०९८७६५४३२१०", "IN", "+919876543210", id="Devanagari digits"),
+        pytest.param("+52 1 55 1234 5678", None, "+525512345678", id="Mexico, the old mobile prefix"),
+        pytest.param("5215512345678", "MX", "+525512345678", id="Mexico, the old mobile prefix without a plus"),
+        pytest.param("044 55 1234 5678", "MX", "+525512345678", id="Mexico, the old 044"),
+        pytest.param("045 33 1234 5678", "MX", "+523312345678", id="Mexico, the old 045"),
+        pytest.param("01 33 1234 5678", "MX", "+523312345678", id="Mexico, the old trunk prefix"),
+        pytest.param("+54 9 11 2345 6789", None, "+5491123456789", id="Argentina, mobile from abroad"),
+        pytest.param("011 15 2345-6789", "AR", "+5491123456789", id="Argentina, mobile at home"),
+    ],
+)
+def test_a_phone_is_read_as_people_write_it(raw: str, country: str | None, normal: str) -> None:
+    assert phone_e164(raw, country) == normal
+    assert phone_digits(raw, country) == normal.removeprefix("+")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["\u00ad", "\u061c", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u202a", "\u202c", "\u2060", "\u2068", "\u2069", "\ufeff"],
+    ids=ascii,
+)  # fmt: skip
+def test_marks_that_nobody_sees_are_no_part_of_a_phone(mark: str) -> None:
+    assert phone_e164(f"{mark}+44 20{mark}7946 0958{mark}") == "+442079460958"
+    assert phone_e164(f"{mark}020 79{mark}46 0958{mark}", "GB") == "+442079460958"
+
+
+@pytest.mark.parametrize(
+    "blank", ["\u00a0", "\u2007", "\u2009", "\u202f", "\u3000", "\u2011", "\u2013", "\u2212"], ids=ascii
+)
+def test_blanks_and_dashes_of_all_kinds_stand_between_digits(blank: str) -> None:
+    assert phone_e164(f"+44{blank}20{blank}7946{blank}0958") == "+442079460958"
+
+
+@pytest.mark.parametrize(
+    ("raw", "country", "number"),
+    [
+        pytest.param("491712345678", "DE", "+491712345678", id="the country code without a plus, mobile"),
+        pytest.param("49 30 12345678", "DE", "+493012345678", id="the country code without a plus, fixed line"),
+        pytest.param("0491712345678", "DE", "+491712345678", id="a zero before the country code"),
+        pytest.param("0919876543210", "IN", "+919876543210", id="a zero before the country code, India"),
+        pytest.param("0923012345678", "PK", "+923012345678", id="a zero before the country code, Pakistan"),
+        pytest.param("02348021234567", "NG", "+2348021234567", id="a zero before the country code, Nigeria"),
+        pytest.param("04921 123456", "DE", "+494921123456", id="an area code that begins as the country code"),
+        pytest.param("046-812 34 56", "SE", "+46468123456", id="an area code that is the country code"),
+        pytest.param("084 199 2000", "VN", "+84841992000", id="a mobile prefix that is the country code"),
+        pytest.param("391 234 5678", "IT", "+393912345678", id="a number at home that begins as the country code"),
+        pytest.param("55 4004 1234", "BR", None, id="one that people at home write so, or with the country code"),
+        pytest.param("659 812 3456", "US", "+16598123456", id="an American area code that begins as Singapore's code"),
+        pytest.param("171 2345678", "DE", "+491712345678", id="a mobile phone that lost its zero"),
+        pytest.param("447911123456", "DE", None, id="a mobile phone of another country without a plus"),
+        pytest.param("33 6 12 34 56 78", "US", None, id="another country's code, too long at home"),
+        pytest.param("65 9123 4567", "US", None, id="no number at home, one in Singapore"),
+        pytest.param("123456789", "DE", "+49123456789", id="not assigned, and no other reading"),
+        pytest.param("555-0123", "US", None, id="without an area code"),
+        pytest.param("+1 555-0123", None, None, id="without an area code, with a plus"),
+        pytest.param("0000000000", "US", None, id="zeros"),
+        pytest.param("+49 171 23456O8", None, None, id="a letter in the middle of a number"),
+        pytest.param("0171 2345678 / 0172 3456789", "DE", None, id="two numbers"),
+    ],
+)
+def test_of_several_readings_it_is_the_likelier_or_none(raw: str, country: str | None, number: str | None) -> None:
+    assert phone_e164(raw, country) == number
+
+
+@pytest.mark.parametrize(
+    ("raw", "country", "number"),
+    [
+        pytest.param("0011 44 20 7946 0958", "AU", "+442079460958", id="Australia"),
+        pytest.param("0011 61 412 345 678", "AU", "+61412345678", id="Australia, at home"),
+        pytest.param("001 65 8123 4567", "SG", "+6581234567", id="Singapore, not Jamaica"),
+        pytest.param("001 662 253 0000", "US", "+16622530000", id="Mississippi, not Bangkok"),
+        pytest.param("00700 1 650 253 0000", "KR", "+16502530000", id="Korea"),
+        pytest.param("0016502530000", "KR", "+16502530000", id="00 in Korea, where 001 is one too"),
+        pytest.param("00852 9123 4567", "HK", "+85291234567", id="00 in Hong Kong, where 008 is one too"),
+        pytest.param("010 1 650 253 0000", "JP", "+16502530000", id="Japan"),
+        pytest.param("8~10 44 20 7946 0958", "RU", "+442079460958", id="Russia"),
+        pytest.param("009 234 802 123 4567", "NG", "+2348021234567", id="Nigeria"),
+        pytest.param("011 44 20 7946 0958", "US", "+442079460958", id="America"),
+        pytest.param("011 44 20 7946 0958", "DE", None, id="an exit code of another country"),
+        pytest.param("011 44 20 7946 0958", None, None, id="an exit code of nobody knows which country"),
+        pytest.param("0055 11 96123 4567", "BR", "+5511961234567", id="00 in Brazil, where 0055 is one too"),
+        pytest.param("0057 384 593 8156", "CO", None, id="00 or 005, in Colombia or Russia"),
+        pytest.param("02 48 6412345", "SC", None, id="02, or a zero before the country code"),
+    ],
+)
+def test_an_exit_code_is_that_of_the_country_that_dials(raw: str, country: str | None, number: str | None) -> None:
+    assert phone_e164(raw, country) == number
+
+
+ANYTHING = st.text("+0123456789 ()-./~;x=tel,#\u0664\u200e\uff0b\u00e9\u00b2", max_size=24)
+
+
+@REPEATABLE
+@given(ANYTHING, st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
+def test_whatever_is_written_a_phone_is_a_possible_number_or_none(text: str, country: str) -> None:
+    number = phone_e164(text, country)
+    if number is not None:
+        assert re.fullmatch(r"\+[1-9][0-9]{4,16}", number)
+        assert phone_e164(number) == number
+
+
+@REPEATABLE
+@given(ANYTHING.map("+".__add__), st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
+def test_a_phone_with_a_plus_is_the_same_whatever_the_default_country(text: str, country: str) -> None:
+    assert phone_e164(text, country) == phone_e164(text)
+
+
+TYPES = [kind for kind in PhoneNumberType.values() if kind != PhoneNumberType.UNKNOWN]
+
+
+def exit_code(plan: PhoneMetadata) -> str:
+    """One that this country dials."""
+    if plan.preferred_international_prefix:
+        return plan.preferred_international_prefix.replace("~", "")
+    fitting = (text for length in range(1, 6) for text in map("".join, product("01289345", repeat=length)))
+    return next(text for text in fitting if re.fullmatch(plan.international_prefix or "", text))
+
+
+def spellings(number: PhoneNumber, plan: PhoneMetadata) -> dict[str, tuple[str, str | None]]:
+    """Text and default country of one number, by how it is written."""
+    code, region = str(number.country_code), plan.id
+    national = phonenumbers.national_significant_number(number)
+    at_home = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+    if plan.national_prefix:
+        trunk = f"+{code} ({plan.national_prefix}) {national}"
+    else:
+        trunk = phonenumbers.format_number(number, PhoneNumberFormat.RFC3966) + ";ext=12"
+    return {
+        "E.164": (f"+{code}{national}", None),
+        "international": (phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL), None),
+        "national": (at_home, region),
+        "country code without a plus": (code + national, region),
+        "00": (f"00 {code} {national}", region),
+        "exit code": (f"{exit_code(plan)} {code} {national}", region),
+        "marks": ("\u202a" + at_home.replace(" ", "\u202f").replace("-", "\u2011") + "\u202c\u200b", region),
+        "trunk prefix in brackets, or a tel URI": (trunk, None),
+    }
+
+
+def test_no_number_of_any_region_is_read_as_another_one() -> None:
+    asked: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
+    strangers = []
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        plan = PhoneMetadata.metadata_for_region(region)
+        assert plan is not None
+        for kind in TYPES:
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is None:
+                continue
+            wanted = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+            for name, (text, country) in spellings(number, plan).items():
+                asked[name] += 1
+                found = phone_e164(text, country)
+                if found is None:
+                    unread[name] += 1
+                elif found != wanted:
+                    strangers.append((region, kind, name, text, found))
+    assert strangers == []
+    # Every number of every region, and no spelling left out: a new version of the tables may move these a little.
+    assert set(asked.values()) == {max(asked.values())}
+    assert max(asked.values()) > 1000
+    assert {name: count for name, count in unread.items() if count > asked[name] / 100} == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "country"),
+    [
+        pytest.param("650 555 0123", None, id="national, American"),
+        pytest.param("(650)555-1212", None, id="national, with brackets"),
+        pytest.param("0170 1234567", None, id="national, German"),
+        pytest.param("16505550123", None, id="a country code without a plus is no certainty"),
+        pytest.param("491701234567", None, id="nor is a German one"),
+        pytest.param("650 555 0123", "", id="an empty default country"),
+        pytest.param("650 555 0123", "ZZ", id="a default country that does not exist"),
+        pytest.param("+1 650", None, id="too short"),
+        pytest.param("+1 650 555 0123 4567 89", None, id="too long"),
+        pytest.param("+999 123 456 789", None, id="a country code that does not exist"),
+        pytest.param("call me", "US", id="words"),
+        pytest.param("", "US", id="nothing"),
+        pytest.param("+", None, id="a plus alone"),
+        pytest.param("0000", None, id="zeros"),
+    ],
+)
+def test_a_phone_whose_country_is_unknown_is_never_guessed(raw: str, country: str | None) -> None:
+    assert phone_e164(raw, country) is None
+    assert phone_digits(raw, country) is None
+    for rule in PHONE_RULES:
+        assert Matchable(plain=raw).phone_sha256(rule, country) is None
+    assert phone_digests(raw, frozenset({country} if country else ())) == {}
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(st.from_regex(r"[1-9(][0-9 ()/.-]{0,16}", fullmatch=True))
+def test_no_number_without_plus_or_00_is_read_without_a_country(raw: str) -> None:
+    assert phone_e164(raw) is None
+
+
+def test_digests_of_a_phone_stand_for_the_country_they_were_read_in() -> None:
+    international = {
+        "digits": "26cb4f0c031f8e3956a484b9af6e06210874c4f08470f03f4f8a4d411da745ec",
+        "e164": "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0",
+    }
+    assert phone_digests("+1 (650) 555-0123", frozenset()) == international
+    assert phone_digests("+1 (650) 555-0123", frozenset({"DE", "US"})) == international
+    assert phone_digests("(650) 555-0123", frozenset({"US"})) == {
+        "digits:US": "26cb4f0c031f8e3956a484b9af6e06210874c4f08470f03f4f8a4d411da745ec",
+        "e164:US": "4feaaadc0ff47808bdc09d5ed71dadd9ac8d92aeac7a56972c58e697a61c69f0",
+    }
+    assert set(phone_digests("(650) 555-0123", frozenset({"US", "DE"}))) == {
+        "digits:US",
+        "e164:US",
+        "digits:DE",
+        "e164:DE",
+    }
+
+
+def test_a_phone_that_countries_read_differently_stands_for_each_of_them() -> None:
+    in_singapore, in_jamaica = sha256_hex("+6581234567"), sha256_hex("+16581234567")
+    assert phone_digests("001 65 8123 4567", frozenset())["e164"] == in_jamaica
+    kept = Matchable(digests=phone_digests("001 65 8123 4567", frozenset({"SG", "US"})))
+    assert kept.phone_sha256("e164", "SG") == in_singapore
+    assert kept.phone_sha256("e164", "US") == in_jamaica
+    assert kept.phone_sha256("e164", None) is None
+
+
+def test_a_phone_kept_for_one_country_is_not_given_for_another() -> None:
+    kept = Matchable(digests=phone_digests("(650) 555-0123", frozenset({"US"})))
+    assert kept.phone_sha256("digits", "US") == "26cb4f0c031f8e3956a484b9af6e06210874c4f08470f03f4f8a4d411da745ec"
+    assert kept.phone_sha256("digits", "DE") is None
+    assert kept.phone_sha256("digits", None) is None
+
+
+COUNTRIES = ("DE", "GB", "JP", "US")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(
+    st.from_regex(r"(\+|00|0|)[1-9][0-9 ()/-]{2,14}", fullmatch=True),
+    st.sets(st.sampled_from(COUNTRIES)),
+)
+def test_a_plain_phone_and_its_stored_digests_are_one_to_every_rule(text: str, countries: set[str]) -> None:
+    kept = Matchable(digests=phone_digests(text, frozenset(countries)))
+    for rule in PHONE_RULES:
+        for country in (None, *countries):
+            assert kept.phone_sha256(rule, country) == Matchable(plain=text).phone_sha256(rule, country)
+
+
+PUNCTUATED = st.tuples(
+    st.sampled_from(["+", "00", "", "+0", " +"]),
+    st.sampled_from(["1", "7", "31", "33", "34", "39", "44", "49", "52", "54", "55", "61", "81", "86", "91", "225", "353", "372", "420", "598", "881", "999"]),
+    st.lists(st.sampled_from("0123456789 ().-"), min_size=3, max_size=18).map("".join),
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=6000, deadline=None, derandomize=True)
+@given(PUNCTUATED)
+@example("+390612345678")
+@example("+5491123456789")
+@example("+5212221234567")
+@example("+78005553535")
+@example("+2250748123456")
+def test_a_phone_number_is_read_as_the_library_reads_it(text: str) -> None:
+    quick = phone._international(text)
+    if quick is not None:
+        assert quick == phone._parsed_e164(text, None)
+        assert quick == phone._parsed_e164(text, "US")
+
+
+@pytest.mark.parametrize("countries", [frozenset(), frozenset({"US", "DE"})], ids=["none", "two"])
+@REPEATABLE
+@given(text=st.one_of(PUNCTUATED, st.just("(650) 555-0123"), st.just("030 1234567")))
+def test_the_digests_of_a_phone_number_are_those_of_each_rule(countries: frozenset[str], text: str) -> None:
+    fitting: list[str | None] = [None]
+    if not phone_e164(text):
+        fitting = [country for country in sorted(countries) if phone_e164(text, country)]
+    wanted = {
+        name if country is None else f"{name}:{country}": sha256_hex(rule(text, country) or "")
+        for country in fitting
+        for name, rule in PHONE_RULES.items()
+    }
+    assert phone_digests(text, countries) == wanted

@@ -1,0 +1,152 @@
+"""E-mail addresses: how each platform wants them before they are hashed, and the digests made of one at ingest.
+
+A rule takes what a merchant sent and returns the normalised text, or None where it is no address.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from tracklayer.domain.sha256 import sha256_hex
+from tracklayer.domain.text import without_invisible
+
+_NEVER = r"@\s\x00-\x1f\x7f-\x9f<>,;:\"()\[\]"
+_EMAIL = re.compile(rf"[^{_NEVER}]+@[^.{_NEVER}]+(\.[^.{_NEVER}]+)+")
+# Most addresses, in lower case; at most 252 characters.
+_EVERYDAY_EMAIL = re.compile(r"[a-z0-9._%+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,30}){1,4}")
+_MOST = 254  # characters of an address: RFC 5321
+_MOST_AROUND = 1000  # characters of a text that is searched for an address: a name, quotes, invisible ones
+_NAMED = re.compile(r"[^<>@]*<([^<>]*)>[\s.,;]*")  # Jane Doe <jane@example.com>
+_BLANKS_AROUND_AT = re.compile(r"\s*@\s*")
+# What no address begins or ends with; an apostrophe may begin one, so it goes only where one stands at the end too.
+_QUOTES = '"\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a'
+_BEFORE = re.compile(rf"[\s{_QUOTES}<(\[]+")
+_BEHIND = re.compile(rf"[\s{_QUOTES}'`>)\].,;:]+\Z")
+_HELD = re.compile(rf"[^{_NEVER}]\s*@\s*(?:[^.{_NEVER}]+\.)+[^\W\d_]")
+_FULL_WIDTH = str.maketrans("\uff20\ufe6b\uff0e\u3002\uff61", "@@...")
+_SIGNS = re.compile(r"[\W_]+")  # all that is no letter and no digit of any script
+
+
+def email(value: str) -> str | None:
+    """Lower case, and nothing around it; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X.
+
+    What comes along when one copies goes: blanks at the ends and around the @, invisible characters, quotes, angle
+    brackets, mailto:, a comma or dot at the end. A blank inside makes it no address: nobody knows what was meant.
+    """
+    text = value.strip().lower()
+    if _EVERYDAY_EMAIL.fullmatch(text):
+        return text
+    if len(text) > _MOST_AROUND:
+        return None
+    text = _bare_address(text)
+    return text if len(text) <= _MOST and _EMAIL.fullmatch(text) else None
+
+
+def holds_email(text: str) -> bool:
+    """Whether an address stands anywhere in a text; also one that is split by a blank, of which ``email`` says None."""
+    if text.isascii():
+        return "@" in text and _HELD.search(text) is not None
+    return _HELD.search(without_invisible(text).translate(_FULL_WIDTH)) is not None
+
+
+def _bare_address(text: str) -> str:
+    if not text.isascii():
+        text = without_invisible(text).translate(_FULL_WIDTH)
+        compatible = unicodedata.normalize("NFKC", text)
+        if compatible.isascii():
+            text = compatible.lower()
+    if named := _NAMED.fullmatch(text):
+        text = named[1]
+    text = _without_quotes(text)
+    if text.startswith("mailto:"):
+        text = _without_quotes(text.removeprefix("mailto:").partition("?")[0])
+    return _BLANKS_AROUND_AT.sub("@", text)
+
+
+def _without_quotes(text: str) -> str:
+    if found := _BEFORE.match(text):
+        text = text[found.end() :]
+    bare = _BEHIND.sub("", text)
+    for quote in "'`":
+        if text.startswith(quote) and quote in text[len(bare) :]:
+            return bare[1:]
+    return bare
+
+
+def email_google(value: str) -> str | None:
+    """``email``, and for gmail.com and googlemail.com without dots and +tag. Google Ads, GA4."""
+    text = email(value)
+    return text if text is None or not text.endswith(_GOOGLES) else _without_alias(text)
+
+
+def email_without_alias(value: str) -> str | None:
+    """``email``, and on every domain without dots and +tag before the @. Microsoft Advertising."""
+    return _without_alias(email(value) or "")
+
+
+def email_alphanumeric(value: str) -> str | None:
+    """``email``, and on every domain only letters and digits before the @ or the +tag. Reddit."""
+    return _alphanumeric(email(value) or "")
+
+
+_GOOGLES = ("@gmail.com", "@googlemail.com")
+
+
+def _without_alias(basic: str) -> str | None:
+    local, _, domain = basic.partition("@")
+    return _address(_bare(local), domain)
+
+
+def _alphanumeric(basic: str) -> str | None:
+    local, _, domain = basic.partition("@")
+    return _address(_letters_and_digits(_bare(local)), domain)
+
+
+def _bare(local: str) -> str:
+    return local.partition("+")[0].replace(".", "")
+
+
+def _letters_and_digits(text: str) -> str:
+    return text if text.isalnum() else _SIGNS.sub("", text)
+
+
+def _address(local: str, domain: str) -> str | None:
+    return f"{local}@{domain}" if local and domain else None
+
+
+EMAIL_RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
+    {
+        "basic": email,
+        "google": email_google,
+        "without_alias": email_without_alias,
+        "alphanumeric": email_alphanumeric,
+    }
+)
+
+
+def email_digests(value: str) -> dict[str, str]:
+    """Every digest some platform needs of a plain address, by rule name; "" where a rule leaves nothing of it.
+
+    Rules that agree with ``basic`` are left out; no entry at all: it is no address.
+    """
+    basic = email(value)
+    if basic is None:
+        return {}
+    digests = {"basic": sha256_hex(basic)}
+    local, _, domain = basic.partition("@")
+    if local.isalnum():
+        return digests  # neither dot nor tag nor sign: every rule leaves it as it is
+    bare = _bare(local)
+    of_bare = sha256_hex(f"{bare}@{domain}") if bare else ""
+    if bare != local:
+        if basic.endswith(_GOOGLES):
+            digests["google"] = of_bare
+        digests["without_alias"] = of_bare
+    alphanumeric = _letters_and_digits(bare)
+    if alphanumeric != local:
+        same = alphanumeric == bare
+        digests["alphanumeric"] = of_bare if same else sha256_hex(f"{alphanumeric}@{domain}") if alphanumeric else ""
+    return digests

@@ -1,0 +1,326 @@
+"""Phone numbers: how each platform wants them before they are hashed, and the digests made of one at ingest."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
+from types import MappingProxyType
+
+import phonenumbers
+from phonenumbers import PhoneMetadata, PhoneNumber
+
+from tracklayer.domain.sha256 import sha256_hex
+from tracklayer.domain.text import without_invisible
+
+
+def phone_e164(value: str, default_country: str | None = None) -> str | None:
+    """``+`` and digits with the country code. Google, TikTok, Reddit, Microsoft, X.
+
+    A number written without ``+`` or ``00`` is read in ``default_country`` (ISO alpha-2): behind an exit code of that
+    country, as at home, or with the country code. Without a default it is None: nobody can tell its country, and a
+    guessed one is a stranger's number. So it is where two readings are as likely.
+    """
+    return _phone_e164(value.strip(), default_country)
+
+
+def phone_digits(value: str, default_country: str | None = None) -> str | None:
+    """As ``phone_e164`` without the ``+``. Meta, Pinterest, Snapchat."""
+    number = phone_e164(value, default_country)
+    return number[1:] if number else None
+
+
+_INTERNATIONAL = re.compile(r"\+[1-9](?:[ ().-]{0,3}[0-9]){6,14}")
+_PUNCTUATION = str.maketrans("", "", " ().-")
+
+
+def _international(text: str) -> str | None:
+    """What ``_phone_e164`` would say of a number with ``+`` and country code, at a tenth of the price; None: ask it.
+
+    Takes only what the library takes as it stands: a known country code, then no national prefix to think about, and
+    as many digits as numbers of that country have.
+    """
+    if not _INTERNATIONAL.fullmatch(text):
+        return None
+    digits = text[1:]
+    if not digits.isdigit():
+        digits = digits.translate(_PUNCTUATION)
+    plans = _numbering_plans()
+    plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
+    if plan is None:
+        return None
+    code_length, lengths, prefix, _ = plan
+    national = digits[code_length:]
+    if len(national) not in lengths or national[0] == "0" or (prefix and prefix.match(national)):
+        return None
+    return f"+{digits}"
+
+
+@cache
+def _numbering_plans() -> dict[str, tuple[int, frozenset[int], re.Pattern[str] | None, str]]:
+    """By country code: its length, how many digits a national number may have, how a national prefix would begin, and
+    a pattern that every national number fits.
+    """
+    plans = {}
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        found = PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])
+        if found is None or found.general_desc is None:
+            continue
+        general, prefix = found.general_desc, found.national_prefix_for_parsing
+        plans[str(code)] = (
+            len(str(code)),
+            frozenset(general.possible_length),
+            re.compile(prefix) if prefix else None,
+            general.national_number_pattern or "",
+        )
+    return plans
+
+
+_Type = phonenumbers.PhoneNumberType
+_Result = phonenumbers.ValidationResult
+_FEWEST_WITH_AREA = 8  # digits: fewer may go on in letters, as 1-800-FLOWERS does
+_BEGINNING = re.compile(r"[+0-9]")
+_DIGIT = re.compile(r"[0-9]")
+_NO_DIGITS = re.compile(r"[^0-9]+")
+_LETTER = re.compile(r"[^\W\d_]")
+# A note begins with a letter behind a sign or blank, or is an extension.
+_NOTED = re.compile(rf"(?P<number>(?:[^\w]*[0-9]){{{_FEWEST_WITH_AREA},}})(?:[^\w]+[^\W\d_]|x|ext).*", re.IGNORECASE)
+_EXIT_CODE_BEHIND_PLUS = re.compile(r"\+[+ ]*00")
+_SIGNS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fb\u00b7\u2022\u2219", "-") | {"\u2795": "+"}
+_EXIT_CODES = ("", "0", "001", "0011", "010", "011", "810")
+_MEXICO = 52
+# Dialled before the number until 2019, and still in address books. The library no longer knows them.
+_RETIRED_IN_MEXICO = re.compile(r"(?:0?1|04[45])([2-9][0-9]{9})")
+
+
+@lru_cache(maxsize=1024)  # one event asks for the same number in two forms and for several platforms
+def _phone_e164(text: str, default_country: str | None) -> str | None:
+    return _international(text) or _parsed_e164(text, default_country)
+
+
+def _parsed_e164(text: str, default_country: str | None) -> str | None:
+    """The one reading of a text that is a possible number; None where there is none, or no telling which.
+
+    "Possible" (length fits the country) serves where the text says by itself how it is meant, "valid" (range is
+    assigned) decides between readings: ranges open faster than tables are updated, and a platform shrugs at a number
+    it cannot match, but a wrong reading is somebody else's number.
+    """
+    text = _plain(text)
+    if "phone-context=" in text:  # of RFC 3966: the library reads it
+        return _only(_e164s(_possible(text, default_country)))
+    text = _number_in(text)
+    if text[:1] == "+":
+        return _only(_e164s(_read(_EXIT_CODE_BEHIND_PLUS.sub("+", text))))
+    plan = PhoneMetadata.metadata_for_region(default_country or "")
+    digits = _NO_DIGITS.sub("", text)
+    abroad = _behind_exit_code(text, digits, plan)
+    if abroad and digits.startswith("00"):
+        return _only(abroad) or _likelier_abroad(_valid(abroad), abroad, digits, plan)
+    here = {} if plan is None else _in_country(text, digits, plan)
+    if digits.startswith("00"):  # hardly a country has numbers of its own that begin so
+        return _only(_valid(here))
+    if not abroad and len(here) == 1:
+        return _at_home(here, text, digits)
+    dialled, home = _valid(abroad), _valid(here)
+    if dialled:
+        # 02 and 990 are exit codes of few countries, and numbers of theirs begin so.
+        return _likelier_abroad(dialled, abroad, digits, plan) if not home or home.keys() == dialled.keys() else None
+    if len(home) == 1:
+        return _only(home)
+    return _likelier_here(home, digits) if home else _only(abroad | here)
+
+
+def _e164s(*numbers: PhoneNumber | None) -> dict[str, PhoneNumber]:
+    """The numbers by how they are written internationally, each once."""
+    return {
+        f"+{number.country_code}{phonenumbers.national_significant_number(number)}": number
+        for number in numbers
+        if number is not None
+    }
+
+
+def _valid(readings: dict[str, PhoneNumber]) -> dict[str, PhoneNumber]:
+    return {e164: number for e164, number in readings.items() if phonenumbers.is_valid_number(number)}
+
+
+def _only(readings: Iterable[str]) -> str | None:
+    found = list(readings)
+    return found[0] if len(found) == 1 else None
+
+
+def _plain(text: str) -> str:
+    """ASCII digits, signs and blanks for those of other scripts; nothing invisible."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", without_invisible(text))
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else _SIGNS.get(c, c) for c in text)
+    return " ".join(text.split())
+
+
+def _number_in(text: str) -> str:
+    """From the ``+`` or the first digit on, without what is noted behind it; "" where letters leave no number sure.
+
+    Letters that stand for digits, as in 1-800-FLOWERS, are left to the library.
+    """
+    begin = _BEGINNING.search(text)
+    if begin is None:
+        return ""
+    text = text[begin.start() :].partition(";")[0]  # parameters of a tel: URI
+    if not _LETTER.search(text):
+        return text
+    if noted := _NOTED.fullmatch(text):
+        return noted["number"]
+    return "" if len(_NO_DIGITS.sub("", text)) >= _FEWEST_WITH_AREA else text
+
+
+def _read(text: str, region: str | None = None) -> PhoneNumber | None:
+    """The possible number that a text gives with ``+``, or nationally in a region; a ``(0)`` counts where it belongs."""
+    number = _possible(text, region)
+    if "(0)" not in text or (number is not None and phonenumbers.is_valid_number(number)):
+        return number
+    other = _possible(text.replace("(0)", "", 1), region)
+    if number is None or (other is not None and phonenumbers.is_valid_number(other)):
+        return other
+    plan = PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_number(number) or "")
+    return other if other is not None and plan is not None and plan.national_prefix == "0" else number
+
+
+def _possible(text: str, region: str | None) -> PhoneNumber | None:
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.country_code == _MEXICO:
+        retired = _RETIRED_IN_MEXICO.fullmatch(phonenumbers.national_significant_number(number))
+        if retired:
+            number = phonenumbers.parse(f"+{_MEXICO}{retired[1]}")
+    result = phonenumbers.is_possible_number_with_reason(number)
+    is_local = result == _Result.IS_POSSIBLE_LOCAL_ONLY  # dialled in its town: without the area code it is nobody's
+    return number if result == _Result.IS_POSSIBLE or (is_local and phonenumbers.is_valid_number(number)) else None
+
+
+def _behind_exit_code(text: str, digits: str, plan: PhoneMetadata | None) -> dict[str, PhoneNumber]:
+    """What is read behind 00 and behind the exit codes of the country that dials: 011, 0011, 00700, 810."""
+    lengths = set()
+    if digits.startswith("00"):
+        lengths.add(len(digits) - len(digits.lstrip("0")))
+    if plan is not None and (own := re.match(plan.international_prefix or "$", digits)):
+        lengths.add(own.end())
+    return _e164s(*[_read("+" + _behind(text, length)) for length in sorted(lengths)])
+
+
+def _in_country(text: str, digits: str, plan: PhoneMetadata) -> dict[str, PhoneNumber]:
+    """What is read as at home; then with the country code, without ``+`` or with a 0 before it."""
+    at_home = _read(text, plan.id)
+    bare = digits.lstrip("0")
+    home = _e164s(at_home)
+    if not bare.startswith(str(plan.country_code)) or f"+{bare}" in home:
+        return home
+    return _e164s(at_home, _read("+" + _behind(text, len(digits) - len(bare))))
+
+
+def _likelier_abroad(
+    valid: dict[str, PhoneNumber], possible: dict[str, PhoneNumber], digits: str, plan: PhoneMetadata | None
+) -> str | None:
+    """Of numbers that are read behind exit codes of different lengths; None where nothing speaks for one."""
+    own = (
+        () if plan is None else [e164 for e164, number in possible.items() if number.country_code == plan.country_code]
+    )
+    likelier = (
+        _only(valid)
+        or _only(e164 for e164 in valid if e164[1:] in digits)  # as written: no national prefix had to be left out
+        or _only(e164 for e164 in valid if e164 in own)
+    )
+    return likelier if not own or likelier in own else None
+
+
+def _likelier_here(valid: dict[str, PhoneNumber], digits: str) -> str | None:
+    """Of the number that is read as at home and the one with the country code; None where nothing speaks for one.
+
+    Mobile numbers have few lengths and beginnings, the tables of the others often let anything pass: where one of two
+    is mobile, it is no accident.
+    """
+    (at_home, number), (coded, coded_number) = valid.items()
+    if digits.startswith("0"):
+        return coded if _is_mobile(coded_number) and not _is_mobile(number) else at_home
+    if _is_home_spelling(number, digits) or (_is_mobile(number) and not _is_mobile(coded_number)):
+        return None
+    return coded
+
+
+def _at_home(reading: dict[str, PhoneNumber], text: str, digits: str) -> str | None:
+    """The only reading in a country, unless the text could well be a number of another one."""
+    ((at_home, number),) = reading.items()
+    others = _without_plus(text, digits, str(number.country_code))
+    if not others:
+        return at_home
+    is_sure = phonenumbers.is_valid_number(number) and (
+        digits.startswith("0")
+        or _is_mobile(number)
+        or _is_home_spelling(number, digits)
+        or not any(map(_is_mobile, others.values()))
+    )
+    return at_home if is_sure else None
+
+
+def _is_mobile(number: PhoneNumber) -> bool:
+    return phonenumbers.number_type(number) in (_Type.MOBILE, _Type.FIXED_LINE_OR_MOBILE)
+
+
+def _is_home_spelling(number: PhoneNumber, digits: str) -> bool:
+    """Whether these are the digits that people of its country write for it."""
+    return digits == _NO_DIGITS.sub("", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL))
+
+
+def _without_plus(text: str, digits: str, home_code: str) -> dict[str, PhoneNumber]:
+    """Valid numbers of other countries: a ``+`` put before the text as it stands, or for somebody's exit code."""
+    readings = [
+        _read("+" + _behind(text, len(code)))
+        for code in _EXIT_CODES
+        if digits.startswith(code)
+        and not digits.startswith(home_code, len(code))
+        and _may_be_valid(digits[len(code) :])
+    ]
+    return _valid(_e164s(*readings))
+
+
+def _may_be_valid(digits: str) -> bool:
+    """False for most that are no international number: no need to ask the library."""
+    plans = _numbering_plans()
+    plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
+    if plan is None:
+        return False
+    code_length, lengths, prefix, pattern = plan
+    national = digits[code_length:]
+    if len(national) < min(lengths):
+        return False
+    return bool(re.fullmatch(pattern, national) or (prefix and prefix.match(national)))
+
+
+def _behind(text: str, count: int) -> str:
+    """What follows so many digits."""
+    for found in _DIGIT.finditer(text):
+        count -= 1
+        if count < 0:
+            return text[found.start() :]
+    return ""
+
+
+PhoneRule = Callable[[str, str | None], str | None]
+PHONE_RULES: Mapping[str, PhoneRule] = MappingProxyType({"digits": phone_digits, "e164": phone_e164})
+
+
+def phone_digests(value: str, default_countries: frozenset[str]) -> dict[str, str]:
+    """Every digest some platform needs of a plain number: ``digits`` and ``e164``, or each by default country."""
+    number = phone_e164(value)
+    if number is not None and value.lstrip()[:1] == "+":
+        return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
+    by_country = {country: phone_e164(value, country) for country in sorted(default_countries)}
+    if number is not None and all(found == number for found in by_country.values()):
+        return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
+    digests = {}
+    for country, found in by_country.items():
+        if found is not None:  # also where another country reads it otherwise: 001 is an exit code of some
+            digests[f"digits:{country}"] = sha256_hex(found[1:])
+            digests[f"e164:{country}"] = sha256_hex(found)
+    return digests
