@@ -24,7 +24,13 @@ from tracklayer.sealing import Sealer
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.keys import KeyLostError, is_sealed
 from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
-from tracklayer.services.soundness import durability_troubles, keys_trouble, places_trouble, sandbox_trouble
+from tracklayer.services.soundness import (
+    durability_troubles,
+    keys_trouble,
+    places_trouble,
+    pooling_trouble,
+    sandbox_trouble,
+)
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5  # for each step of a session
@@ -138,8 +144,10 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
         yield Finding(sandbox.check, False, sandbox.sentence)
     elif settings.sandbox_url is not None:
         yield Finding("sandbox", True, "the platforms' traffic goes to the emulator; no destination is a real one")
-    places = places_trouble(alone=alone)
-    yield Finding("connections", places is None, places.sentence if places is not None else "enough for every role")
+    connections = [trouble for trouble in (pooling_trouble(), places_trouble(alone=alone)) if trouble is not None]
+    yield from (Finding(trouble.check, False, trouble.sentence) for trouble in connections)
+    if not connections:
+        yield Finding("connections", True, "enough for every role")
 
 
 def _invariants() -> Iterator[Finding]:

@@ -32,6 +32,7 @@ READ_TIMEOUT_MS = 10_000  # no query of a page may run longer, whatever its filt
 LONG_SECONDS = 300  # for housekeeping that nobody waits for: a statement over all that one merchant has
 FRESH_SECONDS = 0.25  # a session that was used so shortly ago is not asked whether its server still answers
 PING_SECONDS = 1.5
+SHARED_LOOKS = 4  # a proxy that is busy gives each statement to another session, one that is idle all to the same
 DOOR_SECONDS = 1.8  # for the answer to a short question
 
 _QUERY_CANCELED = "57014"  # SQLSTATE
@@ -253,6 +254,27 @@ def reads_only() -> bool:
     if reads:
         database.spend()  # it would say so for ever, also where the database takes writes again
     return reads
+
+
+def shares_sessions() -> bool:
+    """Whether a proxy gives our sessions to others, or to us again, between two statements: one by one, as it likes.
+
+    Told by the server's processes behind two sessions that are open at once. Must not be called in a transaction. Raises
+    DatabaseAwayError.
+    """
+    with session():
+        mine: Session = database.connection()
+        asked = "SELECT pg_backend_pid()"
+        try:
+            other = sessions.connect(database.database, "tracklayer", POOL)
+            try:
+                first, second = mine.ask(asked), other.ask(asked)
+                looks = ((mine.ask(asked), other.ask(asked)) for _ in range(SHARED_LOOKS))
+                return first == second or any(look != (first, second) for look in looks)
+            finally:
+                other.close()
+        except psycopg2.Error as error:
+            raise DatabaseAwayError("no second session") from error
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_o
 from tracklayer.db.migrate import pending
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import ADVICE, has_a_key
-from tracklayer.services.soundness import keys_trouble, troubles
+from tracklayer.services.soundness import slow_troubles, troubles
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
-KEYS_SECONDS = 10.0  # between two looks at the keys of all destinations
+SLOW_SECONDS = 10.0  # between two looks at what takes longer
 KEPT_SECONDS = 0.25  # what was found, for those who ask right afterwards
 
 
@@ -52,8 +52,8 @@ class _Readiness:
     was_away: Callable[[], bool]
     _looking: asyncio.Future[_Found] | None = None
     _looked_at: float = -math.inf
-    _keys: list[str] = field(default_factory=list)
-    _keys_due: float = -math.inf
+    _slow: list[str] = field(default_factory=list)
+    _slow_due: float = -math.inf
 
     async def readyz(self, request: Request) -> Response:
         """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves."""
@@ -90,11 +90,11 @@ class _Readiness:
         if not has_a_key(self.runtime.sealer):
             return _Found(why=ADVICE)
         found = troubles(None, self.runtime.settings.sandbox_url)
-        return _Found(warnings=[*self._keys_missing(), *(trouble.sentence for trouble in found)])
+        return _Found(warnings=[*self._seen_now_and_then(), *(trouble.sentence for trouble in found)])
 
-    def _keys_missing(self) -> list[str]:
-        """Whether destinations wait for a key that this process lacks: a look at all of them, now and then."""
-        if time.monotonic() > self._keys_due:
-            trouble = keys_trouble(self.runtime.sealer)
-            self._keys, self._keys_due = [trouble.sentence] if trouble else [], time.monotonic() + KEYS_SECONDS
-        return self._keys
+    def _seen_now_and_then(self) -> list[str]:
+        """Whether destinations wait for a key that this process lacks, or a proxy gives its sessions away."""
+        if time.monotonic() > self._slow_due:
+            self._slow = [trouble.sentence for trouble in slow_troubles(self.runtime.sealer)]
+            self._slow_due = time.monotonic() + SLOW_SECONDS
+        return self._slow
