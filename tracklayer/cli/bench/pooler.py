@@ -16,6 +16,8 @@ from tracklayer.cli.bench.ground import END_SECONDS, PATIENCE_SECONDS, free_port
 from tracklayer.cli.process import CommandError
 
 SESSIONS = 60  # with PostgreSQL at most: of a hundred that it has
+# Lifetime 0: a session that was given back is closed. It would go to somebody else, with all that was wrong with it: what
+# the database was set to when it began, or a server that is silent. Login retry: the pooler's own 15 s would come on top.
 
 _INI = """
 [databases]
@@ -29,6 +31,8 @@ auth_type = any
 pool_mode = {mode}
 default_pool_size = {sessions}
 max_client_conn = 500
+server_lifetime = 0
+server_login_retry = 1
 """
 
 
