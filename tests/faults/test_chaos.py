@@ -11,7 +11,7 @@ from tracklayer.cli.bench.pooler import pooler_binary
 from tracklayer.cli.bench.roles import Crowd
 
 SEED = 3
-QUICK = Pace(kill=0.8, away=1.5, frozen=4, locked=1, buggy=0.7, lost=3)  # none lasts until a platform is held
+QUICK = Pace(kill=0.6, away=1, frozen=3, locked=1, buggy=0.6, lost=3)  # none lasts until a platform is held
 
 
 CROWD = Crowd(apis=1, workers=1, schedulers=1) if pooler_binary() else Crowd(apis=2, workers=2, schedulers=1)

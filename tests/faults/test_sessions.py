@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import threading
@@ -398,6 +399,31 @@ async def test_a_deadlock_is_tried_again_at_once(database: str) -> None:
     session.close()
 
 
+async def test_times_that_were_too_short_for_a_while_leave_no_session_behind(database: str) -> None:
+    takes_a_while = "SELECT pg_sleep(0.3)"
+    session = AsyncSession(database, {})
+
+    async def of_the_session() -> None:
+        await session.execute(takes_a_while)
+
+    async def of_the_pool() -> None:
+        await run_in_db_thread(rows, takes_a_while)
+
+    async def runs(ask: Callable[[], Any]) -> bool:
+        try:
+            await ask()
+        except DatabaseAwayError:
+            return False
+        return True
+
+    for ask in (of_the_session, of_the_pool):
+        connection.connect(database)  # the pool's sessions begin anew
+        with set_on_database(database, "statement_timeout", "'200ms'"):
+            assert not await runs(ask)
+        await until(functools.partial(runs, ask))
+    session.close()
+
+
 async def stored(post: Callable[[], Any]) -> bool:
     return bool((await post()).status_code == 200)
 
@@ -432,13 +458,13 @@ async def test_behind_a_lock_the_caller_is_told_to_come_again(api: Api, database
         return api.post(INGEST, {"input": camel(draft())})
 
     with set_on_database(database, "lock_timeout", "'100ms'"):
-        assert (await post()).status_code == 200
+        await until(lambda: stored(post))  # the session that ended is replaced
         with direct(database, "LOCK TABLE events IN ACCESS EXCLUSIVE MODE"):
             away = await post()
             assert (away.status_code, away.json()["errors"][0]["extensions"]) == (503, AWAY)
             ready = await api.client.get("/readyz")
             assert ready.json()["why"] == "the database could not store what was sent a moment ago"
-        assert (await post()).status_code == 200
+        await until(lambda: stored(post))
         assert (await api.client.get("/readyz")).status_code == 200
 
 

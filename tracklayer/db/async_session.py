@@ -59,7 +59,8 @@ class AsyncSession:
                 circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
             if self._connection is not None and sessions.is_lost(error):
                 log.warning("the session for taking in events is of no more use (%s)", _words(error))
-            if isinstance(error, TimeoutError) or self._is_closed() or sessions.is_lost(error):
+            is_spent = sessions.is_lost(error) or sessions.is_out_of_time(error)
+            if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
             elif not sessions.is_away(error):
                 raise

@@ -154,9 +154,13 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
 
     def spend(self) -> None:
         """This thread's session is of no more use, and neither are those that lie about."""
+        self.spend_own()
+        self.close_idle()
+
+    def spend_own(self) -> None:
+        """This thread's session is not used again."""
         if not self._state.closed:
             self._state.conn.is_spent = True
-        self.close_idle()
 
 
 def _readable(session: Session) -> bool:
@@ -216,6 +220,8 @@ def _spent_when_lost() -> Iterator[None]:
     except (peewee.DatabaseError, peewee.InterfaceError) as error:
         if sessions.is_lost(error):
             database.spend()
+        elif sessions.is_out_of_time(error):
+            database.spend_own()
         raise
 
 

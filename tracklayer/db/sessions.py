@@ -106,6 +106,14 @@ def is_lost(error: BaseException) -> bool:
     return name in ("OperationalError", "InterfaceError", "DatabaseError", "MaxConnectionsExceeded")
 
 
+def is_out_of_time(error: BaseException) -> bool:
+    """Whether a statement was canceled, or did not get its lock in time.
+
+    The session may have shorter times than one that begins now: those that its role or database had for a while.
+    """
+    return _starts(error, ("57014", "55P03"))
+
+
 def is_in_the_way(error: DatabaseAwayError) -> bool:
     """Whether it was this statement alone that could not be run now: locked out, canceled, or rolled back for another's."""
     return error.__cause__ is not None and _starts(error.__cause__, ("57014", "55P03", "55006", "40"))
