@@ -12,8 +12,6 @@ from tracklayer.cli.bench.roles import Crowd
 
 SEED = 3
 QUICK = Pace(kill=0.6, away=1, frozen=3, locked=1, buggy=0.6, lost=3)  # none lasts until a platform is held
-
-
 CROWD = Crowd(apis=1, workers=1, schedulers=1) if pooler_binary() else Crowd(apis=2, workers=2, schedulers=1)
 
 

@@ -1,8 +1,9 @@
 """A role with a fault in it: a wrong clock, or a mapper that raises. The product itself has no switch for either.
 
 ``python -m tracklayer.cli.bench.launcher FILE COMMAND ...`` is ``tracklayer COMMAND ...``, but for what FILE says, which is
-looked at all the time: ``{"clock_seconds": 150, "raises": ["meta", "map_event"]}``. The clock of this process is then 150 s
-ahead of the machine's, and that function of that platform's mapper raises whatever it is given.
+looked at all the time: ``{"clock_seconds": 150, "raises": [PLATFORM, "map_event"]}``. The clock of this process is then 150 s
+ahead of the machine's, and that function of that platform's mapper raises whatever it is given; that it has done so is told by
+a file of FILE's name that ends in ``.map_event``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Faults:
 
     def check(self, platform: str, function: str) -> None:
         if self._look().get("raises") == [platform, function]:
+            self._path.with_suffix(f".{function}").touch()
             raise BugError
 
     def _look(self) -> dict[str, Any]:

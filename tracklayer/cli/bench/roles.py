@@ -126,6 +126,10 @@ class Role:
             new.write_bytes(orjson.dumps(self._faults))
             new.rename(self._path)
 
+    def has_raised(self, function: str) -> bool:
+        """Whether a mapper's function, told to raise, was called."""
+        return self._path is not None and self._path.with_suffix(f".{function}").exists()
+
     def check(self) -> None:
         """Raises CommandError where it ended by itself: whatever is away, a role waits for it."""
         if not self._process.is_running():
@@ -164,9 +168,15 @@ class Installation:
         answer = httpx.request(method, f"{self.platforms_url}{path}", timeout=PATIENCE_SECONDS, **options)
         return answer.raise_for_status().json()
 
-    def fault(self, **settings: object) -> None:
-        """Sets a fault of the emulator on all platforms, or on one."""
-        self.platforms("/_faults", "POST", json=settings)
+    def fault(self, **settings: object) -> int:
+        """Sets a fault of the emulator on all platforms, or on one; its number."""
+        return int(self.platforms("/_faults", "POST", json=settings)["id"])
+
+    def has_struck(self, fault: int) -> bool:
+        return any(found["id"] == fault and found["hits"] for found in self.platforms("/_faults")["faults"])
+
+    def end_fault(self, fault: int) -> None:
+        self.platforms(f"/_faults/{fault}", "DELETE")
 
     def clear_faults(self) -> None:
         self.platforms("/_faults", "DELETE")

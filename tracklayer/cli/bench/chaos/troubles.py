@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg2
 
 from tracklayer.cli.bench.chaos.traffic import Canary
 from tracklayer.cli.bench.disk import SmallDisk
+from tracklayer.cli.bench.ground import PATIENCE_SECONDS
 from tracklayer.cli.bench.roles import BUGS, Installation, Role
+from tracklayer.cli.process import CommandError
 
 WRONG_CLOCKS = (150.0, -150.0, 30.0)  # seconds, of an API process, a worker, a scheduler: until the storm is over
 SHORT_TIMES = {"statement_timeout": "3ms", "lock_timeout": "1ms"}  # most of what a role asks takes longer
 WAL_BYTES = 32 * 2**20  # two files of PostgreSQL's log: it runs out of room for the next one
+MEET_SECONDS = 0.3  # between two events that are to meet a trouble
 NO_DISK = "no disk of its own could be mounted"
 NO_POOLER = "no pgbouncer on PATH"
 
@@ -182,24 +186,33 @@ class Troubles:
     def _raise(self) -> None:
         """Every worker has the bug, as all have the same version."""
         workers = [role for role in self.installed.roles if role.kind == "worker"]
-        for function in (*BUGS, None):
+        for function in BUGS:
             for worker in workers:
                 worker.set_faults(raises=[self.buggy, function])
-            if function is not None:
-                self._meets(self.pace.buggy)
+            self._meets(self.pace.buggy, partial(_has_raised, workers, function))
+        for worker in workers:
+            worker.set_faults(raises=None)
 
     def _lose_answers(self) -> None:
         """The platform takes all and answers nothing; in the midst of it a worker dies."""
-        self.installed.fault(kind="drop_after_accept", platform=self.deaf, seconds=self.pace.lost)
-        self._meets(self.pace.lost / 2)
+        fault = self.installed.fault(kind="drop_after_accept", platform=self.deaf)
+        self._meets(self.pace.lost / 2, lambda: self.installed.has_struck(fault))
         self._first("worker").kill_and_restart()
-        self._meets(self.pace.lost / 2)
+        self._meets(self.pace.lost / 2, lambda: self.installed.has_struck(fault))
+        self.installed.end_fault(fault)
 
-    def _meets(self, seconds: float) -> None:
-        """For so long one event at least is on its way: in a small storm there might be none."""
-        time.sleep(seconds / 3)
-        self.canary.send(self.installed.apis[0], time.monotonic())
-        time.sleep(seconds * 2 / 3)
+    def _meets(self, seconds: float, has_met: Callable[[], bool]) -> None:
+        """For so long there are events on their way, and until one has met the trouble: in a small storm none might."""
+        started = time.monotonic()
+        while time.monotonic() - started < seconds or not has_met():
+            if time.monotonic() - started > PATIENCE_SECONDS:
+                raise CommandError(f"waited {PATIENCE_SECONDS} s in vain: an event to meet the trouble")
+            self.canary.send(self.installed.apis[0], time.monotonic())
+            time.sleep(MEET_SECONDS)
+
+
+def _has_raised(workers: Sequence[Role], function: str) -> bool:
+    return any(worker.has_raised(function) for worker in workers)
 
 
 _END_SESSIONS = """
