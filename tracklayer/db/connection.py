@@ -18,9 +18,9 @@ import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
 
 from tracklayer.db import sessions
-from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, Session
+from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, LockedOutError, Session
 
-__all__ = ["DatabaseAwayError"]  # all that uses the pool knows it from here
+__all__ = ["DatabaseAwayError", "LockedOutError"]  # all that uses the pool knows it from here
 
 P = ParamSpec("P")
 T = TypeVar("T")

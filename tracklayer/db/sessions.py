@@ -70,6 +70,16 @@ LISTENER = Limits(statement=3_000, lock=2_000)
 class DatabaseAwayError(Exception):
     """PostgreSQL cannot serve now, or went away in the middle. Nothing was acknowledged: try again."""
 
+    def __init__(self, message: str = "the database is away") -> None:
+        super().__init__(message)
+
+
+class LockedOutError(DatabaseAwayError):
+    """Rows of this merchant are locked by somebody; the database serves all others."""
+
+    def __init__(self) -> None:
+        super().__init__("rows of this merchant are locked")
+
 
 _CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
 _READ_ONLY = "25006"

@@ -1,0 +1,92 @@
+"""An API that starts before its database: it says that it is alive and what it waits for, then serves on the same socket."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.factories import API_KEY_SECRET, INGEST, camel, draft, new_merchant
+from tests.faults.proxy import FrozenProxy
+from tests.servers import Process, free_port, running, wait_until
+from tracklayer.clock import SystemClock
+from tracklayer.db import connection
+from tracklayer.runtime import Runtime
+
+
+@pytest.fixture
+def proxy(database: str) -> Iterator[FrozenProxy]:
+    with FrozenProxy(database) as made:
+        yield made
+
+
+@contextmanager
+def starting(proxy: FrozenProxy, redis_url: str, *command: str) -> Iterator[tuple[Process, str]]:
+    port = free_port()
+    environ = {
+        "TRACKLAYER_DATABASE_URL": proxy.url,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": API_KEY_SECRET,
+    }
+    with running(*command, "--port", str(port), environ=environ) as process:
+        yield process, f"http://127.0.0.1:{port}"
+
+
+def is_alive(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/healthz", timeout=30).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "command", [("api",), ("api", "--processes", "2"), ("up",)], ids=["api", "api --processes 2", "up"]
+)
+def test_whoever_asks_is_answered_from_the_first_moment_until_the_database_is_there(
+    proxy: FrozenProxy,
+    redis_url: str,
+    runtime: Runtime,
+    database: str,
+    now: Callable[[], str],
+    command: tuple[str, ...],
+) -> None:
+    runtime.clock = SystemClock()
+    merchant = new_merchant(runtime)
+    proxy.refuse()
+    with starting(proxy, redis_url, *command) as (process, address):
+        wait_until(lambda: is_alive(address), "it to answer")
+        headers = {"authorization": f"Bearer {merchant.key}"}
+        client = httpx.Client(base_url=address, timeout=30, headers=headers)
+        why = "waiting: the database cannot be reached: it hung up; look into PostgreSQL's log"
+        wait_until(lambda: client.get("/readyz").json()["why"] == why, "it to say what it waits for")
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.headers["retry-after"], ready.json()["ready"]) == (503, "5", False)
+        body = {"query": INGEST, "variables": {"input": camel(draft(occurred_at=now()))}}
+
+        def ask() -> httpx.Response:
+            return httpx.post(f"{address}/graphql", json=body, headers=headers, timeout=30)
+
+        for away in (client.post("/graphql", json=body), client.get("/docs/quickstart"), ask()):
+            assert (away.status_code, away.headers["retry-after"]) == (503, "2")
+            assert away.json()["errors"][0]["extensions"] == {"code": "DATABASE_AWAY", "retryable": True}
+        proxy.thaw()
+        seen: Counter[int] = Counter()
+        wait_until(lambda: seen.update([ask().status_code]) or seen[200] >= 5, "it to serve")  # type: ignore[func-returns-value]
+        assert set(seen) == {503, 200}  # and whoever connected in between was answered, too
+        wait_until(lambda: client.get("/readyz").status_code == 200, "all of it to be ready")
+        assert "Traceback" not in process.output()
+        assert process.output().count("waiting for PostgreSQL at 127.0.0.1") >= 1
+        assert process.stop() == 0
+    connection.connect(database)
+
+
+def test_a_signal_while_it_waits_ends_it_at_once(proxy: FrozenProxy, redis_url: str) -> None:
+    proxy.refuse()
+    for command in (("api",), ("api", "--processes", "2"), ("up",)):
+        with starting(proxy, redis_url, *command) as (process, address):
+            wait_until(lambda address=address: is_alive(address), "it to answer")  # type: ignore[misc]
+            assert process.stop() == 0
+            assert "Traceback" not in process.output()
