@@ -19,7 +19,7 @@ import orjson
 from psycopg2.extensions import parse_dsn
 
 from tracklayer.db import connection
-from tracklayer.db.connect_faults import fault_of
+from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError
@@ -68,12 +68,18 @@ def configure_logging(settings: Settings) -> None:
 
 
 @contextmanager
-def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool = False) -> Iterator[Runtime]:
+def runtime_of(
+    settings: Settings,
+    *,
+    apply_migrations: bool = False,
+    wait: bool = False,
+    waits_for: Callable[[str], None] = lambda why: None,
+) -> Iterator[Runtime]:
     """A runtime on the operator's database, or on the embedded one; closed when the block ends.
 
-    ``wait``: for a database that is not there yet, until a signal ends that. Raises CommandError where the database is
-    not at this version, unless it is embedded or ``apply_migrations``, and KeyLostError where it was sealed with a key that
-    is not there.
+    ``wait``: for a database that is not there yet, until a signal ends that; ``waits_for`` is told why, in a sentence.
+    Raises CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``, and
+    KeyLostError where it was sealed with a key that is not there.
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     url = embedded.start() if embedded is not None else str(settings.database_url)
@@ -88,7 +94,7 @@ def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool
         return runtime
 
     try:
-        runtime = _patiently(begin, url) if wait else begin()
+        runtime = _patiently(begin, url, waits_for) if wait else begin()
         try:
             yield runtime
         finally:
@@ -99,7 +105,7 @@ def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool
             embedded.stop()
 
 
-def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
+def _patiently(begin: Callable[[], Runtime], url: str, waits_for: Callable[[str], None]) -> Runtime:
     """What ``begin`` gives once the database can be reached; says for what it waits, and again now and then."""
     says_at = began = time.monotonic()
     while True:
@@ -109,12 +115,13 @@ def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
             fault = fault_of(error)
             if fault is not None and not fault.passing:
                 raise
+            why = sentence_of(error)
+            waits_for(why)
             if time.monotonic() >= says_at:
                 says_at = time.monotonic() + SAY_AGAIN_SECONDS
                 given = parse_dsn(url)
                 place = f"{given.get('host', 'its default host')}:{given.get('port', '5432')}"
-                why = (str(error.__cause__ or "").splitlines() or ["no answer"])[0]
-                log.warning("waiting for PostgreSQL at %s (%s)", place, why)
+                log.warning("waiting for PostgreSQL at %s: %s", place, why)
             time.sleep(random.uniform(0.5, 1))
             continue
         if says_at > began:

@@ -190,6 +190,30 @@ def serve_http(
         stopper.event.set()
 
 
+class Meanwhile:
+    """Serves an app on a socket in a thread, for the length of the block or until ``end``.
+
+    The socket stays open: whoever connects at the end is taken by who serves it next.
+    """
+
+    def __init__(self, app: Starlette, bound: socket.socket) -> None:
+        self._server = Server(app, uvicorn.Config(app, **settings_of_server(), lifespan="off"))
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [bound.dup()]}, name="meanwhile", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(2 * GRACE_SECONDS)
+
+
 def supervise(
     command: Sequence[str], count: int, stopper: Stopper, bound: socket.socket, drain: timedelta = timedelta()
 ) -> int:

@@ -1,4 +1,7 @@
-"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is ours."""
+"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is ours.
+
+Before a process has found its database, ``waiting_routes`` answer: it is alive, and says what it waits for.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,23 @@ def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]
     """``was_away``: whether what was to be stored a moment ago could not be."""
     readyz = _Readiness(runtime, was_away).readyz
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
+
+
+@dataclass
+class Waiting:
+    """``why``: one sentence, what a process waits for before it can serve."""
+
+    why: str = "this process is starting"
+
+    def waits_for(self, what: str) -> None:
+        self.why = f"waiting: {what}"
+
+    async def readyz(self, request: Request) -> Response:
+        return _unready(self.why)
+
+
+def waiting_routes(waiting: Waiting) -> list[Route]:
+    return [Route("/healthz", healthz), Route("/readyz", waiting.readyz)]
 
 
 async def healthz(request: Request) -> Response:
