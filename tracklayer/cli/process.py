@@ -83,6 +83,8 @@ def runtime_of(
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     url = embedded.start() if embedded is not None else str(settings.database_url)
+    if embedded is not None and wait:
+        embedded.keep_running()
 
     def begin() -> Runtime:
         connection.connect(url)
