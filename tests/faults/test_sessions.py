@@ -592,7 +592,7 @@ def test_an_index_that_is_made_later_keeps_nobody_from_writing(half_migrated: st
     ],
 )
 def test_a_role_waits_for_what_passes_by_itself_and_for_nothing_else(said: str, passes: bool) -> None:
-    error = DatabaseAwayError("the database is away")
+    error = DatabaseAwayError()
     error.__cause__ = psycopg2.OperationalError(said)
     fault = fault_of(error)
     assert fault is not None

@@ -73,7 +73,7 @@ class AsyncSession:
                 self.close()
             elif not sessions.is_away(error):
                 raise
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         except asyncio.CancelledError:
             self.close()  # in the middle of a statement: the session is of no use to the next one
             raise
@@ -95,7 +95,7 @@ class AsyncSession:
         if self._connection is None:
             if self._opening is None:
                 if time.monotonic() < self._rests_until:
-                    raise DatabaseAwayError("the database is away") from self._refused
+                    raise DatabaseAwayError() from self._refused
                 circuit_of(self._url).admit()
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(_heard)
@@ -103,7 +103,7 @@ class AsyncSession:
             # Whoever waits is told in time; connecting goes on, for those who come after.
             await asyncio.wait((opening,), timeout=REQUEST_SECONDS)
             if not opening.done():
-                raise DatabaseAwayError("the database is away")
+                raise DatabaseAwayError()
             self._opening = None
             self._connection = opening.result()
             self._readable = select.poll()

@@ -142,7 +142,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
                 return False
             self.close_idle()
             sessions.is_silent(self.database, error, PING_SECONDS)
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
 
     def _close(self, conn: Session, close_conn: bool = False) -> None:
         conn.used_at = time.monotonic()
@@ -204,7 +204,7 @@ def session() -> Iterator[None]:
             yield
     except (peewee.DatabaseError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
         if sessions.is_away(error):
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         raise
 
 

@@ -238,7 +238,7 @@ class Circuit:
             if self._failed is None:
                 return
             if self._trying or time.monotonic() < self._rests_until:
-                raise DatabaseAwayError("the database is away") from self._failed
+                raise DatabaseAwayError() from self._failed
             self._trying = True
 
     def left(self) -> None:
@@ -367,11 +367,11 @@ def open_session(
     except FutureTimeoutError:
         if found.cancel():
             circuit.failed(TimeoutError("no answer"))  # those who come now need not wait as long
-            raise DatabaseAwayError("the database is away") from None
+            raise DatabaseAwayError() from None
         return _now(found)
     except psycopg2.Error as error:
         if is_away(error):
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         raise
 
 
@@ -380,7 +380,7 @@ def _now(found: Future[Session]) -> Session:
     try:
         return found.result()
     except psycopg2.Error as error:
-        raise DatabaseAwayError("the database is away") from error
+        raise DatabaseAwayError() from error
 
 
 def connect_async(url: str, name: str) -> Any:
