@@ -583,6 +583,9 @@ def test_a_bug_in_building_a_request_costs_its_event_nothing_and_stops_no_other(
     assert (found.status, found.attempts, found.error_code) == ("queued", 0, "TRACKLAYER_ERROR")
     assert found.attempt_log == []
     assert PERSON not in caplog.text
+    assert caplog.text.count("building a request for meta failed for") == 1  # however often it was tried
+    ((_, untold),) = runtime.faults.values()
+    assert untold > 0
     monkeypatch.undo()
     live(runtime, merchant, worker, clock, timedelta(minutes=11))
     assert row(merchant, "broken").status == "delivered"

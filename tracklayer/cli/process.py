@@ -25,8 +25,9 @@ from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
+from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
-from tracklayer.services.soundness import troubles
+from tracklayer.services.soundness import troubles, version_trouble
 from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def runtime_of(
         if embedded is not None or apply_migrations:
             migrate()
         check_version()
-        runtime = build_runtime(settings, url, secret_keys(settings))
+        runtime = build_runtime(settings, url, sealer_of(settings))
         confirm_keys(runtime.sealer, runtime.clock.now())
         return runtime
 
@@ -131,8 +132,8 @@ def _patiently(begin: Callable[[], Runtime], url: str, waits_for: Callable[[str]
         return runtime
 
 
-def secret_keys(settings: Settings) -> list[str]:
-    """The operator's keys, or the one in the data directory. A database that is sealed already gets no new one.
+def sealer_of(settings: Settings) -> Sealer:
+    """With the operator's keys, or the one in the data directory. A database that is sealed already gets no new one.
 
     Raises KeyLostError. Needs a database that is at this version.
     """
@@ -143,7 +144,15 @@ def secret_keys(settings: Settings) -> list[str]:
             "set TRACKLAYER_SECRET_KEY; if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the "
             "destinations' secrets anew"
         )
-    return [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
+    return own_sealer(settings)
+
+
+def own_sealer(settings: Settings) -> Sealer:
+    """As ``sealer_of``, without a look at the database."""
+    if settings.secret_keys:
+        return Sealer([str(key) for key in settings.secret_keys])
+    path = key_file(settings.data_dir)
+    return Sealer([generated_secret(settings.data_dir)], f"the file {path.name} in TRACKLAYER_DATA_DIR")
 
 
 def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
@@ -154,11 +163,9 @@ def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
 
 def check_version() -> None:
     """Raises CommandError where the database lacks migrations, or is ahead of this version."""
-    missing = pending()
-    if missing:
-        raise CommandError(f"the database lacks {', '.join(missing)}: run `tracklayer migrate`")
-    if unknown():
-        raise CommandError("the database belongs to a newer TrackLayer: install that version")
+    trouble = version_trouble(pending(), unknown())
+    if trouble is not None:
+        raise CommandError(trouble.sentence)
 
 
 def key_file(data_dir: Path) -> Path:

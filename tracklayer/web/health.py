@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
-from tracklayer.db.migrate import pending
+from tracklayer.db.migrate import pending, unknown
 from tracklayer.runtime import Runtime
-from tracklayer.services.keys import ADVICE, has_a_key
-from tracklayer.services.soundness import keys_trouble, troubles
+from tracklayer.services.keys import advice, has_a_key
+from tracklayer.services.soundness import keys_trouble, troubles, version_trouble
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
 KEYS_SECONDS = 10.0  # between two looks at the keys of all destinations
@@ -59,9 +59,9 @@ def _unready(why: str, **more: object) -> Response:
 
 @dataclass(frozen=True)
 class _Found:
-    pending: list[str] = field(default_factory=list)
     why: str | None = None
     warnings: list[str] = field(default_factory=list)
+    more: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,10 +86,8 @@ class _Readiness:
             return _unready("the database does not answer")
         except DatabaseAwayError:
             return _unready("the database is away")
-        if found.pending:
-            return _unready("run `tracklayer migrate`", pending=found.pending)
         if found.why is not None:
-            return _unready(found.why)
+            return _unready(found.why, **found.more)
         if self.was_away():
             return _unready("the database could not store what was sent a moment ago")
         return JSONResponse({"ready": True, **({"warnings": found.warnings} if found.warnings else {})})
@@ -103,13 +101,16 @@ class _Readiness:
 
     def _look(self) -> _Found:
         missing = pending()
-        if missing:
-            return _Found(missing)
+        behind = version_trouble(missing, ())
+        if behind is not None:
+            return _Found(behind.sentence, more={"pending": missing})
         if reads_only():
-            return _Found(why="the database only reads: it is a standby, or was set to read only")
+            return _Found("the database only reads: it is a standby, or was set to read only")
         if not has_a_key(self.runtime.sealer):
-            return _Found(why=ADVICE)
-        found = troubles(None, self.runtime.settings.sandbox_url)
+            return _Found(advice(self.runtime.sealer))
+        # A newer database is served all the same: while an upgrade goes on, old processes run on the new tables.
+        newer = version_trouble((), unknown())
+        found = [*([newer] if newer else []), *troubles(None, self.runtime.settings.sandbox_url)]
         return _Found(warnings=[*self._keys_missing(), *(trouble.sentence for trouble in found)])
 
     def _keys_missing(self) -> list[str]:
