@@ -643,8 +643,8 @@ def test_an_answer_is_kept_in_hand_while_the_database_is_away(
     ended: list[int] = []
     real = deliver_module._judge_destination
 
-    def interrupted(*args: Any) -> Any:
-        found = real(*args)
+    def interrupted(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
         if len(ended) < 3:
             ended.append(1)
             with pytest.raises(psycopg2.Error), closing(database.connection().cursor()) as cursor:

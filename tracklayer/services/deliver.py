@@ -54,6 +54,7 @@ from tracklayer.domain.delivery import (
     Outcome,
     PlatformReply,
     Refusal,
+    Rejected,
     Reply,
     Settlement,
     TokenRefused,
@@ -118,13 +119,17 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time."""
+    """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
+
+    ``items``: how many of it are sent, once that is known.
+    """
 
     lease: Lease
     destination: Destination
     mapper: Mapper
     turn: Turn
     turn_ends_at: datetime | None
+    items: int = 0
 
 
 class LeaseLostError(Exception):
@@ -248,6 +253,7 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
+    batch = replace(batch, items=sum(map(len, todo)))
     sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, unsent, todo))
     while todo:
         items = todo.popleft()
@@ -463,7 +469,7 @@ def _write(
     with in_transaction():
         # That we cannot write an answer, which then stands alone, says nothing about the platform.
         told = () if outcomes and outcomes[0] == UNWRITTEN else outcomes
-        health = _judge_destination(batch, told, sent_at, now)
+        health = _judge_destination(batch, told, sent_at, now, is_last=not todo)
         if isinstance(verdict, NotBuilt):
             settlements = [judge_unbuilt(item.claim, verdict.message, now) for item in items]
         else:
@@ -487,18 +493,26 @@ def _write(
         _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
 
 
-def _judge_destination(batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime) -> Health:
-    """The destination after a request, written where that changes anything; judged by its row under the lock."""
+def _judge_destination(
+    batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime, *, is_last: bool
+) -> Health:
+    """The destination after a request, written where that changes anything; judged by its row under the lock.
+
+    A step of a release is judged once, whatever number of requests it takes: at the last one, or at the first that fails.
+    """
     destination = batch.destination
     known = destination.health
     if batch.turn_ends_at is None and judge_health(known, outcomes, now, sent_at, had_turn=False) == known:
+        return known
+    is_fine = all(isinstance(outcome, Acknowledged | Rejected) for outcome in outcomes)
+    if batch.turn_ends_at is not None and is_fine and not is_last and known.state is DestinationState.ACTIVE:
         return known
     row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
     if row is None:
         return known
     before = db_destinations.health_of(row)
     had_turn = batch.turn_ends_at is not None and batch.turn_ends_at == before.turn_ends_at
-    after = judge_health(before, outcomes, now, sent_at, had_turn=had_turn)
+    after = judge_health(before, outcomes, now, sent_at, had_turn=had_turn, sent=batch.items if had_turn else None)
     if had_turn and not outcomes:
         after = replace(after, turn_ends_at=None)
     if after != before:
