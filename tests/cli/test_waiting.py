@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
+import psutil
 import pytest
 
 from tests.factories import API_KEY_SECRET, INGEST, camel, draft, new_merchant
 from tests.faults.proxy import FrozenProxy
-from tests.servers import Process, free_port, running, wait_until
+from tests.servers import Process, free_port, running, wait_for_api, wait_until
 from tracklayer.clock import SystemClock
 from tracklayer.runtime import Runtime
 
@@ -89,3 +91,27 @@ def test_a_signal_while_it_waits_ends_it_at_once(proxy: FrozenProxy, redis_url: 
             wait_until(lambda address=address: is_alive(address), "it to answer")  # type: ignore[misc]
             assert process.stop() == 0
             assert "Traceback" not in process.output()
+
+
+def test_one_of_several_that_starts_turns_nobody_away_whom_another_one_serves(
+    proxy: FrozenProxy, redis_url: str, runtime: Runtime
+) -> None:
+    with starting(proxy, redis_url, "api", "--processes", "2") as (process, address):
+        wait_for_api(process, address)
+        found: Counter[int] = Counter()
+        parent = psutil.Process(process.pid)
+
+        def ask() -> bool:
+            found.update([httpx.get(f"{address}/readyz", timeout=30).status_code])
+            return len(parent.children()) == 2
+
+        for _ in range(3):
+            wait_until(ask, "both to run")
+            victim = parent.children()[0]
+            victim.kill()
+            victim.wait(30)
+            wait_until(ask, "it to be replaced")
+            since = time.monotonic()
+            while time.monotonic() - since < 3:  # in which it starts
+                ask()
+        assert set(found) == {200}

@@ -62,11 +62,15 @@ def run_api(args: argparse.Namespace) -> int:
             bound = socket.socket(fileno=args.fd)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
-        with (
-            bound,
-            Meanwhile(build_waiting_app(waiting), bound) as meanwhile,
-            _role(settings, waits_for=waiting.waits_for) as (runtime, crew),
-        ):
+        meanwhile = Meanwhile(build_waiting_app(waiting), bound)
+
+        def waits_for(why: str) -> None:
+            waiting.waits_for(why)
+            meanwhile.start()
+
+        if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
+            meanwhile.start()
+        with bound, meanwhile, _role(settings, waits_for=waits_for) as (runtime, crew):
             app = build_app(runtime, crew.wake)
             meanwhile.end()
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.

@@ -218,7 +218,7 @@ def serve_http(
 
 
 class Meanwhile:
-    """Serves an app on a socket in a thread, for the length of the block or until ``end``.
+    """Serves an app on a socket in a thread, from ``start`` to ``end``, or to the end of the block.
 
     The socket stays open: whoever connects at the end is taken by who serves it next.
     """
@@ -229,16 +229,24 @@ class Meanwhile:
             target=self._server.run, kwargs={"sockets": [bound.dup()]}, name="meanwhile", daemon=True
         )
 
+        self._is_started = False
+
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.end()
 
+    def start(self) -> None:
+        """Nothing where it was started before."""
+        if not self._is_started:
+            self._is_started = True
+            self._thread.start()
+
     def end(self) -> None:
         self._server.should_exit = True
-        self._thread.join(2 * GRACE_SECONDS)
+        if self._is_started:
+            self._thread.join(2 * GRACE_SECONDS)
 
 
 def supervise(

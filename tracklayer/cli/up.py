@@ -63,6 +63,7 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
             settings = replace(settings, sandbox_url=sandbox.url)
         waiting = Waiting()
         meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting), bound))
+        meanwhile.start()
         runtime = stack.enter_context(
             runtime_of(settings, apply_migrations=True, wait=True, waits_for=waiting.waits_for)
         )
