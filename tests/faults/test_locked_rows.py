@@ -25,6 +25,12 @@ HELD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, no batch is taken for stuck."""
+    monkeypatch.setattr(module, "SILENT_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def intake(runtime: Runtime) -> AsyncIterator[Intake]:
     made = Intake(runtime, lambda _: None)
@@ -138,7 +144,7 @@ async def until_waited_for(database: str, done: Callable[[], bool] = lambda: Fal
 async def test_a_table_that_is_locked_for_a_moment_costs_nobody_anything(
     intake: Intake, shops: list[Merchant], database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SILENT_SECONDS", 30.0)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 30.0)
     assert await outcome(intake, shops[0], "first") == "Accepted"
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
@@ -153,7 +159,7 @@ async def test_a_table_that_is_locked_for_a_moment_costs_nobody_anything(
 async def test_where_nobody_else_waits_a_merchant_waits_for_its_own_rows(
     intake: Intake, shops: list[Merchant], database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SILENT_SECONDS", 60.0)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 30.0)
     held, others = shops[0], shops[1:]
     assert await outcome(intake, held, "a") == "Accepted"
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:

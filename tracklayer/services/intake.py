@@ -45,6 +45,9 @@ PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
 SILENT_SECONDS = 1.8  # that a batch may take: then all who wait are told that the database is away, and so is who comes
 LOCK_MS = 250  # that a batch waits for a lock: then it is found out whose rows, or which tables, are locked
+PATIENCE_SECONDS = (
+    1.5  # that what met a lock is tried again: less than ``SILENT_SECONDS``, so its callers hear what it was
+)
 LOCKED_SECONDS = 3.0  # that a merchant whose rows are locked is refused, then it is tried again
 TRY_SECONDS = 1.0  # at least, between two such tries in vain, whoever's: each costs the others ``LOCK_MS``
 FORGET_SECONDS = 600.0  # after which a merchant that was locked, and sent nothing since, is tried like any other
@@ -180,7 +183,7 @@ class _Flusher:
             while self._waiting:
                 batch = self._take_batch()
                 late = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._give_up_waiting, batch)
-                gives_up = time.monotonic() + SILENT_SECONDS - LOCK_MS / 1000
+                gives_up = time.monotonic() + PATIENCE_SECONDS
                 try:
                     locked = await self._store(batch)
                     if locked:
