@@ -181,6 +181,44 @@ async def test_who_waits_for_a_silent_host_is_told_when_another_finds_it_out(pro
             await asking
 
 
+async def begun_for_long(statement: str, begun: threading.Event, goes_on: threading.Event) -> Any:
+    """A statement in a session that may wait for its answer for an hour, once it may go on."""
+
+    def ask_for_long() -> Any:
+        own: sessions.Session = connection.database.connection()
+        with own.answering_within(3600):
+            begun.set()
+            goes_on.wait()
+            return rows(statement)
+
+    return await run_in_db_thread(ask_for_long)
+
+
+async def test_a_silent_host_is_found_out_while_a_statement_is_in_hand_though_nobody_else_asks(
+    proxy: FrozenProxy,
+) -> None:
+    begun, frozen = threading.Event(), threading.Event()
+    asking = asyncio.create_task(begun_for_long("SELECT 1", begun, frozen))
+    await until(begun.is_set)
+    proxy.freeze()
+    frozen.set()
+    async with asyncio.timeout(30):
+        with pytest.raises(DatabaseAwayError):
+            await asking
+
+
+async def test_a_server_that_is_at_work_for_long_gives_a_sign_of_life_and_is_left_alone(
+    proxy: FrozenProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PROBE_AFTER", 0.1)
+    monkeypatch.setattr(sessions, "PROBE_SECONDS", 30.0)
+    at_once = threading.Event()
+    at_once.set()
+    asking = asyncio.create_task(begun_for_long("SELECT pg_sleep(3), 7", threading.Event(), at_once))
+    await until(lambda: proxy.sent.count(sessions._SSL_REQUEST) >= 3)
+    assert (await asking)[0][1] == 7
+
+
 async def test_the_session_of_ingest_finds_a_silent_host_out_and_comes_back(proxy: FrozenProxy) -> None:
     session = AsyncSession(proxy.url, {}, QUICK)
     assert await session.execute("SELECT 1") == [(1,)]
@@ -618,7 +656,7 @@ def test_an_index_that_is_made_later_keeps_nobody_from_writing(half_migrated: st
     ],
 )
 def test_a_role_waits_for_what_passes_by_itself_and_for_nothing_else(said: str, passes: bool) -> None:
-    error = DatabaseAwayError("the database is away")
+    error = DatabaseAwayError()
     error.__cause__ = psycopg2.OperationalError(said)
     fault = fault_of(error)
     assert fault is not None

@@ -18,9 +18,9 @@ import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
 
 from tracklayer.db import sessions
-from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, Session
+from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, LockedOutError, Session
 
-__all__ = ["DatabaseAwayError"]  # all that uses the pool knows it from here
+__all__ = ["DatabaseAwayError", "LockedOutError"]  # all that uses the pool knows it from here
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
                 return False
             self.close_idle()
             sessions.is_silent(self.database, error, PING_SECONDS)
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
 
     def _close(self, conn: Session, close_conn: bool = False) -> None:
         conn.used_at = time.monotonic()
@@ -209,7 +209,7 @@ def session() -> Iterator[None]:
             yield
     except (peewee.DatabaseError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
         if sessions.is_away(error):
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracklayer.db import destinations as db_destinations
@@ -40,7 +41,20 @@ def slow_troubles(sealer: Sealer) -> list[Trouble]:
 def keys_trouble(sealer: Sealer) -> Trouble | None:
     found = look_at_keys(sealer)
     fine = found.any_fits and not found.lost and not found.closed
-    return None if fine else Trouble("secret key", advice(found))
+    return None if fine else Trouble("secret key", advice(sealer, found.closed))
+
+
+def version_trouble(missing: Sequence[str], newer: Sequence[str]) -> Trouble | None:
+    """Which of the two is older. ``missing``: migrations that the database lacks; ``newer``: those that this version does."""
+    if missing:
+        sentence = f"the database is older than this version, and lacks {', '.join(missing)}: run `tracklayer migrate`"
+    elif newer:
+        sentence = (
+            f"this version is older than the database, which has {newer[-1]}: upgrade to the version that made it so"
+        )
+    else:
+        return None
+    return Trouble("migrations", sentence)
 
 
 def durability_troubles() -> list[Trouble]:

@@ -1,4 +1,7 @@
-"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is ours."""
+"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is ours.
+
+Before a process has found its database, ``waiting_routes`` answer: it is alive, and says what it waits for.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
-from tracklayer.db.migrate import pending
+from tracklayer.db.migrate import pending, unknown
 from tracklayer.runtime import Runtime
-from tracklayer.services.keys import ADVICE, has_a_key
-from tracklayer.services.soundness import slow_troubles, troubles
+from tracklayer.services.keys import advice, has_a_key
+from tracklayer.services.soundness import slow_troubles, troubles, version_trouble
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
 SLOW_SECONDS = 10.0  # between two looks at what takes longer
@@ -29,6 +32,23 @@ def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
 
 
+@dataclass
+class Waiting:
+    """``why``: one sentence, what a process waits for before it can serve."""
+
+    why: str = "this process is starting"
+
+    def waits_for(self, what: str) -> None:
+        self.why = f"waiting: {what}"
+
+    async def readyz(self, request: Request) -> Response:
+        return _unready(self.why)
+
+
+def waiting_routes(waiting: Waiting) -> list[Route]:
+    return [Route("/healthz", healthz), Route("/readyz", waiting.readyz)]
+
+
 async def healthz(request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
@@ -39,9 +59,9 @@ def _unready(why: str, **more: object) -> Response:
 
 @dataclass(frozen=True)
 class _Found:
-    pending: list[str] = field(default_factory=list)
     why: str | None = None
     warnings: list[str] = field(default_factory=list)
+    more: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,10 +86,8 @@ class _Readiness:
             return _unready("the database does not answer")
         except DatabaseAwayError:
             return _unready("the database is away")
-        if found.pending:
-            return _unready("run `tracklayer migrate`", pending=found.pending)
         if found.why is not None:
-            return _unready(found.why)
+            return _unready(found.why, **found.more)
         if self.was_away():
             return _unready("the database could not store what was sent a moment ago")
         return JSONResponse({"ready": True, **({"warnings": found.warnings} if found.warnings else {})})
@@ -83,13 +101,16 @@ class _Readiness:
 
     def _look(self) -> _Found:
         missing = pending()
-        if missing:
-            return _Found(missing)
+        behind = version_trouble(missing, ())
+        if behind is not None:
+            return _Found(behind.sentence, more={"pending": missing})
         if reads_only():
-            return _Found(why="the database only reads: it is a standby, or was set to read only")
+            return _Found("the database only reads: it is a standby, or was set to read only")
         if not has_a_key(self.runtime.sealer):
-            return _Found(why=ADVICE)
-        found = troubles(None, self.runtime.settings.sandbox_url)
+            return _Found(advice(self.runtime.sealer))
+        # A newer database is served all the same: while an upgrade goes on, old processes run on the new tables.
+        newer = version_trouble((), unknown())
+        found = [*([newer] if newer else []), *troubles(None, self.runtime.settings.sandbox_url)]
         return _Found(warnings=[*self._seen_now_and_then(), *(trouble.sentence for trouble in found)])
 
     def _seen_now_and_then(self) -> list[str]:

@@ -33,6 +33,7 @@ from tracklayer.db.connection import rows, session
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate
 from tracklayer.runtime import Runtime, build_runtime
+from tracklayer.sealing import Sealer
 from tracklayer.settings import load_settings
 
 SECRET = "a-secret-of-the-benchmark-of-forty-characters"  # noqa: S105 - it seals invented people, for some minutes
@@ -172,7 +173,7 @@ def ground(*, small_disk: bool = False) -> Iterator[Ground]:
             postgres = EmbeddedPostgres(folder)
             stack.callback(postgres.stop)
             url = postgres.start()
-            runtime = build_runtime(load_settings({}), url, [SECRET])
+            runtime = build_runtime(load_settings({}), url, Sealer([SECRET]))
             stack.callback(connection.disconnect)
             stack.callback(runtime.close)
             migrate()
