@@ -17,6 +17,7 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.deliveries import claim_due
 from tracklayer.runtime import Runtime, Timekeeper, build_runtime, measure
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.sealing import Sealer
 from tracklayer.services.deliver import sweep
 from tracklayer.services.ingest import Accepted, ingest_events
 from tracklayer.settings import load_settings
@@ -259,7 +260,7 @@ def test_a_machine_whose_seconds_stood_still_is_right_again_with_the_next_ticks(
 
 
 def test_a_process_measures_from_its_start_to_its_end(database: str) -> None:
-    runtime = build_runtime(load_settings({}), database, ["k" * 32])
+    runtime = build_runtime(load_settings({}), database, Sealer(["k" * 32]))
     try:
         assert runtime.clock.is_sure
         with in_transaction():

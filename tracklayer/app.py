@@ -1,4 +1,7 @@
-"""The API process: mounts the GraphQL door and the health pages on one Starlette application."""
+"""The API process: mounts the GraphQL door and the health pages on one Starlette application.
+
+What it answers before it has found its database is here, too.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 
+from graphql import GraphQLError
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer.actors import Wake
+from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
-from tracklayer.schema.http import TELL_COST, GraphQLDoor
+from tracklayer.schema.errors import masked
+from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.web.docs import docs_routes
-from tracklayer.web.health import health_routes
+from tracklayer.web.health import Waiting, health_routes, waiting_routes
 from tracklayer.web.start import start_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
@@ -83,6 +89,15 @@ def build_app(runtime: Runtime, wake: Wake) -> Application:
         lifespan=lifespan,
     )
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
+    app.state.ending = False
+    return app
+
+
+def build_waiting_app(waiting: Waiting) -> Starlette:
+    """What a process answers that has not found its database yet: that it is alive, and to all else to come again."""
+    error = masked(GraphQLError("", original_error=DatabaseAwayError()))
+    away = JSONResponse({"data": None, "errors": [error.formatted]}, 503, {"retry-after": str(RETRY_AFTER_SECONDS)})
+    app = Starlette(routes=[*waiting_routes(waiting), Mount("/", away)])
     app.state.ending = False
     return app
 

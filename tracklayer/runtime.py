@@ -43,7 +43,8 @@ MOVED = timedelta(
 class Runtime:
     """``database_url`` is where the pool points. ``jitter`` gives random numbers from 0 to 1.
 
-    ``faults``: what this process has told of, and when by the monotonic clock: it does not tell it all the time.
+    ``faults``: what this process has told of, when by the monotonic clock, and how often it happened since: it does not
+    tell it all the time.
     """
 
     settings: Settings
@@ -55,7 +56,8 @@ class Runtime:
     tokens: TokenCache = field(init=False, repr=False)
     keyring: Keyring[Any] = field(default_factory=Keyring, init=False, repr=False)
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
-    faults: dict[tuple[str, str, str], float] = field(default_factory=dict, init=False, repr=False)
+    faults: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
+    faults_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _clients: list[httpx.Client] = field(default_factory=list, repr=False)
     _timekeeper: Timekeeper | None = field(default=None, init=False, repr=False)
@@ -169,12 +171,12 @@ class Timekeeper:
         self._is_apart, self._was_sure = is_apart, is_sure
 
 
-def build_runtime(settings: Settings, database_url: str, secret_keys: list[str]) -> Runtime:
+def build_runtime(settings: Settings, database_url: str, sealer: Sealer) -> Runtime:
     """Connects this process and takes PostgreSQL's clock for its own. Raises DatabaseAwayError."""
     connection.connect(database_url)
     clock = DatabaseClock()
     measure(clock)
-    runtime = Runtime(settings, database_url, Sealer(secret_keys), clock)
+    runtime = Runtime(settings, database_url, sealer, clock)
     runtime.keep_time(clock)
     return runtime
 

@@ -14,6 +14,8 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+SETTING = "TRACKLAYER_SECRET_KEY"
+
 _VERSION = b"\x01"
 _NONCE = 12  # bytes, as NIST SP 800-38D recommends for GCM
 
@@ -29,9 +31,13 @@ def _stretch(key: str) -> bytes:
 
 
 class Sealer:
-    """``keys``: the operator's secret keys as text, newest first, at least one. ``key_ids``: 4 bytes of each, no secret."""
+    """``keys``: the operator's secret keys as text, newest first, at least one. ``key_ids``: 4 bytes of each, no secret.
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    ``source``: where the keys are, as an operator knows it.
+    """
+
+    def __init__(self, keys: Sequence[str], source: str = SETTING) -> None:
+        self.source = source
         secrets = [_stretch(key) for key in keys]
         self._ciphers = {hashlib.sha256(secret).digest()[:4]: AESGCM(secret) for secret in secrets}
         self.newest = next(iter(self._ciphers))
@@ -48,7 +54,7 @@ class Sealer:
         sealed = bytes(sealed)
         cipher = self._ciphers.get(sealed[1:5])
         if sealed[:1] != _VERSION or cipher is None:
-            raise SealError("sealed with a key that is not in TRACKLAYER_SECRET_KEY")
+            raise SealError(f"sealed with a key that is not in {self.source}")
         try:
             return cipher.decrypt(sealed[5 : 5 + _NONCE], sealed[5 + _NONCE :], context.encode())
         except (InvalidTag, ValueError):

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from tests.conftest import url_of
-from tests.factories import API_KEY_SECRET, PURCHASE, Merchant, draft
+from tests.factories import API_KEY_SECRET, PURCHASE, Api, Merchant, draft
 from tests.servers import RedisServer, fill, free_port, make_read_only, refuse_scripts, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import main
@@ -479,6 +479,43 @@ def test_doctor_finds_what_loses_events_though_it_runs(
     wait_until(lambda: bool(faults()), "the server to take the setting")
     ((found, message),) = faults()
     assert (found, message[: len(says)]) == (check, says)
+
+
+@pytest.mark.parametrize(
+    ("change", "undo", "says"),
+    [
+        (
+            "DELETE FROM schema_migrations WHERE name = '0016_turns'",
+            "INSERT INTO schema_migrations (name, applied) VALUES ('0016_turns', now())",
+            "the database is older than this version, and lacks 0016_turns: run `tracklayer migrate`",
+        ),
+        (
+            "INSERT INTO schema_migrations (name, applied) VALUES ('9999_later', now())",
+            "DELETE FROM schema_migrations WHERE name = '9999_later'",
+            "this version is older than the database, which has 9999_later: upgrade to the version that made it so",
+        ),
+    ],
+    ids=["older", "newer"],
+)
+async def test_which_is_older_the_database_or_the_program_is_told(
+    api: Api, environ: str, capsys: pytest.CaptureFixture[str], change: str, undo: str, says: str
+) -> None:
+    with connection.session():
+        execute(change)
+    try:
+        answer = await api.client.get("/readyz")
+        if "lacks" in says:
+            assert (answer.status_code, answer.json()["why"], answer.json()["pending"]) == (503, says, ["0016_turns"])
+        else:  # it goes on: during an upgrade the new tables serve both
+            assert (answer.status_code, answer.json()["warnings"][0]) == (200, says)
+        assert main(["merchant", "create", "--name", "Shop"]) == 1
+        assert capsys.readouterr().err == f"tracklayer: {says}\n"
+        assert main(["doctor"]) == 1
+        assert f"FAULT  migrations  {says}" in capsys.readouterr().out
+    finally:
+        connection.connect(environ)
+        with connection.session():
+            execute(undo)
 
 
 def test_doctor_finds_a_read_only_database(

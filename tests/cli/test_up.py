@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psutil
 import pytest
 
 from tests.servers import Process, free_port, running, wait_for_api, wait_until
@@ -95,6 +96,41 @@ def test_killed_it_starts_again_and_finds_everything(data_dir: Path) -> None:
         assert key is not None
         assert len(ask(address, key[1], "{ events { edges { cursor } } }")["events"]["edges"]) == 1
         assert seconds_to_stop(process, signal.SIGTERM) < 5
+
+
+def postmaster(data_dir: Path) -> psutil.Process:
+    return psutil.Process(int((data_dir / "pg" / "postmaster.pid").read_text().splitlines()[0]))
+
+
+def test_a_database_that_is_killed_alone_is_started_again(data_dir: Path) -> None:
+    with up(data_dir, free_port()) as (process, address):
+        output = process.output()
+        paste(output)
+        key = re.search(r"API key +(tl_\S+)", output)
+        assert key is not None
+        for times in (1, 2):
+            postmaster(data_dir).kill()
+            wait_until(lambda times=times: process.output().count("runs again") == times, "it to be started again")  # type: ignore[misc]
+            wait_for_api(process, address)
+            assert len(ask(address, key[1], "{ events { edges { cursor } } }")["events"]["edges"]) == 1
+            assert paste(output)["data"]["ingestEvent"]["outcome"] == "COALESCED"
+        said = re.findall(r"the embedded PostgreSQL has ended; it is started again in (\d+) s", process.output())
+        assert said == ["1", "2"]
+        last = postmaster(data_dir)
+        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert not last.is_running() or last.status() == psutil.STATUS_ZOMBIE  # which nobody has asked about
+        assert "Traceback" not in process.output()
+
+
+def test_a_database_whose_files_are_gone_is_not_replaced_by_an_empty_one(data_dir: Path) -> None:
+    with up(data_dir, free_port()) as (process, _):
+        server = postmaster(data_dir)
+        (data_dir / "pg").rename(data_dir / "elsewhere")
+        server.kill()
+        wait_until(lambda: "holds no database any more" in process.output(), "it to say so")
+        assert not (data_dir / "pg").exists()
+        assert process.stop() == 0
+        assert "Traceback" not in process.output()
 
 
 def test_a_taken_port_is_one_clear_sentence(data_dir: Path) -> None:

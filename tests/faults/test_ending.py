@@ -153,6 +153,23 @@ def test_a_second_signal_ends_it_at_once(installation: Installation) -> None:
     with api(installation, LONG) as (process, address):
         ending(process, address)
         assert process.stop() == 0
+        assert "Traceback" not in process.output()
+
+
+def test_what_is_cut_off_at_the_end_is_counted_and_leaves_no_trace(installation: Installation) -> None:
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {installation.merchant.key}\r\n"
+        "content-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+    )
+    for drain, signals in ((LONG, 2), ("0", 1)):
+        with api(installation, drain) as (process, address), socket.create_connection(address_of(address)) as slow:
+            slow.sendall(head.encode())  # and the body never comes
+            if signals == 2:
+                ending(process, address)
+            assert process.stop() == 0
+            assert "Traceback" not in process.output()
+            assert "CancelledError" not in process.output()
+            assert process.output().count("1 request was cut off") == 1
 
 
 def test_ctrl_c_waits_for_nobody_to_look_elsewhere(installation: Installation) -> None:

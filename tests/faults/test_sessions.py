@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import threading
@@ -178,6 +179,44 @@ async def test_who_waits_for_a_silent_host_is_told_when_another_finds_it_out(pro
     async with asyncio.timeout(20):
         with pytest.raises(DatabaseAwayError):
             await asking
+
+
+async def begun_for_long(statement: str, begun: threading.Event, goes_on: threading.Event) -> Any:
+    """A statement in a session that may wait for its answer for an hour, once it may go on."""
+
+    def ask_for_long() -> Any:
+        own: sessions.Session = connection.database.connection()
+        with own.answering_within(3600):
+            begun.set()
+            goes_on.wait()
+            return rows(statement)
+
+    return await run_in_db_thread(ask_for_long)
+
+
+async def test_a_silent_host_is_found_out_while_a_statement_is_in_hand_though_nobody_else_asks(
+    proxy: FrozenProxy,
+) -> None:
+    begun, frozen = threading.Event(), threading.Event()
+    asking = asyncio.create_task(begun_for_long("SELECT 1", begun, frozen))
+    await until(begun.is_set)
+    proxy.freeze()
+    frozen.set()
+    async with asyncio.timeout(30):
+        with pytest.raises(DatabaseAwayError):
+            await asking
+
+
+async def test_a_server_that_is_at_work_for_long_gives_a_sign_of_life_and_is_left_alone(
+    proxy: FrozenProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PROBE_AFTER", 0.1)
+    monkeypatch.setattr(sessions, "PROBE_SECONDS", 30.0)
+    at_once = threading.Event()
+    at_once.set()
+    asking = asyncio.create_task(begun_for_long("SELECT pg_sleep(3), 7", threading.Event(), at_once))
+    await until(lambda: proxy.sent.count(sessions._SSL_REQUEST) >= 3)
+    assert (await asking)[0][1] == 7
 
 
 async def test_the_session_of_ingest_finds_a_silent_host_out_and_comes_back(proxy: FrozenProxy) -> None:
@@ -398,6 +437,31 @@ async def test_a_deadlock_is_tried_again_at_once(database: str) -> None:
     session.close()
 
 
+async def test_times_that_were_too_short_for_a_while_leave_no_session_behind(database: str) -> None:
+    takes_a_while = "SELECT pg_sleep(0.3)"
+    session = AsyncSession(database, {})
+
+    async def of_the_session() -> None:
+        await session.execute(takes_a_while)
+
+    async def of_the_pool() -> None:
+        await run_in_db_thread(rows, takes_a_while)
+
+    async def runs(ask: Callable[[], Any]) -> bool:
+        try:
+            await ask()
+        except DatabaseAwayError:
+            return False
+        return True
+
+    for ask in (of_the_session, of_the_pool):
+        connection.connect(database)  # the pool's sessions begin anew
+        with set_on_database(database, "statement_timeout", "'200ms'"):
+            assert not await runs(ask)
+        await until(functools.partial(runs, ask))
+    session.close()
+
+
 async def stored(post: Callable[[], Any]) -> bool:
     return bool((await post()).status_code == 200)
 
@@ -432,13 +496,13 @@ async def test_behind_a_lock_the_caller_is_told_to_come_again(api: Api, database
         return api.post(INGEST, {"input": camel(draft())})
 
     with set_on_database(database, "lock_timeout", "'100ms'"):
-        assert (await post()).status_code == 200
+        await until(lambda: stored(post))  # the session that ended is replaced
         with direct(database, "LOCK TABLE events IN ACCESS EXCLUSIVE MODE"):
             away = await post()
             assert (away.status_code, away.json()["errors"][0]["extensions"]) == (503, AWAY)
             ready = await api.client.get("/readyz")
             assert ready.json()["why"] == "the database could not store what was sent a moment ago"
-        assert (await post()).status_code == 200
+        await until(lambda: stored(post))
         assert (await api.client.get("/readyz")).status_code == 200
 
 
@@ -592,7 +656,7 @@ def test_an_index_that_is_made_later_keeps_nobody_from_writing(half_migrated: st
     ],
 )
 def test_a_role_waits_for_what_passes_by_itself_and_for_nothing_else(said: str, passes: bool) -> None:
-    error = DatabaseAwayError("the database is away")
+    error = DatabaseAwayError()
     error.__cause__ = psycopg2.OperationalError(said)
     fault = fault_of(error)
     assert fault is not None

@@ -116,6 +116,42 @@ def test_it_is_written_again_where_the_database_did_not_take_it_late(
     assert (row(merchant).status, len(calls)) == ("delivered", 2)
 
 
+@pytest.mark.parametrize("tries", [1, 2], ids=["the first attempt", "a retry"])
+def test_an_attempt_that_was_acknowledged_late_is_counted_once(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    between: Between,
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
+) -> None:
+    ingest(runtime, merchant, draft())
+    if tries == 2:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "send", lambda *_: NoAnswer("no answer in time"))
+            deliver_due(runtime, worker, merchant.merchant_id, "meta")
+        clock.move(timedelta(minutes=10))
+
+    def meanwhile() -> None:
+        clock.move(timedelta(seconds=70))
+        assert sweep(runtime).taken_back == 1
+        clock.move(timedelta(minutes=3))
+
+    between(meanwhile)
+    deliver_due(runtime, LOST, merchant.merchant_id, "meta")
+    assert (row(merchant).status, row(merchant).attempts) == ("delivered", tries)
+    names = ("acknowledged", "unknown", "retries_acknowledged", "retries_failed")
+    sums = ", ".join(f"sum({name})::int" for name in names)
+    with in_transaction():
+        (total,) = rows(f"SELECT {sums} FROM minutes")
+        of_minutes = rows(f"SELECT {sums} FROM minutes WHERE platform <> '' GROUP BY minute")
+    assert total == ((1, 0, 0, 0) if tries == 1 else (1, 1, 1, 0))
+    assert all(count >= 0 for found in of_minutes for count in found)  # it was taken back where it was counted
+    assert not check_invariants(clock.now())
+
+
 def test_words_that_cannot_be_cleaned_cost_nobody_the_acknowledgement(
     runtime: Runtime,
     merchant: Merchant,

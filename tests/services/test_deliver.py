@@ -615,6 +615,9 @@ def test_a_bug_in_building_a_request_costs_its_event_nothing_and_stops_no_other(
     assert (found.status, found.attempts, found.error_code) == ("queued", 0, "TRACKLAYER_ERROR")
     assert found.attempt_log == []
     assert PERSON not in caplog.text
+    assert caplog.text.count("building a request for meta failed for") == 1  # however often it was tried
+    ((_, untold),) = runtime.faults.values()
+    assert untold > 0
     monkeypatch.undo()
     live(runtime, merchant, worker, clock, timedelta(minutes=11))
     assert row(merchant, "broken").status == "delivered"
@@ -672,8 +675,8 @@ def test_an_answer_is_kept_in_hand_while_the_database_is_away(
     ended: list[int] = []
     real = deliver_module._judge_destination
 
-    def interrupted(*args: Any) -> Any:
-        found = real(*args)
+    def interrupted(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
         if len(ended) < 3:
             ended.append(1)
             with pytest.raises(psycopg2.Error), closing(database.connection().cursor()) as cursor:

@@ -194,7 +194,8 @@ def test_the_embedded_database_gets_no_new_key_where_the_old_one_is_gone(data_di
         pass
     assert not kept.exists()
     kept.write_text("a wrong key of the data directory, forty characters\n")
-    with pytest.raises(KeyLostError, match=SAID), runtime_of(settings):
+    said = "the file secret_key in TRACKLAYER_DATA_DIR is not the key that sealed what is in this database: restore it"
+    with pytest.raises(KeyLostError, match=said), runtime_of(settings):
         pass
     kept.write_text(key)
     with runtime_of(settings) as made:

@@ -22,7 +22,7 @@ from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor, privacy
-from tracklayer.services.alone import MOST_ALIKE, pages_of_merchants, stop_at
+from tracklayer.services.alone import MOST_ALIKE, pages_of_merchants, stop_at, tell_fault
 from tracklayer.services.deliver import deliver_due, some_with_work, sweep
 from tracklayer.services.destinations import set_destination
 from tracklayer.services.fold import fold_counters
@@ -165,6 +165,21 @@ def test_the_purge_of_one_kind_does_not_depend_on_the_others(
     purge(runtime)
     with in_transaction():
         assert rows("SELECT count(*) FROM redeliveries") == [(0,)]
+
+
+def test_a_fault_is_told_once_an_hour_with_how_often_it_came(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        tell_fault(runtime, "mapping", ValueError("jane@example.com"), number)
+    monkeypatch.setattr("tracklayer.services.alone.TELL_AGAIN_SECONDS", 0)  # the hour is over
+    for number in range(3, 5):
+        tell_fault(runtime, "mapping", ValueError("jane@example.com"), number)
+    assert told(caplog) == [
+        "mapping failed for 0: ValueError; the others go on",
+        "mapping failed for 3, and 2 times more since it was told last: ValueError; the others go on",
+        "mapping failed for 4: ValueError; the others go on",
+    ]
 
 
 # Monitors ------------------------------------------------------------------------------------------------------------

@@ -12,19 +12,25 @@ import peewee
 import redis
 
 from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, what_is_wrong
-from tracklayer.cli.process import CommandError, check_version, key_file, print_json, secret_keys
+from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
 from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from tracklayer.db.migrate import pending
+from tracklayer.db.migrate import pending, unknown
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
-from tracklayer.sealing import Sealer
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.keys import KeyLostError, is_sealed
 from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
-from tracklayer.services.soundness import durability_troubles, keys_trouble, places_trouble, sandbox_trouble
+from tracklayer.services.soundness import (
+    durability_troubles,
+    keys_trouble,
+    places_trouble,
+    pooling_trouble,
+    sandbox_trouble,
+    version_trouble,
+)
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5  # for each step of a session
@@ -87,15 +93,15 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         yield Finding("database", True, f"PostgreSQL {version}{' (embedded)' if embedded is not None else ''}")
         if only_reads:
             yield Finding("database", False, "only reads, so nothing can be stored: a standby, or set to read only")
-        try:
-            check_version()
+        missing = pending()
+        version_fault = version_trouble(missing, unknown())
+        if version_fault is None:
             yield Finding("migrations", True, "the database is at this version")
-        except CommandError as error:
-            invariants = False
-            yield Finding("migrations", False, str(error))
-        else:
             yield from _soundness(settings, alone=embedded is not None)
-        if settings.smtp_url is not None and not pending():
+        else:
+            invariants = False
+            yield Finding(version_fault.check, False, version_fault.sentence)
+        if settings.smtp_url is not None and not missing:
             yield _mails()
         skew = clock_skew().total_seconds()
         fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
@@ -122,7 +128,7 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
     """The key, whether a commit lasts, where the traffic goes, and how many connections there are."""
     if settings.secret_keys or key_file(settings.data_dir).exists() or is_sealed():
         try:
-            sealer = Sealer(secret_keys(settings))
+            sealer = sealer_of(settings)
         except (KeyLostError, CommandError) as error:
             yield Finding("secret key", False, str(error))
         else:
@@ -138,8 +144,10 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
         yield Finding(sandbox.check, False, sandbox.sentence)
     elif settings.sandbox_url is not None:
         yield Finding("sandbox", True, "the platforms' traffic goes to the emulator; no destination is a real one")
-    places = places_trouble(alone=alone)
-    yield Finding("connections", places is None, places.sentence if places is not None else "enough for every role")
+    connections = [trouble for trouble in (pooling_trouble(), places_trouble(alone=alone)) if trouble is not None]
+    yield from (Finding(trouble.check, False, trouble.sentence) for trouble in connections)
+    if not connections:
+        yield Finding("connections", True, "enough for every role")
 
 
 def _invariants() -> Iterator[Finding]:

@@ -6,12 +6,12 @@ import argparse
 import logging
 from datetime import UTC, datetime
 
-from tracklayer.cli.process import CommandError, generated_secret, print_json, settings_with_log
+from tracklayer.cli.process import CommandError, own_sealer, print_json, settings_with_log
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
-from tracklayer.sealing import Sealer
 from tracklayer.services.keys import forget_lost_keys
+from tracklayer.services.soundness import version_trouble
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +33,12 @@ def run(args: argparse.Namespace) -> int:
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
     try:
-        newer = unknown()
-        if newer:
-            raise CommandError(f"the database belongs to a newer TrackLayer (it has {newer[-1]}): run that one")
+        newer = version_trouble([], unknown())
+        if newer is not None:
+            raise CommandError(newer.sentence)
         names = pending() if args.check else migrate()
         if args.forget_lost_keys and not args.check:
-            keys = [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
-            lost = forget_lost_keys(Sealer(keys), datetime.now(UTC))
+            lost = forget_lost_keys(own_sealer(settings), datetime.now(UTC))
             log.warning("%d lost keys are forgotten", lost)
     finally:
         connection.disconnect()

@@ -19,14 +19,15 @@ import orjson
 from psycopg2.extensions import parse_dsn
 
 from tracklayer.db import connection
-from tracklayer.db.connect_faults import fault_of
+from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
+from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
-from tracklayer.services.soundness import troubles
+from tracklayer.services.soundness import troubles, version_trouble
 from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
@@ -68,27 +69,35 @@ def configure_logging(settings: Settings) -> None:
 
 
 @contextmanager
-def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool = False) -> Iterator[Runtime]:
+def runtime_of(
+    settings: Settings,
+    *,
+    apply_migrations: bool = False,
+    wait: bool = False,
+    waits_for: Callable[[str], None] = lambda why: None,
+) -> Iterator[Runtime]:
     """A runtime on the operator's database, or on the embedded one; closed when the block ends.
 
-    ``wait``: for a database that is not there yet, until a signal ends that. Raises CommandError where the database is
-    not at this version, unless it is embedded or ``apply_migrations``, and KeyLostError where it was sealed with a key that
-    is not there.
+    ``wait``: for a database that is not there yet, until a signal ends that; ``waits_for`` is told why, in a sentence.
+    Raises CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``, and
+    KeyLostError where it was sealed with a key that is not there.
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     url = embedded.start() if embedded is not None else str(settings.database_url)
+    if embedded is not None and wait:
+        embedded.keep_running()
 
     def begin() -> Runtime:
         connection.connect(url)
         if embedded is not None or apply_migrations:
             migrate()
         check_version()
-        runtime = build_runtime(settings, url, secret_keys(settings))
+        runtime = build_runtime(settings, url, sealer_of(settings))
         confirm_keys(runtime.sealer, runtime.clock.now())
         return runtime
 
     try:
-        runtime = _patiently(begin, url) if wait else begin()
+        runtime = _patiently(begin, url, waits_for) if wait else begin()
         try:
             yield runtime
         finally:
@@ -99,7 +108,7 @@ def runtime_of(settings: Settings, *, apply_migrations: bool = False, wait: bool
             embedded.stop()
 
 
-def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
+def _patiently(begin: Callable[[], Runtime], url: str, waits_for: Callable[[str], None]) -> Runtime:
     """What ``begin`` gives once the database can be reached; says for what it waits, and again now and then."""
     says_at = began = time.monotonic()
     while True:
@@ -109,12 +118,13 @@ def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
             fault = fault_of(error)
             if fault is not None and not fault.passing:
                 raise
+            why = sentence_of(error)
+            waits_for(why)
             if time.monotonic() >= says_at:
                 says_at = time.monotonic() + SAY_AGAIN_SECONDS
                 given = parse_dsn(url)
                 place = f"{given.get('host', 'its default host')}:{given.get('port', '5432')}"
-                why = (str(error.__cause__ or "").splitlines() or ["no answer"])[0]
-                log.warning("waiting for PostgreSQL at %s (%s)", place, why)
+                log.warning("waiting for PostgreSQL at %s: %s", place, why)
             time.sleep(random.uniform(0.5, 1))
             continue
         if says_at > began:
@@ -122,8 +132,8 @@ def _patiently(begin: Callable[[], Runtime], url: str) -> Runtime:
         return runtime
 
 
-def secret_keys(settings: Settings) -> list[str]:
-    """The operator's keys, or the one in the data directory. A database that is sealed already gets no new one.
+def sealer_of(settings: Settings) -> Sealer:
+    """With the operator's keys, or the one in the data directory. A database that is sealed already gets no new one.
 
     Raises KeyLostError. Needs a database that is at this version.
     """
@@ -134,7 +144,15 @@ def secret_keys(settings: Settings) -> list[str]:
             "set TRACKLAYER_SECRET_KEY; if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the "
             "destinations' secrets anew"
         )
-    return [str(key) for key in settings.secret_keys] or [generated_secret(settings.data_dir)]
+    return own_sealer(settings)
+
+
+def own_sealer(settings: Settings) -> Sealer:
+    """As ``sealer_of``, without a look at the database."""
+    if settings.secret_keys:
+        return Sealer([str(key) for key in settings.secret_keys])
+    path = key_file(settings.data_dir)
+    return Sealer([generated_secret(settings.data_dir)], f"the file {path.name} in TRACKLAYER_DATA_DIR")
 
 
 def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
@@ -145,11 +163,9 @@ def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
 
 def check_version() -> None:
     """Raises CommandError where the database lacks migrations, or is ahead of this version."""
-    missing = pending()
-    if missing:
-        raise CommandError(f"the database lacks {', '.join(missing)}: run `tracklayer migrate`")
-    if unknown():
-        raise CommandError("the database belongs to a newer TrackLayer: install that version")
+    trouble = version_trouble(pending(), unknown())
+    if trouble is not None:
+        raise CommandError(trouble.sentence)
 
 
 def key_file(data_dir: Path) -> Path:

@@ -7,16 +7,17 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
-from tracklayer.app import build_app
+from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
+    Meanwhile,
     Stopped,
     Stopper,
     end_with_parent,
@@ -27,6 +28,7 @@ from tracklayer.cli.serve import (
 )
 from tracklayer.runtime import Runtime
 from tracklayer.settings import Settings
+from tracklayer.web.health import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +56,25 @@ def run_api(args: argparse.Namespace) -> int:
         return _run_api_processes(args)
     if args.fd is not None:
         end_with_parent(args.parent)
-    with Stopper() as stopper, suppress(Stopped), _role() as (settings, runtime, crew):
+    settings, waiting = _settings(), Waiting()
+    with Stopper() as stopper, suppress(Stopped):
         if args.fd is not None:
             bound = socket.socket(fileno=args.fd)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
-        # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
-        serve_http(build_app(runtime, crew.wake), bound, stopper, settings.drain, heeds_second=args.fd is None)
+        meanwhile = Meanwhile(build_waiting_app(waiting), bound)
+
+        def waits_for(why: str) -> None:
+            waiting.waits_for(why)
+            meanwhile.start()
+
+        if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
+            meanwhile.start()
+        with bound, meanwhile, _role(settings, waits_for=waits_for) as (runtime, crew):
+            app = build_app(runtime, crew.wake)
+            meanwhile.end()
+            # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
+            serve_http(app, bound, stopper, settings.drain, heeds_second=args.fd is None)
     return 0
 
 
@@ -78,7 +92,13 @@ def _run_api_processes(args: argparse.Namespace) -> int:
 def run_worker(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise CommandError("--threads must be 1 or more")
-    with Stopper() as stopper, suppress(Stopped), _role(args.threads) as (_, _, crew), working(crew, DRAIN_SECONDS):
+    settings = _settings()
+    with (
+        Stopper() as stopper,
+        suppress(Stopped),
+        _role(settings, args.threads) as (_, crew),
+        working(crew, DRAIN_SECONDS),
+    ):
         stopper.serving = True
         stopper.event.wait()
         stopper.draining = True
@@ -87,22 +107,29 @@ def run_worker(args: argparse.Namespace) -> int:
 
 
 def run_scheduler(args: argparse.Namespace) -> int:
-    with Stopper() as stopper, suppress(Stopped), _role() as (_, runtime, crew):
+    settings = _settings()
+    with Stopper() as stopper, suppress(Stopped), _role(settings) as (runtime, crew):
         stopper.serving = True
         run_schedule(runtime, crew.fire, stopper.event)
     return 0
 
 
-@contextmanager
-def _role(threads: int = WORKER_THREADS) -> Iterator[tuple[Settings, Runtime, Crew]]:
+def _settings() -> Settings:
     settings = settings_with_log()
     for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url)):
         if value is None:
             raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
-    with runtime_of(settings, wait=True) as runtime:
+    return settings
+
+
+@contextmanager
+def _role(
+    settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
+) -> Iterator[tuple[Runtime, Crew]]:
+    with runtime_of(settings, wait=True, waits_for=waits_for) as runtime:
         warn_of_troubles(runtime, settings)
         crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
         try:
-            yield settings, runtime, crew
+            yield runtime, crew
         finally:
             crew.stop()

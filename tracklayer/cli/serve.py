@@ -119,6 +119,8 @@ class Server(uvicorn.Server):
         self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
         self._drain = drain.total_seconds()
         self._heeds_second = heeds_second
+        self._told_cut = False
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
@@ -151,6 +153,19 @@ class Server(uvicorn.Server):
         finally:
             closer.cancel()
 
+    async def _wait_tasks_to_complete(self) -> None:
+        try:
+            await super()._wait_tasks_to_complete()
+        finally:
+            self._tell_cut()
+
+    def _tell_cut(self) -> None:
+        """How much is in hand that is not waited for any more; once."""
+        cut = len(self.server_state.tasks)
+        if cut and not self._told_cut:
+            self._told_cut = True
+            log.warning("%d request%s cut off: it was time to end", cut, " was" if cut == 1 else "s were")
+
     async def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
         """Until it is done, for so long at most, or until a second signal."""
         loop = asyncio.get_running_loop()
@@ -163,12 +178,24 @@ class Server(uvicorn.Server):
     async def _close_idle(self) -> None:
         """Closes connections as soon as nothing is in hand on them; after a second signal, all of them."""
         while True:
+            if self.force_exit:
+                self._tell_cut()
             for connection in list(self.server_state.connections):
                 if self.force_exit and connection.transport is not None:
                     connection.transport.abort()
                 elif isinstance(connection, Connection):
                     connection.shutdown()
             await asyncio.sleep(0.05)
+
+
+def _is_no_cut(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log is not about what was cut off at the end: a trace for each, and none says more than
+    that it was.
+    """
+    kind = record.exc_info[0] if record.exc_info else None
+    is_cut = kind is not None and issubclass(kind, asyncio.CancelledError)
+    text = record.getMessage()
+    return not (is_cut or "asyncio.exceptions.CancelledError" in text or "timeout graceful shutdown exceeded" in text)
 
 
 def serve_http(
@@ -188,6 +215,38 @@ def serve_http(
     finally:
         stopper.serving = False
         stopper.event.set()
+
+
+class Meanwhile:
+    """Serves an app on a socket in a thread, from ``start`` to ``end``, or to the end of the block.
+
+    The socket stays open: whoever connects at the end is taken by who serves it next.
+    """
+
+    def __init__(self, app: Starlette, bound: socket.socket) -> None:
+        self._server = Server(app, uvicorn.Config(app, **settings_of_server(), lifespan="off"))
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [bound.dup()]}, name="meanwhile", daemon=True
+        )
+
+        self._is_started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    def start(self) -> None:
+        """Nothing where it was started before."""
+        if not self._is_started:
+            self._is_started = True
+            self._thread.start()
+
+    def end(self) -> None:
+        self._server.should_exit = True
+        if self._is_started:
+            self._thread.join(2 * GRACE_SECONDS)
 
 
 def supervise(

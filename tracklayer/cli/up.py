@@ -11,15 +11,16 @@ from datetime import datetime
 
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import assemble
-from tracklayer.app import build_app
+from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
-from tracklayer.cli.serve import Stopped, Stopper, listen, scheduling, serve_http, working
+from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, listen, scheduling, serve_http, working
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.merchants import ensure_default_merchant
 from tracklayer.settings import Settings
+from tracklayer.web.health import Waiting
 
 SANDBOX_PORT = 9100
 
@@ -60,7 +61,12 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         if with_sandbox:
             sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
             settings = replace(settings, sandbox_url=sandbox.url)
-        runtime = stack.enter_context(runtime_of(settings, apply_migrations=True, wait=True))
+        waiting = Waiting()
+        meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting), bound))
+        meanwhile.start()
+        runtime = stack.enter_context(
+            runtime_of(settings, apply_migrations=True, wait=True, waits_for=waiting.waits_for)
+        )
         warn_of_troubles(runtime, given)
         merchant_id, key = ensure_default_merchant(runtime)
         if with_sandbox:
@@ -70,8 +76,10 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         stack.callback(crew.stop)
         stack.enter_context(working(crew))
         stack.enter_context(scheduling(runtime, crew))
+        app = build_app(runtime, crew.wake)
+        meanwhile.end()
         print(welcome(settings, key, runtime.clock.now()), flush=True)
-        serve_http(build_app(runtime, crew.wake), bound, stopper)
+        serve_http(app, bound, stopper)
 
 
 def _free_port(wanted: int) -> int:

@@ -11,6 +11,7 @@ import logging
 import select
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -28,13 +29,22 @@ _NO_LIMIT = 3600.0  # seconds
 class AsyncSession:
     """``prepared``: name -> (types, SQL with $1, $2 ...), run as ``EXECUTE name(...)``. One statement at a time.
 
-    Connects when it is needed, in a thread, and anew after the connection was lost.
+    Connects when it is needed, in a thread, and anew after the connection was lost. ``lock_ms``: how long what it is asked
+    waits for a lock, where that is less than preparing may.
     """
 
-    def __init__(self, url: str, prepared: Mapping[str, tuple[str, str]], limits: Limits = INGEST) -> None:
+    def __init__(
+        self,
+        url: str,
+        prepared: Mapping[str, tuple[str, str]],
+        limits: Limits = INGEST,
+        *,
+        lock_ms: int | None = None,
+    ) -> None:
         self._url = url
         self._prepared = prepared
         self._limits = limits
+        self._lock_ms = lock_ms
         self._answer_seconds = limits.answer_seconds or _NO_LIMIT
         self._connection: Any = None
         self._rests_until = 0.0  # on the monotonic clock
@@ -59,11 +69,12 @@ class AsyncSession:
                 circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
             if self._connection is not None and sessions.is_lost(error):
                 log.warning("the session for taking in events is of no more use (%s)", _words(error))
-            if isinstance(error, TimeoutError) or self._is_closed() or sessions.is_lost(error):
+            is_spent = sessions.is_lost(error) or sessions.is_out_of_time(error)
+            if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
             elif not sessions.is_away(error):
                 raise
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         except asyncio.CancelledError:
             self.close()  # in the middle of a statement: the session is of no use to the next one
             raise
@@ -85,7 +96,7 @@ class AsyncSession:
         if self._connection is None:
             if self._opening is None:
                 if time.monotonic() < self._rests_until:
-                    raise DatabaseAwayError("the database is away") from self._refused
+                    raise DatabaseAwayError() from self._refused
                 circuit_of(self._url).admit()
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(_heard)
@@ -93,7 +104,7 @@ class AsyncSession:
             # Whoever waits is told in time; connecting goes on, for those who come after.
             await asyncio.wait((opening,), timeout=REQUEST_SECONDS)
             if not opening.done():
-                raise DatabaseAwayError("the database is away")
+                raise DatabaseAwayError()
             self._opening = None
             self._connection = opening.result()
             self._readable = select.poll()
@@ -118,6 +129,8 @@ class AsyncSession:
             await self._run(connection, "SET plan_cache_mode = force_generic_plan")
             for name, (types, sql) in self._prepared.items():
                 await self._run(connection, f"PREPARE {name} ({types}) AS {sql}")
+            if self._lock_ms is not None:
+                await self._run(connection, *sessions.set_up(replace(self._limits, lock=self._lock_ms)))
         except BaseException as error:
             _close(connection)
             # What is refused twice would be refused again at once: a session for each batch must not come of it.

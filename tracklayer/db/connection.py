@@ -18,9 +18,9 @@ import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
 
 from tracklayer.db import sessions
-from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, Session
+from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, LockedOutError, Session
 
-__all__ = ["DatabaseAwayError"]  # all that uses the pool knows it from here
+__all__ = ["DatabaseAwayError", "LockedOutError"]  # all that uses the pool knows it from here
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +32,7 @@ READ_TIMEOUT_MS = 10_000  # no query of a page may run longer, whatever its filt
 LONG_SECONDS = 300  # for housekeeping that nobody waits for: a statement over all that one merchant has
 FRESH_SECONDS = 0.25  # a session that was used so shortly ago is not asked whether its server still answers
 PING_SECONDS = 1.5
+SHARED_LOOKS = 4  # a proxy that is busy gives each statement to another session, one that is idle all to the same
 DOOR_SECONDS = 1.8  # for the answer to a short question
 
 _QUERY_CANCELED = "57014"  # SQLSTATE
@@ -142,7 +143,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
                 return False
             self.close_idle()
             sessions.is_silent(self.database, error, PING_SECONDS)
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
 
     def _close(self, conn: Session, close_conn: bool = False) -> None:
         conn.used_at = time.monotonic()
@@ -153,9 +154,13 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
 
     def spend(self) -> None:
         """This thread's session is of no more use, and neither are those that lie about."""
+        self.spend_own()
+        self.close_idle()
+
+    def spend_own(self) -> None:
+        """This thread's session is not used again."""
         if not self._state.closed:
             self._state.conn.is_spent = True
-        self.close_idle()
 
 
 def _readable(session: Session) -> bool:
@@ -204,7 +209,7 @@ def session() -> Iterator[None]:
             yield
     except (peewee.DatabaseError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
         if sessions.is_away(error):
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         raise
 
 
@@ -215,6 +220,8 @@ def _spent_when_lost() -> Iterator[None]:
     except (peewee.DatabaseError, peewee.InterfaceError) as error:
         if sessions.is_lost(error):
             database.spend()
+        elif sessions.is_out_of_time(error):
+            database.spend_own()
         raise
 
 
@@ -253,6 +260,27 @@ def reads_only() -> bool:
     if reads:
         database.spend()  # it would say so for ever, also where the database takes writes again
     return reads
+
+
+def shares_sessions() -> bool:
+    """Whether a proxy gives our sessions to others, or to us again, between two statements: one by one, as it likes.
+
+    Told by the server's processes behind two sessions that are open at once. Must not be called in a transaction. Raises
+    DatabaseAwayError.
+    """
+    with session():
+        mine: Session = database.connection()
+        asked = "SELECT pg_backend_pid()"
+        try:
+            other = sessions.connect(database.database, "tracklayer", POOL)
+            try:
+                first, second = mine.ask(asked), other.ask(asked)
+                looks = ((mine.ask(asked), other.ask(asked)) for _ in range(SHARED_LOOKS))
+                return first == second or any(look != (first, second) for look in looks)
+            finally:
+                other.close()
+        except psycopg2.Error as error:
+            raise DatabaseAwayError("no second session") from error
 
 
 @contextmanager

@@ -257,9 +257,11 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
 # The attempt was taken for one without an answer, and the delivery may have been sent again or dropped since.
 SETTLE_LATE = f"""
 WITH before AS (
-    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason, entry.place
+    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason, entry.*
     FROM deliveries CROSS JOIN LATERAL (
-        SELECT place - 1 AS place FROM jsonb_array_elements(attempt_log) WITH ORDINALITY AS x(entry, place)
+        SELECT place - 1 AS place, (entry ->> 'number')::int > 1 AS is_retry,
+               (entry ->> 'at')::timestamptz + (entry ->> 'duration_ms')::int * interval '1 ms' AS counted_at
+        FROM jsonb_array_elements(attempt_log) WITH ORDINALITY AS x(entry, place)
         WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
         ORDER BY place DESC LIMIT 1) AS entry
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)
@@ -273,17 +275,21 @@ WITH before AS (
         attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
             'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
-    RETURNING d.received_at, d.latency_ms, d.attempts, b.was_dropped, b.drop_reason
+    RETURNING d.received_at, d.latency_ms, b.is_retry, b.counted_at, b.was_dropped, b.drop_reason
 )
-SELECT received_at, latency_ms, width_bucket(latency_ms, %(bounds)s::int[]), attempts > 1, was_dropped, drop_reason FROM done
+SELECT received_at, width_bucket(latency_ms, %(bounds)s::int[]), is_retry, counted_at, was_dropped, drop_reason FROM done
 """
 
 
 def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
-    """Writes acknowledgements of a lease that others ended: in the place of the attempts that nobody knew the fate of."""
+    """Writes acknowledgements of a lease that others ended: in the place of the attempts that nobody knew the fate of.
+
+    Also in what is counted: such an attempt is told once. It was one request, and a monitor would take it for a success and
+    a failure.
+    """
     found = rows(SETTLE_LATE, _of_delivered(lease, delivered, now))  # type: ignore[arg-type]
     key = lease.merchant_id, lease.platform
-    for received_at, _, place, again, was_dropped, reason in found:
+    for received_at, place, is_retry, counted_at, was_dropped, reason in found:
         if was_dropped:
             changes.add(*key, received_at, dropped=-1, delivered=1)
             changes.drop_reasons(*key, received_at, {reason: -1})
@@ -291,7 +297,8 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
             changes.add(*key, received_at, waiting=-1, delivered=1)
             changes.add(*key, now, finished=1)
         changes.latency(*key, received_at, place, 1)
-        changes.add(*key, now, acknowledged=1, retries_acknowledged=int(again))
+        changes.add(*key, now, acknowledged=1, retries_acknowledged=int(is_retry))
+        changes.add(*key, counted_at or now, unknown=-1, retries_failed=-int(is_retry))
     return len(found)
 
 

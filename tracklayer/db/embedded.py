@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from importlib.util import find_spec, module_from_spec
@@ -20,7 +22,13 @@ from typing import Any
 import psutil
 import psycopg2
 
+log = logging.getLogger(__name__)
+
 START_PATIENCE = 30  # seconds: after a crash PostgreSQL replays its log first
+LOOK_SECONDS = 1.0  # between two looks whether it runs
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until one that ended is started again; longer each time
+LEAVE_SECONDS = 3.0  # that whoever ends waits for a start in hand: the library stops it at exit
+STEADY_SECONDS = 60.0  # one that ran for so long may be started again as if it were the first time
 LAST_LINES = 3  # of its log, where it does not start
 LINE_CHARACTERS = 200
 
@@ -70,6 +78,8 @@ class EmbeddedPostgres:
         self._log_before = 0  # bytes of PostgreSQL's log from before this start
         self._data_dir = data_dir.expanduser().resolve() / "pg"
         self._server: Any = None
+        self._leaving = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     def start(self) -> str:
         """A ``postgresql://`` URL. Raises EmbeddedPostgresError."""
@@ -92,7 +102,7 @@ class EmbeddedPostgres:
             except (subprocess.SubprocessError, psycopg2.OperationalError, AssertionError, OSError) as error:
                 # Just after a crash the old process may still be in the table, and replaying its log takes a while.
                 server._instances.pop(self._data_dir, None)
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or self._leaving.is_set():
                     raise EmbeddedPostgresError(self._why(error)) from error
                 time.sleep(0.3)
 
@@ -106,10 +116,56 @@ class EmbeddedPostgres:
         self._server = server
         return url
 
+    def keep_running(self) -> None:
+        """From now on, until ``stop``, it is started again when it ended by itself, or somebody ended it."""
+        self._keeper = threading.Thread(target=self._keep, name="embedded PostgreSQL", daemon=True)
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        pause, since = FIRST_PAUSE, time.monotonic()
+        while not self._leaving.wait(LOOK_SECONDS):
+            if self._runs():
+                continue
+            if time.monotonic() - since > STEADY_SECONDS:
+                pause = FIRST_PAUSE
+            log.error(
+                "the embedded PostgreSQL has ended; it is started again in %g s (its log is %s/log)",
+                pause,
+                self._data_dir,
+            )
+            if self._leaving.wait(pause):
+                return
+            pause, since = min(2 * pause, LONGEST_PAUSE), time.monotonic()
+            try:
+                self._start_again()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed, and none may be the last
+                log.error("%s", error if isinstance(error, EmbeddedPostgresError) else type(error).__name__)
+                continue
+            since = time.monotonic()
+            log.warning("the embedded PostgreSQL runs again")
+
+    def _start_again(self) -> None:
+        """Raises EmbeddedPostgresError, also where its files are gone: an empty database must not take their place."""
+        if not (self._data_dir / "PG_VERSION").exists():
+            raise EmbeddedPostgresError(f"{self._data_dir} holds no database any more: restore it from a backup")
+        self.start()
+
+    def _runs(self) -> bool:
+        """Whether it is there; starting, or recovering, counts."""
+        try:
+            pid = int((self._data_dir / "postmaster.pid").read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            return False
+        return _is_postmaster(pid, self._data_dir)
+
     def stop(self) -> None:
         """Lets go of it; if nobody else holds it, it stops."""
+        self._leaving.set()
+        if self._keeper is not None:
+            self._keeper.join(LEAVE_SECONDS)  # it may be starting it
         if self._server is not None:
             server, self._server = self._server, None
+            server._instances.setdefault(self._data_dir, server)  # a start that failed has taken it out
             server.cleanup()
 
     def _forget_dead_handles(self) -> None:

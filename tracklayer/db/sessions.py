@@ -9,10 +9,12 @@ because poolers refuse them at the start. What the operator's URL says always ho
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,10 @@ REQUEST_SECONDS = 1.8  # that somebody's request waits for a session; who waits 
 PATIENCE_SECONDS = 15.0
 REST_SECONDS = 1.0  # at most, after a try in vain: until then everybody is told at once that the database is away
 ANSWER_SECONDS = 1.0  # more than a statement may take: then the server is silent
+PROBE_AFTER = (
+    1.5  # seconds that a statement is in hand before its server is asked for a sign of life; and again after as many
+)
+PROBE_SECONDS = 3.0  # that it has for that
 WATCH_SECONDS = 0.25  # between two looks at who has waited for too long
 
 # A host that is gone is found out within 15 s, whether or not a statement is in hand.
@@ -70,6 +76,16 @@ LISTENER = Limits(statement=3_000, lock=2_000)
 class DatabaseAwayError(Exception):
     """PostgreSQL cannot serve now, or went away in the middle. Nothing was acknowledged: try again."""
 
+    def __init__(self, message: str = "the database is away") -> None:
+        super().__init__(message)
+
+
+class LockedOutError(DatabaseAwayError):
+    """Rows of this merchant are locked by somebody; the database serves all others."""
+
+    def __init__(self) -> None:
+        super().__init__("rows of this merchant are locked")
+
 
 _CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
 _READ_ONLY = "25006"
@@ -106,6 +122,14 @@ def is_lost(error: BaseException) -> bool:
     return name in ("OperationalError", "InterfaceError", "DatabaseError", "MaxConnectionsExceeded")
 
 
+def is_out_of_time(error: BaseException) -> bool:
+    """Whether a statement was canceled, or did not get its lock in time.
+
+    The session may have shorter times than one that begins now: those that its role or database had for a while.
+    """
+    return _starts(error, ("57014", "55P03"))
+
+
 def is_in_the_way(error: DatabaseAwayError) -> bool:
     """Whether it was this statement alone that could not be run now: locked out, canceled, or rolled back for another's."""
     return error.__cause__ is not None and _starts(error.__cause__, ("57014", "55P03", "55006", "40"))
@@ -118,9 +142,10 @@ def _starts(error: BaseException, codes: tuple[str, ...]) -> bool:
 class Session(PsycopgConnection):
     """A connection that is watched. ``answer_seconds``: how long its server may be silent; None: for ever.
 
-    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again.
+    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``url``: what it was opened with.
     """
 
+    url: str = ""
     answer_seconds: float | None = None
     used_at: float = 0.0
     is_spent: bool = False
@@ -158,10 +183,16 @@ class Cursor(PsycopgCursor):
 
 
 class _Watch:
-    """Cuts the sessions whose servers are silent for too long: whoever waits for an answer is then told at once."""
+    """Cuts the sessions whose servers are silent for too long: whoever waits for an answer is then told at once.
+
+    Of a statement that takes long, nobody can tell from outside whether it is at work or its host is gone. So the server
+    is asked for a sign of life, on a connection of its own that needs no session: what does not even give that is silent.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._probed: dict[Any, float] = {}  # address of a server -> since when it is asked, or when it was
+        self._probing: set[Any] = set()
         self._waiting: dict[int, tuple[float, float, Session]] = {}  # until when, since when, who
         self._thread: threading.Thread | None = None
 
@@ -189,6 +220,26 @@ class _Watch:
             with self._lock:
                 now = time.monotonic()
                 self._cut([key for key, (until, _, _) in self._waiting.items() if until < now])
+                long = [session for _, since, session in self._waiting.values() if since < now - PROBE_AFTER]
+                peers = {peer: session.url for session in long if (peer := _peer(session)) is not None}
+                for peer, url in peers.items():
+                    if peer not in self._probing and self._probed.get(peer, 0.0) < now - PROBE_AFTER:
+                        with contextlib.suppress(RuntimeError):  # there are too many threads already
+                            threading.Thread(target=self._probe, args=(peer, url, now), daemon=True).start()
+                            self._probing.add(peer)
+                self._probed = {peer: at for peer, at in self._probed.items() if peer in peers}
+
+    def _probe(self, peer: Any, url: str, since: float) -> None:
+        """Asks a server; where it is silent, cuts those who have waited for it for long enough already."""
+        error = _silence_of(peer)
+        if error is not None:
+            circuit_of(url).failed(error)
+        with self._lock:
+            self._probing.discard(peer)
+            self._probed[peer] = time.monotonic()
+            if error is not None:
+                waiting = [key for key, (_, at, _) in self._waiting.items() if at < since - PROBE_AFTER]
+                self._cut([key for key in waiting if _peer(self._waiting[key][2]) == peer])
 
     def _cut(self, late: list[int]) -> None:
         """Needs the lock: so nobody closes what is cut, and its descriptor is still its own."""
@@ -199,6 +250,36 @@ class _Watch:
 def _cut(session: Session) -> None:
     with contextlib.suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
+
+
+def _peer(session: Session) -> Any:
+    """Its server's address; None where it is closed."""
+    with contextlib.suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as same:
+        return same.getpeername()
+    return None
+
+
+# Whatever speaks PostgreSQL's protocol answers this with one byte, before it asks who one is: whether TLS is to be had.
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+
+
+def _silence_of(peer: Any) -> OSError | None:
+    """What became of a server that gives no sign of life in time; None where it does, or where it cannot be told."""
+    family = socket.AF_UNIX if isinstance(peer, str | bytes) else socket.AF_INET6 if len(peer) > 2 else socket.AF_INET
+    ends = time.monotonic() + PROBE_SECONDS
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as asking:
+            asking.settimeout(PROBE_SECONDS)
+            asking.connect(peer)
+            asking.sendall(_SSL_REQUEST)
+            asking.settimeout(max(0.1, ends - time.monotonic()))
+            asking.recv(1)
+    except TimeoutError as error:
+        return error
+    except OSError as error:
+        return error if error.errno in _NO_WAY else None
+    return None
 
 
 _watch = _Watch()
@@ -228,7 +309,7 @@ class Circuit:
             if self._failed is None:
                 return
             if self._trying or time.monotonic() < self._rests_until:
-                raise DatabaseAwayError("the database is away") from self._failed
+                raise DatabaseAwayError() from self._failed
             self._trying = True
 
     def left(self) -> None:
@@ -306,6 +387,7 @@ def connect(url: str, name: str, limits: Limits) -> Session:
     session: Session = psycopg2.connect(url, connection_factory=Session, cursor_factory=Cursor, **parameters(url, name))
     try:
         session.autocommit = True
+        session.url = url
         with session.answering_within(CONNECT_SECONDS):
             session.ask(*set_up(limits))
     except BaseException:
@@ -357,11 +439,11 @@ def open_session(
     except FutureTimeoutError:
         if found.cancel():
             circuit.failed(TimeoutError("no answer"))  # those who come now need not wait as long
-            raise DatabaseAwayError("the database is away") from None
+            raise DatabaseAwayError() from None
         return _now(found)
     except psycopg2.Error as error:
         if is_away(error):
-            raise DatabaseAwayError("the database is away") from error
+            raise DatabaseAwayError() from error
         raise
 
 
@@ -370,7 +452,7 @@ def _now(found: Future[Session]) -> Session:
     try:
         return found.result()
     except psycopg2.Error as error:
-        raise DatabaseAwayError("the database is away") from error
+        raise DatabaseAwayError() from error
 
 
 def connect_async(url: str, name: str) -> Any:

@@ -50,7 +50,7 @@ class WorkerLock:
                         break
             except psycopg2.Error as error:
                 self._drop()
-                raise DatabaseAwayError("the database is away") from error
+                raise DatabaseAwayError() from error
             if self._pulse is None and self._limits.idle:
                 self._pulse = threading.Thread(target=self._beat, name="worker's pulse", daemon=True)
                 self._pulse.start()

@@ -122,21 +122,23 @@ def judge_health(
     started_at: datetime | None = None,
     *,
     had_turn: bool = True,
+    sent: int | None = None,
 ) -> Health:
     """The destination after one request; ``health`` as its row says under the lock. A paused one stays paused.
 
     ``started_at``: when the request left; from then on a platform that does not answer counts as failing. ``had_turn``:
-    it was the probe of a hold, or a step of a release, and the turn ends with it.
+    it was the probe of a hold, or a step of a release, and the turn ends with it. ``sent``: deliveries of that step, where
+    it took several requests.
     """
     if health.state is DestinationState.PAUSED or not outcomes:
         return health
     is_late = health.state is DestinationState.HELD and not had_turn
-    after = health if is_late else _judged(health, outcomes, now, started_at or now)
+    after = health if is_late else _judged(health, outcomes, now, started_at or now, sent or len(outcomes))
     turn_ends_at = None if had_turn else health.turn_ends_at
     return after if after.turn_ends_at == turn_ends_at else replace(after, turn_ends_at=turn_ends_at)
 
 
-def _judged(health: Health, outcomes: Sequence[Outcome], now: datetime, started_at: datetime) -> Health:
+def _judged(health: Health, outcomes: Sequence[Outcome], now: datetime, started_at: datetime, sent: int) -> Health:
     for outcome in outcomes:
         match outcome:
             case CredentialsRefused():
@@ -147,7 +149,7 @@ def _judged(health: Health, outcomes: Sequence[Outcome], now: datetime, started_
                 return _count_failure(health, outcome, started_at, now)
             case Acknowledged() | Rejected():
                 pass
-    return _answered(health, len(outcomes), now, started_at)
+    return _answered(health, sent, now, started_at)
 
 
 def _answered(health: Health, sent: int, now: datetime, started_at: datetime) -> Health:

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, ReadTimeoutError
+from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
 from tracklayer.services.intake import OverloadedError
 
 
@@ -132,9 +132,11 @@ def masked(error: GraphQLError) -> GraphQLError:
     """The error as the caller may see it: with a code, no value that was sent, no trace of ours."""
     cause = error.original_error
     if isinstance(cause, DatabaseAwayError):
+        is_locked = isinstance(cause, LockedOutError)
+        what = "Rows of this merchant are locked in the database" if is_locked else "The database is away"
         message = (
-            "The database is away; nothing was acknowledged. Send the same request again in a few seconds: what was "
-            "stored all the same is not counted twice."
+            f"{what}; nothing was acknowledged. Send the same request again in a few seconds: what was stored all the same "
+            "is not counted twice."
         )
         return _reworded(error, message, {"code": DATABASE_AWAY, "retryable": True})
     if isinstance(cause, OverloadedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import traceback
 from collections.abc import Iterator
@@ -40,27 +41,31 @@ def is_everybodys(error: Exception) -> bool:
     return isinstance(error, DatabaseAwayError) and not is_in_the_way(error)
 
 
-def tell_fault(runtime: Runtime, what: str, error: Exception) -> None:
+def tell_fault(runtime: Runtime, what: str, error: Exception, example: object = None) -> None:
     """Writes a fault to the log: its class and where it arose. Its words may quote what is private.
 
-    The same one again is told after an hour, however often it happens.
+    The same one again is told after an hour, with how often it happened meanwhile. ``example``: what it befell this time.
     """
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     fault, now = (what, type(error).__name__, place), time.monotonic()
-    told_at = runtime.faults.get(fault)
-    if told_at is not None and now - told_at < TELL_AGAIN_SECONDS:
-        return
-    for known, at in list(runtime.faults.items()):
-        if now - at >= TELL_AGAIN_SECONDS:
-            runtime.faults.pop(known, None)
-    alike = sum(known[1:] == fault[1:] for known in list(runtime.faults))
-    if alike >= MOST_ALIKE or len(runtime.faults) >= MOST_FAULTS:
-        return
-    runtime.faults[fault] = now
+    with runtime.faults_lock:
+        told_at, untold = runtime.faults.get(fault, (-math.inf, 0))
+        if now - told_at < TELL_AGAIN_SECONDS:
+            runtime.faults[fault] = (told_at, untold + 1)
+            return
+        for known, (at, _) in list(runtime.faults.items()):
+            if now - at >= TELL_AGAIN_SECONDS:
+                del runtime.faults[known]
+        alike = sum(known[1:] == fault[1:] for known in runtime.faults)
+        if alike >= MOST_ALIKE or len(runtime.faults) >= MOST_FAULTS:
+            return
+        runtime.faults[fault] = (now, 0)
+    befell = f" for {example}" if example is not None else ""
+    before = f", and {untold} times more since it was told last" if untold else ""
     more = "; of more alike nothing is said for an hour" if alike == MOST_ALIKE - 1 else ""
     trace = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s failed: %s; the others go on%s\n%s", what, type(error).__name__, more, trace)
+    log.error("%s failed%s%s: %s; the others go on%s\n%s", what, befell, before, type(error).__name__, more, trace)
 
 
 def pages_of_merchants(name: str, size: int) -> Iterator[list[tuple[int, int]]]:

@@ -22,11 +22,8 @@ Locks are taken in this order and never the other way: destination row, queue lo
 from __future__ import annotations
 
 import logging
-import math
 import random
-import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +54,7 @@ from tracklayer.domain.delivery import (
     Outcome,
     PlatformReply,
     Refusal,
+    Rejected,
     Reply,
     Settlement,
     TokenRefused,
@@ -100,7 +98,6 @@ DUE_DESTINATIONS = 10_000  # woken by one sweep
 BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that others have is left to the next wake-up
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
-FAULT_SECONDS = 60  # between two lines about the same fault of ours
 CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trace"
 CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
@@ -124,13 +121,17 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time."""
+    """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
+
+    ``items``: how many of it are sent, once that is known.
+    """
 
     lease: Lease
     destination: Destination
     mapper: Mapper
     turn: Turn
     turn_ends_at: datetime | None
+    items: int = 0
 
 
 class LeaseLostError(Exception):
@@ -213,7 +214,7 @@ def _claim(
     try:
         settings = settings_to_map(runtime.sealer, row)
     except Exception as error:  # noqa: BLE001 - its words may quote what it stumbled on
-        _hold_for_us(merchant_id, platform, lease, now, error)
+        _hold_for_us(merchant_id, platform, lease, now, error, runtime.sealer.source)
         return None
     destination = Destination(
         merchant_id,
@@ -225,14 +226,14 @@ def _claim(
     return Batch(lease, destination, mapper, turn, now + LEASE if alone else None), claimed
 
 
-def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception) -> None:
+def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
     """Nothing can be sent before the operator has mended it: looked at again as a platform that is away would be."""
     if isinstance(error, SealError):
         log.error(
-            "merchant %s, %s: cannot be opened with the keys in TRACKLAYER_SECRET_KEY, so nothing is delivered: put back the "
-            "key that sealed it",
+            "merchant %s, %s: cannot be opened with the keys in %s, so nothing is delivered: put back the key that sealed it",
             merchant_id,
             platform,
+            source,
         )
     else:
         log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, type(error).__name__)
@@ -253,7 +254,8 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     now = runtime.clock.now()
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
-        todo = deque(chunk for group in groups.values() for chunk in _chunks(batch.mapper, group, now, unsent))
+        todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
+    batch = replace(batch, items=sum(map(len, todo)))
     sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, unsent, todo))
     while todo:
         items = todo.popleft()
@@ -325,7 +327,7 @@ def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mappe
         mapped = map_event(batch.mapper, event, batch.destination.settings, now)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
-        _log_fault("mapping", found.claim, error)
+        _tell_fault(runtime, "mapping", found.claim, error)
         if isinstance(error, SealError):  # a process that has the key may have it soon
             return judge_unbuilt(found.claim, CANNOT_UNSEAL, now, KEY_PUT_OFF)
         return judge_unbuilt(found.claim, CANNOT_MAP, now)
@@ -334,27 +336,13 @@ def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mappe
     return mapped
 
 
-def _log_fault(what: str, claim: Claim, error: Exception) -> None:
-    """Where it was raised, once a minute, without the error's words: they may quote what it stumbled on."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    alike = (what, claim.key.platform, type(error).__name__, place.tb_lineno if place is not None else 0)
-    with _faults_lock:
-        told_at, untold = _faults.get(alike, (-math.inf, 0))
-        is_told = time.monotonic() - told_at > FAULT_SECONDS
-        _faults[alike] = (time.monotonic(), 0) if is_told else (told_at, untold + 1)
-    if is_told:
-        trace = "".join(traceback.format_tb(error.__traceback__))
-        more = f", and {untold} more since it was told last" if untold else ""
-        log.error("%s failed for %s%s: %s\n%s", what, claim.key, more, type(error).__name__, trace)
+def _tell_fault(runtime: Runtime, what: str, claim: Claim, error: Exception) -> None:
+    tell_fault(runtime, f"{what} for {claim.key.platform}", error, claim.key)
 
 
-_faults: dict[tuple[str, str, str, int], tuple[float, int]] = {}  # as many as there are places in the code
-_faults_lock = threading.Lock()
-
-
-def _chunks(mapper: Mapper, items: Sequence[Item], now: datetime, unsent: list[Settlement]) -> list[list[Item]]:
+def _chunks(
+    runtime: Runtime, mapper: Mapper, items: Sequence[Item], now: datetime, unsent: list[Settlement]
+) -> list[list[Item]]:
     """Requests that keep the platform's limits of count and bytes. What cannot be measured is put off, in ``unsent``."""
     chunks: list[list[Item]] = []
     size = length = 0
@@ -363,7 +351,7 @@ def _chunks(mapper: Mapper, items: Sequence[Item], now: datetime, unsent: list[S
             try:
                 length = len(orjson.dumps(item.mapped.item)) + 1
             except Exception as error:  # noqa: BLE001 - it is logged, without its words
-                _log_fault("writing a request", item.claim, error)
+                _tell_fault(runtime, "writing a request", item.claim, error)
                 unsent.append(judge_unbuilt(item.claim, CANNOT_BUILD, now))
                 continue
         # The envelope around the items is small; the limit is kept with room for it.
@@ -385,15 +373,15 @@ def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | Not
         bodies = [item.mapped.item for item in items]
         request = batch.mapper.build_request(items[0].mapped.group, bodies, destination.settings)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _log_fault("building a request", items[0].claim, error)
+        _tell_fault(runtime, "building a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
     try:
         reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
     except NotWrittenError as error:
-        _log_fault("writing a request", items[0].claim, error)
+        _tell_fault(runtime, "writing a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _log_fault("sending", items[0].claim, error)
+        _tell_fault(runtime, "sending", items[0].claim, error)
         return [UNREAD] * len(items)
     try:
         verdict = read_verdict(batch.mapper, reply, len(items))
@@ -401,7 +389,7 @@ def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | Not
             return verdict
         raise ValueError("not as many outcomes as items")
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _log_fault("reading an answer", items[0].claim, error)
+        _tell_fault(runtime, "reading an answer", items[0].claim, error)
         return [UNREAD] * len(items)
 
 
@@ -453,7 +441,7 @@ def _settle(
     except Exception as error:
         if len(items) == 1 and not isinstance(verdict, NotBuilt) and not isinstance(verdict[0], Unknown):
             # Of what cannot be written as it was said this is left: that it was sent.
-            _log_fault("writing an answer", items[0].claim, error)
+            _tell_fault(runtime, "writing an answer", items[0].claim, error)
             return _settle(runtime, batch, items, [UNWRITTEN], sent_at, todo, may_rest=may_rest)
         if len(items) == 1:
             raise
@@ -486,7 +474,7 @@ def _write(
     with in_transaction():
         # That we cannot write an answer, which then stands alone, says nothing about the platform.
         told = () if outcomes and outcomes[0] == UNWRITTEN else outcomes
-        health = _judge_destination(batch, told, sent_at, now)
+        health = _judge_destination(batch, told, sent_at, now, is_last=not todo)
         if isinstance(verdict, NotBuilt):
             settlements = [judge_unbuilt(item.claim, verdict.message, now) for item in items]
         else:
@@ -510,18 +498,26 @@ def _write(
         _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
 
 
-def _judge_destination(batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime) -> Health:
-    """The destination after a request, written where that changes anything; judged by its row under the lock."""
+def _judge_destination(
+    batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime, *, is_last: bool
+) -> Health:
+    """The destination after a request, written where that changes anything; judged by its row under the lock.
+
+    A step of a release is judged once, whatever number of requests it takes: at the last one, or at the first that fails.
+    """
     destination = batch.destination
     known = destination.health
     if batch.turn_ends_at is None and judge_health(known, outcomes, now, sent_at, had_turn=False) == known:
+        return known
+    is_fine = all(isinstance(outcome, Acknowledged | Rejected) for outcome in outcomes)
+    if batch.turn_ends_at is not None and is_fine and not is_last and known.state is DestinationState.ACTIVE:
         return known
     row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
     if row is None:
         return known
     before = db_destinations.health_of(row)
     had_turn = batch.turn_ends_at is not None and batch.turn_ends_at == before.turn_ends_at
-    after = judge_health(before, outcomes, now, sent_at, had_turn=had_turn)
+    after = judge_health(before, outcomes, now, sent_at, had_turn=had_turn, sent=batch.items if had_turn else None)
     if had_turn and not outcomes:
         after = replace(after, turn_ends_at=None)
     if after != before:
@@ -557,7 +553,7 @@ def _without_sealed(
     try:
         return _cleaned(runtime, batch, items, outcomes, as_of)
     except Exception as error:  # noqa: BLE001 - an answer that was read is worth more than its words
-        _log_fault("cleaning an answer's words", items[0].claim, error)
+        _tell_fault(runtime, "cleaning an answer's words", items[0].claim, error)
         return [
             outcome if isinstance(outcome, Acknowledged) else replace(outcome, message=WITHHELD) for outcome in outcomes
         ]

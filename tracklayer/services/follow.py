@@ -223,4 +223,4 @@ async def _ready(feed: _Feed) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await feed.ready.wait()
     except TimeoutError:
-        raise DatabaseAwayError("the database is away") from None
+        raise DatabaseAwayError() from None

@@ -7,7 +7,8 @@ and one connection a process: two would only make smaller batches. Long calls ha
 for their commits.
 
 Merchants take turns, in being judged and in every batch; a long call is stored in parts. So nobody stands behind more of
-another's events than a turn and a batch hold, however many of them wait.
+another's events than a turn and a batch hold, however many of them wait. A merchant whose rows somebody holds locked is
+found by storing each alone: its callers are told, and for a while it is tried alone, so that nobody waits for its rows.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from tracklayer.db.async_session import AsyncSession
-from tracklayer.db.connection import DatabaseAwayError
-from tracklayer.db.events import STATEMENTS
+from tracklayer.db.connection import DatabaseAwayError, LockedOutError
+from tracklayer.db.events import STATEMENTS, store_arguments
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Call, Ingested, Wake, judge_one, outcomes_of, store
 
@@ -41,6 +44,13 @@ STEP_EVENTS = 8  # of a call from another thread, judged between two looks aroun
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
 SILENT_SECONDS = 1.8  # that a batch may take: then all who wait are told that the database is away, and so is who comes
+LOCK_MS = 250  # that a batch waits for a lock: then it is found out whose rows, or which tables, are locked
+PATIENCE_SECONDS = (
+    1.5  # that what met a lock is tried again: less than ``SILENT_SECONDS``, so its callers hear what it was
+)
+LOCKED_SECONDS = 3.0  # that a merchant whose rows are locked is refused, then it is tried again
+TRY_SECONDS = 1.0  # at least, between two such tries in vain, whoever's: each costs the others ``LOCK_MS``
+FORGET_SECONDS = 600.0  # after which a merchant that was locked, and sent nothing since, is tried like any other
 LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
@@ -65,9 +75,12 @@ class Lines(Generic[T]):
             self._lines[merchant_id] = line = deque()
         line.append(item)
 
-    def next(self) -> deque[T]:
-        """The line whose turn it is, never an empty one; the next call gives another's, where there is one."""
-        merchant_id = next(iter(self._lines))
+    def next(self, only: int | None = None) -> deque[T]:
+        """The line whose turn it is, never an empty one; the next call gives another's, where there is one.
+
+        ``only``: whose turn it is, for one that has a line.
+        """
+        merchant_id = next(iter(self._lines)) if only is None else only
         line = self._lines[merchant_id]
         if len(self._lines) > 1:
             self._lines[merchant_id] = self._lines.pop(merchant_id)
@@ -76,6 +89,14 @@ class Lines(Generic[T]):
     def leave(self, merchant_id: int) -> None:
         """Ends a line that has become empty."""
         del self._lines[merchant_id]
+
+    def of(self, merchant_id: int) -> Iterable[T]:
+        """What waits of one merchant."""
+        return self._lines.get(merchant_id, ())
+
+    def merchants(self) -> AbstractSet[int]:
+        """Those that have a line."""
+        return self._lines.keys()
 
     def all(self) -> Iterable[T]:
         """All that waits."""
@@ -119,16 +140,29 @@ class _Flusher:
         self._let_go = let_go
         self._most = most
         self._pause = pause
-        self._session = AsyncSession(runtime.database_url, STATEMENTS)
+        self._session = AsyncSession(runtime.database_url, STATEMENTS, lock_ms=LOCK_MS)
         self._waiting: Lines[_Waiting] = Lines()
+        self._locked: dict[int, float] = {}  # merchant id -> when it is tried again, on the monotonic clock
+        self._tries_at = 0.0  # when any of them is
         self.events = 0  # that wait for it, or are being judged
         self.is_stuck = False  # the batch in hand takes too long
         self.away_at: float | None = None  # when the last batch could not be stored, on the monotonic clock
 
+    def refusal(self, merchant_id: int) -> DatabaseAwayError | None:
+        """Why what comes now is not stored."""
+        if self.is_stuck:
+            return DatabaseAwayError()
+        tries_at = self._locked.get(merchant_id)
+        if tries_at is not None and time.monotonic() < max(tries_at, self._tries_at):
+            return LockedOutError()
+        return None
+
     def add(self, waiting: _Waiting) -> None:
-        self._waiting.add(waiting.call.merchant.merchant_id, waiting)
-        if self.is_stuck and not waiting.done.done():
-            waiting.done.set_exception(DatabaseAwayError("the database is away"))
+        merchant_id = waiting.call.merchant.merchant_id
+        self._waiting.add(merchant_id, waiting)
+        refusal = self.refusal(merchant_id)
+        if refusal is not None and not waiting.done.done():
+            waiting.done.set_exception(refusal)
 
     def start(self) -> None:
         """Sees to it that what was added is stored."""
@@ -149,8 +183,11 @@ class _Flusher:
             while self._waiting:
                 batch = self._take_batch()
                 late = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._give_up_waiting, batch)
+                gives_up = time.monotonic() + PATIENCE_SECONDS
                 try:
-                    await self._store(batch)
+                    locked = await self._store(batch)
+                    if locked:
+                        await self._store_apart(locked, gives_up)
                 finally:
                     late.cancel()
                     self.is_stuck = False
@@ -166,24 +203,22 @@ class _Flusher:
     def _give_up_waiting(self, batch: Sequence[Part]) -> None:
         """Tells all who wait that the database is away. What is in hand goes on, and may be stored all the same."""
         self.is_stuck, self.away_at = True, time.monotonic()
-        error = DatabaseAwayError("the database is away")
-        _fail(batch, error)
-        for waiting in self._waiting.all():
-            if not waiting.done.done():
-                waiting.done.set_exception(error)
+        _tell([*(waiting for waiting, _ in batch), *self._waiting.all()], DatabaseAwayError())
 
     def _take_batch(self) -> list[Part]:
         """What is stored next: a turn of each merchant's events after another, until it is full.
 
         A merchant's calls follow each other. Where nobody else waits, one that does not fit in is left for the next
-        batch: a part of it would be answered no sooner, and meanwhile the loop has its events to judge.
+        batch: a part of it would be answered no sooner, and meanwhile the loop has its events to judge. A merchant whose
+        rows were locked is tried alone.
         """
         batch: list[Part] = []
         most = room = self._most()
+        tried = self._tried_again()
         while room and self._waiting:
-            line = self._waiting.next()
+            line = self._waiting.next(tried)
             merchant_id = line[0].call.merchant.merchant_id
-            is_alone = len(self._waiting) == 1
+            is_alone = tried is not None or len(self._waiting) == 1
             turn = left = room if is_alone else min(room, TURN_EVENTS)
             while left and line:
                 waiting = line[0]
@@ -207,11 +242,21 @@ class _Flusher:
                 self._waiting.leave(merchant_id)
         return batch
 
-    async def _store(self, batch: Sequence[Part]) -> None:
-        """Stores the parts of a batch and tells whom is served; a call that PostgreSQL refuses is found by halving."""
-        steps = store([part for _, part in batch], self._runtime.settings.retry_window)
+    def _tried_again(self) -> int | None:
+        """The merchant whose rows were locked and that has something waiting again."""
+        for merchant_id in self._locked:
+            if any(not waiting.done.done() for waiting in self._waiting.of(merchant_id)):
+                return merchant_id
+        return None
+
+    async def _store(self, batch: Sequence[Part]) -> list[Part]:
+        """Stores the parts of a batch and tells whom is served; a call that PostgreSQL refuses is found by halving.
+
+        What met a lock comes back: nothing of it is stored, and its callers wait.
+        """
         committed = False
         try:
+            steps = store([part for _, part in batch], self._runtime.settings.retry_window)
             name, arguments = next(steps)
             while True:
                 found = await self._session.execute(_EXECUTE[name], arguments)
@@ -223,16 +268,84 @@ class _Flusher:
                 waiting.stored += len(part.items)
                 if waiting.stored == len(waiting.call.items) and not waiting.done.done():  # its caller may have gone
                     waiting.done.set_result(None)
+            if self._locked:
+                self._let_in(batch)
             self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
-            if isinstance(error, DatabaseAwayError):
-                self.away_at = time.monotonic()
+            if _is_locked(error) and not committed:
+                return list(batch)
             if len(batch) == 1 or committed or isinstance(error, DatabaseAwayError):
-                _fail(batch, error)
-                return
+                self._fail(batch, error)
+                return []
             middle = len(batch) // 2
-            await self._store(batch[:middle])
-            await self._store(batch[middle:])
+            return [*await self._store(batch[:middle]), *await self._store(batch[middle:])]
+        return []
+
+    async def _store_apart(self, batch: Sequence[Part], gives_up: float) -> None:
+        """Stores what met a lock. Tables are waited for: they are everybody's. Whose the rows are is found out by storing
+        each merchant alone; one that is locked out waits for its rows while nobody else waits for anything.
+
+        ``gives_up``: when no further try is made, on the monotonic clock.
+        """
+        while (error := await self._store_nothing()) is not None:
+            if time.monotonic() > gives_up or not _is_locked(error):
+                self._fail(batch, error)
+                return
+            await asyncio.sleep(PAUSE_SECONDS)  # it may have failed at once
+        apart: dict[int, list[Part]] = {}
+        for part in batch:
+            apart.setdefault(part[0].call.merchant.merchant_id, []).append(part)
+        locked: dict[int, list[Part]] = {}
+        for merchant_id, own in apart.items():
+            if self.is_stuck and locked:  # all are told already
+                break
+            found = own if len(apart) == 1 else await self._store(own)
+            if found:
+                locked[merchant_id] = found
+        while time.monotonic() < gives_up and self._waiting.merchants() <= locked.keys():
+            unknown = [merchant_id for merchant_id in locked if merchant_id not in self._locked]
+            if not unknown:
+                break
+            for merchant_id in unknown:
+                locked[merchant_id] = await self._store(locked[merchant_id])
+            locked = {merchant_id: own for merchant_id, own in locked.items() if own}
+        for merchant_id, own in locked.items():
+            self._lock_out(merchant_id, own)
+
+    async def _store_nothing(self) -> Exception | None:
+        """Why not even that goes: where a table is locked, or the database is away."""
+        try:
+            nothing = store_arguments([], [], self._runtime.settings.retry_window)
+            await self._session.execute(_EXECUTE["store_events"], nothing)
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+            return error
+        self.away_at = None
+        return None
+
+    def _lock_out(self, merchant_id: int, batch: Sequence[Part]) -> None:
+        """Tells a merchant's callers that its rows are locked, and for a while whoever comes."""
+        now = time.monotonic()
+        if merchant_id not in self._locked:
+            log.warning(
+                "merchant %s: rows of it are locked in the database, by a transaction that somebody left open perhaps; its "
+                "events are refused (503) until they are free",
+                merchant_id,
+            )
+        self._locked = {known: at for known, at in self._locked.items() if now - at < FORGET_SECONDS}
+        self._locked[merchant_id] = now + LOCKED_SECONDS
+        self._tries_at = now + TRY_SECONDS
+        _tell([*(waiting for waiting, _ in batch), *self._waiting.of(merchant_id)], LockedOutError())
+
+    def _let_in(self, batch: Sequence[Part]) -> None:
+        for waiting, _ in batch:
+            merchant_id = waiting.call.merchant.merchant_id
+            if self._locked.pop(merchant_id, None) is not None:
+                log.warning("merchant %s: its rows are free again", merchant_id)
+
+    def _fail(self, batch: Sequence[Part], error: Exception) -> None:
+        if isinstance(error, DatabaseAwayError):
+            self.away_at = time.monotonic()
+        _tell((waiting for waiting, _ in batch), error)
 
 
 class Intake:
@@ -317,14 +430,15 @@ class Intake:
         self._long.close()
 
     def _admit(self, call: Call, drafts: Sequence[Any], count: int, flusher: _Flusher) -> _Waiting:
-        """Lets a call into the waiting room. Raises OverloadedError, and DatabaseAwayError while a batch is stuck.
+        """Lets a call into the waiting room. Raises OverloadedError, and DatabaseAwayError where it is known to be in vain.
 
         A merchant that has nothing there always finds room. One alone may have half of it; when it is full, each no more
         than an equal share, with one left over.
         """
-        if flusher.is_stuck:
-            raise DatabaseAwayError("the database is away")
         merchant_id = call.merchant.merchant_id
+        refusal = flusher.refusal(merchant_id)
+        if refusal is not None:
+            raise refusal
         own = self._events.get(merchant_id, 0)
         if own:
             is_full = self._all_events + count > MAX_WAITING
@@ -398,7 +512,12 @@ async def _stored(waiting: _Waiting) -> None:
             raise
 
 
-def _fail(batch: Sequence[Part], error: Exception) -> None:
-    for waiting, _ in batch:
+def _is_locked(error: Exception) -> bool:
+    """Whether something was in the way of this statement alone."""
+    return isinstance(error, DatabaseAwayError) and is_in_the_way(error)
+
+
+def _tell(those: Iterable[_Waiting], error: Exception) -> None:
+    for waiting in those:
         if not waiting.done.done():
             waiting.done.set_exception(error)

@@ -11,12 +11,9 @@ from datetime import datetime
 
 from tracklayer.db import sealing_keys as db
 from tracklayer.db.connection import in_transaction
-from tracklayer.sealing import Sealer, SealError
+from tracklayer.sealing import SETTING, Sealer, SealError
 
-ADVICE = (
-    "TRACKLAYER_SECRET_KEY lacks a key that sealed what is in this database: put that key back, behind a newer one where "
-    "there is one; if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew"
-)
+_LOST = "if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew"
 _CONTEXT = "sealing key"
 _PLAIN = b"tracklayer"
 
@@ -65,7 +62,7 @@ def confirm_keys(sealer: Sealer, now: datetime) -> None:
         db.lock_sealing_keys()
         found = _look(sealer)
         if found.lost or not found.any_fits:
-            raise KeyLostError(advice(found))
+            raise KeyLostError(advice(sealer, found.closed))
         needed = [key_id for key_id in db.keys_of_destinations() if key_id in sealer.key_ids]
         for key_id in {sealer.newest, *needed}:
             db.add_sealing_key(key_id, sealer.seal(_PLAIN, _CONTEXT, key_id), now)
@@ -84,12 +81,22 @@ def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
         return len(lost)
 
 
-def advice(found: Keys) -> str:
-    """What to do where keys are missing, one sentence."""
-    if not found.closed:
-        return ADVICE
-    whose = "1 destination" if found.closed == 1 else f"{found.closed} destinations"
-    return f"{ADVICE} ({whose} cannot deliver without it)"
+def advice(sealer: Sealer, closed: int = 0) -> str:
+    """What to do where keys are missing, one sentence. ``closed``: of how many destinations it is known that they wait."""
+    if sealer.source == SETTING:
+        what = (
+            f"{SETTING} lacks a key that sealed what is in this database: put that key back, behind a newer one where there "
+            "is one"
+        )
+    else:
+        what = (
+            f"{sealer.source} is not the key that sealed what is in this database: restore it from a backup, or set "
+            f"{SETTING} to that key"
+        )
+    if not closed:
+        return f"{what}; {_LOST}"
+    whose = "1 destination" if closed == 1 else f"{closed} destinations"
+    return f"{what}; {_LOST} ({whose} cannot deliver without it)"
 
 
 def _look(sealer: Sealer) -> Keys:

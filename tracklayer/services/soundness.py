@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import server
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, shares_sessions
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import split_settings
@@ -26,16 +27,34 @@ class Trouble:
 
 
 def troubles(sealer: Sealer | None, sandbox_url: str | None) -> list[Trouble]:
-    """Everything of it, in the order of ``doctor``'s lines. ``sealer``: None where the key is not known here."""
-    keys = keys_trouble(sealer) if sealer is not None else None
-    found = [keys, *durability_troubles(), sandbox_trouble(sandbox_url)]
+    """Everything of it, in the order of ``doctor``'s lines. ``sealer``: None leaves out ``slow_troubles``."""
+    slow = slow_troubles(sealer) if sealer is not None else []
+    found = [*slow, *durability_troubles(), sandbox_trouble(sandbox_url)]
     return [trouble for trouble in found if trouble is not None]
+
+
+def slow_troubles(sealer: Sealer) -> list[Trouble]:
+    """Those that take a look at all destinations, and a session more: not for whoever asks all the time."""
+    return [trouble for trouble in (keys_trouble(sealer), pooling_trouble()) if trouble is not None]
 
 
 def keys_trouble(sealer: Sealer) -> Trouble | None:
     found = look_at_keys(sealer)
     fine = found.any_fits and not found.lost and not found.closed
-    return None if fine else Trouble("secret key", advice(found))
+    return None if fine else Trouble("secret key", advice(sealer, found.closed))
+
+
+def version_trouble(missing: Sequence[str], newer: Sequence[str]) -> Trouble | None:
+    """Which of the two is older. ``missing``: migrations that the database lacks; ``newer``: those that this version does."""
+    if missing:
+        sentence = f"the database is older than this version, and lacks {', '.join(missing)}: run `tracklayer migrate`"
+    elif newer:
+        sentence = (
+            f"this version is older than the database, which has {newer[-1]}: upgrade to the version that made it so"
+        )
+    else:
+        return None
+    return Trouble("migrations", sentence)
 
 
 def durability_troubles() -> list[Trouble]:
@@ -72,6 +91,20 @@ def sandbox_trouble(sandbox_url: str | None) -> Trouble | None:
         "sandbox",
         f"TRACKLAYER_SANDBOX_URL is set: what is meant for {real} destination{'s' if real > 1 else ''} goes to the emulator, "
         "and none of it to a platform; unset it in production",
+    )
+
+
+def pooling_trouble() -> Trouble | None:
+    """A proxy that gives a session to others after each transaction. None also where no second session can be had now."""
+    try:
+        if not shares_sessions():
+            return None
+    except DatabaseAwayError:
+        return None
+    return Trouble(
+        "connections",
+        "a proxy in front of PostgreSQL pools by transaction: workers are taken for dead, alerts are not heard, and events are "
+        "refused; connect directly, or through PgBouncer with pool_mode = session",
     )
 
 

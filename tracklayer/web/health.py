@@ -1,4 +1,7 @@
-"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is ours."""
+"""``/healthz``: this process is alive. ``/readyz``: it could store what is sent now, in a database that is ours.
+
+Before a process has found its database, ``waiting_routes`` answer: it is alive, and says what it waits for.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
-from tracklayer.db.migrate import pending
+from tracklayer.db.migrate import pending, unknown
 from tracklayer.runtime import Runtime
-from tracklayer.services.keys import ADVICE, has_a_key
-from tracklayer.services.soundness import keys_trouble, troubles
+from tracklayer.services.keys import advice, has_a_key
+from tracklayer.services.soundness import slow_troubles, troubles, version_trouble
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
-KEYS_SECONDS = 10.0  # between two looks at the keys of all destinations
+SLOW_SECONDS = 10.0  # between two looks at what takes longer
 KEPT_SECONDS = 0.25  # what was found, for those who ask right afterwards
 
 
@@ -27,6 +30,23 @@ def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]
     """``was_away``: whether what was to be stored a moment ago could not be."""
     readyz = _Readiness(runtime, was_away).readyz
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
+
+
+@dataclass
+class Waiting:
+    """``why``: one sentence, what a process waits for before it can serve."""
+
+    why: str = "this process is starting"
+
+    def waits_for(self, what: str) -> None:
+        self.why = f"waiting: {what}"
+
+    async def readyz(self, request: Request) -> Response:
+        return _unready(self.why)
+
+
+def waiting_routes(waiting: Waiting) -> list[Route]:
+    return [Route("/healthz", healthz), Route("/readyz", waiting.readyz)]
 
 
 async def healthz(request: Request) -> Response:
@@ -39,9 +59,9 @@ def _unready(why: str, **more: object) -> Response:
 
 @dataclass(frozen=True)
 class _Found:
-    pending: list[str] = field(default_factory=list)
     why: str | None = None
     warnings: list[str] = field(default_factory=list)
+    more: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,8 +72,8 @@ class _Readiness:
     was_away: Callable[[], bool]
     _looking: asyncio.Future[_Found] | None = None
     _looked_at: float = -math.inf
-    _keys: list[str] = field(default_factory=list)
-    _keys_due: float = -math.inf
+    _slow: list[str] = field(default_factory=list)
+    _slow_due: float = -math.inf
 
     async def readyz(self, request: Request) -> Response:
         """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves."""
@@ -66,10 +86,8 @@ class _Readiness:
             return _unready("the database does not answer")
         except DatabaseAwayError:
             return _unready("the database is away")
-        if found.pending:
-            return _unready("run `tracklayer migrate`", pending=found.pending)
         if found.why is not None:
-            return _unready(found.why)
+            return _unready(found.why, **found.more)
         if self.was_away():
             return _unready("the database could not store what was sent a moment ago")
         return JSONResponse({"ready": True, **({"warnings": found.warnings} if found.warnings else {})})
@@ -83,18 +101,21 @@ class _Readiness:
 
     def _look(self) -> _Found:
         missing = pending()
-        if missing:
-            return _Found(missing)
+        behind = version_trouble(missing, ())
+        if behind is not None:
+            return _Found(behind.sentence, more={"pending": missing})
         if reads_only():
-            return _Found(why="the database only reads: it is a standby, or was set to read only")
+            return _Found("the database only reads: it is a standby, or was set to read only")
         if not has_a_key(self.runtime.sealer):
-            return _Found(why=ADVICE)
-        found = troubles(None, self.runtime.settings.sandbox_url)
-        return _Found(warnings=[*self._keys_missing(), *(trouble.sentence for trouble in found)])
+            return _Found(advice(self.runtime.sealer))
+        # A newer database is served all the same: while an upgrade goes on, old processes run on the new tables.
+        newer = version_trouble((), unknown())
+        found = [*([newer] if newer else []), *troubles(None, self.runtime.settings.sandbox_url)]
+        return _Found(warnings=[*self._seen_now_and_then(), *(trouble.sentence for trouble in found)])
 
-    def _keys_missing(self) -> list[str]:
-        """Whether destinations wait for a key that this process lacks: a look at all of them, now and then."""
-        if time.monotonic() > self._keys_due:
-            trouble = keys_trouble(self.runtime.sealer)
-            self._keys, self._keys_due = [trouble.sentence] if trouble else [], time.monotonic() + KEYS_SECONDS
-        return self._keys
+    def _seen_now_and_then(self) -> list[str]:
+        """Whether destinations wait for a key that this process lacks, or a proxy gives its sessions away."""
+        if time.monotonic() > self._slow_due:
+            self._slow = [trouble.sentence for trouble in slow_troubles(self.runtime.sealer)]
+            self._slow_due = time.monotonic() + SLOW_SECONDS
+        return self._slow

@@ -19,6 +19,7 @@ from tracklayer.mappers.base import Mapped
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema.scalars import write_instant
+from tracklayer.sealing import Sealer
 from tracklayer.services import deliver
 from tracklayer.services.destinations import example_settings
 from tracklayer.services.transport import send
@@ -79,7 +80,7 @@ def _in_threads(works: list[Callable[[], None]]) -> None:
 
 def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
     for job in jobs:
-        runtime = build_runtime(load_settings({}), job["url"], [SECRET])
+        runtime = build_runtime(load_settings({}), job["url"], Sealer([SECRET]))
         started = time.monotonic()
         {"requests": _requests, "statements": _statements}[job["what"]](runtime, job)
         answer(time.monotonic() - started)

@@ -25,6 +25,7 @@ from typing import Any, Self
 import orjson
 import redis
 
+from tracklayer.cli.bench.disk import SmallDisk
 from tracklayer.cli.process import CommandError
 from tracklayer.cli.serve import Stopped, Stopper
 from tracklayer.db import connection
@@ -32,6 +33,7 @@ from tracklayer.db.connection import rows, session
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate
 from tracklayer.runtime import Runtime, build_runtime
+from tracklayer.sealing import Sealer
 from tracklayer.settings import load_settings
 
 SECRET = "a-secret-of-the-benchmark-of-forty-characters"  # noqa: S105 - it seals invented people, for some minutes
@@ -143,6 +145,7 @@ class Ground:
     runtime: Runtime
     postgres: EmbeddedPostgres = field(repr=False)
     stack: ExitStack = field(repr=False)
+    disk: SmallDisk | None = field(default=None, repr=False)  # PostgreSQL's own
 
     def child(self, module: str) -> Child:
         child = Child(f"tracklayer.cli.bench.{module}", self.folder / f"{module}.log")
@@ -154,21 +157,27 @@ class Ground:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """Everything of it is gone when the block ends."""
+def ground(*, small_disk: bool = False) -> Iterator[Ground]:
+    """Everything of it is gone when the block ends. ``small_disk``: its PostgreSQL has one of its own, where that can be."""
     # A short path: PostgreSQL's socket lies in it, and its name may have a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="tlb"))
     try:
         folder.chmod(0o755)
         with ExitStack() as stack:
+            disk = SmallDisk(folder / "pg") if small_disk else None
+            if disk is not None:
+                if disk.mount():
+                    stack.callback(disk.unmount)
+                else:
+                    disk = None
             postgres = EmbeddedPostgres(folder)
             stack.callback(postgres.stop)
             url = postgres.start()
-            runtime = build_runtime(load_settings({}), url, [SECRET])
+            runtime = build_runtime(load_settings({}), url, Sealer([SECRET]))
             stack.callback(connection.disconnect)
             stack.callback(runtime.close)
             migrate()
-            yield Ground(folder, url, runtime, postgres, stack)
+            yield Ground(folder, url, runtime, postgres, stack, disk)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -34,6 +34,7 @@ from tracklayer.db.events import STATEMENTS, Key, read_stored, store_arguments
 from tracklayer.runtime import build_runtime, spare_collector
 from tracklayer.schema.inputs import IngestEventInput, to_draft
 from tracklayer.schema.scalars import CONFIG
+from tracklayer.sealing import Sealer
 from tracklayer.settings import load_settings
 
 WINDOW = timedelta(days=1)
@@ -172,7 +173,7 @@ def _app(job: Any) -> Starlette:
         case "stock":
             return stock(job["url"], job["merchant_id"])
         case _:
-            runtime = build_runtime(load_settings({}), job["url"], [SECRET])
+            runtime = build_runtime(load_settings({}), job["url"], Sealer([SECRET]))
             return build_app(runtime, Waker(lambda merchant_id, platform: None))
 
 

@@ -18,22 +18,26 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import orjson
 import redis
 
 from tracklayer.cli.bench.ground import PATIENCE_SECONDS, SECRET, Child, Ground, RedisServer, clean_environ, free_port
+from tracklayer.cli.bench.pooler import Pooler, pooler_binary
 from tracklayer.cli.process import CommandError
 
 POLL_SECONDS = 0.02
+BUGS = ("map_event", "build_request", "read_reply")  # functions of a mapper that the launcher can make raise
 RETRY_BASE_SECONDS = 1  # of the roles: a minute and a half for all five attempts instead of half a day
 
 
 class Process:
-    """One ``tracklayer`` command as a process of its own, its output in a file."""
+    """One ``tracklayer`` command as a process of its own, its output in a file. ``faults``: see ``launcher``."""
 
-    def __init__(self, *args: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, *args: str, environ: Mapping[str, str], faults: Path | None = None) -> None:
         self._log = tempfile.NamedTemporaryFile(mode="w+", suffix=".log", delete=False)  # noqa: SIM115
+        module = ("tracklayer",) if faults is None else ("tracklayer.cli.bench.launcher", str(faults))
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "tracklayer", *args],
+            [sys.executable, "-m", *module, *args],
             env={**clean_environ(), **environ},
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -98,18 +102,33 @@ def answers(url: str) -> bool:
 
 
 class Role:
-    """One role that goes on however often it is killed. ``kind``: its command."""
+    """One role that goes on however often it is killed. ``kind``: its command. ``faults``: a file of the ``launcher``."""
 
-    def __init__(self, kind: str, *args: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, *args: str, environ: Mapping[str, str], faults: Path | None = None) -> None:
         self.kind = kind
         self._args = args
         self._environ = environ
-        self._process = Process(kind, *args, environ=environ)
+        self._path = faults
+        self._faults: dict[str, Any] = {}
+        self.set_faults()
+        self._process = Process(kind, *args, environ=environ, faults=faults)
 
     def kill_and_restart(self) -> None:
-        """``kill -9``, and the next one at once."""
+        """``kill -9``, and the next one at once, with the same faults in it."""
         self._process.close()
-        self._process = Process(self.kind, *self._args, environ=self._environ)
+        self._process = Process(self.kind, *self._args, environ=self._environ, faults=self._path)
+
+    def set_faults(self, **faults: object) -> None:
+        """What the launcher makes of it from now on, beside what was set before."""
+        if self._path is not None:
+            self._faults |= faults
+            new = self._path.with_suffix(".new")  # whole or not at all: it is read meanwhile
+            new.write_bytes(orjson.dumps(self._faults))
+            new.rename(self._path)
+
+    def has_raised(self, function: str) -> bool:
+        """Whether a mapper's function, told to raise, was called."""
+        return self._path is not None and self._path.with_suffix(f".{function}").exists()
 
     def check(self) -> None:
         """Raises CommandError where it ended by itself: whatever is away, a role waits for it."""
@@ -140,15 +159,24 @@ class Installation:
     apis: list[str]
     roles: list[Role] = field(repr=False)
     wire: Child | None = field(default=None, repr=False)  # between the roles and PostgreSQL
+    pooler: Pooler | None = field(
+        default=None, repr=False
+    )  # between PostgreSQL and an API process and a worker of its own
 
     def platforms(self, path: str, method: str = "GET", **options: Any) -> Any:
         """Asks the emulator at one of its own doors; its JSON."""
         answer = httpx.request(method, f"{self.platforms_url}{path}", timeout=PATIENCE_SECONDS, **options)
         return answer.raise_for_status().json()
 
-    def fault(self, **settings: object) -> None:
-        """Sets a fault of the emulator on all platforms, or on one."""
-        self.platforms("/_faults", "POST", json=settings)
+    def fault(self, **settings: object) -> int:
+        """Sets a fault of the emulator on all platforms, or on one; its number."""
+        return int(self.platforms("/_faults", "POST", json=settings)["id"])
+
+    def has_struck(self, fault: int) -> bool:
+        return any(found["id"] == fault and found["hits"] for found in self.platforms("/_faults")["faults"])
+
+    def end_fault(self, fault: int) -> None:
+        self.platforms(f"/_faults/{fault}", "DELETE")
 
     def clear_faults(self) -> None:
         self.platforms("/_faults", "DELETE")
@@ -202,11 +230,13 @@ def _wired(place: Ground) -> tuple[Child, str]:
 
 @contextmanager
 def installation(
-    place: Ground, crowd: Crowd, platforms_url: str | None = None, *, wired: bool = False
+    place: Ground, crowd: Crowd, platforms_url: str | None = None, *, in_storm: bool = False
 ) -> Iterator[Installation]:
     """All roles and the emulator, each in a process of its own, against the ground's PostgreSQL and one Redis.
 
-    With ``platforms_url`` the platforms are there, and no emulator is started. Raises CommandError where there is no Redis: roles that are processes of their own wake one another through it.
+    With ``platforms_url`` the platforms are there, and no emulator is started. ``in_storm``: with a wire to PostgreSQL that
+    can be frozen, roles that can have faults in them, and, where there is a PgBouncer, an API process and a worker more
+    behind it. Raises CommandError where there is no Redis: roles that are processes of their own wake one another through it.
     """
     with ExitStack() as stack:
         broker = stack.enter_context(RedisServer(place.folder))
@@ -215,29 +245,37 @@ def installation(
             platforms_url = f"http://127.0.0.1:{port}"
             stack.enter_context(running("sandbox", "--port", str(port), environ={}))
             wait_for(partial(answers, f"{platforms_url}/_faults"), "the emulator to serve")
-        wire, url = _wired(place) if wired else (None, place.url)
+        wire, url = _wired(place) if in_storm else (None, place.url)
+        binary = pooler_binary() if in_storm else None
+        pooler = stack.enter_context(Pooler(binary, place.folder, place.url)) if binary is not None else None
         environ = {
-            "TRACKLAYER_DATABASE_URL": url,
             "TRACKLAYER_REDIS_URL": broker.url,
             "TRACKLAYER_SECRET_KEY": SECRET,
             "TRACKLAYER_SANDBOX_URL": platforms_url,
             "TRACKLAYER_RETRY_BASE_SECONDS": str(RETRY_BASE_SECONDS),
         }
         roles: list[Role] = []
+        apis: list[str] = []
 
-        def start(kind: str, *args: str) -> None:
-            roles.append(Role(kind, *args, environ=environ))
+        def start(kind: str, *args: str, url: str = url) -> None:
+            faults = place.folder / f"faults_{len(roles)}.json" if in_storm else None
+            roles.append(Role(kind, *args, environ={**environ, "TRACKLAYER_DATABASE_URL": url}, faults=faults))
             stack.callback(roles[-1].close)
 
-        apis = []
-        for _ in range(crowd.apis):
+        def start_api(url: str = url) -> None:
             port = free_port()
-            start("api", "--port", str(port))
+            start("api", "--port", str(port), url=url)
             apis.append(f"http://127.0.0.1:{port}")
+
+        for _ in range(crowd.apis):
+            start_api()
         for _ in range(crowd.workers):
             start("worker")
         for _ in range(crowd.schedulers):
             start("scheduler")
-        made = Installation(place, broker, platforms_url, apis, roles, wire)
+        if pooler is not None:
+            start_api(pooler.url)
+            start("worker", url=pooler.url)
+        made = Installation(place, broker, platforms_url, apis, roles, wire, pooler)
         made.wait_until_ready()
         yield made
