@@ -1254,12 +1254,15 @@ A_PROXY = "something in between answered, such as a proxy: the event has not rea
         pytest.param(PlatformReply(400), 1, [Rejected("400", NO_REASON, 400)], id="refused"),
         pytest.param(PlatformReply(404), 1, [Rejected("404", NO_REASON, 404)], id="wrong address"),
         pytest.param(
-            PlatformReply(302), 1, [Unreachable(A_PROXY, 302, may_have_arrived=False, code="302")], id="redirected"
+            PlatformReply(302),
+            1,
+            [Unreachable(A_PROXY, 302, may_have_arrived=False, code="intercepted")],
+            id="redirected",
         ),
         pytest.param(
             PlatformReply(200, None, {"content-type": "text/html; charset=utf-8"}, "<html>Sign in</html>"),
             2,
-            [Unreachable(A_PAGE, 200, may_have_arrived=False, code="200")] * 2,
+            [Unreachable(A_PAGE, 200, may_have_arrived=False, code="intercepted")] * 2,
             id="a web page",
         ),
         pytest.param(

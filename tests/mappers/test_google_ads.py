@@ -1278,7 +1278,7 @@ SETUP_CODES = (
         ),
         pytest.param(
             PlatformReply(200, None, {"content-type": "text/html"}, "<html>Sign in</html>"),
-            [Unreachable(A_PAGE, 200, may_have_arrived=False, code="200")] * 2,
+            [Unreachable(A_PAGE, 200, may_have_arrived=False, code="intercepted")] * 2,
             id="a web page",
         ),
         pytest.param(

@@ -731,7 +731,7 @@ WRONG_FIELD = "Index: 1, ERROR :: /conversionHappenedAt :: field is required but
         pytest.param(
             reply(200, None, "<html>"),
             1,
-            [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="200")],
+            [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="intercepted")],
             id="a page of a proxy",
         ),
         pytest.param(reply(200), 1, [Unreachable(UNCONFIRMED, 200, code="unconfirmed")], id="nothing"),
@@ -739,7 +739,7 @@ WRONG_FIELD = "Index: 1, ERROR :: /conversionHappenedAt :: field is required but
             pytest.param(
                 reply(status),
                 2,
-                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code=str(status))] * 2,
+                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code="intercepted")] * 2,
                 id=f"{status}",
             )
             for status in (301, 302, 407)

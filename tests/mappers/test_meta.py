@@ -1562,7 +1562,7 @@ USAGE = (
                 "a web page came back instead of the platform's answer, such as a proxy's",
                 200,
                 may_have_arrived=False,
-                code="unconfirmed",
+                code="intercepted",
             ),
             id="200 with HTML",
         ),
@@ -1578,7 +1578,7 @@ USAGE = (
                     "something in between answered, such as a proxy: the event has not reached the platform",
                     status,
                     may_have_arrived=False,
-                    code=str(status),
+                    code="intercepted",
                 ),
                 id=f"{status} of a proxy",
             )

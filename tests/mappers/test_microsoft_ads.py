@@ -890,14 +890,14 @@ REFUSED = Rejected("ValidationError", "userData.em: Must be a SHA-256 string", 2
         pytest.param(
             reply(200, text="<html>"),
             2,
-            [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="200")] * 2,
+            [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="intercepted")] * 2,
             id="a page of a proxy",
         ),
         *(
             pytest.param(
                 reply(status),
                 2,
-                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code=str(status))] * 2,
+                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code="intercepted")] * 2,
                 id=f"{status}",
             )
             for status in (301, 302, 407)

@@ -1005,7 +1005,7 @@ UNCONFIRMED = Unreachable("the answer does not confirm the event", 200, code="un
                     "a web page came back instead of the platform's answer, such as a proxy's",
                     200,
                     may_have_arrived=False,
-                    code="unconfirmed",
+                    code="intercepted",
                 )
             ]
             * 2,
@@ -1019,7 +1019,7 @@ UNCONFIRMED = Unreachable("the answer does not confirm the event", 200, code="un
                         "something in between answered, such as a proxy: the event has not reached the platform",
                         status,
                         may_have_arrived=False,
-                        code=str(status),
+                        code="intercepted",
                     )
                 ]
                 * 2,

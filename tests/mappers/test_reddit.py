@@ -826,7 +826,7 @@ IN_BETWEEN = "something in between answered, such as a proxy: the event has not 
             pytest.param(
                 answer,
                 2,
-                [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="unconfirmed")] * 2,
+                [Unreachable(WEB_PAGE, 200, may_have_arrived=False, code="intercepted")] * 2,
                 id=f"200 with {title}",
             )
             for title, answer in {
@@ -855,7 +855,7 @@ IN_BETWEEN = "something in between answered, such as a proxy: the event has not 
             pytest.param(
                 reply(status),
                 2,
-                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code=str(status))] * 2,
+                [Unreachable(IN_BETWEEN, status, may_have_arrived=False, code="intercepted")] * 2,
                 id=f"{status}",
             )
             for status in (301, 302, 407)

@@ -965,7 +965,10 @@ INVALID: dict[str, Any] = {
     ],
 }
 PAGE_OF_A_PROXY = Unreachable(
-    "a web page came back instead of the platform's answer, such as a proxy's", 200, may_have_arrived=False, code="200"
+    "a web page came back instead of the platform's answer, such as a proxy's",
+    200,
+    may_have_arrived=False,
+    code="intercepted",
 )
 SOMETHING_BETWEEN = "something in between answered, such as a proxy: the event has not reached the platform"
 WORDS = "MISSING_PRICE price is required for …"
@@ -1000,7 +1003,7 @@ def reply(status: int, json: Any = None, **headers: str) -> PlatformReply:
             pytest.param(
                 reply(status, None),
                 1,
-                [Unreachable(SOMETHING_BETWEEN, status, may_have_arrived=False, code=str(status))],
+                [Unreachable(SOMETHING_BETWEEN, status, may_have_arrived=False, code="intercepted")],
                 id=f"{status} of a proxy",
             )
             for status in (301, 302, 407)

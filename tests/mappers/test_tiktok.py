@@ -1169,7 +1169,7 @@ def answer(code: object, status: int = 200, message: str = "no", wait: str | Non
                     "something in between answered, such as a proxy: the event has not reached the platform",
                     status,
                     may_have_arrived=False,
-                    code=str(status),
+                    code="intercepted",
                 ),
                 id=f"{status} of a proxy",
             )

@@ -347,10 +347,11 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
         return Unreachable(message, status, retry_after(reply), code=code)
     if 300 <= status < 400 or status == 407:  # a proxy or a portal in between: no API of these answers so
         message = "something in between answered, such as a proxy: the event has not reached the platform"
-        return Unreachable(message, status, retry_after(reply), may_have_arrived=False, code=code)
+        return Unreachable(message, status, retry_after(reply), may_have_arrived=False, code=INTERCEPTED)
     return Rejected(code, message, status)
 
 
+INTERCEPTED = "intercepted"
 _PAGE = re.compile(r"\s*(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE)
 
 
@@ -361,7 +362,7 @@ def no_answer_of_the_platform(reply: PlatformReply) -> Unreachable | None:
     if not reply.headers.get("content-type", "").lower().startswith("text/html") and not _PAGE.match(reply.text):
         return None
     message = "a web page came back instead of the platform's answer, such as a proxy's"
-    return Unreachable(message, reply.status, retry_after(reply), may_have_arrived=False, code=str(reply.status))
+    return Unreachable(message, reply.status, retry_after(reply), may_have_arrived=False, code=INTERCEPTED)
 
 
 LONGEST_WAIT = 2.0**31  # seconds: what is more is no time but a number, and is taken for this (RFC 9111, 1.2.2)

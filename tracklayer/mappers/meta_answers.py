@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from tracklayer.domain.delivery import (
@@ -117,7 +116,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
             return [Acknowledged(reply.status)] * count
         page = no_answer_of_the_platform(reply)
         if isinstance(page, Unreachable):  # 200 alone is a code of Meta's own
-            return [replace(page, code="unconfirmed")] * count
+            return [page] * count
         return [Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")] * count
     if reply.status in (400, 413) and count > 1:
         return BatchRejected(Rejected(str(reply.status), "the request was refused without a reason", reply.status))

@@ -70,7 +70,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
             return [Acknowledged(reply.status)] * count
         page = no_answer_of_the_platform(reply)
         if isinstance(page, Unreachable):
-            return [replace(page, code="unconfirmed")] * count
+            return [page] * count
         return [_unconfirmed(reply.status)] * count
     outcome = _read_error(reply, body)
     if isinstance(outcome, Rejected) and count > 1:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -289,7 +288,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     status = reply.status
     is_good = 200 <= status < 300
     if is_good and (nothing := no_answer_of_the_platform(reply)):
-        return [replace(nothing, code="unconfirmed")] * count
+        return [nothing] * count
     if is_good and not isinstance(reply.json, Mapping) and (reply.json is not None or reply.text.strip()):
         # Reddit answers with an object, or with nothing at all.
         return [Unreachable("the answer is none of Reddit's", status, code="unconfirmed")] * count

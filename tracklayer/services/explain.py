@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracklayer.domain.delivery import DropReason
 from tracklayer.mappers import mapper_for
-from tracklayer.mappers.base import Explanation
+from tracklayer.mappers.base import INTERCEPTED, Explanation
 
 _FIX = "Mend it at the source for the next events; this one cannot be mended."
 
@@ -53,6 +53,10 @@ OWN: dict[str, Explanation] = {
     "TRACKLAYER_ERROR": Explanation(
         "TrackLayer failed to map this event. That is our fault, not yours.",
         "It is tried again by itself. The operator finds the trace in the log.",
+    ),
+    INTERCEPTED: Explanation(
+        "Something between TrackLayer and the platform answered in its place: a proxy, a firewall or a sign-in page.",
+        "The operator lets TrackLayer's requests through to the platform's address. It is tried again by itself.",
     ),
     "unconfirmed": Explanation(
         "The platform answered without confirming every event.", "Nothing to do: it is sent again with the same id."
