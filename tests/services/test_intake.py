@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import psycopg2
 import pytest
 
@@ -19,7 +20,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sessions import Limits
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, Rejected
-from tracklayer.services.intake import LONG_BATCH, MAX_WAITING, TURN_EVENTS, Intake, OverloadedError
+from tracklayer.services.intake import BATCH_BYTES, LONG_BATCH, MAX_WAITING, TURN_EVENTS, Intake, OverloadedError
 
 
 @pytest.fixture
@@ -64,6 +65,17 @@ async def test_calls_that_wait_share_commits(intake: Intake, holder: KeyHolder) 
     ((transactions, events),) = select("SELECT count(DISTINCT xmin::text), count(*) FROM events")
     assert events == 200
     assert transactions <= 200 // TURN_EVENTS
+
+
+async def test_large_events_are_committed_in_fewer_together(intake: Intake, holder: KeyHolder) -> None:
+    lines = [{"id": f"sku_{n}", "title": "x" * 190} for n in range(1000)]
+    large = [draft(f"order_{n}", custom_data={"contents": lines}) for n in range(60)]
+    one = len(orjson.dumps(large[0]))
+    assert 200_000 < one < 256 * 1024
+    await asyncio.gather(*(intake.ingest(holder, [event]) for event in large))
+    found = select("SELECT count(*) FROM events GROUP BY xmin::text")
+    assert sum(count for (count,) in found) == 60
+    assert max(count for (count,) in found) <= BATCH_BYTES // one + 1
 
 
 async def test_a_call_is_stored_at_once_where_it_fits_into_a_batch(intake: Intake, holder: KeyHolder) -> None:

@@ -239,8 +239,11 @@ class Misfit:
 
 
 class ReadEvent(NamedTuple):
+    """``size``: bytes of JSON that the event came in."""
+
     event: Event
     warnings: tuple[Problem, ...]
+    size: int = 0
 
 
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
@@ -294,7 +297,7 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
-    return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else ())
+    return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size)
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:

@@ -97,6 +97,7 @@ class Call:
     outcomes: list[Ingested | None] = field(default_factory=list)
     items: list[Item | None] = field(default_factory=list)
     rejected: int = 0
+    size: int = 0  # bytes of JSON of those that are stored
 
 
 def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
@@ -121,6 +122,7 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     )
     call.outcomes.append(None)
     call.items.append(Item(read, record, (merchant.merchant_id, read.event.event_id)))
+    call.size += read.size
 
 
 # The name of a statement of ``db.events.STATEMENTS`` and its arguments; what comes back in are its rows.

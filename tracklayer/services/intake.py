@@ -39,6 +39,7 @@ SHORT_BATCH = 256  # events of one commit of short calls: larger ones gain littl
 LONG_BATCH = 256  # of long calls, where no short ones are about
 BESIDE_SHORT = 32  # where they are: what a commit takes of the loop and of PostgreSQL, short calls wait for
 ABOUT_SECONDS = 0.3  # how long after the last short call one more is expected
+BATCH_BYTES = 4 * 1024 * 1024  # of JSON in one commit, and what the call that exceeds them has: large events are fewer
 TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
@@ -214,13 +215,14 @@ class _Flusher:
         """
         batch: list[Part] = []
         most = room = self._most()
+        size = 0.0
         tried = self._tried_again()
-        while room and self._waiting:
+        while room and self._waiting and size < BATCH_BYTES:
             line = self._waiting.next(tried)
             merchant_id = line[0].call.merchant.merchant_id
             is_alone = tried is not None or len(self._waiting) == 1
             turn = left = room if is_alone else min(room, TURN_EVENTS)
-            while left and line:
+            while left and line and size < BATCH_BYTES:
                 waiting = line[0]
                 begin, count = waiting.taken, len(waiting.call.items)
                 if waiting.done.done() and (begin or not waiting.done.cancelled()):
@@ -232,6 +234,7 @@ class _Flusher:
                     break
                 waiting.taken = end = min(begin + left, count)
                 left -= end - begin
+                size += waiting.call.size * (end - begin) / max(count, 1)
                 batch.append((waiting, _part(waiting.call, begin, end)))
                 if end == count:
                     line.popleft()
