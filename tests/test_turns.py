@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tracklayer import turns
-from tracklayer.turns import SHARE, Turns
+from tracklayer.turns import ROOM, SHARE, Turns
 
 FRESH, BACKLOG, OTHER = (1, "meta"), (2, "meta"), (3, "tiktok")
 PATIENCE = 20.0
@@ -15,7 +15,7 @@ PATIENCE = 20.0
 def line() -> Turns:
     made = Turns()
     for destination in (BACKLOG, OTHER):
-        made.of(destination).claimed(SHARE, SHARE)
+        made.of(destination).claimed(SHARE, SHARE, 0)
     return made
 
 
@@ -31,13 +31,13 @@ def in_thread(line: Turns, destination: tuple[int, str], done: threading.Event, 
 def test_a_full_share_is_a_backlog_and_a_claim_that_is_not_full_ends_it() -> None:
     line = Turns()
     turn = line.of(FRESH)
-    turn.claimed(25, 25)
+    turn.claimed(25, 25, 0)
     assert not line.is_behind(FRESH)
     for _ in range(3):
-        turn.claimed(25, 25)
+        turn.claimed(25, 25, 0)
     assert line.is_behind(FRESH)
     assert line.of(FRESH).limit(1000) == 1000
-    turn.claimed(24, 25)
+    turn.claimed(24, 25, 0)
     assert not line.is_behind(FRESH)
     assert line.of(FRESH).limit(1000) == SHARE
 
@@ -100,7 +100,7 @@ def test_one_that_turns_out_to_be_a_backlog_was_not_fresh() -> None:
     line = Turns()
     turn = line.of(BACKLOG)
     with turn.work():
-        turn.claimed(SHARE, SHARE)
+        turn.claimed(SHARE, SHARE, 0)
     assert turn.limit(1000) == 1000
 
 
@@ -108,7 +108,7 @@ def test_two_backlogs_at_most_are_at_work_at_once() -> None:
     line, hold = Turns(), threading.Event()
     begun = []
     for merchant in range(3):
-        line.of((merchant, "meta")).claimed(SHARE, SHARE)
+        line.of((merchant, "meta")).claimed(SHARE, SHARE, 0)
     for merchant in range(2):
         begun.append(threading.Event())
         in_thread(line, (merchant, "meta"), begun[-1], hold)
@@ -118,3 +118,15 @@ def test_two_backlogs_at_most_are_at_work_at_once() -> None:
     assert not third.wait(0.2)
     hold.set()
     assert third.wait(PATIENCE)
+
+
+def test_of_large_events_fewer_are_claimed_and_of_small_ones_as_many_as_ever() -> None:
+    turns = Turns()
+    turn = turns.of((1, "meta"))
+    turn.claimed(SHARE, SHARE, SHARE * 256 * 1024)
+    assert turns.of((1, "meta")).limit(1000) == ROOM // (256 * 1024)
+    assert turns.of((2, "meta")).limit(1000) == SHARE
+    turn.claimed(SHARE, SHARE, SHARE * 1000)
+    assert turns.of((1, "meta")).limit(1000) == 1000
+    turn.claimed(1, 1, 2 * ROOM)
+    assert turns.of((1, "meta")).limit(1000) == 1

@@ -18,6 +18,8 @@ SHARE = 100  # deliveries: more due at once than that is a backlog; it is also w
 BUSY_SECONDS = 1.0  # that a fresh event makes this process count as busy
 STEP_ASIDE_SECONDS = 0.02  # at most, at each step: a backlog is slowed down, and never stopped
 HANDS = 2  # backlogs at work at once: one maps while another's statement runs; more only fight for the interpreter
+LARGE = 32 * 1024  # bytes of JSON: where a destination's events have more, its claims are smaller
+ROOM = 32 * 1024 * 1024  # bytes that the events of one claim may have, by those of the claim before
 STEP = 16  # events mapped between two looks around: about a millisecond
 
 
@@ -29,6 +31,7 @@ class Turns:
         self._fresh = 0
         self._fresh_at = float("-inf")
         self._behind: set[Destination] = set()
+        self._large: dict[Destination, float] = {}  # bytes of an event, where they are large
         self._backlog = threading.Lock()
         self._hands = threading.BoundedSemaphore(HANDS)
 
@@ -50,6 +53,18 @@ class Turns:
         if is_behind != (destination in self._behind):
             with self._condition:
                 (self._behind.add if is_behind else self._behind.discard)(destination)
+
+    def note_size(self, destination: Destination, size: float) -> None:
+        if size > LARGE or destination in self._large:
+            with self._condition:
+                self._large[destination] = size
+                if size <= LARGE:
+                    del self._large[destination]
+
+    def most_of_size(self, destination: Destination) -> int | None:
+        """How many of its events fit into one claim; None: as many as it likes."""
+        size = self._large.get(destination)
+        return None if size is None else max(1, int(ROOM / size))
 
     def begin(self) -> None:
         with self._condition:
@@ -80,12 +95,20 @@ class Turn:
 
     def limit(self, most: int) -> int:
         """How many deliveries to claim now, at most ``most``."""
+        fitting = self._turns.most_of_size(self._destination)
+        if fitting is not None:
+            most = min(most, fitting)
         alone = self._turns.is_behind(self._destination) and not self._turns.is_busy()
         return most if alone else min(most, SHARE)
 
-    def claimed(self, count: int, asked: int) -> None:
-        """``count`` were due where it asked for ``asked``: full claims up to a share say that this is a backlog."""
+    def claimed(self, count: int, asked: int, size: int) -> None:
+        """``count`` were due where it asked for ``asked``: full claims up to a share say that this is a backlog.
+
+        ``size``: bytes of JSON that their events have together.
+        """
         self._claimed += count
+        if count:
+            self._turns.note_size(self._destination, size / count)
         if count < asked:
             self._turns.note(self._destination, False)
         elif self._claimed >= SHARE:

@@ -202,7 +202,9 @@ def _claim(
         is_probe = isinstance(condition, Held)
         spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
         taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare)
-        turn.claimed(len(taken[1]) if taken else 0, limit)
+        claimed = taken[1] if taken else []
+        size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
+        turn.claimed(len(claimed), limit, size)
         if taken is None:
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
