@@ -18,11 +18,12 @@ from tracklayer.services import intake as module
 from tracklayer.services.ingest import Accepted, Coalesced
 from tracklayer.services.intake import TURN_EVENTS, Intake
 
-HELD = {
-    "an event": "SELECT FROM events WHERE merchant_id = %s FOR UPDATE",
+EVENTS = "SELECT FROM events WHERE merchant_id = %s FOR UPDATE"
+COUNTED = {
     "a counter": "SELECT FROM minutes WHERE merchant_id = %s FOR UPDATE",
     "a queue": "SELECT FROM queues WHERE merchant_id = %s FOR UPDATE",
 }
+COUNTS = pytest.mark.parametrize("count", [1, TURN_EVENTS], ids=["short calls", "long calls"])
 
 
 @pytest.fixture(autouse=True)
@@ -59,23 +60,18 @@ async def until_stored(intake: Intake, shop: Merchant, *event_ids: str) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("what", HELD)
-@pytest.mark.parametrize("count", [1, TURN_EVENTS], ids=["short calls", "long calls"])
-async def test_rows_of_one_merchant_that_somebody_holds_cost_its_own_callers_alone(
-    intake: Intake, shops: list[Merchant], database: str, what: str, count: int, caplog: pytest.LogCaptureFixture
+@COUNTS
+async def test_events_of_one_merchant_that_somebody_holds_cost_its_own_callers_alone(
+    intake: Intake, shops: list[Merchant], database: str, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = shops[2]
     before = [f"before_{number}" for number in range(count)]
     assert await outcome(intake, held, *before) == " ".join(["Accepted"] * count)
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
-        cursor.execute(HELD[what], (held.merchant_id,))
+        cursor.execute(EVENTS, (held.merchant_id,))
         for turn in range(3):  # found out the first time, known the others
             after = [f"after_{turn}_{number}" for number in range(count - 1)]
-            # What it repeats meets its event's row; what is new its counter's and its queue's.
             calls = [outcome(intake, shop, "before_0" if shop is held else f"{turn}", *after) for shop in shops]
-            if what != "an event":
-                calls[2].close()
-                calls[2] = outcome(intake, held, f"new_{turn}", *after)
             async with asyncio.timeout(30):
                 found = await asyncio.gather(*calls)
             accepted = " ".join(["Accepted"] * count)
@@ -91,6 +87,25 @@ async def test_rows_of_one_merchant_that_somebody_holds_cost_its_own_callers_alo
     ]
 
 
+@pytest.mark.parametrize("what", COUNTED)
+@COUNTS
+async def test_counters_of_one_merchant_that_somebody_holds_cost_nobody_anything(
+    intake: Intake, shops: list[Merchant], database: str, what: str, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each session counts in rows of its own: the one that met the lock makes way for another."""
+    held = shops[2]
+    accepted = " ".join(["Accepted"] * count)
+    assert await outcome(intake, held, *(f"before_{number}" for number in range(count))) == accepted
+    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+        cursor.execute(COUNTED[what], (held.merchant_id,))
+        for turn in range(3):
+            new = [f"new_{turn}_{number}" for number in range(count)]
+            async with asyncio.timeout(30):
+                assert await asyncio.gather(*(outcome(intake, shop, *new) for shop in shops)) == [accepted] * 5
+            assert not intake.was_away
+    assert [record for record in caplog.records if record.name == module.__name__] == []
+
+
 async def test_the_merchant_that_is_in_the_way_is_joined_with_nobody(
     runtime: Runtime, shops: list[Merchant], database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +115,7 @@ async def test_the_merchant_that_is_in_the_way_is_joined_with_nobody(
         intake = Intake(runtime, lambda _: None)
         assert await outcome(intake, shops[0], "a") == "Accepted"
         with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
-            cursor.execute(HELD["an event"], (shops[0].merchant_id,))
+            cursor.execute(EVENTS, (shops[0].merchant_id,))
             await asyncio.gather(*(outcome(intake, shop, "a") for shop in shops))
             began = len(stores(proxy))
             for turn in range(4):
@@ -163,7 +178,7 @@ async def test_where_nobody_else_waits_a_merchant_waits_for_its_own_rows(
     held, others = shops[0], shops[1:]
     assert await outcome(intake, held, "a") == "Accepted"
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
-        cursor.execute(HELD["an event"], (held.merchant_id,))
+        cursor.execute(EVENTS, (held.merchant_id,))
         waiting = asyncio.ensure_future(outcome(intake, held, "a"))
         joined = [asyncio.ensure_future(outcome(intake, shop, "a")) for shop in others]
         assert await asyncio.gather(*joined) == ["Accepted"] * len(others)
@@ -184,7 +199,7 @@ async def test_the_caller_is_told_what_is_locked_and_the_process_stays_ready(
 
     assert (await post()).status_code == 200
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
-        cursor.execute(HELD["an event"], (merchant.merchant_id,))
+        cursor.execute(EVENTS, (merchant.merchant_id,))
         for _ in range(2):
             answer = await post()
             assert answer.status_code == 503
@@ -200,7 +215,7 @@ async def test_whoever_was_locked_out_is_stored_once_the_rows_are_free(
     held = shops[0]
     await intake.ingest(held.holder, [draft("a")])
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
-        cursor.execute(HELD["an event"], (held.merchant_id,))
+        cursor.execute(EVENTS, (held.merchant_id,))
         assert await outcome(intake, held, "a") == "LockedOutError"
     await until_stored(intake, held, "b")
     (again,) = await intake.ingest(held.holder, [draft("a")])
