@@ -379,3 +379,47 @@ def test_the_digests_of_a_phone_number_are_those_of_each_rule(countries: frozens
         for name, rule in PHONE_RULES.items()
     }
     assert phone_digests(text, countries) == wanted
+
+
+@pytest.mark.parametrize("country", ["US", "DE", "FR", None])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "650-253-XXXX", "0171 234XXXX", "+33 6 12 34 XX XX", "+91 98765 XXXXX", "+49171XXXXXXX", "+49 171 2345 xxx", "+49171234****",
+        "0171 234 ****", "415 555 home", "+49 171 unknown", "+44 20 redacted", "212 555 null", "089 1234 Oma", "+49 171 23•• ••78",
+        "0171 23?? ????", "650 253 ##00",
+    ],
+)  # fmt: skip
+def test_digits_that_somebody_hid_and_words_are_nobodys_number(text: str, country: str | None) -> None:
+    assert phone_e164(text, country) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "number"),
+    [
+        ("491712345678.0", "DE", "+491712345678"),
+        ("01712345678.0", "DE", "+491712345678"),
+        ("+491712345678.00", None, "+491712345678"),
+        ("436641234567.0", "AT", "+436641234567"),
+        ("1-800-FLOWERS", "US", "+18003569377"),
+        ("+1 (800) GO-FEDEX", None, "+18004633339"),
+    ],
+)
+def test_what_tables_and_advertisements_write_is_read(text: str, country: str | None, number: str) -> None:
+    assert phone_e164(text, country) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "default", "number"),
+    [
+        ("0612345678", "FR", "DE", "+33612345678"),
+        ("0664 1234567", "AT", "DE", "+436641234567"),
+        ("079 123 45 67", "CH", "DE", "+41791234567"),
+        ("9876543210", "IN", "US", "+919876543210"),
+        ("0171 2345678", "US", "DE", "+491712345678"),
+        ("+16505550123", "FR", "DE", "+16505550123"),
+    ],
+)
+def test_a_persons_own_country_is_asked_first(text: str, own: str, default: str, number: str) -> None:
+    digests = phone_digests(text, frozenset({default}), own)
+    assert sha256_hex(number) in {digest for rule, digest in digests.items() if rule in ("e164", f"e164:{default}")}

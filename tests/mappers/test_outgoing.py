@@ -135,7 +135,8 @@ def test_a_page_without_a_scheme_gets_one(url: str, sent: str) -> None:
         ("eea", {"country": "GB"}, {}, False),
         ("eea", {"country": "CH"}, {}, False),
         ("eea", {}, {}, False),
-        ("eea", {}, {"default_country": "US"}, True),
+        ("eea", {}, {"default_country": "US"}, False),
+        ("eea", {"country": "RE"}, {}, False),
         ("eea", {"country": "FR"}, {"default_country": "US"}, False),
     ],
 )

@@ -461,8 +461,7 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
     if text[0] == "+" and normalise.phone_e164(text):
         return True
-    countries = default_countries if country is None else default_countries | {country}
-    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, countries))
+    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, default_countries, country))
 
 
 def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:

@@ -23,6 +23,7 @@ from tracklayer.domain.email_address import email_digests as email_digests
 from tracklayer.domain.email_address import email_google as email_google
 from tracklayer.domain.email_address import email_without_alias as email_without_alias
 from tracklayer.domain.phone import PHONE_RULES as PHONE_RULES
+from tracklayer.domain.phone import phone_at_home as phone_at_home
 from tracklayer.domain.phone import phone_digests as phone_digests
 from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
@@ -104,7 +105,8 @@ class Matchable:
 
     ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
     country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule. ``country``
-    (ISO alpha-2, upper case) is the person's own: a national phone is read in it where a destination names none.
+    (ISO alpha-2, upper case) is the person's own: a national phone that is valid there is read there, whatever a
+    destination's default.
     """
 
     plain: str | None = field(default=None, repr=False)
@@ -126,7 +128,10 @@ class Matchable:
     def phone_sha256(self, rule: str, default_country: str | None) -> str | None:
         country = default_country or self.country
         if self.plain is not None:
-            return hashed(self.plain, lambda value: PHONE_RULES[rule](value, country))
+            plain = self.plain
+            if self.country is not None and plain[:1] != "+":
+                plain = phone_at_home(plain, self.country) or plain
+            return hashed(plain, lambda value: PHONE_RULES[rule](value, country))
         digests = self.digests
         return digests.get("as_given") or digests.get(rule) or digests.get(f"{rule}:{country}")
 

@@ -86,6 +86,11 @@ _NO_DIGITS = re.compile(r"[^0-9]+")
 _LETTER = re.compile(r"[^\W\d_]")
 # A note begins with a letter behind a sign or blank, or is an extension.
 _NOTED = re.compile(rf"(?P<number>(?:[^\w]*[0-9]){{{_FEWEST_WITH_AREA},}})(?:[^\w]+[^\W\d_]|x|ext).*", re.IGNORECASE)
+# Digits that somebody hid: what is left of them, or letters read as digits, are somebody else's number.
+_MASKED = re.compile(r"\*|[xX]{2}|[xX](?:[^\w]*[xX]){2}|(?<=[0-9])[?_]|[0-9][^\w]*#[^\w]*#")
+_AS_A_FLOAT = re.compile(r"(\+?[0-9]{6,15})\.0{1,2}")  # as tables write a number
+# A free number in words, as 1-800-FLOWERS: letters elsewhere are no digits.
+_IN_WORDS = re.compile(r"(?:\+?1)?[^\w]*8(?:00|33|44|55|66|77|88)(?:[^\w]*[A-Z0-9]){7,}")
 _EXIT_CODE_BEHIND_PLUS = re.compile(r"\+[+ ]*00")
 _SIGNS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fb\u00b7\u2022\u2219", "-") | {"\u2795": "+"}
 _EXIT_CODES = ("", "0", "001", "0011", "010", "011", "810")
@@ -96,6 +101,8 @@ _RETIRED_IN_MEXICO = re.compile(r"(?:0?1|04[45])([2-9][0-9]{9})")
 
 @lru_cache(maxsize=1024)  # one event asks for the same number in two forms and for several platforms
 def _phone_e164(text: str, default_country: str | None) -> str | None:
+    if floated := _AS_A_FLOAT.fullmatch(text):
+        text = floated[1]
     return _international(text) or _parsed_e164(text, default_country)
 
 
@@ -106,6 +113,8 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     assigned) decides between readings: ranges open faster than tables are updated, and a platform shrugs at a number
     it cannot match, but a wrong reading is somebody else's number.
     """
+    if "\u2022" in text or "\u25cf" in text:  # digits that somebody hid
+        return None
     text = _plain(text)
     if "phone-context=" in text:  # of RFC 3966: the library reads it
         return _only(_e164s(_possible(text, default_country)))
@@ -160,17 +169,19 @@ def _plain(text: str) -> str:
 def _number_in(text: str) -> str:
     """From the ``+`` or the first digit on, without what is noted behind it; "" where letters leave no number sure.
 
-    Letters that stand for digits, as in 1-800-FLOWERS, are left to the library.
+    Letters that stand for digits in a free number, as in 1-800-FLOWERS, are left to the library.
     """
     begin = _BEGINNING.search(text)
     if begin is None:
         return ""
     text = text[begin.start() :].partition(";")[0]  # parameters of a tel: URI
+    if _MASKED.search(text):
+        return ""
     if not _LETTER.search(text):
         return text
     if noted := _NOTED.fullmatch(text):
         return noted["number"]
-    return "" if len(_NO_DIGITS.sub("", text)) >= _FEWEST_WITH_AREA else text
+    return text if _IN_WORDS.fullmatch(text) else ""
 
 
 def _read(text: str, region: str | None = None) -> PhoneNumber | None:
@@ -310,10 +321,25 @@ PhoneRule = Callable[[str, str | None], str | None]
 PHONE_RULES: Mapping[str, PhoneRule] = MappingProxyType({"digits": phone_digits, "e164": phone_e164})
 
 
-def phone_digests(value: str, default_countries: frozenset[str]) -> dict[str, str]:
-    """Every digest some platform needs of a plain number: ``digits`` and ``e164``, or each by default country."""
+@lru_cache(maxsize=1024)
+def phone_at_home(value: str, country: str) -> str | None:
+    """With ``+``: the number that a text is in the person's own country, if it is a valid one there."""
+    number = phone_e164(value, country)
+    return number if number is not None and phonenumbers.is_valid_number(phonenumbers.parse(number)) else None
+
+
+def phone_digests(value: str, default_countries: frozenset[str], own_country: str | None = None) -> dict[str, str]:
+    """Every digest some platform needs of a plain number: ``digits`` and ``e164``, or each by default country.
+
+    In the person's own country it is looked for first.
+    """
+    is_international = value.lstrip()[:1] == "+"
+    if own_country is not None and not is_international:
+        value = phone_at_home(value, own_country) or value
+        is_international = value[:1] == "+"
+        default_countries = default_countries | {own_country}
     number = phone_e164(value)
-    if number is not None and value.lstrip()[:1] == "+":
+    if number is not None and is_international:
         return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
     by_country = {country: phone_e164(value, country) for country in sorted(default_countries)}
     if number is not None and all(found == number for found in by_country.values()):

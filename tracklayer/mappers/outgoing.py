@@ -20,7 +20,8 @@ from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settin
 
 # Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
 CONSENT_COUNTRIES = frozenset(
-    "at be bg hr cy cz dk ee fi fr de gr hu ie it lv lt lu mt nl pl pt ro sk si es se is li no gb ch".split()
+    "at be bg hr cy cz dk ee fi fr de gr hu ie it lv lt lu mt nl pl pt ro sk si es se is li no gb ch "
+    "ax gp gf mq mf re yt".split()  # and parts of them that have codes of their own
 )
 
 
@@ -61,7 +62,7 @@ def _without_consent(event: Event, settings: Settings) -> Refused | None:
     if rule == "never":
         return None
     if rule == "eea":
-        given = event.user_data.country or settings.get("default_country")
+        given = event.user_data.country
         country = normalise.country(given) if given else None
         if country is not None and country not in CONSENT_COUNTRIES:
             return None

@@ -138,12 +138,10 @@ def _keep_matchable(
         return given.digests["as_given"], None
     if not hash_user_data:
         return given.plain, None
-    if given.country is not None:
-        default_countries = default_countries | {given.country}
     found = (
         normalise.email_digests(given.plain)
         if name == "email"
-        else normalise.phone_digests(given.plain, default_countries)
+        else normalise.phone_digests(given.plain, default_countries, given.country)
     )
     shown = found.get("basic") or found.get("digits") or next(iter(found.values()), None)
     # What is no address or number is of no use to any platform, and still personal: only its digest stays.
@@ -342,7 +340,7 @@ def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> Mapp
         return value.digests
     if name == "email":
         return normalise.email_digests(value.plain)
-    return normalise.phone_digests(value.plain, countries if value.country is None else countries | {value.country})
+    return normalise.phone_digests(value.plain, countries, value.country)
 
 
 def _digest_of_text(value: Matchable) -> str:
