@@ -139,7 +139,7 @@ class Content:
 
     @property
     def whole_quantity(self) -> int:
-        """Pieces: 1.85 kg are one of it, at least one."""
+        """Pieces, at least one: what is sold by weight is rounded."""
         return self.quantity if isinstance(self.quantity, int) else max(1, round(self.quantity))
 
 
@@ -703,9 +703,11 @@ class _Reader:
                 return None
             if len(text.strip()) > 64:  # the tail of a builder is no part of it
                 text = digest
-        elif normalise.is_placeholder(text):
+        elif _stands_for_none(name, text):
             self.absent(path)
             return None
+        if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
+            return cookie[1]
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
             if name in ("fbp", "fbc") and identifiers.is_meta_cookie(text):
@@ -770,15 +772,26 @@ class _Reader:
         text = self.text(at, given, name)
         if text is None:
             return None
+        if normalise.is_nobodys(text):
+            self.absent((*at, name))
+            return None
         code = text.strip().upper()
         if code not in normalise.currencies():
             self.problem((*at, name), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
             return None
         return code
 
+    def order_id(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
+        """One id for all orders that have none would make them one order at the platforms."""
+        text = self.text(at, given, name)
+        if text is not None and normalise.is_nobodys(text):
+            self.absent((*at, name))
+            return None
+        return text
+
     def decimal(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Decimal | None:
         value = given.get(name)
-        if value is None:
+        if value is None or _is_blank(value):
             return None
         number = read_decimal(value)
         if number is None:
@@ -791,9 +804,14 @@ class _Reader:
             self.may_hold_card = True
         return number
 
+    def pieces(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
+        """A sum of quantities, as whole pieces."""
+        number = self.quantity(at, given, name)
+        return number if number is None or isinstance(number, int) else max(1, round(number))
+
     def count(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
         value = given.get(name)
-        if value is None:
+        if value is None or _is_blank(value):
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
             self.problem((*at, name), "INVALID_NUMBER", "must be a whole number from 0 to 2147483647")
@@ -805,6 +823,8 @@ class _Reader:
         value = given.get(name)
         if value is None or (type(value) is int and 0 <= value < 2**31):
             return value
+        if _is_blank(value):
+            return None
         number = read_decimal(value)
         if number is None or not 0 <= number < 2**31:
             self.problem((*at, name), "INVALID_NUMBER", "must be a number from 0 to 2147483647, such as 2 or 1.85")
@@ -848,12 +868,28 @@ class _Reader:
         return kept
 
 
+_GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
+def _stands_for_none(name: str, text: str) -> bool:
+    if name in identifiers.WORDS:
+        return normalise.is_placeholder(text)
+    if name == "ga_client_id":  # GA1.1.1.null is one
+        return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
+    return normalise.is_nobodys(text) or (name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-"))
+
+
 _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {
     **dict.fromkeys(_TEXTS, _Reader.text),
     "currency": _Reader.currency,
     "value": _Reader.decimal,
     "predicted_ltv": _Reader.decimal,
-    "num_items": _Reader.count,
+    "order_id": _Reader.order_id,
+    "num_items": _Reader.pieces,
     "product_ids": _read_product_ids,
     "contents": _read_contents,
     "properties": _Reader.properties,

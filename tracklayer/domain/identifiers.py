@@ -39,7 +39,7 @@ _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
-_NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|false|0|-)\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
+_NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|-)\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
 _EVERYDAY_OPAQUE = re.compile(rf"{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
@@ -56,7 +56,7 @@ Check = Callable[[str], bool]
 def is_meta_cookie(value: str) -> bool:
     """``fb.{labels of the domain}.{time}.{id}``, as Meta's builder reads it; an id that stands for none is none."""
     text = value.strip()
-    return _META_COOKIE.fullmatch(text) is not None and not normalise.is_placeholder(text.split(".")[3])
+    return _META_COOKIE.fullmatch(text) is not None and not normalise.is_nobodys(text.split(".")[3])
 
 
 def machine_address(value: str) -> str | None:
@@ -73,7 +73,10 @@ def machine_address(value: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _machine_address(text: str) -> str | None:
-    first = text.partition(",")[0].strip()
+    hops = [hop.strip().strip("\"'") for hop in text.split(",", _MOST_HOPS)]
+    known = [hop for hop in hops if hop.lower() not in ("", "unknown")]
+    # Of a list of proxies the first is who asked, unless that is an address inside of somebody's own network.
+    first = next((hop for hop in known if not _INSIDE.match(hop)), known[0] if known else "")
     if bracketed := _BRACKETED_IPV6.fullmatch(first):
         first = bracketed[1]
     elif found := _IPV4_AND_MORE.fullmatch(first):
@@ -89,6 +92,14 @@ def _machine_address(text: str) -> str | None:
             return None
         return str(address.ipv4_mapped or address)
     return str(address)
+
+
+_MOST_HOPS = 20
+_INSIDE = re.compile(
+    r"(?:10|127|0|192\.168|169\.254|172\.(?:1[6-9]|2[0-9]|3[01])|100\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\."
+    r"|\[?(?:::1?(?:\]|\Z)|f[cd]|fe[89ab])",
+    re.IGNORECASE,
+)
 
 
 def _is_ipv6(text: str) -> bool:
@@ -107,7 +118,14 @@ def is_ip(value: str) -> bool:
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan)\Z)[^\W_].{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]+/[0-9].*")
+_EVERYDAY_ID = re.compile(
+    r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)\Z))[^\W_].{0,62}"
+)
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
+# Where a person's own words stand: there Null is a name.
+WORDS = frozenset(
+    ("first_name", "last_name", "street", "city", "state", "gender", "date_of_birth", "job_title", "company_name")
+)
 
 
 def is_everyday_url(value: str) -> bool:
@@ -200,6 +218,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             "must be a two-letter ISO 3166-1 code such as US",
         ),
         "client_ip": Format(_EVERYDAY_IPV4.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
+        "external_id": Format(_EVERYDAY_ID.fullmatch, lambda value: True, ""),
         "client_user_agent": Format(_EVERYDAY_AGENT.fullmatch, lambda value: True, ""),
         "browser_id": _format(_BROWSER_ID, "must be the value of TrackLayer's own cookie"),
         "fbp": _meta_cookie(_META),

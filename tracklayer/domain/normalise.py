@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, lru_cache
+from urllib.parse import unquote
 
 import pycountry
 
@@ -28,6 +29,7 @@ from tracklayer.domain.phone import phone_digests as phone_digests
 from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
+from tracklayer.domain.text import without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -55,8 +57,12 @@ def digest_in(value: str) -> str | None:
     return tagged[1].lower() if tagged else None
 
 
-# What programs write where they have nothing. In lower case: the digests of these are nobody's either.
-_NOTHINGS = ("", "null", "undefined", "none", "nan", "nil", "n/a", "-", "false", "0", "[object object]")
+# What programs and people write where they have nothing, in lower case: the digests of these are nobody's either.
+_NOTHINGS = frozenset(
+    "null|undefined|none|nan|nil|n/a|-|--|false|0|(none)|(null)|(not set)|[object object|undefined undefined|null null".split(
+        "|"
+    )
+)
 # Spellings that no person and no id has.
 _PLACEHOLDERS = frozenset({"null", "undefined", "NaN", "None", "nil", "false", "False", "0", "-", "NULL", "nan"})
 _TEMPLATE = re.compile(r"\[object [A-Za-z]+\]|\{\{?[^{}]*\}?\}|%%[^%]*%%|\$\{[^{}]*\}|<[%?][^<>]*[%?]>|__[A-Z_]+__")
@@ -66,6 +72,14 @@ def is_placeholder(value: str) -> bool:
     """True for what a program or a template wrote where it had no value: ``null``, ``{gclid}``, ``[object Object]``."""
     text = value.strip()
     return text in _PLACEHOLDERS or (not text[:1].isalnum() and _TEMPLATE.fullmatch(text) is not None)
+
+
+def is_nobodys(value: str) -> bool:
+    """As ``is_placeholder``, of ids: in any case, in quotes, percent-encoded or cut off. A person may be called Null."""
+    text = without_invisible(value).strip().strip("\"'")
+    if "%" in text:
+        text = unquote(text)
+    return text.lower() in _NOTHINGS or is_placeholder(text)
 
 
 def hashed(value: str | None, rule: Rule) -> str | None:
@@ -85,9 +99,10 @@ def hashed(value: str | None, rule: Rule) -> str | None:
 def digests_of_nothing() -> frozenset[str]:
     """SHA-256 of the empty text and of what programs write where they have nothing, in their spellings."""
     spellings = {
-        form for text in (*_NOTHINGS, *_PLACEHOLDERS) for form in (text, text.upper(), text.title(), f" {text}")
+        form for text in ("", *_NOTHINGS, *_PLACEHOLDERS) for form in (text, text.upper(), text.title(), f" {text}")
     }
-    return frozenset(map(sha256_hex, {*spellings, "[object Object]", "NaN", "\n", "\0"}))
+    others = {"[object Object]", "[object object]", "\n", "\t", "\0", "  ", "true", "unknown", "[]", "{}"}
+    return frozenset(map(sha256_hex, spellings | others))
 
 
 @lru_cache(maxsize=8192)

@@ -84,7 +84,7 @@ CODES: dict[str, Meaning] = {
     "TIME_IN_FUTURE": Meaning("The time lies ahead of the clock.", "Check the server's clock and the offset."),
     "TOO_LONG": Meaning("Text has more characters than the field takes.", "Shorten it."),
     "TOO_LARGE": Meaning(
-        "The event has more than 32 KiB of JSON, its `properties` more than 8 KiB, or a list too many items.",
+        "The event has more than 256 KiB of JSON, its `properties` more than 8 KiB, or a list too many items.",
         "Send less.",
     ),
     "CARD_DATA": Meaning(

@@ -27,6 +27,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_web_url
+from tracklayer.domain.personal import without_personal_properties
 from tracklayer.domain.problem import Problem
 
 Settings = Mapping[str, Any]
@@ -158,7 +159,7 @@ DEFAULT_COUNTRY = Setting(
     example="US",
     check=lambda value: (
         None
-        if isinstance(value, str) and re.fullmatch(r"[A-Z]{2}", value)
+        if isinstance(value, str) and re.fullmatch(r"[A-Z]{2}", value) and normalise.country(value) == value.lower()
         else "must be a two-letter country code in capitals, such as US"
     ),
 )
@@ -166,18 +167,17 @@ DEFAULT_COUNTRY = Setting(
 
 def wrong_with_currency(value: Any) -> str | None:
     """The end of a sentence that says what is wrong; None where nothing is."""
-    is_code = isinstance(value, str) and value in normalise.currencies()
+    is_code = isinstance(value, str) and value in normalise.currencies() and value not in _NO_MONEY
     return None if is_code else "must be an ISO 4217 code in capitals, such as USD"
+
+
+_NO_MONEY = ("XXX", "XTS")  # no currency, and one for tests
 
 
 def wrong_with_page_url(value: Any) -> str | None:
     """The end of a sentence that says what is wrong; None where nothing is."""
     is_url = isinstance(value, str) and len(value) <= 2048 and is_web_url(value)
     return None if is_url else "must be an absolute URL that starts with http:// or https://"
-
-
-def is_flag(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
 
 
 CONSENT_RULES = ("never", "eea", "always")
@@ -255,10 +255,17 @@ def number(value: Decimal | None) -> int | float | None:
     return whole if whole == value and abs(whole) < 2**63 else short  # more is no JSON integer to most readers
 
 
+def holds_contact(text: str) -> bool:
+    """Whether an e-mail address or a phone number with + stands in a text."""
+    return ("@" in text or "+" in text or "%" in text) and bool(without_personal_properties({"text": text})[1])
+
+
 def plain_text(value: str) -> str | None:
-    """Text as it is sent in plain: outer spaces off, case kept; None for what only stands for a value."""
+    """Text as it is sent in plain: outer spaces off, case kept; None for what only stands for a value, and for what holds
+    an e-mail address or a phone number.
+    """
     text = value.strip()
-    return text if text and not normalise.is_placeholder(text) else None
+    return text if text and not normalise.is_placeholder(text) and not holds_contact(text) else None
 
 
 def plain_id(value: str) -> str | None:

@@ -13,10 +13,10 @@ from typing import Any
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.event import CustomData, Event, made_of
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, made_of
 from tracklayer.domain.identifiers import is_everyday_url, web_url
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
-from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings
+from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings, holds_contact
 
 # Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
 CONSENT_COUNTRIES = frozenset(
@@ -77,7 +77,7 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     shown = _url(url, settings, event, said)
     if shown is not url:
         changes["event_source_url"] = shown
-    custom = event.custom_data
+    custom = _without_contacts(event, changes, said)
     if custom.properties:
         kept, taken = without_personal_properties(custom.properties)
         if taken:
@@ -93,8 +93,52 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     return made_of(Event, {**vars(event), **changes}) if changes else event
 
 
+_TEXTS = ("order_id", "content_name", "content_category", "search_string", "status")
+_OF_LINES = ("id", "title", "brand", "category", "variant", "coupon")
+
+
+def _without_contacts(event: Event, changes: dict[str, Any], said: list[RuleVerdict]) -> CustomData:
+    """``custom_data`` without the texts in which somebody's address or number stands; so too the device's."""
+    custom = event.custom_data
+    given = vars(custom)
+    taken: dict[str, Any] = {}
+    for name in _TEXTS:
+        if (text := given.get(name)) is not None and holds_contact(text):
+            taken[name] = None
+            said.append(_taken(f"custom_data.{name}"))
+    if custom.contents:
+        lines = [_line(line, place, said) for place, line in enumerate(custom.contents)]
+        if any(line is not before for line, before in zip(lines, custom.contents, strict=True)):
+            taken["contents"] = tuple([line for line in lines if line is not None])
+    if custom.product_ids and any(map(holds_contact, custom.product_ids)):
+        taken["product_ids"] = tuple([text for text in custom.product_ids if not holds_contact(text)])
+        said.append(_taken("custom_data.product_ids"))
+    if event.device is not NO_DEVICE:
+        device = {
+            name: text for name, text in vars(event.device).items() if isinstance(text, str) and holds_contact(text)
+        }
+        if device:
+            said += [_taken(f"device.{name}") for name in device]
+            changes["device"] = replace(event.device, **dict.fromkeys(device, None))
+    if taken:
+        changes["custom_data"] = custom = made_of(CustomData, {**given, **taken})
+    return custom
+
+
+def _line(line: Content, place: int, said: list[RuleVerdict]) -> Content | None:
+    """A line of the basket; None of one whose id is an address or a number."""
+    given = vars(line)
+    taken = [name for name in _OF_LINES if (text := given.get(name)) is not None and holds_contact(text)]
+    if not taken:
+        return line
+    said += [_taken(f"custom_data.contents.{place}.{name}") for name in taken]
+    return None if "id" in taken else made_of(Content, {**given, **dict.fromkeys(taken)})
+
+
 def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdict]) -> str | None:
     page = settings.get("default_page_url") if event.action_source == "website" else None
+    if page:
+        page = without_personal_url(str(page))[0]
     if url is not None:
         if not is_everyday_url(url) and (mended := web_url(url)) != url:
             if mended is None and page:

@@ -40,13 +40,13 @@ def put_device_ids(found: dict[str, Any], device: Device, properties: Mapping[st
 def app_data(device: Device, properties: Mapping[str, Any], settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     """The app, the tracking permission, and the device as 16 texts: Snap wants all three of an app event.
 
-    Where the permission is not told, an advertising id says it: systems give one only where tracking is allowed.
+    A permission that is not told is none.
     """
     allowed = _tracking_allowed(device, properties)
     if allowed is None and properties.get("advertiser_tracking_enabled") is not None:
         field = "custom_data.properties.advertiser_tracking_enabled"
         verdicts.left_out("app_data", field, "left out: not true, false, 1 or 0")
-    if allowed is None and device.advertising_id is None:
+    if allowed is None:
         verdicts.ok(_TRACKING_UNKNOWN)
     slots = None
     if properties.get("extinfo") is not None:
@@ -57,7 +57,7 @@ def app_data(device: Device, properties: Mapping[str, Any], settings: Settings, 
     return omit_empty(
         {
             "app_id": settings.get("app_id"),
-            "advertiser_tracking_enabled": int(allowed if allowed is not None else device.advertising_id is not None),
+            "advertiser_tracking_enabled": int(allowed is True),
             "extinfo": slots or _described(device, str(settings.get("app_id", ""))),
         }
     )

@@ -15,7 +15,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow, MerchantRow
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.domain.text import wrong_with_name
-from tracklayer.mappers.base import wrong_with_currency, wrong_with_page_url
+from tracklayer.mappers.base import CONSENT_RULES, wrong_with_currency, wrong_with_page_url
 from tracklayer.runtime import Runtime
 
 SCOPES = ("ingest", "read", "admin")
@@ -26,7 +26,6 @@ _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
 MAX_NAME = 200  # characters
 MAX_ADDRESSES = 50  # for alerts, of one merchant
 MAX_ADDRESS = 254  # characters, as mail servers take them
-CONSENT_RULES = ("never", "eea", "always")
 
 
 def create_merchant(

@@ -9,7 +9,8 @@ from typing import Any
 
 from tracklayer.domain.delivery import PlatformRequest
 from tracklayer.domain.event import read_event
-from tracklayer.domain.normalise import is_placeholder
+from tracklayer.domain.identifiers import WORDS
+from tracklayer.domain.normalise import is_nobodys, is_placeholder
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
@@ -92,7 +93,8 @@ def as_json(request: PlatformRequest) -> dict[str, Any]:
 def normalise_value(platform: str, field: str, value: str, settings: Mapping[str, Any]) -> str | None:
     """The value of a ``user_data`` field as the platform would get it, hash or plain; None where it is dropped."""
     rule = mapper_for(platform).normalise.get(field)
-    return rule(value, settings) if rule is not None and not is_placeholder(value) else None
+    is_none = is_placeholder if field in WORDS else is_nobodys
+    return rule(value, settings) if rule is not None and not is_none(value) else None
 
 
 def _as_verdict(problem: Problem, message: str) -> RuleVerdict:

@@ -119,6 +119,9 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
     if not isinstance(mapped, Mapped):
         field = ("input", *mapped.field.split(".")) if mapped.field else ("input",)
         return [Problem(field, mapped.reason.name, f"{mapper.title} would not get this event: {mapped.message}.")]
+    if mapped.not_before is not None and mapped.not_before > now:
+        message = f"{mapper.title} would get this event when its time has come: send one that has happened."
+        return [Problem(("input", "occurred_at"), "TIME_IN_FUTURE", message)]
     request = mapper.build_request(mapped.group, [mapped.item], settings)
     with runtime.new_http() as http:
         reply = send(http, platform, request, runtime.settings.sandbox_url, runtime.tokens)

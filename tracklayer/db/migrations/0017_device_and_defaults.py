@@ -7,7 +7,8 @@ from typing import Any
 SQL = (
     "ALTER TABLE events ADD COLUMN device json",
     "ALTER TABLE merchants ADD COLUMN default_currency text, ADD COLUMN default_page_url text, "
-    "ADD COLUMN require_consent text NOT NULL DEFAULT 'never'",
+    "ADD COLUMN require_consent text NOT NULL DEFAULT 'never' "
+    "CHECK (require_consent IN ('never', 'eea', 'always'))",
 )
 
 
