@@ -363,8 +363,8 @@ def test_everything_that_is_required_is_named_at_once() -> None:
         pytest.param("custom_data.currency", 840, "INVALID_TYPE", id="currency as a number"),
         pytest.param("custom_data.order_id", 5, "INVALID_TYPE", id="order_id a number"),
         pytest.param("custom_data.order_id", "a\x08", "INVALID_CHARACTER", id="order_id with backspace"),
-        pytest.param("custom_data.num_items", 2.0, "INVALID_NUMBER", id="num_items a float"),
-        pytest.param("custom_data.num_items", "2", "INVALID_NUMBER", id="num_items text"),
+        pytest.param("custom_data.num_items", -2.0, "INVALID_NUMBER", id="num_items below zero"),
+        pytest.param("custom_data.num_items", "two", "INVALID_NUMBER", id="num_items a word"),
         pytest.param("custom_data.num_items", -1, "INVALID_NUMBER", id="num_items below 0"),
         pytest.param("custom_data.num_items", 2**31, "INVALID_NUMBER", id="num_items beyond 31 bits"),
         pytest.param("custom_data.num_items", True, "INVALID_NUMBER", id="num_items true"),
@@ -873,8 +873,51 @@ def test_what_only_stands_for_an_identifier_is_absent(name: str, value: str) -> 
     "value", ["Null", "Nan", "None-Smith", "Falsetti", "00", "0x", "undefined_user", "-1", "{", "%%"]
 )
 def test_what_only_looks_like_a_placeholder_is_kept(value: str) -> None:
-    read = taken(draft(user_data={"last_name": value, "external_id": value}))
-    assert (read.event.user_data.last_name, read.event.user_data.external_id) == (value, value)
+    read = taken(draft(user_data={"last_name": value, "external_id": f"{value}1"}))
+    assert (read.event.user_data.last_name, read.event.user_data.external_id) == (value, f"{value}1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("external_id", value)
+            for value in ("none", "NONE", "Null", "UNDEFINED", "n/a", "N/A", "(none)", '"null"', "(not set)")
+        ),
+        *(("gclid", value) for value in ("None", "[object Object", "%7Bgclid%7D", "\u200bnull")),
+        ("fbc", "fb.1.1554763741205.none"),
+        ("ga_client_id", "null.null"),
+        ("ga_client_id", "GA1.1.1.null"),
+        ("msclkid", "00000000000000000000000000000000"),
+        ("rdt_uuid", "0.00000000-0000-0000-0000-000000000000"),
+    ],
+)
+def test_an_id_of_nobody_is_absent_in_any_spelling(name: str, value: str) -> None:
+    read = taken(draft(user_data={name: value}))
+    if name == "fbc":  # kept as sent, as any malformed one, and no cookie to Meta
+        assert [one.code for one in read.warnings] == ["IDENTIFIER_MALFORMED"]
+    else:
+        assert read.event.user_data == UserData()
+        assert [one.code for one in read.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+def test_what_is_left_blank_or_stands_for_nothing_in_a_basket_is_absent() -> None:
+    given = {"value": "", "currency": "null", "order_id": "undefined", "num_items": "2.0"}
+    read = taken(
+        draft(custom_data={**given, "contents": [{"id": "a", "quantity": "", "item_price": " ", "discount": ""}]})
+    )
+    assert read.event.custom_data == CustomData(num_items=2, contents=(Content("a"),))
+    assert [(one.code, one.field[-1]) for one in read.warnings] == [
+        ("IDENTIFIER_PLACEHOLDER", "currency"),
+        ("IDENTIFIER_PLACEHOLDER", "order_id"),
+    ]
+    weights = taken(draft(custom_data={"num_items": 1.85})).event.custom_data
+    assert weights.num_items == 2
+
+
+def test_a_google_click_id_is_read_out_of_its_cookie() -> None:
+    read = taken(draft(user_data={"gclid": "GCL.1712345678.Cj0KCQiA-5a9"}))
+    assert (read.event.user_data.gclid, read.warnings) == ("Cj0KCQiA-5a9", ())
 
 
 def test_a_page_that_only_stands_for_one_is_absent() -> None:
@@ -898,6 +941,10 @@ def test_a_digest_is_read_without_its_builders_tail(name: str, tail: str) -> Non
         ("::FFFF:CB00:712A", "203.0.113.42"),
         ("203.0.113.42:51234", "203.0.113.42"),
         ("203.0.113.42, 10.0.0.1", "203.0.113.42"),
+        ("10.0.0.5, 203.0.113.42", "203.0.113.42"),
+        ("unknown, 203.0.113.42", "203.0.113.42"),
+        ('"203.0.113.42"', "203.0.113.42"),
+        ("10.0.0.5, 192.168.0.1", "10.0.0.5"),
         ("203.0.113.42.AQYCAQIB", "203.0.113.42"),
         ("[2001:DB8::1]:443", "2001:db8::1"),
         ("[2001:db8::1]", "2001:db8::1"),

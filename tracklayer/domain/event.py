@@ -878,9 +878,11 @@ def _is_blank(value: Any) -> bool:
 def _stands_for_none(name: str, text: str) -> bool:
     if name in identifiers.WORDS:
         return normalise.is_placeholder(text)
+    if normalise.is_nobodys(text):
+        return True
     if name == "ga_client_id":  # GA1.1.1.null is one
         return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
-    return normalise.is_nobodys(text) or (name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-"))
+    return name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-")
 
 
 _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {

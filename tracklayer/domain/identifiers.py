@@ -175,8 +175,10 @@ class Format(NamedTuple):
     what: str  # it must be
 
 
-def _format(pattern: re.Pattern[str], what: str) -> Format:
-    everyday = re.compile(_NO_PLACEHOLDER + f"(?:{pattern.pattern})", pattern.flags)
+def _format(pattern: re.Pattern[str], what: str, unless: str = "") -> Format:
+    """``unless``: how a value begins that is looked at closely."""
+    unusual = f"(?!{unless})" if unless else ""
+    everyday = re.compile(f"{unusual}{_NO_PLACEHOLDER}(?:{pattern.pattern})", pattern.flags)
     return Format(everyday.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
@@ -226,19 +228,21 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "fbclid": _OPAQUE_ID,
         "ttp": _OPAQUE_ID,
         "ttclid": _OPAQUE_ID,
-        "gclid": _OPAQUE_ID,
+        "gclid": _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!GCL\.|1\.){_EVERYDAY_OPAQUE.pattern}").fullmatch),
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
         "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces"),
-        "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200"),
+        "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200", r".*[^0-9.]"),
         "ga_session_id": _format(_GA_SESSION, "must be digits, or the session's cookie as it was found"),
         "epik": _OPAQUE_ID,
         "sc_click_id": _OPAQUE_ID,
         "sc_cookie1": _OPAQUE_ID,
         "li_fat_id": _OPAQUE_ID,
         "rdt_cid": _OPAQUE_ID,
-        "rdt_uuid": _format(_RDT_UUID, "must be the value of the _rdt_uuid cookie: milliseconds, a dot, a UUID"),
-        "msclkid": _format(_MSCLKID, "must be 32 hexadecimal digits, with or without hyphens"),
+        "rdt_uuid": _format(
+            _RDT_UUID, "must be the value of the _rdt_uuid cookie: milliseconds, a dot, a UUID", r"[0.-]+\Z"
+        ),
+        "msclkid": _format(_MSCLKID, "must be 32 hexadecimal digits, with or without hyphens", r"[0-]+\Z"),
         "twclid": _OPAQUE_ID,
     }
 )

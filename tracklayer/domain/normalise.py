@@ -77,9 +77,9 @@ def is_placeholder(value: str) -> bool:
 def is_nobodys(value: str) -> bool:
     """As ``is_placeholder``, of ids: in any case, in quotes, percent-encoded or cut off. A person may be called Null."""
     text = without_invisible(value).strip().strip("\"'")
-    if "%" in text:
-        text = unquote(text)
-    return text.lower() in _NOTHINGS or is_placeholder(text)
+    if text.lower() in _NOTHINGS or is_placeholder(text):
+        return True
+    return "%" in text and is_placeholder(unquote(text))
 
 
 def hashed(value: str | None, rule: Rule) -> str | None:
