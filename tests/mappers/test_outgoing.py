@@ -173,6 +173,52 @@ def test_personal_data_in_plain_text_is_taken_out_and_told_without_its_value() -
     assert given.custom_data.properties == {"customer_email": "jane@example.com", "colour": "red"}
 
 
+def test_no_address_or_number_leaves_in_a_text_that_is_meant_for_something_else() -> None:
+    basket = {
+        "order_id": "jane@example.com",
+        "search_string": "parcel +49 171 2345678",
+        "content_name": "Mug",
+        "product_ids": ["sku_1", "jane@example.com"],
+        "contents": [
+            {"id": "sku_1", "title": "Mug for jane@example.com", "brand": "Acme"},
+            {"id": "jane@example.com"},
+            {"id": "sku_3", "title": "2x@50% off"},
+        ],
+    }
+    given = event(custom_data=basket, device={"os": "iOS", "model": "jane@example.com"})
+    seen, found = Seen().get(given)
+    custom = seen.custom_data
+    assert (custom.order_id, custom.search_string, custom.content_name) == (None, None, "Mug")
+    assert custom.product_ids == ("sku_1",)
+    assert [(line.id, line.title, line.brand) for line in custom.contents] == [
+        ("sku_1", None, "Acme"),
+        ("sku_3", "2x@50% off", None),
+    ]
+    assert (seen.device.os, seen.device.model) == ("iOS", None)
+    assert [one.field for one in found.verdicts if one.rule == "personal_data"] == [
+        "custom_data.order_id",
+        "custom_data.search_string",
+        "custom_data.contents.0.title",
+        "custom_data.contents.1.id",
+        "custom_data.product_ids",
+        "device.model",
+    ]
+
+
+@pytest.mark.parametrize("platform", ["linkedin", "microsoft_ads", "ga4"])
+def test_no_platform_gets_an_address_for_an_id_of_the_merchants_own(platform: str) -> None:
+    person = {"email": "x@example.com", "external_id": "canary@example.com", "ga_client_id": "12.34"}
+    mapper = mapper_for(platform)
+    found = map_event(mapper, event(user_data=person), example_settings(mapper), NOW)
+    assert not isinstance(found, Mapped) or "canary" not in repr(found.item)
+
+
+def test_the_default_page_leaves_without_personal_data_too() -> None:
+    page = "https://user:pw@shop.example.com/?email=jane@example.com&a=1"
+    seen, _ = Seen().get(event(), default_page_url=page)
+    assert seen.event_source_url == "https://shop.example.com/?a=1"
+
+
 LEAKS = {
     "event_source_url": "https://shop.example.com/t?x=1&email=canary%40example.com&phone=%2B491712345678&vorname=Canary#a@canary.de",
     "custom_data": {

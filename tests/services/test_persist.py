@@ -247,6 +247,27 @@ def test_with_hashing_on_nothing_plain_is_left_in_the_record() -> None:
     assert [word for word in plain if word in record] == []
 
 
+PERSONAL = draft(
+    event_source_url="https://shop.example.com/t?order=1&email=jane%40canary.example",
+    custom_data={"value": 5, "properties": {"customer_email": "jane@canary.example", "colour": "red"}},
+)
+
+
+def test_with_hashing_on_personal_data_in_plain_text_is_not_kept_either() -> None:
+    record = record_of(read(PERSONAL))
+    assert record["event_source_url"] == "https://shop.example.com/t?order=1"
+    assert orjson.loads(orjson.dumps(record["custom_data"]))["properties"] == {"colour": "red"}
+    assert "canary" not in orjson.dumps(record).decode()
+    assert record_of(read(PERSONAL), hashing=False)["event_source_url"] == PERSONAL["event_source_url"]
+
+
+@HASHING
+def test_a_repeat_with_personal_data_in_plain_text_is_the_same_content(hashing: bool) -> None:
+    assert differing(PERSONAL, copy.deepcopy(PERSONAL), hashing=hashing) == []
+    other = changed(PERSONAL, "custom_data.properties.colour", "blue")
+    assert differing(PERSONAL, other, hashing=hashing) == ["custom_data.properties"]
+
+
 def test_with_hashing_off_everything_is_plain() -> None:
     record = record_of(read(FULL), hashing=False)
     assert record["user_data"] == PERSON

@@ -36,6 +36,7 @@ from tracklayer.domain.event import (
     made_of,
 )
 from tracklayer.domain.normalise import Matchable, Rule
+from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
 
@@ -101,6 +102,9 @@ def to_record(
             if name in user_data:
                 sealed[name] = user_data[name]
                 user_data[name] = HIDDEN
+    url, custom_data = event.event_source_url, event.custom_data
+    if hash_user_data:
+        url, custom_data = _impersonal(url, custom_data)
     consent = event.consent
     record = {
         "merchant_id": merchant_id,
@@ -110,16 +114,27 @@ def to_record(
         "received_at": now,
         "times_received": 1,
         "action_source": event.action_source,
-        "event_source_url": event.event_source_url,
+        "event_source_url": url,
         "user_data": user_data,
         "digests": digests or None,
         "sealed": _seal(sealer, merchant_id, event.event_id, sealed),
-        "custom_data": custom_json(event.custom_data),
+        "custom_data": custom_json(custom_data),
         "consent": None if consent is NO_CONSENT or consent == NO_CONSENT else asdict(consent),
     }
     if event.device is not NO_DEVICE and event.device != NO_DEVICE:
         record["device"] = device_json(event.device)
     return record
+
+
+def _impersonal(url: str | None, custom_data: CustomData) -> tuple[str | None, CustomData]:
+    """Without the personal data in plain text that no platform gets: with hashing on it is not kept either."""
+    if url is not None:
+        url = without_personal_url(url)[0]
+    if custom_data.properties:
+        kept, taken = without_personal_properties(custom_data.properties)
+        if taken:
+            custom_data = made_of(CustomData, {**vars(custom_data), "properties": kept})
+    return url, custom_data
 
 
 def device_json(device: Device) -> dict[str, Any]:
@@ -280,11 +295,15 @@ def differences(
 ) -> list[tuple[str, ...]]:
     """Paths of the fields in which a repeat differs from the stored event, values normalised and hashed first."""
     first = to_event(stored, sealer)
+    # However the first was kept, and whatever the merchant has set since: only what is not personal is compared.
+    (first_url, first_custom), (url, custom) = (
+        _impersonal(event.event_source_url, event.custom_data) for event in (first, repeat)
+    )
     found: list[tuple[str, ...]] = [
-        (name,)
-        for name in ("occurred_at", "action_source", "event_source_url")
-        if getattr(first, name) != getattr(repeat, name)
+        (name,) for name in ("occurred_at", "action_source") if getattr(first, name) != getattr(repeat, name)
     ]
+    if first_url != url:
+        found.append(("event_source_url",))
     if not _same_matchable(first.user_data.email, repeat.user_data.email, stored, "email", frozenset()):
         found.append(("user_data", "email"))
     if not _same_matchable(first.user_data.phone, repeat.user_data.phone, stored, "phone", default_countries):
@@ -297,7 +316,7 @@ def differences(
     for name in PLAIN_USER_FIELDS:
         if not _same_text(name, getattr(first.user_data, name), getattr(repeat.user_data, name)):
             found.append(("user_data", name))
-    before, after = _exact(stored.custom_data), _exact(dumps(custom_json(repeat.custom_data)))
+    before, after = (_exact(dumps(custom_json(one))) for one in (first_custom, custom))
     found.extend(("custom_data", name) for name in CUSTOM_FIELDS if before.get(name) != after.get(name))
     for name in DEVICE_FIELDS:
         if getattr(first.device, name) != getattr(repeat.device, name):
