@@ -104,15 +104,18 @@ class OAuth1:
 Auth = NoAuth | BearerToken | HeaderToken | QueryToken | BodyToken | RefreshedToken | ServiceAccount | OAuth1
 
 
-@dataclass(frozen=True)
-class PlatformRequest:
+class PlatformRequest(NamedTuple):
     """One call to a platform. ``body`` is JSON without credentials: ``auth`` says how the transport adds them."""
 
     url: str
-    body: Any = field(repr=False)
+    body: Any
     auth: Auth = NoAuth()
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}  # shared, and never written to
+
+    def __repr__(self) -> str:
+        """Without the body: a repr ends up in logs."""
+        return f"PlatformRequest({self.method} {self.url}, auth={self.auth!r}, headers={dict(self.headers)!r})"
 
 
 # What comes back ----------------------------------------------------------------------------------------------------

@@ -259,6 +259,7 @@ def made_of(kind: type[Made], values: Mapping[str, Any]) -> Made:
 USER_FIELDS = tuple(f.name for f in fields(UserData))
 _USER_FIELDS = frozenset(USER_FIELDS)
 MATCHABLE_LISTS = ("emails", "phones")
+_HASHED_FIELDS = frozenset({"email", "phone"})
 PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone", *MATCHABLE_LISTS))
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
@@ -269,6 +270,8 @@ CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 DEVICE_FIELDS = tuple(f.name for f in fields(Device))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+_TEXTS_OF_CUSTOM = frozenset(_TEXTS)
+_AMOUNTS = frozenset({"value", "predicted_ltv"})
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -341,23 +344,21 @@ _PLACES: Mapping[tuple[str, ...], int] = {
 def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_countries: frozenset[str]) -> Event | None:
     if not draft.keys() <= _EVENT_FIELDS:
         reader.known((), draft, EVENT_FIELDS)
-    name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
-    event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+    clean = reader.clean
+    # What nearly every event has is looked at here, without a call: the reader's method says what is wrong with the rest.
+    name = draft.get("event_name")
+    if not (clean and type(name) is str and 0 < len(name) <= MAX_EVENT_NAME and not name.isspace()):
+        name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
+    event_id = draft.get("event_id")
+    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and not event_id.isspace()):
+        event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
     occurred_at = reader.instant((), draft, "occurred_at", now)
     action_source = "website"
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
-    url = reader.text((), draft, "event_source_url") if "event_source_url" in draft else None
-    if url is not None:
-        reader.may_hold_card = "=" in url and may_name_card_data(url)
-        if not (reader.clean and identifiers.is_everyday_url(url)):
-            if normalise.is_placeholder(url):
-                reader.absent(("event_source_url",))
-                url = None
-            elif identifiers.web_url(url) is None:
-                reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
-    if url is not None and (taken := without_personal_url(url)[1]):
-        reader.personal(("event_source_url",), f"({', '.join(map(_shown, taken[:MAX_UNKNOWN]))}) holds")
+    url = draft.get("event_source_url")
+    if url is not None and not (clean and type(url) is str and identifiers.is_plain_url(url)):
+        url = _read_url(reader, draft)
     user_data = _read_user_data(reader, draft, default_countries)
     custom_data = _read_custom_data(reader, draft)
     device = _read_device(reader, draft) if "device" in draft else NO_DEVICE
@@ -378,6 +379,22 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
             "consent": consent,
         },
     )
+
+
+def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
+    url = reader.text((), draft, "event_source_url")
+    if url is None:
+        return None
+    reader.may_hold_card = "=" in url and may_name_card_data(url)
+    if not (reader.clean and identifiers.is_everyday_url(url)):
+        if normalise.is_placeholder(url):
+            reader.absent(("event_source_url",))
+            return None
+        if identifiers.web_url(url) is None:
+            reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
+    if taken := without_personal_url(url)[1]:
+        reader.personal(("event_source_url",), f"({', '.join(map(_shown, taken[:MAX_UNKNOWN]))}) holds")
+    return url
 
 
 def _written(draft: Mapping[str, Any]) -> bytes | None:
@@ -418,15 +435,24 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
         is_everyday = everyday.get(name)
         if is_everyday is None:
             continue
-        if not (clean and type(text) is str and is_everyday(text)):
-            text = reader.identifier(name, text)
-            if text is None:
+        if clean and type(text) is str:
+            # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
+            if len(text) == 64 and name in _HASHED_FIELDS and normalise.is_plain_digest(text):
+                if text in normalise.digests_of_nothing():
+                    reader.absent(("user_data", name))
+                else:
+                    values[name] = Matchable(None, {"as_given": text})
                 continue
-        values[name] = text
+            if is_everyday(text):
+                values[name] = text
+                continue
+        text = reader.identifier(name, text)
+        if text is not None:
+            values[name] = text
     if "phone" in values or "phones" in values:
         country = normalise.country(values["country"]) if "country" in values else None
         country = country.upper() if country else None
-        if "phone" in values:
+        if type(values.get("phone")) is str:
             values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
         if "phones" in values:
             values["phones"] = tuple(
@@ -435,7 +461,7 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
                     for place, text in values["phones"]
                 ]
             )
-    if "email" in values:
+    if type(values.get("email")) is str:
         values["email"] = Matchable.read(values["email"])
     return made_of(UserData, values)
 
@@ -472,19 +498,43 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     if not given.keys() <= _CUSTOM_FIELDS:
         reader.known(at, given, CUSTOM_FIELDS)
     values: dict[str, Any] = {}
+    clean = reader.clean
     for name, value in given.items():
+        # As for identifiers: first the quick tests that most values pass, told by their kind.
+        kind = type(value)
+        if kind is str and clean:
+            if name in _TEXTS_OF_CUSTOM and value and not value.isspace():
+                values[name] = value
+                continue
+        elif kind is float:
+            if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
+                values[name] = Decimal(repr(value))
+                continue
+        elif kind is int and name == "num_items" and 0 <= value < 2**31:
+            values[name] = value
+            continue
         read = _CUSTOM_READERS.get(name)
         if read is not None and value is not None:
             values[name] = read(reader, at, given, name)
-    values.setdefault("properties", {})
+    if "properties" not in values:
+        values["properties"] = {}
     return made_of(CustomData, values)
 
 
 def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     items = reader.items(at, given, name)
+    if reader.clean and _are_everyday_texts(items):
+        return tuple(items)
     return tuple(
         [text for index, item in enumerate(items) if (text := reader.text_of(_line(name, index), item)) is not None]
     )
+
+
+def _are_everyday_texts(items: Sequence[Any]) -> bool:
+    for item in items:  # noqa: SIM110 (all() of a generator takes twice as long, and most events ask)
+        if type(item) is not str or not item or item.isspace():
+            return False
+    return True
 
 
 def _read_contents(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[Content, ...]:

@@ -35,6 +35,7 @@ _IPV4_AND_MORE = re.compile(
 )
 _TAGGED = re.compile(r"([0-9A-Fa-f:.]+)\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg)")
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?")
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
@@ -108,6 +109,13 @@ def is_ip(value: str) -> bool:
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan)\Z)[^\W_].{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]+/[0-9].*")
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
+
+
+def is_plain_url(value: str) -> bool:
+    """True for a URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card
+    data nor anything that ``personal.py`` takes out.
+    """
+    return _PLAIN_URL.fullmatch(value) is not None
 
 
 def is_everyday_url(value: str) -> bool:

@@ -213,12 +213,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["data_processing_options_country"] = country
         item["data_processing_options_state"] = state
     if event.action_source != "app":
-        return Mapped(item, tuple(verdicts.rules))
+        return Mapped(item, tuple(verdicts))
     app_data = _app_data(event, verdicts)
     if app_data is None:
-        return Mapped(item, tuple(verdicts.rules), WITHOUT_APP_DATA)
+        return Mapped(item, tuple(verdicts), WITHOUT_APP_DATA)
     item["app_data"] = app_data
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
@@ -406,6 +406,8 @@ def _with_its_time_told(name: str, cookie: str, verdicts: Verdicts) -> str:
 def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
     """The cookie; or built from the click id where there is no good cookie, or one of another click."""
     cookie = person.fbc
+    if cookie is None and person.fbclid is None and (url is None or "=" not in url):
+        return None
     is_usual = cookie is not None and _is_usual_cookie(cookie) is not None
     if cookie is not None and not is_usual:
         cookie = cookie.strip() if is_meta_cookie(cookie) else None
@@ -423,9 +425,10 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
-    found: dict[str, Any] = {} if given.value is None else {"value": number(given.value)}
     # vars: of an event that was read only what was sent
-    found |= {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    found = {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    if given.value is not None:
+        found = {"value": number(given.value), **found}
     contents = given.contents
     if contents:
         found["contents"] = [_content(content) for content in contents]

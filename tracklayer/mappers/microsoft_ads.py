@@ -211,7 +211,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     custom_data = _custom_data(event, verdicts, is_page=is_page)
     if custom_data:
         item["customData"] = custom_data
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

@@ -14,7 +14,7 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import CustomData, Event, made_of
-from tracklayer.domain.identifiers import is_everyday_url, web_url
+from tracklayer.domain.identifiers import is_everyday_url, is_plain_url, web_url
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings
 
@@ -31,7 +31,15 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
         if refused is not None:
             return refused
     said: list[RuleVerdict] = []
-    event = _presentable(mapper, event, settings, said)
+    url, custom = event.event_source_url, event.custom_data
+    # Nothing has to be changed of most events, which these few questions tell.
+    if (
+        url is None
+        or not is_plain_url(url)
+        or custom.properties
+        or (custom.currency is None and settings.get("default_currency"))
+    ):
+        event = _presentable(mapper, event, settings, said)
     if event.occurred_at > now and event.occurred_at > now + mapper.max_ahead:
         said.append(_AHEAD)
         found = mapper.map_event(event, settings, event.occurred_at)

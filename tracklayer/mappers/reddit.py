@@ -268,7 +268,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["user"] = user
     details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
     item["metadata"] = {"conversion_id": event.event_id, **details}
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import PlatformRequest
 from tracklayer.domain.event import read_event
@@ -17,8 +17,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.destinations import check_settings, example_settings
 
 
-@dataclass(frozen=True)
-class Preview:
+class Preview(NamedTuple):
     """``request``: ``{"method", "url", "headers", "body"}`` without credentials, or None and ``refused`` says why."""
 
     request: dict[str, Any] | None

@@ -76,7 +76,7 @@ def map_conversion(event: Event, settings: Settings, verdicts: Verdicts, action:
             "consent": _consent(event, verdicts),
         }
     )
-    return Mapped(item, tuple(verdicts.rules), action)
+    return Mapped(item, tuple(verdicts), action)
 
 
 def request_body(action: str, items: Sequence[dict[str, Any]], customer: str, manager: str) -> dict[str, Any]:
