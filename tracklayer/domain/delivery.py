@@ -115,7 +115,9 @@ class PlatformRequest(NamedTuple):
 
     def __repr__(self) -> str:
         """Without the body: a repr ends up in logs."""
-        return f"PlatformRequest({self.method} {self.url}, auth={self.auth!r}, headers={dict(self.headers)!r})"
+        return (
+            f"PlatformRequest(url={self.url!r}, auth={self.auth!r}, method={self.method!r}, headers={self.headers!r})"
+        )
 
 
 # What comes back ----------------------------------------------------------------------------------------------------
