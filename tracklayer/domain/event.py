@@ -27,7 +27,7 @@ from tracklayer.domain.card import (
     may_hold_card_number,
     may_name_card_data,
 )
-from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.normalise import Matchable, is_plain_digest
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
@@ -260,6 +260,7 @@ USER_FIELDS = tuple(f.name for f in fields(UserData))
 _USER_FIELDS = frozenset(USER_FIELDS)
 MATCHABLE_LISTS = ("emails", "phones")
 _HASHED_FIELDS = frozenset({"email", "phone"})
+_DIGESTS_OF_NOTHING = normalise.digests_of_nothing()
 PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone", *MATCHABLE_LISTS))
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
@@ -272,6 +273,7 @@ EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 _TEXTS_OF_CUSTOM = frozenset(_TEXTS)
 _AMOUNTS = frozenset({"value", "predicted_ltv"})
+_CURRENCIES = normalise.currencies()
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -280,7 +282,10 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         if isinstance(draft, Misfit):
             return _read_misfit(draft, now, default_countries)
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
-    written = _written(draft)
+    try:
+        written: bytes | None = orjson.dumps(draft)
+    except TypeError:
+        written = _written(draft)  # out of the ordinary
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = _Reader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
@@ -352,7 +357,9 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     event_id = draft.get("event_id")
     if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and not event_id.isspace()):
         event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
-    occurred_at = reader.instant((), draft, "occurred_at", now)
+    occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
+    if occurred_at is None:
+        occurred_at = reader.instant((), draft, "occurred_at", now)
     action_source = "website"
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
@@ -381,6 +388,17 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     )
 
 
+def _everyday_instant(value: Any, now: datetime) -> datetime | None:
+    """A time in UTC that has come, as most are, of text that holds no NUL, where Python would stop reading; None: ask closely."""
+    if type(value) is not str or not value.isascii():
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is UTC and instant <= now else None
+
+
 def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
     url = reader.text((), draft, "event_source_url")
     if url is None:
@@ -398,11 +416,7 @@ def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
 
 
 def _written(draft: Mapping[str, Any]) -> bytes | None:
-    """The draft as JSON, or None for what cannot be written: half a surrogate pair, a number beyond 64 bits."""
-    try:
-        return orjson.dumps(draft)
-    except TypeError:
-        pass  # out of the ordinary
+    """A draft that is no plain JSON, or None for what cannot be written: half a surrogate pair, a number beyond 64 bits."""
     try:
         return orjson.dumps(draft, default=_as_json, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError):
@@ -427,43 +441,47 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
     given = draft.get("user_data")
     if type(given) is not dict:
         given = reader.mapping((), draft, "user_data", required=True)
+    everyday = _EVERYDAY_IDENTIFIERS
     if not given.keys() <= _USER_FIELDS:
         reader.known(("user_data",), given, USER_FIELDS)
+        given = {name: value for name, value in given.items() if name in everyday}
     values: dict[str, Any] = {}
-    clean, everyday = reader.clean, _EVERYDAY_IDENTIFIERS
+    kind = str if reader.clean else None  # no text passes a quick test that has to be searched first
     for name, text in given.items():
-        is_everyday = everyday.get(name)
-        if is_everyday is None:
-            continue
-        if clean and type(text) is str:
+        if type(text) is kind:
             # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
-            if len(text) == 64 and name in _HASHED_FIELDS and normalise.is_plain_digest(text):
-                if text in normalise.digests_of_nothing():
+            if len(text) == 64 and name in _HASHED_FIELDS and is_plain_digest(text):
+                if text in _DIGESTS_OF_NOTHING:
                     reader.absent(("user_data", name))
                 else:
                     values[name] = Matchable(None, {"as_given": text})
                 continue
-            if is_everyday(text):
+            if everyday[name](text):
                 values[name] = text
                 continue
         text = reader.identifier(name, text)
         if text is not None:
             values[name] = text
-    if "phone" in values or "phones" in values:
-        country = normalise.country(values["country"]) if "country" in values else None
-        country = country.upper() if country else None
-        if type(values.get("phone")) is str:
-            values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
-        if "phones" in values:
-            values["phones"] = tuple(
-                [
-                    _read_phone(reader, ("user_data", "phones", str(place)), text, default_countries, country)
-                    for place, text in values["phones"]
-                ]
-            )
+    if type(values.get("phone")) is str or "phones" in values:
+        _read_phones(reader, values, default_countries)
     if type(values.get("email")) is str:
         values["email"] = Matchable.read(values["email"])
     return made_of(UserData, values)
+
+
+def _read_phones(reader: _Reader, values: dict[str, Any], default_countries: frozenset[str]) -> None:
+    """Puts Matchables in the place of the texts: of both fields, since a phone may be read in the person's country."""
+    country = normalise.country(values["country"]) if "country" in values else None
+    country = country.upper() if country else None
+    if type(values.get("phone")) is str:
+        values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
+    if "phones" in values:
+        values["phones"] = tuple(
+            [
+                _read_phone(reader, ("user_data", "phones", str(place)), text, default_countries, country)
+                for place, text in values["phones"]
+            ]
+        )
 
 
 def _read_phone(
@@ -502,8 +520,12 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     for name, value in given.items():
         # As for identifiers: first the quick tests that most values pass, told by their kind.
         kind = type(value)
-        if kind is str and clean:
-            if name in _TEXTS_OF_CUSTOM and value and not value.isspace():
+        if kind is str:
+            if name in _TEXTS_OF_CUSTOM:
+                if clean and value and not value.isspace():
+                    values[name] = value
+                    continue
+            elif name == "currency" and value in _CURRENCIES:
                 values[name] = value
                 continue
         elif kind is float:
@@ -513,6 +535,9 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
         elif kind is int and name == "num_items" and 0 <= value < 2**31:
             values[name] = value
             continue
+        elif kind is list and name == "product_ids" and clean and _are_everyday_texts(value):
+            values[name] = tuple(value)
+            continue
         read = _CUSTOM_READERS.get(name)
         if read is not None and value is not None:
             values[name] = read(reader, at, given, name)
@@ -521,20 +546,18 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     return made_of(CustomData, values)
 
 
-def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    items = reader.items(at, given, name)
-    if reader.clean and _are_everyday_texts(items):
-        return tuple(items)
-    return tuple(
-        [text for index, item in enumerate(items) if (text := reader.text_of(_line(name, index), item)) is not None]
-    )
-
-
-def _are_everyday_texts(items: Sequence[Any]) -> bool:
-    for item in items:  # noqa: SIM110 (all() of a generator takes twice as long, and most events ask)
+def _are_everyday_texts(items: list[Any]) -> bool:
+    for item in items:  # noqa: SIM110 - all() of a generator takes twice as long, and most events ask
         if type(item) is not str or not item or item.isspace():
             return False
     return True
+
+
+def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    items = reader.items(at, given, name)
+    return tuple(
+        [text for index, item in enumerate(items) if (text := reader.text_of(_line(name, index), item)) is not None]
+    )
 
 
 def _read_contents(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[Content, ...]:

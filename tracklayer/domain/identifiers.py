@@ -35,7 +35,9 @@ _IPV4_AND_MORE = re.compile(
 )
 _TAGGED = re.compile(r"([0-9A-Fa-f:.]+)\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg)")
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?")
+# A URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card data under a
+# name nor anything that ``personal.py`` takes out.
+is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?").fullmatch
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
@@ -66,10 +68,7 @@ def machine_address(value: str) -> str | None:
     Without a port, brackets, or a builder's tail; an IPv4 address in IPv6 is the IPv4 one, and of a list of proxies the
     first counts. None for no address, and for one with a zone: it means nothing beyond its own network.
     """
-    text = value.strip()
-    if _EVERYDAY_IPV4.fullmatch(text):
-        return text
-    return _machine_address(text)
+    return value if _EVERYDAY_IPV4.fullmatch(value) else _machine_address(value.strip())
 
 
 @lru_cache(maxsize=1024)
@@ -109,13 +108,6 @@ def is_ip(value: str) -> bool:
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan)\Z)[^\W_].{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]+/[0-9].*")
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
-
-
-def is_plain_url(value: str) -> bool:
-    """True for a URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card
-    data nor anything that ``personal.py`` takes out.
-    """
-    return _PLAIN_URL.fullmatch(value) is not None
 
 
 def is_everyday_url(value: str) -> bool:

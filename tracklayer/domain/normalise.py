@@ -31,7 +31,8 @@ from tracklayer.domain.sha256 import sha256_hex as sha256_hex
 Rule = Callable[[str], str | None]
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_PLAIN_SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
+# 64 hexadecimal digits in lower case, as nearly all write them: ``digest_in`` of such a text is itself.
+is_plain_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 # Meta's parameter builder hangs two known or eight characters behind a digest; the digest is what is in front.
 _TAGGED_SHA256 = re.compile(r"([0-9a-fA-F]{64})\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8})")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
@@ -44,11 +45,6 @@ _SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 def is_sha256(value: str) -> bool:
     """True for 64 hexadecimal digits in any case: a value its sender hashed already, also with a builder's tail."""
     return len(value) >= 64 and digest_in(value) is not None
-
-
-def is_plain_digest(value: str) -> bool:
-    """True for 64 hexadecimal digits in lower case, as nearly all write them: ``digest_in`` of such a text is itself."""
-    return _PLAIN_SHA256(value) is not None
 
 
 def digest_in(value: str) -> str | None:

@@ -162,8 +162,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "Meta has no refund: as a custom event it would take nothing off the Purchase",
         )
     verdicts.ok(_NAME_OK if event.event_name in EVENT_NAMES else _NAME_CUSTOM)
-    limit = _age_limit(event.action_source, settings)
-    if now - event.occurred_at > limit:
+    age = now - event.occurred_at
+    if age > MAX_AGE and age > (limit := _age_limit(event.action_source, settings)):
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", f"older than the {limit.days} days that Meta takes"
         )
@@ -242,10 +242,15 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
     person = event.user_data
     found: dict[str, Any] = {}
     if person.email:
-        _put_digest(found, verdicts, "em", "email", person.email.email_sha256("basic"))
+        if (digest := person.email.email_sha256("basic")) is not None:
+            found["em"] = [digest]
+        else:
+            _put_digest(found, verdicts, "em", "email", None)
     if person.phone:
-        digest = person.phone.phone_sha256("digits", settings.get("default_country"))
-        _put_digest(found, verdicts, "ph", "phone", digest)
+        if (digest := person.phone.phone_sha256("digits", settings.get("default_country"))) is not None:
+            found["ph"] = [digest]
+        else:
+            _put_digest(found, verdicts, "ph", "phone", None)
     if person.emails or person.phones:
         _put_further(found, person, settings, verdicts)
     if not _DESCRIBING.isdisjoint(vars(person)):
@@ -425,10 +430,10 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
-    # vars: of an event that was read only what was sent
-    found = {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
-    if given.value is not None:
-        found = {"value": number(given.value), **found}
+    found: dict[str, Any] = {} if given.value is None else {"value": number(given.value)}
+    for name, value in vars(given).items():  # vars: of an event that was read only what was sent
+        if name in _SAME_NAMES and value is not None:
+            found[name] = value  # noqa: PERF403 - the value stands before them
     contents = given.contents
     if contents:
         found["contents"] = [_content(content) for content in contents]

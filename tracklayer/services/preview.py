@@ -76,7 +76,7 @@ def preview(
         )
     mapper = prepared.mapper
     mapped = map_event(mapper, read.event, prepared.settings, now)
-    verdicts = [*prepared.verdicts, *mapped.verdicts]
+    verdicts = [*prepared.verdicts, *mapped.verdicts] if prepared.verdicts else list(mapped.verdicts)
     if not isinstance(mapped, Mapped):
         return Preview(None, verdicts, mapped.reason.value.upper())
     return Preview(as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings)), verdicts)
@@ -84,8 +84,8 @@ def preview(
 
 def as_json(request: PlatformRequest) -> dict[str, Any]:
     """A request without what ``auth`` would add to it."""
-    headers = {"content-type": "application/json", **request.headers}
-    return {"method": request.method, "url": request.url, "headers": headers, "body": request.body}
+    url, body, _, method, headers = request
+    return {"method": method, "url": url, "headers": {"content-type": "application/json", **headers}, "body": body}
 
 
 def normalise_value(platform: str, field: str, value: str, settings: Mapping[str, Any]) -> str | None:

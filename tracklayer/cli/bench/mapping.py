@@ -156,7 +156,7 @@ def measure(platform: str, events: int, sdk: Sdk) -> Figures:
 
 
 def _written(found: Any) -> dict[str, Any]:
-    return {"request": found.request, "verdicts": [[v.rule, v.ok, v.message, v.field] for v in found.verdicts]}
+    return {"request": found.request, "verdicts": list(map(list, found.verdicts))}
 
 
 def _purchase(now: str) -> dict[str, Any]:
