@@ -246,13 +246,17 @@ class ReadEvent(NamedTuple):
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
 
 
+_new, _set = object.__new__, object.__setattr__
+_tuple = tuple.__new__  # a NamedTuple, of all its fields: its own way to make one takes a call of Python's more
+
+
 def made_of(kind: type[Made], values: Mapping[str, Any]) -> Made:
     """An instance of the given fields alone: the others stay the class's defaults, for a fraction of its ``__init__``.
 
     ``properties`` of CustomData has no such default and must be among the values.
     """
-    made = object.__new__(kind)
-    made.__dict__.update(values)
+    made = _new(kind)
+    _set(made, "__dict__", values)  # taken over, not copied
     return made
 
 
@@ -302,7 +306,7 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
-    return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else ())
+    return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)) if reader.warnings else ()))
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -445,23 +449,22 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
     if not given.keys() <= _USER_FIELDS:
         reader.known(("user_data",), given, USER_FIELDS)
         given = {name: value for name, value in given.items() if name in everyday}
-    values: dict[str, Any] = {}
+    values = dict(given)  # most of it stays as it is
     kind = str if reader.clean else None  # no text passes a quick test that has to be searched first
     for name, text in given.items():
         if type(text) is kind:
             # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
             if len(text) == 64 and name in _HASHED_FIELDS and is_plain_digest(text):
-                if text in _DIGESTS_OF_NOTHING:
-                    reader.absent(("user_data", name))
-                else:
-                    values[name] = Matchable(None, {"as_given": text})
-                continue
-            if everyday[name](text):
-                values[name] = text
+                if text not in _DIGESTS_OF_NOTHING:
+                    values[name] = _tuple(Matchable, (None, {"as_given": text}, None))
+                    continue
+            elif everyday[name](text):
                 continue
         text = reader.identifier(name, text)
         if text is not None:
             values[name] = text
+        else:
+            del values[name]
     if type(values.get("phone")) is str or "phones" in values:
         _read_phones(reader, values, default_countries)
     if type(values.get("email")) is str:
@@ -515,7 +518,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
         return CustomData()
     if not given.keys() <= _CUSTOM_FIELDS:
         reader.known(at, given, CUSTOM_FIELDS)
-    values: dict[str, Any] = {}
+    values = dict(given)  # most of it stays as it is
     clean = reader.clean
     for name, value in given.items():
         # As for identifiers: first the quick tests that most values pass, told by their kind.
@@ -523,17 +526,14 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
         if kind is str:
             if name in _TEXTS_OF_CUSTOM:
                 if clean and value and not value.isspace():
-                    values[name] = value
                     continue
             elif name == "currency" and value in _CURRENCIES:
-                values[name] = value
                 continue
         elif kind is float:
             if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
                 values[name] = Decimal(repr(value))
                 continue
         elif kind is int and name == "num_items" and 0 <= value < 2**31:
-            values[name] = value
             continue
         elif kind is list and name == "product_ids" and clean and _are_everyday_texts(value):
             values[name] = tuple(value)
@@ -541,6 +541,8 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
         read = _CUSTOM_READERS.get(name)
         if read is not None and value is not None:
             values[name] = read(reader, at, given, name)
+        else:
+            del values[name]
     if "properties" not in values:
         values["properties"] = {}
     return made_of(CustomData, values)

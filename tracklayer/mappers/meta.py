@@ -213,7 +213,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["data_processing_options_country"] = country
         item["data_processing_options_state"] = state
     if event.action_source != "app":
-        return Mapped(item, tuple(verdicts))
+        return tuple.__new__(Mapped, (item, tuple(verdicts), "", None))  # as Mapped() does, with a call less
     app_data = _app_data(event, verdicts)
     if app_data is None:
         return Mapped(item, tuple(verdicts), WITHOUT_APP_DATA)

@@ -79,7 +79,8 @@ def preview(
     verdicts = [*prepared.verdicts, *mapped.verdicts] if prepared.verdicts else list(mapped.verdicts)
     if not isinstance(mapped, Mapped):
         return Preview(None, verdicts, mapped.reason.value.upper())
-    return Preview(as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings)), verdicts)
+    request = as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings))
+    return Preview(request, verdicts)
 
 
 def as_json(request: PlatformRequest) -> dict[str, Any]:
