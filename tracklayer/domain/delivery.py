@@ -67,12 +67,14 @@ class QueryToken:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True)
-class BodyToken:
+class BodyToken(NamedTuple):
     """A credential that travels as a top-level field of the JSON body."""
 
     name: str
-    token: str = field(repr=False)
+    token: str
+
+    def __repr__(self) -> str:
+        return f"BodyToken(name={self.name!r})"
 
 
 @dataclass(frozen=True)

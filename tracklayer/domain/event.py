@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import orjson
 
@@ -27,6 +27,7 @@ from tracklayer.domain.card import (
     may_hold_card_number,
     may_name_card_data,
 )
+from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_plain_digest
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
@@ -224,6 +225,8 @@ class Event:
     custom_data: CustomData = CustomData()
     device: Device = NO_DEVICE
     consent: Consent = NO_CONSENT
+    # Kept beside the fields by who reads an event: its URL is one of which ``is_plain_url`` leaves nothing to ask.
+    has_plain_url: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +371,8 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
     url = draft.get("event_source_url")
-    if url is not None and not (clean and type(url) is str and identifiers.is_plain_url(url)):
+    has_plain_url = clean and type(url) is str and is_plain_url(url) is not None
+    if url is not None and not has_plain_url:
         url = _read_url(reader, draft)
     user_data = _read_user_data(reader, draft, default_countries)
     custom_data = _read_custom_data(reader, draft)
@@ -388,6 +392,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
             "custom_data": custom_data,
             "device": device,
             "consent": consent,
+            "has_plain_url": has_plain_url,
         },
     )
 

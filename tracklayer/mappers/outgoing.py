@@ -14,7 +14,7 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import CustomData, Event, made_of
-from tracklayer.domain.identifiers import is_everyday_url, is_plain_url, web_url
+from tracklayer.domain.identifiers import is_everyday_url, web_url
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings
 
@@ -31,14 +31,9 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
         if refused is not None:
             return refused
     said: list[RuleVerdict] = []
-    url, custom = event.event_source_url, event.custom_data
+    custom = event.custom_data
     # Nothing has to be changed of most events, which these few questions tell.
-    if (
-        url is None
-        or not is_plain_url(url)
-        or custom.properties
-        or (custom.currency is None and settings.get("default_currency"))
-    ):
+    if not event.has_plain_url or custom.properties or (custom.currency is None and settings.get("default_currency")):
         event = _presentable(mapper, event, settings, said)
     if event.occurred_at > now and event.occurred_at > now + mapper.max_ahead:
         said.append(_AHEAD)
@@ -83,7 +78,7 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     url = event.event_source_url
     shown = _url(url, settings, event, said)
     if shown is not url:
-        changes["event_source_url"] = shown
+        changes |= {"event_source_url": shown, "has_plain_url": False}
     custom = event.custom_data
     if custom.properties:
         kept, taken = without_personal_properties(custom.properties)

@@ -240,7 +240,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(_AGE_OK)
     source = _SOURCES.get(event.action_source, "OTHER")
     url = event.event_source_url if source == "WEBSITE" else None
-    if url is not None and not is_web_url(url):
+    if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     click_id = _click_id(event, settings, verdicts)
