@@ -18,6 +18,7 @@ import orjson
 
 from tracklayer.cli.bench import meta_sdk
 from tracklayer.cli.bench.meta_sdk import seconds_of
+from tracklayer.cli.preview import written
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.clock import SystemClock
 from tracklayer.domain.event import ReadEvent, read_event
@@ -135,11 +136,11 @@ def measure(platform: str, events: int, sdk: Sdk) -> Figures:
     assert isinstance(read, ReadEvent)
     line = orjson.dumps(purchase)
     shown = preview(purchase, prepared, now)
-    written = _written(shown)
+    answer = orjson.loads(written(shown))
     steps: tuple[Callable[[], Any], ...] = (
-        lambda: (orjson.loads(line), orjson.dumps(written)),
+        lambda: (orjson.loads(line), orjson.dumps(answer)),
         lambda: map_event(prepared.mapper, read.event, prepared.settings, now),
-        lambda: orjson.dumps(_written(preview(orjson.loads(line), prepared, now))),
+        lambda: written(preview(orjson.loads(line), prepared, now)),
     )
     rounds = [partial(seconds_of, events, step) for step in steps]
     if sdk.version and shown.request is not None and shown.request["url"].startswith(SDK_HOST):
@@ -153,13 +154,6 @@ def measure(platform: str, events: int, sdk: Sdk) -> Figures:
     finally:
         gc.enable()
     return Figures(platform, *(events / statistics.median(taken) for taken in times))
-
-
-def _written(found: Any) -> dict[str, Any]:
-    return {
-        "request": found.request,
-        "verdicts": [verdict[:] for verdict in found.verdicts],
-    }  # as tuples, which orjson writes
 
 
 def _purchase(now: str) -> dict[str, Any]:
