@@ -249,3 +249,18 @@ def test_an_event_of_a_plain_page_is_what_the_close_look_makes_of_it(
 @example(datetime(2026, 11, 20, 15, 0, 0, 999_999, tzinfo=UTC))
 def test_seconds_are_whole_and_cut_off(instant: datetime) -> None:
     assert unix_seconds(instant) == calendar.timegm(instant.timetuple())
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(
+    "url",
+    ["https://shop.example.com/thanks", "https://shop.example.com/?order=1", "ftp://shop.example.com/", "x y", None],
+)
+def test_what_is_known_of_a_url_beforehand_changes_nothing(platform: str, url: str | None) -> None:
+    mapper = mapper_for(platform)
+    given_ = event(event_source_url=url, custom_data={"value": 5, "currency": "EUR"})
+    asked_again = replace(given_)
+    assert not asked_again.has_plain_url
+    found = map_event(mapper, given_, example_settings(mapper), NOW)
+    assert found == map_event(mapper, asked_again, example_settings(mapper), NOW)
+    assert given_.has_plain_url == (url == "https://shop.example.com/thanks")

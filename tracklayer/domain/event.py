@@ -225,7 +225,7 @@ class Event:
     custom_data: CustomData = CustomData()
     device: Device = NO_DEVICE
     consent: Consent = NO_CONSENT
-    # Kept beside the fields by who reads an event: its URL is one of which ``is_plain_url`` leaves nothing to ask.
+    # No field, but kept beside them by who makes an Event of what was sent or stored: ``is_plain_url`` says so of its URL.
     has_plain_url: ClassVar[bool] = False
 
 
@@ -249,17 +249,17 @@ class ReadEvent(NamedTuple):
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
 
 
-_new, _set = object.__new__, object.__setattr__
+_new, _set = object.__new__, object.__setattr__  # looked up once: several times an event
 _tuple = tuple.__new__  # a NamedTuple, of all its fields: its own way to make one takes a call of Python's more
 
 
-def made_of(kind: type[Made], values: Mapping[str, Any]) -> Made:
+def made_of(kind: type[Made], values: dict[str, Any]) -> Made:
     """An instance of the given fields alone: the others stay the class's defaults, for a fraction of its ``__init__``.
 
-    ``properties`` of CustomData has no such default and must be among the values.
+    ``properties`` of CustomData has no such default and must be among the values. The dict is the instance's from now on.
     """
     made = _new(kind)
-    _set(made, "__dict__", values)  # taken over, not copied
+    _set(made, "__dict__", values)
     return made
 
 
@@ -280,7 +280,6 @@ EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 _TEXTS_OF_CUSTOM = frozenset(_TEXTS)
 _AMOUNTS = frozenset({"value", "predicted_ltv"})
-_CURRENCIES = normalise.currencies()
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -532,7 +531,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
             if name in _TEXTS_OF_CUSTOM:
                 if clean and value and not value.isspace():
                     continue
-            elif name == "currency" and value in _CURRENCIES:
+            elif name == "currency" and value in normalise.currencies():
                 continue
         elif kind is float:
             if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
