@@ -29,7 +29,7 @@ from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import example_settings
 from tracklayer.services.preview import prepare, preview
 
-ROUNDS = 5  # of each measurement, in turn: the median is told
+ROUNDS = 15  # of each measurement, in turn: the median is told
 SDK_HOST = "https://graph.facebook.com/"  # the platform whose requests go there is the one that the SDK speaks to
 SDK_NOT_HERE = "not here: pip install facebook-business, or name an interpreter that has it with --sdk-python"
 SDK_DOES_LESS = (
@@ -39,7 +39,7 @@ SDK_DOES_LESS = (
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     mapping = actions.add_parser("map", help="events a second on one core, read, mapped and written, by platform")
-    mapping.add_argument("--events", type=int, default=3000, help="events of one round (%(default)s)")
+    mapping.add_argument("--events", type=int, default=1000, help="events of one round (%(default)s)")
     mapping.add_argument("--json", action="store_true", help="print the figures as JSON")
     mapping.add_argument(
         "--sdk-python",

@@ -54,10 +54,11 @@ def work_off(line: str) -> str:
 
 
 def seconds_of(events: int, step: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    """Of the processor, not of the clock: what else the machine does meanwhile is not measured."""
+    started = time.process_time()
     for _ in range(events):
         step()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def _answer() -> None:
