@@ -340,6 +340,56 @@ def test_the_bench_tells_a_rate_for_every_platform(capsys: pytest.CaptureFixture
     assert all(figures[name] > 0 for figures in found for name in ("json", "mapped", "batch", "batch_to_json"))
 
 
+SDK = {
+    "": "__version__ = '26.0.0'",
+    "adobjects": "",
+    "adobjects.serverside": "",
+    "adobjects.serverside.action_source": "class ActionSource:\n    WEBSITE = 'website'",
+    "adobjects.serverside.custom_data": "CustomData = dict",
+    "adobjects.serverside.user_data": "UserData = dict",
+    "adobjects.serverside.event": "class Event(dict):\n    def normalize(self):\n        return self",
+}
+
+
+@pytest.fixture
+def with_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Puts modules of that source where another interpreter looks for Meta's SDK."""
+
+    def put(modules: dict[str, str]) -> None:
+        for name, source in modules.items():
+            folder = (
+                tmp_path.joinpath("facebook_business", *name.split(".")) if name else tmp_path / "facebook_business"
+            )
+            folder.mkdir(exist_ok=True)
+            folder.joinpath("__init__.py").write_text(source)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return put
+
+
+def test_the_bench_tells_what_the_sdk_of_meta_makes_of_the_same_event(
+    with_sdk: Callable[[dict[str, str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_sdk(SDK)
+    assert main(["bench", "map", "--events", "5", "--json", "--sdk-python", sys.executable]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert [figures["platform"] for figures in found if figures["sdk"] is not None] == ["meta"]
+    (measured,) = [figures for figures in found if figures["sdk"] is not None]
+    assert measured["batch_to_sdk"] == pytest.approx(measured["batch"] / measured["sdk"])
+    assert main(["bench", "map", "--events", "5"]) == 0
+    assert "Meta's own SDK, facebook-business: 26.0.0\n" in capsys.readouterr().out
+
+
+def test_the_bench_says_where_the_sdk_of_meta_is_missing(
+    with_sdk: Callable[[dict[str, str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_sdk({"": "raise ImportError"})
+    assert main(["bench", "map", "--events", "5"]) == 0
+    assert "facebook-business: not here: pip install facebook-business" in capsys.readouterr().out
+    assert main(["bench", "map", "--events", "5", "--sdk-python", "/nowhere/python"]) != 0
+    assert "--sdk-python must name a Python that can be run" in capsys.readouterr().err
+
+
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert capsys.readouterr().out == schema.as_str() + "\n"

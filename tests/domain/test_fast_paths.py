@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from tests.conftest import NOW
 from tests.domain.cards import WAYS, card_number
 from tests.factories import PURCHASE, draft
-from tracklayer.domain import identifiers
+from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
 from tracklayer.domain.event import read_decimal, read_event
+from tracklayer.domain.personal import _clean_url, without_personal_url
 
 REPEATABLE = settings(max_examples=1500, deadline=None, derandomize=True)
 
@@ -228,3 +231,101 @@ def test_an_amount_is_read_as_the_thorough_way_reads_it(value: Any) -> None:
     assert (found is None) == (wanted is None)
     if found is not None and wanted is not None:
         assert found.as_tuple() == wanted.as_tuple()
+
+
+HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
+NOTHING = st.sampled_from(sorted(normalise.digests_of_nothing()))
+TAKEN_LITERALLY = st.one_of(
+    HEX, NOTHING, HEX.map(str.upper), HEX.map(lambda text: text[1:]), HEX.map(lambda text: f"{text}.AQ"),
+    HEX.map(lambda text: f" {text}"), st.sampled_from(["jane@example.com", "+16505550123", "", " ", "null", 5, None, True, ["x"]]),
+    st.text(max_size=12),
+)  # fmt: skip
+TIMES = st.one_of(
+    st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+    st.sampled_from(
+        [
+            "2026-11-20T14:59:00Z", "2026-11-20T14:59:00.123Z", "2026-11-20t14:59:00z", " 2026-11-20T14:59:00Z", "2026-11-20",
+            "2026-11-20T14:59:00", "2026-11-20T14:59:00+00:00", "2026-11-20T16:59:00+02:00", "2026-11-20\u202814:59:00Z",
+            "2026-11-20\u00a014:59:00Z", "2026-11-20x14:59:00Z", "20261120T145900Z", "2026-W47-5T14:59:00Z", "9999-12-31T23:59:59Z",
+            "2026-11-20T15:04:00Z", "2026-11-20T15:06:00Z", "0001-01-01T00:00:00+01:00", "2026-11-20T14:59:00-00:00", "", 5, None,
+        ]
+    ),
+)  # fmt: skip
+PAGES = st.one_of(
+    st.from_regex(identifiers.is_plain_url.__self__, fullmatch=True), URLS,  # type: ignore[attr-defined]
+    st.text("htps:/.aZ0-?#@%+=&;\u00e4 ", max_size=24).map("https://shop.example.com".__add__),
+    st.sampled_from(["", "null", "shop.example.com/x", "https://shop.example.com/jane@example.com", "https://a:8080/x~y", 5, None]),
+)  # fmt: skip
+ANYTHING = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none(), st.sampled_from([" ", "\u2003", "usd", "USD", "null"]))
+WRITTEN = st.fixed_dictionaries(
+    {},
+    optional={
+        "event_name": ANYTHING,
+        "event_id": st.one_of(ANYTHING, st.sampled_from(["x" * 255, "x" * 256])),
+        "occurred_at": TIMES,
+        "event_source_url": PAGES,
+        "user_data": st.dictionaries(
+            st.sampled_from(["email", "phone", "country", "fbp", "ga_client_id", "client_ip", "city", "emails", "x"]),
+            st.one_of(TAKEN_LITERALLY, ANYTHING),
+            max_size=5,
+        ),
+        "custom_data": st.fixed_dictionaries(
+            {},
+            optional={
+                "value": ANYTHING,
+                "predicted_ltv": ANYTHING,
+                "currency": ANYTHING,
+                "order_id": ANYTHING,
+                "num_items": ANYTHING,
+                "product_ids": st.one_of(ANYTHING, st.lists(ANYTHING, max_size=3)),
+                "unknown": ANYTHING,
+            },
+        ),
+    },
+)
+
+
+@settings(max_examples=3000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(WRITTEN)
+@example({"user_data": {"email": normalise.sha256_hex("")}})
+@example({"occurred_at": "2026-11-20\u202814:59:00Z"})
+@example({"custom_data": {"product_ids": ["a", 1, " ", None, "b"]}})
+def test_what_no_text_is_escaped_in_is_read_as_what_is_searched_character_by_character(parts: dict[str, Any]) -> None:
+    """A backslash anywhere takes every field the long way."""
+    quick, slow = (draft(**copy.deepcopy(parts)) for _ in range(2))
+    for event, note in ((quick, "/"), (slow, "\\")):
+        if isinstance(event["custom_data"], dict):
+            event["custom_data"]["properties"] = {"note": note}
+    found, wanted = read_event(quick, NOW), read_event(slow, NOW)
+    if isinstance(found, list) or isinstance(wanted, list):
+        assert found == wanted
+        return
+    assert found.warnings == wanted.warnings
+    custom, same = vars(found.event.custom_data), vars(wanted.event.custom_data)
+    assert list(custom) == list(same)
+    assert {**custom, "properties": {}} == {**same, "properties": {}}
+    assert list(vars(found.event.user_data).items()) == list(vars(wanted.event.user_data).items())
+    for name in ("event_name", "event_id", "occurred_at", "event_source_url"):
+        assert getattr(found.event, name) == getattr(wanted.event, name)
+
+
+@REPEATABLE
+@given(
+    st.one_of(
+        HEX, HEX.map(str.upper), HEX.map(lambda text: text + "\n"), st.text("0123456789abcdefG\u0663", max_size=66)
+    )
+)
+def test_a_plain_digest_is_the_digest_that_is_in_it(text: str) -> None:
+    assert not normalise.is_plain_digest(text) or normalise.digest_in(text) == text
+
+
+@REPEATABLE
+@given(st.from_regex(identifiers.is_plain_url.__self__, fullmatch=True))  # type: ignore[attr-defined]
+def test_of_a_plain_url_there_is_nothing_to_be_said(url: str) -> None:
+    assert identifiers.is_everyday_url(url)
+    assert identifiers.is_web_url(url)
+    assert identifiers.web_url(url) == url
+    assert not normalise.is_placeholder(url)
+    assert "=" not in url
+    assert without_personal_url(url) == (url, ())
+    assert _clean_url(url) == (url, ())

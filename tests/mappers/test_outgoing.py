@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import calendar
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from tracklayer.domain import identifiers
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused
-from tracklayer.mappers.outgoing import map_event
+from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused, RuleVerdict, unix_seconds
+from tracklayer.mappers.outgoing import _presentable, map_event
 from tracklayer.services.destinations import example_settings
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -267,3 +272,42 @@ def test_every_platform_takes_the_common_settings(platform: str) -> None:
     mapper = mapper_for(platform)
     assert {setting.name for setting in COMMON_SETTINGS} <= {setting.name for setting in mapper.settings}
     assert len({setting.name for setting in mapper.settings}) == len(mapper.settings)
+
+
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.from_regex(identifiers.is_plain_url.__self__, fullmatch=True),  # type: ignore[attr-defined]
+    st.sampled_from(["EUR", None]),
+    st.sampled_from([{}, {"default_currency": "USD"}, {"default_page_url": "https://shop.example.com/"}]),
+)
+def test_an_event_of_a_plain_page_is_what_the_close_look_makes_of_it(
+    url: str, currency: str | None, settings: Changes
+) -> None:
+    given_ = event(event_source_url=url, custom_data={"value": 5, "currency": currency})
+    said: list[RuleVerdict] = []
+    seen, found = Seen().get(given_, **settings)
+    assert seen == _presentable(Seen().mapper, given_, settings, said)
+    assert found.verdicts == tuple(said)
+
+
+@hypothesis.settings(max_examples=1000, deadline=None, derandomize=True)
+@given(st.datetimes(timezones=st.just(UTC)))
+@example(datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC))
+@example(datetime(2026, 11, 20, 15, 0, 0, 999_999, tzinfo=UTC))
+def test_seconds_are_whole_and_cut_off(instant: datetime) -> None:
+    assert unix_seconds(instant) == calendar.timegm(instant.timetuple())
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(
+    "url",
+    ["https://shop.example.com/thanks", "https://shop.example.com/?order=1", "ftp://shop.example.com/", "x y", None],
+)
+def test_what_is_known_of_a_url_beforehand_changes_nothing(platform: str, url: str | None) -> None:
+    mapper = mapper_for(platform)
+    given_ = event(event_source_url=url, custom_data={"value": 5, "currency": "EUR"})
+    asked_again = replace(given_)
+    assert not asked_again.has_plain_url
+    found = map_event(mapper, given_, example_settings(mapper), NOW)
+    assert found == map_event(mapper, asked_again, example_settings(mapper), NOW)
+    assert given_.has_plain_url == (url == "https://shop.example.com/thanks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,7 @@ from tracklayer.cli.process import CommandError, print_json, read_json
 from tracklayer.clock import SystemClock
 from tracklayer.domain.event import read_instant
 from tracklayer.mappers import PLATFORMS
+from tracklayer.mappers.base import RuleVerdict
 from tracklayer.services.preview import Prepared, Preview, prepare, preview
 
 FLUSH_EVERY = 100  # lines: a reader at the other end sees progress, and writing costs nothing
@@ -62,7 +64,7 @@ def _batch() -> int:
         try:
             given = _object(orjson.loads(line))
             now = _now(str(given["now"])) if given.get("now") else clock.now()
-            lines.append(orjson.dumps(_shown(preview(given.get("event"), _prepared(given, prepared), now))))
+            lines.append(written(preview(given.get("event"), _prepared(given, prepared), now)))
         except orjson.JSONDecodeError:
             lines.append(_wrong_line(number, "is not JSON"))
             status = 1
@@ -100,16 +102,33 @@ def _print(lines: list[bytes]) -> None:
         lines.clear()
 
 
+def written(found: Preview) -> bytes:
+    """``_shown`` as a line of JSON."""
+    verdicts = _written_verdicts(tuple(found.verdicts))
+    if found.request is not None:
+        return orjson.dumps({"request": found.request, "verdicts": verdicts})
+    return orjson.dumps({"refused": found.refused, "verdicts": verdicts})
+
+
+@lru_cache(maxsize=1024)  # most events of a platform are held against the same rules, and pass them
+def _written_verdicts(verdicts: tuple[RuleVerdict, ...]) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(_shown_verdicts(verdicts)))
+
+
 def _shown(found: Preview) -> dict[str, Any]:
-    verdicts = [
-        {"rule": v.rule, "ok": v.ok, "message": v.message, "field": v.field}
-        if v.field
-        else {"rule": v.rule, "ok": v.ok, "message": v.message}
-        for v in found.verdicts
-    ]
+    verdicts = _shown_verdicts(found.verdicts)
     if found.request is not None:
         return {"request": found.request, "verdicts": verdicts}
     return {"refused": found.refused, "verdicts": verdicts}
+
+
+def _shown_verdicts(verdicts: Sequence[RuleVerdict]) -> list[dict[str, Any]]:
+    return [
+        {"rule": v.rule, "ok": v.ok, "message": v.message, "field": v.field}
+        if v.field
+        else {"rule": v.rule, "ok": v.ok, "message": v.message}
+        for v in verdicts
+    ]
 
 
 @lru_cache(maxsize=1024)  # a batch is mostly judged as of one instant

@@ -67,12 +67,14 @@ class QueryToken:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True)
-class BodyToken:
+class BodyToken(NamedTuple):
     """A credential that travels as a top-level field of the JSON body."""
 
     name: str
-    token: str = field(repr=False)
+    token: str
+
+    def __repr__(self) -> str:
+        return f"BodyToken(name={self.name!r})"
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,20 @@ class OAuth1:
 Auth = NoAuth | BearerToken | HeaderToken | QueryToken | BodyToken | RefreshedToken | ServiceAccount | OAuth1
 
 
-@dataclass(frozen=True)
-class PlatformRequest:
+class PlatformRequest(NamedTuple):
     """One call to a platform. ``body`` is JSON without credentials: ``auth`` says how the transport adds them."""
 
     url: str
-    body: Any = field(repr=False)
+    body: Any
     auth: Auth = NoAuth()
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}  # shared, and never written to
+
+    def __repr__(self) -> str:
+        """Without the body: a repr ends up in logs."""
+        return (
+            f"PlatformRequest(url={self.url!r}, auth={self.auth!r}, method={self.method!r}, headers={self.headers!r})"
+        )
 
 
 # What comes back ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import orjson
 
@@ -27,7 +27,8 @@ from tracklayer.domain.card import (
     may_hold_card_number,
     may_name_card_data,
 )
-from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.identifiers import is_plain_url
+from tracklayer.domain.normalise import Matchable, is_plain_digest
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
@@ -224,6 +225,10 @@ class Event:
     custom_data: CustomData = CustomData()
     device: Device = NO_DEVICE
     consent: Consent = NO_CONSENT
+    # No field, but kept beside them by who makes an Event of what was sent or stored: ``is_plain_url`` says so of its URL.
+    has_plain_url: ClassVar[bool] = False
+    # The same: False where no text of it can hold an e-mail address or a phone number.
+    may_hold_contact: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,19 +254,25 @@ class ReadEvent(NamedTuple):
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
 
 
-def made_of(kind: type[Made], values: Mapping[str, Any]) -> Made:
+_new, _set = object.__new__, object.__setattr__  # looked up once: several times an event
+_tuple = tuple.__new__  # a NamedTuple, of all its fields: its own way to make one takes a call of Python's more
+
+
+def made_of(kind: type[Made], values: dict[str, Any]) -> Made:
     """An instance of the given fields alone: the others stay the class's defaults, for a fraction of its ``__init__``.
 
-    ``properties`` of CustomData has no such default and must be among the values.
+    ``properties`` of CustomData has no such default and must be among the values. The dict is the instance's from now on.
     """
-    made = object.__new__(kind)
-    made.__dict__.update(values)
+    made = _new(kind)
+    _set(made, "__dict__", values)
     return made
 
 
 USER_FIELDS = tuple(f.name for f in fields(UserData))
 _USER_FIELDS = frozenset(USER_FIELDS)
 MATCHABLE_LISTS = ("emails", "phones")
+_HASHED_FIELDS = frozenset({"email", "phone"})
+_DIGESTS_OF_NOTHING = normalise.digests_of_nothing()
 PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone", *MATCHABLE_LISTS))
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
@@ -272,6 +283,8 @@ CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 DEVICE_FIELDS = tuple(f.name for f in fields(Device))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+_TEXTS_OF_CUSTOM = frozenset(_TEXTS)
+_AMOUNTS = frozenset({"value", "predicted_ltv"})
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -280,10 +293,14 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         if isinstance(draft, Misfit):
             return _read_misfit(draft, now, default_countries)
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]
-    written = _written(draft)
+    try:
+        written: bytes | None = orjson.dumps(draft)
+    except TypeError:
+        written = _written(draft)  # out of the ordinary
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = _Reader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
+    reader.may_hold_contact = written is None or b"@" in written or b"+" in written or b"%" in written
     if size <= MAX_EVENT:
         event = _read(reader, draft, now, default_countries)
     else:
@@ -297,7 +314,7 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
-    return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size)
+    return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size))
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -344,23 +361,24 @@ _PLACES: Mapping[tuple[str, ...], int] = {
 def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_countries: frozenset[str]) -> Event | None:
     if not draft.keys() <= _EVENT_FIELDS:
         reader.known((), draft, EVENT_FIELDS)
-    name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
-    event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
-    occurred_at = reader.instant((), draft, "occurred_at", now)
+    clean = reader.clean
+    # What nearly every event has is looked at here, without a call: the reader's method says what is wrong with the rest.
+    name = draft.get("event_name")
+    if not (clean and type(name) is str and 0 < len(name) <= MAX_EVENT_NAME and not name.isspace()):
+        name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
+    event_id = draft.get("event_id")
+    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and not event_id.isspace()):
+        event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+    occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
+    if occurred_at is None:
+        occurred_at = reader.instant((), draft, "occurred_at", now)
     action_source = "website"
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
-    url = reader.text((), draft, "event_source_url") if "event_source_url" in draft else None
-    if url is not None:
-        reader.may_hold_card = "=" in url and may_name_card_data(url)
-        if not (reader.clean and identifiers.is_everyday_url(url)):
-            if normalise.is_placeholder(url):
-                reader.absent(("event_source_url",))
-                url = None
-            elif identifiers.web_url(url) is None:
-                reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
-    if url is not None and (taken := without_personal_url(url)[1]):
-        reader.personal(("event_source_url",), f"({', '.join(map(_shown, taken[:MAX_UNKNOWN]))}) holds")
+    url = draft.get("event_source_url")
+    has_plain_url = clean and type(url) is str and is_plain_url(url) is not None
+    if url is not None and not has_plain_url:
+        url = _read_url(reader, draft)
     user_data = _read_user_data(reader, draft, default_countries)
     custom_data = _read_custom_data(reader, draft)
     device = _read_device(reader, draft) if "device" in draft else NO_DEVICE
@@ -379,16 +397,41 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
             "custom_data": custom_data,
             "device": device,
             "consent": consent,
+            "has_plain_url": has_plain_url,
+            "may_hold_contact": reader.may_hold_contact,
         },
     )
 
 
-def _written(draft: Mapping[str, Any]) -> bytes | None:
-    """The draft as JSON, or None for what cannot be written: half a surrogate pair, a number beyond 64 bits."""
+def _everyday_instant(value: Any, now: datetime) -> datetime | None:
+    """A time in UTC that has come, as most are, of text that holds no NUL, where Python would stop reading; None: ask closely."""
+    if type(value) is not str or not value.isascii():
+        return None
     try:
-        return orjson.dumps(draft)
-    except TypeError:
-        pass  # out of the ordinary
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is UTC and instant <= now else None
+
+
+def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
+    url = reader.text((), draft, "event_source_url")
+    if url is None:
+        return None
+    reader.may_hold_card = "=" in url and may_name_card_data(url)
+    if not (reader.clean and identifiers.is_everyday_url(url)):
+        if normalise.is_placeholder(url):
+            reader.absent(("event_source_url",))
+            return None
+        if identifiers.web_url(url) is None:
+            reader.warn(("event_source_url",), "must be an absolute URL that starts with http:// or https://")
+    if taken := without_personal_url(url)[1]:
+        reader.personal(("event_source_url",), f"({', '.join(map(_shown, taken[:MAX_UNKNOWN]))}) holds")
+    return url
+
+
+def _written(draft: Mapping[str, Any]) -> bytes | None:
+    """A draft that is no plain JSON, or None for what cannot be written: half a surrogate pair, a number beyond 64 bits."""
     try:
         return orjson.dumps(draft, default=_as_json, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError):
@@ -413,34 +456,46 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
     given = draft.get("user_data")
     if type(given) is not dict:
         given = reader.mapping((), draft, "user_data", required=True)
+    everyday = _EVERYDAY_IDENTIFIERS
     if not given.keys() <= _USER_FIELDS:
         reader.known(("user_data",), given, USER_FIELDS)
-    values: dict[str, Any] = {}
-    clean, everyday = reader.clean, _EVERYDAY_IDENTIFIERS
+        given = {name: value for name, value in given.items() if name in everyday}
+    values = dict(given)  # most of it stays as it is
+    kind = str if reader.clean else None  # no text passes a quick test that has to be searched first
     for name, text in given.items():
-        is_everyday = everyday.get(name)
-        if is_everyday is None:
-            continue
-        if not (clean and type(text) is str and is_everyday(text)):
-            text = reader.identifier(name, text)
-            if text is None:
+        if type(text) is kind:
+            # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
+            if len(text) == 64 and name in _HASHED_FIELDS and is_plain_digest(text):
+                if text not in _DIGESTS_OF_NOTHING:
+                    values[name] = _tuple(Matchable, (None, {"as_given": text}, None))
+                    continue
+            elif everyday[name](text):
                 continue
-        values[name] = text
-    if "phone" in values or "phones" in values:
-        country = normalise.country(values["country"]) if "country" in values else None
-        country = country.upper() if country else None
-        if "phone" in values:
-            values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
-        if "phones" in values:
-            values["phones"] = tuple(
-                [
-                    _read_phone(reader, ("user_data", "phones", str(place)), text, default_countries, country)
-                    for place, text in values["phones"]
-                ]
-            )
-    if "email" in values:
+        text = reader.identifier(name, text)
+        if text is not None:
+            values[name] = text
+        else:
+            del values[name]
+    if type(values.get("phone")) is str or "phones" in values:
+        _read_phones(reader, values, default_countries)
+    if type(values.get("email")) is str:
         values["email"] = Matchable.read(values["email"])
     return made_of(UserData, values)
+
+
+def _read_phones(reader: _Reader, values: dict[str, Any], default_countries: frozenset[str]) -> None:
+    """Puts Matchables in the place of the texts: of both fields, since a phone may be read in the person's country."""
+    country = normalise.country(values["country"]) if "country" in values else None
+    country = country.upper() if country else None
+    if type(values.get("phone")) is str:
+        values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
+    if "phones" in values:
+        values["phones"] = tuple(
+            [
+                _read_phone(reader, ("user_data", "phones", str(place)), text, default_countries, country)
+                for place, text in values["phones"]
+            ]
+        )
 
 
 def _read_phone(
@@ -473,13 +528,46 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
         return CustomData()
     if not given.keys() <= _CUSTOM_FIELDS:
         reader.known(at, given, CUSTOM_FIELDS)
-    values: dict[str, Any] = {}
+    values = dict(given)  # most of it stays as it is
+    clean = reader.clean
     for name, value in given.items():
+        # As for identifiers: first the quick tests that most values pass, told by their kind.
+        kind = type(value)
+        if kind is str:
+            if name in _TEXTS_OF_CUSTOM:
+                if (
+                    clean
+                    and value
+                    and not value.isspace()
+                    and (name != "order_id" or identifiers.is_everyday_id(value))
+                ):
+                    continue
+            elif name == "currency" and value in normalise.currencies():
+                continue
+        elif kind is float:
+            if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
+                values[name] = Decimal(repr(value))
+                continue
+        elif kind is int and name == "num_items" and 0 <= value < 2**31:
+            continue
+        elif kind is list and name == "product_ids" and clean and _are_everyday_texts(value):
+            values[name] = tuple(value)
+            continue
         read = _CUSTOM_READERS.get(name)
         if read is not None and value is not None:
             values[name] = read(reader, at, given, name)
-    values.setdefault("properties", {})
+        else:
+            del values[name]
+    if "properties" not in values:
+        values["properties"] = {}
     return made_of(CustomData, values)
+
+
+def _are_everyday_texts(items: list[Any]) -> bool:
+    for item in items:  # noqa: SIM110 - all() of a generator takes twice as long, and most events ask
+        if type(item) is not str or not item or item.isspace():
+            return False
+    return True
 
 
 def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -588,12 +676,13 @@ def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Proble
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
 
-    __slots__ = ("clean", "may_hold_card", "problems", "size", "warnings")
+    __slots__ = ("clean", "may_hold_card", "may_hold_contact", "problems", "size", "warnings")
 
     def __init__(self, clean: bool, size: int) -> None:
         self.clean = clean  # known to hold no character that PostgreSQL or a log could not take
         self.size = size  # of the draft, bytes of JSON
         self.may_hold_card = False  # a number, or a name of the merchant's own, that must be looked at closely
+        self.may_hold_contact = True
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 

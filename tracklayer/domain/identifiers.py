@@ -35,6 +35,9 @@ _IPV4_AND_MORE = re.compile(
 )
 _TAGGED = re.compile(r"([0-9A-Fa-f:.]+)\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg)")
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
+# A URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card data under a
+# name nor anything that ``personal.py`` takes out.
+is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?").fullmatch
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
@@ -65,10 +68,7 @@ def machine_address(value: str) -> str | None:
     Without a port, brackets, or a builder's tail; an IPv4 address in IPv6 is the IPv4 one, and of a list of proxies the
     first counts. None for no address, and for one with a zone: it means nothing beyond its own network.
     """
-    text = value.strip()
-    if _EVERYDAY_IPV4.fullmatch(text):
-        return text
-    return _machine_address(text)
+    return value if _EVERYDAY_IPV4.fullmatch(value) else _machine_address(value.strip())
 
 
 @lru_cache(maxsize=1024)
@@ -122,6 +122,7 @@ _EVERYDAY_ID = re.compile(
     r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)\Z))[^\W_].{0,62}"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
+is_everyday_id = _EVERYDAY_ID.fullmatch
 # Where a person's own words stand: there Null is a name.
 WORDS = frozenset(
     ("first_name", "last_name", "street", "city", "state", "gender", "date_of_birth", "job_title", "company_name")

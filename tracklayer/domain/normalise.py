@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pycountry
@@ -34,6 +34,8 @@ from tracklayer.domain.text import without_invisible
 Rule = Callable[[str], str | None]
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# 64 hexadecimal digits in lower case, as nearly all write them: ``digest_in`` of such a text is itself.
+is_plain_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 # Meta's parameter builder hangs two known or eight characters behind a digest; the digest is what is in front.
 _TAGGED_SHA256 = re.compile(r"([0-9a-fA-F]{64})\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8})")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
@@ -114,8 +116,10 @@ def hashed_once(value: str, rule: Rule) -> str | None:
 # Digests that fit each platform ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Matchable:
+_NO_DIGESTS: Mapping[str, str] = {}  # shared, and never written to
+
+
+class Matchable(NamedTuple):
     """An email or phone as the pipeline carries it: ``plain``, or ``digests`` of it by rule name.
 
     ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
@@ -124,15 +128,19 @@ class Matchable:
     destination's default.
     """
 
-    plain: str | None = field(default=None, repr=False)
-    digests: Mapping[str, str] = field(default_factory=dict)
+    plain: str | None = None
+    digests: Mapping[str, str] = _NO_DIGESTS
     country: str | None = None
 
     @classmethod
     def read(cls, value: str, country: str | None = None) -> Matchable:
         if len(value) >= 64 and (digest := digest_in(value)) is not None:
-            return cls(None, {} if digest in digests_of_nothing() else {"as_given": digest})
-        return cls(value, {}, country)
+            return cls(None, _NO_DIGESTS if digest in digests_of_nothing() else {"as_given": digest})
+        return cls(value, _NO_DIGESTS, country)
+
+    def __repr__(self) -> str:
+        """Without what is plain: a repr ends up in logs."""
+        return f"Matchable(digests={dict(self.digests)!r}, country={self.country!r})"
 
     def email_sha256(self, rule: str) -> str | None:
         if self.plain is not None:

@@ -225,7 +225,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["conversionValue"] = value
     item["eventId"] = event.event_id
     item["user"] = user
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

@@ -162,14 +162,14 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "Meta has no refund: as a custom event it would take nothing off the Purchase",
         )
     verdicts.ok(_NAME_OK if event.event_name in EVENT_NAMES else _NAME_CUSTOM)
-    limit = _age_limit(event.action_source, settings)
-    if now - event.occurred_at > limit:
+    age = now - event.occurred_at
+    if age > MAX_AGE and age > (limit := _age_limit(event.action_source, settings)):
         return verdicts.refuse(
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", f"older than the {limit.days} days that Meta takes"
         )
     verdicts.ok(_AGE_OK)
     url = event.event_source_url
-    if url is not None and not is_web_url(url):
+    if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     if url is None and event.action_source == "website":
@@ -213,12 +213,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["data_processing_options_country"] = country
         item["data_processing_options_state"] = state
     if event.action_source != "app":
-        return Mapped(item, tuple(verdicts.rules))
+        return tuple.__new__(Mapped, (item, tuple(verdicts), "", None))  # as Mapped() does, with a call less
     app_data = _app_data(event, verdicts)
     if app_data is None:
-        return Mapped(item, tuple(verdicts.rules), WITHOUT_APP_DATA)
+        return Mapped(item, tuple(verdicts), WITHOUT_APP_DATA)
     item["app_data"] = app_data
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
@@ -242,10 +242,15 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
     person = event.user_data
     found: dict[str, Any] = {}
     if person.email:
-        _put_digest(found, verdicts, "em", "email", person.email.email_sha256("basic"))
+        if (digest := person.email.email_sha256("basic")) is not None:
+            found["em"] = [digest]
+        else:
+            _put_digest(found, verdicts, "em", "email", None)
     if person.phone:
-        digest = person.phone.phone_sha256("digits", settings.get("default_country"))
-        _put_digest(found, verdicts, "ph", "phone", digest)
+        if (digest := person.phone.phone_sha256("digits", settings.get("default_country"))) is not None:
+            found["ph"] = [digest]
+        else:
+            _put_digest(found, verdicts, "ph", "phone", None)
     if person.emails or person.phones:
         _put_further(found, person, settings, verdicts)
     if not _DESCRIBING.isdisjoint(vars(person)):
@@ -406,6 +411,8 @@ def _with_its_time_told(name: str, cookie: str, verdicts: Verdicts) -> str:
 def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
     """The cookie; or built from the click id where there is no good cookie, or one of another click."""
     cookie = person.fbc
+    if cookie is None and person.fbclid is None and (url is None or "=" not in url):
+        return None
     is_usual = cookie is not None and _is_usual_cookie(cookie) is not None
     if cookie is not None and not is_usual:
         cookie = cookie.strip() if is_meta_cookie(cookie) else None
@@ -424,8 +431,9 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     found: dict[str, Any] = {} if given.value is None else {"value": number(given.value)}
-    # vars: of an event that was read only what was sent
-    found |= {name: value for name, value in vars(given).items() if name in _SAME_NAMES and value is not None}
+    for name, value in vars(given).items():  # vars: of an event that was read only what was sent
+        if name in _SAME_NAMES and value is not None:
+            found[name] = value  # noqa: PERF403 - the value stands before them
     contents = given.contents
     if contents:
         found["contents"] = [_content(content) for content in contents]

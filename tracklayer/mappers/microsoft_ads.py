@@ -184,7 +184,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
     verdicts.ok(_AGE_OK)
     url = event.event_source_url
-    if url is not None and not is_web_url(url):
+    if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     if is_page and url is None:
@@ -211,7 +211,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     custom_data = _custom_data(event, verdicts, is_page=is_page)
     if custom_data:
         item["customData"] = custom_data
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

@@ -32,7 +32,15 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
         if refused is not None:
             return refused
     said: list[RuleVerdict] = []
-    event = _presentable(mapper, event, settings, said)
+    custom = event.custom_data
+    # Nothing has to be changed of most events, which these few questions tell.
+    if (
+        not event.has_plain_url
+        or custom.properties
+        or event.may_hold_contact
+        or (custom.currency is None and settings.get("default_currency"))
+    ):
+        event = _presentable(mapper, event, settings, said)
     if event.occurred_at > now and event.occurred_at > now + mapper.max_ahead:
         said.append(_AHEAD)
         found = mapper.map_event(event, settings, event.occurred_at)
@@ -76,8 +84,8 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     url = event.event_source_url
     shown = _url(url, settings, event, said)
     if shown is not url:
-        changes["event_source_url"] = shown
-    custom = _without_contacts(event, changes, said)
+        changes |= {"event_source_url": shown, "has_plain_url": False}
+    custom = _without_contacts(event, changes, said) if event.may_hold_contact else event.custom_data
     if custom.properties:
         kept, taken = without_personal_properties(custom.properties)
         if taken:

@@ -248,7 +248,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["custom_data"] = custom_data
     if source in ("app_ios", "app_android") and event.device is not NO_DEVICE:
         item.update(_app(event.device))
-    return Mapped(item, tuple(verdicts.rules), _group(event, source, settings))
+    return Mapped(item, tuple(verdicts), _group(event, source, settings))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

@@ -239,7 +239,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(_AGE_OK)
     source = _SOURCES.get(event.action_source, "OTHER")
     url = event.event_source_url if source == "WEBSITE" else None
-    if url is not None and not is_web_url(url):
+    if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     click_id = _click_id(event, settings, verdicts)
@@ -267,7 +267,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["user"] = user
     details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
     item["metadata"] = {"conversion_id": event.event_id, **details}
-    return Mapped(item, tuple(verdicts.rules))
+    return Mapped(item, tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

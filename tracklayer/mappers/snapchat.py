@@ -272,11 +272,11 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_AGE_OK)
     group = asset
     url = event.event_source_url
-    if url is not None and not is_web_url(url):
+    if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     if url is None and source == "WEB":
-        verdicts.rules.append(_PAGE_MISSING)
+        verdicts.ok(_PAGE_MISSING)
         group += _NO_PAGE
     if name == "PURCHASE":
         wrong = _price_fault(event.custom_data)
@@ -317,7 +317,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["custom_data"] = custom_data
     if source == "MOBILE_APP":
         item["app_data"] = app_data(event.device, event.custom_data.properties, settings, verdicts)
-    return Mapped(item, tuple(verdicts.rules), group)
+    return Mapped(item, tuple(verdicts), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

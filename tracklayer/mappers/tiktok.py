@@ -248,17 +248,17 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         )
     verdicts.ok(_AGE_OK)
     url = event.event_source_url
-    if url is not None and not is_web_url(url):
+    if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("page_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     if source == "web":
         if url is not None:
             verdicts.ok(_PAGE_OK)
         else:
-            verdicts.rules.append(_NO_PAGE)
+            verdicts.ok(_NO_PAGE)
             group = "no_page"
     if event.event_name == "Purchase" and event.custom_data.value is None:
-        verdicts.rules.append(_NO_VALUE)
+        verdicts.ok(_NO_VALUE)
     user = _user(event, url, settings, verdicts)
     if source == "app":
         put_device(user, event.device, verdicts)
@@ -288,7 +288,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             item["app"] = app
     if is_limited:
         item["limited_data_use"] = True
-    return Mapped(item, tuple(verdicts.rules), group)
+    return Mapped(item, tuple(verdicts), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
@@ -423,7 +423,7 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             message = "value and currency left out: TikTok does not take this currency"
             verdicts.left_out("currency", "custom_data.currency", message)
         elif given.value is not None:
-            verdicts.rules.append(_NO_CURRENCY)
+            verdicts.ok(_NO_CURRENCY)
     content_type = given.content_type
     if content_type not in (None, "product", "product_group"):
         verdicts.left_out("content_type", "custom_data.content_type", "left out: neither product nor product_group")

@@ -216,7 +216,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         "identifiers": identifiers,
         "conversion_id": event.event_id,
     }
-    return Mapped(item | _details(event.custom_data, verdicts), tuple(verdicts.rules), not_before=not_before)
+    return Mapped(item | _details(event.custom_data, verdicts), tuple(verdicts), not_before=not_before)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

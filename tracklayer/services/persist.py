@@ -35,6 +35,7 @@ from tracklayer.domain.event import (
     UserData,
     made_of,
 )
+from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, Rule
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.sealing import Sealer
@@ -225,6 +226,7 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             pairs = zip(user_data[name], kept, strict=True)
             own = country if name == "phones" else None
             user_data[name] = tuple([_to_matchable(shown, found, own) for shown, found in pairs])
+    url = row.event_source_url
     return made_of(
         Event,
         {
@@ -232,13 +234,20 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "event_id": row.event_id,
             "occurred_at": row.occurred_at,
             "action_source": row.action_source,
-            "event_source_url": row.event_source_url,
+            "event_source_url": url,
+            "has_plain_url": url is not None and is_plain_url(url) is not None,
+            "may_hold_contact": _may_hold_contact(row.custom_data)
+            or (row.device is not None and _may_hold_contact(row.device)),
             "user_data": made_of(UserData, user_data),
             "custom_data": _to_custom_data(row.custom_data),
             "device": _to_device(row.device) if row.device else NO_DEVICE,
             "consent": Consent(**orjson.loads(row.consent)) if row.consent else NO_CONSENT,
         },
     )
+
+
+def _may_hold_contact(text: str) -> bool:
+    return "@" in text or "+" in text or "%" in text
 
 
 def _own_country(user_data: Mapping[str, Any]) -> str | None:

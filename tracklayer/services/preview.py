@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import PlatformRequest
 from tracklayer.domain.event import read_event
@@ -18,8 +18,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.destinations import check_settings, example_settings
 
 
-@dataclass(frozen=True)
-class Preview:
+class Preview(NamedTuple):
     """``request``: ``{"method", "url", "headers", "body"}`` without credentials, or None and ``refused`` says why."""
 
     request: dict[str, Any] | None
@@ -78,16 +77,17 @@ def preview(
         )
     mapper = prepared.mapper
     mapped = map_event(mapper, read.event, prepared.settings, now)
-    verdicts = [*prepared.verdicts, *mapped.verdicts]
+    verdicts = [*prepared.verdicts, *mapped.verdicts] if prepared.verdicts else list(mapped.verdicts)
     if not isinstance(mapped, Mapped):
         return Preview(None, verdicts, mapped.reason.value.upper())
-    return Preview(as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings)), verdicts)
+    request = as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings))
+    return tuple.__new__(Preview, (request, verdicts, None))  # as Preview() does, with a call less
 
 
 def as_json(request: PlatformRequest) -> dict[str, Any]:
     """A request without what ``auth`` would add to it."""
-    headers = {"content-type": "application/json", **request.headers}
-    return {"method": request.method, "url": request.url, "headers": headers, "body": request.body}
+    url, body, _, method, headers = request
+    return {"method": method, "url": url, "headers": {"content-type": "application/json", **headers}, "body": body}
 
 
 def normalise_value(platform: str, field: str, value: str, settings: Mapping[str, Any]) -> str | None:

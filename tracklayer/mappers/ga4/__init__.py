@@ -177,7 +177,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "params": params_of(event, settings, name, transaction, limit, verdicts),
         }
     ]
-    return Mapped(body, tuple(verdicts.rules), group)
+    return Mapped(body, tuple(verdicts), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

@@ -80,9 +80,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_RESTATED)
     if sale.value is not None and event.custom_data.currency is None:
         verdicts.ok(_NO_CURRENCY)
-    if any(
-        key not in _KNOWN_PROPERTIES and key not in (settings.get("custom_variables") or {})
-        for key in event.custom_data.properties
+    properties = event.custom_data.properties
+    if properties and any(
+        key not in _KNOWN_PROPERTIES and key not in (settings.get("custom_variables") or {}) for key in properties
     ):
         verdicts.ok(_NO_PLACE)
     if settings.get("legacy_upload") is True:

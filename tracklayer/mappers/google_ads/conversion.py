@@ -183,6 +183,8 @@ def address_of(event: Event, verdicts: Verdicts) -> tuple[str, str, str, str] | 
 def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdicts: Verdicts) -> dict[str, Any]:
     """``{items, couponCodes, transactionDiscount, ...}``: coupons and discounts of the lines are those of the whole."""
     given = event.custom_data
+    if not given.contents and not given.properties:
+        return {}
     if any(type(content.quantity) is not int for content in given.contents):
         verdicts.ok(_WHOLE_PIECES)
     cart = omit_empty(

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.event import NO_DEVICE, Event
+from tracklayer.domain.event import NO_CONSENT, NO_DEVICE, Event
 from tracklayer.domain.identifiers import is_uuid, machine_address
 from tracklayer.mappers.base import Mapped, Refused, RuleVerdict, Settings, Verdicts, number, omit_empty
 from tracklayer.mappers.google_ads.conversion import (
@@ -64,19 +64,19 @@ def map_conversion(event: Event, settings: Settings, verdicts: Verdicts, action:
             "lastUpdatedTimestamp": _rfc3339(sale.changed_at) if sale.changed_at else None,
             "eventSource": _SOURCES.get(event.action_source, "OTHER"),
             "adIdentifiers": _ad_identifiers(clicks, event, verdicts),
-            "userData": omit_empty({"userIdentifiers": identifiers}),
+            "userData": {"userIdentifiers": identifiers} if identifiers else None,
             "eventDeviceInfo": _device(event, verdicts),
             "conversionValue": number(sale.value),
             "currency": given.currency,
             "cartData": None if sale.changed_at else cart_of(event, settings, clicks, verdicts),
-            "userProperties": omit_empty({"customerType": customer_type_of(event, verdicts)}),
+            "userProperties": {"customerType": kind} if (kind := customer_type_of(event, verdicts)) else None,
             "customVariables": [
                 {"variable": name, "value": value} for name, value in custom_variables_of(event, settings)
             ],
             "consent": _consent(event, verdicts),
         }
     )
-    return Mapped(item, tuple(verdicts.rules), action)
+    return Mapped(item, tuple(verdicts), action)
 
 
 def request_body(action: str, items: Sequence[dict[str, Any]], customer: str, manager: str) -> dict[str, Any]:
@@ -98,6 +98,8 @@ def _consent(event: Event, verdicts: Verdicts) -> dict[str, str]:
     if given.limited_data_use:
         verdicts.ok(_LIMITED)
         personalization = "denied"
+    if given is NO_CONSENT:
+        return {}
     return omit_empty(
         {
             "adUserData": _CONSENT_STATES.get(given.ad_user_data),

@@ -62,7 +62,7 @@ def map_conversion(
         if sale.value:
             worth = {"adjustedValue": number(sale.value), "currencyCode": given.currency}
             row["restatementValue"] = omit_empty(worth)
-        return Mapped(row, tuple(verdicts.rules), _ADJUSTMENTS)
+        return Mapped(row, tuple(verdicts), _ADJUSTMENTS)
     click = _one_click(clicks_of(event, verdicts), verdicts)
     address = _legacy_address(event, verdicts) if is_tagged else None
     most = MOST_IDENTIFIERS - (address is not None)
@@ -82,7 +82,7 @@ def map_conversion(
             row["gclidDateTimePair"] = {**click, "conversionDateTime": _legacy_time(sale.at)}
         row["userIdentifiers"] = identifiers
         row["userAgent"] = normalise.trimmed(event.user_data.client_user_agent or "")
-        return Mapped(omit_empty(row), tuple(verdicts.rules), _ADJUSTMENTS)
+        return Mapped(omit_empty(row), tuple(verdicts), _ADJUSTMENTS)
     customer_type = customer_type_of(event, verdicts)
     row |= {
         **click,
@@ -99,7 +99,7 @@ def map_conversion(
         "customerType": customer_type if customer_type != "REENGAGED" else None,
         "consent": {"adUserData": "GRANTED"} if event.consent.ad_user_data == "granted" else None,
     }
-    return Mapped(omit_empty(row), tuple(verdicts.rules), _UPLOADS)
+    return Mapped(omit_empty(row), tuple(verdicts), _UPLOADS)
 
 
 def request_body(rows: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
