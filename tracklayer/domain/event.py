@@ -28,13 +28,14 @@ from tracklayer.domain.card import (
     may_name_card_data,
 )
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.personal import without_personal_properties, without_personal_url
+from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
 MAX_EVENT = 256 * 1024  # bytes of JSON: the largest orders are not the ones to lose
+MAX_SEARCHED = 2 * MAX_EVENT  # bytes: of a draft that is larger, and refused for that, nothing more is looked at
 MAX_MORE = 9  # further emails, or phones, of one person
 MAX_DEVICE_TEXT = 255  # characters
 MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
@@ -54,6 +55,7 @@ ACTION_SOURCES = (
 )
 CONSENT_STATES = ("granted", "denied", "unspecified")
 
+_MOST_JUDGED = 4 * MAX_PROPERTIES  # characters of properties: of larger ones nothing else is said
 _BACKSLASH, _DELETE = ord("\\"), 0x7F  # looked for in bytes as numbers: five times as fast
 _CARD_DATA = "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
@@ -292,12 +294,29 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         reader.problems.append(Problem((), "TOO_LARGE", message))
     # An event without a problem has known fields with values of their kinds: what in those could be card data, the
     # reader has noticed in numbers and names, and the quick look over the bytes sees in texts.
-    may_hold_card = reader.problems or reader.may_hold_card or written is None or may_hold_card_data(draft, written)
-    if may_hold_card and (path := find_card_data(draft)):
-        return [Problem(path, "CARD_DATA", _CARD_DATA)]
+    if size <= MAX_SEARCHED:
+        may_hold_card = reader.problems or reader.may_hold_card or written is None or may_hold_card_data(draft, written)
+        if may_hold_card and (path := find_card_data(_without(draft, reader.left_out) if reader.left_out else draft)):
+            return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
     return ReadEvent(event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size)
+
+
+def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapping[str, Any]:
+    """The draft without what stands at these paths: none of it is kept."""
+    kept = dict(draft)
+    for name, *inner in paths:
+        if not inner:
+            kept.pop(name)
+            continue
+        within = kept[name] = dict(kept[name])
+        if len(inner) == 1:
+            within.pop(inner[0])
+        else:
+            items = within[inner[0]] = list(within[inner[0]])
+            items[int(inner[1])] = None
+    return kept
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -351,6 +370,9 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
     url = reader.text((), draft, "event_source_url") if "event_source_url" in draft else None
+    if url is not None and len(url) > MAX_URL:
+        reader.too_long(("event_source_url",), MAX_URL)
+        url = None
     if url is not None:
         reader.may_hold_card = "=" in url and may_name_card_data(url)
         if not (reader.clean and identifiers.is_everyday_url(url)):
@@ -588,7 +610,7 @@ def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Proble
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
 
-    __slots__ = ("clean", "may_hold_card", "problems", "size", "warnings")
+    __slots__ = ("clean", "left_out", "may_hold_card", "problems", "size", "warnings")
 
     def __init__(self, clean: bool, size: int) -> None:
         self.clean = clean  # known to hold no character that PostgreSQL or a log could not take
@@ -596,6 +618,7 @@ class _Reader:
         self.may_hold_card = False  # a number, or a name of the merchant's own, that must be looked at closely
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.left_out: list[tuple[str, ...]] = []  # what is so long that it is not even searched
 
     def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -610,6 +633,11 @@ class _Reader:
             f" {what} what looks like personal data in plain text. The event is taken, and no platform gets that part."
         )
         self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), rest))
+
+    def too_long(self, path: tuple[str, ...], most: int) -> None:
+        rest = f" may have {most:,} characters. The event is taken without it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+        self.left_out.append(path)
 
     def absent(self, path: tuple[str, ...]) -> None:
         rest = " stands for no value, or is the digest of one. The event is taken without it."
@@ -663,6 +691,8 @@ class _Reader:
                 self.problem(path, "REQUIRED", "is required and must not be empty")
         elif max_length is not None and len(value) > max_length:
             self.problem(path, "TOO_LONG", f"may have {max_length} characters, this has {len(value)}")
+            if len(value) > identifiers.MAX_IDENTIFIER:
+                self.left_out.append(path)
             return None
         return value
 
@@ -696,6 +726,9 @@ class _Reader:
     def _identifier(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
         text = self.text_of(path, value)
         if text is None:
+            return None
+        if len(text) > identifiers.MAX_IDENTIFIER:
+            self.too_long(path, identifiers.MAX_IDENTIFIER)
             return None
         if len(text) >= 64 and (digest := normalise.digest_in(text)) is not None:
             if digest in normalise.digests_of_nothing():
@@ -818,6 +851,10 @@ class _Reader:
         value = self.mapping(at, given, name)
         kept: dict[str, Any] = {}
         clean = self.clean
+        if self.size > _MOST_JUDGED and sum(map(len, filter(_is_text, (*value, *value.values())))) > _MOST_JUDGED:
+            self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")
+            self.left_out.append(path)
+            return kept
         for key, inner in value.items():
             if not isinstance(key, str) or len(key) > 255 or not key.strip() or (not clean and _UNUSABLE.search(key)):
                 self.problem(path, "INVALID_TYPE", "must have names of 1 to 255 plain characters")
@@ -840,12 +877,17 @@ class _Reader:
                     self.may_hold_card = self.may_hold_card or may_hold_card_number(inner)
             else:
                 self.problem((*path, _shown(key)), "INVALID_TYPE", "must be text, a number, true, false or null")
-        for key in without_personal_properties(kept)[1]:
-            self.personal((*path, _shown(key)), "holds")
         # No part of a draft is longer than the whole.
-        if not self.problems and self.size > MAX_PROPERTIES and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
+        if self.size > MAX_PROPERTIES and not self.problems and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
             self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")
+        if not self.problems:  # what is refused is kept nowhere: nothing in it need be searched
+            for key in without_personal_properties(kept)[1]:
+                self.personal((*path, _shown(key)), "holds")
         return kept
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {

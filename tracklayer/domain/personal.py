@@ -42,6 +42,9 @@ from urllib.parse import unquote
 import phonenumbers
 
 from tracklayer.domain.identifiers import is_ip
+from tracklayer.domain.text import with_few_marks
+
+MAX_URL = 32 * 1024  # characters: browsers and servers give up before
 
 
 def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
@@ -49,8 +52,10 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
 
     Taken are names of parameters (decoded), ``path``, ``fragment`` and ``query`` for what has no name of its own, and
     ``userinfo`` for ``user:password@``. What stays, stays byte for byte; where all does, the very same text comes back.
-    Never raises, of any text; the time grows with its length.
+    Never raises, of any text; the time grows with its length. One that is too long to be searched goes as a whole.
     """
+    if len(url) > MAX_URL:
+        return "", ("url",)
     if "?" not in url and "@" not in url and "%" not in url and "#" not in url and ";" not in url and "+" not in url:
         return (url, ()) if url.isascii() else _clean_url(url)
     if url[:4] != "http" or url.find(":", _SCHEME) > 0 or "@" in url or "#" in url or ";" in url or not url.isascii():
@@ -221,8 +226,9 @@ def _folded(text: str) -> str:
     """Without accents and invisible characters, in plain forms of full-width and the like."""
     if text.isascii():
         return text
-    composed = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)).replace("ß", "ss").replace("ł", "l")
-    return unicodedata.normalize("NFC", _MARKS.sub("", composed.replace("ø", "o")))
+    apart = unicodedata.normalize("NFKD", with_few_marks(_INVISIBLE.sub("", text)))
+    letters = _MARKS.sub("", apart).replace("ß", "ss").replace("ł", "l").replace("ø", "o")
+    return unicodedata.normalize("NFC", letters)
 
 
 _KINDS = {_folded(name): kind for kind, names in _NAMES_OF.items() for name in names.split()}
