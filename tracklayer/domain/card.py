@@ -235,7 +235,6 @@ _GROUPED = re.compile(
     r"(?<![0-9])(?:[0-9]{4}[\W_]+(?:[0-9]{4}[\W_]+[0-9]{2}|[0-9]{6}[\W_]+[0-9]{4})"
     r"|[0-9][\W_]+[0-9][\W_]+[0-9][\W_]+[0-9](?![0-9]))"
 )
-_PARAMETER_END = re.compile(r"[?&#;=]")
 # What a card's code, date or number could be: 3 to 8 digits, or 12 and more.
 _NUMBER_IN_URL = re.compile(
     r"=[^\w&#;?=]{0,3}(?P<digits>(?:[^a-zA-Z0-9&#;?=]?[0-9]){3,8}|(?:[^a-zA-Z0-9&#;?=]?[0-9]){12,})[^\w&#;?=]*"
@@ -271,7 +270,9 @@ def _name_of_parameter(url: str, end: int) -> str:
     """What stands before the equals sign at ``end``; of a long name its end."""
     begin = max(0, end - _MOST_OF_PARAMETER)
     name = url[max(begin, url.rfind("&", begin, end) + 1) : end]
-    return name if name.isidentifier() else _PARAMETER_END.split(name)[-1]
+    if name.isidentifier():
+        return name
+    return name[max(name.rfind("="), name.rfind("?"), name.rfind("#"), name.rfind(";")) + 1 :]
 
 
 def may_hold_card_data(draft: Mapping[str, Any], written: bytes) -> bool:
