@@ -996,7 +996,6 @@ def test_a_cookie_whose_time_is_in_seconds_is_named_and_kept(name: str, cookie: 
         ("fbc", "IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB"),
         ("fbclid", "with a space"),
         ("ttp", "with a space"),
-        ("ttclid", "x" * 2049),
         ("gclid", "wïth"),
         ("gbraid", "with a space"),
         ("wbraid", "with a space"),

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracklayer.domain.normalise import sha256_hex
-from tracklayer.domain.personal import without_personal_properties, without_personal_url
+from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
 
 REPEATABLE = settings(max_examples=400, deadline=None, derandomize=True)
 DIGEST = sha256_hex("jane@example.com")
@@ -105,7 +105,26 @@ HOW_MANY = 5_000
         pytest.param("https://a.example/?name=Jane+Doe", "https://a.example/", ("name",), id="a name of a person"),
         pytest.param("https://a.example/?billing_city=Bonn", "https://a.example/", ("billing_city",), id="whose city"),
         pytest.param("https://a.example/?gender=female", "https://a.example/", ("gender",), id="gender"),
-        pytest.param("https://a.example/?zip=10115", "https://a.example/", ("zip",), id="zip"),
+        pytest.param("https://a.example/?zip=10115&email=x", "https://a.example/", ("zip", "email"), id="zip"),
+        pytest.param(
+            "https://a.example/?em=jane@x.de&fn=Jane&ln=Secretova&ph=4915123456789&db=19900514&zp=10115&ct=Berlin&ge=f&p=1",
+            "https://a.example/?p=1",
+            ("em", "fn", "ln", "ph", "db", "zp", "ct", "ge"),
+            id="Meta's names",
+        ),
+        pytest.param("https://a.example/?fn=Jane&ge=f&p=1", "https://a.example/?p=1", ("fn", "ge"), id="two of Meta's"),
+        pytest.param(
+            "https://a.example/?data=first_name%3DJane", "https://a.example/", ("data",), id="one pair within"
+        ),
+        pytest.param("https://a.example/?to=phone%3D01512345678", "https://a.example/", ("to",), id="a phone within"),
+        pytest.param("https://a.example/?to=phone=01512345678", "https://a.example/", ("to",), id="two equals signs"),
+        pytest.param(
+            "https://a.example/?d=fn%3DJane%26ln%3DDoe", "https://a.example/", ("d",), id="Meta's names within"
+        ),
+        pytest.param("https://a.example/?street=wear&email=x", "https://a.example/", ("street", "email"), id="a word"),
+        pytest.param(
+            "https://a.example/?nom=chaussures&email=x", "https://a.example/", ("nom", "email"), id="nom beside others"
+        ),
         pytest.param("https://a.example/?email=a@b.de&email=c@d.de", "https://a.example/", ("email",), id="twice"),
         pytest.param("mailto:jane@example.com", "", ("path",), id="nothing but an address"),
         pytest.param("/thanks?email=x&b=1", "/thanks?b=1", ("email",), id="relative"),
@@ -126,6 +145,14 @@ def test_a_url_loses_what_is_personal_and_nothing_else(url: str, left: str, take
         "https://a.example/?mobile=1&phone_model=iPhone+15&phone=iphone&telegram=1&hotel=12345678&tel_aviv=1",
         "https://a.example/?country=DE&state=NY&city=Berlin&region=EU&shop_country=AT&gender=women&client_state=abcdef",
         "https://a.example/?name=Summer+Sale&product_name=Jane+Doe+dress&plan_name=Jane+Doe&list_name=Jane&file_name=a",
+        "https://a.example/?zip=10115&city=Berlin&radius=5",
+        "https://a.example/?plz=10115",
+        "https://a.example/?nom=chaussures&nombre=zapatos&naam=schoenen&navn=sko&nome=Scarpe+rosse",
+        "https://a.example/?fn=index&ln=en&st=new&ct=Berlin",
+        "https://a.example/?fn=Jane",
+        "https://a.example/?ph=4915123456789&ln=de",
+        "https://a.example/?st=ny&ct=New+York&zp=10001&ge=f",
+        "https://a.example/?sex=unisex&username=admin&password=reset&street=wear&filter=a=b",
         "https://a.example/?id=491712345678&ean=4006381333931&q=order+491712345678&p=00491712345678&t=1794000000",
         "https://a.example/?x=2x@50%&by=@shop&img=logo@2x.png&lib=react@18.2.0-beta.rc&v=a@b",
         "https://a.example/@48.8566,2.3522,15z?c=%2B48.8566,-2.3522&c2=+40.7128-074.0060/&at=2026-11-20T14:59:00%2B01:00",
@@ -166,6 +193,9 @@ def test_a_url_without_personal_data_comes_back_itself(url: str) -> None:
             {"gender": "female", "birthday": "1990-05-14"}, {}, ("gender", "birthday"), id="also on the sheet"
         ),
         pytest.param({"name": "Jane Doe"}, {}, ("name",), id="name"),
+        pytest.param({"fn": "Jane", "ln": "Secretova", "p": 1}, {"p": 1}, ("fn", "ln"), id="Meta's names"),
+        pytest.param({"fn": "jane", "ph": 4915123456789}, {}, ("fn", "ph"), id="Meta's names, a number"),
+        pytest.param({"x": "first_name=Jane&last_name=Secret"}, {}, ("x",), id="a query as text"),
         pytest.param({"name": "jane", "email": "x"}, {}, ("name", "email"), id="name beside an email"),
         pytest.param({"deep": {"er": ["x", {"email": "jane"}]}, "b": [1]}, {"b": [1]}, ("deep",), id="deep inside"),
         pytest.param({"json": '{"phone": "01712345678"}'}, {}, ("json",), id="JSON as text"),
@@ -226,7 +256,7 @@ SPELLINGS: Mapping[str, str] = {
     "receiver_phone": "01712345678", "Phone Number (mobile)": "01712345678", "phone[full]": "01712345678",
     "phone_number_1": "01712345678", "tel-national": "01712345678", "address-line1": "Main 5", "family-name": "Doe",
     "given-name": "Jane", "additional-name": "Q", "bday-day": "14", "sex": "male", "street-address": "Main 5",
-    "postal-code": "10115", "billing_address[first_name]": "Jane", "billingAddress.lastName": "Doe",
+    "billing-postal-code": "10115", "billing_address[first_name]": "Jane", "billingAddress.lastName": "Doe",
     "shippingAddress.postalCode": "10115", "customer.default_address.zip": "10115", "customer_last_name": "Doe",
     "cust_email": "jane", "cust_phone": "01712345678", "usr_email": "jane", "u_email": "jane", "ship_city": "Bonn",
     "ship_zip": "10115", "bill_to_name": "Jane", "ship_to_address": "Main 5", "LastName__c": "Doe",
@@ -236,7 +266,7 @@ SPELLINGS: Mapping[str, str] = {
     "attendee_name": "Jane Doe", "guest_first_name": "Jane", "traits.email": "jane", "traits[firstName]": "Jane",
     "properties.phone": "01712345678", "user_properties.email": "jane", "lead_phone": "01712345678",
     "lead_first_name": "Jane", "Lead Name": "Jane Doe", "Vor- und Nachname": "Jane Doe", "vor_nachname": "Jane Doe",
-    "PLZ": "10115", "Straße und Hausnummer": "Hauptstr. 5", "Wohnort": "Bonn", "tlf": "01712345678",
+    "Liefer-PLZ": "10115", "Straße und Hausnummer": "Hauptstr. 5", "Wohnort": "Bonn", "tlf": "01712345678",
     "tlfn": "01712345678", "Handy-Nr": "01712345678", "mobil_nr": "01712345678", "nro_telefono": "01712345678",
     "cpf": "123.456.789-09", "endereço": "Rua 5", "e_mail_address": "jane", "mailaddr": "jane",
     "emailaddresses": "jane", "phonenumbers": "01712345678", "ph_no": "9876543210", "phone_num": "9876543210",
@@ -406,6 +436,32 @@ def test_every_kind_of_phone_number_is_found() -> None:
     assert missed == []
 
 
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("jane@example.com", True),
+        ("ordered by Jane <jane@example.com>", True),
+        ("jane%40example.com", True),
+        ("jane%2540example.com", True),
+        ("jane＠example．com", True),
+        ("call +49 (0)171 2345678", True),
+        ("%2B49 171 2345678", True),
+        ("＋４９ １７１ ２３４５６７８", True),
+        ("", False),
+        ("Red shoes", False),
+        ("Größe M – blau", False),
+        ("Cable 2x@50% + mug", False),
+        ("logo@2x.png", False),
+        ("C++ for beginners, 20% off", False),
+        ("0171 2345678", False),
+        ("東京タワー ポスター", False),
+        ("+1234567890123", False),
+    ],
+)
+def test_a_contact_in_a_text_is_found_by_value(text: str, holds: bool) -> None:
+    assert holds_contact(text) is holds
+
+
 # Figures over generated ones: personal ------------------------------------------------------------------------------
 
 GIVEN = "Jane John Anna Müller-Klaus Zoë François José Łukasz Иван 花子 Siobhán Xiu Ngozi D'Andre Mary-Ann".split()
@@ -450,7 +506,7 @@ PHONE_NAMES = [
 NAME_NAMES = [
     "first_name", "firstName", "firstname", "FirstName", "FIRST_NAME", "fname", "FNAME", "given_name", "givenName", "forename",
     "last_name", "lastName", "lastname", "lname", "LNAME", "surname", "family_name", "familyName", "full_name", "fullName",
-    "fullname", "middle_name", "vorname", "Vorname", "nachname", "familienname", "prenom", "prénom", "nom", "nombre",
+    "fullname", "middle_name", "vorname", "Vorname", "nachname", "familienname", "prenom", "prénom",
     "apellido", "apellidos", "cognome", "voornaam", "achternaam", "sobrenome", "imie", "nazwisko", "customer_name",
     "customerName", "customer[first_name]", "billing_first_name", "billing_last_name", "billingFirstName", "buyer_first_name",
     "shipping_last_name", "user_name", "userFirstName", "customer_firstname", "customer_lastname", "cardholder_name",
@@ -462,6 +518,10 @@ STREET_NAMES = [
     "mailing_address", "customer[address]", "customer_address_line1", "full_address", "strasse", "straße", "adresse",
     "direccion", "dirección", "calle", "rue", "indirizzo", "endereco", "adres", "anschrift", "lieferadresse",
     "delivery_address", "user_address", "shipping[address][line1]",
+]  # fmt: skip
+OWNED_ZIP_NAMES = [
+    "billing_zip", "billing_postcode", "shipping_postal_code", "customer_address_zip", "address[zip]", "deliveryPostcode",
+    "customer[zip]", "kunde_plz", "home_zip",
 ]  # fmt: skip
 ZIP_NAMES = [
     "zip", "ZIP", "zipcode", "zip_code", "zipCode", "postcode", "post_code", "postal_code", "postalCode", "postalcode", "plz",
@@ -562,9 +622,17 @@ PERSONAL: Mapping[str, Made] = {
     "phone by name": lambda random: (random.choice(PHONE_NAMES), random.choice([*LOCAL_PHONES, _phone(random)])),
     "name": lambda random: (random.choice(NAME_NAMES), _person_name(random)),
     "street": lambda random: (random.choice(STREET_NAMES), random.choice(STREETS)),
-    "zip": lambda random: (random.choice(ZIP_NAMES), random.choice(ZIPS)),
+    "zip": lambda random: (random.choice(OWNED_ZIP_NAMES), random.choice(ZIPS)),
     "birth": lambda random: (random.choice(BIRTH_NAMES), _birth(random)),
     "document": lambda random: (random.choice(DOCUMENT_NAMES), _document(random)),
+    "addressee": lambda random: (
+        random.choice(["shipping_name", "delivery_name", "ship_name", "contact_person", "ansprechpartner", "shippingName"]),
+        f"{random.choice(GIVEN)} {random.choice(FAMILY[:5])}",
+    ),
+    "name in other languages": lambda random: (
+        random.choice(["nom", "nome", "nombre", "naam", "navn"]),
+        f"{random.choice(['Jane', 'John', 'Anna', 'José'])} {random.choice(FAMILY[:5])}",
+    ),
     "place": lambda random: (random.choice(PLACE_NAMES), random.choice(CITIES)),
     "email by value": lambda random: (random.choice(OTHER_NAMES), _in_text(random, _email(random))),
     "phone by value": lambda random: (random.choice(OTHER_NAMES), _in_text(random, _phone(random))),
@@ -621,6 +689,8 @@ def test_of_personal_properties_every_one_is_left_out() -> None:
         name, value = PERSONAL[kind](random)
         if number % 10 == 0 and kind == "place":
             name = random.choice(ON_SHEET)
+        if kind == "zip":
+            name = random.choice(ZIP_NAMES)
         others = dict(random.sample(sorted(INNOCENT_PROPERTIES.items()), 3))
         left, taken = without_personal_properties({**others, name: value})
         if left != others or taken != (name,):
@@ -634,6 +704,15 @@ INNOCENT_PROPERTIES: Mapping[str, Any] = {
     "quiz_name": "Skin type", "score": 87, "member": True, "coupon_name": "SPRING20", "plan_name": "Jane Doe Plan", "none": None,
     "price": 12.5, "method": "email", "page_title": "Thank you, we got your order!", "screen_name": "Checkout",
 }  # fmt: skip
+BRANDS = [
+    "Michael Kors",
+    "Thomas Sabo",
+    "Kate Spade",
+    "Georg Jensen",
+    "Jean Paul Gaultier",
+    "John Deere",
+    "MICHAEL KORS",
+]
 TITLES = [
     "Jane Doe dress", "Red Shoes 42", "iPhone 15 Pro Max 256 GB", "Crème brûlée kit", "Größe M – blau", "Sofa »Anna« 3-Sitzer",
     "Cable 2x@50%", "USB-C @ 65W", "T-shirt (white/black)", "C++ for beginners", "A+ set: 12 pieces", "Café au lait + mug", "50% off",
@@ -745,6 +824,26 @@ INNOCENT: Mapping[str, Made] = {
     "coordinates": lambda random: (random.choice(["ll", "center", "geo", "lat", "map", "location", "position"]), _coordinates(random)),
     "prices": lambda random: (random.choice(["price", "total", "value", "discount", "tax", "change", "range"]), _price(random)),
     "signs": lambda random: (random.choice(["q", "by", "img", "lib", "handle", "twitter", "note"]), _handle(random)),
+    "names in other languages": lambda random: (
+        random.choice(["nom", "nome", "nombre", "naam", "navn"]),
+        random.choice([*TITLES, "Chaussures", "Zapatos rojos", "Schoenen", "Jan", "Sko"]),
+    ),
+    "brands": lambda random: (random.choice(["name", "nom", "nome", "customer"]), random.choice(BRANDS)),
+    "ways to ship": lambda random: (
+        random.choice(["shipping_name", "delivery_name", "ship_name"]),
+        random.choice(["DHL Express", "Standard Delivery", "Free Shipping", "UPS Ground", "express", "Abholung", "Click & Collect"]),
+    ),
+    "statuses": lambda random: (
+        random.choice(["state", "State"]),
+        random.choice(["in stock", "In Stock", "checkout", "refurbished", "processing order", "out of stock", "cart"]),
+    ),
+    "words of their kind": lambda random: random.choice(
+        [("sex", "unisex"), ("username", "admin"), ("password", "reset"), ("mobile", "iPhone 15 128GB"), ("street", "wear"),
+         ("gender", "kids"), ("phone", "Galaxy S24 256GB"), ("mobile", "Pixel 9 128 GB 2024"), ("street", "food")]
+    ),
+    "one of Meta's names": lambda random: random.choice(
+        [("fn", "Jane"), ("ln", "en"), ("st", "new"), ("ct", "Berlin"), ("ph", "12"), ("db", "main"), ("ge", "f"), ("zp", "10115")]
+    ),
     "names of things": lambda random: ("name", random.choice([*TITLES, "Summer Sale", "Skin Type", "newsletter", "Rose Gold", "Premium Plan"])),
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -235,7 +235,6 @@ _GROUPED = re.compile(
     r"(?<![0-9])(?:[0-9]{4}[\W_]+(?:[0-9]{4}[\W_]+[0-9]{2}|[0-9]{6}[\W_]+[0-9]{4})"
     r"|[0-9][\W_]+[0-9][\W_]+[0-9][\W_]+[0-9](?![0-9]))"
 )
-_PARAMETER_END = re.compile(r"[?&#;=]")
 # What a card's code, date or number could be: 3 to 8 digits, or 12 and more.
 _NUMBER_IN_URL = re.compile(
     r"=[^\w&#;?=]{0,3}(?P<digits>(?:[^a-zA-Z0-9&#;?=]?[0-9]){3,8}|(?:[^a-zA-Z0-9&#;?=]?[0-9]){12,})[^\w&#;?=]*"
@@ -271,7 +270,9 @@ def _name_of_parameter(url: str, end: int) -> str:
     """What stands before the equals sign at ``end``; of a long name its end."""
     begin = max(0, end - _MOST_OF_PARAMETER)
     name = url[max(begin, url.rfind("&", begin, end) + 1) : end]
-    return name if name.isidentifier() else _PARAMETER_END.split(name)[-1]
+    if name.isidentifier():
+        return name
+    return name[max(name.rfind("="), name.rfind("?"), name.rfind("#"), name.rfind(";")) + 1 :]
 
 
 def may_hold_card_data(draft: Mapping[str, Any], written: bytes) -> bool:
@@ -496,10 +497,13 @@ def _shows_card_number(text: str, kind: str) -> bool:
             continue
         parts = _SIGNS.split(run[0])
         groups, signs = parts[::2], parts[1::2]
-        if _is_printed(groups, signs):
+        sizes = list(map(len, groups))
+        if _is_printed(groups, sizes, signs):
             return True
-        if kind == _TEXT and _is_grouped(groups, signs):
+        if kind == _TEXT and _is_grouped(groups, sizes, signs):
             return True
+        if max(sizes) < _FEWEST:
+            continue
         start = run.start()
         for index, group in enumerate(groups):
             is_fraction = index > 0 and signs[index - 1] == "."
@@ -509,13 +513,12 @@ def _shows_card_number(text: str, kind: str) -> bool:
     return False
 
 
-def _is_printed(groups: list[str], signs: list[str]) -> bool:
+def _is_printed(groups: list[str], sizes: list[int], signs: list[str]) -> bool:
     """Whether some of the groups are those of a card as it is printed."""
     if len(groups) < 3:
         return False
-    sizes = [len(group) for group in groups]
-    for start, end in (*_stretches(sizes, 1), *_stretches(sizes, 1, signs)):
-        if _is_card_number("".join(groups[start:end])):
+    for start, end in chain(_stretches(sizes, 1), _stretches(sizes, 1, signs)):
+        if _FEWEST <= end - start <= _MOST and _is_card_number("".join(groups[start:end])):
             return True
     for start, end in _stretches(sizes, 4):
         if end - start in (4, 5) and _is_card_number("".join(groups[start : start + 4])):
@@ -530,6 +533,8 @@ def _is_printed(groups: list[str], signs: list[str]) -> bool:
             last = start + first + 4 if count > 3 else end
             if last == end and _goes_on(signs, end) and sizes[end] < 4 and _is_card_number(digits + groups[end]):
                 return True
+    if 6 not in sizes:
+        return False
     return any(
         sizes[index : index + 2] == [4, 6]
         and signs[index] == signs[index + 1]
@@ -541,14 +546,17 @@ def _is_printed(groups: list[str], signs: list[str]) -> bool:
 
 def _stretches(sizes: list[int], size: int, signs: list[str] | None = None) -> Iterator[tuple[int, int]]:
     """From where to where groups of that size follow each other; of ``signs``, with the same one between them."""
-    start = 0
-    while start < len(sizes):
+    if size not in sizes:
+        return
+    start, count = 0, len(sizes)
+    while start < count:
         end = start + 1
         if sizes[start] == size:
-            while end < len(sizes) and sizes[end] == size and (signs is None or signs[end - 1] == signs[start]):
+            sign = "" if signs is None or start == count - 1 else signs[start]
+            while end < count and sizes[end] == size and (signs is None or signs[end - 1] == sign):
                 end += 1
             yield start, end
-            if end < len(sizes) and sizes[end] == size and end - start > 1:
+            if end < count and sizes[end] == size and end - start > 1:
                 end -= 1  # with another sign, the last of these is the first of the next
         start = end
 
@@ -558,9 +566,8 @@ def _goes_on(signs: list[str], end: int) -> bool:
     return 2 <= end < len(signs) + 1 and signs[end - 1] == signs[end - 2]
 
 
-def _is_grouped(groups: list[str], signs: list[str]) -> bool:
+def _is_grouped(groups: list[str], sizes: list[int], signs: list[str]) -> bool:
     """Whether some of the groups are those of a card in another way that people write it."""
-    sizes = [len(group) for group in groups]
     for size in (2, 3):
         for start, end in _stretches(sizes, size, signs):
             digits = "".join(groups[start:end])
@@ -570,7 +577,10 @@ def _is_grouped(groups: list[str], signs: list[str]) -> bool:
                 return True
             if _goes_on(signs, end) and sizes[end] < size and _is_card_number(digits + groups[end]):
                 return True
-    return any(_is_in_blocks(groups, sizes, signs, start) for start in range(len(groups) - 1))
+    return any(_is_in_blocks(groups, sizes, signs, start) for start, size in enumerate(sizes[:-1]) if size in _BLOCKS)
+
+
+_BLOCKS = frozenset((4, 6, 8, 12))  # digits of what a number in blocks begins with
 
 
 def _climbs(groups: list[str]) -> bool:

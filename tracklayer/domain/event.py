@@ -29,13 +29,14 @@ from tracklayer.domain.card import (
 )
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_plain_digest
-from tracklayer.domain.personal import without_personal_properties, without_personal_url
+from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
 MAX_PROPERTIES = 8 * 1024  # bytes of JSON
 MAX_EVENT = 256 * 1024  # bytes of JSON: the largest orders are not the ones to lose
+MAX_SEARCHED = 2 * MAX_EVENT  # bytes: of a draft that is larger, and refused for that, nothing more is looked at
 MAX_MORE = 9  # further emails, or phones, of one person
 MAX_DEVICE_TEXT = 255  # characters
 MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
@@ -55,6 +56,7 @@ ACTION_SOURCES = (
 )
 CONSENT_STATES = ("granted", "denied", "unspecified")
 
+_MOST_JUDGED = 4 * MAX_PROPERTIES  # characters of properties: of larger ones nothing else is said
 _BACKSLASH, _DELETE = ord("\\"), 0x7F  # looked for in bytes as numbers: five times as fast
 _CARD_DATA = "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
@@ -300,7 +302,7 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = _Reader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
-    reader.may_hold_contact = written is None or b"@" in written or b"+" in written or b"%" in written
+    reader.may_hold_contact = written is None or any(sign in written for sign in _SIGNS_OF_CONTACT)
     if size <= MAX_EVENT:
         event = _read(reader, draft, now, default_countries)
     else:
@@ -309,12 +311,32 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         reader.problems.append(Problem((), "TOO_LARGE", message))
     # An event without a problem has known fields with values of their kinds: what in those could be card data, the
     # reader has noticed in numbers and names, and the quick look over the bytes sees in texts.
-    may_hold_card = reader.problems or reader.may_hold_card or written is None or may_hold_card_data(draft, written)
-    if may_hold_card and (path := find_card_data(draft)):
-        return [Problem(path, "CARD_DATA", _CARD_DATA)]
+    if size <= MAX_SEARCHED:
+        may_hold_card = reader.problems or reader.may_hold_card or written is None or may_hold_card_data(draft, written)
+        if may_hold_card and (path := find_card_data(_without(draft, reader.left_out) if reader.left_out else draft)):
+            return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
     return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size))
+
+
+def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapping[str, Any]:
+    """The draft without what stands at these paths: none of it is kept."""
+    kept = dict(draft)
+    for name, *inner in paths:
+        if not inner:
+            kept.pop(name)
+            continue
+        within = kept[name] = dict(kept[name])
+        if len(inner) == 1:
+            within.pop(inner[0])
+        else:
+            items = within[inner[0]] = list(within[inner[0]])
+            items[int(inner[1])] = None
+    return kept
+
+
+_SIGNS_OF_CONTACT = (b"@", b"+", b"%", b"\xef")  # the last begins the full-width ones
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -376,7 +398,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
     url = draft.get("event_source_url")
-    has_plain_url = clean and type(url) is str and is_plain_url(url) is not None
+    has_plain_url = clean and type(url) is str and len(url) <= MAX_URL and is_plain_url(url) is not None
     if url is not None and not has_plain_url:
         url = _read_url(reader, draft)
     user_data = _read_user_data(reader, draft, default_countries)
@@ -417,6 +439,9 @@ def _everyday_instant(value: Any, now: datetime) -> datetime | None:
 def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
     url = reader.text((), draft, "event_source_url")
     if url is None:
+        return None
+    if len(url) > MAX_URL:
+        reader.too_long(("event_source_url",), MAX_URL)
         return None
     reader.may_hold_card = "=" in url and may_name_card_data(url)
     if not (reader.clean and identifiers.is_everyday_url(url)):
@@ -676,7 +701,7 @@ def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Proble
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
 
-    __slots__ = ("clean", "may_hold_card", "may_hold_contact", "problems", "size", "warnings")
+    __slots__ = ("clean", "left_out", "may_hold_card", "may_hold_contact", "problems", "size", "warnings")
 
     def __init__(self, clean: bool, size: int) -> None:
         self.clean = clean  # known to hold no character that PostgreSQL or a log could not take
@@ -685,6 +710,7 @@ class _Reader:
         self.may_hold_contact = True
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.left_out: list[tuple[str, ...]] = []  # what is so long that it is not even searched
 
     def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -699,6 +725,11 @@ class _Reader:
             f" {what} what looks like personal data in plain text. The event is taken, and no platform gets that part."
         )
         self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), rest))
+
+    def too_long(self, path: tuple[str, ...], most: int) -> None:
+        rest = f" may have {most:,} characters. The event is taken without it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+        self.left_out.append(path)
 
     def absent(self, path: tuple[str, ...]) -> None:
         rest = " stands for no value, or is the digest of one. The event is taken without it."
@@ -752,6 +783,8 @@ class _Reader:
                 self.problem(path, "REQUIRED", "is required and must not be empty")
         elif max_length is not None and len(value) > max_length:
             self.problem(path, "TOO_LONG", f"may have {max_length} characters, this has {len(value)}")
+            if len(value) > identifiers.MAX_IDENTIFIER:
+                self.left_out.append(path)
             return None
         return value
 
@@ -785,6 +818,9 @@ class _Reader:
     def _identifier(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
         text = self.text_of(path, value)
         if text is None:
+            return None
+        if len(text) > identifiers.MAX_IDENTIFIER:
+            self.too_long(path, identifiers.MAX_IDENTIFIER)
             return None
         if len(text) >= 64 and (digest := normalise.digest_in(text)) is not None:
             if digest in normalise.digests_of_nothing():
@@ -927,6 +963,10 @@ class _Reader:
         value = self.mapping(at, given, name)
         kept: dict[str, Any] = {}
         clean = self.clean
+        if self.size > _MOST_JUDGED and sum(map(len, filter(_is_text, (*value, *value.values())))) > _MOST_JUDGED:
+            self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")
+            self.left_out.append(path)
+            return kept
         for key, inner in value.items():
             if not isinstance(key, str) or len(key) > 255 or not key.strip() or (not clean and _UNUSABLE.search(key)):
                 self.problem(path, "INVALID_TYPE", "must have names of 1 to 255 plain characters")
@@ -949,11 +989,12 @@ class _Reader:
                     self.may_hold_card = self.may_hold_card or may_hold_card_number(inner)
             else:
                 self.problem((*path, _shown(key)), "INVALID_TYPE", "must be text, a number, true, false or null")
-        for key in without_personal_properties(kept)[1]:
-            self.personal((*path, _shown(key)), "holds")
         # No part of a draft is longer than the whole.
-        if not self.problems and self.size > MAX_PROPERTIES and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
+        if self.size > MAX_PROPERTIES and not self.problems and len(orjson.dumps(kept, default=str)) > MAX_PROPERTIES:
             self.problem(path, "TOO_LARGE", f"may have {MAX_PROPERTIES:,} bytes of JSON")
+        if not self.problems:  # what is refused is kept nowhere: nothing in it need be searched
+            for key in without_personal_properties(kept)[1]:
+                self.personal((*path, _shown(key)), "holds")
         return kept
 
 
@@ -972,6 +1013,10 @@ def _stands_for_none(name: str, text: str) -> bool:
     if name == "ga_client_id":  # GA1.1.1.null is one
         return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
     return name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {

@@ -24,7 +24,7 @@ _WITHOUT_SCHEME = re.compile(
 )
 # As Meta's own builder reads them: any number of labels, any time, of the rest any text without a dot.
 _META_COOKIE = re.compile(r"fb\.[0-9]+\.[0-9]+\.[^.\s]+(\.(\S{2}|\S{8}))?")
-_EVERYDAY_META_COOKIE = re.compile(r"fb\.[0-9]\.[0-9]{13}\.(?:[0-9]{2,}|[A-Za-z0-9_-]{12,})")
+_EVERYDAY_META_COOKIE = re.compile(r"fb\.[0-9]\.[0-9]{13}\.(?:[0-9]{2,500}|[A-Za-z0-9_-]{12,500})")
 _META_MILLISECONDS = re.compile(r"fb\.[0-9]+\.[0-9]{13}\.[^.\s]+(\.(\S{2}|\S{8}))?")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 # The everyday cases, ten times as fast as parsing them.
@@ -33,6 +33,7 @@ _BRACKETED_IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 _IPV4_AND_MORE = re.compile(
     rf"({_OCTET}(?:\.{_OCTET}){{3}})(?::[0-9]{{1,5}}|\.[A-Za-z0-9_-]{{8}}|\.(?:AQ|Ag|Aw|BA|BQ|Bg))"
 )
+_MOST_OF_ADDRESS = 100  # characters, with blanks, brackets, a port and a tail
 _TAGGED = re.compile(r"([0-9A-Fa-f:.]+)\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg)")
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 # A URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card data under a
@@ -49,9 +50,11 @@ _LEAD_ID = re.compile(r"[!-~]{1,128}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
 # Also out of the cookie, as it was found: GS1.1.1747123456.5.1.…, GS2.1.s1747123456$o5$g1$…
 _GA_SESSION = re.compile(r"\d{1,19}|(?:_ga_\w{1,40}=)?(?:GS[12][.%]|[a-z][0-9]{1,19}(?:\$|%24))[!-~]{1,400}")
-_RDT_UUID = re.compile(rf"(\d+\.)?{_UUID}")
+_RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
 _BROWSER_ID = re.compile(r"[A-Za-z0-9._~-]{8,128}")
+
+MAX_IDENTIFIER = 2048  # characters: what is longer identifies nobody, and is not kept
 
 Check = Callable[[str], bool]
 
@@ -68,15 +71,20 @@ def machine_address(value: str) -> str | None:
     Without a port, brackets, or a builder's tail; an IPv4 address in IPv6 is the IPv4 one, and of a list of proxies the
     first counts. None for no address, and for one with a zone: it means nothing beyond its own network.
     """
-    return value if _EVERYDAY_IPV4.fullmatch(value) else _machine_address(value.strip())
-
-
-@lru_cache(maxsize=1024)
-def _machine_address(text: str) -> str | None:
-    hops = [hop.strip().strip("\"'") for hop in text.split(",", _MOST_HOPS)]
+    if _EVERYDAY_IPV4.fullmatch(value):
+        return value
+    hops = [hop.strip().strip("\"'") for hop in value[:_MOST_OF_HOPS].split(",", _MOST_HOPS)]
     known = [hop for hop in hops if hop.lower() not in ("", "unknown")]
     # Of a list of proxies the first is who asked, unless that is an address inside of somebody's own network.
     first = next((hop for hop in known if not _INSIDE.match(hop)), known[0] if known else "")
+    return _machine_address(first) if len(first) < _MOST_OF_ADDRESS else None
+
+
+_MOST_OF_HOPS = 1000  # characters of a list of proxies
+
+
+@lru_cache(maxsize=1024)  # at most half a MiB of 1,024 texts of _MOST_OF_ADDRESS
+def _machine_address(first: str) -> str | None:
     if bracketed := _BRACKETED_IPV6.fullmatch(first):
         first = bracketed[1]
     elif found := _IPV4_AND_MORE.fullmatch(first):
@@ -117,7 +125,7 @@ def is_ip(value: str) -> bool:
 
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan)\Z)[^\W_].{0,62}")
-_EVERYDAY_AGENT = re.compile(r"[A-Za-z]+/[0-9].*")
+_EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 _EVERYDAY_ID = re.compile(
     r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)\Z))[^\W_].{0,62}"
 )

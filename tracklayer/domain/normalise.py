@@ -29,7 +29,7 @@ from tracklayer.domain.phone import phone_digests as phone_digests
 from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
-from tracklayer.domain.text import without_invisible
+from tracklayer.domain.text import with_few_marks, without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -107,9 +107,16 @@ def digests_of_nothing() -> frozenset[str]:
     return frozenset(map(sha256_hex, spellings | others))
 
 
-@lru_cache(maxsize=8192)
 def hashed_once(value: str, rule: Rule) -> str | None:
     """As ``hashed``, and remembered: for what many people share, such as cities. ``rule`` is the same function each time."""
+    return _hashed_once(value, rule) if len(value) <= _MOST_SHARED else hashed(value, rule)
+
+
+_MOST_SHARED = 100  # characters: nobody shares a longer one
+
+
+@lru_cache(maxsize=8192)  # at most 8 MiB of 8,192 texts of _MOST_SHARED, their digests and keys
+def _hashed_once(value: str, rule: Rule) -> str | None:
     return hashed(value, rule)
 
 
@@ -170,12 +177,12 @@ def lower_trimmed(value: str) -> str | None:
 def lower_composed(value: str) -> str | None:
     """Outer spaces off, lower case, letters with accents composed (NFC): ``o'connor`` keeps its sign. Google."""
     text = value.strip().lower()
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)) or None
+    return composed(text) or None
 
 
 def composed(value: str) -> str:
     """The same text with each letter and its accents as one character (NFC), as others write it."""
-    return value if value.isascii() else unicodedata.normalize("NFC", value)
+    return value if value.isascii() else unicodedata.normalize("NFC", with_few_marks(value))
 
 
 def trimmed(value: str) -> str | None:
@@ -221,16 +228,22 @@ def country(value: str) -> str | None:
     return text if text in _countries() else _country_words().get(" ".join(text.split()))
 
 
-@lru_cache(maxsize=512)
 def state_in(country_code: str | None) -> Rule:
-    """``state`` of one country, the same function each time."""
-    return lambda value: state(value, country_code)
+    """``state`` of one country, the same function each time: whether it is the US, or unknown, is all that counts."""
+    return state if not country_code or country(country_code) == "us" else _state_abroad
 
 
-@lru_cache(maxsize=512)
 def zip_code_in(country_code: str | None) -> Rule:
-    """``zip_code`` of one country, the same function each time."""
-    return lambda value: zip_code(value, country_code)
+    """``zip_code`` of one country, the same function each time: whether it is the US is all that counts."""
+    return _zip_code_in_us if country_code and country(country_code) == "us" else zip_code
+
+
+def _state_abroad(value: str) -> str | None:
+    return letters_and_digits(value)
+
+
+def _zip_code_in_us(value: str) -> str | None:
+    return zip_code(value, "us")
 
 
 def gender(value: str) -> str | None:
@@ -279,7 +292,7 @@ def _only(categories: str, value: str) -> str | None:
     if text.isascii():
         return (text if text.isalpha() else text.translate(_OTHERS_IN_ASCII[categories])) or None
     # One letter has two spellings in Unicode, é and e with an accent: only the composed one is what others hash.
-    text = unicodedata.normalize("NFC", text)
+    text = composed(text)
     if text.isalpha():
         return text
     return "".join(c for c in text if unicodedata.category(c)[0] in categories) or None

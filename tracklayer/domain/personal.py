@@ -18,6 +18,11 @@ Where the name alone does not tell, what stands beside it does:
 - ``gender`` goes as a property; in a URL ``gender=female`` goes, ``gender=women`` is a filter and goes beside others only.
 - ``name``, ``customer``, ``contact`` name a product, a plan or a segment as often: they go with a title or a common
   given name and a surname (``Jane Doe``), and beside others. ``username`` goes: Google counts it among personal data.
+- A postcode whose name does not say whose it is looks for a shop in a URL: there it goes beside others. ``shipping_name``
+  and ``ansprechpartner`` go with two words that name no way to ship.
+- Meta's short names (``em``, ``ph``, ``fn``, ``ln``, ``db``, ``ge``, ``ct``, ``st``, ``zp``) go beside something that
+  identifies, and where two of them but ``ct`` and ``st`` hold what they promise, of which one is a name, a
+  phone or a date of birth.
 - ``mail`` and ``email_id`` name a mailing as often: they go by value only.
 
 What no list knows stays: a name under ``x``, a national phone number under ``q``, the base64 of an address under ``id``.
@@ -42,6 +47,9 @@ from urllib.parse import unquote
 import phonenumbers
 
 from tracklayer.domain.identifiers import is_ip
+from tracklayer.domain.text import with_few_marks
+
+MAX_URL = 32 * 1024  # characters: browsers and servers give up before
 
 
 def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
@@ -49,8 +57,10 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
 
     Taken are names of parameters (decoded), ``path``, ``fragment`` and ``query`` for what has no name of its own, and
     ``userinfo`` for ``user:password@``. What stays, stays byte for byte; where all does, the very same text comes back.
-    Never raises, of any text; the time grows with its length.
+    Never raises, of any text; the time grows with its length. One that is too long to be searched goes as a whole.
     """
+    if len(url) > MAX_URL:
+        return "", ("url",)
     if "?" not in url and "@" not in url and "%" not in url and "#" not in url and ";" not in url and "+" not in url:
         return (url, ()) if url.isascii() else _clean_url(url)
     if url[:4] != "http" or url.find(":", _SCHEME) > 0 or "@" in url or "#" in url or ";" in url or not url.isascii():
@@ -58,6 +68,7 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
     query = url.partition("?")[2]
     if (
         "?" in query
+        or query.count("=") > query.count("&") + 1
         or len(url) > _MOST_OF_EVERYDAY
         or ("%" in url and _ENCODED_SIGN(url))
         or ("+" in url and _PLUS(url))
@@ -86,6 +97,18 @@ def without_personal_properties(properties: Mapping[str, Any]) -> tuple[Mapping[
     return properties, ()
 
 
+def holds_contact(text: str) -> bool:
+    """Whether an e-mail address or a phone number with + stands in a text, such as a title or what somebody searched for.
+
+    By value alone: full-width, percent-encoded and within longer text, too. Never raises; most texts take 0.2 µs.
+    """
+    if "@" in text or "+" in text or "%" in text:
+        is_plain = text.isascii() and "@" not in text and not _PLUS(text) and not ("%" in text and _ENCODED_SIGN(text))
+    else:
+        is_plain = text.isascii() or not _WIDE(text)
+    return not is_plain and _holds_address_or_number(_decoded(text))
+
+
 # Names -------------------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +117,7 @@ class _Kind(Enum):
     PHONE = auto()
     NAME = auto()
     ANY_NAME = auto()  # of a person, a product, a plan
+    ADDRESSEE = auto()  # a person, or a way to ship
     ANYBODY = auto()  # a person, or a segment
     LOGIN = auto()
     PASSWORD = auto()
@@ -101,6 +125,7 @@ class _Kind(Enum):
     STREET = auto()
     HOUSE = auto()
     ZIP = auto()
+    ANY_ZIP = auto()  # of a person, or of a shop that is looked for
     BIRTH = auto()
     GENDER = auto()
     DOCUMENT = auto()
@@ -108,6 +133,13 @@ class _Kind(Enum):
     PLACE = auto()  # where a person lives, says its name
     SHEET_PLACE = auto()  # on Meta's list of property names
     ANY_PLACE = auto()
+    SHORT_EMAIL = auto()  # as Meta calls it: ``em``
+    SHORT_PHONE = auto()
+    SHORT_NAME = auto()
+    SHORT_BIRTH = auto()
+    SHORT_GENDER = auto()
+    SHORT_PLACE = auto()
+    SHORT_ZIP = auto()
 
 
 _NAMES_OF = {
@@ -131,9 +163,10 @@ _NAMES_OF = {
         efternavn efternamn etternavn sukunimi nazwisko prijmeni vezeteknev soyad soyadi middlename maidenname
         secondname additionalname fullname realname completename vorundnachname vornachname nomeesobrenome firstandlastname firstlastname nomcomplet nombrecompleto nomecompleto
         nomecognome nomeecognome nombreyapellidos nombreapellidos nomprenom nometprenom volledigenaam vollername nameoncard
-        cardholdername nom nome nombre naam navn nomclient prenomclient nombrecliente nomecliente kundenname
+        cardholdername nomclient prenomclient nombrecliente nomecliente kundenname
         имя фамилия отчество фио 姓名 名前 氏名 お名前 이름 성명 성함""",
-    _Kind.ANY_NAME: "name displayname",
+    _Kind.ANY_NAME: "name displayname nom nome nombre naam navn",
+    _Kind.ADDRESSEE: "contactperson personadecontacto contactpersoon kontaktperson ansprechpartner ansprechpartnerin",
     _Kind.ANYBODY: """customer buyer contact recipient client user cardholder guest person kunde kundin cliente
         empfanger attendee passenger patient subscriber purchaser shopper consignee orderedby placedby soldto shipto
         billto usuario acheteur comprador""",
@@ -210,6 +243,10 @@ _META_KEYS = {  # ud[em] and user_data[em], as Meta's pixel writes them
     "em": _Kind.EMAIL, "ph": _Kind.PHONE, "fn": _Kind.NAME, "ln": _Kind.NAME, "db": _Kind.BIRTH, "ge": _Kind.GENDER,
     "ct": _Kind.PLACE, "st": _Kind.PLACE, "zp": _Kind.ZIP,
 }  # fmt: skip
+_SHORT_KEYS = {  # the same alone: they name a function, a language, a store as often
+    "em": _Kind.SHORT_EMAIL, "ph": _Kind.SHORT_PHONE, "fn": _Kind.SHORT_NAME, "ln": _Kind.SHORT_NAME, "db": _Kind.SHORT_BIRTH,
+    "ge": _Kind.SHORT_GENDER, "ct": _Kind.SHORT_PLACE, "st": _Kind.SHORT_PLACE, "zp": _Kind.SHORT_ZIP,
+}  # fmt: skip
 _ON_SHEET = frozenset({"city", "state", "country"})
 _MOST_OF_NAME = 100  # characters: a longer one says nothing
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
@@ -221,8 +258,9 @@ def _folded(text: str) -> str:
     """Without accents and invisible characters, in plain forms of full-width and the like."""
     if text.isascii():
         return text
-    composed = unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)).replace("ß", "ss").replace("ł", "l")
-    return unicodedata.normalize("NFC", _MARKS.sub("", composed.replace("ø", "o")))
+    apart = unicodedata.normalize("NFKD", with_few_marks(_INVISIBLE.sub("", text)))
+    letters = _MARKS.sub("", apart).replace("ß", "ss").replace("ł", "l").replace("ø", "o")
+    return unicodedata.normalize("NFC", letters)
 
 
 _KINDS = {_folded(name): kind for kind, names in _NAMES_OF.items() for name in names.split()}
@@ -238,6 +276,8 @@ def _kind(name: str) -> _Kind | None:
         return _Kind.CONTACT
     if len(name) > _MOST_OF_NAME:
         return None
+    if len(name) == 2 and (short := _SHORT_KEYS.get(name.lower())):
+        return short
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or len(words) > 12:
         return None
@@ -288,7 +328,11 @@ def _qualified(kind: _Kind, before: list[str], words: list[str]) -> _Kind | None
     if kind is _Kind.ANY_NAME and before:
         if before[-1] in _PERSONS and before[-1] not in _OFTEN_THINGS:
             return _Kind.NAME
+        if before[-1] in ("shipping", "ship", "delivery"):
+            return _Kind.ADDRESSEE
         return kind if before[-1] in _BEFORE_NAME else None
+    if kind is _Kind.ZIP and not before:
+        return _Kind.ANY_ZIP
     return None if kind is _Kind.ANYBODY and before else kind
 
 
@@ -319,7 +363,7 @@ _DIGEST = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}(?:\.[\w\-
 _PLACEHOLDER = re.compile(r"[{\[<%*$].*[}\]>%*]|\*+|x{3,}", re.DOTALL)
 # Names and values inside of a value: those of a URL, and of JSON.
 _INNER = re.compile(
-    rf"[?&;#]([^=&;#?\"]{{1,{_MOST_OF_NAME}}})=([^&;#?]*)|\"([^\"\\]{{1,{_MOST_OF_NAME}}})\"\s*:\s*(?:\"([^\"]*)\"|(\d+))"
+    rf"(?:\A|[?&;#])([^=&;#?\"]{{1,{_MOST_OF_NAME}}})=([^&;#?]*)|\"([^\"\\]{{1,{_MOST_OF_NAME}}})\"\s*:\s*(?:\"([^\"]*)\"|(\d+))"
 )
 _MOST_ENCODINGS = 4
 
@@ -333,6 +377,43 @@ _GENDERS = frozenset(
     """f m w d x female male woman man divers diverse nonbinary non-binary other mr mrs ms miss mx herr frau monsieur madame mme
     mlle weiblich maennlich männlich femme homme mujer hombre femenino masculino feminino donna uomo vrouw dhr mevr
     transgender""".split()
+)
+_NO_GENDERS = frozenset("unisex kids kid child children adult adults all any both mixed baby babies".split())
+_NO_LOGINS = frozenset(
+    "admin administrator root system support demo user guest anonymous anonym public customer merchant taken free".split()
+)
+_NO_PASSWORDS = frozenset(
+    """reset forgot forgotten change changed update updated recover recovery create created show hide weak medium strong wrong
+    right correct incorrect expired required confirm success failed""".split()
+)
+# Words of states that are no place; none of them is part of a place's name.
+_OF_STATUSES = frozenset(
+    """stock checkout refurbished processing order orders cart basket payment shipping shipped delivered waiting awaiting backorder
+    preorder available unavailable used damaged opened unopened confirmed packed returned queued submitted progress login
+    logged subscribed unsubscribed anonymous""".split()
+)
+_DEVICE = re.compile(
+    r"iphone|ipad|galaxy|pixel|xperia|redmi|xiaomi|oneplus|huawei|nokia|motorola|android|[0-9] ?(?:gb|tb|mah)(?![a-z])"
+)
+_SHIPPING = frozenset(
+    """shipping delivery express standard free dhl ups fedex dpd gls hermes usps post mail priority economy overnight next same day
+    days pickup pick click collect store international domestic courier freight parcel paket versand lieferung kostenlos ground
+    saver air royal evri colissimo chronopost mondial relay postnl bpost postnord correos local flat rate two first class
+    tracked signed home""".split()
+)
+# Brands that are called like a person.
+_BRANDS = frozenset(
+    " ".join(name.split())
+    for name in """michael kors, thomas sabo, kate spade, georg jensen, jean paul gaultier, john deere, paul smith, marc jacobs,
+    marc o'polo, tommy hilfiger, calvin klein, ralph lauren, hugo boss, karl lagerfeld, jil sander, stella mccartney, victoria
+    beckham, alexander mcqueen, alexander wang, christian dior, christian louboutin, yves saint laurent, carolina herrera, daniel
+    wellington, jack wolfskin, jack daniels, johnnie walker, jim beam, helena rubinstein, elizabeth arden, estee lauder, bobbi
+    brown, charlotte tilbury, paula's choice, jo malone, roger vivier, vivienne westwood, james bond, harry potter, ben sherman,
+    john lewis, peter hahn, peter kaiser, anna field, maria galland, max mara, tom tailor, tom ford, david yurman, dr martens,
+    dr hauschka, dr oetker, mr porter, mrs meyer's, laura ashley, emily in paris, patrizia pepe, philipp plein, philip
+    morris, pierre cardin, roberto cavalli, thomas cook, ted baker, eva solo, andreas stihl, robert bosch, walter knoll""".split(
+        ","
+    )
 )
 _STATUSES = frozenset(
     """open closed new paid unpaid pending active inactive complete completed cancelled canceled success failed shipped
@@ -457,8 +538,10 @@ def _numbering_plan(code: int) -> tuple[re.Pattern[str], ...]:
 class _Weight(IntEnum):
     NONE = 0
     BESIDE_OTHERS = 1  # personal where other personal data stands beside it
-    PERSONAL = 2
-    IDENTIFYING = 3  # and makes its neighbours personal
+    SHORT = 2  # as the former, under a short name that alone says little
+    SHORT_OF_PERSON = 3  # as the former, and another short one beside it makes both identifying
+    PERSONAL = 4
+    IDENTIFYING = 5  # and makes its neighbours personal
 
 
 _IDENTIFYING = frozenset(
@@ -476,7 +559,20 @@ def _weigh(kind: _Kind, text: str, in_url: bool) -> _Weight:
     match kind:
         case _Kind.ANY_NAME | _Kind.ANYBODY:
             return _Weight.PERSONAL if _is_person(text) else _Weight.BESIDE_OTHERS
+        case _Kind.ADDRESSEE:
+            return _Weight.PERSONAL if _is_addressee(text) else _Weight.BESIDE_OTHERS
         case _Kind.ANY_PLACE:
+            return _Weight.BESIDE_OTHERS
+        case _Kind.ANY_ZIP:
+            return _Weight.BESIDE_OTHERS if in_url else _Weight.PERSONAL
+        case _Kind.STREET:  # street=wear; who lives in one writes more
+            is_word = text.isalpha() and text.islower() and not text.endswith(_STREETS)
+            return _Weight.BESIDE_OTHERS if is_word else _Weight.IDENTIFYING
+        case _Kind.SHORT_PHONE | _Kind.SHORT_NAME | _Kind.SHORT_BIRTH:
+            return _Weight.SHORT_OF_PERSON
+        case _Kind.SHORT_GENDER | _Kind.SHORT_ZIP | _Kind.SHORT_EMAIL:
+            return _Weight.SHORT
+        case _Kind.SHORT_PLACE:
             return _Weight.BESIDE_OTHERS
         case _Kind.SHEET_PLACE:
             return _Weight.BESIDE_OTHERS if in_url else _Weight.PERSONAL
@@ -485,12 +581,35 @@ def _weigh(kind: _Kind, text: str, in_url: bool) -> _Weight:
     return _Weight.IDENTIFYING if kind in _IDENTIFYING else _Weight.PERSONAL
 
 
+_STREETS = (
+    "str",
+    "strasse",
+    "street",
+    "road",
+    "avenue",
+    "weg",
+    "gasse",
+    "allee",
+    "platz",
+    "straat",
+    "gatan",
+    "vej",
+    "ulica",
+)
+
+
 def _could_be(kind: _Kind, text: str) -> bool:
     lower = text.lower()
+    if short := _LONG_KINDS.get(kind):
+        return _fits_short(kind, text) and _could_be(short, text)
     if kind is _Kind.IP:
         return is_ip(text.partition(",")[0])
     if kind is _Kind.GENDER:
-        return len(text) <= 20 and (lower in _GENDERS or (lower not in _SAYS_NOTHING and text[:1].isalpha()))
+        return (
+            len(text) <= 20
+            and lower not in _NO_GENDERS
+            and (lower in _GENDERS or (lower not in _SAYS_NOTHING and text[:1].isalpha()))
+        )
     if lower in _SAYS_NOTHING and kind is not _Kind.HOUSE:
         return False
     if _DIGEST.fullmatch(text) or _PLACEHOLDER.fullmatch(lower):
@@ -499,26 +618,54 @@ def _could_be(kind: _Kind, text: str) -> bool:
     letters = sum(map(str.isalpha, text))
     match kind:
         case _Kind.PHONE:
-            return 6 <= digits <= 20 and letters <= 8
+            return 6 <= digits <= 20 and letters <= 8 and not (letters and _DEVICE.search(lower))
         case _Kind.HOUSE:
             return digits >= 1 and len(text) <= 12
-        case _Kind.ZIP:
+        case _Kind.ZIP | _Kind.ANY_ZIP:
             return digits >= 2 and len(text) <= 12
         case _Kind.BIRTH:
             return digits >= 2 or (digits >= 1 and letters >= 3)
         case _Kind.DOCUMENT:
             return digits >= 4 and len(text) <= 50
         case _Kind.PLACE | _Kind.SHEET_PLACE | _Kind.ANY_PLACE:
-            return letters >= 2 and digits == 0 and len(text) <= 60 and lower not in _STATUSES
-        case _Kind.ANY_NAME:
+            return letters >= 2 and digits == 0 and len(text) <= 60 and not _is_status(lower)
+        case _Kind.ANY_NAME | _Kind.ADDRESSEE:
             return letters >= 2 and digits == 0 and len(text) <= 60 and _is_no_thing(text)
         case _Kind.STREET:
             return letters >= 1 and not lower.startswith(("0x", "http://", "https://"))
         case _Kind.ANYBODY:
             return letters >= 4 and digits == 0 and len(text) <= 60 and len(_words(text)) > 1 and _is_no_thing(text)
         case _Kind.PASSWORD:
-            return True
+            return lower not in _NO_PASSWORDS
+        case _Kind.LOGIN:
+            return letters >= 1 and lower not in _NO_LOGINS
     return letters >= 1
+
+
+_LONG_KINDS = {
+    _Kind.SHORT_EMAIL: _Kind.EMAIL, _Kind.SHORT_PHONE: _Kind.PHONE, _Kind.SHORT_NAME: _Kind.NAME, _Kind.SHORT_BIRTH: _Kind.BIRTH,
+    _Kind.SHORT_GENDER: _Kind.GENDER, _Kind.SHORT_PLACE: _Kind.PLACE, _Kind.SHORT_ZIP: _Kind.ZIP,
+}  # fmt: skip
+_SHORT_NAME = re.compile(r"[^\W\d_]{3,30}(?:[ '\-][^\W\d_]{1,30}){0,3}|[^\W\d_a-z][^\W\d_]")  # no language: en
+_SHORT_BIRTH = re.compile(r"(?:19|20)\d{6}|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./](?:19|20)\d\d")
+
+
+def _fits_short(kind: _Kind, text: str) -> bool:
+    """Whether a value is what Meta's short names promise, beyond doubt."""
+    match kind:
+        case _Kind.SHORT_PHONE:
+            return sum(map(str.isdecimal, text)) >= 10 and not any(map(str.isalpha, text))
+        case _Kind.SHORT_NAME:
+            return _SHORT_NAME.fullmatch(text) is not None and not _is_status(text.lower())
+        case _Kind.SHORT_BIRTH:
+            return _SHORT_BIRTH.fullmatch(text) is not None
+        case _Kind.SHORT_GENDER:
+            return text.lower() in _GENDERS
+    return True
+
+
+def _is_status(lower: str) -> bool:
+    return lower in _STATUSES or not _OF_STATUSES.isdisjoint(_words(lower))
 
 
 def _is_no_thing(text: str) -> bool:
@@ -539,10 +686,23 @@ def _is_person(text: str) -> bool:
             word[0].isupper() and word.replace("-", "").replace("'", "").isalpha()
         ):
             return False
+    if " ".join(words).lower() in _BRANDS:
+        return False
     first = {words[0].lower(), words[0].lower().partition("-")[0]}
     if "," in text:
         first.add(words[-1].lower())
     return not first.isdisjoint(_GIVEN) or words[0].lower() in _TITLES
+
+
+def _is_addressee(text: str) -> bool:
+    """Two words or more with capitals, as people have them and ways to ship have not."""
+    words = [word for word in _words(text) if word]
+    if not 2 <= len(words) <= 5 or not _SHIPPING.isdisjoint(word.lower() for word in words):
+        return False
+    return all(
+        word.lower() in _PARTICLES or (not word[0].islower() and word.replace("-", "").replace("'", "").isalpha())
+        for word in words
+    )
 
 
 def _decoded(text: str) -> str:
@@ -563,11 +723,17 @@ def _weigh_text(text: str, in_url: bool) -> _Weight:
     if _holds_contact(text):
         return _Weight.IDENTIFYING
     if "=" in text or '"' in text:
+        weights = []
         for found in _INNER.finditer(text):
             name, value = (found[1], found[2]) if found[1] else (found[3], found[4] or found[5] or "")
             kind = _kind(name)
-            if kind and (weight := _weigh(kind, value, in_url)) >= _Weight.PERSONAL:
-                return weight
+            if kind:
+                weight = _weigh(kind, value, in_url)
+                if weight >= _Weight.PERSONAL:
+                    return weight
+                weights.append(weight)
+        if len(weights) > 1 and _least_taken(weights) is _Weight.BESIDE_OTHERS:
+            return _Weight.IDENTIFYING
     return _Weight.NONE
 
 
@@ -637,8 +803,8 @@ def _clean_url(url: str) -> tuple[str, tuple[str, ...]]:
         parts.append(_part("fragment", "#", route, _IN_ROUTE if route.startswith(("/", "!")) else _IN_FRAGMENT))
     if route_mark:
         parts.append(_part("fragment", "?", route_query, _IN_QUERY))
-    heaviest = max(weight for part in parts for weight in part.weights)
-    least = _least_taken(heaviest)
+    weights = [weight for part in parts for weight in part.weights]
+    heaviest, least = max(weights), _least_taken(weights)
     if heaviest < least:
         return (cleaned + rest, tuple(names)) if names else (url, ())
     for part in parts:
@@ -668,8 +834,13 @@ def _without(part: _Part, least: _Weight) -> tuple[str, list[str]]:
     return "".join(kept), names
 
 
-def _least_taken(heaviest: _Weight) -> _Weight:
-    return _Weight.BESIDE_OTHERS if heaviest is _Weight.IDENTIFYING else _Weight.PERSONAL
+def _least_taken(weights: list[_Weight]) -> _Weight:
+    heaviest = max(weights, default=_Weight.NONE)
+    if heaviest is _Weight.IDENTIFYING:
+        return _Weight.BESIDE_OTHERS
+    of_person = weights.count(_Weight.SHORT_OF_PERSON)
+    is_person = of_person and of_person + weights.count(_Weight.SHORT) > 1
+    return _Weight.BESIDE_OTHERS if is_person else _Weight.PERSONAL
 
 
 _FEWEST_OF_CONTACT = 6  # characters: a@b.de
@@ -693,12 +864,15 @@ _UNNAMED = "(a name that is not shown)"
 
 # Properties --------------------------------------------------------------------------------------------------------
 
-_NUMBERED = frozenset({_Kind.PHONE, _Kind.HOUSE, _Kind.ZIP, _Kind.BIRTH, _Kind.DOCUMENT})
+_NUMBERED = frozenset(
+    {_Kind.PHONE, _Kind.HOUSE, _Kind.ZIP, _Kind.ANY_ZIP, _Kind.BIRTH, _Kind.DOCUMENT}
+    | {_Kind.SHORT_PHONE, _Kind.SHORT_BIRTH, _Kind.SHORT_ZIP}
+)
 
 
 def _clean_properties(properties: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     weights = [_weigh_property(key, value) for key, value in properties.items()]
-    least = _least_taken(max(weights, default=_Weight.NONE))
+    least = _least_taken(weights)
     kept: dict[str, Any] = {}
     names = []
     for (key, value), weight in zip(properties.items(), weights, strict=True):

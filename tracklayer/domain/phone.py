@@ -22,7 +22,8 @@ def phone_e164(value: str, default_country: str | None = None) -> str | None:
     country, as at home, or with the country code. Without a default it is None: nobody can tell its country, and a
     guessed one is a stranger's number. So it is where two readings are as likely.
     """
-    return _phone_e164(value.strip(), default_country)
+    text = value.strip()
+    return _phone_e164(text, default_country) if len(text) <= MAX_PHONE else None
 
 
 def phone_digits(value: str, default_country: str | None = None) -> str | None:
@@ -31,6 +32,7 @@ def phone_digits(value: str, default_country: str | None = None) -> str | None:
     return number[1:] if number else None
 
 
+MAX_PHONE = 250  # characters, with what is noted beside a number: a longer text is none, and costs no time
 _INTERNATIONAL = re.compile(r"\+[1-9](?:[ ().-]{0,3}[0-9]){6,14}")
 _PUNCTUATION = str.maketrans("", "", " ().-")
 
@@ -91,7 +93,7 @@ _MASKED = re.compile(r"\*|[xX]{2}|[xX](?:[^\w]*[xX]){2}|(?<=[0-9])[?_]|[0-9][^\w
 _AS_A_FLOAT = re.compile(r"(\+?[0-9]{6,15})\.0{1,2}")  # as tables write a number
 # A free number in words, as 1-800-FLOWERS: letters elsewhere are no digits.
 _IN_WORDS = re.compile(r"(?:\+?1)?[^\w]*8(?:00|33|44|55|66|77|88)(?:[^\w]*[A-Z0-9]){7,}")
-_EXIT_CODE_BEHIND_PLUS = re.compile(r"\+[+ ]*00")
+_EXIT_CODE_BEHIND_PLUS = re.compile(r"\A\+[+ ]*00")
 _SIGNS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fb\u00b7\u2022\u2219", "-") | {"\u2795": "+"}
 _EXIT_CODES = ("", "0", "001", "0011", "010", "011", "810")
 _MEXICO = 52
@@ -99,7 +101,8 @@ _MEXICO = 52
 _RETIRED_IN_MEXICO = re.compile(r"(?:0?1|04[45])([2-9][0-9]{9})")
 
 
-@lru_cache(maxsize=1024)  # one event asks for the same number in two forms and for several platforms
+# One event asks for the same number in two forms and for several platforms. At most 1 MiB of 1,024 texts of MAX_PHONE.
+@lru_cache(maxsize=1024)
 def _phone_e164(text: str, default_country: str | None) -> str | None:
     if floated := _AS_A_FLOAT.fullmatch(text):
         text = floated[1]
@@ -321,9 +324,13 @@ PhoneRule = Callable[[str, str | None], str | None]
 PHONE_RULES: Mapping[str, PhoneRule] = MappingProxyType({"digits": phone_digits, "e164": phone_e164})
 
 
-@lru_cache(maxsize=1024)
 def phone_at_home(value: str, country: str) -> str | None:
     """With ``+``: the number that a text is in the person's own country, if it is a valid one there."""
+    return _phone_at_home(value, country) if len(value) <= MAX_PHONE else None
+
+
+@lru_cache(maxsize=1024)  # at most 1 MiB
+def _phone_at_home(value: str, country: str) -> str | None:
     number = phone_e164(value, country)
     return number if number is not None and phonenumbers.is_valid_number(phonenumbers.parse(number)) else None
 

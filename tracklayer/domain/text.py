@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,22 @@ _INVISIBLE = re.compile(
 def without_invisible(text: str) -> str:
     """The text without the characters that nobody sees and that come along when one copies."""
     return _INVISIBLE.sub("", text)
+
+
+_MOST_MARKS = 30  # on one letter: no script needs more (UAX 15, Stream-Safe Text Format)
+_FEW = 500  # characters of which every one may be a mark
+
+
+def with_few_marks(text: str) -> str:
+    """The same without the marks that are too many on one letter: ``unicodedata.normalize`` takes n² steps for n of them."""
+    if len(text) <= _FEW:
+        return text
+    kept, count = [], 0
+    for sign in text:
+        count = count + 1 if sign > "\u02ff" and unicodedata.combining(sign) else 0
+        if count <= _MOST_MARKS:
+            kept.append(sign)
+    return "".join(kept)
 
 
 def is_storable(text: str) -> bool:

@@ -27,7 +27,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_web_url
-from tracklayer.domain.personal import without_personal_properties
+from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
 
 Settings = Mapping[str, Any]
@@ -255,11 +255,6 @@ def number(value: Decimal | None) -> int | float | None:
         return short
     whole = int(value)
     return whole if whole == value and abs(whole) < 2**63 else short  # more is no JSON integer to most readers
-
-
-def holds_contact(text: str) -> bool:
-    """Whether an e-mail address or a phone number with + stands in a text."""
-    return ("@" in text or "+" in text or "%" in text) and bool(without_personal_properties({"text": text})[1])
 
 
 def plain_text(value: str) -> str | None:

@@ -15,8 +15,8 @@ from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, made_of
 from tracklayer.domain.identifiers import is_everyday_url, web_url
-from tracklayer.domain.personal import without_personal_properties, without_personal_url
-from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings, holds_contact
+from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
+from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings
 
 # Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
 CONSENT_COUNTRIES = frozenset(

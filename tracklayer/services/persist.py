@@ -247,7 +247,7 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
 
 
 def _may_hold_contact(text: str) -> bool:
-    return "@" in text or "+" in text or "%" in text
+    return "@" in text or "+" in text or "%" in text or not text.isascii()
 
 
 def _own_country(user_data: Mapping[str, Any]) -> str | None:
