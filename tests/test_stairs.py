@@ -30,14 +30,17 @@ STAIRS: dict[str, frozenset[str]] = {
     "settings": frozenset(),
     "sealing": frozenset(),
     "tokens": frozenset({"clock"}),
+    "kept": frozenset(),
     "keyring": frozenset(),
     "turns": frozenset(),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
     "db": frozenset({"db", "domain"}),
-    "runtime": frozenset({"settings", "clock", "sealing", "tokens", "keyring", "turns", "db.connection"}),
+    "runtime": frozenset({"settings", "clock", "sealing", "tokens", "kept", "keyring", "turns", "db.connection"}),
     "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns"},
-    "actors": frozenset({"actors", "services", "runtime", "settings", "db.connection", "db.workers", "db.schedule"}),
+    "actors": frozenset(
+        {"actors", "services", "runtime", "kept", "settings", "db.connection", "db.workers", "db.schedule"}
+    ),
     "schema": _DOORS | {"schema"},
     "web": _DOORS | {"web"},
 }

@@ -23,6 +23,7 @@ from tracklayer.actors.sweep import sweep
 from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.workers import WorkerLock
+from tracklayer.kept import Kept
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.fold import fold_counters
@@ -31,6 +32,7 @@ from tracklayer.services.monitor import learn_baselines
 log = logging.getLogger(__name__)
 
 WORKER_THREADS = 16  # platforms answer in a fraction of a second, so threads mostly wait
+KEPT_SECONDS = 1.0  # that answers whose rows are locked get, when the worker ends
 IDLE_POLL_MS = 50  # how often an idle worker looks into Redis: wakes within 20 ms at 4 % of a core
 SWITCH_SECONDS = 0.001  # of the interpreter, between threads that compute: a fresh event waits for many such turns
 # Batches in hand are hundreds of thousands of objects without a cycle among them: the collector must not walk them.
@@ -49,6 +51,7 @@ class Crew:
     threads: int
     _jobs: dict[str, Any]
     _lookout: Lookout
+    _kept: Kept
 
     def fire(self, name: str) -> None:
         self._jobs[name].send()
@@ -62,7 +65,8 @@ class Crew:
         return worker
 
     def stop(self) -> None:
-        """Sends what is gathered and lets go of the worker's number."""
+        """Sends what is gathered, writes what is kept and lets go of the worker's number."""
+        self._kept.close(KEPT_SECONDS)
         self._lookout.stop()
         self.wake.stop()
         self.worker_lock.release()
@@ -121,4 +125,4 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     lookout = Lookout(
         runtime, broker, turns, periodic(runtime.settings), lambda name: jobs[name].message(), deliver_actor.message
     )
-    return Crew(broker, waker, lock, threads, jobs, lookout)
+    return Crew(broker, waker, lock, threads, jobs, lookout, runtime.kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import heapq
+import math
 import select
 import threading
 import time
@@ -353,11 +354,44 @@ _places: dict[tuple[int, int], _Places] = {}
 async def ask_at_the_door(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As ``run_in_db_thread``, of a short question that must not wait for what others read: whose key it is."""
 
+    asked_at = time.monotonic()
+
     def ask() -> T:
-        with answers_within(DOOR_SECONDS):
+        with _door.question(asked_at), session(), answers_within(DOOR_SECONDS):
             return function(*args, **kwargs)
 
-    return await _in_thread(_door_threads, ask)
+    return await asyncio.get_running_loop().run_in_executor(_door_threads, ask)
+
+
+class _Door:
+    """What is known of the short questions of this process: by the monotonic clock, when one was answered, and in vain.
+
+    Two are asked at a time. Where a table is locked, each of them takes as long as it may, and those behind would wait for
+    many of them: so they are told as well.
+    """
+
+    def __init__(self) -> None:
+        self._answered_at = self._failed_at = -math.inf
+
+    @contextmanager
+    def question(self, asked_at: float) -> Iterator[None]:
+        """Around one, once it is its turn. Raises DatabaseAwayError where it need not be asked any more: it has waited for
+        too long, or another one got no answer meanwhile, and none did since that was asked.
+        """
+        began = time.monotonic()
+        if self._failed_at > asked_at or began - asked_at > DOOR_SECONDS:
+            raise DatabaseAwayError()
+        try:
+            yield
+        except DatabaseAwayError:
+            ended = time.monotonic()
+            if ended - began >= DOOR_SECONDS and self._answered_at < began:
+                self._failed_at = ended
+            raise
+        self._answered_at = time.monotonic()
+
+
+_door = _Door()
 
 
 async def _in_thread(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:

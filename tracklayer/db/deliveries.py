@@ -176,22 +176,36 @@ def claim_due(
 # go by event id, however many wait and however old its statistics are.
 NOT_DONE = "status NOT IN ('delivered', 'dropped')"
 
-START_SENDING = """
-UPDATE claims SET sending = %s, sent_at = %s, lease_ends_at = %s WHERE merchant_id = %s AND platform = %s AND claim_id = %s
-"""
+# How long this transaction waits for each of its locks, from the lease's on: said with it, for no statement more.
+_WAITING_BRIEFLY = "set_config('lock_timeout', %s, true) <> ''"
+_OF_LEASE = f"merchant_id = %s AND platform = %s AND claim_id = %s AND {_WAITING_BRIEFLY}"
+LOCK_MS = 500
+START_SENDING = f"UPDATE claims SET sending = %s, sent_at = %s, lease_ends_at = %s WHERE {_OF_LEASE}"
 
 
-def start_sending(lease: Lease, event_ids: Sequence[str], now: datetime) -> bool:
+def wait_briefly(lock_ms: int = LOCK_MS) -> None:
+    """So long at most this transaction waits for each of its locks."""
+    execute(f"SELECT {_WAITING_BRIEFLY}", (str(lock_ms),))
+
+
+def start_sending(lease: Lease, event_ids: Sequence[str], now: datetime, lock_ms: int = LOCK_MS) -> bool:
     """Notes what is about to leave, in case this worker is lost, and renews the lease. False: it was lost.
 
-    Locks the lease until the transaction ends, so that nobody takes it back in the middle of a settlement.
+    Locks the lease until the transaction ends, so that nobody takes it back in the middle of a settlement. ``lock_ms``: as
+    for ``wait_briefly``.
     """
-    return execute(START_SENDING, (list(event_ids), now, now + LEASE, *_key(lease))) == 1
+    return execute(START_SENDING, (list(event_ids), now, now + LEASE, *_key(lease), str(lock_ms))) == 1
 
 
-def end_lease(lease: Lease) -> bool:
-    """Gives back whatever was not settled, as it was. False: the lease was lost."""
-    return execute("DELETE FROM claims WHERE merchant_id = %s AND platform = %s AND claim_id = %s", _key(lease)) == 1
+def end_lease(lease: Lease, lock_ms: int = LOCK_MS) -> bool:
+    """Gives back whatever was not settled, as it was. False: the lease was lost. ``lock_ms``: as for ``wait_briefly``."""
+    return execute(f"DELETE FROM claims WHERE {_OF_LEASE}", (*_key(lease), str(lock_ms))) == 1
+
+
+def renew_lease(lease: Lease, now: datetime, lock_ms: int) -> bool:
+    """What its worker still has in hand stays its own. False: it was lost."""
+    renew = f"UPDATE claims SET lease_ends_at = greatest(lease_ends_at, %s) WHERE {_OF_LEASE}"
+    return execute(renew, (now + LEASE, *_key(lease), str(lock_ms))) == 1
 
 
 def _key(lease: Lease) -> tuple[int, str, int]:

@@ -108,8 +108,8 @@ class KeyHolder:
     default_countries: frozenset[str]
 
 
-def key_holder(key_hash: bytes, now: datetime) -> KeyHolder | None:
-    """The merchant of a key that is not revoked. Notes that it was used."""
+def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
+    """(the merchant of a key that is not revoked, whether it is time to note that it is used)."""
     found = rows(
         "SELECT k.merchant_id, k.key_id, k.scopes, m.hash_user_data, k.last_used_at, "
         "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
@@ -120,11 +120,21 @@ def key_holder(key_hash: bytes, now: datetime) -> KeyHolder | None:
     if not found:
         return None
     merchant_id, key_id, scopes, hash_user_data, last_used_at, countries = found[0]
-    if last_used_at is None or now - last_used_at >= LAST_USED_GRAIN:
-        execute(
-            "UPDATE api_keys SET last_used_at = %s WHERE merchant_id = %s AND key_id = %s", (now, merchant_id, key_id)
-        )
-    return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries))
+    holder = KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries))
+    return holder, last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
+
+
+def note_use(merchant_id: int, key_id: int, now: datetime) -> None:
+    """Notes when a key was used last, unless somebody holds its row. Raises DatabaseAwayError at once where the table is held.
+
+    Needs a transaction.
+    """
+    execute("LOCK TABLE api_keys IN ROW EXCLUSIVE MODE NOWAIT")
+    execute(
+        "UPDATE api_keys SET last_used_at = %s WHERE key_id IN ("
+        "SELECT key_id FROM api_keys WHERE merchant_id = %s AND key_id = %s FOR NO KEY UPDATE SKIP LOCKED)",
+        (now, merchant_id, key_id),
+    )
 
 
 def living_keys(keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -6,7 +6,8 @@ redelivery. A claim then has a row of ``claims``, the lease: what is in it belon
 it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
 is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the
 lease's row, so that one who was declared dead writes none, with one exception: an acknowledgement that was read is written
-even then, in the place of the attempt whose fate nobody knew.
+even then, in the place of the attempt whose fate nobody knew. Where somebody else holds the rows, an answer is kept aside by
+its worker, which renews the lease until it is written; what of the batch was not sent is given back with it.
 
 | taker | takes | under |
 | --- | --- | --- |
@@ -26,6 +27,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
@@ -39,6 +41,7 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.events import EventToMap
+from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -98,6 +101,8 @@ DUE_DESTINATIONS = 10_000  # woken by one sweep
 BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that others have is left to the next wake-up
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
+RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
+KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
 CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trace"
 CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
@@ -138,6 +143,10 @@ class LeaseLostError(Exception):
     """Others have taken this batch over: whatever becomes of it is theirs to write."""
 
 
+class RowsHeldError(Exception):
+    """Somebody holds rows of this batch; what is left to write of it is kept aside."""
+
+
 def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) -> bool:
     """Delivers what is due at one destination. True where there is more to do: wake it again.
 
@@ -152,6 +161,8 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
     for _ in range(BATCHES):
         if not runtime.clock.is_sure:
             return False  # it would take what is not due yet, or drop what still has time
+        if runtime.kept.is_much((merchant_id, platform)):
+            return False  # its rows are locked: the sweep wakes it when they are free
         taken = _claim_patiently(runtime, worker, merchant_id, platform, turn)
         if taken is None:
             return False
@@ -161,6 +172,8 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
         except LeaseLostError:
             log.warning("merchant %s, %s: a batch took longer than its lease", merchant_id, platform)
             return True
+        except RowsHeldError:
+            return False
         if batch.turn_ends_at is not None or time.monotonic() > ends:
             return True  # a probe, or a step of a release, is done: the row says what is next
     return True
@@ -169,7 +182,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
 def _claim_patiently(
     runtime: Runtime, worker: int, merchant_id: int, platform: str, turn: Turn
 ) -> tuple[Batch, list[Claimed]] | None:
-    """None also where others have had the queue all the time: somebody is at it, or is gone, and soon found out."""
+    """None also where others have had the queue all the time, or have rows of it locked: the sweep sees to it."""
     for pause in (*BUSY_PAUSES, None):
         try:
             with turn.work():
@@ -177,6 +190,11 @@ def _claim_patiently(
         except QueueBusyError:
             if pause is not None:
                 time.sleep(pause)
+        except DatabaseAwayError as error:
+            if not is_in_the_way(error):
+                raise
+            tell_fault(runtime, f"claiming for merchant {merchant_id}, {platform}", error)
+            return None
     return None
 
 
@@ -189,6 +207,7 @@ def _claim(
         if row is None or not may_send(db_destinations.health_of(row), now):
             return None
         if row.state == DestinationState.HELD or row.recovering_since is not None:
+            db.wait_briefly()
             row = db_destinations.lock_destination(merchant_id, platform)
             if row is None or not may_send(db_destinations.health_of(row), now):
                 return None
@@ -240,6 +259,7 @@ def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, e
     else:
         log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, type(error).__name__)
     with in_transaction():
+        db.wait_briefly()
         row = db_destinations.lock_destination(merchant_id, platform)
         if row is not None:
             health = hold_for_us(db_destinations.health_of(row), CANNOT_OPEN, now)
@@ -258,7 +278,7 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
     batch = replace(batch, items=sum(map(len, todo)))
-    sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, unsent, todo))
+    sent_at = _begin(runtime, batch, unsent, todo)
     while todo:
         items = todo.popleft()
         verdict = _ask(runtime, batch, items)
@@ -266,7 +286,7 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
             if len(items) > 1:
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
-                sent_at = _patiently(LEASE, lambda: _begin(runtime, batch, [], todo))
+                sent_at = _begin(runtime, batch, [], todo)
                 continue
             if isinstance(verdict, BatchRejected):
                 verdict = [verdict.rejected]
@@ -274,25 +294,47 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
 
 
 def _begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:
-    """Writes what is not sent, and what is about to be, if anything; when."""
+    """Writes what is not sent, and what is about to be, if anything; when.
+
+    Raises RowsHeldError where somebody holds its rows: then the batch is given back once they are free.
+    """
+
+    def write() -> datetime:
+        with batch.turn.work():
+            return _write_begin(runtime, batch, unsent, _ids(todo), db.LOCK_MS)
+
+    def give_back() -> object:
+        return _write_begin(runtime, batch, unsent, (), KEPT_LOCK_MS)
+
+    return _patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+
+
+def _write_begin(
+    runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], following: Sequence[str], lock_ms: int
+) -> datetime:
     now = runtime.clock.now()
     destination = batch.destination
-    with batch.turn.work(), in_transaction():
-        _settle_or_lose(batch, [], unsent, now, todo[0] if todo else None)
-        if not todo and batch.turn_ends_at is not None:
+    with in_transaction():
+        _settle_or_lose(batch, [], unsent, now, following, lock_ms)
+        if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
             db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
     return now
 
 
-def _patiently(span: timedelta, write: Callable[[], T]) -> T:
-    """What ``write`` gives, once the database takes it; for so long it is tried. Raises DatabaseAwayError then."""
+def _patiently(span: timedelta, write: Callable[[], T], keep: Callable[[], bool]) -> T:
+    """What ``write`` gives, once the database takes it; for so long it is tried. Raises DatabaseAwayError then.
+
+    Where it was rows that somebody holds, raises RowsHeldError, if ``keep`` took it over.
+    """
     gives_up = time.monotonic() + span.total_seconds()
     pause, longest = WRITE_PAUSES
     while True:
         try:
             return write()
-        except DatabaseAwayError:
+        except DatabaseAwayError as error:
+            if is_in_the_way(error) and keep():
+                raise RowsHeldError from error
             if time.monotonic() > gives_up:
                 raise
             time.sleep(pause)
@@ -408,6 +450,20 @@ def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
             return mapper.read_reply(reply, count)
 
 
+@dataclass
+class Answer:
+    """What one request came to, as far as it is not written yet. It has no event in it: it may be kept for long.
+
+    ``each_alone``: all of it together could not be written. ``is_late``: others have taken its batch over.
+    """
+
+    claims: list[Claim]
+    verdict: list[Outcome] | NotBuilt
+    sent_at: datetime
+    each_alone: bool = False
+    is_late: bool = False
+
+
 def _settle(
     runtime: Runtime,
     batch: Batch,
@@ -415,74 +471,137 @@ def _settle(
     verdict: Sequence[Outcome] | NotBuilt,
     sent_at: datetime,
     todo: deque[list[Item]],
-    *,
-    may_rest: bool = True,
 ) -> datetime:
     """Writes what one request came to; when. Empties ``todo`` where the destination must rest first.
 
     An answer that was read is not thrown away because the database is away in that moment: it is kept in hand and written
-    when it is back. Where others have taken the batch over meanwhile, what was acknowledged is written all the same.
+    when it is back. Where others have taken the batch over meanwhile, what was acknowledged is written all the same. Raises
+    RowsHeldError where somebody holds its rows: then it is kept aside, and what was not sent is given back with it.
     """
     if not isinstance(verdict, NotBuilt):
         verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
+    answer = Answer([item.claim for item in items], verdict, sent_at)
 
     def write() -> datetime:
-        now = runtime.clock.now()
         with batch.turn.work():
-            _write(runtime, batch, items, verdict, sent_at, now, todo, may_rest=may_rest)
-        return now
+            return _write_answer(runtime, batch, answer, todo)
 
-    try:
-        return _patiently(WRITE_FOR, write)
-    except DatabaseAwayError:
-        raise
-    except LeaseLostError:
-        if not isinstance(verdict, NotBuilt):
-            _patiently(WRITE_FOR, lambda: _write_late(batch, items, verdict, sent_at, runtime.clock.now()))
-        raise
-    except Exception as error:
-        if len(items) == 1 and not isinstance(verdict, NotBuilt) and not isinstance(verdict[0], Unknown):
-            # Of what cannot be written as it was said this is left: that it was sent.
-            _tell_fault(runtime, "writing an answer", items[0].claim, error)
-            return _settle(runtime, batch, items, [UNWRITTEN], sent_at, todo, may_rest=may_rest)
-        if len(items) == 1:
+    return _patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
+
+
+def _write_answer(
+    runtime: Runtime, batch: Batch, answer: Answer, todo: deque[list[Item]], lock_ms: int = db.LOCK_MS
+) -> datetime:
+    """Writes what is left of an answer; when. Empties ``todo`` where the destination must rest first.
+
+    Raises DatabaseAwayError, after which it can be called again, and LeaseLostError, after which nothing is left.
+    """
+    written_at = answer.sent_at
+    while answer.claims:
+        now = runtime.clock.now()
+        if answer.is_late:
+            if not isinstance(answer.verdict, NotBuilt):
+                _write_late(batch, answer.claims, answer.verdict, answer.sent_at, now)
+            raise LeaseLostError
+        count = 1 if answer.each_alone else len(answer.claims)
+        verdict = answer.verdict if isinstance(answer.verdict, NotBuilt) else answer.verdict[:count]
+        is_last = count == len(answer.claims)
+        following = _ids(todo) if is_last else [claim.key.event_id for claim in answer.claims[count:]]  # sent already
+        try:
+            rests = _write(
+                runtime, batch, answer.claims[:count], verdict, answer.sent_at, now, following, is_last, lock_ms
+            )
+        except DatabaseAwayError:
             raise
-        # One of them cannot be written: each alone, so that the others are.
-        following = deque(todo)
-        written_at = sent_at
-        for place, item in enumerate(items):
-            is_last = place + 1 == len(items)
-            rest = following if is_last else deque([list(items[place + 1 :])])  # those are sent already
-            one = verdict if isinstance(verdict, NotBuilt) else [verdict[place]]
-            written_at = _settle(runtime, batch, [item], one, sent_at, rest, may_rest=is_last and may_rest)
-        if len(following) < len(todo):
+        except LeaseLostError:
+            answer.is_late = True
+            continue
+        except Exception as error:
+            if count > 1:
+                answer.each_alone = True  # one of them cannot be written: the others are
+                continue
+            if isinstance(answer.verdict, NotBuilt) or isinstance(answer.verdict[0], Unknown):
+                raise
+            # Of what cannot be written as it was said this is left: that it was sent.
+            _tell_fault(runtime, "writing an answer", answer.claims[0], error)
+            answer.verdict[0] = UNWRITTEN
+            continue
+        written_at = now
+        del answer.claims[:count]
+        if not isinstance(answer.verdict, NotBuilt):
+            del answer.verdict[:count]
+        if rests:
             todo.clear()
-        return written_at
+    return written_at
+
+
+def _ids(todo: Sequence[Sequence[Item]]) -> list[str]:
+    """The events of the next request, if there is one."""
+    return [item.claim.key.event_id for item in todo[0]] if todo else []
+
+
+def _keep(runtime: Runtime, batch: Batch, write: Callable[[], object]) -> bool:
+    """Has ``write`` tried until the rows that it met locked are free, at most ``WRITE_FOR``. False: there is no room for it."""
+    gives_up = time.monotonic() + WRITE_FOR.total_seconds()
+    renewed_at = runtime.clock.now()
+
+    def attempt() -> bool:
+        nonlocal renewed_at
+        try:
+            write()
+        except DatabaseAwayError as error:
+            if time.monotonic() > gives_up:
+                tell_fault(runtime, "writing an answer that was kept", error, batch.lease)
+                return True
+            now = runtime.clock.now()
+            if now - renewed_at >= RENEW_AFTER:
+                # Its worker lives and has the answer: nobody needs to take it over and send it all again.
+                with suppress(DatabaseAwayError):
+                    with in_transaction():
+                        db.renew_lease(batch.lease, now, KEPT_LOCK_MS)
+                    renewed_at = now
+            return False
+        except LeaseLostError:
+            log.warning(
+                "merchant %s, %s: a batch took longer than its lease", batch.lease.merchant_id, batch.lease.platform
+            )
+        except Exception as error:  # noqa: BLE001 - it is logged, and the lease's end sees to the rest
+            tell_fault(runtime, "writing an answer that was kept", error, batch.lease)
+        return True
+
+    return runtime.kept.add((batch.lease.merchant_id, batch.lease.platform), attempt)
+
+
+def _write_kept(runtime: Runtime, batch: Batch, answer: Answer) -> None:
+    _write_answer(runtime, batch, answer, deque(), KEPT_LOCK_MS)
 
 
 def _write(
     runtime: Runtime,
     batch: Batch,
-    items: Sequence[Item],
+    claims: Sequence[Claim],
     verdict: Sequence[Outcome] | NotBuilt,
     sent_at: datetime,
     now: datetime,
-    todo: deque[list[Item]],
-    *,
+    following: Sequence[str],
     may_rest: bool,
-) -> None:
-    """In one transaction: the destination's health, the verdicts, and what is sent next."""
+    lock_ms: int,
+) -> bool:
+    """In one transaction: the destination's health, the verdicts, and what is sent next. True where nothing may be.
+
+    ``may_rest``: what follows was not sent yet.
+    """
     outcomes = () if isinstance(verdict, NotBuilt) else verdict
     with in_transaction():
         # That we cannot write an answer, which then stands alone, says nothing about the platform.
         told = () if outcomes and outcomes[0] == UNWRITTEN else outcomes
-        health = _judge_destination(batch, told, sent_at, now, is_last=not todo)
+        health = _judge_destination(batch, told, sent_at, now, is_last=not following, lock_ms=lock_ms)
         if isinstance(verdict, NotBuilt):
-            settlements = [judge_unbuilt(item.claim, verdict.message, now) for item in items]
+            settlements = [judge_unbuilt(claim, verdict.message, now) for claim in claims]
         else:
             settlements = [
                 judge_attempt(
-                    item.claim,
+                    claim,
                     outcome,
                     started_at=sent_at,
                     now=now,
@@ -490,18 +609,18 @@ def _write(
                     jitter=runtime.jitter(),
                     health=health,
                 )
-                for item, outcome in zip(items, verdict, strict=True)
+                for claim, outcome in zip(claims, verdict, strict=True)
                 if not isinstance(outcome, Acknowledged)
             ]
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
-        if rests and may_rest:
-            todo.clear()
-        acknowledged = _acknowledged(items, outcomes, sent_at)
-        _settle_or_lose(batch, acknowledged, settlements, now, todo[0] if todo else None)
+        rests = rests and may_rest
+        acknowledged = _acknowledged(claims, outcomes, sent_at)
+        _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
+    return rests
 
 
 def _judge_destination(
-    batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime, *, is_last: bool
+    batch: Batch, outcomes: Sequence[Outcome], sent_at: datetime, now: datetime, *, is_last: bool, lock_ms: int
 ) -> Health:
     """The destination after a request, written where that changes anything; judged by its row under the lock.
 
@@ -514,6 +633,7 @@ def _judge_destination(
     is_fine = all(isinstance(outcome, Acknowledged | Rejected) for outcome in outcomes)
     if batch.turn_ends_at is not None and is_fine and not is_last and known.state is DestinationState.ACTIVE:
         return known
+    db.wait_briefly(lock_ms)
     row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
     if row is None:
         return known
@@ -528,22 +648,23 @@ def _judge_destination(
     return after
 
 
-def _acknowledged(items: Sequence[Item], outcomes: Sequence[Outcome], sent_at: datetime) -> list[Delivered]:
+def _acknowledged(claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_at: datetime) -> list[Delivered]:
     """Those of one request that the platform took, by the status it said so with."""
     ids: dict[int | None, list[str]] = {}
-    for item, outcome in zip(items, outcomes, strict=False):
+    for claim, outcome in zip(claims, outcomes, strict=False):
         if isinstance(outcome, Acknowledged):
-            ids.setdefault(outcome.http_status, []).append(item.claim.key.event_id)
+            ids.setdefault(outcome.http_status, []).append(claim.key.event_id)
     return [Delivered(found, status, sent_at) for status, found in ids.items()]
 
 
 def _write_late(
-    batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], sent_at: datetime, now: datetime
+    batch: Batch, claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_at: datetime, now: datetime
 ) -> None:
     """The acknowledgements of a batch that others have taken over."""
     with in_transaction():
+        db.wait_briefly()
         changes = Changes()
-        for done in _acknowledged(items, outcomes, sent_at):
+        for done in _acknowledged(claims, outcomes, sent_at):
             db.settle_late(batch.lease, done, now, changes)
         changes.write()
 
@@ -585,15 +706,16 @@ def _settle_or_lose(
     delivered: Sequence[Delivered],
     settlements: Sequence[Settlement],
     now: datetime,
-    following: Sequence[Item] | None,
+    following: Sequence[str],
+    lock_ms: int,
 ) -> None:
     """Writes verdicts and what is sent next, or that nothing is: in one transaction, which the caller holds.
 
     Raises LeaseLostError, and so undoes all of it, where others have taken the batch over.
     """
     changes = Changes()
-    ids = [item.claim.key.event_id for item in following or ()]
-    held = db.start_sending(batch.lease, ids, now) if ids else db.end_lease(batch.lease)
+    lease = batch.lease
+    held = db.start_sending(lease, following, now, lock_ms) if following else db.end_lease(lease, lock_ms)
     if not held:
         raise LeaseLostError
     for done in delivered:
@@ -715,6 +837,7 @@ def _rescue(runtime: Runtime, now: datetime) -> int:
 def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> int:
     """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
     with in_transaction():
+        db.wait_briefly()
         lost = db.lost_leases(now, SWEEP_LEASES)[which]
         changes = Changes()
         for found in lost:

@@ -7,12 +7,14 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from tracklayer.db import merchants as db
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow, MerchantRow
+from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.domain.text import wrong_with_name
 from tracklayer.mappers.base import CONSENT_RULES, wrong_with_currency, wrong_with_page_url
@@ -124,12 +126,26 @@ def revoke_api_key(runtime: Runtime, merchant_id: int, key_id: int) -> ApiKeyRow
 
 
 def authenticate(runtime: Runtime, key: str) -> KeyHolder | None:
-    """Whose key it is; None for one that is unknown or revoked."""
+    """Whose key it is; None for one that is unknown or revoked. Notes that it was used."""
     begun, now, key_hash = runtime.keyring.begin(), runtime.clock.now(), _hash(key)
-    holder = db.key_holder(key_hash, now)
-    if holder is not None:
-        runtime.keyring.keep(key_hash, holder, now, begun)
+    found = db.key_holder(key_hash, now)
+    if found is None:
+        return None
+    holder, is_to_note = found
+    if is_to_note:
+        _note_use(holder, now)
+    runtime.keyring.keep(key_hash, holder, now, begun)
     return holder
+
+
+def _note_use(holder: KeyHolder, now: datetime) -> None:
+    """As far as it can be done at once: nobody waits for a note."""
+    try:
+        with in_transaction():
+            db.note_use(holder.merchant_id, holder.key_id, now)
+    except DatabaseAwayError as error:
+        if not is_in_the_way(error):
+            raise
 
 
 def recently_authenticated(runtime: Runtime, key: str) -> KeyHolder | None:
