@@ -19,6 +19,7 @@ import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
 from tracklayer.db import sessions
+from tracklayer.db.connect_faults import sentence_of
 from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, REST_SECONDS, DatabaseAwayError, Limits, circuit_of
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class AsyncSession:
         self._refused: BaseException | None = None
         self._opening: asyncio.Task[Any] | None = None
         self._readable = select.poll()
+        self._peer: Any = None
 
     async def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows. Raises DatabaseAwayError where PostgreSQL cannot serve now: what became of the statement is then
@@ -109,6 +111,7 @@ class AsyncSession:
             self._connection = opening.result()
             self._readable = select.poll()
             self._readable.register(self._connection.fileno(), select.POLLIN)
+            self._peer = sessions.peer_of(self._connection)
         return self._connection
 
     async def _open(self) -> Any:
@@ -151,6 +154,7 @@ class AsyncSession:
         cursor.execute(sql, params or None)
         async with asyncio.timeout(self._answer_seconds):
             await _wait(connection)
+        sessions.heard_from(self._peer)
         return cursor.fetchall() if cursor.description is not None else []
 
 
@@ -163,6 +167,8 @@ def _heard(opening: asyncio.Task[Any]) -> None:
 def _words(error: BaseException) -> str:
     """What happened, without a word of any statement."""
     code = sessions.code_of(error)
+    if sessions.is_not_there(error):
+        return f"{code}: {sentence_of(error)}"
     if code in sessions.POOLED_AWAY:
         return f"{code}: its prepared statements are not there; does a proxy pool by transaction?"
     return code or type(error).__name__
