@@ -133,6 +133,11 @@ def is_not_there(error: BaseException) -> bool:
     return _starts(error, _NOT_THERE)
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether a statement did not get its lock in time."""
+    return _starts(error, ("55P03",))
+
+
 def is_out_of_time(error: BaseException) -> bool:
     """Whether a statement was canceled, or did not get its lock in time.
 
