@@ -122,6 +122,14 @@ def test_a_database_that_is_killed_alone_is_started_again(data_dir: Path) -> Non
         assert "Traceback" not in process.output()
 
 
+def test_a_signal_just_after_its_database_was_killed_ends_it_cleanly(data_dir: Path) -> None:
+    with up(data_dir, free_port()) as (process, _):
+        paste(process.output())
+        postmaster(data_dir).kill()
+        assert process.stop() == 0
+        assert "Traceback" not in process.output()
+
+
 def test_a_database_whose_files_are_gone_is_not_replaced_by_an_empty_one(data_dir: Path) -> None:
     with up(data_dir, free_port()) as (process, _):
         server = postmaster(data_dir)

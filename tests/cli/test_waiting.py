@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 import httpx
 import psutil
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.factories import API_KEY_SECRET, INGEST, camel, draft, new_merchant
 from tests.faults.proxy import FrozenProxy
@@ -74,6 +76,10 @@ def test_whoever_asks_is_answered_from_the_first_moment_until_the_database_is_th
         for away in (client.post("/graphql", json=body), client.get("/docs/quickstart"), ask()):
             assert (away.status_code, away.headers["retry-after"]) == (503, "2")
             assert away.json()["errors"][0]["extensions"] == {"code": "DATABASE_AWAY", "retryable": True}
+        with pytest.raises(InvalidStatus) as refused, connect(f"{address.replace('http', 'ws', 1)}/graphql"):
+            pass
+        assert (refused.value.response.status_code, refused.value.response.headers["retry-after"]) == (503, "2")
+        assert "handshake" not in process.output()
         proxy.thaw()
         seen: Counter[int] = Counter()
         wait_until(lambda: seen.update([ask().status_code]) or seen[200] >= 5, "it to serve")

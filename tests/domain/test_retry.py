@@ -30,6 +30,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.retry import (
     RetryPolicy,
     judge_attempt,
+    judge_early,
     judge_lost_claim,
     judge_unbuilt,
     judge_unsent,
@@ -436,3 +437,14 @@ def test_a_lost_fifth_attempt_drops() -> None:
         last_attempt_at=NOW,
         logged=LoggedAttempt(5, NOW, AttemptOutcome.UNKNOWN, None, LOST, 0),
     )
+
+
+@pytest.mark.parametrize("attempts", [0, 2])
+def test_what_is_ahead_of_the_clock_waits_unless_its_window_ends_before_that(attempts: int) -> None:
+    waits = judge_early(claim(attempts), NOW + DAY)
+    assert (waits.drop_reason, waits.due_at, waits.attempts) == (None, NOW + DAY, attempts)
+    dropped = judge_early(claim(attempts), NOW + DAY + timedelta(seconds=1))
+    assert (dropped.status, dropped.drop_reason) == (DeliveryStatus.DROPPED, DropReason.WINDOW_EXPIRED)
+    assert (dropped.attempts, dropped.due_at, dropped.next_retry_at) == (attempts, None, None)
+    assert dropped.last_error is not None
+    assert "it is sent" not in dropped.last_error

@@ -15,7 +15,7 @@ class FrozenProxy:
 
     ``freeze()``: the server's host vanishes; what is sent is taken and nothing comes back, no reset either, on all
     connections there are and on new ones. ``thaw()``: another host has taken its place; the old connections stay silent for
-    ever. ``refuse()``: nobody listens. ``sent``: what clients sent.
+    ever. ``hold()``: the connections there are go on, new ones stay silent. ``refuse()``: nobody listens. ``sent``: what clients sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,6 +47,10 @@ class FrozenProxy:
             for link in self._links:
                 link.is_frozen = True
 
+    def hold(self) -> None:
+        with self._lock:
+            self._mode = "hold"
+
     def refuse(self) -> None:
         with self._lock:
             self._mode = "refuse"
@@ -68,7 +72,7 @@ class FrozenProxy:
                     caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     caller.close()  # with a reset
                     continue
-                link = _Link(caller, None if self._mode == "freeze" else self._upstream, self.sent)
+                link = _Link(caller, self._upstream if self._mode == "forward" else None, self.sent)
                 self._links.append(link)
 
 

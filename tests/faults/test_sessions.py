@@ -27,6 +27,7 @@ from tests.servers import RedisServer, free_port, running, wait_for_api, wait_un
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
 from tracklayer.cli import doctor
+from tracklayer.clock import SystemClock
 from tracklayer.db import alerts, connection, deliveries, folding, migrate, sessions
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connect_faults import fault_of
@@ -215,8 +216,36 @@ async def test_a_server_that_is_at_work_for_long_gives_a_sign_of_life_and_is_lef
     at_once = threading.Event()
     at_once.set()
     asking = asyncio.create_task(begun_for_long("SELECT pg_sleep(3), 7", threading.Event(), at_once))
-    await until(lambda: proxy.sent.count(sessions._SSL_REQUEST) >= 3)
+    await until(lambda: proxy.sent.count(sessions._GSS_REQUEST) >= 3)
     assert (await asking)[0][1] == 7
+
+
+@pytest.mark.parametrize("who", ["the pool", "ingest"])
+async def test_a_server_that_lets_nobody_in_but_answers_on_the_sessions_there_are_is_not_silent(
+    proxy: FrozenProxy, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setattr(sessions, "PROBE_AFTER", 1.0)
+    monkeypatch.setattr(sessions, "PROBE_SECONDS", 1.0)
+    other = AsyncSession(proxy.url, {})
+    assert await answers(other)
+
+    async def of_the_pool() -> bool:
+        return bool(await run_in_db_thread(rows, "SELECT 1"))
+
+    at_once = threading.Event()
+    at_once.set()
+    begun = threading.Event()
+    asking = asyncio.create_task(begun_for_long("SELECT pg_sleep(5), 7", begun, at_once))
+    await until(begun.is_set)
+    assert await of_the_pool()  # a second session of the pool
+    proxy.hold()
+    while not asking.done():
+        assert await (of_the_pool() if who == "the pool" else answers(other))
+        await asyncio.sleep(0.02)
+    assert (await asking)[0][1] == 7
+    assert sum(packet == sessions._GSS_REQUEST for packet in proxy.sent) >= 1
+    sessions.circuit_of(proxy.url).admit()
+    other.close()
 
 
 async def test_the_session_of_ingest_finds_a_silent_host_out_and_comes_back(proxy: FrozenProxy) -> None:
@@ -401,7 +430,7 @@ async def test_what_postgresql_refuses_does_not_stand_in_its_log(database: str, 
 
 # Sick, not gone ---------------------------------------------------------------------------------------------------------
 
-CANNOT_SERVE_NOW = "25006 25P03 53100 53200 53300 57014 57P01 57P02 57P03 57P05 58030 08006 08P01 55P03 40001 40P01 26000 42P05".split()
+CANNOT_SERVE_NOW = "25006 25P03 53100 53200 53300 57014 57P01 57P02 57P03 57P05 58030 08006 08P01 55P03 40001 40P01 26000 42P05 42P01 3F000 42883".split()
 
 
 @pytest.mark.parametrize("code", CANNOT_SERVE_NOW)
@@ -417,7 +446,7 @@ async def test_every_class_of_cannot_serve_now_is_told_as_away(database: str, co
     assert now_or_away() == "there"
 
 
-@pytest.mark.parametrize("code", ["22P02", "23505", "42P01", "XX000"])
+@pytest.mark.parametrize("code", ["22P02", "23505", "42703", "XX000"])
 async def test_what_no_later_try_would_mend_is_not(database: str, code: str) -> None:
     fails = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
     with pytest.raises(peewee.DatabaseError):
@@ -570,6 +599,66 @@ def test_the_scheduler_outlives_locks_and_timeouts(
         wait_until(lambda: "sweep" in fired, "it to go on")
         stop.set()
         thread.join()
+
+
+@contextmanager
+def without_tables(url: str) -> Iterator[None]:
+    """The schema goes by another name for a while."""
+    alone(url, "ALTER SCHEMA public RENAME TO elsewhere")
+    try:
+        yield
+    finally:
+        alone(url, "ALTER SCHEMA elsewhere RENAME TO public")
+
+
+def test_the_scheduler_outlives_tables_that_are_not_there_and_whatever_else_a_look_raises(
+    runtime: Runtime, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime.clock = SystemClock()
+    fired: list[str] = []
+    stop = threading.Event()
+    thread = threading.Thread(target=run_schedule, args=(runtime, fired.append, stop), daemon=True)
+    with without_tables(database):
+        thread.start()
+        wait_until(lambda: "nothing is scheduled" in caplog.text, "it to miss its table")
+        wait_until(lambda: "another search_path?" in caplog.text, "what is wrong to be told")
+    wait_until(lambda: "sweep" in fired, "it to go on")
+    alone(database, "ALTER TABLE periodic_jobs RENAME COLUMN next_run_at TO elsewhere_at")
+    wait_until(lambda: "looking for what is due failed" in caplog.text, "it to meet something else")
+    fired.clear()
+    alone(database, "ALTER TABLE periodic_jobs RENAME COLUMN elsewhere_at TO next_run_at")
+    wait_until(lambda: "sweep" in fired, "it to go on again")
+    assert caplog.text.count("looking for what is due failed") == 1
+    stop.set()
+    thread.join()
+
+
+async def test_while_its_tables_are_not_there_the_caller_is_told_to_come_again(api: Api, database: str) -> None:
+    def post() -> Any:
+        return api.post(INGEST, {"input": camel(draft("a"))})
+
+    assert (await post()).status_code == 200
+    with without_tables(database):
+        for _ in range(3):
+            answer = await post()
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert answer.json()["errors"][0]["extensions"] == AWAY
+    await until(lambda: stored(post))
+
+
+async def test_a_search_path_that_led_nowhere_for_a_while_leaves_no_session_behind(api: Api, database: str) -> None:
+    def post() -> Any:
+        return api.post(INGEST, {"input": camel(draft("a"))})
+
+    assert (await post()).status_code == 200
+    with set_on_database(database, "search_path", "'nowhere'"):
+
+        async def is_refused() -> bool:
+            return bool((await post()).status_code == 503)
+
+        await until(is_refused)
+    await until(lambda: stored(post))
+    assert [(await post()).status_code for _ in range(8)] == [200] * 8
 
 
 def test_no_two_advisory_locks_share_a_number() -> None:

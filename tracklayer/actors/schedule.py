@@ -10,6 +10,7 @@ from datetime import timedelta
 from tracklayer.db.connection import DatabaseAwayError, answers_within, in_transaction
 from tracklayer.db.schedule import take_due_jobs
 from tracklayer.runtime import Runtime
+from tracklayer.services.alone import tell_fault
 from tracklayer.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ def run_schedule(runtime: Runtime, fire: Callable[[str], object], stop: threadin
             if not away:
                 log.warning("the database is away: nothing is scheduled until it is back")
             away = True
+            continue
+        except Exception as error:  # noqa: BLE001 - told; at the next tick it is tried again
+            tell_fault(runtime, "looking for what is due", error)
             continue
         if away:
             log.warning("the database is back")

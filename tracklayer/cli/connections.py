@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from tracklayer.schema.bodies import STRANGER_BODY
@@ -235,6 +236,18 @@ class Socket(WebSocketsSansIOProtocol):
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
+
+    async def run_asgi(self) -> None:
+        """A refusal with an answer of its own is an end like any other: uvicorn takes it for a handshake that is missing."""
+        app = self.app
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            if self.initial_response is not None and self.close_sent:
+                raise ClientDisconnected
+
+        self.app = answered
+        await super().run_asgi()
 
     def _admitted(self) -> None:
         self.conn.max_message_size = self._full_size

@@ -7,6 +7,7 @@ connection, and planned once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import select
 import time
@@ -19,6 +20,7 @@ import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
 from tracklayer.db import sessions
+from tracklayer.db.connect_faults import sentence_of
 from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, REST_SECONDS, DatabaseAwayError, Limits, circuit_of
 
 log = logging.getLogger(__name__)
@@ -51,13 +53,21 @@ class AsyncSession:
         self._refused: BaseException | None = None
         self._opening: asyncio.Task[Any] | None = None
         self._readable = select.poll()
+        self._peer: Any = None
 
-    async def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def execute(
+        self, sql: str, params: Sequence[Any] = (), *, lock_ms: int | None = None
+    ) -> list[tuple[Any, ...]]:
         """All rows. Raises DatabaseAwayError where PostgreSQL cannot serve now: what became of the statement is then
-        unknown. Raises psycopg2.Error for what PostgreSQL refused: then nothing was done.
+        unknown. Raises psycopg2.Error for what PostgreSQL refused: then nothing was done. ``lock_ms``: of this one alone.
         """
+        own_lock_ms = lock_ms or self._lock_ms or self._limits.lock
+        if lock_ms is not None:  # in one message, and so in one transaction: no way to the server is added
+            sql = f"SET LOCAL lock_timeout = {lock_ms}; {sql}"
+        began = time.monotonic()
         try:
             connection = await self._connected()
+            began = time.monotonic()
             try:
                 return await self._run(connection, sql, params)
             except psycopg2.Error as error:
@@ -69,7 +79,9 @@ class AsyncSession:
                 circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
             if self._connection is not None and sessions.is_lost(error):
                 log.warning("the session for taking in events is of no more use (%s)", _words(error))
-            is_spent = sessions.is_lost(error) or sessions.is_out_of_time(error)
+            # Where the time for its lock was all that it may have, the session's times are as they should be.
+            had_its_time = sessions.is_locked(error) and (time.monotonic() - began) * 1000 >= own_lock_ms
+            is_spent = sessions.is_lost(error) or (sessions.is_out_of_time(error) and not had_its_time)
             if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
             elif not sessions.is_away(error):
@@ -79,9 +91,18 @@ class AsyncSession:
             self.close()  # in the middle of a statement: the session is of no use to the next one
             raise
 
+    def renew(self) -> None:
+        """Has another session take over as soon as it is there; until then, the one there is serves."""
+        if self._connection is not None and self._opening is None:
+            with contextlib.suppress(DatabaseAwayError):
+                circuit_of(self._url).admit()
+                self._opening = asyncio.create_task(self._open())
+                self._opening.add_done_callback(_heard)
+
     def close(self) -> None:
         if self._opening is not None:
-            self._opening.cancel()
+            if not self._opening.cancel() and (opened := _opened(self._opening)) is not None:
+                _close(opened)
             self._opening = None
         if self._connection is not None:
             connection, self._connection = self._connection, None
@@ -93,6 +114,11 @@ class AsyncSession:
     async def _connected(self) -> Any:
         if self._connection is not None and self._is_gone():
             self.close()
+        if self._connection is not None and self._opening is not None and self._opening.done():
+            opened, self._opening = _opened(self._opening), None
+            if opened is not None:
+                _close(self._connection)
+                self._take(opened)
         if self._connection is None:
             if self._opening is None:
                 if time.monotonic() < self._rests_until:
@@ -106,10 +132,14 @@ class AsyncSession:
             if not opening.done():
                 raise DatabaseAwayError()
             self._opening = None
-            self._connection = opening.result()
-            self._readable = select.poll()
-            self._readable.register(self._connection.fileno(), select.POLLIN)
+            self._take(opening.result())
         return self._connection
+
+    def _take(self, connection: Any) -> None:
+        self._connection = connection
+        self._readable = select.poll()
+        self._readable.register(connection.fileno(), select.POLLIN)
+        self._peer = sessions.peer_of(connection)
 
     async def _open(self) -> Any:
         """A connection with all that is prepared; one that fails half way is closed."""
@@ -151,6 +181,7 @@ class AsyncSession:
         cursor.execute(sql, params or None)
         async with asyncio.timeout(self._answer_seconds):
             await _wait(connection)
+        sessions.heard_from(self._peer)
         return cursor.fetchall() if cursor.description is not None else []
 
 
@@ -160,9 +191,16 @@ def _heard(opening: asyncio.Task[Any]) -> None:
         log.warning("no session with PostgreSQL for taking in events (%s)", _words(error))
 
 
+def _opened(opening: asyncio.Task[Any]) -> Any:
+    """The connection of one that has ended; None where it failed."""
+    return opening.result() if not opening.cancelled() and opening.exception() is None else None
+
+
 def _words(error: BaseException) -> str:
     """What happened, without a word of any statement."""
     code = sessions.code_of(error)
+    if sessions.is_not_there(error):
+        return f"{code}: {sentence_of(error)}"
     if code in sessions.POOLED_AWAY:
         return f"{code}: its prepared statements are not there; does a proxy pool by transaction?"
     return code or type(error).__name__

@@ -18,6 +18,10 @@ _AWAY = "the database cannot be reached: "
 _URL = "check TRACKLAYER_DATABASE_URL"
 UNKNOWN = f"{_AWAY}{_URL} and that PostgreSQL runs"
 MAX_WORDS = 200  # characters of the server's own
+_NOT_THERE = (
+    "a table, a schema or a function of TrackLayer's is not there: was it renamed or dropped, or does the role or the "
+    "database have another search_path?"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ _BY_STATE = {
         "the role may not do this in the database: make it the owner of the database and of its tables", False
     ),
     "53100": Fault("PostgreSQL's disk is full: make room there", True),
+    "42P01": Fault(_NOT_THERE, True),
+    "3F000": Fault(_NOT_THERE, True),
+    "42883": Fault(_NOT_THERE, True),
     "55P03": Fault("a table is locked by somebody else: try again when that is done", True),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import heapq
+import logging
 import math
 import select
 import threading
@@ -19,6 +20,7 @@ import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
 
 from tracklayer.db import sessions
+from tracklayer.db.connect_faults import sentence_of
 from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, LockedOutError, Session
 
 __all__ = ["DatabaseAwayError", "LockedOutError"]  # all that uses the pool knows it from here
@@ -36,6 +38,12 @@ PING_SECONDS = 1.5
 SHARED_LOOKS = 4  # a proxy that is busy gives each statement to another session, one that is idle all to the same
 DOOR_SECONDS = 1.8  # for the answer to a short question
 
+TELL_AGAIN_SECONDS = 30.0  # between two lines of the log about what is not there
+
+log = logging.getLogger(__name__)
+
+_told: dict[str, float] = {}  # what, and when, on the monotonic clock
+_told_lock = threading.Lock()
 _QUERY_CANCELED = "57014"  # SQLSTATE
 
 
@@ -186,6 +194,7 @@ def connect(url: str) -> None:
     """Points this process at ``url``. Opens nothing yet: connections are made where they are needed."""
     disconnect()
     sessions.forget_failures(url)
+    _told.clear()
     database.init(url)
 
 
@@ -221,9 +230,22 @@ def _spent_when_lost() -> Iterator[None]:
     except (peewee.DatabaseError, peewee.InterfaceError) as error:
         if sessions.is_lost(error):
             database.spend()
+            if sessions.is_not_there(error):
+                _tell_not_there(error)
         elif sessions.is_out_of_time(error):
             database.spend_own()
         raise
+
+
+def _tell_not_there(error: BaseException) -> None:
+    """Once in a while: whoever asked is told to come again, and that mends nothing."""
+    now = time.monotonic()
+    with _told_lock:
+        told_at = _told.get("not there", -math.inf)
+        if now - told_at < TELL_AGAIN_SECONDS:
+            return
+        _told["not there"] = now
+    log.error("%s (%s)", sentence_of(error), sessions.code_of(error))
 
 
 @contextmanager

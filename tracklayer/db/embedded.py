@@ -166,7 +166,8 @@ class EmbeddedPostgres:
         if self._server is not None:
             server, self._server = self._server, None
             server._instances.setdefault(self._data_dir, server)  # a start that failed has taken it out
-            server.cleanup()
+            with contextlib.suppress(psutil.NoSuchProcess):  # killed a moment ago, and nobody has started it again
+                server.cleanup()
 
     def _forget_dead_handles(self) -> None:
         """Processes that were killed never said goodbye: with them in the list, nobody would be the last to leave."""

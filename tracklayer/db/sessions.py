@@ -93,6 +93,8 @@ POOLED_AWAY = ("26000", "42P05")  # no such prepared statement, there already: t
 _STALE_PLAN = (
     "cached plan must not change"  # of a statement made for tables that have changed since: 0A000, as much else
 )
+# A table, a schema or a function of ours is not there: somebody moved it, or this session's search_path leads elsewhere.
+_NOT_THERE = ("42P01", "3F000", "42883")
 # Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
 _FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40")
 AGAIN_AT_ONCE = ("40001", "40P01")  # serialisation failure, deadlock: nothing was done, and the other one is through
@@ -114,12 +116,26 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether its session is of no more use: gone, without its statements, or on a server that only reads."""
+    """Whether its session is of no more use: gone, without its statements, on a server that only reads, or out of place.
+
+    One whose tables are not there may have a search_path that its role or database had for a while.
+    """
     if code_of(error) is not None:
-        return _starts(error, (*_CONNECTION_LOST, _READ_ONLY, *POOLED_AWAY)) or _STALE_PLAN in str(error)
+        lost = (*_CONNECTION_LOST, _READ_ONLY, *POOLED_AWAY, *_NOT_THERE)
+        return _starts(error, lost) or _STALE_PLAN in str(error)
     # Without an SQLSTATE the connection failed; every other class of error is then a mistake of whoever called.
     name = type(error).__name__  # peewee's or psycopg2's
     return name in ("OperationalError", "InterfaceError", "DatabaseError", "MaxConnectionsExceeded")
+
+
+def is_not_there(error: BaseException) -> bool:
+    """Whether a table, a schema or a function was not found."""
+    return _starts(error, _NOT_THERE)
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether a statement did not get its lock in time."""
+    return _starts(error, ("55P03",))
 
 
 def is_out_of_time(error: BaseException) -> bool:
@@ -142,10 +158,12 @@ def _starts(error: BaseException, codes: tuple[str, ...]) -> bool:
 class Session(PsycopgConnection):
     """A connection that is watched. ``answer_seconds``: how long its server may be silent; None: for ever.
 
-    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``url``: what it was opened with.
+    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``url``: what it was opened with. ``peer``: its
+    server's address.
     """
 
     url: str = ""
+    peer: Any = None
     answer_seconds: float | None = None
     used_at: float = 0.0
     is_spent: bool = False
@@ -176,17 +194,25 @@ class Cursor(PsycopgCursor):
             super().execute(query, vars)
             return
         _watch.begin(session, session.answer_seconds)
+        is_heard = False
         try:
             super().execute(query, vars)
+            is_heard = True
+        except psycopg2.Error as error:
+            is_heard = error.pgcode is not None
+            raise
         finally:
             _watch.end(session)
+            if is_heard:
+                heard_from(session.peer)
 
 
 class _Watch:
     """Cuts the sessions whose servers are silent for too long: whoever waits for an answer is then told at once.
 
     Of a statement that takes long, nobody can tell from outside whether it is at work or its host is gone. So the server
-    is asked for a sign of life, on a connection of its own that needs no session: what does not even give that is silent.
+    is asked for a sign of life, on a connection of its own that needs no session: what does not even give that is silent,
+    unless it has answered on another session meanwhile: it may only let nobody in.
     """
 
     def __init__(self) -> None:
@@ -221,7 +247,7 @@ class _Watch:
                 now = time.monotonic()
                 self._cut([key for key, (until, _, _) in self._waiting.items() if until < now])
                 long = [session for _, since, session in self._waiting.values() if since < now - PROBE_AFTER]
-                peers = {peer: session.url for session in long if (peer := _peer(session)) is not None}
+                peers = {session.peer: session.url for session in long if session.peer is not None}
                 for peer, url in peers.items():
                     if peer not in self._probing and self._probed.get(peer, 0.0) < now - PROBE_AFTER:
                         with contextlib.suppress(RuntimeError):  # there are too many threads already
@@ -232,6 +258,8 @@ class _Watch:
     def _probe(self, peer: Any, url: str, since: float) -> None:
         """Asks a server; where it is silent, cuts those who have waited for it for long enough already."""
         error = _silence_of(peer)
+        if _heard.get(peer, 0.0) > since - PROBE_AFTER:
+            error = None
         if error is not None:
             circuit_of(url).failed(error)
         with self._lock:
@@ -239,7 +267,7 @@ class _Watch:
             self._probed[peer] = time.monotonic()
             if error is not None:
                 waiting = [key for key, (_, at, _) in self._waiting.items() if at < since - PROBE_AFTER]
-                self._cut([key for key in waiting if _peer(self._waiting[key][2]) == peer])
+                self._cut([key for key in waiting if self._waiting[key][2].peer == peer])
 
     def _cut(self, late: list[int]) -> None:
         """Needs the lock: so nobody closes what is cut, and its descriptor is still its own."""
@@ -252,15 +280,25 @@ def _cut(session: Session) -> None:
         same.shutdown(socket.SHUT_RDWR)
 
 
-def _peer(session: Session) -> Any:
-    """Its server's address; None where it is closed."""
+_heard: dict[Any, float] = {}  # address of a server -> when it last answered, on whatever session
+
+
+def heard_from(peer: Any) -> None:
+    """A server has answered just now."""
+    if peer is not None:
+        _heard[peer] = time.monotonic()
+
+
+def peer_of(session: Any) -> Any:
+    """The address of a connection's server; None where it is closed."""
     with contextlib.suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as same:
         return same.getpeername()
     return None
 
 
-# Whatever speaks PostgreSQL's protocol answers this with one byte, before it asks who one is: whether TLS is to be had.
-_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+# Whatever speaks PostgreSQL's protocol answers this with one byte, before it asks who one is: whether GSSAPI is to be had.
+# Of whoever asks that and leaves, PostgreSQL's log says nothing; of one who asks for TLS it does where it has that.
+_GSS_REQUEST = struct.pack("!ii", 8, 80877104)
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
 
 
@@ -272,7 +310,7 @@ def _silence_of(peer: Any) -> OSError | None:
         with socket.socket(family, socket.SOCK_STREAM) as asking:
             asking.settimeout(PROBE_SECONDS)
             asking.connect(peer)
-            asking.sendall(_SSL_REQUEST)
+            asking.sendall(_GSS_REQUEST)
             asking.settimeout(max(0.1, ends - time.monotonic()))
             asking.recv(1)
     except TimeoutError as error:
@@ -387,7 +425,7 @@ def connect(url: str, name: str, limits: Limits) -> Session:
     session: Session = psycopg2.connect(url, connection_factory=Session, cursor_factory=Cursor, **parameters(url, name))
     try:
         session.autocommit = True
-        session.url = url
+        session.url, session.peer = url, peer_of(session)
         with session.answering_within(CONNECT_SECONDS):
             session.ask(*set_up(limits))
     except BaseException:

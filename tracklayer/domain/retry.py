@@ -143,7 +143,13 @@ def judge_unbuilt(claim: Claim, message: str, now: datetime, put_off: timedelta 
 
 
 def judge_early(claim: Claim, until: datetime) -> Settlement:
-    """It happened ahead of the clock, further than its platform forgives: it waits until then, and costs no attempt."""
+    """It happened ahead of the clock, further than its platform forgives: it waits until then, and costs no attempt.
+
+    Where the window ends before that, it is dropped now: waiting would be in vain.
+    """
+    if until > claim.window_ends_at:
+        words = "it happened so far ahead of the clock that its retry window ends before its time comes"
+        return judge_unsent(claim, Refusal(DropReason.WINDOW_EXPIRED, words))
     return Settlement(
         claim.key,
         DeliveryStatus.FAILED if claim.attempts else DeliveryStatus.QUEUED,

@@ -49,8 +49,13 @@ LOCK_MS = 250  # that a batch waits for a lock: then it is found out whose rows,
 PATIENCE_SECONDS = (
     1.5  # that what met a lock is tried again: less than ``SILENT_SECONDS``, so its callers hear what it was
 )
+APART_SECONDS = (
+    3.0  # that those who wait may wait longer, while merchant after merchant is stored or found to be locked
+)
 LOCKED_SECONDS = 3.0  # that a merchant whose rows are locked is refused, then it is tried again
-TRY_SECONDS = 1.0  # at least, between two such tries in vain, whoever's: each costs the others ``LOCK_MS``
+TRY_SECONDS = 1.0  # at least, between two such tries in vain, whoever's; and before the first one
+APART_LOCK_MS = 25  # that what is tried apart waits for a lock: others wait meanwhile, for one merchant after another
+RENEW_SECONDS = 1.0  # at least, between two sessions that are had for the sake of counters that somebody holds
 FORGET_SECONDS = 600.0  # after which a merchant that was locked, and sent nothing since, is tried like any other
 LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
@@ -145,6 +150,8 @@ class _Flusher:
         self._waiting: Lines[_Waiting] = Lines()
         self._locked: dict[int, float] = {}  # merchant id -> when it is tried again, on the monotonic clock
         self._tries_at = 0.0  # when any of them is
+        self._renewed_at = 0.0
+        self._late: asyncio.TimerHandle | None = None
         self.events = 0  # that wait for it, or are being judged
         self.is_stuck = False  # the batch in hand takes too long
         self.away_at: float | None = None  # when the last batch could not be stored, on the monotonic clock
@@ -183,14 +190,15 @@ class _Flusher:
         try:
             while self._waiting:
                 batch = self._take_batch()
-                late = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._give_up_waiting, batch)
+                self._expect(batch, SILENT_SECONDS)
                 gives_up = time.monotonic() + PATIENCE_SECONDS
+                is_try = all(waiting.call.merchant.merchant_id in self._locked for waiting, _ in batch)
                 try:
-                    locked = await self._store(batch)
+                    locked = await self._store(batch, APART_LOCK_MS if is_try else None)
                     if locked:
                         await self._store_apart(locked, gives_up)
                 finally:
-                    late.cancel()
+                    self._expect((), None)
                     self.is_stuck = False
                 if self._pause is not None:
                     await asyncio.sleep(self._pause())
@@ -200,6 +208,14 @@ class _Flusher:
                     await asyncio.sleep(0)
         finally:
             self.task = None
+
+    def _expect(self, batch: Sequence[Part], seconds: float | None) -> None:
+        """An answer of the database's, within so many seconds; None: nothing more."""
+        if self._late is not None:
+            self._late.cancel()
+        self._late = None
+        if seconds is not None:
+            self._late = asyncio.get_running_loop().call_later(seconds, self._give_up_waiting, batch)
 
     def _give_up_waiting(self, batch: Sequence[Part]) -> None:
         """Tells all who wait that the database is away. What is in hand goes on, and may be stored all the same."""
@@ -252,17 +268,17 @@ class _Flusher:
                 return merchant_id
         return None
 
-    async def _store(self, batch: Sequence[Part]) -> list[Part]:
+    async def _store(self, batch: Sequence[Part], lock_ms: int | None = None) -> list[Part]:
         """Stores the parts of a batch and tells whom is served; a call that PostgreSQL refuses is found by halving.
 
-        What met a lock comes back: nothing of it is stored, and its callers wait.
+        What met a lock comes back: nothing of it is stored, and its callers wait. ``lock_ms``: as ``AsyncSession.execute``.
         """
         committed = False
         try:
             steps = store([part for _, part in batch], self._runtime.settings.retry_window)
             name, arguments = next(steps)
             while True:
-                found = await self._session.execute(_EXECUTE[name], arguments)
+                found = await self._session.execute(_EXECUTE[name], arguments, lock_ms=None if committed else lock_ms)
                 committed = True
                 self.away_at = None
                 name, arguments = steps.send(found)
@@ -281,12 +297,13 @@ class _Flusher:
                 self._fail(batch, error)
                 return []
             middle = len(batch) // 2
-            return [*await self._store(batch[:middle]), *await self._store(batch[middle:])]
+            return [*await self._store(batch[:middle], lock_ms), *await self._store(batch[middle:], lock_ms)]
         return []
 
     async def _store_apart(self, batch: Sequence[Part], gives_up: float) -> None:
         """Stores what met a lock. Tables are waited for: they are everybody's. Whose the rows are is found out by storing
-        each merchant alone; one that is locked out waits for its rows while nobody else waits for anything.
+        each merchant alone; one that is locked out waits for its rows while nobody else waits for anything. Where they are
+        counters, another session has some of its own: it is had meanwhile, and nobody waits for it.
 
         ``gives_up``: when no further try is made, on the monotonic clock.
         """
@@ -302,15 +319,22 @@ class _Flusher:
         for merchant_id, own in apart.items():
             if self.is_stuck and locked:  # all are told already
                 break
-            found = own if len(apart) == 1 else await self._store(own)
+            found = own if len(apart) == 1 else await self._store(own, APART_LOCK_MS)
             if found:
                 locked[merchant_id] = found
+            if not self.is_stuck:  # the database answers
+                self._expect(batch, min(SILENT_SECONDS, max(0.0, gives_up + APART_SECONDS - time.monotonic())))
+        if locked.keys() - self._locked.keys():
+            self._renew()
         while time.monotonic() < gives_up and self._waiting.merchants() <= locked.keys():
             unknown = [merchant_id for merchant_id in locked if merchant_id not in self._locked]
             if not unknown:
                 break
+            lock_ms = APART_LOCK_MS if len(unknown) > 1 else None
             for merchant_id in unknown:
-                locked[merchant_id] = await self._store(locked[merchant_id])
+                if time.monotonic() > gives_up or not self._waiting.merchants() <= locked.keys():
+                    break
+                locked[merchant_id] = await self._store(locked[merchant_id], lock_ms)
             locked = {merchant_id: own for merchant_id, own in locked.items() if own}
         for merchant_id, own in locked.items():
             self._lock_out(merchant_id, own)
@@ -325,17 +349,26 @@ class _Flusher:
         self.away_at = None
         return None
 
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if now - self._renewed_at > RENEW_SECONDS:
+            self._renewed_at = now
+            self._session.renew()
+
     def _lock_out(self, merchant_id: int, batch: Sequence[Part]) -> None:
         """Tells a merchant's callers that its rows are locked, and for a while whoever comes."""
         now = time.monotonic()
-        if merchant_id not in self._locked:
+        is_new = merchant_id not in self._locked
+        if is_new:
             log.warning(
                 "merchant %s: rows of it are locked in the database, by a transaction that somebody left open perhaps; its "
                 "events are refused (503) until they are free",
                 merchant_id,
             )
         self._locked = {known: at for known, at in self._locked.items() if now - at < FORGET_SECONDS}
-        self._locked[merchant_id] = now + LOCKED_SECONDS
+        self._locked[merchant_id] = now + (
+            TRY_SECONDS if is_new else LOCKED_SECONDS
+        )  # in another session, the first time
         self._tries_at = now + TRY_SECONDS
         _tell([*(waiting for waiting, _ in batch), *self._waiting.of(merchant_id)], LockedOutError())
 
