@@ -5,13 +5,23 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: up test lint lock clean
+.PHONY: up test test-apart test-rest lint lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
+# Two at once, each with a PostgreSQL and a Redis of its own: tests of faults mostly wait, the others mostly work.
+APART := tests/faults tests/cli tests/db tests/actors
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
 test: lint
-	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory -j2 test-apart test-rest
+
+test-apart:
+	$(PYTEST) $(APART)
+
+test-rest:
+	$(PYTEST) tests $(addprefix --ignore=,$(APART))
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
