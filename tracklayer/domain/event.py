@@ -231,6 +231,8 @@ class Event:
     has_plain_url: ClassVar[bool] = False
     # The same: False where no text of it can hold an e-mail address or a phone number.
     may_hold_contact: ClassVar[bool] = True
+    # The same: False where its URL and properties were looked through for personal data, and hold none.
+    may_hold_personal: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +423,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
             "consent": consent,
             "has_plain_url": has_plain_url,
             "may_hold_contact": reader.may_hold_contact,
+            "may_hold_personal": reader.may_hold_personal,
         },
     )
 
@@ -535,7 +538,7 @@ def _read_phone(
 _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else identifiers.is_everyday_text
     for name in USER_FIELDS
-} | dict.fromkeys(MATCHABLE_LISTS, lambda given: False)
+} | {"phone": identifiers.is_everyday_phone, **dict.fromkeys(MATCHABLE_LISTS, lambda given: False)}
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
@@ -701,13 +704,23 @@ def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Proble
 class _Reader:
     """Takes fields out of a draft and collects what is wrong with them. Paths in, values or None out."""
 
-    __slots__ = ("clean", "left_out", "may_hold_card", "may_hold_contact", "problems", "size", "warnings")
+    __slots__ = (
+        "clean",
+        "left_out",
+        "may_hold_card",
+        "may_hold_contact",
+        "may_hold_personal",
+        "problems",
+        "size",
+        "warnings",
+    )
 
     def __init__(self, clean: bool, size: int) -> None:
         self.clean = clean  # known to hold no character that PostgreSQL or a log could not take
         self.size = size  # of the draft, bytes of JSON
         self.may_hold_card = False  # a number, or a name of the merchant's own, that must be looked at closely
         self.may_hold_contact = True
+        self.may_hold_personal = False  # in what was read so far
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.left_out: list[tuple[str, ...]] = []  # what is so long that it is not even searched
@@ -721,6 +734,7 @@ class _Reader:
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def personal(self, path: tuple[str, ...], what: str) -> None:
+        self.may_hold_personal = True
         rest = (
             f" {what} what looks like personal data in plain text. The event is taken, and no platform gets that part."
         )

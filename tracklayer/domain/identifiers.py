@@ -131,6 +131,8 @@ _EVERYDAY_ID = re.compile(
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
+# Neither a placeholder nor a digest: whether it is somebody's number, ``phone.py`` says.
+is_everyday_phone = re.compile(r"\+?[0-9][0-9 ().-]{5,29}").fullmatch
 # Where a person's own words stand: there Null is a name.
 WORDS = frozenset(
     ("first_name", "last_name", "street", "city", "state", "gender", "date_of_birth", "job_title", "company_name")

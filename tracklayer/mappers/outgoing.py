@@ -36,7 +36,7 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
     # Nothing has to be changed of most events, which these few questions tell.
     if (
         not event.has_plain_url
-        or custom.properties
+        or (custom.properties and event.may_hold_personal)
         or event.may_hold_contact
         or (custom.currency is None and settings.get("default_currency"))
     ):
@@ -56,7 +56,10 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
 _NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data does not say so"
-_OTHER_PAGE = "not an absolute http(s) URL: sent with the default page"
+_NO_PAGE = RuleVerdict("event_source_url", True, "none given: sent with the default page", "event_source_url")
+_OTHER_PAGE = RuleVerdict(
+    "event_source_url", False, "not an absolute http(s) URL: sent with the default page", "event_source_url"
+)
 _WITH_SCHEME = RuleVerdict(
     "event_source_url",
     True,
@@ -86,7 +89,7 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     if shown is not url:
         changes |= {"event_source_url": shown, "has_plain_url": False}
     custom = _without_contacts(event, changes, said) if event.may_hold_contact else event.custom_data
-    if custom.properties:
+    if custom.properties and event.may_hold_personal:
         kept, taken = without_personal_properties(custom.properties)
         if taken:
             said += [
@@ -145,25 +148,17 @@ def _line(line: Content, place: int, said: list[RuleVerdict]) -> Content | None:
 
 def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdict]) -> str | None:
     page = settings.get("default_page_url") if event.action_source == "website" else None
-    if page:
-        page = without_personal_url(str(page))[0]
-    if url is not None:
-        if not is_everyday_url(url) and (mended := web_url(url)) != url:
-            if mended is None and page:
-                said.append(RuleVerdict("event_source_url", False, _OTHER_PAGE, "event_source_url"))
-                return str(page)
-            if mended is not None:
-                said.append(_WITH_SCHEME)
-            url = mended or url
-        kept, taken = without_personal_url(url)
-        if taken:
-            said += [_taken("event_source_url", f"{name} in the URL") for name in taken]
-            return kept
+    shown = url if url is None or is_everyday_url(url) else web_url(url)
+    if shown is None and page:
+        said.append(_NO_PAGE if url is None else _OTHER_PAGE)
+        return without_personal_url(str(page))[0]
+    if url is None or (shown == url and not event.may_hold_personal):
         return url
-    if page:
-        said.append(RuleVerdict("event_source_url", True, "none given: sent with the default page", "event_source_url"))
-        return str(page)
-    return None
+    if shown is not None and shown != url:
+        said.append(_WITH_SCHEME)
+    kept, taken = without_personal_url(shown or url)
+    said += [_taken("event_source_url", f"{name} in the URL") for name in taken]
+    return kept
 
 
 def _taken(field: str, what: str = "it") -> RuleVerdict:

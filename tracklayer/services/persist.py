@@ -104,7 +104,7 @@ def to_record(
                 sealed[name] = user_data[name]
                 user_data[name] = HIDDEN
     url, custom_data = event.event_source_url, event.custom_data
-    if hash_user_data:
+    if hash_user_data and event.may_hold_personal:
         url, custom_data = _impersonal(url, custom_data)
     consent = event.consent
     record = {
