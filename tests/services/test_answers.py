@@ -29,24 +29,6 @@ from tracklayer.services.redeliver import redeliver_ids
 LOST = 999_999  # the number of a worker whose lock nobody holds
 
 
-@pytest.fixture
-def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """``between(meanwhile)``: done once, between a platform's answer and its settlement."""
-
-    def set_up(meanwhile: Callable[[], object]) -> None:
-        real = engine.send  # type: ignore[attr-defined]
-
-        def send(*args: Any) -> Any:
-            reply = real(*args)
-            monkeypatch.setattr(engine, "send", real)
-            meanwhile()
-            return reply
-
-        monkeypatch.setattr(engine, "send", send)
-
-    return set_up
-
-
 Between = Callable[[Callable[[], object]], None]
 
 

@@ -62,25 +62,7 @@ def shops(runtime: Runtime) -> list[Merchant]:
     return [new_merchant(runtime, name=f"Shop {number}") for number in range(3)]
 
 
-@pytest.fixture
-def after_send(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """``after_send(meanwhile)``: done once, when an answer was read and before it is written."""
-
-    def set_up(meanwhile: Callable[[], object]) -> None:
-        real = engine.send  # type: ignore[attr-defined]
-
-        def send(*args: Any) -> Any:
-            reply = real(*args)
-            monkeypatch.setattr(engine, "send", real)
-            meanwhile()
-            return reply
-
-        monkeypatch.setattr(engine, "send", send)
-
-    return set_up
-
-
-AfterSend = Callable[[Callable[[], object]], None]
+Between = Callable[[Callable[[], object]], None]
 
 
 def until_written(runtime: Runtime) -> None:
@@ -95,7 +77,7 @@ def test_rows_of_two_merchants_that_somebody_holds_cost_a_third_one_nothing(
     clock: FrozenClock,
     sandbox: SandboxServer,
     holder: Holder,
-    after_send: AfterSend,
+    between: Between,
     tables: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -109,16 +91,16 @@ def test_rows_of_two_merchants_that_somebody_holds_cost_a_third_one_nothing(
             return lane.submit(deliver_due, runtime, worker, shop.merchant_id, "meta").result(PATIENCE)
 
         try:
-            after_send(lambda: holder.hold(tables, first))
+            between(lambda: holder.hold(tables, first))
             assert deliver_in_lane(first) is False
             holder.let_go()
             until_written(runtime)
             assert row(first, "a").status == "delivered"
             ingest(runtime, first, draft("a2"))
-            after_send(lambda: holder.hold(tables, first))
+            between(lambda: holder.hold(tables, first))
             assert deliver_in_lane(first) is False
             fault(sandbox, kind="refuse", event_ids=["b"])
-            after_send(lambda: holder.hold(tables, second))
+            between(lambda: holder.hold(tables, second))
             assert deliver_in_lane(second) is False
             mend(sandbox)
             deliver_in_lane(third)
@@ -148,7 +130,7 @@ def test_what_was_not_sent_goes_out_once_the_rows_are_free(
     clock: FrozenClock,
     sandbox: SandboxServer,
     holder: Holder,
-    after_send: AfterSend,
+    between: Between,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mapper = mapper_for("meta")
@@ -156,7 +138,7 @@ def test_what_was_not_sent_goes_out_once_the_rows_are_free(
         engine, "mapper_for", lambda _: replace(mapper, max_batch_bytes=1)
     )  # each in a request of its own
     ingest(runtime, merchant, draft("a"), draft("b"), draft("c"))
-    after_send(lambda: holder.hold("deliveries", merchant))
+    between(lambda: holder.hold("deliveries", merchant))
     assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
     assert len(accepted(sandbox)) == 1
     holder.let_go()
@@ -175,10 +157,10 @@ def test_what_is_kept_stays_its_workers_however_long_the_rows_are_held(
     clock: FrozenClock,
     sandbox: SandboxServer,
     holder: Holder,
-    after_send: AfterSend,
+    between: Between,
 ) -> None:
     ingest(runtime, merchant, draft("a"))
-    after_send(lambda: holder.hold("deliveries", merchant))
+    between(lambda: holder.hold("deliveries", merchant))
     assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
     for _ in range(4):
         clock.move(LEASE / 2)
@@ -203,12 +185,12 @@ def test_an_answer_that_is_kept_is_written_where_others_took_its_batch_over(
     clock: FrozenClock,
     sandbox: SandboxServer,
     holder: Holder,
-    after_send: AfterSend,
+    between: Between,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kept_module, "PAUSES", (3600.0, 3600.0))
     ingest(runtime, merchant, draft("a"))
-    after_send(lambda: holder.hold("claims, deliveries", merchant))
+    between(lambda: holder.hold("claims, deliveries", merchant))
     assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
     clock.move(LEASE + timedelta(seconds=1))
     holder.let_go()
@@ -247,12 +229,12 @@ def test_a_batch_whose_rows_are_held_before_it_is_sent_is_given_back(
 
 
 def test_of_a_destination_with_much_kept_nothing_more_is_claimed(
-    runtime: Runtime, shops: list[Merchant], worker: int, sandbox: SandboxServer, holder: Holder, after_send: AfterSend
+    runtime: Runtime, shops: list[Merchant], worker: int, sandbox: SandboxServer, holder: Holder, between: Between
 ) -> None:
     first, second, _ = shops
     for number in range(kept_module.OF_DESTINATION):
         ingest(runtime, first, draft(f"a{number}"))
-        after_send(lambda: holder.hold("deliveries", first))
+        between(lambda: holder.hold("deliveries", first))
         assert deliver_due(runtime, worker, first.merchant_id, "meta") is False
     assert len(runtime.kept) == kept_module.OF_DESTINATION
     ingest(runtime, first, draft("more"))

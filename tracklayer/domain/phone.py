@@ -48,8 +48,7 @@ def _international(text: str) -> str | None:
     digits = text[1:]
     if not digits.isdigit():
         digits = digits.translate(_PUNCTUATION)
-    plans = _numbering_plans()
-    plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
+    plan = _plan_of(digits)
     if plan is None:
         return None
     code_length, lengths, prefix, _ = plan
@@ -59,8 +58,17 @@ def _international(text: str) -> str | None:
     return f"+{digits}"
 
 
+_Plan = tuple[int, frozenset[int], re.Pattern[str] | None, str]
+
+
+def _plan_of(digits: str) -> _Plan | None:
+    """That of the country code with which an international number begins."""
+    plans = _numbering_plans()
+    return plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
+
+
 @cache
-def _numbering_plans() -> dict[str, tuple[int, frozenset[int], re.Pattern[str] | None, str]]:
+def _numbering_plans() -> dict[str, _Plan]:
     """By country code: its length, how many digits a national number may have, how a national prefix would begin, and
     a pattern that every national number fits.
     """
@@ -300,8 +308,7 @@ def _without_plus(text: str, digits: str, home_code: str) -> dict[str, PhoneNumb
 
 def _may_be_valid(digits: str) -> bool:
     """False for most that are no international number: no need to ask the library."""
-    plans = _numbering_plans()
-    plan = plans.get(digits[:1]) or plans.get(digits[:2]) or plans.get(digits[:3])
+    plan = _plan_of(digits)
     if plan is None:
         return False
     code_length, lengths, prefix, pattern = plan

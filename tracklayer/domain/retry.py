@@ -130,16 +130,7 @@ def judge_attempt(
 
 def judge_unbuilt(claim: Claim, message: str, now: datetime, put_off: timedelta = PUT_OFF) -> Settlement:
     """A fault of ours kept it from being sent: it costs no attempt, and waits for the mended version."""
-    at = now + put_off
-    return Settlement(
-        claim.key,
-        DeliveryStatus.FAILED if claim.attempts else DeliveryStatus.QUEUED,
-        claim.attempts,
-        due_at=at,
-        next_retry_at=at,
-        last_error=message,
-        error_code=OUR_FAULT,
-    )
+    return replace(_put_off(claim, now + put_off, message), error_code=OUR_FAULT)
 
 
 def judge_early(claim: Claim, until: datetime) -> Settlement:
@@ -150,13 +141,17 @@ def judge_early(claim: Claim, until: datetime) -> Settlement:
     if until > claim.window_ends_at:
         words = "it happened so far ahead of the clock that its retry window ends before its time comes"
         return judge_unsent(claim, Refusal(DropReason.WINDOW_EXPIRED, words))
+    return _put_off(claim, until, "it happened ahead of the clock: it is sent when its time has come")
+
+
+def _put_off(claim: Claim, until: datetime, message: str) -> Settlement:
     return Settlement(
         claim.key,
         DeliveryStatus.FAILED if claim.attempts else DeliveryStatus.QUEUED,
         claim.attempts,
         due_at=until,
         next_retry_at=until,
-        last_error="it happened ahead of the clock: it is sent when its time has come",
+        last_error=message,
     )
 
 

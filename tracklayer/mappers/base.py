@@ -25,7 +25,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Device, Event, UserData
+from tracklayer.domain.event import Content, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_web_url
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
@@ -120,6 +120,7 @@ class Mapper:
     the exact one, where that depends on the event's source or the settings; ``map_event`` judges by it too.
     ``deduplication``: in a sentence, which copies that both came over the API are counted once; it stands on the page.
     ``max_ahead``: how far ahead of the clock an event may be when it is sent; what is further waits until then.
+    ``ahead_limit``: the exact one, where that depends on the settings.
     ``points``: names of events whose value counts points: no default currency is theirs.
     ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
     """
@@ -143,11 +144,16 @@ class Mapper:
     test_mode: Mapping[str, Any] = field(default_factory=dict)
     instead_of_test: str = ""
     max_ahead: timedelta = timedelta(minutes=5)
+    ahead_limit: Callable[[Settings], timedelta] | None = None
     points: frozenset[str] = frozenset()
 
     def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
         """How old an event of a source may be when it is sent; None: as old as it likes."""
         return self.max_event_age if self.age_limit is None else self.age_limit(action_source, settings)
+
+    def furthest_ahead(self, settings: Settings) -> timedelta:
+        """How far ahead of the clock an event may be when it is sent."""
+        return self.max_ahead if self.ahead_limit is None else self.ahead_limit(settings)
 
 
 DEFAULT_COUNTRY = Setting(
@@ -178,6 +184,11 @@ def wrong_with_page_url(value: Any) -> str | None:
     """The end of a sentence that says what is wrong; None where nothing is."""
     is_url = isinstance(value, str) and len(value) <= 2048 and is_web_url(value)
     return None if is_url else "must be an absolute URL that starts with http:// or https://"
+
+
+def wrong_with_flag(value: Any) -> str | None:
+    """The end of a sentence that says what is wrong; None where nothing is."""
+    return None if isinstance(value, bool) else "must be true or false"
 
 
 CONSENT_RULES = ("never", "eea", "always")
@@ -255,6 +266,11 @@ def number(value: Decimal | None) -> int | float | None:
         return short
     whole = int(value)
     return whole if whole == value and abs(whole) < 2**63 else short  # more is no JSON integer to most readers
+
+
+def has_fractions(contents: Sequence[Content]) -> bool:
+    """Whether something is sold by weight: to a platform that counts pieces it goes as ``whole_quantity``."""
+    return any(type(content.quantity) is not int for content in contents)
 
 
 def plain_text(value: str) -> str | None:

@@ -27,6 +27,7 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    has_fractions,
     number,
     omit_empty,
     unix_milliseconds,
@@ -437,7 +438,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     contents = given.contents
     if contents:
         found["contents"] = [_content(content) for content in contents]
-        if any(content.quantity != content.whole_quantity for content in contents):
+        if has_fractions(contents):
             verdicts.ok(_WHOLE_PIECES)
     content_ids = list(given.product_ids) or [content.id for content in contents]
     if content_ids:

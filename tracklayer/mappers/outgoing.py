@@ -41,7 +41,7 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
         or (custom.currency is None and settings.get("default_currency"))
     ):
         event = _presentable(mapper, event, settings, said)
-    if event.occurred_at > now and event.occurred_at > now + mapper.max_ahead:
+    if event.occurred_at > now and event.occurred_at > now + mapper.furthest_ahead(settings):
         said.append(_AHEAD)
         found = mapper.map_event(event, settings, event.occurred_at)
         if isinstance(found, Mapped):

@@ -28,8 +28,10 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    has_fractions,
     omit_empty,
     unix_seconds,
+    wrong_with_flag,
 )
 from tracklayer.mappers.pinterest_answers import EXPLANATIONS, read_reply
 
@@ -400,7 +402,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     contents = given.contents
     if contents:
         found["contents"] = [_content(content, given.currency, verdicts) for content in contents]
-        if any(content.quantity != content.whole_quantity for content in contents):
+        if has_fractions(contents):
             verdicts.ok(_WHOLE_PIECES)
     content_ids = list(given.product_ids) or [content.id for content in contents]
     if content_ids:
@@ -488,7 +490,7 @@ MAPPER = Mapper(
             "it for production.",
             required=False,
             example=False,
-            check=lambda value: None if isinstance(value, bool) else "must be true or false",
+            check=wrong_with_flag,
         ),
         Setting(
             "custom_event_names",

@@ -39,6 +39,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    has_fractions,
     no_answer_of_the_platform,
     number,
     omit_empty,
@@ -500,26 +501,20 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
 
 
 def _contents(given: Sequence[Content], delivery_category: Any, verdicts: Verdicts) -> list[dict[str, Any]]:
-    lines = []
-    has_fractions = False
-    for content in given:
-        quantity = content.quantity
-        if type(quantity) is not int:
-            quantity, has_fractions = content.whole_quantity, True
-        lines.append(
-            omit_empty(
-                {
-                    "id": content.id,
-                    "quantity": quantity,
-                    "item_price": number(content.item_price),
-                    "brand": content.brand,
-                    "delivery_category": delivery_category,
-                }
-            )
-        )
-    if has_fractions:
+    if has_fractions(given):
         verdicts.ok(_WHOLE_QUANTITY)
-    return lines
+    return [
+        omit_empty(
+            {
+                "id": content.id,
+                "quantity": content.whole_quantity,
+                "item_price": number(content.item_price),
+                "brand": content.brand,
+                "delivery_category": delivery_category,
+            }
+        )
+        for content in given
+    ]
 
 
 def _faults(body: Mapping[str, Any], count: int) -> dict[int, str]:

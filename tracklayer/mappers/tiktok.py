@@ -30,7 +30,6 @@ from tracklayer.domain.delivery import (
 from tracklayer.domain.event import Content, CustomData, Event, UserData
 from tracklayer.domain.identifiers import is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
-from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -42,12 +41,14 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    has_fractions,
     number,
     omit_empty,
     retry_after,
     safe_message,
     unix_seconds,
     whole_number,
+    wrong_with_flag,
 )
 from tracklayer.mappers.tiktok_app import APP_NAMES, app_of, put_device
 
@@ -457,27 +458,21 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
 
 
 def _contents(given: Sequence[Content], verdicts: Verdicts) -> list[dict[str, Any]]:
-    lines = []
-    has_fractions = False
-    for content in given:
-        quantity = content.quantity
-        if type(quantity) is not int:
-            quantity, has_fractions = content.whole_quantity, True
-        lines.append(
-            omit_empty(
-                {
-                    "content_id": content.id,
-                    "content_name": content.title,
-                    "content_category": content.category,
-                    "brand": content.brand,
-                    "price": number(content.item_price),
-                    "quantity": quantity,
-                }
-            )
-        )
-    if has_fractions:
+    if has_fractions(given):
         verdicts.ok(_WHOLE_QUANTITY)
-    return lines
+    return [
+        omit_empty(
+            {
+                "content_id": content.id,
+                "content_name": content.title,
+                "content_category": content.category,
+                "brand": content.brand,
+                "price": number(content.item_price),
+                "quantity": content.whole_quantity,
+            }
+        )
+        for content in given
+    ]
 
 
 def _page(url: str | None, source: str, given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
@@ -493,10 +488,7 @@ def _page(url: str | None, source: str, given: CustomData, verdicts: Verdicts) -
     if url is None:
         verdicts.left_out("referrer_url", "custom_data.properties.referrer_url", "left out: there is no page beside it")
     elif isinstance(referrer, str) and is_web_url(referrer):
-        page["referrer"], taken = without_personal_url(referrer)
-        if taken:
-            message = f"taken out: {', '.join(taken)} in the URL, which looks like personal data in plain text"
-            verdicts.left_out("personal_data", "custom_data.properties.referrer_url", message)
+        page["referrer"] = referrer
     else:
         verdicts.left_out("referrer_url", "custom_data.properties.referrer_url", "left out: not an http(s) URL")
     return page
@@ -566,7 +558,7 @@ MAPPER = Mapper(
             "so. It stands on no page of TikTok.",
             required=False,
             example=False,
-            check=lambda value: None if isinstance(value, bool) else "must be true or false",
+            check=wrong_with_flag,
         ),
         Setting(
             "max_age_days",

@@ -169,7 +169,6 @@ _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _TAG_OK = RuleVerdict("event_name", True, "has an event tag", "event_name")
 _TAG_STAR = RuleVerdict("event_name", True, "goes to the event tag of every other event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "not too old and not in the future", "occurred_at")
-_AHEAD = RuleVerdict("event_age", True, "ahead of the clock: waits until its time has come", "occurred_at")
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough to be matched", "user_data")
 
 
@@ -198,12 +197,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if now - event.occurred_at > limit:
         message = f"older than the {limit.days} days that are set for X"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
-    not_before = None
-    if event.occurred_at > now and event.occurred_at > now + _max_ahead(settings):
-        not_before = event.occurred_at
-        verdicts.ok(_AHEAD)
-    else:
-        verdicts.ok(_AGE_OK)
+    verdicts.ok(_AGE_OK)
     identifiers = _identifiers(event, settings, verdicts)
     if not identifiers:
         message = "X wants a twclid, an email or a phone, or an IPv4 address together with the user agent"
@@ -216,7 +210,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         "identifiers": identifiers,
         "conversion_id": event.event_id,
     }
-    return Mapped(item | _details(event.custom_data, verdicts), tuple(verdicts), not_before=not_before)
+    return Mapped(item | _details(event.custom_data, verdicts), tuple(verdicts))
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
@@ -504,6 +498,7 @@ MAPPER = Mapper(
     deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,
+    ahead_limit=_max_ahead,
     instead_of_test="Make an event tag of type CUSTOM that no campaign uses: its status in Ads Manager turns to TRACKING "
     "12 to 24 hours after the first conversion arrives.",
     check_settings=_check_settings,

@@ -48,6 +48,7 @@ from tracklayer.mappers.base import (
     safe_message,
     unix_seconds,
     whole_number,
+    wrong_with_flag,
 )
 from tracklayer.mappers.ga4.parameters import MAX_VALUE, MAX_VALUE_360, NAME, POINTS, mended_name, params_of
 from tracklayer.mappers.ga4.person import NORMALISE, app_instance_id, client_id, shared_by_the_request
@@ -290,12 +291,8 @@ def _check_app_id(value: Any) -> str | None:
     return None if fits else "must look like 1:1234567890:ios:321abc456def7890"
 
 
-def _flag(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
 def _switch(name: str, label: str, help: str, example: bool) -> Setting:
-    return Setting(name, label, help, required=False, example=example, check=_flag)
+    return Setting(name, label, help, required=False, example=example, check=wrong_with_flag)
 
 
 def check_settings(settings: Settings) -> list[Problem]:

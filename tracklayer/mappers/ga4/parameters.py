@@ -15,7 +15,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import Content, Event
 from tracklayer.domain.identifiers import web_url
-from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number
+from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number
 from tracklayer.mappers.ga4.person import session_id
 
 MAX_PARAMETERS = 25
@@ -161,7 +161,7 @@ def _items(event: Event, limit: int, verdicts: Verdicts) -> list[dict[str, Any]]
         if content.discount is not None:
             item["discount"] = number(content.discount)
         items.append(item)
-    if any(type(content.quantity) is not int for content in contents):
+    if has_fractions(contents):
         verdicts.ok(_WHOLE_PIECES)
     return items
 

@@ -16,7 +16,17 @@ from typing import Any
 from tracklayer.domain.delivery import Auth, DropReason, PlatformRequest, RefreshedToken, ServiceAccount
 from tracklayer.domain.event import Event, read_decimal, read_instant
 from tracklayer.domain.problem import Problem
-from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused, RuleVerdict, Setting, Settings, Verdicts
+from tracklayer.mappers.base import (
+    COMMON_SETTINGS,
+    Mapped,
+    Mapper,
+    Refused,
+    RuleVerdict,
+    Setting,
+    Settings,
+    Verdicts,
+    wrong_with_flag,
+)
 from tracklayer.mappers.google_ads import data_manager, google_ads_api
 from tracklayer.mappers.google_ads.answers import EXPLANATIONS, read_reply
 from tracklayer.mappers.google_ads.conversion import NORMALISE, Sale
@@ -208,10 +218,6 @@ def _check_language(value: Any) -> str | None:
     return None if re.fullmatch(r"[a-z]{2}", str(value)) else "must be a two-letter language code such as en"
 
 
-def _flag(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
 def _digits(value: Any) -> str | None:
     return None if _is_id(value) else "must be digits only"
 
@@ -351,7 +357,7 @@ MAPPER = Mapper(
             "True: Google checks every event and records none. Remove it for production.",
             required=False,
             example=False,
-            check=_flag,
+            check=wrong_with_flag,
         ),
         Setting(
             "legacy_upload",
@@ -360,7 +366,7 @@ MAPPER = Mapper(
             "2026; to all others Google refuses it.",
             required=False,
             example=False,
-            check=_flag,
+            check=wrong_with_flag,
         ),
         *COMMON_SETTINGS,
     ),

@@ -17,7 +17,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event, read_decimal
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
-from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number, omit_empty
 
 CLICK_IDS = ("gclid", "gbraid", "wbraid")
 _CUSTOMER_TYPES = ("NEW", "RETURNING", "REENGAGED")
@@ -185,7 +185,7 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
     given = event.custom_data
     if not given.contents and not given.properties:
         return {}
-    if any(type(content.quantity) is not int for content in given.contents):
+    if has_fractions(given.contents):
         verdicts.ok(_WHOLE_PIECES)
     cart = omit_empty(
         {
