@@ -29,10 +29,6 @@ NOT_YET = {
     "Enum value DropReason.ERASED was removed.",
     "Enum value DropReason.SUPPRESSED was removed.",
     # alerts: further kinds, pages, channels
-    "Enum value AlertKind.EVENTS_REJECTED was removed.",
-    "Enum value AlertKind.MATCH_QUALITY_DROP was removed.",
-    "Field Alert.eventName was removed.",
-    "Field Alert.url was removed.",
     "Field Alert.snoozedUntil was removed.",
     "Field Mutation.snoozeAlert was removed.",
     "Argument Mutation.acknowledgeAlert(note:) was removed.",

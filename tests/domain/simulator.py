@@ -16,7 +16,7 @@ from itertools import repeat
 from random import Random
 
 from tests.domain.traffic import START, Engine, Shop
-from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Step, next_step
+from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Step, Subject, next_step
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
 from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
 from tracklayer.domain.monitors.spans import COUNTS, Memory, Minute, spans_of
@@ -45,7 +45,7 @@ class Watched:
         self.memory = Memory()
         self.rhythm: Rhythm | None = None
         self.success: SuccessRate | None = None
-        self.known: dict[tuple[AlertKind, str | None], Known] = {}
+        self.known: dict[Subject, Known] = {}
         self.opened: dict[AlertKind, datetime] = {}
         self.changes: list[tuple[datetime, AlertKind, str]] = []
         self._minute, self._arrived = START, False
@@ -107,17 +107,15 @@ class Watched:
             minutes.append((self._minute, tuple(self.engine.counts)))
         view = self._view(minutes, recent_since)
         self.memory.note(1, "meta", minutes, now)
-        kinds = {kind for kind in OF_DESTINATIONS if self._is_open((kind, "meta"))}
+        kinds = {kind for kind in OF_DESTINATIONS if self._is_open(Subject(kind, "meta"))}
         found = judge_destination(view, kinds, now)
         is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-        judged: list[tuple[AlertKind, str | None]] = [
-            (kind, "meta") for kind in ([AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS)
-        ]
+        judged = [Subject(kind, "meta") for kind in ([AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS)]
         merchant = self._merchant_view(now)
         if merchant is not None:
             found += judge_merchant(merchant, now)
-            judged.append((AlertKind.TRACKING_STOPPED, None))
-        by_subject = {(finding.kind, finding.platform): finding for finding in found}
+            judged.append(Subject(AlertKind.TRACKING_STOPPED))
+        by_subject = {finding.subject: finding for finding in found}
         for subject in judged:
             self._settle(subject, by_subject.get(subject), now)
 
@@ -152,7 +150,7 @@ class Watched:
         return view
 
     def _told(self, kind: AlertKind) -> Told | None:
-        known = self.known.get((kind, "meta"))
+        known = self.known.get(Subject(kind, "meta"))
         if known is None or (known.resolved_at is not None and known.resolved_at < self.now - DAY):
             return None
         return Told(self.opened[kind], known.resolved_at)
@@ -167,20 +165,20 @@ class Watched:
         found = [sum(since <= minute for minute in self.active_minutes) for since, _ in spans]
         return MerchantView(self.rhythm, last, self.rhythm.level(spans, found))
 
-    def _is_open(self, subject: tuple[AlertKind, str | None]) -> bool:
+    def _is_open(self, subject: Subject) -> bool:
         return subject in self.known and self.known[subject].resolved_at is None
 
-    def _settle(self, subject: tuple[AlertKind, str | None], finding: Finding | None, now: datetime) -> None:
+    def _settle(self, subject: Subject, finding: Finding | None, now: datetime) -> None:
         known = self.known.get(subject)
         match next_step(known, finding, now):
             case Step.OPEN:
-                self.opened[subject[0]] = now
-                self.known[subject] = Known(1, *subject, Severity.CRITICAL, now, None, None)
-                self.changes.append((now, subject[0], "open"))
+                self.opened[subject.kind] = now
+                self.known[subject] = Known(1, subject, Severity.CRITICAL, now, None, None)
+                self.changes.append((now, subject.kind, "open"))
             case Step.REOPEN:
                 assert known is not None
                 self.known[subject] = replace(known, last_seen_at=now, quiet_since=None, resolved_at=None)
-                self.changes.append((now, subject[0], "reopen"))
+                self.changes.append((now, subject.kind, "reopen"))
             case Step.SEEN:
                 assert known is not None
                 self.known[subject] = replace(known, last_seen_at=now, quiet_since=None)
@@ -190,7 +188,7 @@ class Watched:
             case Step.RESOLVE:
                 assert known is not None
                 self.known[subject] = replace(known, resolved_at=now)
-                self.changes.append((now, subject[0], "resolved"))
+                self.changes.append((now, subject.kind, "resolved"))
 
 
 def grown_up(seed: int, per_second: float, days: int = 28) -> Watched:

@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tracklayer.domain.alert import REOPEN_WITHIN, SEEN_GRAIN, AlertKind, Finding, Known, Severity, Step, next_step
+from tracklayer.domain.alert import (
+    REOPEN_WITHIN,
+    SEEN_GRAIN,
+    AlertKind,
+    Finding,
+    Known,
+    Severity,
+    Step,
+    Subject,
+    next_step,
+)
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -21,8 +31,7 @@ def known(seen: timedelta = timedelta(), quiet: timedelta | None = None, resolve
     """An alert that was last seen, is quiet, was resolved so long before NOW."""
     return Known(
         1,
-        AlertKind.QUEUE_BACKLOG,
-        "meta",
+        Subject(AlertKind.QUEUE_BACKLOG, "meta"),
         Severity.CRITICAL,
         NOW - seen,
         NOW - quiet if quiet is not None else None,

@@ -16,7 +16,7 @@ from tests.live import LiveServer, WsClient, sse_events, ws_client
 from tests.servers import wait_until
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.ingest import ingest_events
@@ -42,7 +42,7 @@ class Pipeline:
     def resolves(self, platform: str | None = "meta", kind: AlertKind = AlertKind.PLATFORM_DOWN) -> int:
         for seconds in (61, 60):
             now = self._clock.move(timedelta(seconds=seconds))
-            changed = settle_findings(self._runtime, self._merchant.merchant_id, [], [(kind, platform)], now)
+            changed = settle_findings(self._runtime, self._merchant.merchant_id, [], [Subject(kind, platform)], now)
         (alert_id,) = changed
         return alert_id
 

@@ -15,17 +15,17 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_changes import changes_after
 from tracklayer.db.alerts import open_lately
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import acknowledge_alert, settle_findings
 from tracklayer.services.privacy import purge_alert_history
 
-DOWN = (AlertKind.PLATFORM_DOWN, "meta")
-STOPPED = (AlertKind.TRACKING_STOPPED, None)
+DOWN = Subject(AlertKind.PLATFORM_DOWN, "meta")
+STOPPED = Subject(AlertKind.TRACKING_STOPPED)
 
 
 def down(now: datetime, severity: Severity = Severity.CRITICAL, message: str = "It does not answer.") -> Finding:
-    return Finding(*DOWN, severity, "Meta is down", message, now, {"failures": 20})
+    return Finding(DOWN.kind, DOWN.platform, severity, "Meta is down", message, now, {"failures": 20})
 
 
 def select(sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -66,7 +66,7 @@ def test_an_alert_opens_moves_on_and_resolves_by_itself(
     opened = clock.now()
     assert monitor.finds() == [1]
     with in_transaction():
-        assert open_lately([merchant.merchant_id], clock.now())[(merchant.merchant_id, *DOWN)][1] is None
+        assert open_lately([merchant.merchant_id], clock.now())[merchant.merchant_id, DOWN][1] is None
     assert monitor.finds(after=15, severity=Severity.WARNING, message="It answers half of the time.") == []
     seen = clock.now()
     found = select("SELECT severity, message, details, opened_at, last_seen_at, resolved_at FROM alerts")
@@ -80,7 +80,7 @@ def test_an_alert_opens_moves_on_and_resolves_by_itself(
     assert states(merchant) == [(1, "open"), (1, "resolved")]
     with in_transaction():
         assert (
-            open_lately([merchant.merchant_id], clock.now() - timedelta(days=1))[(merchant.merchant_id, *DOWN)][1]
+            open_lately([merchant.merchant_id], clock.now() - timedelta(days=1))[merchant.merchant_id, DOWN][1]
             is not None
         )
     assert monitor.looks(after=15) == []
@@ -146,7 +146,7 @@ def test_many_schedulers_at_once_open_one_alert_and_resolve_it_once(
             changed = threads.map(settle, [findings] * 8)
         return [alert_id for ids in changed for alert_id in ids]
 
-    stopped = Finding(*STOPPED, Severity.WARNING, "No events", "None for an hour.", clock.now())
+    stopped = Finding(STOPPED.kind, None, Severity.WARNING, "No events", "None for an hour.", clock.now())
     assert sorted(everybody([down(clock.now()), stopped])) == [1, 2]
     clock.move(timedelta(seconds=10))
     assert everybody([]) == []

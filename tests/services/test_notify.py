@@ -106,7 +106,7 @@ def test_one_mail_when_it_opens_and_one_when_it_resolves(
     (to_first, first), (to_second, second) = smtp.mails
     assert (to_first, to_second) == (OPS, OPS)
     assert subjects(smtp) == [OPENED, RESOLVED]
-    link = "https://tracklayer.example/notifications#WyJBbGVydCIsMSwxXQ"
+    link = "https://tracklayer.example/notifications/WyJBbGVydCIsMSwxXQ"
     assert first["From"] == "alerts@tracklayer.example"
     assert first["To"] == OPS
     assert first["Date"] == "Fri, 20 Nov 2026 15:00:00 +0000"

@@ -12,11 +12,10 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import AlertKind, Finding, Known, Severity
+from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
 KINDS = frozenset(kind.value for kind in AlertKind)
-Subject = tuple[AlertKind, str | None]
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,10 @@ def lock_alerts(merchant_id: int) -> None:
 
 
 KNOWN = """
-SELECT alert_id, kind, platform, severity, last_seen_at, quiet_since, resolved_at FROM alerts
+SELECT alert_id, kind, platform, event_name, severity, last_seen_at, quiet_since, resolved_at FROM alerts
 WHERE merchant_id = %(merchant)s AND resolved_at IS NULL
 UNION ALL
-SELECT alert_id, kind, platform, severity, last_seen_at, quiet_since, resolved_at FROM alerts
+SELECT alert_id, kind, platform, event_name, severity, last_seen_at, quiet_since, resolved_at FROM alerts
 WHERE merchant_id = %(merchant)s AND resolved_at > %(since)s
 """
 
@@ -86,10 +85,10 @@ def known_alerts(merchant_id: int, resolved_since: datetime) -> dict[Subject, Kn
     for row in rows(KNOWN, {"merchant": merchant_id, "since": resolved_since}):  # type: ignore[arg-type]
         if row[1] not in KINDS:  # a newer version's: it looks after it
             continue
-        found = Known(row[0], AlertKind(row[1]), row[2], Severity(row[3]), *row[4:])
-        other = known.get((found.kind, found.platform))
+        found = Known(row[0], Subject(AlertKind(row[1]), row[2], row[3]), Severity(row[4]), *row[5:])
+        other = known.get(found.subject)
         if other is None or _ends(found) > _ends(other):
-            known[found.kind, found.platform] = found
+            known[found.subject] = found
     return known
 
 
@@ -98,24 +97,24 @@ def _ends(alert: Known) -> tuple[bool, float]:
 
 
 OPEN_LATELY = """
-SELECT merchant_id, kind, platform, opened_at, resolved_at FROM alerts
+SELECT merchant_id, kind, platform, event_name, opened_at, resolved_at FROM alerts
 WHERE merchant_id = ANY(%(merchants)s) AND resolved_at > %(since)s
 UNION ALL
-SELECT merchant_id, kind, platform, opened_at, resolved_at FROM alerts
+SELECT merchant_id, kind, platform, event_name, opened_at, resolved_at FROM alerts
 WHERE merchant_id = ANY(%(merchants)s) AND resolved_at IS NULL
 """
 
 
 def open_lately(
     merchant_ids: Sequence[int], resolved_since: datetime
-) -> dict[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]]:
-    """(merchant, kind, platform) -> (opened, resolved) of each one's open alert, or else of the last that resolved."""
-    lately: dict[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]] = {}
+) -> dict[tuple[int, Subject], tuple[datetime, datetime | None]]:
+    """(merchant, subject) -> (opened, resolved) of each one's open alert, or else of the last that resolved."""
+    lately: dict[tuple[int, Subject], tuple[datetime, datetime | None]] = {}
     params: Any = {"merchants": list(merchant_ids), "since": resolved_since}
-    for merchant_id, kind, platform, opened_at, resolved_at in rows(OPEN_LATELY, params):
+    for merchant_id, kind, platform, event_name, opened_at, resolved_at in rows(OPEN_LATELY, params):
         if kind not in KINDS:
             continue
-        key = merchant_id, AlertKind(kind), platform
+        key = merchant_id, Subject(AlertKind(kind), platform, event_name)
         known = lately.get(key)
         if known is None or resolved_at is None or (known[1] is not None and resolved_at > known[1]):
             lately[key] = opened_at, resolved_at
@@ -125,11 +124,11 @@ def open_lately(
 def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | None:
     """The new alert's id; None where one of this subject is open already."""
     found = rows(
-        "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, details, opened_at, last_seen_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (merchant_id, kind, (coalesce(platform, ''))) WHERE resolved_at IS NULL DO NOTHING "
+        "INSERT INTO alerts (merchant_id, kind, severity, platform, event_name, title, message, details, opened_at, last_seen_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (merchant_id, kind, (coalesce(platform, '')), (coalesce(event_name, ''))) WHERE resolved_at IS NULL DO NOTHING "
         "RETURNING alert_id",
-        (merchant_id, finding.kind, finding.severity, finding.platform, *_words(finding), now, now),
+        (merchant_id, finding.kind, finding.severity, finding.platform, finding.event_name, *_words(finding), now, now),
     )
     return found[0][0] if found else None
 

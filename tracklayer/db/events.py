@@ -86,7 +86,10 @@ WITH given AS (
     SELECT * FROM json_to_recordset($1) AS x(
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
-        custom_data json, consent json, device json)
+        custom_data json, consent json, device json, counted_as text, host text, facts bigint)
+), refused AS (
+    SELECT * FROM json_to_recordset($2) AS r(
+        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text)
 ), stored AS (
     INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received,
                         action_source, event_source_url, user_data, digests, sealed, custom_data, consent, device)
@@ -100,11 +103,23 @@ WITH given AS (
     RETURNING *, xmax = 0 AS inserted
 ), received AS (
     SELECT s.merchant_id, date_trunc('minute', g.received_at, 'UTC') AS minute, s.inserted,
-           g.times_received - s.inserted::int AS repeats
+           g.times_received - s.inserted::int AS repeats, coalesce(g.counted_as, s.event_name) AS event_name, s.action_source, coalesce(g.host, '') AS host, g.facts
     FROM stored s JOIN given g USING (merchant_id, event_id)
     UNION ALL
-    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected
-    FROM json_to_recordset($2) AS r(merchant_id bigint, received_at timestamptz, rejected int)
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused
+), covered AS (
+    INSERT INTO coverage (merchant_id, event_name, minute, action_source, host, facts, slot, events)
+    SELECT merchant_id, event_name, minute, action_source, host, facts, pg_backend_pid(), count(*)
+    FROM received WHERE inserted AND facts IS NOT NULL GROUP BY merchant_id, event_name, minute, action_source, host, facts
+    ON CONFLICT (merchant_id, event_name, minute, action_source, host, facts, slot)
+        DO UPDATE SET events = coverage.events + excluded.events
+), rejecting AS (
+    INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
+           sum(rejected)
+    FROM refused GROUP BY merchant_id, minute, event_name, code, field
+    ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
+        DO UPDATE SET events = rejections.events + excluded.events
 ), offered AS (
     SELECT s.merchant_id, s.event_id, d.platform, s.received_at,
            d.event_names IS NULL OR s.event_name = ANY(d.event_names) AS wanted
@@ -168,7 +183,8 @@ def store_arguments(
 ) -> tuple[Any, ...]:
     """What ``store_events`` takes: events of different keys, and how many of whose were refused.
 
-    ``records``: one JSON object an event, keys as the columns. ``rejected``: ``{merchant_id, received_at, rejected}``.
+    ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
+    ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``.
     """
     ordered = sorted(records, key=_key)
     return JsonLiteral(ordered), JsonLiteral(rejected), window

@@ -94,6 +94,7 @@ class AlertRow(Row):
     kind = TextField()
     severity = TextField()
     platform = TextField(null=True)
+    event_name = TextField(null=True)
     title = TextField()
     message = TextField()
     details = JSONField(default=dict)
@@ -102,6 +103,8 @@ class AlertRow(Row):
     acknowledged_at = DateTimeTZField(null=True)
     resolved_at = DateTimeTZField(null=True)
     quiet_since = DateTimeTZField(null=True)
+    snoozed_until = DateTimeTZField(null=True)
+    note = TextField(null=True)
 
     class Meta:
         table_name = "alerts"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class AlertKind(StrEnum):
@@ -14,6 +14,11 @@ class AlertKind(StrEnum):
     QUEUE_BACKLOG = "queue_backlog"
     TRACKING_STOPPED = "tracking_stopped"
     DELIVERY_RATE_DROP = "delivery_rate_drop"
+    EVENTS_REJECTED = "events_rejected"
+    MATCH_QUALITY_DROP = "match_quality_drop"
+    LIKELY_DUPLICATES = "likely_duplicates"
+    VALUE_LOST = "value_lost"
+    EVENT_NAME_UNKNOWN = "event_name_unknown"
 
 
 class Severity(StrEnum):
@@ -21,9 +26,20 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Subject(NamedTuple):
+    """What an alert is about: one kind, at one platform or (None) the whole merchant, of one event name or (None) all.
+
+    One alert a subject is open at a time.
+    """
+
+    kind: AlertKind
+    platform: str | None = None
+    event_name: str | None = None
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What one monitor saw. ``platform`` None: it concerns the whole merchant. ``details``: JSON, the figures.
+    """What one monitor saw of a subject. ``details``: JSON, the figures.
 
     ``message`` says what was seen, what is normal, since when, and what to do; it holds nothing personal or secret.
     """
@@ -35,6 +51,11 @@ class Finding:
     message: str
     since: datetime
     details: Mapping[str, Any] = field(default_factory=dict)
+    event_name: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.kind, self.platform, self.event_name)
 
 
 # How long an open alert must have had no finding before it resolves. A platform's verdict needs many refusals in a
@@ -44,6 +65,12 @@ QUIET = {
     AlertKind.QUEUE_BACKLOG: timedelta(seconds=60),
     AlertKind.TRACKING_STOPPED: timedelta(seconds=60),
     AlertKind.DELIVERY_RATE_DROP: timedelta(seconds=60),
+    AlertKind.EVENTS_REJECTED: timedelta(seconds=60),
+    # These are judged by minutes that have ended, so that a minute passes between two verdicts that differ.
+    AlertKind.MATCH_QUALITY_DROP: timedelta(minutes=5),
+    AlertKind.LIKELY_DUPLICATES: timedelta(minutes=5),
+    AlertKind.VALUE_LOST: timedelta(minutes=5),
+    AlertKind.EVENT_NAME_UNKNOWN: timedelta(minutes=5),
 }
 REOPEN_WITHIN = timedelta(minutes=10)  # what comes back sooner is the same trouble, and the same alert
 SEEN_GRAIN = timedelta(seconds=10)  # how exactly lastSeenAt is kept: less than the monitors' default interval
@@ -65,8 +92,7 @@ class Known:
     """The open alert of a subject, or its last resolved one."""
 
     alert_id: int
-    kind: AlertKind
-    platform: str | None
+    subject: Subject
     severity: Severity
     last_seen_at: datetime
     quiet_since: datetime | None
@@ -95,4 +121,4 @@ def _without_finding(known: Known | None, now: datetime) -> Step:
         return Step.NONE
     if known.quiet_since is None:
         return Step.QUIET
-    return Step.RESOLVE if now - known.quiet_since >= QUIET[known.kind] else Step.NONE
+    return Step.RESOLVE if now - known.quiet_since >= QUIET[known.subject.kind] else Step.NONE

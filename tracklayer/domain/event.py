@@ -362,6 +362,16 @@ def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
     return found if is_good and not any(problem.field[:1] == ("event_id",) for problem in problems) else None
 
 
+def readable_event_name(draft: Any, problems: Sequence[Problem]) -> str:
+    """The event name of something that was refused, where it had a good one; else empty."""
+    if isinstance(draft, Misfit):
+        draft = draft.draft
+    found = draft.get("event_name") if isinstance(draft, Mapping) else None
+    if not isinstance(found, str) or any(problem.field[:1] == ("event_name",) for problem in problems):
+        return ""
+    return found if 0 < len(found) <= MAX_EVENT_NAME and not _UNUSABLE.search(found) else ""
+
+
 def _in_order(problems: list[Problem]) -> list[Problem]:
     """In the order of the data model, whatever the order of what was sent; unknown fields before those of their object."""
     return problems if len(problems) < 2 else sorted(problems, key=lambda problem: _place(problem.field))

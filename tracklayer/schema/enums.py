@@ -66,6 +66,14 @@ AlertKind = _enum(
         "QUEUE_BACKLOG": ("queue_backlog", "Events arrive faster than they are delivered."),
         "TRACKING_STOPPED": ("tracking_stopped", "A merchant that usually sends events has gone quiet."),
         "DELIVERY_RATE_DROP": ("delivery_rate_drop", "The success rate fell below what is normal."),
+        "EVENTS_REJECTED": ("events_rejected", "Markedly more events than usual are refused at the door."),
+        "MATCH_QUALITY_DROP": ("match_quality_drop", "Events of one name lost identifiers that they used to carry."),
+        "LIKELY_DUPLICATES": ("likely_duplicates", "The same conversion seems to arrive under several event ids."),
+        "VALUE_LOST": ("value_lost", "Events of one name lost their value or currency."),
+        "EVENT_NAME_UNKNOWN": (
+            "event_name_unknown",
+            "A destination filters out a name that differs only in spelling from one it takes.",
+        ),
     },
 )
 AlertSeverity = _enum(

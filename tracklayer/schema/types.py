@@ -45,6 +45,7 @@ from tracklayer.schema.enums import (
 from tracklayer.schema.inputs import dotted_path
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
+from tracklayer.services.alert import alert_url
 from tracklayer.services.credentials import settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of
@@ -396,6 +397,7 @@ class AlertNode(Node):
     severity: AlertSeverity = _field(READ, "How much it matters.")
     state: AlertState = _field(READ, "Whether it still holds.")
     platform: Platform | None = _field(READ, "The platform; null for an alert of the whole merchant.")
+    event_name: str | None = _field(READ, "The event name, where it is about events of one name.")
     title: str = _field(READ, "In a few words.")
     message: str = _field(READ, "What was seen against what is normal, with figures.")
     details: JSON = _field(READ, "The figures.")
@@ -407,6 +409,10 @@ class AlertNode(Node):
         READ,
         "In a subscription: this opening or resolving; as `after`, it continues exactly behind it. Null elsewhere.",
     )
+
+    @strawberry.field(metadata=READ, description="Its own page: what e-mails and webhooks link to.")
+    def url(self, info: Info) -> str:
+        return alert_url(context_of(info).runtime.settings.public_url, self.row.merchant_id, self.row.alert_id)
 
     @strawberry.field(
         metadata=READ | at_most("first"), description="The deliveries of its platform while it was open, newest first."
@@ -596,6 +602,7 @@ def alert_node(row: AlertRow) -> AlertNode:
         severity=AlertSeverity(row.severity),
         state=AlertState("resolved" if row.resolved_at else "open"),
         platform=Platform(row.platform) if row.platform else None,
+        event_name=row.event_name,
         title=row.title,
         message=row.message,
         details=JSON(row.details),

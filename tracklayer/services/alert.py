@@ -1,6 +1,6 @@
 """The life of an alert: opened, seen again, quiet, resolved, opened again, acknowledged.
 
-One alert a merchant, kind and platform is open at a time, however many schedulers look. Each opening and resolving is
+One alert a merchant and subject is open at a time, however many schedulers look. Each opening and resolving is
 written down as a change, and its e-mails as rows that wait, in the same transaction: whoever reads either later finds
 both.
 """
@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
-from tracklayer.db.alerts import Subject
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import REOPEN_WITHIN, Finding, Known, Step, next_step
+from tracklayer.domain.alert import REOPEN_WITHIN, Finding, Known, Step, Subject, next_step
+from tracklayer.domain.node_id import node_id
 from tracklayer.runtime import Runtime
 
 # Who was told that it is over is told that it is back only when it stays: a flapping platform fills no inbox.
@@ -27,13 +27,13 @@ def settle_findings(
 ) -> list[int]:
     """Makes a merchant's alerts what the monitors found; ids of those that opened, opened again or resolved.
 
-    ``judged``: the (kind, platform) pairs that were looked at. An open alert of one without a finding is quiet, and
-    resolves when that has lasted (domain.alert.QUIET); pairs that were not judged stay as they are. One transaction;
-    safe with any number of callers at once, and a verdict that comes late undoes no later one. Two findings of one
-    pair: the last one counts.
+    ``judged``: the subjects that were looked at. An open alert of one without a finding is quiet, and resolves when
+    that has lasted (domain.alert.QUIET); subjects that were not judged stay as they are. One transaction; safe with any
+    number of callers at once, and a verdict that comes late undoes no later one. Two findings of one subject: the last
+    one counts.
     """
     by_subject: dict[Subject, Finding | None] = dict.fromkeys(judged)
-    by_subject.update({(finding.kind, finding.platform): finding for finding in findings})
+    by_subject.update({finding.subject: finding for finding in findings})
     since = now - REOPEN_WITHIN
     with in_transaction():
         if not any(
@@ -59,6 +59,11 @@ def acknowledge_alert(runtime: Runtime, merchant_id: int, alert_id: int) -> Aler
         if row is not None:
             alert_mails.cancel_waiting(merchant_id, alert_id, now)
     return row
+
+
+def alert_url(public_url: str, merchant_id: int, alert_id: int) -> str:
+    """An alert's own page, which everything that tells of it links to."""
+    return f"{public_url}/notifications/{node_id('Alert', merchant_id, alert_id)}"
 
 
 def _steps(

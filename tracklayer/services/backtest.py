@@ -14,7 +14,8 @@ from tracklayer.domain.monitors.replay import Raised, replay_destination, replay
 from tracklayer.domain.monitors.views import LEVEL_OF, PAST
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.monitor import learned_of, rhythm_of
+from tracklayer.services.monitor import learned_of
+from tracklayer.services.watches.silence import rhythm_of
 
 MOST_DAYS = 34  # older counters are kept by the hour, which is too coarse
 MERCHANTS = 200

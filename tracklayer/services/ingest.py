@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -13,7 +14,8 @@ from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.event import ReadEvent, read_event, readable_event_id
+from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
+from tracklayer.domain.facts import OTHERS, Vocabulary, facts_of, host_of, refusal_of
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -88,6 +90,11 @@ class Item:
     conflict: str | None = None  # the other event name under which this id is stored
 
 
+Refusal = tuple[str, str, str]  # event name, code, field: what refused events are counted by
+# Of this process: which words of a merchant's are counted by themselves.
+_NAMES, _HOSTS, _REFUSED_NAMES, _FIELDS = Vocabulary(100), Vocabulary(20), Vocabulary(50), Vocabulary(50)
+
+
 @dataclass(slots=True)
 class Call:
     """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored."""
@@ -96,7 +103,7 @@ class Call:
     now: datetime
     outcomes: list[Ingested | None] = field(default_factory=list)
     items: list[Item | None] = field(default_factory=list)
-    rejected: int = 0
+    refused: Counter[Refusal] = field(default_factory=Counter)
     size: int = 0  # bytes of JSON of those that are stored
 
 
@@ -115,11 +122,20 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     if isinstance(read, list):
         call.outcomes.append(Rejected(tuple(read), readable_event_id(draft, read)))
         call.items.append(None)
-        call.rejected += 1
+        name = _REFUSED_NAMES.known(merchant.merchant_id, readable_event_name(draft, read), call.now)
+        code, where = refusal_of(read)
+        call.refused[name, code, _FIELDS.known(merchant.merchant_id, where, call.now)] += 1
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
     )
+    event = read.event
+    record["facts"] = facts_of(event, call.now)
+    if event.event_source_url:
+        record["host"] = _HOSTS.known(merchant.merchant_id, host_of(event.event_source_url), call.now)
+    counted_as = _NAMES.known(merchant.merchant_id, event.event_name, call.now)
+    if counted_as is OTHERS:
+        record["counted_as"] = counted_as
     call.outcomes.append(None)
     call.items.append(Item(read, record, (merchant.merchant_id, read.event.event_id)))
     call.size += read.size
@@ -141,7 +157,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
         for item in call.items:
             if item is not None:
                 groups.setdefault(item.key, []).append(item)
-    rejected = [_rejections(call, call.rejected) for call in calls if call.rejected]
+    rejected = [record for call in calls for record in _rejections(call, call.refused)]
     wake: set[Wake] = set()
     while groups or rejected:
         stored = yield from _store_firsts(groups, rejected, window)
@@ -164,15 +180,30 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
             repeats = [item for item in items if item.conflict is None]
             if repeats:
                 groups[key] = repeats
-    conflicts = [(call, sum(item is not None and item.row is None for item in call.items)) for call in calls]
-    rejected = [_rejections(call, count) for call, count in conflicts if count]
+    rejected = [record for call in calls for record in _rejections(call, _conflicts(call))]
     if rejected:
         yield "store_events", db.store_arguments([], rejected, window)
     return wake
 
 
-def _rejections(call: Call, count: int) -> dict[str, Any]:
-    return {"merchant_id": call.merchant.merchant_id, "received_at": call.now, "rejected": count}
+def _conflicts(call: Call) -> Counter[Refusal]:
+    names = [item.read.event.event_name for item in call.items if item is not None and item.row is None]
+    known = (_REFUSED_NAMES.known(call.merchant.merchant_id, name, call.now) for name in names)
+    return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in known)
+
+
+def _rejections(call: Call, refused: Counter[Refusal]) -> list[dict[str, Any]]:
+    return [
+        {
+            "merchant_id": call.merchant.merchant_id,
+            "received_at": call.now,
+            "rejected": count,
+            "event_name": name,
+            "code": code,
+            "field": where,
+        }
+        for (name, code, where), count in refused.items()
+    ]
 
 
 def _store_firsts(

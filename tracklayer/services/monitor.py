@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import alerts as db_alerts
 from tracklayer.db import monitors as db
-from tracklayer.db.alerts import Subject
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
-from tracklayer.db.monitors import DestinationFacts, Key
-from tracklayer.domain.alert import AlertKind, Finding
-from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
-from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
-from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
-from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
-from tracklayer.domain.monitors.views import (
-    LEVEL_OF,
-    PAST,
-    RECENT,
-    DestinationView,
-    MerchantView,
-    Oldest,
-    Told,
-    wants_past,
-)
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.domain.monitors.learn import LEARN_FROM, learn_rhythm, learn_success
+from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
+from tracklayer.domain.monitors.views import PAST
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
+from tracklayer.services.watches.destinations import Destinations
+from tracklayer.services.watches.page import Look, Page
+from tracklayer.services.watches.silence import look_at_silence
 
-MERCHANTS = 200  # of one page: one transaction of a few statements
+MERCHANTS = 200  # of one page: one transaction of a few statements for each watch
 LOOK = timedelta(seconds=20)  # what is left is taken up by the next one
 ROUND = "monitor"
 LEARN_EVERY = timedelta(hours=6)
 LEARN_MERCHANTS = 50  # by one call
-Lately = Mapping[tuple[int, AlertKind, str | None], tuple[datetime, datetime | None]]  # opened, resolved
 
 
 class Watch:
-    """The looks of one process. It remembers a little of what it saw, and judges the sharper for it."""
+    """The looks of one process, by all watches."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._memory = Memory()
+        self._looks: Sequence[Look] = (Destinations(), look_at_silence)
 
     def look(self) -> int:
         """Judges everything once; how many alerts opened, opened again or resolved.
@@ -56,15 +41,16 @@ class Watch:
         """
         changed, ends = 0, time.monotonic() + LOOK.total_seconds()
         for page in pages_of_merchants(ROUND, MERCHANTS):
-            changed += self._look_at([merchant_id for merchant_id, _ in page])
+            merchant_ids = [merchant_id for merchant_id, _ in page]
+            changed += sum(self._look_at(look, merchant_ids) for look in self._looks)
             if time.monotonic() > ends:
                 break  # the next look begins behind this page
         return changed
 
-    def _look_at(self, merchant_ids: Sequence[int]) -> int:
+    def _look_at(self, look: Look, merchant_ids: Sequence[int]) -> int:
         """A page; where it fails, its halves, until whoever it fails for stands alone."""
         try:
-            return _look_at(self._runtime, self._memory, merchant_ids)
+            return _look_at(self._runtime, look, merchant_ids)
         except Exception as error:
             if is_everybodys(error):
                 raise
@@ -72,141 +58,20 @@ class Watch:
                 tell_fault(self._runtime, f"the monitors' look at merchant {merchant_ids[0]}", error)
                 return 0
         middle = len(merchant_ids) // 2
-        return self._look_at(merchant_ids[:middle]) + self._look_at(merchant_ids[middle:])
+        return self._look_at(look, merchant_ids[:middle]) + self._look_at(look, merchant_ids[middle:])
 
 
-def _look_at(runtime: Runtime, memory: Memory, merchant_ids: Sequence[int]) -> int:
+def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
     now = runtime.clock.now()
     with in_transaction():
-        lately = db_alerts.open_lately(merchant_ids, now - PAST)
-        open_now = {key for key, (_, resolved_at) in lately.items() if resolved_at is None}
-        facts = db.destination_facts(merchant_ids, now)
-        views = _destination_views(runtime, memory, merchant_ids, facts, lately, now)
-        merchants = _merchant_views(merchant_ids, now)
-        findings: dict[int, list[Finding]] = {}
-        judged: dict[int, list[Subject]] = {}
-        for (merchant_id, platform), view in views.items():
-            kinds = {kind for kind in OF_DESTINATIONS if (merchant_id, kind, platform) in open_now}
-            with alone(runtime, f"judging merchant {merchant_id}, {platform},"):
-                found = _judge(merchant_id, view, kinds, now)
-                findings.setdefault(merchant_id, []).extend(found)
-                # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
-                is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-                judged.setdefault(merchant_id, []).extend(
-                    (kind, platform) for kind in ([AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS)
-                )
-        for merchant_id, merchant in merchants.items():
-            findings.setdefault(merchant_id, []).extend(judge_merchant(merchant, now))
-            judged.setdefault(merchant_id, []).append((AlertKind.TRACKING_STOPPED, None))
-    # One that this version does not know, or that could not be looked at, is there all the same.
-    _judge_removed({(found.merchant_id, found.platform) for found in facts}, open_now, judged)
+        page = Page(runtime, merchant_ids, now, db_alerts.open_lately(merchant_ids, now - PAST))
+        verdicts = look(page)
     changed = 0
-    for merchant_id, subjects in judged.items():
-        is_known = any(subject in subjects for subject in _subjects(merchant_id, open_now))
-        if findings.get(merchant_id) or is_known:
-            changed += len(settle_findings(runtime, merchant_id, findings.get(merchant_id, []), subjects, now))
+    for merchant_id, judged in verdicts.judged.items():
+        findings = verdicts.findings.get(merchant_id, [])
+        if findings or not judged.isdisjoint(page.open_subjects(merchant_id)):
+            changed += len(settle_findings(runtime, merchant_id, findings, judged, now))
     return changed
-
-
-def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: datetime) -> list[Finding]:
-    found = judge_destination(view, kinds, now)
-    if found and view.state is DestinationState.ACTIVE:
-        return judge_destination(replace(view, last_error=db.last_error(merchant_id, view.platform)), kinds, now)
-    return found
-
-
-def _subjects(merchant_id: int, open_now: set[tuple[int, AlertKind, str | None]]) -> list[Subject]:
-    return [(kind, platform) for merchant, kind, platform in open_now if merchant == merchant_id]
-
-
-def _judge_removed(
-    there: set[Key],
-    open_now: set[tuple[int, AlertKind, str | None]],
-    judged: dict[int, list[Subject]],
-) -> None:
-    """An alert about a destination that was removed has nothing to be about any more: it is judged, and resolves."""
-    for merchant_id, kind, platform in open_now:
-        if platform is not None and (merchant_id, platform) not in there:
-            judged.setdefault(merchant_id, []).append((kind, platform))
-
-
-def _destination_views(
-    runtime: Runtime,
-    memory: Memory,
-    merchant_ids: Sequence[int],
-    found: Sequence[DestinationFacts],
-    lately: Lately,
-    now: datetime,
-) -> dict[Key, DestinationView]:
-    """Of the destinations on platforms that this version knows; without one whose facts make no sense to it."""
-    recent_since = (now - RECENT).replace(second=0, microsecond=0)
-    minutes = db.recent_minutes(merchant_ids, recent_since)
-    views = {}
-    for facts in found:
-        key = facts.merchant_id, facts.platform
-        if facts.platform not in PLATFORMS:
-            continue
-        with alone(runtime, f"the monitors' look at merchant {key[0]}, {key[1]},"):
-            view = _destination_view(facts, minutes.get(key, []), memory, now)
-            outage = lately.get((key[0], AlertKind.PLATFORM_DOWN, key[1]))
-            rate_drop = lately.get((key[0], AlertKind.DELIVERY_RATE_DROP, key[1]))
-            views[key] = replace(
-                view, outage=Told(*outage) if outage else None, rate_drop=Told(*rate_drop) if rate_drop else None
-            )
-    wanted = [
-        key for key, view in views.items() if wants_past(view.recent, view.success) or view.failing_since is not None
-    ]
-    for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
-        views[key] = replace(views[key], past=spans_of(past, (), now))
-    return views
-
-
-def _destination_view(
-    facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, now: datetime
-) -> DestinationView:
-    merchant_id, platform = facts.merchant_id, facts.platform
-    spans = spans_of(minutes, memory.cuts(merchant_id, platform), now)
-    memory.note(merchant_id, platform, minutes, now)
-    learned = facts.learned
-    return DestinationView(
-        platform,
-        mapper_for(platform).title,
-        DestinationState(facts.state),
-        facts.state_reason,
-        facts.failing_since,
-        facts.resume_at,
-        spans,
-        success=SuccessRate(**learned) if learned else None,
-        waiting=facts.waiting,
-        oldest=_oldest(facts),
-    )
-
-
-def _oldest(facts: DestinationFacts) -> Oldest | None:
-    if facts.due_at is None or facts.window_ends_at is None:
-        return None
-    expires_at = facts.window_ends_at
-    if facts.occurred_at is not None and facts.action_source is not None:
-        age = mapper_for(facts.platform).oldest_age(facts.action_source, facts.settings)
-        if age is not None:
-            expires_at = min(expires_at, facts.occurred_at + age)
-    return Oldest(facts.due_at, expires_at)
-
-
-def _merchant_views(merchant_ids: Sequence[int], now: datetime) -> dict[int, MerchantView]:
-    views = {}
-    for merchant_id, learned, minute in db.last_events(merchant_ids, now - LEARN_FROM):
-        rhythm = rhythm_of(learned)
-        if minute is None:
-            continue  # silent for weeks: whoever is to know does, and an open alert stays
-        last = minute + timedelta(minutes=1)  # somewhere in that minute
-        view = MerchantView(rhythm, last)
-        if may_have_stopped(rhythm, last, now):
-            spans = [(last - length, last) for length in LEVEL_OF]
-            level = rhythm.level(spans, db.minutes_with_events(merchant_id, spans))
-            view = MerchantView(rhythm, last, level, db.rejected_since(merchant_id, last))
-        views[merchant_id] = view
-    return views
 
 
 # Learning ------------------------------------------------------------------------------------------------------------
@@ -251,7 +116,3 @@ def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:
         if success is not None:
             learned[platform] = {"share": success.share, "spread": success.spread, "attempts": success.attempts}
     return learned
-
-
-def rhythm_of(learned: dict[str, Any]) -> Rhythm:
-    return Rhythm(tuple(learned["rates"]), learned["usual"])

@@ -29,9 +29,9 @@ from tracklayer.db.alerts import alerts_by_id
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow, MerchantRow
-from tracklayer.domain.node_id import node_id
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
+from tracklayer.services.alert import alert_url
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.mail import FateUnknownError, Mailer, NotSentError, RefusedError, SmtpServer
 
@@ -49,6 +49,11 @@ _KINDS = {
     "queue_backlog": "Queue backlog",
     "tracking_stopped": "Tracking stopped",
     "delivery_rate_drop": "Delivery rate drop",
+    "events_rejected": "Events rejected",
+    "match_quality_drop": "Match quality drop",
+    "likely_duplicates": "Likely duplicates",
+    "value_lost": "Value lost",
+    "event_name_unknown": "Event name unknown",
 }
 
 
@@ -140,7 +145,7 @@ def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow
     where = mapper_for(alert.platform).title if alert.platform in PLATFORMS else None
     about = ": ".join(part for part in (kind, where) if part)
     resolved = mail.state == "resolved"
-    link = f"{runtime.settings.public_url}/notifications#{node_id('Alert', mail.merchant_id, mail.alert_id)}"
+    link = alert_url(runtime.settings.public_url, mail.merchant_id, mail.alert_id)
     facts = [f"Open since {_instant(alert.opened_at)}."]
     if resolved and alert.resolved_at is not None:
         facts = [f"Open from {_instant(alert.opened_at)} until {_instant(alert.resolved_at)}."]

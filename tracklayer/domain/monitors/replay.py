@@ -74,7 +74,7 @@ class Lives:
         if step is Step.OPEN and finding is not None:
             raised = Raised(finding, now)
             self.raised.append(raised)
-            known = Known(len(self.raised), kind, finding.platform, finding.severity, now, None, None)
+            known = Known(len(self.raised), finding.subject, finding.severity, now, None, None)
             self._known[kind] = known, raised
         elif known is not None and raised is not None:
             if step is Step.REOPEN:

@@ -1,0 +1,157 @@
+"""What an event carries, as bits of one number: what is counted of events without keeping anything of anybody.
+
+Counted by minute, event name, action source, host of the page and facts, these numbers say which share of a merchant's
+events carries an email, a value, a click id; see ``db/coverage.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from tracklayer.domain.event import Event
+from tracklayer.domain.problem import Problem
+
+AHEAD_FROM = timedelta(seconds=5)  # of the clock here: less is how long a request takes, and how clocks differ
+LATE_FROM = timedelta(days=2)  # after it happened: a nightly import is not late
+OTHERS = "*"  # a name or host beyond those that are counted by themselves
+
+# Identifiers of a person by the names of ``user_data``, then what else is worth counting. A place is stored: it never
+# moves, and new ones are added at the end. At most 62.
+FACTS: tuple[str, ...] = (
+    "email",
+    "phone",
+    "first_name",
+    "last_name",
+    "date_of_birth",
+    "gender",
+    "street",
+    "city",
+    "state",
+    "zip",
+    "country",
+    "external_id",
+    "client_ip",
+    "client_user_agent",
+    "browser_id",
+    "fbp",
+    "fbc",
+    "fbclid",
+    "ttp",
+    "ttclid",
+    "gclid",
+    "gbraid",
+    "wbraid",
+    "ga_client_id",
+    "ga_session_id",
+    "epik",
+    "sc_click_id",
+    "sc_cookie1",
+    "li_fat_id",
+    "rdt_cid",
+    "rdt_uuid",
+    "msclkid",
+    "twclid",
+    "lead_id",
+    "job_title",
+    "company_name",
+    "event_source_url",
+    "value",  # above zero
+    "currency",
+    "contents",
+    "order_id",
+    "consent_denied",  # of ad_user_data
+    "ahead",  # by AHEAD_FROM or more
+    "late",  # by LATE_FROM or more
+    "zero_value",  # a value is there, and it is zero
+)
+BITS: dict[str, int] = {name: 1 << place for place, name in enumerate(FACTS)}
+IDENTIFIERS = FACTS[: FACTS.index("event_source_url")]
+_URL, _VALUE, _CURRENCY = BITS["event_source_url"], BITS["value"], BITS["currency"]
+_CONTENTS, _ORDER, _ZERO = BITS["contents"], BITS["order_id"], BITS["zero_value"]
+
+
+def facts_of(event: Event, now: datetime) -> int:
+    """The facts of an event that arrives at ``now``. What was malformed is not there, as if it had not been sent."""
+    facts = 0
+    for name, value in vars(event.user_data).items():
+        if value and name in BITS:
+            facts |= BITS[name]
+    if event.event_source_url:
+        facts |= _URL
+    custom = event.custom_data
+    if custom.value is not None:
+        facts |= _VALUE if custom.value > 0 else _ZERO
+    if custom.currency:
+        facts |= _CURRENCY
+    if custom.contents or custom.product_ids:
+        facts |= _CONTENTS
+    if custom.order_id:
+        facts |= _ORDER
+    if event.consent.ad_user_data == "denied":
+        facts |= BITS["consent_denied"]
+    age = now - event.occurred_at
+    if age <= -AHEAD_FROM:
+        facts |= BITS["ahead"]
+    elif age >= LATE_FROM:
+        facts |= BITS["late"]
+    return facts
+
+
+def names_in(facts: int) -> list[str]:
+    return [name for name, bit in BITS.items() if facts & bit]
+
+
+def mask_of(names: Iterable[str]) -> int:
+    mask = 0
+    for name in names:
+        mask |= BITS[name]
+    return mask
+
+
+_HOST = re.compile(r"https?://(?:[^/?#@\s]*@)?([^/?#:@\s]{1,253})(?=[/?#:]|$)", re.IGNORECASE)
+
+
+def host_of(url: str | None) -> str:
+    """The host of a page's URL, in lower case; empty where there is none."""
+    found = _HOST.match(url) if url else None
+    return found[1].lower() if found else ""
+
+
+_COUNTED_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
+
+
+def refusal_of(problems: Iterable[Problem]) -> tuple[str, str]:
+    """(code, field) that a refused event is counted under: of its first problem, without places in lists.
+
+    What a merchant calls a field of its own may be anything, an address too: only what looks like a name is kept.
+    """
+    for problem in problems:
+        path = [part for part in problem.field if not part.isdigit()]
+        return problem.code, ".".join(part if _COUNTED_FIELD.match(part) else OTHERS for part in path)
+    return "", ""
+
+
+class Vocabulary:
+    """The words of each merchant that are counted by themselves: the first ``most``, until one is not seen for a day.
+
+    Whoever sends a new word with every event makes rows of one word, ``OTHERS``, and not rows without end. Of one
+    process, in memory: another one may know other words.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
+
+    def known(self, merchant_id: int, word: str, now: datetime) -> str:
+        words = self._words.get(merchant_id)
+        if words is None:
+            words = self._words[merchant_id] = {}
+        hour = int(now.timestamp()) // 3600
+        if word not in words and len(words) >= self._most:
+            words = self._words[merchant_id] = {word: seen for word, seen in words.items() if seen > hour - 24}
+            if len(words) >= self._most:
+                return OTHERS
+        words[word] = hour
+        return word

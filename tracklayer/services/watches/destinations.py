@@ -1,0 +1,111 @@
+"""How destinations are doing: from their counters, their state and what is normal for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from tracklayer.db import monitors as db
+from tracklayer.db.monitors import DestinationFacts, Key
+from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
+from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
+from tracklayer.domain.monitors.views import PAST, RECENT, DestinationView, Oldest, Told, wants_past
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.services.alone import alone
+from tracklayer.services.watches.page import Page, Verdicts
+
+
+class Destinations:
+    """The looks of one process at destinations. It remembers a little of what it saw, and judges the sharper for it."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+
+    def __call__(self, page: Page) -> Verdicts:
+        facts = db.destination_facts(page.merchant_ids, page.now)
+        verdicts = Verdicts()
+        for (merchant_id, platform), view in _views(page, self._memory, facts).items():
+            open_now = page.open_subjects(merchant_id)
+            kinds = {kind for kind in OF_DESTINATIONS if Subject(kind, platform) in open_now}
+            with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
+                found = _judge(merchant_id, view, kinds, page.now)
+                # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
+                is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
+                judged = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
+                verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], found)
+        # One that this version does not know, or that could not be looked at, is there all the same.
+        _judge_removed(page, {(found.merchant_id, found.platform) for found in facts}, verdicts)
+        return verdicts
+
+
+def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: datetime) -> list[Finding]:
+    found = judge_destination(view, kinds, now)
+    if found and view.state is DestinationState.ACTIVE:
+        return judge_destination(replace(view, last_error=db.last_error(merchant_id, view.platform)), kinds, now)
+    return found
+
+
+def _judge_removed(page: Page, there: set[Key], verdicts: Verdicts) -> None:
+    """An alert about a destination that was removed has nothing to be about any more: it is judged, and resolves."""
+    for (merchant_id, subject), (_, resolved_at) in page.lately.items():
+        if resolved_at is None and subject.platform is not None and (merchant_id, subject.platform) not in there:
+            verdicts.add(merchant_id, [subject])
+
+
+def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dict[Key, DestinationView]:
+    """Of the destinations on platforms that this version knows; without one whose facts make no sense to it."""
+    now, lately = page.now, page.lately
+    recent_since = (now - RECENT).replace(second=0, microsecond=0)
+    minutes = db.recent_minutes(page.merchant_ids, recent_since)
+    views = {}
+    for facts in found:
+        key = facts.merchant_id, facts.platform
+        if facts.platform not in PLATFORMS:
+            continue
+        with alone(page.runtime, f"the monitors' look at merchant {key[0]}, {key[1]},"):
+            view = _view(facts, minutes.get(key, []), memory, now)
+            outage = lately.get((key[0], Subject(AlertKind.PLATFORM_DOWN, key[1])))
+            rate_drop = lately.get((key[0], Subject(AlertKind.DELIVERY_RATE_DROP, key[1])))
+            views[key] = replace(
+                view, outage=Told(*outage) if outage else None, rate_drop=Told(*rate_drop) if rate_drop else None
+            )
+    wanted = [
+        key for key, view in views.items() if wants_past(view.recent, view.success) or view.failing_since is not None
+    ]
+    for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
+        views[key] = replace(views[key], past=spans_of(past, (), now))
+    return views
+
+
+def _view(facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, now: datetime) -> DestinationView:
+    merchant_id, platform = facts.merchant_id, facts.platform
+    spans = spans_of(minutes, memory.cuts(merchant_id, platform), now)
+    memory.note(merchant_id, platform, minutes, now)
+    learned = facts.learned
+    return DestinationView(
+        platform,
+        mapper_for(platform).title,
+        DestinationState(facts.state),
+        facts.state_reason,
+        facts.failing_since,
+        facts.resume_at,
+        spans,
+        success=SuccessRate(**learned) if learned else None,
+        waiting=facts.waiting,
+        oldest=_oldest(facts),
+    )
+
+
+def _oldest(facts: DestinationFacts) -> Oldest | None:
+    if facts.due_at is None or facts.window_ends_at is None:
+        return None
+    expires_at = facts.window_ends_at
+    if facts.occurred_at is not None and facts.action_source is not None:
+        age = mapper_for(facts.platform).oldest_age(facts.action_source, facts.settings)
+        if age is not None:
+            expires_at = min(expires_at, facts.occurred_at + age)
+    return Oldest(facts.due_at, expires_at)

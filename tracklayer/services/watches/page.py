@@ -1,0 +1,49 @@
+"""What a look is made of: each watch reads a page of merchants and says what it found of which subjects.
+
+A watch is a function from a ``Page`` to ``Verdicts``. It is called in a transaction of its own, and where it raises, for
+smaller pages, until whoever it raises for stands alone: so one watch's fault costs no other watch a look, and one
+merchant's no other merchant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tracklayer.domain.alert import Finding, Subject
+from tracklayer.runtime import Runtime
+
+Lately = Mapping[tuple[int, Subject], tuple[datetime, datetime | None]]  # opened, resolved
+
+
+@dataclass(frozen=True)
+class Page:
+    """Merchants to look at, as of ``now``. ``lately``: their alerts that are open, or were within a day."""
+
+    runtime: Runtime
+    merchant_ids: Sequence[int]
+    now: datetime
+    lately: Lately
+
+    def open_subjects(self, merchant_id: int) -> Collection[Subject]:
+        return {
+            subject
+            for (merchant, subject), (_, resolved_at) in self.lately.items()
+            if merchant == merchant_id and resolved_at is None
+        }
+
+
+@dataclass
+class Verdicts:
+    """By merchant: which subjects were judged, and what was found. A judged one without a finding is well."""
+
+    findings: dict[int, list[Finding]] = field(default_factory=dict)
+    judged: dict[int, set[Subject]] = field(default_factory=dict)
+
+    def add(self, merchant_id: int, judged: Iterable[Subject], findings: Iterable[Finding] = ()) -> None:
+        self.judged.setdefault(merchant_id, set()).update(judged)
+        self.findings.setdefault(merchant_id, []).extend(findings)
+
+
+Look = Callable[[Page], Verdicts]
