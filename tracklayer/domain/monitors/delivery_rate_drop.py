@@ -14,7 +14,7 @@ from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, next_step, o
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.steadiness import LATELY
 from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Span
-from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
+from tracklayer.domain.monitors.words import capitalised, clock_time, ended, lasting, percent
 
 # Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
@@ -91,7 +91,7 @@ def _finding(view: DestinationView, expected: Expected, window: Window, now: dat
         normal = f"{percent(usual.share, 1)} is usual."
         instead = f" instead of {percent(usual.share)}"
     else:
-        normal = f"The least to be expected of a destination is {percent(expected.share)}."
+        normal = f"the least to be expected of a destination is {percent(expected.share)}."
         instead = ""
     figures = f"{percent(rate, 1)} were accepted at the first attempt in {lasting(now - window.since)}; {normal}"
     cause, title, message = _words(view, window, rate, instead)
@@ -131,7 +131,7 @@ def _words(view: DestinationView, window: Window, rate: float, instead: str) -> 
         if not view.unmappable:
             return Cause.UNMAPPABLE, title, f"{lost}: {NOT_KNOWN}."
         worst = view.unmappable[0]
-        why = f"{percent(worst.share * part)} {lacking(worst)}. {next_step(worst)}{rule(worst)}"
+        why = f"{percent(worst.share * part)} {lacking(worst)}. {capitalised(next_step(worst))}{rule(worst)}"
         return Cause.UNMAPPABLE, title, f"{lost}: {why}{others(view.unmappable, part)}"
     if window.unanswered > window.refused:
         why_not = cause_of_error(view.last_error, is_unknown=window.mostly_unknown)
@@ -142,11 +142,9 @@ def _words(view: DestinationView, window: Window, rate: float, instead: str) -> 
         )
         return why_not.cause, f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}", words
     example = f", event `{view.last_failed}` for one" if view.last_failed else ""
-    unmappable = (
-        f" {counted(window.unmappable, 'more')} could not even be sent: {NOT_KNOWN}." if window.unmappable else ""
-    )
+    unmappable = f" {window.unmappable:,} more could not even be sent: {NOT_KNOWN}." if window.unmappable else ""
     words = (
-        f"{name} did not accept {window.bad:,} of {total:,} events since {since}, and each of them is lost to it unless a"
+        f"{name} did not accept {max(0, window.bad - window.unmappable):,} of {total:,} events since {since}, and each of them is lost to it unless a"
         " later attempt succeeds. Whoever last changed your shop's events or this destination's settings must look at what"
         f" changed then: the deliveries that failed say what is wrong with each{example}.{said}{unmappable}"
     )

@@ -119,7 +119,7 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
     if view.unmappable:
         worst = view.unmappable[0]
         said = (
-            f"{title}: {percent(worst.share * part)} {lacking(worst)}. Since {since} {lost(streak.unmappable)}."
+            f"{title}: {percent(worst.share * part)} {lacking(worst)}. Since {since} {lost(streak.unmappable)}:"
             f" {next_step(worst)}{rule(worst)}{others(view.unmappable, part)}"
         )
     else:
@@ -131,7 +131,7 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
 
 def _refused(view: DestinationView, streak: Tally) -> Finding:
     example = f" Event `{view.last_failed}` is an example." if view.last_failed else ""
-    before = f" {counted(streak.unmappable, 'more')} could not even be sent: {NOT_KNOWN}." if streak.unmappable else ""
+    before = f" {streak.unmappable:,} more could not even be sent: {NOT_KNOWN}." if streak.unmappable else ""
     return _finding(
         view,
         streak,

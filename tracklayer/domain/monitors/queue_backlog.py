@@ -124,7 +124,7 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
         Cause.WORKERS,
         "TrackLayer is too slow",
         "TrackLayer's operator must start more workers now, or see whether those there are do work (`tracklayer doctor`)."
-        " You need do nothing but tell him.",
+        " You need do nothing but tell them.",
     )
 
 

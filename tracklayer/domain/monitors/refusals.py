@@ -47,12 +47,12 @@ def lacking(found: Unmappable) -> str:
 
 
 def next_step(found: Unmappable) -> str:
-    """Who must do what; a sentence or two."""
+    """Who must do what; a sentence or two, the first one in small letters."""
     example = f"event `{found.example}` is an example"
     if found.reason is DropReason.EVENT_TOO_OLD:
-        return f"Whoever sends your shop's events must send them soon after they happen: {example}. No redelivery helps these."
-    words = "these identifiers" if found.reason is DropReason.MISSING_IDENTIFIERS else "it"
-    step = f"Whoever sends your shop's events must add {words} now: {example}."
+        return f"whoever sends your shop's events must send them soon after they happen, {example}. No redelivery helps these."
+    words = "at least one identifier" if found.field == "user_data" else "it"
+    step = f"whoever sends your shop's events must add {words} now, {example}."
     default = _DEFAULTS.get(found.field or "")
     if default is not None:
         return f"{step} Or set a {default} on the destination, and redeliver what was dropped."

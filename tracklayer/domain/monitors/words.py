@@ -10,6 +10,10 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def ended(text: str) -> str:
     """With one full stop, whatever it ends in."""
     return text if text.endswith(("!", "?")) else text.rstrip(" .") + "."
