@@ -47,7 +47,12 @@ NO_PAGE = Unmappable(
     DropReason.INVALID_FIELD, "event_source_url", "TikTok takes no web event without its page", 1.0, "order_17"
 )
 NOBODY = Unmappable(
-    DropReason.MISSING_IDENTIFIERS, "user_data", "nobody to match: send an email or a phone", 0.75, "order_18"
+    DropReason.MISSING_IDENTIFIERS,
+    "user_data",
+    "nobody to match: send an email or a phone",
+    0.75,
+    "order_18",
+    "Purchase",
 )
 NO_CURRENCY = Unmappable(
     DropReason.INVALID_FIELD, "custom_data.currency", "Meta refuses a Purchase without currency", 0.25, "order_19"
@@ -306,10 +311,10 @@ TEXTS: list[Text] = [
         (
             "Meta can be sent none of your events: 75 % lack everything by which it could match a person "
             "(`userData`). Since 2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's "
-            "events must add at least one identifier now, event `order_18` is an example. What was dropped stays "
-            "lost to this platform unless a setting mends it: then redeliver it. The rule: nobody to match: send "
-            "an email or a phone. Besides: 25 % lack a valid currency (`customData.currency`). The destination is"
-            " new: nothing is known of it."
+            "events must add at least one identifier now, event `order_18` (Purchase) is an example. No "
+            "redelivery helps these; events that never have one can be left out, by name, in the destination's "
+            "settings. The rule: nobody to match: send an email or a phone. Besides: 25 % lack a valid currency "
+            "(`customData.currency`). The destination is new: nothing is known of it."
         ),
     ),
     (
@@ -330,9 +335,9 @@ TEXTS: list[Text] = [
         (
             "GA4 can be sent none of your events: 100 % lack the client id of the site's tag "
             "(`userData.gaClientId`). Since 2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your "
-            "shop's events must add it now, event `o_21` is an example. What was dropped stays lost to this "
-            "platform unless a setting mends it: then redeliver it. The rule: GA4 wants the client id of the "
-            "site's tag. The destination is new: nothing is known of it."
+            "shop's events must add it now, event `o_21` is an example. No redelivery helps these; events that "
+            "never have one can be left out, by name, in the destination's settings. The rule: GA4 wants the "
+            "client id of the site's tag. The destination is new: nothing is known of it."
         ),
     ),
     (
@@ -359,11 +364,11 @@ TEXTS: list[Text] = [
         (
             "Meta can be sent none of your events: 60 % lack everything by which it could match a person "
             "(`userData`). Since 2026-05-04 14:27 UTC 144 events are lost to it: whoever sends your shop's events"
-            " must add at least one identifier now, event `order_18` is an example. What was dropped stays lost "
-            "to this platform unless a setting mends it: then redeliver it. The rule: nobody to match: send an "
-            "email or a phone. Besides: 20 % lack a valid currency (`customData.currency`). Of what was sent, "
-            "Meta refused 36. What Meta said last: 400 Invalid fbc format. The destination is new: nothing is "
-            "known of it."
+            " must add at least one identifier now, event `order_18` (Purchase) is an example. No redelivery "
+            "helps these; events that never have one can be left out, by name, in the destination's settings. The"
+            " rule: nobody to match: send an email or a phone. Besides: 20 % lack a valid currency "
+            "(`customData.currency`). Of what was sent, Meta refused 36. What Meta said last: 400 Invalid fbc "
+            "format. The destination is new: nothing is known of it."
         ),
     ),
     (
@@ -402,10 +407,11 @@ TEXTS: list[Text] = [
         (
             "60 of 120 events since 2026-05-04 14:28 UTC cannot be sent to Meta and are lost to it: 38 % lack "
             "everything by which it could match a person (`userData`). Whoever sends your shop's events must add "
-            "at least one identifier now, event `order_18` is an example. What was dropped stays lost to this "
-            "platform unless a setting mends it: then redeliver it. The rule: nobody to match: send an email or a"
-            " phone. Besides: 12 % lack a valid currency (`customData.currency`). 50.0 % were accepted at the "
-            "first attempt in 2 min; the least to be expected of a destination is 80 %."
+            "at least one identifier now, event `order_18` (Purchase) is an example. No redelivery helps these; "
+            "events that never have one can be left out, by name, in the destination's settings. The rule: nobody"
+            " to match: send an email or a phone. Besides: 12 % lack a valid currency (`customData.currency`). "
+            "50.0 % were accepted at the first attempt in 2 min; the least to be expected of a destination is 80 "
+            "%."
         ),
     ),
     (

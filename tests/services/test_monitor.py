@@ -170,8 +170,8 @@ def test_a_new_destination_whose_rules_refuse_everything_is_told_within_a_minute
     assert title == "Meta can be sent none of your events"
     assert message.startswith(f"Meta can be sent none of your events: 100 % lack {lack}. Since 2026-11-20 15:00 UTC ")
     count, example = details["unmappable"], details["example_event_id"]
-    assert f"{count} events are lost to it. Whoever sends your shop's events must add" in message
-    assert f"event `{example}` is an example" in message
+    assert f"{count} events are lost to it: whoever sends your shop's events must add" in message
+    assert f"event `{example}` (Purchase) is an example" in message
     assert (details["cause"], details["drop_reason"], details["field"]) == ("unmappable", reason, field)
     assert example in [f"order_{n}" for n in range(45)]
     scene.changes = [{}]
@@ -208,7 +208,7 @@ def test_a_new_destination_of_whose_events_half_are_refused_is_told_as_that(scen
     title, message, details = scene.alert()
     assert title == "Meta can be sent only 50 % of your events"
     assert "cannot be sent to Meta and are lost to it: 50 % lack everything by which" in message
-    assert message.endswith("The least to be expected of a destination is 80 %.")
+    assert message.endswith("the least to be expected of a destination is 80 %.")
     assert details["usual_success_rate"] is None
     now = scene.clock.now().replace(second=0, microsecond=0)
     scene.history("meta", now - timedelta(days=8), now - timedelta(days=1), acknowledged=30, unmappable=30)

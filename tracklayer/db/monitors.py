@@ -131,12 +131,15 @@ def last_error(merchant_id: int, platform: str) -> tuple[str | None, str | None]
 
 # What the newest ones say is taken for all of them. A ground is told by its rule's words where they differ.
 UNMAPPABLE_GROUNDS = """
-SELECT drop_reason, drop_field, (array_agg(last_error ORDER BY queued_at DESC))[1],
-       count(*) / sum(count(*)) OVER (), (array_agg(event_id ORDER BY queued_at DESC))[1]
+SELECT g.*, e.event_name FROM (
+SELECT drop_reason, drop_field, (array_agg(last_error ORDER BY queued_at DESC))[1] AS words,
+       count(*) / sum(count(*)) OVER () AS share, (array_agg(event_id ORDER BY queued_at DESC))[1] AS example
 FROM (SELECT platform, event_id, queued_at, finished_at, attempts, drop_reason, drop_field, last_error FROM deliveries
       WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 1000) AS newest
 WHERE platform = %(platform)s AND drop_reason = ANY(%(reasons)s) AND attempts = 0 AND finished_at >= %(since)s
-GROUP BY drop_reason, drop_field ORDER BY count(*) DESC, drop_reason, drop_field LIMIT 5
+GROUP BY drop_reason, drop_field ORDER BY count(*) DESC, drop_reason, drop_field LIMIT 5) AS g
+LEFT JOIN events e ON e.merchant_id = %(merchant)s AND e.event_id = g.example
+ORDER BY g.share DESC, g.drop_reason, g.drop_field
 """
 
 
@@ -144,7 +147,7 @@ def unmappable_grounds(merchant_id: int, platform: str, since: datetime) -> list
     """On what grounds a platform's rules refused events since an instant, the commonest first."""
     params: Any = {"merchant": merchant_id, "platform": platform, "since": since, "reasons": sorted(UNMAPPABLE)}
     found = rows(UNMAPPABLE_GROUNDS, params)
-    return [Unmappable(DropReason(row[0]), row[1], row[2] or "", float(row[3]), row[4]) for row in found]
+    return [Unmappable(DropReason(row[0]), row[1], row[2] or "", float(row[3]), row[4], row[5]) for row in found]
 
 
 # Those that were queued before the longest due one are what went out last, as the queue goes by that order.

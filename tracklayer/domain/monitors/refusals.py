@@ -18,6 +18,7 @@ class Unmappable:
     message: str
     share: float
     example: str
+    event_name: str | None = None  # of the example
 
 
 # Path of our Event -> what events lack, and what still saves those that were dropped.
@@ -48,7 +49,8 @@ def lacking(found: Unmappable) -> str:
 
 def next_step(found: Unmappable) -> str:
     """Who must do what; a sentence or two, the first one in small letters."""
-    example = f"event `{found.example}` is an example"
+    name = f" ({found.event_name})" if found.event_name else ""
+    example = f"event `{found.example}`{name} is an example"
     if found.reason is DropReason.EVENT_TOO_OLD:
         return f"whoever sends your shop's events must send them soon after they happen, {example}. No redelivery helps these."
     words = "at least one identifier" if found.field == "user_data" else "it"
@@ -56,6 +58,8 @@ def next_step(found: Unmappable) -> str:
     default = _DEFAULTS.get(found.field or "")
     if default is not None:
         return f"{step} Or set a {default} on the destination, and redeliver what was dropped."
+    if found.reason is DropReason.MISSING_IDENTIFIERS:
+        return f"{step} No redelivery helps these; events that never have one can be left out, by name, in the destination's settings."
     return f"{step} What was dropped stays lost to this platform unless a setting mends it: then redeliver it."
 
 
