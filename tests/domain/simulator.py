@@ -21,7 +21,7 @@ from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge
 from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
 from tracklayer.domain.monitors.spans import COUNTS, Memory, Minute, spans_of
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
-from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Told, wants_past
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Span, Told, wants_past
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LOOK = timedelta(seconds=15)
@@ -79,8 +79,8 @@ class Watched:
             self.minutes.append((self._minute, counts))
             hour = self._minute.replace(minute=0)
             good, bad = self.hours.get(hour, (0, 0))
-            again_good, again_bad = counts[-2:]
-            self.hours[hour] = good + counts[0] - again_good, bad + sum(counts[1:5]) - again_bad
+            span = Span(self._minute, self.now, *counts)
+            self.hours[hour] = good + span.first_acknowledged, bad + span.first_failed
         while self.minutes and self.minutes[0][0] < self.now - DAY:
             self.minutes.popleft()
         self.engine.counts = [0] * len(COUNTS)
@@ -240,6 +240,10 @@ FAULTS = {
     "down": AlertKind.PLATFORM_DOWN,
     "hang": AlertKind.PLATFORM_DOWN,
     "credentials": AlertKind.PLATFORM_DOWN,
+    "flaky": AlertKind.PLATFORM_DOWN,
+    "unmappable": AlertKind.PLATFORM_DOWN,
+    "unmappable from the start": AlertKind.PLATFORM_DOWN,
+    "half unmappable from the start": AlertKind.DELIVERY_RATE_DROP,
     "slow": AlertKind.QUEUE_BACKLOG,
     "drop": AlertKind.DELIVERY_RATE_DROP,
     "stop": AlertKind.TRACKING_STOPPED,
@@ -249,8 +253,10 @@ FAULTS = {
 def incident(seed: int, fault: str) -> Incident:
     """One fault, at a shop that sends one to fifty events a second (a stop: any that has a rhythm), and its end.
 
-    What is allowed: 60 s for a platform that is down, 2 min for a backlog, 3 min for a rate drop; for a stop as long as
-    the shop usually takes for twice what its usual longest silence swallows, half an hour at least.
+    What is allowed: 60 s for a platform that is down, or that can be sent nothing, 2 min for a backlog, 3 min for a rate
+    drop; for a stop as long as the shop usually takes for twice what its usual longest silence swallows, half an hour at
+    least. A platform that fails and answers by turns is told in 3 min, and half of all refused at a destination without
+    a past in 10.
     """
     random = Random(f"{fault} {seed}")
     slowest = 30 / 86400 if fault == "stop" else 1.0
@@ -259,14 +265,19 @@ def incident(seed: int, fault: str) -> Incident:
     if fault == "stop":
         return _stop(watched)
     began, lasts = watched.now, timedelta(minutes=random.uniform(20, 90))
+    if fault.endswith("from the start"):
+        watched.success = None
     if fault == "slow":
         watched.engine.capacity = watched.shop.rate(began) * random.uniform(0, 0.4)
     elif fault == "drop":
         watched.engine.accepts = random.uniform(0.3, 0.8)
+    elif "unmappable" in fault:
+        watched.engine.maps = random.uniform(0.45, 0.55) if "half" in fault else 0.0
     else:
         watched.engine.platform = fault
     _run(watched, lasts)
-    watched.engine.capacity, watched.engine.accepts, watched.engine.platform = 3000.0, 1.0, ""
+    engine = watched.engine
+    engine.capacity, engine.accepts, engine.maps, engine.platform = 3000.0, 1.0, 1.0, ""
     _run(watched, timedelta(minutes=45))
     kind = FAULTS[fault]
     allowed = {
@@ -274,6 +285,9 @@ def incident(seed: int, fault: str) -> Incident:
         AlertKind.QUEUE_BACKLOG: timedelta(minutes=2),
         AlertKind.DELIVERY_RATE_DROP: timedelta(minutes=3),
     }[kind]
+    allowed = {"flaky": timedelta(minutes=3), "half unmappable from the start": timedelta(minutes=10)}.get(
+        fault, allowed
+    )
     return _told(watched, kind, began, allowed)
 
 

@@ -301,6 +301,8 @@ def test_a_hold_is_moved_by_its_own_probe_alone(outcome: Outcome) -> None:
 def test_a_hold_whose_requests_may_have_arrived_says_so() -> None:
     health = after(ACTIVE, (0, NO_ANSWER), (3, NO_ANSWER), (6, NO_ANSWER))
     assert health.reason == "unanswered: no answer in time"
+    proxy = Unreachable("a web page came back", 302, may_have_arrived=False, code="intercepted")
+    assert after(ACTIVE, (0, proxy), (3, proxy), (6, proxy)).reason == "intercepted: 302 a web page came back"
     assert after(ACTIVE, (0, NOT_SENT), (3, NOT_SENT), (6, NOT_SENT)).reason == "unreachable: the connection failed"
 
 

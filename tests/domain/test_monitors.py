@@ -185,7 +185,7 @@ def test_a_hold_is_told_after_its_first_probe_and_refused_credentials_at_once() 
     assert judged(replace(held, failing_since=NOW - timedelta(seconds=5)), DOWN) == [DOWN]
     refused = only(replace(held, failing_since=NOW, state_reason="credentials_refused: 190"))
     assert (refused.details["cause"], refused.severity) == ("credentials_refused", Severity.CRITICAL)
-    assert "Set valid credentials" in refused.message
+    assert refused.title == "Meta refuses your credentials: set new ones now"
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,62 @@ def test_an_outage_is_open_until_something_is_acknowledged() -> None:
     assert judged(replace(VIEW, recent=minutes({"refused": 1})), DOWN) == [DOWN]
     assert judged(replace(VIEW, recent=minutes({"refused": 50}, {"acknowledged": 1})), DOWN) == []
     assert judged(replace(VIEW, recent=minutes({"refused": 50}, {}, {})), DOWN) == [DOWN]
+
+
+def test_what_the_rules_refuse_beforehand_is_refused_as_well() -> None:
+    assert judged(replace(VIEW, success=None, recent=minutes({"unmappable": 12}))) == []
+    assert judged(replace(VIEW, success=None, recent=minutes({"unmappable": 13}))) == [DOWN]
+    assert judged(replace(VIEW, recent=minutes({"acknowledged": 100}, {"unmappable": 5, "refused": 4}))) == [DOWN]
+
+
+def test_one_request_of_many_events_without_an_answer_is_no_outage() -> None:
+    view = replace(VIEW, recent=minutes({"acknowledged": 100}, {"unreachable": 500}))
+    assert judged(view) == []
+    assert judged(replace(view, failing_since=NOW - timedelta(seconds=35))) == []
+    assert judged(replace(view, failing_since=NOW - timedelta(seconds=36))) == [DOWN]
+
+
+def test_a_platform_that_comes_and_goes_is_told_as_that_and_nothing_else() -> None:
+    well, half = {"acknowledged": 60}, {"acknowledged": 30, "unreachable": 30}
+    assert judged(replace(VIEW, recent=minutes(*[well] * 5, half, half))) == []
+    late = replace(queued(70, 10_000, 600, 100), recent=minutes(*[well] * 5, *[half | {"routed": 600}] * 2))
+    assert judged(late) == []
+    found = only(replace(late, recent=[*late.recent[1:], *minutes(half)], last_error="500 an unknown error"))
+    assert (found.kind, found.title) == (DOWN, "Meta answers with errors (500)")
+
+
+def test_one_that_comes_and_goes_stays_open_until_it_has_not_failed_for_five_minutes() -> None:
+    well, half, probe = {"acknowledged": 60}, {"acknowledged": 55, "unknown": 5}, {"unreachable": 1}
+    since = Told(NOW - 8 * MINUTE, None)
+    view = replace(VIEW, outage=since)
+    assert judged(replace(view, recent=minutes(well, probe, well, half, *[well] * 4)), DOWN) == [DOWN]
+    assert judged(replace(view, recent=minutes(well, probe, well, half, *[well] * 5)), DOWN) == []
+    # One that answers again for the first time is believed after a minute.
+    view = replace(view, outage=Told(NOW - 3 * MINUTE, None))
+    early = Span(NOW.replace(second=0), NOW, acknowledged=60)
+    assert judged(replace(view, recent=minutes(well, *[probe] * 3)), DOWN) == [DOWN]
+    assert judged(replace(view, recent=[*minutes(well, *[probe] * 3), early]), DOWN) == [DOWN]
+    assert judged(replace(view, recent=minutes(well, *[probe] * 3, well)), DOWN) == []
+
+
+def test_refusals_are_not_over_with_one_that_comes_through() -> None:
+    assert judged(replace(VIEW, recent=minutes({"refused": 60}, {"refused": 59, "acknowledged": 1})), DOWN) == [DOWN]
+    half = replace(VIEW, recent=minutes({"refused": 60}, {"refused": 30, "acknowledged": 30}))
+    assert DOWN not in judged(half, DOWN)
+
+
+def test_where_half_is_refused_so_many_in_a_row_are_needed_as_that_makes_likely() -> None:
+    half, streak = {"acknowledged": 30, "refused": 30}, {"refused": 29}
+    view = replace(VIEW, recent=minutes(*[half] * 5, streak), rate_drop=Told(NOW - 5 * MINUTE, None))
+    assert refusals_needed(view) == 30
+    assert judged(view, DROP) == [DROP]
+    assert judged(replace(view, recent=minutes(*[half] * 5, {"refused": 30})), DROP) == [DOWN]
+
+
+def test_a_destination_that_hardly_took_anything_while_it_was_learned_has_taught_nothing() -> None:
+    learned = learn_success([(0, 100)] * 10)
+    assert learned is not None
+    assert refusals_needed(replace(VIEW, success=learned)) == refusals_needed(replace(VIEW, success=None)) == 13
 
 
 def test_what_an_outage_left_behind_is_no_alert_of_its_own() -> None:
@@ -255,7 +311,7 @@ def test_the_first_loss_is_told_and_near_it_the_alert_is_critical() -> None:
     assert view.oldest is not None
     near = replace(view, oldest=replace(view.oldest, expires_at=NOW + timedelta(minutes=50)))
     assert [only(view).severity, only(near).severity] == [Severity.WARNING, Severity.CRITICAL]
-    assert "in 50 min." in only(near).message
+    assert "the first is lost in 50 min unless" in only(near).message
 
 
 def test_a_rest_that_the_platform_asked_for_is_none_unless_it_is_long() -> None:
@@ -307,8 +363,22 @@ def test_a_drop_is_open_until_the_last_minutes_are_as_usual() -> None:
     assert judged(replace(VIEW, recent=minutes(*[low] * 5, *[usual] * 5)), DROP) == []
 
 
-def test_a_new_destination_has_no_rate_to_fall_below() -> None:
-    assert judged(replace(VIEW, success=None, recent=minutes({"acknowledged": 30, "refused": 30}))) == []
+@pytest.mark.parametrize("success", [None, SuccessRate(0.5, 0.01, 1000)], ids=["new", "never well"])
+def test_what_is_not_bearable_is_told_without_a_past_and_where_it_is_usual(success: SuccessRate | None) -> None:
+    view = replace(VIEW, success=success)
+    for counts in ({"acknowledged": 20, "refused": 20}, {"acknowledged": 195, "refused": 105}):
+        assert judged(replace(view, recent=minutes(counts))) == []
+    for counts in ({"acknowledged": 15, "refused": 45}, {"acknowledged": 100, "unmappable": 100}):
+        assert judged(replace(view, recent=minutes(counts))) == [DROP]
+    assert judged(replace(view, recent=minutes({"acknowledged": 69, "refused": 31})), DROP) == [DROP]
+    assert judged(replace(view, recent=minutes({"acknowledged": 71, "refused": 29})), DROP) == []
+
+
+def test_what_is_seldom_left_unanswered_is_a_drop_and_told_by_a_longer_window() -> None:
+    some = {"acknowledged": 41, "unreachable": 9}
+    view = replace(VIEW, success=SuccessRate(0.97, 0.005, 100_000), last_error="500 an unknown error")
+    assert judged(replace(view, recent=minutes(*[{"acknowledged": 50}] * 10, *[some] * 5))) == []
+    assert judged(replace(view, recent=minutes(*[some] * 15))) == [DROP]
 
 
 # tracking_stopped ----------------------------------------------------------------------------------------------------

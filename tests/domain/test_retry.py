@@ -400,6 +400,7 @@ def test_what_cannot_be_sent_is_dropped_without_an_attempt() -> None:
         DeliveryStatus.DROPPED,
         2,
         drop_reason=DropReason.MISSING_IDENTIFIERS,
+        drop_field="user_data",
         last_error="too little customer information",
         error_code="MISSING_IDENTIFIERS",
     )

@@ -102,13 +102,15 @@ Waiting = tuple[datetime, int, int, int]  # due, attempts made, deliveries that 
 class Engine:
     """The delivery engine in figures, step by step, with the real rules of retry, hold and release.
 
-    ``platform``: what the platform does ('' well, 'refuse', 'down', 'hang', 'credentials'); ``accepts``: its share of
-    what is not refused for good; ``capacity``: deliveries a second that the workers can do.
+    ``platform``: what the platform does ('' well, 'refuse', 'down', 'hang', 'credentials', 'flaky': half of its answers
+    are errors); ``accepts``: its share of what is not refused for good; ``maps``: the
+    share that its rules let through; ``capacity``: deliveries a second that the workers can do.
     """
 
     shop: Shop
     platform: str = ""
     accepts: float = 1.0
+    maps: float = 1.0
     capacity: float = 3000.0
     health: Health = field(default_factory=Health)
     queue: deque[tuple[datetime, int]] = field(default_factory=deque)
@@ -138,7 +140,11 @@ class Engine:
             return
         if not self.queue and (not self.retries or self.retries[0][0] > end):
             return
-        if self.platform in ("", "refuse"):
+        if self.platform == "flaky" and self.shop.random.random() < 0.5:
+            self._send_in_vain(end)
+        elif self.platform == "flaky":
+            self._send(end, seconds)  # there are other workers while one of them waits ten seconds
+        elif self.platform in ("", "refuse"):
             self._send(end, seconds)
         else:
             self._send_in_vain(end)
@@ -174,6 +180,11 @@ class Engine:
             room -= part
             if part < count:
                 self.queue.appendleft((at, count - part))
+            refused = binomial(self.shop.random, part, 1 - self.maps)
+            self.add("unmappable", refused)
+            self.add("finished", refused)
+            self.waiting -= refused
+            part -= refused
             bad = binomial(self.shop.random, part, self.shop.refuses)
             yield at, 0, bad, part - bad
 
@@ -195,12 +206,12 @@ class Engine:
     def _send_in_vain(self, now: datetime) -> None:
         """Nothing that goes out comes back: none of it counts as an attempt of its deliveries."""
         outcome: Outcome
-        names = {"down": "unreachable", "hang": "unknown", "credentials": "credentials_refused"}
+        names = {"down": "unreachable", "flaky": "unreachable", "hang": "unknown", "credentials": "credentials_refused"}
         started_at = now
         if self.platform == "hang":
             outcome, started_at = Unknown("no answer in time"), now - timedelta(seconds=10)
             self.busy_until = now + timedelta(seconds=10)
-        elif self.platform == "down":
+        elif self.platform in ("down", "flaky"):
             outcome = Unreachable("connection refused")
         else:
             outcome = CredentialsRefused("190", "the token has expired")

@@ -87,8 +87,8 @@ def part(message: EmailMessage, kind: str) -> str:
     return text
 
 
-OPENED = "Platform down: Meta - Jane's <Shop>"
-RESOLVED = "[Resolved] Platform down: Meta - Jane's <Shop>"
+OPENED = "Meta is down - Jane's <Shop>"
+RESOLVED = "[Resolved] Meta is down - Jane's <Shop>"
 
 
 def test_one_mail_when_it_opens_and_one_when_it_resolves(

@@ -27,6 +27,7 @@ ACTIVITY = (
     "finished",
     "retries_acknowledged",  # of those above, the ones that were not a delivery's first attempt
     "retries_failed",
+    "unmappable",  # refused by the platform's rules before anything was sent; none of them was an attempt
 )
 # Upper bounds in milliseconds of the latency histogram's places; the last place holds what took longer than all.
 LATENCY_BOUNDS = (

@@ -12,6 +12,7 @@ from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.delivery import (
+    UNMAPPABLE,
     AttemptOutcome,
     Claim,
     DeliveryKey,
@@ -320,7 +321,7 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
 SETTLE = f"""
 UPDATE deliveries d
 SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at = x.next_retry_at,
-    drop_reason = x.drop_reason, last_error = coalesce(x.last_error, d.last_error),
+    drop_reason = x.drop_reason, drop_field = x.drop_field, last_error = coalesce(x.last_error, d.last_error),
     error_code = coalesce(x.error_code, d.error_code),
     last_attempt_at = coalesce(x.last_attempt_at, d.last_attempt_at), delivered_at = x.delivered_at,
     latency_ms = x.latency_ms, finished_at = CASE WHEN x.due_at IS NULL THEN %(now)s::timestamptz END,
@@ -332,10 +333,10 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
     END
 FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
-    last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int, logged jsonb)
+    drop_field text, last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.{NOT_DONE}
-RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome', x.attempts > 1
+RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome', x.attempts
 """
 
 
@@ -351,6 +352,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
             "due_at": s.due_at,
             "next_retry_at": s.next_retry_at,
             "drop_reason": s.drop_reason,
+            "drop_field": s.drop_field,
             "last_error": s.last_error,
             "error_code": s.error_code,
             "last_attempt_at": s.last_attempt_at,
@@ -369,12 +371,14 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         "platform": lease.platform,
     }
     found = rows(SETTLE, params)  # type: ignore[arg-type]
-    for received_at, drop_reason, outcome, is_retry in found:
+    for received_at, drop_reason, outcome, attempts in found:
         if drop_reason is not None:
             _count_drop(lease.merchant_id, lease.platform, received_at, drop_reason, now, changes)
+            if drop_reason in UNMAPPABLE and not attempts:  # else it failed when it was sent, and counts once
+                changes.add(lease.merchant_id, lease.platform, now, unmappable=1)
         if outcome is not None:
             is_failure = outcome != AttemptOutcome.RATE_LIMITED
-            done = {COUNTED_AS[outcome]: 1, "retries_failed": int(is_retry and is_failure)}
+            done = {COUNTED_AS[outcome]: 1, "retries_failed": int(attempts > 1 and is_failure)}
             changes.add(lease.merchant_id, lease.platform, now, **done)
     return len(found)
 
@@ -535,7 +539,7 @@ WITH given AS (
 )
 UPDATE deliveries d
 SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = before.due_at + %(window)s,
-    next_retry_at = NULL, drop_reason = NULL, finished_at = NULL, last_error = NULL, error_code = NULL,
+    next_retry_at = NULL, drop_reason = NULL, drop_field = NULL, finished_at = NULL, last_error = NULL, error_code = NULL,
     requeued_at = %(now)s, former_waits = coalesce(d.former_waits, '[]') || jsonb_build_array(jsonb_build_array(
         coalesce(d.requeued_at, d.queued_at), coalesce(d.finished_at, %(now)s::timestamptz)))
 FROM before WHERE d.ctid = before.ctid AND d.merchant_id = %(merchant)s

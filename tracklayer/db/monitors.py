@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Any
 
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.domain.delivery import UNMAPPABLE, DropReason
+from tracklayer.domain.monitors.refusals import Unmappable
 from tracklayer.domain.monitors.spans import COUNTS, Counts, Minute
 
 Key = tuple[int, str]  # merchant id, platform
@@ -109,21 +112,58 @@ def _facts(row: tuple[Any, ...]) -> DestinationFacts:
 
 # Of the newest troubles, however many there are, a few are looked at.
 LAST_ERROR = """
-SELECT last_error FROM (
-    (SELECT platform, last_error, last_attempt_at FROM deliveries
+SELECT last_error, event_id FROM (
+    (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
      WHERE merchant_id = %(merchant)s AND status = 'failed' ORDER BY queued_at DESC LIMIT 100)
     UNION ALL
-    (SELECT platform, last_error, last_attempt_at FROM deliveries
+    (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
      WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 100)) AS troubled
-WHERE platform = %(platform)s AND last_error IS NOT NULL
-ORDER BY last_attempt_at DESC NULLS LAST LIMIT 1
+WHERE platform = %(platform)s AND last_error IS NOT NULL AND last_attempt_at IS NOT NULL
+ORDER BY last_attempt_at DESC LIMIT 1
 """
 
 
-def last_error(merchant_id: int, platform: str) -> str | None:
-    """What a platform said of the delivery that failed last, of the newest ones; it holds nothing personal."""
+def last_error(merchant_id: int, platform: str) -> tuple[str | None, str | None]:
+    """(what a platform said of the delivery that failed last, its event), of the newest ones; it holds nothing personal."""
     found = rows(LAST_ERROR, {"merchant": merchant_id, "platform": platform})  # type: ignore[arg-type]
-    return found[0][0] if found else None
+    return (found[0][0], found[0][1]) if found else (None, None)
+
+
+# What the newest ones say is taken for all of them. A ground is told by its rule's words where they differ.
+UNMAPPABLE_GROUNDS = """
+SELECT g.*, e.event_name FROM (
+SELECT drop_reason, drop_field, (array_agg(last_error ORDER BY queued_at DESC))[1] AS words,
+       count(*) / sum(count(*)) OVER () AS share, (array_agg(event_id ORDER BY queued_at DESC))[1] AS example
+FROM (SELECT platform, event_id, queued_at, finished_at, attempts, drop_reason, drop_field, last_error FROM deliveries
+      WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 1000) AS newest
+WHERE platform = %(platform)s AND drop_reason = ANY(%(reasons)s) AND attempts = 0 AND finished_at >= %(since)s
+GROUP BY drop_reason, drop_field ORDER BY count(*) DESC, drop_reason, drop_field LIMIT 5) AS g
+LEFT JOIN events e ON e.merchant_id = %(merchant)s AND e.event_id = g.example
+ORDER BY g.share DESC, g.drop_reason, g.drop_field
+"""
+
+
+def unmappable_grounds(merchant_id: int, platform: str, since: datetime) -> list[Unmappable]:
+    """On what grounds a platform's rules refused events since an instant, the commonest first."""
+    params: Any = {"merchant": merchant_id, "platform": platform, "since": since, "reasons": sorted(UNMAPPABLE)}
+    found = rows(UNMAPPABLE_GROUNDS, params)
+    return [Unmappable(DropReason(row[0]), row[1], row[2] or "", float(row[3]), row[4], row[5]) for row in found]
+
+
+# Those that were queued before the longest due one are what went out last, as the queue goes by that order.
+ANSWER_TIMES = """
+SELECT (attempt_log -> -1 ->> 'duration_ms')::int FROM (
+    SELECT platform, status, attempt_log, delivered_at FROM deliveries
+    WHERE merchant_id = %(merchant)s AND queued_at <= %(before)s ORDER BY queued_at DESC LIMIT 500) AS lately
+WHERE platform = %(platform)s AND status = 'delivered' AND delivered_at >= %(since)s LIMIT 50
+"""
+
+
+def answer_seconds(merchant_id: int, platform: str, before: datetime, since: datetime) -> float | None:
+    """How long a platform takes to answer: the median of deliveries that it acknowledged since an instant; None: of none."""
+    params: Any = {"merchant": merchant_id, "platform": platform, "before": before, "since": since}
+    found = [row[0] for row in rows(ANSWER_TIMES, params) if row[0] is not None]
+    return median(found) / 1000 if found else None
 
 
 # Merchants -----------------------------------------------------------------------------------------------------------
@@ -218,7 +258,7 @@ def longest_gaps(
 ATTEMPTS = """
 SELECT d.platform, m.good, m.bad FROM destinations d CROSS JOIN LATERAL (
     SELECT sum(acknowledged - retries_acknowledged)::bigint AS good,
-           sum(refused + credentials_refused + unreachable + unknown - retries_failed)::bigint AS bad
+           sum(refused + unmappable + credentials_refused + unreachable + unknown - retries_failed)::bigint AS bad
     FROM minutes WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %(since)s AND minute < %(until)s
     GROUP BY date_trunc('hour', minute, 'UTC')) AS m
 WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
@@ -226,7 +266,7 @@ WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
 
 
 def attempts_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[str, list[tuple[int, int]]]:
-    """Platform -> (acknowledged, failed) of each hour with attempts: first ones, without retries."""
+    """Platform -> (acknowledged, failed) of each hour with outcomes: first ones, without retries."""
     found: dict[str, list[tuple[int, int]]] = {}
     for platform, good, bad in rows(ATTEMPTS, {"merchant": merchant_id, "since": since, "until": until}):  # type: ignore[arg-type]
         found.setdefault(platform, []).append((good, bad))

@@ -27,6 +27,11 @@ class DropReason(StrEnum):
     DESTINATION_REMOVED = "destination_removed"
 
 
+# What a platform's rules refuse before anything is sent: a failure, as what it refuses itself is. That consent is denied,
+# that the platform has no such event, or that nobody wanted it sent any more, is none.
+UNMAPPABLE = frozenset({DropReason.MISSING_IDENTIFIERS, DropReason.INVALID_FIELD, DropReason.EVENT_TOO_OLD})
+
+
 class DestinationState(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
@@ -214,6 +219,9 @@ class Unknown:
     message: str
 
 
+NO_ANSWER_IN_TIME = "no answer in time"  # what an Unknown says of a request that timed out
+INTERCEPTED = "intercepted"  # code of an Unreachable: something in between answered, such as a proxy
+
 Outcome = Acknowledged | Rejected | RateLimited | CredentialsRefused | Unreachable | Unknown
 
 MAX_ERROR = 300  # characters kept of a platform's message
@@ -301,7 +309,10 @@ class LoggedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What becomes of one delivery. ``due_at`` None: final. ``logged`` None: nothing reached the platform."""
+    """What becomes of one delivery. ``due_at`` None: final. ``logged`` None: nothing reached the platform.
+
+    ``drop_field``: the path of our Event that it was refused for before it was sent.
+    """
 
     key: DeliveryKey
     status: DeliveryStatus
@@ -309,6 +320,7 @@ class Settlement:
     due_at: datetime | None = None
     next_retry_at: datetime | None = None
     drop_reason: DropReason | None = None
+    drop_field: str | None = None
     last_error: str | None = None
     error_code: str | None = None
     last_attempt_at: datetime | None = None

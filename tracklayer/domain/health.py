@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.delivery import (
+    INTERCEPTED,
     Acknowledged,
     CredentialsRefused,
     DestinationState,
@@ -187,6 +188,8 @@ def _count_failure(health: Health, outcome: Unreachable | Unknown, started_at: d
     asked = min(timedelta(seconds=wish), LONGEST_WISH) if wish is not None else timedelta()
     if health.state is DestinationState.HELD or (failures >= HOLD_AFTER_FAILURES and now - since >= HOLD_AFTER):
         kind = UNANSWERED if isinstance(outcome, Unknown) else "unreachable"
+        if isinstance(outcome, Unreachable) and outcome.code == INTERCEPTED:
+            kind = INTERCEPTED
         return _hold(failing, f"{kind}: {message_of(outcome)}", now, asked)
     ends = _longest(health, now + max(REST_AFTER_FAILURE, asked))
     # A release that goes on begins anew behind the rest: else an answer to what left before would pass for its next step.

@@ -162,6 +162,7 @@ def judge_unsent(claim: Claim, refusal: Refusal) -> Settlement:
         DeliveryStatus.DROPPED,
         claim.attempts,
         drop_reason=refusal.reason,
+        drop_field=refusal.field,
         last_error=refusal.message[:MAX_ERROR],
         error_code=refusal.reason.value.upper(),
     )

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
+    INTERCEPTED,
     Acknowledged,
     CredentialsRefused,
     DropReason,
@@ -371,7 +372,6 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
     return Rejected(code, message, status)
 
 
-INTERCEPTED = "intercepted"
 _PAGE = re.compile(r"\s*(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE)
 
 

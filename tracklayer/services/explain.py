@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.delivery import INTERCEPTED, DropReason
 from tracklayer.mappers import mapper_for
-from tracklayer.mappers.base import INTERCEPTED, Explanation
+from tracklayer.mappers.base import Explanation
 
 _FIX = "Mend it at the source for the next events; this one cannot be mended."
 

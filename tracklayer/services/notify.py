@@ -29,7 +29,6 @@ from tracklayer.db.alerts import alerts_by_id
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow, MerchantRow
-from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import alert_url
 from tracklayer.services.alone import tell_fault
@@ -43,18 +42,6 @@ LONGEST_PAUSE = timedelta(minutes=30)
 LEASE = timedelta(minutes=5)  # a session of eight steps of ten seconds each is over long before
 RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 LOST_AT_ONCE = 100
-
-_KINDS = {
-    "platform_down": "Platform down",
-    "queue_backlog": "Queue backlog",
-    "tracking_stopped": "Tracking stopped",
-    "delivery_rate_drop": "Delivery rate drop",
-    "events_rejected": "Events rejected",
-    "match_quality_drop": "Match quality drop",
-    "likely_duplicates": "Likely duplicates",
-    "value_lost": "Value lost",
-    "event_name_unknown": "Event name unknown",
-}
 
 
 def email_alerts(runtime: Runtime, budget: timedelta = RUN) -> int:
@@ -140,10 +127,10 @@ def _finish(runtime: Runtime, mail: Mail, status: str, error: str | None) -> Non
 
 
 def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow, sender: str) -> EmailMessage:
-    """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent."""
-    kind = _KINDS.get(alert.kind) or alert.kind.replace("_", " ").capitalize()
-    where = mapper_for(alert.platform).title if alert.platform in PLATFORMS else None
-    about = ": ".join(part for part in (kind, where) if part)
+    """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent.
+
+    The subject is the alert's title: it says what happened and who must act, where its kind alone does not.
+    """
     resolved = mail.state == "resolved"
     link = alert_url(runtime.settings.public_url, mail.merchant_id, mail.alert_id)
     facts = [f"Open since {_instant(alert.opened_at)}."]
@@ -157,7 +144,7 @@ def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow
         else "Acknowledge the alert and no more e-mail is sent about it."
     )
     message = EmailMessage(policy=policy.SMTP)
-    message["Subject"] = f"{'[Resolved] ' if resolved else ''}{about} - {_one_line(merchant.name)}"
+    message["Subject"] = _one_line(f"{'[Resolved] ' if resolved else ''}{alert.title} - {merchant.name}")
     message["From"] = sender
     message["To"] = mail.recipient
     message["Date"] = format_datetime(runtime.clock.now())

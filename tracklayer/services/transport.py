@@ -17,6 +17,7 @@ import orjson
 
 from tracklayer.clock import Clock, SystemClock
 from tracklayer.domain.delivery import (
+    NO_ANSWER_IN_TIME,
     BearerToken,
     BodyToken,
     HeaderToken,
@@ -132,7 +133,7 @@ def _exchange(
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         return NotSent(_words(error))
     except httpx.TimeoutException:
-        return NoAnswer("no answer in time")
+        return NoAnswer(NO_ANSWER_IN_TIME)
     except httpx.HTTPError as error:
         return NoAnswer(_words(error))
     if answer is None:

@@ -1,72 +1,157 @@
-"""``delivery_rate_drop``: a destination takes markedly less of what it is sent than it usually does."""
+"""``delivery_rate_drop``: of what is meant for a destination markedly less is taken than usual, or than is bearable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.causes import Cause, cause_of_error
+from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.views import DestinationView, Span
-from tracklayer.domain.monitors.words import clock_time, lasting
+from tracklayer.domain.monitors.steadiness import LATELY
+from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Span
+from tracklayer.domain.monitors.words import capitalised, clock_time, ended, lasting, percent
 
 # Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
-LEAST_SAMPLE = 20  # first attempts
+LEAST_SAMPLE = 20  # first outcomes
 CHANCE = 1e-7  # of so many failures at its usual rate
 FLOOR = 0.10  # a drop by less than ten points is not worth waking anybody
 FRESH = 8  # newest events, of which
 FRESH_GOOD = 2  # so many must be acknowledged: where none is any more, the platform is down and that is told
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a destination is held against. ``usual`` None: no past of its own that is worth anything."""
+
+    share: float
+    spread: float
+    floor: float
+    least: int
+    usual: SuccessRate | None
+
+
+# Of a new destination, and of one that has never been well: a lasting loss of two fifths is no rate to get used to.
+BEARABLE = Expected(BEARABLE_SHARE, LEAST_SPREAD, 0.2, 50, None)
+
+
+def expected_of(usual: SuccessRate | None) -> Sequence[Expected]:
+    """Its own rate, and where that is none or below what is bearable, that too."""
+    own = [] if usual is None else [Expected(usual.share, usual.spread, FLOOR, LEAST_SAMPLE, usual)]
+    return own if usual is not None and usual.share >= BEARABLE.share else [*own, BEARABLE]
+
+
 def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
     """Its success rate over one of eight windows, of at least 20 events, fell by ten points and more than chance allows.
 
-    Only the first attempt of each event counts: what fails for good is sent five times, and would be five failures. The
-    test is the beta-binomial one against the destination's own rate of four weeks with its own spread
-    (``learn_success``), one-sided, at one in 10^7. A window never reaches back into an outage or a drop that was told,
-    and the last five minutes with events must bear it out.
-    An open one stays while these five minutes are more than half the floor below the usual rate.
+    Only the first outcome of each event counts: what fails for good is sent five times, and would be five failures; what
+    the platform's rules refuse beforehand is one. The test is the beta-binomial one against the destination's own rate of
+    four weeks with its own spread (``learn_success``), one-sided, at one in 10^7. Where nothing was learned, or less than
+    80 % taken was learned, it is told as well when two fifths of at least 50 events failed and 80 % taken rules that out
+    as chance. A window never reaches back into an outage or a drop that was told, and the last five minutes with events
+    must bear it out.
+    An open one stays while these five minutes are more than half the floor below what is expected.
     """
-    usual = view.success
-    if usual is None or view.state is not DestinationState.ACTIVE:
+    if view.state is not DestinationState.ACTIVE:
         return None
     if not is_open and (view.failing_since is not None or not any(span.first_failed for span in view.recent)):
         return None  # where nothing is answered right now, the next look knows whether it is down
-    window = _still_low(view.spans, usual)
-    if window is not None and not is_open:
-        window = _dropped(view, usual, now)
-    if window is None:
-        return None
-    span, good, bad = window
-    rate = good / (good + bad)
-    said = f" What the platform said last: {view.last_error}." if view.last_error else ""
+    for expected in expected_of(view.success):
+        window = _still_low(view.spans, expected)
+        if window is not None and not is_open:
+            window = _dropped(view, expected, now)
+        if window is not None:
+            return _finding(view, expected, window, now)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """First outcomes since an instant. The last three are all outcomes, first or not, and only tell the causes apart."""
+
+    since: datetime
+    good: int
+    bad: int
+    refused: int = 0
+    unmappable: int = 0
+    unanswered: int = 0
+    mostly_unknown: bool = False
+
+
+def _finding(view: DestinationView, expected: Expected, window: Window, now: datetime) -> Finding:
+    total = window.good + window.bad
+    rate = window.good / total
+    usual = expected.usual
+    if usual is not None:
+        normal = f"{percent(usual.share, 1)} is usual."
+        instead = f" instead of {percent(usual.share)}"
+    else:
+        normal = f"the least to be expected of a destination is {percent(expected.share)}."
+        instead = ""
+    figures = f"{percent(rate, 1)} were accepted at the first attempt in {lasting(now - window.since)}; {normal}"
+    cause, title, message = _words(view, window, rate, instead)
+    worst = view.unmappable[0] if view.unmappable and window.unmappable else None
     return Finding(
         AlertKind.DELIVERY_RATE_DROP,
         view.platform,
         Severity.CRITICAL if rate < 0.5 else Severity.WARNING,
-        f"{view.name} accepts {rate:.0%} instead of {usual.share:.0%}",
-        f"{view.name} accepted {good:,} of {good + bad:,} events at the first attempt ({rate:.1%}) in {lasting(now - span)}; {usual.share:.1%}"
-        f" is usual.{said} Look at what changed in the events since {clock_time(span)}; the deliveries that failed say"
-        " what is wrong with each.",
-        span,
+        title,
+        f"{message} {figures}",
+        window.since,
         {
+            "cause": cause,
             "success_rate": round(rate, 4),
-            "usual_success_rate": round(usual.share, 4),
-            "acknowledged": good,
-            "failed": bad,
-            "probability": failures_at_least(bad, good + bad, 1 - usual.share, usual.spread),
+            "usual_success_rate": round(usual.share, 4) if usual is not None else None,
+            "acknowledged": window.good,
+            "failed": window.bad,
+            "unmappable": window.unmappable,
+            "probability": failures_at_least(window.bad, total, 1 - expected.share, expected.spread),
             "last_error": view.last_error,
+            "drop_reason": worst.reason if worst else None,
+            "field": worst.field if worst else None,
+            "example_event_id": worst.example if worst else view.last_failed,
         },
     )
 
 
-Window = tuple[datetime, int, int]  # since when, acknowledged, failed
+def _words(view: DestinationView, window: Window, rate: float, instead: str) -> tuple[Cause, str, str]:
+    """(cause, title, what is lost and who must do what): of the larger cause, where there are several."""
+    name, total = view.name, window.good + window.bad
+    since = clock_time(window.since)
+    said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
+    if window.unmappable >= max(window.refused, window.unanswered, 1):
+        part = min(window.unmappable, window.bad) / total
+        lost = f"{window.unmappable:,} of {total:,} events since {since} cannot be sent to {name} and are lost to it"
+        title = f"{name} can be sent only {percent(rate)} of your events{instead}"
+        if not view.unmappable:
+            return Cause.UNMAPPABLE, title, f"{lost}: {NOT_KNOWN}."
+        worst = view.unmappable[0]
+        why = f"{percent(worst.share * part)} {lacking(worst)}. {capitalised(next_step(worst))}{rule(worst)}"
+        return Cause.UNMAPPABLE, title, f"{lost}: {why}{others(view.unmappable, part)}"
+    if window.unanswered > window.refused:
+        why_not = cause_of_error(view.last_error, is_unknown=window.mostly_unknown)
+        words = (
+            f"{window.bad:,} of {total:,} events since {since} got no answer of {name} that counts at the first attempt:"
+            " they are sent again, up to five times in a day, and lost only if none gets through."
+            f" {why_not.what_to_do(name, view.credential)}{said}"
+        )
+        return why_not.cause, f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}", words
+    example = f", event `{view.last_failed}` for one" if view.last_failed else ""
+    unmappable = f" {window.unmappable:,} more could not even be sent: {NOT_KNOWN}." if window.unmappable else ""
+    words = (
+        f"{name} did not accept {max(0, window.bad - window.unmappable):,} of {total:,} events since {since}, and each of them is lost to it unless a"
+        " later attempt succeeds. Whoever last changed your shop's events or this destination's settings must look at what"
+        f" changed then: the deliveries that failed say what is wrong with each{example}.{said}{unmappable}"
+    )
+    return Cause.REFUSED, f"{name} accepts {percent(rate)}{instead or ' of your events'}", words
 
 
-def _dropped(view: DestinationView, usual: SuccessRate, now: datetime) -> Window | None:
+def _dropped(view: DestinationView, expected: Expected, now: datetime) -> Window | None:
     """The shortest window in which the drop is beyond chance."""
     told = [told.until for told in (view.outage, view.rate_drop) if told is not None and told.until is not None]
     spans = [span for span in view.spans if all(span.start >= until for until in told)]
@@ -75,14 +160,27 @@ def _dropped(view: DestinationView, usual: SuccessRate, now: datetime) -> Window
     minute = now.replace(second=0, microsecond=0)
     for length in WINDOWS:
         since = max([minute - length, *told])
-        inside = [span for span in spans if span.start >= since]
-        good, bad = sum(span.first_acknowledged for span in inside), sum(span.first_failed for span in inside)
-        attempts = good + bad
-        if attempts < LEAST_SAMPLE or bad / attempts < 1 - usual.share + FLOOR:
+        window = _window(since, [span for span in spans if span.start >= since])
+        total = window.good + window.bad
+        if total < expected.least or window.bad / total < 1 - expected.share + expected.floor:
             continue
-        if failures_at_least(bad, attempts, 1 - usual.share, usual.spread) < CHANCE:
-            return since, good, bad
+        if length <= LATELY and window.unanswered > window.refused + window.unmappable:
+            continue  # a platform that comes and goes is told as that; what fails seldom enough for a rate lasts longer
+        if failures_at_least(window.bad, total, 1 - expected.share, expected.spread) < CHANCE:
+            return window
     return None
+
+
+def _window(since: datetime, spans: Sequence[Span]) -> Window:
+    return Window(
+        since,
+        sum(span.first_acknowledged for span in spans),
+        sum(span.first_failed for span in spans),
+        sum(span.refused for span in spans),
+        sum(span.unmappable for span in spans),
+        sum(span.unanswered for span in spans),
+        sum(span.unknown for span in spans) * 2 > sum(span.unanswered for span in spans),
+    )
 
 
 def _is_partial(spans: Sequence[Span]) -> bool:
@@ -95,17 +193,18 @@ def _is_partial(spans: Sequence[Span]) -> bool:
     return good >= FRESH_GOOD and bad > 0
 
 
-def _still_low(spans: Sequence[Span], usual: SuccessRate) -> Window | None:
+def _still_low(spans: Sequence[Span], expected: Expected) -> Window | None:
     good = bad = 0
     minutes = set()
-    since = None
+    late = []
     for span in reversed(spans):
         if not span.first_acknowledged and not span.first_failed:
             continue
         minutes.add(span.start.replace(second=0, microsecond=0))
         if len(minutes) > 5 and good + bad >= LEAST_SAMPLE:
             break
-        good, bad, since = good + span.first_acknowledged, bad + span.first_failed, span.start
-    if since is None or good / (good + bad) >= usual.share - FLOOR / 2:
+        good, bad = good + span.first_acknowledged, bad + span.first_failed
+        late.append(span)
+    if not late or good / (good + bad) >= expected.share - expected.floor / 2:
         return None
-    return since, good, bad
+    return _window(late[-1].start, late)

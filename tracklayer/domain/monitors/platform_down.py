@@ -1,4 +1,4 @@
-"""``platform_down``: nothing that is sent to a destination is accepted any more."""
+"""``platform_down``: nothing that is meant for a destination is accepted any more."""
 
 from __future__ import annotations
 
@@ -9,120 +9,215 @@ from datetime import datetime, timedelta
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.health import UNANSWERED
+from tracklayer.domain.monitors.causes import Cause, cause_of_error, cause_of_hold
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
-from tracklayer.domain.monitors.views import DestinationView, Span
-from tracklayer.domain.monitors.words import clock_time, counted, lasting
+from tracklayer.domain.monitors.steadiness import LATELY, is_not_back, keeps_failing
+from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Oldest, Span
+from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
 
 # A hold is told once its first probe, half a minute after it began, has brought nothing either: a hiccup is over by then.
 TOLD_AFTER = timedelta(seconds=36)
 CHANCE = 1e-9  # of so many refusals in a row while all is well
-SHARE_OF_A_NEW_ONE = 0.2  # of events that a destination is taken to refuse as long as nothing is known of it
+SHARE_OF_A_NEW_ONE = (
+    1 - BEARABLE_SHARE
+)  # of events that a destination is taken to refuse as long as nothing is known of it
 SHARE_AT_LEAST, SHARE_AT_MOST = 0.1, 0.9
 TIMES_USUAL = 3  # an event that is refused comes seldom alone: its like are refused too
+LEARNED_AT_LEAST = 0.5  # a destination that took less than half while it was learned has taught nothing
 FORGOTTEN_AFTER = timedelta(hours=24)  # no attempt for so long: nobody knows any more
+STILL_REFUSED = 0.75  # of the newest outcomes: an open one is not over with the first that comes through
 
-REFUSED = (
-    "Look at what changed in the events or in the destination's settings: each delivery says what the platform wants."
-    " Redeliver what was dropped once it is mended."
-)
-UNREACHABLE = (
-    "Nothing needs to be done: it is tried again every few minutes, and all that waits goes out once it answers."
-)
 UNANSWERED_TOO = (
     "What was sent may have arrived all the same: no delivery is sent more than five times, each try is in its log, and"
     " platforms that recognise copies count it once."
 )
-OURS = "Its operator has to mend that, TrackLayer's log says more; nothing is sent and nothing lost meanwhile."
-CREDENTIALS = "Set valid credentials on the destination: sending goes on at once."
 
 
 @dataclass(frozen=True, slots=True)
-class Streak:
-    """The failures since the last acknowledgement. ``events``: those of them that failed for the first time."""
+class Tally:
+    """Outcomes since an instant. ``events``: those of the failures that came for the first time."""
 
-    failed: int
-    events: int
     since: datetime
-    refused: int
+    acknowledged: int = 0
+    failed: int = 0
+    events: int = 0
+    refused: int = 0
+    unmappable: int = 0
+    unanswered: int = 0
+    mostly_unknown: bool = False  # of those without an answer: sent, and nothing read
+
+    @property
+    def cause(self) -> Cause | None:
+        """The larger of what the platform and its rules refused; None: the most was not answered."""
+        if self.unanswered > max(self.refused, self.unmappable):
+            return None
+        return Cause.UNMAPPABLE if self.unmappable >= self.refused else Cause.REFUSED
 
 
 def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
-    """A destination that is held, or that refuses all it gets.
+    """A destination that is held, or of which all that is meant for it is refused: by it, or by its rules beforehand.
 
     The engine holds what cannot be reached or refuses the credentials; that is told once it has lasted, credentials at
-    once. What is reached and refuses every event is told when so many events in a row, each with the chance that this
-    destination usually refuses one (three times that, from 10 to 90 %), would be a coincidence of one in 10^9. Events
-    are counted and not their retries, which fail with them.
+    once. Refusals are told when so many events in a row, each with the chance that this destination usually refuses one
+    (three times that, from 10 to 90 %), would be a coincidence of one in 10^9. Events are counted and not their retries,
+    which fail with them. While a drop of its rate is open, the chance is the one seen since: half refused is not all.
 
-    An open one stays until something is acknowledged again, or nothing was sent for a day.
+    One that answers some requests and fails at others is told once it has kept failing for a minute. An open one stays
+    until something is acknowledged again, or nothing was sent for a day; where it did not answer, until it has not failed
+    for a minute, or five if it failed after it had answered; where it refused, until the newest are not refused but for
+    a few. So nothing opens and closes with every answer.
     """
     if view.state is DestinationState.PAUSED:
         return None
     if view.state is DestinationState.HELD:
         return _judge_hold(view, is_open=is_open, now=now)
-    if not is_open and not _is_refusing(view):
-        return None
-    streak = streak_of(view.spans)
+    streak = _still_down(view, now) if is_open else _newly_down(view, now)
     if streak is None or now - streak.since > FORGOTTEN_AFTER:
         return None
-    if not is_open and streak.events < refusals_needed(view):
+    match streak.cause:
+        case Cause.UNMAPPABLE:
+            return _unmappable(view, streak)
+        case None:
+            return _unanswered(view, streak, now)
+        case _:
+            return _refused(view, streak)
+
+
+def _newly_down(view: DestinationView, now: datetime) -> Tally | None:
+    if keeps_failing(view.recent, now):
+        return _lately(view.recent, now)
+    if not _is_refusing(view):
         return None
-    share = usually_refused(view)
-    normal = (
-        f"Usually {share:.1%} of its events fail at first."
-        if share is not None
-        else "It is new: nothing is known of it."
+    streak = streak_of(view.spans)
+    if streak is None or streak.events < refusals_needed(view):
+        return None
+    if streak.cause is None and (view.failing_since is None or now - view.failing_since < TOLD_AFTER):
+        return None  # one request of many events, until the engine has tried again
+    return streak
+
+
+def _still_down(view: DestinationView, now: datetime) -> Tally | None:
+    streak = streak_of(view.spans)
+    if streak is not None:
+        return streak
+    lately = _lately(view.recent, now)
+    if is_not_back(view.recent, view.outage.since if view.outage else None, now):
+        return lately
+    newest = next((span for span in reversed(view.recent) if span.outcomes), None)
+    if newest is not None and newest.failed - newest.unanswered >= STILL_REFUSED * newest.outcomes:
+        return lately
+    return None
+
+
+def _unmappable(view: DestinationView, streak: Tally) -> Finding:
+    total = max(1, streak.acknowledged + streak.failed)
+    part = streak.unmappable / total
+    all_of_them = not streak.acknowledged
+    title = f"{view.name} can be sent {'none' if all_of_them else 'hardly any'} of your events"
+    since = clock_time(streak.since)
+    if view.unmappable:
+        worst = view.unmappable[0]
+        said = (
+            f"{title}: {percent(worst.share * part)} {lacking(worst)}. Since {since} {lost(streak.unmappable)}:"
+            f" {next_step(worst)}{rule(worst)}{others(view.unmappable, part)}"
+        )
+    else:
+        said = f"{title}: its rules refuse them. Since {since} {lost(streak.unmappable)}: {NOT_KNOWN}."
+    if streak.refused:
+        said += f" Of what was sent, {view.name} refused {streak.refused:,}.{_said(view)}"
+    return _finding(view, streak, Cause.UNMAPPABLE, title, f"{said} {_normal(view)}")
+
+
+def _refused(view: DestinationView, streak: Tally) -> Finding:
+    example = f" Event `{view.last_failed}` is an example." if view.last_failed else ""
+    before = f" {streak.unmappable:,} more could not even be sent: {NOT_KNOWN}." if streak.unmappable else ""
+    return _finding(
+        view,
+        streak,
+        Cause.REFUSED,
+        f"{view.name} refuses {'nearly ' if streak.acknowledged else ''}every event",
+        f"{view.name} has accepted {_how_few(streak)}, since"
+        f" {clock_time(streak.since)}: each event is lost to it after five attempts. Whoever last changed your shop's"
+        f" events or this destination's settings must mend that now; then redeliver what was dropped.{_said(view)}"
+        f"{example}{before} {_normal(view)}",
     )
-    said = f" What it said last: {view.last_error}." if view.last_error else ""
-    refused = streak.refused * 2 >= streak.failed
+
+
+def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
+    """Of one that is not held: it answers now and then, or is about to be held."""
+    why = cause_of_error(view.last_error, is_unknown=streak.mostly_unknown)
+    return _finding(
+        view,
+        streak,
+        why.cause,
+        why.title(view.name, view.credential),
+        f"{view.name} has accepted {_how_few(streak)}, since {clock_time(streak.since)}:"
+        f" {_waits(view, now)}. {why.what_to_do(view.name, view.credential)}{_said(view)} {_normal(view)}",
+    )
+
+
+def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, message: str) -> Finding:
+    worst = view.unmappable[0] if view.unmappable and streak.unmappable else None
     return Finding(
         AlertKind.PLATFORM_DOWN,
         view.platform,
         Severity.CRITICAL,
-        f"{view.name} refuses every event" if refused else f"{view.name} does not answer",
-        f"{view.name} has accepted none of the last {counted(streak.failed, 'attempt')}, since"
-        f" {clock_time(streak.since)}. {normal}{said} {REFUSED if refused else UNREACHABLE}",
+        title,
+        message,
         streak.since,
         {
-            "cause": "refused" if refused else "unreachable",
+            "cause": cause,
             "failures": streak.failed,
-            "usual_failure_share": share,
+            "acknowledged": streak.acknowledged,
+            "unmappable": streak.unmappable,
+            "usual_failure_share": usually_refused(view),
             "last_error": view.last_error,
+            "drop_reason": worst.reason if worst else None,
+            "field": worst.field if worst else None,
+            "example_event_id": worst.example if worst else view.last_failed,
             "waiting": view.waiting,
         },
     )
 
 
+def _how_few(streak: Tally) -> str:
+    if streak.acknowledged:
+        return f"{streak.acknowledged:,} of the last {streak.acknowledged + streak.failed:,} attempts"
+    if streak.events:
+        return f"none of the last {counted(streak.events, 'event')}"
+    return f"none of the last {counted(streak.failed, 'attempt')}"
+
+
+def _said(view: DestinationView) -> str:
+    return f" What {view.name} said last: {ended(view.last_error)}" if view.last_error else ""
+
+
+def _normal(view: DestinationView) -> str:
+    share = usually_refused(view)
+    if share is None:
+        return "The destination is new: nothing is known of it."
+    return f"Usually {percent(share, 1)} of its events fail at first."
+
+
 def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
     since = view.failing_since or now
     reason = view.state_reason or "unreachable"
-    credentials = reason.startswith("credentials")
-    if not is_open and not credentials and now - since < TOLD_AFTER:
+    why = cause_of_hold(reason)
+    if not is_open and why.cause is not Cause.CREDENTIALS and now - since < TOLD_AFTER:
         return None
-    is_ours = reason.startswith("TrackLayer")
-    seen = "refuses the credentials" if credentials else "is not sent anything" if is_ours else "does not answer"
-    todo = CREDENTIALS if credentials else OURS if is_ours else UNREACHABLE
-    if reason.startswith(UNANSWERED):
-        todo = f"{UNANSWERED_TOO} {todo}"
+    too = f" {UNANSWERED_TOO}" if reason.startswith(UNANSWERED) else ""
     probe = f" The next try is at {clock_time(view.resume_at)}." if view.resume_at and view.resume_at > now else ""
-    waiting = f" {counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}."
-    lost = ""
-    if view.oldest is not None:
-        left = view.oldest.expires_at - now
-        lost = (
-            f" The oldest is dropped in {lasting(left)} unless it answers before."
-            if left > timedelta()
-            else " The oldest are being dropped for their age."
-        )
     return Finding(
         AlertKind.PLATFORM_DOWN,
         view.platform,
         Severity.CRITICAL,
-        f"{view.name} {seen}",
-        f"{view.name} {seen} since {clock_time(since)} ({reason}).{waiting}{lost} {todo}{probe}",
+        why.title(view.name, view.credential),
+        f"Nothing has reached {view.name} since {clock_time(since)}: {_waits(view, now)}."
+        f" {why.what_to_do(view.name, view.credential)}{too} The reason: {ended(reason)}{probe}",
         since,
         {
-            "cause": "credentials_refused" if credentials else "internal" if is_ours else "unreachable",
+            "cause": why.cause,
             "reason": reason,
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
@@ -131,27 +226,57 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
     )
 
 
+def _waits(view: DestinationView, now: datetime) -> str:
+    """``3 deliveries wait, and the first is lost in 23 h``."""
+    if not view.waiting:
+        return "nothing waits for it yet"
+    waiting = f"{counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}"
+    return waiting + (f", and {first_loss(view.oldest, now)}" if view.oldest is not None else "")
+
+
+def first_loss(oldest: Oldest, now: datetime) -> str:
+    left = oldest.expires_at - now
+    if left <= timedelta():
+        return "the oldest are being lost for their age"
+    return f"the first is lost in {lasting(left)}"
+
+
 def _is_refusing(view: DestinationView) -> bool:
-    """The quick test: whether the newest span with attempts has failures and nothing else."""
+    """The quick test: whether the newest span with outcomes has failures and nothing else."""
     for span in reversed(view.recent):
-        if span.attempts:
+        if span.outcomes:
             return not span.acknowledged
     return False
 
 
-def streak_of(spans: Sequence[Span]) -> Streak | None:
-    """The newest spans in which all attempts failed; None where the newest attempts were acknowledged."""
-    failed = events = refused = 0
-    since: datetime | None = None
+def streak_of(spans: Sequence[Span]) -> Tally | None:
+    """The newest spans in which all failed; None where the newest outcomes were acknowledgements."""
+    failing = []
     for span in reversed(spans):
         if span.acknowledged:
             break
         if span.failed:
-            since = span.start
-        failed += span.failed
-        refused += span.refused
-        events += span.first_failed
-    return Streak(failed, events, since, refused) if since is not None else None
+            failing.append(span)
+    return _tally(failing) if failing else None
+
+
+def _lately(spans: Sequence[Span], now: datetime) -> Tally | None:
+    late = [span for span in reversed(spans) if span.outcomes and span.end > now - LATELY]
+    return _tally(late) if late else None
+
+
+def _tally(spans: Sequence[Span]) -> Tally:
+    """Of spans, the newest first."""
+    return Tally(
+        spans[-1].start,
+        sum(span.acknowledged for span in spans),
+        sum(span.failed for span in spans),
+        sum(span.first_failed for span in spans),
+        sum(span.refused for span in spans),
+        sum(span.unmappable for span in spans),
+        sum(span.unanswered for span in spans),
+        sum(span.unknown for span in spans) * 2 > sum(span.unanswered for span in spans),
+    )
 
 
 def usually_refused(view: DestinationView) -> float | None:
@@ -160,5 +285,19 @@ def usually_refused(view: DestinationView) -> float | None:
 
 def refusals_needed(view: DestinationView) -> int:
     share = usually_refused(view)
-    usual = SHARE_OF_A_NEW_ONE if share is None else share * TIMES_USUAL
+    usual = SHARE_OF_A_NEW_ONE
+    if share is not None and share <= 1 - LEARNED_AT_LEAST:
+        usual = share * TIMES_USUAL
+    drop = view.rate_drop
+    if drop is not None and drop.until is None:
+        usual = max(usual, _failing_since(view.spans, drop.since))
     return failures_in_a_row(min(SHARE_AT_MOST, max(SHARE_AT_LEAST, usual)), CHANCE)
+
+
+def _failing_since(spans: Sequence[Span], since: datetime) -> float:
+    """The share that failed before the newest streak."""
+    before = [span for span in spans if span.end > since]
+    while before and not before[-1].acknowledged:
+        before.pop()
+    good, bad = sum(span.first_acknowledged for span in before), sum(span.first_failed for span in before)
+    return bad / (good + bad) if good + bad else 0.0

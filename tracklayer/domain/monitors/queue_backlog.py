@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.monitors.causes import Cause, cause_of_error
+from tracklayer.domain.monitors.steadiness import LATELY, often_fails
 from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told
-from tracklayer.domain.monitors.words import clock_time, counted, lasting
+from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting
 
 LATE = timedelta(seconds=90)  # a minute's rest after a rate limit, or a deploy, is shorter
 LATE_AND_GROWING = timedelta(seconds=60)  # enough where more arrives than leaves by more than chance
@@ -19,6 +22,9 @@ LONGEST_REST = timedelta(minutes=10)  # that a platform may ask for by a rate li
 PACE_OF = timedelta(seconds=120)  # how far back the present pace is measured
 PAUSED_WARNING = timedelta(hours=4)  # before the first loss of a destination that its merchant has paused
 CRITICAL = timedelta(hours=1)  # before the first loss
+LOOKED_BACK = timedelta(minutes=10)  # for what the platform did
+A_PART = 0.1  # of what it was asked: so much put off or unanswered is why
+SLOW = 3.0  # seconds to answer; platforms answer in a tenth of it
 
 
 def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
@@ -41,6 +47,8 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
         return None
     if not is_open and late < LATE and not _grows(view.recent, now):
         return None
+    if not is_open and late < LATELY and often_fails(view.recent, now):
+        return None  # it comes and goes: the next looks know whether that lasts, and it is told as that
     arrivals, departures = pace(view.recent, now)
     clears = clears_in(view.waiting, arrivals, departures)
     soon = max(CLEARS_SOON, _lasted(view.outage, view.oldest))
@@ -49,20 +57,19 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     since = view.oldest.due_at
     left = view.oldest.expires_at - now
     when = f"clears in {lasting(clears)} at this pace" if clears is not None else "does not clear at this pace"
-    rest = ""
-    if view.resume_at is not None and view.resume_at > now:
-        rest = f" The platform asked to be left alone until {clock_time(view.resume_at)}."
+    why = _cause(view, now)
+    waits = f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}"
     return Finding(
         AlertKind.QUEUE_BACKLOG,
         view.platform,
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
-        f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}",
-        f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}, the"
-        f" oldest {lasting(late)} too long; usually none does. {arrivals * 60:,.0f} arrive and {departures * 60:,.0f}"
-        f" leave a minute: it {when}. {_loss(left)}{rest} Start more workers, or look at whether those there are do work:"
-        " tracklayer doctor.",
+        f"{waits}: {why.title}",
+        f"{waits} since {clock_time(since)}, {_loss(left)}. {why.what_to_do}{why.figures} The oldest is"
+        f" {lasting(late)} late; usually none is. {arrivals * 60:,.0f} arrive and {departures * 60:,.0f} leave a minute: it"
+        f" {when}.",
         since,
         {
+            "cause": why.cause,
             "waiting": view.waiting,
             "oldest_late_seconds": round(late.total_seconds()),
             "arriving_per_second": round(arrivals, 2),
@@ -70,6 +77,54 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
             "first_loss_at": view.oldest.expires_at,
         },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Why:
+    """Why a queue does not drain. ``figures``: a sentence with a blank before it, or nothing."""
+
+    cause: Cause
+    title: str
+    what_to_do: str
+    figures: str = ""
+
+
+def _cause(view: DestinationView, now: datetime) -> _Why:
+    """What the platform did lately; where it did nothing, it is the workers that are too few."""
+    name = view.name
+    lately = [span for span in view.recent if span.end > now - LOOKED_BACK]
+    limited = sum(span.rate_limited for span in lately)
+    unanswered = sum(span.unanswered for span in lately)
+    asked = sum(span.outcomes - span.unmappable for span in lately) + limited
+    rests = view.resume_at is not None and view.resume_at > now
+    if limited and (rests or limited >= A_PART * asked) and limited >= unanswered:
+        until = f" It asked to be left alone until {clock_time(view.resume_at)}." if rests and view.resume_at else ""
+        return _Why(
+            Cause.RATE_LIMITED,
+            f"{name} limits how fast it takes them",
+            f"You need do nothing now: TrackLayer sends as fast as {name} allows, and more workers do not help. If it comes"
+            f" again, whoever manages your account at {name} should ask for a higher limit, or fewer event names be sent.",
+            f" {name} put off {counted(limited, 'delivery', 'deliveries')} in {lasting(LOOKED_BACK)}.{until}",
+        )
+    if unanswered and unanswered >= A_PART * asked:
+        unknown = sum(span.unknown for span in lately)
+        why = cause_of_error(view.last_error, is_unknown=unknown * 2 > unanswered)
+        said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
+        return _Why(why.cause, why.title(name, view.credential), why.what_to_do(name, view.credential), said)
+    if view.answer_seconds is not None and view.answer_seconds >= SLOW:
+        return _Why(
+            Cause.SLOW,
+            f"{name} answers slowly",
+            f"You need do nothing, the fault is {name}'s: all that waits goes out, slowly. TrackLayer's operator can start"
+            " more workers, so that more requests wait for an answer at once.",
+            f" {name} takes {view.answer_seconds:.0f} s to answer a request.",
+        )
+    return _Why(
+        Cause.WORKERS,
+        "TrackLayer is too slow",
+        "TrackLayer's operator must start more workers now, or see whether those there are do work (`tracklayer doctor`)."
+        " You need do nothing but tell them.",
     )
 
 
@@ -82,10 +137,11 @@ def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Findi
         view.platform,
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
         f"{view.name} is paused, and its oldest deliveries near their end",
-        f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''} while"
-        f" it is paused. {_loss(left)} Resume the destination to send them.",
+        f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''} since"
+        f" {clock_time(oldest.due_at)} because the destination is paused, {_loss(left)}. Whoever paused it must resume it"
+        " now: then all of them are sent.",
         oldest.due_at,
-        {"waiting": view.waiting, "paused": True, "first_loss_at": oldest.expires_at},
+        {"cause": Cause.PAUSED, "waiting": view.waiting, "paused": True, "first_loss_at": oldest.expires_at},
     )
 
 
@@ -103,8 +159,8 @@ def _lasted(outage: Told | None, oldest: Oldest) -> timedelta:
 
 def _loss(left: timedelta) -> str:
     if left <= timedelta():
-        return "The oldest are being dropped for their age."
-    return f"The first is dropped for its age in {lasting(left)}."
+        return "and the oldest are being lost for their age"
+    return f"and the first is lost in {lasting(left)} unless it goes out before"
 
 
 def _grows(recent: Sequence[Span], now: datetime) -> bool:

@@ -20,6 +20,7 @@ COUNTS = (
     "finished",
     "retries_acknowledged",
     "retries_failed",
+    "unmappable",
 )
 MINUTE = timedelta(minutes=1)
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
+from tracklayer.domain.monitors.refusals import Unmappable
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
@@ -16,7 +17,9 @@ LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What happened at a destination from ``start`` to ``end``: attempts by their outcome, arrivals and departures.
+    """What happened at a destination from ``start`` to ``end``: deliveries by their outcome, arrivals and departures.
+
+    ``unmappable``: refused by the platform's rules before anything was sent, of which there is one a delivery.
 
     A span is a minute of the counters, or the part of one between two looks.
     """
@@ -34,19 +37,28 @@ class Span:
     finished: int = 0
     retries_acknowledged: int = 0
     retries_failed: int = 0
+    unmappable: int = 0
+
+    @property
+    def unanswered(self) -> int:
+        """Attempts that say nothing about the events: the platform was away, or did not let us in."""
+        return self.credentials_refused + self.unreachable + self.unknown
 
     @property
     def failed(self) -> int:
-        """Attempts that brought nothing. A rate limit is none of them: the platform is there and asks to wait."""
-        return self.refused + self.credentials_refused + self.unreachable + self.unknown
+        """Outcomes that brought nothing: attempts, and what the platform's rules refuse before anything is sent.
+
+        A rate limit is none of them: the platform is there and asks to wait.
+        """
+        return self.refused + self.unmappable + self.unanswered
 
     @property
-    def attempts(self) -> int:
+    def outcomes(self) -> int:
         return self.acknowledged + self.failed
 
     @property
     def first_acknowledged(self) -> int:
-        """Of deliveries that were sent for the first time."""
+        """Of deliveries that came to an outcome for the first time."""
         return self.acknowledged - self.retries_acknowledged
 
     @property
@@ -80,8 +92,12 @@ class DestinationView:
 
     ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
     gives reason to (``wants_past``). ``success``: what it learned of itself, None for a new one. ``outage`` and
-    ``rate_drop``: its alerts of these kinds that are open or were within a day. ``last_error``: what the platform said
-    of the delivery that failed last, without personal data.
+    ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
+    that by which the platform knows him, in the plural where it is several things.
+
+    What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last,
+    ``last_failed`` (an event's id), without personal data; ``unmappable``: on what grounds its rules refused events, the
+    commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last.
     """
 
     platform: str
@@ -98,6 +114,10 @@ class DestinationView:
     outage: Told | None = None
     rate_drop: Told | None = None
     last_error: str | None = None
+    last_failed: str | None = None
+    unmappable: Sequence[Unmappable] = ()
+    answer_seconds: float | None = None
+    credential: str = "credentials"
 
     @property
     def spans(self) -> Sequence[Span]:
@@ -107,8 +127,9 @@ class DestinationView:
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
 
 
-SMALL_SAMPLE = 20  # attempts
+SMALL_SAMPLE = 50  # outcomes
 NOTABLE_DROP = 0.05
+BEARABLE_SHARE = 0.8  # of a destination's events taken: less is told even where it is usual
 
 
 def wants_past(recent: Sequence[Span], success: SuccessRate | None) -> bool:
@@ -121,9 +142,8 @@ def wants_past(recent: Sequence[Span], success: SuccessRate | None) -> bool:
         return False
     if not good:
         return True
-    if success is None:
-        return False
-    return good + bad < SMALL_SAMPLE or bad / (good + bad) > 1 - success.share + NOTABLE_DROP
+    share = max(BEARABLE_SHARE, success.share if success is not None else 0.0)
+    return good + bad < SMALL_SAMPLE or bad / (good + bad) > 1 - share + NOTABLE_DROP
 
 
 @dataclass(frozen=True, slots=True)

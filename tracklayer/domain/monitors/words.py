@@ -10,6 +10,23 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def ended(text: str) -> str:
+    """With one full stop, whatever it ends in."""
+    return text if text.endswith(("!", "?")) else text.rstrip(" .") + "."
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """``48 %``; what is not quite all, or hardly any, is never rounded to 100 or 0."""
+    least = 10 ** -(digits + 2)
+    if 0 < share < 1:
+        share = min(1 - least, max(least, share))
+    return f"{share * 100:.{digits}f} %"
+
+
 def clock_time(at: datetime) -> str:
     """``2026-05-04 14:03 UTC``."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

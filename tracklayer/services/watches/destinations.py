@@ -43,10 +43,24 @@ class Destinations:
 
 
 def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: datetime) -> list[Finding]:
+    """Judged twice where something is found: the second time with what is read only then, and makes the words."""
     found = judge_destination(view, kinds, now)
     if found and view.state is DestinationState.ACTIVE:
-        return judge_destination(replace(view, last_error=db.last_error(merchant_id, view.platform)), kinds, now)
+        return judge_destination(_looked_into(merchant_id, view, found, now), kinds, now)
     return found
+
+
+def _looked_into(merchant_id: int, view: DestinationView, found: Sequence[Finding], now: datetime) -> DestinationView:
+    error, event_id = db.last_error(merchant_id, view.platform)
+    view = replace(view, last_error=error, last_failed=event_id)
+    since = min(finding.since for finding in found)
+    if any(span.unmappable for span in view.spans):
+        view = replace(view, unmappable=db.unmappable_grounds(merchant_id, view.platform, since))
+    if view.oldest is not None and any(finding.kind is AlertKind.QUEUE_BACKLOG for finding in found):
+        lately = now - RECENT
+        seconds = db.answer_seconds(merchant_id, view.platform, view.oldest.due_at, lately)
+        view = replace(view, answer_seconds=seconds)
+    return view
 
 
 def _judge_removed(page: Page, there: set[Key], verdicts: Verdicts) -> None:
@@ -97,7 +111,17 @@ def _view(facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, no
         success=SuccessRate(**learned) if learned else None,
         waiting=facts.waiting,
         oldest=_oldest(facts),
+        credential=_credential(platform),
     )
+
+
+def _credential(platform: str) -> str:
+    """``access token``, where that is the one secret a platform asks for."""
+    secrets = [setting.label for setting in mapper_for(platform).settings if setting.secret and setting.required]
+    if len(secrets) != 1:
+        return "credentials"
+    label = secrets[0]
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]  # "API secret" stays
 
 
 def _oldest(facts: DestinationFacts) -> Oldest | None:

@@ -1,0 +1,568 @@
+"""Every text of an alert, in one place: whoever changes one reads them all, as a shop's manager would.
+
+The first two sentences say what is lost or at risk, since when, and who must do what now; figures come after them. A kind
+of alert adds its rows to ``TEXTS``: a name, what makes the finding, the title, the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tracklayer.domain.alert import AlertKind, Finding
+from tracklayer.domain.delivery import DestinationState, DropReason
+from tracklayer.domain.monitors import judge_destination
+from tracklayer.domain.monitors.causes import Cause
+from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.refusals import Unmappable
+from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told
+
+NOW = datetime(2026, 5, 4, 14, 30, 5, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+DOWN, BACKLOG, DROP = AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG, AlertKind.DELIVERY_RATE_DROP
+
+Text = tuple[str, Callable[[], Finding], str, str]  # name, what makes the finding, its title, its message
+
+
+def minutes(*given: dict[str, int]) -> list[Span]:
+    """Whole minutes, the last one ends where the running minute begins."""
+    end = NOW.replace(second=0)
+    return [
+        Span(end - (len(given) - n) * MINUTE, end - (len(given) - n - 1) * MINUTE, **one) for n, one in enumerate(given)
+    ]
+
+
+META = DestinationView(
+    "meta",
+    "Meta",
+    success=SuccessRate(0.97, 0.01, 100_000),
+    waiting=1204,
+    credential="access token",
+)
+NO_PAGE = Unmappable(
+    DropReason.INVALID_FIELD, "event_source_url", "TikTok takes no web event without its page", 1.0, "order_17"
+)
+NOBODY = Unmappable(
+    DropReason.MISSING_IDENTIFIERS,
+    "user_data",
+    "nobody to match: send an email or a phone",
+    0.75,
+    "order_18",
+    "Purchase",
+)
+NO_CURRENCY = Unmappable(
+    DropReason.INVALID_FIELD, "custom_data.currency", "Meta refuses a Purchase without currency", 0.25, "order_19"
+)
+TOO_OLD = Unmappable(DropReason.EVENT_TOO_OLD, "occurred_at", "older than the 7 days that Meta takes", 1.0, "order_20")
+NO_TAG = Unmappable(
+    DropReason.MISSING_IDENTIFIERS, "user_data.ga_client_id", "GA4 wants the client id of the site's tag", 1.0, "o_21"
+)
+
+
+def seen(view: DestinationView, *is_open: AlertKind) -> Callable[[], Finding]:
+    def make() -> Finding:
+        (finding,) = judge_destination(view, is_open, NOW)
+        return finding
+
+    return make
+
+
+def held(reason: str, **changes: Any) -> Callable[[], Finding]:
+    view = replace(
+        META,
+        state=DestinationState.HELD,
+        state_reason=reason,
+        failing_since=NOW - 20 * MINUTE,
+        resume_at=NOW + 2 * MINUTE,
+        oldest=Oldest(NOW - 20 * MINUTE, NOW + timedelta(hours=23, minutes=40)),
+    )
+    return seen(replace(view, **changes))
+
+
+def refused_all(**changes: Any) -> Callable[[], Finding]:
+    view = replace(META, recent=minutes({"acknowledged": 60}, *[{"refused": 60}] * 3))
+    return seen(replace(view, **changes))
+
+
+def unmappable_all(*grounds: Unmappable, **changes: Any) -> Callable[[], Finding]:
+    view = DestinationView("tiktok", "TikTok", recent=minutes(*[{"unmappable": 660}] * 3), unmappable=grounds)
+    return seen(replace(view, **changes))
+
+
+def dropped(counts: dict[str, int], **changes: Any) -> Callable[[], Finding]:
+    view = replace(META, recent=minutes({"acknowledged": 58, "refused": 2}, *[counts] * 12), waiting=0)
+    return seen(replace(view, **changes))
+
+
+def queued(*spans: dict[str, int], **changes: Any) -> Callable[[], Finding]:
+    due = NOW - timedelta(seconds=125)
+    recent = minutes(*(spans or [{"routed": 600, "acknowledged": 100, "finished": 100}] * 2))
+    view = replace(META, recent=recent, oldest=Oldest(due, due + timedelta(hours=24)))
+    return seen(replace(view, **changes))
+
+
+FLAKY = minutes({"acknowledged": 60}, *[{"acknowledged": 30, "unreachable": 30}] * 3)
+
+
+TEXTS: list[Text] = [
+    (
+        "credentials refused",
+        held("credentials refused: 401 Error validating access token: Session has expired"),
+        "Meta refuses your access token: set a new one now",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. Whoever manages your account at Meta must make a new access token and set it on the "
+            "destination: all that waits goes out at once. The reason: credentials refused: 401 Error validating "
+            "access token: Session has expired. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "several credentials refused",
+        held("credentials refused: 401 Unauthorized", credential="credentials", waiting=1),
+        "Meta refuses your credentials: set new ones now",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1 delivery waits, and the first is lost in 23 h"
+            " 40 min. Whoever manages your account at Meta must make new credentials and set them on the "
+            "destination: all that waits goes out at once. The reason: credentials refused: 401 Unauthorized. The"
+            " next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "errors of the platform",
+        held("unreachable: 500 the platform gave no reason"),
+        "Meta answers with errors (500)",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
+            " that waits goes out once it answers as usual. The reason: unreachable: 500 the platform gave no "
+            "reason. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "time-outs",
+        held("unanswered: no answer in time"),
+        "Meta is too slow: requests time out",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
+            " that waits goes out once it answers as usual. What was sent may have arrived all the same: no "
+            "delivery is sent more than five times, each try is in its log, and platforms that recognise copies "
+            "count it once. The reason: unanswered: no answer in time. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "no answer",
+        held("unanswered: the connection was cut before the answer"),
+        "Meta does not answer",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
+            " that waits goes out once it answers as usual. What was sent may have arrived all the same: no "
+            "delivery is sent more than five times, each try is in its log, and platforms that recognise copies "
+            "count it once. The reason: unanswered: the connection was cut before the answer. The next try is at "
+            "2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "out of reach",
+        held("unreachable: the connection failed", waiting=0, oldest=None),
+        "Meta cannot be reached",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: nothing waits for it yet. You need do nothing: "
+            "it is tried again every few minutes, and all that waits goes out once it answers. Where no other "
+            "platform can be reached either, TrackLayer's operator must look at its network. The reason: "
+            "unreachable: the connection failed. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "something in between",
+        held("intercepted: 302 something in between answered, such as a proxy"),
+        "Something between TrackLayer and Meta answers in its place",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. TrackLayer's operator must let its requests through: a proxy, a firewall or a sign-in "
+            "page stands in the way. You need do nothing: it is tried again every few minutes, and all that waits"
+            " goes out once it gets through. The reason: intercepted: 302 something in between answered, such as "
+            "a proxy. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "nothing confirmed",
+        held("unreachable: 200 the answer does not confirm every event"),
+        "Meta answers, but confirms no event",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
+            " that waits goes out once it answers as usual. The reason: unreachable: 200 the answer does not "
+            "confirm every event. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "a fault of ours",
+        held("TrackLayer cannot open its settings with the secret keys it has"),
+        "TrackLayer cannot send to Meta",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
+            " 23 h 40 min. TrackLayer's operator must mend that, its log says more. You need do nothing. The "
+            "reason: TrackLayer cannot open its settings with the secret keys it has. The next try is at "
+            "2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "losses of an outage",
+        held(
+            "unreachable: 503 down for maintenance", oldest=Oldest(NOW - timedelta(hours=25), NOW - timedelta(hours=1))
+        ),
+        "Meta answers with errors (503)",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the oldest are being"
+            " lost for their age. You need do nothing, the fault is Meta's: it is tried again every few minutes, "
+            "and all that waits goes out once it answers as usual. The reason: unreachable: 503 down for "
+            "maintenance. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "errors now and then",
+        seen(replace(META, recent=FLAKY, last_error="500 an unknown error")),
+        "Meta answers with errors (500)",
+        (
+            "Meta has accepted 150 of the last 240 attempts, since 2026-05-04 14:26 UTC: 1,204 deliveries wait. "
+            "You need do nothing, the fault is Meta's: it is tried again every few minutes, and all that waits "
+            "goes out once it answers as usual. What Meta said last: 500 an unknown error. Usually 3.0 % of its "
+            "events fail at first."
+        ),
+    ),
+    (
+        "errors now and then, still",
+        seen(
+            replace(
+                META,
+                recent=minutes({"acknowledged": 60}, {"unknown": 50}, {"acknowledged": 40}),
+                outage=Told(NOW - 4 * MINUTE, None),
+                last_error="no answer in time",
+            ),
+            DOWN,
+        ),
+        "Meta is too slow: requests time out",
+        (
+            "Meta has accepted 100 of the last 150 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait. "
+            "You need do nothing, the fault is Meta's: it is tried again every few minutes, and all that waits "
+            "goes out once it answers as usual. What Meta said last: no answer in time. Usually 3.0 % of its "
+            "events fail at first."
+        ),
+    ),
+    (
+        "every event refused",
+        refused_all(last_error="400 Invalid fbc format", last_failed="order_16"),
+        "Meta refuses every event",
+        (
+            "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
+            "after five attempts. Whoever last changed your shop's events or this destination's settings must "
+            "mend that now; then redeliver what was dropped. What Meta said last: 400 Invalid fbc format. Event "
+            "`order_16` is an example. Usually 3.0 % of its events fail at first."
+        ),
+    ),
+    (
+        "every event refused at a new destination",
+        refused_all(success=None),
+        "Meta refuses every event",
+        (
+            "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
+            "after five attempts. Whoever last changed your shop's events or this destination's settings must "
+            "mend that now; then redeliver what was dropped. The destination is new: nothing is known of it."
+        ),
+    ),
+    (
+        "nearly every event refused",
+        seen(
+            replace(
+                META, recent=minutes(*[{"acknowledged": 2, "refused": 58}] * 3), last_error="400 Invalid fbc format"
+            ),
+            DOWN,
+        ),
+        "Meta refuses nearly every event",
+        (
+            "Meta has accepted 6 of the last 180 attempts, since 2026-05-04 14:27 UTC: each event is lost to it "
+            "after five attempts. Whoever last changed your shop's events or this destination's settings must "
+            "mend that now; then redeliver what was dropped. What Meta said last: 400 Invalid fbc format. Usually"
+            " 3.0 % of its events fail at first."
+        ),
+    ),
+    (
+        "none can be sent",
+        unmappable_all(NO_PAGE),
+        "TikTok can be sent none of your events",
+        (
+            "TikTok can be sent none of your events: 100 % lack the page's URL (`eventSourceUrl`). Since "
+            "2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's events must add it now, "
+            "event `order_17` is an example. Or set a default page on the destination, and redeliver what was "
+            "dropped. The rule: TikTok takes no web event without its page. The destination is new: nothing is "
+            "known of it."
+        ),
+    ),
+    (
+        "none can be sent, for several reasons",
+        unmappable_all(NOBODY, NO_CURRENCY, platform="meta", name="Meta"),
+        "Meta can be sent none of your events",
+        (
+            "Meta can be sent none of your events: 75 % lack everything by which it could match a person "
+            "(`userData`). Since 2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's "
+            "events must add at least one identifier now, event `order_18` (Purchase) is an example. No "
+            "redelivery helps these; events that never have one can be left out, by name, in the destination's "
+            "settings. The rule: nobody to match: send an email or a phone. Besides: 25 % lack a valid currency "
+            "(`customData.currency`). The destination is new: nothing is known of it."
+        ),
+    ),
+    (
+        "none can be sent, of old events",
+        unmappable_all(TOO_OLD, platform="meta", name="Meta"),
+        "Meta can be sent none of your events",
+        (
+            "Meta can be sent none of your events: 100 % happened longer ago than it takes (`occurredAt`). Since "
+            "2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's events must send them "
+            "soon after they happen, event `order_20` is an example. No redelivery helps these. The rule: older "
+            "than the 7 days that Meta takes. The destination is new: nothing is known of it."
+        ),
+    ),
+    (
+        "none can be sent, without the tag",
+        unmappable_all(NO_TAG, platform="ga4", name="GA4"),
+        "GA4 can be sent none of your events",
+        (
+            "GA4 can be sent none of your events: 100 % lack the client id of the site's tag "
+            "(`userData.gaClientId`). Since 2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your "
+            "shop's events must add it now, event `o_21` is an example. No redelivery helps these; events that "
+            "never have one can be left out, by name, in the destination's settings. The rule: GA4 wants the "
+            "client id of the site's tag. The destination is new: nothing is known of it."
+        ),
+    ),
+    (
+        "none can be sent, nobody knows why",
+        unmappable_all(),
+        "TikTok can be sent none of your events",
+        (
+            "TikTok can be sent none of your events: its rules refuse them. Since 2026-05-04 14:27 UTC 1,980 "
+            "events are lost to it: the dropped deliveries say what each of them lacks. The destination is new: "
+            "nothing is known of it."
+        ),
+    ),
+    (
+        "none can be sent, and the rest is refused",
+        unmappable_all(
+            NOBODY,
+            NO_CURRENCY,
+            platform="meta",
+            name="Meta",
+            recent=minutes(*[{"unmappable": 48, "refused": 12}] * 3),
+            last_error="400 Invalid fbc format",
+        ),
+        "Meta can be sent none of your events",
+        (
+            "Meta can be sent none of your events: 60 % lack everything by which it could match a person "
+            "(`userData`). Since 2026-05-04 14:27 UTC 144 events are lost to it: whoever sends your shop's events"
+            " must add at least one identifier now, event `order_18` (Purchase) is an example. No redelivery "
+            "helps these; events that never have one can be left out, by name, in the destination's settings. The"
+            " rule: nobody to match: send an email or a phone. Besides: 20 % lack a valid currency "
+            "(`customData.currency`). Of what was sent, Meta refused 36. What Meta said last: 400 Invalid fbc "
+            "format. The destination is new: nothing is known of it."
+        ),
+    ),
+    (
+        "every event refused, and some beforehand",
+        refused_all(
+            recent=minutes(*[{"unmappable": 12, "refused": 48}] * 3),
+            last_error="400 Invalid fbc format",
+            last_failed="order_16",
+            unmappable=[NOBODY],
+        ),
+        "Meta refuses every event",
+        (
+            "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
+            "after five attempts. Whoever last changed your shop's events or this destination's settings must "
+            "mend that now; then redeliver what was dropped. What Meta said last: 400 Invalid fbc format. Event "
+            "`order_16` is an example. 36 more could not even be sent: the dropped deliveries say what each of "
+            "them lacks. Usually 3.0 % of its events fail at first."
+        ),
+    ),
+    (
+        "half cannot be sent",
+        dropped({"acknowledged": 30, "unmappable": 30}, platform="tiktok", name="TikTok", unmappable=[NO_PAGE]),
+        "TikTok can be sent only 50 % of your events instead of 97 %",
+        (
+            "30 of 60 events since 2026-05-04 14:29 UTC cannot be sent to TikTok and are lost to it: 50 % lack "
+            "the page's URL (`eventSourceUrl`). Whoever sends your shop's events must add it now, event "
+            "`order_17` is an example. Or set a default page on the destination, and redeliver what was dropped. "
+            "The rule: TikTok takes no web event without its page. 50.0 % were accepted at the first attempt in "
+            "65 s; 97.0 % is usual."
+        ),
+    ),
+    (
+        "half cannot be sent, to a new destination",
+        dropped({"acknowledged": 30, "unmappable": 30}, success=None, unmappable=[NOBODY, NO_CURRENCY]),
+        "Meta can be sent only 50 % of your events",
+        (
+            "60 of 120 events since 2026-05-04 14:28 UTC cannot be sent to Meta and are lost to it: 38 % lack "
+            "everything by which it could match a person (`userData`). Whoever sends your shop's events must add "
+            "at least one identifier now, event `order_18` (Purchase) is an example. No redelivery helps these; "
+            "events that never have one can be left out, by name, in the destination's settings. The rule: nobody"
+            " to match: send an email or a phone. Besides: 12 % lack a valid currency (`customData.currency`). "
+            "50.0 % were accepted at the first attempt in 2 min; the least to be expected of a destination is 80 "
+            "%."
+        ),
+    ),
+    (
+        "half is refused",
+        dropped({"acknowledged": 30, "refused": 30}, last_error="400 Invalid fbc format", last_failed="order_16"),
+        "Meta accepts 50 % instead of 97 %",
+        (
+            "Meta did not accept 30 of 60 events since 2026-05-04 14:29 UTC, and each of them is lost to it "
+            "unless a later attempt succeeds. Whoever last changed your shop's events or this destination's "
+            "settings must look at what changed then: the deliveries that failed say what is wrong with each, "
+            "event `order_16` for one. What Meta said last: 400 Invalid fbc format. 50.0 % were accepted at the "
+            "first attempt in 65 s; 97.0 % is usual."
+        ),
+    ),
+    (
+        "half is refused, of a new destination",
+        dropped({"acknowledged": 20, "refused": 36, "unmappable": 4}, success=None),
+        "Meta accepts 33 % of your events",
+        (
+            "Meta did not accept 36 of 60 events since 2026-05-04 14:29 UTC, and each of them is lost to it "
+            "unless a later attempt succeeds. Whoever last changed your shop's events or this destination's "
+            "settings must look at what changed then: the deliveries that failed say what is wrong with each. 4 "
+            "more could not even be sent: the dropped deliveries say what each of them lacks. 33.3 % were "
+            "accepted at the first attempt in 65 s; the least to be expected of a destination is 80 %."
+        ),
+    ),
+    (
+        "some is not answered",
+        dropped(
+            {"acknowledged": 41, "unreachable": 9},
+            success=SuccessRate(0.97, 0.005, 100_000),
+            last_error="500 an unknown error",
+        ),
+        "Meta answers with errors (500): 83 % get through instead of 97 %",
+        (
+            "110 of 660 events since 2026-05-04 14:15 UTC got no answer of Meta that counts at the first attempt:"
+            " they are sent again, up to five times in a day, and lost only if none gets through. You need do "
+            "nothing, the fault is Meta's: it is tried again every few minutes, and all that waits goes out once "
+            "it answers as usual. What Meta said last: 500 an unknown error. 83.3 % were accepted at the first "
+            "attempt in 15 min; 97.0 % is usual."
+        ),
+    ),
+    (
+        "too few workers",
+        queued(),
+        "1,204 deliveries to Meta wait: TrackLayer is too slow",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
+            "unless it goes out before. TrackLayer's operator must start more workers now, or see whether those "
+            "there are do work (`tracklayer doctor`). You need do nothing but tell them. The oldest is 2 min "
+            "late; usually none is. 576 arrive and 96 leave a minute: it does not clear at this pace."
+        ),
+    ),
+    (
+        "a rate limit",
+        queued(*[{"routed": 600, "rate_limited": 50}] * 2, resume_at=NOW + 12 * MINUTE),
+        "1,204 deliveries to Meta wait: Meta limits how fast it takes them",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
+            "unless it goes out before. You need do nothing now: TrackLayer sends as fast as Meta allows, and "
+            "more workers do not help. If it comes again, whoever manages your account at Meta should ask for a "
+            "higher limit, or fewer event names be sent. Meta put off 100 deliveries in 10 min. It asked to be "
+            "left alone until 2026-05-04 14:42 UTC. The oldest is 2 min late; usually none is. 576 arrive and 0 "
+            "leave a minute: it does not clear at this pace."
+        ),
+    ),
+    (
+        "a rate limit that comes again and again",
+        queued(*[{"routed": 600, "rate_limited": 50, "acknowledged": 100, "finished": 100}] * 2),
+        "1,204 deliveries to Meta wait: Meta limits how fast it takes them",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
+            "unless it goes out before. You need do nothing now: TrackLayer sends as fast as Meta allows, and "
+            "more workers do not help. If it comes again, whoever manages your account at Meta should ask for a "
+            "higher limit, or fewer event names be sent. Meta put off 100 deliveries in 10 min. The oldest is 2 "
+            "min late; usually none is. 576 arrive and 96 leave a minute: it does not clear at this pace."
+        ),
+    ),
+    (
+        "slow answers",
+        queued(answer_seconds=10.2),
+        "1,204 deliveries to Meta wait: Meta answers slowly",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
+            "unless it goes out before. You need do nothing, the fault is Meta's: all that waits goes out, "
+            "slowly. TrackLayer's operator can start more workers, so that more requests wait for an answer at "
+            "once. Meta takes 10 s to answer a request. The oldest is 2 min late; usually none is. 576 arrive and"
+            " 96 leave a minute: it does not clear at this pace."
+        ),
+    ),
+    (
+        "errors, and a queue",
+        queued(
+            *[{"routed": 600, "acknowledged": 85, "unreachable": 15, "finished": 85}] * 2,
+            last_error="500 an unknown error",
+        ),
+        "1,204 deliveries to Meta wait: Meta answers with errors (500)",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
+            "unless it goes out before. You need do nothing, the fault is Meta's: it is tried again every few "
+            "minutes, and all that waits goes out once it answers as usual. What Meta said last: 500 an unknown "
+            "error. The oldest is 2 min late; usually none is. 576 arrive and 82 leave a minute: it does not "
+            "clear at this pace."
+        ),
+    ),
+    (
+        "a paused destination",
+        seen(
+            replace(
+                META, state=DestinationState.PAUSED, oldest=Oldest(NOW - timedelta(hours=21), NOW + timedelta(hours=3))
+            )
+        ),
+        "Meta is paused, and its oldest deliveries near their end",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-03 17:30 UTC because the destination is paused, and the "
+            "first is lost in 3 h unless it goes out before. Whoever paused it must resume it now: then all of "
+            "them are sent."
+        ),
+    ),
+    (
+        "a paused destination that loses",
+        seen(
+            replace(
+                META, state=DestinationState.PAUSED, oldest=Oldest(NOW - timedelta(hours=25), NOW - timedelta(hours=1))
+            )
+        ),
+        "Meta is paused, and its oldest deliveries near their end",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-03 13:30 UTC because the destination is paused, and the "
+            "oldest are being lost for their age. Whoever paused it must resume it now: then all of them are "
+            "sent."
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "title", "message"), [pytest.param(*row[1:], id=row[0]) for row in TEXTS])
+def test_an_alert_says_it_as_whoever_must_act_would_want_it(
+    make: Callable[[], Finding], title: str, message: str
+) -> None:
+    finding = make()
+    assert (finding.title, finding.message) == (title, message)
+
+
+def test_every_cause_has_its_text() -> None:
+    assert {make().details.get("cause") for _, make, _, _ in TEXTS} - {None} == set(Cause)
+
+
+def test_no_two_causes_share_a_title() -> None:
+    causes: dict[str, set[object]] = {}
+    for _, make, _, _ in TEXTS:
+        finding = make()
+        causes.setdefault(finding.title, set()).add((finding.kind, finding.details.get("cause")))
+    assert [title for title, found in causes.items() if len(found) > 1] == []

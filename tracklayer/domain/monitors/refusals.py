@@ -1,0 +1,88 @@
+"""What a platform's rules refuse before anything is sent, in words: which field is wanting, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.monitors.words import counted, ended, percent
+
+
+@dataclass(frozen=True, slots=True)
+class Unmappable:
+    """One ground of refusal. ``share``: of what was refused so of late; ``example``: an event's id; ``message``: the rule's."""
+
+    reason: DropReason
+    field: str | None
+    message: str
+    share: float
+    example: str
+    event_name: str | None = None  # of the example
+
+
+# Path of our Event -> what events lack, and what still saves those that were dropped.
+_LACKING = {
+    "event_source_url": "the page's URL",
+    "user_data": "everything by which it could match a person",
+    "user_data.ga_client_id": "the client id of the site's tag",
+    "custom_data.value": "a valid value",
+    "custom_data.currency": "a valid currency",
+    "custom_data.order_id": "an order id that it takes",
+    "event_id": "an order id that it takes",
+    "event_name": "a name that it takes",
+    "action_source": "a source that it takes",
+}
+_DEFAULTS = {"event_source_url": "default page", "custom_data.currency": "default currency"}
+NOT_KNOWN = "the dropped deliveries say what each of them lacks"
+
+
+def lacking(found: Unmappable) -> str:
+    """``lack the page's URL (`eventSourceUrl`)``: what is wrong with many events."""
+    if found.reason is DropReason.EVENT_TOO_OLD:
+        return "happened longer ago than it takes (`occurredAt`)"
+    if found.field is None:
+        return "lack a field that it demands"
+    path = camel(found.field)
+    return f"lack {_LACKING[found.field]} (`{path}`)" if found.field in _LACKING else f"lack a valid `{path}`"
+
+
+def next_step(found: Unmappable) -> str:
+    """Who must do what; a sentence or two, the first one in small letters."""
+    name = f" ({found.event_name})" if found.event_name else ""
+    example = f"event `{found.example}`{name} is an example"
+    if found.reason is DropReason.EVENT_TOO_OLD:
+        return f"whoever sends your shop's events must send them soon after they happen, {example}. No redelivery helps these."
+    words = "at least one identifier" if found.field == "user_data" else "it"
+    step = f"whoever sends your shop's events must add {words} now, {example}."
+    default = _DEFAULTS.get(found.field or "")
+    if default is not None:
+        return f"{step} Or set a {default} on the destination, and redeliver what was dropped."
+    if found.reason is DropReason.MISSING_IDENTIFIERS:
+        return f"{step} No redelivery helps these; events that never have one can be left out, by name, in the destination's settings."
+    return f"{step} What was dropped stays lost to this platform unless a setting mends it: then redeliver it."
+
+
+def others(found: Sequence[Unmappable], part: float) -> str:
+    """The grounds behind the first one; ``part``: the share of all events that were refused so."""
+    rest = [f"{percent(one.share * part)} {lacking(one)}" for one in found[1:3]]
+    return f" Besides: {', '.join(rest)}." if rest else ""
+
+
+def rule(found: Unmappable) -> str:
+    return f" The rule: {ended(found.message)}" if found.message else ""
+
+
+def lost(count: int) -> str:
+    """``1,980 events are lost to it``."""
+    return f"{counted(count, 'event')} {'is' if count == 1 else 'are'} lost to it"
+
+
+def camel(path: str) -> str:
+    """``custom_data.order_id`` as the API writes it: ``customData.orderId``."""
+    return ".".join(_camel(part) for part in path.split("."))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
