@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
+from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
@@ -27,6 +29,7 @@ from tracklayer.cli.serve import (
     working,
 )
 from tracklayer.runtime import Runtime
+from tracklayer.services.watch_operator import note_refusal
 from tracklayer.settings import Settings
 from tracklayer.web.health import Waiting
 
@@ -70,8 +73,8 @@ def run_api(args: argparse.Namespace) -> int:
 
         if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
             meanwhile.start()
-        with bound, meanwhile, _role(settings, waits_for=waits_for) as (runtime, crew):
-            app = build_app(runtime, crew.wake)
+        with bound, meanwhile, _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman):
+            app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
             serve_http(app, bound, stopper, settings.drain, heeds_second=args.fd is None)
@@ -96,7 +99,7 @@ def run_worker(args: argparse.Namespace) -> int:
     with (
         Stopper() as stopper,
         suppress(Stopped),
-        _role(settings, args.threads) as (_, crew),
+        _role("worker", settings, args.threads) as (_, crew, _),
         working(crew, DRAIN_SECONDS),
     ):
         stopper.serving = True
@@ -108,7 +111,7 @@ def run_worker(args: argparse.Namespace) -> int:
 
 def run_scheduler(args: argparse.Namespace) -> int:
     settings = _settings()
-    with Stopper() as stopper, suppress(Stopped), _role(settings) as (runtime, crew):
+    with Stopper() as stopper, suppress(Stopped), _role("scheduler", settings) as (runtime, crew, _):
         stopper.serving = True
         run_schedule(runtime, crew.fire, stopper.event)
     return 0
@@ -124,12 +127,19 @@ def _settings() -> Settings:
 
 @contextmanager
 def _role(
-    settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
-) -> Iterator[tuple[Runtime, Crew]]:
-    with runtime_of(settings, wait=True, waits_for=waits_for) as runtime:
+    name: str, settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
+) -> Iterator[tuple[Runtime, Crew, Watchman]]:
+    def lacks(what: str) -> None:
+        note_refusal(name, socket.gethostname(), __version__, what)
+
+    with runtime_of(settings, wait=True, waits_for=waits_for, lacks=lacks) as runtime:
         warn_of_troubles(runtime, settings)
-        crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
+        broker = build_broker(str(settings.redis_url))
+        crew = assemble(runtime, broker, threads)
+        watchman = Watchman(runtime, broker, [name], __version__, settings.sandbox_url)
+        watchman.start()
         try:
-            yield runtime, crew
+            yield runtime, crew, watchman
         finally:
+            watchman.stop()
             crew.stop()

@@ -218,6 +218,7 @@ def session() -> Iterator[None]:
         with database.connection_context(), _spent_when_lost():
             yield
     except (peewee.DatabaseError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
+        sessions.note_refusal(error)
         if sessions.is_away(error):
             raise DatabaseAwayError() from error
         raise
