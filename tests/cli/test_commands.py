@@ -408,6 +408,7 @@ def test_doctor_finds_everything_in_order(
         "secret key",
         "durability",
         "connections",
+        "roles",
         "clock",
         "redis",
         "mail",

@@ -30,6 +30,7 @@ BEAT_AGAIN_SECONDS = 2.0  # after one that failed: the first after an outage mus
 LOOK_SECONDS = 5.0
 ANSWER_SECONDS = 6.0
 SETTLED_SECONDS = 30.0  # with the database, until others are judged: after an outage all of them beat within it
+AWAY_SECONDS = 20.0  # that the database does not serve: a fail-over or a restart is over by then
 END_SECONDS = 1.5  # that the last heartbeat may take, since all must end within five
 CLAIM_SECONDS, TOLD_SECONDS = 60, 3600  # that others leave it to who sends a message, and that it counts as told
 
@@ -37,7 +38,8 @@ CLAIM_SECONDS, TOLD_SECONDS = 60, 3600  # that others leave it to who sends a me
 class Watchman:
     """From ``start`` to ``stop``, or for the length of the block. ``roles``: of this process.
 
-    ``sandbox_url``: that the operator set. ``troubles``: what was wrong when it was looked at last.
+    ``sandbox_url``: that the operator set. ``alone``: what this process told while it waited for its database, if it did.
+    ``troubles``: what was wrong when it was looked at last.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Watchman:
         version: str,
         sandbox_url: str | None,
         *,
+        alone: Alone | None = None,
         beat_seconds: float = BEAT_SECONDS,
         look_seconds: float = LOOK_SECONDS,
         settled_seconds: float = SETTLED_SECONDS,
+        away_seconds: float = AWAY_SECONDS,
     ) -> None:
         self._runtime, self._roles, self._version = runtime, tuple(roles), version
         self._broker = broker if isinstance(broker, PatientBroker) else None  # in this process, messages always go
@@ -60,7 +64,7 @@ class Watchman:
         self._own = Own(runtime, sandbox_url)
         teller = Teller(runtime.settings)
         self._teller, self._switch = teller, Switch(teller)
-        self._alone = lonely(teller, runtime.database_url, self._broker)
+        self._alone = alone or lonely(teller, runtime.database_url, broker, away_seconds)
         self._beats = False  # whether the last heartbeat was written
         self._good_since: float | None = None
         self._troubles: list[Trouble] = []
@@ -163,14 +167,15 @@ class Watchman:
         watch_operator.tell_due(self._teller)
 
 
-def lonely(teller: Teller, database_url: str, broker: PatientBroker | None) -> Alone:
+def lonely(teller: Teller, database_url: str, broker: dramatiq.Broker, away_seconds: float = AWAY_SECONDS) -> Alone:
     """Who tells while the database is away; of several that reach the same Redis, one."""
     place = watch_operator.place_of(database_url)
-    if broker is None:
-        return Alone(teller, place)
+    if not isinstance(broker, PatientBroker):
+        return Alone(teller, place, away_seconds)
     return Alone(
         teller,
         place,
+        away_seconds,
         lambda message_id: broker.claim(f"operator:{message_id}", CLAIM_SECONDS),
         lambda message_id: broker.keep_claim(f"operator:{message_id}", TOLD_SECONDS),
     )

@@ -9,12 +9,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
-from tracklayer.actors.watchman import Watchman
+from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
@@ -29,7 +30,8 @@ from tracklayer.cli.serve import (
     working,
 )
 from tracklayer.runtime import Runtime
-from tracklayer.services.watch_operator import note_refusal
+from tracklayer.services.tell_operator import Teller
+from tracklayer.services.watch_operator import Alone, note_refusal
 from tracklayer.settings import Settings
 from tracklayer.web.health import Waiting
 
@@ -129,14 +131,24 @@ def _settings() -> Settings:
 def _role(
     name: str, settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
 ) -> Iterator[tuple[Runtime, Crew, Watchman]]:
-    def lacks(what: str) -> None:
-        note_refusal(name, socket.gethostname(), __version__, what)
+    broker, host = build_broker(str(settings.redis_url)), socket.gethostname()
+    alone: list[Alone] = []
 
-    with runtime_of(settings, wait=True, waits_for=waits_for, lacks=lacks) as runtime:
+    def lacks(what: str) -> None:
+        note_refusal(name, host, __version__, what)
+
+    def away(why: str) -> None:
+        waits_for(why)
+        if not alone:
+            alone.append(lonely(Teller(settings), str(settings.database_url), broker))
+        alone[0].is_away(None, f"The {name} on {host}, which waits to start,", datetime.now(UTC))
+
+    with runtime_of(settings, wait=True, waits_for=away, lacks=lacks) as runtime:
         warn_of_troubles(runtime, settings)
-        broker = build_broker(str(settings.redis_url))
         crew = assemble(runtime, broker, threads)
-        watchman = Watchman(runtime, broker, [name], __version__, settings.sandbox_url)
+        watchman = Watchman(
+            runtime, broker, [name], __version__, settings.sandbox_url, alone=alone[0] if alone else None
+        )
         watchman.start()
         try:
             yield runtime, crew, watchman

@@ -194,6 +194,7 @@ def connect(url: str) -> None:
     """Points this process at ``url``. Opens nothing yet: connections are made where they are needed."""
     disconnect()
     sessions.forget_failures(url)
+    sessions.forget_refusals()
     _told.clear()
     database.init(url)
 

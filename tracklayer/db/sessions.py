@@ -144,6 +144,10 @@ def note_refusal(error: BaseException) -> None:
         _refused[code] = time.monotonic()
 
 
+def forget_refusals() -> None:
+    _refused.clear()
+
+
 def last_refusal() -> tuple[str, float] | None:
     """The SQLSTATE by which PostgreSQL took nothing from this process last, and how many seconds ago."""
     known = max(list(_refused.items()), key=lambda met: met[1], default=None)

@@ -196,11 +196,11 @@ def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trou
 
 def _broker(facts: Facts) -> list[Trouble]:
     lives = [beat for beat in facts.beats if beat.lives]
-    those = [beat for beat in lives if beat.says.get("broker") and _seconds(beat, "broker_seconds") >= BROKER]
+    those = [beat for beat in lives if beat.says.get("broker") and _broken(beat) >= BROKER]
     if not those:
         return []
     (wrong, _), *_ = Counter(str(beat.says["broker"]) for beat in those).most_common()
-    since = max(_seconds(beat, "broker_seconds") for beat in those)
+    since = max(_broken(beat) for beat in those)
     return [
         Trouble(
             BROKER_KIND,
@@ -212,6 +212,11 @@ def _broker(facts: Facts) -> list[Trouble]:
             facts.now - since,
         )
     ]
+
+
+def _broken(beat: Beat) -> timedelta:
+    """For how long messages have not gone, as far as it said."""
+    return _seconds(beat, "broker_seconds") + beat.age
 
 
 _BROKER_WORDS = {"full": "is full", "a read-only replica": "is a read-only replica"}
@@ -264,7 +269,7 @@ def _refusing(facts: Facts) -> list[Trouble]:
         if not those:
             continue
         whose = sorted({f"{_ROLE.get(beat.role, beat.role)} on {beat.host}" for beat in those})
-        who = f"{_listed(whose)} {'refuses' if len(whose) == 1 else 'refuse'} to start"
+        who = f"The {_listed(whose)} {'refuses' if len(whose) == 1 else 'refuse'} to start"
         first = max(beat.up for beat in those)
         if lacks == "key":
             title = "A process has the wrong secret key"

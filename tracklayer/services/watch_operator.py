@@ -62,7 +62,6 @@ PING_AGAIN = timedelta(seconds=15)  # after one that failed
 HOUR = 3600.0
 END_SECONDS = 1.0  # for the last word of a process that ends
 SLOW = 60.0  # seconds between two looks at all destinations
-AWAY = 20.0  # seconds: a fail-over or a restart is over by then
 
 
 def facts_now(intervals: Mapping[str, timedelta], now: datetime) -> Facts:
@@ -261,6 +260,7 @@ def is_busy(error: DatabaseAwayError) -> bool:
 
 class Alone:
     """What one process tells by itself of a database that serves nobody. ``place``: names the database, not its secrets.
+    ``patience``: seconds until that is told.
 
     No row can say who tells: ``claim(id)`` may, by Redis for instance, and gives True where nobody else does for now;
     ``told(id)`` is called when it went out. Where there is no such thing each process tells. The id is the same for
@@ -271,9 +271,9 @@ class Alone:
         self,
         teller: Teller,
         place: str,
+        patience: float,
         claim: Callable[[str], bool] = lambda message_id: True,
         told: Callable[[str], None] = lambda message_id: None,
-        patience: float = AWAY,
     ) -> None:
         self._teller, self._place, self._claim, self._told, self._patience = teller, place, claim, told, patience
         self._since: float | None = None
