@@ -368,6 +368,7 @@ def test_deliveries_that_nobody_serves_are_told_once_for_all_merchants(
     assert kinds(told) == [("old_queue", "open")]
     assert told.bodies[0]["title"] == "Deliveries wait at 1 destination of 1 merchant"
     assert "The oldest has been due for 10 min" in told.bodies[0]["message"]
+    assert told.bodies[0]["message"].endswith("By platform: Meta 1.")
 
 
 def paused(runtime: Runtime, merchant: Merchant) -> None:

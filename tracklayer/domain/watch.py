@@ -90,7 +90,7 @@ class JobFacts:
 class Waiting:
     """Destinations that may be delivered to, and whose deliveries have been due for longer than ``OLD``.
 
-    ``stalled``: platform -> how many of them nobody has served since; ``slow``: those that are served, and whose merchants
+    ``stalled``: title of a platform -> how many of them nobody has served since; ``slow``: those that are served, and whose merchants
     were told that their queue does not clear. ``more``: there may be more than were counted.
     """
 
@@ -181,7 +181,7 @@ def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trou
     elif last.ended is not None:
         heard = f"The last one, on {last.host}, was stopped {lasting(last.ended)} ago, and none took its place."
     else:
-        heard = f"The last one, on {last.host}, has not been heard of for {lasting(last.age)}."
+        heard = f"The last one, on {last.host}, has not been heard of for {lasting(last.age)}: its log says why."
     wait = ""
     if role == "worker" and facts.queued:
         wait = f" {counted(facts.queued, 'delivery waits', 'deliveries wait')}."
@@ -189,7 +189,7 @@ def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trou
         NO_ROLE[role],
         Severity.CRITICAL,
         f"No {_ROLE[role]} is running",
-        f"{_AT_STAKE[role]}{wait} {heard} Its log says why it ended.",
+        f"{_AT_STAKE[role]}{wait} {heard}",
         facts.now - age,
     )
 

@@ -12,6 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from psycopg2.extensions import parse_dsn
@@ -40,6 +41,7 @@ from tracklayer.domain.watch import (
     judge,
     undecided,
 )
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys
 from tracklayer.services.keys import look_at_keys
@@ -80,9 +82,14 @@ def _waiting() -> Waiting:
     """Nothing, where looking takes too long: the database has more urgent things to do then."""
     try:
         with in_transaction(), statements_within(QUEUE_SECONDS):
-            return db_beats.waiting(OLD, random.randint(0, db_destinations.last_merchant_waiting()))
+            found = db_beats.waiting(OLD, random.randint(0, db_destinations.last_merchant_waiting()))
     except ReadTimeoutError:
         return Waiting()
+    return replace(found, stalled=_titled(found.stalled), slow=_titled(found.slow))
+
+
+def _titled(by_platform: Mapping[str, int]) -> dict[str, int]:
+    return {mapper_for(key).title if key in PLATFORMS else key: count for key, count in by_platform.items()}
 
 
 def look(facts: Facts) -> None:
