@@ -47,6 +47,10 @@ TABLES = (
     "redelivery_pages",
     "sealing_keys",
     "rounds",
+    "heartbeats",
+    "operator_alerts",
+    "operator_messages",
+    "operator_turns",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

@@ -20,6 +20,8 @@ SECRET_URLS = {
     "TRACKLAYER_DATABASE_URL": f"postgresql://user:{PASSWORD}@db.example.com/name",
     "TRACKLAYER_REDIS_URL": f"redis://:{PASSWORD}@redis.example.com:6379/0",
     "TRACKLAYER_SMTP_URL": f"smtp://user:{PASSWORD}@mail.example.com:587?from=alerts@example.com",
+    "TRACKLAYER_OPERATOR_WEBHOOK": f"https://hooks.example.com/{PASSWORD}",
+    "TRACKLAYER_HEARTBEAT_URL": f"https://ping.example.com/{PASSWORD}",
 }
 
 
@@ -45,6 +47,9 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         retry_window=timedelta(hours=24),
         monitor_interval=timedelta(seconds=15),
         log_format="text",
+        operator_email=(),
+        operator_webhook=None,
+        heartbeat_url=None,
         allowed_origins=(),
         read_cost_per_second=50_000.0,
         requests_per_second=200.0,
@@ -67,6 +72,9 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_RETRY_WINDOW_SECONDS",
         "TRACKLAYER_MONITOR_INTERVAL_SECONDS",
         "TRACKLAYER_LOG_FORMAT",
+        "TRACKLAYER_OPERATOR_EMAIL",
+        "TRACKLAYER_OPERATOR_WEBHOOK",
+        "TRACKLAYER_HEARTBEAT_URL",
         "TRACKLAYER_ALLOWED_ORIGINS",
         "TRACKLAYER_READ_COST_PER_SECOND",
         "TRACKLAYER_REQUESTS_PER_SECOND",
@@ -101,6 +109,16 @@ def test_the_names_are_those_of_the_contract() -> None:
         pytest.param("MONITOR_INTERVAL_SECONDS", "5", "monitor_interval", timedelta(seconds=5), id="monitors"),
         pytest.param("LOG_FORMAT", "json", "log_format", "json", id="log format"),
         pytest.param("LOG_FORMAT", "text", "log_format", "text", id="log format as it is"),
+        pytest.param(
+            "OPERATOR_WEBHOOK",
+            "http://127.0.0.1:9/a/?t=x",
+            "operator_webhook",
+            "http://127.0.0.1:9/a/?t=x",
+            id="webhook",
+        ),
+        pytest.param(
+            "HEARTBEAT_URL", "https://ping.example.com/u/", "heartbeat_url", "https://ping.example.com/u/", id="ping"
+        ),
     ],
 )
 def test_a_setting_is_read_into_its_field(name: str, text: str, field: str, value: Any) -> None:
@@ -175,6 +193,10 @@ PORT = "must be a port number from 1 to 65535"
         pytest.param("MONITOR_INTERVAL_SECONDS", "often", SECONDS, id="a word"),
         pytest.param("LOG_FORMAT", "xml", "must be text or json", id="log format"),
         pytest.param("LOG_FORMAT", "JSON", "must be text or json", id="log format in capitals"),
+        pytest.param("OPERATOR_EMAIL", "ops", "must be one or more e-mail addresses, comma-separated", id="no address"),
+        pytest.param("OPERATOR_EMAIL", "a@b c@d", "must be one or more e-mail addresses, comma-separated", id="a space"),
+        pytest.param("OPERATOR_WEBHOOK", "ftp://h", "must be a URL that starts with http:// or https://", id="webhook"),
+        pytest.param("HEARTBEAT_URL", "http://h:x/", "must be a URL that starts with http:// or https://", id="ping"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_with_what_it_must_be(name: str, text: str, fault: str) -> None:
@@ -218,6 +240,15 @@ def test_a_missing_key_is_named_beside_a_wrong_database() -> None:
 )
 def test_an_unknown_name_is_a_fault_that_suggests_the_nearest(name: str, fault: str) -> None:
     assert faults_of({name: "anything"}) == [f"{name} {fault}"]
+
+
+def test_addresses_of_the_operator_are_read_with_the_server_that_sends_to_them() -> None:
+    smtp = {"TRACKLAYER_SMTP_URL": "smtp://h"}
+    read = load_settings({"TRACKLAYER_OPERATOR_EMAIL": "ops@example.com, it@example.com,ops@example.com", **smtp})
+    assert read.operator_email == ("ops@example.com", "it@example.com")
+    assert faults_of({"TRACKLAYER_OPERATOR_EMAIL": "ops@example.com"}) == [
+        "TRACKLAYER_OPERATOR_EMAIL needs TRACKLAYER_SMTP_URL: no mail goes out without it"
+    ]
 
 
 def test_every_fault_is_named_at_once() -> None:

@@ -39,7 +39,17 @@ STAIRS: dict[str, frozenset[str]] = {
     "runtime": frozenset({"settings", "clock", "sealing", "tokens", "kept", "keyring", "turns", "db.connection"}),
     "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns"},
     "actors": frozenset(
-        {"actors", "services", "runtime", "kept", "settings", "db.connection", "db.workers", "db.schedule"}
+        {
+            "actors",
+            "services",
+            "runtime",
+            "kept",
+            "settings",
+            "db.connection",
+            "db.workers",
+            "db.schedule",
+            "domain.watch",
+        }
     ),
     "schema": _DOORS | {"schema"},
     "web": _DOORS | {"web"},

@@ -6,7 +6,7 @@ What it answers before it has found its database is here, too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
@@ -48,8 +49,9 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def build_app(runtime: Runtime, wake: Wake) -> Application:
-    """The whole of what this process serves. ``wake`` is called after each commit that gives workers something.
+def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trouble]] = tuple) -> Application:
+    """The whole of what this process serves. ``wake`` is called after each commit that gives workers something. ``troubles``: what is
+    wrong with the installation, as this process knows now.
 
     Whoever runs it sets ``app.state.ending`` when it is to end, so that proxies send nothing new, and the event
     ``app.state.closing`` before it waits for open connections to end.
@@ -82,7 +84,7 @@ def build_app(runtime: Runtime, wake: Wake) -> Application:
             Route("/graphql", graphql, methods=["GET", "POST", "OPTIONS"], name="graphql"),
             Route("/graphql/", graphql, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
-            *health_routes(runtime, lambda: door.house.intake.was_away),
+            *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
             *docs_routes(),
             *start_routes(runtime),
         ],

@@ -46,6 +46,9 @@ class Settings:
     retry_window: timedelta
     monitor_interval: timedelta
     log_format: Literal["text", "json"]
+    operator_email: tuple[str, ...]
+    operator_webhook: Secret | None
+    heartbeat_url: Secret | None
     allowed_origins: tuple[str, ...]
     read_cost_per_second: float
     requests_per_second: float
@@ -80,6 +83,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             f"{PREFIX}SECRET_KEY is required when {PREFIX}DATABASE_URL is set: make one with `{MAKE_ONE}` "
             "and give every process the same"
         )
+    if values.get("operator_email") and values.get("smtp_url", ...) is None:
+        faults.append(f"{PREFIX}OPERATOR_EMAIL needs {PREFIX}SMTP_URL: no mail goes out without it")
     if faults:
         raise SettingsError(faults)
     public_url = values["public_url"] or f"http://{_in_url(values['host'])}:{values['port']}"
@@ -97,6 +102,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         retry_window=values["retry_window_seconds"],
         monitor_interval=values["monitor_interval_seconds"],
         log_format=values["log_format"],
+        operator_email=values["operator_email"] or (),
+        operator_webhook=values["operator_webhook"],
+        heartbeat_url=values["heartbeat_url"],
         allowed_origins=values["allowed_origins"] or (),
         read_cost_per_second=values["read_cost_per_second"],
         requests_per_second=values["requests_per_second"],
@@ -176,6 +184,24 @@ def _smtp_url(text: str) -> Secret:
 def _secret_url(*schemes: str) -> Callable[[str], Secret]:
     read = _url(*schemes)
     return lambda text: Secret(read(text))
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    addresses = tuple(dict.fromkeys(address.strip() for address in text.split(",") if address.strip()))
+    if not addresses or not all(re.fullmatch(r"[^\s@<>\"]+@[^\s@<>\"]+", address) for address in addresses):
+        raise ValueError("must be one or more e-mail addresses, comma-separated")
+    return addresses
+
+
+def _web_address(text: str) -> Secret:
+    """As it stands: a path may end in a slash, and whoever knows the address may write to it."""
+    try:
+        parts = urlsplit(text)
+        is_fine = bool(parts.hostname) and (parts.port is None or parts.port > 0) and text.split() == [text]
+    except ValueError:
+        is_fine = False
+    _url("http", "https")(text if is_fine else "")
+    return Secret(text)
 
 
 def _seconds(text: str) -> timedelta:
@@ -293,6 +319,24 @@ SETTINGS = (
     SettingSpec(f"{PREFIX}RETRY_WINDOW_SECONDS", "86400", "a delivery not made within this time is dropped", _seconds),
     SettingSpec(f"{PREFIX}MONITOR_INTERVAL_SECONDS", "15", "how often the monitors look", _seconds),
     SettingSpec(f"{PREFIX}LOG_FORMAT", "text", "`text` or `json`", _one_of("text", "json")),
+    SettingSpec(
+        f"{PREFIX}OPERATOR_EMAIL",
+        None,
+        "where the operator's own alerts go, comma-separated; needs `TRACKLAYER_SMTP_URL`; unset: no e-mail",
+        _addresses,
+    ),
+    SettingSpec(
+        f"{PREFIX}OPERATOR_WEBHOOK",
+        None,
+        "`http(s)://…`, gets the operator's own alerts as JSON: `kind`, `title`, `message`, `state` and more; unset: none",
+        _web_address,
+    ),
+    SettingSpec(
+        f"{PREFIX}HEARTBEAT_URL",
+        None,
+        "`http(s)://…`, asked every minute while every role is well: a dead-man's switch; unset: none",
+        _web_address,
+    ),
     SettingSpec(
         f"{PREFIX}ALLOWED_ORIGINS",
         None,

@@ -26,6 +26,7 @@ from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 from tracklayer.services.destinations import remove_destination, sandbox_destinations
+from tracklayer.services.ingest import ingest_events
 
 NOW = "2026-04-24T00:00:00Z"
 
@@ -408,6 +409,7 @@ def test_doctor_finds_everything_in_order(
         "secret key",
         "durability",
         "connections",
+        "roles",
         "clock",
         "redis",
         "mail",
@@ -451,6 +453,84 @@ def test_doctor_finds_a_redis_that_answers_and_takes_nothing(
         monkeypatch.setenv("TRACKLAYER_REDIS_URL", server.url)
         assert main(["doctor"]) == 1
     assert f"FAULT  redis       {said}\n" in capsys.readouterr().out
+
+
+def beats_of(*roles: tuple[str, str], says: str = "{}") -> None:
+    """(role, how long ago it was heard of last); all have run for an hour."""
+    with connection.session():
+        for role, age in roles:
+            execute(
+                "INSERT INTO heartbeats (instance, role, host, version, started_at, beat_at, says) VALUES (%s, %s, 'host-a', "
+                "'1', clock_timestamp() - interval '1 h', clock_timestamp() - %s::interval, %s::jsonb)",
+                (role, role, age, says),
+            )
+
+
+def jobs_began(ago: str) -> None:
+    with connection.session():
+        for name in ("sweep", "monitor", "fold", "purge"):
+            execute(
+                "INSERT INTO periodic_jobs (name, next_run_at, begun_at) "
+                "VALUES (%s, clock_timestamp(), clock_timestamp() - %s::interval)",
+                (name, ago),
+            )
+
+
+ALL = (("api", "3 s"), ("worker", "3 s"), ("scheduler", "3 s"))
+
+
+@pytest.mark.parametrize(
+    ("beats", "says", "ago", "status", "line"),
+    [
+        pytest.param(ALL, "{}", "1 s", 0, "ok     roles       alive: 1 api, 1 worker, 1 scheduler", id="well"),
+        pytest.param(ALL[:1], "{}", "1 s", 1, "FAULT  roles       No worker is running. ", id="an API alone"),
+        pytest.param(
+            (*ALL[:2], ("scheduler", "10 min")), "{}", "1 s", 1, "FAULT  roles       No scheduler is", id="scheduler"
+        ),
+        pytest.param(ALL, '{"broker": "full", "broker_seconds": 60}', "1 s", 1, "FAULT  redis       Redis takes no", id="Redis"),
+        pytest.param(ALL, "{}", "10 min", 1, "FAULT  jobs        Sweep, monitor, fold and purge do not run", id="jobs"),
+        pytest.param(ALL, '{"sandbox": 2}', "1 s", 0, "ok     sandbox     TRACKLAYER_SANDBOX_URL is set beside 2", id="warning"),
+    ],
+)  # fmt: skip
+def test_doctor_names_each_role_that_is_missing_and_what_the_others_say(
+    environ: str,
+    capsys: pytest.CaptureFixture[str],
+    beats: tuple[tuple[str, str], ...],
+    says: str,
+    ago: str,
+    status: int,
+    line: str,
+) -> None:
+    beats_of(*beats, says=says)
+    jobs_began(ago)
+    assert main(["doctor"]) == status
+    assert line in capsys.readouterr().out
+
+
+def test_doctor_finds_a_queue_that_nobody_serves(
+    environ: str, runtime: Runtime, merchant: Merchant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beats_of(*ALL)
+    jobs_began("1 s")
+    ingest_events(runtime, merchant.holder, [draft()])
+    with connection.session():
+        execute("UPDATE deliveries SET due_at = clock_timestamp() - interval '10 min'")
+        execute("DELETE FROM minutes")
+    assert main(["doctor"]) == 1
+    assert "FAULT  queue       Deliveries wait at 1 destination of 1 merchant." in capsys.readouterr().out
+
+
+def test_doctor_finds_that_all_was_stopped_though_something_waits(
+    environ: str, runtime: Runtime, merchant: Merchant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beats_of(*ALL)
+    with connection.session():
+        execute("UPDATE heartbeats SET ended_at = beat_at")
+    assert main(["doctor"]) == 0
+    connection.connect(environ)
+    ingest_events(runtime, merchant.holder, [draft()])
+    assert main(["doctor"]) == 1
+    assert "FAULT  roles       none is running, and 1 delivery waits" in capsys.readouterr().out
 
 
 def test_doctor_leaves_nothing_in_redis(environ: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from graphql import get_introspection_query
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft
+from tracklayer.app import build_app
+from tracklayer.domain.alert import Severity
+from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import MAX_BODY
 from tracklayer.services.merchants import create_api_key
@@ -172,6 +176,19 @@ async def test_health_says_alive_and_ready(api: Api, monkeypatch: pytest.MonkeyP
     assert warning.startswith("TRACKLAYER_SANDBOX_URL is set: what is meant for 1 destination goes to the emulator")
     await api("mutation { removeDestination(platform: META) { userErrors { code } } }")
     assert (await api.client.get("/readyz")).json() == {"ready": True}
+
+
+async def test_readyz_stays_ready_and_says_what_is_wrong_elsewhere(runtime: Runtime) -> None:
+    wrong = Trouble("no_worker", Severity.CRITICAL, "No worker is running", "Start one.", runtime.clock.now())
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(build_app(runtime, lambda keys: None, lambda: [wrong])), base_url="http://t"
+    ) as client:
+        ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "ready": True,
+        "troubles": [{"kind": "no_worker", "severity": "critical", "title": "No worker is running"}],
+    }
 
 
 async def test_readiness_is_looked_at_once_however_many_ask(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

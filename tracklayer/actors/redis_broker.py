@@ -9,6 +9,7 @@ Dramatiq's maintenance gives back what the old one had in hand.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -50,12 +51,18 @@ class Link:
         self._lock = threading.Lock()
         self._trouble: str | None = None
         self._tried_at = 0.0
+        self._since = 0.0
         self._calm = 0
 
     @property
     def trouble(self) -> str | None:
         """What is wrong; None while messages go."""
         return self._trouble
+
+    @property
+    def trouble_seconds(self) -> float:
+        """For how long messages have not gone."""
+        return time.monotonic() - self._since if self._trouble is not None else 0.0
 
     def may_try(self) -> bool:
         """True while messages go, and once a second otherwise."""
@@ -74,7 +81,7 @@ class Link:
             was, self._trouble = self._trouble, wrong
             self._calm = 0
             if was is None:
-                self._tried_at = time.monotonic()
+                self._tried_at = self._since = time.monotonic()
         if was is None:
             log.warning("Redis takes no messages (%s): workers look into the database instead", wrong)
 
@@ -153,6 +160,29 @@ class PatientBroker(RedisBroker):
             self.generation += 1
             return True
         return False
+
+    def probe(self) -> None:
+        """One try whether messages go, for a process that sends none for long; where it has a worker, that tries anyway."""
+        if self._has_worker and self.link.trouble is not None:
+            return
+        try:
+            self.do_qsize(next(iter(self.queues)))
+        except redis.RedisError as error:
+            self.link.failed(error)
+        else:
+            self.link.went()
+
+    def claim(self, name: str, seconds: int) -> bool:
+        """Whether nobody else has claimed it for now. Where Redis does not say, everybody may."""
+        try:
+            return bool(self.client.set(f"{self.namespace}:{name}", "", nx=True, ex=seconds))
+        except redis.RedisError:
+            return True
+
+    def keep_claim(self, name: str, seconds: int) -> None:
+        """Nobody else gets it for so long."""
+        with contextlib.suppress(redis.RedisError):
+            self.client.set(f"{self.namespace}:{name}", "", ex=seconds)
 
     def _make_room(self) -> None:
         """Deletes all messages at once. Redis admits that when it is full, and the database knows what they said."""

@@ -12,6 +12,7 @@ import peewee
 import redis
 
 from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, what_is_wrong
+from tracklayer.actors.schedule import periodic
 from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
 from tracklayer.db.alert_mails import mail_trouble
@@ -19,6 +20,8 @@ from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.migrate import pending, unknown
+from tracklayer.domain import watch
+from tracklayer.domain.monitors.words import counted
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.keys import KeyLostError, is_sealed
@@ -31,6 +34,7 @@ from tracklayer.services.soundness import (
     sandbox_trouble,
     version_trouble,
 )
+from tracklayer.services.watch_operator import facts_now
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MAIL_SECONDS = 5  # for each step of a session
@@ -98,6 +102,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         if version_fault is None:
             yield Finding("migrations", True, "the database is at this version")
             yield from _soundness(settings, alone=embedded is not None)
+            yield from _roles(settings)
         else:
             invariants = False
             yield Finding(version_fault.check, False, version_fault.sentence)
@@ -148,6 +153,38 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
     yield from (Finding(trouble.check, False, trouble.sentence) for trouble in connections)
     if not connections:
         yield Finding("connections", True, "enough for every role")
+
+
+_CHECKS = {
+    watch.BROKER_KIND: "redis",
+    watch.OLD_QUEUE: "queue",
+    watch.JOBS_LATE: "jobs",
+    watch.WRONG_KEY: "secret key",
+    watch.MIGRATIONS: "migrations",
+    watch.DATABASE_FULL: "database",
+    watch.DATABASE_READ_ONLY: "database",
+    watch.SANDBOX: "sandbox",
+    watch.CLOCK_OFF: "clocks",
+}
+
+
+def _roles(settings: Settings) -> Iterator[Finding]:
+    """Whether every role lives, and what the processes that live say."""
+    facts = facts_now(periodic(settings), datetime.now(UTC))
+    if not watch.has_run(facts):
+        if facts.beats and facts.queued:
+            waits = counted(facts.queued, "delivery waits", "deliveries wait")
+            yield Finding("roles", False, f"none is running, and {waits}: start them, or `tracklayer up`")
+        else:
+            yield Finding("roles", True, "none is running, and nothing is meant to: none was ever, or all were stopped")
+        return
+    found = watch.judge(facts)
+    if not any(trouble.kind in watch.NO_ROLE.values() for trouble in found):
+        alive = ", ".join(f"{len(facts.living(role))} {role}" for role in watch.ROLES if facts.living(role))
+        yield Finding("roles", True, f"alive: {alive}")
+    for trouble in found:
+        sentence = f"{trouble.title}. {trouble.message}"
+        yield Finding(_CHECKS.get(trouble.kind, "roles"), not trouble.is_critical, sentence.removesuffix("."))
 
 
 def _invariants() -> Iterator[Finding]:

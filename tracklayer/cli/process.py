@@ -75,10 +75,12 @@ def runtime_of(
     apply_migrations: bool = False,
     wait: bool = False,
     waits_for: Callable[[str], None] = lambda why: None,
+    lacks: Callable[[str], None] = lambda what: None,
 ) -> Iterator[Runtime]:
     """A runtime on the operator's database, or on the embedded one; closed when the block ends.
 
     ``wait``: for a database that is not there yet, until a signal ends that; ``waits_for`` is told why, in a sentence.
+    ``lacks`` is told what keeps it from starting, ``key`` or ``migrations``, while the database can be asked.
     Raises CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``, and
     KeyLostError where it was sealed with a key that is not there.
     """
@@ -91,9 +93,17 @@ def runtime_of(
         connection.connect(url)
         if embedded is not None or apply_migrations:
             migrate()
-        check_version()
-        runtime = build_runtime(settings, url, sealer_of(settings))
-        confirm_keys(runtime.sealer, runtime.clock.now())
+        try:
+            check_version()
+        except CommandError:
+            lacks("migrations")
+            raise
+        try:
+            runtime = build_runtime(settings, url, sealer_of(settings))
+            confirm_keys(runtime.sealer, runtime.clock.now())
+        except KeyLostError:
+            lacks("key")
+            raise
         return runtime
 
     try:

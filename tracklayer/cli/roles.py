@@ -9,10 +9,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
+from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
+from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
@@ -27,6 +30,8 @@ from tracklayer.cli.serve import (
     working,
 )
 from tracklayer.runtime import Runtime
+from tracklayer.services.tell_operator import Teller
+from tracklayer.services.watch_operator import Alone, note_refusal
 from tracklayer.settings import Settings
 from tracklayer.web.health import Waiting
 
@@ -70,8 +75,8 @@ def run_api(args: argparse.Namespace) -> int:
 
         if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
             meanwhile.start()
-        with bound, meanwhile, _role(settings, waits_for=waits_for) as (runtime, crew):
-            app = build_app(runtime, crew.wake)
+        with bound, meanwhile, _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman):
+            app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
             serve_http(app, bound, stopper, settings.drain, heeds_second=args.fd is None)
@@ -96,7 +101,7 @@ def run_worker(args: argparse.Namespace) -> int:
     with (
         Stopper() as stopper,
         suppress(Stopped),
-        _role(settings, args.threads) as (_, crew),
+        _role("worker", settings, args.threads) as (_, crew, _),
         working(crew, DRAIN_SECONDS),
     ):
         stopper.serving = True
@@ -108,7 +113,7 @@ def run_worker(args: argparse.Namespace) -> int:
 
 def run_scheduler(args: argparse.Namespace) -> int:
     settings = _settings()
-    with Stopper() as stopper, suppress(Stopped), _role(settings) as (runtime, crew):
+    with Stopper() as stopper, suppress(Stopped), _role("scheduler", settings) as (runtime, crew, _):
         stopper.serving = True
         run_schedule(runtime, crew.fire, stopper.event)
     return 0
@@ -124,12 +129,29 @@ def _settings() -> Settings:
 
 @contextmanager
 def _role(
-    settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
-) -> Iterator[tuple[Runtime, Crew]]:
-    with runtime_of(settings, wait=True, waits_for=waits_for) as runtime:
+    name: str, settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
+) -> Iterator[tuple[Runtime, Crew, Watchman]]:
+    broker, host = build_broker(str(settings.redis_url)), socket.gethostname()
+    alone: list[Alone] = []
+
+    def lacks(what: str) -> None:
+        note_refusal(name, host, __version__, what)
+
+    def away(why: str) -> None:
+        waits_for(why)
+        if not alone:
+            alone.append(lonely(Teller(settings), str(settings.database_url), broker))
+        alone[0].is_away(None, f"The {name} on {host}, which waits to start,", datetime.now(UTC))
+
+    with runtime_of(settings, wait=True, waits_for=away, lacks=lacks) as runtime:
         warn_of_troubles(runtime, settings)
-        crew = assemble(runtime, build_broker(str(settings.redis_url)), threads)
+        crew = assemble(runtime, broker, threads)
+        watchman = Watchman(
+            runtime, broker, [name], __version__, settings.sandbox_url, alone=alone[0] if alone else None
+        )
+        watchman.start()
         try:
-            yield runtime, crew
+            yield runtime, crew, watchman
         finally:
+            watchman.stop()
             crew.stop()

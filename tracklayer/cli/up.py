@@ -9,11 +9,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 
+from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import assemble
+from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, listen, scheduling, serve_http, working
+from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema.scalars import write_instant
@@ -76,7 +79,8 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         stack.callback(crew.stop)
         stack.enter_context(working(crew))
         stack.enter_context(scheduling(runtime, crew))
-        app = build_app(runtime, crew.wake)
+        watchman = stack.enter_context(Watchman(runtime, broker, ROLES, __version__, given.sandbox_url))
+        app = build_app(runtime, crew.wake, lambda: watchman.troubles)
         meanwhile.end()
         print(welcome(settings, key, runtime.clock.now()), flush=True)
         serve_http(app, bound, stopper)

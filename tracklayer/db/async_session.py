@@ -75,6 +75,7 @@ class AsyncSession:
                     raise
                 return await self._run(connection, sql, params)
         except (psycopg2.Error, TimeoutError) as error:
+            sessions.note_refusal(error)
             if isinstance(error, TimeoutError):
                 circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
             if self._connection is not None and sessions.is_lost(error):

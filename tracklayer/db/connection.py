@@ -194,6 +194,7 @@ def connect(url: str) -> None:
     """Points this process at ``url``. Opens nothing yet: connections are made where they are needed."""
     disconnect()
     sessions.forget_failures(url)
+    sessions.forget_refusals()
     _told.clear()
     database.init(url)
 
@@ -218,6 +219,7 @@ def session() -> Iterator[None]:
         with database.connection_context(), _spent_when_lost():
             yield
     except (peewee.DatabaseError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
+        sessions.note_refusal(error)
         if sessions.is_away(error):
             raise DatabaseAwayError() from error
         raise

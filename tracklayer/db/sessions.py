@@ -133,6 +133,27 @@ def is_not_there(error: BaseException) -> bool:
     return _starts(error, _NOT_THERE)
 
 
+_WRITES_REFUSED = ("53100", _READ_ONLY)  # a full disk, and a server or a session that only reads
+_refused: dict[str, float] = {}  # SQLSTATE -> when this process met it last, on the monotonic clock
+
+
+def note_refusal(error: BaseException) -> None:
+    """Remembers that PostgreSQL answers and yet takes nothing, where it is that: it is everybody's, whoever met it."""
+    code = code_of(error)
+    if code in _WRITES_REFUSED:
+        _refused[code] = time.monotonic()
+
+
+def forget_refusals() -> None:
+    _refused.clear()
+
+
+def last_refusal() -> tuple[str, float] | None:
+    """The SQLSTATE by which PostgreSQL took nothing from this process last, and how many seconds ago."""
+    known = max(list(_refused.items()), key=lambda met: met[1], default=None)
+    return (known[0], time.monotonic() - known[1]) if known is not None else None
+
+
 def is_locked(error: BaseException) -> bool:
     """Whether a statement did not get its lock in time."""
     return _starts(error, ("55P03",))

@@ -80,11 +80,7 @@ def durability_troubles() -> list[Trouble]:
 
 def sandbox_trouble(sandbox_url: str | None) -> Trouble | None:
     """A sandbox's address beside destinations that somebody gave settings of his own: nothing of theirs goes out."""
-    if sandbox_url is None:
-        return None
-    invented = {key: split_settings(mapper_for(key), example_settings(mapper_for(key)))[0] for key in PLATFORMS}
-    with in_transaction():
-        real = db_destinations.count_with_other_settings(invented)
+    real = real_destinations() if sandbox_url is not None else 0
     if not real:
         return None
     return Trouble(
@@ -92,6 +88,13 @@ def sandbox_trouble(sandbox_url: str | None) -> Trouble | None:
         f"TRACKLAYER_SANDBOX_URL is set: what is meant for {real} destination{'s' if real > 1 else ''} goes to the emulator, "
         "and none of it to a platform; unset it in production",
     )
+
+
+def real_destinations() -> int:
+    """How many destinations somebody gave settings of his own, other than those of `up --sandbox`."""
+    invented = {key: split_settings(mapper_for(key), example_settings(mapper_for(key)))[0] for key in PLATFORMS}
+    with in_transaction():
+        return db_destinations.count_with_other_settings(invented)
 
 
 def pooling_trouble() -> Trouble | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
 from tracklayer.db.migrate import pending, unknown
+from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import advice, has_a_key
 from tracklayer.services.soundness import slow_troubles, troubles, version_trouble
@@ -26,9 +27,11 @@ SLOW_SECONDS = 10.0  # between two looks at what takes longer
 KEPT_SECONDS = 0.25  # what was found, for those who ask right afterwards
 
 
-def health_routes(runtime: Runtime, was_away: Callable[[], bool]) -> list[Route]:
-    """``was_away``: whether what was to be stored a moment ago could not be."""
-    readyz = _Readiness(runtime, was_away).readyz
+def health_routes(
+    runtime: Runtime, was_away: Callable[[], bool], troubles: Callable[[], Sequence[Trouble]] = tuple
+) -> list[Route]:
+    """``was_away``: whether what was to be stored a moment ago could not be. ``troubles``: of the whole installation."""
+    readyz = _Readiness(runtime, was_away, troubles).readyz
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
 
 
@@ -70,13 +73,18 @@ class _Readiness:
 
     runtime: Runtime
     was_away: Callable[[], bool]
+    amiss: Callable[[], Sequence[Trouble]]
     _looking: asyncio.Future[_Found] | None = None
     _looked_at: float = -math.inf
     _slow: list[str] = field(default_factory=list)
     _slow_due: float = -math.inf
 
     async def readyz(self, request: Request) -> Response:
-        """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves."""
+        """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves.
+
+        ``troubles`` are what is wrong elsewhere: with no worker alive this door still takes events, and
+        whoever took it out of a load balancer for that would lose some.
+        """
         if request.app.state.ending:
             return _unready("this process is being ended")
         try:
@@ -90,7 +98,15 @@ class _Readiness:
             return _unready(found.why, **found.more)
         if self.was_away():
             return _unready("the database could not store what was sent a moment ago")
-        return JSONResponse({"ready": True, **({"warnings": found.warnings} if found.warnings else {})})
+        answer: dict[str, object] = {"ready": True}
+        if found.warnings:
+            answer["warnings"] = found.warnings
+        amiss = self.amiss()
+        if amiss:
+            answer["troubles"] = [
+                {"kind": trouble.kind, "severity": trouble.severity.value, "title": trouble.title} for trouble in amiss
+            ]
+        return JSONResponse(answer)
 
     async def _found(self) -> _Found:
         now = asyncio.get_running_loop().time()

@@ -1,0 +1,499 @@
+"""One look after another at real rows, a real Redis and real servers; time passes by moving what is written back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import dramatiq
+import psycopg2
+import pytest
+import redis
+from dramatiq.brokers.stub import StubBroker
+from starlette.datastructures import Secret
+
+from tests.factories import Merchant, draft
+from tests.receiver import Receiver
+from tests.servers import RedisServer, fill, free_port, make_read_only, make_room, make_writable, running, wait_until
+from tests.smtp import MailServer
+from tracklayer.actors.broker import build_broker
+from tracklayer.actors.redis_broker import PatientBroker
+from tracklayer.actors.watchman import Watchman
+from tracklayer.db import connection
+from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
+from tracklayer.db.heartbeats import beats
+from tracklayer.domain.watch import JOBS
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
+from tracklayer.services.destinations import pause_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.watch_operator import end_beats, note_refusal
+
+WRITTEN = {
+    "heartbeats": ("started_at", "beat_at", "ended_at"),
+    "operator_alerts": ("seen_at", "resolved_at"),
+    "operator_messages": ("next_attempt_at", "leased_until"),
+    "operator_turns": ("taken_until",),
+}
+
+
+def pass_time(seconds: float) -> None:
+    """Everything that was written of the installation was written that much earlier; periodic jobs went on."""
+    with in_transaction():
+        for job in JOBS:
+            execute(
+                "INSERT INTO periodic_jobs (name, next_run_at, begun_at) VALUES (%s, clock_timestamp(), clock_timestamp()) "
+                "ON CONFLICT (name) DO UPDATE SET begun_at = excluded.begun_at",
+                (job,),
+            )
+        for table, columns in WRITTEN.items():
+            moved = ", ".join(f"{column} = {column} - make_interval(secs => {seconds})" for column in columns)
+            execute(f"UPDATE {table} SET {moved}")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def told(runtime: Runtime, receiver: Receiver) -> Receiver:
+    """The operator's webhook."""
+    runtime.settings = replace(
+        runtime.settings, operator_webhook=Secret(receiver.url), sandbox_url=None, public_url="https://tl.example.com"
+    )
+    return receiver
+
+
+def man(
+    runtime: Runtime, *roles: str, broker: dramatiq.Broker | None = None, sandbox_url: str | None = None
+) -> Watchman:
+    """One process' watchman, whose looks are made by hand. It has had the database for long."""
+    watchman = Watchman(
+        runtime, broker or StubBroker(), roles, "1.0", sandbox_url, settled_seconds=0.0, away_seconds=0.0
+    )
+    watchman.beat()
+    return watchman
+
+
+def look(*watchmen: Watchman) -> None:
+    """Each says once more that it lives, and has its turn."""
+    for watchman in watchmen:
+        watchman.beat()
+    for watchman in watchmen:
+        with in_transaction():
+            execute("DELETE FROM operator_turns WHERE name = 'look'")
+        watchman.look()
+
+
+def kinds(receiver: Receiver) -> list[tuple[str, str]]:
+    return [(body["kind"], body["state"]) for body in receiver.bodies]
+
+
+def test_workers_that_are_gone_are_told_once_by_whoever_lives_and_that_they_are_back(
+    runtime: Runtime, told: Receiver
+) -> None:
+    first, second, scheduler = man(runtime, "api"), man(runtime, "api"), man(runtime, "scheduler")
+    man(runtime, "worker")
+    look(first, second, scheduler)
+    pass_time(30)
+    look(first, second, scheduler)
+    assert kinds(told) == []  # a worker that is late by three heartbeats may live
+    pass_time(15)
+    look(first, second, scheduler)
+    look(first, second, scheduler)
+    assert kinds(told) == [("no_worker", "open")]
+    body = told.bodies[0]
+    assert sorted(body) == ["id", "kind", "message", "severity", "since", "state", "title", "url"]
+    assert (body["title"], body["severity"], body["url"]) == (
+        "No worker is running",
+        "critical",
+        "https://tl.example.com",
+    )
+    assert [trouble.kind for trouble in second.troubles] == ["no_worker"]
+    worker = man(runtime, "worker")
+    pass_time(25)
+    look(worker, first, second, scheduler)
+    look(worker, first, second, scheduler)
+    assert kinds(told) == [("no_worker", "open"), ("no_worker", "resolved")]
+    assert told.bodies[1]["id"] == body["id"]
+    assert told.bodies[1]["until"] > told.bodies[1]["since"] == body["since"]
+    assert first.troubles == []
+
+
+def test_a_role_that_was_stopped_on_purpose_and_has_no_other_is_told_as_such(runtime: Runtime, told: Receiver) -> None:
+    api = man(runtime, "api", "worker")
+    scheduler = man(runtime, "scheduler")
+    end_beats(scheduler._instance)
+    look(api)
+    pass_time(45)
+    look(api)
+    assert kinds(told) == [("no_scheduler", "open")]
+    assert "was stopped 45 s ago, and none took its place" in told.bodies[0]["message"]
+
+
+def test_who_has_just_started_waits_for_others_that_may_start_too_and_ends_no_alert(
+    runtime: Runtime, told: Receiver
+) -> None:
+    man(runtime, "worker", "scheduler")
+    api = man(runtime, "api")
+    pass_time(600)
+    look(api)
+    assert sorted(kinds(told)) == [("no_scheduler", "open"), ("no_worker", "open")]
+    pass_time(600)
+    with in_transaction():
+        execute("DELETE FROM heartbeats WHERE role = 'api'")
+    look(man(runtime, "api"))
+    assert len(told.bodies) == 2
+
+
+def test_who_has_had_the_database_for_a_moment_judges_nobody(runtime: Runtime, told: Receiver) -> None:
+    man(runtime, "worker", "scheduler")
+    api = Watchman(runtime, StubBroker(), ["api"], "1.0", None)
+    api.beat()
+    pass_time(600)
+    look(api)
+    assert kinds(told) == []
+
+
+def test_nothing_is_told_while_one_process_has_all_roles(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    for _ in range(3):
+        look(alone)
+        pass_time(20)
+    assert (kinds(told), alone.troubles) == ([], [])
+
+
+FAULTS: dict[str, tuple[Callable[[redis.Redis], None], Callable[[redis.Redis], None], str]] = {
+    "full": (fill, make_room, "Redis takes no messages: it is full"),
+    "read-only": (make_read_only, make_writable, "Redis takes no messages: it is a read-only replica"),
+}
+
+
+def broker_at(url: str) -> PatientBroker:
+    broker = build_broker(url)
+    assert isinstance(broker, PatientBroker)
+    broker.declare_queue("deliver")
+    return broker
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_redis_that_takes_nothing_is_told_by_an_api_that_sends_nothing(
+    fault: str, runtime: Runtime, told: Receiver
+) -> None:
+    begin, end, title = FAULTS[fault]
+    with RedisServer() as server, closing(redis.Redis.from_url(server.url)) as client:
+        api = man(runtime, "api", "worker", "scheduler", broker=broker_at(server.url))
+        begin(client)
+        look(api)
+        assert kinds(told) == []
+        with in_transaction():
+            execute("UPDATE heartbeats SET beat_at = beat_at - interval '20 s'")
+            execute("DELETE FROM operator_turns")
+        api.look()
+        assert [body["title"] for body in told.bodies] == [title]
+        end(client)
+        for _ in range(4):
+            pass_time(25)
+            look(api)
+        assert kinds(told) == [("broker_takes_nothing", "open"), ("broker_takes_nothing", "resolved")]
+
+
+def test_a_redis_that_is_away_is_told_as_such(runtime: Runtime, told: Receiver) -> None:
+    api = man(runtime, "api", "worker", "scheduler", broker=broker_at(f"redis://127.0.0.1:{free_port()}/0"))
+    with in_transaction():
+        execute("UPDATE heartbeats SET beat_at = beat_at - interval '20 s'")
+    api.look()
+    assert [body["title"] for body in told.bodies] == ["Redis takes no messages: it does not answer"]
+
+
+def test_a_webhook_that_is_down_is_told_when_it_is_back(
+    runtime: Runtime, told: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    told.status = 500
+    api, _ = man(runtime, "api", "scheduler"), man(runtime, "worker")
+    pass_time(60)
+    look(api)
+    pass_time(10)
+    look(api)
+    look(api)
+    assert (told.tried, told.bodies) == (2, [])  # the second after a pause, and not sooner
+    assert [r.getMessage() for r in caplog.records if "takes no message" in r.getMessage()] == [
+        "the operator's webhook takes no message (status 500); it is tried again"
+    ]
+    told.status = 200
+    pass_time(300)
+    look(api)
+    look(api)
+    assert kinds(told) == [("no_worker", "open")]
+
+
+def test_what_was_over_before_it_could_be_told_is_told_as_over(runtime: Runtime, told: Receiver) -> None:
+    told.status = 500
+    api, _ = man(runtime, "api", "scheduler"), man(runtime, "worker")
+    pass_time(60)
+    look(api)
+    worker = man(runtime, "worker")
+    pass_time(25)
+    look(worker, api)
+    told.status = 200
+    pass_time(300)
+    look(worker, api)
+    assert kinds(told) == [("no_worker", "resolved")]
+
+
+def test_mail_goes_to_each_address_once(runtime: Runtime) -> None:
+    with MailServer() as server:
+        runtime.settings = replace(
+            runtime.settings, operator_email=("a@example.com", "b@example.com"), smtp_url=Secret(server.url)
+        )
+        api, _ = man(runtime, "api", "scheduler"), man(runtime, "worker")
+        pass_time(60)
+        look(api, man(runtime, "api"))
+        look(api)
+    assert sorted(recipient for recipient, _ in server.mails) == ["a@example.com", "b@example.com"]
+    _, mail = server.mails[0]
+    assert (mail["Subject"], mail["From"]) == ("[TrackLayer] No worker is running", "alerts@tracklayer.example")
+    assert "none is delivered" in mail.get_content()
+    assert mail["Message-ID"] == server.mails[1][1]["Message-ID"]
+
+
+def test_the_switch_is_pinged_by_one_process_while_all_is_well_and_by_none_when_a_role_is_sick(
+    runtime: Runtime, told: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Receiver() as switch:
+        runtime.settings = replace(runtime.settings, heartbeat_url=Secret(switch.url))
+        api, other = man(runtime, "api"), man(runtime, "api", "scheduler")
+        look(api, other)
+        assert switch.asked == 0  # there is no worker yet: nothing to tell, and not well either
+        worker = man(runtime, "worker")
+        look(api, other, worker)
+        assert switch.asked == 1
+        pass_time(61)
+        look(worker, api, other)
+        look(worker, api, other)
+        assert switch.asked == 2
+        switch.status = 500
+        for _ in range(3):
+            pass_time(61)
+            look(worker, other, api)
+        failures = [r for r in caplog.records if "TRACKLAYER_HEARTBEAT_URL" in r.getMessage()]
+        assert len(failures) <= 3  # each of three processes says so once an hour at most
+        switch.status, tried = 200, switch.tried
+        pass_time(61)
+        look(api, other)
+        assert (switch.tried, kinds(told)) == (tried, [("no_worker", "open")])
+
+
+def test_a_database_that_is_away_is_told_by_one_of_those_that_reach_the_same_redis_and_that_it_is_back(
+    runtime: Runtime, told: Receiver, database: str, redis_url: str
+) -> None:
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        for key in client.keys("tracklayer:operator:*"):
+            client.delete(key)
+    first, second = (man(runtime, "api", "worker", "scheduler", broker=broker_at(redis_url)) for _ in range(2))
+    connection.connect(f"postgresql://127.0.0.1:{free_port()}/gone")
+    for _ in range(2):
+        for watchman in (first, second):
+            watchman.look()
+    assert kinds(told) == [("database_away", "open")]
+    assert "whatever has the same id is the same trouble" in told.bodies[0]["message"]
+    assert [trouble.kind for trouble in second.troubles] == ["database_away"]
+    connection.connect(database)
+    look(first, second)
+    look(first, second)
+    assert kinds(told) == [("database_away", "open"), ("database_away", "resolved")]
+    assert told.bodies[0]["id"] == told.bodies[1]["id"]
+
+
+def test_without_redis_each_process_tells_by_itself_under_one_id_and_its_end_is_told_once(
+    runtime: Runtime, told: Receiver, database: str
+) -> None:
+    first, second = (man(runtime, "api", "worker", "scheduler") for _ in range(2))
+    connection.connect(f"postgresql://127.0.0.1:{free_port()}/gone")
+    for _ in range(2):
+        for watchman in (first, second):
+            watchman.look()
+    assert kinds(told) == [("database_away", "open")] * 2
+    connection.connect(database)
+    look(first, second)
+    look(first, second)
+    assert kinds(told)[2:] == [("database_away", "resolved")]
+    assert len({body["id"] for body in told.bodies}) == 1
+
+
+def test_a_database_that_only_reads_is_told_as_such(runtime: Runtime, told: Receiver, database: str) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    with closing(psycopg2.connect(database)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute("ALTER DATABASE tracklayer SET default_transaction_read_only = on")
+            try:
+                connection.connect(database)
+                alone.look()
+            finally:
+                cursor.execute("SET default_transaction_read_only = off")
+                cursor.execute("ALTER DATABASE tracklayer RESET default_transaction_read_only")
+                connection.connect(database)
+    assert [body["title"] for body in told.bodies] == ["The database only reads"]
+
+
+def test_a_full_disk_is_told_by_those_who_met_it(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    with pytest.raises(DatabaseAwayError), in_transaction():
+        execute("DO $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$")
+    look(alone)
+    assert [body["title"] for body in told.bodies] == ["PostgreSQL's disk is full"]
+
+
+def make_old(merchant: Merchant, runtime: Runtime, age: str = "10 min") -> None:
+    """A delivery that has been due for so long."""
+    ingest_events(runtime, merchant.holder, [draft()])
+    with in_transaction():
+        execute("UPDATE deliveries SET due_at = clock_timestamp() - %s::interval", (age,))
+        execute("DELETE FROM minutes")
+
+
+def test_deliveries_that_nobody_serves_are_told_once_for_all_merchants(
+    runtime: Runtime, told: Receiver, merchant: Merchant
+) -> None:
+    make_old(merchant, runtime)
+    alone = man(runtime, "api", "worker", "scheduler")
+    look(alone)
+    look(alone)
+    assert kinds(told) == [("old_queue", "open")]
+    assert told.bodies[0]["title"] == "Deliveries wait at 1 destination of 1 merchant"
+    assert "The oldest has been due for 10 min" in told.bodies[0]["message"]
+    assert told.bodies[0]["message"].endswith("By platform: Meta 1.")
+
+
+def paused(runtime: Runtime, merchant: Merchant) -> None:
+    pause_destination(runtime, merchant.merchant_id, "meta")
+
+
+def served(runtime: Runtime, merchant: Merchant) -> None:
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, acknowledged) "
+            "VALUES (%s, 'meta', date_trunc('minute', clock_timestamp()), 0, 1)",
+            (merchant.merchant_id,),
+        )
+
+
+def fresh(runtime: Runtime, merchant: Merchant) -> None:
+    with in_transaction():
+        execute("UPDATE deliveries SET due_at = clock_timestamp() - interval '100 s'")
+
+
+def recovering(runtime: Runtime, merchant: Merchant) -> None:
+    with in_transaction():
+        execute("UPDATE destinations SET recovering_since = clock_timestamp()")
+
+
+@pytest.mark.parametrize("why", [paused, served, fresh, recovering])
+def test_what_waits_for_a_reason_or_is_being_served_is_no_old_queue(
+    why: Callable[[Runtime, Merchant], None], runtime: Runtime, told: Receiver, merchant: Merchant
+) -> None:
+    make_old(merchant, runtime)
+    why(runtime, merchant)
+    look(man(runtime, "api", "worker", "scheduler"))
+    assert kinds(told) == []
+
+
+def test_with_no_worker_the_queue_is_part_of_that_and_no_second_alert(
+    runtime: Runtime, told: Receiver, merchant: Merchant
+) -> None:
+    make_old(merchant, runtime)
+    api = man(runtime, "api", "scheduler")
+    man(runtime, "worker")
+    pass_time(60)
+    look(api)
+    assert kinds(told) == [("no_worker", "open")]
+    assert "1 delivery waits" in told.bodies[0]["message"]
+
+
+def test_monitors_that_do_not_run_are_told_though_workers_live(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    pass_time(300)
+    with in_transaction():
+        for name, age in (("sweep", "1 s"), ("monitor", "80 s"), ("fold", "70 s"), ("purge", "70 s")):
+            execute(
+                "UPDATE periodic_jobs SET begun_at = clock_timestamp() - %s::interval WHERE name = %s",
+                (age, name),
+            )
+    look(alone)
+    assert [(body["kind"], body["title"]) for body in told.bodies] == [("jobs_late", "Monitor does not run any more")]
+
+
+def test_a_key_that_is_gone_from_a_process_that_runs_is_told(
+    runtime: Runtime, told: Receiver, merchant: Merchant
+) -> None:
+    runtime.sealer = Sealer(["another-key-of-more-than-forty-characters-"])
+    look(man(runtime, "api", "worker", "scheduler"))
+    assert [(body["kind"], body["title"]) for body in told.bodies] == [
+        ("wrong_key", "1 destination cannot be opened with the secret keys there are")
+    ]
+
+
+def test_a_process_that_refuses_to_start_is_told_by_those_that_live(
+    runtime: Runtime, told: Receiver, merchant: Merchant, database: str, redis_url: str
+) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    environ = {
+        "TRACKLAYER_DATABASE_URL": database,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": "another-key-of-more-than-forty-characters-",
+    }
+    with running("worker", environ=environ) as process:
+        wait_until(lambda: not process.is_running(), "it to refuse")
+    look(alone)
+    assert [(body["kind"], body["title"]) for body in told.bodies] == [
+        ("wrong_key", "A process has the wrong secret key")
+    ]
+    pass_time(120)
+    look(alone)
+    assert kinds(told)[1:] == [("wrong_key", "resolved")]
+
+
+def test_refusals_of_one_host_are_one_row_however_often_it_is_started(runtime: Runtime) -> None:
+    for _ in range(3):
+        note_refusal("worker", "a", "1.0", "migrations")
+    with in_transaction():
+        assert [(beat.role, beat.says) for beat in beats()] == [("worker", {"lacks": "migrations"})]
+
+
+def test_a_sandbox_that_was_left_set_is_told_and_does_not_stop_the_switch(
+    runtime: Runtime, told: Receiver, merchant: Merchant
+) -> None:
+    with Receiver() as switch:
+        runtime.settings = replace(runtime.settings, heartbeat_url=Secret(switch.url))
+        look(man(runtime, "api", "worker", "scheduler", sandbox_url="http://127.0.0.1:9100"))
+    assert [(body["kind"], body["severity"]) for body in told.bodies] == [("sandbox_left_set", "warning")]
+    assert switch.asked == 1
+
+
+def test_threads_beat_look_and_say_that_they_end(runtime: Runtime, told: Receiver) -> None:
+    watchman = Watchman(runtime, StubBroker(), ["api"], "1.0", None, beat_seconds=0.05, look_seconds=0.05)
+    with watchman:
+        while not _rows("SELECT 1 FROM heartbeats"):
+            pass
+    assert _rows("SELECT role, version, ended_at IS NOT NULL FROM heartbeats") == [("api", "1.0", True)]
+
+
+def test_no_channel_no_message_but_a_line_in_the_log(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    api, _ = man(runtime, "api", "scheduler"), man(runtime, "worker")
+    pass_time(60)
+    with caplog.at_level(logging.ERROR):
+        look(api, man(runtime, "api"))
+        look(api)
+    assert [r.getMessage()[:21] for r in caplog.records] == ["No worker is running."]
+    assert [trouble.kind for trouble in api.troubles] == ["no_worker"]
+
+
+def _rows(sql: str) -> list[tuple[Any, ...]]:
+    with in_transaction():
+        return rows(sql)

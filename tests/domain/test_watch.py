@@ -1,0 +1,253 @@
+"""What the operator reads, kind by kind: what is at stake and what to do come first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tracklayer.domain.alert import Severity
+from tracklayer.domain.watch import (
+    ROLES,
+    Beat,
+    Facts,
+    JobFacts,
+    Trouble,
+    Waiting,
+    all_is_well,
+    database_trouble,
+    has_run,
+    judge,
+    undecided,
+)
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+INTERVALS = {
+    "sweep": timedelta(seconds=1),
+    "monitor": timedelta(seconds=15),
+    "fold": timedelta(minutes=1),
+    "purge": timedelta(minutes=1),
+}
+JOBS = {name: JobFacts(timedelta(seconds=1), False) for name in INTERVALS}
+
+
+def beat(role: str, age: float = 5, up: float = 3600, host: str = "", ended: float | None = None, **says: Any) -> Beat:
+    return Beat(
+        role,
+        host or f"{role}-1",
+        "1.0",
+        timedelta(seconds=age),
+        timedelta(seconds=up),
+        None if ended is None else timedelta(seconds=ended),
+        says,
+    )
+
+
+def crew(**says: Any) -> list[Beat]:
+    """One process of each role; the worker says so much."""
+    return [beat("api"), beat("worker", **says), beat("scheduler")]
+
+
+def facts(beats: list[Beat], **more: Any) -> Facts:
+    return Facts(NOW, beats, **{"jobs": JOBS, "intervals": INTERVALS, **more})
+
+
+TEXTS = [
+    pytest.param(
+        facts([beat("api"), beat("worker", age=41), beat("scheduler")], queued=15000),
+        "no_worker",
+        "No worker is running",
+        "Events are taken in and kept, but none is delivered, and what waits for longer than the retry window is dropped; "
+        "merchants' alerts are not judged either. Start `tracklayer worker`. 15,000 deliveries wait. The last one, on "
+        "worker-1, has not been heard of for 41 s: its log says why.",
+        id="a worker that died",
+    ),
+    pytest.param(
+        facts([beat("api"), beat("worker"), beat("scheduler", age=60, ended=60)]),
+        "no_scheduler",
+        "No scheduler is running",
+        "Workers start by themselves what is due, every few seconds, so deliveries go on late. Start `tracklayer scheduler`. "
+        "The last one, on scheduler-1, was stopped 60 s ago, and none took its place.",
+        id="a scheduler that was stopped",
+    ),
+    pytest.param(
+        facts([beat("worker"), beat("scheduler"), beat("api", age=100)]),
+        "no_api",
+        "No API process is running",
+        "No event is taken in: callers are refused, and what they do not send again is lost. Start `tracklayer api`. The last "
+        "one, on api-1, has not been heard of for 2 min: its log says why.",
+        id="an API that died",
+    ),
+    pytest.param(
+        facts(crew(broker="full", broker_seconds=15)),
+        "broker_takes_nothing",
+        "Redis takes no messages: it is full",
+        "Nothing is lost: workers look into the database every second instead, so deliveries go on, slower. Give it more memory "
+        "(maxmemory), or delete what others keep in it. The worker on worker-1 finds it so, for 20 s.",
+        id="Redis full",
+    ),
+    pytest.param(
+        facts(crew(broker="refuses (NoPermissionError)", broker_seconds=15)),
+        "broker_takes_nothing",
+        "Redis takes no messages: it refuses (NoPermissionError)",
+        "Nothing is lost: workers look into the database every second instead, so deliveries go on, slower. Allow SET, DEL, EVAL, "
+        "EVALSHA and SCRIPT on tracklayer:* in its ACL. The worker on worker-1 finds it so, for 20 s.",
+        id="Redis unwilling",
+    ),
+    pytest.param(
+        facts(crew(refused="53100", refused_seconds=3)),
+        "database_full",
+        "PostgreSQL's disk is full",
+        "Events are refused with 503 until it takes writes again: what callers do not send again is lost, and nothing is "
+        "delivered. Make room on its disk. The worker on worker-1 finds it so.",
+        id="a full disk",
+    ),
+    pytest.param(
+        facts([*crew(), beat("worker", host="b", ended=3, up=3, lacks="key")]),
+        "wrong_key",
+        "A process has the wrong secret key",
+        "The worker on b refuses to start: its TRACKLAYER_SECRET_KEY does not open what is sealed in this database. What it was to "
+        "do is done by others or by nobody. Give it the key that the others have.",
+        id="a wrong key",
+    ),
+    pytest.param(
+        facts([*crew(), beat("api", host="b", ended=3, up=3, lacks="migrations")]),
+        "migrations_lacking",
+        "The database and a process are of different versions",
+        "The API process on b refuses to start: run `tracklayer migrate` with the newest version, and start the same version "
+        "everywhere. What it was to do is done by others or by nobody.",
+        id="migrations",
+    ),
+    pytest.param(
+        facts(crew(closed=2)),
+        "wrong_key",
+        "2 destinations cannot be opened with the secret keys there are",
+        "Nothing is delivered to them, and what waits for longer than the retry window is dropped. The worker on worker-1 lacks a "
+        "key that sealed their secrets: put it back into TRACKLAYER_SECRET_KEY, behind the newest, and restart; or set the "
+        "destinations' secrets anew.",
+        id="a key that is gone",
+    ),
+    pytest.param(
+        facts(crew(), waiting=Waiting(2, {"Meta": 2, "TikTok": 1}, {}, timedelta(minutes=7))),
+        "old_queue",
+        "Deliveries wait at 3 destinations of 2 merchants",
+        "The oldest has been due for 7 min; usually none waits for longer than a second. Nobody serves 3 of them though workers "
+        "live: look into the workers' log, and restart them if it says nothing. By platform: Meta 2 and TikTok 1.",
+        id="a queue that nobody serves",
+    ),
+    pytest.param(
+        facts(crew(), waiting=Waiting(40, {}, {"Meta": 30, "TikTok": 10}, timedelta(minutes=7), more=True)),
+        "old_queue",
+        "Deliveries wait at 40 destinations or more of 40 merchants",
+        "The oldest has been due for 7 min; usually none waits for longer than a second. They come faster than they go: start more "
+        "workers. By platform: Meta 30 and TikTok 10.",
+        id="too few workers",
+    ),
+    pytest.param(
+        facts(crew(), jobs={**JOBS, "monitor": JobFacts(timedelta(seconds=76), False)}),
+        "jobs_late",
+        "Monitor does not run any more",
+        "Merchants' alerts are not judged. Not run: monitor for 76 s, though workers live. Look into the workers' log, and restart "
+        "them if it says nothing.",
+        id="monitors",
+    ),
+    pytest.param(
+        facts(crew(sandbox=1)),
+        "sandbox_left_set",
+        "TRACKLAYER_SANDBOX_URL is set beside 1 real destination",
+        "What is meant for it goes to the emulator, and none of it to a platform. Unset it in production, and restart. The worker on "
+        "worker-1 has it set.",
+        id="sandbox",
+    ),
+    pytest.param(
+        facts(crew(ahead=-12.4)),
+        "clock_off",
+        "The clock of worker-1 is wrong",
+        "Due times go by PostgreSQL's clock and stay right, but TLS and the signatures of some platforms fail by a wrong one. "
+        "Measured against PostgreSQL's, worker-1 is 12 s behind. Set up NTP on all machines, PostgreSQL's too.",
+        id="a clock",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "kind", "title", "message"), TEXTS)
+def test_each_trouble_says_what_is_at_stake_and_what_to_do(seen: Facts, kind: str, title: str, message: str) -> None:
+    (found,) = judge(seen)
+    assert (found.kind, found.title, found.message) == (kind, title, message)
+
+
+def test_all_well_is_nothing_to_tell() -> None:
+    assert judge(facts(crew())) == []
+    assert all_is_well(facts(crew()), [])
+
+
+@pytest.mark.parametrize(
+    ("beats", "kinds"),
+    [
+        pytest.param([beat("api"), beat("worker", age=40), beat("scheduler")], [], id="late"),
+        pytest.param([beat("api", up=40)], [], id="an API that has just started"),
+        pytest.param([beat("api", up=41)], ["no_worker", "no_scheduler"], id="an API that nobody joined"),
+        pytest.param([beat("api", up=20), beat("worker", age=4000)], [], id="others may start, too"),
+        pytest.param([beat("worker"), beat("scheduler")], [], id="an API that never was"),
+        pytest.param(
+            [beat("api", age=50), beat("worker", age=50)], ["no_api", "no_worker", "no_scheduler"], id="all are dead"
+        ),
+        pytest.param([*crew(), beat("worker", age=4000)], [], id="one that died beside one that lives"),
+        pytest.param(crew(broker="full", broker_seconds=9), [], id="Redis full for a moment"),
+        pytest.param(crew(refused="53100", refused_seconds=61), [], id="a disk that was full"),
+        pytest.param([*crew(), beat("worker", age=91, ended=91, lacks="key")], [], id="one that refused long ago"),
+        pytest.param(crew(ahead=2.0), [], id="a clock that is near enough"),
+    ],
+)
+def test_what_is_missing_and_what_only_takes_a_moment(beats: list[Beat], kinds: list[str]) -> None:
+    assert [trouble.kind for trouble in judge(facts(beats))] == kinds
+
+
+def test_a_job_that_runs_or_whose_worker_has_just_started_is_not_late() -> None:
+    old = {name: JobFacts(timedelta(hours=1), True) for name in INTERVALS}
+    assert judge(facts(crew(), jobs=old)) == []
+    fresh = [beat("api"), beat("worker", up=30), beat("scheduler")]
+    assert judge(facts(fresh, jobs={})) == []
+
+
+def test_of_what_nobody_can_judge_now_nothing_is_over() -> None:
+    assert undecided(facts(crew())) == set()
+    assert undecided(facts([beat("api")])) == {"no_worker", "no_scheduler", "old_queue", "jobs_late"}
+    assert undecided(facts(crew(broker="full", broker_seconds=1))) == {"broker_takes_nothing"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_switch_wants_every_role(role: str) -> None:
+    assert not all_is_well(facts([found for found in crew() if found.role != role]), [])
+    late = [beat(found.role, age=31) if found.role == role else found for found in crew()]
+    assert not all_is_well(facts(late), [])
+
+
+def test_the_switch_minds_what_is_critical_alone() -> None:
+    def open_one(severity: Severity) -> list[Trouble]:
+        return [Trouble("clock_off", severity, "", "", NOW)]
+
+    assert all_is_well(facts(crew()), open_one(Severity.WARNING))
+    assert not all_is_well(facts(crew()), open_one(Severity.CRITICAL))
+
+
+def test_nothing_is_meant_to_run_where_nothing_ran_or_all_was_stopped() -> None:
+    assert not has_run(facts([]))
+    assert not has_run(facts([beat("api", ended=5)]))
+    assert has_run(facts([beat("api", ended=5), beat("worker", age=5000)]))
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("53100", "database_full"),
+        ("25006", "database_read_only"),
+        ("57P01", "database_away"),
+        (None, "database_away"),
+    ],
+)
+def test_a_database_is_named_by_how_it_refuses(state: str | None, kind: str) -> None:
+    found = database_trouble(state, NOW, "The API process on a")
+    assert (found.kind, found.severity) == (kind, Severity.CRITICAL)
+    assert found.message.startswith("Events are refused with 503")

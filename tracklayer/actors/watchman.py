@@ -1,0 +1,181 @@
+"""Two threads of each process: one says that it lives, one looks at all of them and tells the operator what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import dramatiq
+
+from tracklayer.actors.redis_broker import PatientBroker
+from tracklayer.actors.schedule import periodic
+from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.domain.watch import Trouble
+from tracklayer.runtime import Runtime
+from tracklayer.services import watch_operator
+from tracklayer.services.alone import tell_fault
+from tracklayer.services.tell_operator import Teller
+from tracklayer.services.watch_operator import Alone, Own, Switch
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+BEAT_AGAIN_SECONDS = 2.0  # after one that failed: the first after an outage must not be the last to come
+LOOK_SECONDS = 5.0
+ANSWER_SECONDS = 6.0
+SETTLED_SECONDS = 30.0  # with the database, until others are judged: after an outage all of them beat within it
+AWAY_SECONDS = 20.0  # that the database does not serve: a fail-over or a restart is over by then
+END_SECONDS = 1.5  # that the last heartbeat may take, since all must end within five
+CLAIM_SECONDS, TOLD_SECONDS = 60, 3600  # that others leave it to who sends a message, and that it counts as told
+
+
+class Watchman:
+    """From ``start`` to ``stop``, or for the length of the block. ``roles``: of this process.
+
+    ``sandbox_url``: that the operator set. ``alone``: what this process told while it waited for its database, if it did.
+    ``troubles``: what was wrong when it was looked at last.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        broker: dramatiq.Broker,
+        roles: Sequence[str],
+        version: str,
+        sandbox_url: str | None,
+        *,
+        alone: Alone | None = None,
+        beat_seconds: float = BEAT_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+        settled_seconds: float = SETTLED_SECONDS,
+        away_seconds: float = AWAY_SECONDS,
+    ) -> None:
+        self._runtime, self._roles, self._version = runtime, tuple(roles), version
+        self._broker = broker if isinstance(broker, PatientBroker) else None  # in this process, messages always go
+        self._host = socket.gethostname()
+        self._instance = f"{self._host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._beat_seconds, self._look_seconds, self._settled_seconds = beat_seconds, look_seconds, settled_seconds
+        self._own = Own(runtime, sandbox_url)
+        teller = Teller(runtime.settings)
+        self._teller, self._switch = teller, Switch(teller)
+        self._alone = alone or lonely(teller, runtime.database_url, broker, away_seconds)
+        self._beats = False  # whether the last heartbeat was written
+        self._good_since: float | None = None
+        self._troubles: list[Trouble] = []
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for run, name in ((self._pulse, "heartbeat"), (self._watch, "watchman"))
+        ]
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        return self._troubles
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Says that this process ends on purpose, if that can be said at once."""
+        self._stop.set()
+        ends = time.monotonic() + END_SECONDS
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, ends - time.monotonic()))
+
+    def _pulse(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            pause = (
+                self._beat_seconds
+                if self._try(self.beat, "a heartbeat")
+                else min(BEAT_AGAIN_SECONDS, self._beat_seconds)
+            )
+        if self._beats:
+            self._try(lambda: watch_operator.end_beats(self._instance), "the last heartbeat")
+
+    def _try(self, what: Callable[[], None], name: str) -> bool:
+        try:
+            what()
+            return True
+        except DatabaseAwayError:
+            self._beats = False  # the other thread tells
+        except Exception as error:  # noqa: BLE001 - told; it is tried again
+            self._beats = False
+            tell_fault(self._runtime, name, error)
+        return False
+
+    def beat(self) -> None:
+        """Says that this process lives, and what it found out about itself. Raises DatabaseAwayError."""
+        if self._broker is not None:
+            self._broker.probe()
+        said = self._own.says()
+        if self._broker is not None and self._broker.link.trouble is not None:
+            said |= {"broker": self._broker.link.trouble, "broker_seconds": round(self._broker.link.trouble_seconds, 1)}
+        watch_operator.beat(self._instance, self._roles, self._host, self._version, said, ANSWER_SECONDS)
+        self._beats = True
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._look_seconds):
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - told; in a moment it is tried again
+                if self._stop.is_set():
+                    return  # what it stands on is being taken away
+                tell_fault(self._runtime, "looking at all processes", error)
+
+    def look(self) -> None:
+        """One look, and whatever is to be told after it."""
+        try:
+            self._look()
+        except DatabaseAwayError as error:
+            if watch_operator.is_busy(error):
+                return
+            self._good_since = None
+            whose = f"The {' and '.join(self._roles)} on {self._host}"
+            found = self._alone.is_away(watch_operator.state_of(error), whose, self._runtime.clock.now())
+            self._troubles = [found] if found is not None else []
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._good_since is None:
+            self._good_since = now
+        if now - self._good_since >= self._settled_seconds and watch_operator.take_look():
+            facts = watch_operator.facts_now(periodic(self._runtime.settings), self._runtime.clock.now())
+            watch_operator.look(facts)
+            self._troubles = watch_operator.open_troubles()
+            self._switch.ping_if_well(facts, self._troubles)
+            watch_operator.forget_the_old()
+        else:
+            self._troubles = watch_operator.open_troubles()
+        if self._beats:  # what only reads is not back
+            self._alone.is_back()
+        watch_operator.tell_due(self._teller)
+
+
+def lonely(teller: Teller, database_url: str, broker: dramatiq.Broker, away_seconds: float = AWAY_SECONDS) -> Alone:
+    """Who tells while the database is away; of several that reach the same Redis, one."""
+    place = watch_operator.place_of(database_url)
+    if not isinstance(broker, PatientBroker):
+        return Alone(teller, place, away_seconds)
+    return Alone(
+        teller,
+        place,
+        away_seconds,
+        lambda message_id: broker.claim(f"operator:{message_id}", CLAIM_SECONDS),
+        lambda message_id: broker.keep_claim(f"operator:{message_id}", TOLD_SECONDS),
+    )

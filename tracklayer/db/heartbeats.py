@@ -1,0 +1,162 @@
+"""Who lives: one row a process and role, written by that process alone, in this database's own time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.deliveries import is_alive
+from tracklayer.domain.watch import Beat, JobFacts, Waiting
+
+KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays
+MOST_BEATS = 2000  # rows that are read: far more processes than sessions that PostgreSQL has
+
+BEAT = """
+INSERT INTO heartbeats AS h (instance, role, host, version, started_at, beat_at, says)
+SELECT %(instance)s, role, %(host)s, %(version)s, clock_timestamp(), clock_timestamp(), %(says)s::jsonb
+FROM unnest(%(roles)s::text[]) AS role
+ON CONFLICT (instance, role) DO UPDATE SET beat_at = excluded.beat_at, says = excluded.says, ended_at = NULL
+"""
+
+
+def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Mapping[str, Any]) -> None:
+    """This process lives, in these roles, and says so much of itself."""
+    params: Any = {
+        "instance": instance,
+        "roles": list(roles),
+        "host": host,
+        "version": version,
+        "says": orjson.dumps(says).decode(),
+    }
+    execute(BEAT, params)
+
+
+def end_beats(instance: str) -> None:
+    """This process ends on purpose."""
+    execute(
+        "UPDATE heartbeats SET ended_at = clock_timestamp(), beat_at = clock_timestamp() WHERE instance = %s",
+        (instance,),
+    )
+
+
+# Whoever is started again and again refuses again and again: one row a host and role, not one a start. It began when the
+# last refusal before it was longer ago than a supervisor waits.
+NOTE_REFUSAL = """
+INSERT INTO heartbeats AS h (instance, role, host, version, started_at, beat_at, ended_at, says)
+VALUES (%(instance)s, %(role)s, %(host)s, %(version)s, clock_timestamp(), clock_timestamp(), clock_timestamp(), %(says)s::jsonb)
+ON CONFLICT (instance, role) DO UPDATE SET beat_at = excluded.beat_at, ended_at = excluded.ended_at,
+    version = excluded.version, says = excluded.says,
+    started_at = CASE WHEN h.beat_at < excluded.beat_at - %(pause)s THEN excluded.started_at ELSE h.started_at END
+"""
+
+
+def note_refusal(role: str, host: str, version: str, lacks: str, pause: timedelta) -> None:
+    """A process of this role refused to start here. ``lacks``: ``key`` or ``migrations``."""
+    params: Any = {
+        "instance": f"{host}:refused",
+        "role": role,
+        "host": host,
+        "version": version,
+        "says": orjson.dumps({"lacks": lacks}).decode(),
+        "pause": pause,
+    }
+    execute(NOTE_REFUSAL, params)
+
+
+def beats() -> list[Beat]:
+    """Those that live, and those that are gone since a day at most; of each role the last."""
+    found = rows(
+        "SELECT role, host, version, clock_timestamp() - beat_at, clock_timestamp() - started_at, clock_timestamp() - ended_at, "
+        "says FROM heartbeats ORDER BY beat_at DESC LIMIT %s",
+        (MOST_BEATS,),
+    )
+    return [Beat(*row) for row in found]
+
+
+def forget_old_beats() -> int:
+    """Deletes the rows of those that are gone for long; how many."""
+    return execute(
+        "DELETE FROM heartbeats h WHERE beat_at < clock_timestamp() - %s AND EXISTS ("
+        "SELECT 1 FROM heartbeats later WHERE later.role = h.role AND later.beat_at > h.beat_at)",
+        (KEPT,),
+    )
+
+
+def job_facts(names: Iterable[str]) -> dict[str, JobFacts]:
+    """Of the jobs that were ever fired."""
+    found = rows(
+        "SELECT name, clock_timestamp() - begun_at, coalesce(leased_until > clock_timestamp(), false) FROM periodic_jobs "
+        "WHERE name = ANY(%s)",
+        (list(names),),
+    )
+    return {row[0]: JobFacts(row[1], row[2]) for row in found}
+
+
+def queued() -> int:
+    """Deliveries that wait, as far as they are counted."""
+    return int(rows("SELECT coalesce(sum(waiting), 0) FROM queues")[0][0])
+
+
+WALKED = 20_000  # destinations that have something waiting, of one look; it starts anywhere
+
+# From one destination that has something waiting to the next, as workers look for work, and no further than it must.
+# What an outage left behind is no trouble of ours while it drains, nor what waits because its platform asked for it.
+_STALLED = f"""
+WITH RECURSIVE walk AS (
+    (SELECT merchant_id, platform, due_at, 1 AS steps FROM deliveries
+     WHERE due_at IS NOT NULL AND merchant_id > %(after)s AND merchant_id <= %(last)s
+     ORDER BY merchant_id, platform, due_at LIMIT 1)
+    UNION ALL
+    SELECT next.*, w.steps + 1 FROM walk w CROSS JOIN LATERAL (
+        SELECT merchant_id, platform, due_at FROM deliveries d
+        WHERE due_at IS NOT NULL AND (d.merchant_id, d.platform) > (w.merchant_id, w.platform)
+          AND merchant_id <= %(last)s
+        ORDER BY merchant_id, platform, due_at LIMIT 1) AS next
+    WHERE w.steps < %(steps)s
+), old AS (
+    SELECT w.merchant_id, w.platform, w.due_at FROM walk w JOIN destinations x USING (merchant_id, platform)
+    WHERE w.due_at <= clock_timestamp() - %(old)s AND x.removed_at IS NULL AND x.state = 'active'
+      AND x.failing_since IS NULL AND x.recovering_since IS NULL
+      AND (x.resume_at IS NULL OR x.resume_at <= clock_timestamp() - %(old)s)
+      AND NOT EXISTS (SELECT 1 FROM claims c
+        WHERE c.merchant_id = w.merchant_id AND c.platform = w.platform AND {is_alive("c.worker")})
+      AND NOT EXISTS (SELECT 1 FROM minutes m
+        WHERE m.merchant_id = w.merchant_id AND m.platform = w.platform AND m.minute > clock_timestamp() - %(old)s
+          AND m.finished + m.acknowledged + m.refused + m.rate_limited + m.unreachable + m.credentials_refused > 0)
+)
+SELECT platform, count(*), array_agg(DISTINCT merchant_id), clock_timestamp() - min(due_at),
+    (SELECT max(steps) FROM walk) >= %(steps)s
+FROM old GROUP BY platform
+"""
+_SLOW = """
+SELECT a.platform, count(*), array_agg(DISTINCT a.merchant_id), clock_timestamp() - min(a.opened_at)
+FROM (SELECT merchant_id, platform, opened_at FROM alerts
+      WHERE resolved_at IS NULL AND kind = 'queue_backlog' LIMIT %(steps)s) a
+JOIN destinations x USING (merchant_id, platform)
+WHERE x.removed_at IS NULL AND x.state = 'active' GROUP BY a.platform
+"""
+_LAST_MERCHANT = 2**63 - 1
+
+
+def waiting(old: timedelta, after: int = 0) -> Waiting:
+    """Destinations whose deliveries have been due for longer than ``old``; those of merchants behind ``after`` first."""
+    stalled: dict[str, int] = {}
+    slow: dict[str, int] = {}
+    merchants: set[int] = set()
+    oldest, more = timedelta(), False
+    for first, last in ((after, _LAST_MERCHANT), (0, after)):
+        if last > first:
+            params: Any = {"after": first, "last": last, "old": old, "steps": WALKED // 2}
+            for platform, count, whose, age, cut in rows(_STALLED, params):
+                stalled[platform] = stalled.get(platform, 0) + count
+                merchants.update(whose)
+                oldest, more = max(oldest, age), more or bool(cut)
+    for platform, count, whose, age in rows(_SLOW, {"steps": WALKED}):  # type: ignore[arg-type]
+        slow[platform] = count
+        merchants.update(whose)
+        oldest = max(oldest, age)
+    return Waiting(len(merchants), stalled, slow, oldest, more)

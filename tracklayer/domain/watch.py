@@ -1,0 +1,430 @@
+"""What is wrong with the installation itself, judged by what its processes say: the operator's troubles, not a merchant's.
+
+All times are ages as PostgreSQL counts them, so no host's clock matters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.domain.alert import Severity
+from tracklayer.domain.monitors.words import counted, lasting
+
+ROLES = ("api", "worker", "scheduler")
+BEAT = timedelta(seconds=10)  # between two heartbeats
+MISSED = timedelta(seconds=40)  # four of them: a process that swaps or a deployment that takes a moment is no trouble
+WELL = timedelta(seconds=30)  # a role that beat within it is there for certain
+BROKER = timedelta(seconds=15)  # a restart of Redis is over by then
+OLD = timedelta(minutes=2)  # of what is due: workers begin within a second
+REFUSALS = timedelta(seconds=90)  # a supervisor starts what ended again within them
+MET = timedelta(seconds=60)  # what a process met so long ago, it has met lately
+JOBS = ("sweep", "monitor", "fold", "purge")
+JOB_INTERVALS = 5
+JOB_LATE = timedelta(seconds=60)  # at least: a job that runs every second may wait behind a long one
+CLOCK = timedelta(seconds=2)  # as the log and `doctor` warn of
+
+NO_ROLE = {"api": "no_api", "worker": "no_worker", "scheduler": "no_scheduler"}
+BROKER_KIND = "broker_takes_nothing"
+OLD_QUEUE = "old_queue"
+JOBS_LATE = "jobs_late"
+WRONG_KEY = "wrong_key"
+MIGRATIONS = "migrations_lacking"
+DATABASE_AWAY = "database_away"
+DATABASE_FULL = "database_full"
+DATABASE_READ_ONLY = "database_read_only"
+SANDBOX = "sandbox_left_set"
+CLOCK_OFF = "clock_off"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """``kind``: one is open at a time of each. ``since``: as far as it is known."""
+
+    kind: str
+    severity: Severity
+    title: str
+    message: str
+    since: datetime
+
+    @property
+    def is_critical(self) -> bool:
+        return self.severity is Severity.CRITICAL
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What one process said last in one role. ``age``: of that; ``up``: since it started; ``ended``: since it ended.
+
+    ``says``: ``broker`` and ``broker_seconds``, what is wrong with Redis and for how long; ``refused``: the SQLSTATE by
+    which PostgreSQL took nothing, ``refused_seconds`` ago; ``closed``: destinations whose secrets it cannot open;
+    ``sandbox``: real destinations whose traffic it sends to an emulator; ``ahead``: seconds of its clock; ``unsure``: it
+    does not know how late it is; ``lacks``: it refused to start, ``key`` or ``migrations``.
+    """
+
+    role: str
+    host: str
+    version: str
+    age: timedelta
+    up: timedelta
+    ended: timedelta | None = None
+    says: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lives(self) -> bool:
+        return self.ended is None and self.age <= MISSED
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """``begun``: how long ago it began last, None: never. ``busy``: it runs now."""
+
+    begun: timedelta | None
+    busy: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Destinations that may be delivered to, and whose deliveries have been due for longer than ``OLD``.
+
+    ``stalled``: title of a platform -> how many of them nobody has served since; ``slow``: those that are served, and whose merchants
+    were told that their queue does not clear. ``more``: there may be more than were counted.
+    """
+
+    merchants: int = 0
+    stalled: Mapping[str, int] = field(default_factory=dict)
+    slow: Mapping[str, int] = field(default_factory=dict)
+    oldest: timedelta = timedelta()
+    more: bool = False
+
+    @property
+    def destinations(self) -> int:
+        return sum(self.stalled.values()) + sum(self.slow.values())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``intervals``: of the jobs. ``queued``: deliveries that wait, counted where no worker lives."""
+
+    now: datetime
+    beats: Sequence[Beat]
+    jobs: Mapping[str, JobFacts] = field(default_factory=dict)
+    intervals: Mapping[str, timedelta] = field(default_factory=dict)
+    waiting: Waiting = Waiting()
+    queued: int = 0
+
+    def living(self, role: str) -> list[Beat]:
+        return [beat for beat in self.beats if beat.role == role and beat.lives]
+
+
+def has_run(facts: Facts) -> bool:
+    """Whether any process lives, or ended otherwise than on purpose: else nothing is meant to run."""
+    return any(beat.ended is None for beat in facts.beats)
+
+
+def all_is_well(facts: Facts, open_troubles: Iterable[Trouble]) -> bool:
+    """Whether every role is there for certain and nothing critical is wrong: what a dead-man's switch is pinged for."""
+    there = {beat.role for beat in facts.beats if beat.lives and beat.age <= WELL}
+    return there >= set(ROLES) and not any(trouble.is_critical for trouble in open_troubles)
+
+
+def judge(facts: Facts) -> list[Trouble]:
+    """Everything that is wrong, the worst first. What only follows from another trouble is not told besides."""
+    found = [*_roles(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
+    if facts.living("worker"):
+        found += [*_queue(facts), *_jobs(facts)]
+    return [*found, *_sandbox(facts), *_clocks(facts)]
+
+
+def undecided(facts: Facts) -> set[str]:
+    """Kinds of which nobody can say now that they are over: alerts of these stay as they are, judged or not."""
+    kinds = {NO_ROLE[role] for role in ROLES if not facts.living(role)}
+    if not facts.living("worker"):
+        kinds |= {OLD_QUEUE, JOBS_LATE}
+    if any(beat.says.get("broker") for beat in facts.beats if beat.lives):
+        kinds.add(BROKER_KIND)
+    return kinds
+
+
+def _roles(facts: Facts) -> list[Trouble]:
+    living = [beat.up for beat in facts.beats if beat.lives]
+    # Who has just started cannot tell a role that is missing from one that starts, too.
+    watched = max(living) if living else min((beat.age for beat in facts.beats), default=timedelta())
+    found = []
+    for role in ROLES:
+        those = [beat for beat in facts.beats if beat.role == role and "lacks" not in beat.says]
+        last = min(those, key=lambda beat: beat.age, default=None)
+        if facts.living(role) or (last is None and role == "api"):
+            continue  # an API that was never seen: events may be imported from files alone
+        missing = last.age if last is not None else watched
+        if missing > MISSED and (watched > MISSED or not living):
+            found.append(_missing(facts, role, last, missing))
+    return found
+
+
+_AT_STAKE = {
+    "api": "No event is taken in: callers are refused, and what they do not send again is lost. Start `tracklayer api`.",
+    "worker": "Events are taken in and kept, but none is delivered, and what waits for longer than the retry window is "
+    "dropped; merchants' alerts are not judged either. Start `tracklayer worker`.",
+    "scheduler": "Workers start by themselves what is due, every few seconds, so deliveries go on late. Start `tracklayer "
+    "scheduler`.",
+}
+_ROLE = {"api": "API process", "worker": "worker", "scheduler": "scheduler"}
+
+
+def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trouble:
+    if last is None:
+        heard = f"None has been seen for {lasting(age)}, since the other roles started."
+    elif last.ended is not None:
+        heard = f"The last one, on {last.host}, was stopped {lasting(last.ended)} ago, and none took its place."
+    else:
+        heard = f"The last one, on {last.host}, has not been heard of for {lasting(last.age)}: its log says why."
+    wait = ""
+    if role == "worker" and facts.queued:
+        wait = f" {counted(facts.queued, 'delivery waits', 'deliveries wait')}."
+    return Trouble(
+        NO_ROLE[role],
+        Severity.CRITICAL,
+        f"No {_ROLE[role]} is running",
+        f"{_AT_STAKE[role]}{wait} {heard}",
+        facts.now - age,
+    )
+
+
+def _broker(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    those = [beat for beat in lives if beat.says.get("broker") and _broken(beat) >= BROKER]
+    if not those:
+        return []
+    (wrong, _), *_ = Counter(str(beat.says["broker"]) for beat in those).most_common()
+    since = max(_broken(beat) for beat in those)
+    return [
+        Trouble(
+            BROKER_KIND,
+            Severity.CRITICAL,
+            f"Redis takes no messages: it {_BROKER_WORDS.get(wrong, wrong)}",
+            "Nothing is lost: workers look into the database every second instead, so deliveries go on, slower. "
+            f"{_BROKER_ADVICE.get(wrong, 'Allow SET, DEL, EVAL, EVALSHA and SCRIPT on tracklayer:* in its ACL.')} "
+            f"{_who(those, lives)} finds it so, for {lasting(since)}.",
+            facts.now - since,
+        )
+    ]
+
+
+def _broken(beat: Beat) -> timedelta:
+    """For how long messages have not gone, as far as it said."""
+    return _seconds(beat, "broker_seconds") + beat.age
+
+
+_BROKER_WORDS = {"full": "is full", "a read-only replica": "is a read-only replica"}
+_BROKER_ADVICE = {
+    "full": "Give it more memory (maxmemory), or delete what others keep in it.",
+    "a read-only replica": "Let TRACKLAYER_REDIS_URL lead to the primary.",
+    "does not answer": "Start it, and check TRACKLAYER_REDIS_URL and the network.",
+}
+
+
+def database_trouble(state: str | None, since: datetime, seen_by: str) -> Trouble:
+    """``state``: the SQLSTATE by which PostgreSQL refused, where it answered at all. ``seen_by``: whom it befell."""
+    if state == "53100":
+        kind, title = DATABASE_FULL, "PostgreSQL's disk is full"
+        do = "Make room on its disk."
+    elif state == "25006":
+        kind, title = DATABASE_READ_ONLY, "The database only reads"
+        do = "It is a standby, or default_transaction_read_only is on: let TRACKLAYER_DATABASE_URL lead to the primary."
+    else:
+        kind, title = DATABASE_AWAY, "PostgreSQL does not serve"
+        do = "Start it, and check its log, its host and the network; `tracklayer doctor` says more."
+    return Trouble(
+        kind,
+        Severity.CRITICAL,
+        title,
+        "Events are refused with 503 until it takes writes again: what callers do not send again is lost, and nothing is "
+        f"delivered. {do} {seen_by} finds it so.",
+        since,
+    )
+
+
+def _database(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    found = []
+    for state in ("53100", "25006"):
+        those = [
+            beat for beat in lives if beat.says.get("refused") == state and _seconds(beat, "refused_seconds") <= MET
+        ]
+        if those:
+            last = min(_seconds(beat, "refused_seconds") + beat.age for beat in those)
+            found.append(database_trouble(state, facts.now - last, _who(those, lives)))
+    return found
+
+
+def _refusing(facts: Facts) -> list[Trouble]:
+    """Of processes that refused to start: the rows that they left are all there is of them."""
+    found = []
+    for lacks, kind in (("key", WRONG_KEY), ("migrations", MIGRATIONS)):
+        those = [beat for beat in facts.beats if beat.says.get("lacks") == lacks and beat.age <= REFUSALS]
+        if not those:
+            continue
+        whose = sorted({f"{_ROLE.get(beat.role, beat.role)} on {beat.host}" for beat in those})
+        who = f"The {_listed(whose)} {'refuses' if len(whose) == 1 else 'refuse'} to start"
+        first = max(beat.up for beat in those)
+        if lacks == "key":
+            title = "A process has the wrong secret key"
+            text = (
+                f"{who}: its TRACKLAYER_SECRET_KEY does not open what is sealed in this database. What it was to do is done "
+                "by others or by nobody. Give it the key that the others have."
+            )
+        else:
+            title = "The database and a process are of different versions"
+            text = (
+                f"{who}: run `tracklayer migrate` with the newest version, and start the same version everywhere. What it "
+                "was to do is done by others or by nobody."
+            )
+        found.append(Trouble(kind, Severity.CRITICAL, title, text, facts.now - first))
+    return found
+
+
+def _keys(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    those = [beat for beat in lives if beat.says.get("closed")]
+    refusing = any(beat.says.get("lacks") == "key" and beat.age <= REFUSALS for beat in facts.beats)
+    if not those or refusing:
+        return []
+    closed = max(int(beat.says["closed"]) for beat in those)
+    return [
+        Trouble(
+            WRONG_KEY,
+            Severity.CRITICAL,
+            f"{counted(closed, 'destination')} cannot be opened with the secret keys there are",
+            f"Nothing is delivered to {'it' if closed == 1 else 'them'}, and what waits for longer than the retry window is "
+            f"dropped. {_who(those, lives)} lacks a key that sealed {'its' if closed == 1 else 'their'} secrets: put it "
+            "back into TRACKLAYER_SECRET_KEY, behind the newest, and restart; or set the destinations' secrets anew.",
+            facts.now,
+        )
+    ]
+
+
+def _queue(facts: Facts) -> list[Trouble]:
+    waiting = facts.waiting
+    if not waiting.destinations:
+        return []
+    count = f"{counted(waiting.destinations, 'destination')}{' or more' if waiting.more else ''}"
+    whose = counted(waiting.merchants, "merchant")
+    platforms = Counter(waiting.stalled) + Counter(waiting.slow)
+    where = _listed([f"{name} {number:,}" for name, number in platforms.most_common(5)])
+    if waiting.stalled:
+        todo = (
+            f"Nobody serves {sum(waiting.stalled.values()):,} of them though workers live: look into the workers' log, and "
+            "restart them if it says nothing."
+        )
+    elif len(platforms) == 1:
+        todo = "All wait at one platform: it is slow or limits the rate, or start more workers."
+    else:
+        todo = "They come faster than they go: start more workers."
+    return [
+        Trouble(
+            OLD_QUEUE,
+            Severity.CRITICAL if waiting.stalled else Severity.WARNING,
+            f"Deliveries wait at {count} of {whose}",
+            f"The oldest has been due for {lasting(waiting.oldest)}; usually none waits for longer than a second. {todo} "
+            f"By platform: {where}.",
+            facts.now - waiting.oldest,
+        )
+    ]
+
+
+def _jobs(facts: Facts) -> list[Trouble]:
+    up = max((beat.up for beat in facts.living("worker")), default=timedelta())
+    late: dict[str, timedelta] = {}
+    for name in JOBS:
+        limit = max(JOB_INTERVALS * facts.intervals.get(name, timedelta()), JOB_LATE)
+        job = facts.jobs.get(name, JobFacts(None, False))
+        age = up if job.begun is None else min(job.begun, up)
+        if not job.busy and age > limit:
+            late[name] = age if job.begun is None else job.begun
+    if not late:
+        return []
+    names = _listed([f"{name} for {lasting(age)}" for name, age in late.items()])
+    return [
+        Trouble(
+            JOBS_LATE,
+            Severity.CRITICAL,
+            f"{_listed(list(late)).capitalize()} {'does' if len(late) == 1 else 'do'} not run any more",
+            f"{' '.join(_JOB_STAKES[name] for name in late)} Not run: {names}, though workers live. Look into the workers' "
+            "log, and restart them if it says nothing.",
+            facts.now - max(late.values()),
+        )
+    ]
+
+
+_JOB_STAKES = {
+    "sweep": "Retries and what lost its wake-up are late.",
+    "monitor": "Merchants' alerts are not judged.",
+    "fold": "Counters are not added up, so pages and monitors become slow.",
+    "purge": "What is past its retention is not deleted.",
+}
+
+
+def _sandbox(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    those = [beat for beat in lives if beat.says.get("sandbox")]
+    if not those:
+        return []
+    real = max(int(beat.says["sandbox"]) for beat in those)
+    return [
+        Trouble(
+            SANDBOX,
+            Severity.WARNING,
+            f"TRACKLAYER_SANDBOX_URL is set beside {counted(real, 'real destination')}",
+            f"What is meant for {'it' if real == 1 else 'them'} goes to the emulator, and none of it to a platform. Unset it in "
+            f"production, and restart. {_who(those, lives)} has it set.",
+            facts.now,
+        )
+    ]
+
+
+def _clocks(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    off = {
+        beat.host: float(beat.says["ahead"])
+        for beat in lives
+        if abs(float(beat.says.get("ahead", 0))) > CLOCK.total_seconds()
+    }
+    unsure = sorted({beat.host for beat in lives if beat.says.get("unsure")})
+    if not off and not unsure:
+        return []
+    those = [f"{host} is {abs(by):.0f} s {'ahead' if by > 0 else 'behind'}" for host, by in sorted(off.items())]
+    told = f"Measured against PostgreSQL's, {_listed(those)}. " if off else ""
+    stop = f"{_listed(unsure)} delivers nothing until PostgreSQL's clock is believed again. " if unsure else ""
+    return [
+        Trouble(
+            CLOCK_OFF,
+            Severity.WARNING,
+            f"The clock of {_listed(sorted({*off, *unsure}))} is wrong",
+            f"{stop}Due times go by PostgreSQL's clock and stay right, but TLS and the signatures of some platforms fail by a "
+            f"wrong one. {told}Set up NTP on all machines, PostgreSQL's too.",
+            facts.now,
+        )
+    ]
+
+
+def _seconds(beat: Beat, name: str) -> timedelta:
+    return timedelta(seconds=float(beat.says.get(name, 0)))
+
+
+def _who(those: Sequence[Beat], lives: Sequence[Beat]) -> str:
+    """``The worker on a``, or how many of the living processes."""
+    if len(those) == 1:
+        return f"The {_ROLE.get(those[0].role, those[0].role)} on {those[0].host}"
+    return f"Each of {len(those)} of {len(lives)} processes"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``, and no more than five."""
+    shown = list(names[:5])
+    if len(names) > 5:
+        shown[4:] = [f"{len(names) - 4} more"]
+    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part) if shown else ""
