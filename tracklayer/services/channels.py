@@ -39,6 +39,12 @@ LOOK_UP_SECONDS = 5.0
 TELL_AGAIN_AFTER = timedelta(minutes=5)  # whoever was told that it is over hears that it is back when it stays
 NOT_FOUND = Problem(("id",), "NOT_FOUND", "There is no such channel.")
 
+NOT_SIGNED = Problem(
+    ("rotate_secret",),
+    "INVALID_VALUE",
+    "Only a WEBHOOK is signed. What protects a SLACK channel is its address: set a new one.",
+)
+
 _ADDRESS = (
     "The address must be a whole URL that begins with https:// or http://, such as https://shop.example.com/hooks/alerts, "
     "without a user name and without spaces."
@@ -113,8 +119,7 @@ def set_channel(
             message = "A channel keeps its kind. Create another one, and remove this one."
             return [Problem(("kind",), "INVALID_VALUE", message)]
         if wish.rotate_secret and row.kind != ChannelKind.WEBHOOK:
-            message = "Only a WEBHOOK is signed. What protects a SLACK channel is its address: set a new one."
-            return [Problem(("rotate_secret",), "INVALID_VALUE", message)]
+            return [NOT_SIGNED]
         changed, fresh = _changed(runtime.sealer, row, wish, is_new=wish.channel_id is None, now=now)
         if changed is None:
             message = "Its address was sealed with a key that is lost. Give the url anew."
@@ -143,6 +148,8 @@ def _check(runtime: Runtime, wish: Wish, resolve: Resolve) -> list[Problem]:
             problems.append(Problem(("kind",), "REQUIRED", "A new channel needs a kind: WEBHOOK or SLACK."))
         if isinstance(wish.url, Keep):
             problems.append(Problem(("url",), "REQUIRED", "A new channel needs the url that it sends to."))
+        if wish.rotate_secret and wish.kind not in (None, ChannelKind.WEBHOOK):
+            problems.append(NOT_SIGNED)
     if not isinstance(wish.topics, Keep):
         problems += _check_topics(wish.topics)
     if isinstance(wish.url, str):
