@@ -93,6 +93,7 @@ async def test_a_channel_is_created_changed_and_removed(api: Api, receiver: Rece
         ({"url": "https://"}, [(["url"], "INVALID_VALUE")]),
         ({"url": "https://user:password@8.8.8.8/"}, [(["url"], "INVALID_VALUE")]),
         ({"url": "https://8.8.8.8:99999/"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://8.8.8.8:0/"}, [(["url"], "INVALID_VALUE")]),
         ({"url": "https://8.8.8.8/a b"}, [(["url"], "INVALID_VALUE")]),
         ({"url": "https://8.8.8.8/\r\nx: y"}, [(["url"], "INVALID_VALUE")]),
         ({"url": "https://8.8.8.8/" + "a" * 2000}, [(["url"], "TOO_LONG")]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
+import signal
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
@@ -14,16 +16,17 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, new_merchant
+from tests.factories import API_KEY_SECRET, Merchant, new_merchant
 from tests.receiver import CLOSE, HANG, Got, Receiver, until
+from tests.servers import running, wait_until
 from tests.services.test_alert import Monitor
-from tracklayer.clock import FrozenClock
+from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import channels as db
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.domain.alert import Severity
+from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
-from tracklayer.services.alert import acknowledge_alert, snooze_alert
+from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
 from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.post import GIVE_UP_AFTER, LEASE, post_due
 from tracklayer.services.slack import GREEN, RED
@@ -459,3 +462,35 @@ def test_nothing_secret_is_stored_in_plain(posting: Runtime, merchant: Merchant,
     assert SECRET_PATH.encode().hex() not in found[0]
     assert made.secret not in found[0]
     assert made.row.shown == f"http://127.0.0.1:{receiver.port}/••••"
+
+
+def test_a_worker_killed_with_a_message_in_hand_leaves_it_to_another(
+    runtime: Runtime, receiver: Receiver, database: str, redis_url: str
+) -> None:
+    """A real worker dies when the receiver has the message and before it is marked: it comes once more, under its id."""
+    runtime.clock = SystemClock()
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
+    shop = new_merchant(runtime)
+    channel_to(runtime, shop, receiver)
+    environ = {
+        "TRACKLAYER_DATABASE_URL": database,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": API_KEY_SECRET,
+        "TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS": "true",
+    }
+    receiver.plan = [HANG]
+    with running("worker", environ=environ) as first, running("scheduler", environ=environ):
+        finding = Finding(
+            AlertKind.PLATFORM_DOWN, "meta", Severity.CRITICAL, "Meta is down", "It is.", runtime.clock.now()
+        )
+        settle_findings(runtime, shop.merchant_id, [finding], [], runtime.clock.now())
+        wait_until(lambda: len(receiver.got) == 1, "the first worker to send it")
+        os.kill(first.pid, signal.SIGKILL)
+        wait_until(lambda: not first.is_running(), "the first worker to be killed")
+        with running("worker", environ=environ):
+            wait_until(lambda: statuses()[0][1] == "sent", "another worker to send it again", seconds=90)
+    # The workers' own monitors find Meta well, and may have told so behind it.
+    first_two = receiver.got[:2]
+    assert [(got.json["type"], got.headers["webhook-id"]) for got in first_two] == [("alert.opened", "msg_1_1")] * 2
+    assert first_two[0].body == first_two[1].body
+    assert "alert.opened" not in [got.json["type"] for got in receiver.got[2:]]

@@ -129,6 +129,8 @@ def test_what_was_dropped_is_gathered_and_told_once_a_minute(
     (got,) = receiver.got
     data = got.json["data"]
     assert data["count"] == 25
+    said = "25 deliveries were given up: Meta 25 (unsupported event). Correct the cause, then redeliver them."
+    assert data["message"] == said
     assert data["counts"] == [{"platform": "meta", "reason": "unsupported_event", "count": 25}]
     assert len(data["examples"]) == MAX_EXAMPLES
     assert {example["event_id"] for example in data["examples"]} <= {f"order_{number}" for number in range(25)}

@@ -35,6 +35,7 @@ from tracklayer.services.webhook import MAX_URL, NoAddressError, Resolve, addres
 
 SECRET_BYTES = 32  # of 24 to 64, as Standard Webhooks has it
 OVERLAP = timedelta(hours=24)  # in which both secrets sign, so that a receiver changes over when it suits
+PORTS = range(1, 65536)
 LOOK_UP_SECONDS = 5.0
 TELL_AGAIN_AFTER = timedelta(minutes=5)  # whoever was told that it is over hears that it is back when it stays
 NOT_FOUND = Problem(("id",), "NOT_FOUND", "There is no such channel.")
@@ -182,7 +183,12 @@ def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) ->
         port = target.port or (443 if target.scheme == "https" else 80)
     except (httpx.InvalidURL, ValueError):
         return wrong
-    if target.scheme not in ("http", "https") or not target.host or target.userinfo or not 0 < port < 65536:
+    if (
+        target.scheme not in ("http", "https")
+        or not target.host
+        or target.userinfo
+        or (target.port is not None and target.port not in PORTS)
+    ):
         return wrong
     ends = time.monotonic() + LOOK_UP_SECONDS
     try:
