@@ -51,6 +51,8 @@ TABLES = (
     "operator_alerts",
     "operator_messages",
     "operator_turns",
+    "alert_channels",
+    "channel_messages",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

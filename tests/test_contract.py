@@ -28,18 +28,6 @@ NOT_YET = {
     "Field Mutation.erasePerson was removed.",
     "Enum value DropReason.ERASED was removed.",
     "Enum value DropReason.SUPPRESSED was removed.",
-    # alerts: further kinds, pages, channels
-    "Field Alert.snoozedUntil was removed.",
-    "Field Mutation.snoozeAlert was removed.",
-    "Argument Mutation.acknowledgeAlert(note:) was removed.",
-    "AlertChannel was removed.",
-    "AlertChannelKind was removed.",
-    "AlertChannelPayload was removed.",
-    "SetAlertChannelInput was removed.",
-    "Field Merchant.alertChannels was removed.",
-    "Field Mutation.setAlertChannel was removed.",
-    "Field Mutation.testAlertChannel was removed.",
-    "Field Mutation.removeAlertChannel was removed.",
     # what a merchant sets for the browser
     "Field UpdateMerchantInput.collector was removed.",
     "CollectorInput was removed.",

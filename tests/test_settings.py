@@ -54,6 +54,7 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         read_cost_per_second=50_000.0,
         requests_per_second=200.0,
         drain=timedelta(seconds=2),
+        allow_private_webhooks=False,
     )
 
 
@@ -79,6 +80,7 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_READ_COST_PER_SECOND",
         "TRACKLAYER_REQUESTS_PER_SECOND",
         "TRACKLAYER_DRAIN_SECONDS",
+        "TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS",
     ]
 
 

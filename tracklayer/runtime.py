@@ -80,7 +80,7 @@ class Runtime:
         # Cookies are never kept: the next request from this thread is another merchant's.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         return httpx.Client(
-            verify=_trusted(),
+            verify=trusted_certificates(),
             timeout=self.http_timeout,
             limits=HTTP_LIMITS,
             follow_redirects=False,
@@ -101,7 +101,7 @@ class Runtime:
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
     """The certificates this process trusts. Reading them takes 20 ms, in which no other thread does anything."""
     return httpx.create_ssl_context()
 

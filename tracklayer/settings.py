@@ -53,6 +53,7 @@ class Settings:
     read_cost_per_second: float
     requests_per_second: float
     drain: timedelta
+    allow_private_webhooks: bool
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         read_cost_per_second=values["read_cost_per_second"],
         requests_per_second=values["requests_per_second"],
         drain=values["drain_seconds"],
+        allow_private_webhooks=values["allow_private_webhooks"],
     )
 
 
@@ -222,6 +224,12 @@ def _drain(text: str) -> timedelta:
     if not 0 <= seconds <= 600:
         raise ValueError("must be a number of seconds from 0 to 600")
     return timedelta(seconds=seconds)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text.lower() == "true"
 
 
 def _rate(text: str) -> float:
@@ -363,6 +371,13 @@ SETTINGS = (
         "how long `api` serves on after SIGTERM, while `/readyz` says 503, so that proxies and load balancers turn to "
         "others first",
         _drain,
+    ),
+    SettingSpec(
+        f"{PREFIX}ALLOW_PRIVATE_WEBHOOKS",
+        "false",
+        "`true`: merchants' webhooks may lead into private networks, this machine's own too; only where all merchants are "
+        "trusted",
+        _yes_or_no,
     ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

@@ -16,7 +16,7 @@ from dramatiq.brokers.stub import StubBroker
 from starlette.datastructures import Secret
 
 from tests.factories import Merchant, draft
-from tests.receiver import Receiver
+from tests.operator_receiver import Receiver
 from tests.servers import RedisServer, fill, free_port, make_read_only, make_room, make_writable, running, wait_until
 from tests.smtp import MailServer
 from tracklayer.actors.broker import build_broker

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.faults.conftest import Installation
-from tests.receiver import Receiver
+from tests.operator_receiver import Receiver
 from tests.servers import free_port, running, wait_until
 
 MINUTE = 60

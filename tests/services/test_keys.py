@@ -21,6 +21,7 @@ from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
+from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
@@ -65,6 +66,19 @@ def test_a_key_that_is_taken_away_while_destinations_need_it_is_refused(
     with pytest.raises(KeyLostError, match=r"\(1 destination cannot deliver without it\)"):
         confirm_keys(Sealer([OTHER]), clock.now())
     remove_destination(runtime, merchant.merchant_id, "meta")
+    confirm_keys(Sealer([OTHER]), clock.now())
+
+
+def test_a_key_that_an_alert_channel_needs_is_not_taken_away(runtime: Runtime, clock: FrozenClock) -> None:
+    confirm_keys(runtime.sealer, clock.now())
+    shop = new_merchant(runtime, meta=False)
+    made = set_channel(runtime, shop.merchant_id, Wish(kind="webhook", url="https://8.8.8.8/hook"))
+    assert isinstance(made, ChannelSet)
+    confirm_keys(Sealer([OTHER, API_KEY_SECRET]), clock.now())
+    with pytest.raises(KeyLostError, match=SAID):
+        confirm_keys(Sealer([OTHER]), clock.now())
+    runtime.sealer = Sealer([OTHER, API_KEY_SECRET])
+    set_channel(runtime, shop.merchant_id, Wish(made.row.channel_id, topics=["*"]))  # sealed anew
     confirm_keys(Sealer([OTHER]), clock.now())
 
 

@@ -25,7 +25,7 @@ from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
-from tracklayer.services.alert import acknowledge_alert, settle_findings
+from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import LEASE, email_alerts
 
@@ -381,3 +381,67 @@ def test_an_address_outside_ascii_is_written_as_it_is(mailing: Runtime, smtp: Ma
     assert [(recipient, message["To"]) for recipient, message in smtp.mails] == [
         ("jörg@läden.example", "jörg@läden.example")
     ]
+
+
+def test_snoozed_no_mail_goes_out_and_then_one_if_it_is_still_open(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock
+) -> None:
+    monitor.finds()
+    snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    assert email_alerts(mailing) == 0
+    clock.move(timedelta(hours=8))
+    assert email_alerts(mailing) == 1
+    assert email_alerts(mailing) == 0
+    assert subjects(smtp) == [OPENED]
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED, RESOLVED]
+
+
+def test_who_was_told_before_it_was_snoozed_is_reminded_once_and_told_of_the_end(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    monitor.finds(after=3600)
+    assert email_alerts(mailing) == 0
+    clock.move(timedelta(hours=7))
+    assert email_alerts(mailing) == 1
+    assert len({str(message["Message-ID"]) for _, message in smtp.mails}) == 2
+    snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    email_alerts(mailing)
+    clock.move(timedelta(hours=9))
+    email_alerts(mailing)
+    assert subjects(smtp) == [OPENED, OPENED, RESOLVED]
+
+
+def test_what_nobody_was_told_of_ends_in_silence_while_it_is_snoozed(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock
+) -> None:
+    monitor.finds()
+    snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    clock.move(timedelta(hours=9))
+    assert email_alerts(mailing) == 0
+    assert smtp.mails == []
+
+
+def test_what_comes_back_while_it_is_snoozed_waits_for_the_end_of_that(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    monitor.finds(after=15)  # before a mail could tell that it was over
+    clock.move(timedelta(hours=1))
+    assert email_alerts(mailing) == 0
+    clock.move(timedelta(hours=7))
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED, OPENED]

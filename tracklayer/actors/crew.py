@@ -16,6 +16,7 @@ from tracklayer.actors.lanes import Lanes
 from tracklayer.actors.lookout import Lookout
 from tracklayer.actors.monitor import Monitor
 from tracklayer.actors.notify import Notify
+from tracklayer.actors.post import Post
 from tracklayer.actors.purge import purge
 from tracklayer.actors.redeliver import redeliver
 from tracklayer.actors.schedule import periodic
@@ -104,8 +105,9 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
         return actor(name, HOUSEKEEPING, run)
 
     def notify_now() -> None:
-        turns.want("notify")
-        jobs["notify"].send()
+        for name in ("notify", "post"):
+            turns.want(name)
+            jobs[name].send()
 
     deliver_actor = actor(
         "deliver", QUEUE, lambda merchant_id, platform: deliver(runtime, lock, lanes, waker, merchant_id, platform)
@@ -117,6 +119,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
         "purge": lambda: purge(runtime),
         "redeliver": lambda: redeliver(runtime, waker),
         "notify": Notify(runtime),
+        "post": Post(runtime),
         "monitor": Monitor(runtime, notify_now),
         "learn": lambda: learn_baselines(runtime),
         "fold": lambda: fold_counters(runtime),

@@ -25,6 +25,7 @@ def periodic(settings: Settings) -> Mapping[str, timedelta]:
         "sweep": timedelta(seconds=1),
         "purge": timedelta(minutes=1),
         "notify": timedelta(seconds=3),
+        "post": timedelta(seconds=2),
         "redeliver": timedelta(seconds=1),
         "monitor": settings.monitor_interval,
         "learn": timedelta(minutes=1),

@@ -37,6 +37,11 @@ def insert_change(merchant_id: int, alert_id: int, state: str, now: datetime) ->
     return int(found[0][0])
 
 
+def next_number() -> int:
+    """A number that no change has or will have."""
+    return int(rows("SELECT nextval(pg_get_serial_sequence('alert_changes', 'change_id'))")[0][0])
+
+
 _ALERT = tuple(field.column_name for field in AlertRow._meta.sorted_fields)
 _COLUMNS = f"c.change_id, c.state, c.at, {', '.join(f'a.{name}' for name in _ALERT)}"
 

@@ -159,11 +159,23 @@ def resolve_alert(merchant_id: int, alert_id: int, now: datetime) -> None:
     )
 
 
-def acknowledge(merchant_id: int, alert_id: int, now: datetime) -> AlertRow | None:
-    """The row afterwards: the first acknowledgement counts. None where there is no such alert."""
+def acknowledge(merchant_id: int, alert_id: int, now: datetime, note: str | None) -> AlertRow | None:
+    """The row afterwards: the first acknowledgement counts, and the last note; None keeps it, empty text removes it.
+
+    None where there is no such alert.
+    """
     execute(
-        "UPDATE alerts SET acknowledged_at = %s WHERE merchant_id = %s AND alert_id = %s AND acknowledged_at IS NULL",
-        (now, merchant_id, alert_id),
+        "UPDATE alerts SET acknowledged_at = coalesce(acknowledged_at, %s), note = nullif(coalesce(%s, note), '') "
+        "WHERE merchant_id = %s AND alert_id = %s",
+        (now, note, merchant_id, alert_id),
+    )
+    return alerts_by_id(merchant_id, [alert_id]).get(alert_id)
+
+
+def snooze(merchant_id: int, alert_id: int, until: datetime | None) -> AlertRow | None:
+    """The row afterwards. None where there is no such alert."""
+    execute(
+        "UPDATE alerts SET snoozed_until = %s WHERE merchant_id = %s AND alert_id = %s", (until, merchant_id, alert_id)
     )
     return alerts_by_id(merchant_id, [alert_id]).get(alert_id)
 

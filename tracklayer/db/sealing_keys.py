@@ -39,3 +39,11 @@ GROUP BY 1
 def keys_of_destinations() -> dict[bytes, int]:
     """Key id -> how many destinations' secrets are sealed with it."""
     return {bytes(key_id): count for key_id, count in rows(_KEYS_OF_DESTINATIONS)}
+
+
+def keys_of_channels() -> set[bytes]:
+    """Ids of keys that seal channels' addresses; of a database that has no channels yet, none."""
+    if not rows("SELECT to_regclass('alert_channels') IS NOT NULL")[0][0]:
+        return set()
+    found = rows("SELECT DISTINCT substring(secrets FROM 2 FOR 4) FROM alert_channels WHERE length(secrets) > 4")
+    return {bytes(row[0]) for row in found}

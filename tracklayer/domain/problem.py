@@ -102,6 +102,12 @@ CODES: dict[str, Meaning] = {
     "EMPTY_FILTER": Meaning(
         "Neither a filter nor ids say which are meant.", "Narrow it, or say that you mean all of them."
     ),
+    "PRIVATE_ADDRESS": Meaning(
+        "The address of a webhook leads into a private network.", "Give one that the internet reaches."
+    ),
+    "NOT_TAKEN": Meaning(
+        "The receiver of a webhook did not take the test message.", "Look at what it answered, and at its log."
+    ),
     "NO_TEST_MODE": Meaning("The platform has no test mode.", "Look at `preview`."),
     "TEST_SETTING_MISSING": Meaning(
         "The destination lacks the setting that test events need.", "Set it on the destination."

@@ -81,6 +81,17 @@ AlertSeverity = _enum(
     "How much an alert matters.",
     {"WARNING": ("warning", "Look soon."), "CRITICAL": ("critical", "Conversions are being lost or held up now.")},
 )
+AlertChannelKind = _enum(
+    "AlertChannelKind",
+    "In which form a channel is told.",
+    {
+        "WEBHOOK": ("webhook", "JSON, signed as Standard Webhooks has it."),
+        "SLACK": (
+            "slack",
+            "A message for an incoming webhook of Slack, Mattermost or Discord (its address at /slack).",
+        ),
+    },
+)
 AlertState = _enum(
     "AlertState",
     "Whether an alert still holds.",

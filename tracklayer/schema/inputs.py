@@ -9,13 +9,16 @@ from functools import cache
 from typing import Any, ClassVar
 
 import strawberry
+from strawberry import ID
 
 from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
     ActionSource,
+    AlertChannelKind,
     AlertKind,
+    AlertSeverity,
     AlertState,
     ApiKeyScope,
     ConsentRule,
@@ -235,6 +238,24 @@ class AlertFilter:
     platform: Platform | None = _given("About this platform.")
     state: AlertState | None = _given("Open or resolved.")
     opened_since: DateTime | None = _given("Opened at this time or later.")
+
+
+@strawberry.input(description="Creates a channel, or changes it: what is left out stays as it is.")
+class SetAlertChannelInput:
+    id: ID | None = _given("The channel that changes; left out: a new one.")
+    kind: AlertChannelKind | None = _given("Its form, which it keeps; needed for a new one.")
+    url: str | None = _given(
+        "Where it is told: https or http. Needed for a new one; shown without its path afterwards.", UNSET
+    )
+    topics: list[str] | None = _given(
+        "What it is told of: kinds of alerts in lower case, delivery.dropped, destination.held, destination.resumed, "
+        "redelivery.finished; * is all alerts, and what a new one has where this is left out.",
+        UNSET,
+    )
+    min_severity: AlertSeverity | None = _given("Alerts below it are not told there; WARNING of a new one.", UNSET)
+    rotate_secret: bool | None = _given(
+        "Makes a new signing secret, which is shown once; for 24 hours both of them sign.", False
+    )
 
 
 @strawberry.input(description="Creates a destination, or changes it: what is left out stays as it is.")

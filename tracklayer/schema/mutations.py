@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from graphql import GraphQLError
@@ -12,7 +12,7 @@ from strawberry import ID, Info
 
 from tracklayer.db.connection import run_for_merchant
 from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.models import AlertRow, ApiKeyRow
+from tracklayer.db.models import ApiKeyRow
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids
@@ -24,11 +24,13 @@ from tracklayer.schema.inputs import (
     CreateApiKeyInput,
     DeliveryFilter,
     IngestEventInput,
+    SetAlertChannelInput,
     SetDestinationInput,
     UpdateMerchantInput,
     to_draft,
 )
 from tracklayer.schema.payloads import (
+    AlertChannelPayload,
     AlertPayload,
     ApiKeyPayload,
     CreateApiKeyPayload,
@@ -42,30 +44,33 @@ from tracklayer.schema.payloads import (
     user_errors,
 )
 from tracklayer.schema.queries import delivery_search
-from tracklayer.schema.scalars import JSON
+from tracklayer.schema.scalars import JSON, DateTime, instant_argument
 from tracklayer.schema.types import (
     alert_node,
     api_key_node,
     attempt_node,
+    channel_node,
     destination_node,
     explanation_node,
     merchant_node,
     redelivery_node,
     refused_groups,
 )
-from tracklayer.services import destinations, merchants
-from tracklayer.services.alert import acknowledge_alert
+from tracklayer.services import channels, destinations, merchants
+from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
+from tracklayer.services.post import try_channel
 from tracklayer.services.redeliver import Redelivered, count_ids, count_matching, redeliver_ids, redeliver_matching
-from tracklayer.services.trial import OF_ONE, TooManyTrialsError, run_trial
+from tracklayer.services.trial import OF_ONE, TooManyTrialsError, run_beside, run_trial
 
 EMPTY_FILTER = Problem(
     ("filter",),
     "EMPTY_FILTER",
     "This filter means every failed and dropped delivery of all time. Narrow it, give ids, or say all: true.",
 )
+T = TypeVar("T")
 TRIALS_FULL = (
-    f"A merchant may try {OF_ONE} destinations at once, and a server a few in all: others have not answered yet. "
+    f"A merchant may try {OF_ONE} destinations or channels at once, and a server a few in all: others have not answered yet. "
     "Nothing was sent; ask again in 10 s."
 )
 PlatformArgument = Annotated[Platform, strawberry.argument(description="The destination's platform.")]
@@ -227,21 +232,102 @@ class Mutation:
 
     @strawberry.mutation(
         metadata=ADMIN,
-        description="Takes note of an alert: no more e-mail about it is sent, the dashboard still shows it. Scope ADMIN.",
+        description="Takes note of an alert: nobody is told any more that it is open, the dashboard still shows it. Scope "
+        "ADMIN.",
     )
     async def acknowledge_alert(
-        self, info: Info, id: Annotated[ID, strawberry.argument(description="The alert's id.")]
+        self,
+        info: Info,
+        id: Annotated[ID, strawberry.argument(description="The alert's id.")],
+        note: Annotated[
+            str | None,
+            strawberry.argument(
+                description="What is known of it, for the others: up to 1,000 characters. Left out: what was said stays; "
+                "empty: it is removed."
+            ),
+        ] = None,
     ) -> AlertPayload:
+        problems = check_note(note)
+        if problems:
+            return AlertPayload(alert=None, user_errors=user_errors(problems))
+        return await _change_alert(info, id, acknowledge_alert, note)
+
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Nobody is told before an instant that an alert is open; if it still is then, once more. Scope ADMIN.",
+    )
+    async def snooze_alert(
+        self,
+        info: Info,
+        id: Annotated[ID, strawberry.argument(description="The alert's id.")],
+        until: Annotated[
+            DateTime | None, strawberry.argument(description="Until when, at most 90 days; null: it is awake again.")
+        ] = None,
+    ) -> AlertPayload:
+        return await _change_alert(info, id, snooze_alert, instant_argument(until, "until"))
+
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Creates or changes a channel; what is left out stays. Its signing secret is shown once. Scope ADMIN.",
+    )
+    async def set_alert_channel(
+        self, info: Info, input: Annotated[SetAlertChannelInput, strawberry.argument(description="What it is told.")]
+    ) -> AlertChannelPayload:
         context = context_of(info)
         holder = context.caller
-        parts = ids.parts_of(str(id), "Alert", (int, int))
-        row: AlertRow | None = None
-        if parts is not None and parts[0] == holder.merchant_id:
-            row = await run_for_merchant(partial(acknowledge_alert, context.runtime), holder.merchant_id, parts[1])
+        nulls = [name for name in ("url", "topics", "min_severity") if getattr(input, name) is None]
+        if nulls:
+            problems = [Problem((name,), "REQUIRED", "Leave it out to keep it; it cannot be null.") for name in nulls]
+            return AlertChannelPayload(channel=None, secret=None, user_errors=user_errors(problems))
+        channel_id = None
+        if input.id is not None:
+            channel_id = _own(input.id, "AlertChannel", holder.merchant_id)
+            if channel_id is None:
+                return _no_channel()
+        wish = channels.Wish(
+            channel_id,
+            input.kind.value if input.kind is not None else None,
+            channels.KEEP if input.url is UNSET else str(input.url),
+            channels.KEEP if input.topics is UNSET else list(input.topics or ()),
+            channels.KEEP if input.min_severity is UNSET else input.min_severity.value,  # type: ignore[union-attr]
+            bool(input.rotate_secret),
+        )
+        found = await _beside(context.runtime, channels.set_channel, holder.merchant_id, wish)
+        if isinstance(found, list):
+            return AlertChannelPayload(channel=None, secret=None, user_errors=user_errors(found))
+        return AlertChannelPayload(channel=channel_node(found.row), secret=found.secret, user_errors=[])
+
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Sends a test message now; where it is not taken, userErrors say what became of it. Scope ADMIN.",
+    )
+    async def test_alert_channel(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The channel's id.")]
+    ) -> AlertChannelPayload:
+        context = context_of(info)
+        holder = context.caller
+        channel_id = _own(id, "AlertChannel", holder.merchant_id)
+        found = None
+        if channel_id is not None:
+            found = await _beside(context.runtime, try_channel, holder.merchant_id, channel_id)
+        if found is None:
+            return _no_channel()
+        row, answer = found
+        problems = [Problem(("id",), "NOT_TAKEN", answer.error)] if answer.error is not None else []
+        return AlertChannelPayload(channel=channel_node(row), secret=None, user_errors=user_errors(problems))
+
+    @strawberry.mutation(metadata=ADMIN, description="Ends a channel; what waits for it is gone with it. Scope ADMIN.")
+    async def remove_alert_channel(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The channel's id.")]
+    ) -> AlertChannelPayload:
+        holder = context_of(info).caller
+        channel_id = _own(id, "AlertChannel", holder.merchant_id)
+        row = None
+        if channel_id is not None:
+            row = await run_for_merchant(channels.remove_channel, holder.merchant_id, channel_id)
         if row is None:
-            problem = Problem(("id",), "NOT_FOUND", "There is no such alert.")
-            return AlertPayload(alert=None, user_errors=user_errors([problem]))
-        return AlertPayload(alert=alert_node(row), user_errors=[])
+            return _no_channel()
+        return AlertChannelPayload(channel=channel_node(row), secret=None, user_errors=[])
 
     @strawberry.mutation(metadata=ADMIN, description="Creates an API key; it is shown this once. Scope ADMIN.")
     async def create_api_key(
@@ -273,6 +359,38 @@ class Mutation:
             problem = Problem(("id",), "NOT_FOUND", "There is no such key.")
             return ApiKeyPayload(api_key=None, user_errors=user_errors([problem]))
         return ApiKeyPayload(api_key=api_key_node(row), user_errors=[])
+
+
+def _own(id: ID, kind: str, merchant_id: int) -> int | None:
+    """The number in a merchant's own id of a kind."""
+    parts = ids.parts_of(str(id), kind, (int, int))
+    return int(parts[1]) if parts is not None and parts[0] == merchant_id else None
+
+
+def _no_channel() -> AlertChannelPayload:
+    return AlertChannelPayload(channel=None, secret=None, user_errors=user_errors([channels.NOT_FOUND]))
+
+
+async def _beside(runtime: Runtime, change: Callable[..., T], merchant_id: int, *args: Any) -> T:
+    """In a thread of its own: a receiver, or who knows its name, may let one wait."""
+    try:
+        return await run_beside(partial(change, runtime, merchant_id, *args), merchant_id)
+    except TooManyTrialsError:
+        raise errors.refused(TRIALS_FULL, errors.RATE_LIMITED, retryable=True, retryAfterSeconds=10) from None
+
+
+async def _change_alert(info: Info, id: ID, change: Callable[..., Any], *args: Any) -> AlertPayload:
+    context = context_of(info)
+    holder = context.caller
+    alert_id = _own(id, "Alert", holder.merchant_id)
+    found = None
+    if alert_id is not None:
+        found = await run_for_merchant(partial(change, context.runtime), holder.merchant_id, alert_id, *args)
+    if found is None:
+        found = [Problem(("id",), "NOT_FOUND", "There is no such alert.")]
+    if isinstance(found, list):
+        return AlertPayload(alert=None, user_errors=user_errors(found))
+    return AlertPayload(alert=alert_node(found), user_errors=[])
 
 
 async def _change_destination(

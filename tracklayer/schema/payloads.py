@@ -13,6 +13,7 @@ from tracklayer.schema.inputs import path_in_api, worded
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
     MAX_REASONS,
+    AlertChannelNode,
     AlertNode,
     ApiKeyNode,
     DeliveryAttempt,
@@ -135,6 +136,15 @@ class MerchantPayload:
 @strawberry.type(description="The alert after the change.")
 class AlertPayload:
     alert: AlertNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was changed.")
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
+
+
+@strawberry.type(description="The channel after the change, or as it was before it was removed.")
+class AlertChannelPayload:
+    channel: AlertChannelNode | None = strawberry.field(metadata=ADMIN, description="Null where there is none.")
+    secret: str | None = strawberry.field(
+        metadata=ADMIN, description="What signs its messages, where it is new: shown this once. Null of SLACK."
+    )
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 

@@ -8,6 +8,7 @@ import strawberry
 from strawberry import ID, Info
 
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
+from tracklayer.db.channels import channel
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
@@ -43,6 +44,7 @@ from tracklayer.schema.types import (
     alert_connection,
     alert_node,
     api_key_node,
+    channel_node,
     delivery_connection,
     delivery_node,
     destination_node,
@@ -88,6 +90,9 @@ class Query:
             case "Redelivery", [int(redelivery_id)]:
                 job = await read(redelivery_by_id, holder.merchant_id, redelivery_id)
                 return redelivery_node(job) if job else None
+            case "AlertChannel", [int(channel_id)]:
+                found_channel = await read(channel, holder.merchant_id, channel_id)
+                return channel_node(found_channel) if found_channel else None
             case "ApiKey", [int(key_id)]:
                 row = await read(api_key, holder.merchant_id, key_id)
                 return api_key_node(row) if row else None

@@ -10,6 +10,7 @@ import strawberry
 from strawberry import ID, Info
 
 from tracklayer.db.alerts import MAX_ALERTS, Span
+from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
 from tracklayer.db.destinations import health_of
 from tracklayer.db.events import EventRow, loads, loads_exactly
@@ -25,9 +26,10 @@ from tracklayer.mappers.base import RuleVerdict
 from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
-from tracklayer.schema.context import context_of
+from tracklayer.schema.context import context_of, read
 from tracklayer.schema.enums import (
     ActionSource,
+    AlertChannelKind,
     AlertKind,
     AlertSeverity,
     AlertState,
@@ -404,6 +406,8 @@ class AlertNode(Node):
     opened_at: DateTime = _field(READ, "Since when.")
     last_seen_at: DateTime = _field(READ, "When it was last found to hold.")
     acknowledged_at: DateTime | None = _field(READ, "When somebody took note.")
+    note: str | None = _field(READ, "What they had to say.")
+    snoozed_until: DateTime | None = _field(READ, "Until when nobody is told that it is open; null: nobody snoozed it.")
     resolved_at: DateTime | None = _field(READ, "Until when.")
     change: ID | None = _field(
         READ,
@@ -454,6 +458,16 @@ class ApiKeyNode(Node):
     revoked_at: DateTime | None = _field(READ, "Since when it is worth nothing.")
 
 
+@strawberry.type(name="AlertChannel", description="Where alerts and events are told besides e-mail.")
+class AlertChannelNode(Node):
+    kind: AlertChannelKind = _field(READ, "In which form.")
+    url: str = _field(READ, "Where, with dots for the part that may be a secret.")
+    topics: list[str] = _field(READ, "What it is told of; * is all alerts.")
+    min_severity: AlertSeverity = _field(READ, "Alerts below it are not told there.")
+    last_error: str | None = _field(READ, "Why the last message was not taken; null: it was.")
+    created_at: DateTime = _field(READ, "Since when.")
+
+
 @strawberry.type(name="Merchant", description="Whose events these are.")
 class MerchantNode(Node):
     row: strawberry.Private[MerchantRow]
@@ -476,6 +490,12 @@ class MerchantNode(Node):
         context = context_of(info)
         found = await context.loaders.destination.load_many(list(PLATFORMS))
         return [destination_node(row) for row in found if row is not None]
+
+    @strawberry.field(
+        metadata=READ | at_most(MAX_CHANNELS), description="Its webhooks and Slack channels, oldest first."
+    )
+    async def alert_channels(self, info: Info) -> list[AlertChannelNode]:
+        return [channel_node(row) for row in await read(channels, self.row.merchant_id)]
 
     @strawberry.field(
         metadata=READ | at_most(MAX_API_KEYS),
@@ -609,6 +629,8 @@ def alert_node(row: AlertRow) -> AlertNode:
         opened_at=DateTime(row.opened_at),
         last_seen_at=DateTime(row.last_seen_at),
         acknowledged_at=_instant(row.acknowledged_at),
+        note=row.note,
+        snoozed_until=_instant(row.snoozed_until),
         resolved_at=_instant(row.resolved_at),
         change=None,
     )
@@ -635,6 +657,18 @@ def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
         matched=row.matched,
         requeued=row.requeued,
         refused=refused_groups(row.refused, row.examples),
+    )
+
+
+def channel_node(row: ChannelRow) -> AlertChannelNode:
+    return AlertChannelNode(
+        id=ID(ids.encode("AlertChannel", row.merchant_id, row.channel_id)),
+        kind=AlertChannelKind(row.kind),
+        url=row.shown,
+        topics=list(row.topics),
+        min_severity=AlertSeverity(row.min_severity),
+        last_error=row.last_error,
+        created_at=DateTime(row.created_at),
     )
 
 

@@ -14,12 +14,17 @@ from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import REOPEN_WITHIN, Finding, Known, Step, Subject, next_step
+from tracklayer.domain.alert import REOPEN_WITHIN, Finding, Known, Severity, Step, Subject, next_step
 from tracklayer.domain.node_id import node_id
+from tracklayer.domain.problem import Problem
+from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
+from tracklayer.services import channels
 
 # Who was told that it is over is told that it is back only when it stays: a flapping platform fills no inbox.
 TELL_AGAIN_AFTER = timedelta(minutes=5)
+LONGEST_SNOOZE = timedelta(days=90)
+MAX_NOTE = 1000  # characters
 
 
 def settle_findings(
@@ -48,17 +53,71 @@ def settle_findings(
     return [alert_id for alert_id in changed if alert_id is not None]
 
 
-def acknowledge_alert(runtime: Runtime, merchant_id: int, alert_id: int) -> AlertRow | None:
-    """The alert, known to somebody since now or since it was first acknowledged: no more e-mail about it goes out.
+def check_note(note: str | None) -> list[Problem]:
+    """What is wrong with a note; None is none."""
+    if note is not None and len(note) > MAX_NOTE:
+        return [Problem(("note",), "TOO_LONG", f"A note may have {MAX_NOTE:,} characters.")]
+    if note is not None and not is_storable(note):
+        return [Problem(("note",), "INVALID_CHARACTER", "The note holds a character that cannot be stored.")]
+    return []
 
+
+def acknowledge_alert(runtime: Runtime, merchant_id: int, alert_id: int, note: str | None = None) -> AlertRow | None:
+    """The alert, known to somebody since now or since it was first acknowledged: nobody is told that it is open any more.
+
+    ``note``: what they have to say, as ``check_note`` admits it; None keeps what was said before, empty text removes it.
     None where the merchant has no such alert.
     """
     now = runtime.clock.now()
     with in_transaction():
-        row = db.acknowledge(merchant_id, alert_id, now)
+        db.lock_alerts(merchant_id)
+        row = db.acknowledge(merchant_id, alert_id, now, note)
         if row is not None:
             alert_mails.cancel_waiting(merchant_id, alert_id, now)
+            channels.note_snooze(row, "", None, now)
     return row
+
+
+def snooze_alert(
+    runtime: Runtime, merchant_id: int, alert_id: int, until: datetime | None
+) -> AlertRow | list[Problem] | None:
+    """The alert, of whose being open nobody is told before ``until``; if it still is then, all are told once more.
+
+    None wakes it: if it is open, all are told now. An alert that somebody has acknowledged is not told of again. None
+    where the merchant has no such alert.
+    """
+    now = runtime.clock.now()
+    if until is not None and not now < until <= now + LONGEST_SNOOZE:
+        message = f"Snooze it until an instant that lies ahead, at most {LONGEST_SNOOZE.days} days; null wakes it."
+        return [Problem(("until",), "INVALID_VALUE", message)]
+    with in_transaction():
+        db.lock_alerts(merchant_id)
+        before = db.alerts_by_id(merchant_id, [alert_id]).get(alert_id)
+        row = db.snooze(merchant_id, alert_id, until)
+        if before is None or row is None:
+            return None
+        was_asleep = before.snoozed_until is not None and before.snoozed_until > now
+        if until is None and not was_asleep:
+            return row
+        remind_at = None
+        if row.resolved_at is None and row.acknowledged_at is None:
+            remind_at = until or now
+        _remind(runtime, row, remind_at, now)
+    return row
+
+
+def _remind(runtime: Runtime, row: AlertRow, at: datetime | None, now: datetime) -> None:
+    """Takes back what was to be told of an open alert, and writes down when it is told again; None: not at all."""
+    url = alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
+    channels.note_snooze(row, url, at, now)
+    if runtime.settings.smtp_url is None:
+        return
+    alert_mails.cancel_waiting(row.merchant_id, row.alert_id, now)
+    if at is not None:
+        due = [(recipient, at) for recipient in alert_mails.recipients(row.merchant_id)]
+        # A number as a change has, and no change: whoever follows the alerts has been told that it is open.
+        number = alert_changes.next_number()
+        alert_mails.insert_mails(row.merchant_id, row.alert_id, number, "open", due)
 
 
 def alert_url(public_url: str, merchant_id: int, alert_id: int) -> str:
@@ -100,6 +159,8 @@ def _take(
             if step is Step.REOPEN:
                 _note(runtime, merchant_id, known.alert_id, "open", now)
                 return known.alert_id
+            if finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL:
+                _note_channels(runtime, merchant_id, known.alert_id, "open", now)  # those who want grave ones only
     return None
 
 
@@ -110,6 +171,8 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     of it. Whoever was told neither, nor is any more, gets nothing.
     """
     change_id = alert_changes.insert_change(merchant_id, alert_id, state, now)
+    snoozed_until = _note_channels(runtime, merchant_id, alert_id, state, now)
+    is_asleep = snoozed_until is not None and snoozed_until > now
     if runtime.settings.smtp_url is None:
         return
     taken_back = alert_mails.cancel_waiting(merchant_id, alert_id, now)
@@ -118,7 +181,20 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     for recipient in alert_mails.recipients(merchant_id):
         last = told.get(recipient)
         if state == "open" and last != "open":
-            due.append((recipient, now if last is None else now + TELL_AGAIN_AFTER))
-        elif state == "resolved" and (last == "open" or (last is None and (recipient, "open") in taken_back)):
+            at = now if last is None else now + TELL_AGAIN_AFTER
+            due.append((recipient, max(at, snoozed_until or at)))
+        elif state == "open" and is_asleep and snoozed_until is not None:
+            due.append((recipient, snoozed_until))  # the reminder, which was taken back above
+        elif state == "resolved" and (
+            last == "open" or (last is None and (recipient, "open") in taken_back and not is_asleep)
+        ):
             due.append((recipient, now))
     alert_mails.insert_mails(merchant_id, alert_id, change_id, state, due)
+
+
+def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> datetime | None:
+    """Writes down what the channels are to be told; until when the alert is snoozed."""
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    channels.note_alert(row, alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
+    snoozed_until: datetime | None = row.snoozed_until
+    return snoozed_until

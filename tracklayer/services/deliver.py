@@ -82,6 +82,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
+from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.transport import NotWrittenError, send
@@ -262,8 +263,10 @@ def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, e
         db.wait_briefly()
         row = db_destinations.lock_destination(merchant_id, platform)
         if row is not None:
-            health = hold_for_us(db_destinations.health_of(row), CANNOT_OPEN, now)
+            before = db_destinations.health_of(row)
+            health = hold_for_us(before, CANNOT_OPEN, now)
             db_destinations.set_health(merchant_id, platform, health)
+            note_state(merchant_id, platform, before.state, health.state, health.reason, now)
         db.end_lease(lease)
 
 
@@ -644,6 +647,7 @@ def _judge_destination(
         after = replace(after, turn_ends_at=None)
     if after != before:
         db_destinations.set_health(destination.merchant_id, destination.platform, after)
+        note_state(destination.merchant_id, destination.platform, before.state, after.state, after.reason, now)
         _tell(destination, before.state, after.state, after.reason)
     return after
 

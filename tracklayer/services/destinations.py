@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -21,6 +22,7 @@ from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper, Setting
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
+from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import HIDDEN, open_settings, seal_secrets, split_settings
 from tracklayer.services.merchants import holders_change
 
@@ -92,6 +94,8 @@ def set_destination(
             },
             now,
         )
+        if held:
+            note_state(merchant_id, platform, DestinationState.HELD, DestinationState.ACTIVE, "set anew", now)
         return Changed(_get(merchant_id, platform))
 
 
@@ -169,19 +173,23 @@ def _check_event_names(event_names: Sequence[str] | None) -> list[Problem]:
 
 def pause_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
     """Keeps its deliveries where they are until it is resumed, or their window ends."""
-    return _set_state(merchant_id, platform, Health(DestinationState.PAUSED, "paused by the merchant"))
+    health = Health(DestinationState.PAUSED, "paused by the merchant")
+    return _set_state(merchant_id, platform, health, runtime.clock.now())
 
 
 def resume_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
     """Ends a pause or a hold: what waits goes out now, oldest first."""
-    return _set_state(merchant_id, platform, release(runtime.clock.now()))
+    now = runtime.clock.now()
+    return _set_state(merchant_id, platform, release(now), now)
 
 
-def _set_state(merchant_id: int, platform: str, health: Health) -> Changed | list[Problem]:
+def _set_state(merchant_id: int, platform: str, health: Health, now: datetime) -> Changed | list[Problem]:
     with in_transaction():
-        if db.lock_destination(merchant_id, platform) is None:
+        row = db.lock_destination(merchant_id, platform)
+        if row is None:
             return [NOT_FOUND]
         db.set_health(merchant_id, platform, health)
+        note_state(merchant_id, platform, DestinationState(row.state), health.state, health.reason, now)
         return Changed(_get(merchant_id, platform))
 
 

@@ -13,7 +13,10 @@ from tracklayer.db import sealing_keys as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.sealing import SETTING, Sealer, SealError
 
-_LOST = "if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew"
+_LOST = (
+    "if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew, and the "
+    "addresses of alert channels"
+)
 _CONTEXT = "sealing key"
 _PLAIN = b"tracklayer"
 
@@ -63,7 +66,8 @@ def confirm_keys(sealer: Sealer, now: datetime) -> None:
         found = _look(sealer)
         if found.lost or not found.any_fits:
             raise KeyLostError(advice(sealer, found.closed))
-        needed = [key_id for key_id in db.keys_of_destinations() if key_id in sealer.key_ids]
+        in_use = db.keys_of_destinations().keys() | db.keys_of_channels()
+        needed = [key_id for key_id in in_use if key_id in sealer.key_ids]
         for key_id in {sealer.newest, *needed}:
             db.add_sealing_key(key_id, sealer.seal(_PLAIN, _CONTEXT, key_id), now)
 
@@ -105,9 +109,8 @@ def _look(sealer: Sealer) -> Keys:
     used = db.keys_of_destinations()
     closed = sum(count for key_id, count in used.items() if key_id not in sealer.key_ids)
     if noted:
-        return Keys(
-            frozenset(key_id for key_id in noted.keys() & used.keys() if key_id not in opened), bool(opened), closed
-        )
+        needed = used.keys() | db.keys_of_channels()
+        return Keys(frozenset(key_id for key_id in noted.keys() & needed if key_id not in opened), bool(opened), closed)
     lost = frozenset(used) - sealer.key_ids
     return Keys(lost if len(lost) == len(used) else frozenset(), not used or len(lost) < len(used), closed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from tracklayer.db import alert_changes, alert_mails, redeliveries
+from tracklayer.db import alert_changes, alert_mails, channels, redeliveries
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
@@ -86,7 +86,11 @@ def purge_alert_history(runtime: Runtime) -> int:
     """
     before = runtime.clock.now() - ALERT_HISTORY
     purged = 0
-    for what, purge in (("e-mails", alert_mails.purge_mails), ("changes", alert_changes.purge_changes)):
+    for what, purge in (
+        ("e-mails", alert_mails.purge_mails),
+        ("messages", channels.purge_messages),
+        ("changes", alert_changes.purge_changes),
+    ):
         with alone(runtime, f"purging {what} of alerts"), in_transaction():
             purged += purge(before, HISTORY_BATCH)
     return purged

@@ -27,10 +27,13 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
+from tracklayer.domain.channel import EventTopic
 from tracklayer.domain.delivery import DeliveryStatus
+from tracklayer.domain.node_id import node_id
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.channels import note_event
 from tracklayer.services.ingest import Wake
 
 PAGE = 1000  # deliveries of one transaction
@@ -221,7 +224,21 @@ def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
     if not more:
         job.finished_at = now
         db_redeliveries.save_redelivery(job)
+        _tell_end(job, now)
     return result.wake
+
+
+def _tell_end(job: RedeliveryRow, now: datetime) -> None:
+    data = {
+        "message": f"{job.requeued:,} of {job.matched:,} deliveries are queued again.",
+        "redelivery": node_id("Redelivery", job.merchant_id, job.redelivery_id),
+        "requested_at": job.requested_at,
+        "finished_at": now,
+        "matched": job.matched,
+        "requeued": job.requeued,
+        "refused": [{"reason": reason, "count": count} for reason, count in sorted(job.refused.items()) if count],
+    }
+    note_event(job.merchant_id, EventTopic.REDELIVERED, data, now)
 
 
 def _by_ids(merchant_id: int, keys: Sequence[Key], search: DeliverySearch, result: Redelivered) -> list[DeliveryRow]:

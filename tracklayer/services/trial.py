@@ -10,10 +10,10 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tracklayer.db import destinations as db
 from tracklayer.db.connection import session
@@ -32,6 +32,7 @@ from tracklayer.services.explain import Explained, explain
 from tracklayer.services.preview import as_json
 from tracklayer.services.transport import send
 
+T = TypeVar("T")
 AT_ONCE = 8  # trials in a process,
 OF_ONE = 2  # and of one merchant: whoever has a person wait for the answer asks for no more
 
@@ -51,13 +52,18 @@ class Tried:
 
 async def run_trial(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
     """``try_destination`` in a thread of its own. Raises TooManyTrialsError at once where there is no place for it."""
+    return await run_beside(lambda: try_destination(runtime, merchant_id, platform, draft), merchant_id)
+
+
+async def run_beside(function: Callable[[], T], merchant_id: int) -> T:
+    """What waits for somebody outside, in a thread of its own. Raises TooManyTrialsError where there is no place for it."""
     _enter(merchant_id)
-    tried: Future[Tried | list[Problem]] = Future()
+    tried: Future[T] = Future()
 
     def work() -> None:
         try:
             try:
-                found = try_destination(runtime, merchant_id, platform, draft)
+                found = function()
             finally:
                 _leave(merchant_id)
         except BaseException as error:  # noqa: BLE001 - it is the caller's

@@ -96,9 +96,9 @@ async def stylesheet(request: Request) -> Response:
     return answer(request, _stylesheet())
 
 
-def answer(request: Request, document: Document) -> Response:
+def answer(request: Request, document: Document, security: Mapping[str, str] = SECURITY_HEADERS) -> Response:
     """The document, or 304 for whoever has it: browsers ask each time, and get it when it has changed."""
-    headers = {**SECURITY_HEADERS, "etag": document.etag, "cache-control": "no-cache"}
+    headers = {**security, "etag": document.etag, "cache-control": "no-cache"}
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if document.etag in known or known == ["*"]:
         return Response(None, 304, headers)
@@ -160,7 +160,7 @@ def layout(title: str, main: str, navigation: Sequence[Group] = (), current: str
 </body>
 </html>
 """
-    return _document(text.encode(), HTML)
+    return document_of(text.encode(), HTML)
 
 
 def _group(group: Group, current: str | None) -> str:
@@ -175,13 +175,13 @@ def _current(path: str, current: str | None) -> str:
     return ' aria-current="page"' if path == current else ""
 
 
-def _document(body: bytes, media_type: str) -> Document:
+def document_of(body: bytes, media_type: str) -> Document:
     return Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', media_type)
 
 
 @cache
 def _stylesheet() -> Document:
-    return _document((HERE / "static" / "docs.css").read_bytes(), "text/css; charset=utf-8")
+    return document_of((HERE / "static" / "docs.css").read_bytes(), "text/css; charset=utf-8")
 
 
 @cache

@@ -1,0 +1,237 @@
+"""Channels, snoozing and notes through the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.factories import Api, new_merchant
+from tests.receiver import Receiver
+from tests.services.test_alert import Monitor
+from tracklayer.clock import FrozenClock
+from tracklayer.db.channels import MAX_CHANNELS
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.services.merchants import create_api_key
+from tracklayer.services.post import post_due
+
+CHANNEL = "channel { id kind url topics minSeverity lastError createdAt } secret userErrors { field code message }"
+SET = f"mutation($input: SetAlertChannelInput!) {{ setAlertChannel(input: $input) {{ {CHANNEL} }} }}"
+TEST = f"mutation($id: ID!) {{ testAlertChannel(id: $id) {{ {CHANNEL} }} }}"
+REMOVE = f"mutation($id: ID!) {{ removeAlertChannel(id: $id) {{ {CHANNEL} }} }}"
+LIST = "{ merchant { alertChannels { id kind url topics minSeverity lastError } } }"
+NODE = "query($id: ID!) { node(id: $id) { id ... on AlertChannel { url topics } } }"
+ALERT = "alert { note snoozedUntil acknowledgedAt } userErrors { field code message }"
+SNOOZE = f"mutation($id: ID!, $until: DateTime) {{ snoozeAlert(id: $id, until: $until) {{ {ALERT} }} }}"
+NOTE = f"mutation($id: ID!, $note: String) {{ acknowledgeAlert(id: $id, note: $note) {{ {ALERT} }} }}"
+ALERT_ID = "WyJBbGVydCIsMSwxXQ"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def private(runtime: Runtime) -> None:
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
+
+
+async def set_channel(api: Api, **given: Any) -> Any:
+    return (await api(SET, input=given))["setAlertChannel"]
+
+
+def fields(answer: Any) -> list[tuple[Any, str]]:
+    return [(error["field"], error["code"]) for error in answer["userErrors"]]
+
+
+@pytest.mark.usefixtures("private")
+async def test_a_channel_is_created_changed_and_removed(api: Api, receiver: Receiver) -> None:
+    made = await set_channel(api, kind="WEBHOOK", url=f"{receiver.url}/canary")
+    channel_id = made["channel"].pop("id")
+    assert made["channel"] == {
+        "kind": "WEBHOOK",
+        "url": f"http://127.0.0.1:{receiver.port}/••••",
+        "topics": ["*"],
+        "minSeverity": "WARNING",
+        "lastError": None,
+        "createdAt": "2026-11-20T15:00:00.000Z",
+    }
+    assert made["secret"].startswith("whsec_")
+    assert made["userErrors"] == []
+    changed = await set_channel(api, id=channel_id, topics=["platform_down", "*"], minSeverity="CRITICAL")
+    assert (changed["channel"]["topics"], changed["channel"]["minSeverity"]) == (["platform_down", "*"], "CRITICAL")
+    assert changed["secret"] is None
+    rotated = await set_channel(api, id=channel_id, rotateSecret=True)
+    assert rotated["secret"] not in (None, made["secret"])
+    (listed,) = (await api(LIST))["merchant"]["alertChannels"]
+    assert (listed["id"], listed["minSeverity"]) == (channel_id, "CRITICAL")
+    assert (await api(NODE, id=channel_id))["node"]["topics"] == ["platform_down", "*"]
+    removed = (await api(REMOVE, id=channel_id))["removeAlertChannel"]
+    assert (removed["channel"]["id"], removed["userErrors"]) == (channel_id, [])
+    assert (await api(LIST))["merchant"]["alertChannels"] == []
+    assert (await api(NODE, id=channel_id))["node"] is None
+    for answer in (await api(REMOVE, id=channel_id), await api(TEST, id=channel_id)):
+        (found,) = answer.values()
+        assert fields(found) == [(["id"], "NOT_FOUND")]
+    assert fields(await set_channel(api, id=channel_id, topics=["*"])) == [(["id"], "NOT_FOUND")]
+
+
+@pytest.mark.parametrize(
+    ("given", "errors"),
+    [
+        ({}, [(["kind"], "REQUIRED"), (["url"], "REQUIRED")]),
+        ({"url": None}, [(["url"], "REQUIRED")]),
+        ({"topics": ["*", "platform_dawn"]}, [(["topics", "1"], "INVALID_VALUE")]),
+        ({"topics": []}, [(["topics"], "REQUIRED")]),
+        ({"url": "ftp://8.8.8.8/"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "hooks.example.com"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://user:password@8.8.8.8/"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://8.8.8.8:99999/"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://8.8.8.8:0/"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://8.8.8.8/a b"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://8.8.8.8/\r\nx: y"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "https://8.8.8.8/" + "a" * 2000}, [(["url"], "TOO_LONG")]),
+        ({"url": "https://no-such-host.invalid/"}, [(["url"], "INVALID_VALUE")]),
+        ({"url": "http://127.0.0.1:9/"}, [(["url"], "PRIVATE_ADDRESS")]),
+        ({"url": "http://169.254.169.254/latest/"}, [(["url"], "PRIVATE_ADDRESS")]),
+        ({"url": "http://[::ffff:10.0.0.1]/"}, [(["url"], "PRIVATE_ADDRESS")]),
+        ({"kind": "SLACK", "rotateSecret": True}, [(["rotateSecret"], "INVALID_VALUE")]),
+    ],
+)
+async def test_what_is_wrong_with_a_channel_is_said_with_its_field(
+    api: Api, given: dict[str, Any], errors: list[Any]
+) -> None:
+    whole = {"kind": "WEBHOOK", "url": "https://8.8.8.8/hook", **given} if given else {}
+    answer = await set_channel(api, **whole)
+    assert answer["channel"] is None
+    assert answer["secret"] is None
+    assert fields(answer) == errors
+    assert (await api(LIST))["merchant"]["alertChannels"] == []
+
+
+async def test_an_error_says_what_to_do_and_quotes_nothing(api: Api) -> None:
+    answer = await set_channel(api, kind="WEBHOOK", url="http://127.0.0.1:9/canary", topics=["platform_dawn"])
+    said = [error["message"] for error in answer["userErrors"]]
+    assert said[0] == "There is no such topic. Did you mean platform_down?"
+    assert "TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS" in said[1]
+    assert "canary" not in str(said)
+
+
+async def test_a_channel_keeps_its_kind(api: Api) -> None:
+    made = await set_channel(api, kind="SLACK", url="https://8.8.8.8/hook")
+    assert made["secret"] is None
+    changed = await set_channel(api, id=made["channel"]["id"], kind="WEBHOOK")
+    assert fields(changed) == [(["kind"], "INVALID_VALUE")]
+
+
+async def test_a_merchant_has_so_many_channels_at_most(api: Api) -> None:
+    for _ in range(MAX_CHANNELS):
+        assert fields(await set_channel(api, kind="SLACK", url="https://8.8.8.8/hook")) == []
+    assert fields(await set_channel(api, kind="SLACK", url="https://8.8.8.8/hook")) == [(None, "TOO_LARGE")]
+    assert len((await api(LIST))["merchant"]["alertChannels"]) == MAX_CHANNELS
+
+
+async def test_nobody_sees_or_changes_anothers_channel(api: Api, runtime: Runtime) -> None:
+    made = await set_channel(api, kind="SLACK", url="https://8.8.8.8/hook")
+    theirs = made["channel"]["id"]
+    other = new_merchant(runtime, name="Other")
+    stranger = Api(api.client, other.key)
+    assert (await stranger(NODE, id=theirs))["node"] is None
+    assert (await stranger(LIST))["merchant"]["alertChannels"] == []
+    assert fields(await set_channel(stranger, id=theirs, topics=["*"])) == [(["id"], "NOT_FOUND")]
+    assert fields((await stranger(REMOVE, id=theirs))["removeAlertChannel"]) == [(["id"], "NOT_FOUND")]
+    assert fields((await stranger(TEST, id=theirs))["testAlertChannel"]) == [(["id"], "NOT_FOUND")]
+    reader = create_api_key(runtime, 1, "reader", ["read"])
+    assert isinstance(reader, tuple)
+    answer = (await api.post(REMOVE, {"id": theirs}, key=reader[1])).json()
+    assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert len((await api(LIST))["merchant"]["alertChannels"]) == 1
+
+
+@pytest.mark.usefixtures("private")
+async def test_a_test_message_goes_out_now_and_the_answer_says_what_became_of_it(
+    api: Api, receiver: Receiver, runtime: Runtime
+) -> None:
+    made = await set_channel(api, kind="WEBHOOK", url=receiver.url)
+    channel_id = made["channel"]["id"]
+    receiver.plan = [503]
+    failed = (await api(TEST, id=channel_id))["testAlertChannel"]
+    assert failed["channel"]["lastError"] == "It answered 503."
+    assert failed["userErrors"] == [{"field": ["id"], "code": "NOT_TAKEN", "message": "It answered 503."}]
+    fine = (await api(TEST, id=channel_id))["testAlertChannel"]
+    assert (fine["channel"]["lastError"], fine["userErrors"], fine["secret"]) == (None, [], None)
+    first, second = receiver.got
+    assert second.json["type"] == "test"
+    assert first.json["id"] != second.json["id"]
+    assert second.headers["webhook-id"] == second.json["id"]
+    with in_transaction():
+        assert rows("SELECT count(*) FROM channel_messages") == [(0,)]
+
+
+@pytest.mark.usefixtures("private")
+async def test_a_test_that_is_taken_sends_what_waits(
+    api: Api, receiver: Receiver, runtime: Runtime, merchant: Any, clock: FrozenClock
+) -> None:
+    made = await set_channel(api, kind="WEBHOOK", url=receiver.url)
+    receiver.plan = [500]
+    Monitor(runtime, merchant, clock).finds()
+    post_due(runtime)
+    assert post_due(runtime) == 0
+    await api(TEST, id=made["channel"]["id"])
+    assert post_due(runtime) == 1
+    assert [got.json["type"] for got in receiver.got] == ["alert.opened", "test", "alert.opened"]
+
+
+@pytest.mark.usefixtures("private")
+async def test_another_address_gets_what_waits_at_once(
+    api: Api, receiver: Receiver, runtime: Runtime, merchant: Any, clock: FrozenClock
+) -> None:
+    receiver.otherwise = 500
+    made = await set_channel(api, kind="WEBHOOK", url=receiver.url)
+    Monitor(runtime, merchant, clock).finds()
+    post_due(runtime)
+    assert post_due(runtime) == 0
+    with Receiver() as better:
+        await set_channel(api, id=made["channel"]["id"], url=better.url)
+        assert post_due(runtime) == 1
+        assert [got.json["type"] for got in better.got] == ["alert.opened"]
+
+
+async def test_a_note_is_kept_and_shown(api: Api, runtime: Runtime, merchant: Any, clock: FrozenClock) -> None:
+    Monitor(runtime, merchant, clock).finds()
+
+    async def note(text: str | None) -> Any:
+        return (await api(NOTE, id=ALERT_ID, note=text))["acknowledgeAlert"]
+
+    assert (await note("We are on it."))["alert"]["note"] == "We are on it."
+    assert (await note(None))["alert"]["note"] == "We are on it."
+    assert fields(await note("x" * 1001)) == [(["note"], "TOO_LONG")]
+    assert fields(await note("nul\x00")) == [(["note"], "INVALID_CHARACTER")]
+    assert (await note("x" * 1000))["alert"]["note"] == "x" * 1000
+    assert (await note(""))["alert"]["note"] is None
+
+
+async def test_an_alert_is_snoozed_until_an_instant_that_lies_ahead(
+    api: Api, runtime: Runtime, merchant: Any, clock: FrozenClock
+) -> None:
+    Monitor(runtime, merchant, clock).finds()
+
+    async def snooze(until: str | None, alert_id: str = ALERT_ID) -> Any:
+        return (await api(SNOOZE, id=alert_id, until=until))["snoozeAlert"]
+
+    assert (await snooze("2026-11-20T23:00:00Z"))["alert"]["snoozedUntil"] == "2026-11-20T23:00:00.000Z"
+    for wrong in ("2026-11-20T15:00:00Z", "2026-11-19T15:00:00Z", "2027-02-18T15:00:01Z"):
+        answer = await snooze(wrong)
+        assert fields(answer) == [(["until"], "INVALID_VALUE")]
+    assert (await snooze("2027-02-18T15:00:00Z"))["alert"]["snoozedUntil"] == "2027-02-18T15:00:00.000Z"
+    assert (await snooze(None))["alert"]["snoozedUntil"] is None
+    assert fields(await snooze(None, "nonsense")) == [(["id"], "NOT_FOUND")]
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    theirs = (await other(SNOOZE, id=ALERT_ID, until="2026-11-20T23:00:00Z"))["snoozeAlert"]
+    assert fields(theirs) == [(["id"], "NOT_FOUND")]

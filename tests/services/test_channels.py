@@ -1,0 +1,496 @@
+"""Webhooks and Slack: what is told, in which order, to whom, whatever the receiver does; against real HTTP servers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import signal
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import API_KEY_SECRET, Merchant, new_merchant
+from tests.receiver import CLOSE, HANG, Got, Receiver, until
+from tests.servers import running, wait_until
+from tests.services.test_alert import Monitor
+from tracklayer.clock import FrozenClock, SystemClock
+from tracklayer.db import channels as db
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
+from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
+from tracklayer.services.channels import ChannelSet, Wish, set_channel
+from tracklayer.services.post import GIVE_UP_AFTER, LEASE, post_due
+from tracklayer.services.slack import GREEN, RED
+
+SECRET_PATH = "canary-secret-path"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def posting(runtime: Runtime) -> Runtime:
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True, public_url="https://tracklayer.example")
+    return runtime
+
+
+@pytest.fixture
+def monitor(posting: Runtime, merchant: Merchant, clock: FrozenClock) -> Monitor:
+    return Monitor(posting, merchant, clock)
+
+
+def channel_to(
+    runtime: Runtime, merchant: Merchant, receiver: Receiver, kind: str = "webhook", **wish: Any
+) -> ChannelSet:
+    made = set_channel(runtime, merchant.merchant_id, Wish(kind=kind, url=f"{receiver.url}/{SECRET_PATH}", **wish))
+    assert isinstance(made, ChannelSet), made
+    return made
+
+
+def types(receiver: Receiver) -> list[str]:
+    return [got.json["type"] for got in receiver.got]
+
+
+def statuses() -> list[tuple[Any, ...]]:
+    with in_transaction():
+        return rows("SELECT type, status, attempts FROM channel_messages ORDER BY message_id")
+
+
+def last_error(runtime: Runtime, made: ChannelSet) -> str | None:
+    with in_transaction():
+        row = db.channel(made.row.merchant_id, made.row.channel_id)
+    assert row is not None
+    return row.last_error
+
+
+def is_signed(got: Got, secret: str) -> bool:
+    """As Standard Webhooks' own libraries verify it."""
+    content = f"{got.headers['webhook-id']}.{got.headers['webhook-timestamp']}.".encode() + got.body
+    key = b64decode(secret.removeprefix("whsec_"))
+    expected = "v1," + b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    return expected in got.headers["webhook-signature"].split(" ")
+
+
+def resolve_it(monitor: Monitor) -> None:
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+
+
+def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    assert made.secret is not None
+    monitor.finds()
+    assert post_due(posting) == 1
+    assert post_due(posting) == 0
+    resolve_it(monitor)
+    assert post_due(posting) == 1
+    opened, resolved = receiver.got
+    assert opened.path == f"/{SECRET_PATH}"
+    assert opened.headers["content-type"] == "application/json"
+    assert opened.json == {
+        "id": "msg_1_1",
+        "type": "alert.opened",
+        "created_at": "2026-11-20T15:00:00Z",
+        "merchant": {"id": "WyJNZXJjaGFudCIsMV0", "name": "Shop"},
+        "data": {
+            "alert": {
+                "id": "WyJBbGVydCIsMSwxXQ",
+                "url": "https://tracklayer.example/notifications/WyJBbGVydCIsMSwxXQ",
+                "kind": "platform_down",
+                "severity": "critical",
+                "state": "open",
+                "platform": "meta",
+                "event_name": None,
+                "title": "Meta is down",
+                "message": "It does not answer.",
+                "details": {"since": "2026-11-20T15:00:00+00:00", "failures": 20},
+                "note": None,
+                "opened_at": "2026-11-20T15:00:00Z",
+                "acknowledged_at": None,
+                "resolved_at": None,
+            }
+        },
+    }
+    assert opened.headers["webhook-id"] == "msg_1_1"
+    assert opened.headers["webhook-timestamp"] == str(int((clock.now() - timedelta(seconds=30)).timestamp()))
+    assert is_signed(opened, made.secret)
+    assert is_signed(resolved, made.secret)
+    assert not is_signed(opened, "whsec_" + b64encode(b"x" * 32).decode())
+    assert resolved.json["type"] == "alert.resolved"
+    assert resolved.json["data"]["alert"]["state"] == "resolved"
+    assert resolved.json["data"]["alert"]["resolved_at"] == "2026-11-20T15:00:30Z"
+
+
+def test_slack_gets_its_own_form(posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver) -> None:
+    made = channel_to(posting, merchant, receiver, "slack")
+    assert made.secret is None
+    monitor.finds(message="Nothing <arrives> & <!channel> waits.")
+    resolve_it(monitor)
+    assert post_due(posting) == 2
+    opened, resolved = (got.json for got in receiver.got)
+    assert "webhook-signature" not in receiver.got[0].headers
+    assert opened["text"] == "Meta is down - Shop"
+    (attachment,) = opened["attachments"]
+    assert attachment["color"] == RED
+    assert attachment["fallback"] == "Meta is down - Shop"
+    header, message, figures, _, actions = attachment["blocks"]
+    assert header["text"]["text"] == "Meta is down"
+    assert message["text"]["text"] == "Nothing &lt;arrives&gt; &amp; &lt;!channel&gt; waits."
+    assert {"type": "mrkdwn", "text": "*failures*\n20"} in figures["fields"]
+    assert actions["elements"][0]["url"] == "https://tracklayer.example/notifications/WyJBbGVydCIsMSwxXQ"
+    assert resolved["attachments"][0]["color"] == GREEN
+    assert resolved["text"] == "Resolved: Meta is down - Shop"
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({}, 1),
+        ({"topics": ["platform_down"]}, 1),
+        ({"topics": ["tracking_stopped", "delivery.dropped"]}, 0),
+        ({"min_severity": "critical"}, 1),
+    ],
+)
+def test_a_channel_is_told_what_it_asks_for(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, wish: dict[str, Any], told: int
+) -> None:
+    channel_to(posting, merchant, receiver, **wish)
+    monitor.finds()
+    assert post_due(posting) == told
+
+
+def test_an_alert_that_becomes_grave_is_told_where_only_grave_ones_are(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    channel_to(posting, merchant, receiver, min_severity="critical")
+    with Receiver() as other:
+        channel_to(posting, merchant, other)
+        monitor.finds(severity=Severity.WARNING)
+        post_due(posting)
+        assert (types(receiver), types(other)) == ([], ["alert.opened"])
+        monitor.finds(after=15)
+        monitor.finds(after=15)
+        post_due(posting)
+        assert (types(receiver), types(other)) == (["alert.opened"], ["alert.opened"])
+        resolve_it(monitor)
+        post_due(posting)
+        assert (types(receiver), types(other)) == (["alert.opened", "alert.resolved"],) * 2
+
+
+def test_after_a_rotation_both_secrets_sign_for_a_day(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    rotated = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, rotate_secret=True))
+    assert isinstance(rotated, ChannelSet)
+    assert made.secret is not None
+    assert rotated.secret is not None
+    assert made.secret != rotated.secret
+    kept = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, topics=["*"]))
+    assert isinstance(kept, ChannelSet)
+    assert kept.secret is None  # it is shown once
+    monitor.finds()
+    post_due(posting)
+    clock.move(timedelta(hours=24))
+    resolve_it(monitor)
+    post_due(posting)
+    first, second = receiver.got
+    assert (is_signed(first, made.secret), is_signed(first, rotated.secret)) == (True, True)
+    assert (is_signed(second, made.secret), is_signed(second, rotated.secret)) == (False, True)
+
+
+def test_what_is_not_taken_is_sent_again_with_longer_pauses_and_the_same_id(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    receiver.plan = [500, 302, CLOSE]
+    monitor.finds()
+    for pause, error in (
+        (15, "It answered 500."),
+        (30, "It answered 302, a redirect, which is not followed: give the address it leads to."),
+        (60, "It closed the connection before it had answered."),
+    ):
+        assert post_due(posting) == 1
+        assert last_error(posting, made) == error
+        clock.move(timedelta(seconds=pause - 1))
+        assert post_due(posting) == 0
+        clock.move(timedelta(seconds=1))
+    assert post_due(posting) == 1
+    assert last_error(posting, made) is None
+    assert [got.headers["webhook-id"] for got in receiver.got] == ["msg_1_1"] * 4
+    assert {got.body for got in receiver.got} == {receiver.got[0].body}
+    assert statuses() == [("alert.opened", "sent", 4)]
+
+
+def test_a_resolving_never_comes_before_its_opening(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    receiver.plan = [500, 503]
+    monitor.finds()
+    post_due(posting)
+    resolve_it(monitor)
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.opened"]
+    clock.move(timedelta(minutes=1))
+    assert post_due(posting) == 2
+    assert types(receiver)[2:] == ["alert.opened", "alert.resolved"]
+
+
+def test_after_a_day_it_is_given_up_and_told(
+    posting: Runtime,
+    monitor: Monitor,
+    merchant: Merchant,
+    receiver: Receiver,
+    clock: FrozenClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    receiver.otherwise = 410
+    began = clock.now()
+    monitor.finds()
+    with caplog.at_level(logging.WARNING, logger="tracklayer"):
+        while statuses()[0][1] == "waiting":
+            post_due(posting)
+            clock.move(timedelta(minutes=30))
+            assert clock.now() - began < GIVE_UP_AFTER + timedelta(hours=1)
+    assert clock.now() - began >= GIVE_UP_AFTER - timedelta(minutes=30)
+    assert [status for _, status, _ in statuses()] == ["failed"]
+    assert last_error(posting, made) == "It answered 410: there is nothing at this address any more."
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("tracklayer")]
+    assert line == (
+        f"1 messages for a channel of merchant 1 (127.0.0.1:{receiver.port}) are given up after a day: "
+        "It answered 410: there is nothing at this address any more."
+    )
+    assert SECRET_PATH not in caplog.text
+    receiver.otherwise = 200
+    resolve_it(monitor)
+    post_due(posting)  # what comes later goes out again
+    assert types(receiver)[-1] == "alert.resolved"
+
+
+def in_hands(merchant: Merchant) -> int:
+    with in_transaction():
+        return int(
+            rows(
+                "SELECT count(*) FROM alert_channels WHERE merchant_id = %s AND leased_until IS NOT NULL",
+                (merchant.merchant_id,),
+            )[0][0]
+        )
+
+
+def test_a_receiver_that_hangs_holds_up_nobody_else(
+    posting: Runtime, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    slow = new_merchant(posting, name="Slow")
+    with Receiver() as hanging:
+        hanging.otherwise = HANG
+        for _ in range(6):
+            channel_to(posting, slow, hanging)
+        channel_to(posting, merchant, receiver)
+        Monitor(posting, slow, clock).finds()
+        Monitor(posting, merchant, clock).finds()
+        running = threading.Thread(target=post_due, args=(posting, None, timedelta(minutes=5)))
+        running.start()
+        until(lambda: receiver.got)
+        until(lambda: hanging.got)
+        assert in_hands(slow) <= db.OF_ONE
+        new = new_merchant(posting, name="Later")
+        channel_to(posting, new, receiver)
+        Monitor(posting, new, clock).finds()
+        until(lambda: len(receiver.got) == 2)  # while others hang still
+        assert in_hands(slow) > 0
+        hanging.release()
+        running.join(30)
+
+
+def test_whoever_dies_with_a_message_leaves_it_to_others(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    with in_transaction():
+        taken = db.take_next(clock.now(), LEASE)
+    assert taken is not None  # and its process is no more
+    assert post_due(posting) == 0
+    clock.move(LEASE)
+    assert post_due(posting) == 1
+    with in_transaction():
+        db.put_off(taken, "late", clock.now(), clock.now(), clock.now())  # the dead one comes back, and counts no more
+    assert statuses() == [("alert.opened", "sent", 2)]
+
+
+def test_processes_share_the_work_and_nothing_is_sent_twice(
+    posting: Runtime, receiver: Receiver, clock: FrozenClock
+) -> None:
+    shops = [new_merchant(posting, meta=False, name=f"Shop {number}") for number in range(12)]
+    for shop in shops:
+        channel_to(posting, shop, receiver)
+        Monitor(posting, shop, clock).finds()
+    threads = [threading.Thread(target=post_due, args=(posting,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(receiver.got) == 12
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 12
+
+
+def test_what_flaps_is_told_again_only_when_it_stays(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    post_due(posting)
+    for _ in range(3):
+        resolve_it(monitor)
+        post_due(posting)
+        monitor.finds(after=5)
+        post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
+    clock.move(timedelta(minutes=5))
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
+
+
+def test_acknowledged_it_is_not_told_that_it_is_open_but_that_it_is_over(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    receiver.plan = [500]
+    monitor.finds()
+    post_due(posting)
+    acknowledge_alert(posting, merchant.merchant_id, 1, "We are on it.")
+    clock.move(timedelta(minutes=5))
+    assert post_due(posting) == 0
+    resolve_it(monitor)
+    post_due(posting)  # the first try may have arrived
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
+    assert receiver.got[1].json["data"]["alert"]["note"] == "We are on it."
+
+
+def test_snoozed_nothing_is_told_and_then_once_if_it_is_still_open(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=8))
+    assert post_due(posting) == 0
+    clock.move(timedelta(hours=7))
+    assert post_due(posting) == 0
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=2))
+    clock.move(timedelta(hours=2))
+    assert post_due(posting) == 1
+    assert post_due(posting) == 0
+    assert types(receiver) == ["alert.reminder"]
+    resolve_it(monitor)
+    post_due(posting)
+    assert types(receiver) == ["alert.reminder", "alert.resolved"]
+
+
+def test_what_ends_while_it_is_snoozed_is_told_only_to_those_who_know_of_it(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=8))
+    resolve_it(monitor)
+    assert post_due(posting) == 0
+    clock.move(timedelta(hours=9))
+    assert post_due(posting) == 0
+    monitor.finds()
+    post_due(posting)
+    snooze_alert(posting, merchant.merchant_id, 2, clock.now() + timedelta(hours=8))
+    resolve_it(monitor)
+    post_due(posting)
+    clock.move(timedelta(hours=9))
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
+
+
+def test_woken_it_is_told_at_once(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=8))
+    snooze_alert(posting, merchant.merchant_id, 1, None)
+    snooze_alert(posting, merchant.merchant_id, 1, None)
+    post_due(posting)
+    clock.move(timedelta(hours=9))
+    post_due(posting)
+    assert types(receiver) == ["alert.reminder"]
+
+
+def test_an_address_sealed_with_a_lost_key_is_said_so(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    monitor.finds()
+    posting.sealer = Sealer(["another-key-of-more-than-forty-characters"])
+    post_due(posting)
+    assert last_error(posting, made) == "Its address was sealed with a key that is lost. Set the url anew."
+    refused = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, topics=["*"]))
+    assert isinstance(refused, list)
+    mended = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, url=receiver.url))
+    assert isinstance(mended, ChannelSet)
+    assert mended.secret is not None
+    assert post_due(posting) == 1
+    assert is_signed(receiver.got[0], mended.secret)
+
+
+def test_nothing_secret_is_stored_in_plain(posting: Runtime, merchant: Merchant, receiver: Receiver) -> None:
+    made = channel_to(posting, merchant, receiver)
+    assert made.secret is not None
+    with in_transaction():
+        (found,) = rows("SELECT c::text FROM alert_channels c")
+    assert SECRET_PATH not in found[0]
+    assert SECRET_PATH.encode().hex() not in found[0]
+    assert made.secret not in found[0]
+    assert made.row.shown == f"http://127.0.0.1:{receiver.port}/••••"
+
+
+def test_a_worker_killed_with_a_message_in_hand_leaves_it_to_another(
+    runtime: Runtime, receiver: Receiver, database: str, redis_url: str
+) -> None:
+    """A real worker dies when the receiver has the message and before it is marked: it comes once more, under its id."""
+    runtime.clock = SystemClock()
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
+    shop = new_merchant(runtime)
+    channel_to(runtime, shop, receiver)
+    environ = {
+        "TRACKLAYER_DATABASE_URL": database,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": API_KEY_SECRET,
+        "TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS": "true",
+    }
+    receiver.plan = [HANG]
+    with running("worker", environ=environ) as first, running("scheduler", environ=environ):
+        finding = Finding(
+            AlertKind.PLATFORM_DOWN, "meta", Severity.CRITICAL, "Meta is down", "It is.", runtime.clock.now()
+        )
+        settle_findings(runtime, shop.merchant_id, [finding], [], runtime.clock.now())
+        wait_until(lambda: len(receiver.got) == 1, "the first worker to send it")
+        os.kill(first.pid, signal.SIGKILL)
+        wait_until(lambda: not first.is_running(), "the first worker to be killed")
+        with running("worker", environ=environ):
+            wait_until(lambda: statuses()[0][1] == "sent", "another worker to send it again", seconds=90)
+    # The workers' own monitors find Meta well, and may have told so behind it.
+    first_two = receiver.got[:2]
+    assert [(got.json["type"], got.headers["webhook-id"]) for got in first_two] == [("alert.opened", "msg_1_1")] * 2
+    assert first_two[0].body == first_two[1].body
+    assert "alert.opened" not in [got.json["type"] for got in receiver.got[2:]]

@@ -1,0 +1,373 @@
+"""Channels of a merchant, and the messages that wait to go there: written with what they tell of, sent by lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.db.connection import execute, rows
+
+MAX_CHANNELS = 20  # of a merchant
+OF_ONE = 2  # channels of a merchant that are sent to at once: others' must not wait for one who has many that hang
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """``secrets``: sealed JSON. ``shown``: the address without its secret part."""
+
+    merchant_id: int
+    channel_id: int
+    kind: str
+    shown: str
+    secrets: bytes
+    former_until: datetime | None
+    topics: list[str]
+    min_severity: str
+    created_at: datetime
+    last_error: str | None
+    failures: int
+    told_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is told to one channel. ``data``: JSON text. ``id``: the same however often it is sent."""
+
+    merchant_id: int
+    message_id: int
+    type: str
+    data: str
+    created_at: datetime
+    due_at: datetime
+    attempts: int
+
+    @property
+    def id(self) -> str:
+        return f"msg_{self.merchant_id:x}_{self.message_id:x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message in hand, and whose: no other process sends to this channel until the lease ends."""
+
+    channel: ChannelRow
+    lease: int
+    message: Message
+    merchant_name: str
+
+
+_COLUMNS = (
+    "merchant_id, channel_id, kind, shown, secrets, former_until, topics, min_severity, created_at, last_error, failures, "
+    "told_until"
+)
+
+
+def channels(merchant_id: int) -> list[ChannelRow]:
+    """A merchant's own, oldest first."""
+    found = rows(
+        f"SELECT {_COLUMNS} FROM alert_channels WHERE merchant_id = %s ORDER BY channel_id LIMIT %s",
+        (merchant_id, MAX_CHANNELS),
+    )
+    return [ChannelRow(*row) for row in found]
+
+
+def channel(merchant_id: int, channel_id: int) -> ChannelRow | None:
+    found = rows(
+        f"SELECT {_COLUMNS} FROM alert_channels WHERE merchant_id = %s AND channel_id = %s", (merchant_id, channel_id)
+    )
+    return ChannelRow(*found[0]) if found else None
+
+
+def lock_channel(merchant_id: int, channel_id: int) -> ChannelRow | None:
+    """Held by this transaction until it ends."""
+    found = rows(
+        f"SELECT {_COLUMNS} FROM alert_channels WHERE merchant_id = %s AND channel_id = %s FOR UPDATE",
+        (merchant_id, channel_id),
+    )
+    return ChannelRow(*found[0]) if found else None
+
+
+def count_channels(merchant_id: int) -> int:
+    return int(rows("SELECT count(*) FROM alert_channels WHERE merchant_id = %s", (merchant_id,))[0][0])
+
+
+def insert_channel(merchant_id: int, kind: str, created_at: datetime) -> int:
+    """The id of a new one that wants nothing yet: ``update_channel`` in the same transaction says the rest."""
+    found = rows(
+        "INSERT INTO alert_channels (merchant_id, kind, shown, secrets, topics, min_severity, created_at) "
+        "VALUES (%s, %s, '', '', '{}', 'warning', %s) RETURNING channel_id",
+        (merchant_id, kind, created_at),
+    )
+    return int(found[0][0])
+
+
+def update_channel(row: ChannelRow) -> None:
+    execute(
+        "UPDATE alert_channels SET shown = %s, secrets = %s, former_until = %s, topics = %s, min_severity = %s, "
+        "told_until = %s WHERE merchant_id = %s AND channel_id = %s",
+        (
+            row.shown,
+            row.secrets,
+            row.former_until,
+            row.topics,
+            row.min_severity,
+            row.told_until,
+            row.merchant_id,
+            row.channel_id,
+        ),
+    )
+
+
+def delete_channel(merchant_id: int, channel_id: int) -> int:
+    """With all that waits for it."""
+    return execute("DELETE FROM alert_channels WHERE merchant_id = %s AND channel_id = %s", (merchant_id, channel_id))
+
+
+# What waits.
+
+
+def lock_wanting(merchant_id: int) -> list[ChannelRow]:
+    """A merchant's channels, held by this transaction: whoever writes to several takes them in this order."""
+    found = rows(
+        f"SELECT {_COLUMNS} FROM alert_channels WHERE merchant_id = %s ORDER BY channel_id FOR UPDATE", (merchant_id,)
+    )
+    return [ChannelRow(*row) for row in found]
+
+
+def has_channels(merchant_id: int, topics: Sequence[str] | None = None) -> bool:
+    """Whether anybody is to be told; ``topics``: of one of these."""
+    return bool(
+        rows(
+            "SELECT 1 FROM alert_channels WHERE merchant_id = %s AND (%s::text[] IS NULL OR topics && %s::text[]) LIMIT 1",
+            (merchant_id, topics, topics),
+        )
+    )
+
+
+def insert_message(
+    channel: ChannelRow,
+    kind: str,
+    data: str,
+    now: datetime,
+    due_at: datetime | None = None,
+    alert: tuple[int, str] | None = None,
+) -> None:
+    """``kind``: its type. ``alert``: (alert id, the state that it tells of). Needs ``lock_wanting``."""
+    due_at = due_at or now
+    alert_id, state = alert or (None, None)
+    execute(
+        "INSERT INTO channel_messages (merchant_id, channel_id, type, alert_id, state, data, created_at, due_at, "
+        "next_attempt_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (channel.merchant_id, channel.channel_id, kind, alert_id, state, data, now, due_at, due_at),
+    )
+    execute(
+        "UPDATE alert_channels SET next_at = least(next_at, %s) WHERE merchant_id = %s AND channel_id = %s",
+        (due_at, channel.merchant_id, channel.channel_id),
+    )
+
+
+def told(merchant_id: int, alert_id: int) -> dict[int, str]:
+    """Channel -> the state of an alert that it was told last, is being told, or may have been told."""
+    found = rows(
+        "SELECT DISTINCT ON (channel_id) channel_id, state FROM channel_messages "
+        "WHERE merchant_id = %s AND alert_id = %s AND (status <> 'cancelled' OR attempts > 0) "
+        "ORDER BY channel_id, message_id DESC",
+        (merchant_id, alert_id),
+    )
+    return {row[0]: row[1] for row in found}
+
+
+def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: datetime | None = None) -> None:
+    """Takes back openings of an alert that nobody got yet; ``due_after``: only those that are due later."""
+    execute(
+        "UPDATE channel_messages SET status = 'cancelled', finished_at = %s "
+        "WHERE merchant_id = %s AND alert_id = %s AND state = 'open' AND status = 'waiting' "
+        "AND (%s::timestamptz IS NULL OR (attempts = 0 AND due_at > %s))",
+        (now, merchant_id, alert_id, due_after, due_after),
+    )
+
+
+# Looked at by when something is due there, so that a channel that was served, or that hangs, stands behind the others.
+_TAKE_CHANNEL = """
+SELECT c.merchant_id, c.channel_id FROM alert_channels c
+WHERE c.next_at <= %(now)s AND (c.leased_until IS NULL OR c.leased_until <= %(now)s)
+  AND (SELECT count(*) FROM alert_channels o
+       WHERE o.merchant_id = c.merchant_id AND o.leased_until > %(now)s) < %(of_one)s
+ORDER BY c.next_at LIMIT 1 FOR UPDATE OF c SKIP LOCKED
+"""
+# An alert's messages go out in order, one after the other; other alerts' do not wait for them.
+_SENDABLE = """
+m.merchant_id = %(merchant)s AND m.channel_id = %(channel)s AND m.status = 'waiting' AND NOT EXISTS (
+    SELECT 1 FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id
+      AND e.channel_id = m.channel_id AND e.message_id < m.message_id AND e.status = 'waiting')
+"""
+_NEXT_MESSAGE = f"""
+SELECT message_id, type, data, created_at, due_at, attempts FROM channel_messages m
+WHERE {_SENDABLE} AND next_attempt_at <= %(now)s ORDER BY next_attempt_at, message_id LIMIT 1
+"""
+_SCHEDULE = f"""
+UPDATE alert_channels SET next_at = (
+    SELECT CASE WHEN count(*) > 0 THEN greatest(min(next_attempt_at), %(not_before)s) END
+    FROM channel_messages m WHERE {_SENDABLE})
+WHERE merchant_id = %(merchant)s AND channel_id = %(channel)s
+"""
+
+
+def take_next(now: datetime, lease: timedelta) -> Taken | None:
+    """The longest due channel's next message, leased to the caller; None where nothing is due."""
+    while True:
+        params: Any = {"now": now, "of_one": OF_ONE}
+        found = rows(_TAKE_CHANNEL, params)
+        if not found:
+            return None
+        merchant_id, channel_id = found[0]
+        params = {"merchant": merchant_id, "channel": channel_id, "now": now}
+        message = rows(_NEXT_MESSAGE, params)
+        if not message:
+            _schedule(merchant_id, channel_id, now)
+            continue
+        number = rows(
+            "UPDATE alert_channels SET leased_until = %s, lease = lease + 1 WHERE merchant_id = %s AND channel_id = %s "
+            "RETURNING lease",
+            (now + lease, merchant_id, channel_id),
+        )[0][0]
+        execute(
+            "UPDATE channel_messages SET attempts = attempts + 1 WHERE merchant_id = %s AND message_id = %s",
+            (merchant_id, message[0][0]),
+        )
+        name = rows("SELECT name FROM merchants WHERE merchant_id = %s", (merchant_id,))[0][0]
+        row = channel(merchant_id, channel_id)
+        assert row is not None
+        return Taken(row, number, Message(merchant_id, *message[0]), name)
+
+
+def finish(taken: Taken, now: datetime) -> None:
+    """The receiver has it."""
+    if _let_go(taken):
+        _end_message(taken, "sent", None, now)
+        execute(
+            "UPDATE alert_channels SET last_error = NULL, failures = 0 WHERE merchant_id = %s AND channel_id = %s",
+            (taken.channel.merchant_id, taken.channel.channel_id),
+        )
+        _schedule(taken.channel.merchant_id, taken.channel.channel_id, now)
+
+
+def put_off(taken: Taken, error: str, until: datetime, given_up_before: datetime, now: datetime) -> int:
+    """Nothing is sent there before ``until``; what was due before an instant is given up. How much was."""
+    merchant_id, channel_id = taken.channel.merchant_id, taken.channel.channel_id
+    if not _let_go(taken):
+        return 0
+    execute(
+        "UPDATE alert_channels SET last_error = %s, failures = failures + 1 WHERE merchant_id = %s AND channel_id = %s",
+        (error, merchant_id, channel_id),
+    )
+    execute(
+        "UPDATE channel_messages SET next_attempt_at = %s, last_error = %s "
+        "WHERE merchant_id = %s AND message_id = %s AND status = 'waiting'",
+        (until, error, merchant_id, taken.message.message_id),
+    )
+    given_up = execute(
+        "UPDATE channel_messages SET status = 'failed', last_error = %s, finished_at = %s "
+        "WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' AND due_at < %s",
+        (error, now, merchant_id, channel_id, given_up_before),
+    )
+    _schedule(merchant_id, channel_id, until)
+    return given_up
+
+
+def retry_now(merchant_id: int, channel_id: int, now: datetime) -> None:
+    """What waits there is sent at once: the channel was mended."""
+    execute(
+        "UPDATE alert_channels SET last_error = NULL, failures = 0 WHERE merchant_id = %s AND channel_id = %s",
+        (merchant_id, channel_id),
+    )
+    execute(
+        "UPDATE channel_messages SET next_attempt_at = greatest(due_at, %s) "
+        "WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' AND attempts > 0",
+        (now, merchant_id, channel_id),
+    )
+    _schedule(merchant_id, channel_id, now)
+
+
+def note_error(merchant_id: int, channel_id: int, error: str) -> None:
+    execute(
+        "UPDATE alert_channels SET last_error = %s WHERE merchant_id = %s AND channel_id = %s",
+        (error, merchant_id, channel_id),
+    )
+
+
+def _let_go(taken: Taken) -> bool:
+    """Ends the lease; False where it was taken over, so that nothing of it counts any more."""
+    return bool(
+        execute(
+            "UPDATE alert_channels SET leased_until = NULL WHERE merchant_id = %s AND channel_id = %s AND lease = %s "
+            "AND leased_until IS NOT NULL",
+            (taken.channel.merchant_id, taken.channel.channel_id, taken.lease),
+        )
+    )
+
+
+def _end_message(taken: Taken, status: str, error: str | None, now: datetime) -> None:
+    execute(
+        "UPDATE channel_messages SET status = %s, last_error = %s, finished_at = %s "
+        "WHERE merchant_id = %s AND message_id = %s AND status = 'waiting'",
+        (status, error, now, taken.message.merchant_id, taken.message.message_id),
+    )
+
+
+def _schedule(merchant_id: int, channel_id: int, not_before: datetime) -> None:
+    """When the channel is looked at next. Needs its row, held: whoever adds a message changes it, too."""
+    params: Any = {"merchant": merchant_id, "channel": channel_id, "not_before": not_before}
+    execute(_SCHEDULE, params)
+
+
+# What was dropped.
+
+_TAKE_LISTENER = """
+SELECT merchant_id, channel_id FROM alert_channels WHERE told_until <= %s AND channel_id <> ALL(%s)
+ORDER BY told_until LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+_DROPPED = """
+SELECT platform, drop_reason, count(*) FROM deliveries
+WHERE merchant_id = %s AND status = 'dropped' AND finished_at > %s AND finished_at <= %s
+GROUP BY platform, drop_reason ORDER BY platform, drop_reason
+"""
+_EXAMPLES = """
+SELECT event_id, platform, drop_reason FROM deliveries
+WHERE merchant_id = %s AND status = 'dropped' AND finished_at > %s AND finished_at <= %s
+ORDER BY finished_at DESC, event_id DESC, platform DESC LIMIT %s
+"""
+
+
+def take_listener(told_before: datetime, without: Sequence[int] = ()) -> ChannelRow | None:
+    """A channel that wants to know what was dropped and was told last before an instant, held by this transaction."""
+    found = rows(_TAKE_LISTENER, (told_before, list(without)))
+    return channel(*found[0]) if found else None
+
+
+def dropped(
+    merchant_id: int, since: datetime, until: datetime, examples: int
+) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, str]]]:
+    """([(platform, reason, how many)], [(event id, platform, reason)] of the last few)."""
+    counts = [(row[0], row[1], row[2]) for row in rows(_DROPPED, (merchant_id, since, until))]
+    if not counts:
+        return [], []
+    return counts, [(row[0], row[1], row[2]) for row in rows(_EXAMPLES, (merchant_id, since, until, examples))]
+
+
+def told_of_drops(merchant_id: int, channel_id: int, until: datetime) -> None:
+    execute(
+        "UPDATE alert_channels SET told_until = %s WHERE merchant_id = %s AND channel_id = %s",
+        (until, merchant_id, channel_id),
+    )
+
+
+def purge_messages(before: datetime, limit: int) -> int:
+    """Deletes up to ``limit`` messages that were due before an instant; how many."""
+    return execute(
+        "DELETE FROM channel_messages m USING (SELECT merchant_id, message_id FROM channel_messages WHERE due_at < %s "
+        "ORDER BY due_at LIMIT %s) AS old WHERE m.merchant_id = old.merchant_id AND m.message_id = old.message_id",
+        (before, limit),
+    )

@@ -1,0 +1,55 @@
+"""Which addresses of a network anybody may reach, and which lead inside: pure, by the registries of IANA."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+# Public by their number, and yet answered by the machine's own host: a cloud's metadata.
+_METADATA = frozenset({ip_address("168.63.129.16")})
+_IPV6_UNICAST = ip_network("2000::/3")  # all of IPv6 that is handed out
+# By name, whatever this Python's own list has: what is private, shared or reserved, and what carries an IPv4 address
+# through IPv6, or may be anything at all, by whoever runs the network.
+_INSIDE = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",  # relays of 6to4
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",  # multicast, reserved, broadcast
+        "2001::/23",  # Teredo, and protocols of the IETF
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+    )
+)
+
+
+def is_public(text: str) -> bool:
+    """Whether an IP address is one that anybody on the internet may reach; False for what is no address.
+
+    Not: private, loopback, link-local, unique-local, shared (100.64/10), multicast, reserved, unspecified, a cloud's
+    metadata, and what reaches an IPv4 address through IPv6, whatever that address is.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and (address.scope_id is not None or address not in _IPV6_UNICAST):
+        return False  # mapped and compatible IPv4, NAT64, unique-local, link-local and multicast lie outside
+    if any(address in network for network in _INSIDE):
+        return False
+    return address.is_global and not _is_special(address)
+
+
+def _is_special(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_multicast or address.is_reserved or address.is_unspecified or address in _METADATA

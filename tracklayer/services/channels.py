@@ -1,0 +1,368 @@
+"""Channels: webhooks and Slack. Set, changed and removed by the merchant; and what is to be told there is written down.
+
+A message is a row, written in the transaction of what it tells of; ``services/post.py`` sends it. Whoever was told of an
+alert's opening is told of its end, whatever became of the channel's topics meanwhile.
+"""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import orjson
+
+from tracklayer.db import channels as db
+from tracklayer.db.channels import ChannelRow
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import lock_merchant
+from tracklayer.db.models import AlertRow
+from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopic, wants_alert
+from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.node_id import node_id
+from tracklayer.domain.problem import Problem
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer, SealError
+from tracklayer.services.credentials import HIDDEN
+from tracklayer.services.webhook import MAX_URL, NoAddressError, Resolve, addresses_of, admitted
+
+SECRET_BYTES = 32  # of 24 to 64, as Standard Webhooks has it
+OVERLAP = timedelta(hours=24)  # in which both secrets sign, so that a receiver changes over when it suits
+PORTS = range(1, 65536)
+LOOK_UP_SECONDS = 5.0
+TELL_AGAIN_AFTER = timedelta(minutes=5)  # whoever was told that it is over hears that it is back when it stays
+NOT_FOUND = Problem(("id",), "NOT_FOUND", "There is no such channel.")
+
+NOT_SIGNED = Problem(
+    ("rotate_secret",),
+    "INVALID_VALUE",
+    "Only a WEBHOOK is signed. What protects a SLACK channel is its address: set a new one.",
+)
+
+_ADDRESS = (
+    "The address must be a whole URL that begins with https:// or http://, such as https://shop.example.com/hooks/alerts, "
+    "without a user name and without spaces."
+)
+_PRIVATE = (
+    "This address leads into a private network, which is refused. Give one that can be reached from the internet; whoever "
+    "runs TrackLayer may allow private ones with TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS."
+)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a change leaves out."""
+
+
+KEEP = Keep()
+
+
+@dataclass(frozen=True)
+class ChannelSet:
+    """``secret``: what signs, where it is new: shown this once."""
+
+    row: ChannelRow
+    secret: str | None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What only a sender sees. ``former``: signs beside ``secret`` until the overlap ends."""
+
+    url: str
+    secret: str | None = None
+    former: str | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a change says; ``channel_id`` of None creates."""
+
+    channel_id: int | None = None
+    kind: str | None = None
+    url: str | Keep = KEEP
+    topics: Sequence[str] | Keep = KEEP
+    min_severity: str | Keep = KEEP
+    rotate_secret: bool = False
+
+
+def set_channel(
+    runtime: Runtime, merchant_id: int, wish: Wish, resolve: Resolve = addresses_of
+) -> ChannelSet | list[Problem]:
+    """Creates or changes a channel; what is left out stays. What waits for a channel that got another address goes there.
+
+    A URL's name is looked up, for a few seconds at most; no transaction is open meanwhile.
+    """
+    problems = _check(runtime, wish, resolve)
+    if problems:
+        return problems
+    now = runtime.clock.now()
+    with in_transaction():
+        if wish.channel_id is None:
+            lock_merchant(merchant_id)  # so that no two at once are the twentieth
+            if db.count_channels(merchant_id) >= db.MAX_CHANNELS:
+                message = f"A merchant may have {db.MAX_CHANNELS} channels. Remove one first."
+                return [Problem((), "TOO_LARGE", message)]
+            channel_id = db.insert_channel(merchant_id, str(wish.kind), now)
+        else:
+            channel_id = wish.channel_id
+        row = db.lock_channel(merchant_id, channel_id)
+        if row is None:
+            return [NOT_FOUND]
+        if wish.kind is not None and wish.kind != row.kind:
+            message = "A channel keeps its kind. Create another one, and remove this one."
+            return [Problem(("kind",), "INVALID_VALUE", message)]
+        if wish.rotate_secret and row.kind != ChannelKind.WEBHOOK:
+            return [NOT_SIGNED]
+        changed, fresh = _changed(runtime.sealer, row, wish, is_new=wish.channel_id is None, now=now)
+        if changed is None:
+            message = "Its address was sealed with a key that is lost. Give the url anew."
+            return [Problem(("url",), "REQUIRED", message)]
+        db.update_channel(changed)
+        if wish.url is not KEEP:
+            db.retry_now(merchant_id, channel_id, now)
+        saved = db.channel(merchant_id, channel_id)
+        assert saved is not None
+        return ChannelSet(saved, fresh)
+
+
+def remove_channel(merchant_id: int, channel_id: int) -> ChannelRow | None:
+    """The channel as it was; what waits for it is gone with it. None where there is none."""
+    with in_transaction():
+        row = db.lock_channel(merchant_id, channel_id)
+        if row is not None:
+            db.delete_channel(merchant_id, channel_id)
+    return row
+
+
+def _check(runtime: Runtime, wish: Wish, resolve: Resolve) -> list[Problem]:
+    problems = []
+    if wish.channel_id is None:
+        if wish.kind is None:
+            problems.append(Problem(("kind",), "REQUIRED", "A new channel needs a kind: WEBHOOK or SLACK."))
+        if isinstance(wish.url, Keep):
+            problems.append(Problem(("url",), "REQUIRED", "A new channel needs the url that it sends to."))
+        if wish.rotate_secret and wish.kind not in (None, ChannelKind.WEBHOOK):
+            problems.append(NOT_SIGNED)
+    if not isinstance(wish.topics, Keep):
+        problems += _check_topics(wish.topics)
+    if isinstance(wish.url, str):
+        problems += check_url(wish.url, runtime.settings.allow_private_webhooks, resolve)
+    return problems
+
+
+def _check_topics(topics: Sequence[str]) -> list[Problem]:
+    if not topics:
+        message = f"Name one topic at least: {', '.join(TOPICS)}. removeAlertChannel ends a channel."
+        return [Problem(("topics",), "REQUIRED", message)]
+    problems = []
+    for index, topic in enumerate(topics):
+        if topic not in TOPICS:
+            near = difflib.get_close_matches(topic[:64].lower(), TOPICS, n=1, cutoff=0.6)
+            hint = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(TOPICS)}; * is all alerts."
+            problems.append(Problem(("topics", str(index)), "INVALID_VALUE", f"There is no such topic. {hint}"))
+    return problems
+
+
+def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) -> list[Problem]:
+    """What is wrong with an address to send to."""
+    wrong = [Problem(("url",), "INVALID_VALUE", _ADDRESS)]
+    if len(url) > MAX_URL:
+        return [Problem(("url",), "TOO_LONG", f"An address may have {MAX_URL:,} characters.")]
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return wrong
+    try:
+        target = httpx.URL(url)
+        port = target.port or (443 if target.scheme == "https" else 80)
+    except (httpx.InvalidURL, ValueError):
+        return wrong
+    if (
+        target.scheme not in ("http", "https")
+        or not target.host
+        or target.userinfo
+        or (target.port is not None and target.port not in PORTS)
+    ):
+        return wrong
+    ends = time.monotonic() + LOOK_UP_SECONDS
+    try:
+        admitted(
+            target.raw_host.decode("ascii"), port, ends - time.monotonic(), allow_private=allow_private, resolve=resolve
+        )
+    except NoAddressError as error:
+        if error.is_private:
+            return [Problem(("url",), "PRIVATE_ADDRESS", _PRIVATE)]
+        message = f"The address cannot be reached: {error.reason}. Check its spelling."
+        return [Problem(("url",), "INVALID_VALUE", message)]
+    return []
+
+
+def _changed(
+    sealer: Sealer, row: ChannelRow, wish: Wish, *, is_new: bool, now: datetime
+) -> tuple[ChannelRow | None, str | None]:
+    """(the row after the change, a secret that is new); (None, None) where what it keeps cannot be opened any more."""
+    try:
+        kept = Sealed("") if is_new else open_channel(sealer, row)
+    except SealError:
+        if isinstance(wish.url, Keep):
+            return None, None
+        kept = Sealed("")
+    fresh = None
+    signs = row.kind == ChannelKind.WEBHOOK
+    former_until = row.former_until
+    if signs and (kept.secret is None or wish.rotate_secret):
+        fresh = new_secret()
+        kept = replace(kept, secret=fresh, former=kept.secret)
+        former_until = now + OVERLAP if kept.former is not None else None
+    if isinstance(wish.url, str):
+        kept = replace(kept, url=wish.url)
+    topics = list(dict.fromkeys(wish.topics)) if not isinstance(wish.topics, Keep) else row.topics or [ALL_ALERTS]
+    listens = EventTopic.DROPPED in topics
+    return (
+        replace(
+            row,
+            shown=shown_url(kept.url),
+            secrets=sealer.seal(orjson.dumps(vars(kept)), _context(row.merchant_id, row.channel_id)),
+            former_until=former_until,
+            topics=topics,
+            min_severity=row.min_severity if isinstance(wish.min_severity, Keep) else wish.min_severity,
+            told_until=(row.told_until or now) if listens else None,
+        ),
+        fresh,
+    )
+
+
+def open_channel(sealer: Sealer, row: ChannelRow) -> Sealed:
+    """Raises SealError where this process lacks the key."""
+    return Sealed(**orjson.loads(sealer.open(row.secrets, _context(row.merchant_id, row.channel_id))))
+
+
+def shown_url(url: str) -> str:
+    """The host, and dots for what may hold a secret."""
+    target = httpx.URL(url)
+    rest = HIDDEN if target.raw_path not in (b"", b"/") else ""
+    return f"{target.scheme}://{target.netloc.decode('ascii')}/{rest}"
+
+
+def new_secret() -> str:
+    """As Standard Webhooks writes it: whsec_ and base64."""
+    return "whsec_" + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _context(merchant_id: int, channel_id: int) -> str:
+    return f"alert-channel/{merchant_id}/{channel_id}"
+
+
+# What is to be told.
+
+
+def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
+    """Writes down what an alert's change has to tell. Needs its transaction, and ``lock_alerts``.
+
+    ``state`` is open where it opened, opened again, or became graver: whoever was not told so far is told now. While it
+    is snoozed an opening waits until that ends. A resolving goes to those who were told of the opening.
+    """
+    if not db.has_channels(row.merchant_id):
+        return
+    wanting = db.lock_wanting(row.merchant_id)
+    told = db.told(row.merchant_id, row.alert_id)
+    data = alert_data(row, url)
+    if state == "resolved":
+        db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
+        told = db.told(row.merchant_id, row.alert_id)
+        for channel in wanting:
+            if told.get(channel.channel_id) == "open":
+                db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
+        return
+    if row.acknowledged_at is not None:
+        return  # it is back, and somebody is at it
+    for channel in wanting:
+        last = told.get(channel.channel_id)
+        if last != "open" and wants_alert(channel.topics, channel.min_severity, row.kind, row.severity):
+            due_at = max(now if last is None else now + TELL_AGAIN_AFTER, row.snoozed_until or now)
+            db.insert_message(channel, "alert.opened", data, now, due_at, (row.alert_id, "open"))
+
+
+def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: datetime) -> None:
+    """Takes back what nobody needs now; ``remind_at``: when those who want to know are told of it again."""
+    if not db.has_channels(row.merchant_id):
+        return
+    wanting = db.lock_wanting(row.merchant_id)
+    db.cancel_openings(row.merchant_id, row.alert_id, now)
+    if remind_at is None:
+        return
+    data = alert_data(row, url)
+    for channel in wanting:
+        if wants_alert(channel.topics, channel.min_severity, row.kind, row.severity):
+            db.insert_message(channel, "alert.reminder", data, now, remind_at, (row.alert_id, "open"))
+
+
+def note_event(merchant_id: int, topic: EventTopic, data: Mapping[str, Any], now: datetime) -> None:
+    """Writes down an event for the channels that name its topic. Needs a transaction: the one of what happened."""
+    if not db.has_channels(merchant_id, [topic.value]):
+        return
+    text = as_text(data)
+    for channel in db.lock_wanting(merchant_id):
+        if topic in channel.topics:
+            db.insert_message(channel, topic.value, text, now)
+
+
+def note_state(
+    merchant_id: int,
+    platform: str,
+    before: DestinationState,
+    after: DestinationState,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    """Writes down that a destination is held from now on, or no more. Needs the transaction in which that changes."""
+    held = DestinationState.HELD
+    if before is after or held not in (before, after):
+        return
+    title = mapper_for(platform).title if platform in PLATFORMS else platform
+    said = {
+        DestinationState.HELD: f"{title} is held: its deliveries wait, and one at a time is tried, until one is taken.",
+        DestinationState.ACTIVE: f"{title} is sent to again: what waited goes out now.",
+        DestinationState.PAUSED: f"{title} was held and is paused now: its deliveries wait until it is resumed.",
+    }
+    data = {
+        "message": said[after],
+        "destination": node_id("Destination", merchant_id, platform),
+        "platform": platform,
+        "state": after.value,
+        "reason": reason,
+        "at": now,
+    }
+    note_event(merchant_id, EventTopic.HELD if after is held else EventTopic.RESUMED, data, now)
+
+
+def alert_data(row: AlertRow, url: str) -> str:
+    """What is told of an alert, as it is now: JSON text, in the words of the data model."""
+    alert = {
+        "id": node_id("Alert", row.merchant_id, row.alert_id),
+        "url": url,
+        "kind": row.kind,
+        "severity": row.severity,
+        "state": "resolved" if row.resolved_at else "open",
+        "platform": row.platform,
+        "event_name": row.event_name,
+        "title": row.title,
+        "message": row.message,
+        "details": row.details,
+        "note": row.note,
+        "opened_at": row.opened_at,
+        "acknowledged_at": row.acknowledged_at,
+        "resolved_at": row.resolved_at,
+    }
+    return as_text({"alert": alert})
+
+
+def as_text(data: Mapping[str, Any]) -> str:
+    """JSON as messages have it: instants as RFC 3339 in UTC."""
+    return orjson.dumps(dict(data), option=orjson.OPT_UTC_Z).decode()
