@@ -12,7 +12,7 @@ from tests.factories import INGEST_MANY, camel, draft
 from tests.faults.conftest import Installation
 from tests.servers import wait_until
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.services.redeliver import PAGE
+from tracklayer.services.pacing import PAGE
 
 COUNT = 6 * PAGE + 7
 REDELIVER = """mutation { redeliver(filter: {}, all: true) {
