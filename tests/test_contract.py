@@ -31,10 +31,6 @@ NOT_YET = {
     # what a merchant sets for the browser
     "Field UpdateMerchantInput.collector was removed.",
     "CollectorInput was removed.",
-    # changes of destinations, and what is sent again
-    "Field DestinationPayload.check was removed.",
-    "DestinationCheck was removed.",
-    "Field Mutation.deliverStored was removed.",
 }
 
 

@@ -20,12 +20,13 @@ from tests.factories import API_KEY_SECRET, PURCHASE, Api, Merchant, draft
 from tests.servers import RedisServer, fill, free_port, make_read_only, refuse_scripts, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import main
+from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.mappers import PLATFORMS
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
-from tracklayer.services.destinations import remove_destination, sandbox_destinations
+from tracklayer.services.destinations import example_settings, remove_destination, sandbox_destinations
 from tracklayer.services.ingest import ingest_events
 
 NOW = "2026-04-24T00:00:00Z"
@@ -217,6 +218,26 @@ def test_a_backtest_prints_what_would_have_been_raised(environ: str, capsys: pyt
     assert capsys.readouterr().err == "tracklayer: there is no merchant 999\n"
 
 
+def test_a_destination_is_checked_against_the_last_events(
+    environ: str, runtime: Runtime, merchant: Merchant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.clock = SystemClock()
+    now = runtime.clock.now().isoformat()
+    for n in range(2):
+        page = draft(f"page_{n}", event_name="PageView", event_source_url=None, occurred_at=now)
+        ingest_events(runtime, merchant.holder, [page])
+    ingest_events(runtime, merchant.holder, [draft("order", occurred_at=now)])
+    path = write(tmp_path / "microsoft.json", example_settings(mapper_for("microsoft_ads")))
+    command = f"destination set --merchant {merchant.merchant_id} --platform microsoft_ads --settings {path}".split()
+    assert main(command) == 0
+    refused = "2 INVALID_FIELD (event_source_url), such as page_1"
+    assert capsys.readouterr().out.splitlines()[1:] == [f"Of the last 3 events it would get 1. Refused: {refused}."]
+    assert main([*command, "--json"]) == 0
+    group = {"reason": "INVALID_FIELD", "count": 2, "field": "event_source_url", "example_event_id": "page_1"}
+    found = orjson.loads(capsys.readouterr().out)["check"]
+    assert found == {"events": 3, "would_send": 1, "refused": [group]}
+
+
 def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     merchant = create(capsys)["merchant_id"]
     path = write(tmp_path / "meta.json", {"pixel_id": "1234567890", "access_token": "EAAB1234567890abcd"})
@@ -230,12 +251,13 @@ def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: 
     assert "access_token" not in message  # it was set before, and stays
     write(tmp_path / "meta.json", {"access_token": "EAAB1234567890wxyz", "default_country": "DE"})
     assert main(command) == 0
-    assert capsys.readouterr().out == f"meta is set for merchant {merchant}: Purchase, Lead\n"
+    nothing = "There are no events of the last 7 days to check it against.\n"
+    assert capsys.readouterr().out == f"meta is set for merchant {merchant}: Purchase, Lead\n{nothing}"
     write(tmp_path / "meta.json", {"default_country": None})
     assert main([*command, "--every-event", "--json"]) == 0
     assert orjson.loads(capsys.readouterr().out)["settings"] == {"pixel_id": "1234567890", "access_token": "••••wxyz"}
     assert main(command) == 0
-    assert capsys.readouterr().out == f"meta is set for merchant {merchant}: every event\n"
+    assert capsys.readouterr().out == f"meta is set for merchant {merchant}: every event\n{nothing}"
     assert main([*command[:3], "999", *command[4:]]) == 1
     assert capsys.readouterr().err == "tracklayer: there is no merchant 999\n"
     assert main([*command[:-1], str(tmp_path / "none.json")]) == 1

@@ -12,10 +12,11 @@ from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel,
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.event import MAX_UNKNOWN
+from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.schema.ids import encode
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import remove_destination, set_destination
+from tracklayer.services.destinations import example_settings, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.redeliver import continue_redeliveries
 
@@ -315,6 +316,7 @@ SCOPED = [
     ('{ event(eventId: "x") { id } }', "READ"),
     ('{ node(id: "x") { id } }', "READ"),
     ("mutation { redeliver(filter: {}) { matched } }", "ADMIN"),
+    ("mutation { deliverStored(platform: META, filter: {}) { matched } }", "ADMIN"),
     ("mutation { pauseDestination(platform: META) { userErrors { code } } }", "ADMIN"),
     ("mutation { resumeDestination(platform: META) { userErrors { code } } }", "ADMIN"),
     ("mutation { removeDestination(platform: META) { userErrors { code } } }", "ADMIN"),
@@ -486,6 +488,74 @@ def state_of_deliveries() -> list[tuple[Any, ...]]:
         return rows("SELECT xmin::text, d.* FROM deliveries d ORDER BY event_id")
 
 
+DELIVER_STORED = """
+mutation($filter: EventFilter!, $dryRun: Boolean) {
+  deliverStored(platform: TIKTOK, filter: $filter, dryRun: $dryRun) {
+    matched requeued complete refused { reason count field exampleEventId } job { id } userErrors { field code }
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("given", "is_refused"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"eventIdPrefix": "", "platforms": [], "receivedSince": None}, True, id="empty filters"),
+        pytest.param({"receivedSince": "2026-11-20T00:00:00Z"}, False, id="since when"),
+        pytest.param({"platform": "META", "deliveryStatus": "QUEUED"}, False, id="what another platform has"),
+    ],
+)
+async def test_stored_events_must_be_named_to_get_deliveries(
+    api: Api, woken: list[tuple[int, str]], merchant: Merchant, given: dict[str, Any], is_refused: bool
+) -> None:
+    await api.ingest(draft())
+    nowhere = (await api(DELIVER_STORED, filter={"eventName": "Purchase"}))["deliverStored"]
+    assert nowhere["userErrors"] == [{"field": ["platform"], "code": "NOT_FOUND"}]
+    await api(SET, input={"platform": "TIKTOK", "settings": example_settings(mapper_for("tiktok"))})
+    woken.clear()
+    for dry_run in (True, False):
+        answer = (await api(DELIVER_STORED, filter=given, dryRun=dry_run))["deliverStored"]
+        errors = [{"field": ["filter"], "code": "EMPTY_FILTER"}] if is_refused else []
+        assert (answer["userErrors"], answer["requeued"], answer["complete"]) == (errors, int(not is_refused), True)
+    assert woken == ([] if is_refused else [(merchant.merchant_id, "tiktok")])
+    shown = (await api('{ event(eventId: "order_1") { deliveries { platform status } } }'))["event"]["deliveries"]
+    there = [{"platform": "META", "status": "QUEUED"}]
+    assert shown == (there if is_refused else [*there, {"platform": "TIKTOK", "status": "QUEUED"}])
+
+
+async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    query = """mutation($input: SetDestinationInput!) { setDestination(input: $input) {
+      check { events wouldSend refused { reason count field exampleEventId } } userErrors { code } } }"""
+    settings = example_settings(mapper_for("microsoft_ads"))
+    new = {"platform": "MICROSOFT_ADS", "settings": settings}
+    first = (await api(query, input=new))["setDestination"]
+    assert first == {"check": {"events": 0, "wouldSend": 0, "refused": []}, "userErrors": []}
+    for n in range(3):
+        await api.ingest(draft(f"page_{n}", event_name="PageView", event_source_url=None))
+    await api.ingest(draft("order", custom_data={"value": 1}))
+    await api.ingest(draft("lead", event_name="Lead", user_data={}))
+    clock.move(timedelta(days=6))  # and one that came in time is not too old now
+    again = (await api(query, input={**new, "eventNames": ["PageView", "Purchase"]}))["setDestination"]
+    lead = {"reason": "filtered by the destination's event names", "count": 1, "field": "event_name"}
+    page = {"reason": "INVALID_FIELD", "count": 3, "field": "event_source_url"}
+    assert again["check"] == {
+        "events": 5,
+        "wouldSend": 1,
+        "refused": [{**page, "exampleEventId": "page_2"}, {**lead, "exampleEventId": "lead"}],
+    }
+    mended = {**settings, "default_page_url": "https://shop.example.com/"}
+    found = (await api(query, input={"platform": "MICROSOFT_ADS", "settings": mended}))["setDestination"]["check"]
+    assert (found["events"], found["wouldSend"]) == (5, 4)
+    wrong = (await api(query, input={"platform": "MICROSOFT_ADS", "settings": {"nonsense": 1}}))["setDestination"]
+    assert wrong == {"check": None, "userErrors": [{"code": "UNKNOWN_FIELD"}]}
+    paused = await api("mutation { pauseDestination(platform: META) { check { events } destination { state } } }")
+    assert paused["pauseDestination"] == {"check": None, "destination": {"state": "PAUSED"}}
+    with in_transaction():
+        assert rows("SELECT count(*) FROM deliveries WHERE platform = 'microsoft_ads' AND status <> 'queued'") == [(0,)]
+
+
 async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, merchant: Merchant) -> None:
     other = Api(api.client, new_merchant(runtime, name="Other").key)
     await api.ingest(draft("refund", event_name="Refund"))
@@ -517,6 +587,32 @@ async def test_a_destination_is_tried_over_the_api(api: Api) -> None:
     assert tried["attempt"] == {"outcome": "ACKNOWLEDGED", "httpStatus": 200}
     assert tried["request"]["body"]["test_event_code"] == "TEST12345"
     assert "token-of-the-tests" not in str(tried)
+
+
+async def test_a_test_event_is_told_what_is_left_out_and_what_stands_in(api: Api) -> None:
+    query = """mutation($input: IngestEventInput) { testDestination(platform: META, input: $input) {
+      attempt { outcome } request explanation { code field nextStep } verdicts { rule ok field message }
+      userErrors { field code message } } }"""
+    settings = {"pixel_id": "1234567890123456", "test_event_code": "TEST12345", "default_currency": "EUR"}
+    await api(SET, input={"platform": "META", "settings": settings})
+    event = draft(occurred_at="2026-11-20T15:00:00Z", custom_data={"value": 5}, event_source_url=None)
+    tried = (await api(query, input=camel(event)))["testDestination"]
+    assert (tried["attempt"], tried["userErrors"]) == ({"outcome": "ACKNOWLEDGED"}, [])
+    told = {verdict["rule"]: verdict for verdict in tried["verdicts"]}
+    assert (told["currency"]["ok"], told["currency"]["field"]) == (True, "customData.currency")
+    assert told["currency"]["message"] == "none given: EUR, the default, stands in"
+    assert (told["event_source_url"]["ok"], told["event_source_url"]["field"]) == (False, "eventSourceUrl")
+
+    refused = (await api(query, input=camel({**event, "custom_data": {}})))["testDestination"]
+    assert (refused["attempt"], refused["request"]) == (None, None)
+    (error,) = refused["userErrors"]
+    assert (error["field"], error["code"]) == (["input", "customData", "value"], "INVALID_FIELD")
+    assert "Meta refuses a Purchase without value" in error["message"]
+    assert (refused["explanation"]["code"], refused["explanation"]["field"]) == ("INVALID_FIELD", "customData.value")
+    assert refused["explanation"]["nextStep"]
+    assert [verdict["rule"] for verdict in refused["verdicts"] if not verdict["ok"]][-1] == "value"
+    ahead = (await api(query, input=camel({**event, "occurred_at": "2026-11-20T15:09:00Z"})))["testDestination"]
+    assert ([error["code"] for error in ahead["userErrors"]], ahead["attempt"]) == (["TIME_IN_FUTURE"], None)
 
 
 async def test_messages_spell_fields_and_choices_as_the_api_does(api: Api) -> None:

@@ -151,6 +151,7 @@ def test_a_destination_is_tried_in_test_mode_or_says_what_to_do_instead(
     assert isinstance(changed, Changed)
     tried = try_destination(runtime, everywhere.merchant_id, platform, None)
     assert isinstance(tried, Tried), tried
+    assert tried.attempt is not None
     assert (tried.attempt.outcome, tried.explanation) == ("acknowledged", None)
     secrets = [str(examples[setting.name]) for setting in mapper.settings if setting.secret and setting.example]
     assert not any(secret in str(tried.request) for secret in secrets)
@@ -160,6 +161,7 @@ def test_a_destination_is_tried_in_test_mode_or_says_what_to_do_instead(
     httpx.post(f"{sandbox.url}/_faults", json=refusal).raise_for_status()
     failed = try_destination(runtime, everywhere.merchant_id, platform, None)
     assert isinstance(failed, Tried)
+    assert failed.attempt is not None
     assert failed.attempt.outcome == "credentials_refused"
     assert failed.explanation is not None
     assert failed.explanation.next_step

@@ -23,8 +23,9 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.destinations import pause_destination, resume_destination, set_destination
 from tracklayer.services.drops import MAX_EXAMPLES, note_drops
+from tracklayer.services.pacing import PAGE
 from tracklayer.services.post import post_due
-from tracklayer.services.redeliver import PAGE, continue_redeliveries, redeliver_matching
+from tracklayer.services.redeliver import continue_redeliveries, redeliver_matching
 
 EVENTS = ("delivery.dropped", "destination.held", "destination.resumed", "redelivery.finished")
 

@@ -14,6 +14,7 @@ from tests.factories import META, Api, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, claim_due
+from tracklayer.db.events import EventSearch
 from tracklayer.db.ledger import ledger
 from tracklayer.domain.ledger import Cohort, with_totals
 from tracklayer.mappers import mapper_for
@@ -30,8 +31,10 @@ from tracklayer.services.destinations import (
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.pacing import Redelivered
 from tracklayer.services.privacy import purge_expired
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.stored import deliver_stored
 
 STEPS = 120
 PLATFORMS = ("meta", "tiktok")
@@ -124,6 +127,29 @@ class Walk:
     def redeliver(self) -> None:
         redeliver_matching(self.runtime, self.merchant.merchant_id, DeliverySearch())
 
+    def deliver_stored(self) -> None:
+        """What was filtered counts as routed now, and what came before the destination as offered and routed."""
+        platform = self.random.choice(PLATFORMS)
+        names = self.random.choice((None, "Lead"))
+        before = self.counted(platform)
+        search = EventSearch(event_name=names, received_since=self.clock.now() - timedelta(days=400))
+        found = deliver_stored(self.runtime, self.merchant.merchant_id, platform, search)
+        if not isinstance(found, Redelivered):
+            assert platform not in self.names
+            return
+        assert found.job is None
+        accepted, filtered = (now - then for now, then in zip(self.counted(platform), before, strict=True))
+        assert accepted - filtered == found.requeued
+        assert (accepted >= 0, filtered <= 0) == (True, True)
+        self.offered[platform] += accepted
+        self.routed[platform] += found.requeued
+
+    def counted(self, platform: str) -> tuple[int, int]:
+        sql = "SELECT coalesce(sum(accepted), 0), coalesce(sum(filtered), 0) FROM minutes WHERE merchant_id = %s AND platform = %s"
+        ((accepted, filtered),) = select(sql, self.merchant.merchant_id, platform)
+        assert filtered >= 0
+        return accepted, filtered
+
     def lose_a_worker(self) -> None:
         with in_transaction():
             claim_due(self.merchant.merchant_id, "meta", 5, self.clock.now(), 999_999)
@@ -138,7 +164,9 @@ class Walk:
     def step(self) -> str:
         likely = (self.ingest, self.deliver, self.sweep, self.move)
         seldom = (self.fault, self.mend, self.pause, self.set, self.remove, self.redeliver, self.lose_a_worker)
-        action = self.random.choice((*likely * 3, *seldom, self.redeliver, self.mend, self.purge, self.fold))
+        action = self.random.choice(
+            (*likely * 3, *seldom, self.redeliver, self.deliver_stored, self.mend, self.purge, self.fold)
+        )
         action()
         return action.__name__
 
@@ -167,7 +195,8 @@ class Walk:
         assert sum(row.accepted for row in found) == self.offered[platform]
         assert sum(row.routed for row in found) == self.routed[platform]
         there = select(
-            "SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), status, coalesce(drop_reason, '') "
+            "SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), status, coalesce(drop_reason, ''), "
+            "queued_at <= received_at "
             "FROM deliveries WHERE merchant_id = %s AND platform = %s",
             self.merchant.merchant_id,
             platform,
@@ -188,24 +217,24 @@ class Walk:
         )
         for row in found:
             hour = row.bucket_start.strftime("%Y-%m-%d %H")
-            mine = [(status, reason) for at, status, reason in there if at == hour]
-            waiting = sum(status in ("queued", "failed") for status, _ in mine)
+            mine = [(status, reason, in_time) for at, status, reason, in_time in there if at == hour]
+            waiting = sum(status in ("queued", "failed") for status, _, _ in mine)
             assert (row.waiting, row.held) == ((0, waiting) if is_held else (waiting, 0))
             assert row.routed == len(mine) + gone[hour]
             if gone[hour] == 0:
-                assert row.delivered == sum(status == "delivered" for status, _ in mine)
-                assert row.dropped == sum(status == "dropped" for status, _ in mine)
-                reasons = [reason for _, reason in mine if reason]
+                assert row.delivered == sum(status == "delivered" for status, _, _ in mine)
+                assert row.dropped == sum(status == "dropped" for status, _, _ in mine)
+                reasons = [reason for _, reason, _ in mine if reason]
                 assert row.drop_reasons == {reason: reasons.count(reason) for reason in reasons}
-                assert sum(row.latency) == row.delivered
+                assert sum(row.latency) == sum(status == "delivered" and in_time for status, _, in_time in mine)
         queued = select(
             "SELECT coalesce(sum(waiting), 0) FROM queues WHERE merchant_id = %s AND platform = %s",
             self.merchant.merchant_id,
             platform,
         )[0][0]
-        assert queued == sum(status in ("queued", "failed") for _, status, _ in there)
+        assert queued == sum(status in ("queued", "failed") for _, status, _, _ in there)
         hours = {row.bucket_start.strftime("%Y-%m-%d %H") for row in found}
-        assert {at for at, _, _ in there} <= hours
+        assert {at for at, _, _, _ in there} <= hours
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, int.from_bytes(os.urandom(4))], ids=lambda seed: f"seed-{seed}")

@@ -14,7 +14,7 @@ from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import EventSearch, page_query
+from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, EventSearch, page_query
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
@@ -75,6 +75,22 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         found = scans(sql, params)
         assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
+
+
+def test_deliveries_of_stored_events_are_made_by_event_id(stranger: Merchant, clock: FrozenClock) -> None:
+    ids = [f"order_{n}" for n in range(100)]
+    given: dict[str, Any] = {"merchant": stranger.merchant_id, "platform": "tiktok", "ids": ids, "now": clock.now()}
+    found = scans(db.INSERT_STORED, {**given, "given": "[]", "window": timedelta(hours=24)})
+    assert found.keys() == {"events_pkey"}
+    assert "event_id" in found["events_pkey"]
+
+
+def test_the_newest_events_of_each_name_are_among_the_newest_of_all(stranger: Merchant, clock: FrozenClock) -> None:
+    given = {"merchant": stranger.merchant_id, "since": clock.now() - timedelta(days=7), "looked": LOOKED, "limit": 200}
+    found = scans(NEWEST_OF_EACH_NAME, given)
+    assert found.keys() == {"events_received", "events_pkey"}
+    assert "received_at >=" in found["events_received"]
+    assert "event_id" in found["events_pkey"]
 
 
 def test_ids_that_begin_alike_are_looked_up_as_such(stranger: Merchant, merchant: Merchant) -> None:

@@ -20,19 +20,16 @@ from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import example_settings, pause_destination, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.pacing import AHEAD, PAGE, PATIENCE, Redelivered
 from tracklayer.services.privacy import purge_redeliveries
 from tracklayer.services.redeliver import (
-    AHEAD,
-    IN_HANDS,
-    PAGE,
-    PATIENCE,
-    Redelivered,
     continue_redeliveries,
     count_ids,
     count_matching,
     redeliver_ids,
     redeliver_matching,
 )
+from tracklayer.services.refusals import IN_HANDS
 
 EVERYTHING = DeliverySearch()
 

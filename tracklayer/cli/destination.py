@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from tracklayer.cli.process import (
     CommandError,
@@ -15,8 +16,10 @@ from tracklayer.cli.process import (
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.mappers import PLATFORMS
+from tracklayer.services.check import Checked, check_destination, in_words
 from tracklayer.services.credentials import shown_settings
 from tracklayer.services.destinations import KEEP, set_destination
+from tracklayer.services.refusals import reason_and_field
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,9 +52,25 @@ def run_set(args: argparse.Namespace) -> int:
         if isinstance(found, list):
             raise CommandError(" ".join(problem.message for problem in found))
         shown = shown_settings(runtime.sealer, found.row)
+        checked = check_destination(runtime, found.row)
     if args.json:
-        print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown})
+        check = as_json(checked) if checked is not None else None
+        print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
     else:
         taken = "every event" if found.row.event_names is None else ", ".join(found.row.event_names) or "no event"
         print(f"{args.platform} is set for merchant {merchant_id}: {taken}")
+        print(
+            in_words(checked)
+            if checked is not None
+            else "It could not be checked against the last events: see the log."
+        )
     return 0
+
+
+def as_json(checked: Checked) -> dict[str, Any]:
+    """A check in the words of JSON."""
+    refused = []
+    for key, count in sorted(checked.refused.items()):
+        reason, field = reason_and_field(key)
+        refused.append({"reason": reason, "count": count, "field": field, "example_event_id": checked.examples[key]})
+    return {"events": checked.events, "would_send": checked.would_send, "refused": refused}

@@ -7,10 +7,11 @@ backend runs one transaction at a time, so no transaction ever waits for another
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from tracklayer.db.connection import execute
+from tracklayer.db.connection import execute, rows
 from tracklayer.db.json_literal import JsonLiteral
 
 # Of the events that arrived in a minute: how they were received, and where their deliveries stand.
@@ -117,6 +118,24 @@ FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, minute 
     latency = CASE WHEN excluded.latency IS NULL THEN minutes.latency
                    ELSE add_counts(minutes.latency, excluded.latency) END
 """
+
+FILTERED = """
+SELECT x.since, sum(m.filtered)::bigint FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) AS x(since, until)
+JOIN minutes m ON m.merchant_id = %(merchant)s AND m.platform = %(platform)s AND m.minute >= x.since AND m.minute < x.until
+GROUP BY x.since
+"""
+
+
+def filtered_in(merchant_id: int, platform: str, spans: Sequence[tuple[datetime, datetime]]) -> dict[datetime, int]:
+    """The beginning of each span -> how many events of that time a destination did not take by their name."""
+    params: Any = {
+        "merchant": merchant_id,
+        "platform": platform,
+        "since": [span[0] for span in spans],
+        "until": [span[1] for span in spans],
+    }
+    return dict(rows(FILTERED, params))
+
 
 ADD_WAITING = """
 INSERT INTO queues (merchant_id, platform, slot, waiting)

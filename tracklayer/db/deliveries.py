@@ -213,6 +213,9 @@ def _key(lease: Lease) -> tuple[int, str, int]:
     return lease.merchant_id, lease.platform, lease.claim_id
 
 
+# What was stored before its destination took it waited for nobody: it is no part of how fast others were.
+_IN_TIME = "queued_at <= received_at"
+
 SETTLE_DELIVERED = f"""
 WITH done AS (
     UPDATE deliveries
@@ -223,9 +226,10 @@ WITH done AS (
             || jsonb_build_object('number', attempts + 1, 'at', %(at)s::text, 'outcome', 'acknowledged',
                                   'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {NOT_DONE}
-    RETURNING received_at, latency_ms, attempts
+    RETURNING received_at, latency_ms, attempts, queued_at
 )
-SELECT date_trunc('minute', received_at, 'UTC') AS minute, width_bucket(latency_ms, %(bounds)s::int[]) AS place, count(*),
+SELECT date_trunc('minute', received_at, 'UTC') AS minute,
+       CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END AS place, count(*),
        count(*) FILTER (WHERE attempts > 1)
 FROM done GROUP BY minute, place
 """
@@ -246,7 +250,8 @@ def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes:
     total = retried = 0
     for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
         changes.add(lease.merchant_id, lease.platform, minute, waiting=-count, delivered=count)
-        changes.latency(lease.merchant_id, lease.platform, minute, place, count)
+        if place is not None:
+            changes.latency(lease.merchant_id, lease.platform, minute, place, count)
         total, retried = total + count, retried + again
     if total:
         done = {"acknowledged": total, "finished": total, "retries_acknowledged": retried}
@@ -290,9 +295,11 @@ WITH before AS (
         attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
             'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
-    RETURNING d.received_at, d.latency_ms, b.is_retry, b.counted_at, b.was_dropped, b.drop_reason
+    RETURNING d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was_dropped, b.drop_reason
 )
-SELECT received_at, width_bucket(latency_ms, %(bounds)s::int[]), is_retry, counted_at, was_dropped, drop_reason FROM done
+SELECT received_at, CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END, is_retry, counted_at,
+       was_dropped, drop_reason
+FROM done
 """
 
 
@@ -311,7 +318,8 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
         else:
             changes.add(*key, received_at, waiting=-1, delivered=1)
             changes.add(*key, now, finished=1)
-        changes.latency(*key, received_at, place, 1)
+        if place is not None:
+            changes.latency(*key, received_at, place, 1)
         changes.add(*key, now, acknowledged=1, retries_acknowledged=int(is_retry))
         changes.add(*key, counted_at or now, unknown=-1, retries_failed=-int(is_retry))
     return len(found)
@@ -575,6 +583,51 @@ def requeue(
             changes.add(merchant_id, platform, received_at, waiting=1, dropped=-1)
             changes.drop_reasons(merchant_id, platform, received_at, {drop_reason: -1})
             changes.add(merchant_id, platform, now, requeued=1)
+    return {row[0] for row in found}
+
+
+# The events' rows are held, so that none is purged meanwhile: of one that is, nothing comes back. In the order in which
+# all who hold several take them.
+INSERT_STORED = """
+WITH given AS (
+    SELECT event_id, due_at FROM json_to_recordset(%(given)s::json) AS x(event_id text, due_at timestamptz)
+), there AS (
+    SELECT e.event_id, e.received_at, given.due_at FROM events e JOIN given USING (event_id)
+    WHERE e.merchant_id = %(merchant)s AND e.event_id = ANY(%(ids)s)
+    ORDER BY e.event_id FOR KEY SHARE OF e
+)
+INSERT INTO deliveries (merchant_id, event_id, platform, received_at, queued_at, due_at, window_ends_at)
+SELECT %(merchant)s, event_id, %(platform)s, received_at, %(now)s, due_at, due_at + %(window)s FROM there
+ON CONFLICT (merchant_id, event_id, platform) DO NOTHING
+RETURNING event_id, received_at
+"""
+
+
+def insert_stored(
+    merchant_id: int, platform: str, due: Mapping[str, datetime], now: datetime, window: timedelta
+) -> dict[str, datetime]:
+    """Makes a delivery for each stored event (event id -> when it is due) that has none: event id -> when it arrived.
+
+    Of the others it returns nothing. The caller holds the queue's lock, and counts.
+    """
+    records = [{"event_id": event_id, "due_at": at} for event_id, at in sorted(due.items())]
+    params: Any = {
+        "given": JsonLiteral(records),
+        "ids": list(due),
+        "merchant": merchant_id,
+        "platform": platform,
+        "window": window,
+        "now": now,
+    }
+    return dict(rows(INSERT_STORED, params))
+
+
+def with_delivery(merchant_id: int, platform: str, event_ids: Sequence[str]) -> set[str]:
+    """Which of some events have a delivery on a platform."""
+    found = rows(
+        "SELECT event_id FROM deliveries WHERE merchant_id = %s AND event_id = ANY(%s) AND platform = %s",
+        (merchant_id, list(event_ids), platform),
+    )
     return {row[0] for row in found}
 
 

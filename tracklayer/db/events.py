@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -255,6 +255,11 @@ class EventSearch:
     platforms: tuple[str, ...] = ()
     after: tuple[datetime, str] | None = None
 
+    @property
+    def narrows(self) -> bool:
+        """False where it finds all of a merchant's events."""
+        return replace(self, event_id_prefix=self.event_id_prefix or None) != EventSearch()
+
 
 LATE_AFTER = timedelta(hours=1)
 LATE = "(e.received_at - e.occurred_at > interval '1 hour')"  # as the index events_late says it
@@ -316,6 +321,43 @@ def page_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, 
     prompt = f"{page} AND NOT {LATE} AND e.received_at < %s + %s {order}"
     sql = f"({prompt}) UNION ALL ({page} AND {LATE} {order}) {order}"
     return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
+
+
+NEWEST_OF_EACH_NAME = f"""
+WITH newest AS MATERIALIZED (
+    SELECT event_id, event_name, received_at FROM events
+    WHERE merchant_id = %(merchant)s AND received_at >= %(since)s
+    ORDER BY received_at DESC, event_id DESC LIMIT %(looked)s
+), ranked AS (
+    SELECT event_id, count(*) OVER (PARTITION BY event_name) AS alike,
+           row_number() OVER (PARTITION BY event_name ORDER BY received_at DESC, event_id DESC) AS place
+    FROM newest
+)
+SELECT {COLUMNS} FROM events
+WHERE merchant_id = %(merchant)s
+  AND event_id = ANY(ARRAY(SELECT event_id FROM ranked ORDER BY place, alike DESC, event_id LIMIT %(limit)s))
+ORDER BY received_at DESC, event_id DESC
+"""
+LOOKED = 5000  # of the newest events, among which each name is looked for
+
+
+def newest_of_each_name(merchant_id: int, since: datetime, limit: int) -> list[EventRow]:
+    """Up to ``limit`` of a merchant's newest events, newest first: as many of each name as there are and find room."""
+    params: Any = {"merchant": merchant_id, "since": since, "limit": limit, "looked": LOOKED}
+    return [read_row(row) for row in rows(NEWEST_OF_EACH_NAME, params)]
+
+
+# An insert or an update takes this lock before it reads anything, and keeps it until its transaction ends.
+WRITERS = """
+SELECT DISTINCT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock' AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()
+"""
+
+
+def writers() -> set[str]:
+    """The transactions that write events at this moment."""
+    return {row[0] for row in rows(WRITERS)}
 
 
 # Rows that a worker has in its hands stay for the next round: taking them away would leave its answer without a row.

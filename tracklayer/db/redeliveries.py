@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +11,24 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.events import EventSearch
 
 Key = tuple[str, str]  # event id, platform
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvents:
+    """Stored events, by what and ``after`` which place, that get a delivery on a platform."""
+
+    platform: str
+    search: EventSearch
 
 
 @dataclass(slots=True)
 class RedeliveryRow:
     """``search``: by what, ``after`` which place. ``booked``: platform -> until when what was queued is due.
 
+    ``stored``: it makes deliveries for these events instead, and ``search`` says nothing.
     ``refused``: reason -> how many; ``examples``: reason -> the event id of one of them.
     """
 
@@ -35,15 +45,25 @@ class RedeliveryRow:
     refused: dict[str, int] = field(default_factory=dict)
     booked: dict[str, datetime] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+    stored: StoredEvents | None = None
+
+    @property
+    def after(self) -> tuple[Any, ...] | None:
+        """The last one that was looked at."""
+        return self.search.after if self.stored is None else self.stored.search.after
 
 
 COLUMNS = (
     "merchant_id, redelivery_id, search, after, by_ids, requested_at, last_page_at, next_page_at, finished_at, matched, "
-    "requeued, refused, booked, refused_examples"
+    "requeued, refused, booked, refused_examples, stored"
 )
 INSERT = """
 INSERT INTO redeliveries (merchant_id, search, by_ids, requested_at, last_page_at, next_page_at)
 VALUES (%s, %s, %s, %s, %s, %s) RETURNING redelivery_id
+"""
+INSERT_STORED = """
+INSERT INTO redeliveries (merchant_id, search, by_ids, stored, requested_at, last_page_at, next_page_at)
+VALUES (%s, '{}', false, %s, %s, %s, %s) RETURNING redelivery_id
 """
 INSERT_PAGES = """
 INSERT INTO redelivery_pages (merchant_id, redelivery_id, page, keys)
@@ -56,6 +76,14 @@ def insert_redelivery(merchant_id: int, search: DeliverySearch, by_ids: bool, no
     given = {name: value for name, value in asdict(search).items() if name != "after"}
     redelivery_id = rows(INSERT, (merchant_id, orjson.dumps(given).decode(), by_ids, now, now, now))[0][0]
     return RedeliveryRow(merchant_id, redelivery_id, search, by_ids, now, now, now)
+
+
+def insert_stored(merchant_id: int, stored: StoredEvents, now: datetime) -> RedeliveryRow:
+    """A new one about stored events, whose first page is the caller's."""
+    search = {name: value for name, value in asdict(stored.search).items() if name != "after"}
+    given = orjson.dumps({"platform": stored.platform, "search": search}).decode()
+    redelivery_id = rows(INSERT_STORED, (merchant_id, given, now, now, now))[0][0]
+    return RedeliveryRow(merchant_id, redelivery_id, DeliverySearch(), False, now, now, now, stored=stored)
 
 
 def insert_pages(row: RedeliveryRow, pages: Sequence[Sequence[Key]]) -> None:
@@ -118,7 +146,7 @@ def save_redelivery(row: RedeliveryRow) -> None:
     execute(
         SAVE,
         (
-            orjson.dumps(row.search.after).decode() if row.search.after is not None else None,
+            _place(row.after),
             orjson.dumps(row.booked).decode(),
             row.matched,
             row.requeued,
@@ -131,6 +159,19 @@ def save_redelivery(row: RedeliveryRow) -> None:
             row.redelivery_id,
         ),
     )
+
+
+def _place(after: tuple[Any, ...] | None) -> str | None:
+    return orjson.dumps(after).decode() if after is not None else None
+
+
+def hold_unchanged(row: RedeliveryRow) -> bool:
+    """Whether one still stands where it was read; then this transaction holds it until it ends."""
+    sql = (
+        "SELECT 1 FROM redeliveries WHERE merchant_id = %s AND redelivery_id = %s AND finished_at IS NULL "
+        "AND matched = %s AND after IS NOT DISTINCT FROM %s::jsonb FOR UPDATE"
+    )
+    return bool(rows(sql, (row.merchant_id, row.redelivery_id, row.matched, _place(row.after))))
 
 
 def postpone(merchant_id: int, redelivery_id: int, until: datetime) -> None:
@@ -187,11 +228,11 @@ def purge_redeliveries(before: datetime, limit: int) -> int:
 
 def _read(found: Sequence[Any]) -> RedeliveryRow:
     merchant_id, redelivery_id, search, after, by_ids, requested_at, last_page_at, next_page_at, *counted = found
-    finished_at, matched, requeued, refused, booked, examples = counted
+    finished_at, matched, requeued, refused, booked, examples, stored = counted
     return RedeliveryRow(
         merchant_id,
         redelivery_id,
-        _read_search(search, after),
+        _read_search(search, after) if stored is None else DeliverySearch(),
         by_ids,
         requested_at,
         last_page_at,
@@ -202,7 +243,23 @@ def _read(found: Sequence[Any]) -> RedeliveryRow:
         refused,
         {platform: datetime.fromisoformat(at) for platform, at in booked.items()},
         examples,
+        _read_stored(stored, after) if stored is not None else None,
     )
+
+
+_INSTANTS = ("received_since", "received_until", "occurred_since", "occurred_until")
+
+
+def _read_stored(stored: Mapping[str, Any], after: Sequence[Any] | None) -> StoredEvents:
+    given = dict(stored["search"])
+    for name in _INSTANTS:
+        given[name] = datetime.fromisoformat(given[name]) if given[name] is not None else None
+    for name in ("delivery_statuses", "platforms"):
+        given[name] = tuple(given[name])
+    found = EventSearch(**given)
+    if after is not None:
+        found = replace(found, after=(datetime.fromisoformat(after[0]), after[1]))
+    return StoredEvents(stored["platform"], found)
 
 
 def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> DeliverySearch:

@@ -56,9 +56,9 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
 _NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data does not say so"
-_NO_PAGE = RuleVerdict("event_source_url", True, "none given: sent with the default page", "event_source_url")
+_NO_PAGE = RuleVerdict("event_source_url", True, "none given: the default page stands in", "event_source_url")
 _OTHER_PAGE = RuleVerdict(
-    "event_source_url", False, "not an absolute http(s) URL: sent with the default page", "event_source_url"
+    "event_source_url", False, "not an absolute http(s) URL: the default page stands in", "event_source_url"
 )
 _WITH_SCHEME = RuleVerdict(
     "event_source_url",
@@ -98,7 +98,7 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
             changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), "properties": kept})
     currency = settings.get("default_currency")
     if currency and custom.currency is None and event.event_name not in mapper.points and _has_amount(custom):
-        message = f"none given: sent as {currency}, the default"
+        message = f"none given: {currency}, the default, stands in"
         said.append(RuleVerdict("currency", True, message, "custom_data.currency"))
         changes["custom_data"] = made_of(CustomData, {**vars(custom), "currency": currency})
     return made_of(Event, {**vars(event), **changes}) if changes else event

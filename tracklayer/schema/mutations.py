@@ -23,6 +23,7 @@ from tracklayer.schema.inputs import (
     UNSET,
     CreateApiKeyInput,
     DeliveryFilter,
+    EventFilter,
     IngestEventInput,
     SetAlertChannelInput,
     SetDestinationInput,
@@ -43,7 +44,7 @@ from tracklayer.schema.payloads import (
     ingest_payload,
     user_errors,
 )
-from tracklayer.schema.queries import delivery_search
+from tracklayer.schema.queries import delivery_search, event_search
 from tracklayer.schema.scalars import JSON, DateTime, instant_argument
 from tracklayer.schema.types import (
     alert_node,
@@ -55,18 +56,26 @@ from tracklayer.schema.types import (
     merchant_node,
     redelivery_node,
     refused_groups,
+    verdict_node,
 )
 from tracklayer.services import channels, destinations, merchants
 from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
+from tracklayer.services.pacing import Redelivered
 from tracklayer.services.post import try_channel
-from tracklayer.services.redeliver import Redelivered, count_ids, count_matching, redeliver_ids, redeliver_matching
+from tracklayer.services.redeliver import count_ids, count_matching, redeliver_ids, redeliver_matching
+from tracklayer.services.stored import count_stored, deliver_stored
 from tracklayer.services.trial import OF_ONE, TooManyTrialsError, run_beside, run_trial
 
 EMPTY_FILTER = Problem(
     ("filter",),
     "EMPTY_FILTER",
     "This filter means every failed and dropped delivery of all time. Narrow it, give ids, or say all: true.",
+)
+EMPTY_EVENT_FILTER = Problem(
+    ("filter",),
+    "EMPTY_FILTER",
+    "This filter means every event that is stored. Say since when: receivedSince suffices.",
 )
 T = TypeVar("T")
 TRIALS_FULL = (
@@ -132,9 +141,7 @@ class Mutation:
         holder = context.caller
         search = delivery_search(filter)
         if not ids and not search.narrows and not all:
-            return RedeliverPayload(
-                matched=0, requeued=0, refused=[], complete=True, job=None, user_errors=user_errors([EMPTY_FILTER])
-            )
+            return _not_redelivered([EMPTY_FILTER])
         if ids is None:
             matching = count_matching if dry_run else redeliver_matching
             result = await run_for_merchant(partial(matching, context.runtime), holder.merchant_id, search)
@@ -142,17 +149,42 @@ class Mutation:
             by_ids = count_ids if dry_run else redeliver_ids
             result = await run_for_merchant(partial(_by_ids, by_ids, context.runtime), holder.merchant_id, ids, search)
         context.wake(result.wake)
-        return RedeliverPayload(
-            matched=result.matched,
-            requeued=result.requeued,
-            refused=refused_groups(result.refused, result.examples),
-            complete=result.complete,
-            job=redelivery_node(result.job) if result.job is not None else None,
-            user_errors=[],
-        )
+        return _redelivered(result)
 
     @strawberry.mutation(
-        metadata=ADMIN, description="Creates or changes a destination; what is left out stays. Scope ADMIN."
+        metadata=ADMIN,
+        description="Makes deliveries to a destination for stored events that have none there: it was added, or takes more, "
+        "since they came. A paused one has them wait. Without a filter that narrows it is refused with EMPTY_FILTER; "
+        "receivedSince suffices. Each keeps its event's time and deduplication id, and has 24 hours from when it is queued. "
+        "What the platform would refuse is refused here, by reason: too old for the platform, filtered by the destination's "
+        "event names, or the name of a DropReason such as MISSING_IDENTIFIERS. An event that has a delivery there already, "
+        "however it ended, is refused as well: `redeliver` is for those. Scope ADMIN.",
+    )
+    async def deliver_stored(
+        self,
+        info: Info,
+        platform: PlatformArgument,
+        filter: Annotated[EventFilter, strawberry.argument(description="Which events; newest received first.")],
+        dry_run: Annotated[
+            bool | None, strawberry.argument(description="Count what would happen, and change nothing.")
+        ] = False,
+    ) -> RedeliverPayload:
+        context = context_of(info)
+        holder = context.caller
+        search = event_search(filter)
+        if not search.narrows:
+            return _not_redelivered([EMPTY_EVENT_FILTER])
+        verb = count_stored if dry_run else deliver_stored
+        result = await run_for_merchant(partial(verb, context.runtime), holder.merchant_id, platform.value, search)
+        if isinstance(result, list):
+            return _not_redelivered(result)
+        context.wake(result.wake)
+        return _redelivered(result)
+
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Creates or changes a destination; what is left out stays. `check` tells what it would get of the last "
+        "events. Scope ADMIN.",
     )
     async def set_destination(
         self, info: Info, input: Annotated[SetDestinationInput, strawberry.argument(description="What it is told.")]
@@ -163,6 +195,7 @@ class Mutation:
             input.platform.value,
             destinations.KEEP if input.settings is UNSET else input.settings,
             destinations.KEEP if input.event_names is UNSET else input.event_names,
+            is_checked=True,
         )
 
     @strawberry.mutation(metadata=ADMIN, description="Keeps its deliveries back until it is resumed. Scope ADMIN.")
@@ -197,13 +230,16 @@ class Mutation:
         except TooManyTrialsError:
             raise errors.refused(TRIALS_FULL, errors.RATE_LIMITED, retryable=True, retryAfterSeconds=10) from None
         if isinstance(found, list):
-            return TestDestinationPayload(attempt=None, request=None, explanation=None, user_errors=user_errors(found))
+            return TestDestinationPayload(
+                attempt=None, request=None, explanation=None, verdicts=[], user_errors=user_errors(found)
+            )
         url = context.runtime.settings.public_url
         return TestDestinationPayload(
-            attempt=attempt_node(found.attempt),
-            request=JSON(found.request),
+            attempt=attempt_node(found.attempt) if found.attempt is not None else None,
+            request=JSON(found.request) if found.request is not None else None,
             explanation=explanation_node(url, found.explanation),
-            user_errors=[],
+            verdicts=[verdict_node(verdict) for verdict in found.verdicts],
+            user_errors=user_errors(found.problems),
         )
 
     @strawberry.mutation(
@@ -394,7 +430,11 @@ async def _change_alert(info: Info, id: ID, change: Callable[..., Any], *args: A
 
 
 async def _change_destination(
-    info: Info, change: Callable[..., destinations.Changed | list[Problem]], platform: str, *args: Any
+    info: Info,
+    change: Callable[..., destinations.Changed | list[Problem]],
+    platform: str,
+    *args: Any,
+    is_checked: bool = False,
 ) -> DestinationPayload:
     context = context_of(info)
     holder = context.caller
@@ -402,7 +442,25 @@ async def _change_destination(
     if isinstance(found, list):
         return DestinationPayload(destination=None, user_errors=user_errors(found))
     context.wake([(holder.merchant_id, platform)])
-    return DestinationPayload(destination=destination_node(found.row), user_errors=[])
+    changed = found.row if is_checked else None
+    return DestinationPayload(destination=destination_node(found.row), changed=changed, user_errors=[])
+
+
+def _redelivered(result: Redelivered) -> RedeliverPayload:
+    return RedeliverPayload(
+        matched=result.matched,
+        requeued=result.requeued,
+        refused=refused_groups(result.refused, result.examples),
+        complete=result.complete,
+        job=redelivery_node(result.job) if result.job is not None else None,
+        user_errors=[],
+    )
+
+
+def _not_redelivered(problems: list[Problem]) -> RedeliverPayload:
+    return RedeliverPayload(
+        matched=0, requeued=0, refused=[], complete=True, job=None, user_errors=user_errors(problems)
+    )
 
 
 def _by_ids(

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import strawberry
+from strawberry import Info
 
+from tracklayer.db.connection import run_for_merchant
+from tracklayer.db.models import DestinationRow
 from tracklayer.domain.problem import Problem
-from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most
+from tracklayer.runtime import Runtime
+from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most, weighs
+from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import IngestOutcome
 from tracklayer.schema.inputs import path_in_api, worded
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
     MAX_REASONS,
+    MAX_VERDICTS,
     AlertChannelNode,
     AlertNode,
     ApiKeyNode,
@@ -23,8 +30,11 @@ from tracklayer.schema.types import (
     MerchantNode,
     RedeliveryNode,
     RefusedGroup,
+    RuleVerdictNode,
     event_node,
+    refused_groups,
 )
+from tracklayer.services.check import MOST, SINCE, Checked, check_destination
 from tracklayer.services.ingest import Accepted, Coalesced, Ingested
 
 MAX_USER_ERRORS = 20  # of one input: whoever has more has made the same mistake again and again
@@ -87,13 +97,15 @@ class IngestEventsPayload:
 
 
 @strawberry.type(
-    description="What was redelivered, or would be. Up to 1,000 deliveries are done when this answer is given; of more "
+    description="What was queued, or would be. Up to 1,000 deliveries, or stored events, are done when this answer is given; of more "
     "than that, the first 1,000, and `job` does the rest. A dry run looks at all that match."
 )
 class RedeliverPayload:
-    matched: int = strawberry.field(metadata=ADMIN, description="Deliveries that were looked at until this answer.")
+    matched: int = strawberry.field(
+        metadata=ADMIN, description="Deliveries, or stored events, that were looked at until this answer."
+    )
     requeued: int = strawberry.field(
-        metadata=ADMIN, description="Those of them that are queued again; in a dry run, that would be."
+        metadata=ADMIN, description="Those of them that are queued; in a dry run, that would be."
     )
     refused: list[RefusedGroup] = strawberry.field(
         metadata=ADMIN | at_most(MAX_REASONS), description="Those of them that are not, by reason."
@@ -109,11 +121,45 @@ class RedeliverPayload:
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
+@strawberry.type(
+    description=f"What would be sent of the merchant's newest events of {SINCE.days} days, as a destination is set now: at "
+    f"most {MOST}, as many of each event name, and as many as 2 s suffice for. Sends nothing. An event's age is judged as of "
+    "its own arrival."
+)
+class DestinationCheck:
+    events: int = strawberry.field(metadata=ADMIN, description="How many were looked at; 0: there are none.")
+    would_send: int = strawberry.field(metadata=ADMIN, description="Those of them that would be sent.")
+    refused: list[RefusedGroup] = strawberry.field(
+        metadata=ADMIN | at_most(MAX_REASONS), description="Those of them that would not, by reason and field."
+    )
+
+
 @strawberry.type(description="The destination after the change.")
 class DestinationPayload:
+    changed: strawberry.Private[DestinationRow | None] = None
     destination: DestinationNode | None = strawberry.field(
         metadata=ADMIN, description="Null where nothing was changed."
     )
+
+    @strawberry.field(
+        metadata=ADMIN | weighs(MOST),
+        description="What it would get of the merchant's last events as `setDestination` left it; null after any other "
+        "change, and where the check itself failed. Made when it is selected.",
+    )
+    async def check(self, info: Info) -> DestinationCheck | None:
+        if self.changed is None:
+            return None
+        found = await run_for_merchant(
+            partial(_check, context_of(info).runtime), self.changed.merchant_id, self.changed
+        )
+        if found is None:
+            return None
+        return DestinationCheck(
+            events=found.events,
+            would_send=found.would_send,
+            refused=refused_groups(found.refused, found.examples),
+        )
+
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
@@ -123,7 +169,13 @@ class TestDestinationPayload:
         metadata=ADMIN, description="How it ended; null where nothing was sent."
     )
     request: JSON | None = strawberry.field(metadata=ADMIN, description="What was sent, without credentials.")
-    explanation: ErrorExplanation | None = strawberry.field(metadata=ADMIN, description="What a refusal means.")
+    explanation: ErrorExplanation | None = strawberry.field(
+        metadata=ADMIN, description="What a refusal means, TrackLayer's own before anything is sent as well."
+    )
+    verdicts: list[RuleVerdictNode] = strawberry.field(
+        metadata=ADMIN | at_most(MAX_VERDICTS),
+        description="Every rule that the event was held against: what is left out, and what a default fills in.",
+    )
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
@@ -159,6 +211,10 @@ class CreateApiKeyPayload:
 class ApiKeyPayload:
     api_key: ApiKeyNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was changed.")
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
+
+
+def _check(runtime: Runtime, merchant_id: int, row: DestinationRow) -> Checked | None:
+    return check_destination(runtime, row)
 
 
 def ingest_payload(ingested: Ingested, index: int) -> IngestEventPayload:

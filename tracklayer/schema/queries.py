@@ -120,21 +120,7 @@ class Query:
         filter: Annotated[EventFilter | None, _FILTER] = None,
     ) -> Connection[EventNode]:
         holder, size = context_of(info).caller, page_size(first)
-        given = filter or EventFilter()
-        seen = ids.read_cursor(after, "Event", (str,)) if after is not None else None
-        search = EventSearch(
-            ids.text_argument(given.event_name, "filter.eventName"),
-            ids.text_argument(given.event_id_prefix, "filter.eventIdPrefix"),
-            instant_argument(given.received_since, "filter.receivedSince"),
-            instant_argument(given.received_until, "filter.receivedUntil"),
-            instant_argument(given.occurred_since, "filter.occurredSince"),
-            instant_argument(given.occurred_until, "filter.occurredUntil"),
-            value_of(given.delivery_status),
-            values_of(given.delivery_statuses),
-            value_of(given.platform),
-            values_of(given.platforms),
-            (seen[0], seen[1]) if seen else None,
-        )
+        search = event_search(filter, after)
         rows = await read(page_of_events, holder.merchant_id, search, size + 1)
         return event_connection(rows, size, after)
 
@@ -221,6 +207,25 @@ class Query:
     async def platforms(self, info: Info) -> list[PlatformInfo]:
         url = context_of(info).runtime.settings.public_url
         return [platform_info(key, url) for key in PLATFORMS]
+
+
+def event_search(given: EventFilter | None, after: str | None = None) -> EventSearch:
+    """A filter as a search. Raises GraphQLError for a wrong instant or cursor."""
+    given = given or EventFilter()
+    seen = ids.read_cursor(after, "Event", (str,)) if after is not None else None
+    return EventSearch(
+        ids.text_argument(given.event_name, "filter.eventName"),
+        ids.text_argument(given.event_id_prefix, "filter.eventIdPrefix"),
+        instant_argument(given.received_since, "filter.receivedSince"),
+        instant_argument(given.received_until, "filter.receivedUntil"),
+        instant_argument(given.occurred_since, "filter.occurredSince"),
+        instant_argument(given.occurred_until, "filter.occurredUntil"),
+        value_of(given.delivery_status),
+        values_of(given.delivery_statuses),
+        value_of(given.platform),
+        values_of(given.platforms),
+        (seen[0], seen[1]) if seen else None,
+    )
 
 
 def delivery_search(given: DeliveryFilter | None, after: str | None = None) -> DeliverySearch:

@@ -51,7 +51,7 @@ from tracklayer.services.alert import alert_url
 from tracklayer.services.credentials import settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of
-from tracklayer.services.redeliver import FIELDS
+from tracklayer.services.refusals import reason_and_field
 
 WAITING = ("queued", "failed")
 MAX_ALERTS_OF_EVENT = 20
@@ -505,34 +505,38 @@ class MerchantNode(Node):
         return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]
 
 
-@strawberry.type(description="Deliveries of one reason that were not redelivered.")
+@strawberry.type(description="Deliveries, or events, of one reason that are not sent.")
 class RefusedGroup:
-    reason: str = _field(READ, "Why.")
+    reason: str = _field(
+        READ,
+        "Why: in words, or the name of the DropReason that a delivery would have; INTERNAL: TrackLayer's own fault.",
+    )
     count: int = _field(READ, "How many.")
     field: str | None = _field(READ, "The field of the event that it is about, snake_case; null: about none.")
     example_event_id: str | None = _field(READ, "The event id of one of them; null where none was noted.")
 
 
 def refused_groups(refused: Mapping[str, int], examples: Mapping[str, str]) -> list[RefusedGroup]:
-    return [
-        RefusedGroup(reason=reason, count=count, field=FIELDS.get(reason), example_event_id=examples.get(reason))
-        for reason, count in sorted(refused.items())
-        if count
-    ]
+    groups = []
+    for key, count in sorted(refused.items()):
+        reason, field = reason_and_field(key)
+        if count:
+            groups.append(RefusedGroup(reason=reason, count=count, field=field, example_event_id=examples.get(key)))
+    return groups
 
 
 @strawberry.type(
     name="Redelivery",
-    description="A redelivery of more than 1,000 deliveries, which goes on in the background, whatever process ends. It "
-    "queues at most 1,000 a second for each destination, fewer while a destination is busy, so that fresh events need "
+    description="A redelivery of more than 1,000 deliveries, or deliverStored of more than 1,000 events, which goes on in the "
+    "background, whatever process ends. It queues at most 1,000 a second for each destination, fewer while a destination is busy, so that fresh events need "
     "not wait. It is kept for 30 days after it finished.",
 )
 class RedeliveryNode(Node):
     state: RedeliveryState = _field(READ, "Whether it is done.")
     requested_at: DateTime = _field(READ, "When it was asked for. What was tried or given up after that is left alone.")
     finished_at: DateTime | None = _field(READ, "When the last delivery was looked at.")
-    matched: int = _field(READ, "Deliveries that it has looked at so far.")
-    requeued: int = _field(READ, "Deliveries that it has queued again so far.")
+    matched: int = _field(READ, "Deliveries, or stored events, that it has looked at so far.")
+    requeued: int = _field(READ, "Deliveries that it has queued so far.")
     refused: list[RefusedGroup] = _field(READ | at_most(MAX_REASONS), "Those that it has not queued so far, by reason.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tracklayer.db import folding as db
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
@@ -28,7 +28,7 @@ def fold_counters(runtime: Runtime) -> int:
     counters cannot be added up is left out.
     """
     now = runtime.clock.now()
-    hours_before = (now - HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
+    hours_before = hours_end(now)
     since = hours_before - HOURS_LOOK_BACK
     slots_before = now - SLOTS_AFTER
 
@@ -49,6 +49,11 @@ def fold_counters(runtime: Runtime) -> int:
         with alone(runtime, what):
             folded += _pages(step)
     return folded
+
+
+def hours_end(now: datetime) -> datetime:
+    """What was counted before is kept by the hour."""
+    return (now - HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
 
 
 def _fold(runtime: Runtime, fold: Callable[[Whose], int], concerned: Callable[[Sequence[int]], list[int]]) -> int:

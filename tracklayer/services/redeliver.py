@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tracklayer.db import deliveries as db
@@ -27,48 +27,17 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
-from tracklayer.domain.channel import EventTopic
 from tracklayer.domain.delivery import DeliveryStatus
-from tracklayer.domain.node_id import node_id
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
-from tracklayer.services.channels import note_event
 from tracklayer.services.ingest import Wake
+from tracklayer.services.pacing import APART, LOOK_SECONDS, PAGE, Redelivered, book, must_wait, so_far, tell_end
+from tracklayer.services.refusals import IN_HANDS, PURGED, REMOVED, TOO_OLD, UNKNOWN_ID
+from tracklayer.services.stored import begin_stored, continue_stored
 
-PAGE = 1000  # deliveries of one transaction
-APART = timedelta(milliseconds=1)  # from one delivery's due time to the next: a thousand a second and destination
-AHEAD = timedelta(seconds=5)  # of its due times: what is queued too early would run out of its 24 hours waiting
-BEHIND = timedelta(seconds=2)  # a destination that is so late gets no more to do: fresh events must not wait
-LOOK_AGAIN = timedelta(seconds=1)
-PATIENCE = timedelta(minutes=1)  # for a destination that is late: then one page is done all the same, so that all end
 AFTER_ERROR = timedelta(minutes=1)
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
-LOOK_SECONDS = 8.0  # of a dry run: some 200,000 deliveries. A page that it has begun may take as long as any read
-IN_HANDS = "being delivered at this moment"
-UNKNOWN_ID = "unknown id"
-TOO_OLD = "too old for the platform"
-FIELDS = {TOO_OLD: "occurred_at"}  # reason -> the field of the event that it is about
-
-
-@dataclass
-class Redelivered:
-    """``refused``: reason -> how many; ``examples``: reason -> the event id of one of them.
-
-    ``job``: does the rest; None where there is none. ``complete``: whether all that match were looked at.
-    """
-
-    matched: int = 0
-    requeued: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    wake: set[Wake] = field(default_factory=set)
-    job: RedeliveryRow | None = None
-    examples: dict[str, str] = field(default_factory=dict)
-    complete: bool = True
-
-    def refuse(self, reason: str, event_id: str) -> None:
-        self.refused[reason] += 1
-        self.examples.setdefault(reason, event_id)
 
 
 def redeliver_ids(
@@ -89,7 +58,7 @@ def redeliver_ids(
             db_redeliveries.insert_pages(result.job, pages[1:])
         found = _by_ids(merchant_id, pages[0], search, result)
         _requeue(runtime, merchant_id, found, now, result)
-        _book(result, now)
+        book(result, now)
     return result
 
 
@@ -111,7 +80,7 @@ def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearc
             result.job.search = replace(search, after=_place(page))
             result.complete = False
         _requeue(runtime, merchant_id, page, now, result)
-        _book(result, now)
+        book(result, now)
     return result
 
 
@@ -187,13 +156,21 @@ def continue_redeliveries(runtime: Runtime) -> set[Wake]:
     while time.monotonic() < ends:
         taken: tuple[int, int] | None = None
         try:
+            page = None
             with in_transaction(), statements_within(LONG_SECONDS):
                 now = runtime.clock.now()
                 taken = db_redeliveries.take_redelivery(now)
                 job = db_redeliveries.redelivery_by_id(*taken) if taken is not None else None
                 if job is None:
                     break
-                wake |= _continue(runtime, job, now)
+                if must_wait(job, now):
+                    continue
+                if job.stored is None:
+                    wake |= _continue(runtime, job, now)
+                else:
+                    page = begin_stored(job, now)
+            if page is not None:
+                wake |= continue_stored(runtime, job, page)
         except Exception as error:
             if taken is None or is_everybodys(error):
                 raise
@@ -205,12 +182,8 @@ def continue_redeliveries(runtime: Runtime) -> set[Wake]:
 
 
 def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
-    """The next page of one that this transaction holds, unless its destinations are busy."""
-    late = now - BEHIND
-    if now - job.last_page_at < PATIENCE and db_redeliveries.is_any_behind(job.merchant_id, [*job.booked], late, now):
-        db_redeliveries.postpone(job.merchant_id, job.redelivery_id, now + LOOK_AGAIN)
-        return set()
-    result = Redelivered(job.matched, job.requeued, Counter(job.refused), job=job, examples=dict(job.examples))
+    """The next page of one that this transaction holds."""
+    result = so_far(job)
     if job.by_ids:
         keys, more = db_redeliveries.take_page(job)
         page = _by_ids(job.merchant_id, keys, job.search, result)
@@ -220,25 +193,12 @@ def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
         if page:
             job.search = replace(job.search, after=_place(page))
     _requeue(runtime, job.merchant_id, page, now, result, job.requested_at)
-    _book(result, now)
+    book(result, now)
     if not more:
         job.finished_at = now
         db_redeliveries.save_redelivery(job)
-        _tell_end(job, now)
+        tell_end(job, now)
     return result.wake
-
-
-def _tell_end(job: RedeliveryRow, now: datetime) -> None:
-    data = {
-        "message": f"{job.requeued:,} of {job.matched:,} deliveries are queued again.",
-        "redelivery": node_id("Redelivery", job.merchant_id, job.redelivery_id),
-        "requested_at": job.requested_at,
-        "finished_at": now,
-        "matched": job.matched,
-        "requeued": job.requeued,
-        "refused": [{"reason": reason, "count": count} for reason, count in sorted(job.refused.items()) if count],
-    }
-    note_event(job.merchant_id, EventTopic.REDELIVERED, data, now)
 
 
 def _by_ids(merchant_id: int, keys: Sequence[Key], search: DeliverySearch, result: Redelivered) -> list[DeliveryRow]:
@@ -310,18 +270,6 @@ def _sort(
     return due
 
 
-def _book(result: Redelivered, now: datetime) -> None:
-    """Writes to the job what was done, and when it is its turn again."""
-    job = result.job
-    if job is None:
-        return
-    job.matched, job.requeued, job.refused = result.matched, result.requeued, dict(result.refused)
-    job.examples = result.examples
-    job.last_page_at = now
-    job.next_page_at = max([now, *(at - AHEAD for at in job.booked.values())])
-    db_redeliveries.save_redelivery(job)
-
-
 def _refusal(
     row: DeliveryRow,
     events: Mapping[str, tuple[str, datetime]],
@@ -336,11 +284,11 @@ def _refusal(
     if asked_at is not None and (row.finished_at or row.last_attempt_at or row.queued_at) > asked_at:
         return "tried again since this was asked for"
     if row.event_id not in events:
-        return "its event was purged"
+        return PURGED
     action_source, occurred_at = events[row.event_id]
     destination = there.get(row.platform)
     if destination is None:
-        return "its destination was removed"
+        return REMOVED
     if row.platform not in PLATFORMS:
         return None  # a newer version's: its workers know what is too old for it
     limit = mapper_for(row.platform).oldest_age(action_source, destination.settings)

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from tracklayer.db import destinations as db
@@ -22,7 +22,7 @@ from tracklayer.domain.event import read_event
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.retry import RetryPolicy, judge_attempt
 from tracklayer.mappers import mapper_for
-from tracklayer.mappers.base import Mapped, Mapper
+from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.services.credentials import settings_to_map
@@ -43,11 +43,16 @@ class TooManyTrialsError(Exception):
 
 @dataclass(frozen=True)
 class Tried:
-    """``request``: as sent, without credentials. ``explanation``: of a refusal."""
+    """``request``: as sent, without credentials. ``explanation``: of a refusal. ``verdicts``: the rules it was held against.
 
-    attempt: LoggedAttempt
-    request: dict[str, Any]
+    Where it was not sent at all, ``attempt`` and ``request`` are None, and ``problems`` say why.
+    """
+
+    attempt: LoggedAttempt | None
+    request: dict[str, Any] | None
     explanation: Explained | None
+    verdicts: tuple[RuleVerdict, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 async def run_trial(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
@@ -104,8 +109,8 @@ def _leave(merchant_id: int) -> None:
 def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
     """One request in test mode with ``draft``, or with an invented event where it is None.
 
-    Refuses where the platform has no test mode, where the destination lacks what that mode needs, and where the
-    event would not be sent at all.
+    Refuses where the platform has no test mode, and where the destination lacks what that mode needs. An event that would
+    not be sent at all is told with its verdicts.
     """
     mapper = mapper_for(platform)
     with session():
@@ -124,10 +129,16 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
     mapped = map_event(mapper, read.event, settings, now)
     if not isinstance(mapped, Mapped):
         field = ("input", *mapped.field.split(".")) if mapped.field else ("input",)
-        return [Problem(field, mapped.reason.name, f"{mapper.title} would not get this event: {mapped.message}.")]
+        message = f"{mapper.title} would not get this event: {mapped.message}."
+        problem = Problem(field, mapped.reason.name, message)
+        explained = explain(platform, None, mapped.reason)
+        if explained is not None and mapped.field is not None:
+            explained = replace(explained, field=mapped.field)
+        return Tried(None, None, explained, mapped.verdicts, (problem,))
     if mapped.not_before is not None and mapped.not_before > now:
         message = f"{mapper.title} would get this event when its time has come: send one that has happened."
-        return [Problem(("input", "occurred_at"), "TIME_IN_FUTURE", message)]
+        problem = Problem(("input", "occurred_at"), "TIME_IN_FUTURE", message)
+        return Tried(None, None, None, mapped.verdicts, (problem,))
     request = mapper.build_request(mapped.group, [mapped.item], settings)
     with runtime.new_http() as http:
         reply = send(http, platform, request, runtime.settings.sandbox_url, runtime.tokens)
@@ -139,7 +150,7 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
     health = db.health_of(row)
     settled = judge_attempt(claim, outcome, started_at=now, now=ended, policy=policy, jitter=0, health=health)
     assert settled.logged is not None
-    return Tried(settled.logged, as_json(request), explain(platform, settled.error_code))
+    return Tried(settled.logged, as_json(request), explain(platform, settled.error_code), mapped.verdicts)
 
 
 def _in_test_mode(mapper: Mapper, settings: Mapping[str, Any]) -> dict[str, Any] | Problem:

@@ -1,0 +1,55 @@
+"""Why events and deliveries are not sent, counted: by reason and field, with one event id of each."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from datetime import datetime
+
+from tracklayer.db.events import EventRow
+from tracklayer.mappers.base import Mapper, Refused, Settings
+from tracklayer.mappers.outgoing import map_event
+from tracklayer.sealing import Sealer
+from tracklayer.services import persist
+
+MOST_WITH_FIELD = 10  # groups that name a field; what comes then is counted by its reason alone, of which there are few
+UNKNOWN_ID = "unknown id"
+IN_HANDS = "being delivered at this moment"
+TOO_OLD = "too old for the platform"
+FILTERED = "filtered by the destination's event names"
+HAS_ONE = "has a delivery there already"
+PURGED = "its event was purged"
+REMOVED = "its destination was removed"
+INTERNAL = "INTERNAL"  # TrackLayer's own fault
+FIELDS = {TOO_OLD: "occurred_at", FILTERED: "event_name"}  # reason -> the field of the event that it is about
+
+
+def tally(
+    refused: MutableMapping[str, int],
+    examples: MutableMapping[str, str],
+    reason: str,
+    event_id: str,
+    field: str | None = None,
+) -> None:
+    """Counts one more. A field that always goes with its reason is left out."""
+    key = f"{reason}/{field}" if field else reason
+    if field and key not in refused and sum("/" in known for known in refused) >= MOST_WITH_FIELD:
+        key = reason
+    refused[key] = refused.get(key, 0) + 1
+    examples.setdefault(key, event_id)
+
+
+def reason_and_field(key: str) -> tuple[str, str | None]:
+    """What ``tally`` counted by."""
+    reason, _, field = key.partition("/")
+    return reason, field or FIELDS.get(reason)
+
+
+def is_taken(event_names: list[str] | None, event_name: str) -> bool:
+    """Whether a destination takes events of a name."""
+    return event_names is None or event_name in event_names
+
+
+def refusal(row: EventRow, mapper: Mapper, settings: Settings, as_of: datetime, sealer: Sealer) -> Refused | None:
+    """Why a platform would get nothing of a stored event at an instant; None: it would get it. Raises SealError."""
+    mapped = map_event(mapper, persist.to_event(row, sealer), settings, as_of)
+    return mapped if isinstance(mapped, Refused) else None
