@@ -47,6 +47,8 @@ TABLES = (
     "redelivery_pages",
     "sealing_keys",
     "rounds",
+    "coverage",
+    "rejections",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:
