@@ -21,6 +21,7 @@ CREATE TABLE name_baselines (
     event_name       text NOT NULL,
     learned_until    timestamptz NOT NULL,
     rhythm           jsonb,
+    told_after       integer,  -- seconds: no shorter silence of this name is ever told
     accepted         jsonb,
     PRIMARY KEY (merchant_id, event_name)
 );
