@@ -46,7 +46,10 @@ class Scene:
 
     def sends(self, count: int) -> None:
         at = self.clock.now().isoformat()
-        drafts = [draft(f"order_{self.sent + n}", occurred_at=at) for n in range(count)]
+        ids = [f"order_{self.sent + n}" for n in range(count)]
+        # Each an order of its own: without, all would look like one that is counted again and again.
+        orders = {one: {"value": 129.99, "currency": "USD", "order_id": one} for one in ids}
+        drafts = [draft(one, occurred_at=at, custom_data=orders[one]) for one in ids]
         self.sent += count
         ingest_events(self.runtime, self.merchant.holder, drafts)
 

@@ -50,6 +50,7 @@ WITH RECURSIVE names AS (
     FROM names n WHERE n.event_name IS NOT NULL AND n.place < {MOST_NAMES}
 )
 """
+BY_NAME = _NAMES  # for statements elsewhere that go from name to name
 NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL ORDER BY 1"
 BY_MINUTE = f"""
 {_NAMES}

@@ -44,8 +44,8 @@ def learn_success(hours: Sequence[tuple[int, int]]) -> SuccessRate | None:
         left -= size
     total = sum(size for _, size in kept)
     share = sum(rate * size for rate, size in kept) / total
-    # A destination that has never failed yet fails once in a while all the same.
-    share = min(share, (total + 1) / (total + 2))
+    # A destination that has never failed yet fails once in a while all the same, and one that always failed may not.
+    share = min(max(share, 1 / (total + 2)), (total + 1) / (total + 2))
     return SuccessRate(share, _spread(kept, share, total), attempts)
 
 
