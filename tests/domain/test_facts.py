@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -92,9 +92,8 @@ def test_what_a_refused_event_is_counted_under(problems: list[Problem], counted:
 
 def test_words_are_bounded_and_forgotten_after_a_day() -> None:
     words = Vocabulary(2)
-    assert [words.known(1, word, NOW) for word in ("a", "b", "c", "a")] == ["a", "b", OTHERS, "a"]
-    assert words.known(2, "c", NOW) == "c"
-    tomorrow = NOW + timedelta(hours=23)
-    assert words.known(1, "b", tomorrow) == "b"
-    assert words.known(1, "c", tomorrow + timedelta(hours=2)) == "c"
-    assert words.known(1, "d", tomorrow + timedelta(hours=2)) == OTHERS
+    assert [words.known(1, word, 7) for word in ("a", "b", "c", "a")] == ["a", "b", OTHERS, "a"]
+    assert words.known(2, "c", 7) == "c"
+    assert words.known(1, "b", 30) == "b"
+    assert words.known(1, "c", 32) == "c"
+    assert words.known(1, "d", 32) == OTHERS

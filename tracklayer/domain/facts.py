@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from tracklayer.domain.event import Event
+from tracklayer.domain.event import NO_CONSENT, Event
 from tracklayer.domain.problem import Problem
 
 AHEAD_FROM = timedelta(seconds=5)  # of the clock here: less is how long a request takes, and how clocks differ
@@ -70,14 +70,15 @@ BITS: dict[str, int] = {name: 1 << place for place, name in enumerate(FACTS)}
 IDENTIFIERS = FACTS[: FACTS.index("event_source_url")]
 _URL, _VALUE, _CURRENCY = BITS["event_source_url"], BITS["value"], BITS["currency"]
 _CONTENTS, _ORDER, _ZERO = BITS["contents"], BITS["order_id"], BITS["zero_value"]
+_BIT_OF, _AHEAD = BITS.get, -AHEAD_FROM  # looked up once: this is asked of every event
 
 
 def facts_of(event: Event, now: datetime) -> int:
     """The facts of an event that arrives at ``now``. What was malformed is not there, as if it had not been sent."""
     facts = 0
     for name, value in vars(event.user_data).items():
-        if value and name in BITS:
-            facts |= BITS[name]
+        if value:
+            facts |= _BIT_OF(name, 0)
     if event.event_source_url:
         facts |= _URL
     custom = event.custom_data
@@ -89,14 +90,12 @@ def facts_of(event: Event, now: datetime) -> int:
         facts |= _CONTENTS
     if custom.order_id:
         facts |= _ORDER
-    if event.consent.ad_user_data == "denied":
+    if event.consent is not NO_CONSENT and event.consent.ad_user_data == "denied":
         facts |= BITS["consent_denied"]
     age = now - event.occurred_at
-    if age <= -AHEAD_FROM:
-        facts |= BITS["ahead"]
-    elif age >= LATE_FROM:
-        facts |= BITS["late"]
-    return facts
+    if age >= LATE_FROM:
+        return facts | BITS["late"]
+    return facts | BITS["ahead"] if age <= _AHEAD else facts
 
 
 def names_in(facts: int) -> list[str]:
@@ -144,11 +143,11 @@ class Vocabulary:
         self._most = most
         self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
 
-    def known(self, merchant_id: int, word: str, now: datetime) -> str:
+    def known(self, merchant_id: int, word: str, hour: int) -> str:
+        """The word, or ``OTHERS``. ``hour``: that runs, counted from anywhere."""
         words = self._words.get(merchant_id)
         if words is None:
             words = self._words[merchant_id] = {}
-        hour = int(now.timestamp()) // 3600
         if word not in words and len(words) >= self._most:
             words = self._words[merchant_id] = {word: seen for word, seen in words.items() if seen > hour - 24}
             if len(words) >= self._most:

@@ -105,6 +105,10 @@ class Call:
     items: list[Item | None] = field(default_factory=list)
     refused: Counter[Refusal] = field(default_factory=Counter)
     size: int = 0  # bytes of JSON of those that are stored
+    hour: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hour = int(self.now.timestamp()) // 3600
 
 
 def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
@@ -122,9 +126,9 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     if isinstance(read, list):
         call.outcomes.append(Rejected(tuple(read), readable_event_id(draft, read)))
         call.items.append(None)
-        name = _REFUSED_NAMES.known(merchant.merchant_id, readable_event_name(draft, read), call.now)
+        name = _REFUSED_NAMES.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
-        call.refused[name, code, _FIELDS.known(merchant.merchant_id, where, call.now)] += 1
+        call.refused[name, code, _FIELDS.known(merchant.merchant_id, where, call.hour)] += 1
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
@@ -132,8 +136,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     event = read.event
     record["facts"] = facts_of(event, call.now)
     if event.event_source_url:
-        record["host"] = _HOSTS.known(merchant.merchant_id, host_of(event.event_source_url), call.now)
-    counted_as = _NAMES.known(merchant.merchant_id, event.event_name, call.now)
+        record["host"] = _HOSTS.known(merchant.merchant_id, host_of(event.event_source_url), call.hour)
+    counted_as = _NAMES.known(merchant.merchant_id, event.event_name, call.hour)
     if counted_as is OTHERS:
         record["counted_as"] = counted_as
     call.outcomes.append(None)
@@ -188,7 +192,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
 
 def _conflicts(call: Call) -> Counter[Refusal]:
     names = [item.read.event.event_name for item in call.items if item is not None and item.row is None]
-    known = (_REFUSED_NAMES.known(call.merchant.merchant_id, name, call.now) for name in names)
+    known = (_REFUSED_NAMES.known(call.merchant.merchant_id, name, call.hour) for name in names)
     return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in known)
 
 
