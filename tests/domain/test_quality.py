@@ -103,6 +103,12 @@ def test_what_is_no_loss_is_not_told(samples: list[Sample], usual: Usual | None)
     assert judge(sorted(samples), usual) is None
 
 
+def test_pages_that_bring_no_value_beside_products_are_no_loss() -> None:
+    visits = [Measure("value", minutes(60, 10, 5), USUAL)]
+    assert judge_value_lost("ViewContent", visits, is_open=False, told_until=None, now=NOW) is None
+    assert judge_value_lost("Purchase", visits, is_open=False, told_until=None, now=NOW) is not None
+
+
 def test_a_mixed_name_of_which_hardly_any_is_left_is_told() -> None:
     assert judge(minutes(60, 10, 0), learn_usual(hours(0.6, 60))) is not None
 

@@ -100,7 +100,7 @@ async def test_what_a_watch_found_stays_since_it_was_first_found_until_it_is_ove
         judged = [("meta", AdviceCode.NAME_MISSPELT), ("", AdviceCode.CLOCK_AHEAD)]
         with in_transaction():
             write_advice({merchant.merchant_id: found}, clock.now())
-            forget_advice(merchant.merchant_id, judged, clock.now())
+            forget_advice({merchant.merchant_id: judged}, clock.now())
 
     look(misspelt(merchant, clock), of_merchant)
     clock.move(timedelta(minutes=10))

@@ -31,14 +31,27 @@ ON CONFLICT (merchant_id, platform, code, event_name) DO UPDATE SET
     example_event_id = coalesce(excluded.example_event_id, a.example_event_id), last_seen_at = excluded.last_seen_at
 WHERE a.last_seen_at <= excluded.last_seen_at - %s
 """
+# Rows that another look is writing were just found by it: they stay, and nobody waits.
 FORGET = """
-DELETE FROM advice a USING unnest(%s::text[], %s::text[]) AS j(platform, code)
-WHERE a.merchant_id = %s AND a.platform = j.platform AND a.code = j.code AND a.last_seen_at <= %s
+WITH gone AS (
+    SELECT a.merchant_id, a.platform, a.code, a.event_name
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS j(merchant_id, platform, code)
+    JOIN advice a USING (merchant_id, platform, code)
+    WHERE a.last_seen_at <= %s FOR UPDATE OF a SKIP LOCKED
+)
+DELETE FROM advice a USING gone g
+WHERE (a.merchant_id, a.platform, a.code, a.event_name) = (g.merchant_id, g.platform, g.code, g.event_name)
 """
 FORGET_REMOVED = """
-DELETE FROM advice a WHERE a.merchant_id = ANY(%s) AND a.platform <> '' AND NOT EXISTS (
-    SELECT FROM destinations d
-    WHERE d.merchant_id = a.merchant_id AND d.platform = a.platform AND d.removed_at IS NULL)
+WITH gone AS (
+    SELECT merchant_id, platform, code, event_name FROM advice a
+    WHERE merchant_id = ANY(%s) AND platform <> '' AND NOT EXISTS (
+        SELECT FROM destinations d
+        WHERE d.merchant_id = a.merchant_id AND d.platform = a.platform AND d.removed_at IS NULL)
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM advice a USING gone g
+WHERE (a.merchant_id, a.platform, a.code, a.event_name) = (g.merchant_id, g.platform, g.code, g.event_name)
 """
 
 
@@ -64,12 +77,13 @@ def write_advice(found: Mapping[int, Sequence[Advice]], now: datetime) -> None:
         execute(UPSERT, (now, orjson.dumps(given).decode(), SEEN_GRAIN))
 
 
-def forget_advice(merchant_id: int, judged: Collection[Judged], now: datetime) -> int:
-    """Those of what was judged that were not found for a while; how many."""
-    found = sorted(judged)
-    return execute(
-        FORGET, ([platform for platform, _ in found], [code.value for _, code in found], merchant_id, now - QUIET)
-    )
+def forget_advice(judged: Mapping[int, Collection[Judged]], now: datetime) -> int:
+    """Those of what was judged of each merchant that were not found for a while; how many."""
+    keys = [(merchant_id, *one) for merchant_id, of_one in sorted(judged.items()) for one in sorted(of_one)]
+    if not keys:
+        return 0
+    merchants, platforms, codes = zip(*keys, strict=True)
+    return execute(FORGET, (list(merchants), list(platforms), [code.value for code in codes], now - QUIET))
 
 
 def forget_of_removed(merchant_ids: Sequence[int]) -> int:

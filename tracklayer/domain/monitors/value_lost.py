@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
-from tracklayer.domain.event_names import is_purchase
+from tracklayer.domain.event_names import is_purchase, is_step
 from tracklayer.domain.monitors.learn import learn_success
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.words import clock_time
@@ -18,7 +18,9 @@ WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 3
 LEAST_SAMPLE = 20  # events
 CHANCE = 1e-7
 FLOOR = 0.10
-STEADY = 0.9  # a name of which fewer usually bring it has events of several kinds, whose mix moves:
+STEADY = (
+    0.9  # a name of which fewer bring it, or a step before a conversion, has events of several kinds, whose mix moves:
+)
 NONE_LEFT = 0.1  # of such a name hardly any may be left
 USUAL_AT_LEAST = 0.2
 ENOUGH_HOURS = 6  # of which something is known
@@ -112,9 +114,10 @@ def judge_value_lost(
         if measure.usual is None:
             continue
         samples = [sample for sample in measure.samples if sample.stratum in measure.usual.shares]
-        lost = _still(samples, measure.usual)
+        is_steady = measure.usual.share >= STEADY and not is_step(event_name)
+        lost = _still(samples, measure.usual, is_steady)
         if lost is not None and not is_open:
-            lost = _lost(samples, measure.usual, told_until, now)
+            lost = _lost(samples, measure.usual, is_steady, told_until, now)
         if lost is not None:
             return _finding(
                 event_name, measure.what, _since_it_began(lost, samples, measure.usual), measure.usual, samples
@@ -122,12 +125,14 @@ def judge_value_lost(
     return None
 
 
-def _lost(samples: Sequence[Sample], usual: Usual, told_until: datetime | None, now: datetime) -> _Window | None:
+def _lost(
+    samples: Sequence[Sample], usual: Usual, is_steady: bool, told_until: datetime | None, now: datetime
+) -> _Window | None:
     minute = now.replace(second=0, microsecond=0)
     for length in WINDOWS:
         since = max(minute - length, told_until) if told_until is not None else minute - length
         window = _window([sample for sample in samples if sample.start >= since], usual)
-        if window is None or window.events < LEAST_SAMPLE or not _is_low(window, usual, FLOOR):
+        if window is None or window.events < LEAST_SAMPLE or not _is_low(window, is_steady, FLOOR):
             continue
         bad = window.events - window.carrying
         if failures_at_least(bad, window.events, 1 - window.expected, usual.spread) < CHANCE:
@@ -135,13 +140,13 @@ def _lost(samples: Sequence[Sample], usual: Usual, told_until: datetime | None, 
     return None
 
 
-def _is_low(window: _Window, usual: Usual, floor: float) -> bool:
-    if usual.share < STEADY:
+def _is_low(window: _Window, is_steady: bool, floor: float) -> bool:
+    if not is_steady:
         return window.share < NONE_LEFT * window.expected
     return window.share <= window.expected - floor
 
 
-def _still(samples: Sequence[Sample], usual: Usual) -> _Window | None:
+def _still(samples: Sequence[Sample], usual: Usual, is_steady: bool) -> _Window | None:
     """The last minutes with events, where they are still below what is usual."""
     taken: list[Sample] = []
     minutes: set[datetime] = set()
@@ -155,7 +160,7 @@ def _still(samples: Sequence[Sample], usual: Usual) -> _Window | None:
         events += sample.events
         taken.append(sample)
     window = _window(taken, usual)
-    return window if window is not None and _is_low(window, usual, FLOOR / 2) else None
+    return window if window is not None and _is_low(window, is_steady, FLOOR / 2) else None
 
 
 def _window(samples: Sequence[Sample], usual: Usual) -> _Window | None:

@@ -98,8 +98,7 @@ class Quality:
         self._judge_duplicates(page, due, counts, verdicts)
         self._advise(page, due, shops, found, judged)
         db_advice.write_advice(found, now)
-        for merchant_id, codes in judged.items():
-            db_advice.forget_advice(merchant_id, codes, now)
+        db_advice.forget_advice(judged, now)
         self._looked.update(dict.fromkeys(due, now))  # where it failed, the next call looks again
         return verdicts
 
