@@ -153,8 +153,8 @@ RETRIES = [replace(SAME, event_id=f"event_{n}", occurred_at=NOW - timedelta(seco
         pytest.param([*shop(), *again(shop()[:15])], 15, 15, id="a retry that makes a new id"),
         pytest.param(
             [
-                *[conversion(n, person={"email": f"p{n}", "browser": f"b{n}"}) for n in range(20)],
-                *[conversion(n + 100, person={"browser": f"b{n}"}) for n in range(20)],
+                *[conversion(n, person={"email": f"p{n}", "fbp": f"b{n}"}) for n in range(20)],
+                *[conversion(n + 100, person={"fbp": f"b{n}"}) for n in range(20)],
             ],
             20,
             20,
@@ -237,6 +237,10 @@ def test_what_copies_are_worth_is_told() -> None:
             id="the same again every quarter of an hour",
         ),
         pytest.param([replace(one, value=None) for one in RETRIES], id="no value and no order"),
+        pytest.param(
+            [conversion(n, person={"external_id": "guest", "fbp": f"b{n}"}) for n in range(200)],
+            id="one customer id for all guests, and a browser each",
+        ),
     ],
 )
 def test_what_is_no_duplicate_is_not_told(events: list[Conversion]) -> None:

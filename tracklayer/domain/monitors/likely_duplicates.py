@@ -18,12 +18,13 @@ ORDERS, SHARE_OF_ORDERS = 3, 0.05  # the same order under several event ids: nob
 ORDERS_OF_ONE = 20  # different ones of one person: a shop that puts its own address on all of them
 VALUES_OF_ORDER = 3  # an order id with more different values is a constant, not an order
 STILL = 0.5  # of each threshold keeps an open alert
-_STRONG = ("email", "phone", "external_id")
+# Two that differ in one of these are two people. A click's id is none of them: it is another one after another click.
+_OF_ONE = ("email", "phone", "external_id", "fbp", "browser_id", "ga_client_id", "ttp")
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """An event as far as it matters here. ``person``: kind of identifier -> digest or value; never shown to anybody.
+    """An event as far as it matters here. ``person``: identifier -> digest or value; never shown to anybody.
 
     ``basket``: ids and quantities, '' where none is given. ``value`` and ``currency``: as given.
     """
@@ -63,7 +64,7 @@ def judge_likely_duplicates(
     """``events``: of one name, all with an event id of their own, that arrived from ``since`` on.
 
     Two are one conversion where they name the same order, or where the same person, value, currency and basket come
-    within ten minutes, and nothing speaks against it: another e-mail, phone, customer id or order. It is told where ten
+    within ten minutes, and nothing speaks against it: another e-mail, phone, customer id, browser or order. It is told where ten
     conversions came so and their copies are a tenth of the name's events, or one came twenty times, or three orders came
     under several ids. Left alone: steps before a conversion, renewals (system_generated), events that neither bring a value
     nor an order, people with more than twenty different orders, and order ids that all share.
@@ -123,7 +124,7 @@ def _by_person(events: Sequence[Conversion]) -> list[list[Conversion]]:
         ]
         if not keys:
             continue
-        facts = {name: event.person[name] for name in _STRONG if name in event.person}
+        facts = {name: event.person[name] for name in _OF_ONE if name in event.person}
         if event.order_id:
             facts["order"] = event.order_id
         if event.basket:

@@ -33,6 +33,7 @@ from tracklayer.domain.monitors.habits import Recent, advise_on_events, too_old
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
+from tracklayer.domain.normalise import is_placeholder
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.mappers.outgoing import map_event
@@ -314,22 +315,21 @@ def _conversions(names: Mapping[str, Sequence[Counts]], since: datetime) -> dict
     return found
 
 
-_IDENTIFIERS = {
-    "email": ("email",),
-    "phone": ("phone",),
-    "external_id": ("external_id",),
-    "click": ("gclid", "fbc", "ttclid", "msclkid", "twclid", "rdt_cid", "li_fat_id", "epik", "sc_click_id", "wbraid", "gbraid"),
-    "browser": ("fbp", "browser_id", "ttp", "ga_client_id"),
-}  # fmt: skip
+_IDENTIFIERS = (
+    *("email", "phone", "external_id"),
+    *("fbp", "browser_id", "ga_client_id", "ttp"),
+    *("fbc", "gclid", "gbraid", "wbraid", "ttclid", "epik", "sc_click_id", "li_fat_id", "rdt_cid", "msclkid", "twclid"),
+)
 
 
 def _conversion(one: Sampled) -> Conversion:
-    person = {}
-    for kind, names in _IDENTIFIERS.items():
-        for name in names:
-            if isinstance(value := one.user_data.get(name), str) and value:
-                person[kind] = value.strip().lower() if kind == "email" else value
-                break
+    person = {
+        name: value
+        for name in _IDENTIFIERS
+        if isinstance(value := one.user_data.get(name), str) and not is_placeholder(value)
+    }
+    if email := person.get("email"):
+        person["email"] = email.strip().lower()
     custom = one.custom_data
     return Conversion(
         one.event_id,
