@@ -53,6 +53,10 @@ TABLES = (
     "operator_turns",
     "alert_channels",
     "channel_messages",
+    "coverage",
+    "rejections",
+    "name_minutes",
+    "name_baselines",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

@@ -47,8 +47,14 @@ class Scene:
 
     def sends(self, count: int) -> None:
         at = self.clock.now().isoformat()
-        numbers = range(self.sent, self.sent + count)
-        drafts = [draft(f"order_{n}", **{"occurred_at": at} | self.changes[n % len(self.changes)]) for n in numbers]
+        ids = [f"order_{n}" for n in range(self.sent, self.sent + count)]
+        # Each an order of its own: without, all would look like one that is counted again and again.
+        orders = [{"value": 129.99, "currency": "USD", "order_id": one} for one in ids]
+        changes = [self.changes[n % len(self.changes)] for n in range(self.sent, self.sent + count)]
+        drafts = [
+            draft(one, **{"occurred_at": at, "custom_data": order} | change)
+            for one, order, change in zip(ids, orders, changes, strict=True)
+        ]
         self.sent += count
         ingest_events(self.runtime, self.merchant.holder, drafts)
 

@@ -61,7 +61,8 @@ class ApiKeyRow(Row):
 
 class DestinationRow(Row):
     """``merchant_currency``, ``merchant_page_url``, ``merchant_consent``: what its merchant sets for all platforms, where it
-    was read with them. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed. ``removed_at``: its waiting deliveries are dropped."""
+    was read with them. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed.
+    ``setting_times``: since when each setting is as it is, ISO 8601, as far as that is known. ``removed_at``: its waiting deliveries are dropped."""
 
     merchant_id = BigIntegerField()
     platform = TextField()
@@ -70,6 +71,7 @@ class DestinationRow(Row):
     event_names = ArrayField(TextField, index=False, null=True)
     settings = JSONField()
     secrets = BlobField()
+    setting_times = JSONField(default=dict)
     default_country = TextField(null=True)
     failures = IntegerField(default=0)
     failing_since = DateTimeTZField(null=True)

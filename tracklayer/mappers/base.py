@@ -90,6 +90,14 @@ class Explanation:
     field: str | None = None
 
 
+@dataclass(frozen=True)
+class Lifetime:
+    """How long a secret is good for where its kind ends. ``condition``: which kind that is, in words: "a member's token"."""
+
+    length: timedelta
+    condition: str
+
+
 class MapEvent(Protocol):
     def __call__(self, event: Event, settings: Settings, now: datetime) -> Mapped | Refused: ...
 
@@ -123,6 +131,8 @@ class Mapper:
     ``max_ahead``: how far ahead of the clock an event may be when it is sent; what is further waits until then.
     ``ahead_limit``: the exact one, where that depends on the settings.
     ``points``: names of events whose value counts points: no default currency is theirs.
+    ``test_effect``: in a sentence, what the platform does with an event in test mode that was not meant as a test.
+    ``lifetimes``: secret -> how long it is good for, where the platform's page says so.
     ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
     """
 
@@ -144,6 +154,8 @@ class Mapper:
     max_batch_bytes: int | None = None
     test_mode: Mapping[str, Any] = field(default_factory=dict)
     instead_of_test: str = ""
+    test_effect: str = "it shows such events among its tests, and they may not count."
+    lifetimes: Mapping[str, Lifetime] = field(default_factory=dict)
     max_ahead: timedelta = timedelta(minutes=5)
     ahead_limit: Callable[[Settings], timedelta] | None = None
     points: frozenset[str] = frozenset()

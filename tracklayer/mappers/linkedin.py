@@ -34,6 +34,7 @@ from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
+    Lifetime,
     Mapped,
     Mapper,
     Refused,
@@ -540,6 +541,7 @@ MAPPER = Mapper(
     read_reply=read_reply,
     deduplication="LinkedIn does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
+    lifetimes={"access_token": Lifetime(timedelta(days=60), "a member's token")},
     instead_of_test="Give the destination a conversion rule that no campaign uses: what is sent there is not attributed, "
     "and Campaign Manager shows within a day that it arrives.",
 )

@@ -585,4 +585,5 @@ MAPPER = Mapper(
     max_ahead=MAX_AHEAD,
     supports_test_events=True,
     test_mode={"test_event_code": None},
+    test_effect="they count, and show up under Test events, where they hide what you test.",
 )

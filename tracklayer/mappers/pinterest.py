@@ -524,5 +524,6 @@ MAPPER = Mapper(
     max_ahead=MAX_AHEAD,
     supports_test_events=True,
     test_mode={"test": True},
+    test_effect="Pinterest checks every event and records none, so that no conversion is counted.",
     max_batch_bytes=2_000_000,  # Pinterest publishes none; connectors keep to 2 MB
 )

@@ -525,5 +525,6 @@ MAPPER = Mapper(
     age_limit=_age_limit,
     supports_test_events=True,
     test_mode={"test_id": None},
+    test_effect="they show up under Test events only, and no conversion is counted.",
     max_batch_bytes=MAX_BATCH_BYTES,
 )

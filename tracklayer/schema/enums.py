@@ -76,6 +76,27 @@ AlertKind = _enum(
         ),
     },
 )
+AdviceCode = _enum(
+    "AdviceCode",
+    "What is about to cost conversions.",
+    {
+        "TEST_MODE_ON": ("test_mode_on", "A destination has been in test mode for more than a day."),
+        "CREDENTIALS_EXPIRE_SOON": ("credentials_expire_soon", "A destination's credentials end soon."),
+        "NAME_MISSPELT": (
+            "name_misspelt",
+            "Events arrive under a name that differs only in spelling from one that counts.",
+        ),
+        "EVENTS_TOO_OLD": ("events_too_old", "Events arrive when they are older than the platform takes."),
+        "CLOCK_AHEAD": ("clock_ahead", "Events say that they happen in the future: the shop's clock is ahead."),
+        "EVENTS_LATE": ("events_late", "Events arrive days after they happened."),
+        "VALUE_ALWAYS_ZERO": ("value_always_zero", "Purchases all have the value 0."),
+        "VALUE_MISSING": ("value_missing", "Purchases bring no value."),
+        "CURRENCY_MISSING": (
+            "currency_missing",
+            "Purchases bring a value without a currency, and there is no default.",
+        ),
+    },
+)
 AlertSeverity = _enum(
     "AlertSeverity",
     "How much an alert matters.",

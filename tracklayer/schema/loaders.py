@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from tracklayer.db import alerts, deliveries, destinations, events, merchants
+from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants
 from tracklayer.db.alerts import Place, Span, Waits
 from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.domain.advice import Advice
 from tracklayer.runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
@@ -68,6 +69,11 @@ class Loaders:
     @cached_property
     def waiting(self) -> DataLoader[str, int]:
         return _loader(_waiting, self.merchant_id)
+
+    @cached_property
+    def advice(self) -> DataLoader[str, list[Advice]]:
+        """By platform; '' for the merchant's own."""
+        return _loader(_advice, self.merchant_id)
 
 
 def waits_of(row: DeliveryRow, now: datetime) -> Waits:
@@ -125,6 +131,15 @@ async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
 async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
     found = await run_for_merchant(deliveries.waiting_by_platform, merchant_id)
     return [found.get(platform, 0) for platform in platforms]
+
+
+async def _advice(merchant_id: int, platforms: list[str]) -> list[list[Advice]]:
+    found = await run_for_merchant(_advice_of, merchant_id)
+    return [found.get((merchant_id, platform), []) for platform in platforms]
+
+
+def _advice_of(merchant_id: int) -> dict[tuple[int, str], list[Advice]]:
+    return advice.advice_of([merchant_id])
 
 
 def _loader(load: Callable[..., Awaitable[Any]], *scope: Any) -> DataLoader[Any, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import strawberry
 from strawberry import ID, Info
 
+from tracklayer.db.advice import MAX_ADVICE
 from tracklayer.db.alerts import MAX_ALERTS, Span
 from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
@@ -17,6 +18,7 @@ from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
+from tracklayer.domain.advice import Advice
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import USER_FIELDS
@@ -29,6 +31,7 @@ from tracklayer.schema.connections import After, Connection, First, connect, pag
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.enums import (
     ActionSource,
+    AdviceCode,
     AlertChannelKind,
     AlertKind,
     AlertSeverity,
@@ -47,6 +50,7 @@ from tracklayer.schema.enums import (
 from tracklayer.schema.inputs import dotted_path
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
+from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
 from tracklayer.services.credentials import settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
@@ -430,6 +434,18 @@ class AlertNode(Node):
         return delivery_connection(rows, size, after)
 
 
+@strawberry.type(name="Advice", description="Something that is about to cost conversions, and what to do about it.")
+class AdviceNode:
+    code: AdviceCode = _field(READ, "What it is about.")
+    sentence: str = _field(READ, "What is at risk, with figures.")
+    next_step: str = _field(READ, "What to do about it.")
+    since: DateTime = _field(READ, "Since when it holds, as far as that is known.")
+    count: int = _field(READ, "Events of late that it is about; 0 where it is about settings.")
+    event_name: str | None = _field(READ, "The event name, where it is about events of one name.")
+    example_event_id: str | None = _field(READ, "The event id of one of them.")
+    details: JSON = _field(READ, "The figures.")
+
+
 @strawberry.type(name="Destination", description="Where a merchant's events go on one platform.")
 class DestinationNode(Node):
     row: strawberry.Private[DestinationRow]
@@ -446,6 +462,16 @@ class DestinationNode(Node):
     @strawberry.field(metadata=READ, description="Deliveries that are neither delivered nor dropped.")
     async def waiting(self, info: Info) -> int:
         return await context_of(info).loaders.waiting.load(self.row.platform)
+
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ADVICE + _MOST_SETTINGS),
+        description="What is about to cost conversions there; what costs some already is an alert.",
+    )
+    async def advice(self, info: Info) -> list[AdviceNode]:
+        context = context_of(info)
+        of_settings = advice_of_settings(context.runtime.sealer, self.row, context.now)
+        found = await context.loaders.advice.load(self.row.platform)
+        return [advice_node(advice) for advice in (*of_settings, *found)]
 
 
 @strawberry.type(name="ApiKey", description="A key that speaks for the merchant.")
@@ -496,6 +522,13 @@ class MerchantNode(Node):
     )
     async def alert_channels(self, info: Info) -> list[AlertChannelNode]:
         return [channel_node(row) for row in await read(channels, self.row.merchant_id)]
+
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ADVICE),
+        description="What is about to cost conversions, whatever the platform; each destination has its own besides.",
+    )
+    async def advice(self, info: Info) -> list[AdviceNode]:
+        return [advice_node(advice) for advice in await context_of(info).loaders.advice.load("")]
 
     @strawberry.field(
         metadata=READ | at_most(MAX_API_KEYS),
@@ -637,6 +670,19 @@ def alert_node(row: AlertRow) -> AlertNode:
         snoozed_until=_instant(row.snoozed_until),
         resolved_at=_instant(row.resolved_at),
         change=None,
+    )
+
+
+def advice_node(advice: Advice) -> AdviceNode:
+    return AdviceNode(
+        code=AdviceCode(advice.code.value),
+        sentence=advice.sentence,
+        next_step=advice.next_step,
+        since=DateTime(advice.since),
+        count=advice.count,
+        event_name=advice.event_name,
+        example_event_id=advice.example_event_id,
+        details=JSON(dict(advice.details)),
     )
 
 

@@ -73,7 +73,8 @@ def set_destination(
             row = db.lock_destination(merchant_id, platform)
         if isinstance(event_names, Keep):
             event_names = row.event_names if row is not None else None
-        merged = _merged(mapper, _kept(runtime, row), settings)
+        kept = _kept(runtime, row)
+        merged = _merged(mapper, kept, settings)
         problems = check_settings(mapper, merged) + _check_event_names(event_names)
         if problems:
             return problems
@@ -86,6 +87,7 @@ def set_destination(
             {
                 "settings": plain,
                 "secrets": seal_secrets(runtime.sealer, merchant_id, platform, secret),
+                "setting_times": _setting_times(row, kept, merged, now),
                 "default_country": plain.get("default_country"),
                 "event_names": list(event_names) if event_names is not None else None,
                 "state": "paused" if paused else "active",
@@ -97,6 +99,20 @@ def set_destination(
         if held:
             note_state(merchant_id, platform, DestinationState.HELD, DestinationState.ACTIVE, "set anew", now)
         return Changed(_get(merchant_id, platform))
+
+
+def _setting_times(
+    row: DestinationRow | None, kept: Mapping[str, Any], merged: Mapping[str, Any], now: datetime
+) -> dict[str, str]:
+    """Since when each setting is as it is; what was set before that was noted stays without."""
+    noted = row.setting_times if row is not None else {}
+    times = {}
+    for name, value in merged.items():
+        if name not in kept or kept[name] != value:
+            times[name] = now.isoformat()
+        elif name in noted:
+            times[name] = noted[name]
+    return times
 
 
 def _kept(runtime: Runtime, row: DestinationRow | None) -> dict[str, Any]:

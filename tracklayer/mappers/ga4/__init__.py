@@ -379,6 +379,7 @@ MAPPER = Mapper(
     copy_memory=_copy_memory,
     supports_test_events=True,
     test_mode={"validate_only": True},
+    test_effect="Google checks every event and records none, so that no conversion is counted.",
     max_batch_bytes=MAX_BODY_BYTES,
     points=POINTS,
     max_ahead=timedelta(seconds=5),  # nothing is known of what GA4 does with a time that has not come

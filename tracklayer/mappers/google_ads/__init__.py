@@ -383,5 +383,6 @@ MAPPER = Mapper(
     copy_memory=lambda event_name, action_source: timedelta.max,
     supports_test_events=True,
     test_mode={"validate_only": True},
+    test_effect="Google checks every event and records none, so that no conversion is counted.",
     check_settings=check_settings,
 )

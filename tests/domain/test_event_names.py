@@ -1,0 +1,55 @@
+"""Which names are one another misspelt, and which are steps before a conversion."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracklayer.domain.event_names import is_purchase, is_step, meant
+from tracklayer.mappers import PLATFORMS, mapper_for
+
+KNOWN = ("Purchase", "AddToCart", "Lead", "Contact", "Search", "Subscribe", "ViewContent", "CompleteRegistration")
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("purchase", "Purchase"),
+        ("PURCHASE", "Purchase"),
+        ("add_to_cart", "AddToCart"),
+        ("Add To Cart", "AddToCart"),
+        ("lead", "Lead"),
+        ("Purchse", "Purchase"),
+        ("Purchasse", "Purchase"),
+        ("Purhcase", "Purchase"),
+        ("Purchese", "Purchase"),
+        ("Purchases", "Purchase"),
+        ("AddToCard", "AddToCart"),
+        ("complete_registraton", "CompleteRegistration"),
+        ("Purchase", None),
+        ("Purchase2", None),
+        ("Purchase_EU", None),
+        ("Load", None),
+        ("Leads", None),
+        ("Contract", None),
+        ("Research", None),
+        ("Unsubscribe", None),
+        ("Newsletter", None),
+        ("購入", None),
+        ("", None),
+    ],
+)
+def test_another_spelling_is_told_from_another_name(name: str, right: str | None) -> None:
+    assert meant(name, KNOWN) == right
+
+
+def test_no_name_of_a_platform_is_taken_for_another_one() -> None:
+    for key in PLATFORMS:
+        names = mapper_for(key).event_names
+        assert [name for name in names if meant(name, names) is not None] == []
+
+
+def test_steps_and_purchases_are_known_under_several_names() -> None:
+    assert all(map(is_step, ("PageView", "page_view", "AddToCart", "begin_checkout", "ViewContent")))
+    assert not any(map(is_step, ("Purchase", "Lead", "Subscribe", "Booking")))
+    assert all(map(is_purchase, ("Purchase", "purchase", "CompletePayment")))
+    assert not any(map(is_purchase, ("Lead", "Refund", "AddToCart")))

@@ -1,0 +1,452 @@
+"""The monitors of what events bring: each incident is found once, and healthy shops are silent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tracklayer.domain.advice import Advice, AdviceCode
+from tracklayer.domain.alert import Finding, Severity
+from tracklayer.domain.monitors.event_name_unknown import (
+    Fate,
+    Spelling,
+    advise_on_spelling,
+    judge_event_name_unknown,
+)
+from tracklayer.domain.monitors.habits import Day, Recent, advise_on_events, too_old
+from tracklayer.domain.monitors.learn import learn_success
+from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
+from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
+
+NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+WEB, PHONE = ("website", "shop.example.com"), ("phone_call", "")
+
+# Values --------------------------------------------------------------------------------------------------------------
+
+
+def hours(share: float, per_hour: int, days: int = 28, stratum: tuple[str, str] = WEB) -> list[Sample]:
+    start = NOW - timedelta(days=days)
+    return [
+        Sample(start + n * HOUR, stratum, per_hour, round(per_hour * share + (0.4 if n % 3 else -0.4)))
+        for n in range(days * 24)
+    ]
+
+
+def minutes(
+    count: int, per_minute: int, carrying: int, stratum: tuple[str, str] = WEB, zero: int = 0, until: datetime = NOW
+) -> list[Sample]:
+    return [Sample(until - n * MINUTE, stratum, per_minute, carrying, zero) for n in range(count, 0, -1)]
+
+
+USUAL = learn_usual(hours(0.99, 60))
+
+
+def judge(samples: Sequence[Sample], usual: Usual | None = USUAL, what: str = "value", **given: Any) -> Finding | None:
+    measures = [Measure(what, samples, usual)]
+    return judge_value_lost("Purchase", measures, **{"is_open": False, "told_until": None, "now": NOW, **given})
+
+
+def test_purchases_that_lost_their_value_are_told_with_the_minute_in_which_it_began() -> None:
+    found = judge([*minutes(50, 2, 2, until=NOW - 10 * MINUTE), *minutes(10, 2, 0)])
+    assert found is not None
+    assert (found.title, found.severity) == ("Purchase events bring no value since 14:50 UTC", Severity.CRITICAL)
+    assert found.since == NOW - 10 * MINUTE
+    assert found.message.startswith("20 of 20 Purchase events since 2026-11-20 14:50 UTC came without a value")
+    assert "checkout on shop.example.com" in found.message
+    assert found.details["lost"] == "value"
+
+
+def test_values_that_are_all_zero_are_as_good_as_none() -> None:
+    found = judge([*minutes(50, 2, 2, until=NOW - 15 * MINUTE), *minutes(15, 2, 0, zero=2)])
+    assert found is not None
+    assert "came with the value 0" in found.message
+    assert found.details["zero"] == found.details["without"]
+
+
+def test_a_lost_currency_is_told_as_one() -> None:
+    found = judge(minutes(15, 2, 0), what="currency")
+    assert found is not None
+    assert found.title == "Purchase events bring no currency since 14:45 UTC"
+
+
+def test_a_third_that_loses_it_is_told_with_its_share() -> None:
+    found = judge(minutes(60, 3, 2))
+    assert found is not None
+    assert found.title == "Only 67% of Purchase events bring a value"
+
+
+@pytest.mark.parametrize(
+    ("samples", "usual"),
+    [
+        pytest.param(minutes(60, 2, 2), USUAL, id="all is well"),
+        pytest.param(minutes(5, 1, 0), USUAL, id="a handful says nothing"),
+        pytest.param([*minutes(55, 3, 3, until=NOW - 5 * MINUTE), *minutes(2, 1, 0)], USUAL, id="two free orders"),
+        pytest.param(minutes(60, 5, 0), learn_usual(hours(0.0, 60)), id="never had any"),
+        pytest.param(minutes(60, 5, 0), learn_usual(hours(0.99, 60, days=0)), id="nothing is known"),
+        pytest.param(minutes(60, 5, 0, stratum=("app", "")), USUAL, id="a new channel"),
+        pytest.param(
+            [*minutes(60, 1, 1), *minutes(60, 9, 0, PHONE)],
+            learn_usual([*hours(0.99, 60), *hours(0.0, 10, stratum=PHONE)]),
+            id="more orders by phone, which never bring one",
+        ),
+        pytest.param(minutes(60, 10, 3), learn_usual(hours(0.6, 60)), id="a mixed name whose mix moves"),
+    ],
+)
+def test_what_is_no_loss_is_not_told(samples: list[Sample], usual: Usual | None) -> None:
+    assert judge(sorted(samples), usual) is None
+
+
+def test_pages_that_bring_no_value_beside_products_are_no_loss() -> None:
+    visits = [Measure("value", minutes(60, 10, 5), USUAL)]
+    assert judge_value_lost("ViewContent", visits, is_open=False, told_until=None, now=NOW) is None
+    assert judge_value_lost("Purchase", visits, is_open=False, told_until=None, now=NOW) is not None
+
+
+def test_a_mixed_name_of_which_hardly_any_is_left_is_told() -> None:
+    assert judge(minutes(60, 10, 0), learn_usual(hours(0.6, 60))) is not None
+
+
+def test_one_that_is_open_stays_until_values_are_back_and_is_told_once() -> None:
+    lost = [*minutes(20, 2, 0, until=NOW - 4 * MINUTE), *minutes(4, 2, 2)]
+    assert judge(lost, is_open=True) is not None
+    mended = [*minutes(20, 2, 0, until=NOW - 12 * MINUTE), *minutes(12, 2, 2)]
+    assert judge(mended, is_open=True) is None
+    assert judge(mended) is None
+    again = [*minutes(30, 1, 0, until=NOW - 8 * MINUTE), *minutes(8, 2, 0)]
+    assert judge(again) is not None
+    assert judge(again, told_until=NOW - 5 * MINUTE) is None  # what was told is not told again
+
+
+# Duplicates ----------------------------------------------------------------------------------------------------------
+
+
+def conversion(n: int, **changes: Any) -> Conversion:
+    made = Conversion(f"event_{n}", "Purchase", NOW - MINUTE, {"email": f"person_{n}"}, Decimal("129.99"), "USD")
+    return replace(made, **changes)
+
+
+def shop(count: int = 100) -> list[Conversion]:
+    """Different people, a few prices, some baskets."""
+    return [conversion(n, value=Decimal(20 + n % 7), basket=f"sku_{n % 11}") for n in range(count)]
+
+
+def again(events: Sequence[Conversion], **changes: Any) -> Iterator[Conversion]:
+    for event in events:
+        yield replace(event, event_id=f"{event.event_id}_again", **changes)
+
+
+SAME = conversion(0, person={"email": "one"})
+RETRIES = [replace(SAME, event_id=f"event_{n}", occurred_at=NOW - timedelta(seconds=n // 4)) for n in range(995)]
+
+
+@pytest.mark.parametrize(
+    ("events", "copies", "conversions"),
+    [
+        pytest.param([*shop(5), *RETRIES], 994, 1, id="one purchase 995 times"),
+        pytest.param([*shop(), *again(shop()[:15])], 15, 15, id="a retry that makes a new id"),
+        pytest.param(
+            [
+                *[conversion(n, person={"email": f"p{n}", "fbp": f"b{n}"}) for n in range(20)],
+                *[conversion(n + 100, person={"fbp": f"b{n}"}) for n in range(20)],
+            ],
+            20,
+            20,
+            id="browser and server, who know another part of a person each",
+        ),
+        pytest.param(
+            [*shop(40), *(conversion(n, order_id=f"o{n % 4}", person={}) for n in range(100, 108))],
+            4,
+            4,
+            id="four orders twice, of nobody",
+        ),
+        pytest.param(
+            [conversion(n, order_id=f"o{n % 5}", occurred_at=NOW - n * 5 * MINUTE) for n in range(10)],
+            5,
+            5,
+            id="orders that come again half an hour later",
+        ),
+        pytest.param(
+            [*shop(), *again(shop()[:30], value=Decimal(0), order_id="same"), *again(shop()[30:50])],
+            None,
+            None,
+            id="beside others",
+        ),
+    ],
+)
+def test_a_conversion_that_comes_under_several_ids_is_told(
+    events: list[Conversion], copies: int | None, conversions: int | None
+) -> None:
+    found = judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE)
+    assert found is not None
+    if copies is not None:
+        assert (found.details["copies"], found.details["conversions"]) == (copies, conversions)
+        assert f"About {copies:,} of the {len(events):,} newest Purchase events" in found.message
+    first, second = found.details["example_event_ids"]
+    assert first != second
+    assert f"{first} and {second}" in found.message
+    assert "person_" not in found.message
+
+
+def test_what_copies_are_worth_is_told() -> None:
+    found = judge_likely_duplicates("Purchase", [*shop(), *RETRIES], is_open=False, since=NOW - 10 * MINUTE)
+    assert found is not None
+    assert "worth 129,210.06 USD" in found.message
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param(shop(), id="different people"),
+        pytest.param([*shop(), *again(shop()[:4])], id="somebody buys the same ticket twice now and then"),
+        pytest.param(
+            [
+                *[conversion(n, order_id=f"o{n}") for n in range(50)],
+                *[conversion(n, event_id=f"x{n}", order_id=f"x{n}") for n in range(50)],
+            ],
+            id="everybody buys it twice, by an order each",
+        ),
+        pytest.param([conversion(n, person={}) for n in range(200)], id="donations of equal amounts by nobody"),
+        pytest.param(
+            [replace(one, action_source="system_generated") for one in RETRIES], id="renewals of a subscription"
+        ),
+        pytest.param(
+            [conversion(n, person={"email": "shop"}, order_id=f"o{n}") for n in range(200)],
+            id="a shop that takes orders by phone",
+        ),
+        pytest.param(
+            [conversion(n, person={"email": "shop", "phone": f"p{n}"}, value=Decimal(20 + n % 2)) for n in range(200)],
+            id="the shop's address, and everybody's own phone",
+        ),
+        pytest.param(
+            [conversion(n, person={"email": "shop"}, value=Decimal(n % 40), basket="b") for n in range(200)],
+            id="one address on many different orders",
+        ),
+        pytest.param(
+            [conversion(n, order_id="none", value=Decimal(n)) for n in range(1, 50)], id="an order id that all share"
+        ),
+        pytest.param(
+            [replace(SAME, event_id=f"e{n}", occurred_at=NOW - n * 11 * MINUTE) for n in range(50)],
+            id="the same again every quarter of an hour",
+        ),
+        pytest.param([replace(one, value=None) for one in RETRIES], id="no value and no order"),
+        pytest.param(
+            [conversion(n, person={"external_id": "guest", "fbp": f"b{n}"}) for n in range(200)],
+            id="one customer id for all guests, and a browser each",
+        ),
+    ],
+)
+def test_what_is_no_duplicate_is_not_told(events: list[Conversion]) -> None:
+    assert judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE) is None
+
+
+def test_steps_before_a_conversion_are_nobodys_duplicates() -> None:
+    events = [replace(one, event_name="AddToCart") for one in RETRIES]
+    assert judge_likely_duplicates("AddToCart", events, is_open=False, since=NOW - 10 * MINUTE) is None
+
+
+def test_half_of_what_opens_one_keeps_it_open() -> None:
+    events = [*shop(), *again(shop()[:6])]
+    assert judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE) is None
+    assert judge_likely_duplicates("Purchase", events, is_open=True, since=NOW - 10 * MINUTE) is not None
+    few = [*shop(), *again(shop()[:4])]
+    assert judge_likely_duplicates("Purchase", few, is_open=True, since=NOW - 10 * MINUTE) is None
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+SPELLING = Spelling("snapchat", "Snapchat", "purchase", "Purchase", Fate.FILTERED, 60, NOW - HOUR, NOW)
+
+
+def test_a_misspelt_name_that_does_not_go_out_is_told() -> None:
+    found = judge_event_name_unknown(SPELLING, is_open=False)
+    assert found is not None
+    assert found.subject == ("event_name_unknown", "snapchat", "purchase")
+    assert (found.title, found.severity) == (
+        "Snapchat gets no purchase: it is called Purchase there",
+        Severity.CRITICAL,
+    )
+    assert found.message.startswith("60 events named purchase came within the last hour")
+    assert "Have the shop send Purchase, or add purchase" in found.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "advised"),
+    [
+        pytest.param({"events": 9}, True, id="few"),
+        pytest.param({"events": 2}, False, id="somebody's try"),
+        pytest.param({"right_events": 60}, True, id="beside the right one"),
+        pytest.param({"fate": Fate.OTHER}, True, id="goes out as another"),
+        pytest.param({"fate": Fate.COUNTS}, False, id="counts all the same"),
+    ],
+)
+def test_what_may_be_meant_so_is_advice_at_most(changes: dict[str, Any], advised: bool) -> None:
+    seen = replace(SPELLING, **changes)
+    assert judge_event_name_unknown(seen, is_open=False) is None
+    assert (advise_on_spelling(seen) is not None) is advised
+
+
+def test_it_is_over_when_the_right_name_has_come_alone_for_five_minutes() -> None:
+    seen = replace(SPELLING, events=5, last_at=NOW - 6 * MINUTE, right_events=20, right_last_at=NOW - 2 * MINUTE)
+    assert judge_event_name_unknown(seen, is_open=True) is not None
+    assert judge_event_name_unknown(replace(seen, right_last_at=NOW - MINUTE), is_open=True) is None
+
+
+# Habits --------------------------------------------------------------------------------------------------------------
+
+
+def advise(*days: Day, newest: Sequence[Recent] = (), **given: Any) -> list[Advice]:
+    return advise_on_events(days, newest, **{"has_currency": False, "lost": (), "now": NOW, **given})
+
+
+def recent(event_id: str, ahead: float = 0, value: float | None = 1, currency: str | None = "USD") -> Recent:
+    return Recent(event_id, "Purchase", timedelta(seconds=ahead), value, currency)
+
+
+FINE = Day("Purchase", 100, value=100, currency=100)
+
+
+@pytest.mark.parametrize(
+    ("day", "code", "count", "example"),
+    [
+        pytest.param(FINE._replace(ahead=90), "clock_ahead", 90, "ahead", id="a clock that is ahead"),
+        pytest.param(FINE._replace(late=30), "events_late", 30, "late", id="events days late"),
+        pytest.param(FINE._replace(value=0, zero=100), "value_always_zero", 100, "zero", id="values of 0"),
+        pytest.param(FINE._replace(value=0, currency=0), "value_missing", 100, "none", id="no values"),
+        pytest.param(FINE._replace(currency=20), "currency_missing", 80, "bare", id="no currency"),
+    ],
+)
+def test_habits_that_cost_conversions_are_advised_on_with_an_example(
+    day: Day, code: str, count: int, example: str
+) -> None:
+    newest = [
+        recent("fine"),
+        recent("ahead", 10),
+        recent("late", -3 * 86400),
+        recent("zero", value=0),
+        recent("none", value=None, currency=None),
+        recent("bare", currency=None),
+    ]
+    [found] = advise(day, newest=newest)
+    assert (found.code, found.count, found.example_event_id) == (code, count, example)
+    assert f"{count}" in found.sentence
+
+
+def test_how_far_a_clock_is_ahead_is_the_median_of_the_newest() -> None:
+    [found] = advise(FINE._replace(ahead=90), newest=[recent(f"e{n}", 9 + n % 3) for n in range(30)])
+    assert "happen about 10 s in the future" in found.sentence
+    assert found.details["median_seconds"] == 10
+
+
+@pytest.mark.parametrize(
+    ("day", "given"),
+    [
+        pytest.param(FINE, {}, id="all is well"),
+        pytest.param(FINE._replace(ahead=15), {}, id="one phone with a wrong clock"),
+        pytest.param(Day("Purchase", 1000, ahead=50, late=50, value=1000, currency=1000), {}, id="a twentieth"),
+        pytest.param(Day("Purchase", 49, zero=49, currency=49), {}, id="too few purchases"),
+        pytest.param(Day("Lead", 1000), {}, id="no purchases"),
+        pytest.param(FINE._replace(currency=0), {"has_currency": True}, id="a default currency"),
+        pytest.param(FINE._replace(value=0, zero=100), {"lost": ["Purchase"]}, id="an alert says it"),
+        pytest.param(FINE._replace(value=60, zero=40), {}, id="free orders beside others"),
+    ],
+)
+def test_what_is_no_habit_is_not_advised_on(day: Day, given: dict[str, Any]) -> None:
+    assert advise(day, **given) == []
+
+
+def test_events_that_a_platform_does_not_take_for_their_age_are_counted() -> None:
+    found = too_old("meta", "Meta", 12, 7 * DAY, "order_1", NOW)
+    assert found is not None
+    assert (found.code, found.count) == (AdviceCode.EVENTS_TOO_OLD, 12)
+    assert found.sentence.startswith("12 events of the last day were too old for Meta")
+    assert too_old("meta", "Meta", 0, 7 * DAY, None, NOW) is None
+
+
+# Shops of a month ----------------------------------------------------------------------------------------------------
+
+
+class Shop:
+    """Purchases of a made-up shop by the minute, the same at every run: by day more than by night, some of them free."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.per_hour = self.random.choice((3, 10, 40, 200))
+        self.free = self.random.choice((0.0, 0.01, 0.05))
+        self.by_phone = self.random.choice((0.0, 0.1, 0.3))
+
+    def hour(self, at: datetime, campaign: float = 1.0, phone: float = 1.0) -> list[Sample]:
+        level = (1.6 if 8 <= at.hour < 22 else 0.3) * campaign
+        found = [self._sample(at, WEB, self.per_hour * level, self.free)]
+        if self.by_phone:
+            found.append(self._sample(at, PHONE, self.per_hour * level * self.by_phone * phone, 1.0))
+        return [sample for sample in found if sample.events]
+
+    def minute(self, at: datetime, without: Callable[[], bool] | None = None) -> list[Sample]:
+        found = []
+        for sample in self.hour(at):
+            events = sum(self.random.random() < 1 / 60 for _ in range(sample.events))
+            share = sample.carrying / sample.events
+            carrying = sum(self.random.random() < share for _ in range(events))
+            if events:
+                found.append(Sample(at, sample.stratum, events, 0 if without is not None and without() else carrying))
+        return found
+
+    def _sample(self, at: datetime, stratum: tuple[str, str], mean: float, free: float) -> Sample:
+        events = round(max(0.0, self.random.gauss(mean, mean**0.5)))
+        return Sample(at, stratum, events, sum(self.random.random() >= free for _ in range(events)))
+
+
+def test_thirty_shops_of_a_month_with_campaigns_and_shifts_are_silent() -> None:
+    for seed in range(30):
+        shop = Shop(seed)
+        start = NOW - timedelta(days=58)
+        past = [sample for n in range(28 * 24) for sample in shop.hour(start + n * HOUR)]
+        usual = learn_usual(past)
+        if usual is None:
+            continue
+        day: list[Sample] = []
+        for n in range(30 * 24):
+            at = start + timedelta(days=28) + n * HOUR
+            campaign, phone = (4.0 if n // 24 in (9, 10, 20) else 1.0), (5.0 if n // 24 > 24 else 1.0)
+            day = [sample for sample in day if sample.start > at - DAY] + shop.hour(at, campaign, phone)
+            found = judge(day, usual, now=at + HOUR)
+            assert found is None, (seed, at, found)
+
+
+def test_thirty_shops_that_lose_their_values_are_told_once_each_and_soon() -> None:
+    told = 0
+    for seed in range(30):
+        shop = Shop(seed)
+        start = NOW - timedelta(days=28)
+        usual = learn_usual([sample for n in range(28 * 24) for sample in shop.hour(start + n * HOUR)])
+        if usual is None or shop.per_hour < 40:
+            continue
+        samples: list[Sample] = []
+        is_open, opened, lost = False, 0, 0
+        for n in range(180):
+            at = NOW + n * MINUTE
+            samples += shop.minute(at, lambda n=n: n >= 60)  # type: ignore[misc]
+            found = judge(samples, usual, now=at + MINUTE, is_open=is_open)
+            assert found is None or n >= 60, (seed, n)
+            if n >= 60 and not is_open:
+                lost += sum(sample.events for sample in samples if sample.start == at and sample.stratum == WEB)
+            opened += found is not None and not is_open
+            is_open = found is not None
+        told += 1
+        assert (opened, is_open) == (1, True), seed
+        assert lost <= 60, (seed, lost)  # events that came without before it was told
+    assert told >= 10
+
+
+def test_a_share_that_was_always_nought_is_learned_too() -> None:
+    learned = learn_success([(0, 100)] * 5)
+    assert learned is not None
+    assert 0 < learned.share < 0.01

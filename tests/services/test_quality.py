@@ -1,0 +1,215 @@
+"""The watch over what events bring, over real events and counters: alerts, advice, and silence where all is well."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import Merchant, draft
+from tracklayer.clock import FrozenClock
+from tracklayer.db import quality as db
+from tracklayer.db.advice import advice_of
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.advice import Advice
+from tracklayer.domain.facts import mask_of
+from tracklayer.runtime import Runtime
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import Changed, set_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.merchants import update_merchant
+from tracklayer.services.monitor import Watch
+
+HOST = "shop.example.com"
+SNAPCHAT = {"pixel_id": "11111111-2222-4333-8444-555555555555", "access_token": "token-of-the-tests"}
+
+
+class Scene:
+    """One merchant, its time, and a watch that looks every 15 seconds."""
+
+    def __init__(self, runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+        self.runtime, self.merchant, self.clock = runtime, merchant, clock
+        self.watch = Watch(runtime)
+        self.sent = 0
+
+    def sends(self, count: int, *, email: str | None = None, ago: timedelta = timedelta(0), **changes: Any) -> None:
+        """Purchases of now, each by another person unless ``email`` says whose they are."""
+        at = (self.clock.now() - ago).isoformat()
+        drafts = []
+        for n in range(self.sent, self.sent + count):
+            user = {"email": email or f"person{n}@example.com", "client_ip": "203.0.113.42", "client_user_agent": "x/1"}
+            drafts.append(draft(f"order_{n}", **{"occurred_at": at, "user_data": user, **changes}))
+        self.sent += count
+        ingest_events(self.runtime, self.merchant.holder, drafts)
+
+    def passes(self, minutes: int, each_minute: int = 0, **changes: Any) -> None:
+        for _ in range(minutes):
+            self.clock.move(timedelta(seconds=30))
+            if each_minute:
+                self.sends(each_minute, **changes)
+            for _ in range(2):
+                self.clock.move(timedelta(seconds=15))
+                self.watch.look()
+
+    def month(self, name: str = "Purchase", per_hour: int = 60, facts: tuple[str, ...] = ("value", "currency")) -> None:
+        """Counters of the four weeks before: every hour as many events that carry ``facts``."""
+        until = self.clock.now().replace(minute=0, second=0, microsecond=0)
+        with in_transaction():
+            execute(
+                "INSERT INTO coverage (merchant_id, event_name, minute, action_source, host, facts, slot, events) "
+                "SELECT %s, %s, hour, 'website', %s, %s, 0, %s "
+                "FROM generate_series(%s, %s - interval '1 hour', interval '1 hour') AS hour",
+                (self.merchant.merchant_id, name, HOST, mask_of(facts), per_hour, until - timedelta(days=28), until),
+            )
+
+    def alerts(self) -> list[tuple[str, str | None, str, bool]]:
+        """(kind, platform, event name, is it open) of every alert, in order."""
+        with in_transaction():
+            return [
+                (row[0], row[1], row[2], row[3])
+                for row in rows(
+                    "SELECT kind, platform, event_name, resolved_at IS NULL FROM alerts WHERE merchant_id = %s "
+                    "AND kind IN ('value_lost', 'likely_duplicates', 'event_name_unknown') ORDER BY alert_id",
+                    (self.merchant.merchant_id,),
+                )
+            ]
+
+    def words(self, kind: str) -> tuple[str, str]:
+        with in_transaction():
+            [(title, message)] = rows("SELECT title, message FROM alerts WHERE kind = %s", (kind,))
+        return title, message
+
+    def advice(self, platform: str = "") -> list[Advice]:
+        with in_transaction():
+            return advice_of([self.merchant.merchant_id]).get((self.merchant.merchant_id, platform), [])
+
+
+@pytest.fixture
+def scene(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> Scene:
+    return Scene(runtime, merchant, clock)
+
+
+def test_a_shop_that_is_well_is_told_nothing_and_advised_on_nothing(scene: Scene) -> None:
+    scene.month()
+    scene.passes(15, each_minute=4)
+    assert scene.alerts() == []
+    assert (scene.advice(), scene.advice("meta")) == ([], [])
+
+
+def test_995_purchases_that_are_one_are_told_within_two_minutes_and_over_when_it_ends(scene: Scene) -> None:
+    scene.sends(5)
+    scene.sends(995, email="jane@example.com")
+    scene.passes(2)
+    assert scene.alerts() == [("likely_duplicates", None, "Purchase", True)]
+    title, message = scene.words("likely_duplicates")
+    assert title.endswith("of 500 Purchase events are probably counted twice")
+    assert "USD" in message
+    assert "jane" not in message
+    scene.passes(20)
+    assert scene.alerts() == [("likely_duplicates", None, "Purchase", False)]
+
+
+def test_orders_of_a_small_shop_that_come_twice_are_told_though_they_come_apart(scene: Scene) -> None:
+    for n in range(4):
+        for _ in range(2):
+            scene.sends(
+                1, custom_data={"value": 20 + n, "currency": "EUR", "order_id": f"A-{n}"}, email="x@example.com"
+            )
+            scene.passes(6)
+    assert scene.alerts() == [("likely_duplicates", None, "Purchase", True)]
+
+
+def test_values_that_are_lost_are_told_once_and_are_over_when_they_are_back(scene: Scene) -> None:
+    scene.month()
+    scene.passes(10, each_minute=4)
+    scene.passes(8, each_minute=4, custom_data={"currency": "USD"})
+    assert scene.alerts() == [("value_lost", None, "Purchase", True)]
+    title, message = scene.words("value_lost")
+    assert title == "Purchase events bring no value since 15:10 UTC"
+    assert f"the checkout on {HOST}" in message
+    scene.passes(10, each_minute=4, custom_data={"currency": "USD", "value": 0})
+    scene.passes(20, each_minute=4)
+    assert scene.alerts() == [("value_lost", None, "Purchase", False)]
+
+
+def test_a_lost_currency_is_told_unless_there_is_a_default(scene: Scene) -> None:
+    scene.month()
+    update_merchant(scene.runtime, scene.merchant.merchant_id, {"default_currency": "USD"})
+    scene.passes(8, each_minute=4, custom_data={"value": 5})
+    assert scene.alerts() == []
+    update_merchant(scene.runtime, scene.merchant.merchant_id, {"default_currency": None})
+    scene.passes(4, each_minute=4, custom_data={"value": 5})
+    assert scene.words("value_lost")[0].startswith("Purchase events bring no currency since 15:0")
+
+
+def test_a_new_shop_without_values_is_advised_and_not_alarmed(scene: Scene) -> None:
+    scene.sends(60, custom_data={"value": 0, "currency": "USD"})
+    scene.passes(2)
+    assert scene.alerts() == []
+    [advice] = scene.advice()
+    assert (advice.code, advice.event_name, advice.count) == ("value_always_zero", "Purchase", 60)
+    assert advice.example_event_id in {f"order_{n}" for n in range(60)}
+
+
+def test_a_name_that_a_destination_filters_for_its_spelling_is_told_until_it_is_right(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "snapchat", SNAPCHAT), Changed)
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase", "Lead"]), Changed)
+    scene.passes(3, each_minute=4, event_name="purchase")
+    told = [("event_name_unknown", platform, "purchase", True) for platform in ("meta", "snapchat")]
+    assert sorted(scene.alerts(), key=str) == told
+    names = ["Purchase", "Lead", "purchase"]
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=names), Changed)
+    scene.passes(8, each_minute=4, event_name="purchase")
+    # Whoever writes a name down means it: it is no misspelling anywhere.
+    assert [row[3] for row in scene.alerts()] == [False, False]
+
+
+def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None:
+    scene.passes(2, each_minute=4, event_name="Purchse")
+    assert scene.alerts() == []
+    [advice] = scene.advice("meta")
+    assert (advice.code, advice.event_name) == ("name_misspelt", "Purchse")
+    assert "went to Meta as something else than Purchase" in advice.sentence
+    scene.passes(1, each_minute=30)
+    scene.clock.move(timedelta(hours=2, minutes=5))
+    scene.passes(1)
+    assert scene.advice("meta") == []
+
+
+@pytest.mark.parametrize("name", ["Newsletter", "Purchase_EU", "page_viewed_twice"])
+def test_names_of_the_merchants_own_are_left_alone(scene: Scene, name: str) -> None:
+    scene.passes(2, each_minute=15, event_name=name)
+    assert (scene.alerts(), scene.advice("meta")) == ([], [])
+
+
+def test_a_clock_that_is_ahead_is_told_with_how_much(scene: Scene) -> None:
+    scene.sends(30, ago=timedelta(seconds=-12))
+    scene.passes(2)
+    [advice] = scene.advice()
+    assert (advice.code, advice.count) == ("clock_ahead", 30)
+    assert "happen about 12 s in the future" in advice.sentence
+
+
+def test_events_that_are_too_old_for_a_platform_are_counted_with_an_example(scene: Scene, worker: int) -> None:
+    scene.sends(5, ago=timedelta(days=20))
+    while deliver_due(scene.runtime, worker, scene.merchant.merchant_id, "meta"):
+        pass
+    scene.passes(2)
+    [advice] = scene.advice("meta")
+    assert (advice.code, advice.count) == ("events_too_old", 5)
+    assert advice.example_event_id in {f"order_{n}" for n in range(5)}
+    assert "up to 7 d old" in advice.sentence
+
+
+def test_the_sample_of_the_newest_reads_no_more_than_it_needs(scene: Scene) -> None:
+    scene.sends(600)
+    since: datetime = scene.clock.now() - timedelta(minutes=10)
+    with in_transaction():
+        assert len(db.newest_events(scene.merchant.merchant_id, since, ["Purchase"])) == db.MOST_SAMPLED
+        assert db.newest_events(scene.merchant.merchant_id, since, ["Lead"]) == []
+        execute("SET LOCAL enable_seqscan = off")  # there is less here than a page
+        params: Any = {"merchant": scene.merchant.merchant_id, "since": since, "names": ["Purchase"], "limit": 500}
+        plan = str(rows(f"EXPLAIN {db.SAMPLE}", params))
+    assert "events_received" in plan

@@ -1,0 +1,121 @@
+"""What events carry and what is refused at the door, as ingest counted it: read by ranges of the primary keys.
+
+``coverage`` has the key (merchant_id, event_name, minute, action_source, host, facts, slot): a range of time is one of
+a name, and the names are found by hopping from one to the next. ``rejections`` has (merchant_id, minute, ...). Both hold
+minutes, and hours of what is older (``services/fold.py``); slots of one minute are added up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from tracklayer.db.connection import rows
+
+MOST_NAMES = 300  # of a merchant that are read: whoever sends a new name with every event is counted under few a day
+
+
+class Covered(NamedTuple):
+    """``events`` new ones of a name that arrived in a minute (or an older hour); ``facts``: see ``domain/facts.py``."""
+
+    event_name: str
+    minute: datetime
+    action_source: str
+    host: str
+    facts: int
+    events: int
+
+
+class RefusedEvents(NamedTuple):
+    """``events`` refused in a minute (or an older hour); ``field``: the snake_case path, ``''`` where there is none."""
+
+    minute: datetime
+    event_name: str
+    code: str
+    field: str
+    events: int
+
+
+# The next name after each, by the primary key: as many index look-ups as there are names, however many rows.
+_NAMES = f"""
+WITH RECURSIVE names AS (
+    SELECT m.merchant_id, 1 AS place, (
+        SELECT event_name FROM coverage WHERE merchant_id = m.merchant_id ORDER BY event_name LIMIT 1) AS event_name
+    FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id)
+    UNION ALL
+    SELECT n.merchant_id, n.place + 1, (
+        SELECT event_name FROM coverage WHERE merchant_id = n.merchant_id AND event_name > n.event_name
+        ORDER BY event_name LIMIT 1)
+    FROM names n WHERE n.event_name IS NOT NULL AND n.place < {MOST_NAMES}
+)
+"""
+BY_NAME = _NAMES  # for statements elsewhere that go from name to name
+NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL ORDER BY 1"
+BY_MINUTE = f"""
+{_NAMES}
+SELECT n.merchant_id, n.event_name, c.* FROM names n CROSS JOIN LATERAL (
+    SELECT minute, action_source, host, facts, sum(events)::bigint AS events FROM coverage
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY minute, action_source, host, facts) AS c
+WHERE n.event_name IS NOT NULL
+ORDER BY n.merchant_id, n.event_name, c.minute
+"""
+BY_HOUR = f"""
+{_NAMES}
+SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
+    SELECT date_trunc('hour', minute, 'UTC') AS hour, action_source, host, facts, sum(events)::bigint AS events FROM coverage
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY 1, action_source, host, facts) AS c
+WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
+ORDER BY n.event_name, c.hour
+"""
+REJECTIONS = """
+SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id) CROSS JOIN LATERAL (
+    SELECT minute, event_name, code, field, sum(events)::bigint AS events FROM rejections
+    WHERE merchant_id = m.merchant_id AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY minute, event_name, code, field) AS r
+ORDER BY m.merchant_id, r.minute, r.event_name, r.code, r.field
+"""
+
+
+def names_of(merchant_id: int) -> list[str]:
+    """The names of events that were ever counted, in order, at most ``MOST_NAMES``."""
+    return [row[0] for row in rows(NAMES, _params([merchant_id]))]
+
+
+def coverage_by_minute(merchant_ids: Sequence[int], since: datetime, until: datetime) -> dict[int, list[Covered]]:
+    """What events from ``since`` to ``until`` (not included) carried, by merchant; in order of name, then minute.
+
+    A merchant without events in that time is left out.
+    """
+    found: dict[int, list[Covered]] = {}
+    for row in rows(BY_MINUTE, _params(merchant_ids, since, until)):
+        found.setdefault(row[0], []).append(Covered(*row[1:]))
+    return found
+
+
+def coverage_by_hour(
+    merchant_id: int, since: datetime, until: datetime, event_name: str | None = None
+) -> list[Covered]:
+    """The same of one merchant by the hour (``minute`` is its start), of all names or one."""
+    return [Covered(*row) for row in rows(BY_HOUR, _params([merchant_id], since, until, event_name))]
+
+
+def rejections_by_minute(
+    merchant_ids: Sequence[int], since: datetime, until: datetime
+) -> dict[int, list[RefusedEvents]]:
+    """What was refused from ``since`` to ``until`` (not included), by merchant, oldest first."""
+    found: dict[int, list[RefusedEvents]] = {}
+    for row in rows(REJECTIONS, _params(merchant_ids, since, until)):
+        found.setdefault(row[0], []).append(RefusedEvents(*row[1:]))
+    return found
+
+
+def _params(
+    merchant_ids: Sequence[int],
+    since: datetime | None = None,
+    until: datetime | None = None,
+    event_name: str | None = None,
+) -> Any:
+    return {"merchants": list(merchant_ids), "since": since, "until": until, "name": event_name}

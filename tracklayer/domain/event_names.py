@@ -1,0 +1,69 @@
+"""Names of events: which are steps before a conversion, which are purchases, and which are one another misspelt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_NO_LETTER = re.compile(r"[^0-9a-z]+")
+
+
+def canonical(name: str) -> str:
+    """Lower case, without what stands between words: ``AddToCart`` and ``add_to_cart`` are one."""
+    return _NO_LETTER.sub("", name.lower())
+
+
+# What one person does several times on the way to one conversion, also under the names of Google Analytics.
+_STEPS = frozenset(
+    "pageview screenview viewcontent viewitem viewitemlist viewcategory viewcart selectitem search customizeproduct "
+    "findlocation addtocart removefromcart addtowishlist initiatecheckout begincheckout startcheckout addpaymentinfo "
+    "addshippinginfo sessionstart userengagement scroll click adclick adview appopen".split()
+)
+_PURCHASES = frozenset(
+    "purchase completepayment orderplaced placeorder placeanorder order ordercompleted checkoutcompleted".split()
+)
+
+
+def is_step(name: str) -> bool:
+    return canonical(name) in _STEPS
+
+
+def is_purchase(name: str) -> bool:
+    return canonical(name) in _PURCHASES
+
+
+_LONG = 8  # letters: of shorter names one letter makes another word, as in Lead and Load
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """The known name of which ``name`` is another spelling; None where it is one itself, or of none.
+
+    Another spelling differs in case and in what stands between words, or, of a long name, in one letter that is missing,
+    too many, another one, or swapped with its neighbour. A digit makes it another name: ``Purchase2`` is meant so.
+    """
+    names = sorted(known)
+    if name in names:
+        return None
+    short = canonical(name)
+    if not short:
+        return None
+    by_form = {canonical(one): one for one in names}
+    if short in by_form:
+        return by_form[short]
+    return next((one for form, one in by_form.items() if len(form) >= _LONG and _is_one_letter_off(short, form)), None)
+
+
+def _is_one_letter_off(name: str, right: str) -> bool:
+    if abs(len(name) - len(right)) > 1:
+        return False
+    start = 0
+    while start < min(len(name), len(right)) and name[start] == right[start]:
+        start += 1
+    end = 0
+    while end < min(len(name), len(right)) - start and name[-1 - end] == right[-1 - end]:
+        end += 1
+    given, wanted = name[start : len(name) - end], right[start : len(right) - end]
+    if any(letter.isdigit() for letter in given + wanted):
+        return False
+    swapped = len(given) == len(wanted) == 2 and given == wanted[::-1]
+    return swapped or (len(given) <= 1 and len(wanted) <= 1)

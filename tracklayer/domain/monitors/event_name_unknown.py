@@ -1,0 +1,102 @@
+"""``event_name_unknown``: events arrive under a name that a destination does not take, and that only misspells one it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tracklayer.domain.advice import Advice, AdviceCode
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.event_names import is_step
+from tracklayer.domain.monitors.words import clock_time, counted
+
+LEAST_EVENTS = 10  # within the hour that is looked at: fewer are somebody's try
+LEAST_TO_ADVISE = 3
+MENDED_AFTER = timedelta(minutes=5)  # of the right name alone
+
+
+class Fate(StrEnum):
+    """What becomes of an event at a destination, because of its name."""
+
+    COUNTS = "counts"  # as what it is
+    OTHER = "other"  # it goes out as another one: the merchant's own, or the action for all other names
+    FILTERED = "filtered"  # it does not go out
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A name in the last hour at one destination, and the one that it misspells.
+
+    ``first_at``, ``last_at``: the first and last minute of the hour with it. ``right_events``, ``right_last_at``: of the
+    right name. ``is_conversion``: its events bring a value, or an order.
+    """
+
+    platform: str
+    title: str
+    name: str
+    right: str
+    fate: Fate
+    events: int
+    first_at: datetime
+    last_at: datetime
+    right_events: int = 0
+    right_last_at: datetime | None = None
+    is_conversion: bool = False
+
+
+def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None:
+    """Ten events of an hour that do not go out, where fewer than half as many come under the right name.
+
+    Where as many come under the right one, the same conversions probably come twice, and it is well that one of the two
+    is left out: that is advice (``advise_on_spelling``). An open one is over when the right name has come alone for five
+    minutes, or the destination takes the name.
+    """
+    if seen.fate is not Fate.FILTERED:
+        return None
+    if is_open and seen.events:
+        mended = seen.right_last_at is not None and seen.right_last_at - seen.last_at >= MENDED_AFTER
+    else:
+        mended = seen.events < LEAST_EVENTS or seen.right_events * 2 >= seen.events
+    if mended:
+        return None
+    matters = seen.is_conversion or not is_step(seen.right)
+    return Finding(
+        AlertKind.EVENT_NAME_UNKNOWN,
+        seen.platform,
+        Severity.CRITICAL if matters else Severity.WARNING,
+        f"{seen.title} gets no {seen.name}: it is called {seen.right} there",
+        f"{counted(seen.events, 'event')} named {seen.name} came within the last hour, since {clock_time(seen.first_at)} at "
+        f"least, and {seen.title} got none of them: the destination takes {seen.right}, and not this spelling. Have the shop "
+        f"send {seen.right}, or add {seen.name} to what the destination takes. Under the right name came "
+        f"{counted(seen.right_events, 'event')} in the same hour. What was left out is stored.",
+        seen.first_at,
+        {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
+        event_name=seen.name,
+    )
+
+
+def advise_on_spelling(seen: Spelling) -> Advice | None:
+    """Of a name that goes out as something else, or that is left out beside the right one."""
+    if seen.fate is Fate.COUNTS or seen.events < LEAST_TO_ADVISE:
+        return None
+    if seen.fate is Fate.OTHER:
+        sentence = (
+            f"{counted(seen.events, 'event')} of the last hour named {seen.name} went to {seen.title} as something else than "
+            f"{seen.right}: campaigns that count {seen.right} do not see them."
+        )
+    else:
+        sentence = (
+            f"{counted(seen.events, 'event')} of the last hour named {seen.name} did not go to {seen.title}, which takes "
+            f"{seen.right} ({counted(seen.right_events, 'event')})."
+        )
+    return Advice(
+        AdviceCode.NAME_MISSPELT,
+        sentence,
+        f"Have the shop send {seen.right} instead of {seen.name}, unless the two are meant to differ.",
+        seen.first_at,
+        seen.platform,
+        seen.name,
+        seen.events,
+        details={"name": seen.name, "meant": seen.right, "fate": seen.fate.value, "events_of_meant": seen.right_events},
+    )

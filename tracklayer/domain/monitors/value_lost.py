@@ -1,0 +1,237 @@
+"""``value_lost``: events of a name that used to bring a value, or a currency, bring none, or always 0."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.event_names import is_purchase, is_step
+from tracklayer.domain.monitors.learn import learn_success
+from tracklayer.domain.monitors.statistics import failures_at_least
+from tracklayer.domain.monitors.words import clock_time
+
+WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
+LEAST_SAMPLE = 20  # events
+CHANCE = 1e-7
+FLOOR = 0.10
+STEADY = (
+    0.9  # a name of which fewer bring it, or a step before a conversion, has events of several kinds, whose mix moves:
+)
+NONE_LEFT = 0.1  # of such a name hardly any may be left
+USUAL_AT_LEAST = 0.2
+ENOUGH_HOURS = 6  # of which something is known
+ENOUGH_OF_STRATUM = 20
+LEAST_SINCE = 5  # events from when it seems to have begun
+STILL = 5  # minutes with events that must bear it out
+
+
+class Sample(NamedTuple):
+    """Events of one name from ``start`` on, of one ``stratum``: an action source and a host. A minute, or an older hour.
+
+    ``carrying``: those with a value above zero (or with a currency). ``zero``: those with the value 0.
+    """
+
+    start: datetime
+    stratum: tuple[str, str]
+    events: int
+    carrying: int
+    zero: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """Which share of the events of each stratum usually carries it, where that says anything; ``spread``: how much alike
+
+    events of one hour are.
+    """
+
+    shares: Mapping[tuple[str, str], float]
+    share: float
+    spread: float
+
+
+def learn_usual(samples: Sequence[Sample]) -> Usual | None:
+    """From four weeks; None where too little is known, or too few events carry it for their absence to mean anything."""
+    strata: dict[tuple[str, str], list[int]] = {}
+    for sample in samples:
+        counts = strata.setdefault(sample.stratum, [0, 0])
+        counts[0] += sample.carrying
+        counts[1] += sample.events
+    shares = {
+        stratum: min(carrying / events, (events + 1) / (events + 2))
+        for stratum, (carrying, events) in strata.items()
+        if events >= ENOUGH_OF_STRATUM and carrying >= USUAL_AT_LEAST * events
+    }
+    hours: dict[datetime, list[int]] = {}
+    for sample in samples:
+        if sample.stratum in shares:
+            counts = hours.setdefault(sample.start.replace(minute=0, second=0, microsecond=0), [0, 0])
+            counts[0] += sample.carrying
+            counts[1] += sample.events - sample.carrying
+    if len(hours) < ENOUGH_HOURS:
+        return None
+    whole = learn_success([(good, bad) for good, bad in hours.values()])
+    return Usual(shares, whole.share, whole.spread) if whole is not None else None
+
+
+class Measure(NamedTuple):
+    """What is judged: ``what`` is lost; ``samples``: of the last day, oldest first; ``usual``: before that."""
+
+    what: str  # value or currency
+    samples: Sequence[Sample]
+    usual: Usual | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    since: datetime
+    events: int
+    carrying: int
+    zero: int
+    expected: float  # the share that is usual at this mix of strata
+
+    @property
+    def share(self) -> float:
+        return self.carrying / self.events
+
+
+def judge_value_lost(
+    event_name: str, measures: Sequence[Measure], *, is_open: bool, told_until: datetime | None, now: datetime
+) -> Finding | None:
+    """The share of events with a value (or else a currency) over one of eight windows fell by ten points and more than
+    chance allows.
+
+    The test is that of ``delivery_rate_drop``. What is usual is the mix of today's sources and hosts, each with its own
+    share: more orders by phone, which bring no value, are no loss. One that is new, or hardly ever brings one, counts on neither side. An open one
+    stays while the last five minutes with events are more than half the floor below what is usual. ``told_until``: when
+    the last one was over; no window reaches back into it.
+    """
+    for measure in measures:
+        if measure.usual is None:
+            continue
+        samples = [sample for sample in measure.samples if sample.stratum in measure.usual.shares]
+        is_steady = measure.usual.share >= STEADY and not is_step(event_name)
+        lost = _still(samples, measure.usual, is_steady)
+        if lost is not None and not is_open:
+            lost = _lost(samples, measure.usual, is_steady, told_until, now)
+        if lost is not None:
+            return _finding(
+                event_name, measure.what, _since_it_began(lost, samples, measure.usual), measure.usual, samples
+            )
+    return None
+
+
+def _lost(
+    samples: Sequence[Sample], usual: Usual, is_steady: bool, told_until: datetime | None, now: datetime
+) -> _Window | None:
+    minute = now.replace(second=0, microsecond=0)
+    for length in WINDOWS:
+        since = max(minute - length, told_until) if told_until is not None else minute - length
+        window = _window([sample for sample in samples if sample.start >= since], usual)
+        if window is None or window.events < LEAST_SAMPLE or not _is_low(window, is_steady, FLOOR):
+            continue
+        bad = window.events - window.carrying
+        if failures_at_least(bad, window.events, 1 - window.expected, usual.spread) < CHANCE:
+            return window
+    return None
+
+
+def _is_low(window: _Window, is_steady: bool, floor: float) -> bool:
+    if not is_steady:
+        return window.share < NONE_LEFT * window.expected
+    return window.share <= window.expected - floor
+
+
+def _still(samples: Sequence[Sample], usual: Usual, is_steady: bool) -> _Window | None:
+    """The last minutes with events, where they are still below what is usual."""
+    taken: list[Sample] = []
+    minutes: set[datetime] = set()
+    events = 0
+    for sample in reversed(samples):
+        if not sample.events:
+            continue
+        if sample.start not in minutes and len(minutes) >= STILL and events >= LEAST_SAMPLE:
+            break
+        minutes.add(sample.start)
+        events += sample.events
+        taken.append(sample)
+    window = _window(taken, usual)
+    return window if window is not None and _is_low(window, is_steady, FLOOR / 2) else None
+
+
+def _window(samples: Sequence[Sample], usual: Usual) -> _Window | None:
+    events = sum(sample.events for sample in samples)
+    if not events:
+        return None
+    expected = sum(sample.events * usual.shares[sample.stratum] for sample in samples) / events
+    carrying, zero = sum(sample.carrying for sample in samples), sum(sample.zero for sample in samples)
+    return _Window(min(sample.start for sample in samples), events, carrying, zero, expected)
+
+
+def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequence[Sample]) -> Finding:
+    since = lost.since
+    missing = lost.events - lost.carrying
+    none_left = lost.share < 0.02
+    zeros = lost.zero if what == "value" else 0
+    how = f"came with the value 0 ({zeros:,}) or without any" if 0 < zeros < missing else f"came without a {what}"
+    if zeros and zeros == missing:
+        how = "came with the value 0"
+    where = _places(lost, samples)
+    return Finding(
+        AlertKind.VALUE_LOST,
+        None,
+        Severity.CRITICAL if is_purchase(name) else Severity.WARNING,
+        f"{name} events bring no {what} since {since:%H:%M} UTC"
+        if none_left
+        else f"Only {lost.share:.0%} of {name} events bring a {what}",
+        f"{missing:,} of {lost.events:,} {name} events since {clock_time(lost.since)} {how}: to campaigns that bid by value "
+        f"they are worth nothing. Look at what changed in {f'the checkout on {where}' if where else 'the checkout'} at about {clock_time(since)}, "
+        f"and have it send custom_data.{what}{' as a number above 0' if what == 'value' else ' as a code such as USD'} again. "
+        f"{lost.expected:.0%} usually bring one.",
+        since,
+        {
+            "lost": what,
+            "events": lost.events,
+            "without": missing,
+            "zero": zeros,
+            "share": round(lost.share, 4),
+            "usual_share": round(lost.expected, 4),
+            "probability": failures_at_least(missing, lost.events, 1 - lost.expected, usual.spread),
+        },
+        event_name=name,
+    )
+
+
+def _since_it_began(lost: _Window, samples: Sequence[Sample], usual: Usual) -> _Window:
+    """From the first of the minutes, up to now, in which hardly any event carried it: the window may have begun before."""
+    by_start: dict[datetime, list[int]] = {}
+    for sample in samples:
+        counts = by_start.setdefault(sample.start, [0, 0])
+        counts[0] += sample.events
+        counts[1] += sample.carrying
+    began = None
+    for start in sorted(by_start, reverse=True):
+        events, carrying = by_start[start]
+        if events and carrying / events > (lost.share + lost.expected) / 2:
+            break
+        began = start
+    if began is None:
+        return lost
+    since = _window([sample for sample in samples if sample.start >= began], usual)
+    return since if since is not None and since.events >= LEAST_SINCE else lost
+
+
+def _places(lost: _Window, samples: Sequence[Sample]) -> str:
+    """Where most of it is lost: a host, or an action source without one."""
+    missing: Counter[str] = Counter()
+    for sample in samples:
+        if sample.start >= lost.since:
+            missing[sample.stratum[1] or sample.stratum[0]] += sample.events - sample.carrying
+    if not missing or len(missing) == 1:
+        return next(iter(missing), "")
+    place, most = missing.most_common(1)[0]
+    return place if most >= 0.8 * missing.total() else ""

@@ -1,0 +1,55 @@
+"""What a destination's settings alone say is about to cost conversions: test modes left on, credentials that end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tracklayer.db.models import DestinationRow
+from tracklayer.domain.advice import Advice, age_advice, expiry_advice, test_mode_advice, token_end
+from tracklayer.mappers import mapper_for
+from tracklayer.mappers.base import Mapper
+from tracklayer.sealing import Sealer, SealError
+from tracklayer.services.credentials import open_secrets
+
+
+def advice_of_settings(sealer: Sealer, row: DestinationRow, now: datetime) -> list[Advice]:
+    """Of secrets that were sealed with a key that this process lacks, nothing is said."""
+    mapper = mapper_for(row.platform)
+    try:
+        secrets = open_secrets(sealer, row)
+    except SealError:
+        secrets = {}
+    found = [*_test_mode(mapper, row, now), *_credentials(mapper, row, secrets, now)]
+    return [advice for advice in found if advice is not None]
+
+
+def _test_mode(mapper: Mapper, row: DestinationRow, now: datetime) -> list[Advice | None]:
+    return [
+        test_mode_advice(row.platform, mapper.title, name, mapper.test_effect, _set_at(row, name), row.created_at, now)
+        for name, value in mapper.test_mode.items()
+        if (row.settings.get(name) == value if value is not None else row.settings.get(name))
+    ]
+
+
+def _credentials(mapper: Mapper, row: DestinationRow, secrets: Mapping[str, Any], now: datetime) -> list[Advice | None]:
+    found: list[Advice | None] = []
+    for setting in mapper.settings:
+        if not setting.secret or not secrets.get(setting.name):
+            continue
+        name, label, set_at = setting.name, setting.label, _set_at(row, setting.name)
+        label = label[0].lower() + label[1:] if label[1:2].islower() else label
+        ends_at = token_end(secrets[name])
+        if ends_at is not None:
+            found.append(expiry_advice(row.platform, mapper.title, name, label, ends_at, set_at, now))
+        elif lifetime := mapper.lifetimes.get(name):
+            found.append(
+                age_advice(row.platform, mapper.title, name, label, lifetime.length, lifetime.condition, set_at, now)
+            )
+    return found
+
+
+def _set_at(row: DestinationRow, name: str) -> datetime | None:
+    noted = row.setting_times.get(name)
+    return datetime.fromisoformat(noted) if noted else None
