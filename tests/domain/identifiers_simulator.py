@@ -32,6 +32,7 @@ from tracklayer.domain.monitors.coverage import (
 )
 from tracklayer.domain.monitors.match_quality_drop import (
     CHANCE,
+    GLANCE,
     LEAST_SAMPLE,
     LOOK_BACK,
     Fall,
@@ -206,7 +207,7 @@ class Watched:
             for cell, found in one.items():
                 cells.setdefault(cell, Tally()).join(found)
                 events += found.events + found.denied
-            if events >= 120:
+            if events >= GLANCE:
                 break
         return wants_past(cells, baseline, USERS)
 
@@ -468,6 +469,8 @@ def main() -> None:
         raised = []
         for seed, titles in zip(shops, pool.map(healthy, shops, repeat(options.days)), strict=True):
             raised += titles
+            if (seed + 1) % 20 == 0:
+                print(f"  {seed + 1 - shops[0]} shops: {len(raised)} alarms", flush=True)
             for title in titles:
                 print(f"  shop {seed}: {title}", flush=True)
     days = options.shops * options.days

@@ -31,8 +31,9 @@ LEAST_SAMPLE = WINDOWS[0]
 CHANCE = 1e-7
 FLOOR = 0.10  # fewer points are not worth waking anybody,
 LOW = 0.20  # but for an identifier that fewer carry: half of it
+GLANCE = 60  # newest events that a first glance takes
 FRESH = 8  # newest events that must bear it out
-PLAIN = 0.02  # the chance from which on a first glance wants to know more
+PLAIN = 0.005  # the chance from which on a first glance wants to know more
 LEAST_TO_COMPARE = 8  # events of a stratum that are enough to say that it is well
 UNLIKELY = 1e-3  # what is named besides what was found
 # Click ids come and go with campaigns; see _clicks_gone.
@@ -150,7 +151,7 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
 
 
 def wants_past(cells: Cells, baseline: NameBaseline, used: Collection[str]) -> bool:
-    """Whether the newest hundred events or so leave open how a name is doing, so that its minutes are worth reading."""
+    """Whether the newest ``GLANCE`` events or so leave open how a name is doing, so that its minutes are worth reading."""
     view = NameView("", baseline, [(datetime.min.replace(tzinfo=UTC), cells)], dict.fromkeys(used, ()))
     for scope in [*view.scopes, Scope("new", tuple(baseline.strata))]:
         for name in [*_judged(view), ANY_CLICK]:
@@ -160,7 +161,7 @@ def wants_past(cells: Cells, baseline: NameBaseline, used: Collection[str]) -> b
                     return True
     events = sum(found.events for found in cells.values())
     denied = sum(found.denied for found in cells.values())
-    return denied >= ALL_DENY * (events + denied)
+    return denied - baseline.denied[0] * (events + denied) >= (ALL_DENY - USUALLY_DENY) * (events + denied)
 
 
 # Falls --------------------------------------------------------------------------------------------------------------
@@ -247,7 +248,7 @@ def _counts(view: NameView, scope: Scope, name: str) -> Iterator[Count]:
         if events:
             yield at, events, carried, expected
             seen += events
-            if seen >= 2 * WINDOWS[-1]:
+            if seen >= WINDOWS[-1]:
                 return
 
 
@@ -433,7 +434,7 @@ def _clicks_gone(view: NameView) -> Fall | None:
         expected = sum(count[3] for count in inside)
         if events < CLICK_SAMPLE or carried > GONE * expected or carried / events > view.baseline.least_clicks / 4:
             continue
-        whole = events >= 2 * WINDOWS[-1]  # more came than were read
+        whole = events >= WINDOWS[-1]  # more came than were read
         if not whole and events < (1 - usual.others / 2) * _usual_events(view.baseline, until - length, until):
             continue
         chance = _chance(events, carried, expected, view.baseline.spreads[ANY_CLICK])
