@@ -49,6 +49,8 @@ TABLES = (
     "rounds",
     "coverage",
     "rejections",
+    "name_minutes",
+    "name_baselines",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

@@ -105,6 +105,18 @@ def found(clock: FrozenClock) -> list[tuple[str, str | None, int, str | None]]:
             [("ledger_queues", "meta", 2, None)],
             id="a queue that is counted wrong",
         ),
+        pytest.param(
+            "UPDATE coverage SET events = events + 3 WHERE merchant_id = 1",
+            [("coverage", None, 1, None)],
+            id="fields of more events than there were",
+        ),
+        pytest.param(
+            "INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events) "
+            "SELECT merchant_id, minute, 'Purchase', 'REQUIRED', 'email', 0, 1 FROM minutes "
+            "WHERE merchant_id = 1 AND platform = ''",
+            [("rejections", None, 1, None)],
+            id="more refusals by code than there were",
+        ),
     ],
 )
 def test_what_is_broken_is_found(

@@ -89,15 +89,16 @@ class Whose:
 
 def fold_slots(before: datetime, hours_before: datetime, limit: int, whose: Whose) -> int:
     """Adds up what several backends counted in minutes before an instant; how many rows were taken up."""
-    return _count(FOLD_SLOTS, {"before": before, "hours_before": hours_before, "limit": limit, **_of(whose)})
+    return _count(FOLD_SLOTS, {"before": before, "hours_before": hours_before, "limit": limit, **of_whom(whose)})
 
 
 def fold_hours(since: datetime, hours_before: datetime, limit: int, whose: Whose) -> int:
     """Makes hours of the minutes between two instants, the second one a full hour; how many rows were taken up."""
-    return _count(FOLD_HOURS, {"since": since, "hours_before": hours_before, "limit": limit, **_of(whose)})
+    return _count(FOLD_HOURS, {"since": since, "hours_before": hours_before, "limit": limit, **of_whom(whose)})
 
 
-def _of(whose: Whose) -> dict[str, Any]:
+def of_whom(whose: Whose) -> dict[str, Any]:
+    """``only`` and ``without`` of a statement that folds."""
     return {"only": list(whose.only) if whose.only is not None else None, "without": list(whose.without)}
 
 

@@ -146,6 +146,35 @@ FULL JOIN (
 WHERE coalesce(waiting, 0) <> coalesce(n, 0)
 """
 
+# Of the last day. Not less: processes of an older version, which count neither, may still receive events in an upgrade.
+_DAY = "minute >= date_trunc('hour', %(late)s::timestamptz, 'UTC') - interval '1 day'"
+_RECEIVED = f"""
+received AS (
+    SELECT minute, sum(accepted) AS accepted, sum(rejected) AS rejected FROM minutes
+    WHERE merchant_id = %(merchant)s AND platform = '' AND {_DAY} GROUP BY minute)
+"""
+COVERAGE = f"""
+WITH RECURSIVE names AS (
+    SELECT min(event_name) AS event_name FROM coverage WHERE merchant_id = %(merchant)s
+    UNION ALL
+    SELECT (SELECT min(event_name) FROM coverage WHERE merchant_id = %(merchant)s AND event_name > n.event_name)
+    FROM names n WHERE n.event_name IS NOT NULL
+), covered AS (
+    SELECT c.minute, sum(c.events) AS events FROM names n CROSS JOIN LATERAL (
+        SELECT minute, events FROM coverage
+        WHERE merchant_id = %(merchant)s AND event_name = n.event_name AND {_DAY}) AS c GROUP BY c.minute
+), {_RECEIVED}
+SELECT NULL, count(*), NULL FROM covered LEFT JOIN received USING (minute)
+WHERE events > coalesce(accepted, 0) HAVING count(*) > 0
+"""
+REJECTIONS = f"""
+WITH refused AS (
+    SELECT minute, sum(events) AS events FROM rejections WHERE merchant_id = %(merchant)s AND {_DAY} GROUP BY minute
+), {_RECEIVED}
+SELECT NULL, count(*), NULL FROM refused LEFT JOIN received USING (minute)
+WHERE events > coalesce(rejected, 0) HAVING count(*) > 0
+"""
+
 # kind -> (the query for what breaks it, in words with the number in front)
 INVARIANTS: Mapping[str, tuple[str, str]] = {
     "overdue": (OVERDUE, "deliveries wait for more than a minute longer than they should, and nothing says why"),
@@ -158,6 +187,8 @@ INVARIANTS: Mapping[str, tuple[str, str]] = {
     "ledger_reasons": (REASONS, "minutes of the ledger count other reasons for dropping than the deliveries have"),
     "ledger_events": (EVENTS, "minutes of the ledger differ from the events that are stored"),
     "ledger_queues": (QUEUES, "deliveries are too many or too few in what is counted as waiting"),
+    "coverage": (COVERAGE, "minutes of the last day count the fields of more events than were accepted"),
+    "rejections": (REJECTIONS, "minutes of the last day count more refused events by code than were refused"),
 }
 
 

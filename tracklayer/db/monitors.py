@@ -187,14 +187,14 @@ def merchants_to_learn(learned_before: datetime, limit: int) -> list[int]:
     return [row[0] for row in found]
 
 
-def active_hours(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, int]:
-    """Hour -> in how many of its minutes an event arrived; only hours with any."""
+def active_hours(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:
+    """Hour -> in how many of its minutes an event arrived, and how many did, repeats included; only hours with any."""
     found = rows(
-        "SELECT date_trunc('hour', minute, 'UTC'), count(DISTINCT minute) FROM minutes "
+        "SELECT date_trunc('hour', minute, 'UTC'), count(DISTINCT minute), sum(accepted + coalesced)::bigint FROM minutes "
         "WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s AND accepted + coalesced > 0 GROUP BY 1",
         (merchant_id, since, until),
     )
-    return dict(found)
+    return {row[0]: (row[1], row[2]) for row in found}
 
 
 GAPS = """

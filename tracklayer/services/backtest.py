@@ -15,7 +15,7 @@ from tracklayer.domain.monitors.views import LEVEL_OF, PAST
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.monitor import learned_of
-from tracklayer.services.watches.silence import rhythm_of
+from tracklayer.services.watches.names import rhythm_of
 
 MOST_DAYS = 34  # older counters are kept by the hour, which is too coarse
 MERCHANTS = 200

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from tracklayer.db import coverage_folding
 from tracklayer.db import folding as db
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.folding import Whose
@@ -17,6 +18,8 @@ SLOTS_AFTER = timedelta(minutes=10)  # by then few backends still count in that 
 HOURS_AFTER = timedelta(days=35)  # the monitors learn from the minutes of four weeks
 HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest is merely larger
 FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing that was counted there is left
+COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
+NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks
 PAGE = 2000
 BUDGET_SECONDS = 6  # of each step
 
@@ -42,13 +45,33 @@ def fold_counters(runtime: Runtime) -> int:
         lambda whose: db.fold_hours(since, hours_before, PAGE, whose),
         lambda without: db.merchants_with_minutes(since, hours_before, PAGE, without),
     )
+    for table in coverage_folding.KEYS:
+        folded += _fold_coverage(runtime, table, now)
     for what, step in (
         ("forgetting old counters", lambda: db.forget_minutes(now - FORGET_AFTER, PAGE)),
         ("folding queues", lambda: db.fold_queues(PAGE)),
+        ("forgetting what events carried", lambda: coverage_folding.forget("coverage", now - FORGET_AFTER, PAGE)),
+        ("forgetting what was refused", lambda: coverage_folding.forget("rejections", now - FORGET_AFTER, PAGE)),
+        ("forgetting names", lambda: coverage_folding.forget("name_minutes", now - NAMES_FORGET_AFTER, PAGE)),
     ):
         with alone(runtime, what):
             folded += _pages(step)
     return folded
+
+
+def _fold_coverage(runtime: Runtime, table: str, now: datetime) -> int:
+    slots_before, names_since = now - SLOTS_AFTER, now - NAMES_FORGET_AFTER
+    hours_before = (now - COVERAGE_HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
+    folded = _fold(
+        runtime,
+        lambda whose: coverage_folding.fold_slots(table, slots_before, hours_before, names_since, PAGE, whose),
+        lambda without: coverage_folding.merchants_with_slots(table, slots_before, PAGE, without),
+    )
+    return folded + _fold(
+        runtime,
+        lambda whose: coverage_folding.fold_hours(table, hours_before, PAGE, whose),
+        lambda without: coverage_folding.merchants_with_minutes(table, hours_before, PAGE, without),
+    )
 
 
 def _fold(runtime: Runtime, fold: Callable[[Whose], int], concerned: Callable[[Sequence[int]], list[int]]) -> int:

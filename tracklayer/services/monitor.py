@@ -9,14 +9,16 @@ from typing import Any
 
 from tracklayer.db import alerts as db_alerts
 from tracklayer.db import monitors as db
+from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
-from tracklayer.domain.monitors.learn import LEARN_FROM, learn_rhythm, learn_success
+from tracklayer.domain.monitors.learn import LEARN_FROM, learn_arrivals, learn_success
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
 from tracklayer.domain.monitors.views import PAST
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
 from tracklayer.services.watches.destinations import Destinations
+from tracklayer.services.watches.names import learned_names_of, rhythm_json
 from tracklayer.services.watches.page import Look, Page
 from tracklayer.services.watches.silence import look_at_silence
 
@@ -92,6 +94,7 @@ def learn_baselines(runtime: Runtime) -> int:
         what = f"learning what is normal for merchant {merchant_id}"
         with alone(runtime, what), in_transaction(), statements_within(LONG_SECONDS):
             db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
+            db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
             learned = True
         count += learned
         if not learned:
@@ -108,9 +111,9 @@ def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:
     learned: dict[str, Any] = {"": None}
     if hours:
         gaps = db.longest_gaps(merchant_id, since, until, LEAST_SILENCE)
-        rhythm = learn_rhythm(hours, gaps, max(since, min(hours)), until)
+        rhythm = learn_arrivals(hours, gaps, max(since, min(hours)), until)
         if rhythm is not None:
-            learned[""] = {"rates": [round(rate, 4) for rate in rhythm.rates], "usual": round(rhythm.usual, 3)}
+            learned[""] = rhythm_json(rhythm)
     for platform, attempts in db.attempts_by_hour(merchant_id, since, until).items():
         success = learn_success(attempts)
         if success is not None:

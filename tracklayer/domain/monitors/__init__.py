@@ -1,4 +1,4 @@
-"""The four monitors: pure functions from what a look saw to a finding or None.
+"""The monitors: pure functions from what a look saw to a finding or None.
 
 ``judge_destination`` and ``judge_merchant`` run those that concern one. ``is_open`` says of each kind whether its alert
 is open: an open one asks for more to be over than a new one to begin, so that nothing flaps around a threshold.

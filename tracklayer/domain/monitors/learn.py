@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 LEARN_FROM = timedelta(days=28)  # four of each day of the week
@@ -79,11 +79,13 @@ class Rhythm:
     """When a merchant sends. ``rates``: by hour of the week from Monday 0:00 UTC, minutes of it that have an event.
 
     Minutes with an event are counted rather than events, so that a burst is one sign of life and not a thousand.
-    ``usual``: how many such minutes its longest usual silence swallowed; see ``learn_rhythm``.
+    ``usual``: how many such minutes its longest usual silence swallowed; see ``learn_rhythm``. ``events``: how many
+    such a minute has on average.
     """
 
     rates: tuple[float, ...]
     usual: float = USUAL_AT_LEAST
+    events: float = 1.0
 
     def expected(self, start: datetime, end: datetime) -> float:
         """Minutes with an event that ``start`` to ``end`` usually has."""
@@ -107,12 +109,14 @@ class Rhythm:
 
         least of them, at most 1, which also is what differs from it by chance alone (two standard deviations).
         """
-        level = 1.0
-        for span, count in zip(spans, found, strict=True):
-            usual = self.expected(*span)
-            if count < usual - 2 * math.sqrt(usual):
-                level = min(level, count / usual)
-        return level
+        return min(
+            (level_of(self.expected(*span), count) for span, count in zip(spans, found, strict=True)), default=1.0
+        )
+
+
+def level_of(usual: float, found: int) -> float:
+    """``found`` as a share of what is usual; 1 where it is as much, or where chance alone may have made it less."""
+    return found / usual if found < usual - 2 * math.sqrt(usual) else 1.0
 
 
 def hour_of_week(at: datetime) -> int:
@@ -151,6 +155,24 @@ def learn_rhythm(
     rhythm = Rhythm(rates)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     return Rhythm(rates, max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0))
+
+
+ENOUGH_OF_A_NAME = 50  # minutes with an event of four weeks
+
+
+def learn_arrivals(
+    hours: Mapping[datetime, tuple[int, int]],
+    gaps: Sequence[tuple[datetime, datetime]],
+    since: datetime,
+    until: datetime,
+    enough: int = ENOUGH_MINUTES,
+) -> Rhythm | None:
+    """As ``learn_rhythm``, from (minutes with an event, events) by hour. ``enough``: such minutes, at least."""
+    minutes = sum(found for found, _ in hours.values())
+    if minutes < enough:
+        return None
+    rhythm = learn_rhythm({hour: found for hour, (found, _) in hours.items()}, gaps, since, until)
+    return rhythm and replace(rhythm, events=sum(events for _, events in hours.values()) / minutes)
 
 
 def _edged(rates: Sequence[float], place: int) -> float:

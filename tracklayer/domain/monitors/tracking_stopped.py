@@ -1,17 +1,20 @@
-"""``tracking_stopped``: a merchant that usually sends has gone quiet."""
+"""``tracking_stopped``: a merchant that usually sends has gone quiet, or sends all but the events of one name."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
-from tracklayer.domain.monitors.learn import USUAL_AT_LEAST, Rhythm
-from tracklayer.domain.monitors.views import MerchantView
+from tracklayer.domain.monitors.learn import USUAL_AT_LEAST, Rhythm, level_of
+from tracklayer.domain.monitors.views import MerchantView, NameView
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LEAST_SILENCE = timedelta(minutes=15)  # a busy shop that deploys is back by then
 TIMES_USUAL = 1.5  # how much longer than the usual silence one must be
+HUSH = 3.0  # minutes with an event: a merchant silent for as long as swallows these may be about to be told as a whole
+MOST_NAMES = 30  # of a merchant that are judged by themselves, the most frequent ones
 
 
 def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
@@ -25,43 +28,110 @@ def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
     """
     if view.rhythm is None or view.last_event_at is None:
         return None
-    silence = now - view.last_event_at
-    if silence < LEAST_SILENCE:
+    last = view.last_event_at
+    swallowed = _swallowed(view.rhythm, last, view.level, now)
+    if swallowed is None:
         return None
-    swallowed = view.rhythm.expected(view.last_event_at, now) * view.level
-    if swallowed < TIMES_USUAL * view.rhythm.usual:
+    lost = (
+        f"No event has arrived for {lasting(now - last)}: whatever happened in the shop since {clock_time(last)} is"
+        " reported to no platform."
+    )
+    look = "whether the shop still sends: its last deployment, its API key, its connection to TrackLayer"
+    return _finding(None, view.rhythm, last, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+
+
+def judge_name_stopped(view: NameView, *, is_open: bool, now: datetime) -> Finding | None:
+    """The silence of one name, by its own rhythm and the same rule, while the merchant sends other events.
+
+    Where all of the merchant is quieter than usual, so is each name: of the other names the one that kept up best says
+    by how much. Whether the merchant itself is silent the caller knows: then nobody is asked about names. An open one
+    stays until an event of that name arrives.
+    """
+    since, rhythm = view.quiet_since, view.rhythm
+    swallowed = rhythm.expected(since, now) if is_open else None
+    if swallowed is None:
+        swallowed = _swallowed(rhythm, since, view.level * kept_up(view.others), now)
+    if swallowed is None:
         return None
-    chance = math.exp(-swallowed * USUAL_AT_LEAST / view.rhythm.usual)
+    lost = (
+        f"No {view.name} event has arrived for {lasting(now - since)}, while others do: what happened since"
+        f" {clock_time(since)} is reported as {view.name} to no platform."
+    )
+    look = f"what sends {view.name}: the last change of the pages and the code where it arises, and of the tag that sends it"
+    return _finding(view.name, rhythm, since, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+
+
+def _who(look: str) -> str:
+    return f"Whoever maintains the shop must look now at {look}."
+
+
+def _swallowed(rhythm: Rhythm, last: datetime, level: float, now: datetime) -> float | None:
+    """Minutes with an event that a silence has swallowed; None while that is nothing to tell of."""
+    if now - last < LEAST_SILENCE:
+        return None
+    swallowed = rhythm.expected(last, now) * level
+    return swallowed if swallowed >= TIMES_USUAL * rhythm.usual else None
+
+
+def _finding(
+    name: str | None, rhythm: Rhythm, since: datetime, swallowed: float, rejected: int, lost: str, now: datetime
+) -> Finding:
+    what = "event" if name is None else f"{name} event"
+    silence = now - since
+    chance = math.exp(-swallowed * USUAL_AT_LEAST / rhythm.usual)
+    missing = max(1, round(swallowed * rhythm.events))
     refused = (
-        f" {counted(view.rejected, 'event')} came since but {'was' if view.rejected == 1 else 'were'} refused for"
+        f" {counted(rejected, what)} came since but {'was' if rejected == 1 else 'were'} refused for"
         " bad fields: the answers to them say which."
-        if view.rejected
+        if rejected
         else ""
     )
     return Finding(
         AlertKind.TRACKING_STOPPED,
         None,
         Severity.CRITICAL,
-        f"No event for {lasting(silence)}",
-        f"The last event arrived at {clock_time(view.last_event_at)}. At these hours {swallowed:,.0f} minutes with an"
-        f" event are usual since then; the chance of such a silence is {_one_in(chance)}.{refused} Look at whether the"
-        " shop still sends: its deployments, its API key, its connection to TrackLayer.",
-        view.last_event_at,
+        f"No {what} for {lasting(silence)}",
+        f"{lost}{refused} Usually about {missing:,} would have arrived since; the chance of none while all is well is"
+        f" {_one_in(chance)}.",
+        since,
         {
             "silent_seconds": round(silence.total_seconds()),
+            "expected_events": missing,
             "expected_minutes_with_events": round(swallowed, 1),
-            "usual_silence_swallows": round(view.rhythm.usual, 1),
+            "usual_silence_swallows": round(rhythm.usual, 1),
             "probability": chance,
-            "rejected_since": view.rejected,
+            "rejected_since": rejected,
         },
+        event_name=name,
     )
+
+
+def kept_up(others: Sequence[tuple[float, int]]) -> float:
+    """How much of its usual traffic a merchant had beside one name, 1 at most: (usual, found) of each other name.
+
+    The best of those of which enough is usual to say; of all together where none is. 1 where there are no others.
+    """
+    telling = [pair for pair in others if pair[0] >= USUAL_AT_LEAST]
+    if not telling:
+        telling = [(sum(usual for usual, _ in others), sum(found for _, found in others))]
+    return max(level_of(usual, found) for usual, found in telling)
 
 
 def may_have_stopped(rhythm: Rhythm, last_event_at: datetime, now: datetime) -> bool:
     """The quick test: whether it would be told if the traffic before was as usual."""
-    if now - last_event_at < LEAST_SILENCE:
-        return False
-    return rhythm.expected(last_event_at, now) >= TIMES_USUAL * rhythm.usual
+    return _swallowed(rhythm, last_event_at, 1.0, now) is not None
+
+
+def is_hushed(view: MerchantView, now: datetime) -> bool:
+    """Whether a merchant's own silence may be about to be told: long before it is, so that no name of it goes first."""
+    if view.rhythm is None or view.last_event_at is None:
+        return True
+    return view.rhythm.expected(view.last_event_at, now) >= HUSH
+
+
+def told_after(rhythm: Rhythm) -> timedelta:
+    """No silence that is shorter is ever told, at whatever hour it begins."""
+    return max(LEAST_SILENCE, timedelta(hours=TIMES_USUAL * rhythm.usual / max(max(rhythm.rates), 0.01)))
 
 
 def _one_in(chance: float) -> str:

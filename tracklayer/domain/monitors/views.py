@@ -137,3 +137,20 @@ class MerchantView:
     last_event_at: datetime | None
     level: float = 1.0
     rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NameView:
+    """Events of one name at one look, of a merchant that sends others.
+
+    ``quiet_since``: its last event, or the end of the merchant's own silence after that. ``level``: its traffic before,
+    as a share of its usual, at most 1. ``others``: of each other name with a rhythm, how many minutes with an event are
+    usual since then, and how many there were. ``rejected``: events of this name refused since.
+    """
+
+    name: str
+    rhythm: Rhythm
+    quiet_since: datetime
+    level: float = 1.0
+    others: Sequence[tuple[float, int]] = ()
+    rejected: int = 0

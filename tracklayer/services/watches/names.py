@@ -1,0 +1,112 @@
+"""What is normal for the events of each name: when they arrive, and how much of them is refused at the door."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from tracklayer.db import coverage as db_coverage
+from tracklayer.db import names as db
+from tracklayer.db.names import Learned
+from tracklayer.domain.facts import OTHERS
+from tracklayer.domain.monitors.learn import (
+    ENOUGH_OF_A_NAME,
+    LEARN_FROM,
+    Rhythm,
+    SuccessRate,
+    learn_arrivals,
+    learn_success,
+)
+from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, MOST_NAMES, told_after
+
+
+def rhythm_of(learned: dict[str, Any]) -> Rhythm:
+    """From what ``rhythm_json`` made, or an older version without ``events``."""
+    return Rhythm(tuple(learned["rates"]), learned["usual"], learned.get("events", 1.0))
+
+
+def rhythm_json(rhythm: Rhythm) -> dict[str, Any]:
+    return {
+        "rates": [round(rate, 4) for rate in rhythm.rates],
+        "usual": round(rhythm.usual, 3),
+        "events": round(rhythm.events, 2),
+    }
+
+
+def learned_names_of(merchant_id: int, until: datetime) -> dict[str, Learned]:
+    """What the four weeks before tell of the most frequent names and ('') of all. Needs an open transaction."""
+    since = until - LEARN_FROM
+    names = [name for name in db_coverage.names_of(merchant_id) if name != OTHERS]
+    hours = db.hours_of_names(merchant_id, names, since, until) if names else {}
+    frequent = sorted(hours, key=lambda name: -sum(minutes for minutes, _ in hours[name].values()))[:MOST_NAMES]
+    rhythms = _rhythms(merchant_id, frequent, hours, since, until)
+    refused = db.refused_by_hour(merchant_id, since, until)
+    learned = {}
+    for name in frequent:
+        rhythm = rhythms.get(name)
+        accepted = learn_success(_by_hour({hour: events for hour, (_, events) in hours[name].items()}, refused, name))
+        if rhythm is not None or accepted is not None:
+            learned[name] = Learned(
+                rhythm_json(rhythm) if rhythm else None,
+                round(told_after(rhythm).total_seconds()) if rhythm else None,
+                _share_json(accepted) if accepted else None,
+            )
+    whole = _learned_door(db.received_by_hour(merchant_id, since, until), refused)
+    return {**learned, "": Learned(accepted=whole)} if whole else learned
+
+
+def _rhythms(
+    merchant_id: int, names: Sequence[str], hours: dict[str, db.Hours], since: datetime, until: datetime
+) -> dict[str, Rhythm]:
+    if not names:
+        return {}
+    gaps = db.gaps_of_names(merchant_id, names, since, until, LEAST_SILENCE)
+    rhythms = {}
+    for name in names:
+        found = learn_arrivals(hours[name], gaps.get(name, []), max(since, min(hours[name])), until, ENOUGH_OF_A_NAME)
+        if found is not None:
+            rhythms[name] = found
+    return rhythms
+
+
+Refused = tuple[datetime, str, str, str, int]
+
+
+def _by_hour(events: dict[datetime, int], refused: Sequence[Refused], name: str) -> list[tuple[int, int]]:
+    bad: Counter[datetime] = Counter()
+    for hour, of_name, _, _, count in refused:
+        if of_name == name:
+            bad[hour] += count
+    return [(events.get(hour, 0), bad[hour]) for hour in {*events, *bad}]
+
+
+def _learned_door(received: dict[datetime, tuple[int, int]], refused: Sequence[Refused]) -> dict[str, Any] | None:
+    """The share that is accepted of everything, with the usual share of each code and field."""
+    whole = learn_success(list(received.values()))
+    if whole is None:
+        return None
+    by_code: defaultdict[tuple[str, str], Counter[datetime]] = defaultdict(Counter)
+    for hour, _, code, where, count in refused:
+        by_code[code, where][hour] += count
+    codes = []
+    for (code, where), bad in sorted(by_code.items()):
+        share = learn_success([(good + n - bad[hour], bad[hour]) for hour, (good, n) in received.items()])
+        if share is not None:
+            codes.append({"code": code, "field": where, **_share_json(share)})
+    return {**_share_json(whole), "codes": codes}
+
+
+def _share_json(rate: SuccessRate) -> dict[str, Any]:
+    return {"share": rate.share, "spread": rate.spread, "attempts": rate.attempts}
+
+
+def share_of(learned: dict[str, Any]) -> SuccessRate:
+    """From what was learned of a name or of all."""
+    return SuccessRate(learned["share"], learned["spread"], learned["attempts"])
+
+
+def codes_of(learned: dict[str, Any]) -> dict[tuple[str, str], SuccessRate]:
+    """(code, field) -> the share of events that are not refused for it."""
+    return {(one["code"], one["field"]): share_of(one) for one in learned.get("codes", ())}
