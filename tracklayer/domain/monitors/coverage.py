@@ -42,7 +42,8 @@ LEAST_SHARE = 0.03  # what fewer carry is not worth watching
 BLOCK = 20  # consented events, in neighbouring hours: fewer have no share to speak of
 MOST_CUT = 0.25  # of the events of four weeks: what was low for longer is what is usual
 LEAST_SPREAD, MOST_SPREAD = 0.001, 0.5
-PRIOR = 20  # events that a cell's share leans on its stratum's with
+ENOUGH_ALIKE = 100  # events of visitors from ads, or of the others: fewer have no past
+PRIOR = 5  # events that a cell's share leans on its stratum's with
 
 Stratum = tuple[str, str]  # action source, host of the page
 Cell = tuple[str, str, bool]  # action source, host, came from an ad
@@ -93,10 +94,10 @@ def tally(cells: Cells, action_source: str, host: str, facts: int, events: int) 
 
 
 class Usual(NamedTuple):
-    """Shares of the events that carry an identifier: of those from ads, and of the others."""
+    """Shares of the events that carry an identifier: of those from ads, and of the others; None: too few to know."""
 
-    from_ads: float
-    others: float
+    from_ads: float | None
+    others: float | None
     spread: float  # how much alike events of one hour are, 0 to 1
 
 
@@ -260,7 +261,13 @@ def _usual(hours: Sequence[_Hour]) -> dict[str, Usual]:
             of_ads, of_others = _leaning(carried_ads, ads, share), _leaning(carried_others, others, share)
         expected = [(block.ads * of_ads + block.others * of_others) / block.events for block in kept]
         observed = [(block.share, block.events) for block in kept]
-        found[name] = Usual(of_ads, of_others, spread_of(observed, expected))
+        spread = spread_of(observed, expected)
+        if name in WHOLE:
+            found[name] = Usual(share, share, spread)
+        else:
+            found[name] = Usual(
+                of_ads if ads >= ENOUGH_ALIKE else None, of_others if others >= ENOUGH_ALIKE else None, spread
+            )
     return found
 
 
@@ -328,9 +335,10 @@ def _spreads(
             for cell, found in hours[at].items():
                 stratum = place_of.get(cell[:2])
                 usual = strata[stratum].usual.get(name) if stratum is not None and stratum in strata else None
-                if usual is not None:
+                share = None if usual is None else usual.from_ads if cell[2] else usual.others
+                if share is not None:
                     events, carried = events + found.events, carried + found.carried[place]
-                    due += found.events * (usual.from_ads if cell[2] else usual.others)
+                    due += found.events * share
             if events >= BLOCK:
                 observed.append((carried / events, events))
                 expected.append(due / events)

@@ -38,6 +38,7 @@ LEAST_TO_COMPARE = 8  # events of a stratum that are enough to say that it is we
 UNLIKELY = 1e-3  # what is named besides what was found
 # Click ids come and go with campaigns; see _clicks_gone.
 _CLICKS = frozenset(CLICK_IDS)
+_OF_SEVERAL = _CLICKS | {ANY_CLICK, STRONG}
 CLICKS_AT_LEAST = 0.2
 CLICK_WINDOWS = tuple(timedelta(hours=hours) for hours in (1, 6, 24))
 CLICK_SAMPLE = 60
@@ -129,7 +130,7 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
     """The identifiers of which the share fell by ten points (of less than 20 %: by half), beyond chance, in one finding.
 
     The test is the beta-binomial one against the name's own four weeks with its own spread (``coverage.learn_name``),
-    one-sided, at one in 10^7, over the newest 10 to 640 events, and the newest eight must bear it out. What is expected
+    one-sided, at one in 10^7, over the newest 10 to 640 events, and the newest of these must bear it out. What is expected
     is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
     All strata are judged together, and each by itself. A new one is judged only where it took the place of an old one.
     Events without consent are on neither side. An open one stays until two windows in a row, as long as the one it was
@@ -143,7 +144,8 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
     else:
         falls = {fall.identifier: fall for fall in view.open_falls if _still_low(view, fall)}
         falls = {name: _as_of_now(view, fall) for name, fall in falls.items()}
-        falls = {**fresh, **falls}
+        before = {fall.identifier for fall in view.open_falls}
+        falls.update((name, fall) for name, fall in fresh.items() if name not in before)
     denied = _denied_since(view, falls.values())
     if not falls:
         return _refusals(view, denied)
@@ -170,7 +172,7 @@ Count = tuple[datetime, int, int, float]  # a minute: events, of which so many c
 
 
 def _judged(view: NameView) -> list[str]:
-    return [name for name in view.baseline.spreads if name in view.users and name not in CLICK_IDS]
+    return [name for name in view.baseline.spreads if name in view.users and name not in _OF_SEVERAL]
 
 
 def _newly_fallen(view: NameView) -> dict[str, Fall]:
@@ -223,11 +225,16 @@ def _average(baseline: NameBaseline, strata: Sequence[Stratum], name: str) -> Us
         for stratum in strata
         if stratum in baseline.strata and (usual := baseline.strata[stratum].usual.get(name)) is not None
     ]
-    total = sum(weight for weight, _ in found)
-    if not total:
+    if not found:
         return None
-    parts = [sum(weight * usual[n] for weight, usual in found) / total for n in range(3)]
-    return Usual(*parts)
+    ads = [(weight, usual.from_ads) for weight, usual in found if usual.from_ads is not None]
+    others = [(weight, usual.others) for weight, usual in found if usual.others is not None]
+    return Usual(_mean(ads), _mean(others), max(usual.spread for _, usual in found))
+
+
+def _mean(weighted: Sequence[tuple[float, float]]) -> float | None:
+    total = sum(weight for weight, _ in weighted)
+    return sum(weight * share for weight, share in weighted) / total if total else None
 
 
 def _counts(view: NameView, scope: Scope, name: str) -> Iterator[Count]:
@@ -276,7 +283,7 @@ def _fall(view: NameView, scope: Scope, name: str) -> Fall | None:
         if events < least and not (is_last and events >= LEAST_SAMPLE):
             continue
         usual, share = expected / events, carried / events
-        if _lost_enough(usual, share) and _is_fresh(counts, usual, share):
+        if _lost_enough(usual, share) and _is_fresh(counts, events, usual, share):
             chance = _chance(events, carried, expected, spread)
             if chance < CHANCE:
                 return _since(counts, Fall(name, scope, counts[place][0], usual, share, events, events, chance))
@@ -301,13 +308,18 @@ def _chance(events: int, carried: int, expected: float, spread: float) -> float:
     return failures_at_least(events - carried, events, missing, max(spread, 1e-4), WINDOWS[-1])
 
 
-def _is_fresh(counts: Sequence[Count], usual: float, share: float) -> bool:
-    """Whether the newest events are nearer to the fall than to what is usual."""
+def _is_fresh(counts: Sequence[Count], window: int, usual: float, share: float) -> bool:
+    """Whether the newest events, and the newest quarter of a window, are nearer to the fall than to what is usual."""
     events = carried = 0
+    least = [FRESH, max(FRESH, window // 4)]
     for _, more, carrying, _ in counts:
         events, carried = events + more, carried + carrying
-        if events >= FRESH:
-            break
+        while least and events >= least[0]:
+            if carried / events > (usual + share) / 2:
+                return False
+            del least[0]
+        if not least:
+            return True
     return carried / events <= (usual + share) / 2
 
 
@@ -424,7 +436,8 @@ def _clicks_gone(view: NameView) -> Fall | None:
     four weeks, and where more arrive than would without half of those who usually come from ads.
     """
     usual = _average(view.baseline, tuple(view.baseline.strata), ANY_CLICK)
-    if usual is None or usual.others < CLICKS_AT_LEAST or ANY_CLICK not in view.baseline.spreads:
+    share = usual.others if usual is not None else None
+    if share is None or share < CLICKS_AT_LEAST or ANY_CLICK not in view.baseline.spreads:
         return None
     counts = list(_counts(view, ALL, ANY_CLICK))
     until = view.bins[-1][0] + timedelta(minutes=1)
@@ -435,7 +448,7 @@ def _clicks_gone(view: NameView) -> Fall | None:
         if events < CLICK_SAMPLE or carried > GONE * expected or carried / events > view.baseline.least_clicks / 4:
             continue
         whole = events >= WINDOWS[-1]  # more came than were read
-        if not whole and events < (1 - usual.others / 2) * _usual_events(view.baseline, until - length, until):
+        if not whole and events < (1 - share / 2) * _usual_events(view.baseline, until - length, until):
             continue
         chance = _chance(events, carried, expected, view.baseline.spreads[ANY_CLICK])
         if chance < CHANCE:
