@@ -135,7 +135,10 @@ class NameBaseline:
                 [
                     *stratum,
                     round(found.weight, 4),
-                    {name: [round(one, 4) for one in usual] for name, usual in found.usual.items()},
+                    {
+                        name: [None if one is None else round(one, 4) for one in usual]
+                        for name, usual in found.usual.items()
+                    },
                 ]
                 for stratum, found in self.strata.items()
             ],
