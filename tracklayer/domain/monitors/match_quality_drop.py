@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
@@ -61,6 +61,7 @@ class Scope(NamedTuple):
 
 
 ALL = Scope("all")
+_TOGETHER: Stratum = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +155,33 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
 
 def wants_past(cells: Cells, baseline: NameBaseline, used: Collection[str]) -> bool:
     """Whether the newest ``GLANCE`` events or so leave open how a name is doing, so that its minutes are worth reading."""
-    view = NameView("", baseline, [(datetime.min.replace(tzinfo=UTC), cells)], dict.fromkeys(used, ()))
-    for scope in [*view.scopes, Scope("new", tuple(baseline.strata))]:
-        for name in [*_judged(view), ANY_CLICK]:
-            for _, events, carried, expected in _counts(view, scope, name):
-                lost = _lost_enough(expected / events, carried / events, 0.5)
-                if lost and _chance(events, carried, expected, 0.001) < PLAIN:
-                    return True
-    events = sum(found.events for found in cells.values())
+    names = [name for name in baseline.spreads if name == ANY_CLICK or (name in used and name not in _OF_SEVERAL)]
+    sums: dict[tuple[Stratum | None, str], list[float]] = {}
+    new: dict[str, Usual | None] = {}
+    for cell, found in cells.items():
+        stratum = baseline.stratum_of(cell)
+        for name in names:
+            if stratum is not None:
+                usual = baseline.strata[stratum].usual.get(name)
+            else:
+                if name not in new:
+                    new[name] = _average(baseline, tuple(baseline.strata), name)
+                usual = new[name]
+            share = None if usual is None else usual.from_ads if cell[2] else usual.others
+            if share is None:
+                continue
+            for scope in (stratum, _TOGETHER) if stratum is not None else (None,):
+                one = sums.setdefault((scope, name), [0, 0, 0.0])
+                one[0] += found.events
+                one[1] += found.carried[PLACES[name]]
+                one[2] += found.events * share
+    for events, carried, expected in sums.values():
+        lost = bool(events) and _lost_enough(expected / events, carried / events, 0.5)
+        if lost and _chance(int(events), int(carried), expected, 0.001) < PLAIN:
+            return True
+    people = sum(found.events + found.denied for found in cells.values())
     denied = sum(found.denied for found in cells.values())
-    return denied - baseline.denied[0] * (events + denied) >= (ALL_DENY - USUALLY_DENY) * (events + denied)
+    return denied - baseline.denied[0] * people >= (ALL_DENY - USUALLY_DENY) * people
 
 
 # Falls --------------------------------------------------------------------------------------------------------------
