@@ -344,9 +344,9 @@ class Incident:
 FAULTS = ("one_host", "phone", "email", "browser", "new_host", "banner")
 
 
-def incident(seed: int, fault: str) -> Incident:
+def incident(seed: int, fault: str, most_a_day: float = 20_000) -> Incident:
     random = Random(f"{fault} {seed}")
-    per_day = math.exp(random.uniform(math.log(40), math.log(20_000)))
+    per_day = math.exp(random.uniform(math.log(40), math.log(most_a_day)))
     strata = make_strata(random, random.randint(2, 3) if fault in ("one_host", "new_host") else random.randint(1, 3))
     kind = make_kind(random, "Purchase", per_day, strata)
     kind.traffic.sleeps, kind.traffic.sunday = False, 1.0

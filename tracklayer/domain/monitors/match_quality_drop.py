@@ -35,6 +35,7 @@ GLANCE = 60  # newest events that a first glance takes
 FRESH = 8  # newest events that must bear it out
 PLAIN = 0.005  # the chance from which on a first glance wants to know more
 LEAST_TO_COMPARE = 8  # events of a stratum that are enough to say that it is well
+NOT_BACK = 0.05  # the chance from which on what was told is not over yet
 UNLIKELY = 1e-3  # what is named besides what was found
 # Click ids come and go with campaigns; see _clicks_gone.
 _CLICKS = frozenset(CLICK_IDS)
@@ -135,7 +136,7 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
     is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
     All strata are judged together, and each by itself. A new one is judged only where it took the place of an old one.
     Events without consent are on neither side. An open one stays until two windows in a row, as long as the one it was
-    found by, are back: less than half of what was lost first is missing there.
+    found by, are back: no more than half the floor is missing, or no more than chance takes.
     """
     if not view.bins:
         return None
@@ -370,12 +371,13 @@ def _still_low(view: NameView, fall: Fall) -> bool:
     window = min(max(fall.window, 2 * LEAST_SAMPLE), WINDOWS[-1] // 2)
     if _is_left(view, fall.scope, window):
         return False
+    spread = _spread(view, fall.scope, fall.identifier)
     events = carried = full = 0
     expected = 0.0
     for _, more, carrying, due in _counts(view, fall.scope, fall.identifier):
         events, carried, expected = events + more, carried + carrying, expected + due
         if events >= window:
-            if _is_low(fall, expected / events, carried / events):
+            if _is_low(events, carried, expected, spread):
                 return True
             full += 1
             if full == 2:
@@ -404,8 +406,11 @@ def _is_left(view: NameView, scope: Scope, window: int) -> bool:
     return events >= window and inside < TAKEN_OVER * (usual or 1.0) * events
 
 
-def _is_low(fall: Fall, usual: float, share: float) -> bool:
-    return usual - share > max(FLOOR if usual >= LOW else usual / 2, fall.usual - fall.share) / 2
+def _is_low(events: int, carried: int, expected: float, spread: float) -> bool:
+    """Whether more than half the floor is missing, and more than one sample in twenty lacks by chance."""
+    if not _lost_enough(expected / events, carried / events, 0.5):
+        return False
+    return _chance(events, carried, expected, spread) < NOT_BACK
 
 
 def _as_of_now(view: NameView, fall: Fall) -> Fall:
