@@ -57,6 +57,7 @@ TABLES = (
     "rejections",
     "name_minutes",
     "name_baselines",
+    "coverage_baselines",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

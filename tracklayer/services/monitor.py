@@ -18,6 +18,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
 from tracklayer.services.watches.destinations import Destinations
+from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
 from tracklayer.services.watches.names import learned_names_of, rhythm_json
 from tracklayer.services.watches.page import Look, Page
 from tracklayer.services.watches.quality import Quality
@@ -35,7 +36,7 @@ class Watch:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._looks: Sequence[Look] = (Destinations(), look_at_silence, Quality())
+        self._looks: Sequence[Look] = (Destinations(), look_at_silence, MatchQuality(), Quality())
 
     def look(self) -> int:
         """Judges everything once; how many alerts opened, opened again or resolved.
@@ -96,6 +97,7 @@ def learn_baselines(runtime: Runtime) -> int:
         with alone(runtime, what), in_transaction(), statements_within(LONG_SECONDS):
             db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
             db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
+            learn_coverage(merchant_id, until)
             learned = True
         count += learned
         if not learned:

@@ -7,7 +7,9 @@ import math
 LARGEST_SAMPLE = 500  # beyond it a bigger sample says nothing more: the spread between hours remains
 
 
-def failures_at_least(failures: int, attempts: int, share: float, spread: float) -> float:
+def failures_at_least(
+    failures: int, attempts: int, share: float, spread: float, largest: int = LARGEST_SAMPLE
+) -> float:
     """The chance of at least so many failures among ``attempts`` where ``share`` of them usually fail.
 
     ``spread`` is the correlation within one stretch of time, 0 to 1 exclusive: failures come in flocks, so that a
@@ -16,8 +18,8 @@ def failures_at_least(failures: int, attempts: int, share: float, spread: float)
     Source: Skellam (1948), "A probability distribution derived from the binomial distribution by regarding the
     probability of success as variable between the sets of trials", J. R. Stat. Soc. B 10.
     """
-    if attempts > LARGEST_SAMPLE:
-        failures, attempts = math.ceil(failures * LARGEST_SAMPLE / attempts), LARGEST_SAMPLE
+    if attempts > largest:
+        failures, attempts = math.ceil(failures * largest / attempts), largest
     if failures <= 0:
         return 1.0
     total = 1 / spread - 1

@@ -1,0 +1,646 @@
+"""``match_quality_drop``: events of one name carry markedly fewer of the identifiers that they usually carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.monitors import match_quality_words as words
+from tracklayer.domain.monitors.coverage import (
+    ANY_CLICK,
+    CLICK_IDS,
+    LEAST_SHARE,
+    PLACES,
+    STRONG,
+    Bin,
+    Cell,
+    Cells,
+    NameBaseline,
+    Stratum,
+    Usual,
+)
+from tracklayer.domain.monitors.statistics import failures_at_least
+
+LOOK_BACK = timedelta(days=2)
+WINDOWS = (10, 16, 25, 40, 80, 160, 320, 640)  # newest events: each sees a fall that began about so many events ago
+LEAST_SAMPLE = WINDOWS[0]
+CHANCE = 1e-7
+FLOOR = 0.10  # fewer points are not worth waking anybody,
+LOW = 0.20  # but for an identifier that fewer carry: half of it
+GLANCE = 60  # newest events that a first glance takes
+FRESH = 8  # newest events that must bear it out
+PLAIN = 0.005  # the chance from which on a first glance wants to know more
+LEAST_TO_COMPARE = 8  # events of a stratum that are enough to say that it is well
+NOT_BACK = 0.05  # the chance from which on what was told is not over yet
+UNLIKELY = 1e-3  # what is named besides what was found
+# Click ids come and go with campaigns; see _clicks_gone.
+_CLICKS = frozenset(CLICK_IDS)
+_OF_SEVERAL = _CLICKS | {ANY_CLICK, STRONG}
+CLICKS_AT_LEAST = 0.2
+CLICK_WINDOWS = tuple(timedelta(hours=hours) for hours in (1, 6, 24))
+CLICK_SAMPLE = 60
+GONE = 0.1  # of the usual share
+# A stratum that took the place of another one.
+TAKEN_OVER = 0.1  # of its usual share is left of the old one, which had as much of all events at least
+# Refusals alone are told where hardly anybody is left to be told of.
+ALL_DENY = 0.9
+USUALLY_DENY = 0.6
+
+
+class Scope(NamedTuple):
+    """Which events are compared: ``all`` of strata with a past, one ``stratum``, or the ``new`` ones that took the place
+
+    of ``strata``.
+    """
+
+    kind: str
+    strata: tuple[Stratum, ...] = ()
+
+
+ALL = Scope("all")
+_TOGETHER: Stratum = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """One identifier that fewer events carry. ``share`` of ``events`` since ``since``; ``window``: by which it was found."""
+
+    identifier: str
+    scope: Scope
+    since: datetime
+    usual: float
+    share: float
+    events: int
+    window: int
+    chance: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "identifier": self.identifier,
+            "usual_share": round(self.usual, 4),
+            "share": round(self.share, 4),
+            "events": self.events,
+            "since": self.since.isoformat(),
+            "window_events": self.window,
+            "probability": self.chance,
+            "scope": self.scope.kind,
+            "strata": [list(stratum) for stratum in self.scope.strata],
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Fall:
+        scope = Scope(found["scope"], tuple((source, host) for source, host in found["strata"]))
+        return cls(
+            found["identifier"],
+            scope,
+            datetime.fromisoformat(found["since"]),
+            found["usual_share"],
+            found["share"],
+            found["events"],
+            found["window_events"],
+            found["probability"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NameView:
+    """The events of one name at one look.
+
+    ``bins``: minutes that have ended, oldest first, of two days or as many events as are judged. ``users``: identifier ->
+    the titles of the merchant's platforms that use it. ``told_until``: when the last alert about it resolved.
+    ``open_falls``: of its open alert, as they were told last; None where none is open.
+    """
+
+    event_name: str
+    baseline: NameBaseline
+    bins: Sequence[Bin]
+    users: Mapping[str, Sequence[str]]
+    told_until: datetime | None = None
+    open_falls: Sequence[Fall] | None = None
+
+    @property
+    def scopes(self) -> list[Scope]:
+        strata = [Scope("stratum", (stratum,)) for stratum in self.baseline.strata]
+        return [ALL, *strata] if len(strata) > 1 else [ALL]
+
+
+def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
+    """The identifiers of which the share fell by ten points (of less than 20 %: by half), beyond chance, in one finding.
+
+    The test is the beta-binomial one against the name's own four weeks with its own spread (``coverage.learn_name``),
+    one-sided, at one in 10^7, over the newest 10 to 640 events, and the newest of these must bear it out. What is expected
+    is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
+    All strata are judged together, and each by itself. A new one is judged only where it took the place of an old one.
+    Events without consent are on neither side. An open one stays until two windows in a row, as long as the one it was
+    found by, are back: no more than half the floor is missing, or no more than chance takes.
+    """
+    if not view.bins:
+        return None
+    fresh = _newly_fallen(view)
+    if view.open_falls is None:
+        falls = fresh
+    else:
+        falls = {fall.identifier: fall for fall in view.open_falls if _still_low(view, fall)}
+        falls = {name: _as_of_now(view, fall) for name, fall in falls.items()}
+        before = {fall.identifier for fall in view.open_falls}
+        falls.update((name, fall) for name, fall in fresh.items() if name not in before)
+    denied = _denied_since(view, falls.values())
+    if not falls:
+        return _refusals(view, denied)
+    return _finding(view, list(falls.values()), denied)
+
+
+def wants_past(cells: Cells, baseline: NameBaseline, used: Collection[str]) -> bool:
+    """Whether the newest ``GLANCE`` events or so leave open how a name is doing, so that its minutes are worth reading."""
+    names = [name for name in baseline.spreads if name == ANY_CLICK or (name in used and name not in _OF_SEVERAL)]
+    sums: dict[tuple[Stratum | None, str], list[float]] = {}
+    new: dict[str, Usual | None] = {}
+    for cell, found in cells.items():
+        stratum = baseline.stratum_of(cell)
+        for name in names:
+            if stratum is not None:
+                usual = baseline.strata[stratum].usual.get(name)
+            else:
+                if name not in new:
+                    new[name] = _average(baseline, tuple(baseline.strata), name)
+                usual = new[name]
+            share = None if usual is None else usual.from_ads if cell[2] else usual.others
+            if share is None:
+                continue
+            for scope in (stratum, _TOGETHER) if stratum is not None else (None,):
+                one = sums.setdefault((scope, name), [0, 0, 0.0])
+                one[0] += found.events
+                one[1] += found.carried[PLACES[name]]
+                one[2] += found.events * share
+    for events, carried, expected in sums.values():
+        lost = bool(events) and _lost_enough(expected / events, carried / events, 0.5)
+        if lost and _chance(int(events), int(carried), expected, 0.001) < PLAIN:
+            return True
+    people = sum(found.events + found.denied for found in cells.values())
+    denied = sum(found.denied for found in cells.values())
+    return denied - baseline.denied[0] * people >= (ALL_DENY - USUALLY_DENY) * people
+
+
+# Falls --------------------------------------------------------------------------------------------------------------
+
+Count = tuple[datetime, int, int, float]  # a minute: events, of which so many carry it, and would as usual
+
+
+def _judged(view: NameView) -> list[str]:
+    return [name for name in view.baseline.spreads if name in view.users and name not in _OF_SEVERAL]
+
+
+def _newly_fallen(view: NameView) -> dict[str, Fall]:
+    bins = [found for found in view.bins if view.told_until is None or found[0] >= view.told_until]
+    view = NameView(view.event_name, view.baseline, bins, view.users)
+    scopes = view.scopes
+    replaced = _replaced(view)
+    if replaced:
+        scopes.append(Scope("new", replaced))
+    falls: dict[str, Fall] = {}
+    for name in _judged(view):
+        found = [fall for scope in scopes if (fall := _fall(view, scope, name)) is not None]
+        if found:
+            falls[name] = _closest(view, found)
+    gone = None
+    if not falls and not _CLICKS.isdisjoint(view.users):
+        gone = _clicks_gone(view)
+    if gone is not None:
+        falls[ANY_CLICK] = gone
+    if falls:
+        first = min(falls.values(), key=lambda fall: fall.since)
+        for name in [*_judged(view), *CLICK_IDS]:
+            if name in view.users and name not in falls and (also := _also(view, first, name)) is not None:
+                falls[name] = also
+    return falls
+
+
+def _closest(view: NameView, falls: Sequence[Fall]) -> Fall:
+    """Of one identifier, over several scopes: that of all, or of the only stratum that fell."""
+    if falls[0].scope == ALL:
+        fell = _where(view, falls[0]).strata
+        if len(fell) == 1:
+            return next((fall for fall in falls if fall.scope.strata == tuple(fell)), falls[0])
+    return falls[0]
+
+
+def _usual(baseline: NameBaseline, scope: Scope, cell: Cell, name: str) -> Usual | None:
+    """What is usual for the events of a cell in a scope; None where they are not in it, or nothing is known."""
+    stratum = baseline.stratum_of(cell)
+    if scope.kind == "new":
+        return _average(baseline, scope.strata, name) if stratum is None else None
+    if stratum is None or (scope.kind == "stratum" and stratum not in scope.strata):
+        return None
+    return baseline.strata[stratum].usual.get(name)
+
+
+def _average(baseline: NameBaseline, strata: Sequence[Stratum], name: str) -> Usual | None:
+    found = [
+        (baseline.strata[stratum].weight, usual)
+        for stratum in strata
+        if stratum in baseline.strata and (usual := baseline.strata[stratum].usual.get(name)) is not None
+    ]
+    if not found:
+        return None
+    ads = [(weight, usual.from_ads) for weight, usual in found if usual.from_ads is not None]
+    others = [(weight, usual.others) for weight, usual in found if usual.others is not None]
+    return Usual(_mean(ads), _mean(others), max(usual.spread for _, usual in found))
+
+
+def _mean(weighted: Sequence[tuple[float, float]]) -> float | None:
+    total = sum(weight for weight, _ in weighted)
+    return sum(weight * share for weight, share in weighted) / total if total else None
+
+
+def _counts(view: NameView, scope: Scope, name: str) -> Iterator[Count]:
+    """Newest first, up to as many events as are judged."""
+    place, seen = PLACES[name], 0
+    known: dict[Cell, float | None] = {}
+    for at, cells in reversed(view.bins):
+        events = carried = 0
+        expected = 0.0
+        for cell, found in cells.items():
+            if cell not in known:
+                usual = _usual(view.baseline, scope, cell, name)
+                known[cell] = None if usual is None else usual.from_ads if cell[2] else usual.others
+            share = known[cell]
+            if share is not None and found.events:
+                events, carried = events + found.events, carried + found.carried[place]
+                expected += found.events * share
+        if events:
+            yield at, events, carried, expected
+            seen += events
+            if seen >= WINDOWS[-1]:
+                return
+
+
+def _spread(view: NameView, scope: Scope, name: str) -> float:
+    if scope.kind == "stratum":
+        usual = view.baseline.strata[scope.strata[0]].usual.get(name)
+        if usual is not None:
+            return usual.spread
+    return view.baseline.spreads[name]
+
+
+def _fall(view: NameView, scope: Scope, name: str) -> Fall | None:
+    """The shortest window in which an identifier fell beyond chance."""
+    counts = list(_counts(view, scope, name))
+    if not counts:
+        return None
+    spread = _spread(view, scope, name)
+    events = carried = 0
+    expected = 0.0
+    windows = iter(WINDOWS)
+    least = next(windows)
+    for place, (_, more, carrying, due) in enumerate(counts):
+        events, carried, expected = events + more, carried + carrying, expected + due
+        is_last = place == len(counts) - 1
+        if events < least and not (is_last and events >= LEAST_SAMPLE):
+            continue
+        usual, share = expected / events, carried / events
+        if _lost_enough(usual, share) and _is_fresh(counts, events, usual, share):
+            chance = _chance(events, carried, expected, spread)
+            if chance < CHANCE:
+                return _since(counts, Fall(name, scope, counts[place][0], usual, share, events, events, chance))
+        while events >= least:
+            following = next(windows, None)
+            if following is None:
+                return None
+            least = following
+    return None
+
+
+def _lost_enough(usual: float, share: float, part: float = 1.0) -> bool:
+    if usual < LEAST_SHARE:
+        return False
+    if usual < LOW and share <= usual * (1 - 0.5 * part):
+        return True
+    return usual - share >= FLOOR * part
+
+
+def _chance(events: int, carried: int, expected: float, spread: float) -> float:
+    missing = min(max(1 - expected / events, 1e-4), 1 - 1e-4)
+    return failures_at_least(events - carried, events, missing, max(spread, 1e-4), WINDOWS[-1])
+
+
+def _is_fresh(counts: Sequence[Count], window: int, usual: float, share: float) -> bool:
+    """Whether the newest events, and the newest quarter of a window, are nearer to the fall than to what is usual."""
+    events = carried = 0
+    least = [FRESH, max(FRESH, window // 4)]
+    for _, more, carrying, _ in counts:
+        events, carried = events + more, carried + carrying
+        while least and events >= least[0]:
+            if carried / events > (usual + share) / 2:
+                return False
+            del least[0]
+        if not least:
+            return True
+    return carried / events <= (usual + share) / 2
+
+
+def _since(counts: Sequence[Count], fall: Fall) -> Fall:
+    """The fall from the minute on from which it is likeliest to have begun."""
+    best = likely = 0.0
+    events = carried = 0
+    expected = 0.0
+    found = fall
+    low = min(max(fall.share, 1e-3), 1 - 1e-3)
+    for at, more, carrying, due in counts:
+        events, carried, expected = events + more, carried + carrying, expected + due
+        high = min(max(due / more, 1e-3), 1 - 1e-3)
+        under = min(low, high)
+        likely += carrying * math.log(under / high) + (more - carrying) * math.log((1 - under) / (1 - high))
+        if likely > best:
+            best = likely
+            found = _replace(fall, at, expected / events, carried / events, events)
+    return found
+
+
+def _replace(fall: Fall, since: datetime, usual: float, share: float, events: int) -> Fall:
+    return Fall(fall.identifier, fall.scope, since, usual, share, events, fall.window, fall.chance)
+
+
+def _still_low(view: NameView, fall: Fall) -> bool:
+    """Whether the newest window, or the one before it, is not back yet."""
+    if fall.identifier not in view.baseline.spreads:
+        return False
+    window = min(max(fall.window, 2 * LEAST_SAMPLE), WINDOWS[-1] // 2)
+    if _is_left(view, fall.scope, window):
+        return False
+    spread = _spread(view, fall.scope, fall.identifier)
+    events = carried = full = 0
+    expected = 0.0
+    for _, more, carrying, due in _counts(view, fall.scope, fall.identifier):
+        events, carried, expected = events + more, carried + carrying, expected + due
+        if events >= window:
+            if _is_low(events, carried, expected, spread):
+                return True
+            full += 1
+            if full == 2:
+                return False
+            events, carried, expected = 0, 0, 0.0
+    # Fewer came since than say that it is over.
+    return full < 2
+
+
+def _is_left(view: NameView, scope: Scope, window: int) -> bool:
+    """Whether hardly any of the newest events are in a scope any more: a page was given up, there is nothing to mend."""
+    events = inside = 0
+    for _, cells in reversed(view.bins):
+        for cell, found in cells.items():
+            events += found.events
+            stratum = view.baseline.stratum_of(cell)
+            if scope.kind == "all":
+                inside += found.events * (stratum is not None)
+            elif scope.kind == "new":
+                inside += found.events * (stratum is None)
+            else:
+                inside += found.events * (stratum in scope.strata)
+        if events >= window:
+            break
+    usual = min(1.0, sum(view.baseline.strata[one].weight for one in scope.strata if one in view.baseline.strata))
+    return events >= window and inside < TAKEN_OVER * (usual or 1.0) * events
+
+
+def _is_low(events: int, carried: int, expected: float, spread: float) -> bool:
+    """Whether more than half the floor is missing, and more than one sample in twenty lacks by chance."""
+    if not _lost_enough(expected / events, carried / events, 0.5):
+        return False
+    return _chance(events, carried, expected, spread) < NOT_BACK
+
+
+def _as_of_now(view: NameView, fall: Fall) -> Fall:
+    """With the figures since it began, as far as they were read."""
+    events, carried, expected = _sums(view, fall.scope, fall.identifier, fall.since)
+    if not events:
+        return fall
+    return _replace(fall, fall.since, expected / events, carried / events, max(events, fall.events))
+
+
+def _also(view: NameView, first: Fall, name: str) -> Fall | None:
+    """An identifier that fell with what was found, though by itself it would prove nothing yet.
+
+    A click id only where hardly one is left: fewer come with any campaign that ends.
+    """
+    if name not in view.baseline.spreads:
+        return None
+    events, carried, expected = _sums(view, first.scope, name, first.since)
+    if not events or not _lost_enough(expected / events, carried / events):
+        return None
+    if name in _CLICKS and carried > GONE * expected:
+        return None
+    chance = _chance(events, carried, expected, _spread(view, first.scope, name))
+    if chance >= UNLIKELY:
+        return None
+    window = max(events, LEAST_SAMPLE)
+    return Fall(name, first.scope, first.since, expected / events, carried / events, events, window, chance)
+
+
+def _sums(view: NameView, scope: Scope, name: str, since: datetime) -> tuple[int, int, float]:
+    """(events, those that carry it, those that would as usual) from an instant on, as far as was read."""
+    events = carried = 0
+    expected = 0.0
+    for at, more, carrying, due in _counts(view, scope, name):
+        if at < since:
+            break
+        events, carried, expected = events + more, carried + carrying, expected + due
+    return events, carried, expected
+
+
+def _clicks_gone(view: NameView) -> Fall | None:
+    """Hardly an event carries a click id any more though as many people come as usual.
+
+    Where a campaign ends, its visitors stay away together with their click ids: then fewer events arrive. Told only of a
+    fifth of the events or more, where the share falls below a tenth of the usual one and a quarter of the least day of
+    four weeks, and where more arrive than would without half of those who usually come from ads.
+    """
+    usual = _average(view.baseline, tuple(view.baseline.strata), ANY_CLICK)
+    share = usual.others if usual is not None else None
+    if share is None or share < CLICKS_AT_LEAST or ANY_CLICK not in view.baseline.spreads:
+        return None
+    counts = list(_counts(view, ALL, ANY_CLICK))
+    until = view.bins[-1][0] + timedelta(minutes=1)
+    for length in CLICK_WINDOWS:
+        inside = [count for count in counts if count[0] >= until - length]
+        events, carried = sum(count[1] for count in inside), sum(count[2] for count in inside)
+        expected = sum(count[3] for count in inside)
+        if events < CLICK_SAMPLE or carried > GONE * expected or carried / events > view.baseline.least_clicks / 4:
+            continue
+        whole = events >= WINDOWS[-1]  # more came than were read
+        if not whole and events < (1 - share / 2) * _usual_events(view.baseline, until - length, until):
+            continue
+        chance = _chance(events, carried, expected, view.baseline.spreads[ANY_CLICK])
+        if chance < CHANCE:
+            fall = Fall(ANY_CLICK, ALL, inside[-1][0], expected / events, carried / events, events, events, chance)
+            return _since(counts, fall)
+    return None
+
+
+def _usual_events(baseline: NameBaseline, since: datetime, until: datetime) -> float:
+    total, at = 0.0, since
+    while at < until:
+        following = min(until, at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+        total += baseline.per_hour[at.hour] * ((following - at) / timedelta(hours=1))
+        at = following
+    return total
+
+
+def _replaced(view: NameView) -> tuple[Stratum, ...]:
+    """The strata whose place new ones took, by the newest events; none where the new ones came on top."""
+    new = known = 0
+    seen: dict[Stratum, int] = {}
+    for _, cells in reversed(view.bins):
+        for cell, found in cells.items():
+            stratum = view.baseline.stratum_of(cell)
+            if stratum is None:
+                new += found.events
+            else:
+                known += found.events
+                seen[stratum] = seen.get(stratum, 0) + found.events
+        if new >= LEAST_SAMPLE:
+            break
+    if new < LEAST_SAMPLE:
+        return ()
+    total = new + known
+    gone = {
+        stratum: found.weight
+        for stratum, found in view.baseline.strata.items()
+        if found.weight >= TAKEN_OVER
+        and found.weight * total >= LEAST_SAMPLE / 2
+        and seen.get(stratum, 0) < TAKEN_OVER * found.weight * total
+    }
+    return tuple(gone) if sum(gone.values()) >= 0.5 * new / total else ()
+
+
+# Where, and who refuses ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The strata that fell, where others did not; ``instead_of``: whose place new ones took."""
+
+    strata: Sequence[Stratum] = ()
+    instead_of: Sequence[Stratum] = field(default_factory=tuple)
+
+
+def _where(view: NameView, fall: Fall) -> Where:
+    if fall.scope.kind == "new":
+        new = sorted(
+            {
+                cell[:2]
+                for at, cells in view.bins
+                if at >= fall.since
+                for cell, found in cells.items()
+                if found.events and view.baseline.stratum_of(cell) is None
+            }
+        )
+        return Where(new[:5], fall.scope.strata)
+    fell, well = [], []
+    for stratum in view.baseline.strata:
+        events, carried, expected = _sums(view, Scope("stratum", (stratum,)), fall.identifier, fall.since)
+        if not events:
+            continue
+        lost = (expected - carried) / expected if expected else 0.0
+        if lost >= 0.5 * (1 - fall.share / fall.usual) and _chance(events, carried, expected, 0.01) < 0.05:
+            fell.append(stratum)
+        elif events >= LEAST_TO_COMPARE:
+            well.append(stratum)
+    return Where(fell) if well and fell else Where()
+
+
+def _denied_since(view: NameView, falls: Collection[Fall]) -> tuple[float, float] | None:
+    """(share of people who refuse consent now, usually), where it rose far beyond chance."""
+    since = min((fall.since for fall in falls), default=None)
+    events = denied = 0
+    for at, cells in reversed(view.bins):
+        if since is not None and at < since:
+            break
+        for found in cells.values():
+            events, denied = events + found.events, denied + found.denied
+        if since is None and events + denied >= WINDOWS[3]:
+            break
+    people = events + denied
+    usual, spread = view.baseline.denied
+    if people < LEAST_SAMPLE or denied / people - usual < FLOOR:
+        return None
+    chance = failures_at_least(denied, people, min(max(usual, 1e-3), 0.999), max(spread, 1e-3), WINDOWS[-1])
+    return (denied / people, usual) if chance < CHANCE else None
+
+
+def _refusals(view: NameView, denied: tuple[float, float] | None) -> Finding | None:
+    """A banner that asks more people, or asks better, is the shop's right; one that lets nobody consent is told."""
+    if denied is None or denied[0] < ALL_DENY or denied[1] > USUALLY_DENY:
+        return None
+    told = words.of_refusals(view.event_name, *denied)
+    since = _refused_since(view)
+    return Finding(
+        AlertKind.MATCH_QUALITY_DROP,
+        None,
+        Severity.WARNING,
+        told.title,
+        told.message,
+        since,
+        {"denied_share": round(denied[0], 4), "usual_denied_share": round(denied[1], 4), "identifiers": []},
+        view.event_name,
+    )
+
+
+def _refused_since(view: NameView) -> datetime:
+    """The first of the newest minutes in which most people refuse."""
+    since = view.bins[-1][0]
+    for at, cells in reversed(view.bins):
+        events, denied = sum(found.events for found in cells.values()), sum(found.denied for found in cells.values())
+        if denied < events:
+            break
+        since = at
+    return since
+
+
+def _finding(view: NameView, falls: Sequence[Fall], denied: tuple[float, float] | None) -> Finding:
+    strong = words.in_order(falls)
+    first = strong[0]
+    where = _where(view, first)
+    halved = _strong_halved(view, falls)
+    since = min(fall.since for fall in falls)
+    everywhere = {source for source, _ in view.baseline.strata}
+    sources = sorted({source for source, _ in where.strata})
+    if everywhere <= set(sources):
+        sources = []  # the action source tells nothing
+    told = words.of_falls(view.event_name, strong, view.users, where.strata, where.instead_of, since, denied, sources)
+    details: dict[str, Any] = {
+        "identifiers": [{**fall.as_json(), "platforms": list(view.users.get(fall.identifier, ()))} for fall in strong],
+        "events": max(fall.events for fall in falls),
+        "action_sources": sources,
+        "hosts": sorted({host for _, host in where.strata}),
+        "instead_of_hosts": sorted({host for _, host in where.instead_of}),
+    }
+    if halved is not None:
+        details["strong_share"], details["usual_strong_share"] = round(halved[0], 4), round(halved[1], 4)
+    if denied is not None:
+        details["denied_share"], details["usual_denied_share"] = round(denied[0], 4), round(denied[1], 4)
+    is_critical = halved is not None and halved[0] <= halved[1] / 2
+    return Finding(
+        AlertKind.MATCH_QUALITY_DROP,
+        None,
+        Severity.CRITICAL if is_critical else Severity.WARNING,
+        told.title,
+        told.message,
+        since,
+        details,
+        view.event_name,
+    )
+
+
+def _strong_halved(view: NameView, falls: Sequence[Fall]) -> tuple[float, float] | None:
+    """(share of events with an email, phone, click id or customer id, its usual one) in the scope that has the fewest left."""
+    found = []
+    for scope in {fall.scope for fall in falls}:
+        since = min(fall.since for fall in falls if fall.scope == scope)
+        events, carried, expected = _sums(view, scope, STRONG, since)
+        if events and expected:
+            found.append((carried / events, expected / events))
+    return min(found, key=lambda one: one[0] / one[1], default=None)
