@@ -60,6 +60,7 @@ class Shop:
         self.noise = pick.uniform(0.05, 0.35)  # of one hour against the same hour of other weeks
         self.drift = pick.uniform(-0.003, 0.003)  # a day
         self.refuses = pick.choice((0.0, 0.002, 0.01, 0.03, 0.08))
+        self.maps = 1 - Random(f"lacks {seed}").choice((0.0, 0.0, 0.01, 0.05))  # events that lack nothing
         self._hours: dict[int, float] = {}
         self._campaign: tuple[int, int, float] = (0, 0, 1.0)  # from hour, to hour, times
 
@@ -110,7 +111,7 @@ class Engine:
     shop: Shop
     platform: str = ""
     accepts: float = 1.0
-    maps: float = 1.0
+    maps: float = 1.0  # of those that lack nothing as a rule
     capacity: float = 3000.0
     health: Health = field(default_factory=Health)
     queue: deque[tuple[datetime, int]] = field(default_factory=deque)
@@ -180,7 +181,7 @@ class Engine:
             room -= part
             if part < count:
                 self.queue.appendleft((at, count - part))
-            refused = binomial(self.shop.random, part, 1 - self.maps)
+            refused = binomial(self.shop.random, part, 1 - self.maps * self.shop.maps)
             self.add("unmappable", refused)
             self.add("finished", refused)
             self.waiting -= refused

@@ -434,4 +434,4 @@ def test_an_alert_of_a_newer_version_is_told_by_e_mail(runtime: Runtime, merchan
         shop = merchant_by_id(merchant.merchant_id)
     assert shop is not None
     message = compose(runtime, mail, alert, shop, "alerts@tracklayer.example")
-    assert message["Subject"] == "Quota used up - Shop"
+    assert message["Subject"] == "Too much - Shop"
