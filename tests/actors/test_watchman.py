@@ -86,8 +86,9 @@ def look(*watchmen: Watchman) -> None:
         watchman.beat()
     for watchman in watchmen:
         with in_transaction():
-            execute("DELETE FROM operator_turns WHERE name = 'look'")
+            execute("DELETE FROM operator_turns WHERE name IN ('look', 'queue')")
         watchman.look()
+        watchman.tell()
 
 
 def kinds(receiver: Receiver) -> list[tuple[str, str]]:
@@ -195,6 +196,7 @@ def test_a_redis_that_takes_nothing_is_told_by_an_api_that_sends_nothing(
             execute("UPDATE heartbeats SET beat_at = beat_at - interval '20 s'")
             execute("DELETE FROM operator_turns")
         api.look()
+        api.tell()
         assert [body["title"] for body in told.bodies] == [title]
         end(client)
         for _ in range(4):
@@ -208,6 +210,7 @@ def test_a_redis_that_is_away_is_told_as_such(runtime: Runtime, told: Receiver) 
     with in_transaction():
         execute("UPDATE heartbeats SET beat_at = beat_at - interval '20 s'")
     api.look()
+    api.tell()
     assert [body["title"] for body in told.bodies] == ["Redis takes no messages: it does not answer"]
 
 

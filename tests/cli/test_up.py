@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -83,6 +85,21 @@ def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) 
         assert found == {"events": {"edges": [{"node": {"timesReceived": 2}}]}, "merchant": {"name": "default"}}
         assert seconds_to_stop(process, signal.SIGTERM) < 5
         assert "Traceback" not in process.output()
+
+
+def test_it_is_one_process_of_each_role_and_none_when_it_has_ended(data_dir: Path) -> None:
+    def roles() -> str:
+        environ = {**os.environ, "TRACKLAYER_DATA_DIR": str(data_dir)}
+        command = [sys.executable, "-m", "tracklayer", "doctor", "--json"]
+        found = orjson.loads(subprocess.run(command, env=environ, capture_output=True, check=False).stdout)
+        (line,) = [finding for finding in found["findings"] if finding["check"] == "roles"]
+        assert line["ok"]
+        return str(line["message"])
+
+    with up(data_dir, free_port()) as (process, _):
+        wait_until(lambda: roles() == "alive: 1 api, 1 worker, 1 scheduler", "all roles to be heard of")
+        assert process.stop() == 0
+    assert roles().startswith("none is running, and nothing is meant to")
 
 
 def test_killed_it_starts_again_and_finds_everything(data_dir: Path) -> None:

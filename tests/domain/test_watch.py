@@ -50,7 +50,7 @@ def crew(**says: Any) -> list[Beat]:
 
 
 def facts(beats: list[Beat], **more: Any) -> Facts:
-    return Facts(NOW, beats, **{"jobs": JOBS, "intervals": INTERVALS, **more})
+    return Facts(NOW, beats, **{"jobs": JOBS, "intervals": INTERVALS, "waiting": Waiting(), **more})
 
 
 TEXTS = [
@@ -213,6 +213,7 @@ def test_a_job_that_runs_or_whose_worker_has_just_started_is_not_late() -> None:
 
 def test_of_what_nobody_can_judge_now_nothing_is_over() -> None:
     assert undecided(facts(crew())) == set()
+    assert undecided(facts(crew(), waiting=None)) == {"old_queue"}
     assert undecided(facts([beat("api")])) == {"no_worker", "no_scheduler", "old_queue", "jobs_late"}
     assert undecided(facts(crew(broker="full", broker_seconds=1))) == {"broker_takes_nothing"}
 

@@ -1,4 +1,4 @@
-"""Two threads of each process: one says that it lives, one looks at all of them and tells the operator what is wrong."""
+"""Threads of each process: one says that it lives, one looks at all of them, one tells the operator what is wrong."""
 
 from __future__ import annotations
 
@@ -71,7 +71,12 @@ class Watchman:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
-            for run, name in ((self._pulse, "heartbeat"), (self._watch, "watchman"))
+            for run, name in (
+                (self._pulse, "heartbeat"),
+                (lambda: self._again(self.look), "watchman"),
+                # Apart: a channel that hangs must not hold up the looks.
+                (lambda: self._again(self.tell), "operator's messages"),
+            )
         ]
 
     @property
@@ -129,17 +134,19 @@ class Watchman:
         watch_operator.beat(self._instance, self._roles, self._host, self._version, said, ANSWER_SECONDS)
         self._beats = True
 
-    def _watch(self) -> None:
+    def _again(self, what: Callable[[], None]) -> None:
         while not self._stop.wait(self._look_seconds):
             try:
-                self.look()
+                what()
+            except DatabaseAwayError:
+                pass  # whoever looks tells
             except Exception as error:  # noqa: BLE001 - told; in a moment it is tried again
                 if self._stop.is_set():
                     return  # what it stands on is being taken away
                 tell_fault(self._runtime, "looking at all processes", error)
 
     def look(self) -> None:
-        """One look, and whatever is to be told after it."""
+        """One look at all processes; where the database is away, what is to be told of that."""
         try:
             self._look()
         except DatabaseAwayError as error:
@@ -155,7 +162,11 @@ class Watchman:
         if self._good_since is None:
             self._good_since = now
         if now - self._good_since >= self._settled_seconds and watch_operator.take_look():
-            facts = watch_operator.facts_now(periodic(self._runtime.settings), self._runtime.clock.now())
+            facts = watch_operator.facts_now(
+                periodic(self._runtime.settings),
+                self._runtime.clock.now(),
+                with_queue=watch_operator.take_queue_look(),
+            )
             watch_operator.look(facts)
             self._troubles = watch_operator.open_troubles()
             self._switch.ping_if_well(facts, self._troubles)
@@ -164,6 +175,9 @@ class Watchman:
             self._troubles = watch_operator.open_troubles()
         if self._beats:  # what only reads is not back
             self._alone.is_back()
+
+    def tell(self) -> None:
+        """Sends what is due. Raises DatabaseAwayError: then ``look`` tells what can be told."""
         watch_operator.tell_due(self._teller)
 
 

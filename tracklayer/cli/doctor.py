@@ -170,7 +170,7 @@ _CHECKS = {
 
 def _roles(settings: Settings) -> Iterator[Finding]:
     """Whether every role lives, and what the processes that live say."""
-    facts = facts_now(periodic(settings), datetime.now(UTC))
+    facts = facts_now(periodic(settings), datetime.now(UTC), with_queue=True)
     if not watch.has_run(facts):
         if facts.beats and facts.queued:
             waits = counted(facts.queued, "delivery waits", "deliveries wait")

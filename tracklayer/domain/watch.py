@@ -107,13 +107,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Facts:
-    """``intervals``: of the jobs. ``queued``: deliveries that wait, counted where no worker lives."""
+    """``intervals``: of the jobs. ``waiting``: None where nobody looked. ``queued``: deliveries that wait, counted where no worker lives."""
 
     now: datetime
     beats: Sequence[Beat]
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
     intervals: Mapping[str, timedelta] = field(default_factory=dict)
-    waiting: Waiting = Waiting()
+    waiting: Waiting | None = None
     queued: int = 0
 
     def living(self, role: str) -> list[Beat]:
@@ -144,6 +144,8 @@ def undecided(facts: Facts) -> set[str]:
     kinds = {NO_ROLE[role] for role in ROLES if not facts.living(role)}
     if not facts.living("worker"):
         kinds |= {OLD_QUEUE, JOBS_LATE}
+    if facts.waiting is None:
+        kinds.add(OLD_QUEUE)
     if any(beat.says.get("broker") for beat in facts.beats if beat.lives):
         kinds.add(BROKER_KIND)
     return kinds
@@ -309,7 +311,7 @@ def _keys(facts: Facts) -> list[Trouble]:
 
 def _queue(facts: Facts) -> list[Trouble]:
     waiting = facts.waiting
-    if not waiting.destinations:
+    if waiting is None or not waiting.destinations:
         return []
     count = f"{counted(waiting.destinations, 'destination')}{' or more' if waiting.more else ''}"
     whose = counted(waiting.merchants, "merchant")

@@ -43,7 +43,7 @@ from tracklayer.domain.watch import (
 )
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.alone import is_everybodys
+from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.keys import look_at_keys
 from tracklayer.services.soundness import real_destinations
 from tracklayer.services.tell_operator import Notice, NotToldError, Teller
@@ -54,6 +54,7 @@ TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
 CALM = timedelta(
     seconds=20
 )  # that nobody sees a trouble before it is over: several looks, and a heartbeat of everybody
+QUEUE_TURN = timedelta(seconds=15)  # it goes over all destinations that have something waiting
 QUEUE_SECONDS = 3.0  # for the look at what waits
 SENDING = timedelta(seconds=60)  # a session of eight steps of five seconds is over before
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
@@ -66,25 +67,28 @@ END_SECONDS = 1.0  # for the last word of a process that ends
 SLOW = 60.0  # seconds between two looks at all destinations
 
 
-def facts_now(intervals: Mapping[str, timedelta], now: datetime) -> Facts:
-    """What there is to judge. ``intervals``: of the periodic jobs. Raises DatabaseAwayError."""
+def facts_now(intervals: Mapping[str, timedelta], now: datetime, *, with_queue: bool) -> Facts:
+    """What there is to judge. ``intervals``: of the periodic jobs. ``with_queue``: also what waits, which costs more.
+
+    Raises DatabaseAwayError.
+    """
     with in_transaction():
         beats = db_beats.beats()
         jobs = db_beats.job_facts(intervals)
     facts = Facts(now, beats, jobs, intervals)
     if facts.living("worker"):
-        return Facts(now, beats, jobs, intervals, _waiting())
+        return replace(facts, waiting=_waiting()) if with_queue else facts
     with in_transaction():
-        return Facts(now, beats, jobs, intervals, queued=db_beats.queued())
+        return replace(facts, queued=db_beats.queued())
 
 
-def _waiting() -> Waiting:
-    """Nothing, where looking takes too long: the database has more urgent things to do then."""
+def _waiting() -> Waiting | None:
+    """None where looking takes too long: the database has more urgent things to do then."""
     try:
         with in_transaction(), statements_within(QUEUE_SECONDS):
             found = db_beats.waiting(OLD, random.randint(0, db_destinations.last_merchant_waiting()))
     except ReadTimeoutError:
-        return Waiting()
+        return None
     return replace(found, stalled=_titled(found.stalled), slow=_titled(found.slow))
 
 
@@ -190,6 +194,12 @@ def take_look() -> bool:
         return db.take_turn("look", TURN)
 
 
+def take_queue_look() -> bool:
+    """Whether this look is one at what waits, too. Raises DatabaseAwayError."""
+    with in_transaction():
+        return db.take_turn("queue", QUEUE_TURN)
+
+
 def forget_the_old() -> None:
     """Once an hour over all processes. Raises DatabaseAwayError."""
     with in_transaction():
@@ -210,10 +220,14 @@ class Own:
         self._slow_due = 0.0
 
     def says(self) -> dict[str, object]:
-        """In the words of ``Beat``, without those of the broker. Raises DatabaseAwayError."""
+        """In the words of ``Beat``, without those of the broker."""
         if time.monotonic() >= self._slow_due:
-            self._slow = self._look_slowly()
             self._slow_due = time.monotonic() + SLOW
+            try:
+                self._slow = self._look_slowly()
+            except Exception as error:  # noqa: BLE001 - told; a table that is locked must not make this process seem dead
+                if not isinstance(error, DatabaseAwayError):
+                    tell_fault(self._runtime, "looking at all destinations", error)
         said = dict(self._slow)
         clock = self._runtime.clock
         if isinstance(clock, DatabaseClock):
