@@ -32,7 +32,7 @@ from tracklayer.runtime import Runtime, trusted_certificates
 from tracklayer.sealing import SealError
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.channels import Sealed, open_channel
-from tracklayer.services.slack import slack_body
+from tracklayer.services.slack import slack_body, takes_blocks
 from tracklayer.services.transport import USER_AGENT
 from tracklayer.services.webhook import Answer, post
 
@@ -174,7 +174,8 @@ def deliver(runtime: Runtime, channel: ChannelRow, sealed: Sealed, parts: Parts)
     now = runtime.clock.now()
     headers = {"content-type": "application/json", "user-agent": USER_AGENT}
     if channel.kind == ChannelKind.SLACK:
-        body = orjson.dumps(slack_body(parts.type, parts.merchant_name, parts.data, runtime.settings.public_url))
+        public_url, blocks = runtime.settings.public_url, takes_blocks(sealed.url)
+        body = orjson.dumps(slack_body(parts.type, parts.merchant_name, parts.data, public_url, blocks=blocks))
     else:
         body = webhook_body(parts)
         keys = [sealed.secret]
