@@ -28,7 +28,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
 from tracklayer.services.channels import ChannelSet, Wish, set_channel
-from tracklayer.services.post import GIVE_UP_AFTER, LEASE, post_due
+from tracklayer.services.post import GIVE_UP_AFTER, LEASE, InHand, begin_due, post_due
 from tracklayer.services.slack import GREEN, RED
 
 SECRET_PATH = "canary-secret-path"
@@ -304,7 +304,7 @@ def test_a_receiver_that_hangs_holds_up_nobody_else(
         channel_to(posting, merchant, receiver)
         Monitor(posting, slow, clock).finds()
         Monitor(posting, merchant, clock).finds()
-        running = threading.Thread(target=post_due, args=(posting, None, timedelta(minutes=5)))
+        running = threading.Thread(target=post_due, args=(posting, timedelta(minutes=5)))
         running.start()
         until(lambda: receiver.got)
         until(lambda: hanging.got)
@@ -348,6 +348,23 @@ def test_processes_share_the_work_and_nothing_is_sent_twice(
         thread.join(30)
     assert len(receiver.got) == 12
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 12
+
+
+def test_what_has_gathered_goes_out_one_after_the_other_by_itself(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    resolve_it(monitor)
+    in_hand = InHand()
+    begin_due(posting, in_hand)
+    until(lambda: in_hand.threads == 0)
+    assert in_hand.begun == 2
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
+    in_hand.close(1)
+    monitor.finds(after=3600)
+    begin_due(posting, in_hand)
+    assert in_hand.begun == 2  # whoever ends begins nothing more
 
 
 def test_what_flaps_is_told_again_only_when_it_stays(

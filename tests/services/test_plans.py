@@ -10,6 +10,7 @@ import pytest
 
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
+from tracklayer.db import channels
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -125,3 +126,11 @@ def test_who_has_work_is_read_in_the_order_of_what_is_due(
         assert found.keys() == {"deliveries_due"}
         assert "merchant_id" in found["deliveries_due"]
     assert scans(db_destinations.LAST_WAITING, ()).keys() == {"deliveries_due"}
+
+
+def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchant, clock: FrozenClock) -> None:
+    span = (stranger.merchant_id, clock.now() - timedelta(minutes=1), clock.now())
+    for sql, params in ((channels.DROPPED, span), (channels.EXAMPLES, (*span, 20))):
+        found = scans(sql, params)
+        assert found.keys() == {"deliveries_dropped"}
+        assert "finished_at" in found["deliveries_dropped"]

@@ -53,6 +53,7 @@ class Crew:
     _jobs: dict[str, Any]
     _lookout: Lookout
     _kept: Kept
+    _post: Post
 
     def fire(self, name: str) -> None:
         self._jobs[name].send()
@@ -68,6 +69,7 @@ class Crew:
     def stop(self) -> None:
         """Sends what is gathered, writes what is kept and lets go of the worker's number."""
         self._kept.close(KEPT_SECONDS)
+        self._post.stop()
         self._lookout.stop()
         self.wake.stop()
         self.worker_lock.release()
@@ -114,12 +116,13 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     )
     waker = Waker(deliver_actor.send)
     turns = Jobs(runtime, lock)
+    post = Post(runtime)
     bodies: dict[str, Callable[[], object]] = {
         "sweep": lambda: sweep(runtime, waker),
         "purge": lambda: purge(runtime),
         "redeliver": lambda: redeliver(runtime, waker),
         "notify": Notify(runtime),
-        "post": Post(runtime),
+        "post": post,
         "monitor": Monitor(runtime, notify_now),
         "learn": lambda: learn_baselines(runtime),
         "fold": lambda: fold_counters(runtime),
@@ -128,4 +131,4 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     lookout = Lookout(
         runtime, broker, turns, periodic(runtime.settings), lambda name: jobs[name].message(), deliver_actor.message
     )
-    return Crew(broker, waker, lock, threads, jobs, lookout, runtime.kept)
+    return Crew(broker, waker, lock, threads, jobs, lookout, runtime.kept, post)

@@ -6,11 +6,13 @@ import threading
 
 from tracklayer.runtime import Runtime
 from tracklayer.services.drops import note_drops
-from tracklayer.services.post import InHand, post_due
+from tracklayer.services.post import InHand, begin_due
+
+LAST_SECONDS = 2.0  # that receivers have for their answer when the worker ends: most need a tenth of one
 
 
 class Post:
-    """One run at a time in a process; what an earlier one still has in hand counts in."""
+    """One look at a time in a process. It waits for no receiver: those have threads of their own."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime, self._in_hand = runtime, InHand()
@@ -20,6 +22,9 @@ class Post:
         if self._busy.acquire(blocking=False):
             try:
                 note_drops(self._runtime)
-                post_due(self._runtime, self._in_hand)
+                begin_due(self._runtime, self._in_hand)
             finally:
                 self._busy.release()
+
+    def stop(self) -> None:
+        self._in_hand.close(LAST_SECONDS)

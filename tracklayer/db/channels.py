@@ -329,12 +329,12 @@ _TAKE_LISTENER = """
 SELECT merchant_id, channel_id FROM alert_channels WHERE told_until <= %s AND channel_id <> ALL(%s)
 ORDER BY told_until LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-_DROPPED = """
+DROPPED = """
 SELECT platform, drop_reason, count(*) FROM deliveries
 WHERE merchant_id = %s AND status = 'dropped' AND finished_at > %s AND finished_at <= %s
 GROUP BY platform, drop_reason ORDER BY platform, drop_reason
 """
-_EXAMPLES = """
+EXAMPLES = """
 SELECT event_id, platform, drop_reason FROM deliveries
 WHERE merchant_id = %s AND status = 'dropped' AND finished_at > %s AND finished_at <= %s
 ORDER BY finished_at DESC, event_id DESC, platform DESC LIMIT %s
@@ -351,10 +351,10 @@ def dropped(
     merchant_id: int, since: datetime, until: datetime, examples: int
 ) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, str]]]:
     """([(platform, reason, how many)], [(event id, platform, reason)] of the last few)."""
-    counts = [(row[0], row[1], row[2]) for row in rows(_DROPPED, (merchant_id, since, until))]
+    counts = [(row[0], row[1], row[2]) for row in rows(DROPPED, (merchant_id, since, until))]
     if not counts:
         return [], []
-    return counts, [(row[0], row[1], row[2]) for row in rows(_EXAMPLES, (merchant_id, since, until, examples))]
+    return counts, [(row[0], row[1], row[2]) for row in rows(EXAMPLES, (merchant_id, since, until, examples))]
 
 
 def told_of_drops(merchant_id: int, channel_id: int, until: datetime) -> None:

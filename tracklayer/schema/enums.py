@@ -109,7 +109,7 @@ AlertChannelKind = _enum(
         "WEBHOOK": ("webhook", "JSON, signed as Standard Webhooks has it."),
         "SLACK": (
             "slack",
-            "A message for an incoming webhook of Slack, Mattermost or Discord (its address at /slack).",
+            "A message for an incoming webhook of Slack, Mattermost, Rocket.Chat or Discord (its address at /slack).",
         ),
     },
 )

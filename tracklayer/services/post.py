@@ -32,7 +32,7 @@ from tracklayer.runtime import Runtime, trusted_certificates
 from tracklayer.sealing import SealError
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.channels import Sealed, open_channel
-from tracklayer.services.slack import slack_body
+from tracklayer.services.slack import slack_body, takes_blocks
 from tracklayer.services.transport import USER_AGENT
 from tracklayer.services.webhook import Answer, post
 
@@ -50,64 +50,103 @@ SEALED = "Its address was sealed with a key that is lost. Set the url anew."
 
 
 class InHand:
-    """What a process is sending. A run may end before it: the next one counts it in."""
+    """What a process is sending: how many threads do it, and how many messages they have begun in all."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._count = 0
+        self._threads = self._begun = 0
+        self._is_closed = False
 
     def enter(self) -> None:
         with self._changed:
-            self._count += 1
+            self._threads += 1
 
     def leave(self) -> None:
         with self._changed:
-            self._count -= 1
+            self._threads -= 1
             self._changed.notify_all()
 
-    @property
-    def count(self) -> int:
+    def begin(self) -> None:
         with self._changed:
-            return self._count
+            self._begun += 1
+
+    @property
+    def threads(self) -> int:
+        with self._changed:
+            return self._threads
+
+    @property
+    def begun(self) -> int:
+        with self._changed:
+            return self._begun
+
+    @property
+    def is_closed(self) -> bool:
+        with self._changed:
+            return self._is_closed
 
     def wait(self, seconds: float) -> None:
-        """Until something has ended, or that long."""
+        """Until a thread has ended, or that long."""
         with self._changed:
-            if self._count:
+            if self._threads:
                 self._changed.wait(seconds)
 
+    def close(self, seconds: float) -> None:
+        """Nothing more is begun; what is in hand gets that long. What is left then, others send again."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.wait_for(lambda: not self._threads, seconds)
 
-def post_due(runtime: Runtime, in_hand: InHand | None = None, budget: timedelta = RUN) -> int:
-    """Sends what is due, until nothing is and nothing is in hand, or the time is over; how many were begun.
+
+def begin_due(runtime: Runtime, in_hand: InHand, budget: timedelta = RUN) -> None:
+    """Begins to send what is due, and does not wait for it: the threads go on by themselves until nothing is.
 
     Any number of processes may call it at once.
     """
-    in_hand = in_hand or InHand()
     ends = time.monotonic() + budget.total_seconds()
-    begun = 0
-    while time.monotonic() < ends:
-        taken = None
-        if in_hand.count < AT_ONCE:
-            with in_transaction():
-                taken = db.take_next(runtime.clock.now(), LEASE)
+    while in_hand.threads < AT_ONCE and not in_hand.is_closed and time.monotonic() < ends:
+        taken = _take(runtime, in_hand)
         if taken is None:
-            if not in_hand.count:
-                break
-            in_hand.wait(LOOK_SECONDS)
-            continue
-        begun += 1
+            return
         _begin(runtime, taken, in_hand)
-    return begun
 
 
-def _begin(runtime: Runtime, taken: Taken, in_hand: InHand) -> None:
+def post_due(runtime: Runtime, budget: timedelta = RUN) -> int:
+    """Sends what is due, and what becomes due meanwhile, until nothing is in hand or the time is over; how many were begun."""
+    in_hand = InHand()
+    ends = time.monotonic() + budget.total_seconds()
+    while time.monotonic() < ends:
+        begin_due(runtime, in_hand)
+        if not in_hand.threads:
+            break
+        in_hand.wait(LOOK_SECONDS)
+    return in_hand.begun
+
+
+def _take(runtime: Runtime, in_hand: InHand) -> Taken | None:
+    with in_transaction():
+        taken = db.take_next(runtime.clock.now(), LEASE)
+    if taken is not None:
+        in_hand.begin()
+    return taken
+
+
+def _begin(runtime: Runtime, first: Taken, in_hand: InHand) -> None:
     def work() -> None:
+        taken: Taken | None = first
         try:
-            _send(runtime, taken)
+            while taken is not None:
+                try:
+                    _send(runtime, taken)
+                except DatabaseAwayError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - told; the lease ends, and it is tried again
+                    tell_fault(runtime, f"sending to a channel of merchant {taken.channel.merchant_id}", error)
+                taken = None if in_hand.is_closed else _take(runtime, in_hand)
         except DatabaseAwayError:
             pass  # the lease ends, and it is sent again
-        except Exception as error:  # noqa: BLE001 - told; the lease ends, and it is tried again
-            tell_fault(runtime, f"sending to a channel of merchant {taken.channel.merchant_id}", error)
+        except Exception as error:  # noqa: BLE001 - told; the next run goes on
+            tell_fault(runtime, "looking for what is due to a channel", error)
         finally:
             in_hand.leave()
 
@@ -174,7 +213,8 @@ def deliver(runtime: Runtime, channel: ChannelRow, sealed: Sealed, parts: Parts)
     now = runtime.clock.now()
     headers = {"content-type": "application/json", "user-agent": USER_AGENT}
     if channel.kind == ChannelKind.SLACK:
-        body = orjson.dumps(slack_body(parts.type, parts.merchant_name, parts.data, runtime.settings.public_url))
+        public_url, blocks = runtime.settings.public_url, takes_blocks(sealed.url)
+        body = orjson.dumps(slack_body(parts.type, parts.merchant_name, parts.data, public_url, blocks=blocks))
     else:
         body = webhook_body(parts)
         keys = [sealed.secret]

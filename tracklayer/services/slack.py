@@ -1,16 +1,19 @@
-"""Messages in the form of Slack's incoming webhooks, which Mattermost and Discord (at ``/slack``) take as well. Pure.
+"""Messages in the form of Slack's incoming webhooks, and of those that took it over: Mattermost, Rocket.Chat, Discord. Pure.
 
-Source: docs.slack.dev, "Sending messages using incoming webhooks", "Secondary message attachments" and "Block Kit".
+Slack shows blocks; the others know the older fields of an attachment only, and Slack refuses an attachment that has both.
+Source: docs.slack.dev, "Sending messages using incoming webhooks", "Secondary message attachments" and "Block Kit";
+slackapi/node-slack-sdk issue 1112; read 2026-11-28.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 RED, YELLOW, GREEN, GREY = "#c0392b", "#e0a800", "#2e8b57", "#6b7280"
 MAX_TITLE = 150  # characters of a header block
-MAX_TEXT = 2900  # of a section: Slack takes 3,000, and escaping makes some characters longer
+MAX_TEXT = 2500  # of a section: Slack takes 3,000, and escaping makes some characters longer
 MAX_FIELDS = 10
 MAX_FIELD = 300
 _EVENTS = {
@@ -22,8 +25,16 @@ _EVENTS = {
 }
 
 
-def slack_body(kind: str, merchant_name: str, data: Mapping[str, Any], public_url: str) -> dict[str, Any]:
-    """``{"text", "attachments": [{"color", "fallback", "blocks"}]}``: of an alert, an event or a test."""
+def takes_blocks(url: str) -> bool:
+    """False for the addresses of Mattermost and Rocket.Chat (``/hooks/...``) and of Discord (``.../slack``)."""
+    path = urlsplit(url).path
+    return "/hooks/" not in path and not path.rstrip("/").endswith("/slack")
+
+
+def slack_body(
+    kind: str, merchant_name: str, data: Mapping[str, Any], public_url: str, *, blocks: bool = True
+) -> dict[str, Any]:
+    """``{"text", "attachments": [...]}`` of an alert, an event or a test: one attachment with a colour, of blocks or of fields."""
     alert = data.get("alert")
     if isinstance(alert, Mapping):
         color, title, message, figures, link = _of_alert(kind, alert)
@@ -31,25 +42,30 @@ def slack_body(kind: str, merchant_name: str, data: Mapping[str, Any], public_ur
         color, title = _EVENTS.get(kind, (GREY, kind))
         message = str(data.get("message") or "")
         figures, link = _figures(data), f"{public_url}/notifications"
-    text = f"{title} - {merchant_name}"
-    blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(title, MAX_TITLE), "emoji": False}}
-    ]
+    text = escaped(_cut(f"{title} - {merchant_name}", MAX_TEXT))
+    shown = [(escaped(_cut(name, 80)), escaped(_cut(value, MAX_FIELD))) for name, value in figures[:MAX_FIELDS]]
+    message = escaped(_cut(message, MAX_TEXT))
+    attachment: dict[str, Any] = {"color": color, "fallback": text}
+    if blocks:
+        attachment["blocks"] = _blocks(_cut(title, MAX_TITLE), message, shown, _cut(merchant_name, MAX_FIELD), link)
+    else:
+        fields = [{"title": name, "value": value, "short": len(value) < 40} for name, value in shown]
+        attachment |= {"title": escaped(title), "title_link": link, "text": message, "fields": fields}
+    return {"text": text, "attachments": [attachment]}
+
+
+def _blocks(
+    title: str, message: str, figures: Sequence[tuple[str, str]], merchant_name: str, link: str
+) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}}]
     if message:
-        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": escaped(_cut(message, MAX_TEXT))}})
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": message}})
     if figures:
-        fields = [
-            {"type": "mrkdwn", "text": f"*{escaped(_cut(name, 80))}*\n{escaped(_cut(value, MAX_FIELD))}"}
-            for name, value in figures[:MAX_FIELDS]
-        ]
+        fields = [{"type": "mrkdwn", "text": f"*{name}*\n{value}"} for name, value in figures]
         blocks.append({"type": "section", "fields": fields})
-    blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": _cut(merchant_name, MAX_TEXT)}]})
+    blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": merchant_name}]})
     button = {"type": "button", "text": {"type": "plain_text", "text": "Look at it"}, "url": link}
-    blocks.append({"type": "actions", "elements": [button]})
-    return {
-        "text": escaped(_cut(text, MAX_TEXT)),
-        "attachments": [{"color": color, "fallback": escaped(_cut(text, MAX_TEXT)), "blocks": blocks}],
-    }
+    return [*blocks, {"type": "actions", "elements": [button]}]
 
 
 def _of_alert(kind: str, alert: Mapping[str, Any]) -> tuple[str, str, str, list[tuple[str, str]], str]:
@@ -77,7 +93,7 @@ def _figures(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (name.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
         for name, value in details.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and name != "message"
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and name not in ("message", "since")
     ]
 
 

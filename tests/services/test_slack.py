@@ -1,0 +1,96 @@
+"""Messages for Slack and for those that took its form over: whole bodies, and within Slack's bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tracklayer.services.slack import GREEN, RED, YELLOW, slack_body, takes_blocks
+
+ALERT: dict[str, Any] = {
+    "state": "open",
+    "severity": "critical",
+    "title": "Meta is down",
+    "message": "Nothing <arrives> & <!channel> waits.",
+    "details": {"since": "2026-11-20T15:00:00+00:00", "failures": 20, "share": 0.25, "list": [1], "nothing": None},
+    "opened_at": "2026-11-20T15:00:00Z",
+    "resolved_at": None,
+    "url": "https://tracklayer.example/notifications/x",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/x", True),
+        ("https://chat.example.com/hooks/abc", False),
+        ("https://example.com/mattermost/hooks/abc", False),
+        ("https://discord.com/api/webhooks/1/x/slack", False),
+    ],
+)
+def test_blocks_go_where_they_are_shown(url: str, expected: bool) -> None:
+    assert takes_blocks(url) is expected
+
+
+def test_the_older_form_says_the_same() -> None:
+    assert slack_body("alert.opened", "Shop", {"alert": ALERT}, "https://tracklayer.example", blocks=False) == {
+        "text": "Meta is down - Shop",
+        "attachments": [
+            {
+                "color": RED,
+                "fallback": "Meta is down - Shop",
+                "title": "Meta is down",
+                "title_link": "https://tracklayer.example/notifications/x",
+                "text": "Nothing &lt;arrives&gt; &amp; &lt;!channel&gt; waits.",
+                "fields": [
+                    {"title": "since", "value": "2026-11-20 15:00:00 UTC", "short": True},
+                    {"title": "failures", "value": "20", "short": True},
+                    {"title": "share", "value": "0.25", "short": True},
+                ],
+            }
+        ],
+    }
+
+
+def test_blocks_stand_alone() -> None:
+    """Slack refuses an attachment that has blocks and older fields, but for its colour and fallback."""
+    (attachment,) = slack_body("alert.opened", "Shop", {"alert": ALERT}, "")["attachments"]
+    assert attachment.keys() == {"color", "fallback", "blocks"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "color", "text"),
+    [
+        ("alert.opened", {"severity": "warning"}, YELLOW, "Meta is down - Shop"),
+        ("alert.reminder", {}, RED, "Still open: Meta is down - Shop"),
+        ("alert.resolved", {"state": "resolved"}, GREEN, "Resolved: Meta is down - Shop"),
+    ],
+)
+def test_its_colour_is_the_alerts(kind: str, changes: dict[str, Any], color: str, text: str) -> None:
+    body = slack_body(kind, "Shop", {"alert": {**ALERT, **changes}}, "")
+    assert (body["attachments"][0]["color"], body["text"]) == (color, text)
+
+
+def test_an_event_leads_to_the_list() -> None:
+    data = {"message": "Meta is held.", "platform": "meta", "reason": None}
+    (attachment,) = slack_body("destination.held", "Shop", data, "https://tracklayer.example", blocks=False)[
+        "attachments"
+    ]
+    assert attachment["title_link"] == "https://tracklayer.example/notifications"
+    assert (attachment["color"], attachment["title"], attachment["text"]) == (RED, "Destination held", "Meta is held.")
+    assert attachment["fields"] == [{"title": "platform", "value": "meta", "short": True}]
+
+
+def test_nothing_is_longer_than_slack_takes() -> None:
+    long = {
+        **ALERT,
+        "title": "t" * 500,
+        "message": "m" * 9000,
+        "details": {f"figure_{n}": "v" * 900 for n in range(40)},
+    }
+    blocks = slack_body("alert.opened", "S" * 500, {"alert": long}, "")["attachments"][0]["blocks"]
+    assert len(blocks[0]["text"]["text"]) == 150
+    assert len(blocks[1]["text"]["text"]) <= 3000
+    assert len(blocks[2]["fields"]) == 10
+    assert all(len(field["text"]) <= 2000 for field in blocks[2]["fields"])
