@@ -100,7 +100,8 @@ CODES: dict[str, Meaning] = {
     ),
     "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
     "EMPTY_FILTER": Meaning(
-        "Neither a filter nor ids say which are meant.", "Narrow it, or say that you mean all of them."
+        "Neither a filter nor ids say which are meant.",
+        "Narrow it; `redeliver` also takes `all`, `deliverStored` a `receivedSince`.",
     ),
     "NO_TEST_MODE": Meaning("The platform has no test mode.", "Look at `preview`."),
     "TEST_SETTING_MISSING": Meaning(
