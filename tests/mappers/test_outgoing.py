@@ -268,6 +268,35 @@ def test_what_is_further_ahead_than_a_platform_forgives_waits(ahead: int, waits:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+def test_on_every_platform_it_is_told_what_a_default_fills_in_and_without_one_nothing_is(platform: str) -> None:
+    mapper = mapper_for(platform)
+    settings = example_settings(mapper)
+    given = event(
+        user_data={"email": "jane@example.com", "ga_client_id": "1234567890.1713877200"},
+        custom_data={"value": 5, "order_id": "1"},
+    )
+    page, currency = "https://shop.example.com/start", "CHF"
+    filled = map_event(mapper, given, {**settings, "default_currency": currency, "default_page_url": page}, NOW)
+    told = {verdict.field: verdict for verdict in filled.verdicts if "stands in" in verdict.message and verdict.ok}
+    assert told.keys() == {"custom_data.currency", "event_source_url"}
+    assert currency in told["custom_data.currency"].message
+    bare = map_event(mapper, given, settings, NOW)
+    assert [verdict for verdict in bare.verdicts if "stands in" in verdict.message] == []
+    for found in (filled, bare):
+        sent = str(found.item) if isinstance(found, Mapped) else ""
+        assert found is filled or (currency not in sent and page not in sent)
+    # What the event brings itself stays, and nothing is said of a default.
+    own = event(
+        event_source_url="https://shop.example.com/own",
+        user_data={"email": "jane@example.com", "ga_client_id": "1234567890.1713877200"},
+        custom_data={"value": 5, "order_id": "1", "currency": "USD"},
+    )
+    kept = map_event(mapper, own, {**settings, "default_currency": currency, "default_page_url": page}, NOW)
+    assert [verdict for verdict in kept.verdicts if "stands in" in verdict.message] == []
+    assert not isinstance(kept, Mapped) or (currency not in str(kept.item) and page not in str(kept.item))
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_platform_takes_the_common_settings(platform: str) -> None:
     mapper = mapper_for(platform)
     assert {setting.name for setting in COMMON_SETTINGS} <= {setting.name for setting in mapper.settings}

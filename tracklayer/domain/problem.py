@@ -100,7 +100,8 @@ CODES: dict[str, Meaning] = {
     ),
     "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
     "EMPTY_FILTER": Meaning(
-        "Neither a filter nor ids say which are meant.", "Narrow it, or say that you mean all of them."
+        "Neither a filter nor ids say which are meant.",
+        "Narrow it; `redeliver` also takes `all`, `deliverStored` a `receivedSince`.",
     ),
     "PRIVATE_ADDRESS": Meaning(
         "The address of a webhook leads into a private network.", "Give one that the internet reaches."

@@ -8,7 +8,7 @@ from functools import partial
 import strawberry
 from strawberry import Info
 
-from tracklayer.db.connection import run_for_merchant
+from tracklayer.db.connection import DatabaseAwayError, run_for_merchant
 from tracklayer.db.models import DestinationRow
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
@@ -149,9 +149,11 @@ class DestinationPayload:
     async def check(self, info: Info) -> DestinationCheck | None:
         if self.changed is None:
             return None
-        found = await run_for_merchant(
-            partial(_check, context_of(info).runtime), self.changed.merchant_id, self.changed
-        )
+        check = partial(_check, context_of(info).runtime)
+        try:
+            found = await run_for_merchant(check, self.changed.merchant_id, self.changed)
+        except DatabaseAwayError:
+            return None  # the change itself is committed, which the rest of the answer says
         if found is None:
             return None
         return DestinationCheck(

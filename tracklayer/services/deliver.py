@@ -15,9 +15,10 @@ its worker, which renews the lease until it is written; what of the batch was no
 | settle | what its lease holds | the lease's row |
 | sweep | leases of the lost; what has no time or no destination | the lease's row (stepped over where held); queue lock |
 | redeliver | what failed or was dropped, no lease | queue lock |
+| deliver stored | nothing: it makes what was not there | destination row, queue lock, the events' rows (shared) |
 | purge, erase | what is past its retention, no lease | the event's rows |
 
-Locks are taken in this order and never the other way: destination row, queue lock, lease, deliveries, counters.
+Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
 """
 
 from __future__ import annotations

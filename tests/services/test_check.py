@@ -1,0 +1,107 @@
+"""A destination is held against its merchant's last events when it is set: quickly, and whatever is wrong with one of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.factories import API_KEY_SECRET, META, Merchant, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import database, execute, in_transaction
+from tracklayer.db.models import DestinationRow
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
+from tracklayer.services.check import MOST, Checked, check_destination, in_words
+from tracklayer.services.destinations import Changed, set_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.refusals import INTERNAL
+
+
+def meta(runtime: Runtime, merchant: Merchant, **settings: Any) -> DestinationRow:
+    changed = set_destination(runtime, merchant.merchant_id, "meta", {**META, **settings})
+    assert isinstance(changed, Changed)
+    return changed.row
+
+
+def done(found: Checked | None) -> Checked:
+    assert found is not None
+    return found
+
+
+def test_without_events_there_is_nothing_to_say(runtime: Runtime, merchant: Merchant) -> None:
+    ingest_events(runtime, new_merchant(runtime, name="Other").holder, [draft()])
+    found = done(check_destination(runtime, meta(runtime, merchant)))
+    assert found == Checked()
+    assert in_words(found) == "There are no events of the last 7 days to check it against."
+
+
+def test_rare_names_are_among_the_events_that_are_looked_at(runtime: Runtime, merchant: Merchant) -> None:
+    for name, count in (("Purchase", 3), ("AddToCart", 300), ("PageView", 600)):
+        for start in range(0, count, 300):
+            drafts = [
+                draft(f"{name}_{n}", event_name=name, custom_data={}) for n in range(start, min(start + 300, count))
+            ]
+            ingest_events(runtime, merchant.holder, drafts)
+    found = done(check_destination(runtime, meta(runtime, merchant)))
+    assert (found.events, found.would_send) == (MOST, MOST - 3)
+    assert found.refused == {"INVALID_FIELD/custom_data.value": 3}
+    (example,) = found.examples.values()
+    assert in_words(found) == (
+        f"Of the last 200 events it would get 197. Refused: 3 INVALID_FIELD (custom_data.value), such as {example}."
+    )
+
+
+def test_a_merchants_defaults_count_as_they_do_when_it_is_sent(runtime: Runtime, merchant: Merchant) -> None:
+    ingest_events(runtime, merchant.holder, [draft(custom_data={"value": 5})])
+    found = done(check_destination(runtime, meta(runtime, merchant)))
+    assert found.refused == {"INVALID_FIELD/custom_data.currency": 1}
+    with in_transaction():
+        execute("UPDATE merchants SET default_currency = 'EUR'")
+    assert done(check_destination(runtime, meta(runtime, merchant))).would_send == 1
+
+
+def test_an_event_is_as_old_as_it_was_when_it_arrived(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    old = (clock.now() - timedelta(days=8)).isoformat()
+    ingest_events(runtime, merchant.holder, [draft("fresh"), draft("old", occurred_at=old)])
+    clock.move(timedelta(days=7))
+    found = done(check_destination(runtime, meta(runtime, merchant)))
+    assert (found.events, found.would_send, found.refused) == (2, 1, {"EVENT_TOO_OLD/occurred_at": 1})
+    clock.move(timedelta(seconds=1))  # what arrived longer ago says little of today
+    assert done(check_destination(runtime, meta(runtime, merchant))) == Checked()
+
+
+def test_a_fault_costs_its_event_alone(runtime: Runtime, merchant: Merchant) -> None:
+    ingest_events(runtime, merchant.holder, [draft("strange"), draft("fine")])
+    with in_transaction():
+        execute("""UPDATE events SET user_data = '{"newer": 1}' WHERE event_id = 'strange'""")
+    found = done(check_destination(runtime, meta(runtime, merchant)))
+    assert (found.events, found.would_send) == (2, 1)
+    assert (found.refused, found.examples) == ({INTERNAL: 1}, {INTERNAL: "strange"})
+
+
+def test_where_it_cannot_be_made_nothing_is_said_and_nothing_raised(runtime: Runtime, merchant: Merchant) -> None:
+    row = meta(runtime, merchant)
+    runtime.sealer = Sealer(["another-key-of-forty-characters-and-some-more"])
+    assert check_destination(runtime, row) is None
+
+
+def test_it_takes_no_more_than_its_time(runtime: Runtime, merchant: Merchant) -> None:
+    ingest_events(runtime, merchant.holder, [draft()])
+    row = meta(runtime, merchant)
+    assert check_destination(runtime, row, seconds=0) == Checked()
+
+
+def test_no_transaction_is_open_while_events_are_mapped(runtime: Runtime, merchant: Merchant) -> None:
+    person = {"email": "jane@example.com", "first_name": "Jane"}
+    ingest_events(runtime, merchant.holder, [draft("a", user_data=person), draft("b", user_data=person)])
+    row = meta(runtime, merchant)
+    opened: list[bool] = []
+
+    class Watching(Sealer):
+        def open(self, sealed: Any, context: str) -> bytes:
+            opened.append(database.in_transaction())
+            return super().open(sealed, context)
+
+    runtime.sealer = Watching([API_KEY_SECRET])
+    assert done(check_destination(runtime, row)).would_send == 2
+    assert opened == [False] * 3  # the destination's secrets, and two persons' names
