@@ -274,7 +274,10 @@ def test_a_misspelt_name_that_does_not_go_out_is_told() -> None:
         Severity.CRITICAL,
     )
     assert found.message.startswith("60 events named purchase came within the last hour")
-    assert "Have the shop send Purchase, or add purchase" in found.message
+    assert "Have the shop send Purchase. Under the right name came 0 events" in found.message
+    by_name = judge_event_name_unknown(replace(SPELLING, can_be_added=True), is_open=False)
+    assert by_name is not None
+    assert "Have the shop send Purchase, or add purchase to the destination's settings" in by_name.message
 
 
 @pytest.mark.parametrize(
