@@ -562,6 +562,20 @@ def test_doctor_leaves_nothing_in_redis(environ: str, monkeypatch: pytest.Monkey
         assert client.keys() == []
 
 
+def test_doctor_counts_the_advice_that_merchants_are_given(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with in_transaction():
+        execute("INSERT INTO merchants (merchant_id, name, created_at) VALUES (7, 'Shop', now())")
+        execute(
+            "INSERT INTO advice (merchant_id, platform, code, event_name, sentence, next_step, count, since, last_seen_at) "
+            "SELECT 7, '', 'value_missing', name, 'x', 'y', 1, now(), now() FROM unnest('{Purchase,Order}'::text[]) AS name"
+        )
+    assert main(["doctor", "--json"]) == 0
+    findings = orjson.loads(capsys.readouterr().out)["findings"]
+    assert [found["message"] for found in findings if found["check"] == "advice"] == [
+        "given to merchants: VALUE_MISSING to 1; `advice` of a merchant and its destinations says more"
+    ]
+
+
 def test_doctor_recounts_everything_when_asked(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--invariants"]) == 0
     assert "ok     invariants  nothing is overdue or lost, and the ledger adds up" in capsys.readouterr().out

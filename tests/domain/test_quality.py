@@ -274,7 +274,10 @@ def test_a_misspelt_name_that_does_not_go_out_is_told() -> None:
         Severity.CRITICAL,
     )
     assert found.message.startswith("60 events named purchase came within the last hour")
-    assert "Have the shop send Purchase, or add purchase" in found.message
+    assert "Have the shop send Purchase. Under the right name came 0 events" in found.message
+    by_name = judge_event_name_unknown(replace(SPELLING, can_be_added=True), is_open=False)
+    assert by_name is not None
+    assert "Have the shop send Purchase, or add purchase to the destination's settings" in by_name.message
 
 
 @pytest.mark.parametrize(
@@ -450,3 +453,35 @@ def test_a_share_that_was_always_nought_is_learned_too() -> None:
     learned = learn_success([(0, 100)] * 5)
     assert learned is not None
     assert 0 < learned.share < 0.01
+
+
+def ten_minutes(seed: int, retried: float = 0.0) -> list[Conversion]:
+    """Sales of a made-up shop: few products, some people buy the same twice, a share is sent again under another id."""
+    made = random.Random(seed)
+    products, named = made.choice((1, 3, 50)), made.random() < 0.5
+    found: list[Conversion] = []
+    for n in range(made.choice((60, 100, 300, 495))):
+        product, at = made.randrange(products), NOW - timedelta(seconds=made.randrange(600))
+        event = conversion(
+            n,
+            occurred_at=at,
+            value=Decimal(10 + product),
+            basket=f"sku_{product}",
+            order_id=f"o{n}" if named else None,
+            person={"email": f"p{n}", "fbp": f"b{n}"} if made.random() < 0.8 else {},
+        )
+        found.append(event)
+        if made.random() < 0.02:
+            changes = {"order_id": f"o{n}_more"} if named else {}
+            found.append(replace(event, event_id=f"event_{n}_more", **changes))  # type: ignore[arg-type]
+        if made.random() < retried:
+            found.append(replace(event, event_id=f"event_{n}_retry"))
+    return found
+
+
+def test_of_a_hundred_shops_those_that_retry_under_new_ids_are_told_and_no_others() -> None:
+    for seed in range(100):
+        for retried in (0.0, 0.5):
+            events = ten_minutes(seed, retried)
+            found = judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE)
+            assert (found is not None) is (retried > 0), (seed, retried, len(events))

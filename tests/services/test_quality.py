@@ -178,6 +178,19 @@ def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None
     assert scene.advice("meta") == []
 
 
+def test_a_name_for_which_no_conversion_action_is_set_is_told_unless_all_others_have_one(scene: Scene) -> None:
+    merchant_id, google = scene.merchant.merchant_id, {"customer_id": "1234567890", "refresh_token": "r" * 20}
+    google |= {"client_id": "c" * 20, "client_secret": "s" * 20}
+    for actions in ({"Purchase": "7000000001"}, {"Purchase": "7000000001", "*": "7000000002"}):
+        settings = {**google, "conversion_actions": actions}
+        assert isinstance(set_destination(scene.runtime, merchant_id, "google_ads", settings), Changed)
+        scene.passes(8, each_minute=4, event_name="purchase")
+    assert scene.alerts() == [("event_name_unknown", "google_ads", "purchase", False)]
+    assert "or add purchase to the destination's settings" in scene.words("event_name_unknown")[1]
+    [advice] = scene.advice("google_ads")
+    assert advice.details["fate"] == "other"
+
+
 @pytest.mark.parametrize("name", ["Newsletter", "Purchase_EU", "page_viewed_twice"])
 def test_names_of_the_merchants_own_are_left_alone(scene: Scene, name: str) -> None:
     scene.passes(2, each_minute=15, event_name=name)
@@ -212,4 +225,9 @@ def test_the_sample_of_the_newest_reads_no_more_than_it_needs(scene: Scene) -> N
         execute("SET LOCAL enable_seqscan = off")  # there is less here than a page
         params: Any = {"merchant": scene.merchant.merchant_id, "since": since, "names": ["Purchase"], "limit": 500}
         plan = str(rows(f"EXPLAIN {db.SAMPLE}", params))
+        month: Any = {"merchant": scene.merchant.merchant_id, "name": "Purchase", "since": since, "until": since}
+        of_name = str(rows(f"EXPLAIN {db.HOURS}", month))
+        page: Any = {"merchants": [scene.merchant.merchant_id], "since": since, "until": since}
+        of_all = [str(rows(f"EXPLAIN {sql}", page)) for sql in (db.MINUTES, db.DAYS)]
     assert "events_received" in plan
+    assert all("coverage_pkey" in found and "Seq Scan on coverage" not in found for found in (of_name, *of_all))

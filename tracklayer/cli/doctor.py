@@ -15,6 +15,7 @@ from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, w
 from tracklayer.actors.schedule import periodic
 from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
+from tracklayer.db.advice import advice_counts
 from tracklayer.db.alert_mails import mail_trouble
 from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
@@ -108,6 +109,8 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
             yield Finding(version_fault.check, False, version_fault.sentence)
         if settings.smtp_url is not None and not missing:
             yield _mails()
+        if not missing:
+            yield from _advice()
         skew = clock_skew().total_seconds()
         fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
         advice = "" if fine else ": set up NTP on both machines"
@@ -210,6 +213,17 @@ def _mails() -> Finding:
     if trouble.lost:
         return Finding("e-mails", False, f"{trouble.lost} of the last day were given up, or nobody knows their fate")
     return Finding("e-mails", True, "none is waiting longer than it should")
+
+
+def _advice() -> Iterator[Finding]:
+    """What merchants are advised on: theirs to mend, and no fault of the installation."""
+    with connection.session():
+        counts = advice_counts()
+    if counts:
+        codes = ", ".join(f"{code.upper()} to {merchants:,}" for code, merchants in counts.items())
+        yield Finding(
+            "advice", True, f"given to merchants: {codes}; `advice` of a merchant and its destinations says more"
+        )
 
 
 def _redis(settings: Settings) -> Finding:

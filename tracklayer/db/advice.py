@@ -105,6 +105,11 @@ def advice_of(merchant_ids: Sequence[int]) -> dict[tuple[int, str], list[Advice]
     return found
 
 
+def advice_counts() -> dict[str, int]:
+    """Code -> how many merchants it is given to at present, of all merchants."""
+    return dict(rows("SELECT code, count(DISTINCT merchant_id) FROM advice GROUP BY code ORDER BY code"))
+
+
 def _advice(row: tuple[Any, ...]) -> Advice:
     return Advice(
         AdviceCode(row[2]),

@@ -29,7 +29,8 @@ class Spelling:
     """A name in the last hour at one destination, and the one that it misspells.
 
     ``first_at``, ``last_at``: the first and last minute of the hour with it. ``right_events``, ``right_last_at``: of the
-    right name. ``is_conversion``: its events bring a value, or an order.
+    right name. ``is_conversion``: its events bring a value, or an order. ``can_be_added``: the destination is told by name
+    what becomes of an event, so that the name may be added there.
     """
 
     platform: str
@@ -43,6 +44,10 @@ class Spelling:
     right_events: int = 0
     right_last_at: datetime | None = None
     is_conversion: bool = False
+    can_be_added: bool = False
+
+
+_OR_ADD = ", or add {} to the destination's settings with what {} has there, and redeliver what was dropped"
 
 
 def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None:
@@ -67,9 +72,9 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
         Severity.CRITICAL if matters else Severity.WARNING,
         f"{seen.title} gets no {seen.name}: it is called {seen.right} there",
         f"{counted(seen.events, 'event')} named {seen.name} came within the last hour, since {clock_time(seen.first_at)} at "
-        f"least, and {seen.title} got none of them: the destination takes {seen.right}, and not this spelling. Have the shop "
-        f"send {seen.right}, or add {seen.name} to what the destination takes. Under the right name came "
-        f"{counted(seen.right_events, 'event')} in the same hour. What was left out is stored.",
+        f"least, and {seen.title} got none of them: it takes {seen.right}, and not this spelling. Have the shop send "
+        f"{seen.right}{_OR_ADD.format(seen.name, seen.right) if seen.can_be_added else ''}. Under the right name came "
+        f"{counted(seen.right_events, 'event')} in the same hour; what was left out is stored here.",
         seen.first_at,
         {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
         event_name=seen.name,

@@ -13,6 +13,7 @@ from tracklayer.domain.monitors.words import clock_time, counted
 
 APART = timedelta(minutes=10)  # two copies: who buys the same again later means it
 GROUPS, SHARE = 10, 0.10  # conversions that came twice, and their copies' share of the name's events
+FEW_GROUPS, LARGE_SHARE = 5, 0.20  # or fewer, where they are a larger share
 LARGE = 20  # copies of one conversion: no chance makes that
 ORDERS, SHARE_OF_ORDERS = 3, 0.05  # the same order under several event ids: nobody means that
 ORDERS_OF_ONE = 20  # different ones of one person: a shop that puts its own address on all of them
@@ -65,7 +66,7 @@ def judge_likely_duplicates(
 
     Two are one conversion where they name the same order, or where the same person, value, currency and basket come
     within ten minutes, and nothing speaks against it: another e-mail, phone, customer id, browser or order. It is told where ten
-    conversions came so and their copies are a tenth of the name's events, or one came twenty times, or three orders came
+    conversions came so and their copies are a tenth of the name's events, or five and a fifth, or one came twenty times, or three orders came
     under several ids. Left alone: steps before a conversion, renewals (system_generated), events that neither bring a value
     nor an order, people with more than twenty different orders, and order ids that all share.
     """
@@ -90,6 +91,7 @@ def judge_likely_duplicates(
     order_share = sum(len(group) - 1 for group in orders) / len(looked_at)
     told = (
         (len(groups) >= GROUPS * factor and share >= SHARE * factor)
+        or (len(groups) >= FEW_GROUPS * factor and share >= LARGE_SHARE * factor)
         or max(map(len, groups)) > LARGE * factor
         or (len(orders) >= ORDERS * factor and order_share >= SHARE_OF_ORDERS * factor)
     )

@@ -172,6 +172,16 @@ def _window(samples: Sequence[Sample], usual: Usual) -> _Window | None:
     return _Window(min(sample.start for sample in samples), events, carrying, zero, expected)
 
 
+_COSTS = {
+    "value": "campaigns that bid by value take these for worth nothing, and spend less on such people",
+    "currency": "platforms refuse an event whose value has no currency, or take it for dollars",
+}
+_AGAIN = {
+    "value": "custom_data.value as a number above 0",
+    "currency": "custom_data.currency, such as USD, or set the merchant's defaultCurrency if there is only one",
+}
+
+
 def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequence[Sample]) -> Finding:
     since = lost.since
     missing = lost.events - lost.carrying
@@ -188,10 +198,9 @@ def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequenc
         f"{name} events bring no {what} since {since:%H:%M} UTC"
         if none_left
         else f"Only {lost.share:.0%} of {name} events bring a {what}",
-        f"{missing:,} of {lost.events:,} {name} events since {clock_time(lost.since)} {how}: to campaigns that bid by value "
-        f"they are worth nothing. Look at what changed in {f'the checkout on {where}' if where else 'the checkout'} at about {clock_time(since)}, "
-        f"and have it send custom_data.{what}{' as a number above 0' if what == 'value' else ' as a code such as USD'} again. "
-        f"{lost.expected:.0%} usually bring one.",
+        f"{missing:,} of {lost.events:,} {name} events since {clock_time(since)} {how}: {_COSTS[what]}. Look at what changed "
+        f"then in the checkout{f' on {where}' if where else ''}, and have it send {_AGAIN[what]}. {lost.expected:.0%} of "
+        "them usually bring one.",
         since,
         {
             "lost": what,

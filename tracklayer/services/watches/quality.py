@@ -394,7 +394,7 @@ def _judge_names(
             right = meant(name, _taken(mapper, place))
             if right is None or (fate := _fate(mapper, place, name, right, page.now)) is Fate.COUNTS:
                 continue
-            seen = _spelling(place.platform, mapper.title, name, right, fate, minutes, names.get(right, ()))
+            seen = _spelling(place, mapper.title, name, right, fate, minutes, names.get(right, ()))
             subject = Subject(AlertKind.EVENT_NAME_UNKNOWN, place.platform, name)
             finding = judge_event_name_unknown(seen, is_open=subject in open_ones)
             if finding is not None:
@@ -463,7 +463,7 @@ def _mapped(mapper: Mapper, place: Place, name: str, now: datetime) -> Mapped | 
 
 
 def _spelling(
-    platform: str,
+    place: Place,
     title: str,
     name: str,
     right: str,
@@ -472,7 +472,7 @@ def _spelling(
     right_minutes: Sequence[Counts],
 ) -> Spelling:
     return Spelling(
-        platform,
+        place.platform,
         title,
         name,
         right,
@@ -483,4 +483,5 @@ def _spelling(
         sum(one.events for one in right_minutes),
         max((one.minute for one in right_minutes), default=None),
         any(one.value or one.orders for one in minutes),
+        any(isinstance(value, dict) and right in value for value in place.settings.values()),
     )
