@@ -63,7 +63,7 @@ def test_reads_go_by_the_key_however_much_there_is(database: str, clock: FrozenC
         )
         execute("ANALYZE coverage, rejections")
         params: Any = {"merchants": [3, 4], "since": clock.now() - DAY, "until": since + HOUR, "name": None}
-        for sql in (db.NAMES, db.BY_MINUTE, db.BY_HOUR, db.REJECTIONS):
+        for sql in (db.NAMES, db.BY_MINUTE, db.BY_HOUR, db.SUMS, db.REJECTIONS):
             (plan,) = rows(f"EXPLAIN (FORMAT JSON) {sql}", params)[0]
             assert "Seq Scan" not in str(plan), plan
             assert "_age" not in str(plan), plan

@@ -22,6 +22,7 @@ from tracklayer.domain.monitors import judge_merchant
 from tracklayer.domain.monitors.learn import ENOUGH_OF_A_NAME, LEARN_FROM, Rhythm, learn_arrivals
 from tracklayer.domain.monitors.tracking_stopped import (
     LEAST_SILENCE,
+    TIMES_USUAL_OF_A_NAME,
     is_hushed,
     judge_name_stopped,
     may_have_stopped,
@@ -182,7 +183,7 @@ class WatchedNames:
             return None
         told = self.known.get(WHOLE)
         since = max(last, told.resolved_at) if told is not None and told.resolved_at is not None else last
-        if not may_have_stopped(rhythm, since, now):
+        if not may_have_stopped(rhythm, since, now, TIMES_USUAL_OF_A_NAME):
             return None
         others = [
             (other.rhythm.expected(since, now), other.count(since, now))
@@ -251,8 +252,10 @@ def name_falls_silent(seed: int) -> Silence | None:
     """One name with a rhythm stops while the others go on, then comes back; None where the shop has no such name."""
     random = Random(f"name {seed}")
     watched = _awake(random)
-    names = [name for name, arrivals in watched.names.items() if arrivals.rhythm is not None]
-    if len(names) < 2:
+    names = [
+        name for name, arrivals in watched.names.items() if arrivals.rhythm is not None and _is_part(watched, name)
+    ]
+    if not names:
         return None
     name = random.choice(names)
     while watched.shop.usual_rate(name, watched.now) == 0 or watched.shop.usual_rate(name, watched.now + HOUR) == 0:
@@ -264,12 +267,14 @@ def name_falls_silent(seed: int) -> Silence | None:
     watched.changes.clear()
     watched.known.clear()
     watched.shop.silent = {name}
-    usual, at = began, 0.0
-    while at < 2 * rhythm.usual:
-        at += 1 - math.exp(-watched.shop.usual_rate(name, usual) * 60)
-        usual += MINUTE
-    allowed = max(timedelta(minutes=30), usual - began)
+    allowed = _twice_its_usual(rhythm, began)
     return _until_told_and_over(watched, name, began, allowed)
+
+
+def _is_part(watched: WatchedNames, name: str) -> bool:
+    """Whether without it the merchant as a whole would still send about as usual."""
+    rest = sum(sum(other.rhythm.rates) for each, other in watched.names.items() if each != name and other.rhythm)
+    return watched.whole.rhythm is not None and rest >= sum(watched.whole.rhythm.rates) / 2
 
 
 def all_fall_silent(seed: int) -> Silence:
@@ -280,12 +285,15 @@ def all_fall_silent(seed: int) -> Silence:
     assert rhythm is not None
     began = watched.whole.minutes[-1] + MINUTE
     watched.shop.silent = set(watched.names)
-    usual, at = began, 0.0
-    while at < 2 * rhythm.usual:
-        rate = sum(watched.shop.usual_rate(name, usual) for name in watched.names)
-        at += 1 - math.exp(-rate * 60)
-        usual += MINUTE
-    return _until_told_and_over(watched, "all", began, max(timedelta(minutes=30), usual - began))
+    return _until_told_and_over(watched, "all", began, _twice_its_usual(rhythm, began))
+
+
+def _twice_its_usual(rhythm: Rhythm, began: datetime) -> timedelta:
+    """How long a silence lasts that swallows twice what the usual one does, by the rhythm that was learned."""
+    end = began
+    while rhythm.expected(began, end) < 2 * rhythm.usual:
+        end += MINUTE * 5
+    return max(timedelta(minutes=30), end - began)
 
 
 def _awake(random: Random) -> WatchedNames:

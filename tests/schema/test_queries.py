@@ -619,6 +619,7 @@ async def test_no_field_shows_another_merchants_rows(
             ],
             "alerts": ["(first: 9)", "(first: 9, filter: {state: OPEN})"],
             "ledger": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
+            "coverage": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
         }.get(name, [""])
         if name == "preview":
             continue  # its own test: it reads nothing but the caller's settings

@@ -167,6 +167,8 @@ ARGUMENTS: dict[str, str] = {
     "Query.event(eventId)": '"order_1"',
     "Query.ledger(since)": '"2026-11-20T14:00:00Z"',
     "Query.ledger(until)": '"2026-11-20T16:00:00Z"',
+    "Query.coverage(since)": '"2026-11-20T14:00:00Z"',
+    "Query.coverage(until)": '"2026-11-20T16:00:00Z"',
     "Query.preview(input)": "$input",
     "Query.preview(platform)": "META",
     "Mutation.ingestEvent(input)": "$input",

@@ -69,6 +69,15 @@ SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
 WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
 ORDER BY n.event_name, c.hour
 """
+SUMS = f"""
+{_NAMES}
+SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
+    SELECT facts, sum(events)::bigint AS events FROM coverage
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY facts) AS c
+WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
+ORDER BY n.event_name
+"""
 REJECTIONS = """
 SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id) CROSS JOIN LATERAL (
     SELECT minute, event_name, code, field, sum(events)::bigint AS events FROM rejections
@@ -99,6 +108,16 @@ def coverage_by_hour(
 ) -> list[Covered]:
     """The same of one merchant by the hour (``minute`` is its start), of all names or one."""
     return [Covered(*row) for row in rows(BY_HOUR, _params([merchant_id], since, until, event_name))]
+
+
+def facts_of_names(
+    merchant_id: int, since: datetime, until: datetime, event_name: str | None = None
+) -> dict[str, dict[int, int]]:
+    """Name -> facts -> events from ``since`` to ``until`` (not included), of all names or one."""
+    found: dict[str, dict[int, int]] = {}
+    for name, facts, events in rows(SUMS, _params([merchant_id], since, until, event_name)):
+        found.setdefault(name, {})[facts] = events
+    return found
 
 
 def rejections_by_minute(

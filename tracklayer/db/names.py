@@ -137,6 +137,51 @@ def _params(merchant_id: int, names: Sequence[str], since: datetime, until: date
     }
 
 
+EVENTS = """
+SELECT x.merchant_id, x.event_name, m.minute, sum(m.events)::bigint
+FROM unnest(%(merchants)s::bigint[], %(names)s::text[]) AS x(merchant_id, event_name) CROSS JOIN LATERAL (
+    SELECT minute, events FROM name_minutes
+    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND minute >= %(since)s AND minute < %(until)s
+    UNION ALL
+    SELECT minute, events FROM coverage
+    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND slot <> 0
+      AND minute >= greatest(%(since)s, %(unfolded)s) AND minute < %(until)s) AS m
+GROUP BY 1, 2, 3
+"""
+
+
+def events_of_names(
+    names: Sequence[tuple[int, str]], since: datetime, until: datetime
+) -> list[tuple[int, str, datetime, int]]:
+    """(merchant, name, minute, new events) of some merchants' names, in no order. ``until``: now, or before."""
+    if not names:
+        return []
+    params: Any = {
+        "merchants": [key[0] for key in names],
+        "names": [key[1] for key in names],
+        "since": since,
+        "until": until,
+        "unfolded": until - UNFOLDED,
+    }
+    return [(row[0], row[1], row[2], row[3]) for row in rows(EVENTS, params)]
+
+
+ACCEPTED = """
+SELECT x.merchant_id, m.minute, sum(m.accepted + m.coalesced)::bigint FROM unnest(%s::bigint[]) AS x(merchant_id)
+CROSS JOIN LATERAL (
+    SELECT minute, accepted, coalesced FROM minutes
+    WHERE merchant_id = x.merchant_id AND platform = '' AND minute >= %s AND minute < %s) AS m
+GROUP BY 1, 2
+"""
+
+
+def accepted_by_minute(
+    merchant_ids: Sequence[int], since: datetime, until: datetime
+) -> dict[tuple[int, datetime], int]:
+    """(merchant, minute) -> events accepted, repeats included; minutes in which anything arrived."""
+    return {(row[0], row[1]): row[2] for row in rows(ACCEPTED, (list(merchant_ids), since, until))}
+
+
 def rejected_of_name(merchant_id: int, name: str, since: datetime) -> int:
     found = rows(
         "SELECT coalesce(sum(events), 0)::bigint FROM rejections "

@@ -121,6 +121,8 @@ class Mapper:
     ``deduplication``: in a sentence, which copies that both came over the API are counted once; it stands on the page.
     ``max_ahead``: how far ahead of the clock an event may be when it is sent; what is further waits until then.
     ``ahead_limit``: the exact one, where that depends on the settings.
+    ``identifiers``: fields of ``user_data`` that make a difference to what is sent, under some settings at least; in the
+    order of ``domain.facts.IDENTIFIERS``.
     ``points``: names of events whose value counts points: no default currency is theirs.
     ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
     """
@@ -137,6 +139,7 @@ class Mapper:
     read_reply: ReadReply
     deduplication: str
     copy_memory: CopyMemory
+    identifiers: tuple[str, ...] = ()
     age_limit: AgeLimit | None = None
     supports_test_events: bool = False
     check_settings: Callable[[Settings], list[Problem]] | None = None

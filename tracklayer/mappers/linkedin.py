@@ -538,6 +538,17 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    identifiers=(
+        "email",
+        "first_name",
+        "last_name",
+        "country",
+        "external_id",
+        "client_ip",
+        "li_fat_id",
+        "job_title",
+        "company_name",
+    ),
     deduplication="LinkedIn does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     instead_of_test="Give the destination a conversion rule that no campaign uses: what is sent there is not attributed, "

@@ -545,6 +545,7 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    identifiers=("email", "phone", "external_id", "client_ip", "client_user_agent", "msclkid"),
     deduplication="Microsoft does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     instead_of_test="Make a separate UET tag, set it on the destination for a while, and look at that tag's diagnostics.",

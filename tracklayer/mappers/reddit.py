@@ -520,6 +520,7 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    identifiers=("email", "phone", "external_id", "client_ip", "client_user_agent", "rdt_cid", "rdt_uuid"),
     deduplication="Reddit recognises a copy for two days.",
     copy_memory=lambda event_name, action_source: timedelta(hours=48),
     age_limit=_age_limit,

@@ -495,6 +495,7 @@ MAPPER = Mapper(
     map_event=map_event,
     build_request=build_request,
     read_reply=read_reply,
+    identifiers=("email", "phone", "client_ip", "client_user_agent", "twclid"),
     deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,

@@ -8,7 +8,9 @@ import strawberry
 from strawberry import ID, Info
 
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
+from tracklayer.db.coverage import facts_of_names
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
+from tracklayer.db.destinations import destinations
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
@@ -19,6 +21,7 @@ from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, at_most
 from tracklayer.schema.connections import After, Connection, First, page_size
 from tracklayer.schema.context import context_of, read
+from tracklayer.schema.coverage import MOST_ROWS, CoverageRow, coverage_range, coverage_rows
 from tracklayer.schema.enums import LedgerBucket, Platform
 from tracklayer.schema.inputs import (
     AlertFilter,
@@ -188,6 +191,28 @@ class Query:
         assert begin is not None  # the schema demands both
         assert end is not None
         return ledger_of(await read(ledger, holder.merchant_id, *ledger_range(begin, end, length), length))
+
+    @strawberry.field(
+        metadata=READ | at_most(MOST_ROWS),
+        description="Which share of the events that arrived in a time carries which identifier: by event name, of all "
+        "identifiers and of those that each platform with a destination uses. Hours are of UTC and whole: since is rounded "
+        "down, until up. At most 90 days.",
+    )
+    async def coverage(
+        self,
+        info: Info,
+        since: Annotated[DateTime, strawberry.argument(description="From here on.")],
+        until: Annotated[DateTime, strawberry.argument(description="Up to here, not included.")],
+        event_name: Annotated[str | None, strawberry.argument(description="Only events of this name.")] = None,
+    ) -> list[CoverageRow]:
+        holder = context_of(info).caller
+        begin, end = instant_argument(since, "since"), instant_argument(until, "until")
+        assert begin is not None  # the schema demands both
+        assert end is not None
+        name = ids.text_argument(event_name, "eventName")
+        facts = await read(facts_of_names, holder.merchant_id, *coverage_range(begin, end), name)
+        rows = await read(destinations, holder.merchant_id) if facts else []
+        return coverage_rows(facts, [row.platform for row in rows if row.platform in PLATFORMS])
 
     @strawberry.field(
         metadata=READ, description="What would be sent to a platform, and why not: sends and stores nothing."

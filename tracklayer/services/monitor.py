@@ -21,6 +21,7 @@ from tracklayer.services.watches.destinations import Destinations
 from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
 from tracklayer.services.watches.names import learned_names_of, rhythm_json
 from tracklayer.services.watches.page import Look, Page
+from tracklayer.services.watches.rejections import look_at_rejections
 from tracklayer.services.watches.silence import look_at_silence
 
 MERCHANTS = 200  # of one page: one transaction of a few statements for each watch
@@ -35,7 +36,7 @@ class Watch:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._looks: Sequence[Look] = (Destinations(), look_at_silence, MatchQuality())
+        self._looks: Sequence[Look] = (Destinations(), look_at_silence, look_at_rejections, MatchQuality())
 
     def look(self) -> int:
         """Judges everything once; how many alerts opened, opened again or resolved.

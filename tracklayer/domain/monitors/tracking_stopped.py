@@ -13,6 +13,8 @@ from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LEAST_SILENCE = timedelta(minutes=15)  # a busy shop that deploys is back by then
 TIMES_USUAL = 1.5  # how much longer than the usual silence one must be
+# Of a name: a merchant has many, and each is one more chance to be wrong. Below twice, which is how soon it must be told.
+TIMES_USUAL_OF_A_NAME = 1.8
 HUSH = 3.0  # minutes with an event: a merchant silent for as long as swallows these may be about to be told as a whole
 MOST_NAMES = 30  # of a merchant that are judged by themselves, the most frequent ones
 
@@ -29,7 +31,7 @@ def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
     if view.rhythm is None or view.last_event_at is None:
         return None
     last = view.last_event_at
-    swallowed = _swallowed(view.rhythm, last, view.level, now)
+    swallowed = _swallowed(view.rhythm, last, view.level, TIMES_USUAL, now)
     if swallowed is None:
         return None
     lost = (
@@ -50,7 +52,7 @@ def judge_name_stopped(view: NameView, *, is_open: bool, now: datetime) -> Findi
     since, rhythm = view.quiet_since, view.rhythm
     swallowed = rhythm.expected(since, now) if is_open else None
     if swallowed is None:
-        swallowed = _swallowed(rhythm, since, view.level * kept_up(view.others), now)
+        swallowed = _swallowed(rhythm, since, view.level * kept_up(view.others), TIMES_USUAL_OF_A_NAME, now)
     if swallowed is None:
         return None
     lost = (
@@ -65,12 +67,12 @@ def _who(look: str) -> str:
     return f"Whoever maintains the shop must look now at {look}."
 
 
-def _swallowed(rhythm: Rhythm, last: datetime, level: float, now: datetime) -> float | None:
+def _swallowed(rhythm: Rhythm, last: datetime, level: float, times: float, now: datetime) -> float | None:
     """Minutes with an event that a silence has swallowed; None while that is nothing to tell of."""
     if now - last < LEAST_SILENCE:
         return None
     swallowed = rhythm.expected(last, now) * level
-    return swallowed if swallowed >= TIMES_USUAL * rhythm.usual else None
+    return swallowed if swallowed >= times * rhythm.usual else None
 
 
 def _finding(
@@ -117,9 +119,9 @@ def kept_up(others: Sequence[tuple[float, int]]) -> float:
     return max(level_of(usual, found) for usual, found in telling)
 
 
-def may_have_stopped(rhythm: Rhythm, last_event_at: datetime, now: datetime) -> bool:
-    """The quick test: whether it would be told if the traffic before was as usual."""
-    return _swallowed(rhythm, last_event_at, 1.0, now) is not None
+def may_have_stopped(rhythm: Rhythm, last_event_at: datetime, now: datetime, times: float = TIMES_USUAL) -> bool:
+    """The quick test: whether it would be told if the traffic before was as usual. ``times``: its usual silence."""
+    return _swallowed(rhythm, last_event_at, 1.0, times, now) is not None
 
 
 def is_hushed(view: MerchantView, now: datetime) -> bool:
@@ -130,8 +132,8 @@ def is_hushed(view: MerchantView, now: datetime) -> bool:
 
 
 def told_after(rhythm: Rhythm) -> timedelta:
-    """No silence that is shorter is ever told, at whatever hour it begins."""
-    return max(LEAST_SILENCE, timedelta(hours=TIMES_USUAL * rhythm.usual / max(max(rhythm.rates), 0.01)))
+    """No silence of a name that is shorter is ever told, at whatever hour it begins."""
+    return max(LEAST_SILENCE, timedelta(hours=TIMES_USUAL_OF_A_NAME * rhythm.usual / max(max(rhythm.rates), 0.01)))
 
 
 def _one_in(chance: float) -> str:

@@ -15,6 +15,7 @@ from tracklayer.domain.monitors import judge_merchant
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.tracking_stopped import (
     LEAST_SILENCE,
+    TIMES_USUAL_OF_A_NAME,
     is_hushed,
     judge_name_stopped,
     may_have_stopped,
@@ -114,7 +115,7 @@ def _judge(page: Page, found: QuietName) -> Finding | None:
         return None
     whole = page.lately.get((merchant_id, WHOLE))
     since = last if whole is None or whole[1] is None else max(last, whole[1])
-    if not may_have_stopped(rhythm, since, now):
+    if not may_have_stopped(rhythm, since, now, TIMES_USUAL_OF_A_NAME):
         return None
     return judge_name_stopped(_view(merchant_id, name, last, since, now), is_open=False, now=now)
 

@@ -1,0 +1,194 @@
+"""Shops of whose events a share is refused, run through the judge of refusals, without a database.
+
+``python -m tests.domain.rejected [--shops 200] [--days 30] [--incidents 100] [--seed 1]`` runs the full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter, deque
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import repeat
+from random import Random
+
+from tests.domain.simulator import percentile, pick_rate
+from tests.domain.traffic import START, Shop, binomial
+from tracklayer.domain.alert import AlertKind, Known, Step, Subject, next_step
+from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
+from tracklayer.domain.monitors.learn import SuccessRate, learn_success
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+RECENT = 30  # minutes
+NAMES = (("PageView", 0.8), ("AddToCart", 0.15), ("Purchase", 0.05))
+USUAL_CAUSE = ("INVALID_CURRENCY", "custom_data.currency")
+NEW_CAUSE = ("INVALID_TIME", "occurred_at")
+
+
+@dataclass
+class Door:
+    """One shop's door by the minute. ``refuses``: its usual share; ``worse``: name -> share that is refused besides.
+
+    Now and then an hour has several times as many refusals as usual: a product with a wrong currency, say.
+    """
+
+    seed: int
+    per_second: float
+    refuses: float
+    worse: dict[str, float] = field(default_factory=dict)
+    now: datetime = START
+    minutes: deque[DoorMinute] = field(default_factory=deque)
+    hours: dict[datetime, Counter[str]] = field(default_factory=dict)  # '' good, else refused by code
+    usual: SuccessRate | None = None
+    causes: dict[tuple[str, str], SuccessRate] = field(default_factory=dict)
+    known: dict[Subject, Known] = field(default_factory=dict)
+    openings: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shop, self.random = Shop(self.seed, self.per_second), Random(f"door {self.seed}")
+        self._hour, self._share = START - DAY, 0.0
+
+    def pass_minute(self, seconds: int = 60) -> None:
+        """``seconds``: of the minute that have passed; the rest comes with another call for the same minute."""
+        hour = self.now.replace(minute=0)
+        if hour != self._hour:
+            self._hour = hour
+            self._share = min(0.5, self.refuses * (self.random.uniform(1, 4) if self.random.random() < 0.1 else 1))
+        names, refused = Counter[str](), Counter[tuple[str, str, str]]()
+        arrived = self.shop.arrivals(self.now, seconds)
+        for name, part in NAMES:
+            count = binomial(self.random, arrived, part)
+            bad = binomial(self.random, count, self._share)
+            new = binomial(self.random, count - bad, self.worse.get(name, 0.0))
+            names[name] = count - bad - new
+            refused[name, *USUAL_CAUSE] += bad
+            refused[name, *NEW_CAUSE] += new
+        minute = DoorMinute(self.now, names.total(), +names, +refused)
+        if names.total() + refused.total():
+            self.minutes.append(minute)
+            found = self.hours.setdefault(hour, Counter())
+            found[""] += names.total()
+            for (_, code, _), count in minute.refused.items():
+                found[code] += count
+        self.now += MINUTE
+        while self.minutes and self.minutes[0].start < self.now - DAY:
+            self.minutes.popleft()
+
+    def learn(self) -> None:
+        hours = [self.hours[hour] for hour in sorted(self.hours) if hour >= self.now - 28 * DAY]
+        self.usual = learn_success([(found[""], found.total() - found[""]) for found in hours])
+        code = USUAL_CAUSE[0]
+        of_code = learn_success([(found.total() - found[code], found[code]) for found in hours])
+        self.causes = {USUAL_CAUSE: of_code} if of_code is not None else {}
+
+    def look(self, now: datetime) -> None:
+        recent = [minute for minute in self.minutes if minute.start >= now - RECENT * MINUTE]
+        is_open = [subject for subject, known in self.known.items() if known.resolved_at is None]
+        if not is_open and not any(minute.refused for minute in recent):
+            return
+        view = DoorView(
+            list(self.minutes),
+            self.usual,
+            usual_causes=self.causes,
+            is_open=Subject(AlertKind.EVENTS_REJECTED) in is_open,
+            open_names=[subject.event_name for subject in is_open if subject.event_name],
+            told_until={
+                subject.event_name: known.resolved_at for subject, known in self.known.items() if known.resolved_at
+            },
+        )
+        for subject, finding in judge_events_rejected(view, now).items():
+            known = self.known.get(subject)
+            step = next_step(known, finding, now)
+            if step is Step.OPEN and finding is not None:
+                self.known[subject] = Known(1, subject, finding.severity, now, None, None)
+                self.openings.append((now, subject.event_name or "all"))
+            elif known is not None and step in (Step.REOPEN, Step.SEEN):
+                self.known[subject] = replace(known, last_seen_at=now, quiet_since=None, resolved_at=None)
+            elif known is not None and step is Step.QUIET:
+                self.known[subject] = replace(known, quiet_since=now)
+            elif known is not None and step is Step.RESOLVE:
+                self.known[subject] = replace(known, resolved_at=now)
+
+
+def grown_up(random: Random, per_second: float, days: int = 15) -> Door:
+    door = Door(random.getrandbits(32), per_second, random.choice((0.0, 0.001, 0.005, 0.02, 0.06)))
+    while door.now < START + days * DAY:
+        door.pass_minute()
+    door.learn()
+    return door
+
+
+def healthy(seed: int, days: int) -> list[str]:
+    """What was told of a shop though nothing was wrong. A look each five minutes; the first days without a past."""
+    random = Random(f"healthy door {seed}")
+    door = grown_up(random, pick_rate(random), 28 if seed % 4 else 0)
+    end = door.now + days * DAY
+    while door.now < end:
+        for _ in range(5):
+            door.pass_minute()
+        door.look(door.now)
+        if door.now.hour == 0 and door.now.minute < 5:
+            door.learn()
+    return [name for _, name in door.openings]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    detected: timedelta | None
+    openings: tuple[str, ...]
+    expected: str
+    is_over: bool
+
+
+def incident(seed: int) -> Refusal:
+    """Half or all of everything, or all of one name, is refused at a shop of which an event a second arrives (of that)."""
+    random = Random(f"refused {seed}")
+    what = random.choice(("all", "all", "Purchase", "AddToCart"))
+    share = random.uniform(0.5, 1.0) if what == "all" else 1.0
+    least = 1.0 / dict(NAMES).get(what, 1.0)
+    door = grown_up(random, least * random.uniform(1.5, 4), 3)
+    while door.shop.rate(door.now) < least or door.shop.rate(door.now + timedelta(hours=1)) < least:
+        door.pass_minute()
+    door.openings.clear()
+    door.known.clear()
+    began = door.now
+    door.worse = {name: share for name, _ in NAMES} if what == "all" else {what: share}
+    for lasts in (30, 30):
+        for _ in range(lasts):
+            door.pass_minute()
+            door.look(door.now)
+        door.worse = {}
+    opened = [at for at, name in door.openings if name == what]
+    is_over = all(known.resolved_at is not None for known in door.known.values())
+    return Refusal(opened[0] - began if opened else None, tuple(name for _, name in door.openings), what, is_over)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("shops", 200), ("days", 30), ("incidents", 100), ("seed", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    first = options.seed * 10_000
+    with ProcessPoolExecutor() as pool:
+        found = list(pool.map(incident, range(first, first + options.incidents)))
+        seconds = [one.detected.total_seconds() for one in found if one.detected is not None]
+        wrong = Counter(
+            f"{one.expected}: {', '.join(one.openings)}" for one in found if one.openings != (one.expected,)
+        )
+        print(
+            f"  refused: {len(seconds)} of {len(found)} found, p50 {percentile(seconds, 0.5):.0f} s, "
+            f"p95 {percentile(seconds, 0.95):.0f} s; not told exactly once: {dict(wrong)}, "
+            f"still open: {sum(not one.is_over for one in found)}",
+            flush=True,
+        )
+        shops = pool.map(healthy, range(first, first + options.shops), repeat(options.days))
+        raised = Counter(name for shop in shops for name in shop)
+    days = options.shops * options.days
+    print(
+        f"healthy: {options.shops} shops, {options.days} days: {dict(raised)}, {raised.total() * 1000 / days:.2f} in 1,000 days"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Which identifiers a platform uses: what its mapper declares is what makes a difference to what it sends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from tracklayer.domain.event import ACTION_SOURCES, ReadEvent, read_event
+from tracklayer.domain.facts import IDENTIFIERS
+from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers.base import Mapped
+from tracklayer.services.destinations import example_settings
+
+NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
+VALUES = {
+    "email": "jane@example.com",
+    "phone": "+16505550177",
+    "first_name": "Jane",
+    "last_name": "Roe",
+    "date_of_birth": "1984-02-29",
+    "gender": "f",
+    "street": "1 Main Street",
+    "city": "Springfield",
+    "state": "CA",
+    "zip": "94107",
+    "country": "US",
+    "external_id": "customer-77",
+    "client_ip": "203.0.113.42",
+    "client_user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)",
+    "browser_id": "tl.1.1713877200000.4f9c2b7a61d84e0f",
+    "fbp": "fb.1.1713877200000.1234567890",
+    "fbc": "fb.1.1713877200000.AQzXy1abcDEFghiJKlMNopQR",
+    "fbclid": "IwAR2F4dqqXyZ",
+    "ttp": "94e2a4j9-h3ss-k5cz-a1b2-c3d4e5f60718",
+    "ttclid": "E.C.P.abcdef0123456789",
+    "gclid": "CjwKCAiA-xyz_0123",
+    "gbraid": "0AAAAAabcdef0123",
+    "wbraid": "CkEKCQiAabcdef01",
+    "ga_client_id": "1234567890.1713877200",
+    "ga_session_id": "1713877200",
+    "epik": "dj0yJnU9abcdef0123",
+    "sc_click_id": "b4f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "sc_cookie1": "c5f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "li_fat_id": "d6f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "rdt_cid": "5316480811201435000",
+    "rdt_uuid": "1713877200000.e7f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "msclkid": "3b2f0a4c5d6e7f8091a2b3c4d5e6f708",
+    "twclid": "26l6412g5p4iyj65a2oic2ayg2",
+    "lead_id": "1234567890123456",
+    "job_title": "Buyer",
+    "company_name": "Example Ltd",
+}
+# With everything, without what stands in for others, and with little besides.
+SETS = (
+    set(VALUES),
+    set(VALUES) - {"fbc", "gclid"},
+    set(VALUES) - {"fbc", "gclid", "gbraid"},
+    {"email", "client_ip", "client_user_agent", "ga_client_id"},
+    {"client_ip", "client_user_agent", "ga_client_id", "msclkid", "twclid", "gclid"},
+)
+
+
+def sent(platform: str, user: set[str], source: str, name: str, settings: dict[str, Any]) -> bytes:
+    event = {
+        "event_name": name,
+        "event_id": "order_1",
+        "occurred_at": "2026-11-20T14:59:00Z",
+        "action_source": source,
+        "event_source_url": "https://shop.example.com/thanks",
+        "user_data": {field: VALUES[field] for field in user},
+        "custom_data": {"value": 129.99, "currency": "USD", "order_id": "order_1"},
+        "consent": {"ad_user_data": "granted", "ad_personalization": "granted"},
+    }
+    read = read_event(event, NOW)
+    assert isinstance(read, ReadEvent), read
+    found = mapper_for(platform).map_event(read.event, settings, NOW)
+    return orjson.dumps([found.item, found.group] if isinstance(found, Mapped) else None)
+
+
+def used(platform: str) -> tuple[str, ...]:
+    """Identifiers without which another item, or none, goes out: of some event, under some settings."""
+    examples = example_settings(mapper_for(platform))
+    flags = {
+        setting.name: setting.check is None or setting.check(True) is None
+        for setting in mapper_for(platform).settings
+        if setting.name not in examples or isinstance(examples[setting.name], bool)
+    }
+    all_on = {**examples, **{name: True for name, takes in flags.items() if takes and name.startswith("send")}}
+    found = set()
+    for source in ACTION_SOURCES:
+        for name, users in (("Purchase", SETS), ("Lead", SETS[:1])):
+            for user in users:
+                whole = sent(platform, user, source, name, all_on)
+                found |= {each for each in user if sent(platform, user - {each}, source, name, all_on) != whole}
+                found |= {
+                    each for each in set(VALUES) - user if sent(platform, user | {each}, source, name, all_on) != whole
+                }
+    return tuple(name for name in IDENTIFIERS if name in found)
+
+
+def test_there_is_a_value_of_each_identifier() -> None:
+    assert set(VALUES) == set(IDENTIFIERS)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_mapper_declares_the_identifiers_that_it_uses(platform: str) -> None:
+    assert mapper_for(platform).identifiers == used(platform)

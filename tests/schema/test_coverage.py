@@ -1,0 +1,66 @@
+"""``coverage``: which share of events carries which identifier."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.factories import AGENT, Api, Merchant, draft
+from tracklayer.clock import FrozenClock
+from tracklayer.domain.facts import IDENTIFIERS
+from tracklayer.mappers import mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import ingest_events
+
+QUERY = """
+query($since: DateTime!, $until: DateTime!, $name: String) {
+  coverage(since: $since, until: $until, eventName: $name) {
+    eventName platform events identifiers enriched anyStrong
+  }
+}"""
+
+
+async def coverage(api: Api, clock: FrozenClock, name: str | None = None, hours: int = 2) -> list[dict[str, Any]]:
+    since, until = clock.now() - timedelta(minutes=5), clock.now() + timedelta(hours=hours)
+    found = await api(QUERY, since=since.isoformat(), until=until.isoformat(), name=name)
+    rows: list[dict[str, Any]] = found["coverage"]
+    return rows
+
+
+async def test_shares_are_told_by_name_and_of_what_each_platform_uses(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock
+) -> None:
+    email, machine = {"email": "jane@example.com"}, {"client_ip": "203.0.113.42", "client_user_agent": AGENT}
+    ingest_events(
+        runtime,
+        merchant.holder,
+        [
+            draft("a", user_data={**machine, **email}),
+            draft("b", user_data={**machine, **email, "ttclid": "E.C.P.abcdef0123456789"}),
+            draft("c", user_data={**machine, "ttclid": "E.C.P.abcdef0123456789"}),
+            draft("d", user_data=machine),
+            draft("denied", user_data={**machine, **email}, consent={"ad_user_data": "denied"}),
+            draft("e", event_name="Lead", user_data=email),
+        ],
+    )
+    lead, lead_of_meta, whole, of_meta = await coverage(api, clock)
+    assert (lead["eventName"], lead["platform"], lead["events"]) == ("Lead", None, 1)
+    assert (lead_of_meta["platform"], lead_of_meta["identifiers"]["email"]) == ("META", 1)
+    assert (whole["eventName"], whole["platform"], whole["events"]) == ("Purchase", None, 4)
+    assert len(whole["identifiers"]) == len(IDENTIFIERS)
+    told = whole["identifiers"]
+    assert (told["email"], told["ttclid"], told["clientIp"], told["phone"]) == (0.5, 0.5, 1, 0)
+    assert (whole["anyStrong"], whole["enriched"]) == (0.75, {})
+    assert (of_meta["platform"], of_meta["events"], of_meta["anyStrong"]) == ("META", 4, 0.5)
+    assert len(of_meta["identifiers"]) == len(mapper_for("meta").identifiers)
+    assert "ttclid" not in of_meta["identifiers"]
+    assert [row["eventName"] for row in await coverage(api, clock, "Lead")] == ["Lead", "Lead"]
+    assert await coverage(api, clock, "Refund") == []
+
+
+async def test_a_range_is_bounded(api: Api, clock: FrozenClock) -> None:
+    for hours in (-3, 24 * 91):
+        until = (clock.now() + timedelta(hours=hours)).isoformat()
+        answer = (await api.post(QUERY, {"since": clock.now().isoformat(), "until": until})).json()
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert await coverage(api, clock, hours=24 * 89) == []

@@ -1,0 +1,197 @@
+"""Names that fall silent, and events refused at the door, over real counters: what is told, when, and how often."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import Merchant, draft, new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.services.fold import fold_counters
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.monitor import Watch, learn_baselines
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+BAD: dict[str, Any] = {"custom_data": {"value": 5, "currency": "Euros"}}
+
+
+class Door:
+    """One merchant, its time, and a watch that looks every 15 seconds."""
+
+    def __init__(self, runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+        self.runtime, self.merchant, self.clock = runtime, merchant, clock
+        self.watch = Watch(runtime)
+        self.sent = 0
+
+    def history(self, names: dict[str, int], days: int = 10, rejected: int = 0) -> None:
+        """So many events of each name in every minute of the days before, as folding leaves it."""
+        now = self.clock.now().replace(second=0, microsecond=0)
+        minutes = "generate_series(%s::timestamptz, %s - interval '1 minute', interval '1 minute') AS minute"
+        span, merchant = (now - days * DAY, now), self.merchant.merchant_id
+        with in_transaction():
+            execute(
+                "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, rejected) "
+                f"SELECT %s, '', minute, 0, %s, %s FROM {minutes}",
+                (merchant, sum(names.values()), rejected, *span),
+            )
+            for name, count in names.items():
+                execute(
+                    f"INSERT INTO name_minutes SELECT %s, %s, minute, %s FROM {minutes}", (merchant, name, count, *span)
+                )
+                if rejected:
+                    execute(
+                        "INSERT INTO rejections SELECT %s, minute, %s, 'INVALID_CURRENCY', 'custom_data.currency', 0, %s "
+                        f"FROM {minutes}",
+                        (merchant, name, rejected, *span),
+                    )
+                execute(
+                    f"INSERT INTO coverage SELECT %s, %s, minute, 'website', '', 0, 0, %s FROM {minutes} WHERE minute > %s",
+                    (merchant, name, count, *span, now - DAY),
+                )
+        learn_baselines(self.runtime)
+
+    def sends(self, *events: dict[str, Any]) -> None:
+        at = self.clock.now().isoformat()
+        drafts = [draft(f"e{self.sent + n}", occurred_at=at, **event) for n, event in enumerate(events)]
+        self.sent += len(drafts)
+        ingest_events(self.runtime, self.merchant.holder, drafts)
+
+    def passes(self, seconds: int, *events: dict[str, Any]) -> None:
+        """Time by quarter minutes; in each, the events and then a look."""
+        for _ in range(0, seconds, 15):
+            self.clock.move(timedelta(seconds=15))
+            if events:
+                self.sends(*events)
+            self.watch.look()
+
+    def alerts(self) -> list[tuple[str, str | None, bool]]:
+        """(kind, event name, is it open) of every alert, in order."""
+        with in_transaction():
+            return [
+                (row[0], row[1], row[2])
+                for row in rows("SELECT kind, event_name, resolved_at IS NULL FROM alerts ORDER BY alert_id")
+            ]
+
+    def alert(self) -> tuple[str, str, dict[str, Any]]:
+        with in_transaction():
+            [(title, message, details)] = rows("SELECT title, message, details FROM alerts")
+        return title, message, details
+
+
+@pytest.fixture
+def door(runtime: Runtime, clock: FrozenClock) -> Door:
+    return Door(runtime, new_merchant(runtime, meta=False), clock)
+
+
+PAGE: dict[str, Any] = {"event_name": "PageView"}
+PURCHASE: dict[str, Any] = {"event_name": "Purchase"}
+
+
+def test_a_name_that_falls_silent_is_told_while_the_others_go_on_and_is_over_when_it_is_back(door: Door) -> None:
+    door.history({"PageView": 20, "Purchase": 2})
+    door.passes(60, PAGE, PURCHASE)
+    door.passes(13 * 60, PAGE)
+    assert door.alerts() == []
+    door.passes(3 * 60, PAGE)
+    assert door.alerts() == [("tracking_stopped", "Purchase", True)]
+    title, message, details = door.alert()
+    assert title == "No Purchase event for 15 min"
+    assert message.startswith("No Purchase event has arrived for 15 min, while others do: what happened since")
+    assert "Whoever maintains the shop must look now at what sends Purchase" in message
+    assert "Usually about 30 would have arrived" in message
+    assert details["expected_events"] == 30
+    fold_counters(door.runtime)
+    learn_baselines(door.runtime)
+    door.passes(5 * 60, PAGE)
+    door.passes(120, PAGE, PURCHASE)
+    assert door.alerts() == [("tracking_stopped", "Purchase", False)]
+
+
+def test_a_merchant_that_falls_silent_is_one_alert_and_so_is_its_return(door: Door) -> None:
+    door.history({"PageView": 20, "Purchase": 2, "Lead": 1})
+    door.passes(60, PAGE, PURCHASE, {"event_name": "Lead"})
+    door.passes(25 * 60)
+    assert door.alerts() == [("tracking_stopped", None, True)]
+    door.passes(10 * 60, PAGE)  # one name is back before the others: the clock of these begins anew
+    assert door.alerts() == [("tracking_stopped", None, False)]
+    door.passes(60, PAGE, PURCHASE, {"event_name": "Lead"})
+    assert door.alerts() == [("tracking_stopped", None, False)]
+
+
+def test_names_that_are_silent_when_all_is_stay_as_they_are(door: Door) -> None:
+    door.history({"PageView": 20, "Purchase": 2})
+    door.passes(60, PAGE, PURCHASE)
+    door.passes(16 * 60, PAGE)
+    door.passes(20 * 60)
+    expected = [("tracking_stopped", "Purchase", True), ("tracking_stopped", None, True)]
+    assert door.alerts() == expected
+    door.passes(180, PAGE)
+    assert door.alerts() == [expected[0], ("tracking_stopped", None, False)]
+
+
+def test_half_of_all_refused_is_told_with_code_field_minute_and_what_to_do(door: Door) -> None:
+    door.history({"PageView": 10, "Purchase": 10})
+    door.passes(60, PAGE, PURCHASE)
+    began = door.clock.now()
+    half = [PURCHASE | BAD, PAGE, PURCHASE, PAGE | BAD]
+    door.passes(180, *half * 3)
+    assert door.alerts() == [("events_rejected", None, True)]
+    title, message, details = door.alert()
+    assert title.endswith("% of events are refused")
+    assert f"{began:%Y-%m-%d %H:%M} UTC were refused for wrong fields, and are reported to no platform" in message
+    assert "must correct `customData.currency` (INVALID_CURRENCY) now, and then send these events again" in message
+    assert "Send a code such as `USD`." in message
+    assert details["causes"][0]["field"] == "customData.currency"
+    door.passes(6 * 60, *[PURCHASE, PAGE] * 6)
+    assert door.alerts() == [("events_rejected", None, False)]
+
+
+def test_all_of_one_name_refused_is_told_by_its_name(door: Door) -> None:
+    door.history({"PageView": 50, "Purchase": 1})
+    door.passes(60, *[PAGE] * 10, PURCHASE)
+    door.passes(180, *[PAGE] * 10, PURCHASE | BAD, PURCHASE | BAD)
+    assert door.alerts() == [("events_rejected", "Purchase", True)]
+    assert door.alert()[0].endswith(" Purchase events are refused")
+    door.passes(20 * 60, *[PAGE] * 10, PURCHASE | BAD)
+    assert door.alerts() == [("events_rejected", "Purchase", True)], "what is refused is not silent besides"
+    door.passes(8 * 60, *[PAGE] * 10, PURCHASE)
+    assert door.alerts() == [("events_rejected", "Purchase", False)]
+
+
+def test_a_new_merchant_whose_every_event_is_refused_is_told(door: Door) -> None:
+    door.passes(60, *[PURCHASE | BAD] * 8)
+    assert door.alerts() == [("events_rejected", None, True)]
+    title, message, _ = door.alert()
+    assert title == "All events are refused"
+    assert "By name: Purchase" in message
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(1, 0), (3, 2), (9, 0)])
+def test_a_wrong_event_or_somebody_who_tests_is_told_to_nobody(door: Door, wrong: int, right: int) -> None:
+    door.sends(*[PURCHASE | BAD] * wrong, *[PURCHASE] * right)
+    door.passes(600)
+    assert door.alerts() == []
+
+
+def test_a_slow_shop_whose_every_event_is_refused_is_told_by_the_streak(door: Door) -> None:
+    for _ in range(12):
+        door.sends(PURCHASE | BAD)
+        door.watch.look()
+        door.clock.move(timedelta(hours=1))
+    assert door.alerts() == [("events_rejected", None, True)]
+
+
+def test_what_is_usually_refused_is_told_to_nobody(door: Door) -> None:
+    door.history({"PageView": 18}, rejected=2)
+    door.passes(600, *[PAGE] * 9, PAGE | BAD)
+    assert door.alerts() == []
+
+
+def test_half_refused_for_weeks_is_not_usual(door: Door) -> None:
+    door.history({"PageView": 10}, rejected=10)
+    door.passes(240, *[PAGE] * 5, *[PAGE | BAD] * 5)
+    assert door.alerts() == [("events_rejected", None, True)]

@@ -1,0 +1,36 @@
+"""Which share of a name's events carries which identifier, from the counts of their facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tracklayer.domain.facts import BITS, IDENTIFIERS, mask_of
+
+# Those that find somebody by themselves: an address, a number, a click, the merchant's own id for a customer.
+STRONG = (
+    *("email", "phone", "external_id", "fbc", "fbclid", "ttclid", "gclid", "gbraid", "wbraid", "epik", "sc_click_id"),
+    *("li_fat_id", "rdt_cid", "msclkid", "twclid"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """``shares``: identifier -> 0 to 1 of ``events``, those of people who did not deny consent."""
+
+    events: int
+    shares: Mapping[str, float]
+    any_strong: float
+
+
+def coverage_of(facts: Mapping[int, int], identifiers: Sequence[str] = IDENTIFIERS) -> Coverage:
+    """From facts -> events. ``identifiers``: the ones that matter, such as those that a platform uses."""
+    denied = BITS["consent_denied"]
+    counted = [(bits, events) for bits, events in facts.items() if not bits & denied]
+    total = sum(events for _, events in counted)
+
+    def share(mask: int) -> float:
+        return round(sum(events for bits, events in counted if bits & mask) / total, 4) if total else 0.0
+
+    strong = mask_of(name for name in STRONG if name in identifiers)
+    return Coverage(total, {name: share(BITS[name]) for name in identifiers}, share(strong))

@@ -1,0 +1,308 @@
+"""``events_rejected``: markedly more of what a merchant sends is refused at the door than usual, or all of one name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
+from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
+from tracklayer.domain.monitors.statistics import failures_at_least
+from tracklayer.domain.monitors.words import clock_time, counted, spelt
+from tracklayer.domain.problem import CODES
+
+HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
+HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner
+WORST_USUAL = 0.75  # accepted: more refusals than that are not usual, however long they have lasted
+CODE_FLOOR = 0.03  # of all events: a single code and field may rise by so much
+LEAST_OF_CODE = 10
+ENOUGH_FOR_A_CODE = 100  # newest events, which say whether it is over
+STREAK = 10  # events refused in a row, without one that was accepted,
+STREAK_LASTS = timedelta(
+    minutes=5
+)  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
+MOST_TOLD = 5  # codes and fields of a message
+
+Cause = tuple[str, str]  # code, field
+
+
+@dataclass(frozen=True, slots=True)
+class DoorMinute:
+    """What arrived in a minute: ``accepted`` (repeats included), new events by name, refused by (name, code, field)."""
+
+    start: datetime
+    accepted: int = 0
+    names: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def of(self, name: str | None) -> tuple[datetime, int, int]:
+        """(start, accepted, refused) of one name, or of all."""
+        if name is None:
+            return self.start, self.accepted, sum(self.refused.values())
+        bad = sum(count for (of_name, _, _), count in self.refused.items() if of_name == name)
+        return self.start, self.names.get(name, 0), bad
+
+
+@dataclass(frozen=True, slots=True)
+class DoorView:
+    """What arrived at one merchant's door. ``minutes``: oldest first, up to a day.
+
+    ``usual``, ``usual_names``, ``usual_causes``: the shares that are accepted, and not refused for one code and field.
+    ``open_names``: of the alerts that are open; ``told_until``: name (None: all) -> when its last one was over. What was
+    told is not told again.
+    """
+
+    minutes: Sequence[DoorMinute]
+    usual: SuccessRate | None = None
+    usual_names: Mapping[str, SuccessRate] = field(default_factory=dict)
+    usual_causes: Mapping[Cause, SuccessRate] = field(default_factory=dict)
+    is_open: bool = False
+    open_names: Collection[str] = ()
+    told_until: Mapping[str | None, datetime] = field(default_factory=dict)
+
+    def fresh(self, minute: DoorMinute) -> DoorMinute:
+        """Without the refusals that an alert tells of, or told of."""
+        refused = {
+            cause: count
+            for cause, count in minute.refused.items()
+            if cause[0] not in self.open_names
+            and all(name not in self.told_until or minute.start >= self.told_until[name] for name in (None, cause[0]))
+        }
+        return minute if len(refused) == len(minute.refused) else replace(minute, refused=refused)
+
+
+Series = Sequence[tuple[datetime, int, int]]  # start, accepted, refused
+
+
+def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Finding | None]:
+    """What was judged, and what was found of it.
+
+    More than usual is refused where the share over one of eight windows rose by ten points and more than chance allows
+    (as ``delivery_rate_drop``), or by three points for one code and field. Absolutely, half of twenty events is too much,
+    and so are ten in a row without one that was accepted. One name is told by itself where the others are well; else
+    there is one alert of all, which lists names, codes and fields. While that is open, nothing is said of names.
+    """
+    whole = Subject(AlertKind.EVENTS_REJECTED)
+    usual = _capped(view.usual)
+    if view.is_open:
+        since = _still([minute.of(None) for minute in view.minutes], usual) or _cause_still(view)
+        return {whole: _finding(view, None, since, now) if since else None}
+    found: dict[Subject, Finding | None] = {whole: None}
+    for name in view.open_names:
+        still = _still([minute.of(name) for minute in view.minutes], _capped(view.usual_names.get(name)))
+        found[_subject(name)] = _finding(view, name, still, now) if still else None
+    fresh = replace(view, minutes=[view.fresh(minute) for minute in view.minutes])
+    bad = {}
+    for name in sorted(_names(fresh.minutes)):
+        since = _too_many([minute.of(name) for minute in fresh.minutes], _capped(view.usual_names.get(name)), now)
+        if since is not None:
+            bad[name] = since
+            found[_subject(name)] = _finding(fresh, name, since, now)
+    since = _too_many([minute.of(None) for minute in fresh.minutes], usual, now) or _cause_too_often(fresh, now)
+    if since is None and len(bad) != 1:
+        return found
+    name = _most_refused(fresh, since) if since else next(iter(bad))
+    begin = since or bad[name]
+    if _others_are_well(fresh, name, begin, usual, now):
+        found[_subject(name)] = _finding(fresh, name, begin, now)
+        return found
+    return {
+        **{_subject(each): found[_subject(each)] for each in view.open_names},
+        whole: _finding(fresh, None, begin, now),
+    }
+
+
+def _subject(name: str) -> Subject:
+    return Subject(AlertKind.EVENTS_REJECTED, event_name=name)
+
+
+def _others_are_well(view: DoorView, name: str, since: datetime, usual: SuccessRate | None, now: datetime) -> bool:
+    """Whether other names arrive and are accepted: at all, and as usual since one of them is refused."""
+    rest = [_without(minute, name) for minute in view.minutes]
+    good = sum(good for _, good, _ in rest[-HALF_HOUR:])
+    if not good or _too_many(rest, usual, now) is not None:
+        return False
+    since_then = [one for one in rest if one[0] >= since]
+    good, bad = sum(one[1] for one in since_then), sum(one[2] for one in since_then)
+    return bad <= (good + bad) * ((1 - usual.share if usual is not None else 0.0) + FLOOR)
+
+
+def _most_refused(view: DoorView, since: datetime) -> str:
+    refused: Counter[str] = Counter()
+    for minute in view.minutes:
+        if minute.start >= since:
+            for (name, _, _), count in minute.refused.items():
+                refused[name] += count
+    return refused.most_common(1)[0][0]
+
+
+HALF_HOUR = 30  # minutes
+
+
+def _capped(usual: SuccessRate | None) -> SuccessRate | None:
+    if usual is None or usual.share >= WORST_USUAL:
+        return usual
+    return SuccessRate(WORST_USUAL, usual.spread, usual.attempts)
+
+
+def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
+    start, good, bad = minute.of(None)
+    _, of_name, refused = minute.of(name)
+    return start, max(0, good - of_name), bad - refused
+
+
+def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datetime | None:
+    """Since when too much is refused; None where it is not."""
+    minute = now.replace(second=0, microsecond=0)
+    for length in WINDOWS:
+        inside = [one for one in series if one[0] >= minute - length]
+        good, bad = sum(one[1] for one in inside), sum(one[2] for one in inside)
+        if good + bad < LEAST_SAMPLE:
+            continue
+        is_half = bad >= HALF * (good + bad) and (usual is None or length >= HALF_OF)
+        if is_half or (usual is not None and _beyond_chance(bad, good + bad, usual, FLOOR)):
+            return _first_refused(inside)
+    streak = []
+    for one in reversed(series):
+        if one[1]:
+            break
+        if one[2]:
+            streak.append(one)
+    bad = sum(one[2] for one in streak)
+    if bad < STREAK or (bad < LEAST_SAMPLE and now - streak[-1][0] < STREAK_LASTS):
+        return None
+    return streak[-1][0] if usual is None or _beyond_chance(bad, bad, usual, FLOOR) else None
+
+
+def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
+    if bad / total < 1 - usual.share + floor:
+        return False
+    return failures_at_least(bad, total, 1 - usual.share, usual.spread) < CHANCE
+
+
+def _first_refused(series: Series) -> datetime:
+    return next(start for start, _, bad in series if bad)
+
+
+def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
+    """Whether the last five minutes with events, of at least twenty or all well, are still worse than usual."""
+    good = bad = minutes = 0
+    since = None
+    for start, accepted, refused in reversed(series):
+        if not accepted and not refused:
+            continue
+        if minutes >= 5 and (good + bad >= LEAST_SAMPLE or not bad):
+            break
+        minutes, good, bad = minutes + 1, good + accepted, bad + refused
+        since = start if refused else since
+    limit = (1 - usual.share if usual is not None else HALF - FLOOR) + FLOOR / 2
+    return since if since is not None and bad / (good + bad) > limit else None
+
+
+def _causes(minutes: Sequence[DoorMinute], name: str | None = None) -> Counter[Cause]:
+    found: Counter[Cause] = Counter()
+    for minute in minutes:
+        for (of_name, code, where), count in minute.refused.items():
+            if name is None or of_name == name:
+                found[code, where] += count
+    return found
+
+
+def _cause_too_often(view: DoorView, now: datetime) -> datetime | None:
+    """Since when one code and field is refused for markedly more often than it usually is."""
+    if view.usual is None:
+        return None
+    minute = now.replace(second=0, microsecond=0)
+    for length in WINDOWS:
+        inside = [one for one in view.minutes if one.start >= minute - length]
+        causes = _causes(inside)
+        total = sum(one.accepted for one in inside) + causes.total()
+        for cause, bad in causes.most_common():
+            if bad < LEAST_OF_CODE or total < LEAST_SAMPLE:
+                break
+            if _beyond_chance(bad, total, _usual_cause(view, cause), CODE_FLOOR):
+                return next(one.start for one in inside if _causes([one])[cause])
+    return None
+
+
+def _usual_cause(view: DoorView, cause: Cause) -> SuccessRate:
+    """Of a cause that there never was: once in as many events as there were."""
+    known = view.usual_causes.get(cause)
+    if known is not None:
+        return known
+    attempts = view.usual.attempts if view.usual is not None else 0
+    return SuccessRate((attempts + 1) / (attempts + 2), LEAST_SPREAD, attempts)
+
+
+def _cause_still(view: DoorView) -> datetime | None:
+    """Whether one code and field is still refused for too often, in the newest minutes, of at least five or all well."""
+    if view.usual is None:
+        return None
+    newest: list[DoorMinute] = []
+    total = 0
+    for minute in reversed(view.minutes):
+        causes = _causes(newest)
+        if len(newest) >= 5 and (total >= ENOUGH_FOR_A_CODE or not causes):
+            break
+        newest.append(minute)
+        total += minute.accepted + sum(minute.refused.values())
+    for cause, bad in _causes(newest).items():
+        if bad / total > 1 - _usual_cause(view, cause).share + CODE_FLOOR / 2:
+            return min(one.start for one in newest if _causes([one])[cause])
+    return None
+
+
+def _finding(view: DoorView, name: str | None, since: datetime, now: datetime) -> Finding:
+    inside = [minute for minute in view.minutes if minute.start >= since]
+    causes = _causes(inside, name)
+    bad = causes.total()
+    total = bad + sum(minute.of(name)[1] for minute in inside)
+    usual = view.usual if name is None else view.usual_names.get(name)
+    what = "event" if name is None else f"{name} event"
+    share = bad / total if total else 0.0
+    how_many = "All" if bad == total else f"{share:.0%} of"
+    told = causes.most_common(MOST_TOLD)
+    (code, where), _ = told[0] if told else (("", ""), 0)
+    names = Counter({each: sum(minute.of(each)[2] for minute in inside) for each in _names(inside)}).most_common(
+        MOST_TOLD
+    )
+    by_name = f" By name: {', '.join(f'{each} {count:,}' for each, count in names if each)}." if name is None else ""
+    normal = f" Usually {1 - usual.share:.1%} are refused." if usual is not None else ""
+    meaning = CODES.get(code)
+    to_do = f" {meaning.what_to_do}" if meaning is not None else ""
+    return Finding(
+        AlertKind.EVENTS_REJECTED,
+        None,
+        Severity.CRITICAL if share >= HALF else Severity.WARNING,
+        f"{how_many} {what}s are refused",
+        f"{bad:,} of {counted(total, what)} since {clock_time(since)} were refused for wrong fields, and are reported to"
+        f" no platform. Whoever maintains the shop must correct {_cause(code, where)} now, and then send these events"
+        f" again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}.{by_name}{normal}",
+        since,
+        {
+            "refused": bad,
+            "arrived": total,
+            "refused_share": round(share, 4),
+            "usual_refused_share": round(1 - usual.share, 4) if usual is not None else None,
+            "causes": [{"code": code, "field": spelt(where), "events": count} for (code, where), count in told],
+            "event_names": {each: count for each, count in names if count},
+        },
+        event_name=name,
+    )
+
+
+def _names(minutes: Sequence[DoorMinute]) -> set[str]:
+    return {name for minute in minutes for name, _, _ in minute.refused}
+
+
+def _cause(code: str, where: str) -> str:
+    return f"`{spelt(where)}` ({code})" if where else code
+
+
+def _counted_cause(cause: Cause, count: int) -> str:
+    meaning = CODES.get(cause[0])
+    said = f" {meaning.meaning}".rstrip(".") if meaning is not None else ""
+    return f"{_cause(*cause)} {count:,}:{said}" if said else f"{_cause(*cause)} {count:,}"

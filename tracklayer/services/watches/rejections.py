@@ -1,0 +1,96 @@
+"""What is refused at the door: ``events_rejected``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.db import coverage as db_coverage
+from tracklayer.db import names as db
+from tracklayer.db.coverage import RefusedEvents
+from tracklayer.domain.alert import AlertKind, Subject
+from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
+from tracklayer.domain.monitors.views import NOTABLE_DROP, PAST, RECENT, SMALL_SAMPLE
+from tracklayer.services.watches.names import codes_of, share_of
+from tracklayer.services.watches.page import Page, Verdicts
+
+WHOLE = Subject(AlertKind.EVENTS_REJECTED)
+
+
+def look_at_rejections(page: Page) -> Verdicts:
+    """Merchants with something refused in the last half hour, or with an alert about it; the others cost one statement."""
+    verdicts = Verdicts()
+    until = page.now + timedelta(minutes=1)
+    recent_since = (page.now - RECENT).replace(second=0, microsecond=0)
+    refused = db_coverage.rejections_by_minute(page.merchant_ids, recent_since, until)
+    told = {
+        merchant_id
+        for (merchant_id, subject), (_, resolved_at) in page.lately.items()
+        if subject.kind is AlertKind.EVENTS_REJECTED and resolved_at is None
+    }
+    concerned = sorted(refused.keys() | told)
+    if not concerned:
+        return verdicts
+    usual = db.accepted_shares(concerned)
+    doors = _doors(concerned, refused, recent_since, until)
+    wanted = [each for each in concerned if each in told or _wants_past(doors.get(each, []), usual.get(each, {}))]
+    if wanted:
+        since = (page.now - PAST).replace(second=0, microsecond=0)
+        doors.update(_doors(wanted, db_coverage.rejections_by_minute(wanted, since, until), since, until))
+    for merchant_id in concerned:
+        view = _view(page, merchant_id, doors.get(merchant_id, []), usual.get(merchant_id, {}))
+        found = judge_events_rejected(view, page.now)
+        verdicts.add(merchant_id, found, [finding for finding in found.values() if finding is not None])
+    return verdicts
+
+
+def _view(page: Page, merchant_id: int, minutes: Sequence[DoorMinute], usual: Mapping[str, dict[str, Any]]) -> DoorView:
+    lately = {
+        subject: told
+        for (merchant, subject), told in page.lately.items()
+        if merchant == merchant_id and subject.kind is AlertKind.EVENTS_REJECTED
+    }
+    whole = lately.get(WHOLE)
+    return DoorView(
+        minutes,
+        share_of(usual[""]) if "" in usual else None,
+        {name: share_of(learned) for name, learned in usual.items() if name},
+        codes_of(usual.get("", {})),
+        whole is not None and whole[1] is None,
+        [subject.event_name for subject, (_, until) in lately.items() if subject.event_name and until is None],
+        {subject.event_name: until for subject, (_, until) in lately.items() if until is not None},
+    )
+
+
+def _wants_past(minutes: Sequence[DoorMinute], usual: Mapping[str, dict[str, Any]]) -> bool:
+    """Whether half an hour leaves open how it is: too little to say, more than usual, or nothing but refusals of a name."""
+    good, bad = sum(minute.accepted for minute in minutes), sum(sum(minute.refused.values()) for minute in minutes)
+    if not good or good + bad < SMALL_SAMPLE or "" not in usual:
+        return True
+    if bad / (good + bad) > 1 - usual[""]["share"] + NOTABLE_DROP / 2:
+        return True
+    names = {name for minute in minutes for name, _, _ in minute.refused}
+    return any(not any(minute.names.get(name) for minute in minutes) for name in names)
+
+
+def _doors(
+    merchant_ids: Sequence[int], refused: Mapping[int, Sequence[RefusedEvents]], since: datetime, until: datetime
+) -> dict[int, list[DoorMinute]]:
+    names = [
+        (merchant_id, name) for merchant_id, found in refused.items() for name in {one.event_name for one in found}
+    ]
+    events: dict[tuple[int, datetime], dict[str, int]] = defaultdict(dict)
+    for merchant_id, name, minute, count in db.events_of_names(names, since, until):
+        events[merchant_id, minute][name] = count
+    causes: dict[tuple[int, datetime], dict[tuple[str, str, str], int]] = defaultdict(dict)
+    for merchant_id, found in refused.items():
+        for one in found:
+            causes[merchant_id, one.minute][one.event_name, one.code, one.field] = one.events
+    accepted = db.accepted_by_minute(merchant_ids, since, until)
+    doors: dict[int, list[DoorMinute]] = {}
+    for key in sorted(accepted.keys() | causes.keys()):
+        door = DoorMinute(key[1], accepted.get(key, 0), events.get(key, {}), causes.get(key, {}))
+        doors.setdefault(key[0], []).append(door)
+    return doors
