@@ -288,30 +288,41 @@ def _spread(view: NameView, scope: Scope, name: str) -> float:
 
 def _fall(view: NameView, scope: Scope, name: str) -> Fall | None:
     """The shortest window in which an identifier fell beyond chance."""
-    counts = list(_counts(view, scope, name))
-    if not counts:
-        return None
-    spread = _spread(view, scope, name)
-    events = carried = 0
+    counts: list[Count] = []
+    events = carried = place = 0
     expected = 0.0
-    windows = iter(WINDOWS)
-    least = next(windows)
-    for place, (_, more, carrying, due) in enumerate(counts):
-        events, carried, expected = events + more, carried + carrying, expected + due
-        is_last = place == len(counts) - 1
-        if events < least and not (is_last and events >= LEAST_SAMPLE):
-            continue
-        usual, share = expected / events, carried / events
-        if _lost_enough(usual, share) and _is_fresh(counts, events, usual, share):
-            chance = _chance(events, carried, expected, spread)
-            if chance < CHANCE:
-                return _since(counts, Fall(name, scope, counts[place][0], usual, share, events, events, chance))
-        while events >= least:
-            following = next(windows, None)
-            if following is None:
+    newest = False  # whether the newest events were looked at
+    for count in _counts(view, scope, name):
+        counts.append(count)
+        events, carried, expected = events + count[1], carried + count[2], expected + count[3]
+        if not newest and events >= FRESH:
+            newest = True
+            # Then they are nearer to what is usual than to any fall, in whichever window (see _is_fresh).
+            if not _lost_enough(expected / events, carried / events, 0.5):
                 return None
-            least = following
+        if place < len(WINDOWS) and events >= WINDOWS[place]:
+            found = _beyond_chance(view, scope, name, counts)
+            if found is not None:
+                return found
+            while place < len(WINDOWS) and events >= WINDOWS[place]:
+                place += 1
+    if events >= LEAST_SAMPLE and place < len(WINDOWS):  # all there is, between two windows
+        return _beyond_chance(view, scope, name, counts)
     return None
+
+
+def _beyond_chance(view: NameView, scope: Scope, name: str, counts: Sequence[Count]) -> Fall | None:
+    """Whether it fell in the window of all of these minutes."""
+    events, carried = sum(count[1] for count in counts), sum(count[2] for count in counts)
+    expected = sum(count[3] for count in counts)
+    usual, share = expected / events, carried / events
+    if not _lost_enough(usual, share) or not _is_fresh(counts, events, usual, share):
+        return None
+    chance = _chance(events, carried, expected, _spread(view, scope, name))
+    if chance >= CHANCE:
+        return None
+    fall = Fall(name, scope, counts[-1][0], usual, share, events, events, chance)
+    return _since(list(_counts(view, scope, name)), fall)
 
 
 def _lost_enough(usual: float, share: float, part: float = 1.0) -> bool:

@@ -89,9 +89,10 @@ def _open_keys(page: Page) -> set[Key]:
 
 
 def _users(platforms: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Identifier -> the titles of the merchant's platforms that are known to use it."""
+    """Identifier -> the titles of the merchant's platforms that use it; without any platform, all of them, by nobody."""
     mappers = [mapper_for(platform) for platform in platforms if platform in PLATFORMS]
-    return {name: [mapper.title for mapper in mappers if name in mapper.normalise] for name in TRACKED}
+    used = {name: [mapper.title for mapper in mappers if name in mapper.identifiers] for name in TRACKED}
+    return {name: titles for name, titles in used.items() if titles or not mappers}
 
 
 def _cells(covered: Iterable[Covered]) -> Cells:
