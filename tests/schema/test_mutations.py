@@ -460,7 +460,7 @@ async def test_a_dry_run_tells_and_changes_nothing(
     woken.clear()
     before = state_of_deliveries()
     found = (await api(REDELIVER, filter={"platform": "META"}, dryRun=True))["redeliver"]
-    too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "exampleEventId": "old"}
+    too_old = {"reason": "too old for the platform", "count": 1, "field": "occurredAt", "exampleEventId": "old"}
     assert found == {
         "matched": 2,
         "requeued": 1,
@@ -538,8 +538,8 @@ async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
     await api.ingest(draft("lead", event_name="Lead", user_data={}))
     clock.move(timedelta(days=6))  # and one that came in time is not too old now
     again = (await api(query, input={**new, "eventNames": ["PageView", "Purchase"]}))["setDestination"]
-    lead = {"reason": "filtered by the destination's event names", "count": 1, "field": "event_name"}
-    page = {"reason": "INVALID_FIELD", "count": 3, "field": "event_source_url"}
+    lead = {"reason": "filtered by the destination's event names", "count": 1, "field": "eventName"}
+    page = {"reason": "INVALID_FIELD", "count": 3, "field": "eventSourceUrl"}
     assert again["check"] == {
         "events": 5,
         "wouldSend": 1,

@@ -171,7 +171,7 @@ def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None
     assert scene.alerts() == []
     [advice] = scene.advice("meta")
     assert (advice.code, advice.event_name) == ("name_misspelt", "Purchse")
-    assert "went to Meta as something else than Purchase" in advice.sentence
+    assert "went to Meta as an event of that name, not as Purchase" in advice.sentence
     scene.passes(1, each_minute=30)
     scene.clock.move(timedelta(hours=2, minutes=5))
     scene.passes(1)

@@ -552,7 +552,8 @@ class RefusedGroup:
 def refused_groups(refused: Mapping[str, int], examples: Mapping[str, str]) -> list[RefusedGroup]:
     groups = []
     for key, count in sorted(refused.items()):
-        reason, field = reason_and_field(key)
+        reason, path = reason_and_field(key)
+        field = path and dotted_path(path.split("."))
         if count:
             groups.append(RefusedGroup(reason=reason, count=count, field=field, example_event_id=examples.get(key)))
     return groups

@@ -87,8 +87,8 @@ def advise_on_spelling(seen: Spelling) -> Advice | None:
         return None
     if seen.fate is Fate.OTHER:
         sentence = (
-            f"{counted(seen.events, 'event')} of the last hour named {seen.name} went to {seen.title} as something else than "
-            f"{seen.right}: campaigns that count {seen.right} do not see them."
+            f"{counted(seen.events, 'event')} of the last hour named {seen.name} went to {seen.title} as an event of that name, "
+            f"not as {seen.right}: campaigns that count {seen.right} do not see them."
         )
     else:
         sentence = (

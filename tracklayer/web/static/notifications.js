@@ -104,11 +104,10 @@
   }
 
   function tags(alert) {
-    const found = [alert.state, alert.severity, alert.kind];
-    if (alert.platform) found.push(alert.platform);
-    return found.map((word) => element("span", words(word), "tag")).concat(
-      alert.eventName ? [element("span", alert.eventName, "tag")] : [],
-    );
+    const found = [alert.state, alert.severity, alert.kind].map(words);
+    if (alert.platform) found.push(alert.platform === "GA4" ? "GA4" : words(alert.platform));
+    if (alert.eventName) found.push(alert.eventName);
+    return found.map((word) => element("span", word, "tag"));
   }
 
   function showAlert(alert) {
