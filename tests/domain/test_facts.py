@@ -15,6 +15,7 @@ from tracklayer.domain.facts import (
     IDENTIFIERS,
     LATE_FROM,
     OTHERS,
+    Lately,
     Vocabulary,
     facts_of,
     host_of,
@@ -97,3 +98,10 @@ def test_words_are_bounded_and_forgotten_after_a_day() -> None:
     assert words.known(1, "b", 30) == "b"
     assert words.known(1, "c", 32) == "c"
     assert words.known(1, "d", 32) == OTHERS
+
+
+def test_what_was_seen_lately_is_bounded_and_forgotten() -> None:
+    lately: Lately[str] = Lately(2)
+    assert [lately.is_new(key, 7) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
+    assert not lately.is_new("a", 8)
+    assert lately.is_new("a", 9)

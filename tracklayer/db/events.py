@@ -117,7 +117,7 @@ WITH given AS (
     INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
     SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
            sum(rejected)
-    FROM refused GROUP BY merchant_id, minute, event_name, code, field
+    FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
     ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
         DO UPDATE SET events = rejections.events + excluded.events
 ), offered AS (
@@ -184,7 +184,8 @@ def store_arguments(
     """What ``store_events`` takes: events of different keys, and how many of whose were refused.
 
     ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
-    ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``.
+    ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``;
+    without a code it is counted as rejected alone.
     """
     ordered = sorted(records, key=_key)
     return JsonLiteral(ordered), JsonLiteral(rejected), window

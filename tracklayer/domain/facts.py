@@ -7,11 +7,15 @@ events carries an email, a value, a click id; see ``db/coverage.py``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from tracklayer.domain.event import NO_CONSENT, Event
 from tracklayer.domain.problem import Problem
+
+Key = TypeVar("Key", bound=Hashable)
 
 AHEAD_FROM = timedelta(seconds=5)  # of the clock here: less is how long a request takes, and how clocks differ
 LATE_FROM = timedelta(days=2)  # after it happened: a nightly import is not late
@@ -154,3 +158,22 @@ class Vocabulary:
                 return OTHERS
         words[word] = hour
         return word
+
+
+class Lately(Generic[Key]):
+    """Which keys were seen in this hour or the one before: the newest ``most`` of them, of one process, in memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._hours: OrderedDict[Key, int] = OrderedDict()
+
+    def is_new(self, key: Key, hour: int) -> bool:
+        """Whether a key is seen for the first time; it is not from now on. ``hour``: that runs, counted from anywhere."""
+        seen = self._hours.get(key)
+        if seen is not None and seen >= hour - 1:
+            return False
+        self._hours[key] = hour
+        self._hours.move_to_end(key)
+        if len(self._hours) > self._most:
+            self._hours.popitem(last=False)
+        return True

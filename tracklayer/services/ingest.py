@@ -15,7 +15,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
-from tracklayer.domain.facts import OTHERS, Vocabulary, facts_of, host_of, refusal_of
+from tracklayer.domain.facts import OTHERS, Lately, Vocabulary, facts_of, host_of, refusal_of
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -90,9 +90,12 @@ class Item:
     conflict: str | None = None  # the other event name under which this id is stored
 
 
-Refusal = tuple[str, str, str]  # event name, code, field: what refused events are counted by
+# Event name, code, field: what refused events are counted by. Without a code: one that was refused before, and was sent
+# again as it is. An order that is retried all night is one order, and must not look like a door that refuses everything.
+Refusal = tuple[str, str | None, str | None]
 # Of this process: which words of a merchant's are counted by themselves.
 _NAMES, _HOSTS, _REFUSED_NAMES, _FIELDS = Vocabulary(100), Vocabulary(20), Vocabulary(50), Vocabulary(50)
+_REFUSED_IDS: Lately[tuple[int, str]] = Lately(10_000)
 
 
 @dataclass(slots=True)
@@ -124,8 +127,12 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     merchant = call.merchant
     read = read_event(draft, call.now, merchant.default_countries)
     if isinstance(read, list):
-        call.outcomes.append(Rejected(tuple(read), readable_event_id(draft, read)))
+        event_id = readable_event_id(draft, read)
+        call.outcomes.append(Rejected(tuple(read), event_id))
         call.items.append(None)
+        if event_id is not None and not _REFUSED_IDS.is_new((merchant.merchant_id, event_id), call.hour):
+            call.refused["", None, None] += 1
+            return
         name = _REFUSED_NAMES.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
         call.refused[name, code, _FIELDS.known(merchant.merchant_id, where, call.hour)] += 1
