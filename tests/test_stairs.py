@@ -32,11 +32,14 @@ STAIRS: dict[str, frozenset[str]] = {
     "tokens": frozenset({"clock"}),
     "kept": frozenset(),
     "keyring": frozenset(),
+    "counting": frozenset({"domain"}),
     "turns": frozenset(),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
     "db": frozenset({"db", "domain"}),
-    "runtime": frozenset({"settings", "clock", "sealing", "tokens", "kept", "keyring", "turns", "db.connection"}),
+    "runtime": frozenset(
+        {"settings", "clock", "sealing", "tokens", "kept", "keyring", "counting", "turns", "db.connection"}
+    ),
     "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns"},
     "actors": frozenset(
         {

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from tracklayer.clock import Clock, DatabaseClock, SystemClock
+from tracklayer.counting import Counting
 from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.kept import Kept
@@ -57,6 +58,7 @@ class Runtime:
     tokens: TokenCache = field(init=False, repr=False)
     keyring: Keyring[Any] = field(default_factory=Keyring, init=False, repr=False)
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
+    counting: Counting = field(default_factory=Counting, init=False, repr=False)
     kept: Kept = field(default_factory=Kept, init=False, repr=False)
     faults: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
     faults_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)

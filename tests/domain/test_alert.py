@@ -16,6 +16,7 @@ from tracklayer.domain.alert import (
     Step,
     Subject,
     next_step,
+    told,
 )
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -66,3 +67,19 @@ def known(seen: timedelta = timedelta(), quiet: timedelta | None = None, resolve
 )
 def test_what_becomes_of_an_alert(before: Known | None, found: Finding | None, step: Step) -> None:
     assert next_step(before, found, NOW) is step
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("No Purchase event for 15 min", "No Purchase event for 15 min"),
+        ("Order by jane.doe@example.com", "Order by …"),
+        ("example (jane@example.com), and `a@b.example/20`", "example (…), and `…`"),
+        ("call +49 151 2345678 now", "call … now"),
+        ("1 + 1 of 4915123456789", "1 + 1 of 4915123456789"),
+        ("X\n\nSECURITY NOTICE\u202e sign in", "X SECURITY NOTICE sign in"),
+        ("x" * 300, "x" * 199 + "…"),
+    ],
+)
+def test_what_shops_call_things_is_one_line_without_people(given: str, said: str) -> None:
+    assert told(given, 200) == said

@@ -14,9 +14,6 @@ from tracklayer.domain.facts import (
     FACTS,
     IDENTIFIERS,
     LATE_FROM,
-    OTHERS,
-    Lately,
-    Vocabulary,
     facts_of,
     host_of,
     mask_of,
@@ -89,19 +86,3 @@ def test_hosts(url: str | None, host: str) -> None:
 )
 def test_what_a_refused_event_is_counted_under(problems: list[Problem], counted: tuple[str, str]) -> None:
     assert refusal_of(problems) == counted
-
-
-def test_words_are_bounded_and_forgotten_after_a_day() -> None:
-    words = Vocabulary(2)
-    assert [words.known(1, word, 7) for word in ("a", "b", "c", "a")] == ["a", "b", OTHERS, "a"]
-    assert words.known(2, "c", 7) == "c"
-    assert words.known(1, "b", 30) == "b"
-    assert words.known(1, "c", 32) == "c"
-    assert words.known(1, "d", 32) == OTHERS
-
-
-def test_what_was_seen_lately_is_bounded_and_forgotten() -> None:
-    lately: Lately[str] = Lately(2)
-    assert [lately.is_new(key, 7) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
-    assert not lately.is_new("a", 8)
-    assert lately.is_new("a", 9)

@@ -56,7 +56,13 @@ class Door:
 
     def sends(self, *events: dict[str, Any]) -> None:
         at = self.clock.now().isoformat()
-        drafts = [draft(f"e{self.sent + n}", occurred_at=at, **event) for n, event in enumerate(events)]
+        ids = [f"e{self.sent + n}" for n in range(len(events))]
+        # Each of a person of its own: of one person they would look like copies of one purchase.
+        people = [{"user_data": {"external_id": one}} for one in ids]
+        drafts = [
+            draft(one, **{"occurred_at": at} | person | event)
+            for one, person, event in zip(ids, people, events, strict=True)
+        ]
         self.sent += len(drafts)
         ingest_events(self.runtime, self.merchant.holder, drafts)
 

@@ -12,9 +12,10 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject
+from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject, told
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
+MAX_TITLE, MAX_MESSAGE = 200, 4000  # characters
 KINDS = frozenset(kind.value for kind in AlertKind)
 
 
@@ -182,7 +183,15 @@ def snooze(merchant_id: int, alert_id: int, until: datetime | None) -> AlertRow 
 
 def _words(finding: Finding) -> tuple[str, str, str]:
     details: Mapping[str, Any] = {"since": finding.since, **finding.details}
-    return finding.title, finding.message, orjson.dumps(details).decode()
+    return told(finding.title, MAX_TITLE), told(finding.message, MAX_MESSAGE), orjson.dumps(_told(details)).decode()
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, str):
+        return told(value, MAX_MESSAGE)
+    if isinstance(value, Mapping):
+        return {told(str(name), MAX_TITLE): _told(found) for name, found in value.items()}
+    return [_told(found) for found in value] if isinstance(value, list | tuple) else value
 
 
 # A delivery belongs to the alerts of its platform, or of the whole merchant, that were open while it waited; an alert

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +20,23 @@ class AlertKind(StrEnum):
     LIKELY_DUPLICATES = "likely_duplicates"
     VALUE_LOST = "value_lost"
     EVENT_NAME_UNKNOWN = "event_name_unknown"
+
+
+# Marks that turn the direction of text, and what else cannot be seen.
+_UNSEEN = re.compile(r"[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
+_ADDRESS = re.compile(r"[^\s@`'\"(<]+@[^\s@`'\")>]+")
+_PHONE = re.compile(r"\+\d(?:[ ./-]?\d){6,}")
+MASKED = "\N{HORIZONTAL ELLIPSIS}"
+
+
+def told(text: str, most: int) -> str:
+    """Text as it may stand in an alert: one line, nothing that cannot be seen, no e-mail address, no phone number.
+
+    What shops call their events and ids goes to people's inboxes and chats, in TrackLayer's name.
+    """
+    text = " ".join(_UNSEEN.sub(" ", text).split())
+    text = _PHONE.sub(MASKED, _ADDRESS.sub(MASKED, text)) if "@" in text or "+" in text else text
+    return text if len(text) <= most else text[: most - 1] + MASKED
 
 
 class Severity(StrEnum):

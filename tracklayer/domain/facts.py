@@ -7,19 +7,14 @@ events carries an email, a value, a click id; see ``db/coverage.py``.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
 
 from tracklayer.domain.event import NO_CONSENT, Event
 from tracklayer.domain.problem import Problem
 
-Key = TypeVar("Key", bound=Hashable)
-
 AHEAD_FROM = timedelta(seconds=5)  # of the clock here: less is how long a request takes, and how clocks differ
 LATE_FROM = timedelta(days=2)  # after it happened: a nightly import is not late
-OTHERS = "*"  # a name or host beyond those that are counted by themselves
 
 # Identifiers of a person by the names of ``user_data``, then what else is worth counting. A place is stored: it never
 # moves, and new ones are added at the end. At most 62.
@@ -122,6 +117,7 @@ def host_of(url: str | None) -> str:
     return found[1].lower() if found else ""
 
 
+OTHERS = "*"  # a name, host or field that is not counted by itself
 _COUNTED_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
 
 
@@ -134,46 +130,3 @@ def refusal_of(problems: Iterable[Problem]) -> tuple[str, str]:
         path = [part for part in problem.field if not part.isdigit()]
         return problem.code, ".".join(part if _COUNTED_FIELD.match(part) else OTHERS for part in path)
     return "", ""
-
-
-class Vocabulary:
-    """The words of each merchant that are counted by themselves: the first ``most``, until one is not seen for a day.
-
-    Whoever sends a new word with every event makes rows of one word, ``OTHERS``, and not rows without end. Of one
-    process, in memory: another one may know other words.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
-
-    def known(self, merchant_id: int, word: str, hour: int) -> str:
-        """The word, or ``OTHERS``. ``hour``: that runs, counted from anywhere."""
-        words = self._words.get(merchant_id)
-        if words is None:
-            words = self._words[merchant_id] = {}
-        if word not in words and len(words) >= self._most:
-            words = self._words[merchant_id] = {word: seen for word, seen in words.items() if seen > hour - 24}
-            if len(words) >= self._most:
-                return OTHERS
-        words[word] = hour
-        return word
-
-
-class Lately(Generic[Key]):
-    """Which keys were seen in this hour or the one before: the newest ``most`` of them, of one process, in memory."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._hours: OrderedDict[Key, int] = OrderedDict()
-
-    def is_new(self, key: Key, hour: int) -> bool:
-        """Whether a key is seen for the first time; it is not from now on. ``hour``: that runs, counted from anywhere."""
-        seen = self._hours.get(key)
-        if seen is not None and seen >= hour - 1:
-            return False
-        self._hours[key] = hour
-        self._hours.move_to_end(key)
-        if len(self._hours) > self._most:
-            self._hours.popitem(last=False)
-        return True

@@ -15,7 +15,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
-from tracklayer.domain.facts import OTHERS, Lately, Vocabulary, facts_of, host_of, refusal_of
+from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -93,9 +93,6 @@ class Item:
 # Event name, code, field: what refused events are counted by. Without a code: one that was refused before, and was sent
 # again as it is. An order that is retried all night is one order, and must not look like a door that refuses everything.
 Refusal = tuple[str, str | None, str | None]
-# Of this process: which words of a merchant's are counted by themselves.
-_NAMES, _HOSTS, _REFUSED_NAMES, _FIELDS = Vocabulary(100), Vocabulary(20), Vocabulary(50), Vocabulary(50)
-_REFUSED_IDS: Lately[tuple[int, str]] = Lately(10_000)
 
 
 @dataclass(slots=True)
@@ -130,12 +127,14 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         event_id = readable_event_id(draft, read)
         call.outcomes.append(Rejected(tuple(read), event_id))
         call.items.append(None)
-        if event_id is not None and not _REFUSED_IDS.is_new((merchant.merchant_id, event_id), call.hour):
+        if event_id is not None and not runtime.counting.refused_ids.is_new(
+            (merchant.merchant_id, event_id), call.hour
+        ):
             call.refused["", None, None] += 1
             return
-        name = _REFUSED_NAMES.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
+        name = runtime.counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
-        call.refused[name, code, _FIELDS.known(merchant.merchant_id, where, call.hour)] += 1
+        call.refused[name, code, runtime.counting.fields.known(merchant.merchant_id, where, call.hour)] += 1
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
@@ -143,8 +142,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     event = read.event
     record["facts"] = facts_of(event, call.now)
     if event.event_source_url:
-        record["host"] = _HOSTS.known(merchant.merchant_id, host_of(event.event_source_url), call.hour)
-    counted_as = _NAMES.known(merchant.merchant_id, event.event_name, call.hour)
+        record["host"] = runtime.counting.hosts.known(merchant.merchant_id, host_of(event.event_source_url), call.hour)
+    counted_as = runtime.counting.names.known(merchant.merchant_id, event.event_name, call.hour)
     if counted_as is OTHERS:
         record["counted_as"] = counted_as
     call.outcomes.append(None)
@@ -198,9 +197,9 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
 
 
 def _conflicts(call: Call) -> Counter[Refusal]:
-    names = [item.read.event.event_name for item in call.items if item is not None and item.row is None]
-    known = (_REFUSED_NAMES.known(call.merchant.merchant_id, name, call.hour) for name in names)
-    return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in known)
+    records = [item.record for item in call.items if item is not None and item.row is None]
+    names = (record.get("counted_as") or record["event_name"] for record in records)
+    return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in names)
 
 
 def _rejections(call: Call, refused: Counter[Refusal]) -> list[dict[str, Any]]:

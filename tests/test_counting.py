@@ -1,0 +1,44 @@
+"""The words that are counted by themselves, and what was seen lately: bounded, and forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracklayer.counting import Lately, Vocabulary
+from tracklayer.domain.facts import OTHERS
+
+
+def test_words_are_bounded_and_forgotten_after_a_day() -> None:
+    words = Vocabulary(2)
+    assert [words.known(1, word, 7) for word in ("a", "b", "c", "a")] == ["a", "b", OTHERS, "a"]
+    assert words.known(2, "c", 7) == "c"
+    assert words.known(1, "b", 30) == "b"
+    assert words.known(1, "c", 32) == "c"
+    assert words.known(1, "d", 32) == OTHERS
+
+
+@pytest.mark.parametrize(
+    ("word", "is_counted"),
+    [
+        ("Purchase", True),
+        ("", True),
+        ("Заказ №".replace("№", "no. 5"), True),
+        ("sign_up (step 2)", True),
+        ("shop.example.com", True),
+        ("see https://evil.example", False),
+        ("jane@example.com", False),
+        ("call 4915123456", False),
+        ("two\nlines", False),
+        ("\u202eright to left", False),
+        ("x" * 65, False),
+    ],
+)
+def test_only_plain_words_are_counted_by_themselves(word: str, is_counted: bool) -> None:
+    assert Vocabulary(5).known(1, word, 7) == (word if is_counted else OTHERS)
+
+
+def test_what_was_seen_lately_is_bounded_and_forgotten() -> None:
+    lately: Lately[str] = Lately(2)
+    assert [lately.is_new(key, 7) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
+    assert not lately.is_new("a", 8)
+    assert lately.is_new("a", 9)

@@ -1,0 +1,74 @@
+"""What a process remembers of the words that it counts by: bounded, in memory, and of no other process."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tracklayer.domain.facts import OTHERS
+
+Key = TypeVar("Key", bound=Hashable)
+
+# What is counted by itself is read in alerts, mails and chats: words of any language, and no sentence, link, address or
+# number of a person.
+_PLAIN = re.compile(r"(?!.*//)(?!.*\d{7})[\w .,:;/()&'#+-]{0,64}\Z")
+
+
+class Vocabulary:
+    """The words of each merchant that are counted by themselves: the first ``most``, until one is not seen for a day.
+
+    Whoever sends a new word with every event makes rows of one word, ``OTHERS``, and not rows without end; and so does
+    what is no plain word. Of one process, in memory: another one may know other words.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
+
+    def known(self, merchant_id: int, word: str, hour: int) -> str:
+        """The word, or ``OTHERS``. ``hour``: that runs, counted from anywhere."""
+        words = self._words.get(merchant_id)
+        if words is None:
+            words = self._words[merchant_id] = {}
+        if word not in words:
+            if not _PLAIN.match(word):
+                return OTHERS
+            if len(words) >= self._most:
+                words = self._words[merchant_id] = {word: seen for word, seen in words.items() if seen > hour - 24}
+                if len(words) >= self._most:
+                    return OTHERS
+        words[word] = hour
+        return word
+
+
+class Lately(Generic[Key]):
+    """Which keys were seen in this hour or the one before: the newest ``most`` of them, of one process, in memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._hours: OrderedDict[Key, int] = OrderedDict()
+
+    def is_new(self, key: Key, hour: int) -> bool:
+        """Whether a key is seen for the first time; it is not from now on. ``hour``: that runs, counted from anywhere."""
+        seen = self._hours.get(key)
+        if seen is not None and seen >= hour - 1:
+            return False
+        self._hours[key] = hour
+        self._hours.move_to_end(key)
+        if len(self._hours) > self._most:
+            self._hours.popitem(last=False)
+        return True
+
+
+@dataclass(slots=True)
+class Counting:
+    """What a process remembers of what it counts."""
+
+    names: Vocabulary = field(default_factory=lambda: Vocabulary(100))
+    hosts: Vocabulary = field(default_factory=lambda: Vocabulary(20))
+    refused_names: Vocabulary = field(default_factory=lambda: Vocabulary(50))
+    fields: Vocabulary = field(default_factory=lambda: Vocabulary(50))
+    refused_ids: Lately[tuple[int, str]] = field(default_factory=lambda: Lately(10_000))  # (merchant, event id)
