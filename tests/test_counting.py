@@ -17,6 +17,16 @@ def test_words_are_bounded_and_forgotten_after_a_day() -> None:
     assert words.known(1, "d", 32) == OTHERS
 
 
+def test_a_new_word_with_every_event_keeps_no_real_one_out() -> None:
+    words = Vocabulary(10, free=3)
+    assert [words.known(1, f"click {n}", 7) for n in range(5)] == ["click 0", "click 1", "click 2", OTHERS, OTHERS]
+    assert [words.known(1, "Purchase", 7) for _ in range(4)] == [OTHERS, OTHERS, "Purchase", "Purchase"]
+    for n in range(100):
+        words.known(1, f"once {n}", 7)
+    assert words.known(1, "Lead", 7) == OTHERS
+    assert [words.known(1, "Lead", 7) for _ in range(2)] == [OTHERS, "Lead"]
+
+
 @pytest.mark.parametrize(
     ("word", "is_counted"),
     [

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from tracklayer.domain.facts import OTHERS
 
 Key = TypeVar("Key", bound=Hashable)
+TIMES = 2  # that a word came before it is counted by itself beside many
 
 # What is counted by itself is read in alerts, mails and chats: words of any language, and no sentence, link, address or
 # number of a person.
@@ -20,12 +21,14 @@ _PLAIN = re.compile(r"(?!.*//)(?!.*\d{7})[\w .,:;/()&'#+-]{0,64}\Z")
 class Vocabulary:
     """The words of each merchant that are counted by themselves: the first ``most``, until one is not seen for a day.
 
-    Whoever sends a new word with every event makes rows of one word, ``OTHERS``, and not rows without end; and so does
-    what is no plain word. Of one process, in memory: another one may know other words.
+    Of the first ``free`` each counts at once; beyond that one that came ``TIMES`` before. So whoever sends a new word with
+    every event makes rows of one word, ``OTHERS``, and not rows without end, and keeps no real word out; what is no
+    plain word is ``OTHERS``, too. Of one process, in memory: another one may know other words.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, free: int | None = None) -> None:
+        self._most, self._free = most, most if free is None else free
+        self._tried: dict[int, OrderedDict[str, int]] = {}  # merchant -> word -> how often it came, of the newest words
         self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
 
     def known(self, merchant_id: int, word: str, hour: int) -> str:
@@ -40,8 +43,20 @@ class Vocabulary:
                 words = self._words[merchant_id] = {word: seen for word, seen in words.items() if seen > hour - 24}
                 if len(words) >= self._most:
                     return OTHERS
+            if len(words) >= self._free and not self._has_come_before(merchant_id, word):
+                return OTHERS
         words[word] = hour
         return word
+
+    def _has_come_before(self, merchant_id: int, word: str) -> bool:
+        tried = self._tried.setdefault(merchant_id, OrderedDict())
+        times = tried.pop(word, 0)
+        if times >= TIMES:
+            return True
+        tried[word] = times + 1
+        if len(tried) > self._most:
+            tried.popitem(last=False)
+        return False
 
 
 class Lately(Generic[Key]):
@@ -67,8 +82,8 @@ class Lately(Generic[Key]):
 class Counting:
     """What a process remembers of what it counts."""
 
-    names: Vocabulary = field(default_factory=lambda: Vocabulary(100))
-    hosts: Vocabulary = field(default_factory=lambda: Vocabulary(20))
-    refused_names: Vocabulary = field(default_factory=lambda: Vocabulary(50))
+    names: Vocabulary = field(default_factory=lambda: Vocabulary(100, free=30))
+    hosts: Vocabulary = field(default_factory=lambda: Vocabulary(20, free=5))
+    refused_names: Vocabulary = field(default_factory=lambda: Vocabulary(50, free=10))
     fields: Vocabulary = field(default_factory=lambda: Vocabulary(50))
     refused_ids: Lately[tuple[int, str]] = field(default_factory=lambda: Lately(10_000))  # (merchant, event id)

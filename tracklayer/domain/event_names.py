@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _NO_LETTER = re.compile(r"[^0-9a-z]+")
 
@@ -32,6 +33,7 @@ def is_purchase(name: str) -> bool:
     return canonical(name) in _PURCHASES
 
 
+MOST_KNOWN = 1000  # names that another one is compared with
 _LONG = 8  # letters: of shorter names one letter makes another word, as in Lead and Load
 
 
@@ -41,16 +43,21 @@ def meant(name: str, known: Iterable[str]) -> str | None:
     Another spelling differs in case and in what stands between words, or, of a long name, in one letter that is missing,
     too many, another one, or swapped with its neighbour. A digit makes it another name: ``Purchase2`` is meant so.
     """
-    names = sorted(known)
+    names = tuple(sorted(known))[:MOST_KNOWN]
     if name in names:
         return None
     short = canonical(name)
     if not short:
         return None
-    by_form = {canonical(one): one for one in names}
+    by_form = _by_form(names)
     if short in by_form:
         return by_form[short]
     return next((one for form, one in by_form.items() if len(form) >= _LONG and _is_one_letter_off(short, form)), None)
+
+
+@lru_cache(maxsize=256)  # the same few lists are asked about all the time
+def _by_form(names: tuple[str, ...]) -> dict[str, str]:
+    return {canonical(one): one for one in names}
 
 
 def _is_one_letter_off(name: str, right: str) -> bool:

@@ -23,6 +23,7 @@ from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
+from tracklayer.domain.facts import OTHERS
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import RuleVerdict
 from tracklayer.schema import ids
@@ -660,7 +661,7 @@ def alert_node(row: AlertRow) -> AlertNode:
         severity=AlertSeverity(row.severity),
         state=AlertState("resolved" if row.resolved_at else "open"),
         platform=Platform(row.platform) if row.platform else None,
-        event_name=row.event_name,
+        event_name=row.event_name if row.event_name != OTHERS else None,  # of several: details lists them
         title=row.title,
         message=row.message,
         details=JSON(row.details),

@@ -29,6 +29,9 @@ from tracklayer.services.merchants import holders_change
 MAX_SETTING = 16 * 1024  # characters: a service account's key fits
 
 
+MAX_EVENT_NAMES = 500  # of a destination
+
+
 @dataclass(frozen=True)
 class Changed:
     """The row after the change; the caller wakes the destination."""
@@ -180,6 +183,9 @@ def _check_event_names(event_names: Sequence[str] | None) -> list[Problem]:
     if event_names is not None and not event_names:
         message = "Name one event at least; null takes every event, and a pause keeps back what comes."
         return [Problem(("event_names",), "REQUIRED", message)]
+    if event_names is not None and len(event_names) > MAX_EVENT_NAMES:
+        message = f"A destination may name {MAX_EVENT_NAMES} events; null takes every event."
+        return [Problem(("event_names",), "TOO_LARGE", message)]
     return [
         Problem(("event_names", str(index)), "INVALID_VALUE", f"An event name {wrong}.")
         for index, name in enumerate(event_names or ())

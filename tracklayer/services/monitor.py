@@ -11,6 +11,7 @@ from tracklayer.db import alerts as db_alerts
 from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import LEARN_FROM, learn_arrivals, learn_success
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
 from tracklayer.domain.monitors.views import PAST
@@ -18,6 +19,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
 from tracklayer.services.watches.destinations import Destinations
+from tracklayer.services.watches.gathering import gather
 from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
 from tracklayer.services.watches.names import learned_names_of, rhythm_json
 from tracklayer.services.watches.page import Look, Page
@@ -75,13 +77,19 @@ class Watch:
 def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
     now = runtime.clock.now()
     with in_transaction():
-        page = Page(runtime, merchant_ids, now, db_alerts.open_lately(merchant_ids, now - PAST))
-        verdicts = look(page)
+        lately = db_alerts.open_lately(merchant_ids, now - PAST)
+        # What is gathered from several names is no name that a watch knows.
+        by_name = {key: spans for key, spans in lately.items() if key[1].event_name != OTHERS}
+        verdicts = look(Page(runtime, merchant_ids, now, by_name))
+    known = Page(runtime, merchant_ids, now, lately)
     changed = 0
-    for merchant_id, judged in verdicts.judged.items():
-        findings = verdicts.findings.get(merchant_id, [])
-        if findings or not judged.isdisjoint(page.open_subjects(merchant_id)):
-            changed += len(settle_findings(runtime, merchant_id, findings, judged, now))
+    for merchant_id, all_judged in verdicts.judged.items():
+        open_now = known.open_subjects(merchant_id)
+        findings, judged = gather(verdicts.findings.get(merchant_id, []), all_judged, open_now)
+        if findings or not judged.isdisjoint(open_now):
+            # By itself: a look that has memory does not find the same again for the others of the page.
+            with alone(runtime, f"settling alerts of merchant {merchant_id}"):
+                changed += len(settle_findings(runtime, merchant_id, findings, judged, now))
     return changed
 
 

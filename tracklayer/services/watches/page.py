@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from tracklayer.domain.alert import Finding, Subject
 from tracklayer.runtime import Runtime
@@ -26,12 +27,16 @@ class Page:
     now: datetime
     lately: Lately
 
+    @cached_property
+    def _open(self) -> Mapping[int, Collection[Subject]]:
+        found: dict[int, set[Subject]] = {}
+        for (merchant_id, subject), (_, resolved_at) in self.lately.items():
+            if resolved_at is None:
+                found.setdefault(merchant_id, set()).add(subject)
+        return found
+
     def open_subjects(self, merchant_id: int) -> Collection[Subject]:
-        return {
-            subject
-            for (merchant, subject), (_, resolved_at) in self.lately.items()
-            if merchant == merchant_id and resolved_at is None
-        }
+        return self._open.get(merchant_id, frozenset())
 
 
 @dataclass
