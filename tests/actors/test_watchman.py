@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -664,6 +665,38 @@ def test_a_sandbox_that_was_left_set_is_told_and_does_not_stop_the_switch(
         look(man(runtime, "api", "worker", "scheduler", sandbox_url="http://127.0.0.1:9100"))
     assert [(body["kind"], body["severity"]) for body in told.bodies] == [("sandbox_left_set", "warning")]
     assert switch.asked == 1
+
+
+def test_a_look_pings_nobody_itself(runtime: Runtime) -> None:
+    with Receiver() as switch:
+        runtime.settings = replace(runtime.settings, heartbeat_url=Secret(switch.url), sandbox_url=None)
+        alone = man(runtime, "api", "worker", "scheduler")
+        alone.look()
+        assert switch.tried == 0  # whoever listens may take its time
+        alone.ping()
+        assert switch.asked == 1
+
+
+def test_a_webhook_that_hangs_holds_up_neither_mail_nor_looks(runtime: Runtime) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs, MailServer() as server:
+        runtime.settings = replace(
+            runtime.settings,
+            operator_webhook=Secret(f"http://127.0.0.1:{hangs.getsockname()[1]}/"),
+            operator_email=("a@example.com",),
+            smtp_url=Secret(server.url),
+        )
+        with Watchman(runtime, StubBroker(), ["api"], "1.0", None, look_seconds=0.05) as watchman:
+            for number, kind in enumerate(("clock_off", "old_queue"), start=1):
+                with in_transaction():
+                    execute(
+                        "INSERT INTO operator_alerts (alert_id, kind, severity, title, message, opened_at, seen_at) "
+                        "VALUES (%s, %s, 'warning', 'T', 'M', clock_timestamp(), clock_timestamp())",
+                        (kind, kind),
+                    )
+                wait_until(lambda number=number: len(server.mails) == number, "the mail")  # type: ignore[misc]
+                wait_until(lambda number=number: len(watchman.troubles) == number, "a look")  # type: ignore[misc]
+            taken = "SELECT count(told_at) FROM operator_messages WHERE channel = 'webhook'"
+            assert _rows(taken) == [(0,)]
 
 
 def test_threads_beat_look_and_say_that_they_end(runtime: Runtime, told: Receiver) -> None:
