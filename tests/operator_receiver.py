@@ -13,13 +13,14 @@ import orjson
 class Receiver:
     """``bodies``: the JSON of what it took by POST; ``asked``: how often it was asked by GET. ``status``: of its answers.
 
-    ``tried``: everything that came, also what it did not take.
+    ``tried``: everything that came, also what it did not take. ``logins``: the headers of those who logged in.
     """
 
     def __init__(self) -> None:
         self.bodies: list[Any] = []
         self.asked = 0
         self.tried = 0
+        self.logins: list[str] = []
         self.status = 200
         receiver = self
 
@@ -37,6 +38,8 @@ class Receiver:
                 self._answer()
 
             def _answer(self) -> None:
+                if "authorization" in self.headers:
+                    receiver.logins.append(self.headers["authorization"])
                 self.send_response(receiver.status)
                 self.send_header("content-length", "0")
                 self.end_headers()

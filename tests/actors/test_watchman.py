@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dramatiq
@@ -21,7 +24,7 @@ from tests.servers import RedisServer, fill, free_port, make_read_only, make_roo
 from tests.smtp import MailServer
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.redis_broker import PatientBroker
-from tracklayer.actors.watchman import Watchman
+from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
 from tracklayer.db.heartbeats import beats
@@ -30,6 +33,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.destinations import pause_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import end_beats, note_refusal
 
 WRITTEN = {
@@ -293,12 +297,9 @@ def test_the_switch_is_pinged_by_one_process_while_all_is_well_and_by_none_when_
 
 
 def test_a_database_that_is_away_is_told_by_one_of_those_that_reach_the_same_redis_and_that_it_is_back(
-    runtime: Runtime, told: Receiver, database: str, redis_url: str
+    runtime: Runtime, told: Receiver, database: str, empty_redis: str
 ) -> None:
-    with closing(redis.Redis.from_url(redis_url)) as client:
-        for key in client.keys("tracklayer:operator:*"):
-            client.delete(key)
-    first, second = (man(runtime, "api", "worker", "scheduler", broker=broker_at(redis_url)) for _ in range(2))
+    first, second = (man(runtime, "api", "worker", "scheduler", broker=broker_at(empty_redis)) for _ in range(2))
     connection.connect(f"postgresql://127.0.0.1:{free_port()}/gone")
     for _ in range(2):
         for watchman in (first, second):
@@ -317,6 +318,7 @@ def test_without_redis_each_process_tells_by_itself_under_one_id_and_its_end_is_
     runtime: Runtime, told: Receiver, database: str
 ) -> None:
     first, second = (man(runtime, "api", "worker", "scheduler") for _ in range(2))
+    look(first, second)
     connection.connect(f"postgresql://127.0.0.1:{free_port()}/gone")
     for _ in range(2):
         for watchman in (first, second):
@@ -329,20 +331,206 @@ def test_without_redis_each_process_tells_by_itself_under_one_id_and_its_end_is_
     assert len({body["id"] for body in told.bodies}) == 1
 
 
-def test_a_database_that_only_reads_is_told_as_such(runtime: Runtime, told: Receiver, database: str) -> None:
+def process(runtime: Runtime, *roles: str, broker: dramatiq.Broker | None = None, settled: float = 0.0) -> Watchman:
+    """As ``man``, and its looks have to be settled."""
+    return Watchman(runtime, broker or StubBroker(), roles, "1.0", None, settled_seconds=settled, away_seconds=0.0)
+
+
+@contextmanager
+def away(database: str) -> Iterator[None]:
+    """For the length of the block nobody reaches the database."""
+    connection.connect(f"postgresql://127.0.0.1:{free_port()}/gone")
+    try:
+        yield
+    finally:
+        connection.connect(database)
+
+
+@pytest.fixture
+def empty_redis(redis_url: str) -> str:
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        for key in client.keys("tracklayer:operator:*"):
+            client.delete(key)
+    return redis_url
+
+
+@pytest.mark.parametrize("has_redis", [True, False])
+def test_each_outage_of_an_hour_is_told_and_its_end(
+    has_redis: bool, runtime: Runtime, told: Receiver, database: str, empty_redis: str
+) -> None:
+    broker = broker_at(empty_redis) if has_redis else None
+    alone = man(runtime, "api", "worker", "scheduler", broker=broker)
+    look(alone)
+    for _ in range(3):
+        with away(database):
+            alone.look()
+            alone.look()
+        look(alone)
+        look(alone)
+    assert kinds(told) == [("database_away", "open"), ("database_away", "resolved")] * 3
+    ids = [body["id"] for body in told.bodies]
+    assert (ids[::2], len(set(ids))) == (ids[1::2], 3)
+
+
+@pytest.mark.parametrize("has_redis", [True, False])
+def test_one_outage_across_the_full_hour_has_one_id(
+    has_redis: bool, runtime: Runtime, told: Receiver, database: str, empty_redis: str
+) -> None:
+    brokers = [broker_at(empty_redis) if has_redis else StubBroker() for _ in range(2)]
+    first, second = (lonely(Teller(runtime.settings), database, broker, 0.0) for broker in brokers)
+    first.is_back()
+    second.is_back()
+    hour = datetime(2026, 11, 28, 13, tzinfo=UTC)
+    first.is_away(None, "The api", hour - timedelta(seconds=2))
+    second.is_away(None, "The worker", hour + timedelta(seconds=1))
+    assert (len(told.bodies), len({body["id"] for body in told.bodies})) == (1 if has_redis else 2, 1)
+
+
+def test_the_end_of_an_outage_is_told_though_all_who_told_it_are_gone(
+    runtime: Runtime, told: Receiver, database: str, empty_redis: str
+) -> None:
+    gone = man(runtime, "api", "worker", "scheduler", broker=broker_at(empty_redis))
+    with away(database):
+        gone.look()
+    late = man(runtime, "api", "worker", "scheduler", broker=broker_at(empty_redis))
+    look(late)
+    assert kinds(told) == [("database_away", "open")]  # who told it may find the database away still
+    with closing(redis.Redis.from_url(empty_redis)) as client:
+        (seen,) = client.keys("tracklayer:operator:*:seen")
+        assert 0 < client.ttl(seen) <= 30
+        client.delete(seen)
+    look(late)
+    look(late)
+    assert kinds(told) == [("database_away", "open"), ("database_away", "resolved")]
+    assert told.bodies[0]["id"] == told.bodies[1]["id"]
+
+
+def test_who_is_started_in_an_outage_tells_it_under_the_same_id_and_its_end(
+    runtime: Runtime, told: Receiver, database: str, empty_redis: str
+) -> None:
+    first = man(runtime, "api", "worker", "scheduler", broker=broker_at(empty_redis))
+    late = lonely(Teller(runtime.settings), runtime.database_url, broker_at(empty_redis), 0.0)
+    with away(database):
+        first.look()
+        late.is_away(None, "The worker on b, which waits to start,", runtime.clock.now())
+    late.is_back()
+    look(man(runtime, "api", "worker", "scheduler"))
+    assert kinds(told) == [("database_away", "open"), ("database_away", "resolved")]
+    assert told.bodies[0]["id"] == told.bodies[1]["id"]
+
+
+def test_an_outage_that_no_channel_took_is_told_as_over(runtime: Runtime, told: Receiver, database: str) -> None:
     alone = man(runtime, "api", "worker", "scheduler")
+    told.status = 500
+    with away(database):
+        alone.look()
+    told.status = 200
+    look(alone)
+    assert kinds(told) == [("database_away", "resolved")]
+
+
+def test_a_pause_of_all_processes_is_no_trouble_of_any(runtime: Runtime, told: Receiver) -> None:
+    api, rest = process(runtime, "api", settled=30.0), man(runtime, "worker", "scheduler")
+    api.beat()
+    api._good_since = time.monotonic() - 3600
+    api.look()
+    assert api._is_settled()
+    pass_time(60)  # in which nothing ran, and the machine's own clock stood still
+    with in_transaction():
+        execute("DELETE FROM operator_turns")
+    api.look()
+    assert _rows("SELECT 1 FROM operator_alerts") == []
+    api.beat()
+    look(api)
+    assert kinds(told) == []
+    assert not api._is_settled()  # the others are given the time to beat
+    rest.beat()
+
+
+def test_a_process_that_stood_still_judges_nobody_before_it_has_beaten_for_a_while(runtime: Runtime) -> None:
+    api = process(runtime, "api", settled=30.0)
+    api.beat()
+    api._good_since = time.monotonic() - 3600
+    api.beat()
+    assert api._is_settled()
+    api._beat_at -= 60
+    assert not api._is_settled()
+
+
+@contextmanager
+def reads_only(database: str) -> Iterator[None]:
     with closing(psycopg2.connect(database)) as admin:
         admin.autocommit = True
         with admin.cursor() as cursor:
             cursor.execute("ALTER DATABASE tracklayer SET default_transaction_read_only = on")
             try:
-                connection.connect(database)
-                alone.look()
+                connection.database.close_all()  # the sessions there are would go on to write
+                yield
             finally:
                 cursor.execute("SET default_transaction_read_only = off")
                 cursor.execute("ALTER DATABASE tracklayer RESET default_transaction_read_only")
-                connection.connect(database)
+                connection.database.close_all()
+
+
+def test_a_database_that_only_reads_is_told_as_such(runtime: Runtime, told: Receiver, database: str) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    with reads_only(database):
+        alone.look()
     assert [body["title"] for body in told.bodies] == ["The database only reads"]
+
+
+def test_a_database_that_only_read_is_told_once_and_wakes_no_other_alarm(
+    runtime: Runtime, told: Receiver, database: str
+) -> None:
+    alone, rest = process(runtime, "api"), man(runtime, "worker", "scheduler")
+    alone.beat()
+    look(alone, rest)
+    with reads_only(database):
+        for _ in range(3):
+            for each in (alone, rest):
+                assert not each._try(each.beat, "a heartbeat")
+                each.look()
+    with in_transaction():  # so long that every heartbeat is old
+        execute("UPDATE heartbeats SET beat_at = beat_at - interval '70 s'")
+        execute("DELETE FROM operator_turns")
+    alone.look()  # what only reads would succeed now, and nobody has said again that it lives
+    assert _rows("SELECT kind FROM operator_alerts WHERE resolved_at IS NULL") == []
+    assert alone._try(alone.beat, "a heartbeat")
+    assert rest._try(rest.beat, "a heartbeat")
+    for _ in range(3):
+        look(alone, rest)
+    opened = [body["id"] for body in told.bodies if body["state"] == "open"]
+    assert {kind for kind, _ in kinds(told)} == {"database_read_only"}
+    assert len(set(opened)) == 1  # each of two processes without a Redis told it, and no row did besides
+    assert kinds(told)[-1] == ("database_read_only", "resolved")
+
+
+def test_a_heartbeat_that_cannot_be_written_is_told_though_reading_goes_on(
+    runtime: Runtime, told: Receiver, database: str
+) -> None:
+    alone = process(runtime, "api", settled=3600.0)
+    alone.beat()
+    with reads_only(database):
+        alone._try(alone.beat, "a heartbeat")
+        alone.look()
+        assert [trouble.kind for trouble in alone.troubles] == ["database_read_only"]
+    assert kinds(told) == [("database_read_only", "open")]
+
+
+def test_a_database_that_reads_only_now_and_again_is_told_though_heartbeats_are_written(
+    runtime: Runtime, told: Receiver
+) -> None:
+    def meet() -> None:
+        with pytest.raises(DatabaseAwayError), in_transaction():
+            execute("DO $$ BEGIN RAISE EXCEPTION 'read only' USING ERRCODE = '25006'; END $$")
+
+    alone = man(runtime, "api", "worker", "scheduler")
+    meet()
+    look(alone)
+    assert kinds(told) == []  # it took a heartbeat since
+    meet()
+    look(alone)
+    assert kinds(told) == [("database_read_only", "open")]
 
 
 def test_a_full_disk_is_told_by_those_who_met_it(runtime: Runtime, told: Receiver) -> None:
@@ -477,6 +665,38 @@ def test_a_sandbox_that_was_left_set_is_told_and_does_not_stop_the_switch(
         look(man(runtime, "api", "worker", "scheduler", sandbox_url="http://127.0.0.1:9100"))
     assert [(body["kind"], body["severity"]) for body in told.bodies] == [("sandbox_left_set", "warning")]
     assert switch.asked == 1
+
+
+def test_a_look_pings_nobody_itself(runtime: Runtime) -> None:
+    with Receiver() as switch:
+        runtime.settings = replace(runtime.settings, heartbeat_url=Secret(switch.url), sandbox_url=None)
+        alone = man(runtime, "api", "worker", "scheduler")
+        alone.look()
+        assert switch.tried == 0  # whoever listens may take its time
+        alone.ping()
+        assert switch.asked == 1
+
+
+def test_a_webhook_that_hangs_holds_up_neither_mail_nor_looks(runtime: Runtime) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs, MailServer() as server:
+        runtime.settings = replace(
+            runtime.settings,
+            operator_webhook=Secret(f"http://127.0.0.1:{hangs.getsockname()[1]}/"),
+            operator_email=("a@example.com",),
+            smtp_url=Secret(server.url),
+        )
+        with Watchman(runtime, StubBroker(), ["api"], "1.0", None, look_seconds=0.05) as watchman:
+            for number, kind in enumerate(("clock_off", "old_queue"), start=1):
+                with in_transaction():
+                    execute(
+                        "INSERT INTO operator_alerts (alert_id, kind, severity, title, message, opened_at, seen_at) "
+                        "VALUES (%s, %s, 'warning', 'T', 'M', clock_timestamp(), clock_timestamp())",
+                        (kind, kind),
+                    )
+                wait_until(lambda number=number: len(server.mails) == number, "the mail")  # type: ignore[misc]
+                wait_until(lambda number=number: len(watchman.troubles) == number, "a look")  # type: ignore[misc]
+            taken = "SELECT count(told_at) FROM operator_messages WHERE channel = 'webhook'"
+            assert _rows(taken) == [(0,)]
 
 
 def test_threads_beat_look_and_say_that_they_end(runtime: Runtime, told: Receiver) -> None:

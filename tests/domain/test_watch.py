@@ -187,11 +187,11 @@ def test_all_well_is_nothing_to_tell() -> None:
     [
         pytest.param([beat("api"), beat("worker", age=40), beat("scheduler")], [], id="late"),
         pytest.param([beat("api", up=40)], [], id="an API that has just started"),
-        pytest.param([beat("api", up=41)], ["no_worker", "no_scheduler"], id="an API that nobody joined"),
+        pytest.param([beat("api", up=500)], [], id="an API beside roles of a version that does not say that it lives"),
         pytest.param([beat("api", up=20), beat("worker", age=4000)], [], id="others may start, too"),
         pytest.param([beat("worker"), beat("scheduler")], [], id="an API that never was"),
         pytest.param(
-            [beat("api", age=50), beat("worker", age=50)], ["no_api", "no_worker", "no_scheduler"], id="all are dead"
+            [beat(role, age=50) for role in ROLES], ["no_api", "no_worker", "no_scheduler"], id="all are dead"
         ),
         pytest.param([*crew(), beat("worker", age=4000)], [], id="one that died beside one that lives"),
         pytest.param(crew(broker="full", broker_seconds=9), [], id="Redis full for a moment"),
@@ -202,6 +202,56 @@ def test_all_well_is_nothing_to_tell() -> None:
 )
 def test_what_is_missing_and_what_only_takes_a_moment(beats: list[Beat], kinds: list[str]) -> None:
     assert [trouble.kind for trouble in judge(facts(beats))] == kinds
+
+
+def test_an_api_that_nobody_joined_misses_them_once_what_they_do_is_late() -> None:
+    def missing(up: float) -> list[str]:
+        return [trouble.kind for trouble in judge(facts([beat("api", up=up)], jobs={}))]
+
+    assert missing(60) == []
+    assert missing(61) == ["no_worker", "no_scheduler"]
+
+
+def test_workers_that_are_killed_again_and_again_are_told_though_one_always_seems_to_live() -> None:
+    killed = [beat("worker", age=45 + 15 * n, up=46 + 15 * n, host=f"w{n % 2}") for n in range(5)]
+    seen = facts([*crew(), *killed])
+    (found,) = judge(seen)
+    assert (found.kind, found.severity, found.title) == (
+        "worker_keeps_dying",
+        Severity.CRITICAL,
+        "The worker keeps dying",
+    )
+    assert "5 that were started within the last 5 min, on w0 and w1, ended without a word" in found.message
+    assert found.since == NOW - timedelta(seconds=106)
+    assert judge(facts([*crew(), *killed[1:]])) == []
+
+
+@pytest.mark.parametrize(
+    "those",
+    [
+        pytest.param([beat("worker", age=60, up=3600) for _ in range(9)], id="a host that was switched off"),
+        pytest.param([beat("worker", age=60, up=90, ended=60) for _ in range(9)], id="stopped on purpose"),
+        pytest.param([beat("worker", age=300, up=301) for _ in range(9)], id="long ago"),
+        pytest.param([beat("worker", age=9, up=30) for _ in range(9)], id="alive"),
+    ],
+)
+def test_others_that_ended_do_not_keep_dying(those: list[Beat]) -> None:
+    assert judge(facts([*crew(), *those])) == []
+
+
+@pytest.mark.parametrize(("begun", "kinds"), [(61, ["jobs_late"]), (60, []), (None, ["jobs_late"])])
+def test_a_worker_that_begins_anew_all_the_time_does_not_hide_that_a_job_does_not_run(
+    begun: float | None, kinds: list[str]
+) -> None:
+    lives = [beat("worker", age=age, up=age + 1) for age in (2, 42, 82)]
+    jobs = {**JOBS, "sweep": JobFacts(timedelta(seconds=begun) if begun is not None else None, False)}
+    assert [trouble.kind for trouble in judge(facts([beat("api"), beat("scheduler"), *lives], jobs=jobs))] == kinds
+
+
+def test_a_job_is_not_late_for_a_worker_that_starts_after_hours_in_which_none_ran() -> None:
+    jobs = {name: JobFacts(timedelta(hours=3), False) for name in INTERVALS}
+    beats = [beat("api"), beat("scheduler"), beat("worker", up=30), beat("worker", age=9000, up=90000, ended=9000)]
+    assert judge(facts(beats, jobs=jobs)) == []
 
 
 def test_a_job_that_runs_or_whose_worker_has_just_started_is_not_late() -> None:
@@ -219,10 +269,19 @@ def test_of_what_nobody_can_judge_now_nothing_is_over() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_the_switch_wants_every_role(role: str) -> None:
-    assert not all_is_well(facts([found for found in crew() if found.role != role]), [])
-    late = [beat(found.role, age=31) if found.role == role else found for found in crew()]
-    assert not all_is_well(facts(late), [])
+def test_the_switch_wants_every_role_that_was_ever_seen(role: str) -> None:
+    others = [found for found in crew() if found.role != role]
+    assert not all_is_well(facts([*others, beat(role, age=31)]), [])
+    assert not all_is_well(facts([*others, beat(role, age=90000, ended=90000)]), [])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_for_a_role_that_says_nothing_its_work_speaks(role: str) -> None:
+    others = [found for found in crew() if found.role != role]
+    assert all_is_well(facts(others), [])
+    assert not all_is_well(facts(others, jobs={}), [])
+    assert not all_is_well(facts(others, jobs={**JOBS, "sweep": JobFacts(timedelta(seconds=61), False)}), [])
+    assert not all_is_well(facts([]), [])
 
 
 def test_the_switch_minds_what_is_critical_alone() -> None:

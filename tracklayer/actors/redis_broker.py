@@ -174,15 +174,42 @@ class PatientBroker(RedisBroker):
 
     def claim(self, name: str, seconds: int) -> bool:
         """Whether nobody else has claimed it for now. Where Redis does not say, everybody may."""
+        if self.link.trouble is not None:
+            return True
         try:
             return bool(self.client.set(f"{self.namespace}:{name}", "", nx=True, ex=seconds))
         except redis.RedisError:
             return True
 
-    def keep_claim(self, name: str, seconds: int) -> None:
-        """Nobody else gets it for so long."""
-        with contextlib.suppress(redis.RedisError):
-            self.client.set(f"{self.namespace}:{name}", "", ex=seconds)
+    def put(self, name: str, value: str, seconds: int) -> None:
+        """Whoever reads it within so long finds this value."""
+        if self.link.trouble is None:
+            with contextlib.suppress(redis.RedisError):
+                self.client.set(f"{self.namespace}:{name}", value, ex=seconds)
+
+    def put_first(self, name: str, value: str, seconds: int) -> str:
+        """The value that is there: this one, unless somebody put another. Where Redis does not say, this one."""
+        if self.link.trouble is not None:
+            return value
+        try:
+            if self.client.set(f"{self.namespace}:{name}", value, nx=True, ex=seconds):
+                return value
+            return self.read(name)[0] or value
+        except redis.RedisError:
+            return value
+
+    def read(self, *names: str) -> list[str | None]:
+        """The values that are there. Where messages do not go, none: nobody waits for Redis here."""
+        if self.link.trouble is None:
+            with contextlib.suppress(redis.RedisError):
+                found: Any = self.client.mget([f"{self.namespace}:{name}" for name in names])
+                return [value.decode() if value is not None else None for value in found]
+        return [None] * len(names)
+
+    def drop(self, *names: str) -> None:
+        if self.link.trouble is None:
+            with contextlib.suppress(redis.RedisError):
+                self.client.delete(*(f"{self.namespace}:{name}" for name in names))
 
     def _make_room(self) -> None:
         """Deletes all messages at once. Redis admits that when it is full, and the database knows what they said."""

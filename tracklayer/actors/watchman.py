@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Self
 
 import dramatiq
@@ -21,7 +22,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services import watch_operator
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.tell_operator import Teller
-from tracklayer.services.watch_operator import Alone, Own, Switch
+from tracklayer.services.watch_operator import Alone, Board, NoBoard, Own, Switch
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ ANSWER_SECONDS = 6.0
 SETTLED_SECONDS = 30.0  # with the database, until others are judged: after an outage all of them beat within it
 AWAY_SECONDS = 20.0  # that the database does not serve: a fail-over or a restart is over by then
 END_SECONDS = 1.5  # that the last heartbeat may take, since all must end within five
-CLAIM_SECONDS, TOLD_SECONDS = 60, 3600  # that others leave it to who sends a message, and that it counts as told
+PAUSED = 3  # heartbeats that did not come: then this process stood still, and with it perhaps all others
 
 
 class Watchman:
@@ -66,18 +67,21 @@ class Watchman:
         self._teller, self._switch = teller, Switch(teller)
         self._alone = alone or lonely(teller, runtime.database_url, broker, away_seconds)
         self._beats = False  # whether the last heartbeat was written
-        self._good_since: float | None = None
+        self._beat_at = float("-inf")  # when it was written
+        self._good_since: float | None = None  # since when heartbeats are written, one after another
+        self._unwritten: DatabaseAwayError | None = None  # why the last one was not
+        self._well = threading.Event()  # set while the last look of this process found all well
         self._troubles: list[Trouble] = []
         self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=run, name=name, daemon=True)
-            for run, name in (
-                (self._pulse, "heartbeat"),
-                (lambda: self._again(self.look), "watchman"),
-                # Apart: a channel that hangs must not hold up the looks.
-                (lambda: self._again(self.tell), "operator's messages"),
-            )
+        runs: list[tuple[str, Callable[[], None]]] = [
+            ("heartbeat", self._pulse),
+            ("watchman", lambda: self._again(self.look)),
         ]
+        # Apart: what hangs must not hold up the looks, nor one channel another.
+        runs += [("operator's messages", partial(self._again, partial(self._tell, group))) for group in teller.groups]
+        if teller.pings:
+            runs.append(("dead man's switch", lambda: self._again(self.ping)))
+        self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
 
     @property
     def troubles(self) -> list[Trouble]:
@@ -117,12 +121,16 @@ class Watchman:
         try:
             what()
             return True
-        except DatabaseAwayError:
-            self._beats = False  # the other thread tells
+        except DatabaseAwayError as error:
+            self._cannot_beat(error)  # the other thread tells
         except Exception as error:  # noqa: BLE001 - told; it is tried again
-            self._beats = False
+            self._cannot_beat(None)
             tell_fault(self._runtime, name, error)
         return False
+
+    def _cannot_beat(self, error: DatabaseAwayError | None) -> None:
+        self._beats, self._good_since, self._unwritten = False, None, error
+        self._own.cannot_write()
 
     def beat(self) -> None:
         """Says that this process lives, and what it found out about itself. Raises DatabaseAwayError."""
@@ -131,8 +139,13 @@ class Watchman:
         said = self._own.says()
         if self._broker is not None and self._broker.link.trouble is not None:
             said |= {"broker": self._broker.link.trouble, "broker_seconds": round(self._broker.link.trouble_seconds, 1)}
-        watch_operator.beat(self._instance, self._roles, self._host, self._version, said, ANSWER_SECONDS)
-        self._beats = True
+        paused = watch_operator.beat(self._instance, self._roles, self._host, self._version, said, ANSWER_SECONDS)
+        self._own.has_written()
+        self._beat_at = time.monotonic()
+        # As the database counts: a machine that stood still does not always know it.
+        if paused is None or paused.total_seconds() > PAUSED * self._beat_seconds or self._good_since is None:
+            self._good_since = self._beat_at
+        self._beats, self._unwritten = True, None
 
     def _again(self, what: Callable[[], None]) -> None:
         while not self._stop.wait(self._look_seconds):
@@ -147,49 +160,65 @@ class Watchman:
 
     def look(self) -> None:
         """One look at all processes; where the database is away, what is to be told of that."""
+        away = self._unwritten
         try:
             self._look()
         except DatabaseAwayError as error:
-            if watch_operator.is_busy(error):
-                return
-            self._good_since = None
-            whose = f"The {' and '.join(self._roles)} on {self._host}"
-            found = self._alone.is_away(watch_operator.state_of(error), whose, self._runtime.clock.now())
-            self._troubles = [found] if found is not None else []
+            away = error
+            if not watch_operator.is_busy(error):
+                self._good_since, self._troubles = None, []
+        if away is None or watch_operator.is_busy(away):
+            return
+        self._well.clear()
+        whose = f"The {' and '.join(self._roles)} on {self._host}"
+        found = self._alone.is_away(watch_operator.state_of(away), whose, self._runtime.clock.now())
+        if found is not None:
+            self._troubles = [found]
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if self._good_since is None:
-            self._good_since = now
-        if now - self._good_since >= self._settled_seconds and watch_operator.take_look():
+        self._well.clear()
+        if self._is_settled() and watch_operator.take_look():
             facts = watch_operator.facts_now(
                 periodic(self._runtime.settings),
                 self._runtime.clock.now(),
                 with_queue=watch_operator.take_queue_look(),
             )
+            if not all(facts.living(role) for role in self._roles):
+                return  # this process lives: it stood still, and has not said so since; others may have, too
             watch_operator.look(facts)
             self._troubles = watch_operator.open_troubles()
-            self._switch.ping_if_well(facts, self._troubles)
+            if self._switch.is_wanted(facts, self._troubles):
+                self._well.set()
             watch_operator.forget_the_old()
         else:
             self._troubles = watch_operator.open_troubles()
         if self._beats:  # what only reads is not back
             self._alone.is_back()
 
+    def _is_settled(self) -> bool:
+        """Whether others may be judged: after an outage, or after a machine stood still, all must have had the time to beat."""
+        now, since = time.monotonic(), self._good_since
+        if since is None or now - self._beat_at > PAUSED * self._beat_seconds:
+            return False
+        return now - since >= self._settled_seconds
+
     def tell(self) -> None:
         """Sends what is due. Raises DatabaseAwayError: then ``look`` tells what can be told."""
-        watch_operator.tell_due(self._teller)
+        for group in self._teller.groups:
+            self._tell(group)
+        self.ping()
+
+    def _tell(self, channels: Sequence[str]) -> None:
+        watch_operator.tell_due(self._teller, channels)
+
+    def ping(self) -> None:
+        """Pings the dead man's switch, where all was well at the last look. Raises DatabaseAwayError."""
+        if self._well.is_set():
+            self._switch.ping()
 
 
 def lonely(teller: Teller, database_url: str, broker: dramatiq.Broker, away_seconds: float = AWAY_SECONDS) -> Alone:
     """Who tells while the database is away; of several that reach the same Redis, one."""
     place = watch_operator.place_of(database_url)
-    if not isinstance(broker, PatientBroker):
-        return Alone(teller, place, away_seconds)
-    return Alone(
-        teller,
-        place,
-        away_seconds,
-        lambda message_id: broker.claim(f"operator:{message_id}", CLAIM_SECONDS),
-        lambda message_id: broker.keep_claim(f"operator:{message_id}", TOLD_SECONDS),
-    )
+    board: Board = broker if isinstance(broker, PatientBroker) else NoBoard()
+    return Alone(teller, place, away_seconds, board)

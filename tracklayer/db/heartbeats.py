@@ -16,15 +16,17 @@ KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the la
 MOST_BEATS = 2000  # rows that are read: far more processes than sessions that PostgreSQL has
 
 BEAT = """
+WITH before AS (SELECT max(beat_at) AS beat_at FROM heartbeats WHERE instance = %(instance)s)
 INSERT INTO heartbeats AS h (instance, role, host, version, started_at, beat_at, says)
 SELECT %(instance)s, role, %(host)s, %(version)s, clock_timestamp(), clock_timestamp(), %(says)s::jsonb
 FROM unnest(%(roles)s::text[]) AS role
 ON CONFLICT (instance, role) DO UPDATE SET beat_at = excluded.beat_at, says = excluded.says, ended_at = NULL
+RETURNING h.beat_at - (SELECT beat_at FROM before)
 """
 
 
-def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Mapping[str, Any]) -> None:
-    """This process lives, in these roles, and says so much of itself."""
+def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Mapping[str, Any]) -> timedelta | None:
+    """This process lives, in these roles, and says so much of itself. How long ago it said so before; None: never."""
     params: Any = {
         "instance": instance,
         "roles": list(roles),
@@ -32,7 +34,8 @@ def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Map
         "version": version,
         "says": orjson.dumps(says).decode(),
     }
-    execute(BEAT, params)
+    found: timedelta | None = rows(BEAT, params)[0][0]
+    return found
 
 
 def end_beats(instance: str) -> None:

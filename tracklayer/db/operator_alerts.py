@@ -50,12 +50,12 @@ def resolve_unseen(calm: timedelta, except_kinds: Iterable[str]) -> list[str]:
     return [row[0] for row in found]
 
 
-def note_told(alert_id: str, trouble: Trouble, channels: Sequence[str]) -> None:
+def note_told(alert_id: str, trouble: Trouble, channels: Sequence[str]) -> bool:
     """An alert that was told while this database was away, and is over: what is left to tell of it is that.
 
-    Any number of processes may note the same one.
+    Any number of processes may note the same one; whether this one was the first.
     """
-    execute(
+    is_new = execute(
         "INSERT INTO operator_alerts (alert_id, kind, severity, title, message, opened_at, seen_at, resolved_at) "
         "VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp()) ON CONFLICT (alert_id) DO NOTHING",
         (alert_id, trouble.kind, trouble.severity.value, trouble.title, trouble.message, trouble.since),
@@ -66,6 +66,7 @@ def note_told(alert_id: str, trouble: Trouble, channels: Sequence[str]) -> None:
         "ON CONFLICT DO NOTHING",
         (alert_id, list(channels)),
     )
+    return is_new > 0
 
 
 def open_troubles() -> list[Trouble]:
@@ -169,3 +170,21 @@ def take_turn(name: str, length: timedelta) -> bool:
 def set_turn(name: str, length: timedelta) -> None:
     """From now on it is nobody's turn for so long."""
     execute("UPDATE operator_turns SET taken_until = clock_timestamp() + %s WHERE name = %s", (length, name))
+
+
+OUTAGES = "outages"  # its instant is when the last outage of this database was noted, and nobody's turn
+
+
+def last_outage() -> str:
+    """Names the last outage of this database that is over: all processes that saw it served since then say the same."""
+    found = rows("SELECT extract(epoch FROM taken_until)::bigint FROM operator_turns WHERE name = %s", (OUTAGES,))
+    return f"{found[0][0]:x}" if found else "0"
+
+
+def note_outage() -> None:
+    """One is over: the next one has another name."""
+    execute(
+        "INSERT INTO operator_turns AS t (name, taken_until) VALUES (%s, clock_timestamp()) ON CONFLICT (name) "
+        "DO UPDATE SET taken_until = greatest(excluded.taken_until, t.taken_until + interval '1 s')",
+        (OUTAGES,),
+    )

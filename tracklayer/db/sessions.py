@@ -88,7 +88,7 @@ class LockedOutError(DatabaseAwayError):
 
 
 _CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
-_READ_ONLY = "25006"
+READ_ONLY = "25006"
 POOLED_AWAY = ("26000", "42P05")  # no such prepared statement, there already: the session is somebody else's
 _STALE_PLAN = (
     "cached plan must not change"  # of a statement made for tables that have changed since: 0A000, as much else
@@ -121,7 +121,7 @@ def is_lost(error: BaseException) -> bool:
     One whose tables are not there may have a search_path that its role or database had for a while.
     """
     if code_of(error) is not None:
-        lost = (*_CONNECTION_LOST, _READ_ONLY, *POOLED_AWAY, *_NOT_THERE)
+        lost = (*_CONNECTION_LOST, READ_ONLY, *POOLED_AWAY, *_NOT_THERE)
         return _starts(error, lost) or _STALE_PLAN in str(error)
     # Without an SQLSTATE the connection failed; every other class of error is then a mistake of whoever called.
     name = type(error).__name__  # peewee's or psycopg2's
@@ -133,7 +133,7 @@ def is_not_there(error: BaseException) -> bool:
     return _starts(error, _NOT_THERE)
 
 
-_WRITES_REFUSED = ("53100", _READ_ONLY)  # a full disk, and a server or a session that only reads
+_WRITES_REFUSED = ("53100", READ_ONLY)  # a full disk, and a server or a session that only reads
 _refused: dict[str, float] = {}  # SQLSTATE -> when this process met it last, on the monotonic clock
 
 

@@ -25,9 +25,11 @@ MET = timedelta(seconds=60)  # what a process met so long ago, it has met lately
 JOBS = ("sweep", "monitor", "fold", "purge")
 JOB_INTERVALS = 5
 JOB_LATE = timedelta(seconds=60)  # at least: a job that runs every second may wait behind a long one
+DYING, DYING_WITHIN = 5, timedelta(minutes=5)  # processes that ended by no will of anybody, of those started so lately
 CLOCK = timedelta(seconds=2)  # as the log and `doctor` warn of
 
 NO_ROLE = {"api": "no_api", "worker": "no_worker", "scheduler": "no_scheduler"}
+KEEPS_DYING = {"api": "api_keeps_dying", "worker": "worker_keeps_dying", "scheduler": "scheduler_keeps_dying"}
 BROKER_KIND = "broker_takes_nothing"
 OLD_QUEUE = "old_queue"
 JOBS_LATE = "jobs_late"
@@ -126,14 +128,20 @@ def has_run(facts: Facts) -> bool:
 
 
 def all_is_well(facts: Facts, open_troubles: Iterable[Trouble]) -> bool:
-    """Whether every role is there for certain and nothing critical is wrong: what a dead-man's switch is pinged for."""
+    """Whether every role is there for certain and nothing critical is wrong: what a dead-man's switch is pinged for.
+
+    A role that never said that it lives may be of a version that says nothing: then its work speaks for it.
+    """
     there = {beat.role for beat in facts.beats if beat.lives and beat.age <= WELL}
-    return there >= set(ROLES) and not any(trouble.is_critical for trouble in open_troubles)
+    silent = (
+        {role for role in ROLES if _last(facts, role) is None} if there and not _late(facts, timedelta.max) else set()
+    )
+    return there | silent >= set(ROLES) and not any(trouble.is_critical for trouble in open_troubles)
 
 
 def judge(facts: Facts) -> list[Trouble]:
     """Everything that is wrong, the worst first. What only follows from another trouble is not told besides."""
-    found = [*_roles(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
+    found = [*_roles(facts), *_dying(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
     if facts.living("worker"):
         found += [*_queue(facts), *_jobs(facts)]
     return [*found, *_sandbox(facts), *_clocks(facts)]
@@ -155,16 +163,23 @@ def _roles(facts: Facts) -> list[Trouble]:
     living = [beat.up for beat in facts.beats if beat.lives]
     # Who has just started cannot tell a role that is missing from one that starts, too.
     watched = max(living) if living else min((beat.age for beat in facts.beats), default=timedelta())
+    # Whom nobody ever heard of may be of a version that says nothing, unless its work stands still. An API's is not seen:
+    # events may be imported from files alone.
+    stands_still = bool(_late(facts, watched))
     found = []
     for role in ROLES:
-        those = [beat for beat in facts.beats if beat.role == role and "lacks" not in beat.says]
-        last = min(those, key=lambda beat: beat.age, default=None)
-        if facts.living(role) or (last is None and role == "api"):
-            continue  # an API that was never seen: events may be imported from files alone
+        last = _last(facts, role)
+        if facts.living(role) or (last is None and (role == "api" or not stands_still)):
+            continue
         missing = last.age if last is not None else watched
         if missing > MISSED and (watched > MISSED or not living):
             found.append(_missing(facts, role, last, missing))
     return found
+
+
+def _last(facts: Facts, role: str) -> Beat | None:
+    those = [beat for beat in facts.beats if beat.role == role and "lacks" not in beat.says]
+    return min(those, key=lambda beat: beat.age, default=None)
 
 
 _AT_STAKE = {
@@ -179,7 +194,7 @@ _ROLE = {"api": "API process", "worker": "worker", "scheduler": "scheduler"}
 
 def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trouble:
     if last is None:
-        heard = f"None has been seen for {lasting(age)}, since the other roles started."
+        heard = f"None has been seen for {lasting(age)}, since the other roles started, and what fires by itself stands still."
     elif last.ended is not None:
         heard = f"The last one, on {last.host}, was stopped {lasting(last.ended)} ago, and none took its place."
     else:
@@ -194,6 +209,40 @@ def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trou
         f"{_AT_STAKE[role]}{wait} {heard}",
         facts.now - age,
     )
+
+
+_DYING_STAKES = {
+    "api": "Callers are refused meanwhile, and what they do not send again is lost.",
+    "worker": "What each had in hand is given to others and may reach a platform twice, and if none lives for long nothing is "
+    "delivered.",
+    "scheduler": "Workers start by themselves what is due, so deliveries go on.",
+}
+
+
+def _dying(facts: Facts) -> list[Trouble]:
+    """Of processes that are started again and again, and killed each time: one of them always seems to live."""
+    found = []
+    for role in ROLES:
+        those = [
+            beat
+            for beat in facts.beats
+            if beat.role == role and beat.ended is None and not beat.lives and beat.up <= DYING_WITHIN
+        ]
+        if len(those) < DYING:
+            continue
+        hosts = _listed(sorted({beat.host for beat in those}))
+        found.append(
+            Trouble(
+                KEEPS_DYING[role],
+                Severity.CRITICAL,
+                f"The {_ROLE[role]} keeps dying",
+                f"{_DYING_STAKES[role]} {len(those)} that were started within the last {lasting(DYING_WITHIN)}, on {hosts}, "
+                "ended without a word. Look into the log of their supervisor: a process that is killed (out of memory, for "
+                "instance) can say nothing itself.",
+                facts.now - max(beat.up for beat in those),
+            )
+        )
+    return found
 
 
 def _broker(facts: Facts) -> list[Trouble]:
@@ -339,14 +388,7 @@ def _queue(facts: Facts) -> list[Trouble]:
 
 
 def _jobs(facts: Facts) -> list[Trouble]:
-    up = max((beat.up for beat in facts.living("worker")), default=timedelta())
-    late: dict[str, timedelta] = {}
-    for name in JOBS:
-        limit = max(JOB_INTERVALS * facts.intervals.get(name, timedelta()), JOB_LATE)
-        job = facts.jobs.get(name, JobFacts(None, False))
-        age = up if job.begun is None else min(job.begun, up)
-        if not job.busy and age > limit:
-            late[name] = age if job.begun is None else job.begun
+    late = _late(facts, _together(beat for beat in facts.beats if beat.role == "worker" and "lacks" not in beat.says))
     if not late:
         return []
     names = _listed([f"{name} for {lasting(age)}" for name, age in late.items()])
@@ -360,6 +402,28 @@ def _jobs(facts: Facts) -> list[Trouble]:
             facts.now - max(late.values()),
         )
     ]
+
+
+def _late(facts: Facts, watched: timedelta) -> dict[str, timedelta]:
+    """Job -> for how long it did not run, of those that should have. ``watched``: since when anybody could have run it."""
+    late: dict[str, timedelta] = {}
+    for name in JOBS:
+        limit = max(JOB_INTERVALS * facts.intervals.get(name, timedelta()), JOB_LATE)
+        job = facts.jobs.get(name, JobFacts(None, False))
+        age = watched if job.begun is None else job.begun
+        if not job.busy and min(age, watched) > limit:
+            late[name] = age
+    return late
+
+
+def _together(beats: Iterable[Beat]) -> timedelta:
+    """Since when there was always one or another of these processes, as if each had lived until it is missed."""
+    since = timedelta()
+    for beat in sorted(beats, key=lambda beat: beat.age):
+        if beat.age - since > MISSED:
+            break
+        since = max(since, beat.up)
+    return since
 
 
 _JOB_STAKES = {

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import smtplib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TIMEOUT_SECONDS = 10  # of each step: who takes longer is in trouble, and the thread is wanted elsewhere
@@ -63,12 +66,29 @@ class SmtpServer:
 
 
 class Mailer:
-    """A session with the server, opened with the first message and kept for the next. For one thread."""
+    """A session with the server, opened with the first message and kept for the next. For one thread; any may ``cut``."""
 
     def __init__(self, server: SmtpServer, timeout_seconds: int = TIMEOUT_SECONDS) -> None:
         self._server = server
         self._timeout = timeout_seconds  # of each step
         self._session: smtplib.SMTP | None = None
+        self._wire: socket.socket | None = None
+        self._is_cut = False
+
+    def cut(self) -> None:
+        """Ends what takes too long, since a server that sends a byte now and then ends no step: it fails at once."""
+        self._is_cut = True
+        wire = self._wire
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+
+    def _opened(self, connection: socket.socket) -> None:
+        """Kept apart, since TLS puts another object in the place of a socket: this means the connection itself."""
+        self._wire = socket.socket(fileno=os.dup(connection.fileno()))
+        if self._is_cut:
+            connection.close()
+            raise TimeoutError
 
     def __enter__(self) -> Self:
         return self
@@ -120,11 +140,11 @@ class Mailer:
         name = socket.gethostname()
         verified = ssl.create_default_context()
         if server.tls:
-            session: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, local_hostname=name, timeout=self._timeout, context=verified
+            session: smtplib.SMTP = _TlsSession(
+                self._opened, server.host, server.port, local_hostname=name, timeout=self._timeout, context=verified
             )
         else:
-            session = smtplib.SMTP(server.host, server.port, local_hostname=name, timeout=self._timeout)
+            session = _Session(self._opened, server.host, server.port, local_hostname=name, timeout=self._timeout)
         self._session = session
         session.ehlo_or_helo_if_needed()
         encrypted = server.tls
@@ -147,6 +167,26 @@ class Mailer:
                 session.quit()
             except (OSError, smtplib.SMTPException):
                 session.close()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
+
+class _Session(smtplib.SMTP):
+    """Tells of its connection before the server has said a word: from then on it can be cut."""
+
+    def __init__(self, opened: Callable[[socket.socket], None], *where: Any, **options: Any) -> None:
+        self._opened = opened
+        super().__init__(*where, **options)
+
+    def _get_socket(self, *where: Any) -> socket.socket:
+        connection: socket.socket = super()._get_socket(*where)  # type: ignore[misc]
+        self._opened(connection)
+        return connection
+
+
+class _TlsSession(_Session, smtplib.SMTP_SSL):
+    pass
 
 
 def _expect(answer: tuple[int, bytes], *codes: int) -> None:

@@ -8,7 +8,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import socket
+import threading
+from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import policy
@@ -17,14 +21,20 @@ from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 
 from tracklayer.domain.monitors.words import clock_time, lasting
+from tracklayer.runtime import trusted_certificates
 from tracklayer.services.mail import FateUnknownError, Mailer, MailError, RefusedError, SmtpServer
+from tracklayer.services.transport import USER_AGENT
+from tracklayer.services.webhook import get, post
 from tracklayer.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 5  # of each step: what is wrong is to be told within a minute
+SECONDS = 10.0  # for one message or ping, whatever the other side does: others wait, and its lease must not run out
+STEP_SECONDS = 5  # of a session with the mail server
+CUT_SECONDS = 1.0  # until a session that was cut is known to be over
 WEBHOOK = "webhook"
 
 
@@ -54,9 +64,10 @@ class Notice:
 
 
 class Teller:
-    """The channels that the settings name. Any thread may call."""
+    """The channels that the settings name. Any thread may call. ``seconds``: that one message, or ping, may take."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._public_url = settings.public_url
         self._webhook = str(settings.operator_webhook) if settings.operator_webhook is not None else None
         self._ping = str(settings.heartbeat_url) if settings.heartbeat_url is not None else None
@@ -76,6 +87,13 @@ class Teller:
         return list(self._channels)
 
     @property
+    def groups(self) -> list[list[str]]:
+        """The channels, by the server that they stand or fall with: each group is to be told by a thread of its own."""
+        webhook = [name for name in self._channels if name == WEBHOOK]
+        mail = [name for name in self._channels if name != WEBHOOK]
+        return [group for group in (webhook, mail) if group]
+
+    @property
     def pings(self) -> bool:
         return self._ping is not None
 
@@ -85,12 +103,11 @@ class Teller:
 
     def ping(self) -> None:
         """Says to whoever listens that all is well. Raises NotToldError."""
-        self._ask("GET", self._ping or "")
+        self._ask(self._ping or "")
 
     def _post(self, notice: Notice) -> None:
         over = notice.until is not None
         self._ask(
-            "POST",
             self._webhook or "",
             {
                 "id": notice.id,
@@ -105,31 +122,62 @@ class Teller:
             },
         )
 
-    def _ask(self, method: str, url: str, body: object = None) -> None:
-        try:
-            # The answer's body is of no interest, however long it is.
-            with (
-                httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as http,
-                http.stream(method, url, json=body, headers={"user-agent": "TrackLayer"}) as answer,
-            ):
-                status = answer.status_code
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise NotToldError(type(error).__name__) from None
-        if not 200 <= status < 300:
-            raise NotToldError(f"status {status}")
+    def _ask(self, url: str, body: object = None) -> None:
+        headers = {"user-agent": USER_AGENT, **_login(url)}
+        if body is None:
+            answer = get(url, headers, trusted_certificates(), allow_private=True, seconds=self._seconds)
+        else:
+            headers["content-type"] = "application/json"
+            said = orjson.dumps(body)
+            answer = post(url, said, headers, trusted_certificates(), allow_private=True, seconds=self._seconds)
+        if answer.status is None:
+            raise NotToldError((answer.error or "").removesuffix("."))
+        if answer.error is not None:
+            raise NotToldError(f"status {answer.status}")
 
     def _mail(self, notice: Notice, address: str) -> None:
         assert self._server is not None
         message = compose(notice, self._public_url, self._server.sender, address)
         try:
-            with Mailer(self._server, TIMEOUT_SECONDS) as mailer:
-                mailer.send(message, address)
+            self._send(self._server, message, address)
         except FateUnknownError:
             return  # it may have arrived, and the server had it in its hands
         except RefusedError as error:
             log.error("the mail server refuses one of TRACKLAYER_OPERATOR_EMAIL for good (%s)", error.reason)
         except MailError as error:
             raise NotToldError(error.reason) from None
+
+    def _send(self, server: SmtpServer, message: EmailMessage, address: str) -> None:
+        """Raises MailError, and NotToldError where not even that is known in time."""
+        mailer = Mailer(server, STEP_SECONDS)
+        fate: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                with mailer:
+                    mailer.send(message, address)
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                fate.set_exception(error)
+            else:
+                fate.set_result(None)
+
+        # Looking up a name knows no limit in time, and a server that sends a byte now and then ends no step.
+        threading.Thread(target=run, name="operator's mail", daemon=True).start()
+        for seconds in (self._seconds, CUT_SECONDS):
+            try:
+                return fate.result(seconds)
+            except FutureTimeoutError:
+                mailer.cut()
+        raise NotToldError(f"no answer within {self._seconds:g} seconds")
+
+
+def _login(url: str) -> dict[str, str]:
+    """The header for a name and a password that stand in an address."""
+    target = httpx.URL(url)
+    if not target.userinfo:
+        return {}
+    login = b64encode(f"{target.username}:{target.password}".encode()).decode()
+    return {"authorization": f"Basic {login}"}
 
 
 def compose(notice: Notice, public_url: str, sender: str, address: str) -> EmailMessage:

@@ -10,11 +10,15 @@ import hashlib
 import logging
 import random
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
+import orjson
 from psycopg2.extensions import parse_dsn
 
 from tracklayer.clock import DatabaseClock
@@ -28,8 +32,12 @@ from tracklayer.db.connection import (
     in_transaction,
     statements_within,
 )
-from tracklayer.db.sessions import code_of, last_refusal
+from tracklayer.db.sessions import READ_ONLY, code_of, forget_refusals, last_refusal
+from tracklayer.domain.alert import Severity
 from tracklayer.domain.watch import (
+    DATABASE_AWAY,
+    DATABASE_FULL,
+    DATABASE_READ_ONLY,
     MET,
     OLD,
     REFUSALS,
@@ -56,13 +64,17 @@ CALM = timedelta(
 )  # that nobody sees a trouble before it is over: several looks, and a heartbeat of everybody
 QUEUE_TURN = timedelta(seconds=15)  # it goes over all destinations that have something waiting
 QUEUE_SECONDS = 3.0  # for the look at what waits
-SENDING = timedelta(seconds=60)  # a session of eight steps of five seconds is over before
+SENDING = timedelta(seconds=60)  # a message is over, taken or not, in a quarter of that
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 LATE = timedelta(days=1)  # what was over longer ago is no news
 MESSAGES = 20  # of one look
 PING = timedelta(seconds=60)
 PING_AGAIN = timedelta(seconds=15)  # after one that failed
 HOUR = 3600.0
+CLAIM_SECONDS = 60  # that others leave it to who sends a message, which is over in a quarter of that
+TELLING_SECONDS = 12.0  # a message is over by then, taken or not
+SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
+KEPT_SECONDS = 7 * 24 * 3600  # that an outage stands on the board: the longest of which anybody wants to hear the end
 END_SECONDS = 1.0  # for the last word of a process that ends
 SLOW = 60.0  # seconds between two looks at all destinations
 
@@ -117,16 +129,14 @@ def open_troubles() -> list[Trouble]:
         return db.open_troubles()
 
 
-def tell_due(teller: Teller) -> int:
-    """Sends what is due by the channels of this process; how many messages went out. Raises DatabaseAwayError."""
-    if not teller.channels:
-        return 0
+def tell_due(teller: Teller, channels: Sequence[str]) -> int:
+    """Sends what is due by these channels; how many messages went out. Raises DatabaseAwayError."""
     with in_transaction():
-        db.add_messages(teller.channels, LATE)
+        db.add_messages(channels, LATE)
     told = 0
     for _ in range(MESSAGES):
         with in_transaction():
-            message = db.take_message(teller.channels, SENDING, LATE)
+            message = db.take_message(channels, SENDING, LATE)
         if message is None:
             break
         notice = Notice(
@@ -169,10 +179,11 @@ class Switch:
         self._teller, self._every = teller, every
         self._told_at = float("-inf")
 
-    def ping_if_well(self, facts: Facts, open_now: Iterable[Trouble]) -> bool:
-        """Whether it was pinged. Raises DatabaseAwayError."""
-        if not self._teller.pings or not all_is_well(facts, open_now):
-            return False
+    def is_wanted(self, facts: Facts, open_now: Iterable[Trouble]) -> bool:
+        return self._teller.pings and all_is_well(facts, open_now)
+
+    def ping(self) -> bool:
+        """Whether it was pinged, which all must be well for. Raises DatabaseAwayError."""
         with in_transaction():
             if not db.take_turn("ping", self._every):
                 return False
@@ -218,6 +229,9 @@ class Own:
         self._runtime, self._sandbox_url = runtime, sandbox_url
         self._slow: dict[str, object] = {}
         self._slow_due = 0.0
+        self._writes = True  # whether the last heartbeat was written, as far as one was tried
+        self._written_at = time.monotonic()
+        self._met = self._met_before = False  # a database that only reads, between two heartbeats
 
     def says(self) -> dict[str, object]:
         """In the words of ``Beat``, without those of the broker."""
@@ -235,9 +249,30 @@ class Own:
         if not clock.is_sure:
             said["unsure"] = True
         refusal = last_refusal()
-        if refusal is not None and refusal[1] <= MET.total_seconds():
+        if refusal is not None and self._counts(*refusal):
             said |= {"refused": refusal[0], "refused_seconds": round(refusal[1], 1)}
         return said
+
+    def _counts(self, state: str, ago: float) -> bool:
+        """Whether what this process met is to be told by a heartbeat, whose very writing says that the database takes writes.
+
+        A full disk refuses some and takes others. One that only reads takes none: where it took the heartbeat before
+        and takes this one, it was over at once, unless that happens again and again, as with two servers behind one name.
+        """
+        if not self._writes or ago > MET.total_seconds():
+            return False
+        self._met = state == READ_ONLY and ago <= time.monotonic() - self._written_at
+        return state != READ_ONLY or (self._met and self._met_before)
+
+    def has_written(self) -> None:
+        """A heartbeat was written: what was met while none could be is over."""
+        if not self._writes:
+            forget_refusals()
+        self._writes, self._written_at = True, time.monotonic()
+        self._met, self._met_before = False, self._met
+
+    def cannot_write(self) -> None:
+        self._writes = self._met = self._met_before = False
 
     def _look_slowly(self) -> dict[str, object]:
         """Over all destinations: not with every heartbeat."""
@@ -253,10 +288,10 @@ class Own:
 
 def beat(
     instance: str, roles: Sequence[str], host: str, version: str, says: Mapping[str, object], seconds: float
-) -> None:
-    """This process lives, and says so within so many seconds. Raises DatabaseAwayError."""
+) -> timedelta | None:
+    """This process lives, and says so within so many seconds; how long ago it did before. Raises DatabaseAwayError."""
     with in_transaction(), answers_within(seconds):
-        db_beats.beat(instance, roles, host, version, says)
+        return db_beats.beat(instance, roles, host, version, says)
 
 
 def end_beats(instance: str) -> None:
@@ -279,30 +314,64 @@ def is_busy(error: DatabaseAwayError) -> bool:
     return not is_everybodys(error) or type(error.__cause__).__name__ == "MaxConnectionsExceeded"
 
 
+class Board(Protocol):
+    """Short notes between processes, where there is something that holds them, and while it answers."""
+
+    def claim(self, name: str, seconds: int) -> bool:
+        """Whether nobody else has claimed it for now."""
+
+    def put(self, name: str, value: str, seconds: int) -> None:
+        """Whoever reads it within so long finds this value."""
+
+    def put_first(self, name: str, value: str, seconds: int) -> str:
+        """The value that is there: this one, unless somebody put another."""
+
+    def read(self, *names: str) -> list[str | None]:
+        """The values that are there."""
+
+    def drop(self, *names: str) -> None: ...
+
+
+class NoBoard:
+    """Where there is nothing of the kind: nobody reads what is put."""
+
+    def claim(self, name: str, seconds: int) -> bool:
+        return True
+
+    def put(self, name: str, value: str, seconds: int) -> None:
+        pass
+
+    def put_first(self, name: str, value: str, seconds: int) -> str:
+        return value
+
+    def read(self, *names: str) -> list[str | None]:
+        return [None] * len(names)
+
+    def drop(self, *names: str) -> None:
+        pass
+
+
 class Alone:
     """What one process tells by itself of a database that serves nobody. ``place``: names the database, not its secrets.
-    ``patience``: seconds until that is told.
+    ``patience``: seconds until that is told. Not for two threads at once.
 
-    No row can say who tells: ``claim(id)`` may, by Redis for instance, and gives True where nobody else does for now;
-    ``told(id)`` is called when it went out. Where there is no such thing each process tells. The id is the same for
-    all of them, so that whoever gets several knows them for one; each tells at most once an hour.
+    No row can say who tells: ``board`` may, Redis for instance. On it stand the outage, with the id under which it is
+    told, who found the database away last, and who tells by which channel. Where there is none each process tells, at
+    most once an hour. The id then is made of the last outage that all of them know to be over, so that whoever gets
+    several messages knows them for one.
     """
 
-    def __init__(
-        self,
-        teller: Teller,
-        place: str,
-        patience: float,
-        claim: Callable[[str], bool] = lambda message_id: True,
-        told: Callable[[str], None] = lambda message_id: None,
-    ) -> None:
-        self._teller, self._place, self._claim, self._told, self._patience = teller, place, claim, told, patience
+    def __init__(self, teller: Teller, place: str, patience: float, board: Board) -> None:
+        self._teller, self._place, self._patience, self._board = teller, place, patience, board
+        self._me = secrets.token_hex(4)
         self._since: float | None = None
         self._kind = ""
-        self._id = ""
-        self._tell_at: dict[str, float] = {}  # channel -> when it is to be told next
-        self._failures: dict[str, int] = {}
-        self._told_of: dict[str, tuple[Trouble, set[str]]] = {}  # id -> what was told, and by which channels
+        self._last_outage: str | None = None  # that is over, as this process knows; None: it never saw the database
+        self._open: dict[str, tuple[str, Trouble]] = {}  # kind -> the id of this outage, and what is wrong
+        self._ended: dict[str, Trouble] = {}  # id -> what is over, and yet to be noted
+        self._tell_at: dict[tuple[str, str], float] = {}  # id and channel -> when it is to be told next
+        self._failures: dict[tuple[str, str], int] = {}
+        self._telling: dict[int, threading.Thread] = {}  # by the place of their group
 
     @property
     def seconds(self) -> float:
@@ -312,29 +381,56 @@ class Alone:
     def is_away(self, state: str | None, whose: str, now: datetime) -> Trouble | None:
         """The database did not serve just now: what is wrong, once that lasts; it is told, where it was not yet.
 
-        ``state``: the SQLSTATE it refused with, if any. ``whose``: who found out.
+        ``state``: the SQLSTATE it refused with, if any. ``whose``: who found out. Takes as long as one message may.
         """
         if self._since is None:
             self._since = time.monotonic()
+        self._board.put(self._name(SEEN), self._me, SEEN_SECONDS)
         if self.seconds < self._patience:
             return None
         found = database_trouble(state, now - timedelta(seconds=self.seconds), whose)
         if found.kind != self._kind:
-            self._kind, self._id = found.kind, f"{found.kind}-{self._place}-{found.since:%Y%m%d%H}"
-            self._tell_at.clear()
-            self._failures.clear()
+            self._kind = found.kind
             log.error("%s. %s", found.title, found.message)
-        self._tell(found)
+        message_id = self._id_of(found)
+        self._open[found.kind] = message_id, found
+        self._tell_apart(message_id, found)
         return found
 
-    def _tell(self, found: Trouble) -> None:
-        due = [name for name in self._teller.channels if self._tell_at.get(name, 0.0) <= time.monotonic()]
-        for channel in due:
-            claim = f"{self._id}:{channel}"
-            if not self._claim(claim):
+    def _tell_apart(self, message_id: str, found: Trouble) -> None:
+        """By a thread for each group of channels, so that one that hangs holds up no other, nor the next look for long."""
+        for place, channels in enumerate(self._teller.groups):
+            at_it = self._telling.get(place)
+            if at_it is None or not at_it.is_alive():
+                run = partial(self._tell, message_id, found, channels)
+                self._telling[place] = threading.Thread(target=run, name="operator's messages", daemon=True)
+                self._telling[place].start()
+        ends = time.monotonic() + TELLING_SECONDS
+        for thread in self._telling.values():
+            thread.join(max(0.0, ends - time.monotonic()))
+
+    def _id_of(self, found: Trouble) -> str:
+        """The one under which this outage is told, whoever tells and whatever the hour."""
+        if found.kind in self._open:
+            own = self._open[found.kind][0]
+        elif self._last_outage is not None:
+            own = f"{found.kind}-{self._place}-{self._last_outage}"
+        else:
+            own = f"{found.kind}-{self._place}-{found.since:%Y%m%d%H%M}"
+        noted = _told_on(self._board.put_first(self._name(found.kind), _as_note(own, found), KEPT_SECONDS))
+        return noted[0] if noted is not None and found.kind not in self._open else own
+
+    def _name(self, what: str) -> str:
+        return f"operator:{self._place}:{what}"
+
+    def _tell(self, message_id: str, found: Trouble, channels: Sequence[str]) -> None:
+        for channel in channels:
+            of_it = message_id, channel
+            claim = f"operator:{message_id}:{channel}"
+            if self._tell_at.get(of_it, 0.0) > time.monotonic() or not self._board.claim(claim, CLAIM_SECONDS):
                 continue
             notice = Notice(
-                self._id,
+                message_id,
                 found.kind,
                 found.severity.value,
                 "open",
@@ -345,26 +441,66 @@ class Alone:
             try:
                 self._teller.tell(channel, notice)
             except NotToldError as error:
-                failures = self._failures[channel] = self._failures.get(channel, 0) + 1
-                self._tell_at[channel] = time.monotonic() + _pause(failures).total_seconds()
+                failures = self._failures[of_it] = self._failures.get(of_it, 0) + 1
+                self._tell_at[of_it] = time.monotonic() + _pause(failures).total_seconds()
                 if failures == 1:
                     log.warning("the operator's %s takes no message (%s)", channel.split(":")[0], error.reason)
                 continue
-            self._told(claim)
-            self._failures.pop(channel, None)
-            self._tell_at[channel] = time.monotonic() + HOUR
-            self._told_of.setdefault(self._id, (found, set()))[1].add(channel)
+            self._board.put(claim, self._me, int(HOUR))
+            self._failures.pop(of_it, None)
+            self._tell_at[of_it] = time.monotonic() + HOUR
 
     def is_back(self) -> None:
-        """The database serves: that it does is told once, by whoever sends next. Raises DatabaseAwayError."""
-        self._since, self._kind, self._id = None, "", ""
+        """The database serves: that it does is told once, by whoever sends next. Raises DatabaseAwayError.
+
+        Also of an outage that only the board knows, since those who told it are gone; but not while somebody else
+        finds the database away.
+        """
+        self._since, self._kind = None, ""
         self._tell_at.clear()
         self._failures.clear()
-        if self._told_of:
-            with in_transaction():
-                for message_id, (trouble, channels) in sorted(self._told_of.items()):
-                    db.note_told(message_id, trouble, sorted(channels))
-            self._told_of.clear()
+        self._ended |= dict(self._open.values())
+        self._open.clear()
+        kinds = (DATABASE_AWAY, DATABASE_FULL, DATABASE_READ_ONLY)
+        seen_by, *notes = self._board.read(*(self._name(what) for what in (SEEN, *kinds)))
+        noted = {kind: told for kind, note in zip(kinds, notes, strict=True) if (told := _told_on(note)) is not None}
+        if noted and seen_by not in (None, self._me):
+            return
+        self._ended |= {message_id: trouble for message_id, trouble in noted.values() if message_id not in self._ended}
+        with in_transaction():
+            # Whether it could be told or not: that it is over is told by every channel there is.
+            new = [db.note_told(each, self._ended[each], self._teller.channels) for each in sorted(self._ended)]
+            if any(new):
+                db.note_outage()
+            self._last_outage = db.last_outage()
+        self._ended.clear()
+        if noted:
+            self._board.drop(self._name(SEEN), *(self._name(kind) for kind in noted))
+
+
+SEEN = "seen"
+
+
+def _as_note(message_id: str, found: Trouble) -> str:
+    said = {
+        "id": message_id,
+        "kind": found.kind,
+        "severity": found.severity.value,
+        "title": found.title,
+        "message": found.message,
+        "since": found.since,
+    }
+    return orjson.dumps(said).decode()
+
+
+def _told_on(note: str | None) -> tuple[str, Trouble] | None:
+    """The id and the trouble of a note; None where there is none that can be read."""
+    try:
+        said = orjson.loads(note or "")
+        since = datetime.fromisoformat(said["since"])
+        return said["id"], Trouble(said["kind"], Severity(said["severity"]), said["title"], said["message"], since)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 _REPEATS = (

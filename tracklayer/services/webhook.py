@@ -1,4 +1,4 @@
-"""One POST to an address that a merchant gave: over in ten seconds, and never into a private network.
+"""One request to an address that somebody gave: over in ten seconds, and into a private network only where that is allowed.
 
 A name is looked up once: every address that it has is judged, and the connection goes to one of those very addresses,
 so that a name which means another one a moment later gains nothing. The name itself stays in the Host header, in TLS's
@@ -68,12 +68,39 @@ def post(
     resolve: Resolve | None = None,
 ) -> Answer:
     """What the receiver made of it. Never raises for what a network does. Only a 2xx means that it was taken."""
+    return _ask("POST", url, body, headers, trusted, allow_private, seconds, resolve or addresses_of)
+
+
+def get(
+    url: str,
+    headers: Mapping[str, str],
+    trusted: ssl.SSLContext,
+    *,
+    allow_private: bool,
+    seconds: float = SECONDS,
+) -> Answer:
+    """As ``post``, without a body."""
+    return _ask("GET", url, None, headers, trusted, allow_private, seconds, addresses_of)
+
+
+def _ask(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    trusted: ssl.SSLContext,
+    allow_private: bool,
+    seconds: float,
+    resolve: Resolve,
+) -> Answer:
     ends = time.monotonic() + seconds
     target = httpx.URL(url)
-    backend = _Backend(resolve or addresses_of, allow_private, ends)
-    given = {"host": target.netloc.decode("ascii"), "content-length": str(len(body)), "connection": "close", **headers}
+    backend = _Backend(resolve, allow_private, ends)
+    given = {"host": target.netloc.decode("ascii"), "connection": "close", **headers}
+    if body is not None:
+        given["content-length"] = str(len(body))
     request = httpcore.Request(
-        "POST",
+        method,
         httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path or b"/"),
         headers=[(name.encode(), value.encode("ascii")) for name, value in given.items()],
         content=body,
