@@ -195,6 +195,21 @@ def test_an_alert_that_becomes_grave_is_told_where_only_grave_ones_are(
         assert (types(receiver), types(other)) == (["alert.opened", "alert.resolved"],) * 2
 
 
+def test_the_end_is_told_in_the_words_of_its_worst_time(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds(severity=Severity.WARNING, message="10% of events are refused.")
+    monitor.finds(after=15, message="90% of events are refused.")
+    monitor.finds(after=15, severity=Severity.WARNING, message="2% of events are refused.")
+    resolve_it(monitor)
+    post_due(posting)
+    opened, resolved = (got.json["data"]["alert"] for got in receiver.got)
+    assert (opened["severity"], opened["message"]) == ("warning", "10% of events are refused.")
+    assert (resolved["severity"], resolved["message"]) == ("critical", "90% of events are refused.")
+    assert resolved["details"] == {"since": "2026-11-20T15:00:15+00:00", "failures": 20}
+
+
 def test_after_a_rotation_both_secrets_sign_for_a_day(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

@@ -356,19 +356,29 @@ def note_state(
     note_event(merchant_id, EventTopic.HELD if after is held else EventTopic.RESUMED, data, now)
 
 
+def told_of(row: AlertRow) -> dict[str, Any]:
+    """``severity``, ``title``, ``message`` and ``details`` of an alert: as it is now, and of one that is over as it was
+    when it opened or became critical. What is seen last is the little that is left of it.
+    """
+    if row.resolved_at is not None and row.told is not None:
+        return dict(row.told)
+    return {"severity": row.severity, "title": row.title, "message": row.message, "details": row.details}
+
+
 def alert_data(row: AlertRow, url: str) -> str:
-    """What is told of an alert, as it is now: JSON text, in the words of the data model."""
+    """What is told of an alert: JSON text, in the words of the data model."""
+    told = told_of(row)
     alert = {
         "id": node_id("Alert", row.merchant_id, row.alert_id),
         "url": url,
         "kind": row.kind,
-        "severity": row.severity,
+        "severity": told["severity"],
         "state": "resolved" if row.resolved_at else "open",
         "platform": row.platform,
         "event_name": row.event_name,
-        "title": row.title,
-        "message": row.message,
-        "details": row.details,
+        "title": told["title"],
+        "message": told["message"],
+        "details": told["details"],
         "note": row.note,
         "opened_at": row.opened_at,
         "acknowledged_at": row.acknowledged_at,

@@ -89,7 +89,7 @@ def _of_alert(kind: str, alert: Mapping[str, Any]) -> tuple[str, str, str, list[
         figures += _figures(details)
     message = str(alert.get("message") or "")
     if resolved and message:
-        message = f"It is over. What was seen last: {message}"
+        message = f"It is over. What it was about: {message}"
     return color, title, message, figures, str(alert.get("url") or "")
 
 
