@@ -6,10 +6,12 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import signal
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,13 +24,14 @@ from tests.servers import running, wait_until
 from tests.services.test_alert import Monitor
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import channels as db
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.channel import EventTopic
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
-from tracklayer.services.channels import ChannelSet, Wish, set_channel
-from tracklayer.services.post import GIVE_UP_AFTER, LEASE, InHand, begin_due, post_due
+from tracklayer.services.channels import ChannelSet, Wish, note_event, set_channel
+from tracklayer.services.post import GIVE_UP_AFTER, LEASE, TO_FAILING, TO_ONE_HOST, InHand, begin_due, post_due
 from tracklayer.services.slack import GREEN, RED
 
 SECRET_PATH = "canary-secret-path"
@@ -102,7 +105,7 @@ def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
     assert opened.path == f"/{SECRET_PATH}"
     assert opened.headers["content-type"] == "application/json"
     assert opened.json == {
-        "id": "msg_1_1",
+        "id": opened.headers["webhook-id"],
         "type": "alert.opened",
         "created_at": "2026-11-20T15:00:00Z",
         "merchant": {"id": "WyJNZXJjaGFudCIsMV0", "name": "Shop"},
@@ -125,7 +128,8 @@ def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
             }
         },
     }
-    assert opened.headers["webhook-id"] == "msg_1_1"
+    assert re.fullmatch(r"msg_[0-9a-f]{32}", opened.headers["webhook-id"])  # it counts nobody's messages
+    assert opened.headers["webhook-id"] != resolved.headers["webhook-id"]
     assert opened.headers["webhook-timestamp"] == str(int((clock.now() - timedelta(seconds=30)).timestamp()))
     assert is_signed(opened, made.secret)
     assert is_signed(resolved, made.secret)
@@ -149,7 +153,7 @@ def test_slack_gets_its_own_form(posting: Runtime, monitor: Monitor, merchant: M
     assert attachment["fallback"] == "Meta is down - Shop"
     header, message, figures, _, actions = attachment["blocks"]
     assert header["text"]["text"] == "Meta is down"
-    assert message["text"]["text"] == "Nothing &lt;arrives&gt; &amp; &lt;!channel&gt; waits."
+    assert message["text"]["text"] == "Nothing &lt;arrives&gt; &amp; &lt;\u200b!channel&gt; waits."
     assert {"type": "mrkdwn", "text": "*failures*\n20"} in figures["fields"]
     assert actions["elements"][0]["url"] == "https://tracklayer.example/notifications/WyJBbGVydCIsMSwxXQ"
     assert resolved["attachments"][0]["color"] == GREEN
@@ -189,6 +193,21 @@ def test_an_alert_that_becomes_grave_is_told_where_only_grave_ones_are(
         resolve_it(monitor)
         post_due(posting)
         assert (types(receiver), types(other)) == (["alert.opened", "alert.resolved"],) * 2
+
+
+def test_the_end_is_told_in_the_words_of_its_worst_time(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds(severity=Severity.WARNING, message="10% of events are refused.")
+    monitor.finds(after=15, message="90% of events are refused.")
+    monitor.finds(after=15, severity=Severity.WARNING, message="2% of events are refused.")
+    resolve_it(monitor)
+    post_due(posting)
+    opened, resolved = (got.json["data"]["alert"] for got in receiver.got)
+    assert (opened["severity"], opened["message"]) == ("warning", "10% of events are refused.")
+    assert (resolved["severity"], resolved["message"]) == ("critical", "90% of events are refused.")
+    assert resolved["details"] == {"since": "2026-11-20T15:00:15+00:00", "failures": 20}
 
 
 def test_after_a_rotation_both_secrets_sign_for_a_day(
@@ -231,7 +250,8 @@ def test_what_is_not_taken_is_sent_again_with_longer_pauses_and_the_same_id(
         clock.move(timedelta(seconds=1))
     assert post_due(posting) == 1
     assert last_error(posting, made) is None
-    assert [got.headers["webhook-id"] for got in receiver.got] == ["msg_1_1"] * 4
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
+    assert len(receiver.got) == 4
     assert {got.body for got in receiver.got} == {receiver.got[0].body}
     assert statuses() == [("alert.opened", "sent", 4)]
 
@@ -316,6 +336,88 @@ def test_a_receiver_that_hangs_holds_up_nobody_else(
         assert in_hands(slow) > 0
         hanging.release()
         running.join(30)
+
+
+def test_a_provider_that_hangs_holds_up_no_other(
+    posting: Runtime, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    in_hand = InHand()
+    with Receiver(otherwise=HANG) as hanging:
+        for number in range(8):
+            other = new_merchant(posting, name=f"At the provider {number}")
+            for _ in range(2):
+                channel_to(posting, other, hanging)
+            Monitor(posting, other, clock).finds()
+        channel_to(posting, merchant, receiver)
+        clock.move(timedelta(seconds=1))
+        Monitor(posting, merchant, clock).finds()  # the last of all
+        begin_due(posting, in_hand)
+        until(lambda: receiver.got)
+        assert len(hanging.got) <= TO_ONE_HOST
+        hanging.release()
+        in_hand.close(30)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_those_that_failed_last_time_take_a_quarter_of_the_threads(
+    posting: Runtime, merchant: Merchant, receiver: Receiver, clock: FrozenClock, is_new: bool
+) -> None:
+    """However many hosts they are at; also new channels at a host that answered nobody."""
+    in_hand = InHand()
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(Receiver(plan=[CLOSE], otherwise=HANG)) for _ in range(TO_FAILING + 3)]
+        others = [new_merchant(posting, name=f"Hangs {number}") for number in range(len(hosts))]
+        for other, host in zip(others, hosts, strict=True):
+            channel_to(posting, other, host)
+            Monitor(posting, other, clock).finds()
+        begin_due(posting, in_hand)
+        until(lambda: not in_hand.threads)
+        assert [len(host.got) for host in hosts] == [1] * len(hosts)
+        if is_new:
+            for other, host in zip(others, hosts, strict=True):
+                later = new_merchant(posting, name=f"{other.merchant_id} too")
+                channel_to(posting, later, host)
+                Monitor(posting, later, clock).finds()
+        else:
+            clock.move(timedelta(seconds=15))
+        channel_to(posting, merchant, receiver)
+        Monitor(posting, merchant, clock).finds()
+        begin_due(posting, in_hand)
+        until(lambda: receiver.got)
+        until(lambda: in_hand.threads == TO_FAILING)
+        assert sum(len(host.got) for host in hosts) <= len(hosts) + TO_FAILING
+        for host in hosts:
+            host.release()
+        in_hand.close(30)
+
+
+def test_what_is_wrong_is_said_until_nothing_that_failed_waits(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    made = channel_to(posting, merchant, receiver, topics=["*", "destination.held"])
+    receiver.plan = [400, 200, 200]
+    monitor.finds()
+    post_due(posting)
+    assert last_error(posting, made) == "It answered 400."
+    with in_transaction():
+        note_event(merchant.merchant_id, EventTopic.HELD, {"message": "Held."}, clock.now())
+    assert post_due(posting) == 1
+    assert types(receiver) == ["alert.opened", "destination.held"]
+    assert last_error(posting, made) == "It answered 400."
+    clock.move(timedelta(seconds=15))
+    assert post_due(posting) == 1
+    assert last_error(posting, made) is None
+
+
+def test_a_message_of_an_older_version_keeps_its_id(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    with in_transaction():
+        execute("UPDATE channel_messages SET uid = NULL")
+    post_due(posting)
+    assert receiver.got[0].headers["webhook-id"] == "msg_1_1"
 
 
 def test_whoever_dies_with_a_message_leaves_it_to_others(
@@ -508,6 +610,7 @@ def test_a_worker_killed_with_a_message_in_hand_leaves_it_to_another(
             wait_until(lambda: statuses()[0][1] == "sent", "another worker to send it again", seconds=90)
     # The workers' own monitors find Meta well, and may have told so behind it.
     first_two = receiver.got[:2]
-    assert [(got.json["type"], got.headers["webhook-id"]) for got in first_two] == [("alert.opened", "msg_1_1")] * 2
+    assert [got.json["type"] for got in first_two] == ["alert.opened"] * 2
+    assert first_two[0].headers["webhook-id"] == first_two[1].headers["webhook-id"]
     assert first_two[0].body == first_two[1].body
     assert "alert.opened" not in [got.json["type"] for got in receiver.got[2:]]

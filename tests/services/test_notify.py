@@ -22,7 +22,7 @@ from tests.services.test_alert import Monitor
 from tests.smtp import MailServer
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock, SystemClock
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
@@ -87,7 +87,7 @@ def part(message: EmailMessage, kind: str) -> str:
     return text
 
 
-OPENED = "Meta is down - Jane's <Shop>"
+OPENED = "[Critical] Meta is down - Jane's <Shop>"
 RESOLVED = "[Resolved] Meta is down - Jane's <Shop>"
 
 
@@ -122,6 +122,78 @@ def test_one_mail_when_it_opens_and_one_when_it_resolves(
     assert "20 of 20 requests &lt;b&gt;failed&lt;/b&gt;" in part(first, "html")
     assert f'<a href="{link}">' in part(first, "html")
     assert "Open from 2026-11-20 15:00:00 UTC until 2026-11-20 15:00:40 UTC." in part(second, "plain")
+
+
+def test_what_becomes_critical_is_mailed_once_more(mailing: Runtime, monitor: Monitor, smtp: MailServer) -> None:
+    monitor.finds(severity=Severity.WARNING, message="10% of events are refused.")
+    email_alerts(mailing)
+    monitor.finds(after=15, message="90% of events are refused.")
+    assert email_alerts(mailing) == 1
+    for severity in (Severity.WARNING, Severity.CRITICAL, Severity.WARNING):  # around the bound
+        monitor.finds(after=15, severity=severity, message="2% of events are refused.")
+        assert email_alerts(mailing) == 0
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == ["Meta is down - Jane's <Shop>", OPENED, RESOLVED]
+    (_, graver), (_, resolved) = smtp.mails[1:]
+    assert "90% of events are refused." in part(graver, "plain")
+    assert "It is over. What it was about: 90% of events are refused." in part(resolved, "plain")
+    assert len({message["Message-ID"] for _, message in smtp.mails}) == 3
+
+
+def test_what_becomes_critical_after_it_came_back_is_mailed_again(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    email_alerts(mailing)
+    monitor.finds(after=60, severity=Severity.WARNING)
+    monitor.finds(after=300, severity=Severity.WARNING)
+    assert email_alerts(mailing) == 1
+    monitor.finds(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED, RESOLVED, "Meta is down - Jane's <Shop>", OPENED]
+
+
+def test_what_becomes_critical_before_its_mail_went_out_is_one_mail(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer
+) -> None:
+    monitor.finds(severity=Severity.WARNING)
+    monitor.finds(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED]
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_what_becomes_critical_where_somebody_knows_it_is_not_mailed(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock, asleep: bool
+) -> None:
+    monitor.finds(severity=Severity.WARNING)
+    email_alerts(mailing)
+    if asleep:
+        snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=1))
+    else:
+        acknowledge_alert(mailing, shop.merchant_id, 1)
+    monitor.finds(after=15)
+    assert email_alerts(mailing) == 0
+    clock.move(timedelta(hours=1))
+    assert email_alerts(mailing) == int(asleep)  # it is told once more then, as it is then
+    assert subjects(smtp) == ["Meta is down - Jane's <Shop>", OPENED][: 1 + asleep]
+
+
+def test_an_alert_of_an_older_version_ends_in_the_words_it_has(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer
+) -> None:
+    monitor.finds()
+    with in_transaction():
+        execute("UPDATE alerts SET told = NULL")
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [RESOLVED]
 
 
 def test_each_address_gets_a_mail_of_its_own(runtime: Runtime, smtp: MailServer, clock: FrozenClock) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from typing import Any
 
 import pytest
@@ -42,7 +45,7 @@ def test_the_older_form_says_the_same() -> None:
                 "fallback": "Meta is down - Shop",
                 "title": "Meta is down",
                 "title_link": "https://tracklayer.example/notifications/x",
-                "text": "Nothing &lt;arrives&gt; &amp; &lt;!channel&gt; waits.",
+                "text": "Nothing &lt;arrives&gt; &amp; &lt;\u200b!channel&gt; waits.",
                 "fields": [
                     {"title": "since", "value": "2026-11-20 15:00:00 UTC", "short": True},
                     {"title": "failures", "value": "20", "short": True},
@@ -91,6 +94,35 @@ def test_nothing_is_longer_than_slack_takes() -> None:
     }
     blocks = slack_body("alert.opened", "S" * 500, {"alert": long}, "")["attachments"][0]["blocks"]
     assert len(blocks[0]["text"]["text"]) == 150
-    assert len(blocks[1]["text"]["text"]) <= 3000
+    assert len(blocks[1]["text"]["text"]) == 3000
     assert len(blocks[2]["fields"]) == 10
     assert all(len(field["text"]) <= 2000 for field in blocks[2]["fields"])
+
+
+def test_what_escaping_makes_longer_is_cut_afterwards() -> None:
+    """Slack answers 400 to a longer text, and whatever waits behind it waits longer."""
+    names = ", ".join("&" * 250 for _ in range(5))
+    data = {"alert": {**ALERT, "title": names, "message": names, "details": {f"<{n}>{names}": names for n in range(9)}}}
+    body = slack_body("alert.opened", names, data, "")
+    header, section, figures, context, _ = body["attachments"][0]["blocks"]
+    texts = [section["text"]["text"], body["text"], *[field["text"] for field in figures["fields"]]]
+    assert [len(text) <= most for text, most in zip(texts, (3000, 1000, *[2000] * 9), strict=False)] == [True] * 11
+    assert len(section["text"]["text"]) > 2990
+    for text in texts:
+        assert re.sub(r"&(?:amp|lt|gt);", "", text).count("&") == 0
+    assert header["text"]["text"] == "&" * 29 + "…"  # 150, were each "&" written as an entity
+    assert len(context["elements"][0]["text"]) <= 300
+    (older,) = slack_body("alert.opened", names, data, "", blocks=False)["attachments"]
+    parts = [older["title"], older["text"], *[field[key] for field in older["fields"] for key in ("title", "value")]]
+    assert sum(map(len, parts)) <= 6000
+    assert len(older["title"]) <= 256
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_no_text_calls_everybody(blocks: bool) -> None:
+    """Discord, Mattermost and Rocket.Chat know @everyone, @channel, @all and @here; Slack and Discord <!everyone>, too."""
+    calls = "@everyone @here @channel @all <!everyone> <!here|here> <@U123> <@&9>"
+    alert = {**ALERT, "title": calls, "message": calls, "details": {calls: calls}}
+    sent = json.dumps(slack_body("alert.opened", calls, {"alert": alert}, "", blocks=blocks), ensure_ascii=False)
+    assert re.findall(r"@(?!\u200b)", html.unescape(sent)) == []
+    assert re.findall(r"<!", html.unescape(sent)) == []

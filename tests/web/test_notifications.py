@@ -219,6 +219,7 @@ def test_a_key_that_may_not_is_told_so(
         page("acknowledge", note="")
         assert page.text("status").startswith("This API key may not do that")
         assert page.visible() == {"alert"}
-    with Page(server, "/notifications/nonsense", tmp_path) as page:
-        page("sign_in", key=merchant.key)
-        assert page.text("status") == "There is no such alert of this key's merchant."
+    for path in ("/notifications/nonsense", "/notifications/%E0%A4%A"):
+        with Page(server, path, tmp_path) as page:
+            page("sign_in", key=merchant.key)
+            assert page.text("status") == "There is no such alert of this key's merchant."

@@ -35,6 +35,15 @@ def cancel_waiting(merchant_id: int, alert_id: int, now: datetime) -> set[tuple[
     return {(row[0], row[1]) for row in found}
 
 
+def waiting(merchant_id: int, alert_id: int) -> set[str]:
+    """Who is about to be told."""
+    found = rows(
+        "SELECT recipient FROM alert_mails WHERE merchant_id = %s AND alert_id = %s AND status = 'waiting'",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found}
+
+
 def told(merchant_id: int, alert_id: int) -> dict[str, str]:
     """Recipient -> the state of the alert that they were told last, or are being told, or may have been told."""
     found = rows(

@@ -144,6 +144,26 @@ def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) 
     )
 
 
+_KEEP_TOLD = (
+    "UPDATE alerts SET told = "
+    "jsonb_build_object('severity', severity, 'title', title, 'message', message, 'details', details)"
+)
+
+
+def keep_told(merchant_id: int, alert_id: int) -> None:
+    """What is known of it now is what its end tells, too."""
+    execute(f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s", (merchant_id, alert_id))
+
+
+def keep_graver(merchant_id: int, alert_id: int) -> bool:
+    """The same of one that became critical; False where that was told before."""
+    changed = execute(
+        f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND told ->> 'severity' IS DISTINCT FROM %s",
+        (merchant_id, alert_id, Severity.CRITICAL),
+    )
+    return changed > 0
+
+
 def quiet_alert(merchant_id: int, alert_id: int, now: datetime) -> None:
     """Notes that nothing was found any more; the first such look counts."""
     execute(

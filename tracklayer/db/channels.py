@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,11 @@ class ChannelRow:
     failures: int
     told_until: datetime | None
 
+    @property
+    def host(self) -> str:
+        """Scheme, name and port: who is kept waiting when it hangs."""
+        return "/".join(self.shown.split("/", 3)[:3])
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -42,10 +48,11 @@ class Message:
     created_at: datetime
     due_at: datetime
     attempts: int
+    uid: str | None
 
     @property
     def id(self) -> str:
-        return f"msg_{self.merchant_id:x}_{self.message_id:x}"
+        return f"msg_{self.uid or f'{self.merchant_id:x}_{self.message_id:x}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +166,19 @@ def insert_message(
     alert_id, state = alert or (None, None)
     execute(
         "INSERT INTO channel_messages (merchant_id, channel_id, type, alert_id, state, data, created_at, due_at, "
-        "next_attempt_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (channel.merchant_id, channel.channel_id, kind, alert_id, state, data, now, due_at, due_at),
+        "next_attempt_at, uid) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            channel.merchant_id,
+            channel.channel_id,
+            kind,
+            alert_id,
+            state,
+            data,
+            now,
+            due_at,
+            due_at,
+            secrets.token_hex(16),
+        ),
     )
     execute(
         "UPDATE alert_channels SET next_at = least(next_at, %s) WHERE merchant_id = %s AND channel_id = %s",
@@ -189,10 +207,20 @@ def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: d
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Who is passed over now. ``hosts``: as ``ChannelRow.host`` has them. ``failing``: also all that failed last time."""
+
+    hosts: Sequence[str] = ()
+    failing: bool = False
+
+
 # Looked at by when something is due there, so that a channel that was served, or that hangs, stands behind the others.
 _TAKE_CHANNEL = """
 SELECT c.merchant_id, c.channel_id FROM alert_channels c
 WHERE c.next_at <= %(now)s AND (c.leased_until IS NULL OR c.leased_until <= %(now)s)
+  AND (c.failures = 0 OR NOT %(failing)s)
+  AND split_part(c.shown, '/', 1) || '//' || split_part(c.shown, '/', 3) <> ALL(%(hosts)s::text[])
   AND (SELECT count(*) FROM alert_channels o
        WHERE o.merchant_id = c.merchant_id AND o.leased_until > %(now)s) < %(of_one)s
 ORDER BY c.next_at LIMIT 1 FOR UPDATE OF c SKIP LOCKED
@@ -204,7 +232,7 @@ m.merchant_id = %(merchant)s AND m.channel_id = %(channel)s AND m.status = 'wait
       AND e.channel_id = m.channel_id AND e.message_id < m.message_id AND e.status = 'waiting')
 """
 _NEXT_MESSAGE = f"""
-SELECT message_id, type, data, created_at, due_at, attempts FROM channel_messages m
+SELECT message_id, type, data, created_at, due_at, attempts, uid FROM channel_messages m
 WHERE {_SENDABLE} AND next_attempt_at <= %(now)s ORDER BY next_attempt_at, message_id LIMIT 1
 """
 _SCHEDULE = f"""
@@ -215,10 +243,10 @@ WHERE merchant_id = %(merchant)s AND channel_id = %(channel)s
 """
 
 
-def take_next(now: datetime, lease: timedelta) -> Taken | None:
-    """The longest due channel's next message, leased to the caller; None where nothing is due."""
+def take_next(now: datetime, lease: timedelta, passed: Passed = Passed()) -> Taken | None:
+    """The longest due channel's next message, leased to the caller; None where nothing is due but what is passed over."""
     while True:
-        params: Any = {"now": now, "of_one": OF_ONE}
+        params: Any = {"now": now, "of_one": OF_ONE, "hosts": list(passed.hosts), "failing": passed.failing}
         found = rows(_TAKE_CHANNEL, params)
         if not found:
             return None
@@ -243,14 +271,22 @@ def take_next(now: datetime, lease: timedelta) -> Taken | None:
         return Taken(row, number, Message(merchant_id, *message[0]), name)
 
 
+# What was wrong is said for as long as something that failed waits still.
+_WENT_WELL = """
+UPDATE alert_channels SET failures = 0, last_error = (
+    SELECT m.last_error FROM channel_messages m
+    WHERE m.merchant_id = %(merchant)s AND m.channel_id = %(channel)s AND m.status = 'waiting' AND m.last_error IS NOT NULL
+    ORDER BY m.next_attempt_at, m.message_id LIMIT 1)
+WHERE merchant_id = %(merchant)s AND channel_id = %(channel)s
+"""
+
+
 def finish(taken: Taken, now: datetime) -> None:
     """The receiver has it."""
     if _let_go(taken):
         _end_message(taken, "sent", None, now)
-        execute(
-            "UPDATE alert_channels SET last_error = NULL, failures = 0 WHERE merchant_id = %s AND channel_id = %s",
-            (taken.channel.merchant_id, taken.channel.channel_id),
-        )
+        params: Any = {"merchant": taken.channel.merchant_id, "channel": taken.channel.channel_id}
+        execute(_WENT_WELL, params)
         _schedule(taken.channel.merchant_id, taken.channel.channel_id, now)
 
 
@@ -284,7 +320,7 @@ def retry_now(merchant_id: int, channel_id: int, now: datetime) -> None:
         (merchant_id, channel_id),
     )
     execute(
-        "UPDATE channel_messages SET next_attempt_at = greatest(due_at, %s) "
+        "UPDATE channel_messages SET next_attempt_at = greatest(due_at, %s), last_error = NULL "
         "WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' AND attempts > 0",
         (now, merchant_id, channel_id),
     )

@@ -107,6 +107,7 @@ class AlertRow(Row):
     quiet_since = DateTimeTZField(null=True)
     snoozed_until = DateTimeTZField(null=True)
     note = TextField(null=True)
+    told = JSONField(null=True)
 
     class Meta:
         table_name = "alerts"

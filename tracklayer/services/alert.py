@@ -142,6 +142,7 @@ def _take(
         assert finding is not None
         alert_id = db.insert_alert(merchant_id, finding, now)
         if alert_id is not None:
+            db.keep_told(merchant_id, alert_id)
             _note(runtime, merchant_id, alert_id, "open", now)
         return alert_id
     if known is None or step is Step.NONE:
@@ -157,11 +158,27 @@ def _take(
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
             if step is Step.REOPEN:
+                db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
                 return known.alert_id
             if finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL:
-                _note_channels(runtime, merchant_id, known.alert_id, "open", now)  # those who want grave ones only
+                _note_graver(runtime, merchant_id, known.alert_id, now)
     return None
+
+
+def _note_graver(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime) -> None:
+    """Tells that it became critical: channels that want such ones only, and once, however often it falls back, by e-mail.
+
+    Who is about to be told of it anyway, now or when it is not snoozed any more, is told then.
+    """
+    is_first = db.keep_graver(merchant_id, alert_id)
+    row = _note_channels(runtime, merchant_id, alert_id, "open", now)
+    is_asleep = row.snoozed_until is not None and row.snoozed_until > now
+    if runtime.settings.smtp_url is None or not is_first or is_asleep or row.acknowledged_at is not None:
+        return
+    waiting = alert_mails.waiting(merchant_id, alert_id)
+    due = [(recipient, now) for recipient in alert_mails.recipients(merchant_id) if recipient not in waiting]
+    alert_mails.insert_mails(merchant_id, alert_id, alert_changes.next_number(), "open", due)
 
 
 def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> None:
@@ -171,7 +188,7 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     of it. Whoever was told neither, nor is any more, gets nothing.
     """
     change_id = alert_changes.insert_change(merchant_id, alert_id, state, now)
-    snoozed_until = _note_channels(runtime, merchant_id, alert_id, state, now)
+    snoozed_until = _note_channels(runtime, merchant_id, alert_id, state, now).snoozed_until
     is_asleep = snoozed_until is not None and snoozed_until > now
     if runtime.settings.smtp_url is None:
         return
@@ -192,9 +209,8 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     alert_mails.insert_mails(merchant_id, alert_id, change_id, state, due)
 
 
-def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> datetime | None:
-    """Writes down what the channels are to be told; until when the alert is snoozed."""
+def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> AlertRow:
+    """Writes down what the channels are to be told; the alert."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     channels.note_alert(row, alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
-    snoozed_until: datetime | None = row.snoozed_until
-    return snoozed_until
+    return row

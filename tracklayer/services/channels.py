@@ -176,8 +176,10 @@ def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) ->
     wrong = [Problem(("url",), "INVALID_VALUE", _ADDRESS)]
     if len(url) > MAX_URL:
         return [Problem(("url",), "TOO_LONG", f"An address may have {MAX_URL:,} characters.")]
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+    if not url.isprintable() or " " in url or "\\" in url:
         return wrong
+    if not url.isascii():
+        return [Problem(("url",), "INVALID_VALUE", _beyond_ascii(url))]
     try:
         target = httpx.URL(url)
         port = target.port or (443 if target.scheme == "https" else 80)
@@ -185,7 +187,7 @@ def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) ->
         return wrong
     if (
         target.scheme not in ("http", "https")
-        or not target.host
+        or not target.raw_host
         or target.userinfo
         or (target.port is not None and target.port not in PORTS)
     ):
@@ -201,6 +203,18 @@ def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) ->
         message = f"The address cannot be reached: {error.reason}. Check its spelling."
         return [Problem(("url",), "INVALID_VALUE", message)]
     return []
+
+
+def _beyond_ascii(url: str) -> str:
+    """What to write instead of an address that has letters of other scripts."""
+    name = url.partition("//")[2].replace("?", "/").replace("#", "/").partition("/")[0]
+    if name.isascii():
+        return "The address holds a character that is not in ASCII: write it as %..., as browsers copy it."
+    try:
+        written = httpx.URL(f"//{name}").raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError):
+        written = "xn--..., as browsers send it"
+    return f"Write the host's name in ASCII: {written}."
 
 
 def _changed(
@@ -342,19 +356,29 @@ def note_state(
     note_event(merchant_id, EventTopic.HELD if after is held else EventTopic.RESUMED, data, now)
 
 
+def told_of(row: AlertRow) -> dict[str, Any]:
+    """``severity``, ``title``, ``message`` and ``details`` of an alert: as it is now, and of one that is over as it was
+    when it opened or became critical. What is seen last is the little that is left of it.
+    """
+    if row.resolved_at is not None and row.told is not None:
+        return dict(row.told)
+    return {"severity": row.severity, "title": row.title, "message": row.message, "details": row.details}
+
+
 def alert_data(row: AlertRow, url: str) -> str:
-    """What is told of an alert, as it is now: JSON text, in the words of the data model."""
+    """What is told of an alert: JSON text, in the words of the data model."""
+    told = told_of(row)
     alert = {
         "id": node_id("Alert", row.merchant_id, row.alert_id),
         "url": url,
         "kind": row.kind,
-        "severity": row.severity,
+        "severity": told["severity"],
         "state": "resolved" if row.resolved_at else "open",
         "platform": row.platform,
         "event_name": row.event_name,
-        "title": row.title,
-        "message": row.message,
-        "details": row.details,
+        "title": told["title"],
+        "message": told["message"],
+        "details": told["details"],
         "note": row.note,
         "opened_at": row.opened_at,
         "acknowledged_at": row.acknowledged_at,

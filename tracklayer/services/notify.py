@@ -1,4 +1,4 @@
-"""Alerts by e-mail: one message when an alert opens, one when it resolves, to each of the merchant's addresses.
+"""Alerts by e-mail: one message when an alert opens, one when it becomes critical, one when it resolves, to each address.
 
 A mail is a row, written with the change that it tells of. Its life:
 
@@ -29,9 +29,11 @@ from tracklayer.db.alerts import alerts_by_id
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow, MerchantRow
+from tracklayer.domain.alert import Severity
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import alert_url
 from tracklayer.services.alone import tell_fault
+from tracklayer.services.channels import told_of
 from tracklayer.services.mail import FateUnknownError, Mailer, NotSentError, RefusedError, SmtpServer
 
 log = logging.getLogger(__name__)
@@ -129,22 +131,26 @@ def _finish(runtime: Runtime, mail: Mail, status: str, error: str | None) -> Non
 def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow, sender: str) -> EmailMessage:
     """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent.
 
-    The subject is the alert's title: it says what happened and who must act, where its kind alone does not.
+    The subject is the alert's title: it says what happened and who must act, where its kind alone does not. The end is
+    told in the words of the opening, or of when it became critical.
     """
     resolved = mail.state == "resolved"
+    told = told_of(alert)
+    title, text = told["title"], told["message"]
     link = alert_url(runtime.settings.public_url, mail.merchant_id, mail.alert_id)
     facts = [f"Open since {_instant(alert.opened_at)}."]
     if resolved and alert.resolved_at is not None:
         facts = [f"Open from {_instant(alert.opened_at)} until {_instant(alert.resolved_at)}."]
-    head = f"Resolved: {alert.title}" if resolved else alert.title
-    said = [f"It is over. What was seen last: {alert.message}" if resolved else alert.message, *facts]
+    head = f"Resolved: {title}" if resolved else title
+    said = [f"It is over. What it was about: {text}" if resolved else text, *facts]
     foot = (
         "You get this because your address is one of the merchant's alert addresses."
         if resolved
         else "Acknowledge the alert and no more e-mail is sent about it."
     )
     message = EmailMessage(policy=policy.SMTP)
-    message["Subject"] = _one_line(f"{'[Resolved] ' if resolved else ''}{alert.title} - {merchant.name}")
+    mark = "[Resolved] " if resolved else "[Critical] " if told["severity"] == Severity.CRITICAL else ""
+    message["Subject"] = _one_line(f"{mark}{title} - {merchant.name}")
     message["From"] = sender
     message["To"] = mail.recipient
     message["Date"] = format_datetime(runtime.clock.now())

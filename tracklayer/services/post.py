@@ -2,8 +2,10 @@
 
 At least once: a message is leased with its channel, sent, and written down as sent; whoever dies in between leaves it to
 another, who sends it again under the same id. One message of a channel at a time, two channels of a merchant, each for
-ten seconds at most, so that a receiver that hangs holds up nobody else. What is not taken with a 2xx is tried again, after
-15 s, then twice as long each time up to half an hour, and given up when it is a day old.
+ten seconds at most. A receiver that hangs holds up nobody else: a process sends four messages to one host at a time, and
+four to all that did not take the last one, or whose host answered nobody; the other threads are for those that answer. What
+is not taken with a 2xx is tried again, after 15 s, then twice as long each time up to half an hour, and given up when it
+is a day old.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import secrets
 import threading
 import time
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +26,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db import channels as db
-from tracklayer.db.channels import ChannelRow, Taken
+from tracklayer.db.channels import ChannelRow, Passed, Taken
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.channel import ChannelKind
@@ -44,18 +47,65 @@ LONGEST_PAUSE = timedelta(minutes=30)
 LEASE = timedelta(seconds=30)  # a message is over in ten
 RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 AT_ONCE = 16  # messages of a process; each has a thread that mostly waits
+TO_ONE_HOST = 4  # of them
+TO_FAILING = AT_ONCE // 4  # of them: to channels that failed last time, or whose host is silent
+SILENT_HOSTS = 256  # that a process remembers
 LOOK_SECONDS = 0.2  # between two looks for more while something is in hand
 TEST = "test"
 SEALED = "Its address was sealed with a key that is lost. Set the url anew."
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A message that is being sent. ``is_failing``: it is one of the few that may go to those that failed last time."""
+
+    taken: Taken
+    is_failing: bool
+
+
 class InHand:
-    """What a process is sending: how many threads do it, and how many messages they have begun in all."""
+    """What a process is sending: how many threads do it, to whom, and how many messages they have begun in all."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._threads = self._begun = 0
+        self._taking = threading.Lock()
+        self._threads = self._begun = self._failing = 0
+        self._hosts = Counter[str]()
+        self._silent: dict[str, None] = {}  # hosts that did not answer when they were asked last, in that order
         self._is_closed = False
+
+    def take(self, runtime: Runtime) -> Seat | None:
+        """The next message; None where nothing is due that may be sent beside what is in hand."""
+        with self._taking:  # nobody else takes by what was counted before
+            with self._changed:
+                failing = self._failing >= TO_FAILING
+                hosts = [host for host, count in self._hosts.items() if count >= TO_ONE_HOST]
+                passed = Passed([*hosts, *self._silent] if failing else hosts, failing)
+            with in_transaction():
+                taken = db.take_next(runtime.clock.now(), LEASE, passed)
+            if taken is None:
+                return None
+            with self._changed:
+                self._begun += 1
+                seat = Seat(taken, taken.channel.failures > 0 or taken.channel.host in self._silent)
+                self._failing += seat.is_failing
+                self._hosts[taken.channel.host] += 1
+            return seat
+
+    def end(self, seat: Seat, is_silent: bool | None) -> None:
+        """``is_silent``: whether the host left it without an answer; None: it was not asked."""
+        host = seat.taken.channel.host
+        with self._changed:
+            self._failing -= seat.is_failing
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
+            if is_silent is not None:
+                self._silent.pop(host, None)
+            if is_silent:
+                self._silent[host] = None
+                if len(self._silent) > SILENT_HOSTS:
+                    del self._silent[next(iter(self._silent))]
 
     def enter(self) -> None:
         with self._changed:
@@ -65,10 +115,6 @@ class InHand:
         with self._changed:
             self._threads -= 1
             self._changed.notify_all()
-
-    def begin(self) -> None:
-        with self._changed:
-            self._begun += 1
 
     @property
     def threads(self) -> int:
@@ -105,10 +151,10 @@ def begin_due(runtime: Runtime, in_hand: InHand, budget: timedelta = RUN) -> Non
     """
     ends = time.monotonic() + budget.total_seconds()
     while in_hand.threads < AT_ONCE and not in_hand.is_closed and time.monotonic() < ends:
-        taken = _take(runtime, in_hand)
-        if taken is None:
+        seat = in_hand.take(runtime)
+        if seat is None:
             return
-        _begin(runtime, taken, in_hand)
+        _begin(runtime, seat, in_hand)
 
 
 def post_due(runtime: Runtime, budget: timedelta = RUN) -> int:
@@ -123,26 +169,21 @@ def post_due(runtime: Runtime, budget: timedelta = RUN) -> int:
     return in_hand.begun
 
 
-def _take(runtime: Runtime, in_hand: InHand) -> Taken | None:
-    with in_transaction():
-        taken = db.take_next(runtime.clock.now(), LEASE)
-    if taken is not None:
-        in_hand.begin()
-    return taken
-
-
-def _begin(runtime: Runtime, first: Taken, in_hand: InHand) -> None:
+def _begin(runtime: Runtime, first: Seat, in_hand: InHand) -> None:
     def work() -> None:
-        taken: Taken | None = first
+        seat: Seat | None = first
         try:
-            while taken is not None:
+            while seat is not None:
+                is_silent = None
                 try:
-                    _send(runtime, taken)
+                    is_silent = _send(runtime, seat.taken)
                 except DatabaseAwayError:
                     raise
                 except Exception as error:  # noqa: BLE001 - told; the lease ends, and it is tried again
-                    tell_fault(runtime, f"sending to a channel of merchant {taken.channel.merchant_id}", error)
-                taken = None if in_hand.is_closed else _take(runtime, in_hand)
+                    tell_fault(runtime, f"sending to a channel of merchant {seat.taken.channel.merchant_id}", error)
+                finally:
+                    in_hand.end(seat, is_silent)
+                seat = None if in_hand.is_closed else in_hand.take(runtime)
         except DatabaseAwayError:
             pass  # the lease ends, and it is sent again
         except Exception as error:  # noqa: BLE001 - told; the next run goes on
@@ -155,13 +196,15 @@ def _begin(runtime: Runtime, first: Taken, in_hand: InHand) -> None:
         # A daemon: a process that ends does not wait for a receiver.
         threading.Thread(target=work, name="post", daemon=True).start()
     except BaseException:
+        in_hand.end(first, None)
         in_hand.leave()
         raise
 
 
-def _send(runtime: Runtime, taken: Taken) -> None:
-    """Sends one leased message and writes down what became of it."""
+def _send(runtime: Runtime, taken: Taken) -> bool | None:
+    """Sends one leased message and writes down what became of it; whether no answer came. None: it could not be sent."""
     channel = taken.channel
+    is_silent = None
     try:
         sealed = open_channel(runtime.sealer, channel)
     except SealError:
@@ -176,11 +219,12 @@ def _send(runtime: Runtime, taken: Taken) -> None:
             orjson.loads(taken.message.data),
         )
         answer = deliver(runtime, channel, sealed, parts)
+        is_silent = answer.status is None
     now = runtime.clock.now()
     if answer.error is None:
         with in_transaction():
             db.finish(taken, now)
-        return
+        return is_silent
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(max(channel.failures, taken.message.attempts - 1), 20))
     until = now + max(pause, timedelta(seconds=answer.retry_after))
     with in_transaction():
@@ -191,9 +235,10 @@ def _send(runtime: Runtime, taken: Taken) -> None:
             "%d messages for a channel of merchant %d (%s) are given up after a day: %s",
             given_up,
             channel.merchant_id,
-            channel.shown.partition("//")[2].partition("/")[0],
+            channel.host.partition("//")[2],
             answer.error,
         )
+    return is_silent
 
 
 @dataclass(frozen=True)

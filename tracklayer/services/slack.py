@@ -2,7 +2,7 @@
 
 Slack shows blocks; the others know the older fields of an attachment only, and Slack refuses an attachment that has both.
 Source: docs.slack.dev, "Sending messages using incoming webhooks", "Secondary message attachments" and "Block Kit";
-slackapi/node-slack-sdk issue 1112; read 2026-11-28.
+slackapi/node-slack-sdk issue 1112; Discord's "Message Resource", Embed Limits; read 2026-11-28.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 RED, YELLOW, GREEN, GREY = "#c0392b", "#e0a800", "#2e8b57", "#6b7280"
-MAX_TITLE = 150  # characters of a header block
-MAX_TEXT = 2500  # of a section: Slack takes 3,000, and escaping makes some characters longer
+# Characters, each as it is sent: escaping makes some of them longer.
+MAX_LINE = 1000  # of what a notification shows; Discord takes 2,000
+MAX_TITLE = 150  # of a header block; Discord takes 256 of a title
+MAX_TEXT = 3000  # of a section
+MAX_PLAIN_TEXT = 1900  # without blocks: Discord takes 6,000 of title, text and fields together
 MAX_FIELDS = 10
-MAX_FIELD = 300
+MAX_NAME, MAX_FIELD = 80, 300  # of a field, where Slack takes 2,000 of both; of the merchant's name
+NOTHING = "\u200b"  # a space without width: what it parts is read by people as it was, and by no program
 _EVENTS = {
     "destination.held": (RED, "Destination held"),
     "destination.resumed": (GREEN, "Destination resumed"),
@@ -42,28 +46,29 @@ def slack_body(
         color, title = _EVENTS.get(kind, (GREY, kind))
         message = str(data.get("message") or "")
         figures, link = _figures(data), f"{public_url}/notifications"
-    text = escaped(_cut(f"{title} - {merchant_name}", MAX_TEXT))
-    shown = [(escaped(_cut(name, 80)), escaped(_cut(value, MAX_FIELD))) for name, value in figures[:MAX_FIELDS]]
-    message = escaped(_cut(message, MAX_TEXT))
+    text = escaped(f"{title} - {merchant_name}", MAX_LINE)
+    shown = [(escaped(name, MAX_NAME), escaped(value, MAX_FIELD)) for name, value in figures[:MAX_FIELDS]]
     attachment: dict[str, Any] = {"color": color, "fallback": text}
     if blocks:
-        attachment["blocks"] = _blocks(_cut(title, MAX_TITLE), message, shown, _cut(merchant_name, MAX_FIELD), link)
+        attachment["blocks"] = _blocks(title, escaped(message, MAX_TEXT), shown, merchant_name, link)
     else:
         fields = [{"title": name, "value": value, "short": len(value) < 40} for name, value in shown]
-        attachment |= {"title": escaped(title), "title_link": link, "text": message, "fields": fields}
+        attachment |= {"title": escaped(title, MAX_TITLE), "title_link": link}
+        attachment |= {"text": escaped(message, MAX_PLAIN_TEXT), "fields": fields}
     return {"text": text, "attachments": [attachment]}
 
 
 def _blocks(
     title: str, message: str, figures: Sequence[tuple[str, str]], merchant_name: str, link: str
 ) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}}]
+    head = {"type": "plain_text", "text": plain(title, MAX_TITLE), "emoji": False}
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": head}]
     if message:
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": message}})
     if figures:
         fields = [{"type": "mrkdwn", "text": f"*{name}*\n{value}"} for name, value in figures]
         blocks.append({"type": "section", "fields": fields})
-    blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": merchant_name}]})
+    blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": plain(merchant_name, MAX_FIELD)}]})
     button = {"type": "button", "text": {"type": "plain_text", "text": "Look at it"}, "url": link}
     return [*blocks, {"type": "actions", "elements": [button]}]
 
@@ -84,7 +89,7 @@ def _of_alert(kind: str, alert: Mapping[str, Any]) -> tuple[str, str, str, list[
         figures += _figures(details)
     message = str(alert.get("message") or "")
     if resolved and message:
-        message = f"It is over. What was seen last: {message}"
+        message = f"It is over. What it was about: {message}"
     return color, title, message, figures, str(alert.get("url") or "")
 
 
@@ -101,10 +106,33 @@ def _instant(value: Any) -> str:
     return str(value or "")[:19].replace("T", " ") + " UTC"
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def escaped(text: str, most: int) -> str:
+    """Text that makes no link and calls nobody, at most ``most`` characters of it as it is sent.
+
+    Slack's three control characters are written as entities. What the others read as a call for everybody, or what is one
+    again once they have read the entities, is parted.
+    """
+    whole = _escaped(text)
+    if len(whole) <= most:
+        return whole
+    cut = whole[: most - 1]
+    if cut.rfind("&") > cut.rfind(";"):
+        cut = cut[: cut.rfind("&")]  # in the midst of an entity
+    return cut + "…"
 
 
-def escaped(text: str) -> str:
-    """Slack's three control characters, so that no text makes a link or calls everybody."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def plain(text: str, most: int) -> str:
+    """The same for Slack's plain text, which has no entities: whether Slack counts them or not, it is short enough."""
+    if len(_escaped(text)) <= most:
+        return _parted(text)
+    while len(_escaped(text)) > most - 1:
+        text = text[:-1]
+    return _parted(text) + "…"
+
+
+def _escaped(text: str) -> str:
+    return _parted(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _parted(text: str) -> str:
+    return text.replace("@", f"@{NOTHING}").replace("<!", f"<{NOTHING}!")

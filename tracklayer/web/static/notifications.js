@@ -3,6 +3,7 @@
 
 (() => {
   const EVERY_MS = 15000;
+  const NO_SUCH = "There is no such alert of this key's merchant.";
   const ALERT = `id kind severity state platform eventName title message details note openedAt lastSeenAt acknowledgedAt
     resolvedAt snoozedUntil`;
   const ONE = `query($id: ID!) { node(id: $id) { ... on Alert { ${ALERT} } } }`;
@@ -71,7 +72,12 @@
 
   function wanted() {
     const found = /^\/notifications\/([^/]+)$/.exec(location.pathname);
-    return found ? decodeURIComponent(found[1]) : null;
+    if (!found) return null;
+    try {
+      return decodeURIComponent(found[1]);
+    } catch {
+      throw new Trouble(NO_SUCH);
+    }
   }
 
   function element(name, text, className) {
@@ -164,8 +170,8 @@
     if (key === null) return;
     clearTimeout(timer);
     const mine = ++turn;
-    const id = wanted();
     try {
+      const id = wanted();
       const data = await ask(id === null ? OPEN : ONE, { id });
       if (mine !== turn) return;
       if (id === null) {
@@ -173,7 +179,7 @@
       } else if (data.node && data.node.title !== undefined) {
         showAlert(data.node);
       } else {
-        throw new Trouble("There is no such alert of this key's merchant.");
+        throw new Trouble(NO_SUCH);
       }
       at("sign-in").hidden = true;
       tell(`As of ${instant(Date.now())}; looked at every 15 seconds.`);
