@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import Secret
 
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.operator_alerts import open_alert
+from tracklayer.domain.alert import Severity
+from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.backtest import backtest
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import pause_destination, remove_destination
+from tracklayer.services.destinations import pause_destination, remove_destination, sandbox_destinations
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
@@ -158,12 +163,12 @@ DENIED: dict[str, Any] = {"consent": {"ad_user_data": "denied"}}
     [
         pytest.param(
             NOBODY,
-            "everything by which it could match a person (`userData`)",
+            "lack everything by which it could match a person (`userData`)",
             "missing_identifiers",
             "user_data",
             id="nobody to match",
         ),
-        pytest.param(WORTHLESS, "a valid value (`customData.value`)", "invalid_field", "custom_data.value", id="field"),
+        pytest.param(WORTHLESS, "have no value (`customData.value`)", "invalid_field", "custom_data.value", id="field"),
     ],
 )
 def test_a_new_destination_whose_rules_refuse_everything_is_told_within_a_minute(
@@ -174,7 +179,7 @@ def test_a_new_destination_whose_rules_refuse_everything_is_told_within_a_minute
     assert scene.alerts() == [("platform_down", True)]
     title, message, details = scene.alert()
     assert title == "Meta can be sent none of your events"
-    assert message.startswith(f"Meta can be sent none of your events: 100 % lack {lack}. Since 2026-11-20 15:00 UTC ")
+    assert message.startswith(f"Meta can be sent none of your events: 100% {lack}. Since 2026-11-20 15:00 UTC ")
     count, example = details["unmappable"], details["example_event_id"]
     assert f"{count} events are lost to it: whoever sends your shop's events must add" in message
     assert f"event `{example}` (Purchase) is an example" in message
@@ -190,7 +195,7 @@ def test_events_that_are_too_old_are_a_failure_too(scene: Scene) -> None:
     scene.passes(45, every=1)
     assert scene.alerts() == [("platform_down", True)]
     _, message, details = scene.alert()
-    assert "100 % happened longer ago than it takes (`occurredAt`)" in message
+    assert "100% happened longer ago than it takes (`occurredAt`)" in message
     assert (details["drop_reason"], details["field"]) == ("event_too_old", "occurred_at")
 
 
@@ -212,9 +217,10 @@ def test_a_new_destination_of_whose_events_half_are_refused_is_told_as_that(scen
     scene.passes(180, every=1)
     assert scene.alerts() == [("delivery_rate_drop", True)]
     title, message, details = scene.alert()
-    assert title == "Meta can be sent only 50 % of your events"
-    assert "cannot be sent to Meta and are lost to it: 50 % lack everything by which" in message
-    assert message.endswith("the least to be expected of a destination is 80 %.")
+    assert title == "Meta can be sent only 50% of your events"
+    assert "cannot be sent to Meta and are lost to it: 50% lack everything by which" in message
+    assert "other Purchase events do go out: what sends these differs" in message
+    assert message.endswith("the least to be expected of a destination is 80%.")
     assert details["usual_success_rate"] is None
     now = scene.clock.now().replace(second=0, microsecond=0)
     scene.history("meta", now - timedelta(days=8), now - timedelta(days=1), acknowledged=30, unmappable=30)
@@ -233,8 +239,8 @@ def test_of_several_causes_the_larger_one_is_named(scene: Scene) -> None:
     assert scene.alerts() == [("platform_down", True)]
     title, message, details = scene.alert()
     assert title == "Meta can be sent none of your events"
-    assert "50 % lack everything" in message
-    assert "Besides: 25 % lack a valid value (`customData.value`)." in message
+    assert "50% lack everything" in message
+    assert "Besides: 25% have no value (`customData.value`)." in message
     assert "Of what was sent, Meta refused " in message
     assert details["last_error"] in message
 
@@ -322,7 +328,7 @@ def test_a_drop_below_its_own_rate_is_told_by_the_figures(scene: Scene) -> None:
     scene.watch.look()
     assert scene.alerts() == [("delivery_rate_drop", True)]
     title, _, details = scene.alert()
-    assert title == "Meta accepts 75 % instead of 97 %"
+    assert title == "Meta accepts 75% instead of 97%"
     assert (details["acknowledged"], details["failed"]) == (97, 33)
     assert details["probability"] < 1e-7
 
@@ -479,3 +485,93 @@ def test_a_backtest_finds_what_the_stored_counters_show_and_tells_nobody(scene: 
 
 def test_a_backtest_without_counters_says_nothing(scene: Scene) -> None:
     assert list(backtest(scene.runtime, 30)) == [(scene.merchant.merchant_id, [])]
+
+
+# Imports of old events ------------------------------------------------------------------------------------------------
+
+
+def test_an_import_of_old_events_beside_healthy_ones_opens_no_alert(scene: Scene) -> None:
+    old = {"occurred_at": (scene.clock.now() - timedelta(days=20)).isoformat()}
+    scene.passes(60, every=1)
+    scene.changes = [{}, old, old, old, old, old, old, old, old, old]
+    scene.passes(180, every=1)
+    scene.changes = [old]  # by night the import goes on, and nobody buys anything
+    scene.passes(120, every=1)
+    assert scene.alerts() == []
+    with in_transaction():
+        counted = rows(
+            "SELECT sum(acknowledged)::int, sum(unmappable)::int, sum(retries_failed)::int FROM minutes "
+            "WHERE platform = 'meta'"
+        )
+    assert counted == [(78, 282, 282)]
+    now = scene.clock.now().replace(second=0, microsecond=0)
+    scene.history("meta", now - timedelta(days=8), now - timedelta(days=1), acknowledged=3)
+    scene.clock.move(timedelta(hours=1))
+    assert learn_baselines(scene.runtime) == 1
+    with in_transaction():
+        [(share,)] = rows("SELECT (learned ->> 'share')::float FROM baselines WHERE platform = 'meta'")
+    assert share > 0.99
+
+
+def test_what_else_cannot_be_sent_is_told_beside_an_import(scene: Scene) -> None:
+    old = {"occurred_at": (scene.clock.now() - timedelta(days=20)).isoformat()}
+    scene.changes = [NOBODY, {}, old, old]
+    scene.passes(360, every=1)
+    assert scene.alerts() == [("delivery_rate_drop", True)]
+    title, message, details = scene.alert()
+    assert title == "Meta can be sent only 50% of your events"
+    assert "50% lack everything by which" in message
+    assert details["drop_reason"] == "missing_identifiers"
+
+
+# Workers that are too few ---------------------------------------------------------------------------------------------
+
+PLATFORMS = ("meta", "tiktok", "snapchat", "pinterest")
+
+
+def of_shortage(scene: Scene) -> list[tuple[str | None, bool, str]]:
+    with in_transaction():
+        return rows(
+            "SELECT platform, resolved_at IS NULL, severity FROM alerts WHERE merchant_id = %s AND kind = 'queue_backlog' "
+            "ORDER BY alert_id",
+            (scene.merchant.merchant_id,),
+        )
+
+
+def test_what_waits_for_want_of_workers_is_one_alert_for_all_destinations(scene: Scene) -> None:
+    sandbox_destinations(scene.runtime, scene.merchant.merchant_id, PLATFORMS)
+    scene.passes(150, every=5, deliver=False)
+    assert of_shortage(scene) == [(None, True, "warning")]
+    title, message, details = scene.alert()
+    assert title.endswith(" deliveries to 4 platforms wait: TrackLayer is too slow")
+    assert "They are for Meta, Pinterest, Snapchat and TikTok." in message
+    assert details["platforms"] == sorted(PLATFORMS)
+    for platform in PLATFORMS[1:]:
+        while deliver_due(scene.runtime, scene.worker, scene.merchant.merchant_id, platform):
+            pass
+    scene.passes(60, deliver=False)  # one is still late, and it is still that alert
+    assert of_shortage(scene) == [(None, True, "warning")]
+    assert " deliveries to Meta wait: TrackLayer is too slow" in scene.alert()[0]
+    scene.passes(150)
+    assert of_shortage(scene) == [(None, False, "warning")]
+
+
+def test_the_operators_shortage_is_told_to_the_merchant_once_something_is_about_to_be_lost(scene: Scene) -> None:
+    sandbox_destinations(scene.runtime, scene.merchant.merchant_id, PLATFORMS)
+    scene.runtime.settings = replace(scene.runtime.settings, operator_webhook=Secret("http://127.0.0.1:9/ops"))
+    trouble = Trouble("no_worker", Severity.CRITICAL, "No worker is alive", "Start one.", scene.clock.now())
+    with in_transaction():
+        assert open_alert("alert-1", trouble)
+    scene.passes(150, every=5, deliver=False)
+    assert of_shortage(scene) == []
+    scene.clock.move(timedelta(hours=23))
+    scene.watch.look()
+    assert of_shortage(scene) == [(None, True, "critical")]
+
+
+def test_a_shortage_that_no_operator_hears_of_is_told_to_the_merchant_at_once(scene: Scene) -> None:
+    trouble = Trouble("no_worker", Severity.CRITICAL, "No worker is alive", "Start one.", scene.clock.now())
+    with in_transaction():
+        assert open_alert("alert-1", trouble)
+    scene.passes(150, every=5, deliver=False)
+    assert of_shortage(scene) == [("meta", True, "warning")]

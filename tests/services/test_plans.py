@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels
+from tracklayer.db import channels, monitors, sources
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -134,3 +134,16 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
         found = scans(sql, params)
         assert found.keys() == {"deliveries_dropped"}
         assert "finished_at" in found["deliveries_dropped"]
+
+
+def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, clock: FrozenClock) -> None:
+    since = clock.now() - timedelta(days=1)
+    newest = {"merchants": [stranger.merchant_id], "since": since, "newest": sources.NEWEST}
+    found = scans(sources.DROPPED, newest)
+    assert found.keys() == {"deliveries_dropped", "events_pkey"}
+    assert "finished_at" in found["deliveries_dropped"]
+    assert "event_id" in found["events_pkey"]
+    names = {"merchant": stranger.merchant_id, "platform": "meta", "names": ["Purchase"]}
+    found = scans(monitors.DELIVERED_SOURCES, names)
+    assert found.keys() == {"deliveries_queued", "events_pkey"}
+    assert "event_id" in found["events_pkey"]

@@ -341,10 +341,11 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
     END
 FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
-    drop_field text, last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int, logged jsonb)
+    drop_field text, last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int,
+    came_too_late boolean, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.{NOT_DONE}
-RETURNING d.received_at, d.drop_reason, x.logged ->> 'outcome', x.attempts
+RETURNING d.received_at, d.drop_reason, x.came_too_late, x.logged ->> 'outcome', x.attempts
 """
 
 
@@ -366,6 +367,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
             "last_attempt_at": s.last_attempt_at,
             "delivered_at": s.delivered_at,
             "latency_ms": s.latency_ms,
+            "came_too_late": s.came_too_late,
             "logged": _log_entry(s.logged) if s.logged else None,
         }
         for s in settlements
@@ -379,11 +381,13 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         "platform": lease.platform,
     }
     found = rows(SETTLE, params)  # type: ignore[arg-type]
-    for received_at, drop_reason, outcome, attempts in found:
+    for received_at, drop_reason, came_too_late, outcome, attempts in found:
         if drop_reason is not None:
             _count_drop(lease.merchant_id, lease.platform, received_at, drop_reason, now, changes)
             if drop_reason in UNMAPPABLE and not attempts:  # else it failed when it was sent, and counts once
-                changes.add(lease.merchant_id, lease.platform, now, unmappable=1)
+                # What came too late counts as a retry does: among the failures, not among those of new events.
+                late = int(came_too_late)
+                changes.add(lease.merchant_id, lease.platform, now, unmappable=1, retries_failed=late)
         if outcome is not None:
             is_failure = outcome != AttemptOutcome.RATE_LIMITED
             done = {COUNTED_AS[outcome]: 1, "retries_failed": int(attempts > 1 and is_failure)}

@@ -131,7 +131,7 @@ def last_error(merchant_id: int, platform: str) -> tuple[str | None, str | None]
 
 # What the newest ones say is taken for all of them. A ground is told by its rule's words where they differ.
 UNMAPPABLE_GROUNDS = """
-SELECT g.*, e.event_name FROM (
+SELECT g.*, e.event_name, e.action_source FROM (
 SELECT drop_reason, drop_field, (array_agg(last_error ORDER BY queued_at DESC))[1] AS words,
        count(*) / sum(count(*)) OVER () AS share, (array_agg(event_id ORDER BY queued_at DESC))[1] AS example
 FROM (SELECT platform, event_id, queued_at, finished_at, attempts, drop_reason, drop_field, last_error FROM deliveries
@@ -147,7 +147,34 @@ def unmappable_grounds(merchant_id: int, platform: str, since: datetime) -> list
     """On what grounds a platform's rules refused events since an instant, the commonest first."""
     params: Any = {"merchant": merchant_id, "platform": platform, "since": since, "reasons": sorted(UNMAPPABLE)}
     found = rows(UNMAPPABLE_GROUNDS, params)
-    return [Unmappable(DropReason(row[0]), row[1], row[2] or "", float(row[3]), row[4], row[5]) for row in found]
+    sources = _delivered_sources(merchant_id, platform, [row[5] for row in found if row[5] is not None])
+    return [
+        Unmappable(
+            DropReason(row[0]), row[1], row[2] or "", float(row[3]), row[4], row[5], row[6], sources.get(row[5], ())
+        )
+        for row in found
+    ]
+
+
+# Of the newest deliveries to all platforms, however many there are, a few are looked at.
+DELIVERED_SOURCES = """
+SELECT e.event_name, array_agg(DISTINCT e.action_source ORDER BY e.action_source) FROM (
+    SELECT event_id, platform, status FROM deliveries
+    WHERE merchant_id = %(merchant)s ORDER BY queued_at DESC LIMIT 1000) AS lately
+CROSS JOIN LATERAL (
+    SELECT event_name, action_source FROM events
+    WHERE merchant_id = %(merchant)s AND event_id = lately.event_id OFFSET 0) AS e  -- each by its key
+WHERE lately.platform = %(platform)s AND lately.status = 'delivered' AND e.event_name = ANY(%(names)s)
+GROUP BY e.event_name
+"""
+
+
+def _delivered_sources(merchant_id: int, platform: str, names: Sequence[str]) -> dict[str, list[str]]:
+    """Event name -> the action sources from which events of that name were delivered there lately."""
+    if not names:
+        return {}
+    params: Any = {"merchant": merchant_id, "platform": platform, "names": list(names)}
+    return dict(rows(DELIVERED_SOURCES, params))
 
 
 # Those that were queued before the longest due one are what went out last, as the queue goes by that order.

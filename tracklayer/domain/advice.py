@@ -28,6 +28,7 @@ class AdviceCode(StrEnum):
     VALUE_ALWAYS_ZERO = "value_always_zero"
     VALUE_MISSING = "value_missing"
     CURRENCY_MISSING = "currency_missing"
+    SOURCE_NOT_TAKEN = "source_not_taken"
 
 
 @dataclass(frozen=True)

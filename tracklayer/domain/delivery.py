@@ -311,7 +311,8 @@ class LoggedAttempt:
 class Settlement:
     """What becomes of one delivery. ``due_at`` None: final. ``logged`` None: nothing reached the platform.
 
-    ``drop_field``: the path of our Event that it was refused for before it was sent.
+    ``drop_field``: the path of our Event that it was refused for before it was sent. ``came_too_late``: it was dropped for
+    an age that the platform did not take even when it arrived.
     """
 
     key: DeliveryKey
@@ -327,6 +328,7 @@ class Settlement:
     delivered_at: datetime | None = None
     latency_ms: int | None = None
     logged: LoggedAttempt | None = None
+    came_too_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,10 @@ AdviceCode = _enum(
             "currency_missing",
             "Purchases bring a value without a currency, and there is no default.",
         ),
+        "SOURCE_NOT_TAKEN": (
+            "source_not_taken",
+            "Events come from a source, such as an app, that the destination is not set up for.",
+        ),
     },
 )
 AlertSeverity = _enum(

@@ -363,10 +363,19 @@ def _map_batch(
             case Mapped():
                 by_group.setdefault(mapped.group, []).append(Item(found.claim, mapped, found.event))
             case Refused():
-                unsent.append(judge_unsent(found.claim, mapped.as_refusal()))
+                settled = judge_unsent(found.claim, mapped.as_refusal())
+                unsent.append(replace(settled, came_too_late=_came_too_late(batch, found, mapped)))
             case Settlement():
                 unsent.append(mapped)
     return unsent, by_group
+
+
+def _came_too_late(batch: Batch, found: Claimed, refused: Refused) -> bool:
+    """Whether it was too old for the platform when it arrived: an import of old events, and no fault of what delivers."""
+    if refused.reason is not DropReason.EVENT_TOO_OLD:
+        return False
+    limit = batch.mapper.oldest_age(found.event.action_source, batch.destination.settings)
+    return limit is not None and found.claim.received_at - found.event.occurred_at >= limit
 
 
 def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mapped | Refused | Settlement:

@@ -26,6 +26,7 @@ from tracklayer.services.watches.page import Look, Page
 from tracklayer.services.watches.quality import Quality
 from tracklayer.services.watches.rejections import look_at_rejections
 from tracklayer.services.watches.silence import look_at_silence
+from tracklayer.services.watches.sources import Sources
 
 MERCHANTS = 200  # of one page: one transaction of a few statements for each watch
 LOOK = timedelta(seconds=20)  # what is left is taken up by the next one
@@ -45,6 +46,7 @@ class Watch:
             look_at_rejections,
             MatchQuality(),
             Quality(),
+            Sources(),
         )
 
     def look(self) -> int:

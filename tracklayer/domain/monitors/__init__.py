@@ -14,7 +14,7 @@ from tracklayer.domain.monitors.delivery_rate_drop import judge_delivery_rate_dr
 from tracklayer.domain.monitors.platform_down import judge_platform_down
 from tracklayer.domain.monitors.queue_backlog import judge_queue_backlog
 from tracklayer.domain.monitors.tracking_stopped import judge_tracking_stopped
-from tracklayer.domain.monitors.views import DestinationView, MerchantView
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, without_imports
 
 OF_DESTINATIONS = (AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG, AlertKind.DELIVERY_RATE_DROP)
 
@@ -25,6 +25,7 @@ def judge_destination(view: DestinationView, open_kinds: Collection[AlertKind], 
     While it is down, its rate and its queue say nothing more; and until the alert about that has resolved, nothing new:
     what the outage left behind is part of it.
     """
+    view = without_imports(view)
     down = judge_platform_down(view, is_open=AlertKind.PLATFORM_DOWN in open_kinds, now=now)
     if down is not None:
         return [down]

@@ -93,7 +93,7 @@ def _finding(view: DestinationView, expected: Expected, window: Window, now: dat
     else:
         normal = f"the least to be expected of a destination is {percent(expected.share)}."
         instead = ""
-    figures = f"{percent(rate, 1)} were accepted at the first attempt in {lasting(now - window.since)}; {normal}"
+    figures = f"{percent(rate, 1)} were accepted at the first attempt {_within(now - window.since)}; {normal}"
     cause, title, message = _words(view, window, rate, instead)
     worst = view.unmappable[0] if view.unmappable and window.unmappable else None
     return Finding(
@@ -117,6 +117,10 @@ def _finding(view: DestinationView, expected: Expected, window: Window, now: dat
             "example_event_id": worst.example if worst else view.last_failed,
         },
     )
+
+
+def _within(span: timedelta) -> str:
+    return f"in {lasting(span)}" if span >= timedelta(minutes=1) else "within this minute"
 
 
 def _words(view: DestinationView, window: Window, rate: float, instead: str) -> tuple[Cause, str, str]:

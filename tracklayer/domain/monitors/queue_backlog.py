@@ -90,6 +90,14 @@ class _Why:
     figures: str = ""
 
 
+_WORKERS = _Why(
+    Cause.WORKERS,
+    "TrackLayer is too slow",
+    "TrackLayer's operator must start more workers now, or see whether those there are do work (`tracklayer doctor`)."
+    " You need do nothing but tell them.",
+)
+
+
 def _cause(view: DestinationView, now: datetime) -> _Why:
     """What the platform did lately; where it did nothing, it is the workers that are too few."""
     name = view.name
@@ -120,26 +128,53 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
             " more workers, so that more requests wait for an answer at once.",
             f" {name} takes {view.answer_seconds:.0f} s to answer a request.",
         )
-    return _Why(
-        Cause.WORKERS,
-        "TrackLayer is too slow",
-        "TrackLayer's operator must start more workers now, or see whether those there are do work (`tracklayer doctor`)."
-        " You need do nothing but tell them.",
+    return _WORKERS
+
+
+def gather_backlogs(found: Sequence[tuple[str, Finding]], now: datetime) -> Finding:
+    """One finding of several destinations' own that TrackLayer's shortage keeps late: (title of the platform, finding)."""
+    waiting = sum(finding.details["waiting"] for _, finding in found)
+    names = [name for name, _ in found]
+    since = min(finding.since for _, finding in found)
+    first_loss_at = min(finding.details["first_loss_at"] for _, finding in found)
+    where = names[0] if len(names) == 1 else f"{len(names)} platforms"
+    waits = f"{counted(waiting, 'delivery', 'deliveries')} to {where} wait{'s' if waiting == 1 else ''}"
+    named = "" if len(names) == 1 else f" They are for {_listed(names)}."
+    return Finding(
+        AlertKind.QUEUE_BACKLOG,
+        None,
+        Severity.CRITICAL if first_loss_at - now < CRITICAL else Severity.WARNING,
+        f"{waits}: {_WORKERS.title}",
+        f"{waits} since {clock_time(since)}, {_loss(first_loss_at - now)}. {_WORKERS.what_to_do}{named} The oldest is"
+        f" {lasting(now - since)} late; usually none is.",
+        since,
+        {
+            "cause": Cause.WORKERS,
+            "waiting": waiting,
+            "platforms": [finding.platform for _, finding in found],
+            "oldest_late_seconds": round((now - since).total_seconds()),
+            "first_loss_at": first_loss_at,
+        },
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Finding | None:
     left = oldest.expires_at - now
     if left > PAUSED_WARNING:
         return None
+    is_losing = left <= timedelta()
     return Finding(
         AlertKind.QUEUE_BACKLOG,
         view.platform,
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
-        f"{view.name} is paused, and its oldest deliveries near their end",
+        f"{view.name} is paused, and {'deliveries are being lost' if is_losing else 'its oldest deliveries near their end'}",
         f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''} since"
         f" {clock_time(oldest.due_at)} because the destination is paused, {_loss(left)}. Whoever paused it must resume it"
-        " now: then all of them are sent.",
+        f" now: then {'all that are left' if is_losing else 'all of them'} are sent.",
         oldest.due_at,
         {"cause": Cause.PAUSED, "waiting": view.waiting, "paused": True, "first_loss_at": oldest.expires_at},
     )

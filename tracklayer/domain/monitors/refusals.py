@@ -6,26 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.monitors.words import counted, ended, percent
+from tracklayer.domain.monitors.words import counted, percent
 
 
 @dataclass(frozen=True, slots=True)
 class Unmappable:
-    """One ground of refusal. ``share``: of what was refused so of late; ``example``: an event's id; ``message``: the rule's."""
+    """One ground of refusal. ``share``: of what was refused so of late; ``example``: an event's id; ``message``: the rule's.
+
+    ``event_name`` and ``action_source``: the example's. ``sent_from``: action sources from which events of this name were
+    delivered there lately.
+    """
 
     reason: DropReason
     field: str | None
     message: str
     share: float
     example: str
-    event_name: str | None = None  # of the example
+    event_name: str | None = None
+    action_source: str | None = None
+    sent_from: Sequence[str] = ()
 
 
 # Path of our Event -> what events lack, and what still saves those that were dropped.
 _LACKING = {
     "event_source_url": "the page's URL",
     "user_data": "everything by which it could match a person",
-    "user_data.ga_client_id": "the client id of the site's tag",
+    "user_data.ga_client_id": "the visitor's id that Google's tag or app kit gives",
     "custom_data.value": "a valid value",
     "custom_data.currency": "a valid currency",
     "custom_data.order_id": "an order id that it takes",
@@ -33,6 +39,7 @@ _LACKING = {
     "event_name": "a name that it takes",
     "action_source": "a source that it takes",
 }
+_ABSENT = {"custom_data.value": "no value", "custom_data.currency": "no currency"}
 _DEFAULTS = {"event_source_url": "default page", "custom_data.currency": "default currency"}
 NOT_KNOWN = "the dropped deliveries say what each of them lacks"
 
@@ -44,6 +51,8 @@ def lacking(found: Unmappable) -> str:
     if found.field is None:
         return "lack a field that it demands"
     path = camel(found.field)
+    if found.field in _ABSENT and " without " in f" {found.message} ":
+        return f"have {_ABSENT[found.field]} (`{path}`)"
     return f"lack {_LACKING[found.field]} (`{path}`)" if found.field in _LACKING else f"lack a valid `{path}`"
 
 
@@ -59,8 +68,21 @@ def next_step(found: Unmappable) -> str:
     if default is not None:
         return f"{step} Or set a {default} on the destination, and redeliver what was dropped."
     if found.reason is DropReason.MISSING_IDENTIFIERS:
-        return f"{step} No redelivery helps these; events that never have one can be left out, by name, in the destination's settings."
+        return f"{step} No redelivery helps these{_what_differs(found)}"
     return f"{step} What was dropped stays lost to this platform unless a setting mends it: then redeliver it."
+
+
+def _what_differs(found: Unmappable) -> str:
+    """What tells these from events of the same name that are delivered; where none are, the name is what they share."""
+    if not found.sent_from:
+        return "; events that never have one can be left out, by name, in the destination's settings."
+    if found.action_source in found.sent_from:
+        return f"; other {found.event_name} events do go out: what sends these differs."
+    sources = " and ".join(f"`{source}`" for source in found.sent_from)
+    return (
+        f"; {found.event_name} events of action source {sources} do go out, so look at what sends those of"
+        f" `{found.action_source}`."
+    )
 
 
 def others(found: Sequence[Unmappable], part: float) -> str:
@@ -70,7 +92,7 @@ def others(found: Sequence[Unmappable], part: float) -> str:
 
 
 def rule(found: Unmappable) -> str:
-    return f" The rule: {ended(found.message)}" if found.message else ""
+    return f' The deliveries say: "{found.message.rstrip(" .")}".' if found.message else ""
 
 
 def lost(count: int) -> str:

@@ -195,8 +195,9 @@ class _Inferred:
         if span.arrived:
             self._arrivals.append((span.start, span.arrived))
         # What was dropped without an attempt has left the queue as well.
-        left = span.first_acknowledged + span.refused - span.retries_failed
-        left = max(0, left) + max(0, span.finished - span.acknowledged - span.retries_failed)
+        retried = span.retries_failed - span.too_late
+        left = span.first_acknowledged + span.refused - retried
+        left = max(0, left) + max(0, span.finished - span.acknowledged - retried)
         while left > 0 and self._arrivals:
             at, count = self._arrivals.popleft()
             if count > left:

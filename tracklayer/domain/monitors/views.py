@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
 
@@ -20,6 +20,8 @@ class Span:
     """What happened at a destination from ``start`` to ``end``: deliveries by their outcome, arrivals and departures.
 
     ``unmappable``: refused by the platform's rules before anything was sent, of which there is one a delivery.
+    ``retries_failed`` holds those of them that were too old for the platform when they arrived, too: no failure of new
+    events, as a retry is none.
 
     A span is a minute of the counters, or the part of one between two looks.
     """
@@ -64,6 +66,20 @@ class Span:
     @property
     def first_failed(self) -> int:
         return self.failed - self.retries_failed
+
+    @property
+    def too_late(self) -> int:
+        """Of ``unmappable``, what was too old when it arrived: at least so many, and exactly where nothing else failed."""
+        return min(self.unmappable, max(0, self.retries_failed - self.refused - self.unanswered))
+
+    def with_late(self) -> Span:
+        """What came too late counted as failures of new events."""
+        return replace(self, retries_failed=self.retries_failed - self.too_late)
+
+    def without_late(self) -> Span:
+        """As if what came too late had not come."""
+        late = self.too_late
+        return replace(self, retries_failed=self.retries_failed - late, unmappable=self.unmappable - late)
 
     @property
     def arrived(self) -> int:
@@ -127,6 +143,27 @@ class DestinationView:
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
 
 
+def without_imports(view: DestinationView) -> DestinationView:
+    """Without the events that came too late, as an import of old ones does; that is advice and no alert.
+
+    Where nothing was accepted for a day they stay, as failures of new events: what always comes too late is why.
+    """
+    if not any(span.too_late for span in view.spans):
+        return view
+    if not any(span.acknowledged for span in view.spans):
+        return replace(
+            view, recent=[span.with_late() for span in view.recent], past=[span.with_late() for span in view.past]
+        )
+    others = [one for one in view.unmappable if one.reason is not DropReason.EVENT_TOO_OLD]
+    total = sum(one.share for one in others)
+    return replace(
+        view,
+        recent=[span.without_late() for span in view.recent],
+        past=[span.without_late() for span in view.past],
+        unmappable=[replace(one, share=one.share / total) for one in others],
+    )
+
+
 SMALL_SAMPLE = 50  # outcomes
 NOTABLE_DROP = 0.05
 BEARABLE_SHARE = 0.8  # of a destination's events taken: less is told even where it is usual
@@ -139,7 +176,7 @@ def wants_past(recent: Sequence[Span], success: SuccessRate | None) -> bool:
     """
     good, bad = sum(span.first_acknowledged for span in recent), sum(span.first_failed for span in recent)
     if not bad:
-        return False
+        return not good and any(span.too_late for span in recent)
     if not good:
         return True
     share = max(BEARABLE_SHARE, success.share if success is not None else 0.0)

@@ -20,11 +20,11 @@ def ended(text: str) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """``48 %``; what is not quite all, or hardly any, is never rounded to 100 or 0."""
+    """``48%``; what is not quite all, or hardly any, is never rounded to 100 or 0."""
     least = 10 ** -(digits + 2)
     if 0 < share < 1:
         share = min(1 - least, max(least, share))
-    return f"{share * 100:.{digits}f} %"
+    return f"{share * 100:.{digits}f}%"
 
 
 def clock_time(at: datetime) -> str:

@@ -148,7 +148,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     given = event.custom_data
     if name == "purchase" and given.value is not None and given.currency is None:
         # Its value is all that a purchase is for, and GA4 takes what comes later under its id for a copy.
-        message = "a purchase's value without its currency: GA4 would count it without revenue, for good"
+        message = "GA4 would count a purchase without currency as one without revenue, for good"
         return verdicts.refuse(DropReason.INVALID_FIELD, "currency", "custom_data.currency", message)
     transaction = given.order_id
     if transaction is None and name == "refund":

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from tracklayer.db import monitors as db
 from tracklayer.db.monitors import DestinationFacts, Key
-from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.db.operator_alerts import open_troubles
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
+from tracklayer.domain.monitors.causes import Cause
 from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.views import PAST, RECENT, DestinationView, Oldest, Told, wants_past
+from tracklayer.domain.watch import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone
 from tracklayer.services.watches.page import Page, Verdicts
 
@@ -28,18 +33,69 @@ class Destinations:
     def __call__(self, page: Page) -> Verdicts:
         facts = db.destination_facts(page.merchant_ids, page.now)
         verdicts = Verdicts()
+        late: dict[int, list[Late]] = {merchant_id: [] for merchant_id in page.merchant_ids}
         for (merchant_id, platform), view in _views(page, self._memory, facts).items():
             open_now = page.open_subjects(merchant_id)
+            is_judged = False
             kinds = {kind for kind in OF_DESTINATIONS if Subject(kind, platform) in open_now}
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
                 found = _judge(merchant_id, view, kinds, page.now)
+                if BACKLOG in open_now and not is_told_alone(found, kinds):
+                    # While they are told together, each asks for as much to be over as an open one of its own.
+                    still = _judge(merchant_id, view, {*kinds, AlertKind.QUEUE_BACKLOG}, page.now)
+                    found += [finding for finding in still if is_shortage(finding)]
                 # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
                 judged = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
-                verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], found)
+                others = [finding for finding in found if not is_shortage(finding)]
+                verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], others)
+                late[merchant_id] += [(view.name, finding) for finding in found if is_shortage(finding)]
+                is_judged = True
+            if not is_judged:
+                late.pop(merchant_id, None)  # whether all of them are well is not known
+        _tell_shortage(page, late, verdicts)
         # One that this version does not know, or that could not be looked at, is there all the same.
         _judge_removed(page, {(found.merchant_id, found.platform) for found in facts}, verdicts)
         return verdicts
+
+
+Late = tuple[str, Finding]  # the platform's title, and its own backlog for want of workers
+BACKLOG = Subject(AlertKind.QUEUE_BACKLOG)  # of several destinations
+TOLD_TO_OPERATOR = frozenset({NO_ROLE["worker"], OLD_QUEUE, BROKER_KIND})
+
+
+def is_told_alone(found: Sequence[Finding], open_kinds: set[AlertKind]) -> bool:
+    return not {AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG}.isdisjoint(
+        {*open_kinds, *(finding.kind for finding in found)}
+    )
+
+
+def is_shortage(finding: Finding) -> bool:
+    return finding.kind is AlertKind.QUEUE_BACKLOG and finding.details.get("cause") is Cause.WORKERS
+
+
+def _tell_shortage(page: Page, late: Mapping[int, Sequence[Late]], verdicts: Verdicts) -> None:
+    """What waits for want of workers: one alert a merchant, and none as long as the operator is told and nothing is lost.
+
+    A destination's own alert that is open stays by itself.
+    """
+    is_told = any(late.values()) and _operator_is_told(page.runtime)
+    for merchant_id, found in late.items():
+        open_now = page.open_subjects(merchant_id)
+        told = BACKLOG in open_now
+        if is_told and not told:
+            found = [one for one in found if one[1].severity is Severity.CRITICAL or one[1].subject in open_now]
+        own = [finding for _, finding in found if finding.subject in open_now]
+        if found and (told or (len(found) > 1 and len(own) < len(found))):
+            verdicts.add(merchant_id, [BACKLOG], [*own, gather_backlogs(found, page.now)])
+        else:
+            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding in found])
+
+
+def _operator_is_told(runtime: Runtime) -> bool:
+    if not runtime.settings.operator_email and runtime.settings.operator_webhook is None:
+        return False
+    return any(trouble.kind in TOLD_TO_OPERATOR for trouble in open_troubles())
 
 
 def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: datetime) -> list[Finding]:
