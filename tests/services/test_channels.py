@@ -614,3 +614,42 @@ def test_a_worker_killed_with_a_message_in_hand_leaves_it_to_another(
     assert first_two[0].headers["webhook-id"] == first_two[1].headers["webhook-id"]
     assert first_two[0].body == first_two[1].body
     assert "alert.opened" not in [got.json["type"] for got in receiver.got[2:]]
+
+
+def test_a_receiver_that_asks_to_be_left_alone_is_by_what_comes_meanwhile_too(
+    posting: Runtime, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver, topics=["delivery.dropped"])
+    receiver.otherwise, receiver.answer_headers = 429, {"retry-after": "3600"}
+    for _ in range(10):
+        with in_transaction():
+            note_event(merchant.merchant_id, EventTopic.DROPPED, {"message": "One."}, clock.now())
+        post_due(posting)
+        clock.move(timedelta(minutes=5))
+    assert len(receiver.got) == 1
+    receiver.otherwise, receiver.answer_headers = 200, {}
+    clock.move(timedelta(minutes=15))
+    post_due(posting)
+    assert len(receiver.got) == 11
+
+
+def test_a_message_that_cannot_be_written_is_told_and_blocks_nothing_behind_it(
+    posting: Runtime, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    made = channel_to(posting, merchant, receiver, topics=["delivery.dropped"])
+    for message in ("One.", "Two."):
+        with in_transaction():
+            note_event(merchant.merchant_id, EventTopic.DROPPED, {"message": message}, clock.now())
+    with in_transaction():
+        execute(
+            "UPDATE channel_messages SET data = '[' WHERE message_id = (SELECT min(message_id) FROM channel_messages)"
+        )
+    post_due(posting)
+    clock.move(timedelta(seconds=30))
+    post_due(posting)
+    assert [got.json["data"]["message"] for got in receiver.got] == ["Two."]
+    assert "TrackLayer failed" in str(last_error(posting, made))
+    for _ in range(60):
+        clock.move(timedelta(minutes=30))
+        post_due(posting)
+    assert [row[1] for row in statuses()] == ["failed", "sent"]

@@ -181,7 +181,8 @@ def insert_message(
         ),
     )
     execute(
-        "UPDATE alert_channels SET next_at = least(next_at, %s) WHERE merchant_id = %s AND channel_id = %s",
+        "UPDATE alert_channels SET next_at = least(next_at, greatest(%s, rest_until)) "
+        "WHERE merchant_id = %s AND channel_id = %s",
         (due_at, channel.merchant_id, channel.channel_id),
     )
 
@@ -290,14 +291,25 @@ def finish(taken: Taken, now: datetime) -> None:
         _schedule(taken.channel.merchant_id, taken.channel.channel_id, now)
 
 
-def put_off(taken: Taken, error: str, until: datetime, given_up_before: datetime, now: datetime) -> int:
-    """Nothing is sent there before ``until``; what was due before an instant is given up. How much was."""
+def put_off(
+    taken: Taken,
+    error: str,
+    until: datetime,
+    given_up_before: datetime,
+    now: datetime,
+    rest_until: datetime | None = None,
+) -> int:
+    """What waits there is not sent before ``until``; what was due before an instant is given up. How much was.
+
+    ``rest_until``: until when the receiver asked to be left alone, by what comes meanwhile, too.
+    """
     merchant_id, channel_id = taken.channel.merchant_id, taken.channel.channel_id
     if not _let_go(taken):
         return 0
     execute(
-        "UPDATE alert_channels SET last_error = %s, failures = failures + 1 WHERE merchant_id = %s AND channel_id = %s",
-        (error, merchant_id, channel_id),
+        "UPDATE alert_channels SET last_error = %s, failures = failures + 1, rest_until = %s "
+        "WHERE merchant_id = %s AND channel_id = %s",
+        (error, rest_until, merchant_id, channel_id),
     )
     execute(
         "UPDATE channel_messages SET next_attempt_at = %s, last_error = %s "
@@ -316,7 +328,8 @@ def put_off(taken: Taken, error: str, until: datetime, given_up_before: datetime
 def retry_now(merchant_id: int, channel_id: int, now: datetime) -> None:
     """What waits there is sent at once: the channel was mended."""
     execute(
-        "UPDATE alert_channels SET last_error = NULL, failures = 0 WHERE merchant_id = %s AND channel_id = %s",
+        "UPDATE alert_channels SET last_error = NULL, failures = 0, rest_until = NULL "
+        "WHERE merchant_id = %s AND channel_id = %s",
         (merchant_id, channel_id),
     )
     execute(

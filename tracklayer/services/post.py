@@ -52,6 +52,7 @@ TO_FAILING = AT_ONCE // 4  # of them: to channels that failed last time, or whos
 SILENT_HOSTS = 256  # that a process remembers
 LOOK_SECONDS = 0.2  # between two looks for more while something is in hand
 TEST = "test"
+OURS = "TrackLayer failed to write or send a message. Whoever runs it finds more in its log."
 SEALED = "Its address was sealed with a key that is lost. Set the url anew."
 
 
@@ -179,8 +180,9 @@ def _begin(runtime: Runtime, first: Seat, in_hand: InHand) -> None:
                     is_silent = _send(runtime, seat.taken)
                 except DatabaseAwayError:
                     raise
-                except Exception as error:  # noqa: BLE001 - told; the lease ends, and it is tried again
+                except Exception as error:  # noqa: BLE001 - told; it waits for the mended version, and the next one goes
                     tell_fault(runtime, f"sending to a channel of merchant {seat.taken.channel.merchant_id}", error)
+                    _put_off(runtime, seat.taken, Answer(None, OURS))
                 finally:
                     in_hand.end(seat, is_silent)
                 seat = None if in_hand.is_closed else in_hand.take(runtime)
@@ -220,16 +222,23 @@ def _send(runtime: Runtime, taken: Taken) -> bool | None:
         )
         answer = deliver(runtime, channel, sealed, parts)
         is_silent = answer.status is None
-    now = runtime.clock.now()
     if answer.error is None:
         with in_transaction():
-            db.finish(taken, now)
-        return is_silent
+            db.finish(taken, runtime.clock.now())
+    else:
+        _put_off(runtime, taken, answer)
+    return is_silent
+
+
+def _put_off(runtime: Runtime, taken: Taken, answer: Answer) -> None:
+    """Writes down why a message was not taken, and when it is sent again."""
+    channel, now = taken.channel, runtime.clock.now()
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(max(channel.failures, taken.message.attempts - 1), 20))
     until = now + max(pause, timedelta(seconds=answer.retry_after))
     with in_transaction():
         # One that would not be tried again within its day is given up now, and said so.
-        given_up = db.put_off(taken, answer.error, until, until - GIVE_UP_AFTER, now)
+        rest_until = until if answer.retry_after else None
+        given_up = db.put_off(taken, str(answer.error), until, until - GIVE_UP_AFTER, now, rest_until)
     if given_up:
         log.warning(
             "%d messages for a channel of merchant %d (%s) are given up after a day: %s",
@@ -238,7 +247,6 @@ def _send(runtime: Runtime, taken: Taken) -> bool | None:
             channel.host.partition("//")[2],
             answer.error,
         )
-    return is_silent
 
 
 @dataclass(frozen=True)

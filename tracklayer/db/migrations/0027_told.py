@@ -9,6 +9,8 @@ SQL = (
     "ALTER TABLE alerts ADD COLUMN told jsonb",
     # Random, written with the message. Null: an older version's, whose id is that of its row.
     "ALTER TABLE channel_messages ADD COLUMN uid text",
+    # Until when a receiver asked to be left alone.
+    "ALTER TABLE alert_channels ADD COLUMN rest_until timestamptz",
 )
 
 
