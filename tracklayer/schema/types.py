@@ -491,7 +491,9 @@ class AlertChannelNode(Node):
     url: str = _field(READ, "Where, with dots for the part that may be a secret.")
     topics: list[str] = _field(READ, "What it is told of; * is all alerts.")
     min_severity: AlertSeverity = _field(READ, "Alerts below it are not told there.")
-    last_error: str | None = _field(READ, "Why the last message was not taken; null: it was.")
+    last_error: str | None = _field(
+        READ, "Why a message was not taken, until one is and none that failed waits; null: all were."
+    )
     created_at: DateTime = _field(READ, "Since when.")
 
 

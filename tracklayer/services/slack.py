@@ -125,6 +125,7 @@ def plain(text: str, most: int) -> str:
     """The same for Slack's plain text, which has no entities: whether Slack counts them or not, it is short enough."""
     if len(_escaped(text)) <= most:
         return _parted(text)
+    text = text[: most - 1]
     while len(_escaped(text)) > most - 1:
         text = text[:-1]
     return _parted(text) + "…"
