@@ -14,8 +14,8 @@ from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LEAST_SILENCE = timedelta(minutes=15)  # a busy shop that deploys is back by then
 TIMES_USUAL = 1.5  # how much longer than the usual silence one must be
-# Of a name: a merchant has many, and each is one more chance to be wrong. Below twice, which is how soon it must be told.
-TIMES_USUAL_OF_A_NAME = 1.8
+# Of a name: a merchant has many, and each is one more chance to be wrong. Twice is also how soon it must be told.
+TIMES_USUAL_OF_A_NAME = 2.0
 HUSH = 3.0  # minutes with an event: a merchant silent for as long as swallows these may be about to be told as a whole
 MOST_NAMES = 30  # of a merchant that are judged by themselves, the most frequent ones
 HALF = 0.5  # of a merchant's minutes with an event: a name that brings more than all others carries it
