@@ -10,10 +10,14 @@ from tests.domain.names import all_fall_silent, healthy, name_falls_silent
 from tracklayer.domain.monitors.learn import USUAL_AT_LEAST, WEEK_HOURS, Rhythm, learn_arrivals
 from tracklayer.domain.monitors.tracking_stopped import (
     TIMES_USUAL_OF_A_NAME,
+    carrier,
+    fell_silent_before,
     is_hushed,
+    judge_carrier_missing,
     judge_name_stopped,
     judge_tracking_stopped,
     kept_up,
+    most_frequent,
     told_after,
 )
 from tracklayer.domain.monitors.views import MerchantView, NameView
@@ -30,7 +34,7 @@ def test_a_name_that_falls_silent_is_told_once_and_in_time(seed: int) -> None:
     assert found is not None
     assert found.detected is not None
     assert found.detected <= found.allowed
-    assert found.openings == (found.name,)
+    assert found.is_told_once
     assert found.is_over
 
 
@@ -78,6 +82,48 @@ def test_a_merchant_is_hushed_long_before_its_silence_is_told() -> None:
     assert not is_hushed(MerchantView(STEADY, NOW - timedelta(minutes=5)), NOW)
     assert is_hushed(MerchantView(STEADY, NOW - timedelta(minutes=6)), NOW)
     assert is_hushed(MerchantView(None, NOW), NOW)
+
+
+def test_a_name_carries_a_merchant_where_less_than_half_is_left_without_it() -> None:
+    often, seldom = Rhythm((20.0,) * WEEK_HOURS), Rhythm((5.0,) * WEEK_HOURS)
+    since = {"PageView": NOW - HOUR}
+    assert carrier(STEADY, {"PageView": STEADY, "Purchase": seldom}, since, NOW) == "PageView"
+    assert carrier(STEADY, {"PageView": STEADY, "Purchase": often}, since, NOW) is None
+    assert carrier(STEADY, {"PageView": STEADY, "Purchase": seldom}, {"Purchase": NOW - DAY}, NOW) is None
+    assert carrier(STEADY, {"PageView": STEADY}, {}, NOW) is None
+    assert most_frequent({"Purchase": seldom, "Lead": often}) == "Lead"
+    assert most_frequent({}) is None
+
+
+def test_a_name_that_fell_silent_long_before_the_others_did_so_by_itself() -> None:
+    view = NameView("Purchase", STEADY, NOW - HOUR)
+    usual = timedelta(minutes=2 * USUAL_AT_LEAST)
+    assert not fell_silent_before(view, NOW - HOUR + usual - timedelta(seconds=1))
+    assert fell_silent_before(view, NOW - HOUR + usual + timedelta(seconds=1))
+
+
+def test_a_silence_that_few_other_events_break_names_what_is_missing() -> None:
+    found = judge_carrier_missing(NameView("PageView", STEADY, NOW - HOUR), NOW)
+    assert (found.title, found.event_name) == ("Hardly any event for 1 h, and no PageView", None)
+    assert found.message == (
+        "No PageView event has arrived for 1 h, and few of any other name: most of what happened in the shop since"
+        " 2026-03-04 13:30 UTC is reported to no platform. Whoever maintains the shop must look now at what sends PageView:"
+        " the last change of the pages and of the tag that sends it, and the shop's connection. Usually about 75 would have"
+        " arrived since; the chance of none while all is well is less than one in a billion."
+    )
+
+
+def test_the_longest_silence_is_the_usual_one_unless_it_is_longer_by_far() -> None:
+    since = datetime(2026, 2, 2, tzinfo=UTC)
+    hours = {since + n * HOUR: (30, 30) for n in range(28 * 24)}
+    found = []
+    for longest in (1.4, 1.6):
+        gaps = [(since + DAY, since + DAY + HOUR), (since + 2 * DAY, since + 2 * DAY + longest * HOUR)]
+        for longest_within in (1.0, 1.5):
+            learned = learn_arrivals(hours, gaps, since, since + 28 * DAY, longest_within=longest_within)
+            assert learned is not None
+            found.append(round(learned.usual))
+    assert found == [30, 42, 30, 30]
 
 
 def test_what_is_lost_and_who_must_look_comes_before_the_figures() -> None:

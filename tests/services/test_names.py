@@ -16,6 +16,7 @@ from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+THESE = "kind IN ('tracking_stopped', 'events_rejected')"
 BAD: dict[str, Any] = {"custom_data": {"value": 5, "currency": "Euros"}}
 
 
@@ -27,8 +28,8 @@ class Door:
         self.watch = Watch(runtime)
         self.sent = 0
 
-    def history(self, names: dict[str, int], days: int = 10, rejected: int = 0) -> None:
-        """So many events of each name in every minute of the days before, as folding leaves it."""
+    def history(self, names: dict[str, int], days: int = 10, rejected: int = 0, hourly: str = "") -> None:
+        """So many events of each name in every minute of the days before, as folding leaves it; ``hourly``: one an hour."""
         now = self.clock.now().replace(second=0, microsecond=0)
         minutes = "generate_series(%s::timestamptz, %s - interval '1 minute', interval '1 minute') AS minute"
         span, merchant = (now - days * DAY, now), self.merchant.merchant_id
@@ -51,6 +52,15 @@ class Door:
                 execute(
                     f"INSERT INTO coverage SELECT %s, %s, minute, 'website', '', 0, 0, %s FROM {minutes} WHERE minute > %s",
                     (merchant, name, count, *span, now - DAY),
+                )
+            if hourly:
+                execute(
+                    "INSERT INTO name_minutes SELECT %s, %s, hour, 1 FROM "
+                    "generate_series(%s::timestamptz, %s - interval '1 hour', interval '1 hour') AS hour",
+                    (merchant, hourly, *span),
+                )
+                execute(
+                    "INSERT INTO coverage SELECT %s, %s, %s, 'website', '', 0, 0, 1", (merchant, hourly, now - MINUTE)
                 )
         learn_baselines(self.runtime)
 
@@ -75,16 +85,18 @@ class Door:
             self.watch.look()
 
     def alerts(self) -> list[tuple[str, str | None, bool]]:
-        """(kind, event name, is it open) of every alert, in order."""
+        """(kind, event name, is it open) of every alert of these kinds, in order."""
         with in_transaction():
             return [
                 (row[0], row[1], row[2])
-                for row in rows("SELECT kind, event_name, resolved_at IS NULL FROM alerts ORDER BY alert_id")
+                for row in rows(
+                    f"SELECT kind, event_name, resolved_at IS NULL FROM alerts WHERE {THESE} ORDER BY alert_id"
+                )
             ]
 
     def alert(self) -> tuple[str, str, dict[str, Any]]:
         with in_transaction():
-            [(title, message, details)] = rows("SELECT title, message, details FROM alerts")
+            [(title, message, details)] = rows(f"SELECT title, message, details FROM alerts WHERE {THESE}")
         return title, message, details
 
 
@@ -95,6 +107,7 @@ def door(runtime: Runtime, clock: FrozenClock) -> Door:
 
 PAGE: dict[str, Any] = {"event_name": "PageView"}
 PURCHASE: dict[str, Any] = {"event_name": "Purchase"}
+LEAD: dict[str, Any] = {"event_name": "Lead"}
 
 
 def test_a_name_that_falls_silent_is_told_while_the_others_go_on_and_is_over_when_it_is_back(door: Door) -> None:
@@ -137,6 +150,49 @@ def test_names_that_are_silent_when_all_is_stay_as_they_are(door: Door) -> None:
     assert door.alerts() == expected
     door.passes(180, PAGE)
     assert door.alerts() == [expected[0], ("tracking_stopped", None, False)]
+
+
+def test_a_name_with_an_open_alert_is_none_of_what_is_expected_of_the_merchant(door: Door) -> None:
+    door.history({"PageView": 20}, hourly="Lead")
+    door.passes(60, PAGE, LEAD)
+    door.passes(16 * 60, LEAD)
+    assert door.alerts() == [("tracking_stopped", "PageView", True)]
+    for _ in range(3):
+        door.passes(20 * 60)
+        door.passes(15, LEAD)
+    assert door.alerts() == [("tracking_stopped", "PageView", True)], "one an hour is usual of what is left"
+    door.passes(120, PAGE)
+    assert door.alerts() == [("tracking_stopped", "PageView", False)]
+
+
+def test_the_few_events_beside_what_a_merchant_lives_of_do_not_end_its_silence(door: Door) -> None:
+    door.history({"PageView": 20}, hourly="Lead")
+    door.passes(60, PAGE)
+    door.passes(20 * 60)
+    assert door.alerts() == [("tracking_stopped", None, True)]
+    for _ in range(3):
+        door.passes(17 * 60)
+        door.passes(3 * 60, LEAD)
+        assert door.alerts() == [("tracking_stopped", None, True)]
+    title, message, details = door.alert()
+    assert title == "Hardly any event for 1 h 19 min, and no PageView"
+    assert message.startswith(
+        "No PageView event has arrived for 1 h 19 min, and few of any other name: most of what happened"
+    )
+    assert details["event_name"] == "PageView"
+    door.passes(120, PAGE)
+    assert door.alerts() == [("tracking_stopped", None, False)]
+
+
+def test_a_name_that_repeats_while_some_of_it_is_refused_is_not_wholly_refused(door: Door) -> None:
+    door.history({"PageView": 20, "Purchase": 2})
+    door.passes(60, *[PAGE] * 5, PURCHASE)
+    at = door.clock.now().isoformat()
+    again = [draft("e5", occurred_at=at, **PURCHASE)] * 5
+    for n in range(44):
+        ingest_events(door.runtime, door.merchant.holder, again)
+        door.passes(15, *[PAGE] * 5, *[PURCHASE | BAD] * (n % 4 == 0))
+    assert door.alerts() == []
 
 
 def test_half_of_all_refused_is_told_with_code_field_minute_and_what_to_do(door: Door) -> None:

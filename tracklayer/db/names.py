@@ -30,8 +30,8 @@ CROSS JOIN LATERAL (
     SELECT CASE WHEN newest.minute >= %(exact_since)s THEN newest.minute ELSE greatest(newest.minute, (
         SELECT minute FROM name_minutes WHERE merchant_id = b.merchant_id AND event_name = b.event_name
         ORDER BY minute DESC LIMIT 1)) END AS minute) AS last
-WHERE b.merchant_id = ANY(%(merchants)s) AND b.event_name <> '' AND b.rhythm IS NOT NULL
-  AND (last.minute + make_interval(secs => b.told_after) <= %(now)s
+WHERE b.merchant_id = ANY(%(merchants)s::bigint[] || %(open_merchants)s::bigint[]) AND b.event_name <> '' AND b.rhythm IS NOT NULL
+  AND (b.merchant_id = ANY(%(merchants)s::bigint[]) AND last.minute + make_interval(secs => b.told_after) <= %(now)s
        OR (b.merchant_id, b.event_name) IN (SELECT * FROM unnest(%(open_merchants)s::bigint[], %(open_names)s::text[])))
 """
 
@@ -49,7 +49,7 @@ class QuietName:
 def quiet_names(
     merchant_ids: Sequence[int], also: Sequence[tuple[int, str]], since: datetime, now: datetime
 ) -> list[QuietName]:
-    """Names with a rhythm that have been silent long enough to be looked at, and (merchant, name) ``also``.
+    """Names with a rhythm that have been silent long enough to be looked at, and (merchant, name) ``also``, of whomever.
 
     One that has had no event since ``since`` is left out.
     """
@@ -167,7 +167,7 @@ def events_of_names(
 
 
 ACCEPTED = """
-SELECT x.merchant_id, m.minute, sum(m.accepted + m.coalesced)::bigint FROM unnest(%s::bigint[]) AS x(merchant_id)
+SELECT x.merchant_id, m.minute, sum(m.accepted + m.coalesced)::bigint, sum(m.coalesced)::bigint FROM unnest(%s::bigint[]) AS x(merchant_id)
 CROSS JOIN LATERAL (
     SELECT minute, accepted, coalesced FROM minutes
     WHERE merchant_id = x.merchant_id AND platform = '' AND minute >= %s AND minute < %s) AS m
@@ -177,9 +177,9 @@ GROUP BY 1, 2
 
 def accepted_by_minute(
     merchant_ids: Sequence[int], since: datetime, until: datetime
-) -> dict[tuple[int, datetime], int]:
-    """(merchant, minute) -> events accepted, repeats included; minutes in which anything arrived."""
-    return {(row[0], row[1]): row[2] for row in rows(ACCEPTED, (list(merchant_ids), since, until))}
+) -> dict[tuple[int, datetime], tuple[int, int]]:
+    """(merchant, minute) -> (events accepted, repeats included; the repeats); minutes in which anything arrived."""
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows(ACCEPTED, (list(merchant_ids), since, until))}
 
 
 def rejected_of_name(merchant_id: int, name: str, since: datetime) -> int:

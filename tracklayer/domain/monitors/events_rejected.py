@@ -25,25 +25,30 @@ STREAK_LASTS = timedelta(
     minutes=5
 )  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
 MOST_TOLD = 5  # codes and fields of a message
+NEARLY_ALL = 0.9  # of what is refused for a cause that rose: it is the trouble of one name
 
 Cause = tuple[str, str]  # code, field
 
 
 @dataclass(frozen=True, slots=True)
 class DoorMinute:
-    """What arrived in a minute: ``accepted`` (repeats included), new events by name, refused by (name, code, field)."""
+    """What arrived in a minute: ``accepted`` (repeats included), new events by name, refused by (name, code, field).
+
+    ``repeated``: those of the accepted that were repeats, of whatever name: nobody counts them by name.
+    """
 
     start: datetime
     accepted: int = 0
     names: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    repeated: int = 0
 
     def of(self, name: str | None) -> tuple[datetime, int, int]:
-        """(start, accepted, refused) of one name, or of all."""
+        """(start, accepted, refused) of one name, or of all. Any repeat may have been one of the name."""
         if name is None:
             return self.start, self.accepted, sum(self.refused.values())
         bad = sum(count for (of_name, _, _), count in self.refused.items() if of_name == name)
-        return self.start, self.names.get(name, 0), bad
+        return self.start, self.names.get(name, 0) + self.repeated, bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,9 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
 
     More than usual is refused where the share over one of eight windows rose by ten points and more than chance allows
     (as ``delivery_rate_drop``), or by three points for one code and field. Absolutely, half of twenty events is too much,
-    and so are ten in a row without one that was accepted. One name is told by itself where the others are well; else
-    there is one alert of all, which lists names, codes and fields. While that is open, nothing is said of names.
+    and so are ten in a row without one that was accepted. One name is told by itself where the others are well, or where
+    nearly all that is refused for the cause that rose is of it; else there is one alert of all, which lists names, codes
+    and fields. While that is open, nothing is said of names.
     """
     whole = Subject(AlertKind.EVENTS_REJECTED)
     usual = _capped(view.usual)
@@ -101,12 +107,17 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         if since is not None:
             bad[name] = since
             found[_subject(name)] = _finding(fresh, name, since, now)
-    since = _too_many([minute.of(None) for minute in fresh.minutes], usual, now) or _cause_too_often(fresh, now)
+    since, cause = _too_many([minute.of(None) for minute in fresh.minutes], usual, now), None
+    if since is None:
+        since, cause = _cause_too_often(fresh, now)
     if since is None and len(bad) != 1:
         return found
-    name = _most_refused(fresh, since) if since else next(iter(bad))
+    name, part = _most_refused(fresh, since, cause) if since else (next(iter(bad)), 0.0)
     begin = since or bad[name]
-    if _others_are_well(fresh, name, begin, usual, now):
+    is_its_own = (
+        cause is not None and part >= NEARLY_ALL and any(_without(one, name)[1] for one in fresh.minutes[-HALF_HOUR:])
+    )
+    if is_its_own or _others_are_well(fresh, name, begin, usual, now):
         found[_subject(name)] = _finding(fresh, name, begin, now)
         return found
     return {
@@ -130,13 +141,16 @@ def _others_are_well(view: DoorView, name: str, since: datetime, usual: SuccessR
     return bad <= (good + bad) * ((1 - usual.share if usual is not None else 0.0) + FLOOR)
 
 
-def _most_refused(view: DoorView, since: datetime) -> str:
+def _most_refused(view: DoorView, since: datetime, cause: Cause | None) -> tuple[str, float]:
+    """The name of which most is refused, for one cause or for any, and its part of that."""
     refused: Counter[str] = Counter()
     for minute in view.minutes:
         if minute.start >= since:
-            for (name, _, _), count in minute.refused.items():
-                refused[name] += count
-    return refused.most_common(1)[0][0]
+            for (name, *of_cause), count in minute.refused.items():
+                if cause is None or tuple(of_cause) == cause:
+                    refused[name] += count
+    ((name, most),) = refused.most_common(1)
+    return name, most / refused.total()
 
 
 HALF_HOUR = 30  # minutes
@@ -150,8 +164,7 @@ def _capped(usual: SuccessRate | None) -> SuccessRate | None:
 
 def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
     start, good, bad = minute.of(None)
-    _, of_name, refused = minute.of(name)
-    return start, max(0, good - of_name), bad - refused
+    return start, max(0, good - minute.names.get(name, 0)), bad - minute.of(name)[2]
 
 
 def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datetime | None:
@@ -211,10 +224,10 @@ def _causes(minutes: Sequence[DoorMinute], name: str | None = None) -> Counter[C
     return found
 
 
-def _cause_too_often(view: DoorView, now: datetime) -> datetime | None:
-    """Since when one code and field is refused for markedly more often than it usually is."""
+def _cause_too_often(view: DoorView, now: datetime) -> tuple[datetime, Cause] | tuple[None, None]:
+    """Since when which code and field is refused for markedly more often than it usually is."""
     if view.usual is None:
-        return None
+        return None, None
     minute = now.replace(second=0, microsecond=0)
     for length in WINDOWS:
         inside = [one for one in view.minutes if one.start >= minute - length]
@@ -224,8 +237,8 @@ def _cause_too_often(view: DoorView, now: datetime) -> datetime | None:
             if bad < LEAST_OF_CODE or total < LEAST_SAMPLE:
                 break
             if _beyond_chance(bad, total, _usual_cause(view, cause), CODE_FLOOR):
-                return next(one.start for one in inside if _causes([one])[cause])
-    return None
+                return next(one.start for one in inside if _causes([one])[cause]), cause
+    return None, None
 
 
 def _usual_cause(view: DoorView, cause: Cause) -> SuccessRate:
@@ -259,9 +272,11 @@ def _finding(view: DoorView, name: str | None, since: datetime, now: datetime) -
     inside = [minute for minute in view.minutes if minute.start >= since]
     causes = _causes(inside, name)
     bad = causes.total()
-    total = bad + sum(minute.of(name)[1] for minute in inside)
+    total = bad + sum(minute.accepted if name is None else minute.names.get(name, 0) for minute in inside)
     usual = view.usual if name is None else view.usual_names.get(name)
     what = "event" if name is None else f"{name} event"
+    if name is not None and any(minute.repeated for minute in inside):
+        what = f"new {what}"  # some of the repeats may be of this name, and were accepted
     share = bad / total if total else 0.0
     how_many = "All" if bad == total else f"{share:.0%} of"
     told = causes.most_common(MOST_TOLD)

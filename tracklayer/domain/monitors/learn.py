@@ -125,14 +125,18 @@ def hour_of_week(at: datetime) -> int:
 
 
 def learn_rhythm(
-    hours: Mapping[datetime, int], gaps: Sequence[tuple[datetime, datetime]], since: datetime, until: datetime
+    hours: Mapping[datetime, int],
+    gaps: Sequence[tuple[datetime, datetime]],
+    since: datetime,
+    until: datetime,
+    longest_within: float = 1.0,
 ) -> Rhythm | None:
     """From minutes with an event by hour, and the longer silences between them; None where that is no rhythm.
 
     ``since`` (the first event, or four weeks ago) to ``until``: whole hours. An hour of the week is estimated from its
     own few weeks, drawn towards day times hour, and taken as the least of itself and its neighbours: so that a clock
-    change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one: the
-    longest may have been an outage.
+    change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one, the
+    longest may have been an outage: unless it is no more than ``longest_within`` times as long.
     """
     if until - since < ENOUGH_DAYS or sum(hours.values()) < ENOUGH_MINUTES:
         return None
@@ -154,10 +158,16 @@ def learn_rhythm(
     rates = tuple(min(60.0, _edged(drawn, place)) for place in range(WEEK_HOURS))
     rhythm = Rhythm(rates)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
-    return Rhythm(rates, max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0))
+    usual = max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0)
+    if swallowed and usual < swallowed[-1] <= longest_within * usual:
+        usual = swallowed[-1]
+    return Rhythm(rates, usual)
 
 
 ENOUGH_OF_A_NAME = 50  # minutes with an event of four weeks
+# Names come in clusters more than merchants do, and there are more of them: of theirs, the longest is an outage only if
+# it is longer than the next one by far.
+LONGEST_OF_A_NAME = 1.5
 
 
 def learn_arrivals(
@@ -166,12 +176,13 @@ def learn_arrivals(
     since: datetime,
     until: datetime,
     enough: int = ENOUGH_MINUTES,
+    longest_within: float = 1.0,
 ) -> Rhythm | None:
     """As ``learn_rhythm``, from (minutes with an event, events) by hour. ``enough``: such minutes, at least."""
     minutes = sum(found for found, _ in hours.values())
     if minutes < enough:
         return None
-    rhythm = learn_rhythm({hour: found for hour, (found, _) in hours.items()}, gaps, since, until)
+    rhythm = learn_rhythm({hour: found for hour, (found, _) in hours.items()}, gaps, since, until, longest_within)
     return rhythm and replace(rhythm, events=sum(events for _, events in hours.values()) / minutes)
 
 

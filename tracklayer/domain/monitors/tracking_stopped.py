@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
@@ -13,10 +14,11 @@ from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 LEAST_SILENCE = timedelta(minutes=15)  # a busy shop that deploys is back by then
 TIMES_USUAL = 1.5  # how much longer than the usual silence one must be
-# Of a name: a merchant has many, and each is one more chance to be wrong. Below twice, which is how soon it must be told.
-TIMES_USUAL_OF_A_NAME = 1.8
+# Of a name: a merchant has many, and each is one more chance to be wrong. Twice is also how soon it must be told.
+TIMES_USUAL_OF_A_NAME = 2.0
 HUSH = 3.0  # minutes with an event: a merchant silent for as long as swallows these may be about to be told as a whole
 MOST_NAMES = 30  # of a merchant that are judged by themselves, the most frequent ones
+HALF = 0.5  # of a merchant's minutes with an event: a name that brings more than all others carries it
 
 
 def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
@@ -61,6 +63,42 @@ def judge_name_stopped(view: NameView, *, is_open: bool, now: datetime) -> Findi
     )
     look = f"what sends {view.name}: the last change of the pages and the code where it arises, and of the tag that sends it"
     return _finding(view.name, rhythm, since, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+
+
+def judge_carrier_missing(view: NameView, now: datetime) -> Finding:
+    """Of an open alert of the merchant, where events came again but none of the name that carries it (``carrier``).
+
+    The few others do not end it: else it would open anew in each of their pauses, by turns with one of that name.
+    """
+    lost = (
+        f"No {view.name} event has arrived for {lasting(now - view.quiet_since)}, and few of any other name: most of what"
+        f" happened in the shop since {clock_time(view.quiet_since)} is reported to no platform."
+    )
+    look = (
+        f"what sends {view.name}: the last change of the pages and of the tag that sends it, and the shop's connection"
+    )
+    title = f"Hardly any event for {lasting(now - view.quiet_since)}, and no {view.name}"
+    swallowed = view.rhythm.expected(view.quiet_since, now)
+    found = _finding(view.name, view.rhythm, view.quiet_since, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+    return replace(found, title=title, details=dict(found.details) | {"event_name": view.name}, event_name=None)
+
+
+def carrier(whole: Rhythm, names: Mapping[str, Rhythm], silent: Mapping[str, datetime], now: datetime) -> str | None:
+    """Of names that are ``silent`` (since when), the one without which less than half of a merchant's minutes with an event
+
+    would be left since. None where there is none, as with whoever is so busy that nearly every minute has several names.
+    """
+    name = max(silent, key=lambda each: (names[each].expected(silent[each], now), each), default=None)
+    if name is None:
+        return None
+    since = silent[name]
+    rest = sum(rhythm.expected(since, now) for each, rhythm in names.items() if each != name)
+    return name if rest < HALF * whole.expected(since, now) else None
+
+
+def most_frequent(names: Mapping[str, Rhythm]) -> str | None:
+    """By whose rhythm a merchant is judged while alerts are open about other names: it is silent only if this one is."""
+    return max(names, key=lambda name: (sum(names[name].rates), name), default=None)
 
 
 def _who(look: str) -> str:
@@ -129,6 +167,14 @@ def is_hushed(view: MerchantView, now: datetime) -> bool:
     if view.rhythm is None or view.last_event_at is None:
         return True
     return view.rhythm.expected(view.last_event_at, now) >= HUSH
+
+
+def fell_silent_before(view: NameView, others_until: datetime) -> bool:
+    """Whether a name had been silent for as long as is usual at most while others still came, until then: it is a silence
+
+    of its own, whatever has become of the others since.
+    """
+    return view.rhythm.expected(view.quiet_since, others_until) >= view.rhythm.usual
 
 
 def told_after(rhythm: Rhythm) -> timedelta:

@@ -14,6 +14,7 @@ from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import (
     ENOUGH_OF_A_NAME,
     LEARN_FROM,
+    LONGEST_OF_A_NAME,
     Rhythm,
     SuccessRate,
     learn_arrivals,
@@ -65,7 +66,8 @@ def _rhythms(
     gaps = db.gaps_of_names(merchant_id, names, since, until, LEAST_SILENCE)
     rhythms = {}
     for name in names:
-        found = learn_arrivals(hours[name], gaps.get(name, []), max(since, min(hours[name])), until, ENOUGH_OF_A_NAME)
+        first = max(since, min(hours[name]))
+        found = learn_arrivals(hours[name], gaps.get(name, []), first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME)
         if found is not None:
             rhythms[name] = found
     return rhythms

@@ -91,6 +91,7 @@ def _doors(
     accepted = db.accepted_by_minute(merchant_ids, since, until)
     doors: dict[int, list[DoorMinute]] = {}
     for key in sorted(accepted.keys() | causes.keys()):
-        door = DoorMinute(key[1], accepted.get(key, 0), events.get(key, {}), causes.get(key, {}))
+        all_accepted, repeated = accepted.get(key, (0, 0))
+        door = DoorMinute(key[1], all_accepted, events.get(key, {}), causes.get(key, {}), repeated)
         doors.setdefault(key[0], []).append(door)
     return doors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tracklayer.db import monitors as db
@@ -12,13 +12,17 @@ from tracklayer.db.names import QuietName
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors import judge_merchant
-from tracklayer.domain.monitors.learn import LEARN_FROM
+from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import (
     LEAST_SILENCE,
     TIMES_USUAL_OF_A_NAME,
+    carrier,
+    fell_silent_before,
     is_hushed,
+    judge_carrier_missing,
     judge_name_stopped,
     may_have_stopped,
+    most_frequent,
 )
 from tracklayer.domain.monitors.views import LEVEL_OF, MerchantView, NameView
 from tracklayer.services.watches.names import rhythm_of
@@ -32,38 +36,83 @@ REFUSED = Subject(AlertKind.EVENTS_REJECTED)
 def look_at_silence(page: Page) -> Verdicts:
     """A merchant's own silence, then that of its names.
 
-    While the merchant's own is open, or may be about to be, its names are not judged: what is open of them stays as it is.
+    While the merchant's own is open its names are not judged: what is open of them stays as it is. While it may be about
+    to be, only those are that are open, or that had fallen silent long before. A name with an open alert is none of what
+    is expected of the merchant: it is silent only if the others are. So the two never take turns.
     What is refused at the door has arrived: where an alert tells of that, none tells of silence.
     """
     verdicts = Verdicts()
-    views = _views(page.merchant_ids, page.now)
-    sending = []
-    for merchant_id, view in views.items():
-        found = judge_merchant(view, page.now)
+    open_names = _open_names(page)
+    sending: list[int] = []
+    hushed: dict[int, datetime] = {}  # its last event
+    for merchant_id, view, names in _views(page, open_names):
+        found, is_open = judge_merchant(view, page.now), _is_open(page, merchant_id, WHOLE)
         if found and _is_open(page, merchant_id, REFUSED) and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
             found = []
+        elif not found and is_open and view.rhythm is not None:
+            found = _without_its_carrier(page, merchant_id, view.rhythm, names)
         verdicts.add(merchant_id, [WHOLE], found)
-        if not found and not _is_open(page, merchant_id, WHOLE) and not is_hushed(view, page.now):
-            sending.append(merchant_id)
+        if found or is_open:
+            continue
+        sending.append(merchant_id)
+        if view.last_event_at is not None and is_hushed(view, page.now):
+            hushed[merchant_id] = view.last_event_at
     if sending:
-        _look_at_names(page, sending, verdicts)
+        _look_at_names(page, sending, hushed, open_names, verdicts)
     return verdicts
 
 
-def _views(merchant_ids: Sequence[int], now: datetime) -> dict[int, MerchantView]:
-    views = {}
-    for merchant_id, learned, minute in db.last_events(merchant_ids, now - LEARN_FROM):
-        rhythm = rhythm_of(learned)
+Names = Mapping[str, Rhythm]
+
+
+def _views(page: Page, open_names: Mapping[int, Collection[str]]) -> list[tuple[int, MerchantView, Names | None]]:
+    """(merchant, what is judged of it, the names without an open alert where there is one about another)."""
+    views, now = [], page.now
+    for merchant_id, learned, minute in db.last_events(page.merchant_ids, now - LEARN_FROM):
         if minute is None:
             continue  # silent for weeks: whoever is to know does, and an open alert stays
+        rhythm: Rhythm | None = rhythm_of(learned)
+        names: Names | None = None
+        name: str | None = None
+        if merchant_id in open_names:
+            names = _names_of(merchant_id, open_names[merchant_id])
+            name = most_frequent(names)
+            rhythm = names[name] if name is not None else None
         last = minute + MINUTE  # somewhere in that minute
         view = MerchantView(rhythm, last)
-        if may_have_stopped(rhythm, last, now):
+        if rhythm is not None and may_have_stopped(rhythm, last, now):
             spans = [(last - length, last) for length in LEVEL_OF]
-            level = rhythm.level(spans, db.minutes_with_events(merchant_id, spans))
+            level = rhythm.level(spans, _active(merchant_id, name, spans))
             view = MerchantView(rhythm, last, level, db.rejected_since(merchant_id, last))
-        views[merchant_id] = view
+        views.append((merchant_id, view, names))
     return views
+
+
+def _names_of(merchant_id: int, without: Collection[str] = ()) -> Names:
+    learned = db_names.rhythms_of(merchant_id)
+    return {name: rhythm_of(found) for name, found in learned.items() if name not in without}
+
+
+def _active(merchant_id: int, name: str | None, spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
+    """In how many minutes of each span an event arrived: of one name, or (None) of any."""
+    if name is None:
+        return db.minutes_with_events(merchant_id, spans)
+    return [db_names.minutes_of_names(merchant_id, [name], *span).get(name, 0) for span in spans]
+
+
+def _without_its_carrier(page: Page, merchant_id: int, whole: Rhythm, names: Names | None) -> list[Finding]:
+    """Of a merchant whose alert is open and of which something came again: whether what carries it did not."""
+    if names is not None:
+        return []  # an alert is open about the name that is missing: the merchant's own is about the others
+    opened, _ = page.lately[merchant_id, WHOLE]
+    rhythms = _names_of(merchant_id)
+    also = [(merchant_id, name) for name in rhythms]
+    last = {one.name: one.minute + MINUTE for one in db_names.quiet_names([], also, page.now - LEARN_FROM, page.now)}
+    name = carrier(whole, rhythms, {name: at for name, at in last.items() if at <= opened}, page.now)
+    if name is None or _is_open(page, merchant_id, Subject(AlertKind.EVENTS_REJECTED, event_name=name)):
+        return []
+    rejected = db_names.rejected_of_name(merchant_id, name, last[name])
+    return [judge_carrier_missing(NameView(name, rhythms[name], last[name], rejected=rejected), page.now)]
 
 
 def _is_open(page: Page, merchant_id: int, subject: Subject) -> bool:
@@ -74,25 +123,32 @@ def _is_open(page: Page, merchant_id: int, subject: Subject) -> bool:
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
-def _look_at_names(page: Page, merchant_ids: Sequence[int], verdicts: Verdicts) -> None:
+def _open_names(page: Page) -> dict[int, set[str]]:
+    """Merchant -> the names about whose silence an alert is open."""
+    found: dict[int, set[str]] = {}
+    for (merchant_id, subject), (_, resolved_at) in page.lately.items():
+        if subject.kind is AlertKind.TRACKING_STOPPED and subject.event_name is not None and resolved_at is None:
+            found.setdefault(merchant_id, set()).add(subject.event_name)
+    return found
+
+
+def _look_at_names(
+    page: Page,
+    merchant_ids: Sequence[int],
+    hushed: Mapping[int, datetime],
+    open_names: Mapping[int, Collection[str]],
+    verdicts: Verdicts,
+) -> None:
     """An open one is judged in any case: where its name has no rhythm any more, nothing is usual, and it resolves."""
-    wanted = set(merchant_ids)
-    open_names = [
-        (merchant_id, subject.event_name)
-        for (merchant_id, subject), (_, resolved_at) in page.lately.items()
-        if merchant_id in wanted
-        and subject.kind is AlertKind.TRACKING_STOPPED
-        and subject.event_name is not None
-        and resolved_at is None
-    ]
-    for merchant_id, name in open_names:
+    also = [(merchant_id, name) for merchant_id in merchant_ids for name in open_names.get(merchant_id, ())]
+    for merchant_id, name in also:
         verdicts.add(merchant_id, [_subject(name)])
     quiet: dict[int, list[QuietName]] = defaultdict(list)
-    for found in db_names.quiet_names(merchant_ids, open_names, page.now - LEARN_FROM, page.now):
+    for found in db_names.quiet_names(merchant_ids, also, page.now - LEARN_FROM, page.now):
         quiet[found.merchant_id].append(found)
     for merchant_id, names in quiet.items():
         for each in names:
-            finding = _judge(page, each)
+            finding = _judge(page, each, hushed.get(merchant_id))
             if finding is not None:
                 verdicts.add(merchant_id, [finding.subject], [finding])
 
@@ -101,7 +157,7 @@ def _subject(name: str) -> Subject:
     return Subject(AlertKind.TRACKING_STOPPED, event_name=name)
 
 
-def _judge(page: Page, found: QuietName) -> Finding | None:
+def _judge(page: Page, found: QuietName, hushed_since: datetime | None) -> Finding | None:
     merchant_id, name, now = found.merchant_id, found.name, page.now
     rhythm, last = rhythm_of(found.rhythm), found.minute + MINUTE
     known = page.lately.get((merchant_id, _subject(name)))
@@ -117,14 +173,16 @@ def _judge(page: Page, found: QuietName) -> Finding | None:
     since = last if whole is None or whole[1] is None else max(last, whole[1])
     if not may_have_stopped(rhythm, since, now, TIMES_USUAL_OF_A_NAME):
         return None
+    if hushed_since is not None and not fell_silent_before(NameView(name, rhythm, since), hushed_since):
+        return None
     return judge_name_stopped(_view(merchant_id, name, last, since, now), is_open=False, now=now)
 
 
 def _view(merchant_id: int, name: str, last: datetime, since: datetime, now: datetime) -> NameView:
-    rhythms = {other: rhythm_of(learned) for other, learned in db_names.rhythms_of(merchant_id).items()}
+    rhythms = dict(_names_of(merchant_id))
     rhythm = rhythms.pop(name)
     spans = [(last - length, last) for length in LEVEL_OF]
-    found = [db_names.minutes_of_names(merchant_id, [name], *span).get(name, 0) for span in spans]
+    found = _active(merchant_id, name, spans)
     meanwhile = db_names.minutes_of_names(merchant_id, [*rhythms, OTHERS], since, now)
     # Whoever has more names than are counted by themselves: this one may be among the others.
     others = [(other.expected(since, now), meanwhile.get(each, 0)) for each, other in rhythms.items()]

@@ -1,0 +1,78 @@
+"""Events refused at the door: the reduced simulation, and which name or cause is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.domain.rejected import healthy, incident
+from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
+from tracklayer.domain.monitors.learn import SuccessRate
+
+NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+WHOLE = Subject(AlertKind.EVENTS_REJECTED)
+PURCHASE = Subject(AlertKind.EVENTS_REJECTED, event_name="Purchase")
+CURRENCY, TIME = ("INVALID_CURRENCY", "custom_data.currency"), ("INVALID_TIME", "occurred_at")
+
+
+@pytest.mark.parametrize("seed", [1, 10_005], ids=["of-all", "of-purchases-beside-usual-refusals"])
+def test_what_is_refused_is_told_once_and_within_three_minutes(seed: int) -> None:
+    found = incident(seed)
+    assert found.openings == (found.expected,)
+    assert found.detected is not None
+    assert found.detected <= 3 * MINUTE
+    assert found.is_over
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_healthy_doors_alarm_nobody(seed: int) -> None:
+    assert healthy(seed, days=2) == []
+
+
+def judged(minutes: int, usual: SuccessRate, causes: Mapping[tuple[str, str], SuccessRate], **each: object) -> DoorView:
+    start = NOW.replace(second=0) - minutes * MINUTE
+    return DoorView([DoorMinute(start + n * MINUTE, **each) for n in range(minutes)], usual, usual_causes=causes)  # type: ignore[arg-type]
+
+
+def found_of(view: DoorView) -> dict[Subject, Finding]:
+    return {subject: finding for subject, finding in judge_events_rejected(view, NOW).items() if finding is not None}
+
+
+def test_a_new_cause_that_is_one_names_is_told_of_that_name_though_more_of_another_is_usually_refused() -> None:
+    usual = SuccessRate(0.95, 0.01, 10_000)
+    refused = {("PageView", *CURRENCY): 8, ("Purchase", *TIME): 6}
+    view = judged(5, usual, {CURRENCY: usual}, accepted=90, names={"PageView": 88, "Purchase": 2}, refused=refused)
+    found = found_of(view)
+    assert list(found) == [PURCHASE]
+    assert found[PURCHASE].title == "75% of Purchase events are refused"
+
+
+def test_a_new_cause_of_several_names_is_told_of_all() -> None:
+    usual = SuccessRate(0.95, 0.01, 10_000)
+    refused = {("PageView", *TIME): 30, ("Purchase", *TIME): 6}
+    view = judged(5, usual, {}, accepted=90, names={"PageView": 88, "Purchase": 2}, refused=refused)
+    assert list(found_of(view)) == [WHOLE]
+
+
+def test_a_name_of_which_only_repeats_came_beside_a_few_refused_is_not_wholly_refused() -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    refused = {("Purchase", *TIME): 1}
+    view = judged(25, usual, {}, accepted=200, names={"PageView": 180}, refused=refused)
+    found = found_of(view)
+    assert list(found) == [PURCHASE]
+    assert found[PURCHASE].title == "All Purchase events are refused"
+    repeats = judged(25, usual, {}, accepted=200, names={"PageView": 180}, refused=refused, repeated=20)
+    assert found_of(repeats) == {}
+
+
+def test_where_there_are_repeats_only_new_events_of_a_name_are_spoken_of() -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    refused = {("Purchase", *TIME): 20}
+    view = judged(5, usual, {}, accepted=200, names={"PageView": 190}, refused=refused, repeated=10)
+    found = found_of(view)
+    assert found[PURCHASE].title == "All new Purchase events are refused"
+    assert found[PURCHASE].message.startswith("20 of 20 new Purchase events since")
