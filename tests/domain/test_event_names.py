@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracklayer.domain.event_names import is_purchase, is_step, meant
+from tracklayer.domain.event_names import is_purchase, is_step, meant, most_wanted
 from tracklayer.mappers import PLATFORMS, mapper_for
 
 KNOWN = ("Purchase", "AddToCart", "Lead", "Contact", "Search", "Subscribe", "ViewContent", "CompleteRegistration")
@@ -53,3 +53,9 @@ def test_steps_and_purchases_are_known_under_several_names() -> None:
     assert not any(map(is_step, ("Purchase", "Lead", "Subscribe", "Booking")))
     assert all(map(is_purchase, ("Purchase", "purchase", "CompletePayment")))
     assert not any(map(is_purchase, ("Lead", "Refund", "AddToCart")))
+
+
+def test_purchases_come_before_what_comes_more_often() -> None:
+    names = {"PageView": 900, "video_played": 50, "Lead": 7, "Purchase": 1, "AddToCart": 90, "order_placed": 2}
+    assert most_wanted(names, 4) == ["order_placed", "Purchase", "video_played", "Lead"]
+    assert most_wanted(names, 6)[-2:] == ["PageView", "AddToCart"]

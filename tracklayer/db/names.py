@@ -15,9 +15,8 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 
-UNFOLDED = timedelta(
-    hours=1
-)  # coverage is folded when it is ten minutes old; should nobody, for a while, it is no loss
+# What is not folded yet is read from coverage: usually ten minutes of it, and a day where nobody folded for so long.
+UNFOLDED = timedelta(days=1)
 HOURS_FROM = timedelta(days=2)  # what is older is kept by the hour
 
 # The last event of each name by the primary keys, backwards. What is told after hours is not asked for before.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 _NO_LETTER = re.compile(r"[^0-9a-z]+")
@@ -31,6 +31,14 @@ def is_step(name: str) -> bool:
 
 def is_purchase(name: str) -> bool:
     return canonical(name) in _PURCHASES
+
+
+def most_wanted(names: Mapping[str, int], most: int) -> list[str]:
+    """Up to ``most`` of (name -> how often it comes): purchases, then other conversions, then steps; the frequent first.
+
+    Conversions are the rarest events of a shop, and the ones that must not be missed.
+    """
+    return sorted(names, key=lambda name: (not is_purchase(name), is_step(name), -names[name], name))[:most]
 
 
 MOST_KNOWN = 1000  # names that another one is compared with

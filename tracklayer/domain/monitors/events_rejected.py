@@ -16,6 +16,7 @@ from tracklayer.domain.problem import CODES
 
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
 HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner
+MANY, MANY_OF = 0.3, 200  # of so many events in an hour or longer: the same
 WORST_USUAL = 0.75  # accepted: more refusals than that are not usual, however long they have lasted
 CODE_FLOOR = 0.03  # of all events: a single code and field may rise by so much
 LEAST_OF_CODE = 10
@@ -87,7 +88,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
 
     More than usual is refused where the share over one of eight windows rose by ten points and more than chance allows
     (as ``delivery_rate_drop``), or by three points for one code and field. Absolutely, half of twenty events is too much,
-    and so are ten in a row without one that was accepted. One name is told by itself where the others are well, or where
+    and so are three tenths of two hundred, and ten in a row without one that was accepted. One name is told by itself where the others are well, or where
     nearly all that is refused for the cause that rose is of it; else there is one alert of all, which lists names, codes
     and fields. While that is open, nothing is said of names.
     """
@@ -176,7 +177,8 @@ def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datet
         if good + bad < LEAST_SAMPLE:
             continue
         is_half = bad >= HALF * (good + bad) and (usual is None or length >= HALF_OF)
-        if is_half or (usual is not None and _beyond_chance(bad, good + bad, usual, FLOOR)):
+        is_many = bad >= MANY * (good + bad) and good + bad >= MANY_OF and length >= HALF_OF
+        if is_half or is_many or (usual is not None and _beyond_chance(bad, good + bad, usual, FLOOR)):
             return _first_refused(inside)
     streak = []
     for one in reversed(series):
@@ -211,7 +213,7 @@ def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
             break
         minutes, good, bad = minutes + 1, good + accepted, bad + refused
         since = start if refused else since
-    limit = (1 - usual.share if usual is not None else HALF - FLOOR) + FLOOR / 2
+    limit = min(MANY - FLOOR / 2, (1 - usual.share if usual is not None else MANY) + FLOOR / 2)
     return since if since is not None and bad / (good + bad) > limit else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tracklayer.db import coverage as db_coverage
 from tracklayer.db import names as db
 from tracklayer.db.names import Learned
+from tracklayer.domain.event_names import most_wanted
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import (
     ENOUGH_OF_A_NAME,
@@ -41,7 +42,7 @@ def learned_names_of(merchant_id: int, until: datetime) -> dict[str, Learned]:
     since = until - LEARN_FROM
     names = [name for name in db_coverage.names_of(merchant_id) if name != OTHERS]
     hours = db.hours_of_names(merchant_id, names, since, until) if names else {}
-    frequent = sorted(hours, key=lambda name: -sum(minutes for minutes, _ in hours[name].values()))[:MOST_NAMES]
+    frequent = most_wanted({name: sum(minutes for minutes, _ in hours[name].values()) for name in hours}, MOST_NAMES)
     rhythms = _rhythms(merchant_id, frequent, hours, since, until)
     refused = db.refused_by_hour(merchant_id, since, until)
     learned = {}
