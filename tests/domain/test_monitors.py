@@ -24,7 +24,7 @@ from tracklayer.domain.monitors.platform_down import refusals_needed
 from tracklayer.domain.monitors.queue_backlog import clears_in
 from tracklayer.domain.monitors.spans import COUNTS, Counts, Memory, spans_of
 from tracklayer.domain.monitors.statistics import failures_at_least, failures_in_a_row
-from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Span, Told
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Span, Told, wants_past
 
 NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)  # a Wednesday
 USUAL = SuccessRate(0.97, 0.01, 100_000)
@@ -418,3 +418,32 @@ def test_events_that_were_refused_meanwhile_are_named() -> None:
     (finding,) = judge_merchant(MerchantView(STEADY, NOW - HOUR, rejected=3), NOW)
     assert "3 events came since but were refused for bad fields" in finding.message
     assert finding.platform is None
+
+
+# Events that came too late ------------------------------------------------------------------------------------------
+
+LATE = {"unmappable": 300, "retries_failed": 300}
+
+
+def test_what_came_too_late_is_no_alert_where_anything_was_accepted_within_the_day() -> None:
+    for before in ({"acknowledged": 60}, {"acknowledged": 1}):
+        view = replace(
+            VIEW, recent=minutes(*[LATE] * 5), past=[Span(NOW - 3 * HOUR, NOW - 3 * HOUR + MINUTE, **before)]
+        )
+        assert judge_destination(view, (), NOW) == []
+        assert judge_destination(view, (AlertKind.DELIVERY_RATE_DROP,), NOW) == []
+
+
+def test_what_always_comes_too_late_is_told_as_a_destination_that_gets_nothing() -> None:
+    (finding,) = judge_destination(replace(VIEW, recent=minutes(*[LATE] * 5)), (), NOW)
+    assert finding.title == "Meta can be sent none of your events"
+    assert finding.details["unmappable"] == 1500
+
+
+def test_what_came_too_late_leaves_other_failures_as_they_are() -> None:
+    mixed = {"acknowledged": 30, "unmappable": 330, "refused": 10, "retries_failed": 310}  # ten are retries
+    span = minutes(mixed)[0]
+    assert (span.too_late, span.without_late().unmappable, span.without_late().first_failed) == (300, 30, 30)
+    assert span.with_late().first_failed == 330
+    assert wants_past(minutes(LATE), USUAL)
+    assert not wants_past(minutes({"acknowledged": 60, **LATE}), USUAL)

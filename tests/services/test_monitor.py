@@ -14,6 +14,7 @@ from starlette.datastructures import Secret
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.watch import Trouble
@@ -546,6 +547,8 @@ def test_what_waits_for_want_of_workers_is_one_alert_for_all_destinations(scene:
     assert title.endswith(" deliveries to 4 platforms wait: TrackLayer is too slow")
     assert "They are for Meta, Pinterest, Snapchat and TikTok." in message
     assert details["platforms"] == sorted(PLATFORMS)
+    with in_transaction():
+        assert waiting(timedelta(minutes=2)).slow == dict.fromkeys(PLATFORMS, 1)  # as the operator's watch sees it
     for platform in PLATFORMS[1:]:
         while deliver_due(scene.runtime, scene.worker, scene.merchant.merchant_id, platform):
             pass

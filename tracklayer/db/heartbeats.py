@@ -135,12 +135,14 @@ SELECT platform, count(*), array_agg(DISTINCT merchant_id), clock_timestamp() - 
     (SELECT max(steps) FROM walk) >= %(steps)s
 FROM old GROUP BY platform
 """
+# An alert without a platform is about several, which its details name.
 _SLOW = """
-SELECT a.platform, count(*), array_agg(DISTINCT a.merchant_id), clock_timestamp() - min(a.opened_at)
-FROM (SELECT merchant_id, platform, opened_at FROM alerts
+SELECT x.platform, count(DISTINCT a.merchant_id), array_agg(DISTINCT a.merchant_id), clock_timestamp() - min(a.opened_at)
+FROM (SELECT merchant_id, platform, details, opened_at FROM alerts
       WHERE resolved_at IS NULL AND kind = 'queue_backlog' LIMIT %(steps)s) a
-JOIN destinations x USING (merchant_id, platform)
-WHERE x.removed_at IS NULL AND x.state = 'active' GROUP BY a.platform
+JOIN destinations x ON x.merchant_id = a.merchant_id
+    AND (x.platform = a.platform OR (a.platform IS NULL AND a.details -> 'platforms' ? x.platform))
+WHERE x.removed_at IS NULL AND x.state = 'active' GROUP BY x.platform
 """
 _LAST_MERCHANT = 2**63 - 1
 

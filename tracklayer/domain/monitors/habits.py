@@ -169,7 +169,7 @@ def too_old(
         AdviceCode.EVENTS_TOO_OLD,
         f"{counted(count, 'event')} of the last day {'was' if count == 1 else 'were'} too old for {title} when "
         f"{'it' if count == 1 else 'they'} arrived, and did not go there: it {takes}.",
-        "Have the shop send each event when it happens, and check that occurredAt is right; what is too old stays stored.",
+        "Have the shop send each event when it happens, and check that occurredAt is right. Those sent in time go out; an import of old ones needs nothing.",
         now,
         platform,
         count=count,
