@@ -33,6 +33,7 @@ from tracklayer.domain.monitors.coverage import (
 )
 from tracklayer.domain.monitors.match_quality_drop import (
     CHANCE,
+    DEEP_LOOK,
     GLANCE,
     LEAST_SAMPLE,
     LOOK_BACK,
@@ -189,6 +190,7 @@ class Watched:
         self.falls: list[Fall] | None = None
         self.resolved_at: datetime | None = None
         self.openings: list[tuple[datetime, Finding]] = []
+        self.deep_due = START
 
     def pass_time(self, span: timedelta, *, keep: bool = True) -> int:
         """Within an hour; how many events arrived."""
@@ -215,7 +217,8 @@ class Watched:
         if self.baseline is None or not self.bins:
             return
         finding = None
-        if (self.known is not None and self.known.resolved_at is None) or self._is_amiss(self.baseline):
+        if self.is_open or self.now >= self.deep_due or self._is_amiss(self.baseline):
+            self.deep_due = self.now + DEEP_LOOK
             falls = self.falls if self.known is not None and self.known.resolved_at is None else None
             view = NameView(self.kind.name, self.baseline, self.bins, USERS, self.resolved_at, falls)
             finding = judge_match_quality_drop(view, self.now)

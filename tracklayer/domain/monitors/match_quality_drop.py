@@ -17,6 +17,7 @@ from tracklayer.domain.monitors.coverage import (
     MOST_SPREAD,
     PLACES,
     STRONG,
+    STRONG_ONES,
     Bin,
     Cell,
     Cells,
@@ -26,15 +27,18 @@ from tracklayer.domain.monitors.coverage import (
 )
 from tracklayer.domain.monitors.statistics import failures_at_least
 
-LOOK_BACK = timedelta(days=2)
-WINDOWS = (10, 16, 25, 40, 80, 160, 320, 640)  # newest events: each sees a fall that began about so many events ago
+LOOK_BACK = timedelta(days=7)  # in which a small host has the events that are judged
+# Newest events: each sees a fall that began about so many events ago.
+WINDOWS = (10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640)
 LEAST_SAMPLE = WINDOWS[0]
 CHANCE = 1e-7
+CHANCE_OF_OTHERS = 1e-8  # of what identifies nobody by itself: there is more of it, and it matters less
 FLOOR = 0.10  # fewer points are not worth waking anybody,
 LOW = 0.20  # but for an identifier that fewer carry: half of it
 GLANCE = 60  # newest events that a first glance takes
 FRESH = 8  # newest events that must bear it out
 PLAIN = 0.005  # the chance from which on a first glance wants to know more
+DEEP_LOOK = timedelta(minutes=20)  # how often more is read all the same: of a small host a glance shows too few events
 LEAST_TO_COMPARE = 8  # events of a stratum that are enough to say that it is well
 NOT_BACK = 0.05  # the chance from which on what was told is not over yet
 UNLIKELY = 1e-3  # what is named besides what was found
@@ -111,7 +115,7 @@ class Fall:
 class NameView:
     """The events of one name at one look.
 
-    ``bins``: minutes that have ended, oldest first, of two days or as many events as are judged. ``users``: identifier ->
+    ``bins``: minutes that have ended, oldest first, of a week or as many events as are judged. ``users``: identifier ->
     the titles of the merchant's platforms that use it. ``told_until``: when the last alert about it resolved.
     ``open_falls``: of its open alert, as they were told last; None where none is open. ``unmarked``: strata in which
     visitors from ads can be told from the others no more, by ``judge_match_quality_drop``.
@@ -135,8 +139,8 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
     """The identifiers of which the share fell by ten points (of less than 20 %: by half), beyond chance, in one finding.
 
     The test is the beta-binomial one against the name's own four weeks with its own spread (``coverage.learn_name``),
-    one-sided, at one in 10^7, over the newest 10 to 640 events, and the newest of these must bear it out. What is expected
-    is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
+    one-sided, at one in 10^7 (an email, phone or customer id; of the others one in 10^8), over the newest 10 to 640 events,
+    and the newest of these must bear it out. What is expected is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
     All strata are judged together, and each by itself. A new one is judged only where it took the place of an old one.
     Events without consent are on neither side. Click ids are listed beside what fell and raise nothing by themselves:
     a campaign's end looks the same. An open one stays until two windows in a row, as long as the one it was found by, are
@@ -259,7 +263,11 @@ def _stratum(baseline: NameBaseline, cell: Cell) -> Stratum:
 def _unmarked(view: NameView) -> frozenset[Stratum]:
     """The strata of whose newest events hardly any carries a click id any more."""
     sums: dict[Stratum, tuple[int, int]] = {}
+    total = 0
     for _, cells in reversed(view.bins):
+        total += sum(found.events for found in cells.values())
+        if total > 2 * WINDOWS[-1]:
+            break
         here: dict[Stratum, tuple[int, int]] = {}
         for cell, found in cells.items():
             stratum = _stratum(view.baseline, cell)
@@ -374,7 +382,7 @@ def _beyond_chance(view: NameView, scope: Scope, name: str, counts: Sequence[Cou
     if not _lost_enough(usual, share) or not _is_fresh(counts, events, usual, share):
         return None
     chance = _chance(events, carried, expected, _spread(view, scope, name, usual))
-    if chance >= CHANCE:
+    if chance >= (CHANCE if name in STRONG_ONES else CHANCE_OF_OTHERS):
         return None
     fall = Fall(name, scope, counts[-1][0], usual, share, events, events, chance)
     return _since(list(_counts(view, scope, name)), fall)
@@ -438,9 +446,12 @@ def _still_low(view: NameView, fall: Fall) -> bool:
     if _is_left(view, fall.scope, window):
         return False
     spread = _spread(view, fall.scope, fall.identifier, fall.usual)
+    counts = list(_counts(view, fall.scope, fall.identifier))
+    # Where a week brings fewer than two such windows, its halves must do.
+    window = max(LEAST_SAMPLE, min(window, sum(count[1] for count in counts) // 2))
     events = carried = full = 0
     expected = 0.0
-    for _, more, carrying, due in _counts(view, fall.scope, fall.identifier):
+    for _, more, carrying, due in counts:
         events, carried, expected = events + more, carried + carrying, expected + due
         if events >= window:
             if _is_low(events, carried, expected, spread):
