@@ -97,7 +97,7 @@ def test_shares_are_learned_by_stratum_and_apart_for_visitors_from_ads() -> None
     assert usual.others == pytest.approx(0.8, abs=0.001)
     assert baseline.strata[WEB].weight == pytest.approx(0.8)
     assert baseline.strata[APP].usual["email"].others == pytest.approx(1, abs=0.001)
-    assert baseline.strata[WEB].usual["gclid"] == baseline.strata[WEB].usual[ANY_CLICK] == Usual(0.5, 0.5, 0.001)
+    assert baseline.strata[WEB].usual["gclid"] == baseline.strata[WEB].usual[ANY_CLICK] == Usual(0.5, 0.5, 0.004)
     assert sum(baseline.per_hour) == pytest.approx(25 * 24, rel=0.01)
 
 
@@ -207,6 +207,40 @@ def test_a_new_host_is_judged_only_where_it_took_the_place_of_an_old_one() -> No
     found = judged(baseline, minutes(60, (PAY, 10, "")))
     assert found is not None
     assert " on pay.shop.example, which took the place of shop.example, carry" in found.message
+
+
+def test_a_shift_of_the_mix_among_small_hosts_changes_nothing() -> None:
+    """Each has too few events to be judged by itself, and they are told of by the one that carries least."""
+    hours = {NOW - n * HOUR: cells_of(*USUAL) for n in range(1, 28 * 24)}
+    for n in range(1, 28 * 24, 6):
+        tally(hours[NOW - n * HOUR], "website", "a.example", mask_of(["email"]), 1)
+        tally(hours[NOW - n * HOUR], "website", "b.example", mask_of(["email"] if n % 12 == 1 else []), 1)
+    found = learn_name(hours)
+    assert found is not None
+    baseline = NameBaseline.from_json(found.as_json())
+    b: tuple[str, str] = ("website", "b.example")
+    assert judged(baseline, minutes(60, (b, 1, "email"), (b, 1, ""))) is None
+    assert judged(baseline, minutes(60, (b, 2, ""))) is not None
+
+
+def test_few_events_of_a_store_are_not_those_of_a_host_that_fell_silent() -> None:
+    hours = {NOW - n * HOUR: cells_of((WEB, 1, "email"), (PAY, 1, "email")) for n in range(1, 28 * 24)}
+    for n in range(1, 28 * 24, 24):
+        tally(hours[NOW - n * HOUR], "physical_store", "", mask_of([]), 1)
+    baseline = learn_name(hours)
+    assert baseline is not None
+    assert not baseline.is_new(("physical_store", "", False))
+    store = minutes(60, (PAY, 1, "email"), (("physical_store", ""), 1, ""))
+    assert judged(baseline, store) is None
+    assert baseline.is_new(("app", "", False))
+    assert judged(baseline, minutes(60, (PAY, 1, "email"), (APP, 1, ""))) is None
+
+
+def test_a_strict_banner_is_told_to_nobody_whatever_few_people_do() -> None:
+    baseline = learned(*USUAL)
+    bins = [*minutes(30, *USUAL[:1], (WEB, 21, "consent_denied"), until=NOW - 4 * MINUTE)]
+    assert judged(baseline, [*bins, *minutes(4, (WEB, 1, "email phone"), (WEB, 9, "consent_denied"))]) is None
+    assert judged(baseline, [*bins, *minutes(9, (WEB, 10, "consent_denied"))]) is not None
 
 
 def test_click_ids_are_listed_beside_what_fell_and_raise_nothing_by_themselves() -> None:

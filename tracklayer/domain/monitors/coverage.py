@@ -7,6 +7,7 @@ none of their shares. Events of people who refuse consent are counted apart: the
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +43,7 @@ LEAST_SHARE = 0.03  # what fewer carry is not worth watching
 BLOCK = 20  # consented events, in neighbouring hours: fewer have no share to speak of
 MOST_CUT = 0.25  # of the events of four weeks: what was low for longer is what is usual
 LEAST_SPREAD, MOST_SPREAD = 0.001, 0.5
+USUAL_SPREAD = 0.004  # of shops whose odds vary by a fifth from day to day: assumed unless four weeks rule it out
 ENOUGH_ALIKE = 100  # events of visitors from ads, or of the others: fewer have no past
 PRIOR = 5  # events that a cell's share leans on its stratum's with
 
@@ -363,6 +365,7 @@ def spread_of(observed: Sequence[tuple[float, int]], expected: Sequence[float]) 
     """The correlation within an hour: of (share, events) around what was expected, by the method of moments.
 
     As ``learn._spread``, but each hour around its own mean: sum(n (r - p)^2 / (p q)) = A + spread (B - A) on average.
+    Few hours tell little of it: within two standard errors it is taken for as large as is usual.
     """
     total = sum(size for _, size in observed)
     a = len(observed) - 1
@@ -377,7 +380,9 @@ def spread_of(observed: Sequence[tuple[float, int]], expected: Sequence[float]) 
     for (share, size), mean in zip(observed, expected, strict=True):
         p = min(max(mean, 1e-3), 1 - 1e-3)
         squares += size * (share - p) ** 2 / (p * (1 - p))
-    return min(MOST_SPREAD, max(least, (squares - a) / (b - a)))
+    found = max(0.0, (squares - a) / (b - a))
+    error = math.sqrt(2 * a) * (1 + found * (b - a) / a) / (b - a)
+    return min(MOST_SPREAD, max(least, found, min(found + 2 * error, USUAL_SPREAD)))
 
 
 def _spreads(

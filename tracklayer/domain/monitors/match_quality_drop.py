@@ -542,7 +542,7 @@ def _replaced(view: NameView) -> tuple[Stratum, ...]:
             elif view.baseline.is_new(cell) and found.events:
                 new += found.events
                 sources.add(cell[0])
-        if new >= LEAST_SAMPLE:
+        if new >= LEAST_SAMPLE or total >= WINDOWS[-1]:
             break
     if new < LEAST_SAMPLE:
         return ()
