@@ -7,6 +7,7 @@ none of their shares. Events of people who refuse consent are counted apart: the
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,12 +43,12 @@ LEAST_SHARE = 0.03  # what fewer carry is not worth watching
 BLOCK = 20  # consented events, in neighbouring hours: fewer have no share to speak of
 MOST_CUT = 0.25  # of the events of four weeks: what was low for longer is what is usual
 LEAST_SPREAD, MOST_SPREAD = 0.001, 0.5
+USUAL_SPREAD = 0.004  # of shops whose odds vary by a fifth from day to day: assumed unless four weeks rule it out
 ENOUGH_ALIKE = 100  # events of visitors from ads, or of the others: fewer have no past
 PRIOR = 5  # events that a cell's share leans on its stratum's with
 
 Stratum = tuple[str, str]  # action source, host of the page
 Cell = tuple[str, str, bool]  # action source, host, came from an ad
-REST: Stratum = (OTHERS, OTHERS)  # strata that are too small to be judged by themselves, together
 
 
 @dataclass(slots=True)
@@ -111,23 +112,28 @@ class StratumBaseline:
 class NameBaseline:
     """What four weeks tell of the events of one name.
 
-    ``per_hour``: consented events by hour of the day (UTC); ``spreads``: of all strata together; ``least_clicks``: the
-    least share of any day that carried a click id; ``denied``: the share of people who refuse, and its spread.
+    ``merged``: strata that are too small to be judged by themselves: together, by action source; ``per_hour``: consented
+    events by hour of the day (UTC); ``spreads``: of all strata together; ``denied``: the share of people who refuse, and
+    its spread.
     """
 
     strata: Mapping[Stratum, StratumBaseline]
     merged: frozenset[Stratum]
     spreads: Mapping[str, float]
     per_hour: Sequence[float]
-    least_clicks: float
     denied: tuple[float, float]
 
     def stratum_of(self, cell: Cell) -> Stratum | None:
-        """None: one without a past."""
+        """None: one without a past, or with too little of one."""
         stratum = cell[0], cell[1]
         if stratum in self.strata:
             return stratum
-        return REST if stratum in self.merged and REST in self.strata else None
+        rest = rest_of(stratum)
+        return rest if stratum in self.merged and rest in self.strata else None
+
+    def is_new(self, cell: Cell) -> bool:
+        """Whether a stratum was not there a week ago. One of which few events came then is not new."""
+        return self.stratum_of(cell) is None and cell[:2] not in self.merged
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -145,7 +151,6 @@ class NameBaseline:
             "merged": sorted(self.merged),
             "spreads": {name: round(spread, 5) for name, spread in self.spreads.items()},
             "per_hour": [round(rate, 3) for rate in self.per_hour],
-            "least_clicks": round(self.least_clicks, 4),
             "denied": [round(one, 5) for one in self.denied],
         }
 
@@ -158,7 +163,12 @@ class NameBaseline:
             for source, host, weight, usual in found["strata"]
         }
         merged = frozenset((source, host) for source, host in found["merged"])
-        return cls(strata, merged, found["spreads"], found["per_hour"], found["least_clicks"], tuple(found["denied"]))
+        return cls(strata, merged, found["spreads"], found["per_hour"], tuple(found["denied"]))
+
+
+def rest_of(stratum: Stratum) -> Stratum:
+    """Where a stratum is counted that is too small to be judged by itself: an app is never lumped with a website."""
+    return stratum[0], OTHERS
 
 
 def learn_name(hours: Mapping[datetime, Cells]) -> NameBaseline | None:
@@ -182,7 +192,7 @@ def learn_name(hours: Mapping[datetime, Cells]) -> NameBaseline | None:
     ]
     own = [stratum for stratum in grown if totals[stratum] >= ENOUGH][:MOST_STRATA]
     merged = frozenset([stratum for stratum in grown if stratum not in own][:MOST_MERGED])
-    place_of = {**{stratum: stratum for stratum in own}, **dict.fromkeys(merged, REST)}
+    place_of = {**{stratum: stratum for stratum in own}, **{stratum: rest_of(stratum) for stratum in merged}}
     series: dict[Stratum, list[_Hour]] = {stratum: [] for stratum in {*own, *place_of.values()}}
     for at in ordered:
         joined: dict[Stratum, _Hour] = {}
@@ -194,8 +204,9 @@ def learn_name(hours: Mapping[datetime, Cells]) -> NameBaseline | None:
             series[place].append(hour)
     events = {place: sum(hour.events for hour in found) for place, found in series.items()}
     total = sum(events.values())
+    least = _least(hours, place_of)
     strata = {
-        place: StratumBaseline(events[place] / total, _usual(found))
+        place: StratumBaseline(events[place] / total, _at_most(_usual(found), least[place]))
         for place, found in series.items()
         if events[place] >= ENOUGH
     }
@@ -207,7 +218,6 @@ def learn_name(hours: Mapping[datetime, Cells]) -> NameBaseline | None:
         merged,
         _spreads(hours, ordered, strata, place_of),
         _per_hour(hours, days),
-        _least_clicks(hours),
         _denied(hours, ordered),
     )
 
@@ -274,6 +284,56 @@ def _usual(hours: Sequence[_Hour]) -> dict[str, Usual]:
     return found
 
 
+def _least(
+    hours: Mapping[datetime, Cells], place_of: Mapping[Stratum, Stratum]
+) -> Mapping[Stratum, Sequence[float] | None]:
+    """Of strata that are counted together, by identifier: the least share of any of them, as part of that of all.
+
+    None where a stratum stands by itself. What moves customers among them makes no share fall below the least.
+    """
+    members: dict[Stratum, dict[Stratum, Tally]] = {}
+    for cells in hours.values():
+        for cell, found in cells.items():
+            if cell[:2] in place_of:
+                members.setdefault(place_of[cell[:2]], {}).setdefault(cell[:2], Tally()).join(found)
+    parts: dict[Stratum, Sequence[float] | None] = {}
+    for place, tallies in members.items():
+        if len(tallies) == 1:
+            parts[place] = None
+            continue
+        whole = Tally()
+        for one in tallies.values():
+            whole.join(one)
+        shares = [carried / max(1, whole.events) for carried in whole.carried]
+        parts[place] = [
+            min(
+                (
+                    _leaning(one.carried[n], one.events, share) / share
+                    for one in tallies.values()
+                    if one.events >= BLOCK
+                ),
+                default=1.0,
+            )
+            if share
+            else 1.0
+            for n, share in enumerate(shares)
+        ]
+    return parts
+
+
+def _at_most(usual: dict[str, Usual], parts: Sequence[float] | None) -> dict[str, Usual]:
+    if parts is None:
+        return usual
+    found = {}
+    for name, (of_ads, of_others, spread) in usual.items():
+        part = min(1.0, parts[PLACES[name]])
+        if max(of_ads or 0.0, of_others or 0.0) * part >= LEAST_SHARE:
+            found[name] = Usual(
+                None if of_ads is None else of_ads * part, None if of_others is None else of_others * part, spread
+            )
+    return found
+
+
 def _leaning(carried: int, events: int, share: float) -> float:
     return (carried + PRIOR * share) / (events + PRIOR)
 
@@ -305,19 +365,24 @@ def spread_of(observed: Sequence[tuple[float, int]], expected: Sequence[float]) 
     """The correlation within an hour: of (share, events) around what was expected, by the method of moments.
 
     As ``learn._spread``, but each hour around its own mean: sum(n (r - p)^2 / (p q)) = A + spread (B - A) on average.
+    Few hours tell little of it: within two standard errors it is taken for as large as is usual.
     """
     total = sum(size for _, size in observed)
     a = len(observed) - 1
     if a < 1:
         return MOST_SPREAD
     b = total - sum(size**2 for _, size in observed) / total
+    # The share that so many events show is itself uncertain: what comes next varies by it as well.
+    least = max(LEAST_SPREAD, 1 / (total + 1))
     if b <= a:
-        return LEAST_SPREAD
+        return least
     squares = 0.0
     for (share, size), mean in zip(observed, expected, strict=True):
         p = min(max(mean, 1e-3), 1 - 1e-3)
         squares += size * (share - p) ** 2 / (p * (1 - p))
-    return min(MOST_SPREAD, max(LEAST_SPREAD, (squares - a) / (b - a)))
+    found = max(0.0, (squares - a) / (b - a))
+    error = math.sqrt(2 * a) * (1 + found * (b - a) / a) / (b - a)
+    return min(MOST_SPREAD, max(least, found, min(found + 2 * error, USUAL_SPREAD)))
 
 
 def _spreads(
@@ -358,17 +423,6 @@ def _per_hour(hours: Mapping[datetime, Cells], days: float) -> list[float]:
     for at, cells in hours.items():
         found[at.hour] += sum(one.events for one in cells.values())
     return [count / days for count in found]
-
-
-def _least_clicks(hours: Mapping[datetime, Cells]) -> float:
-    """The least share of a day, of those with enough events to have one."""
-    days: dict[Any, Tally] = {}
-    for at, cells in hours.items():
-        day = days.setdefault(at.date(), Tally())
-        for found in cells.values():
-            day.join(found)
-    place = PLACES[ANY_CLICK]
-    return min((day.carried[place] / day.events for day in days.values() if day.events >= BLOCK), default=0.0)
 
 
 def _denied(hours: Mapping[datetime, Cells], ordered: Sequence[datetime]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,8 +14,10 @@ from tracklayer.domain.monitors.coverage import (
     ANY_CLICK,
     CLICK_IDS,
     LEAST_SHARE,
+    MOST_SPREAD,
     PLACES,
     STRONG,
+    STRONG_ONES,
     Bin,
     Cell,
     Cells,
@@ -25,30 +27,33 @@ from tracklayer.domain.monitors.coverage import (
 )
 from tracklayer.domain.monitors.statistics import failures_at_least
 
-LOOK_BACK = timedelta(days=2)
-WINDOWS = (10, 16, 25, 40, 80, 160, 320, 640)  # newest events: each sees a fall that began about so many events ago
+LOOK_BACK = timedelta(days=7)  # in which a small host has the events that are judged
+# Newest events: each sees a fall that began about so many events ago.
+WINDOWS = (10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640)
 LEAST_SAMPLE = WINDOWS[0]
 CHANCE = 1e-7
+CHANCE_OF_OTHERS = 1e-8  # of what identifies nobody by itself: there is more of it, and it matters less
 FLOOR = 0.10  # fewer points are not worth waking anybody,
 LOW = 0.20  # but for an identifier that fewer carry: half of it
 GLANCE = 60  # newest events that a first glance takes
 FRESH = 8  # newest events that must bear it out
 PLAIN = 0.005  # the chance from which on a first glance wants to know more
+DEEP_LOOK = timedelta(minutes=20)  # how often more is read all the same: of a small host a glance shows too few events
 LEAST_TO_COMPARE = 8  # events of a stratum that are enough to say that it is well
 NOT_BACK = 0.05  # the chance from which on what was told is not over yet
 UNLIKELY = 1e-3  # what is named besides what was found
-# Click ids come and go with campaigns; see _clicks_gone.
+# Click ids come and go with campaigns: they are listed beside what fell, and raise nothing by themselves.
 _CLICKS = frozenset(CLICK_IDS)
-_OF_SEVERAL = _CLICKS | {ANY_CLICK, STRONG}
-CLICKS_AT_LEAST = 0.2
-CLICK_WINDOWS = tuple(timedelta(hours=hours) for hours in (1, 6, 24))
-CLICK_SAMPLE = 60
+_NOT_JUDGED = _CLICKS | {ANY_CLICK, STRONG}
 GONE = 0.1  # of the usual share
 # A stratum that took the place of another one.
 TAKEN_OVER = 0.1  # of its usual share is left of the old one, which had as much of all events at least
 # Refusals alone are told where hardly anybody is left to be told of.
 ALL_DENY = 0.9
 USUALLY_DENY = 0.6
+STILL_DENY = 0.8
+SOME_PEOPLE = 40
+STRICT = 0.7  # refuse where a banner makes it as easy as to agree: that many may, so more must be beyond chance
 
 
 class Scope(NamedTuple):
@@ -110,9 +115,10 @@ class Fall:
 class NameView:
     """The events of one name at one look.
 
-    ``bins``: minutes that have ended, oldest first, of two days or as many events as are judged. ``users``: identifier ->
+    ``bins``: minutes that have ended, oldest first, of a week or as many events as are judged. ``users``: identifier ->
     the titles of the merchant's platforms that use it. ``told_until``: when the last alert about it resolved.
-    ``open_falls``: of its open alert, as they were told last; None where none is open.
+    ``open_falls``: of its open alert, as they were told last; None where none is open. ``unmarked``: strata in which
+    visitors from ads can be told from the others no more, by ``judge_match_quality_drop``.
     """
 
     event_name: str
@@ -121,6 +127,7 @@ class NameView:
     users: Mapping[str, Sequence[str]]
     told_until: datetime | None = None
     open_falls: Sequence[Fall] | None = None
+    unmarked: frozenset[Stratum] = frozenset()
 
     @property
     def scopes(self) -> list[Scope]:
@@ -132,42 +139,38 @@ def judge_match_quality_drop(view: NameView, now: datetime) -> Finding | None:
     """The identifiers of which the share fell by ten points (of less than 20 %: by half), beyond chance, in one finding.
 
     The test is the beta-binomial one against the name's own four weeks with its own spread (``coverage.learn_name``),
-    one-sided, at one in 10^7, over the newest 10 to 640 events, and the newest of these must bear it out. What is expected
-    is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
+    one-sided, at one in 10^7 (an email, phone or customer id; of the others one in 10^8), over the newest 10 to 640 events,
+    and the newest of these must bear it out. What is expected is the share that these very events would carry if every stratum were as usual: a shift of the mix changes nothing.
     All strata are judged together, and each by itself. A new one is judged only where it took the place of an old one.
-    Events without consent are on neither side. An open one stays until two windows in a row, as long as the one it was
-    found by, are back: no more than half the floor is missing, or no more than chance takes.
+    Events without consent are on neither side. Click ids are listed beside what fell and raise nothing by themselves:
+    a campaign's end looks the same. An open one stays until two windows in a row, as long as the one it was found by, are
+    back: no more than half the floor is missing, or no more than chance takes.
     """
     if not view.bins:
         return None
-    fresh = _newly_fallen(view)
-    if view.open_falls is None:
-        falls = fresh
-    else:
-        falls = {fall.identifier: fall for fall in view.open_falls if _still_low(view, fall)}
-        falls = {name: _as_of_now(view, fall) for name, fall in falls.items()}
-        before = {fall.identifier for fall in view.open_falls}
-        falls.update((name, fall) for name, fall in fresh.items() if name not in before)
-    denied = _denied_since(view, falls.values())
+    view = replace(view, unmarked=_unmarked(view))
+    falls = {fall.identifier: fall for fall in view.open_falls or () if fall.identifier not in _NOT_JUDGED}
+    known = set(falls)
+    falls = {name: _as_of_now(view, fall) for name, fall in falls.items() if _still_low(view, fall)}
+    falls.update((name, fall) for name, fall in _newly_fallen(view).items() if name not in known)
+    if falls:
+        falls.update(_beside(view, falls))
     if not falls:
-        return _refusals(view, denied)
-    return _finding(view, list(falls.values()), denied)
+        return _refusals(view)
+    return _finding(view, list(falls.values()), _denied_since(view, falls.values()))
 
 
 def wants_past(cells: Cells, baseline: NameBaseline, used: Collection[str]) -> bool:
     """Whether the newest ``GLANCE`` events or so leave open how a name is doing, so that its minutes are worth reading."""
-    names = [name for name in baseline.spreads if name == ANY_CLICK or (name in used and name not in _OF_SEVERAL)]
+    names = [name for name in baseline.spreads if name in used and name not in _NOT_JUDGED]
     sums: dict[tuple[Stratum | None, str], list[float]] = {}
-    new: dict[str, Usual | None] = {}
     for cell, found in cells.items():
         stratum = baseline.stratum_of(cell)
+        if stratum is None and not baseline.is_new(cell):
+            continue
+        alike = () if stratum is not None else tuple(one for one in baseline.strata if one[0] == cell[0])
         for name in names:
-            if stratum is not None:
-                usual = baseline.strata[stratum].usual.get(name)
-            else:
-                if name not in new:
-                    new[name] = _average(baseline, tuple(baseline.strata), name)
-                usual = new[name]
+            usual = baseline.strata[stratum].usual.get(name) if stratum is not None else _average(baseline, alike, name)
             share = None if usual is None else usual.from_ads if cell[2] else usual.others
             if share is None:
                 continue
@@ -191,12 +194,12 @@ Count = tuple[datetime, int, int, float]  # a minute: events, of which so many c
 
 
 def _judged(view: NameView) -> list[str]:
-    return [name for name in view.baseline.spreads if name in view.users and name not in _OF_SEVERAL]
+    return [name for name in view.baseline.spreads if name in view.users and name not in _NOT_JUDGED]
 
 
 def _newly_fallen(view: NameView) -> dict[str, Fall]:
     bins = [found for found in view.bins if view.told_until is None or found[0] >= view.told_until]
-    view = NameView(view.event_name, view.baseline, bins, view.users)
+    view = replace(view, bins=bins)
     scopes = view.scopes
     replaced = _replaced(view)
     if replaced:
@@ -206,17 +209,14 @@ def _newly_fallen(view: NameView) -> dict[str, Fall]:
         found = [fall for scope in scopes if (fall := _fall(view, scope, name)) is not None]
         if found:
             falls[name] = _closest(view, found)
-    gone = None
-    if not falls and not _CLICKS.isdisjoint(view.users):
-        gone = _clicks_gone(view)
-    if gone is not None:
-        falls[ANY_CLICK] = gone
-    if falls:
-        first = min(falls.values(), key=lambda fall: fall.since)
-        for name in [*_judged(view), *CLICK_IDS]:
-            if name in view.users and name not in falls and (also := _also(view, first, name)) is not None:
-                falls[name] = also
     return falls
+
+
+def _beside(view: NameView, falls: Mapping[str, Fall]) -> dict[str, Fall]:
+    """The identifiers that fell with what was found, click ids among them, though by themselves they would prove nothing."""
+    first = min(falls.values(), key=lambda fall: fall.since)
+    names = [name for name in (*_judged(view), *CLICK_IDS) if name in view.users and name not in falls]
+    return {name: also for name in names if (also := _also(view, first, name)) is not None}
 
 
 def _closest(view: NameView, falls: Sequence[Fall]) -> Fall:
@@ -230,12 +230,60 @@ def _closest(view: NameView, falls: Sequence[Fall]) -> Fall:
 
 def _usual(baseline: NameBaseline, scope: Scope, cell: Cell, name: str) -> Usual | None:
     """What is usual for the events of a cell in a scope; None where they are not in it, or nothing is known."""
-    stratum = baseline.stratum_of(cell)
     if scope.kind == "new":
-        return _average(baseline, scope.strata, name) if stratum is None else None
+        return _average(baseline, scope.strata, name) if _took_over(baseline, scope.strata, cell) else None
+    stratum = baseline.stratum_of(cell)
     if stratum is None or (scope.kind == "stratum" and stratum not in scope.strata):
         return None
     return baseline.strata[stratum].usual.get(name)
+
+
+def _took_over(baseline: NameBaseline, old: Collection[Stratum], cell: Cell) -> bool:
+    """Whether a cell is one of the new ones that took the place of old ones: a website never takes that of an app."""
+    return baseline.is_new(cell) and any(source == cell[0] for source, _ in old)
+
+
+def _share(view: NameView, scope: Scope, cell: Cell, name: str) -> float | None:
+    """The share of a cell's events in a scope that usually carry an identifier; None as in ``_usual``."""
+    usual = _usual(view.baseline, scope, cell, name)
+    if usual is None or cell[2]:
+        return usual and usual.from_ads
+    if usual.from_ads is None or usual.others is None or _stratum(view.baseline, cell) not in view.unmarked:
+        return usual.others
+    # Visitors from ads may be among these, and often tell less of themselves.
+    clicks = _usual(view.baseline, scope, cell, ANY_CLICK)
+    ads = (clicks and clicks.others) or 0.0
+    return min(usual.others, ads * usual.from_ads + (1 - ads) * usual.others)
+
+
+def _stratum(baseline: NameBaseline, cell: Cell) -> Stratum:
+    return baseline.stratum_of(cell) or cell[:2]
+
+
+def _unmarked(view: NameView) -> frozenset[Stratum]:
+    """The strata of whose newest events hardly any carries a click id any more."""
+    sums: dict[Stratum, tuple[int, int]] = {}
+    total = 0
+    for _, cells in reversed(view.bins):
+        total += sum(found.events for found in cells.values())
+        if total > 2 * WINDOWS[-1]:
+            break
+        here: dict[Stratum, tuple[int, int]] = {}
+        for cell, found in cells.items():
+            stratum = _stratum(view.baseline, cell)
+            events, carried = here.get(stratum, (0, 0))
+            here[stratum] = events + found.events, carried + found.carried[PLACES[ANY_CLICK]]
+        for stratum, (more, carrying) in here.items():
+            events, carried = sums.get(stratum, (0, 0))
+            if events < LEAST_SAMPLE:
+                sums[stratum] = events + more, carried + carrying
+    strata = view.baseline.strata
+    gone = set()
+    for stratum, (events, carried) in sums.items():
+        usual = _average(view.baseline, (stratum,) if stratum in strata else tuple(strata), ANY_CLICK)
+        if usual is not None and usual.others is not None and carried <= GONE * usual.others * events:
+            gone.add(stratum)
+    return frozenset(gone)
 
 
 def _average(baseline: NameBaseline, strata: Sequence[Stratum], name: str) -> Usual | None:
@@ -265,8 +313,7 @@ def _counts(view: NameView, scope: Scope, name: str) -> Iterator[Count]:
         expected = 0.0
         for cell, found in cells.items():
             if cell not in known:
-                usual = _usual(view.baseline, scope, cell, name)
-                known[cell] = None if usual is None else usual.from_ads if cell[2] else usual.others
+                known[cell] = _share(view, scope, cell, name)
             share = known[cell]
             if share is not None and found.events:
                 events, carried = events + found.events, carried + found.carried[place]
@@ -278,12 +325,28 @@ def _counts(view: NameView, scope: Scope, name: str) -> Iterator[Count]:
                 return
 
 
-def _spread(view: NameView, scope: Scope, name: str) -> float:
+def _spread(view: NameView, scope: Scope, name: str, expected: float) -> float:
+    """How much alike events of one hour are where such a share of them is expected to carry an identifier.
+
+    Of a stratum no less than of all together: both are estimates. What was learned at a share near to all or none is too
+    little for a mix with another share: where odds vary by one factor, it grows as the variance of a single event.
+    """
+    baseline = view.baseline
+    strata = baseline.strata if scope.kind == "all" else scope.strata
+    usual = _average(baseline, [one for one in strata if one in baseline.strata], name)
+    found = baseline.spreads[name]
+    if usual is None:
+        return found
     if scope.kind == "stratum":
-        usual = view.baseline.strata[scope.strata[0]].usual.get(name)
-        if usual is not None:
-            return usual.spread
-    return view.baseline.spreads[name]
+        found = max(found, usual.spread)
+    clicks = _average(baseline, [one for one in strata if one in baseline.strata], ANY_CLICK)
+    ads = clicks.others if clicks is not None and clicks.others is not None else 0.0
+    mixed = _mean(
+        [(ads, usual.from_ads or 0.0)] * (usual.from_ads is not None)
+        + [(1 - ads, usual.others or 0.0)] * (usual.others is not None)
+    )
+    learned = expected if mixed is None else mixed
+    return min(MOST_SPREAD, found * max(1.0, expected * (1 - expected) / max(learned * (1 - learned), 0.01)))
 
 
 def _fall(view: NameView, scope: Scope, name: str) -> Fall | None:
@@ -318,8 +381,8 @@ def _beyond_chance(view: NameView, scope: Scope, name: str, counts: Sequence[Cou
     usual, share = expected / events, carried / events
     if not _lost_enough(usual, share) or not _is_fresh(counts, events, usual, share):
         return None
-    chance = _chance(events, carried, expected, _spread(view, scope, name))
-    if chance >= CHANCE:
+    chance = _chance(events, carried, expected, _spread(view, scope, name, usual))
+    if chance >= (CHANCE if name in STRONG_ONES else CHANCE_OF_OTHERS):
         return None
     fall = Fall(name, scope, counts[-1][0], usual, share, events, events, chance)
     return _since(list(_counts(view, scope, name)), fall)
@@ -367,12 +430,12 @@ def _since(counts: Sequence[Count], fall: Fall) -> Fall:
         likely += carrying * math.log(under / high) + (more - carrying) * math.log((1 - under) / (1 - high))
         if likely > best:
             best = likely
-            found = _replace(fall, at, expected / events, carried / events, events)
+            found = _from(fall, at, expected / events, carried / events, events)
     return found
 
 
-def _replace(fall: Fall, since: datetime, usual: float, share: float, events: int) -> Fall:
-    return Fall(fall.identifier, fall.scope, since, usual, share, events, fall.window, fall.chance)
+def _from(fall: Fall, since: datetime, usual: float, share: float, events: int) -> Fall:
+    return replace(fall, since=since, usual=usual, share=share, events=events)
 
 
 def _still_low(view: NameView, fall: Fall) -> bool:
@@ -382,10 +445,13 @@ def _still_low(view: NameView, fall: Fall) -> bool:
     window = min(max(fall.window, 2 * LEAST_SAMPLE), WINDOWS[-1] // 2)
     if _is_left(view, fall.scope, window):
         return False
-    spread = _spread(view, fall.scope, fall.identifier)
+    spread = _spread(view, fall.scope, fall.identifier, fall.usual)
+    counts = list(_counts(view, fall.scope, fall.identifier))
+    # Where a week brings fewer than two such windows, its halves must do.
+    window = max(LEAST_SAMPLE, min(window, sum(count[1] for count in counts) // 2))
     events = carried = full = 0
     expected = 0.0
-    for _, more, carrying, due in _counts(view, fall.scope, fall.identifier):
+    for _, more, carrying, due in counts:
         events, carried, expected = events + more, carried + carrying, expected + due
         if events >= window:
             if _is_low(events, carried, expected, spread):
@@ -408,7 +474,7 @@ def _is_left(view: NameView, scope: Scope, window: int) -> bool:
             if scope.kind == "all":
                 inside += found.events * (stratum is not None)
             elif scope.kind == "new":
-                inside += found.events * (stratum is None)
+                inside += found.events * _took_over(view.baseline, scope.strata, cell)
             else:
                 inside += found.events * (stratum in scope.strata)
         if events >= window:
@@ -429,7 +495,7 @@ def _as_of_now(view: NameView, fall: Fall) -> Fall:
     events, carried, expected = _sums(view, fall.scope, fall.identifier, fall.since)
     if not events:
         return fall
-    return _replace(fall, fall.since, expected / events, carried / events, max(events, fall.events))
+    return _from(fall, fall.since, expected / events, carried / events, max(events, fall.events))
 
 
 def _also(view: NameView, first: Fall, name: str) -> Fall | None:
@@ -444,7 +510,7 @@ def _also(view: NameView, first: Fall, name: str) -> Fall | None:
         return None
     if name in _CLICKS and carried > GONE * expected:
         return None
-    chance = _chance(events, carried, expected, _spread(view, first.scope, name))
+    chance = _chance(events, carried, expected, _spread(view, first.scope, name, expected / events))
     if chance >= UNLIKELY:
         return None
     window = max(events, LEAST_SAMPLE)
@@ -462,65 +528,29 @@ def _sums(view: NameView, scope: Scope, name: str, since: datetime) -> tuple[int
     return events, carried, expected
 
 
-def _clicks_gone(view: NameView) -> Fall | None:
-    """Hardly an event carries a click id any more though as many people come as usual.
-
-    Where a campaign ends, its visitors stay away together with their click ids: then fewer events arrive. Told only of a
-    fifth of the events or more, where the share falls below a tenth of the usual one and a quarter of the least day of
-    four weeks, and where more arrive than would without half of those who usually come from ads.
-    """
-    usual = _average(view.baseline, tuple(view.baseline.strata), ANY_CLICK)
-    share = usual.others if usual is not None else None
-    if share is None or share < CLICKS_AT_LEAST or ANY_CLICK not in view.baseline.spreads:
-        return None
-    counts = list(_counts(view, ALL, ANY_CLICK))
-    until = view.bins[-1][0] + timedelta(minutes=1)
-    for length in CLICK_WINDOWS:
-        inside = [count for count in counts if count[0] >= until - length]
-        events, carried = sum(count[1] for count in inside), sum(count[2] for count in inside)
-        expected = sum(count[3] for count in inside)
-        if events < CLICK_SAMPLE or carried > GONE * expected or carried / events > view.baseline.least_clicks / 4:
-            continue
-        whole = events >= WINDOWS[-1]  # more came than were read
-        if not whole and events < (1 - share / 2) * _usual_events(view.baseline, until - length, until):
-            continue
-        chance = _chance(events, carried, expected, view.baseline.spreads[ANY_CLICK])
-        if chance < CHANCE:
-            fall = Fall(ANY_CLICK, ALL, inside[-1][0], expected / events, carried / events, events, events, chance)
-            return _since(counts, fall)
-    return None
-
-
-def _usual_events(baseline: NameBaseline, since: datetime, until: datetime) -> float:
-    total, at = 0.0, since
-    while at < until:
-        following = min(until, at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
-        total += baseline.per_hour[at.hour] * ((following - at) / timedelta(hours=1))
-        at = following
-    return total
-
-
 def _replaced(view: NameView) -> tuple[Stratum, ...]:
     """The strata whose place new ones took, by the newest events; none where the new ones came on top."""
-    new = known = 0
+    new = total = 0
     seen: dict[Stratum, int] = {}
+    sources: set[str] = set()
     for _, cells in reversed(view.bins):
         for cell, found in cells.items():
+            total += found.events
             stratum = view.baseline.stratum_of(cell)
-            if stratum is None:
-                new += found.events
-            else:
-                known += found.events
+            if stratum is not None:
                 seen[stratum] = seen.get(stratum, 0) + found.events
-        if new >= LEAST_SAMPLE:
+            elif view.baseline.is_new(cell) and found.events:
+                new += found.events
+                sources.add(cell[0])
+        if new >= LEAST_SAMPLE or total >= WINDOWS[-1]:
             break
     if new < LEAST_SAMPLE:
         return ()
-    total = new + known
     gone = {
         stratum: found.weight
         for stratum, found in view.baseline.strata.items()
-        if found.weight >= TAKEN_OVER
+        if stratum[0] in sources
+        and found.weight >= TAKEN_OVER
         and found.weight * total >= LEAST_SAMPLE / 2
         and seen.get(stratum, 0) < TAKEN_OVER * found.weight * total
     }
@@ -546,7 +576,7 @@ def _where(view: NameView, fall: Fall) -> Where:
                 for at, cells in view.bins
                 if at >= fall.since
                 for cell, found in cells.items()
-                if found.events and view.baseline.stratum_of(cell) is None
+                if found.events and _took_over(view.baseline, fall.scope.strata, cell)
             }
         )
         return Where(new[:5], fall.scope.strata)
@@ -564,30 +594,60 @@ def _where(view: NameView, fall: Fall) -> Where:
 
 
 def _denied_since(view: NameView, falls: Collection[Fall]) -> tuple[float, float] | None:
-    """(share of people who refuse consent now, usually), where it rose far beyond chance."""
-    since = min((fall.since for fall in falls), default=None)
+    """(share of people who refuse consent since the falls began, usually), where it rose far beyond chance."""
+    since = min(fall.since for fall in falls)
     events = denied = 0
     for at, cells in reversed(view.bins):
-        if since is not None and at < since:
+        if at < since:
             break
         for found in cells.values():
             events, denied = events + found.events, denied + found.denied
-        if since is None and events + denied >= WINDOWS[3]:
-            break
-    people = events + denied
-    usual, spread = view.baseline.denied
-    if people < LEAST_SAMPLE or denied / people - usual < FLOOR:
+    usual = view.baseline.denied[0]
+    if events + denied < LEAST_SAMPLE or denied / (events + denied) - usual < FLOOR:
         return None
-    chance = failures_at_least(denied, people, min(max(usual, 1e-3), 0.999), max(spread, 1e-3), WINDOWS[-1])
-    return (denied / people, usual) if chance < CHANCE else None
+    return (
+        (denied / (events + denied), usual) if _denied_chance(view, events + denied, denied, usual) < CHANCE else None
+    )
 
 
-def _refusals(view: NameView, denied: tuple[float, float] | None) -> Finding | None:
+def _denied_chance(view: NameView, people: int, denied: int, usual: float) -> float:
+    return failures_at_least(
+        denied, people, min(max(usual, 1e-3), 0.999), max(view.baseline.denied[1], 1e-3), WINDOWS[-1]
+    )
+
+
+def _nobody_consents(view: NameView) -> tuple[float, float] | None:
+    """(share of people who refuse consent now, usually), where more do than a banner explains that makes it easy.
+
+    By the newest people, as few as rule chance out. What is told is over when fewer than eight in ten refuse.
+    """
+    usual = view.baseline.denied[0]
+    if usual > USUALLY_DENY:
+        return None
+    people = denied = 0
+    for _, cells in reversed(view.bins):
+        people += sum(found.events + found.denied for found in cells.values())
+        denied += sum(found.denied for found in cells.values())
+        if people < SOME_PEOPLE:
+            continue
+        if view.open_falls is not None and denied >= STILL_DENY * people:
+            return denied / people, usual
+        if denied < ALL_DENY * people:
+            return None
+        if _denied_chance(view, people, denied, max(usual, STRICT)) < CHANCE:
+            return denied / people, usual
+        if people >= WINDOWS[-1]:
+            return None
+    return None
+
+
+def _refusals(view: NameView) -> Finding | None:
     """A banner that asks more people, or asks better, is the shop's right; one that lets nobody consent is told."""
-    if denied is None or denied[0] < ALL_DENY or denied[1] > USUALLY_DENY:
+    denied = _nobody_consents(view)
+    if denied is None:
         return None
-    told = words.of_refusals(view.event_name, *denied)
     since = _refused_since(view)
+    told = words.of_refusals(view.event_name, *denied, since)
     return Finding(
         AlertKind.MATCH_QUALITY_DROP,
         None,

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
 from tracklayer.domain.facts import OTHERS
-from tracklayer.domain.monitors.coverage import ANY_CLICK, CLICK_IDS, STRONG_ONES, Stratum
+from tracklayer.domain.monitors.coverage import CLICK_IDS, STRONG_ONES, Stratum
 from tracklayer.domain.monitors.words import clock_time, counted
 
 NAMES = {
     "email": "the buyer's email",
     "phone": "the buyer's phone number",
-    "external_id": "your customer id",
+    "external_id": "your customer id (`external_id`)",
     "first_name": "the buyer's first name",
     "last_name": "the buyer's last name",
     "date_of_birth": "the buyer's date of birth",
@@ -23,13 +23,16 @@ NAMES = {
     "state": "the buyer's state",
     "zip": "the buyer's postcode",
     "country": "the buyer's country",
-    "client_ip": "the visitor's IP address",
-    "client_user_agent": "the visitor's browser",
-    ANY_CLICK: "the click id of an ad",
+    "client_ip": "the visitor's IP address (`client_ip`)",
+    "client_user_agent": "the name of the visitor's browser (`client_user_agent`)",
+    "fbp": "the id that Meta gave to the browser (`fbp`)",
+    "ttp": "the id that TikTok gave to the browser (`ttp`)",
+    "sc_cookie1": "the id that Snapchat gave to the browser (`sc_cookie1`)",
+    "rdt_uuid": "the id that Reddit gave to the browser (`rdt_uuid`)",
+    "ga_client_id": "the visitor's id of Google Analytics (`ga_client_id`)",
+    "ga_session_id": "the visit's id of Google Analytics (`ga_session_id`)",
 }
-OF_THE_PAGE = frozenset(
-    {"fbp", "ttp", "ga_client_id", "ga_session_id", "sc_cookie1", "rdt_uuid", ANY_CLICK, *CLICK_IDS}
-)
+OF_THE_PAGE = frozenset({"fbp", "ttp", "ga_client_id", "ga_session_id", "sc_cookie1", "rdt_uuid", *CLICK_IDS})
 OF_THE_REQUEST = frozenset({"client_ip", "client_user_agent"})
 MOST_PLATFORMS = 3  # that are named
 
@@ -51,7 +54,7 @@ class Told(NamedTuple):
 
 
 F = TypeVar("F", bound=FallLike)
-_RANK = {name: place for place, name in enumerate([*STRONG_ONES[:3], ANY_CLICK])}
+_RANK = {name: place for place, name in enumerate(STRONG_ONES[:3])}
 
 
 def in_order(falls: Sequence[F]) -> list[F]:
@@ -73,50 +76,55 @@ def of_falls(
     others = len(falls) - 1
     place = _place(where, instead_of, sources)
     ids = [fall.identifier for fall in falls]
-    title = f"{event_name}: {first.share:.0%} carry {_short(first.identifier)} instead of {first.usual:.0%}"
+    title = f"{event_name}: {_only(first.share)} carry {_title_of(first.identifier)} instead of {first.usual:.0%}"
     if others:
         title += f", and {counted(others, 'more identifier')} fell"
     more = f" {_listed(falls[1:])}." if others else ""
-    figures = (
-        f"Since then {counted(max(fall.events for fall in falls), 'event')} of people who consent were counted; the chance"
-        " of such a fall without a cause is below one in ten million."
-    )
+    fewer = "far fewer" if first.identifier in STRONG_ONES else "fewer"
+    lost = max(1, round((first.usual - first.share) * first.events))
     return Told(
         title,
-        f"Since {clock_time(since)} only {first.share:.0%} of your {event_name} events carry {_name(first.identifier)}"
-        f" (usually {first.usual:.0%}){place}. {_platforms(falls, users)} far fewer people to ads while that lasts;"
-        f" {_next_step(ids)}{more} {figures}{_of_denied(denied)}",
+        f"Since {clock_time(since)} {_only(first.share)} of your {event_name} events{place} carry {_name(first.identifier)},"
+        f" where {first.usual:.0%} did before: about {lost} of {counted(first.events, 'event')} lost it."
+        f" {_platforms(falls, users)} {fewer} people to ads while that lasts; {_next_step(ids)}{more}{_of_denied(denied)}"
+        " Only events of people who consent are counted; the chance of such a fall without a cause is below one in ten"
+        " million.",
     )
 
 
-def of_refusals(event_name: str, share: float, usual: float) -> Told:
+def of_refusals(event_name: str, share: float, usual: float, since: datetime) -> Told:
     return Told(
         f"{event_name}: {share:.0%} of people refuse consent instead of {usual:.0%}",
-        f"{share:.0%} of the people behind your {event_name} events refuse consent now; {usual:.0%} is usual. Nothing of"
-        " theirs may be used to match ads, so that hardly a conversion counts while that lasts; whoever changed the"
-        " consent banner must look at whether it still lets people agree, and whether `consent` is passed on as they chose.",
+        f"Since {clock_time(since)} {share:.0%} of the people behind your {event_name} events refuse consent, where"
+        f" {usual:.0%} did before. Nothing of theirs may be used to match ads, so that hardly a conversion counts while that"
+        " lasts; whoever changed the consent banner must look at whether it still lets people agree, and whether `consent`"
+        " is passed on as they chose.",
     )
+
+
+def _only(share: float) -> str:
+    return "none" if not share else f"only {max(share, 0.01):.0%}"
+
+
+def _title_of(identifier: str) -> str:
+    return "an email" if identifier == "email" else f"a {identifier}" if identifier in ("phone", "zip") else identifier
 
 
 def _name(identifier: str) -> str:
     return NAMES.get(identifier, f"`{identifier}`")
 
 
-def _short(identifier: str) -> str:
-    return "a click id" if identifier == ANY_CLICK else identifier
-
-
 def _place(where: Sequence[Stratum], instead_of: Sequence[Stratum], sources: Sequence[str]) -> str:
     hosts = [host for host in dict.fromkeys(host for _, host in where) if host and host != OTHERS]
     parts = []
     if hosts:
-        parts.append(f", on {_and(hosts[:3])}")
+        parts.append(f" on {_and(hosts[:3])}")
     named = [source for source in sources if source != OTHERS]
     if named:
-        parts.append(f"{' ' if hosts else ', '}(action source {_and(named)})")
+        parts.append(f" (action source {_and(named)})" if hosts else f" with the action source {_and(named)}")
     olds = [host for host in dict.fromkeys(host for _, host in instead_of) if host and host != OTHERS]
     if olds:
-        parts.append(f", which took the place of {_and(olds[:3])}")
+        parts.append(f", which took the place of {_and(olds[:3])},")
     return "".join(parts)
 
 
@@ -133,9 +141,8 @@ def _next_step(ids: Sequence[str]) -> str:
     if all(name in OF_THE_REQUEST for name in ids):
         return f"whoever changed the server that sends these events must pass {_quoted(ids)} of the visitor again."
     if all(name in OF_THE_PAGE for name in ids):
-        return (
-            "whoever changed the pages, their tags or the redirects to them must load tl.js again, and keep the"
-            " parameters of links from ads."
+        return "whoever changed the pages or their tags must load tl.js again" + (
+            ", and keep the parameters of links from ads." if not set(CLICK_IDS).isdisjoint(ids) else "."
         )
     own = [name for name in ids if name not in OF_THE_PAGE]
     return f"whoever changed the checkout, or what sends these events, must pass {_quoted(own)} again."
@@ -147,15 +154,13 @@ def _quoted(ids: Sequence[str]) -> str:
 
 
 def _listed(falls: Sequence[FallLike]) -> str:
-    return "Also " + ", ".join(
-        f"{_short(fall.identifier)} {fall.share:.0%} instead of {fall.usual:.0%}" for fall in falls
-    )
+    return "Also " + ", ".join(f"`{fall.identifier}` {fall.share:.0%} instead of {fall.usual:.0%}" for fall in falls)
 
 
 def _of_denied(denied: tuple[float, float] | None) -> str:
     if denied is None:
         return ""
-    return f" {denied[0]:.0%} of people now refuse consent; {denied[1]:.0%} is usual. They are on neither side of these figures."
+    return f" {denied[0]:.0%} of people now refuse consent; {denied[1]:.0%} is usual."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from tracklayer.domain.alert import AlertKind, Subject
 from tracklayer.domain.monitors.coverage import TRACKED, Bin, Cells, NameBaseline, busiest, learn_name, tally
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.match_quality_drop import (
+    DEEP_LOOK,
     GLANCE,
     LOOK_BACK,
     Fall,
@@ -33,9 +34,13 @@ class MatchQuality:
 
     def __init__(self) -> None:
         self._due: dict[Key, datetime] = {}
+        self._deep_due: dict[Key, datetime] = {}
 
     def __call__(self, page: Page) -> Verdicts:
-        """First a glance at the newest events of each name; minutes are read where that shows something, or is open."""
+        """First a glance at the newest events of each name; minutes are read where that shows something, or is open,
+
+        and every ``DEEP_LOOK`` at any rate.
+        """
         verdicts = Verdicts()
         until = page.now.replace(second=0, microsecond=0)
         glances = db.glances(page.merchant_ids)
@@ -55,8 +60,10 @@ class MatchQuality:
         amiss = [
             key
             for key, baseline in baselines.items()
-            if key in open_now or wants_past(_cells(newest[key]), baseline, users[key[0]])
+            if key in open_now or self._is_deep(key, until) or wants_past(_cells(newest[key]), baseline, users[key[0]])
         ]
+        for key in amiss:
+            self._deep_due[key] = until + DEEP_LOOK
         past = db.past(amiss, until - LOOK_BACK, until)
         told = db.open_details(sorted({key[0] for key in open_now}))
         for key, covered in past.items():
@@ -71,6 +78,10 @@ class MatchQuality:
         for key in open_now:
             self._due.pop(key, None)
         return verdicts
+
+    def _is_deep(self, key: Key, until: datetime) -> bool:
+        """The first ones of a process are spread out, so that not all merchants' come at once."""
+        return until >= self._deep_due.setdefault(key, until + DEEP_LOOK * (key[0] % 20) / 20)
 
     def _is_due(self, key: Key, until: datetime) -> bool:
         return key not in self._due or self._due[key] <= until
