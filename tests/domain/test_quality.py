@@ -167,10 +167,29 @@ RETRIES = [replace(SAME, event_id=f"event_{n}", occurred_at=NOW - timedelta(seco
             id="four orders twice, of nobody",
         ),
         pytest.param(
-            [conversion(n, order_id=f"o{n % 5}", occurred_at=NOW - n * 5 * MINUTE) for n in range(10)],
+            [
+                conversion(n, person={"email": f"p{n % 5}"}, order_id=f"o{n % 5}", occurred_at=NOW - n * 5 * MINUTE)
+                for n in range(10)
+            ],
             5,
             5,
             id="orders that come again half an hour later",
+        ),
+        pytest.param(
+            [
+                *[conversion(n, order_id=f"o{n}", person={"email": f"p{n}"}) for n in range(20)],
+                *[conversion(n + 100, order_id=f"o{n}", person={"fbp": f"b{n}"}, value=None) for n in range(20)],
+            ],
+            20,
+            20,
+            id="one order from server and browser, who know nothing of each other",
+        ),
+        pytest.param(
+            [*[conversion(n) for n in range(40)], *again([SAME] * 1, person={"email": "one"}, origin=("ip", "agent"))]
+            + [replace(SAME, event_id=f"b{n}", origin=("ip", "agent")) for n in range(24)],
+            24,
+            1,
+            id="one browser that sends its order again and again",
         ),
         pytest.param(
             [*shop(), *again(shop()[:30], value=Decimal(0), order_id="same"), *again(shop()[30:50])],
@@ -187,17 +206,29 @@ def test_a_conversion_that_comes_under_several_ids_is_told(
     assert found is not None
     if copies is not None:
         assert (found.details["copies"], found.details["conversions"]) == (copies, conversions)
-        assert f"About {copies:,} of the {len(events):,} newest Purchase events" in found.message
+        assert f"{copies:,} of the {len(events):,} newest Purchase events" in found.message
+        assert found.details["is_certain"]
     first, second = found.details["example_event_ids"]
     assert first != second
-    assert f"{first} and {second}" in found.message
+    assert f"`{first}` and `{second}`" in found.message
     assert "person_" not in found.message
 
 
 def test_what_copies_are_worth_is_told() -> None:
     found = judge_likely_duplicates("Purchase", [*shop(), *RETRIES], is_open=False, since=NOW - 10 * MINUTE)
     assert found is not None
-    assert "worth 129,210.06 USD" in found.message
+    assert "every platform counts them again: 129,210.06 USD too much." in found.message
+
+
+OFFICE = {"email": "office"}
+
+
+def spread(count: int, over: timedelta, *, person: dict[str, str], prices: int = 1) -> list[Conversion]:
+    """Sales of one person at even distances up to now."""
+    return [
+        conversion(n, person=person, occurred_at=NOW - (count - n) * over / count, value=Decimal(49 + n * 7 % prices))
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +268,41 @@ def test_what_copies_are_worth_is_told() -> None:
             id="the same again every quarter of an hour",
         ),
         pytest.param([replace(one, value=None) for one in RETRIES], id="no value and no order"),
+        pytest.param(spread(60, HOUR, person=OFFICE, prices=3), id="one address for all, few prices, for an hour"),
+        pytest.param(
+            spread(30, 10 * MINUTE, person=OFFICE, prices=3), id="one address for all, few prices, in a hurry"
+        ),
+        pytest.param(spread(20, 10 * MINUTE, person=OFFICE), id="one address for all, one price"),
+        pytest.param(spread(40, HOUR, person=OFFICE), id="one address for all, one price, for an hour"),
+        pytest.param(
+            [replace(one, origin=(f"ip{n}", "agent")) for n, one in enumerate(spread(60, MINUTE, person=OFFICE))],
+            id="one address for all, from many computers",
+        ),
+        pytest.param(
+            [
+                conversion(n, person={"email": f"p{n}"}, order_id=f"{n // 2}", value=Decimal(20 + n % 3))
+                for n in range(120)
+            ],
+            id="receipts that two stores count from 1",
+        ),
+        pytest.param(
+            [conversion(n, person={"external_id": f"store{n % 2}"}, order_id=f"{n // 2}") for n in range(120)],
+            id="receipts that two stores count from 1, at one price",
+        ),
+        pytest.param(
+            [
+                conversion(n, person={"email": f"p{n // 2}"}, order_id=f"o{n // 2}", value=Decimal(30 - n % 2 * 10))
+                for n in range(24)
+            ],
+            id="an order in two parcels",
+        ),
+        pytest.param(
+            [
+                conversion(n, person={"email": f"p{n // 3}"}, order_id=f"o{n // 3}", basket=f"line{n % 3}")
+                for n in range(90)
+            ],
+            id="an event for each line of an order",
+        ),
         pytest.param(
             [conversion(n, person={"external_id": "guest", "fbp": f"b{n}"}) for n in range(200)],
             id="one customer id for all guests, and a browser each",
@@ -247,9 +313,62 @@ def test_what_is_no_duplicate_is_not_told(events: list[Conversion]) -> None:
     assert judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE) is None
 
 
-def test_steps_before_a_conversion_are_nobodys_duplicates() -> None:
-    events = [replace(one, event_name="AddToCart") for one in RETRIES]
-    assert judge_likely_duplicates("AddToCart", events, is_open=False, since=NOW - 10 * MINUTE) is None
+@pytest.mark.parametrize("name", ["AddToCart", "Refund", "OrderShipped", "Lead", "Warenkorb", "VideoWatched"])
+def test_what_is_no_sale_is_nobodys_duplicate(name: str) -> None:
+    events = [replace(one, event_name=name, order_id="one") for one in RETRIES]
+    assert judge_likely_duplicates(name, events, is_open=False, since=NOW - 10 * MINUTE) is None
+
+
+@pytest.mark.parametrize("name", ["Purchase", "CompletePayment", "Donate", "Subscribe", "purchase"])
+def test_what_is_a_sale_is_told_when_it_comes_again(name: str) -> None:
+    events = [replace(one, event_name=name) for one in RETRIES]
+    assert judge_likely_duplicates(name, events, is_open=False, since=NOW - 10 * MINUTE) is not None
+
+
+def seats(count: int, company: str = "company") -> list[Conversion]:
+    """Renewals of the seats of one company: a program buys them within half a minute."""
+    at = NOW - MINUTE
+    person = {"email": company, "external_id": company}
+    return [
+        conversion(n, event_id=f"{company}_{n}", person=person, value=Decimal("9.99"), occurred_at=at + n * MINUTE / 60)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([*shop(), *seats(30)], id="a company"),
+        pytest.param([*shop(20), *(one for n in range(5) for one in seats(10, f"c{n}"))], id="several"),
+    ],
+)
+def test_seats_of_a_company_are_asked_about_and_not_called_copies(events: list[Conversion]) -> None:
+    found = judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE)
+    assert found is not None
+    assert (found.severity, found.details["is_certain"], found.details["worth"]) == (Severity.WARNING, False, {})
+    assert found.title.endswith("Purchase events are alike: copies, or orders of their own?")
+    assert (
+        "If they are orders of their own, as the seats of a company that renew together, nothing is lost"
+        in found.message
+    )
+    assert "too much" not in found.message
+
+
+def test_seats_that_name_their_orders_are_not_even_asked_about() -> None:
+    events = [replace(one, order_id=one.event_id) for one in seats(30)]
+    assert judge_likely_duplicates("Purchase", [*shop(), *events], is_open=False, since=NOW - 10 * MINUTE) is None
+
+
+def test_who_bought_as_often_before_is_no_copy() -> None:
+    before = [
+        replace(one, event_id=f"{one.event_id}_{n}", occurred_at=NOW - n * 15 * MINUTE)
+        for n in (2, 3)
+        for one in seats(30)
+    ]
+    found = judge_likely_duplicates(
+        "Purchase", [*shop(), *seats(30)], is_open=False, since=NOW - 10 * MINUTE, before=before
+    )
+    assert found is None
 
 
 def test_half_of_what_opens_one_keeps_it_open() -> None:

@@ -103,7 +103,7 @@ def test_995_purchases_that_are_one_are_told_within_two_minutes_and_over_when_it
     scene.passes(2)
     assert scene.alerts() == [("likely_duplicates", None, "Purchase", True)]
     title, message = scene.words("likely_duplicates")
-    assert title.endswith("of 500 Purchase events are probably counted twice")
+    assert title.endswith("of 500 Purchase events are probably copies")
     assert "USD" in message
     assert "jane" not in message
     scene.passes(20)
@@ -118,6 +118,14 @@ def test_orders_of_a_small_shop_that_come_twice_are_told_though_they_come_apart(
             )
             scene.passes(6)
     assert scene.alerts() == [("likely_duplicates", None, "Purchase", True)]
+
+
+def test_an_address_on_which_a_whole_office_buys_is_no_duplicate(scene: Scene) -> None:
+    for n in range(40):
+        custom = {"value": (49, 99, 199)[n * n % 3], "currency": "USD"}
+        scene.passes(1, each_minute=1, email="office@example.com", custom_data=custom)
+    scene.passes(1, each_minute=25, email="office@example.com", custom_data={"value": 49, "currency": "USD"})
+    assert scene.alerts() == []
 
 
 def test_values_that_are_lost_are_told_once_and_are_over_when_they_are_back(scene: Scene) -> None:

@@ -21,7 +21,7 @@ from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event, read_event
-from tracklayer.domain.event_names import is_step, meant
+from tracklayer.domain.event_names import is_sale, meant
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.event_name_unknown import (
     Fate,
@@ -201,7 +201,9 @@ class Quality:
         longest_ago = sorted(wanted, key=lambda one: self._sampled.get(one, datetime.min.replace(tzinfo=now.tzinfo)))
         for merchant_id in longest_ago[:SAMPLED]:
             since, chosen = wanted[merchant_id]
-            sample = [_conversion(one) for one in db.newest_events(merchant_id, since, chosen)]
+            newest = db.newest_events(merchant_id, now - HOUR, chosen)
+            sample = [_conversion(one) for one in newest if one.received_at >= since]
+            before = [_conversion(one) for one in newest if one.received_at < since]
             with alone(page.runtime, f"looking for duplicates of merchant {merchant_id}"):
                 for name in chosen:
                     subject = Subject(AlertKind.LIKELY_DUPLICATES, None, name)
@@ -210,6 +212,7 @@ class Quality:
                         [one for one in sample if one.event_name == name],
                         is_open=subject in page.open_subjects(merchant_id),
                         since=since,
+                        before=before,
                     )
                     verdicts.add(merchant_id, [subject], [finding] if finding is not None else [])
             self._sampled[merchant_id] = now
@@ -305,10 +308,10 @@ def _currencies(counts: Sequence[Counts]) -> list[Sample]:
 
 
 def _conversions(names: Mapping[str, Sequence[Counts]], since: datetime) -> dict[str, int]:
-    """Name -> events since then that bring a value or an order, of names that are no step before a conversion."""
+    """Name -> events since then that bring a value or an order, of names of sales."""
     found = {}
     for name, minutes in names.items():
-        if name != OTHERS and not is_step(name):
+        if name != OTHERS and is_sale(name):
             count = sum(max(one.value, one.orders) for one in minutes if one.minute >= since - timedelta(minutes=1))
             if count:
                 found[name] = count
@@ -341,6 +344,7 @@ def _conversion(one: Sampled) -> Conversion:
         _basket(custom),
         custom.get("order_id"),
         one.action_source,
+        (one.user_data.get("client_ip"), one.user_data.get("client_user_agent")),
     )
 
 
