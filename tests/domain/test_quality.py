@@ -19,7 +19,7 @@ from tracklayer.domain.monitors.event_name_unknown import (
     advise_on_spelling,
     judge_event_name_unknown,
 )
-from tracklayer.domain.monitors.habits import Day, Recent, advise_on_events, too_old
+from tracklayer.domain.monitors.habits import Day, Recent, advise_on_events, ids_reused, too_old
 from tracklayer.domain.monitors.learn import learn_success
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
@@ -122,6 +122,58 @@ def test_one_that_is_open_stays_until_values_are_back_and_is_told_once() -> None
     again = [*minutes(30, 1, 0, until=NOW - 8 * MINUTE), *minutes(8, 2, 0)]
     assert judge(again) is not None
     assert judge(again, told_until=NOW - 5 * MINUTE) is None  # what was told is not told again
+
+
+def lasting_fault(share: float, *, mended_after: int, minutes: int, seed: int) -> tuple[list[Finding], list[int]]:
+    """(findings that opened an alert, minutes at which one was over) of a fault that takes ``share`` of the values."""
+    made, usual = random.Random(seed), Usual({WEB: 0.9999}, 0.9999, 0.005)
+    samples: list[Sample] = []
+    opened: list[Finding] = []
+    over: list[int] = []
+    is_open, quiet, told_until = False, 0, None
+    for n in range(minutes):
+        zero = sum(made.random() < (share if n < mended_after else 0) for _ in range(3))
+        samples.append(Sample(NOW + n * MINUTE, WEB, 3, 3 - zero, zero))
+        now = NOW + (n + 1) * MINUTE
+        found = judge(samples, usual, is_open=is_open, told_until=told_until, now=now)
+        quiet = 0 if found is not None else quiet + 1
+        if found is not None and not is_open:
+            opened.append(found)
+            is_open = True
+        elif is_open and quiet > 5:
+            over.append(n)
+            is_open, told_until = False, now
+    return opened, over
+
+
+@pytest.mark.parametrize("share", [0.12, 0.15, 0.3, 0.6])
+@pytest.mark.parametrize("seed", [5, 7])
+def test_a_lasting_fault_of_a_part_is_one_alert_with_true_figures(share: float, seed: int) -> None:
+    opened, over = lasting_fault(share, mended_after=150, minutes=150, seed=seed)
+    assert (len(opened), over) == (1, [])
+    [found] = opened
+    assert found.since <= NOW + 15 * MINUTE
+    assert found.details["events"] >= 30
+    assert found.message.startswith(
+        f"{found.details['without']:,} of {found.details['events']:,} Purchase events since"
+    )
+    assert "bring a value" in found.title
+
+
+def test_a_part_that_was_lost_is_over_when_it_is_back() -> None:
+    opened, over = lasting_fault(0.3, mended_after=120, minutes=240, seed=5)
+    assert (len(opened), len(over)) == (1, 1)
+    assert 120 < over[0] < 180
+
+
+def test_what_is_told_is_of_all_events_since_it_began_and_not_of_its_last_run() -> None:
+    part = [Sample(NOW - n * MINUTE, WEB, 2, n % 2, 2 - n % 2) for n in range(40, 3, -1)]
+    found = judge([*minutes(60, 2, 2, until=NOW - 40 * MINUTE), *part, *minutes(3, 2, 0, zero=2)])
+    assert found is not None
+    assert found.since == NOW - 40 * MINUTE
+    assert (found.details["events"], found.details["without"]) == (80, 62)
+    assert found.title == "Only 22% of Purchase events bring a value"
+    assert "one in" not in found.message
 
 
 # Duplicates ----------------------------------------------------------------------------------------------------------
@@ -490,6 +542,18 @@ def test_events_that_a_platform_does_not_take_for_their_age_are_counted() -> Non
     assert (found.code, found.count) == (AdviceCode.EVENTS_TOO_OLD, 12)
     assert found.sentence.startswith("12 events of the last day were too old for Meta")
     assert too_old("meta", "Meta", 0, 7 * DAY, None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("new", "repeats", "told"),
+    [(1, 199, True), (5, 20, True), (1, 19, False), (30, 60, False), (100, 399, False)],
+)
+def test_event_ids_that_come_again_and_again_are_told(new: int, repeats: int, told: bool) -> None:
+    found = ids_reused(new, repeats, "purchase", NOW)
+    assert (found is not None) is told
+    if found is not None:
+        assert (found.code, found.count, found.example_event_id) == (AdviceCode.EVENT_IDS_REUSED, repeats, "purchase")
+        assert found.sentence.startswith(f"{repeats} of the last {new + repeats} events repeat an event id")
 
 
 # Shops of a month ----------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ class AdviceCode(StrEnum):
     VALUE_ALWAYS_ZERO = "value_always_zero"
     VALUE_MISSING = "value_missing"
     CURRENCY_MISSING = "currency_missing"
+    EVENT_IDS_REUSED = "event_ids_reused"
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,10 @@ AdviceCode = _enum(
             "currency_missing",
             "Purchases bring a value without a currency, and there is no default.",
         ),
+        "EVENT_IDS_REUSED": (
+            "event_ids_reused",
+            "Most events repeat an event id that was sent before, and are counted once.",
+        ),
     },
 )
 AlertSeverity = _enum(

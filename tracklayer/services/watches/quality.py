@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -29,7 +29,7 @@ from tracklayer.domain.monitors.event_name_unknown import (
     advise_on_spelling,
     judge_event_name_unknown,
 )
-from tracklayer.domain.monitors.habits import Recent, advise_on_events, too_old
+from tracklayer.domain.monitors.habits import LEAST_REPEATS, Recent, advise_on_events, ids_reused, too_old
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
@@ -41,7 +41,7 @@ from tracklayer.services.alone import alone
 from tracklayer.services.watches.page import Page, Verdicts
 
 LOOK_EVERY = timedelta(seconds=55)  # at one merchant: what it is judged by are minutes
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 RECENT = HOUR
 ADVISE_EVERY = timedelta(minutes=10)
 ADVISED = 5  # merchants of a page by one look: each is read a day
@@ -67,6 +67,14 @@ class _Learned:
     day: Sequence[Counts]
 
 
+class _Hours(NamedTuple):
+    """Whole hours of a name about which an alert is open."""
+
+    since: datetime
+    until: datetime
+    counts: Sequence[Counts]
+
+
 class Quality:
     """The looks of one process. It remembers whom it looked at when, and what is usual of names that gave reason to ask."""
 
@@ -75,6 +83,7 @@ class Quality:
         self._advised: dict[int, datetime] = {}
         self._sampled: dict[int, datetime] = {}
         self._learned: dict[tuple[int, str], _Learned] = {}
+        self._open: dict[tuple[int, str], _Hours] = {}
 
     def __call__(self, page: Page) -> Verdicts:
         now, verdicts = page.now, Verdicts()
@@ -127,8 +136,8 @@ class Quality:
             learned = self._learn(merchant_id, name, opened_at, page.now, budget)
             if learned is None:
                 continue
-            recent = [one for one in minutes if one.minute >= learned.until or opened_at is not None]
-            samples = [*(learned.day if opened_at is None else ()), *recent]
+            since_open = self._since_open(merchant_id, name, learned.until, page.now) if opened_at is not None else ()
+            samples = [*learned.day, *since_open, *(one for one in minutes if one.minute >= learned.until)]
             measures = [Measure("value", _values(samples), learned.value)]
             if needs_currency:
                 measures.append(Measure("currency", _currencies(samples), learned.currency))
@@ -166,6 +175,23 @@ class Quality:
             [one for one in hours if one.minute >= until - DAY],
         )
         return learned
+
+    def _since_open(self, merchant_id: int, name: str, since: datetime, now: datetime) -> list[Counts]:
+        """From the hour in which the alert about it opened, a week at most, up to the minutes that every look reads."""
+        until = now.replace(second=0, microsecond=0) - RECENT
+        hour, since = until.replace(minute=0), max(since, until - WEEK)
+        if until <= since:
+            return []
+        read = self._open.get((merchant_id, name))
+        if read is None or read.since > since:
+            read = _Hours(since, since, [])
+        if hour > read.until:
+            added = db.counts_by_hour(merchant_id, name, read.until, hour)
+            read = _Hours(since, hour, [*(one for one in read.counts if one.minute >= since), *added])
+        if len(self._open) >= MOST_LEARNED:
+            self._open.clear()
+        self._open[merchant_id, name] = read
+        return [*read.counts, *db.counts_by_hour(merchant_id, name, read.until, until)]
 
     # Duplicates -------------------------------------------------------------------------------------------------------
 
@@ -235,6 +261,7 @@ class Quality:
         if not chosen:
             return
         days = db.days_of(chosen, now - DAY, now + timedelta(minutes=1))
+        received = db.received(chosen, now - HOUR, now + timedelta(minutes=1))
         db_advice.forget_of_removed(chosen)
         for merchant_id in chosen:
             shop = shops[merchant_id]
@@ -249,7 +276,8 @@ class Quality:
                 newest = [_recent(one) for one in db.newest_events(merchant_id, now - DAY, limit=EXAMPLES_OF)]
                 advice = advise_on_events(days.get(merchant_id, []), newest, **of_events)
             old = _too_old(merchant_id, shop, now)
-            found.setdefault(merchant_id, []).extend([*advice, *old])
+            repeats = _ids_reused(merchant_id, *received.get(merchant_id, (0, 0)), now)
+            found.setdefault(merchant_id, []).extend([*advice, *old, *repeats])
             judged.setdefault(merchant_id, set()).update(
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
@@ -263,6 +291,7 @@ _OF_MERCHANT = (
     AdviceCode.VALUE_ALWAYS_ZERO,
     AdviceCode.VALUE_MISSING,
     AdviceCode.CURRENCY_MISSING,
+    AdviceCode.EVENT_IDS_REUSED,
 )
 
 
@@ -361,6 +390,14 @@ def _recent(one: Sampled) -> Recent:
     return Recent(
         one.event_id, one.event_name, one.occurred_at - one.received_at, custom.get("value"), custom.get("currency")
     )
+
+
+def _ids_reused(merchant_id: int, new: int, repeats: int, now: datetime) -> list[Advice]:
+    if ids_reused(new, repeats, None, now) is None:
+        return []
+    example = db.most_repeated(merchant_id, now - DAY, now - HOUR, LEAST_REPEATS)
+    found = ids_reused(new, repeats, example, now)
+    return [found] if found is not None else []
 
 
 def _too_old(merchant_id: int, shop: Shop, now: datetime) -> list[Advice]:
