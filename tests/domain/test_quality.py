@@ -19,7 +19,7 @@ from tracklayer.domain.monitors.event_name_unknown import (
     advise_on_spelling,
     judge_event_name_unknown,
 )
-from tracklayer.domain.monitors.habits import Day, Recent, advise_on_events, too_old
+from tracklayer.domain.monitors.habits import Day, Recent, advise_on_events, ids_reused, too_old
 from tracklayer.domain.monitors.learn import learn_success
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
@@ -124,6 +124,58 @@ def test_one_that_is_open_stays_until_values_are_back_and_is_told_once() -> None
     assert judge(again, told_until=NOW - 5 * MINUTE) is None  # what was told is not told again
 
 
+def lasting_fault(share: float, *, mended_after: int, minutes: int, seed: int) -> tuple[list[Finding], list[int]]:
+    """(findings that opened an alert, minutes at which one was over) of a fault that takes ``share`` of the values."""
+    made, usual = random.Random(seed), Usual({WEB: 0.9999}, 0.9999, 0.005)
+    samples: list[Sample] = []
+    opened: list[Finding] = []
+    over: list[int] = []
+    is_open, quiet, told_until = False, 0, None
+    for n in range(minutes):
+        zero = sum(made.random() < (share if n < mended_after else 0) for _ in range(3))
+        samples.append(Sample(NOW + n * MINUTE, WEB, 3, 3 - zero, zero))
+        now = NOW + (n + 1) * MINUTE
+        found = judge(samples, usual, is_open=is_open, told_until=told_until, now=now)
+        quiet = 0 if found is not None else quiet + 1
+        if found is not None and not is_open:
+            opened.append(found)
+            is_open = True
+        elif is_open and quiet > 5:
+            over.append(n)
+            is_open, told_until = False, now
+    return opened, over
+
+
+@pytest.mark.parametrize("share", [0.12, 0.15, 0.3, 0.6])
+@pytest.mark.parametrize("seed", [5, 7])
+def test_a_lasting_fault_of_a_part_is_one_alert_with_true_figures(share: float, seed: int) -> None:
+    opened, over = lasting_fault(share, mended_after=150, minutes=150, seed=seed)
+    assert (len(opened), over) == (1, [])
+    [found] = opened
+    assert found.since <= NOW + 15 * MINUTE
+    assert found.details["events"] >= 30
+    assert found.message.startswith(
+        f"{found.details['without']:,} of {found.details['events']:,} Purchase events since"
+    )
+    assert "bring a value" in found.title
+
+
+def test_a_part_that_was_lost_is_over_when_it_is_back() -> None:
+    opened, over = lasting_fault(0.3, mended_after=120, minutes=240, seed=5)
+    assert (len(opened), len(over)) == (1, 1)
+    assert 120 < over[0] < 180
+
+
+def test_what_is_told_is_of_all_events_since_it_began_and_not_of_its_last_run() -> None:
+    part = [Sample(NOW - n * MINUTE, WEB, 2, n % 2, 2 - n % 2) for n in range(40, 3, -1)]
+    found = judge([*minutes(60, 2, 2, until=NOW - 40 * MINUTE), *part, *minutes(3, 2, 0, zero=2)])
+    assert found is not None
+    assert found.since == NOW - 40 * MINUTE
+    assert (found.details["events"], found.details["without"]) == (80, 62)
+    assert found.title == "Only 22% of Purchase events bring a value"
+    assert "one in" not in found.message
+
+
 # Duplicates ----------------------------------------------------------------------------------------------------------
 
 
@@ -167,10 +219,29 @@ RETRIES = [replace(SAME, event_id=f"event_{n}", occurred_at=NOW - timedelta(seco
             id="four orders twice, of nobody",
         ),
         pytest.param(
-            [conversion(n, order_id=f"o{n % 5}", occurred_at=NOW - n * 5 * MINUTE) for n in range(10)],
+            [
+                conversion(n, person={"email": f"p{n % 5}"}, order_id=f"o{n % 5}", occurred_at=NOW - n * 5 * MINUTE)
+                for n in range(10)
+            ],
             5,
             5,
             id="orders that come again half an hour later",
+        ),
+        pytest.param(
+            [
+                *[conversion(n, order_id=f"o{n}", person={"email": f"p{n}"}) for n in range(20)],
+                *[conversion(n + 100, order_id=f"o{n}", person={"fbp": f"b{n}"}, value=None) for n in range(20)],
+            ],
+            20,
+            20,
+            id="one order from server and browser, who know nothing of each other",
+        ),
+        pytest.param(
+            [*[conversion(n) for n in range(40)], *again([SAME] * 1, person={"email": "one"}, origin=("ip", "agent"))]
+            + [replace(SAME, event_id=f"b{n}", origin=("ip", "agent")) for n in range(24)],
+            24,
+            1,
+            id="one browser that sends its order again and again",
         ),
         pytest.param(
             [*shop(), *again(shop()[:30], value=Decimal(0), order_id="same"), *again(shop()[30:50])],
@@ -187,17 +258,29 @@ def test_a_conversion_that_comes_under_several_ids_is_told(
     assert found is not None
     if copies is not None:
         assert (found.details["copies"], found.details["conversions"]) == (copies, conversions)
-        assert f"About {copies:,} of the {len(events):,} newest Purchase events" in found.message
+        assert f"{copies:,} of the {len(events):,} newest Purchase events" in found.message
+        assert found.details["is_certain"]
     first, second = found.details["example_event_ids"]
     assert first != second
-    assert f"{first} and {second}" in found.message
+    assert f"`{first}` and `{second}`" in found.message
     assert "person_" not in found.message
 
 
 def test_what_copies_are_worth_is_told() -> None:
     found = judge_likely_duplicates("Purchase", [*shop(), *RETRIES], is_open=False, since=NOW - 10 * MINUTE)
     assert found is not None
-    assert "worth 129,210.06 USD" in found.message
+    assert "every platform counts them again: 129,210.06 USD too much." in found.message
+
+
+OFFICE = {"email": "office"}
+
+
+def spread(count: int, over: timedelta, *, person: dict[str, str], prices: int = 1) -> list[Conversion]:
+    """Sales of one person at even distances up to now."""
+    return [
+        conversion(n, person=person, occurred_at=NOW - (count - n) * over / count, value=Decimal(49 + n * 7 % prices))
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +320,41 @@ def test_what_copies_are_worth_is_told() -> None:
             id="the same again every quarter of an hour",
         ),
         pytest.param([replace(one, value=None) for one in RETRIES], id="no value and no order"),
+        pytest.param(spread(60, HOUR, person=OFFICE, prices=3), id="one address for all, few prices, for an hour"),
+        pytest.param(
+            spread(30, 10 * MINUTE, person=OFFICE, prices=3), id="one address for all, few prices, in a hurry"
+        ),
+        pytest.param(spread(20, 10 * MINUTE, person=OFFICE), id="one address for all, one price"),
+        pytest.param(spread(40, HOUR, person=OFFICE), id="one address for all, one price, for an hour"),
+        pytest.param(
+            [replace(one, origin=(f"ip{n}", "agent")) for n, one in enumerate(spread(60, MINUTE, person=OFFICE))],
+            id="one address for all, from many computers",
+        ),
+        pytest.param(
+            [
+                conversion(n, person={"email": f"p{n}"}, order_id=f"{n // 2}", value=Decimal(20 + n % 3))
+                for n in range(120)
+            ],
+            id="receipts that two stores count from 1",
+        ),
+        pytest.param(
+            [conversion(n, person={"external_id": f"store{n % 2}"}, order_id=f"{n // 2}") for n in range(120)],
+            id="receipts that two stores count from 1, at one price",
+        ),
+        pytest.param(
+            [
+                conversion(n, person={"email": f"p{n // 2}"}, order_id=f"o{n // 2}", value=Decimal(30 - n % 2 * 10))
+                for n in range(24)
+            ],
+            id="an order in two parcels",
+        ),
+        pytest.param(
+            [
+                conversion(n, person={"email": f"p{n // 3}"}, order_id=f"o{n // 3}", basket=f"line{n % 3}")
+                for n in range(90)
+            ],
+            id="an event for each line of an order",
+        ),
         pytest.param(
             [conversion(n, person={"external_id": "guest", "fbp": f"b{n}"}) for n in range(200)],
             id="one customer id for all guests, and a browser each",
@@ -247,9 +365,62 @@ def test_what_is_no_duplicate_is_not_told(events: list[Conversion]) -> None:
     assert judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE) is None
 
 
-def test_steps_before_a_conversion_are_nobodys_duplicates() -> None:
-    events = [replace(one, event_name="AddToCart") for one in RETRIES]
-    assert judge_likely_duplicates("AddToCart", events, is_open=False, since=NOW - 10 * MINUTE) is None
+@pytest.mark.parametrize("name", ["AddToCart", "Refund", "OrderShipped", "Lead", "Warenkorb", "VideoWatched"])
+def test_what_is_no_sale_is_nobodys_duplicate(name: str) -> None:
+    events = [replace(one, event_name=name, order_id="one") for one in RETRIES]
+    assert judge_likely_duplicates(name, events, is_open=False, since=NOW - 10 * MINUTE) is None
+
+
+@pytest.mark.parametrize("name", ["Purchase", "CompletePayment", "Donate", "Subscribe", "purchase"])
+def test_what_is_a_sale_is_told_when_it_comes_again(name: str) -> None:
+    events = [replace(one, event_name=name) for one in RETRIES]
+    assert judge_likely_duplicates(name, events, is_open=False, since=NOW - 10 * MINUTE) is not None
+
+
+def seats(count: int, company: str = "company") -> list[Conversion]:
+    """Renewals of the seats of one company: a program buys them within half a minute."""
+    at = NOW - MINUTE
+    person = {"email": company, "external_id": company}
+    return [
+        conversion(n, event_id=f"{company}_{n}", person=person, value=Decimal("9.99"), occurred_at=at + n * MINUTE / 60)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([*shop(), *seats(30)], id="a company"),
+        pytest.param([*shop(20), *(one for n in range(5) for one in seats(10, f"c{n}"))], id="several"),
+    ],
+)
+def test_seats_of_a_company_are_asked_about_and_not_called_copies(events: list[Conversion]) -> None:
+    found = judge_likely_duplicates("Purchase", events, is_open=False, since=NOW - 10 * MINUTE)
+    assert found is not None
+    assert (found.severity, found.details["is_certain"], found.details["worth"]) == (Severity.WARNING, False, {})
+    assert found.title.endswith("Purchase events are alike: copies, or orders of their own?")
+    assert (
+        "If they are orders of their own, as the seats of a company that renew together, nothing is lost"
+        in found.message
+    )
+    assert "too much" not in found.message
+
+
+def test_seats_that_name_their_orders_are_not_even_asked_about() -> None:
+    events = [replace(one, order_id=one.event_id) for one in seats(30)]
+    assert judge_likely_duplicates("Purchase", [*shop(), *events], is_open=False, since=NOW - 10 * MINUTE) is None
+
+
+def test_who_bought_as_often_before_is_no_copy() -> None:
+    before = [
+        replace(one, event_id=f"{one.event_id}_{n}", occurred_at=NOW - n * 15 * MINUTE)
+        for n in (2, 3)
+        for one in seats(30)
+    ]
+    found = judge_likely_duplicates(
+        "Purchase", [*shop(), *seats(30)], is_open=False, since=NOW - 10 * MINUTE, before=before
+    )
+    assert found is None
 
 
 def test_half_of_what_opens_one_keeps_it_open() -> None:
@@ -371,6 +542,18 @@ def test_events_that_a_platform_does_not_take_for_their_age_are_counted() -> Non
     assert (found.code, found.count) == (AdviceCode.EVENTS_TOO_OLD, 12)
     assert found.sentence.startswith("12 events of the last day were too old for Meta")
     assert too_old("meta", "Meta", 0, 7 * DAY, None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("new", "repeats", "told"),
+    [(1, 199, True), (5, 20, True), (1, 19, False), (30, 60, False), (100, 399, False)],
+)
+def test_event_ids_that_come_again_and_again_are_told(new: int, repeats: int, told: bool) -> None:
+    found = ids_reused(new, repeats, "purchase", NOW)
+    assert (found is not None) is told
+    if found is not None:
+        assert (found.code, found.count, found.example_event_id) == (AdviceCode.EVENT_IDS_REUSED, repeats, "purchase")
+        assert found.sentence.startswith(f"{repeats} of the last {new + repeats} events repeat an event id")
 
 
 # Shops of a month ----------------------------------------------------------------------------------------------------

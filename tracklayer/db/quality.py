@@ -130,6 +130,33 @@ def exact(value: Any) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+RECEIVED = """
+SELECT x.merchant_id, m.accepted, m.coalesced FROM unnest(%s::bigint[]) AS x(merchant_id) CROSS JOIN LATERAL (
+    SELECT coalesce(sum(accepted), 0)::bigint AS accepted, coalesce(sum(coalesced), 0)::bigint AS coalesced FROM minutes
+    WHERE merchant_id = x.merchant_id AND platform = '' AND minute >= %s AND minute < %s) AS m
+"""
+REPEATED = f"""
+SELECT event_id FROM (
+    SELECT event_id, times_received, last_received_at FROM events WHERE merchant_id = %s AND received_at >= %s
+    ORDER BY received_at DESC, event_id DESC LIMIT {MOST_WALKED}) AS newest
+WHERE last_received_at >= %s AND times_received > %s ORDER BY times_received DESC, event_id LIMIT 1
+"""
+
+
+def received(merchant_ids: Sequence[int], since: datetime, until: datetime) -> dict[int, tuple[int, int]]:
+    """Merchant -> its events from ``since`` to ``until`` (not included): new ones, and repeats of an event id."""
+    return {row[0]: (row[1], row[2]) for row in rows(RECEIVED, (list(merchant_ids), since, until))}
+
+
+def most_repeated(merchant_id: int, stored_since: datetime, since: datetime, least: int) -> str | None:
+    """The event id that came most often, more than ``least`` times, of the newest stored from ``stored_since`` on; it came
+
+    again from ``since`` on.
+    """
+    found = rows(REPEATED, (merchant_id, stored_since, since, least))
+    return found[0][0] if found else None
+
+
 class Place(NamedTuple):
     """A destination as far as names of events matter: its settings without secrets."""
 

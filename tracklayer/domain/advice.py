@@ -29,6 +29,7 @@ class AdviceCode(StrEnum):
     VALUE_MISSING = "value_missing"
     CURRENCY_MISSING = "currency_missing"
     SOURCE_NOT_TAKEN = "source_not_taken"
+    EVENT_IDS_REUSED = "event_ids_reused"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ _STEPS = frozenset(
 _PURCHASES = frozenset(
     "purchase completepayment orderplaced placeorder placeanorder order ordercompleted checkoutcompleted".split()
 )
+# What else one person does once, and what costs money when it is counted again.
+_OTHER_SALES = frozenset("ecommercepurchase inapppurchase subscribe starttrial donate".split())
 
 
 def is_step(name: str) -> bool:
@@ -31,6 +33,11 @@ def is_step(name: str) -> bool:
 
 def is_purchase(name: str) -> bool:
     return canonical(name) in _PURCHASES
+
+
+def is_sale(name: str) -> bool:
+    """A purchase, a donation, or the begin of a subscription: not what follows one, as a refund or a parcel on its way."""
+    return canonical(name) in _PURCHASES | _OTHER_SALES
 
 
 def most_wanted(names: Mapping[str, int], most: int) -> list[str]:

@@ -99,6 +99,10 @@ AdviceCode = _enum(
             "source_not_taken",
             "Events come from a source, such as an app, that the destination is not set up for.",
         ),
+        "EVENT_IDS_REUSED": (
+            "event_ids_reused",
+            "Most events repeat an event id that was sent before, and are counted once.",
+        ),
     },
 )
 AlertSeverity = _enum(

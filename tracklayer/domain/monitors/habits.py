@@ -16,6 +16,8 @@ LEAST_TIMED = 20  # events whose time is wrong,
 SHARE_TIMED = 0.2  # and their share of a day's: one phone with a wrong clock is not the shop's
 LEAST_PURCHASES = 50
 ALL, MANY = 0.98, 0.5
+# Events of an hour that repeat an id, and how many times as many as new ones: browser and server send one id twice.
+LEAST_REPEATS, REPEATS_A_NEW_ONE = 20, 4
 
 
 class Day(NamedTuple):
@@ -156,6 +158,22 @@ def _is_zero(one: Recent) -> bool:
 
 def _is_without(one: Recent) -> bool:
     return one.value is None
+
+
+def ids_reused(new: int, repeats: int, example_event_id: str | None, now: datetime) -> Advice | None:
+    """Of the events of the last hour: those that are new, and those under an id that was there before."""
+    if repeats < LEAST_REPEATS or repeats < REPEATS_A_NEW_ONE * new:
+        return None
+    return Advice(
+        AdviceCode.EVENT_IDS_REUSED,
+        f"{repeats:,} of the last {new + repeats:,} events repeat an event id that was sent before, and were counted once.",
+        "If they are different orders, have the shop give each its own eventId; if one event is sent again and again, have it "
+        "stop resending what was acknowledged.",
+        now,
+        count=repeats,
+        example_event_id=example_event_id,
+        details={"new": new, "repeats": repeats},
+    )
 
 
 def too_old(

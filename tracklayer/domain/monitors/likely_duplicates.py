@@ -6,19 +6,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
-from tracklayer.domain.event_names import is_purchase, is_step
+from tracklayer.domain.event_names import is_purchase, is_sale
 from tracklayer.domain.monitors.words import clock_time, counted
 
-APART = timedelta(minutes=10)  # two copies: who buys the same again later means it
+APART = timedelta(minutes=2)  # between a copy and the one before it: who buys the same again later means it
 GROUPS, SHARE = 10, 0.10  # conversions that came twice, and their copies' share of the name's events
 FEW_GROUPS, LARGE_SHARE = 5, 0.20  # or fewer, where they are a larger share
 LARGE = 20  # copies of one conversion: no chance makes that
 ORDERS, SHARE_OF_ORDERS = 3, 0.05  # the same order under several event ids: nobody means that
-ORDERS_OF_ONE = 20  # different ones of one person: a shop that puts its own address on all of them
-VALUES_OF_ORDER = 3  # an order id with more different values is a constant, not an order
 STILL = 0.5  # of each threshold keeps an open alert
+FEW = 5  # copies come in pairs, or a few; more without a browser may be the seats of a company, renewed by a program,
+SURE, SURE_SHARE = 100, 0.5  # unless they are so many, and so large a part of the shop
+# One person who buys so many different things, or at so many moments, or from so many addresses, is a shared mailbox.
+THINGS, MOMENTS, ORIGINS = 3, 3, 4
+STREAM, STREAM_LASTS, STREAM_PACE = 6, timedelta(minutes=5), 6  # so many events, for so long, below so many a minute
 # Two that differ in one of these are two people. A click's id is none of them: it is another one after another click.
 _OF_ONE = ("email", "phone", "external_id", "fbp", "browser_id", "ga_client_id", "ttp")
 
@@ -27,7 +31,8 @@ _OF_ONE = ("email", "phone", "external_id", "fbp", "browser_id", "ga_client_id",
 class Conversion:
     """An event as far as it matters here. ``person``: identifier -> digest or value; never shown to anybody.
 
-    ``basket``: ids and quantities, '' where none is given. ``value`` and ``currency``: as given.
+    ``basket``: ids and quantities, '' where none is given. ``value`` and ``currency``: as given. ``origin``: the client's
+    IP address and user agent; never shown either.
     """
 
     event_id: str
@@ -39,6 +44,10 @@ class Conversion:
     basket: str = ""
     order_id: str | None = None
     action_source: str = "website"
+    origin: tuple[str | None, str | None] = (None, None)
+
+
+Group = Sequence[Conversion]
 
 
 @dataclass(slots=True)
@@ -46,74 +55,119 @@ class _Group:
     """Events that are probably one conversion."""
 
     members: list[Conversion] = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)  # what no member may contradict
+    known: dict[str, object] = field(default_factory=dict)  # what no member may contradict
 
-    def takes(self, event: Conversion, facts: Mapping[str, str]) -> bool:
+    def takes(self, event: Conversion, facts: Mapping[str, object]) -> bool:
         if any(self.known.get(name, value) != value for name, value in facts.items()):
             return False
-        return event.occurred_at - self.members[0].occurred_at <= APART
+        return event.occurred_at - self.members[-1].occurred_at <= APART
 
-    def add(self, event: Conversion, facts: Mapping[str, str]) -> None:
+    def add(self, event: Conversion, facts: Mapping[str, object]) -> None:
         self.members.append(event)
         for name, value in facts.items():
             self.known.setdefault(name, value)
 
 
 def judge_likely_duplicates(
-    event_name: str, events: Sequence[Conversion], *, is_open: bool, since: datetime
+    event_name: str, events: Sequence[Conversion], *, is_open: bool, since: datetime, before: Sequence[Conversion] = ()
 ) -> Finding | None:
-    """``events``: of one name, all with an event id of their own, that arrived from ``since`` on.
+    """``events``: of one name, all with an event id of their own, that arrived from ``since`` on; ``before``: those before
+    that, which only tell what a person usually does.
 
-    Two are one conversion where they name the same order, or where the same person, value, currency and basket come
-    within ten minutes, and nothing speaks against it: another e-mail, phone, customer id, browser or order. It is told where ten
-    conversions came so and their copies are a tenth of the name's events, or five and a fifth, or one came twenty times, or three orders came
-    under several ids. Left alone: steps before a conversion, renewals (system_generated), events that neither bring a value
-    nor an order, people with more than twenty different orders, and order ids that all share.
+    Only sales are looked at. Two are one conversion where they name the same order, or where the same person, value,
+    currency and basket come within two minutes, and nothing speaks against it: another e-mail, phone, customer id, browser,
+    order or value. It is told where ten conversions came so and their copies are a tenth of the name's events, or five and
+    a fifth, or one came more than twenty times, or three orders came under several ids. Left alone: renewals
+    (system_generated), events that neither bring a value nor an order, whoever buys several different things, at several
+    moments or steadily (a mailbox that many share), and order ids under which different things come.
+
+    Many equal ones of one person that a program sent, none of which names an order, may be as many real ones: that is
+    asked and not claimed.
     """
-    if is_step(event_name):
+    if not is_sale(event_name):
         return None
-    looked_at = [
+    looked_at = _looked_at(event_name, events)
+    orders, without_order = _by_order(looked_at)
+    shared = _of_many([*_looked_at(event_name, before), *looked_at])
+    people = _by_person(without_order, shared)
+    groups: list[Group] = [*orders]
+    asked: list[Group] = []
+    for group in people:
+        (groups if _is_sure(group, len(looked_at)) else asked).append(group)
+    factor = STILL if is_open else 1.0
+    if _is_told(groups, len(orders), len(looked_at), factor):
+        return _finding(event_name, looked_at, groups, len(orders), since)
+    if _is_told(asked, 0, len(looked_at), factor):
+        return _question(event_name, looked_at, asked, since)
+    return None
+
+
+def _looked_at(event_name: str, events: Sequence[Conversion]) -> list[Conversion]:
+    return [
         event
         for event in events
         if event.action_source != "system_generated"
         and (event.value or event.order_id)
         and event.event_name == event_name
     ]
-    orders = _by_order(looked_at)
-    in_orders = {event.event_id for group in orders for event in group}
-    people = _by_person([event for event in looked_at if event.event_id not in in_orders])
-    groups = [*orders, *people]
+
+
+def _is_told(groups: Sequence[Group], orders: int, events: int, factor: float) -> bool:
+    """``orders``: how many of ``groups``, the first ones, are orders."""
     if not groups:
-        return None
-    factor = STILL if is_open else 1.0
-    copies = sum(len(group) - 1 for group in groups)
-    share = copies / len(looked_at)
-    order_share = sum(len(group) - 1 for group in orders) / len(looked_at)
-    told = (
+        return False
+    share = sum(len(group) - 1 for group in groups) / events
+    order_share = sum(len(group) - 1 for group in groups[:orders]) / events
+    return (
         (len(groups) >= GROUPS * factor and share >= SHARE * factor)
         or (len(groups) >= FEW_GROUPS * factor and share >= LARGE_SHARE * factor)
         or max(map(len, groups)) > LARGE * factor
-        or (len(orders) >= ORDERS * factor and order_share >= SHARE_OF_ORDERS * factor)
+        or (orders >= ORDERS * factor and order_share >= SHARE_OF_ORDERS * factor)
     )
-    return _finding(event_name, looked_at, groups, copies, len(orders), since) if told else None
 
 
-def _by_order(events: Sequence[Conversion]) -> list[list[Conversion]]:
-    """Events of one order: however far apart they came."""
-    orders: dict[str, list[Conversion]] = {}
+def _is_sure(group: Group, events: int) -> bool:
+    """Whether so many alike cannot be meant: nobody does it in a browser, and no company is most of a shop."""
+    in_browser = any(one.origin[1] for one in group)
+    return len(group) <= FEW or in_browser or (len(group) >= SURE and len(group) >= SURE_SHARE * events)
+
+
+def _by_order(events: Sequence[Conversion]) -> tuple[list[list[Conversion]], list[Conversion]]:
+    """(events of one order each, however far apart they came; events whose order came once, or that have none).
+
+    Order ids under which different people or things come are none: receipts that each store counts from 1, a constant, or
+    an event for each line or parcel. Where that is so of as many as are alike, none says anything.
+    """
+    by_id: dict[str, list[Conversion]] = {}
     for event in events:
         if event.order_id:
-            orders.setdefault(event.order_id, []).append(event)
-    return [
-        group
-        for group in orders.values()
-        if len(group) > 1 and len({(one.value, one.currency) for one in group}) <= VALUES_OF_ORDER
-    ]
+            by_id.setdefault(event.order_id, []).append(event)
+    several = [group for group in by_id.values() if len(group) > 1]
+    alike = [group for group in several if _is_one_order(group)]
+    if 2 * len(alike) <= len(several):
+        alike = []
+    in_several = {event.event_id for group in several for event in group}
+    return alike, [event for event in events if event.event_id not in in_several]
 
 
-def _by_person(events: Sequence[Conversion]) -> list[list[Conversion]]:
-    """Events of one person, value, currency and basket within ten minutes."""
-    shared = _of_many(events)
+def _is_one_order(group: Group) -> bool:
+    """Whether nothing speaks against it. Of a value, currency or basket that is missing in one, nothing is known."""
+    for told in (
+        {one.value for one in group if one.value is not None},
+        {one.currency for one in group if one.currency},
+        {one.basket for one in group if one.basket},
+        {one.person["email"] for one in group if "email" in one.person},
+        {one.person["phone"] for one in group if "phone" in one.person},
+    ):
+        if len(told) > 1:
+            return False
+    customers = {one.person["external_id"] for one in group if "external_id" in one.person}
+    is_known = all("email" in one.person for one in group) or all("phone" in one.person for one in group)
+    return (len(customers) <= 1 or is_known) and not _is_from_many_places(group)
+
+
+def _by_person(events: Sequence[Conversion], shared: Collection[tuple[str, str]]) -> list[list[Conversion]]:
+    """Events of one person, value, currency and basket, each within two minutes of the one before."""
     groups: dict[tuple[str, str, Decimal, str | None], list[_Group]] = {}
     found: list[_Group] = []
     for event in sorted(events, key=lambda event: (event.occurred_at, event.event_id)):
@@ -126,7 +180,7 @@ def _by_person(events: Sequence[Conversion]) -> list[list[Conversion]]:
         ]
         if not keys:
             continue
-        facts = {name: event.person[name] for name in _OF_ONE if name in event.person}
+        facts: dict[str, object] = {name: event.person[name] for name in _OF_ONE if name in event.person}
         if event.order_id:
             facts["order"] = event.order_id
         if event.basket:
@@ -144,42 +198,55 @@ def _by_person(events: Sequence[Conversion]) -> list[list[Conversion]]:
 
 
 def _of_many(events: Sequence[Conversion]) -> Collection[tuple[str, str]]:
-    """Identifiers that stand on so many different orders that they are the shop's, and nobody's."""
-    orders: dict[tuple[str, str], set[tuple[object, ...]]] = {}
-    for event in events:
+    """Identifiers that are the shop's, a reseller's or a company's, and no single buyer's: by how their events come."""
+    by_one: dict[tuple[str, str], list[Conversion]] = {}
+    for event in sorted(events, key=lambda event: event.occurred_at):
         for one in event.person.items():
-            orders.setdefault(one, set()).add((event.order_id, event.value, event.basket))
-    return {one for one, different in orders.items() if len(different) > ORDERS_OF_ONE}
+            by_one.setdefault(one, []).append(event)
+    return {one for one, group in by_one.items() if _is_of_many(group)}
 
 
-def _finding(
-    name: str,
-    events: Sequence[Conversion],
-    groups: Sequence[Sequence[Conversion]],
-    copies: int,
-    orders: int,
-    since: datetime,
-) -> Finding:
-    largest = max(groups, key=len)
+def _is_of_many(group: Group) -> bool:
+    """``group``: of one identifier, in order."""
+    things = (
+        {one.order_id for one in group if one.order_id},
+        {(one.value, one.currency) for one in group if one.value},
+        {one.basket for one in group if one.basket},
+    )
+    if any(len(different) >= THINGS for different in things) or _is_from_many_places(group):
+        return True
+    times = [one.occurred_at for one in group]
+    if 1 + sum(later - earlier > APART for earlier, later in pairwise(times)) >= MOMENTS:
+        return True
+    lasted = times[-1] - times[0]
+    pace = len(group) / max(lasted.total_seconds() / 60, 1)
+    return len(group) >= STREAM and lasted >= STREAM_LASTS and pace < STREAM_PACE
+
+
+def _is_from_many_places(group: Group) -> bool:
+    return len({one.origin[0] for one in group if one.origin[0]}) >= ORIGINS
+
+
+def _finding(name: str, events: Group, groups: Sequence[Group], orders: int, since: datetime) -> Finding:
+    largest, copies = max(groups, key=len), sum(len(group) - 1 for group in groups)
     worth: dict[str, Decimal] = {}
     for group in groups:
         for event in group[1:]:
             if event.value and event.currency:
                 worth[event.currency] = worth.get(event.currency, Decimal(0)) + event.value
     money = [f"{amount:,.2f} {currency}" for currency, amount in sorted(worth.items(), key=lambda one: -one[1])[:3]]
-    first = min(group[1].occurred_at for group in groups)
-    began = max(first, since)
+    began = max(min(group[1].occurred_at for group in groups), since)
     pair = [event.event_id for event in largest[:2]]
     by_order = f" {counted(orders, 'order')} came under several event ids each." if orders else ""
     return Finding(
         AlertKind.LIKELY_DUPLICATES,
         None,
         Severity.CRITICAL if is_purchase(name) else Severity.WARNING,
-        f"{copies:,} of {len(events):,} {name} events are probably counted twice",
-        f"About {copies:,} of the {len(events):,} newest {name} events since {clock_time(began)} are copies of "
-        f"{counted(len(groups), 'conversion')} under other event ids{f', worth {_and(money)}' if money else ''}: every platform "
-        "counts them as further conversions. Have the shop send one event id for each order, the order's own, and the same "
-        f"one in every retry and from browser and server. An example: {pair[0]} and {pair[1]}.{by_order}",
+        f"{copies:,} of {len(events):,} {name} events are probably copies",
+        f"{copies:,} of the {len(events):,} newest {name} events since {clock_time(began)} are probably copies of "
+        f"{counted(len(groups), 'conversion')} under other event ids, and every platform counts them again"
+        f"{f': {_and(money)} too much' if money else ''}. Whoever sends the shop's events must give each order one event id, "
+        f"its own, in every retry and from browser and server alike. Compare `{pair[0]}` and `{pair[1]}`, for one.{by_order}",
         began,
         {
             "events": len(events),
@@ -187,7 +254,44 @@ def _finding(
             "conversions": len(groups),
             "largest": len(largest),
             "orders": orders,
+            "is_certain": True,
             "worth": {currency: str(amount) for currency, amount in worth.items()},
+            "example_event_ids": pair,
+        },
+        event_name=name,
+    )
+
+
+def _question(name: str, events: Group, groups: Sequence[Group], since: datetime) -> Finding:
+    """Of many that are alike, which may be copies of one or as many real ones."""
+    largest, alike = max(groups, key=len), sum(map(len, groups))
+    one, pair = largest[0], [event.event_id for event in largest[:2]]
+    began = max(min(group[0].occurred_at for group in groups), since)
+    price = f"{one.value:,.2f} {one.currency or ''}".rstrip()
+    whose = (
+        f"of one person, {price} each"
+        if len(groups) == 1
+        else f"of {len(groups):,} people, the same {len(largest):,} times"
+    )
+    return Finding(
+        AlertKind.LIKELY_DUPLICATES,
+        None,
+        Severity.WARNING,
+        f"{alike:,} {name} events are alike: copies, or orders of their own?",
+        f"{alike:,} {name} events since {clock_time(began)} are alike: {whose}, under different event ids and without an order "
+        "id. If they are copies, every platform counts each of them, and whoever sends the shop's events must give one order "
+        "one event id. If they are orders of their own, as the seats of a company that renew together, nothing is lost: send "
+        "custom_data.order_id with each (and the action source system_generated with renewals), and they are not taken for "
+        f"copies. Compare `{pair[0]}` and `{pair[1]}`.",
+        began,
+        {
+            "events": len(events),
+            "copies": alike - len(groups),
+            "conversions": len(groups),
+            "largest": len(largest),
+            "orders": 0,
+            "is_certain": False,
+            "worth": {},
             "example_event_ids": pair,
         },
         event_name=name,

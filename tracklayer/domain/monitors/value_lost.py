@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +16,20 @@ from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.words import clock_time
 
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
-LEAST_SAMPLE = 20  # events
+LEAST_SAMPLE = 20  # events, of which hardly any brings one;
+LEAST_OF_PART = 30  # where a part lost it, fewer tell too little of how large it is
 CHANCE = 1e-7
 FLOOR = 0.10
-STEADY = (
-    0.9  # a name of which fewer bring it, or a step before a conversion, has events of several kinds, whose mix moves:
-)
+# A name of which fewer bring it, or a step before a conversion, has events of several kinds, whose mix moves:
+STEADY = 0.9
 NONE_LEFT = 0.1  # of such a name hardly any may be left
 USUAL_AT_LEAST = 0.2
 ENOUGH_HOURS = 6  # of which something is known
 ENOUGH_OF_STRATUM = 20
-LEAST_SINCE = 5  # events from when it seems to have begun
 STILL = 5  # minutes with events that must bear it out
+NONE_LEFT_OPEN = 0.5  # of an open one
+BEGAN, OVER = math.log(1e3), math.log(1e6)  # how much likelier it must be that it began, and that it is over
+LEAST_MISSING, MOST_MISSING = 0.01, 0.9
 
 
 class Sample(NamedTuple):
@@ -106,33 +109,38 @@ def judge_value_lost(
     chance allows.
 
     The test is that of ``delivery_rate_drop``. What is usual is the mix of today's sources and hosts, each with its own
-    share: more orders by phone, which bring no value, are no loss. One that is new, or hardly ever brings one, counts on neither side. An open one
-    stays while the last five minutes with events are more than half the floor below what is usual. ``told_until``: when
-    the last one was over; no window reaches back into it.
+    share: more orders by phone, which bring no value, are no loss. One that is new, or hardly ever brings one, counts on
+    neither side. The last five minutes with events must bear it out. ``told_until``: when the last one was over; no window
+    reaches back into it. Told are all events since it most likely began.
+
+    An open one stays until ten minutes with events say that it is over, against the share that was lost before them, with
+    one in a million to be wrong: a lasting fault of one order in eight has stretches that look well.
     """
     for measure in measures:
-        if measure.usual is None:
+        usual = measure.usual
+        if usual is None:
             continue
-        samples = [sample for sample in measure.samples if sample.stratum in measure.usual.shares]
-        is_steady = measure.usual.share >= STEADY and not is_step(event_name)
-        lost = _still(samples, measure.usual, is_steady)
-        if lost is not None and not is_open:
-            lost = _lost(samples, measure.usual, is_steady, told_until, now)
+        samples = [sample for sample in measure.samples if sample.events and sample.stratum in usual.shares]
+        is_steady = usual.share >= STEADY and not is_step(event_name)
+        if is_open:
+            lost = _since_it_began(samples, usual, is_steady, is_open=True)
+            if lost is not None and _is_over(lost, samples, usual):
+                lost = None
+        else:
+            samples = [sample for sample in samples if told_until is None or sample.start >= told_until]
+            lost = _lost(samples, usual, is_steady, now) if _is_still_low(samples, usual, is_steady) else None
+            if lost is not None:
+                lost = _since_it_began(samples, usual, is_steady, is_open=False) or lost
         if lost is not None:
-            return _finding(
-                event_name, measure.what, _since_it_began(lost, samples, measure.usual), measure.usual, samples
-            )
+            return _finding(event_name, measure.what, lost, usual, samples)
     return None
 
 
-def _lost(
-    samples: Sequence[Sample], usual: Usual, is_steady: bool, told_until: datetime | None, now: datetime
-) -> _Window | None:
+def _lost(samples: Sequence[Sample], usual: Usual, is_steady: bool, now: datetime) -> _Window | None:
     minute = now.replace(second=0, microsecond=0)
     for length in WINDOWS:
-        since = max(minute - length, told_until) if told_until is not None else minute - length
-        window = _window([sample for sample in samples if sample.start >= since], usual)
-        if window is None or window.events < LEAST_SAMPLE or not _is_low(window, is_steady, FLOOR):
+        window = _window([sample for sample in samples if sample.start >= minute - length], usual)
+        if window is None or not _is_enough(window) or not _is_low(window, is_steady, FLOOR, NONE_LEFT):
             continue
         bad = window.events - window.carrying
         if failures_at_least(bad, window.events, 1 - window.expected, usual.spread) < CHANCE:
@@ -140,27 +148,89 @@ def _lost(
     return None
 
 
-def _is_low(window: _Window, is_steady: bool, floor: float) -> bool:
+def _is_enough(window: _Window) -> bool:
+    return window.events >= (LEAST_SAMPLE if window.share < NONE_LEFT * window.expected else LEAST_OF_PART)
+
+
+def _is_low(window: _Window, is_steady: bool, floor: float, left: float) -> bool:
     if not is_steady:
-        return window.share < NONE_LEFT * window.expected
+        return window.share < left * window.expected
     return window.share <= window.expected - floor
 
 
-def _still(samples: Sequence[Sample], usual: Usual, is_steady: bool) -> _Window | None:
-    """The last minutes with events, where they are still below what is usual."""
+def _is_still_low(samples: Sequence[Sample], usual: Usual, is_steady: bool) -> bool:
+    """Whether the last minutes with events are below what is usual."""
     taken: list[Sample] = []
     minutes: set[datetime] = set()
     events = 0
     for sample in reversed(samples):
-        if not sample.events:
-            continue
         if sample.start not in minutes and len(minutes) >= STILL and events >= LEAST_SAMPLE:
             break
         minutes.add(sample.start)
         events += sample.events
         taken.append(sample)
     window = _window(taken, usual)
-    return window if window is not None and _is_low(window, is_steady, FLOOR / 2) else None
+    return window is not None and _is_low(window, is_steady, FLOOR / 2, NONE_LEFT)
+
+
+def _since_it_began(samples: Sequence[Sample], usual: Usual, is_steady: bool, *, is_open: bool) -> _Window | None:
+    """All events since the most likely beginning: the start from which on their share explains them best, against what is
+
+    usual. None where from no start on at least twenty are low. It reaches to the end, so that no lucky run is picked out.
+    """
+    floor, left = (FLOOR / 2, NONE_LEFT_OPEN) if is_open else (FLOOR, NONE_LEFT)
+    best, began = 0.0, None
+    events = carrying = 0
+    expected = as_usual = 0.0
+    for start, group in reversed(_by_start(samples)):
+        for sample in group:
+            events += sample.events
+            carrying += sample.carrying
+            expected += sample.events * usual.shares[sample.stratum]
+            missing = _missing(usual, sample)
+            as_usual += _log_likelihood(sample.events, sample.carrying, missing)
+        found = _Window(start, events, carrying, 0, expected / events)
+        if not _is_enough(found) or not _is_low(found, is_steady, floor, left):
+            continue
+        ratio = _log_likelihood(events, carrying, 1 - found.share) - as_usual
+        if ratio > best:
+            best, began = ratio, start
+    if began is None or best < BEGAN:
+        return None
+    return _window([sample for sample in samples if sample.start >= began], usual)
+
+
+def _is_over(lost: _Window, samples: Sequence[Sample], usual: Usual) -> bool:
+    """Whether some minutes up to now are as usual, rather than as all since the beginning."""
+    groups = _by_start([sample for sample in samples if sample.start >= lost.since])
+    missing = min(max(1 - lost.share, 1 - lost.expected + FLOOR / 2), MOST_MISSING)
+    as_usual = 0.0
+    events = carrying = 0
+    for minutes, (_, group) in enumerate(reversed(groups), 1):
+        for sample in group:
+            events += sample.events
+            carrying += sample.carrying
+            as_usual += _log_likelihood(sample.events, sample.carrying, _missing(usual, sample))
+        if minutes >= 2 * STILL and as_usual - _log_likelihood(events, carrying, missing) >= OVER:
+            return True
+    return False
+
+
+def _by_start(samples: Sequence[Sample]) -> list[tuple[datetime, list[Sample]]]:
+    found: dict[datetime, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.start, []).append(sample)
+    return sorted(found.items())
+
+
+def _missing(usual: Usual, sample: Sample) -> float:
+    """The share of a stratum that usually comes without; a free order now and then is none."""
+    return max(1 - usual.shares[sample.stratum], LEAST_MISSING)
+
+
+def _log_likelihood(events: int, carrying: int, missing: float) -> float:
+    bad = events - carrying
+    return (bad * math.log(missing) if bad else 0.0) + (carrying * math.log(1 - missing) if carrying else 0.0)
 
 
 def _window(samples: Sequence[Sample], usual: Usual) -> _Window | None:
@@ -198,9 +268,9 @@ def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequenc
         f"{name} events bring no {what} since {since:%H:%M} UTC"
         if none_left
         else f"Only {lost.share:.0%} of {name} events bring a {what}",
-        f"{missing:,} of {lost.events:,} {name} events since {clock_time(since)} {how}: {_COSTS[what]}. Look at what changed "
-        f"then in the checkout{f' on {where}' if where else ''}, and have it send {_AGAIN[what]}. {lost.expected:.0%} of "
-        "them usually bring one.",
+        f"{missing:,} of {lost.events:,} {name} events since {clock_time(since)} {how}: {_COSTS[what]}. Whoever "
+        f"maintains the checkout{f' on {where}' if where else ''} must look now at what changed then, and have it send "
+        f"{_AGAIN[what]}. Usually {lost.expected:.0%} of them bring one.",
         since,
         {
             "lost": what,
@@ -213,25 +283,6 @@ def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequenc
         },
         event_name=name,
     )
-
-
-def _since_it_began(lost: _Window, samples: Sequence[Sample], usual: Usual) -> _Window:
-    """From the first of the minutes, up to now, in which hardly any event carried it: the window may have begun before."""
-    by_start: dict[datetime, list[int]] = {}
-    for sample in samples:
-        counts = by_start.setdefault(sample.start, [0, 0])
-        counts[0] += sample.events
-        counts[1] += sample.carrying
-    began = None
-    for start in sorted(by_start, reverse=True):
-        events, carrying = by_start[start]
-        if events and carrying / events > (lost.share + lost.expected) / 2:
-            break
-        began = start
-    if began is None:
-        return lost
-    since = _window([sample for sample in samples if sample.start >= began], usual)
-    return since if since is not None and since.events >= LEAST_SINCE else lost
 
 
 def _places(lost: _Window, samples: Sequence[Sample]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,7 +21,7 @@ from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event, read_event
-from tracklayer.domain.event_names import is_step, meant
+from tracklayer.domain.event_names import is_sale, meant
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.event_name_unknown import (
     Fate,
@@ -29,7 +29,7 @@ from tracklayer.domain.monitors.event_name_unknown import (
     advise_on_spelling,
     judge_event_name_unknown,
 )
-from tracklayer.domain.monitors.habits import Recent, advise_on_events, too_old
+from tracklayer.domain.monitors.habits import LEAST_REPEATS, Recent, advise_on_events, ids_reused, too_old
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
@@ -41,7 +41,7 @@ from tracklayer.services.alone import alone
 from tracklayer.services.watches.page import Page, Verdicts
 
 LOOK_EVERY = timedelta(seconds=55)  # at one merchant: what it is judged by are minutes
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 RECENT = HOUR
 ADVISE_EVERY = timedelta(minutes=10)
 ADVISED = 5  # merchants of a page by one look: each is read a day
@@ -67,6 +67,14 @@ class _Learned:
     day: Sequence[Counts]
 
 
+class _Hours(NamedTuple):
+    """Whole hours of a name about which an alert is open."""
+
+    since: datetime
+    until: datetime
+    counts: Sequence[Counts]
+
+
 class Quality:
     """The looks of one process. It remembers whom it looked at when, and what is usual of names that gave reason to ask."""
 
@@ -75,6 +83,7 @@ class Quality:
         self._advised: dict[int, datetime] = {}
         self._sampled: dict[int, datetime] = {}
         self._learned: dict[tuple[int, str], _Learned] = {}
+        self._open: dict[tuple[int, str], _Hours] = {}
 
     def __call__(self, page: Page) -> Verdicts:
         now, verdicts = page.now, Verdicts()
@@ -127,8 +136,8 @@ class Quality:
             learned = self._learn(merchant_id, name, opened_at, page.now, budget)
             if learned is None:
                 continue
-            recent = [one for one in minutes if one.minute >= learned.until or opened_at is not None]
-            samples = [*(learned.day if opened_at is None else ()), *recent]
+            since_open = self._since_open(merchant_id, name, learned.until, page.now) if opened_at is not None else ()
+            samples = [*learned.day, *since_open, *(one for one in minutes if one.minute >= learned.until)]
             measures = [Measure("value", _values(samples), learned.value)]
             if needs_currency:
                 measures.append(Measure("currency", _currencies(samples), learned.currency))
@@ -167,6 +176,23 @@ class Quality:
         )
         return learned
 
+    def _since_open(self, merchant_id: int, name: str, since: datetime, now: datetime) -> list[Counts]:
+        """From the hour in which the alert about it opened, a week at most, up to the minutes that every look reads."""
+        until = now.replace(second=0, microsecond=0) - RECENT
+        hour, since = until.replace(minute=0), max(since, until - WEEK)
+        if until <= since:
+            return []
+        read = self._open.get((merchant_id, name))
+        if read is None or read.since > since:
+            read = _Hours(since, since, [])
+        if hour > read.until:
+            added = db.counts_by_hour(merchant_id, name, read.until, hour)
+            read = _Hours(since, hour, [*(one for one in read.counts if one.minute >= since), *added])
+        if len(self._open) >= MOST_LEARNED:
+            self._open.clear()
+        self._open[merchant_id, name] = read
+        return [*read.counts, *db.counts_by_hour(merchant_id, name, read.until, until)]
+
     # Duplicates -------------------------------------------------------------------------------------------------------
 
     def _judge_duplicates(
@@ -201,7 +227,9 @@ class Quality:
         longest_ago = sorted(wanted, key=lambda one: self._sampled.get(one, datetime.min.replace(tzinfo=now.tzinfo)))
         for merchant_id in longest_ago[:SAMPLED]:
             since, chosen = wanted[merchant_id]
-            sample = [_conversion(one) for one in db.newest_events(merchant_id, since, chosen)]
+            newest = db.newest_events(merchant_id, now - HOUR, chosen)
+            sample = [_conversion(one) for one in newest if one.received_at >= since]
+            before = [_conversion(one) for one in newest if one.received_at < since]
             with alone(page.runtime, f"looking for duplicates of merchant {merchant_id}"):
                 for name in chosen:
                     subject = Subject(AlertKind.LIKELY_DUPLICATES, None, name)
@@ -210,6 +238,7 @@ class Quality:
                         [one for one in sample if one.event_name == name],
                         is_open=subject in page.open_subjects(merchant_id),
                         since=since,
+                        before=before,
                     )
                     verdicts.add(merchant_id, [subject], [finding] if finding is not None else [])
             self._sampled[merchant_id] = now
@@ -232,6 +261,7 @@ class Quality:
         if not chosen:
             return
         days = db.days_of(chosen, now - DAY, now + timedelta(minutes=1))
+        received = db.received(chosen, now - HOUR, now + timedelta(minutes=1))
         db_advice.forget_of_removed(chosen)
         for merchant_id in chosen:
             shop = shops[merchant_id]
@@ -246,7 +276,8 @@ class Quality:
                 newest = [_recent(one) for one in db.newest_events(merchant_id, now - DAY, limit=EXAMPLES_OF)]
                 advice = advise_on_events(days.get(merchant_id, []), newest, **of_events)
             old = _too_old(merchant_id, shop, now)
-            found.setdefault(merchant_id, []).extend([*advice, *old])
+            repeats = _ids_reused(merchant_id, *received.get(merchant_id, (0, 0)), now)
+            found.setdefault(merchant_id, []).extend([*advice, *old, *repeats])
             judged.setdefault(merchant_id, set()).update(
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
@@ -260,6 +291,7 @@ _OF_MERCHANT = (
     AdviceCode.VALUE_ALWAYS_ZERO,
     AdviceCode.VALUE_MISSING,
     AdviceCode.CURRENCY_MISSING,
+    AdviceCode.EVENT_IDS_REUSED,
 )
 
 
@@ -305,10 +337,10 @@ def _currencies(counts: Sequence[Counts]) -> list[Sample]:
 
 
 def _conversions(names: Mapping[str, Sequence[Counts]], since: datetime) -> dict[str, int]:
-    """Name -> events since then that bring a value or an order, of names that are no step before a conversion."""
+    """Name -> events since then that bring a value or an order, of names of sales."""
     found = {}
     for name, minutes in names.items():
-        if name != OTHERS and not is_step(name):
+        if name != OTHERS and is_sale(name):
             count = sum(max(one.value, one.orders) for one in minutes if one.minute >= since - timedelta(minutes=1))
             if count:
                 found[name] = count
@@ -341,6 +373,7 @@ def _conversion(one: Sampled) -> Conversion:
         _basket(custom),
         custom.get("order_id"),
         one.action_source,
+        (one.user_data.get("client_ip"), one.user_data.get("client_user_agent")),
     )
 
 
@@ -357,6 +390,14 @@ def _recent(one: Sampled) -> Recent:
     return Recent(
         one.event_id, one.event_name, one.occurred_at - one.received_at, custom.get("value"), custom.get("currency")
     )
+
+
+def _ids_reused(merchant_id: int, new: int, repeats: int, now: datetime) -> list[Advice]:
+    if ids_reused(new, repeats, None, now) is None:
+        return []
+    example = db.most_repeated(merchant_id, now - DAY, now - HOUR, LEAST_REPEATS)
+    found = ids_reused(new, repeats, example, now)
+    return [found] if found is not None else []
 
 
 def _too_old(merchant_id: int, shop: Shop, now: datetime) -> list[Advice]:
