@@ -27,7 +27,7 @@ from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
-from tracklayer.db.heartbeats import beats
+from tracklayer.db.heartbeats import beats, forget_old_beats
 from tracklayer.domain.watch import JOBS
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
@@ -655,6 +655,18 @@ def test_refusals_of_one_host_are_one_row_however_often_it_is_started(runtime: R
         note_refusal("worker", "a", "1.0", "migrations")
     with in_transaction():
         assert [(beat.role, beat.says) for beat in beats()] == [("worker", {"lacks": "migrations"})]
+
+
+def test_the_last_process_of_a_role_is_remembered_however_many_of_others_there_are(runtime: Runtime) -> None:
+    man(runtime, "scheduler")
+    pass_time(2 * 86400)
+    note_refusal("scheduler", "a", "1.0", "migrations")
+    for _ in range(3):
+        man(runtime, "worker")
+    with in_transaction():
+        forget_old_beats()
+        found = [(beat.role, "lacks" in beat.says) for beat in beats(2)]
+    assert found == [("worker", False), ("worker", False), ("scheduler", False)]
 
 
 def test_a_sandbox_that_was_left_set_is_told_and_does_not_stop_the_switch(

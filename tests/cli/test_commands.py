@@ -505,7 +505,7 @@ ALL = (("api", "3 s"), ("worker", "3 s"), ("scheduler", "3 s"))
     ("beats", "says", "ago", "status", "line"),
     [
         pytest.param(ALL, "{}", "1 s", 0, "ok     roles       alive: 1 api, 1 worker, 1 scheduler", id="well"),
-        pytest.param(ALL[:1], "{}", "1 s", 1, "FAULT  roles       No worker is running. ", id="an API alone"),
+        pytest.param(ALL[:1], "{}", "10 min", 1, "FAULT  roles       No worker is running. ", id="an API alone"),
         pytest.param(
             (*ALL[:2], ("scheduler", "10 min")), "{}", "1 s", 1, "FAULT  roles       No scheduler is", id="scheduler"
         ),

@@ -70,21 +70,27 @@ def note_refusal(role: str, host: str, version: str, lacks: str, pause: timedelt
     execute(NOTE_REFUSAL, params)
 
 
-def beats() -> list[Beat]:
+# However many there are of one role, the last of each is among them: it says that there ever was one.
+BEATS = """
+SELECT role, host, version, clock_timestamp() - beat_at, clock_timestamp() - started_at, clock_timestamp() - ended_at, says
+FROM heartbeats WHERE (instance, role) IN (
+    (SELECT instance, role FROM heartbeats ORDER BY beat_at DESC LIMIT %s)
+    UNION
+    (SELECT DISTINCT ON (role) instance, role FROM heartbeats WHERE NOT says ? 'lacks' ORDER BY role, beat_at DESC))
+ORDER BY beat_at DESC
+"""
+
+
+def beats(most: int = MOST_BEATS) -> list[Beat]:
     """Those that live, and those that are gone since a day at most; of each role the last."""
-    found = rows(
-        "SELECT role, host, version, clock_timestamp() - beat_at, clock_timestamp() - started_at, clock_timestamp() - ended_at, "
-        "says FROM heartbeats ORDER BY beat_at DESC LIMIT %s",
-        (MOST_BEATS,),
-    )
-    return [Beat(*row) for row in found]
+    return [Beat(*row) for row in rows(BEATS, (most,))]
 
 
 def forget_old_beats() -> int:
     """Deletes the rows of those that are gone for long; how many."""
     return execute(
         "DELETE FROM heartbeats h WHERE beat_at < clock_timestamp() - %s AND EXISTS ("
-        "SELECT 1 FROM heartbeats later WHERE later.role = h.role AND later.beat_at > h.beat_at)",
+        "SELECT 1 FROM heartbeats later WHERE later.role = h.role AND later.beat_at > h.beat_at AND NOT later.says ? 'lacks')",
         (KEPT,),
     )
 
