@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from tracklayer.domain.event_names import most_wanted
 from tracklayer.domain.facts import BITS, IDENTIFIERS, OTHERS, mask_of
 
 # Click ids and what cookies keep of them: how many events carry them, campaigns decide.
@@ -36,7 +37,7 @@ _DENIED, _CLICK = BITS["consent_denied"], MASKS[ANY_CLICK]
 
 ENOUGH = 200  # consented events of four weeks
 ENOUGH_TIME = timedelta(days=7)  # a stratum younger than that has no past: what is new may be what is broken
-MOST_NAMES = 30  # the busiest ones
+MOST_NAMES = 30  # of a merchant
 MOST_STRATA = 10  # of a name, the busiest ones; the others are merged
 MOST_MERGED = 50  # that are remembered
 LEAST_SHARE = 0.03  # what fewer carry is not worth watching
@@ -442,5 +443,5 @@ def _denied(hours: Mapping[datetime, Cells], ordered: Sequence[datetime]) -> tup
 
 
 def busiest(names: Iterable[tuple[str, int]]) -> list[str]:
-    """The names that are learned: ``names`` with how many events of each there were."""
-    return [name for name, _ in sorted(names, key=lambda found: (-found[1], found[0]))[:MOST_NAMES] if name != OTHERS]
+    """The names that are learned, purchases first: of ``names`` with how many events of each there were."""
+    return most_wanted({name: count for name, count in names if name != OTHERS}, MOST_NAMES)

@@ -45,7 +45,8 @@ HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 RECENT = HOUR
 ADVISE_EVERY = timedelta(minutes=10)
 ADVISED = 5  # merchants of a page by one look: each is read a day
-LEARNED = 10  # names of a page by one look, of which four weeks are read
+LEARNED = 10  # names of a page by one look, of which four weeks are read; beside them so many
+SALES_LEARNED = 40  # names of sales, which must not wait until all that never brings a value was read
 LEARN_EVERY = timedelta(hours=6)  # of a name that usually brings no value
 MOST_LEARNED = 50_000  # names that a process remembers
 SAMPLED = 20  # merchants of a page by one look, of whose newest events a sample is read
@@ -95,7 +96,7 @@ class Quality:
         shops = db.shops(due)
         found: dict[int, list[Advice]] = {}
         judged: dict[int, set[Judged]] = {}
-        budget = _Budget(LEARNED)
+        budget = _Budget(SALES_LEARNED, LEARNED)
         for merchant_id in due:
             names, shop = counts.get(merchant_id, {}), shops.get(merchant_id)
             if shop is None:
@@ -162,7 +163,7 @@ class Quality:
             nothing = known.value is None and known.currency is None
             if known.until == until or (opened_at is None and nothing and now - known.until < LEARN_EVERY):
                 return known
-        if not budget.takes_one():
+        if not budget.takes_one(name):
             return None
         hours = db.counts_by_hour(merchant_id, name, until - LEARN_FROM, until)
         before = [one for one in hours if one.minute < until - DAY]
@@ -296,12 +297,12 @@ _OF_MERCHANT = (
 
 
 class _Budget:
-    def __init__(self, left: int) -> None:
-        self._left = left
+    def __init__(self, sales: int, others: int) -> None:
+        self._left = {True: sales, False: others}
 
-    def takes_one(self) -> bool:
-        self._left -= 1
-        return self._left >= 0
+    def takes_one(self, name: str) -> bool:
+        self._left[is_sale(name)] -= 1
+        return self._left[is_sale(name)] >= 0
 
 
 def _of_kind(
