@@ -136,10 +136,10 @@ def test_an_incident_of_three_days_is_not_what_is_normal() -> None:
     assert baseline.strata[WEB].usual["email"].spread < 0.01
 
 
-def test_only_the_busiest_names_are_learned() -> None:
-    names = busiest([(f"name{n}", n) for n in range(50)] + [("*", 1000)])
-    assert len(names) == 29
-    assert names[0] == "name49"
+def test_only_purchases_and_the_busiest_names_are_learned() -> None:
+    names = busiest([(f"name{n}", n) for n in range(50)] + [("*", 1000), ("Purchase", 1)])
+    assert len(names) == 30
+    assert names[:2] == ["Purchase", "name49"]
 
 
 # Falls --------------------------------------------------------------------------------------------------------------

@@ -237,6 +237,11 @@ def test_a_merchant_whose_rows_make_no_sense_is_told_once_and_all_else_is_judged
                 "INSERT INTO baselines (merchant_id, platform, learned_until, learned) VALUES (%s, '', %s, '{}')",
                 (shop.merchant_id, NOW),
             )
+            execute(
+                "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) "
+                "VALUES (%s, '', date_trunc('minute', %s::timestamptz), 0, 1)",
+                (shop.merchant_id, NOW),
+            )
     for shop in shops:
         failing_destination(shop.merchant_id)
     watch = Watch(runtime)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import strawberry
 from graphql import GraphQLError
@@ -18,6 +18,7 @@ from tracklayer.schema.scalars import JSON
 
 MOST_ROWS = MOST_NAMES * (len(PLATFORMS) + 1)
 LONGEST = timedelta(days=90)
+LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
@@ -52,12 +53,11 @@ def coverage_range(since: datetime, until: datetime) -> tuple[datetime, datetime
     """Whole hours. Raises GraphQLError for a range that is none, or too long."""
     if until <= since:
         raise GraphQLError("until must be after since.", extensions={"code": "BAD_USER_INPUT"})
+    if until - since > LONGEST:  # before anything is added: the last hour of all time has none behind it
+        raise GraphQLError("The range is longer than 90 days.", extensions={"code": "BAD_USER_INPUT"})
     begin = since.replace(minute=0, second=0, microsecond=0)
     end = until.replace(minute=0, second=0, microsecond=0)
-    end = end if end == until else end + HOUR
-    if end - begin > LONGEST + HOUR:
-        raise GraphQLError("The range is longer than 90 days.", extensions={"code": "BAD_USER_INPUT"})
-    return begin, end
+    return begin, end if end == until or until > LAST else end + HOUR
 
 
 def coverage_rows(facts: Mapping[str, Mapping[int, int]], platforms: Sequence[str]) -> list[CoverageRow]:
