@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.factories import Merchant, draft, new_merchant
+from tests.redelivering import go_on, job_of, select
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction
 from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.redeliveries import RedeliveryRow, redelivery_by_id
 from tracklayer.mappers import mapper_for
@@ -49,30 +50,9 @@ def deliver(runtime: Runtime, merchant: Merchant, worker: int, platform: str = "
         pass
 
 
-def select(sql: str, *params: Any) -> list[tuple[Any, ...]]:
-    with in_transaction():
-        return rows(sql, params)
-
-
 def statuses(merchant: Merchant) -> dict[str, int]:
     sql = "SELECT status, count(*) FROM deliveries WHERE merchant_id = %s GROUP BY status"
     return dict(select(sql, merchant.merchant_id))
-
-
-def job_of(result: Redelivered) -> RedeliveryRow:
-    assert result.job is not None
-    with in_transaction():
-        found = redelivery_by_id(result.job.merchant_id, result.job.redelivery_id)
-    assert found is not None
-    return found
-
-
-def go_on(runtime: Runtime) -> set[tuple[int, str]]:
-    """Until it is nobody's turn any more at this time; whom to wake."""
-    woken = set()
-    while select("SELECT 1 FROM redeliveries WHERE finished_at IS NULL AND next_page_at <= %s", runtime.clock.now()):
-        woken |= continue_redeliveries(runtime)
-    return woken
 
 
 def finish(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, result: Redelivered) -> RedeliveryRow:

@@ -49,6 +49,12 @@ OUR_FAULT = "TRACKLAYER_ERROR"
 PUT_OFF = timedelta(minutes=10)  # what a fault of ours kept from being sent waits for its mending
 
 
+def doubling(first: timedelta, longest: timedelta, failures: int) -> timedelta:
+    """The pause after so many failures in a row, one at least: twice as long each time, up to the longest."""
+    times: int = 2 ** min(failures - 1, 20)
+    return min(longest, first * times)
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     base: timedelta = timedelta(seconds=150)

@@ -28,3 +28,8 @@ _MAPPERS: MappingProxyType[str, Mapper] = MappingProxyType(
 def mapper_for(platform: str) -> Mapper:
     """The mapper of a platform key. Raises KeyError for a key that is not in ``PLATFORMS``."""
     return _MAPPERS[platform]
+
+
+def title_of(platform: str) -> str:
+    """A platform's name in a sentence; of a key that this version does not know, the key."""
+    return _MAPPERS[platform].title if platform in _MAPPERS else platform

@@ -21,8 +21,6 @@ from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
 
-# Who was told that it is over is told that it is back only when it stays: a flapping platform fills no inbox.
-TELL_AGAIN_AFTER = timedelta(minutes=5)
 LONGEST_SNOOZE = timedelta(days=90)
 MAX_NOTE = 1000  # characters
 
@@ -198,7 +196,7 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     for recipient in alert_mails.recipients(merchant_id):
         last = told.get(recipient)
         if state == "open" and last != "open":
-            at = now if last is None else now + TELL_AGAIN_AFTER
+            at = now if last is None else now + channels.TELL_AGAIN_AFTER
             due.append((recipient, max(at, snoozed_until or at)))
         elif state == "open" and is_asleep and snoozed_until is not None:
             due.append((recipient, snoozed_until))  # the reminder, which was taken back above

@@ -27,7 +27,7 @@ from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopi
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import title_of
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer, SealError
 from tracklayer.services.credentials import HIDDEN
@@ -37,7 +37,8 @@ SECRET_BYTES = 32  # of 24 to 64, as Standard Webhooks has it
 OVERLAP = timedelta(hours=24)  # in which both secrets sign, so that a receiver changes over when it suits
 PORTS = range(1, 65536)
 LOOK_UP_SECONDS = 5.0
-TELL_AGAIN_AFTER = timedelta(minutes=5)  # whoever was told that it is over hears that it is back when it stays
+# Whoever was told that it is over hears that it is back only when it stays, by mail too: a flapping platform fills no inbox.
+TELL_AGAIN_AFTER = timedelta(minutes=5)
 NOT_FOUND = Problem(("id",), "NOT_FOUND", "There is no such channel.")
 
 NOT_SIGNED = Problem(
@@ -339,7 +340,7 @@ def note_state(
     held = DestinationState.HELD
     if before is after or held not in (before, after):
         return
-    title = mapper_for(platform).title if platform in PLATFORMS else platform
+    title = title_of(platform)
     said = {
         DestinationState.HELD: f"{title} is held: its deliveries wait, and one at a time is tried, until one is taken.",
         DestinationState.ACTIVE: f"{title} is sent to again: what waited goes out now.",

@@ -12,7 +12,7 @@ from tracklayer.db.channels import ChannelRow
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.domain.channel import EventTopic
 from tracklayer.domain.node_id import node_id
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.channels import as_text
@@ -81,9 +81,5 @@ def _words(counts: Sequence[tuple[str, str, int]]) -> str:
     """As a manager reads it: how many were given up, where and why."""
     total = sum(count for _, _, count in counts)
     were = "1 delivery was" if total == 1 else f"{total:,} deliveries were"
-    parts = [f"{_title(platform)} {count:,} ({reason.replace('_', ' ')})" for platform, reason, count in counts]
+    parts = [f"{title_of(platform)} {count:,} ({reason.replace('_', ' ')})" for platform, reason, count in counts]
     return f"{were} given up: {', '.join(parts)}. Correct the cause, then redeliver them."
-
-
-def _title(platform: str) -> str:
-    return mapper_for(platform).title if platform in PLATFORMS else platform

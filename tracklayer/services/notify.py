@@ -30,6 +30,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow, MerchantRow
 from tracklayer.domain.alert import Severity
+from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import alert_url
 from tracklayer.services.alone import tell_fault
@@ -115,7 +116,7 @@ def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> b
 def _put_off(runtime: Runtime, mail: Mail, reason: str) -> None:
     """What has certainly not gone out is tried again later, for a day."""
     now = runtime.clock.now()
-    until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(mail.attempts - 1, 20))
+    until = now + doubling(FIRST_PAUSE, LONGEST_PAUSE, mail.attempts)
     with in_transaction():
         if until - mail.due_at > GIVE_UP_AFTER:
             db.finish(mail, "failed", now, reason)

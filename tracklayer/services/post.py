@@ -31,6 +31,7 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.channel import ChannelKind
 from tracklayer.domain.node_id import node_id
+from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime, trusted_certificates
 from tracklayer.sealing import SealError
 from tracklayer.services.alone import tell_fault
@@ -233,7 +234,7 @@ def _send(runtime: Runtime, taken: Taken) -> bool | None:
 def _put_off(runtime: Runtime, taken: Taken, answer: Answer) -> None:
     """Writes down why a message was not taken, and when it is sent again."""
     channel, now = taken.channel, runtime.clock.now()
-    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(max(channel.failures, taken.message.attempts - 1), 20))
+    pause = doubling(FIRST_PAUSE, LONGEST_PAUSE, max(channel.failures + 1, taken.message.attempts))
     until = now + max(pause, timedelta(seconds=answer.retry_after))
     with in_transaction():
         # One that would not be tried again within its day is given up now, and said so.

@@ -34,6 +34,7 @@ from tracklayer.db.connection import (
 )
 from tracklayer.db.sessions import READ_ONLY, code_of, forget_refusals, last_refusal
 from tracklayer.domain.alert import Severity
+from tracklayer.domain.retry import doubling
 from tracklayer.domain.watch import (
     DATABASE_AWAY,
     DATABASE_FULL,
@@ -49,7 +50,7 @@ from tracklayer.domain.watch import (
     judge,
     undecided,
 )
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.keys import look_at_keys
@@ -59,9 +60,8 @@ from tracklayer.services.tell_operator import Notice, NotToldError, Teller
 log = logging.getLogger(__name__)
 
 TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
-CALM = timedelta(
-    seconds=20
-)  # that nobody sees a trouble before it is over: several looks, and a heartbeat of everybody
+# That nobody sees a trouble before it is over: several looks, and a heartbeat of everybody.
+CALM = timedelta(seconds=20)
 QUEUE_TURN = timedelta(seconds=15)  # it goes over all destinations that have something waiting
 QUEUE_SECONDS = 3.0  # for the look at what waits
 SENDING = timedelta(seconds=60)  # a message is over, taken or not, in a quarter of that
@@ -105,7 +105,7 @@ def _waiting() -> Waiting | None:
 
 
 def _titled(by_platform: Mapping[str, int]) -> dict[str, int]:
-    return {mapper_for(key).title if key in PLATFORMS else key: count for key, count in by_platform.items()}
+    return {title_of(key): count for key, count in by_platform.items()}
 
 
 def look(facts: Facts) -> None:
@@ -168,8 +168,7 @@ def tell_due(teller: Teller, channels: Sequence[str]) -> int:
 
 
 def _pause(number: int) -> timedelta:
-    doubled: int = 2 ** min(number - 1, 10)
-    return min(LONGEST_PAUSE, FIRST_PAUSE * doubled)
+    return doubling(FIRST_PAUSE, LONGEST_PAUSE, number)
 
 
 class Switch:

@@ -1,6 +1,6 @@
 """Who lives, what each says of itself, and what the operator was told. All instants are this database's own clock.
 
-None of it is a merchant's. Old code writes no heartbeats: its roles count as missing until they run this version.
+None of it is a merchant's. Old code writes no heartbeats: a role that was never seen here is missed only where its work stands still.
 """
 
 from __future__ import annotations

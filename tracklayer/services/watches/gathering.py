@@ -12,7 +12,7 @@ from typing import Any
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import title_of
 
 BY_NAME = (
     AlertKind.TRACKING_STOPPED,
@@ -79,5 +79,4 @@ def _gathered(subject: Subject, alike: Sequence[Finding]) -> Finding:
 def _named(found: Finding) -> str:
     if found.platform is None:
         return str(found.event_name)
-    title = mapper_for(found.platform).title if found.platform in PLATFORMS else found.platform
-    return f"{found.event_name} ({title})"
+    return f"{found.event_name} ({title_of(found.platform)})"

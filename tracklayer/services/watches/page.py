@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from tracklayer.domain.alert import Finding, Subject
+from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.runtime import Runtime
 
-Lately = Mapping[tuple[int, Subject], tuple[datetime, datetime | None]]  # opened, resolved
+Told = tuple[datetime, datetime | None]  # opened, resolved
+Lately = Mapping[tuple[int, Subject], Told]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Page:
     now: datetime
     lately: Lately
 
+    # ``lately`` is walked once and not once a merchant: in an outage all of a page have alerts.
     @cached_property
     def _open(self) -> Mapping[int, Collection[Subject]]:
         found: dict[int, set[Subject]] = {}
@@ -35,8 +37,19 @@ class Page:
                 found.setdefault(merchant_id, set()).add(subject)
         return found
 
+    @cached_property
+    def _of_kinds(self) -> Mapping[tuple[int, AlertKind], Mapping[Subject, Told]]:
+        found: dict[tuple[int, AlertKind], dict[Subject, Told]] = {}
+        for (merchant_id, subject), told in self.lately.items():
+            found.setdefault((merchant_id, subject.kind), {})[subject] = told
+        return found
+
     def open_subjects(self, merchant_id: int) -> Collection[Subject]:
         return self._open.get(merchant_id, frozenset())
+
+    def of_kind(self, merchant_id: int, kind: AlertKind) -> Mapping[Subject, Told]:
+        """A merchant's alerts of one kind."""
+        return self._of_kinds.get((merchant_id, kind), {})
 
 
 @dataclass

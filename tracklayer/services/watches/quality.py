@@ -125,7 +125,7 @@ class Quality:
         verdicts: Verdicts,
     ) -> None:
         needs_currency = not _has_currency(shop)
-        for subject, (since, until) in _of_kind(page, merchant_id, AlertKind.VALUE_LOST):
+        for subject, (since, until) in page.of_kind(merchant_id, AlertKind.VALUE_LOST).items():
             if until is None and subject.event_name not in names and page.now - since > GONE_AFTER:
                 verdicts.add(merchant_id, [subject])
         for name, minutes in names.items():
@@ -209,7 +209,7 @@ class Quality:
             names = counts.get(merchant_id, {})
             open_ones = {
                 subject
-                for subject, (_, resolved_at) in _of_kind(page, merchant_id, AlertKind.LIKELY_DUPLICATES)
+                for subject, (_, resolved_at) in page.of_kind(merchant_id, AlertKind.LIKELY_DUPLICATES).items()
                 if resolved_at is None
             }
             within, conversions = DUPLICATES_WITHIN, _conversions(names, now - DUPLICATES_WITHIN)
@@ -303,14 +303,6 @@ class _Budget:
     def takes_one(self, name: str) -> bool:
         self._left[is_sale(name)] -= 1
         return self._left[is_sale(name)] >= 0
-
-
-def _of_kind(
-    page: Page, merchant_id: int, kind: AlertKind
-) -> Iterator[tuple[Subject, tuple[datetime, datetime | None]]]:
-    for (merchant, subject), told in page.lately.items():
-        if merchant == merchant_id and subject.kind is kind:
-            yield subject, told
 
 
 def _has_currency(shop: Shop) -> bool:

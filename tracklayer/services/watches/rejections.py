@@ -47,11 +47,7 @@ def look_at_rejections(page: Page) -> Verdicts:
 
 
 def _view(page: Page, merchant_id: int, minutes: Sequence[DoorMinute], usual: Mapping[str, dict[str, Any]]) -> DoorView:
-    lately = {
-        subject: told
-        for (merchant, subject), told in page.lately.items()
-        if merchant == merchant_id and subject.kind is AlertKind.EVENTS_REJECTED
-    }
+    lately = page.of_kind(merchant_id, AlertKind.EVENTS_REJECTED)
     whole = lately.get(WHOLE)
     return DoorView(
         minutes,

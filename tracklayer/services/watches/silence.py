@@ -46,8 +46,9 @@ def look_at_silence(page: Page) -> Verdicts:
     sending: list[int] = []
     hushed: dict[int, datetime] = {}  # its last event
     for merchant_id, view, names in _views(page, open_names):
-        found, is_open = judge_merchant(view, page.now), _is_open(page, merchant_id, WHOLE)
-        if found and _is_open(page, merchant_id, REFUSED) and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
+        open_now = page.open_subjects(merchant_id)
+        found, is_open = judge_merchant(view, page.now), WHOLE in open_now
+        if found and REFUSED in open_now and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
             found = []
         elif not found and is_open and view.rhythm is not None:
             found = _without_its_carrier(page, merchant_id, view.rhythm, names)
@@ -109,15 +110,11 @@ def _without_its_carrier(page: Page, merchant_id: int, whole: Rhythm, names: Nam
     also = [(merchant_id, name) for name in rhythms]
     last = {one.name: one.minute + MINUTE for one in db_names.quiet_names([], also, page.now - LEARN_FROM, page.now)}
     name = carrier(whole, rhythms, {name: at for name, at in last.items() if at <= opened}, page.now)
-    if name is None or _is_open(page, merchant_id, Subject(AlertKind.EVENTS_REJECTED, event_name=name)):
+    refused = Subject(AlertKind.EVENTS_REJECTED, event_name=name)
+    if name is None or refused in page.open_subjects(merchant_id):
         return []
     rejected = db_names.rejected_of_name(merchant_id, name, last[name])
     return [judge_carrier_missing(NameView(name, rhythms[name], last[name], rejected=rejected), page.now)]
-
-
-def _is_open(page: Page, merchant_id: int, subject: Subject) -> bool:
-    known = page.lately.get((merchant_id, subject))
-    return known is not None and known[1] is None
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -167,7 +164,7 @@ def _judge(page: Page, found: QuietName, hushed_since: datetime | None) -> Findi
         rejected = db_names.rejected_of_name(merchant_id, name, last)
         return judge_name_stopped(NameView(name, rhythm, last, rejected=rejected), is_open=True, now=now)
     refused = Subject(AlertKind.EVENTS_REJECTED, event_name=name)
-    if _is_open(page, merchant_id, refused) or _is_open(page, merchant_id, REFUSED):
+    if not {refused, REFUSED}.isdisjoint(page.open_subjects(merchant_id)):
         return None
     whole = page.lately.get((merchant_id, WHOLE))
     since = last if whole is None or whole[1] is None else max(last, whole[1])
