@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tracklayer.counting import Lately, Vocabulary
@@ -52,3 +54,15 @@ def test_what_was_seen_lately_is_bounded_and_forgotten() -> None:
     assert [lately.is_new(key, 7) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
     assert not lately.is_new("a", 8)
     assert lately.is_new("a", 9)
+
+
+def test_threads_that_judge_at_once_do_not_trip_over_each_other() -> None:
+    words, lately = Vocabulary(5, free=2), Lately[str](3)
+
+    def judge(thread: int) -> None:
+        for n in range(5_000):
+            words.known(1, f"w{(n + thread) % 9}", n // 10)
+            lately.is_new(f"k{(n * 7 + thread) % 11}", n // 10)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(judge, range(4))) == [None] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -28,23 +29,29 @@ class Vocabulary:
 
     def __init__(self, most: int, free: int | None = None) -> None:
         self._most, self._free = most, most if free is None else free
+        self._lock = threading.Lock()  # long calls are judged in threads; a word that is known needs none
         self._tried: dict[int, OrderedDict[str, int]] = {}  # merchant -> word -> how often it came, of the newest words
         self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
 
     def known(self, merchant_id: int, word: str, hour: int) -> str:
         """The word, or ``OTHERS``. ``hour``: that runs, counted from anywhere."""
         words = self._words.get(merchant_id)
-        if words is None:
-            words = self._words[merchant_id] = {}
-        if word not in words:
+        if words is None or word not in words:
             if not _PLAIN.match(word):
                 return OTHERS
+            with self._lock:
+                return self._learn(merchant_id, word, hour)
+        words[word] = hour
+        return word
+
+    def _learn(self, merchant_id: int, word: str, hour: int) -> str:
+        words = self._words.setdefault(merchant_id, {})
+        if len(words) >= self._most:
+            words = self._words[merchant_id] = {known: seen for known, seen in list(words.items()) if seen > hour - 24}
             if len(words) >= self._most:
-                words = self._words[merchant_id] = {word: seen for word, seen in words.items() if seen > hour - 24}
-                if len(words) >= self._most:
-                    return OTHERS
-            if len(words) >= self._free and not self._has_come_before(merchant_id, word):
                 return OTHERS
+        if len(words) >= self._free and not self._has_come_before(merchant_id, word):
+            return OTHERS
         words[word] = hour
         return word
 
@@ -64,18 +71,20 @@ class Lately(Generic[Key]):
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._lock = threading.Lock()
         self._hours: OrderedDict[Key, int] = OrderedDict()
 
     def is_new(self, key: Key, hour: int) -> bool:
         """Whether a key is seen for the first time; it is not from now on. ``hour``: that runs, counted from anywhere."""
-        seen = self._hours.get(key)
-        if seen is not None and seen >= hour - 1:
-            return False
-        self._hours[key] = hour
-        self._hours.move_to_end(key)
-        if len(self._hours) > self._most:
-            self._hours.popitem(last=False)
-        return True
+        with self._lock:
+            seen = self._hours.get(key)
+            if seen is not None and seen >= hour - 1:
+                return False
+            self._hours[key] = hour
+            self._hours.move_to_end(key)
+            if len(self._hours) > self._most:
+                self._hours.popitem(last=False)
+            return True
 
 
 @dataclass(slots=True)
