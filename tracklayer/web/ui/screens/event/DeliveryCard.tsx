@@ -13,7 +13,7 @@ import { Time } from '../../parts/Time'
 import type { SentTodayQuery } from './event.gql'
 import { isTroubled, isWaiting, length, type Delivery, type Event } from './story'
 
-type Preview = NonNullable<SentTodayQuery['event']>['deliveries'][number]['preview']
+export type Preview = NonNullable<SentTodayQuery['event']>['deliveries'][number]['preview']
 
 export function DeliveryCard({
   event,

@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks'
 
-import { useAsk } from '../../lib/ask'
+import { useAsk, type Asked } from '../../lib/ask'
 import { counted, money } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { titleOf } from '../../lib/platforms'
@@ -16,8 +16,8 @@ import { Page, Section } from '../../parts/Page'
 import { Badge, SeverityMark } from '../../parts/Status'
 import { Time } from '../../parts/Time'
 import { asCurl, asGraphQL, inputOf } from './copies'
-import { DeliveryCard } from './DeliveryCard'
-import { OneEvent, SentToday, type OneEventQuery } from './event.gql'
+import { DeliveryCard, type Preview } from './DeliveryCard'
+import { OneEvent, SentToday, type OneEventQuery, type SentTodayQuery } from './event.gql'
 import { NotFound } from './NotFound'
 import { RedeliverDialog } from './Redeliver'
 import { Stored } from './Stored'
@@ -35,6 +35,12 @@ export function EventPage({ eventId }: { eventId: string }) {
   const moves = event === null || event.deliveries.some(isWaiting)
   if (asked.data && moves !== isMoving) setMoving(moves)
   const [asks, setAsks] = useState<string[] | null>(null)
+  // Asked once, and not with every look: it maps the event for each platform.
+  const today = useAsk(SentToday, { eventId }, { when: event !== null && event.deliveries.length > 0 })
+  const previews = new Map(today.data?.event?.deliveries.map((one) => [one.id, one.preview]) ?? [])
+  const refusing = (event?.deliveries ?? [])
+    .filter((one) => asks?.includes(one.id) && previews.get(one.id)?.wouldSend === false)
+    .map((one) => titleOf(one.platform))
   const troubled = event?.deliveries.filter(isTroubled) ?? []
   useKeys([
     {
@@ -68,18 +74,27 @@ export function EventPage({ eventId }: { eventId: string }) {
       <ErrorNotice error={asked.error} again={asked.again} />
       {asked.data === null && !asked.error && <Loading what="Looking for the event" />}
       {asked.data && !event && <NotFound eventId={eventId} retentionDays={asked.data.merchant.retentionDays} />}
-      {asked.data && event && <Found event={event} merchant={asked.data.merchant} redeliver={(id) => setAsks([id])} />}
-      {asks && <RedeliverDialog ids={asks} close={() => setAsks(null)} done={asked.again} />}
+      {asked.data && event && <Found event={event} merchant={asked.data.merchant} previews={previews} today={today} redeliver={(id) => setAsks([id])} />}
+      {asks && <RedeliverDialog ids={asks} refusing={refusing} close={() => setAsks(null)} done={asked.again} />}
     </Page>
   )
 }
 
 type Merchant = OneEventQuery['merchant']
 
-function Found({ event, merchant, redeliver }: { event: Event; merchant: Merchant; redeliver: (id: string) => void }) {
-  // Asked once, and not with every look: it maps the event for each platform.
-  const today = useAsk(SentToday, { eventId: event.eventId }, { when: event.deliveries.length > 0 })
-  const previews = new Map(today.data?.event?.deliveries.map((one) => [one.id, one.preview]) ?? [])
+function Found({
+  event,
+  merchant,
+  previews,
+  today,
+  redeliver,
+}: {
+  event: Event
+  merchant: Merchant
+  previews: Map<string, Preview>
+  today: Asked<SentTodayQuery>
+  redeliver: (id: string) => void
+}) {
   // What needs a hand first.
   const order = { DROPPED: 0, FAILED: 1, QUEUED: 2, DELIVERED: 3 }
   const deliveries = [...event.deliveries].sort((one, other) => order[one.status] - order[other.status])

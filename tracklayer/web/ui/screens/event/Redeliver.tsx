@@ -13,8 +13,19 @@ import { RedeliverThese, type RedeliverTheseMutation } from './redeliver.gql'
 
 type Result = RedeliverTheseMutation['redeliver']
 
-/** `ids`: of deliveries. Asks first what would be queued and what refused; `done` is called after it was done. */
-export function RedeliverDialog({ ids, close, done }: { ids: string[]; close: () => void; done: () => void }) {
+/** `ids`: of deliveries. Asks first what would be queued and what refused; `done` is called after it was done.
+ * `refusing`: the platforms among them that are known to be sent nothing of the event today. */
+export function RedeliverDialog({
+  ids,
+  close,
+  done,
+  refusing = [],
+}: {
+  ids: string[]
+  close: () => void
+  done: () => void
+  refusing?: string[]
+}) {
   const dry = useAsk(RedeliverThese, { ids, dryRun: true })
   const [result, setResult] = useState<Result | null>(null)
   const shown = result ?? dry.data?.redeliver ?? null
@@ -39,6 +50,14 @@ export function RedeliverDialog({ ids, close, done }: { ids: string[]; close: ()
               <strong>Nothing would be queued.</strong>
             )}
           </p>
+          {!result && shown.requeued > 0 && refusing.length > 0 && (
+            <Notice tone="warn">
+              <p>
+                {refusing.join(', ')}: today nothing would be sent there, and the delivery would be dropped again. The event's page says why;
+                change the destination's settings first.
+              </p>
+            </Notice>
+          )}
           {shown.refused.length > 0 && (
             <>
               <p>Left alone:</p>
