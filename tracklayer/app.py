@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.domain.site import Site
 from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
@@ -30,6 +31,7 @@ from tracklayer.services.follow import AlertHub
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
 from tracklayer.web.notifications import notifications_routes
+from tracklayer.web.session import session_routes
 from tracklayer.web.start import start_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
@@ -88,12 +90,14 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
             *docs_routes(),
             *notifications_routes(),
+            *session_routes(runtime),
             *start_routes(runtime),
         ],
         lifespan=lifespan,
     )
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
     app.state.ending = False
+    app.state.site = Site.at(runtime.settings.public_url)
     return app
 
 
