@@ -15,13 +15,13 @@ from tracklayer.db import alert_charts as db
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert_chart import ChartRange
 from tracklayer.domain.facts import BITS
+from tracklayer.domain.node_id import node_id
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import ingest_events
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 CHART = """
-{ alerts(first: 1) { edges { node {
-    chart { title unit since stepSeconds times counts series { role label values } } } } } }"""
+query($id: ID!) { alertChart(id: $id) { title unit since stepSeconds times counts series { role label values } } }"""
 
 
 @pytest.fixture
@@ -79,8 +79,9 @@ def covered(
 
 
 async def chart_of(api: Api) -> dict[str, Any]:
-    (edge,) = (await api(CHART))["alerts"]["edges"]
-    found: dict[str, Any] = edge["node"]["chart"]
+    """Of the alert that opened last."""
+    (newest,) = (await api("{ alerts(first: 1) { nodes { id } } }"))["alerts"]["nodes"]
+    found: dict[str, Any] = (await api(CHART, id=newest["id"]))["alertChart"]
     return found
 
 
@@ -313,6 +314,24 @@ async def test_an_old_one_is_drawn_by_the_hour_and_one_without_anything_left_is_
     assert lines(chart) == {"SEEN": {"15:00": 0.9}}
     alert(merchant, "delivery_rate_drop", now - 10 * DAY, "tiktok", resolved_at=now - 9 * DAY)
     assert await chart_of(api) is None
+
+
+async def test_only_ones_own_alerts_have_a_chart(api: Api, runtime: Runtime, merchant: Merchant, now: datetime) -> None:
+    other = new_merchant(runtime)
+    for whose in (merchant, other):
+        minutes(whose, "meta", now - MINUTE, {"acknowledged": 5})
+        alert(whose, "platform_down", now, "meta")
+    assert (await chart_of(api))["title"] == "Meta: share of attempts accepted"
+    unknown = (
+        node_id("Alert", other.merchant_id, 2),
+        node_id("Alert", merchant.merchant_id, 2),
+        node_id("Alert", merchant.merchant_id, 2**63),
+        node_id("Alert", merchant.merchant_id, -1),
+        node_id("Merchant", merchant.merchant_id),
+        "nonsense",
+    )
+    for one in unknown:
+        assert (await api(CHART, id=one))["alertChart"] is None
 
 
 @pytest.mark.parametrize(

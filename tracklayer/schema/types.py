@@ -28,7 +28,6 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import RuleVerdict
 from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
-from tracklayer.schema.alert_chart import WEIGHT, AlertChart, chart_node
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.enums import (
@@ -54,7 +53,6 @@ from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
-from tracklayer.services.alert_chart import chart_of
 from tracklayer.services.credentials import settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of
@@ -424,14 +422,6 @@ class AlertNode(Node):
     @strawberry.field(metadata=READ, description="Its own page: what e-mails and webhooks link to.")
     def url(self, info: Info) -> str:
         return alert_url(context_of(info).runtime.settings.public_url, self.row.merchant_id, self.row.alert_id)
-
-    @strawberry.field(
-        metadata=READ | weighs(WEIGHT),
-        description="What was seen against what is normal around that moment; null where nothing is left of that time.",
-    )
-    async def chart(self, info: Info) -> AlertChart | None:
-        found = await read(chart_of, self.row.merchant_id, self.row, context_of(info).now)
-        return chart_node(found) if found is not None else None
 
     @strawberry.field(
         metadata=READ | at_most("first"), description="The deliveries of its platform while it was open, newest first."

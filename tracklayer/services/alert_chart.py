@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import alert_charts as db
-from tracklayer.db.alerts import KINDS
+from tracklayer.db.alerts import KINDS, alerts_by_id
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AlertKind, told
 from tracklayer.domain.alert_chart import (
@@ -44,12 +44,13 @@ USUAL_HOUR = "usual at this hour of the week"
 Drawn = tuple[str, ChartUnit, list[Series], list[int] | None]  # title, unit, lines, counts
 
 
-def chart_of(merchant_id: int, row: AlertRow, now: datetime) -> Chart | None:
-    """None where nothing is left of that time, or the kind is a newer version's. One or two statements.
+def chart_of_alert(merchant_id: int, alert_id: int, now: datetime) -> Chart | None:
+    """None where nothing is left of that time, or the kind is a newer version's, or the merchant has no such alert.
 
     Needs a transaction.
     """
-    if row.kind not in KINDS:
+    row = alerts_by_id(merchant_id, [alert_id]).get(alert_id)
+    if row is None or row.kind not in KINDS:
         return None
     kind, details = AlertKind(row.kind), row.details if isinstance(row.details, Mapping) else {}
     since = began(details.get("since"), row.opened_at)
