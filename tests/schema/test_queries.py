@@ -565,6 +565,9 @@ async def test_a_node_is_found_again_by_its_id(
         assert (await stranger("query($id: ID!) { node(id: $id) { id } }", id=id))["node"] is None
 
 
+GIVEN = {"first": "1", "retentionDays": "DAYS_30"}  # argument -> value, wherever a field takes it
+
+
 def _fields(kind: GraphQLObjectType, depth: int) -> str:
     """A selection of every field, as deep as the schema's limit allows."""
     chosen = []
@@ -573,8 +576,9 @@ def _fields(kind: GraphQLObjectType, depth: int) -> str:
         if is_leaf_type(inner):
             chosen.append(name)
         elif depth and isinstance(inner, GraphQLObjectType):
-            page = "(first: 1)" if "first" in field.args else ""
-            chosen.append(f"{name}{page} {{ {_fields(inner, depth - 1)} }}")
+            given = [f"{argument}: {value}" for argument, value in GIVEN.items() if argument in field.args]
+            arguments = f"({', '.join(given)})" if given else ""
+            chosen.append(f"{name}{arguments} {{ {_fields(inner, depth - 1)} }}")
     return " ".join(chosen) or "__typename"
 
 
