@@ -612,16 +612,16 @@ async def test_no_field_shows_another_merchants_rows(
             "node": [f'(id: "{event["node"]["id"]}")', f'(id: "{delivery["node"]["id"]}")'],
             "event": [f'(eventId: "{secret}-event")'],
             "events": [
-                "(first: 9)",
-                f'(first: 9, after: "{event["cursor"]}")',
-                f'(first: 9, filter: {{eventIdPrefix: "{secret}"}})',
+                "(first: 3)",
+                f'(first: 3, after: "{event["cursor"]}")',
+                f'(first: 3, filter: {{eventIdPrefix: "{secret}"}})',
             ],
             "deliveries": [
-                "(first: 9)",
-                f'(first: 9, after: "{delivery["cursor"]}")',
-                "(first: 9, filter: {status: [QUEUED, DELIVERED]})",
+                "(first: 3)",
+                f'(first: 3, after: "{delivery["cursor"]}")',
+                "(first: 3, filter: {status: [QUEUED, DELIVERED]})",
             ],
-            "alerts": ["(first: 9)", "(first: 9, filter: {state: OPEN})"],
+            "alerts": ["(first: 3)", "(first: 9, filter: {state: OPEN})"],
             "ledger": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
             "coverage": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
         }.get(name, [""])

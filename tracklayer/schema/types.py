@@ -25,6 +25,7 @@ from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, release_time
+from tracklayer.domain.monitors.words import spelt
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
@@ -58,7 +59,8 @@ from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
 from tracklayer.services.credentials import settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
-from tracklayer.services.payload import payload_of
+from tracklayer.services.payload import payload_of, preview_stored
+from tracklayer.services.preview import Preview
 from tracklayer.services.privacy import preview_retention
 from tracklayer.services.refusals import reason_and_field
 
@@ -99,6 +101,12 @@ class EnrichedField:
     field: str = _field(READ, "Which identifier.")
     source: str = _field(READ, "cookie or email.")
     seen_at: DateTime = _field(READ, "When it was seen.")
+
+
+@strawberry.type(description="A repeat of an event that differed from what was stored when it first came.")
+class RepeatDifference:
+    at: DateTime = _field(READ, "When it came.")
+    fields: list[str] = _field(READ, "The fields in which it differed; never a value. The first content stayed.")
 
 
 @strawberry.type(description="One attempt to hand a delivery to its platform.")
@@ -255,6 +263,24 @@ class EventNode(Node):
             limited_data_use=given.limited_data_use,
         )
 
+    @strawberry.field(
+        metadata=READ | weighs(_IDENTIFIERS),
+        description="Names of the identifiers in userData that are there, camelCase, without their values.",
+    )
+    def identifiers(self) -> list[str]:
+        found = loads(self.row.user_data)
+        return [dotted_path([name]) for name in USER_FIELDS if found.get(name)]
+
+    @strawberry.field(
+        metadata=READ,
+        description="The last repeat that differed from what was stored; null: none did, or it was not noted.",
+    )
+    async def last_difference(self, info: Info) -> RepeatDifference | None:
+        if self.row.times_received == 1:
+            return None
+        found = await context_of(info).loaders.difference.load(self.row.event_id)
+        return RepeatDifference(at=DateTime(found.at), fields=[spelt(path) for path in found.fields]) if found else None
+
     @strawberry.field(metadata=READ, description="When its retention ends.")
     async def expires_at(self, info: Info) -> DateTime:
         retention = await context_of(info).retention()
@@ -390,6 +416,21 @@ class DeliveryNode(Node):
         as_of = self.row.last_attempt_at or self.row.queued_at
         body = payload_of(event, mapper, settings, as_of, context.runtime.sealer)
         return JSON(body) if body is not None else None
+
+    @strawberry.field(
+        metadata=READ,
+        description="What would be sent now, with today's settings, and every rule it is held against: dots stand for what is "
+        "kept sealed; sends nothing. Null: it has no destination any more.",
+    )
+    async def preview(self, info: Info) -> DeliveryPreview | None:
+        context = context_of(info)
+        event = await context.loaders.event.load(self.row.event_id)
+        destination = await context.loaders.destination.load(self.row.platform)
+        if event is None or destination is None:
+            return None
+        mapper = mapper_for(self.row.platform)
+        settings = settings_to_map(context.runtime.sealer, destination)
+        return preview_node(preview_stored(event, mapper, settings, context.now, context.runtime.sealer))
 
     @strawberry.field(
         metadata=READ | at_most(MAX_ALERTS),
@@ -692,6 +733,14 @@ class DeliveryPreview:
     )
     verdicts: list[RuleVerdictNode] = _field(READ | at_most(MAX_VERDICTS), "Every rule it was held against.")
     would_send: bool = _field(READ, "Whether it would be sent.")
+
+
+def preview_node(found: Preview) -> DeliveryPreview:
+    return DeliveryPreview(
+        request=JSON(found.request) if found.request is not None else None,
+        verdicts=[verdict_node(verdict) for verdict in found.verdicts],
+        would_send=found.request is not None,
+    )
 
 
 def _instant(value: datetime | None) -> DateTime | None:
