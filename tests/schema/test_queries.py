@@ -565,7 +565,7 @@ async def test_a_node_is_found_again_by_its_id(
         assert (await stranger("query($id: ID!) { node(id: $id) { id } }", id=id))["node"] is None
 
 
-GIVEN = {"first": "1", "retentionDays": "DAYS_30"}  # argument -> value, wherever a field takes it
+GIVEN = {"first": "1", "retentionDays": "DAYS_30", "platform": "META"}  # argument -> value, wherever a field takes it
 
 
 def _fields(kind: GraphQLObjectType, depth: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.factories import META, Api, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
 from tracklayer.services.destinations import set_destination
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
@@ -142,6 +144,18 @@ async def test_the_key_that_asks_is_told_apart(api: Api, runtime: Runtime, merch
     assert keys == [{"name": "first key", "current": False}, {"name": "dashboard", "current": True}]
 
 
+async def test_settings_sealed_with_a_lost_key_are_shown_without_their_secrets(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    """Whoever has to type them anew must get as far as the form."""
+    shown = "{ merchant { destinations { settings } } }"
+    before = {"pixel_id": "1234567890123456", "access_token": "••••ests"}
+    assert (await api(shown))["merchant"]["destinations"] == [{"settings": before}]
+    runtime.sealer = Sealer(["another-secret-key-of-at-least-forty-characters"])
+    after = {"pixel_id": "1234567890123456"}
+    assert (await api(shown))["merchant"]["destinations"] == [{"settings": after}]
+
+
 async def test_a_map_that_was_a_text_before_is_taken_as_before(runtime: Runtime, merchant: Merchant) -> None:
     """One feed label for all currencies, as destinations have it that were set before."""
     settings = {
@@ -156,3 +170,38 @@ async def test_a_map_that_was_a_text_before_is_taken_as_before(runtime: Runtime,
     }
     assert not isinstance(set_destination(runtime, merchant.merchant_id, "google_ads", settings, None), list)
     assert not isinstance(set_destination(runtime, merchant.merchant_id, "meta", META, None), list)
+
+
+DRY_RUN = """query($platform: Platform!) { event(eventId: "order_1") {
+  preview(platform: $platform) { wouldSend request verdicts { rule ok message field } } } }"""
+
+
+async def test_a_stored_event_is_run_dry_against_a_platform_it_was_never_sent_to(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    await api.ingest(draft(user_data={"email": "jane@example.com", "first_name": "Jane", "city": "Springfield"}))
+    shown = await _dry_run(api, "META")
+    assert shown["wouldSend"] is True
+    assert shown["request"]["url"] == "https://graph.facebook.com/v26.0/1234567890123456/events"
+    assert "token-of-the-tests" not in str(shown)
+    (sent,) = shown["request"]["body"]["data"]
+    assert sent["user_data"]["fn"] == ["••••"]
+    # No destination there: with invented settings, and a rule says so of each.
+    shown = await _dry_run(api, "TIKTOK")
+    assert shown["wouldSend"] is True
+    assert [verdict["field"] for verdict in shown["verdicts"] if verdict["rule"] == "settings"] == [
+        "settings.pixel_code"
+    ]
+    assert "Springfield" not in str(shown)
+    # What the merchant sets for all platforms counts there too.
+    await api("mutation { updateMerchant(input: {requireConsent: ALWAYS}) { userErrors { code } } }")
+    refused = await _dry_run(api, "TIKTOK")
+    assert (refused["wouldSend"], refused["request"]) == (False, None)
+    assert refused["verdicts"][-1]["field"] == "consent.adUserData"
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    assert (await other(DRY_RUN, platform="META"))["event"] is None
+
+
+async def _dry_run(api: Api, platform: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await api(DRY_RUN, platform=platform))["event"]["preview"]
+    return found

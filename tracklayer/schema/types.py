@@ -57,10 +57,10 @@ from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
-from tracklayer.services.credentials import settings_to_map, shown_settings
+from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of, preview_stored
-from tracklayer.services.preview import Preview
+from tracklayer.services.preview import Preview, prepare
 from tracklayer.services.privacy import preview_retention
 from tracklayer.services.refusals import reason_and_field
 
@@ -280,6 +280,25 @@ class EventNode(Node):
             return None
         found = await context_of(info).loaders.difference.load(self.row.event_id)
         return RepeatDifference(at=DateTime(found.at), fields=[spelt(path) for path in found.fields]) if found else None
+
+    @strawberry.field(
+        metadata=READ,
+        description="What a platform would be sent of it now, and every rule it is held against: as the destination there is "
+        "set, or with invented settings where there is none. Dots stand for what is kept sealed; sends nothing. Event names "
+        "that a destination is limited to are not looked at.",
+    )
+    async def preview(
+        self, info: Info, platform: Annotated[Platform, strawberry.argument(description="The platform.")]
+    ) -> DeliveryPreview:
+        context = context_of(info)
+        destination = await context.loaders.destination.load(platform.value)
+        sealer = context.runtime.sealer
+        settings = settings_to_map(sealer, destination) if destination else merchant_settings(await context.merchant())
+        prepared = prepare(platform.value, settings)
+        if prepared.refused is not None:
+            return preview_node(Preview(None, list(prepared.verdicts)))
+        found = preview_stored(self.row, prepared.mapper, prepared.settings, context.now, sealer)
+        return preview_node(found._replace(verdicts=[*prepared.verdicts, *found.verdicts]))
 
     @strawberry.field(metadata=READ, description="When its retention ends.")
     async def expires_at(self, info: Info) -> DateTime:
