@@ -60,6 +60,7 @@ TABLES = (
     "name_minutes",
     "name_baselines",
     "coverage_baselines",
+    "differing_repeats",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

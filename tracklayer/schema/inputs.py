@@ -311,7 +311,7 @@ def path_in_api(path: Sequence[str]) -> list[str]:
     """A path of the data model in the spelling of this API. Keys of ``properties`` and of ``settings`` stay."""
     if tuple(path[:2]) == ("custom_data", "properties"):
         return ["customData", "properties", *path[2:]]
-    return [camel(part) for part in path] if path[:1] != ("settings",) else list(path)
+    return [camel(part) for part in path] if tuple(path[:1]) != ("settings",) else list(path)
 
 
 def dotted_path(path: Sequence[str]) -> str:
