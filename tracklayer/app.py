@@ -28,11 +28,10 @@ from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.errors import masked
 from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
+from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
-from tracklayer.web.notifications import notifications_routes
 from tracklayer.web.session import session_routes
-from tracklayer.web.start import start_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
 GC_THRESHOLD = 50_000
@@ -89,9 +88,8 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
             *docs_routes(),
-            *notifications_routes(),
             *session_routes(runtime),
-            *start_routes(runtime),
+            *dashboard_routes(),
         ],
         lifespan=lifespan,
     )
