@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from tracklayer.domain.site import Site
 from tracklayer.web.dashboard import SCREENS, dashboard_routes
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Starlette(routes=dashboard_routes()))
+    app = Starlette(routes=dashboard_routes())
+    app.state.site = Site.at("http://127.0.0.1:8000")
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as made:
         yield made
 
@@ -36,6 +39,16 @@ async def test_every_screen_is_the_same_page_and_lets_nothing_else_run(client: h
     assert "unsafe" not in policy
     assert not re.search(r"<script(?![^>]* src=)|style=|<style|\son\w+=", answer.text)
     assert not re.search(r"https?://", answer.text)
+
+
+async def test_under_another_name_there_is_no_dashboard(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/events", "/static/icon.svg"):
+        answer = await client.get(path, headers={"host": "evil.example"})
+        assert answer.status_code == 421
+        assert answer.text.count("\n") == 1
+        assert "TRACKLAYER_PUBLIC_URL" in answer.text
+    for name in ("localhost", "[::1]:9", "127.0.0.1:1234"):
+        assert (await client.get("/", headers={"host": name})).status_code == 200
 
 
 async def test_the_files_that_the_page_names_are_there_for_ever_and_travel_small(client: httpx.AsyncClient) -> None:

@@ -16,17 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracklayer.web.docs import HERE, HTML, Document, answer, document_of
+from tracklayer.web.hosts import refuse_host
+from tracklayer.web.security import PAGE_HEADERS
 
-SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
 SCREENS = ("/", "/events", "/deliveries", "/notifications", "/destinations", "/settings", "/why")
 MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 ICON = HERE / "static" / "icon.svg"
@@ -39,24 +31,29 @@ def dashboard_routes() -> list[Route]:
     """Every screen's address, those below it, and the built files."""
     below = [f"{path}/{{rest:path}}" for path in ("/events", "/notifications", "/destinations")]
     screens = [Route(path, page, name=path) for path in (*SCREENS, *below)]
-    return [*screens, *(Route(f"/static/{file.name}", _served(file), name=file.name) for file in (*_built(), ICON))]
+    return [*screens, *(Route(f"/static/{file.name}", served(file), name=file.name) for file in (*_built(), ICON))]
 
 
 async def page(request: Request) -> Response:
-    return answer(request, _page(), SECURITY_HEADERS)
+    return refuse_host(request) or answer(request, _page(), PAGE_HEADERS)
 
 
 def _built() -> list[Path]:
     return sorted((HERE / "static").glob("dashboard-*"))
 
 
-def _served(file: Path) -> Callable[[Request], Response]:
+def served(file: Path) -> Callable[[Request], Response]:
+    """What answers with a file of ours; its name changes with its bytes."""
+
     @cache
     def packed() -> tuple[bytes, bytes]:
         plain = file.read_bytes()
         return plain, gzip.compress(plain, 9, mtime=0)
 
     def serve(request: Request) -> Response:
+        refused = refuse_host(request)
+        if refused is not None:
+            return refused
         plain, small = packed()
         life = FOR_A_DAY if file == ICON else FOR_EVER
         headers = {**life, "x-content-type-options": "nosniff", "vary": "accept-encoding"}
