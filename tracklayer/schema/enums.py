@@ -126,6 +126,24 @@ AlertState = _enum(
     "Whether an alert still holds.",
     {"OPEN": ("open", "It still holds."), "RESOLVED": ("resolved", "It is over.")},
 )
+AlertChartUnit = _enum(
+    "AlertChartUnit",
+    "What the values of an alert's chart are.",
+    {
+        "SHARE": ("share", "Shares, 0 to 1."),
+        "EVENTS": ("events", "Events of each step."),
+        "DELIVERIES": ("deliveries", "Deliveries of each step."),
+    },
+)
+AlertSeriesRole = _enum(
+    "AlertSeriesRole",
+    "What a line is among those of an alert's chart.",
+    {
+        "SEEN": ("seen", "What was seen."),
+        "NORMAL": ("normal", "What is normal, as it was learned."),
+        "COMPARED": ("compared", "What it is to be held against: what came in, or another name."),
+    },
+)
 ActionSource = _enum(
     "ActionSource",
     "Where the action took place.",

@@ -19,7 +19,8 @@ from tracklayer.db.redeliveries import redelivery_by_id
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
-from tracklayer.schema.access import PUBLIC, READ, at_most
+from tracklayer.schema.access import PUBLIC, READ, at_most, weighs
+from tracklayer.schema.alert_chart import WEIGHT, AlertChart, chart_node
 from tracklayer.schema.connections import After, Connection, First, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.coverage import MOST_ROWS, CoverageRow, coverage_range, coverage_rows
@@ -60,9 +61,11 @@ from tracklayer.schema.types import (
     redelivery_node,
     verdict_node,
 )
+from tracklayer.services.alert_chart import chart_of_alert
 from tracklayer.services.credentials import merchant_settings, settings_to_map
 from tracklayer.services.preview import prepare, preview
 
+MAX_ID = 2**63
 _FILTER = strawberry.argument(description="Narrows the list.")
 
 
@@ -163,6 +166,22 @@ class Query:
         )
         rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)
         return alert_connection(rows, size, after)
+
+    @strawberry.field(
+        metadata=READ | weighs(WEIGHT),
+        description="What was seen against what is normal around the moment of an alert; null where nothing is left of that "
+        "time, and where there is no such alert of yours.",
+    )
+    async def alert_chart(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The alert's id.")]
+    ) -> AlertChart | None:
+        context = context_of(info)
+        merchant_id = context.caller.merchant_id
+        found = ids.parts_of(str(id), "Alert", (int, int))
+        if found is None or found[0] != merchant_id or not 0 < found[1] < MAX_ID:
+            return None
+        chart = await read(chart_of_alert, merchant_id, found[1], context.now)
+        return chart_node(chart) if chart is not None else None
 
     @strawberry.field(
         metadata=READ,
