@@ -343,6 +343,7 @@ class DeliveryNode(Node):
     queued_at: DateTime = _field(SENDER, "When it was queued.")
     last_attempt_at: DateTime | None = _field(READ, "When the last attempt began.")
     delivered_at: DateTime | None = _field(READ, "When the platform acknowledged it.")
+    dropped_at: DateTime | None = _field(READ, "When it was given up.")
     latency_ms: int | None = _field(READ, "Milliseconds from the event's arrival to the platform's acknowledgement.")
 
     @strawberry.field(metadata=READ, description="The event.")
@@ -810,6 +811,7 @@ def delivery_node(row: DeliveryRow) -> DeliveryNode:
         queued_at=DateTime(row.queued_at),
         last_attempt_at=_instant(row.last_attempt_at),
         delivered_at=_instant(row.delivered_at),
+        dropped_at=_instant(row.finished_at) if row.status == "dropped" else None,
         latency_ms=row.latency_ms,
     )
 
