@@ -220,6 +220,14 @@ RedeliveryState = _enum(
         "FINISHED": ("finished", "All were looked at: each is queued again, or refused with a reason."),
     },
 )
+GivenUpBy = _enum(
+    "GivenUpBy",
+    "What ends a delivery that waits.",
+    {
+        "WINDOW": ("window", "It is tried for 24 hours."),
+        "PLATFORM_AGE": ("platform_age", "Its platform takes no event that happened longer ago."),
+    },
+)
 LedgerBucket = _enum(
     "LedgerBucket",
     "The length of a ledger row's time.",

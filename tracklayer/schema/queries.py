@@ -9,7 +9,7 @@ from strawberry import ID, Info
 
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
 from tracklayer.db.channels import channel
-from tracklayer.db.coverage import facts_of_names
+from tracklayer.db.coverage import facts_of_names, refusals
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
 from tracklayer.db.destinations import destinations
 from tracklayer.db.events import EventSearch, page_of_events
@@ -36,6 +36,8 @@ from tracklayer.schema.inputs import (
     worded,
 )
 from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
+from tracklayer.schema.rejections import MOST_ROWS as MOST_REJECTIONS
+from tracklayer.schema.rejections import RejectionRow, rejection_row
 from tracklayer.schema.scalars import JSON, DateTime, instant_argument
 from tracklayer.schema.types import (
     AlertNode,
@@ -201,7 +203,28 @@ class Query:
         begin, end = instant_argument(since, "since"), instant_argument(until, "until")
         assert begin is not None  # the schema demands both
         assert end is not None
-        return ledger_of(await read(ledger, holder.merchant_id, *ledger_range(begin, end, length), length))
+        whole = ledger_range(begin, end, length)
+        return ledger_of(await read(ledger, holder.merchant_id, *whole, length), whole[0])
+
+    @strawberry.field(
+        metadata=READ | at_most(MOST_REJECTIONS),
+        description="Why events were refused when they were sent, the commonest reasons first: with the ledger's "
+        f"eventsRejected of the same time it says what came of every event. The first {MOST_REJECTIONS}; of what is more than "
+        "two days old, whole hours. At most 366 days.",
+    )
+    async def rejections(
+        self,
+        info: Info,
+        since: Annotated[DateTime, strawberry.argument(description="From here on.")],
+        until: Annotated[DateTime, strawberry.argument(description="Up to here, not included.")],
+    ) -> list[RejectionRow]:
+        holder = context_of(info).caller
+        begin, end = instant_argument(since, "since"), instant_argument(until, "until")
+        assert begin is not None  # the schema demands both
+        assert end is not None
+        ledger_range(begin, end, LedgerBucket.DAY.value)  # no longer than that
+        found = await read(refusals, holder.merchant_id, begin, end, MOST_REJECTIONS)
+        return [rejection_row(row) for row in found]
 
     @strawberry.field(
         metadata=READ | at_most(MOST_ROWS),
@@ -269,6 +292,7 @@ def event_search(given: EventFilter | None, after: str | None = None) -> EventSe
         values_of(given.delivery_statuses),
         value_of(given.platform),
         values_of(given.platforms),
+        value_of(given.filtered_at),
         (seen[0], seen[1]) if seen else None,
     )
 
@@ -285,4 +309,7 @@ def delivery_search(given: DeliveryFilter | None, after: str | None = None) -> D
         instant_argument(given.queued_until, "filter.queuedUntil"),
         ids.text_argument(given.error_contains, "filter.errorContains"),
         (seen[0], seen[1], seen[2]) if seen else None,
+        received_since=instant_argument(given.received_since, "filter.receivedSince"),
+        received_until=instant_argument(given.received_until, "filter.receivedUntil"),
+        held=given.held,
     )
