@@ -249,6 +249,7 @@ class AlertFilter:
     platform: Platform | None = _given("About this platform.")
     state: AlertState | None = _given("Open or resolved.")
     opened_since: DateTime | None = _given("Opened at this time or later.")
+    opened_until: DateTime | None = _given("Opened before this time.")
 
 
 @strawberry.input(description="Creates a channel, or changes it: what is left out stays as it is.")
