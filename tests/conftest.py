@@ -40,6 +40,7 @@ TABLES = (
     "alerts",
     "periodic_jobs",
     "minutes",
+    "ledger_hours",
     "queues",
     "baselines",
     "claims",

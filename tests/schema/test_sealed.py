@@ -173,6 +173,8 @@ ARGUMENTS: dict[str, str] = {
     "Query.preview(input)": "$input",
     "Query.preview(platform)": "META",
     "Mutation.ingestEvent(input)": "$input",
+    "Merchant.retentionPreview(retentionDays)": "DAYS_30",
+    "Event.preview(platform)": "META",
 }
 
 

@@ -532,6 +532,14 @@ FROM deliveries_gone GROUP BY platform, minute
 """
 
 
+def oldest_received(merchant_id: int) -> datetime | None:
+    """When the oldest event of a merchant arrived that is still there."""
+    found = rows(
+        "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1", (merchant_id,)
+    )
+    return found[0][0] if found else None
+
+
 def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) -> int:
     """Deletes up to ``limit`` of a merchant's oldest events received before an instant, with their deliveries."""
     params = {"merchant": merchant_id, "before": before, "limit": limit}

@@ -162,6 +162,7 @@ class Query:
             value_of(given.platform),
             None if state is None else state == "open",
             instant_argument(given.opened_since, "filter.openedSince"),
+            instant_argument(given.opened_until, "filter.openedUntil"),
             (seen[0], seen[1]) if seen else None,
         )
         rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)

@@ -31,7 +31,7 @@ def dashboard_routes() -> list[Route]:
     """Every screen's address, those below it, and the built files."""
     below = [f"{path}/{{rest:path}}" for path in ("/events", "/notifications", "/destinations")]
     screens = [Route(path, page, name=path) for path in (*SCREENS, *below)]
-    return [*screens, *(Route(f"/static/{file.name}", _served(file), name=file.name) for file in (*_built(), ICON))]
+    return [*screens, *(Route(f"/static/{file.name}", served(file), name=file.name) for file in (*_built(), ICON))]
 
 
 async def page(request: Request) -> Response:
@@ -42,14 +42,17 @@ def _built() -> list[Path]:
     return sorted((HERE / "static").glob("dashboard-*"))
 
 
-def _served(file: Path) -> Callable[[Request], Response]:
+def served(file: Path) -> Callable[[Request], Response]:
+    """What answers with a file of ours; its name changes with its bytes."""
+
     @cache
     def packed() -> tuple[bytes, bytes]:
         plain = file.read_bytes()
         return plain, gzip.compress(plain, 9, mtime=0)
 
     def serve(request: Request) -> Response:
-        if (refused := refuse_host(request)) is not None:
+        refused = refuse_host(request)
+        if refused is not None:
             return refused
         plain, small = packed()
         life = FOR_A_DAY if file == ICON else FOR_EVER
