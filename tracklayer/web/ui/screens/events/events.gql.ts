@@ -39,6 +39,8 @@ export type EventFilter = {
   platform?: Platform | null | undefined;
   /** With a delivery to one of these platforms; empty: to any. */
   platforms?: Array<Platform> | null | undefined;
+  /** Not taken by the destination on this platform, because of its event names: without a delivery there, though there was a destination when the event was received. What the ledger counts as filtered. */
+  filteredAt?: Platform | null | undefined;
 };
 
 /** An ad platform that events are delivered to. */
