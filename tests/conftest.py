@@ -40,6 +40,7 @@ TABLES = (
     "alerts",
     "periodic_jobs",
     "minutes",
+    "ledger_hours",
     "queues",
     "baselines",
     "claims",
@@ -60,6 +61,7 @@ TABLES = (
     "name_minutes",
     "name_baselines",
     "coverage_baselines",
+    "differing_repeats",
 )
 
 for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:

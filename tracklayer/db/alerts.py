@@ -27,6 +27,7 @@ class AlertSearch:
     platform: str | None = None
     open: bool | None = None
     opened_since: datetime | None = None
+    opened_until: datetime | None = None
     after: tuple[datetime, int] | None = None
 
 
@@ -45,6 +46,9 @@ def page_of_alerts(merchant_id: int, search: AlertSearch, limit: int) -> list[Al
     if search.opened_since is not None:
         where.append("opened_at >= %s")
         params.append(search.opened_since)
+    if search.opened_until is not None:
+        where.append("opened_at < %s")
+        params.append(search.opened_until)
     if search.after is not None:
         where.append("(opened_at, alert_id) < (%s, %s)")
         params.extend(search.after)
@@ -59,6 +63,15 @@ def page_of_alerts(merchant_id: int, search: AlertSearch, limit: int) -> list[Al
 def alerts_by_id(merchant_id: int, alert_ids: Sequence[int]) -> dict[int, AlertRow]:
     found = AlertRow.select().where((AlertRow.merchant_id == merchant_id) & AlertRow.alert_id.in_(list(alert_ids)))
     return {row.alert_id: row for row in found}
+
+
+def open_alerts(merchant_id: int) -> list[AlertRow]:
+    """All that are open, newest opened first: one a subject at most, by the index of those."""
+    return list(
+        AlertRow.select()
+        .where((AlertRow.merchant_id == merchant_id) & AlertRow.resolved_at.is_null())
+        .order_by(AlertRow.opened_at.desc(), AlertRow.alert_id.desc())
+    )
 
 
 def lock_alerts(merchant_id: int) -> None:

@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants
+from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants, repeats
 from tracklayer.db.alerts import Place, Span, Waits
 from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.db.repeats import Difference
 from tracklayer.domain.advice import Advice
+from tracklayer.domain.standing import Standing
 from tracklayer.runtime import Runtime
+from tracklayer.services.standing import standings
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -47,6 +50,10 @@ class Loaders:
         return _loader(_deliveries_of_events, self.merchant_id)
 
     @cached_property
+    def difference(self) -> DataLoader[str, Difference | None]:
+        return _loader(_differences, self.merchant_id)
+
+    @cached_property
     def alerts_of_delivery(self) -> DataLoader[Waits, list[AlertRow]]:
         return _loader(_alerts_of_deliveries, self.merchant_id)
 
@@ -71,6 +78,15 @@ class Loaders:
         return _loader(_waiting, self.merchant_id)
 
     @cached_property
+    def standing(self) -> DataLoader[str, Standing]:
+        return _loader(_standings, self.merchant_id, self.runtime.settings.retry_window, self.runtime.clock.now)
+
+    @cached_property
+    def open_alerts(self) -> DataLoader[str, list[AlertRow]]:
+        """By platform; '' for those of the whole merchant."""
+        return _loader(_open_alerts, self.merchant_id)
+
+    @cached_property
     def advice(self) -> DataLoader[str, list[Advice]]:
         """By platform; '' for the merchant's own."""
         return _loader(_advice, self.merchant_id)
@@ -85,6 +101,11 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
 
 async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
     found = await run_for_merchant(events.events_by_id, merchant_id, event_ids)
+    return [found.get(event_id) for event_id in event_ids]
+
+
+async def _differences(merchant_id: int, event_ids: list[str]) -> list[Difference | None]:
+    found = await run_for_merchant(repeats.differences_of, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
 
 
@@ -131,6 +152,23 @@ async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
 async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
     found = await run_for_merchant(deliveries.waiting_by_platform, merchant_id)
     return [found.get(platform, 0) for platform in platforms]
+
+
+async def _standings(
+    merchant_id: int, window: timedelta, clock: Callable[[], datetime], platforms: list[str]
+) -> list[Standing | LookupError]:
+    found = await run_for_merchant(_standings_of, merchant_id, window, clock())
+    return [found.get(platform) or LookupError("the destination was removed") for platform in platforms]
+
+
+def _standings_of(merchant_id: int, window: timedelta, now: datetime) -> dict[str, Standing]:
+    with bounded_read():
+        return standings(merchant_id, window, now)
+
+
+async def _open_alerts(merchant_id: int, platforms: list[str]) -> list[list[AlertRow]]:
+    found = await run_for_merchant(alerts.open_alerts, merchant_id)
+    return [[row for row in found if (row.platform or "") == platform] for platform in platforms]
 
 
 async def _advice(merchant_id: int, platforms: list[str]) -> list[list[Advice]]:

@@ -22,6 +22,7 @@ import { AlertPage } from './screens/notifications/AlertPage'
 import { Notifications } from './screens/notifications/Notifications'
 import { Settings } from './screens/settings/Settings'
 import { SignIn } from './screens/sign-in/SignIn'
+import { Why } from './screens/why/Why'
 import './parts/base.css'
 
 function screen() {
@@ -37,6 +38,7 @@ function screen() {
   if (!one && first === '') return <Home />
   if (!one && first === 'deliveries') return <Deliveries />
   if (!one && first === 'settings') return <Settings />
+  if (!one && first === 'why') return <Why />
   return (
     <Page title="Not found">
       <Empty title="There is no such page.">
