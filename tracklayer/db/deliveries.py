@@ -662,7 +662,8 @@ def deliveries_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str
 class DeliverySearch:
     """What a page of deliveries may be narrowed by. ``after``: ``(queued_at, event_id, platform)`` last seen.
 
-    ``untouched_since``: neither queued, nor tried, nor given up after that instant.
+    ``untouched_since``: neither queued, nor tried, nor given up after that instant. ``error_code``: of the last refusal, '' is
+    none; what was delivered has no refusal.
     """
 
     platform: str | None = None
@@ -673,6 +674,7 @@ class DeliverySearch:
     error_contains: str | None = None
     after: tuple[datetime, str, str] | None = None
     untouched_since: datetime | None = None
+    error_code: str | None = None
 
     @property
     def narrows(self) -> bool:
@@ -690,19 +692,44 @@ class DeliverySearch:
             and (self.queued_until is None or row.queued_at < self.queued_until)
             and (not self.error_contains or self.error_contains.lower() in (row.last_error or "").lower())
             and (self.untouched_since is None or touched <= self.untouched_since)
+            and (
+                self.error_code is None
+                or (row.status != DeliveryStatus.DELIVERED and self.error_code == (row.error_code or ""))
+            )
         )
 
 
 def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
     """Newest queued first, at most ``limit``, by keyset."""
+    return [DeliveryRow(*row) for row in rows(*page_query(merchant_id, search, limit))]
+
+
+UNDELIVERED = (DeliveryStatus.QUEUED, DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
+
+
+def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[str, list[Any]]:
+    """The statement of a page, and its parameters."""
     where = ["merchant_id = %s"]
     params: list[Any] = [merchant_id]
     if search.platform is not None:
         where.append("platform = %s")
         params.append(search.platform)
+    kind = _kind_of(search)
+    if kind is not None:  # said as the index of groups has it
+        where.append(
+            "coalesce(drop_reason, status) NOT IN ('queued', 'delivered') AND coalesce(drop_reason, status) = %s"
+        )
+        params.append(kind)
+        search = replace(search, status=(), drop_reason=())
+    elif search.error_code is not None:
+        where.append("status <> 'delivered'")
+        search = replace(search, status=search.status or UNDELIVERED)
     if search.drop_reason:
         where.append("status = 'dropped' AND drop_reason = ANY(%s)")
         params.append(list(search.drop_reason))
+    if search.error_code is not None:
+        where.append("coalesce(error_code, '') = %s")
+        params.append(search.error_code)
     if search.queued_since is not None:
         where.append("queued_at >= %s")
         params.append(search.queued_since)
@@ -726,8 +753,18 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
         pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(own)} {newest})")
         given += [*params, *(() if status is None else (status,)), limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
-    found = rows(sql, given if len(pages) == 1 else [*given, limit])
-    return [DeliveryRow(*row) for row in found]
+    return sql, given if len(pages) == 1 else [*given, limit]
+
+
+def _kind_of(search: DeliverySearch) -> str | None:
+    """What all that a search finds share, where it asks for one group of one platform: a reason, or that they failed."""
+    if search.platform is None or search.error_code is None:
+        return None
+    if search.status == (DeliveryStatus.FAILED,) and not search.drop_reason:
+        return DeliveryStatus.FAILED
+    if search.status in ((), (DeliveryStatus.DROPPED,)) and len(search.drop_reason) == 1:
+        return search.drop_reason[0]
+    return None
 
 
 def waiting_by_platform(merchant_id: int) -> dict[str, int]:

@@ -14,6 +14,7 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
 
 Key = tuple[str, str]  # event id, platform
+LAST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ SELECT %s, %s, page, keys FROM json_array_elements(%s::json) WITH ORDINALITY AS 
 
 def insert_redelivery(merchant_id: int, search: DeliverySearch, by_ids: bool, now: datetime) -> RedeliveryRow:
     """A new one, whose first page is the caller's."""
-    given = {name: value for name, value in asdict(search).items() if name != "after"}
+    given: dict[str, Any] = {name: value for name, value in asdict(search).items() if name != "after"}
+    if any(given[name] is not None for name in _LATER):
+        given = {_WHOLE: given}
     redelivery_id = rows(INSERT, (merchant_id, orjson.dumps(given).decode(), by_ids, now, now, now))[0][0]
     return RedeliveryRow(merchant_id, redelivery_id, search, by_ids, now, now, now)
 
@@ -115,6 +118,18 @@ def redelivery_by_id(merchant_id: int, redelivery_id: int) -> RedeliveryRow | No
         (merchant_id, redelivery_id),
     )
     return _read(found[0]) if found else None
+
+
+OF_MERCHANT = f"""
+SELECT {COLUMNS} FROM redeliveries WHERE merchant_id = %(merchant)s AND redelivery_id < %(before)s
+ORDER BY redelivery_id DESC LIMIT %(limit)s
+"""
+
+
+def page_of_redeliveries(merchant_id: int, before: int | None, limit: int) -> list[RedeliveryRow]:
+    """The newest first, at most ``limit``; ``before``: the number of the last one seen."""
+    params: Any = {"merchant": merchant_id, "before": LAST_ID if before is None else before, "limit": limit}
+    return [_read(row) for row in rows(OF_MERCHANT, params)]
 
 
 TAKE_PAGE = """
@@ -262,7 +277,15 @@ def _read_stored(stored: Mapping[str, Any], after: Sequence[Any] | None) -> Stor
     return StoredEvents(stored["platform"], found)
 
 
+# What a search may be narrowed by besides since such jobs are kept. One that is stands under a name that a worker of the
+# version before does not find: it would redeliver more than was asked for, and so leaves the job to the others.
+_LATER = ("error_code",)
+_WHOLE = "search"
+
+
 def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> DeliverySearch:
+    given = given.get(_WHOLE, given)
+
     def instant(name: str) -> datetime | None:
         return datetime.fromisoformat(given[name]) if given[name] is not None else None
 
@@ -275,4 +298,5 @@ def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> Deliv
         error_contains=given["error_contains"],
         untouched_since=instant("untouched_since"),
         after=(datetime.fromisoformat(after[0]), after[1], after[2]) if after is not None else None,
+        error_code=given.get("error_code"),
     )
