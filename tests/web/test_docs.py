@@ -18,7 +18,7 @@ import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
-from tests.factories import API_KEY_SECRET, Api, Merchant, draft
+from tests.factories import Api, Merchant, draft
 from tests.web import errors_guide
 from tracklayer import mappers, web
 from tracklayer.cli import main
@@ -42,11 +42,9 @@ from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY
 from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
 from tracklayer.schema.http import TELL_COST
-from tracklayer.sealing import Sealer
 from tracklayer.services.deliver import deliver_due
 from tracklayer.settings import load_settings
 from tracklayer.web.docs import docs_routes, layout, read_markdown
-from tracklayer.web.start import start_routes
 
 GUIDES = {path.stem: path.read_text("utf-8") for path in (Path(web.__file__).parent / "docs").glob("*.md")}
 MAPPERS = Path(mappers.__file__).parent
@@ -109,8 +107,7 @@ class Seen(HTMLParser):
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    runtime = Runtime(load_settings({}), "", Sealer([API_KEY_SECRET]))
-    app = Starlette(routes=[*docs_routes(), *start_routes(runtime)])
+    app = Starlette(routes=docs_routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracklayer") as made:
         yield made
 
@@ -197,7 +194,7 @@ async def test_a_page_runs_nothing_and_loads_nothing_but_its_stylesheet(client: 
     assert re.findall("<link [^>]*>", answer.text) == ['<link rel="stylesheet" href="/static/docs.css">']
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/docs/quickstart", "/docs/nothing", "/static/docs.css"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/quickstart", "/docs/nothing", "/static/docs.css"])
 async def test_the_browser_is_told_to_run_nothing(client: httpx.AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
 
@@ -205,7 +202,7 @@ async def test_the_browser_is_told_to_run_nothing(client: httpx.AsyncClient, pat
     assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/docs/retention", "/static/docs.css"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/retention", "/static/docs.css"])
 async def test_what_the_browser_has_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
     first = await client.get(path)
     etag = first.headers["etag"]
@@ -221,7 +218,7 @@ async def test_what_the_browser_has_is_not_sent_again(client: httpx.AsyncClient,
 
 
 async def test_every_document_has_an_etag_of_its_own(client: httpx.AsyncClient) -> None:
-    etags = [(await client.get(path)).headers["etag"] for path in ("/", "/static/docs.css", *TITLES)]
+    etags = [(await client.get(path)).headers["etag"] for path in ("/static/docs.css", *TITLES)]
 
     assert len(set(etags)) == len(etags)
 
@@ -245,16 +242,6 @@ async def test_the_stylesheet_is_css_that_loads_nothing(client: httpx.AsyncClien
     assert "prefers-color-scheme: dark" in answer.text
     assert "url(" not in answer.text
     assert "@import" not in answer.text
-
-
-async def test_the_start_page_says_where_to_go(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    seen = Seen(answer.text)
-
-    assert (answer.status_code, seen.title) == (200, "TrackLayer")
-    assert answer.text.count("<h1>TrackLayer is running</h1>") == 1
-    assert [href for href, _ in seen.links[3:]] == ["/docs/quickstart", "/docs", "/graphql", "/healthz"]
-    assert "http://127.0.0.1:8000/graphql" in answer.text
 
 
 HOSTILE = """# A <b>title</b> & more

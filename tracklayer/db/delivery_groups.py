@@ -6,7 +6,7 @@ number of rows is read, the newest first; of what waits, by platform, what has b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -80,6 +80,12 @@ GROUP BY platform, code ORDER BY matching DESC
 """
 
 
+# Deliveries of events that were stored first are queued after they are received, and so after a time that is asked for.
+QUEUED_LATER = """
+SELECT 1 FROM deliveries WHERE merchant_id = %s AND queued_at > received_at AND queued_at >= %s
+ORDER BY queued_at LIMIT 1
+"""
+
 # Until the transaction ends. All is read in the order of an index and only as far as is asked for: to gather and to sort may
 # look cheaper where the statistics are older than a long queue, and reads it all.
 IN_ORDER = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)"
@@ -89,8 +95,8 @@ IN_ORDER = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('ena
 class GroupRow:
     """Deliveries of one platform that share their status, reason and code.
 
-    ``count``: as many were found; where not ``is_exact`` there are more. ``oldest_queued_at`` is then, of what waits or of a
-    search for words, that of those that were found.
+    ``count``: as many were found; where not ``is_exact`` there are, or may be, more: then, of what waits and of a search that
+    goes by more than the group and when it was queued, ``oldest_queued_at`` is that of those that were found.
     """
 
     platform: str
@@ -116,6 +122,9 @@ def delivery_groups(merchant_id: int, search: DeliverySearch, platforms: list[st
     found = _of_troubled(merchant_id, search, platforms)
     if _admits(search, DeliveryStatus.QUEUED, "", None):
         found += _of_waiting(merchant_id, search, platforms)
+    until = search.received_until
+    if until is not None and found and rows(QUEUED_LATER, (merchant_id, until)):
+        return [replace(group, is_exact=False) for group in found]
     return found
 
 
@@ -167,11 +176,21 @@ def _admits(search: DeliverySearch, status: str, reason: str, code: str | None) 
 
 def _narrowed(search: DeliverySearch, most: int) -> tuple[str, dict[str, Any]]:
     """(a condition on each row beyond its group and time, its values)."""
+    conditions = []
+    if search.error_contains:
+        conditions.append("strpos(lower(d.last_error), lower(%(words)s)) > 0")
+    if search.received_since is not None or search.received_until is not None:
+        conditions.append("d.received_at >= %(received_since)s AND d.received_at < %(received_until)s")
+    since = [at for at in (search.queued_since, search.received_since) if at is not None]
+    until = [at for at in (search.queued_until, search.received_until) if at is not None]
     given: dict[str, Any] = {
         "most": most,
-        "since": search.queued_since or "-infinity",
-        "until": search.queued_until or "infinity",
-        "narrowed": bool(search.error_contains),
+        # Nothing is queued before it is received, and all but what was stored first then.
+        "since": max(since, default="-infinity"),
+        "until": min(until, default="infinity"),
+        "narrowed": bool(conditions),
         "words": search.error_contains,
+        "received_since": search.received_since or "-infinity",
+        "received_until": search.received_until or "infinity",
     }
-    return ("strpos(lower(d.last_error), lower(%(words)s)) > 0" if search.error_contains else "true"), given
+    return " AND ".join(conditions) or "true", given

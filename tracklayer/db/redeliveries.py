@@ -279,7 +279,7 @@ def _read_stored(stored: Mapping[str, Any], after: Sequence[Any] | None) -> Stor
 
 # What a search may be narrowed by besides since such jobs are kept. One that is stands under a name that a worker of the
 # version before does not find: it would redeliver more than was asked for, and so leaves the job to the others.
-_LATER = ("error_code",)
+_LATER = ("received_since", "received_until", "held", "error_code")
 _WHOLE = "search"
 
 
@@ -287,7 +287,7 @@ def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> Deliv
     given = given.get(_WHOLE, given)
 
     def instant(name: str) -> datetime | None:
-        return datetime.fromisoformat(given[name]) if given[name] is not None else None
+        return datetime.fromisoformat(given[name]) if given.get(name) is not None else None
 
     return DeliverySearch(
         platform=given["platform"],
@@ -297,6 +297,9 @@ def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> Deliv
         queued_until=instant("queued_until"),
         error_contains=given["error_contains"],
         untouched_since=instant("untouched_since"),
+        received_since=instant("received_since"),
+        received_until=instant("received_until"),
+        held=given.get("held"),
         after=(datetime.fromisoformat(after[0]), after[1], after[2]) if after is not None else None,
         error_code=given.get("error_code"),
     )

@@ -39,13 +39,14 @@ class DeliveryGroup:
     is_exact: bool = strawberry.field(
         metadata=READ,
         description=f"Whether count is all of them. Up to {MOST_LOOKED_AT:,} of a group are looked at, fewer where there are "
-        "very many groups; false: there are, or may be, more.",
+        "very many groups; false: there are, or may be, more. With receivedUntil also where events were stored before "
+        "their destination took them.",
     )
     newest_queued_at: DateTime = strawberry.field(metadata=READ, description="When the newest was queued.")
     oldest_queued_at: DateTime = strawberry.field(
         metadata=READ,
-        description="When the oldest was queued; where count is not exact and they wait, or a text was looked for, the "
-        "oldest of those that were found.",
+        description="When the oldest was queued; where count is not exact, and they wait, or a text or a time of arrival "
+        "was asked for: the oldest of those that were found.",
     )
     example_event_id: str = strawberry.field(metadata=READ, description="The event id of the newest of them.")
     example_error: str | None = strawberry.field(

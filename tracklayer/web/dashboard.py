@@ -1,0 +1,88 @@
+"""The dashboard's pages: one document for all of its addresses, the same for everybody.
+
+What fills it is a script of ours that speaks the public GraphQL API (its sources: ``ui/``, built into ``static/``).
+The headers let nothing else run or load.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracklayer.web.docs import HERE, HTML, Document, answer, document_of
+from tracklayer.web.hosts import refuse_host
+from tracklayer.web.security import PAGE_HEADERS
+
+SCREENS = ("/", "/events", "/deliveries", "/notifications", "/destinations", "/settings", "/why")
+MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+ICON = HERE / "static" / "icon.svg"
+# The names of built files change with their bytes.
+FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
+FOR_A_DAY = {"cache-control": "public, max-age=86400"}
+
+
+def dashboard_routes() -> list[Route]:
+    """Every screen's address, those below it, and the built files."""
+    below = [f"{path}/{{rest:path}}" for path in ("/events", "/notifications", "/destinations")]
+    screens = [Route(path, page, name=path) for path in (*SCREENS, *below)]
+    return [*screens, *(Route(f"/static/{file.name}", _served(file), name=file.name) for file in (*_built(), ICON))]
+
+
+async def page(request: Request) -> Response:
+    return refuse_host(request) or answer(request, _page(), PAGE_HEADERS)
+
+
+def _built() -> list[Path]:
+    return sorted((HERE / "static").glob("dashboard-*"))
+
+
+def _served(file: Path) -> Callable[[Request], Response]:
+    @cache
+    def packed() -> tuple[bytes, bytes]:
+        plain = file.read_bytes()
+        return plain, gzip.compress(plain, 9, mtime=0)
+
+    def serve(request: Request) -> Response:
+        if (refused := refuse_host(request)) is not None:
+            return refused
+        plain, small = packed()
+        life = FOR_A_DAY if file == ICON else FOR_EVER
+        headers = {**life, "x-content-type-options": "nosniff", "vary": "accept-encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(small, 200, {**headers, "content-encoding": "gzip"}, MEDIA_TYPES[file.suffix])
+        return Response(plain, 200, headers, MEDIA_TYPES[file.suffix])
+
+    return serve
+
+
+@cache
+def _page() -> Document:
+    script, style = (
+        "".join(f"/static/{file.name}" for file in _built() if file.suffix == end) for end in (".js", ".css")
+    )
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>TrackLayer</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="{style}">
+<script src="{script}" type="module"></script>
+</head>
+<body>
+<div id="app">
+<header class="top"><a class="brand" href="/">TrackLayer</a><a href="/docs">Docs</a></header>
+<noscript><main><p>The dashboard needs JavaScript. The GraphQL API at <code>/graphql</code> says the same.</p></main></noscript>
+</div>
+</body>
+</html>
+"""
+    return document_of(text.encode(), HTML)

@@ -1,0 +1,133 @@
+// Questions of a screen: asked when their variables change, asked again while somebody looks.
+
+import { signal } from '@preact/signals'
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+
+import { ApiError, askAll, type Operation } from './api'
+
+/** Whether live updates are paused by the person, with `.` or the button. It also stops what a return to the tab would ask. */
+export const isPaused = signal(false)
+
+export interface Asked<Result> {
+  /** The last answer; of the variables before, as long as `isStale`. */
+  data: Result | null
+  error: ApiError | null
+  /** Names of fields that the key may not see, as `merchant.apiKeys`. */
+  forbidden: string[]
+  isStale: boolean
+  /** When the answer came. */
+  at: number | null
+  again: () => void
+}
+
+/** The answer to an operation. `every`: asked again after so many ms, while the tab is seen and nobody paused.
+ * `when`: false asks nothing. */
+export function useAsk<Result, Variables>(
+  operation: Operation<Result, Variables>,
+  variables: Variables,
+  { every = 0, when = true }: { every?: number; when?: boolean } = {},
+): Asked<Result> {
+  const wanted = JSON.stringify([operation, variables])
+  const [found, setFound] = useState<{
+    key: string
+    data: Result | null
+    error: ApiError | null
+    forbidden: string[]
+    at: number | null
+  }>({ key: '', data: null, error: null, forbidden: [], at: null })
+  const [turn, setTurn] = useState(0)
+  const latest = useRef(variables)
+  latest.current = variables
+
+  useEffect(() => {
+    if (!when) return
+    const controller = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const look = async () => {
+      let pause = every
+      try {
+        const { data, errors } = await askAll(operation, latest.current, controller.signal)
+        const refused = errors.filter((one) => one.extensions?.code === 'FORBIDDEN')
+        const other = errors.find((one) => one.extensions?.code !== 'FORBIDDEN')
+        setFound({
+          key: wanted,
+          data,
+          error: other ? new ApiError(other.extensions?.code ?? 'INTERNAL', other.message) : null,
+          forbidden: refused.map((one) => (one.path ?? []).join('.')),
+          at: Date.now(),
+        })
+      } catch (error) {
+        if (controller.signal.aborted) return
+        const told = error instanceof ApiError ? error : new ApiError('INTERNAL', 'This screen met a fault of its own.')
+        setFound((before) => ({ ...before, key: wanted, error: told, data: before.key === wanted ? before.data : null }))
+        if (told.code === 'UNAUTHENTICATED' || told.code === 'FORBIDDEN') return
+        pause = told.retryAfterSeconds ? told.retryAfterSeconds * 1000 : told.code === 'UNREACHABLE' ? 3000 : every
+      }
+      if (pause) timer = setTimeout(next, pause)
+    }
+    const next = () => {
+      if (document.hidden || isPaused.value) timer = setTimeout(next, 500)
+      else void look()
+    }
+    void look()
+    return () => {
+      controller.abort()
+      clearTimeout(timer)
+    }
+  }, [wanted, turn, every, when])
+
+  const again = useCallback(() => setTurn((one) => one + 1), [])
+  return { ...found, isStale: when && found.key !== wanted, again }
+}
+
+export interface Connection<Row> {
+  nodes: Row[]
+  pageInfo: { hasNextPage: boolean; endCursor: string | null }
+}
+
+export interface Paged<Row> extends Asked<unknown> {
+  rows: Row[]
+  pageInfo: { hasNextPage: boolean; endCursor: string | null } | null
+  /** How many rows came since, which are not shown until `show` is called. */
+  fresh: number
+  show: () => void
+}
+
+/** A page of a list whose rows stand still: what is new is counted, rows that are seen are renewed in place.
+ * `isFirst`: whether this is the newest page, which new rows would head. */
+export function usePage<Result, Variables, Row extends { id: string }>(
+  operation: Operation<Result, Variables>,
+  variables: Variables,
+  pick: (data: Result) => Connection<Row>,
+  { every = 4000, isFirst = true, when = true }: { every?: number; isFirst?: boolean; when?: boolean } = {},
+): Paged<Row> {
+  const asked = useAsk(operation, variables, { every: isFirst ? every : 0, when })
+  const key = JSON.stringify([operation, variables])
+  const [kept, setKept] = useState<{ key: string; ids: string[]; pageInfo: Paged<Row>['pageInfo'] }>({
+    key: '',
+    ids: [],
+    pageInfo: null,
+  })
+  const memory = useRef(new Map<string, Row>())
+  const current = asked.data === null ? null : pick(asked.data)
+  const isNew = !asked.isStale && current !== null && kept.key !== key
+
+  if (current && !asked.isStale) {
+    if (isNew) memory.current = new Map()
+    for (const row of current.nodes) memory.current.set(row.id, row)
+  }
+  const show = () => {
+    if (current) setKept({ key, ids: current.nodes.map((row) => row.id), pageInfo: current.pageInfo })
+  }
+  useEffect(() => {
+    if (isNew) show()
+  }, [isNew])
+
+  // Until the answer to new filters is there, the rows before stay; an empty list fills by itself.
+  const ids = isNew || (kept.ids.length === 0 && current) ? (current?.nodes ?? []).map((row) => row.id) : kept.ids
+  const seen = new Set(ids)
+  const fresh = asked.isStale || !current ? 0 : current.nodes.filter((row) => !seen.has(row.id)).length
+  const rows = ids.map((id) => memory.current.get(id)).filter((row): row is Row => row !== undefined)
+  const pageInfo = isNew || kept.ids.length === 0 ? (current?.pageInfo ?? null) : kept.pageInfo
+  return { ...asked, rows, pageInfo, fresh: ids.length === 0 ? 0 : fresh, show }
+}

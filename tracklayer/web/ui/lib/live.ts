@@ -1,0 +1,84 @@
+// Alerts as they open and resolve, over one WebSocket of this tab; behind a pause it goes on exactly where it was.
+
+import { effect, signal } from '@preact/signals'
+import { createClient } from 'graphql-ws'
+
+import { ask } from './api'
+import { LiveAlerts, OpenAlerts, type LiveAlertsSubscription, type OpenAlertsQuery } from './live.gql'
+import { session } from './session'
+
+export type OpenAlert = OpenAlertsQuery['alerts']['nodes'][number]
+export type AlertChange = LiveAlertsSubscription['alerts']
+
+/** The open alerts, newest first; null: not known yet. The first 100. */
+export const openAlerts = signal<OpenAlert[] | null>(null)
+
+/** The last change that was heard, for screens that show alerts. */
+export const lastChange = signal<AlertChange | null>(null)
+
+/** Whether changes are heard as they happen; false: the connection is lost and is being made again. */
+export const isLive = signal(false)
+
+async function load(): Promise<void> {
+  try {
+    openAlerts.value = (await ask(OpenAlerts, {})).alerts.nodes
+  } catch {
+    // The next connection, or the next change, asks again.
+  }
+}
+
+function hear(change: AlertChange): void {
+  const others = (openAlerts.value ?? []).filter((one) => one.id !== change.id)
+  openAlerts.value = change.state === 'OPEN' ? [change, ...others] : others
+  lastChange.value = change
+}
+
+/** Follows alerts while somebody is signed in. */
+export function followAlerts(): void {
+  effect(() => {
+    if (!session.value) {
+      openAlerts.value = null
+      return
+    }
+    let last: string | null = null
+    let isOver = false
+    const client = createClient({
+      url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/graphql`,
+      retryAttempts: Number.MAX_SAFE_INTEGER,
+      retryWait: async (tries) =>
+        new Promise((resolve) => setTimeout(resolve, Math.min(30_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2))),
+      shouldRetry: () => !isOver,
+      keepAlive: 15_000,
+      on: {
+        connected: () => {
+          isLive.value = true
+          void load()
+        },
+        closed: () => {
+          isLive.value = false
+        },
+      },
+    })
+    const follow = async () => {
+      while (!isOver) {
+        try {
+          const stream = client.iterate<LiveAlertsSubscription>({ query: LiveAlerts, variables: { after: last } })
+          for await (const { data } of stream) {
+            if (!data) break
+            last = data.alerts.change ?? last
+            hear(data.alerts)
+          }
+        } catch {
+          // Told by `isLive`; it is tried again below.
+        }
+        await new Promise((resolve) => setTimeout(resolve, 2000))
+      }
+    }
+    void load()
+    void follow()
+    return () => {
+      isOver = true
+      void client.dispose()
+    }
+  })
+}

@@ -1,0 +1,89 @@
+// One clock and one choice of zone for all times on a screen.
+
+import { signal } from '@preact/signals'
+
+export type Zone = 'local' | 'utc'
+
+function kept(): Zone {
+  try {
+    return localStorage.getItem('zone') === 'utc' ? 'utc' : 'local'
+  } catch {
+    return 'local'
+  }
+}
+
+export const zone = signal<Zone>(kept())
+
+export function setZone(to: Zone): void {
+  zone.value = to
+  try {
+    localStorage.setItem('zone', to)
+  } catch {}
+}
+
+/** The time, in ms; it moves once a second while the page is seen. */
+export const now = signal(Date.now())
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now()
+}, 1000)
+
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+function format(kind: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = kind + zone.value
+  let found = formats.get(key)
+  if (!found) {
+    found = new Intl.DateTimeFormat('en-GB', { ...options, ...(zone.value === 'utc' ? { timeZone: 'UTC' } : {}) })
+    formats.set(key, found)
+  }
+  return found
+}
+
+const second = { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' } as const
+const minute = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' } as const
+
+/** 28 Nov 2026, 14:03:22 UTC */
+export function exactTime(at: string | number): string {
+  return `${format('s', second).format(new Date(at))} ${zoneName()}`
+}
+
+/** 28 Nov, 14:03 */
+export function shortTime(at: string | number): string {
+  return format('m', minute).format(new Date(at))
+}
+
+export function dayOf(at: string | number): string {
+  return format('d', { day: 'numeric', month: 'short', year: 'numeric' }).format(new Date(at))
+}
+
+export function zoneName(): string {
+  if (zone.value === 'utc') return 'UTC'
+  const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts(new Date())
+  return parts.find((part) => part.type === 'timeZoneName')?.value ?? 'local'
+}
+
+const steps: [number, string][] = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+]
+
+/** A length in two steps at most: 3 h 10 min. Under a second in ms. */
+export function duration(ms: number): string {
+  const length = Math.abs(ms)
+  if (length < 1000) return `${Math.round(length)} ms`
+  const index = steps.findIndex(([size]) => length >= size)
+  const [size, name] = steps[index]!
+  const whole = Math.floor(length / size)
+  const next = steps[index + 1]
+  const rest = next ? Math.floor((length - whole * size) / next[0]) : 0
+  return next && rest && whole < 10 ? `${whole} ${name} ${rest} ${next[1]}` : `${whole} ${name}`
+}
+
+/** 3 min ago, in 4 h, just now. */
+export function ago(at: string | number, from = now.value): string {
+  const ms = from - new Date(at).getTime()
+  if (Math.abs(ms) < 1500) return 'just now'
+  return ms > 0 ? `${duration(ms)} ago` : `in ${duration(ms)}`
+}

@@ -1,0 +1,160 @@
+// Filters: each is a parameter of the address and nothing else.
+
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+
+import { useKeys } from '../lib/keys'
+import { param, paramsOf, place, setParams } from '../lib/router'
+import { zone } from '../lib/time'
+
+/** Holds filters; says whether any is set and takes all of them back. `keep`: parameters that are no filters. */
+export function Filters({ children, keep = [] }: { children: ComponentChildren; keep?: string[] }) {
+  const set = [...new Set(place.value.params.keys())].filter((name) => name !== 'after' && !keep.includes(name))
+  return (
+    <form class="filters" role="search" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
+      {children}
+      {set.length > 0 && (
+        <button type="button" class="plain" onClick={() => setParams(Object.fromEntries(set.map((name) => [name, null])))}>
+          Clear filters
+        </button>
+      )}
+    </form>
+  )
+}
+
+/** One of several. `options`: value -> words. */
+export function Select({ name, label, options, all = 'All' }: { name: string; label: string; options: [string, string][]; all?: string }) {
+  return (
+    <label class="filter">
+      <span>{label}</span>
+      <select value={param(name) ?? ''} onChange={(event) => setParams({ [name]: event.currentTarget.value })}>
+        <option value="">{all}</option>
+        {options.map(([value, words]) => (
+          <option key={value} value={value}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+/** Any of several, as boxes in a fold. */
+export function Several({ name, label, options }: { name: string; label: string; options: [string, string][] }) {
+  const chosen = paramsOf(name)
+  const flip = (value: string) =>
+    setParams({ [name]: chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value] })
+  const told = options.filter(([value]) => chosen.includes(value)).map(([, words]) => words)
+  return (
+    <details class="filter several">
+      <summary>
+        <span>{label}</span>
+        <b>{told.length === 0 ? 'All' : told.length > 2 ? `${told.length} of ${options.length}` : told.join(', ')}</b>
+      </summary>
+      <fieldset>
+        <legend class="unseen">{label}</legend>
+        {options.map(([value, words]) => (
+          <label key={value}>
+            <input type="checkbox" checked={chosen.includes(value)} onChange={() => flip(value)} /> {words}
+          </label>
+        ))}
+      </fieldset>
+    </details>
+  )
+}
+
+const TYPING_MS = 350
+
+/** Text that filters shortly after one stops typing. `key`: the key that brings one here. `enter`: what Enter does besides. */
+export function TextFilter({
+  name,
+  label,
+  placeholder,
+  hotkey,
+  enter,
+}: {
+  name: string
+  label: string
+  placeholder?: string
+  hotkey?: string
+  enter?: (text: string) => void
+}) {
+  const given = param(name) ?? ''
+  const [text, setText] = useState(given)
+  const box = useRef<HTMLInputElement>(null)
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  useEffect(() => setText(given), [given])
+  useEffect(() => () => clearTimeout(timer.current), [])
+  useKeys(hotkey ? [{ keys: hotkey, does: label, run: () => box.current?.focus() }] : [])
+  const apply = (value: string) => {
+    clearTimeout(timer.current)
+    if (value.trim() !== (param(name) ?? '')) setParams({ [name]: value.trim() })
+  }
+  return (
+    <label class="filter">
+      <span>{label}</span>
+      <input
+        ref={box}
+        type="search"
+        value={text}
+        placeholder={placeholder}
+        autocomplete="off"
+        spellcheck={false}
+        onInput={(event) => {
+          const value = event.currentTarget.value
+          setText(value)
+          clearTimeout(timer.current)
+          timer.current = setTimeout(() => apply(value), TYPING_MS)
+        }}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') {
+            apply(text)
+            enter?.(text.trim())
+          }
+          if (event.key === 'Escape') event.currentTarget.blur()
+        }}
+      />
+    </label>
+  )
+}
+
+/** From a time to a time: parameters `since` and `until`, instants in UTC; shown in the zone that is chosen. */
+export function TimeRange({ since = 'since', until = 'until' }: { since?: string; until?: string }) {
+  return (
+    <>
+      <Moment name={since} label="From" />
+      <Moment name={until} label="Before" />
+    </>
+  )
+}
+
+function Moment({ name, label }: { name: string; label: string }) {
+  const at = param(name)
+  return (
+    <label class="filter">
+      <span>
+        {label} ({zone.value === 'utc' ? 'UTC' : 'local'})
+      </span>
+      <input
+        type="datetime-local"
+        value={at ? toField(at) : ''}
+        onChange={(event) => {
+          const value = event.currentTarget.value
+          setParams({ [name]: value ? fromField(value) : null })
+        }}
+      />
+    </label>
+  )
+}
+
+function toField(at: string): string {
+  const date = new Date(at)
+  if (Number.isNaN(date.getTime())) return ''
+  const shift = zone.value === 'utc' ? 0 : date.getTimezoneOffset() * 60_000
+  return new Date(date.getTime() - shift).toISOString().slice(0, 16)
+}
+
+function fromField(value: string): string | null {
+  const date = new Date(zone.value === 'utc' ? `${value}Z` : value)
+  return Number.isNaN(date.getTime()) ? null : date.toISOString()
+}

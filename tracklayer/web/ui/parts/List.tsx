@@ -1,0 +1,67 @@
+// What stands around a list: how many are new, and the way to the next page.
+
+import { useEffect } from 'preact/hooks'
+
+import { isPaused, type Paged } from '../lib/ask'
+import { counted } from '../lib/format'
+import { useKeys } from '../lib/keys'
+import { param, withParams } from '../lib/router'
+
+/** "12 new, show": what came is never put under the reader's eyes by itself. */
+export function Fresh({ page, what = 'row' }: { page: Pick<Paged<unknown>, 'fresh' | 'show'>; what?: string }) {
+  return (
+    <div class="fresh" role="status">
+      {page.fresh > 0 && (
+        <button type="button" onClick={page.show}>
+          {page.fresh >= 50 ? `50 or more new ${what}s: show` : `${counted(page.fresh, `new ${what}`)}: show`}
+        </button>
+      )}
+    </div>
+  )
+}
+
+/** To the next page and back to the newest. */
+export function Pager({ page }: { page: Paged<unknown> }) {
+  const isLater = param('after') !== null
+  const next = page.pageInfo?.hasNextPage ? page.pageInfo.endCursor : null
+  if (!isLater && !next) return null
+  return (
+    <nav class="pager" aria-label="Pages">
+      {isLater && (
+        <a class="button" href={withParams({ after: null })}>
+          Newest
+        </a>
+      )}
+      {next && (
+        <a class="button" href={withParams({ after: next })} rel="next">
+          Older
+        </a>
+      )}
+    </nav>
+  )
+}
+
+/** The button that stops live updates, also by `.`; the choice holds until it is taken back. */
+export function LiveSwitch() {
+  useKeys([
+    {
+      keys: '.',
+      does: 'Pause or resume live updates',
+      run: () => {
+        isPaused.value = !isPaused.value
+      },
+    },
+  ])
+  useEffect(() => () => void (isPaused.value = false), [])
+  return (
+    <button
+      type="button"
+      class={`live ${isPaused.value ? '' : 'on'}`}
+      aria-pressed={isPaused.value}
+      title="Live updates (.)"
+      onClick={() => (isPaused.value = !isPaused.value)}
+    >
+      {isPaused.value ? 'Paused' : 'Live'}
+    </button>
+  )
+}

@@ -1,0 +1,146 @@
+// What stands around every screen: where one is, what is open, which clock, and the keys.
+
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+
+import { said } from '../lib/announce'
+import { count } from '../lib/format'
+import { goTo, shortcuts, useKeys } from '../lib/keys'
+import { isLive, openAlerts } from '../lib/live'
+import { arrivals, path } from '../lib/router'
+import { may, session, signOut } from '../lib/session'
+import { setTheme, theme, type Theme } from '../lib/theme'
+import { now, setZone, zone, zoneName } from '../lib/time'
+import { Dialog } from './Dialog'
+
+const screens: [string, string, string][] = [
+  ['/', 'Home', 'h'],
+  ['/events', 'Events', 'e'],
+  ['/deliveries', 'Deliveries', 'd'],
+  ['/notifications', 'Notifications', 'n'],
+  ['/destinations', 'Destinations', 't'],
+  ['/settings', 'Settings', 's'],
+]
+
+export function Shell({ children }: { children: ComponentChildren }) {
+  const [isHelp, setHelp] = useState(false)
+  const main = useRef<HTMLElement>(null)
+  useKeys([
+    ...screens.map(([href, name, key]) => goTo(`g ${key}`, name, href)),
+    { keys: '?', does: 'List the keys', run: () => setHelp(true) },
+  ])
+  // Another screen: what was read is left, and a reader begins at its title.
+  useEffect(() => {
+    if (!arrivals.value) return
+    scrollTo(0, 0)
+    main.current?.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+  }, [arrivals.value])
+
+  return (
+    <>
+      <a class="skip" href="#content">
+        Skip to the content
+      </a>
+      <header class="top">
+        <a class="brand" href="/">
+          TrackLayer
+        </a>
+        <nav aria-label="Screens">
+          {screens.map(([href, name]) => (
+            <a key={href} href={href} aria-current={isAt(href) ? 'page' : undefined}>
+              {name}
+              {href === '/notifications' && <OpenCount />}
+            </a>
+          ))}
+        </nav>
+        <div class="tools">
+          <span class="who" title={`Scopes of your key: ${session.value?.scopes.join(', ') ?? ''}`}>
+            {session.value?.merchant.name}
+            {!may('ADMIN') && <span class="badge">read only</span>}
+          </span>
+          <button type="button" class="plain" title="Times in UTC or as on this computer" onClick={() => setZone(zone.value === 'utc' ? 'local' : 'utc')}>
+            {zone.value === 'utc' ? 'UTC' : zoneName()}
+          </button>
+          <ThemeSwitch />
+          <button type="button" class="plain" title="Keys (?)" aria-label="List the keys" onClick={() => setHelp(true)}>
+            ?
+          </button>
+          <a href="/docs">Docs</a>
+          <button type="button" class="plain" onClick={() => void signOut()}>
+            Sign out
+          </button>
+        </div>
+      </header>
+      <main id="content" ref={main} tabIndex={-1}>
+        {children}
+      </main>
+      <Said />
+      {isHelp && <Keys close={() => setHelp(false)} />}
+    </>
+  )
+}
+
+function isAt(href: string): boolean {
+  return href === '/' ? path.value === '/' : path.value === href || path.value.startsWith(`${href}/`)
+}
+
+function OpenCount() {
+  const open = openAlerts.value
+  if (!open?.length) return null
+  const told = open.length >= 100 ? '100 or more' : count(open.length)
+  return (
+    <span class="open-count" title={isLive.value ? 'Open alerts, live' : 'Open alerts; the live connection is being made again'}>
+      {open.length >= 100 ? '100+' : told}
+      <span class="unseen"> open alerts</span>
+    </span>
+  )
+}
+
+const themes: [Theme, string][] = [
+  ['auto', 'Auto'],
+  ['light', 'Light'],
+  ['dark', 'Dark'],
+]
+
+function ThemeSwitch() {
+  const index = themes.findIndex(([one]) => one === theme.value)
+  const next = themes[(index + 1) % themes.length]!
+  return (
+    <button type="button" class="plain" title={`Colours: ${themes[index]![1]}. Press for ${next[1]}.`} onClick={() => setTheme(next[0])}>
+      {themes[index]![1]}
+      <span class="unseen"> colours</span>
+    </button>
+  )
+}
+
+const SEEN_MS = 6000
+
+function Said() {
+  const told = said.value
+  const isSeen = told !== null && now.value - told.at < SEEN_MS
+  return (
+    <div class={`said ${told?.isBad ? 'bad' : ''} ${isSeen ? 'seen' : ''}`} role="status" aria-live="polite">
+      {told?.text}
+    </div>
+  )
+}
+
+function Keys({ close }: { close: () => void }) {
+  const seen = new Map(shortcuts().map((one) => [one.keys, one.does]))
+  return (
+    <Dialog title="Keys" close={close}>
+      <dl class="facts keys">
+        {[...seen].map(([keys, does]) => (
+          <div key={keys}>
+            <dt>
+              {keys.split(' ').map((key, index) => (
+                <kbd key={index}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{does}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  )
+}

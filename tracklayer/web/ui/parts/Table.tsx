@@ -1,0 +1,129 @@
+// Rows that stand still, walked with j and k, opened with Enter, chosen with x.
+
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+
+import { useKeys } from '../lib/keys'
+import { go } from '../lib/router'
+
+export interface Column<Row> {
+  name: string
+  cell: (row: Row) => ComponentChildren
+  /** Right-aligned figures. */
+  isNumber?: boolean
+  /** Left out where there is little room. */
+  isMinor?: boolean
+  /** The name is for screen readers only. */
+  isUnnamed?: boolean
+}
+
+/** A list as a table. `href`: where a row leads; its first cell becomes the link. `chosen`: rows may be selected. */
+export function Table<Row extends { id: string }>({
+  label,
+  columns,
+  rows,
+  href,
+  chosen,
+  choose,
+  isStale = false,
+}: {
+  label: string
+  columns: Column<Row>[]
+  rows: Row[]
+  href?: (row: Row) => string
+  chosen?: ReadonlySet<string>
+  choose?: (id: string) => void
+  isStale?: boolean
+}) {
+  const [at, setAt] = useState<string | null>(null)
+  const body = useRef<HTMLTableSectionElement>(null)
+
+  const move = (by: number) => {
+    if (!rows.length) return
+    const index = rows.findIndex((row) => row.id === at)
+    const next = rows[Math.min(rows.length - 1, Math.max(0, index + by))]!
+    setAt(next.id)
+  }
+  useEffect(() => {
+    if (at === null) return
+    const row = [...(body.current?.rows ?? [])].find((one) => one.dataset.id === at)
+    const link = row?.querySelector<HTMLElement>('a, button, input')
+    ;(link ?? row)?.focus()
+    row?.scrollIntoView({ block: 'nearest' })
+  }, [at])
+
+  const current = () => rows.find((row) => row.id === at)
+  useKeys([
+    { keys: 'j', does: 'Next row', run: () => move(1) },
+    { keys: 'k', does: 'Row before', run: () => move(-1) },
+    ...(href
+      ? [
+          {
+            keys: 'o',
+            does: 'Open the row',
+            run: () => {
+              const row = current()
+              if (row) go(href(row))
+            },
+          },
+        ]
+      : []),
+    ...(choose
+      ? [
+          {
+            keys: 'x',
+            does: 'Select the row',
+            run: () => {
+              if (at) choose(at)
+            },
+          },
+        ]
+      : []),
+  ])
+
+  return (
+    <div class="table" role="group" aria-label={label} tabIndex={0} aria-busy={isStale}>
+      <table class={isStale ? 'stale' : ''}>
+        <thead>
+          <tr>
+            {choose && (
+              <th scope="col">
+                <span class="unseen">Selected</span>
+              </th>
+            )}
+            {columns.map((column) => (
+              <th key={column.name} scope="col" class={classOf(column)}>
+                {column.isUnnamed ? <span class="unseen">{column.name}</span> : column.name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody ref={body}>
+          {rows.map((row) => (
+            <tr key={row.id} data-id={row.id} class={row.id === at ? 'at' : ''} onFocusIn={() => setAt(row.id)}>
+              {choose && (
+                <td>
+                  <input
+                    type="checkbox"
+                    aria-label="Select this row"
+                    checked={chosen?.has(row.id) ?? false}
+                    onChange={() => choose(row.id)}
+                  />
+                </td>
+              )}
+              {columns.map((column, index) => (
+                <td key={column.name} class={classOf(column)}>
+                  {href && index === 0 ? <a href={href(row)}>{column.cell(row)}</a> : column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+function classOf<Row>(column: Column<Row>): string {
+  return [column.isNumber ? 'number' : '', column.isMinor ? 'minor' : ''].join(' ').trim()
+}

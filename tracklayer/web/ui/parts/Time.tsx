@@ -1,0 +1,12 @@
+import { ago, exactTime, now, shortTime } from '../lib/time'
+
+/** A moment: how long ago, with the exact time in its title; `exact` shows that itself. */
+export function Time({ at, exact = false, short = false }: { at: string | null | undefined; exact?: boolean; short?: boolean }) {
+  if (!at) return <span class="quiet">–</span>
+  const full = exactTime(at)
+  return (
+    <time dateTime={at} title={exact ? ago(at, now.peek()) : full}>
+      {exact ? full : short ? shortTime(at) : ago(at)}
+    </time>
+  )
+}

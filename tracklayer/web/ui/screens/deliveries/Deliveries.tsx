@@ -1,0 +1,9 @@
+import { Page } from '../../parts/Page'
+
+export function Deliveries() {
+  return (
+    <Page title="Deliveries">
+      <p />
+    </Page>
+  )
+}

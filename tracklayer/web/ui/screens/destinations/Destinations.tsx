@@ -1,0 +1,9 @@
+import { Page } from '../../parts/Page'
+
+export function Destinations() {
+  return (
+    <Page title="Destinations">
+      <p />
+    </Page>
+  )
+}

@@ -1,0 +1,9 @@
+import { Page } from '../../parts/Page'
+
+export function Events() {
+  return (
+    <Page title="Events">
+      <p />
+    </Page>
+  )
+}

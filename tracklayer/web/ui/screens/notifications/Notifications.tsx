@@ -1,0 +1,9 @@
+import { Page } from '../../parts/Page'
+
+export function Notifications() {
+  return (
+    <Page title="Notifications">
+      <p />
+    </Page>
+  )
+}
