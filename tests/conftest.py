@@ -32,6 +32,8 @@ NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 TABLES = (
     "merchants",
     "api_keys",
+    "sessions",
+    "sign_in_codes",
     "destinations",
     "events",
     "deliveries",

@@ -32,6 +32,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "tokens": frozenset({"clock"}),
     "kept": frozenset(),
     "keyring": frozenset(),
+    "buckets": frozenset(),
     "counting": frozenset({"domain"}),
     "turns": frozenset(),
     "sandbox": frozenset({"sandbox"}),
@@ -54,8 +55,8 @@ STAIRS: dict[str, frozenset[str]] = {
             "domain.watch",
         }
     ),
-    "schema": _DOORS | {"schema"},
-    "web": _DOORS | {"web"},
+    "schema": _DOORS | {"schema", "buckets"},
+    "web": _DOORS | {"web", "buckets"},
 }
 STAIRS["app"] = frozenset(STAIRS)
 STAIRS["cli"] = frozenset({*STAIRS, "cli"})

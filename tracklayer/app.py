@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.domain.site import Site
 from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
@@ -30,6 +31,7 @@ from tracklayer.services.follow import AlertHub
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
+from tracklayer.web.session import session_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
 GC_THRESHOLD = 50_000
@@ -86,12 +88,14 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
             *docs_routes(),
+            *session_routes(runtime),
             *dashboard_routes(),
         ],
         lifespan=lifespan,
     )
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
     app.state.ending = False
+    app.state.site = Site.at(runtime.settings.public_url)
     return app
 
 

@@ -1,4 +1,4 @@
-"""API keys that were looked up a moment ago, so that a caller of a thousand events a second is looked up once."""
+"""API keys and sessions that were looked up a moment ago, so that a caller of a thousand events a second is looked up once."""
 
 from __future__ import annotations
 
@@ -62,6 +62,12 @@ class Keyring(Generic[H]):
             self._changes += 1
             for key_hash in [key for key, (holder, _) in self._kept.items() if holder.merchant_id == merchant_id]:
                 del self._kept[key_hash]
+
+    def drop(self, key_hash: bytes) -> None:
+        """Drops one, as ``forget`` does all of a merchant."""
+        with self._lock:
+            self._changes += 1
+            self._kept.pop(key_hash, None)
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -14,11 +14,11 @@ from graphql import get_introspection_query
 
 from tests.factories import Api, Merchant, draft, new_merchant
 from tracklayer.app import build_app
+from tracklayer.buckets import Buckets
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_in_db_thread
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
-from tracklayer.schema.limits import Buckets
 
 
 def test_a_bucket_empties_and_fills() -> None:

@@ -620,6 +620,7 @@ async def test_no_field_shows_another_merchants_rows(
             "alerts": ["(first: 9)", "(first: 9, filter: {state: OPEN})"],
             "ledger": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
             "coverage": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
+            "rejections": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
         }.get(name, [""])
         if name == "preview":
             continue  # its own test: it reads nothing but the caller's settings
@@ -630,7 +631,12 @@ async def test_no_field_shows_another_merchants_rows(
             assert "errors" not in answer.json(), answer.text
             assert secret not in answer.text, name
             if name == "ledger":
-                assert answer.json()["data"]["ledger"] == {"rows": [], "balanced": True}
+                assert answer.json()["data"]["ledger"] == {
+                    "rows": [],
+                    "balanced": True,
+                    "whole": [],
+                    "series": [],
+                }
             asked.add(name)
     assert asked == set(query.fields) - {"preview"}
 

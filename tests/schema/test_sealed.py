@@ -164,6 +164,7 @@ def canaries(runtime: Runtime, merchant: Merchant) -> set[str]:
 
 ARGUMENTS: dict[str, str] = {
     "Query.node(id)": "$id",
+    "Query.alertChart(id)": "$id",
     "Query.event(eventId)": '"order_1"',
     "Query.ledger(since)": '"2026-11-20T14:00:00Z"',
     "Query.ledger(until)": '"2026-11-20T16:00:00Z"',

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from tracklayer.domain.site import Site
 from tracklayer.web.dashboard import SCREENS, dashboard_routes
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Starlette(routes=dashboard_routes()))
+    app = Starlette(routes=dashboard_routes())
+    app.state.site = Site.at("http://127.0.0.1:8000")
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as made:
         yield made
 
@@ -36,6 +39,13 @@ async def test_every_screen_is_the_same_page_and_lets_nothing_else_run(client: h
     assert "unsafe" not in policy
     assert not re.search(r"<script(?![^>]* src=)|style=|<style|\son\w+=", answer.text)
     assert not re.search(r"https?://", answer.text)
+
+
+async def test_another_host_gets_nothing_and_is_told_what_to_do(client: httpx.AsyncClient) -> None:
+    for path in (*SCREENS, "/static/icon.svg"):
+        answer = await client.get(path, headers={"host": "evil.example"})
+        assert (answer.status_code, "TRACKLAYER_PUBLIC_URL" in answer.text) == (421, True)
+        assert (await client.get(path, headers={"host": "localhost:9000"})).status_code == 200
 
 
 async def test_the_files_that_the_page_names_are_there_for_ever_and_travel_small(client: httpx.AsyncClient) -> None:

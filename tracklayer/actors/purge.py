@@ -7,6 +7,7 @@ import logging
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone
 from tracklayer.services.privacy import purge_alert_history, purge_expired, purge_redeliveries, purge_secrets
+from tracklayer.services.sign_in import purge_sign_ins
 
 log = logging.getLogger(__name__)
 
@@ -19,5 +20,7 @@ def purge(runtime: Runtime) -> None:
     purge_alert_history(runtime)
     with alone(runtime, "purging redeliveries"):
         purge_redeliveries(runtime)
+    with alone(runtime, "purging sessions"):
+        purge_sign_ins(runtime)
     with alone(runtime, "forgetting secrets of removed destinations"):
         purge_secrets()

@@ -61,6 +61,15 @@ def alerts_by_id(merchant_id: int, alert_ids: Sequence[int]) -> dict[int, AlertR
     return {row.alert_id: row for row in found}
 
 
+def open_alerts(merchant_id: int) -> list[AlertRow]:
+    """All that are open, newest opened first: one a subject at most, by the index of those."""
+    return list(
+        AlertRow.select()
+        .where((AlertRow.merchant_id == merchant_id) & AlertRow.resolved_at.is_null())
+        .order_by(AlertRow.opened_at.desc(), AlertRow.alert_id.desc())
+    )
+
+
 def lock_alerts(merchant_id: int) -> None:
     """Until this transaction ends, nobody else opens or resolves alerts of this merchant.
 

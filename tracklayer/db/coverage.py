@@ -37,6 +37,15 @@ class RefusedEvents(NamedTuple):
     events: int
 
 
+class Refusals(NamedTuple):
+    """``events`` of one name refused for one reason in some time."""
+
+    event_name: str
+    code: str
+    field: str
+    events: int
+
+
 # The next name after each, by the primary key: as many index look-ups as there are names, however many rows.
 _NAMES = f"""
 WITH RECURSIVE names AS (
@@ -86,6 +95,11 @@ SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id)
     GROUP BY minute, event_name, code, field) AS r
 ORDER BY m.merchant_id, r.minute, r.event_name, r.code, r.field
 """
+REFUSALS = """
+SELECT event_name, code, field, sum(events)::bigint AS events FROM rejections
+WHERE merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s
+GROUP BY event_name, code, field ORDER BY events DESC, event_name, code, field LIMIT %(limit)s
+"""
 
 
 def names_of(merchant_id: int) -> list[str]:
@@ -129,6 +143,12 @@ def rejections_by_minute(
     for row in rows(REJECTIONS, _params(merchant_ids, since, until)):
         found.setdefault(row[0], []).append(RefusedEvents(*row[1:]))
     return found
+
+
+def refusals(merchant_id: int, since: datetime, until: datetime, limit: int) -> list[Refusals]:
+    """Why events were refused from ``since`` to ``until`` (not included): the commonest reasons first."""
+    params: Any = {"merchant": merchant_id, "since": since, "until": until, "limit": limit}
+    return [Refusals(*row) for row in rows(REFUSALS, params)]
 
 
 def _params(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -662,7 +662,8 @@ def deliveries_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str
 class DeliverySearch:
     """What a page of deliveries may be narrowed by. ``after``: ``(queued_at, event_id, platform)`` last seen.
 
-    ``untouched_since``: neither queued, nor tried, nor given up after that instant.
+    ``untouched_since``: neither queued, nor tried, nor given up after that instant. ``received_since`` and
+    ``received_until``: when the event arrived. ``held``: it waits, and its destination is paused or held now; False: not so.
     """
 
     platform: str | None = None
@@ -673,15 +674,22 @@ class DeliverySearch:
     error_contains: str | None = None
     after: tuple[datetime, str, str] | None = None
     untouched_since: datetime | None = None
+    received_since: datetime | None = None
+    received_until: datetime | None = None
+    held: bool | None = None
 
     @property
     def narrows(self) -> bool:
         """False where it finds all of a merchant's deliveries."""
         return replace(self, error_contains=self.error_contains or None) != DeliverySearch()
 
-    def admits(self, row: DeliveryRow) -> bool:
-        """Whether a row is one that a page of this search, from its beginning, would hold."""
+    def admits(self, row: DeliveryRow, not_sent_to: Collection[str] = ()) -> bool:
+        """Whether a row is one that a page of this search, from its beginning, would hold.
+
+        ``not_sent_to``: platforms whose destination is paused or held.
+        """
         touched = row.finished_at or row.last_attempt_at or row.queued_at
+        is_held = row.status in WAITING and row.platform in not_sent_to
         return (
             (self.platform is None or row.platform == self.platform)
             and (not self.status or row.status in self.status)
@@ -690,7 +698,16 @@ class DeliverySearch:
             and (self.queued_until is None or row.queued_at < self.queued_until)
             and (not self.error_contains or self.error_contains.lower() in (row.last_error or "").lower())
             and (self.untouched_since is None or touched <= self.untouched_since)
+            and (self.received_since is None or row.received_at >= self.received_since)
+            and (self.received_until is None or row.received_at < self.received_until)
+            and (self.held is None or is_held == self.held)
         )
+
+
+WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.FAILED.value)
+_NOT_SENT_TO = "(SELECT platform FROM destinations WHERE merchant_id = %s AND removed_at IS NULL AND state <> 'active')"
+# Of events that were stored before their destination took them. All others were queued when they were received.
+_STORED_FIRST = "queued_at > received_at"  # as the index deliveries_stored_first says it
 
 
 def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
@@ -718,13 +735,42 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
     if search.untouched_since is not None:
         where.append("coalesce(finished_at, last_attempt_at, queued_at) <= %s")
         params.append(search.untouched_since)
+    if search.received_since is not None:
+        where.append("received_at >= %s AND queued_at >= %s")  # nothing is queued before it is received
+        params += [search.received_since] * 2
+    if search.received_until is not None:
+        where.append("received_at < %s")
+        params.append(search.received_until)
+    statuses: Sequence[str | None] = search.status or (None,)
+    if search.held is True:
+        where.append(f"platform IN {_NOT_SENT_TO}")
+        params.append(merchant_id)
+        statuses = [status for status in WAITING if not search.status or status in search.status]
+    elif search.held is False:
+        where.append(f"NOT (due_at IS NOT NULL AND platform IN {_NOT_SENT_TO})")
+        params.append(merchant_id)
+    if not statuses:
+        return []
     newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s"
-    # A page of each status, then the newest of those: only so is each read in the order of its index.
+    # A page of each status, then the newest of those: only so is each read in the order of its index. What was received
+    # before an instant was queued before it, or belongs to the few that have an index of their own.
     pages, given = [], []
-    for status in search.status or (None,):
-        own = where if status is None else [*where, "status = %s"]
-        pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(own)} {newest})")
-        given += [*params, *(() if status is None else (status,)), limit]
+    for status in statuses:
+        own, mine = [*where], [*params]
+        if status is not None:
+            # What is not sent yet is also what is due some time: where little is, that index is the shorter way.
+            own.append("status = %s AND due_at IS NOT NULL" if status == DeliveryStatus.QUEUED else "status = %s")
+            mine.append(status)
+        parts = [(own, mine)]
+        if search.received_until is not None:
+            until = search.received_until
+            parts = [
+                ([*own, "queued_at < %s"], [*mine, until]),
+                ([*own, "queued_at >= %s", _STORED_FIRST], [*mine, until]),
+            ]
+        for conditions, values in parts:
+            pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(conditions)} {newest})")
+            given += [*values, limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
     found = rows(sql, given if len(pages) == 1 else [*given, limit])
     return [DeliveryRow(*row) for row in found]

@@ -189,6 +189,15 @@ def last_merchant_waiting() -> int:
     return int(found[0][0]) if found else 0
 
 
+def not_sent_to(merchant_id: int) -> set[str]:
+    """Platforms whose destination is paused or held at the moment."""
+    found = rows(
+        "SELECT platform FROM destinations WHERE merchant_id = %s AND removed_at IS NULL AND state <> 'active'",
+        (merchant_id,),
+    )
+    return {row[0] for row in found}
+
+
 def waits_of(merchant_id: int, platforms: Sequence[str]) -> dict[str, tuple[str, datetime | None]]:
     """(state, resume_at) of destinations: what a waiting delivery waits for."""
     found = rows(

@@ -242,7 +242,10 @@ def events_by_id(merchant_id: int, event_ids: Sequence[str]) -> dict[str, EventR
 
 @dataclass(frozen=True)
 class EventSearch:
-    """What a page of events may be narrowed by. ``after``: ``(received_at, event_id)`` of the last one seen."""
+    """What a page of events may be narrowed by. ``after``: ``(received_at, event_id)`` of the last one seen.
+
+    ``filtered_at``: what the destination on a platform did not take by its name.
+    """
 
     event_name: str | None = None
     event_id_prefix: str | None = None
@@ -254,12 +257,39 @@ class EventSearch:
     delivery_statuses: tuple[str, ...] = ()  # empty: any
     platform: str | None = None
     platforms: tuple[str, ...] = ()
+    filtered_at: str | None = None
     after: tuple[datetime, str] | None = None
 
     @property
     def narrows(self) -> bool:
         """False where it finds all of a merchant's events."""
         return replace(self, event_id_prefix=self.event_id_prefix or None) != EventSearch()
+
+
+# An event without a delivery was filtered by its name, or not offered at all, as there was no destination then. The ledger
+# knows which minutes have some of the first kind; of what is older than five weeks, which hours.
+_COUNTED = (
+    "(SELECT sum(m.filtered) FROM minutes m WHERE m.merchant_id = e.merchant_id AND m.platform = %s "
+    "AND m.minute = date_trunc('{}', e.received_at, 'UTC'))"
+)
+_FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
+        WHERE x.merchant_id = e.merchant_id AND x.platform = %s AND x.created_at <= e.received_at)
+    AND NOT EXISTS (SELECT 1 FROM deliveries d
+        WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id AND d.platform = %s)
+    AND coalesce({_COUNTED.format("minute")}, {_COUNTED.format("hour")}) > 0"""
+# Only the hours that have some are read: a name that is hardly ever sent is found without passing over all others.
+_IN_HOURS_WITH_FILTERED = """
+SELECT {columns} FROM (
+    SELECT hour FROM (
+        SELECT date_trunc('hour', minute, 'UTC') AS hour FROM minutes
+        WHERE merchant_id = %s AND platform = %s AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND minute <= coalesce(%s::timestamptz, 'infinity')
+        GROUP BY 1 HAVING sum(filtered) > 0) AS counted
+    ORDER BY hour DESC) AS hours
+CROSS JOIN LATERAL (
+    SELECT * FROM events e WHERE e.received_at >= hour AND e.received_at < hour + interval '1 hour' AND {where}) AS e
+ORDER BY hour DESC, received_at DESC, event_id DESC LIMIT %s
+"""
 
 
 LATE_AFTER = timedelta(hours=1)
@@ -313,6 +343,12 @@ def page_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, 
     if inner:
         of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
         where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event})")
+    if search.filtered_at is not None:
+        until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
+        hours = (merchant_id, search.filtered_at, search.received_since, until)
+        found = " AND ".join([*where, _FILTERED])
+        sql = _IN_HOURS_WITH_FILTERED.format(columns=COLUMNS, where=found)
+        return sql, (*hours, *params, *[search.filtered_at] * 4, limit)
     page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
     order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
     if search.occurred_until is None:

@@ -13,7 +13,7 @@ from tracklayer.domain.ledger import Cohort
 
 REASONS = (*(reason.value for reason in DropReason), PURGED)
 PLACES = len(LATENCY_BOUNDS) + 1
-_SUMMED = ("accepted", "coalesced", "rejected", "filtered", "routed", "delivered", "dropped", "waiting")
+_SUMMED = ("accepted", "coalesced", "rejected", "filtered", "routed", "delivered", "dropped", "waiting", "purged")
 
 # The destinations, removed ones too, name the platforms there can be minutes of: so each is one range of the primary
 # key. One statement is one moment. Plain sums of each place and reason cost a fraction of adding up arrays and objects.
@@ -46,8 +46,8 @@ def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> l
 
 
 def _cohort(row: tuple[Any, ...]) -> Cohort:
-    start, platform, accepted, coalesced, rejected, filtered, routed, delivered, dropped, waiting = row[:10]
-    is_held, reasons, latency = row[10:]
+    start, platform, accepted, coalesced, rejected, filtered, routed, delivered, dropped, waiting, purged = row[:11]
+    is_held, reasons, latency = row[11:]
     return Cohort(
         start,
         platform or None,
@@ -62,4 +62,5 @@ def _cohort(row: tuple[Any, ...]) -> Cohort:
         waiting if is_held else 0,
         {reason: count for reason, count in zip(REASONS, reasons, strict=True) if count},
         latency,
+        purged,
     )

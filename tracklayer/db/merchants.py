@@ -99,29 +99,44 @@ def revoke_api_key(merchant_id: int, key_id: int, now: datetime) -> ApiKeyRow | 
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """Whose key it is, and what ingest needs to know of that merchant."""
+    """Whose key it is, and what ingest needs to know of that merchant.
+
+    ``session``: the hash of the one that a person signed in to; None where the key itself came.
+    """
 
     merchant_id: int
     key_id: int
     scopes: frozenset[str]
     hash_user_data: bool
     default_countries: frozenset[str]
+    session: bytes | None = None
+
+
+# What a holder is made of, from api_keys ``k`` and merchants ``m``.
+HOLDER = (
+    "k.merchant_id, k.key_id, k.scopes, m.hash_user_data, "
+    "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
+    "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL)"
+)
+
+
+def holder_of(row: Sequence[Any], session: bytes | None = None) -> KeyHolder:
+    """``row`` begins with ``HOLDER``."""
+    merchant_id, key_id, scopes, hash_user_data, countries = row[:5]
+    return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), session)
 
 
 def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     """(the merchant of a key that is not revoked, whether it is time to note that it is used)."""
     found = rows(
-        "SELECT k.merchant_id, k.key_id, k.scopes, m.hash_user_data, k.last_used_at, "
-        "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
-        "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL) "
+        f"SELECT {HOLDER}, k.last_used_at "
         "FROM api_keys k JOIN merchants m USING (merchant_id) WHERE k.key_hash = %s AND k.revoked_at IS NULL",
         (key_hash,),
     )
     if not found:
         return None
-    merchant_id, key_id, scopes, hash_user_data, last_used_at, countries = found[0]
-    holder = KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries))
-    return holder, last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
+    last_used_at = found[0][-1]
+    return holder_of(found[0]), last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
 
 
 def note_use(merchant_id: int, key_id: int, now: datetime) -> None:

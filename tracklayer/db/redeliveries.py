@@ -73,7 +73,9 @@ SELECT %s, %s, page, keys FROM json_array_elements(%s::json) WITH ORDINALITY AS 
 
 def insert_redelivery(merchant_id: int, search: DeliverySearch, by_ids: bool, now: datetime) -> RedeliveryRow:
     """A new one, whose first page is the caller's."""
-    given = {name: value for name, value in asdict(search).items() if name != "after"}
+    given: dict[str, Any] = {name: value for name, value in asdict(search).items() if name != "after"}
+    if any(given[name] is not None for name in _LATER):
+        given = {_WHOLE: given}
     redelivery_id = rows(INSERT, (merchant_id, orjson.dumps(given).decode(), by_ids, now, now, now))[0][0]
     return RedeliveryRow(merchant_id, redelivery_id, search, by_ids, now, now, now)
 
@@ -262,9 +264,17 @@ def _read_stored(stored: Mapping[str, Any], after: Sequence[Any] | None) -> Stor
     return StoredEvents(stored["platform"], found)
 
 
+# What a search may be narrowed by besides since such jobs are kept. One that is stands under a name that a worker of the
+# version before does not find: it would redeliver more than was asked for, and so leaves the job to the others.
+_LATER = ("received_since", "received_until", "held")
+_WHOLE = "search"
+
+
 def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> DeliverySearch:
+    given = given.get(_WHOLE, given)
+
     def instant(name: str) -> datetime | None:
-        return datetime.fromisoformat(given[name]) if given[name] is not None else None
+        return datetime.fromisoformat(given[name]) if given.get(name) is not None else None
 
     return DeliverySearch(
         platform=given["platform"],
@@ -274,5 +284,8 @@ def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> Deliv
         queued_until=instant("queued_until"),
         error_contains=given["error_contains"],
         untouched_since=instant("untouched_since"),
+        received_since=instant("received_since"),
+        received_until=instant("received_until"),
+        held=given.get("held"),
         after=(datetime.fromisoformat(after[0]), after[1], after[2]) if after is not None else None,
     )

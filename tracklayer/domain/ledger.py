@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 BUCKETS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -15,7 +15,7 @@ class Cohort:
     """The events that arrived in one bucket, at one platform, or (``platform`` None) of the whole merchant.
 
     ``waiting`` and ``held`` exclude each other. ``drop_reasons``: reason -> how many; ``latency``: how many deliveries
-    in each place of the histogram.
+    in each place of the histogram. ``purged``: deliveries, or events, that are counted here and kept no more.
     """
 
     bucket_start: datetime
@@ -31,6 +31,7 @@ class Cohort:
     held: int
     drop_reasons: Mapping[str, int]
     latency: Sequence[int]
+    purged: int = 0
 
     @property
     def is_balanced(self) -> bool:
@@ -53,27 +54,47 @@ def with_totals(rows: Sequence[Cohort]) -> list[Cohort]:
     for start in sorted(buckets):
         platforms = sorted((r for r in buckets[start] if r.platform is not None), key=lambda r: r.platform or "")
         events = [row for row in buckets[start] if row.platform is None]
-        reasons: dict[str, int] = {}
-        for row in platforms:
-            for reason, count in row.drop_reasons.items():
-                reasons[reason] = reasons.get(reason, 0) + count
-        total = Cohort(
-            start,
-            None,
-            sum(row.accepted for row in events),
-            sum(row.coalesced for row in events),
-            sum(row.rejected for row in events),
-            sum(row.filtered for row in platforms),
-            sum(row.routed for row in platforms),
-            sum(row.delivered for row in platforms),
-            sum(row.dropped for row in platforms),
-            sum(row.waiting for row in platforms),
-            sum(row.held for row in platforms),
-            reasons,
-            [sum(places) for places in zip(*(row.latency for row in platforms), strict=True)],
+        offered, sent = _sum_of(events, start, None), _sum_of(platforms, start, None)
+        total = replace(
+            sent,
+            accepted=offered.accepted,
+            coalesced=offered.coalesced,
+            rejected=offered.rejected,
+            purged=offered.purged,
         )
         found += [total, *platforms]
     return found
+
+
+def summed(rows: Sequence[Cohort], start: datetime) -> list[Cohort]:
+    """All buckets as one that begins at ``start``: a row for each platform there is, and (None) for the merchant's events."""
+    of_platform: dict[str | None, list[Cohort]] = {}
+    for row in rows:
+        of_platform.setdefault(row.platform, []).append(row)
+    return [_sum_of(found, start, platform) for platform, found in of_platform.items()]
+
+
+def _sum_of(rows: Sequence[Cohort], start: datetime, platform: str | None) -> Cohort:
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row.drop_reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return Cohort(
+        start,
+        platform,
+        sum(row.accepted for row in rows),
+        sum(row.coalesced for row in rows),
+        sum(row.rejected for row in rows),
+        sum(row.filtered for row in rows),
+        sum(row.routed for row in rows),
+        sum(row.delivered for row in rows),
+        sum(row.dropped for row in rows),
+        sum(row.waiting for row in rows),
+        sum(row.held for row in rows),
+        {reason: count for reason, count in reasons.items() if count},
+        [sum(places) for places in zip(*(row.latency for row in rows), strict=True)],
+        sum(row.purged for row in rows),
+    )
 
 
 def percentile(counts: Sequence[int], bounds: Sequence[int], share: float) -> int | None:

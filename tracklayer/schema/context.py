@@ -124,7 +124,9 @@ class Context:
 
     async def of_operation(self) -> Context:
         """This context for one of the many operations of a stream: it asks anew who the caller is."""
-        holder = await self.house.keys.holder(self.authorization(), address_of(self.request.scope))
+        holder = await self.house.keys.caller(
+            self.authorization(), self.request.headers.raw, address_of(self.request.scope)
+        )
         fresh = Context(self.house, self.request, self.response, holder)
         fresh.connection_params = self.connection_params
         fresh.is_stream = True

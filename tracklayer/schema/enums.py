@@ -126,6 +126,24 @@ AlertState = _enum(
     "Whether an alert still holds.",
     {"OPEN": ("open", "It still holds."), "RESOLVED": ("resolved", "It is over.")},
 )
+AlertChartUnit = _enum(
+    "AlertChartUnit",
+    "What the values of an alert's chart are.",
+    {
+        "SHARE": ("share", "Shares, 0 to 1."),
+        "EVENTS": ("events", "Events of each step."),
+        "DELIVERIES": ("deliveries", "Deliveries of each step."),
+    },
+)
+AlertSeriesRole = _enum(
+    "AlertSeriesRole",
+    "What a line is among those of an alert's chart.",
+    {
+        "SEEN": ("seen", "What was seen."),
+        "NORMAL": ("normal", "What is normal, as it was learned."),
+        "COMPARED": ("compared", "What it is to be held against: what came in, or another name."),
+    },
+)
 ActionSource = _enum(
     "ActionSource",
     "Where the action took place.",
@@ -200,6 +218,14 @@ RedeliveryState = _enum(
     {
         "RUNNING": ("running", "Deliveries are still being looked at."),
         "FINISHED": ("finished", "All were looked at: each is queued again, or refused with a reason."),
+    },
+)
+GivenUpBy = _enum(
+    "GivenUpBy",
+    "What ends a delivery that waits.",
+    {
+        "WINDOW": ("window", "It is tried for 24 hours."),
+        "PLATFORM_AGE": ("platform_age", "Its platform takes no event that happened longer ago."),
     },
 )
 LedgerBucket = _enum(

@@ -84,6 +84,8 @@ class GraphQLDoor(LiveDoor):
         headers = _first_of_each(scope["headers"])
         try:
             holder = await self._holder(scope, headers)
+            if holder is not None and holder.session is not None:
+                send = _unstored(send)
             if scope["method"] != "POST":
                 await self._view(scope, receive, send)
                 return
@@ -105,13 +107,13 @@ class GraphQLDoor(LiveDoor):
             await self._refuse(error, headers)(scope, receive, send)
 
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
-        """Whose key came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
+        """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         keys = self.house.keys
         holder = keys.at_hand(authorization)
         if holder is None:
             address = address_of(scope)
-            holder = await keys.holder(authorization, address)
+            holder = await keys.caller(authorization, scope["headers"], address)
             if holder is None:
                 self.house.limits.admit_stranger(address)
         scope[HOLDER] = holder
@@ -355,6 +357,18 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed
+
+
+def _unstored(send: Send) -> Send:
+    """Of what a browser gets for its session's sake nothing stays on its disk."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [header for header in message.get("headers", ()) if header[0].lower() != b"cache-control"]
+            message = {**message, "headers": [*kept, (b"cache-control", b"no-store")]}
+        await send(message)
+
+    return sent
 
 
 def _problem(status: int, message: str) -> Response:

@@ -220,6 +220,10 @@ class EventFilter:
     )
     platform: Platform | None = _given("With a delivery to this platform.")
     platforms: list[Platform] | None = _given("With a delivery to one of these platforms; empty: to any.")
+    filtered_at: Platform | None = _given(
+        "Not taken by the destination on this platform, because of its event names: without a delivery there, though there "
+        "was a destination when the event was received. What the ledger counts as filtered."
+    )
 
 
 @strawberry.input(description="Narrows a list of deliveries.")
@@ -230,6 +234,13 @@ class DeliveryFilter:
     queued_since: DateTime | None = _given("Queued at this time or later.")
     queued_until: DateTime | None = _given("Queued before this time.")
     error_contains: str | None = _given("With this text in the last error, case ignored.")
+    received_since: DateTime | None = _given(
+        "Of events received at this time or later: what the ledger counts by, however late a delivery was queued."
+    )
+    received_until: DateTime | None = _given("Of events received before this time.")
+    held: bool | None = _given(
+        "true: those that wait because their destination is paused or held now; false: all others."
+    )
 
 
 @strawberry.input(description="Narrows a list of alerts.")

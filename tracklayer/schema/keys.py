@@ -1,20 +1,27 @@
-"""Whose key it is: asked before anything of a request is read but its headers."""
+"""Whose key or session it is: asked before anything of a request is read but its headers."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 from tracklayer.db.connection import ask_at_the_door
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.domain.site import Headers, Site
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.limits import Limits
 from tracklayer.services.merchants import authenticate, is_known_key, recently_authenticated
+from tracklayer.services.sign_in import is_known_session, recently_signed_in, session_holder
 
 NO_KEY = "Send your API key: Authorization: Bearer tl_..."
 BAD_KEY = "This API key is unknown or was revoked."
+BAD_SESSION = "You are signed out: sign in again."
 _KEY = re.compile(r"tl_[A-Za-z0-9_-]{16,128}")  # anything else is no key, and no question to the database
+
+
+Find = Callable[[Runtime, str], KeyHolder | None]
 
 
 class Keys:
@@ -23,12 +30,29 @@ class Keys:
     def __init__(self, runtime: Runtime, limits: Limits) -> None:
         self._runtime = runtime
         self._limits = limits
-        self._looking_up: dict[str, asyncio.Task[KeyHolder | None]] = {}
+        self._site = Site.at(runtime.settings.public_url)
+        self._looking_up: dict[tuple[Find, str], asyncio.Task[KeyHolder | None]] = {}
 
     def at_hand(self, authorization: str) -> KeyHolder | None:
         """Whose key it is, where it was looked up a moment ago."""
         kind, _, key = authorization.partition(" ")
         return recently_authenticated(self._runtime, key.strip()) if kind.lower() == "bearer" else None
+
+    async def caller(self, authorization: str, headers: Headers, address: str) -> KeyHolder | None:
+        """Whose key came, or else who is signed in by a cookie that counts (``domain.site``); None where neither came.
+
+        Raises as ``holder`` does.
+        """
+        session = "" if authorization.strip() else self._site.session_in(headers)
+        if not session:
+            return await self.holder(authorization, address)
+        found = recently_signed_in(self._runtime, session)
+        if found is None:
+            is_known = is_known_session(self._runtime, session)
+            found = await self._look_up(session_holder, session, is_known, address)
+        if found is None:
+            raise errors.refused(BAD_SESSION, errors.UNAUTHENTICATED)
+        return found
 
     async def holder(self, authorization: str, address: str) -> KeyHolder | None:
         """Whose key came from ``address``; None where none came.
@@ -45,18 +69,18 @@ class Keys:
             raise errors.refused(BAD_KEY, errors.UNAUTHENTICATED)
         holder = recently_authenticated(self._runtime, key)
         if holder is None:
-            holder = await self._look_up(key, address)
+            holder = await self._look_up(authenticate, key, is_known_key(self._runtime, key), address)
         if holder is None:
             raise errors.refused(BAD_KEY, errors.UNAUTHENTICATED)
         return holder
 
-    async def _look_up(self, key: str, address: str) -> KeyHolder | None:
-        task = self._looking_up.get(key)
+    async def _look_up(self, find: Find, sent: str, is_known: bool, address: str) -> KeyHolder | None:
+        task = self._looking_up.get((find, sent))
         if task is None:
-            if not is_known_key(self._runtime, key):
+            if not is_known:
                 self._limits.admit_unknown_key(address)
-            task = asyncio.create_task(ask_at_the_door(authenticate, self._runtime, key))
-            self._looking_up[key] = task
-            task.add_done_callback(lambda done: self._looking_up.pop(key, None))
+            task = asyncio.create_task(ask_at_the_door(find, self._runtime, sent))
+            self._looking_up[find, sent] = task
+            task.add_done_callback(lambda done: self._looking_up.pop((find, sent), None))
         # Whoever leaves must not take the answer away from the others.
         return await asyncio.shield(task)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
 
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.domain.ledger import Cohort, percentile, whole_buckets, with_totals
+from tracklayer.domain.ledger import Cohort, percentile, summed, whole_buckets, with_totals
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema.access import READ, at_most
 from tracklayer.schema.enums import Platform
 from tracklayer.schema.scalars import JSON, DateTime
 
-_MOST_ROWS = 24 * 60 * (len(PLATFORMS) + 1)  # a day of minutes, for the merchant and each platform
+_MOST_BUCKETS = 24 * 60  # a day of minutes
+_MOST_ROWS = _MOST_BUCKETS * (len(PLATFORMS) + 1)  # for the merchant and each platform
 
 
 @strawberry.type(
@@ -61,10 +63,18 @@ class LedgerRow:
         name="latencyP95Ms",
         description="95 of 100 were acknowledged within this after arrival; as exact as the median.",
     )
+    purged: int = strawberry.field(
+        metadata=READ,
+        description="Of these deliveries (of these events, where platform is null) those that are deleted since, as their "
+        "retention ended: they stay counted, and no list holds them any more.",
+    )
+    balanced: bool = strawberry.field(metadata=READ, description="Whether this row adds up.")
 
 
 @strawberry.type(description="Every event accounted for, by the bucket that it arrived in.")
 class Ledger:
+    found: strawberry.Private[Sequence[Cohort]]
+    since: strawberry.Private[datetime]
     rows: list[LedgerRow] = strawberry.field(
         metadata=READ | at_most(_MOST_ROWS),
         description="By bucket, the merchant's row before those of its platforms; buckets without anything are left out.",
@@ -73,6 +83,28 @@ class Ledger:
         metadata=READ,
         description="Whether every row adds up. What waits is counted on its own, so this is a check and no definition.",
     )
+
+    @strawberry.field(
+        metadata=READ | at_most(len(PLATFORMS) + 1),
+        description="All buckets as one: the merchant's row, then those of its platforms, with the latencies of the whole "
+        "time. Empty where nothing arrived.",
+    )
+    def whole(self) -> list[LedgerRow]:
+        return [_row(row) for row in with_totals(summed(self.found, self.since))]
+
+    @strawberry.field(
+        metadata=READ | at_most(_MOST_BUCKETS),
+        description="The rows of one platform, or the merchant's own, in the order of their buckets; buckets without "
+        "anything are left out.",
+    )
+    def series(
+        self,
+        platform: Annotated[
+            Platform | None, strawberry.argument(description="The platform; null: the merchant's rows.")
+        ] = None,
+    ) -> list[LedgerRow]:
+        key = platform.value if platform is not None else None
+        return [_row(row) for row in with_totals(self.found) if row.platform == key]
 
 
 def ledger_range(since: datetime, until: datetime, bucket: str) -> tuple[datetime, datetime]:
@@ -83,9 +115,11 @@ def ledger_range(since: datetime, until: datetime, bucket: str) -> tuple[datetim
     return found
 
 
-def ledger_of(found: Sequence[Cohort]) -> Ledger:
+def ledger_of(found: Sequence[Cohort], since: datetime) -> Ledger:
     rows = with_totals(found)
-    return Ledger(rows=[_row(row) for row in rows], balanced=all(row.is_balanced for row in rows))
+    return Ledger(
+        found=found, since=since, rows=[_row(row) for row in rows], balanced=all(row.is_balanced for row in rows)
+    )
 
 
 def _row(row: Cohort) -> LedgerRow:
@@ -104,4 +138,6 @@ def _row(row: Cohort) -> LedgerRow:
         drop_reasons=JSON(dict(row.drop_reasons)),
         latency_p50_ms=percentile(row.latency, LATENCY_BOUNDS, 0.5),
         latency_p95_ms=percentile(row.latency, LATENCY_BOUNDS, 0.95),
+        purged=row.purged,
+        balanced=row.is_balanced,
     )

@@ -160,9 +160,10 @@ class LiveDoor(GraphQL[Context, None]):
         self._closing = closing
 
     async def on_ws_connect(self, context: Context) -> UnsetType:
-        """Refuses a connection without a good key: closing code 4403."""
+        """Refuses a connection without a good key or session: closing code 4403."""
         try:
-            holder = await context.house.keys.holder(context.authorization(), address_of(context.request.scope))
+            headers, address = context.request.headers.raw, address_of(context.request.scope)
+            holder = await context.house.keys.caller(context.authorization(), headers, address)
             if holder is None:
                 raise ConnectionRejectionError
             if not context.house.sockets.enter((holder.merchant_id, holder.key_id)):

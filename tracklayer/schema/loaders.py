@@ -16,7 +16,9 @@ from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.domain.advice import Advice
+from tracklayer.domain.standing import Standing
 from tracklayer.runtime import Runtime
+from tracklayer.services.standing import standings
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -69,6 +71,15 @@ class Loaders:
     @cached_property
     def waiting(self) -> DataLoader[str, int]:
         return _loader(_waiting, self.merchant_id)
+
+    @cached_property
+    def standing(self) -> DataLoader[str, Standing]:
+        return _loader(_standings, self.merchant_id, self.runtime.settings.retry_window, self.runtime.clock.now)
+
+    @cached_property
+    def open_alerts(self) -> DataLoader[str, list[AlertRow]]:
+        """By platform; '' for those of the whole merchant."""
+        return _loader(_open_alerts, self.merchant_id)
 
     @cached_property
     def advice(self) -> DataLoader[str, list[Advice]]:
@@ -131,6 +142,23 @@ async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
 async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
     found = await run_for_merchant(deliveries.waiting_by_platform, merchant_id)
     return [found.get(platform, 0) for platform in platforms]
+
+
+async def _standings(
+    merchant_id: int, window: timedelta, clock: Callable[[], datetime], platforms: list[str]
+) -> list[Standing | LookupError]:
+    found = await run_for_merchant(_standings_of, merchant_id, window, clock())
+    return [found.get(platform) or LookupError("the destination was removed") for platform in platforms]
+
+
+def _standings_of(merchant_id: int, window: timedelta, now: datetime) -> dict[str, Standing]:
+    with bounded_read():
+        return standings(merchant_id, window, now)
+
+
+async def _open_alerts(merchant_id: int, platforms: list[str]) -> list[list[AlertRow]]:
+    found = await run_for_merchant(alerts.open_alerts, merchant_id)
+    return [[row for row in found if (row.platform or "") == platform] for platform in platforms]
 
 
 async def _advice(merchant_id: int, platforms: list[str]) -> list[list[Advice]]:

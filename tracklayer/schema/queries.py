@@ -9,7 +9,7 @@ from strawberry import ID, Info
 
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
 from tracklayer.db.channels import channel
-from tracklayer.db.coverage import facts_of_names
+from tracklayer.db.coverage import facts_of_names, refusals
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
 from tracklayer.db.destinations import destinations
 from tracklayer.db.events import EventSearch, page_of_events
@@ -19,7 +19,8 @@ from tracklayer.db.redeliveries import redelivery_by_id
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
-from tracklayer.schema.access import PUBLIC, READ, at_most
+from tracklayer.schema.access import PUBLIC, READ, at_most, weighs
+from tracklayer.schema.alert_chart import WEIGHT, AlertChart, chart_node
 from tracklayer.schema.connections import After, Connection, First, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.coverage import MOST_ROWS, CoverageRow, coverage_range, coverage_rows
@@ -35,6 +36,8 @@ from tracklayer.schema.inputs import (
     worded,
 )
 from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
+from tracklayer.schema.rejections import MOST_ROWS as MOST_REJECTIONS
+from tracklayer.schema.rejections import RejectionRow, rejection_row
 from tracklayer.schema.scalars import JSON, DateTime, instant_argument
 from tracklayer.schema.types import (
     AlertNode,
@@ -58,9 +61,11 @@ from tracklayer.schema.types import (
     redelivery_node,
     verdict_node,
 )
+from tracklayer.services.alert_chart import chart_of_alert
 from tracklayer.services.credentials import merchant_settings, settings_to_map
 from tracklayer.services.preview import prepare, preview
 
+MAX_ID = 2**63
 _FILTER = strawberry.argument(description="Narrows the list.")
 
 
@@ -163,6 +168,22 @@ class Query:
         return alert_connection(rows, size, after)
 
     @strawberry.field(
+        metadata=READ | weighs(WEIGHT),
+        description="What was seen against what is normal around the moment of an alert; null where nothing is left of that "
+        "time, and where there is no such alert of yours.",
+    )
+    async def alert_chart(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The alert's id.")]
+    ) -> AlertChart | None:
+        context = context_of(info)
+        merchant_id = context.caller.merchant_id
+        found = ids.parts_of(str(id), "Alert", (int, int))
+        if found is None or found[0] != merchant_id or not 0 < found[1] < MAX_ID:
+            return None
+        chart = await read(chart_of_alert, merchant_id, found[1], context.now)
+        return chart_node(chart) if chart is not None else None
+
+    @strawberry.field(
         metadata=READ,
         description="Every event that arrived in a time, accounted for by bucket and platform. Buckets are of UTC and "
         "whole: since is rounded down, until up. At most a day of minutes, 31 days of hours, 366 days.",
@@ -181,7 +202,28 @@ class Query:
         begin, end = instant_argument(since, "since"), instant_argument(until, "until")
         assert begin is not None  # the schema demands both
         assert end is not None
-        return ledger_of(await read(ledger, holder.merchant_id, *ledger_range(begin, end, length), length))
+        whole = ledger_range(begin, end, length)
+        return ledger_of(await read(ledger, holder.merchant_id, *whole, length), whole[0])
+
+    @strawberry.field(
+        metadata=READ | at_most(MOST_REJECTIONS),
+        description="Why events were refused when they were sent, the commonest reasons first: with the ledger's "
+        f"eventsRejected of the same time it says what came of every event. The first {MOST_REJECTIONS}; of what is more than "
+        "two days old, whole hours. At most 366 days.",
+    )
+    async def rejections(
+        self,
+        info: Info,
+        since: Annotated[DateTime, strawberry.argument(description="From here on.")],
+        until: Annotated[DateTime, strawberry.argument(description="Up to here, not included.")],
+    ) -> list[RejectionRow]:
+        holder = context_of(info).caller
+        begin, end = instant_argument(since, "since"), instant_argument(until, "until")
+        assert begin is not None  # the schema demands both
+        assert end is not None
+        ledger_range(begin, end, LedgerBucket.DAY.value)  # no longer than that
+        found = await read(refusals, holder.merchant_id, begin, end, MOST_REJECTIONS)
+        return [rejection_row(row) for row in found]
 
     @strawberry.field(
         metadata=READ | at_most(MOST_ROWS),
@@ -249,6 +291,7 @@ def event_search(given: EventFilter | None, after: str | None = None) -> EventSe
         values_of(given.delivery_statuses),
         value_of(given.platform),
         values_of(given.platforms),
+        value_of(given.filtered_at),
         (seen[0], seen[1]) if seen else None,
     )
 
@@ -265,4 +308,7 @@ def delivery_search(given: DeliveryFilter | None, after: str | None = None) -> D
         instant_argument(given.queued_until, "filter.queuedUntil"),
         ids.text_argument(given.error_contains, "filter.errorContains"),
         (seen[0], seen[1], seen[2]) if seen else None,
+        received_since=instant_argument(given.received_since, "filter.receivedSince"),
+        received_until=instant_argument(given.received_until, "filter.receivedUntil"),
+        held=given.held,
     )

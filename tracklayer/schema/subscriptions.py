@@ -17,10 +17,10 @@ from tracklayer.schema.access import READ
 from tracklayer.schema.context import MAX_OF_A_KEY, context_of, read
 from tracklayer.schema.enums import AlertKind, AlertState
 from tracklayer.schema.inputs import values_of
-from tracklayer.schema.keys import BAD_KEY
+from tracklayer.schema.keys import BAD_KEY, BAD_SESSION
 from tracklayer.schema.scalars import DateTime
 from tracklayer.schema.types import AlertNode, alert_node
-from tracklayer.services.follow import KeyRevokedError
+from tracklayer.services.follow import Key, KeyRevokedError
 
 MAX_POSITION = 2**63
 
@@ -55,13 +55,14 @@ class Subscription:
             message = f"This key has {MAX_OF_A_KEY:,} subscriptions open; end some first."
             raise errors.refused(message, errors.RATE_LIMITED)
         try:
-            async with aclosing(context.hub.follow(key, position)) as changes:
+            async with aclosing(context.hub.follow(Key(*key, holder.session), position)) as changes:
                 async for change in changes:
                     if not wanted or change.alert.kind in wanted:
                         context.renew()
                         yield changed_alert(change)
         except KeyRevokedError:
-            raise errors.refused(BAD_KEY, errors.UNAUTHENTICATED) from None
+            told = BAD_KEY if holder.session is None else BAD_SESSION
+            raise errors.refused(told, errors.UNAUTHENTICATED) from None
         finally:
             context.house.subscriptions.leave(key)
 

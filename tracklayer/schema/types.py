@@ -51,6 +51,7 @@ from tracklayer.schema.enums import (
 from tracklayer.schema.inputs import dotted_path
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
+from tracklayer.schema.standing import DestinationStanding, standing_node
 from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
 from tracklayer.services.credentials import settings_to_map, shown_settings
@@ -463,6 +464,18 @@ class DestinationNode(Node):
     @strawberry.field(metadata=READ, description="Deliveries that are neither delivered nor dropped.")
     async def waiting(self, info: Info) -> int:
         return await context_of(info).loaders.waiting.load(self.row.platform)
+
+    @strawberry.field(metadata=READ, description="How it stands: what it took last, and what waits for how long still.")
+    async def standing(self, info: Info) -> DestinationStanding:
+        return standing_node(await context_of(info).loaders.standing.load(self.row.platform))
+
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ALERTS),
+        description=f"The alerts about it that are open, newest first; the last {MAX_ALERTS}.",
+    )
+    async def open_alerts(self, info: Info) -> list[AlertNode]:
+        rows = await context_of(info).loaders.open_alerts.load(self.row.platform)
+        return [alert_node(row) for row in rows[:MAX_ALERTS]]
 
     @strawberry.field(
         metadata=READ | at_most(MAX_ADVICE + _MOST_SETTINGS),

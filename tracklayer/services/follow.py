@@ -14,11 +14,14 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 from tracklayer.db.alert_changes import CHANNEL, Change, changes_after, positions_before_last
 from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.db.listen import Listener
 from tracklayer.db.merchants import living_keys
+from tracklayer.db.sign_ins import living_sessions
 from tracklayer.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -31,11 +34,17 @@ CHECK_KEYS_SECONDS = 20.0  # how soon a revoked key ends its subscriptions
 PATIENCE_SECONDS = 10  # for the first read of a merchant's changes; then the database counts as away
 PAUSE_SECONDS = 1.0  # between tries while the database is away
 
-Key = tuple[int, int]  # merchant, API key
+
+class Key(NamedTuple):
+    """What a follower came with. ``session``: the hash of one that a person signed in to."""
+
+    merchant_id: int
+    key_id: int
+    session: bytes | None = None
 
 
 class KeyRevokedError(Exception):
-    """The key that the follower came with is worth nothing any more."""
+    """The key or session that the follower came with is worth nothing any more."""
 
 
 @dataclass
@@ -74,6 +83,7 @@ class AlertHub:
 
     def __init__(self, runtime: Runtime) -> None:
         self.check_keys_seconds = CHECK_KEYS_SECONDS
+        self._clock = runtime.clock
         self.in_place = 0  # followers that have their position: nothing that happens from now on passes them by
         self._listener = Listener(runtime.database_url, CHANNEL, self._heard, self._look_everywhere)
         self._feeds: dict[int, _Feed] = {}
@@ -121,7 +131,7 @@ class AlertHub:
 
     @contextlib.contextmanager
     def _following(self, key: Key) -> Iterator[_Feed]:
-        merchant_id = key[0]
+        merchant_id = key.merchant_id
         feed = self._feeds.get(merchant_id)
         if feed is None:
             feed = self._feeds[merchant_id] = _Feed(merchant_id)
@@ -208,14 +218,23 @@ class AlertHub:
             await asyncio.sleep(self.check_keys_seconds)
             held = list(self._keys)
             try:
-                living = await run_in_db_thread(living_keys, held) if held else set()
+                living = await run_in_db_thread(_living, held, self._clock.now()) if held else set()
             except DatabaseAwayError:
                 continue
             for key in held:
                 if key not in living and key in self._keys:
                     self._revoked.add(key)
-                    if key[0] in self._feeds:
-                        self._feeds[key[0]].wake()
+                    if key.merchant_id in self._feeds:
+                        self._feeds[key.merchant_id].wake()
+
+
+def _living(keys: list[Key], now: datetime) -> set[Key]:
+    """Those that are worth something."""
+    plain = {key[:2] for key in keys if key.session is None}
+    sessions = [key.session for key in keys if key.session is not None]
+    keys_left = living_keys(list(plain)) if plain else set()
+    sessions_left = living_sessions(sessions, now) if sessions else set()
+    return {key for key in keys if (key[:2] in keys_left if key.session is None else key.session in sessions_left)}
 
 
 async def _ready(feed: _Feed) -> None:

@@ -44,7 +44,7 @@ def create_merchant(
     now = runtime.clock.now()
     with in_transaction():
         merchant_id = db.insert_merchant(name.strip(), retention_days, hash_user_data, alert_emails, now)
-        _, key = _insert_key(merchant_id, "first key", SCOPES, now)
+        _, key = insert_key(merchant_id, "first key", SCOPES, now)
     return merchant_id, key
 
 
@@ -55,7 +55,7 @@ def ensure_default_merchant(runtime: Runtime) -> tuple[int, str | None]:
         created = db.insert_default_merchant(now)
         if created is None:
             return db.default_merchant_id(), None
-        return created, _insert_key(created, "first key", SCOPES, now)[1]
+        return created, insert_key(created, "first key", SCOPES, now)[1]
 
 
 def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any]) -> MerchantRow | list[Problem]:
@@ -116,7 +116,7 @@ def create_api_key(
     if problems:
         return problems
     with in_transaction():
-        return _insert_key(merchant_id, name.strip(), sorted(set(scopes)), runtime.clock.now())
+        return insert_key(merchant_id, name.strip(), sorted(set(scopes)), runtime.clock.now())
 
 
 def revoke_api_key(runtime: Runtime, merchant_id: int, key_id: int) -> ApiKeyRow | None:
@@ -127,7 +127,7 @@ def revoke_api_key(runtime: Runtime, merchant_id: int, key_id: int) -> ApiKeyRow
 
 def authenticate(runtime: Runtime, key: str) -> KeyHolder | None:
     """Whose key it is; None for one that is unknown or revoked. Notes that it was used."""
-    begun, now, key_hash = runtime.keyring.begin(), runtime.clock.now(), _hash(key)
+    begun, now, key_hash = runtime.keyring.begin(), runtime.clock.now(), hash_of_key(key)
     found = db.key_holder(key_hash, now)
     if found is None:
         return None
@@ -150,13 +150,13 @@ def _note_use(holder: KeyHolder, now: datetime) -> None:
 
 def recently_authenticated(runtime: Runtime, key: str) -> KeyHolder | None:
     """Whose key it is, without asking a row: None where nobody asked within ``keyring.LIFETIME``."""
-    holder: KeyHolder | None = runtime.keyring.find(_hash(key), runtime.clock.now())
+    holder: KeyHolder | None = runtime.keyring.find(hash_of_key(key), runtime.clock.now())
     return holder
 
 
 def is_known_key(runtime: Runtime, key: str) -> bool:
     """Whether this process has found this key before."""
-    return runtime.keyring.has_held(_hash(key))
+    return runtime.keyring.has_held(hash_of_key(key))
 
 
 @contextmanager
@@ -168,10 +168,11 @@ def holders_change(runtime: Runtime, merchant_id: int) -> Iterator[None]:
         runtime.keyring.forget(merchant_id)
 
 
-def _insert_key(merchant_id: int, name: str, scopes: Sequence[str], now: Any) -> tuple[ApiKeyRow, str]:
+def insert_key(merchant_id: int, name: str, scopes: Sequence[str], now: Any) -> tuple[ApiKeyRow, str]:
+    """(the new key's row, the key itself). Needs a transaction."""
     key = "tl_" + secrets.token_urlsafe(KEY_BYTES)
-    return db.insert_api_key(merchant_id, name, scopes, key[:_PREFIX_LENGTH], _hash(key), now), key
+    return db.insert_api_key(merchant_id, name, scopes, key[:_PREFIX_LENGTH], hash_of_key(key), now), key
 
 
-def _hash(key: str) -> bytes:
+def hash_of_key(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()

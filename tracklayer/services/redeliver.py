@@ -206,7 +206,8 @@ def _by_ids(merchant_id: int, keys: Sequence[Key], search: DeliverySearch, resul
     for key in keys:
         if key not in found:
             result.refuse(UNKNOWN_ID, key[0])
-    return [row for row in found.values() if search.admits(row)]
+    waiting_for = db_destinations.not_sent_to(merchant_id) if search.held is not None else ()
+    return [row for row in found.values() if search.admits(row, waiting_for)]
 
 
 def _of_ended(search: DeliverySearch) -> DeliverySearch:

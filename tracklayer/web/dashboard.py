@@ -16,17 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracklayer.web.docs import HERE, HTML, Document, answer, document_of
+from tracklayer.web.hosts import refuse_host
+from tracklayer.web.security import PAGE_HEADERS
 
-SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
 SCREENS = ("/", "/events", "/deliveries", "/notifications", "/destinations", "/settings", "/why")
 MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 ICON = HERE / "static" / "icon.svg"
@@ -43,7 +35,7 @@ def dashboard_routes() -> list[Route]:
 
 
 async def page(request: Request) -> Response:
-    return answer(request, _page(), SECURITY_HEADERS)
+    return refuse_host(request) or answer(request, _page(), PAGE_HEADERS)
 
 
 def _built() -> list[Path]:
@@ -57,6 +49,8 @@ def _served(file: Path) -> Callable[[Request], Response]:
         return plain, gzip.compress(plain, 9, mtime=0)
 
     def serve(request: Request) -> Response:
+        if (refused := refuse_host(request)) is not None:
+            return refused
         plain, small = packed()
         life = FOR_A_DAY if file == ICON else FOR_EVER
         headers = {**life, "x-content-type-options": "nosniff", "vary": "accept-encoding"}

@@ -30,6 +30,7 @@ STILL = 5  # minutes with events that must bear it out
 NONE_LEFT_OPEN = 0.5  # of an open one
 BEGAN, OVER = math.log(1e3), math.log(1e6)  # how much likelier it must be that it began, and that it is over
 LEAST_MISSING, MOST_MISSING = 0.01, 0.9
+MOST_LISTED = 20  # sources and hosts among the figures
 
 
 class Sample(NamedTuple):
@@ -280,9 +281,16 @@ def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequenc
             "share": round(lost.share, 4),
             "usual_share": round(lost.expected, 4),
             "probability": failures_at_least(missing, lost.events, 1 - lost.expected, usual.spread),
+            "strata": _judged(lost, samples),
         },
         event_name=name,
     )
+
+
+def _judged(lost: _Window, samples: Sequence[Sample]) -> list[list[str]] | None:
+    """The sources and hosts that the figures are of; None where there are too many to list."""
+    found = sorted({sample.stratum for sample in samples if sample.start >= lost.since})
+    return [list(stratum) for stratum in found] if len(found) <= MOST_LISTED else None
 
 
 def _places(lost: _Window, samples: Sequence[Sample]) -> str:

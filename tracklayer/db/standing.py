@@ -1,0 +1,102 @@
+"""How a merchant's destinations stand: what happened there of late, and what waits for longest. Each by its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from tracklayer.db.connection import rows
+
+DELIVERED_WITHIN = timedelta(days=35)  # how far back the last acknowledgement is looked for: as far as minutes are kept
+BESIDES = timedelta(hours=2)  # what arrived longer ago than its window and this, and waits, has begun anew
+FIRST_DUE, LONGEST = 100, 20  # looked at of what is due first, and of what waits longest
+
+
+class Lately(NamedTuple):
+    """``acknowledged_at``: the last minute with an acknowledgement. The counts are of the minutes since an instant."""
+
+    acknowledged_at: datetime | None
+    arrived: int
+    left: int
+    acknowledged: int
+
+
+class WaitingRow(NamedTuple):
+    """``since``: when it was queued, or redelivered."""
+
+    since: datetime
+    window_ends_at: datetime
+    occurred_at: datetime
+    action_source: str
+
+
+LATELY = """
+SELECT x.platform, last.minute, flow.arrived, flow.finished, flow.acknowledged
+FROM unnest(%(platforms)s::text[]) AS x(platform)
+LEFT JOIN LATERAL (
+    SELECT minute FROM minutes
+    WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= %(oldest)s AND acknowledged > 0
+    ORDER BY minute DESC LIMIT 1) AS last ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(routed + requeued), 0)::bigint AS arrived, coalesce(sum(finished), 0)::bigint AS finished,
+           coalesce(sum(acknowledged), 0)::bigint AS acknowledged
+    FROM minutes WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= %(since)s) AS flow
+"""
+
+
+def lately(merchant_id: int, platforms: Sequence[str], since: datetime, now: datetime) -> dict[str, Lately]:
+    """By platform, what happened from ``since``, a full minute, on."""
+    params: Any = {
+        "merchant": merchant_id,
+        "platforms": list(platforms),
+        "since": since,
+        "oldest": now - DELIVERED_WITHIN,
+    }
+    return {row[0]: Lately(*row[1:]) for row in rows(LATELY, params)}
+
+
+# Those due first, by the index that workers claim by; and of the first minute in which something arrived that still
+# waits, which the ledger knows: one that failed may be due long after others that came later.
+LONGEST_WAITING = """
+WITH asked AS (SELECT unnest(%(platforms)s::text[]) AS platform), found AS (
+    SELECT x.platform, d.* FROM asked x CROSS JOIN LATERAL (
+        SELECT event_id, coalesce(requeued_at, queued_at) AS since, window_ends_at FROM deliveries
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT %(first_due)s) AS d
+    UNION
+    SELECT x.platform, d.* FROM asked x CROSS JOIN LATERAL (
+        SELECT minute FROM minutes
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= %(oldest)s
+        GROUP BY minute HAVING sum(waiting) > 0 ORDER BY minute LIMIT 1) AS m
+    CROSS JOIN LATERAL (
+        SELECT event_id, coalesce(requeued_at, queued_at) AS since, window_ends_at FROM deliveries
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND queued_at >= m.minute
+          AND queued_at < m.minute + interval '1 minute' AND status IN ('queued', 'failed')
+        ORDER BY queued_at LIMIT %(longest)s) AS d
+)
+SELECT f.platform, f.since, f.window_ends_at, e.occurred_at, e.action_source
+FROM found f CROSS JOIN LATERAL (
+    SELECT occurred_at, action_source FROM events
+    WHERE merchant_id = %(merchant)s AND event_id = f.event_id OFFSET 0) AS e  -- each by its key
+"""
+
+
+def longest_waiting(
+    merchant_id: int, platforms: Sequence[str], window: timedelta, now: datetime
+) -> dict[str, list[WaitingRow]]:
+    """By platform, a bounded number of what waits longest and what is due first, in any order; none: it is left out.
+
+    ``window``: how long a delivery waits at most.
+    """
+    params: Any = {
+        "merchant": merchant_id,
+        "platforms": list(platforms),
+        "oldest": now - window - BESIDES,
+        "first_due": FIRST_DUE,
+        "longest": LONGEST,
+    }
+    found: dict[str, list[WaitingRow]] = {}
+    for row in rows(LONGEST_WAITING, params) if platforms else ():
+        found.setdefault(row[0], []).append(WaitingRow(*row[1:]))
+    return found

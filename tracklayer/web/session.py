@@ -1,0 +1,199 @@
+"""``/session``: a person signs in (POST), asks who is signed in (GET), signs out (DELETE).
+
+The session is a cookie that no script reads. Each of the three counts only from a page of the dashboard's own
+(``domain.site``), so that no other page signs anybody in, out, or learns who is there.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tracklayer.buckets import Buckets
+from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, run_in_db_thread
+from tracklayer.domain.json_text import read_json
+from tracklayer.domain.node_id import node_id
+from tracklayer.domain.text import without_invisible
+from tracklayer.runtime import Runtime
+from tracklayer.services.merchants import SCOPES
+from tracklayer.services.sign_in import (
+    SESSION_LIFETIME,
+    Person,
+    is_known_session,
+    sign_in_with_code,
+    sign_in_with_key,
+    sign_out,
+    who_is_there,
+)
+from tracklayer.web.hosts import MISDIRECTED, site_of, wrong_host
+
+MAX_BODY = 4 * 1024  # bytes
+TRIES, ALL_TRIES = 10, 600  # to sign in, in vain, a minute: from one address, and from all
+LOOKS, LOOKS_AT_ONCE = 5, 100  # a second from one address: at sessions that this process has not seen
+RETRY_AFTER_SECONDS = 2
+HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+NOT_OURS = "Only a page of TrackLayer's own dashboard can sign in or out: open it in your browser."
+NOT_SIGNED_IN = "You are not signed in."
+BAD_KEY = "This API key is unknown or was revoked."
+BAD_CODE = "This link was used already, or is older than 15 minutes. `tracklayer sign-in` prints a new one."
+AWAY = "The database is away, so nobody can be signed in or out now. Try again in a moment."
+
+
+class RefusedError(Exception):
+    """An answer that is an error: its status, its code, what to tell the person."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.headers = status, code, message, headers
+
+
+def session_routes(runtime: Runtime, now: Callable[[], float] = time.monotonic) -> list[Route]:
+    """``now``: seconds, for the limits."""
+    return [Route("/session", SessionDoor(runtime, now).answer, methods=["GET", "POST", "DELETE"], name="session")]
+
+
+class SessionDoor:
+    """Of one process, on its event loop."""
+
+    def __init__(self, runtime: Runtime, now: Callable[[], float]) -> None:
+        self._runtime = runtime
+        self._now = now
+        self._tries = Buckets(TRIES / 60, TRIES)
+        self._all_tries = Buckets(ALL_TRIES / 60, ALL_TRIES)
+        self._looks = Buckets(LOOKS, LOOKS_AT_ONCE)
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            why = wrong_host(request)
+            if why is not None:
+                raise RefusedError(MISDIRECTED, "WRONG_HOST", why)
+            if not site_of(request).is_own(request.headers.raw):
+                raise RefusedError(403, "FORBIDDEN", NOT_OURS)
+            if request.method == "POST":
+                return await self._sign_in(request)
+            if request.method == "DELETE":
+                return await self._sign_out(request)
+            return await self._who(request)
+        except RefusedError as refusal:
+            return _refused(refusal)
+        except DatabaseAwayError:
+            return _refused(RefusedError(503, "UNAVAILABLE", AWAY, **{"retry-after": str(RETRY_AFTER_SECONDS)}))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody gets it
+
+    async def _sign_in(self, request: Request) -> Response:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise RefusedError(415, "BAD_REQUEST", "Send JSON: Content-Type: application/json.")
+        address = _address(request)
+        self._count_try(address)
+        sent = _credentials(await _body(request))
+        before = site_of(request).session_in(request.headers.raw)
+        try:
+            if "key" in sent:
+                begun = await run_in_db_thread(sign_in_with_key, self._runtime, sent["key"], before)
+            else:
+                begun = await run_in_db_thread(sign_in_with_code, self._runtime, sent["code"], before)
+        except DatabaseAwayError:
+            self._give_back_try(address)
+            raise
+        if begun is None:
+            raise RefusedError(401, "UNAUTHENTICATED", BAD_KEY if "key" in sent else BAD_CODE)
+        self._give_back_try(address)
+        value, person = begun
+        lifetime = int(SESSION_LIFETIME.total_seconds())
+        return JSONResponse(_told(person), headers={**HEADERS, "set-cookie": _cookie(request, value, lifetime)})
+
+    async def _who(self, request: Request) -> Response:
+        session = site_of(request).session_in(request.headers.raw)
+        if not session:
+            raise RefusedError(401, "UNAUTHENTICATED", NOT_SIGNED_IN)
+        if not is_known_session(self._runtime, session):
+            wait = self._looks.take(_address(request), 1, self._now())
+            if wait:
+                raise _limited("Too many requests", wait)
+        person = await ask_at_the_door(who_is_there, self._runtime, session)
+        if person is None:
+            raise RefusedError(401, "UNAUTHENTICATED", NOT_SIGNED_IN)
+        return JSONResponse(_told(person), headers=HEADERS)
+
+    async def _sign_out(self, request: Request) -> Response:
+        session = site_of(request).session_in(request.headers.raw)
+        if session:
+            await run_in_db_thread(sign_out, self._runtime, session)
+        # What the browser was told to keep of the dashboard goes; answers with data it was told not to keep.
+        ended = {"set-cookie": _cookie(request, "", 0), "clear-site-data": '"storage"'}
+        return Response(status_code=204, headers={**HEADERS, **ended})
+
+    def _count_try(self, address: str) -> None:
+        now = self._now()
+        wait = self._tries.take(address, 1, now)
+        if not wait:
+            wait = self._all_tries.take("", 1, now)
+            if wait:
+                self._tries.charge(address, -1, now)
+        if wait:
+            raise _limited("Too many tries to sign in", wait)
+
+    def _give_back_try(self, address: str) -> None:
+        """Who signs in has guessed nothing, and may share the address with others."""
+        now = self._now()
+        self._tries.charge(address, -1, now)
+        self._all_tries.charge("", -1, now)
+
+
+async def _body(request: Request) -> bytes:
+    """Raises RefusedError for one that is too large."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            message = f"The body may have {MAX_BODY:,} bytes."
+            raise RefusedError(413, "TOO_LARGE", message, connection="close")  # the rest of it is not read
+    return body
+
+
+def _credentials(body: bytes) -> Mapping[str, str]:
+    """``{"key": ...}`` or ``{"code": ...}``. Raises RefusedError for anything else."""
+    try:
+        sent = read_json(body)
+    except ValueError:
+        sent = None
+    if not isinstance(sent, dict) or set(sent) not in ({"key"}, {"code"}):
+        raise RefusedError(400, "BAD_REQUEST", 'Send {"key": "tl_..."} or {"code": "..."}.')
+    ((name, value),) = sent.items()
+    if not isinstance(value, str):
+        raise RefusedError(400, "BAD_REQUEST", f"The {name} must be text.")
+    return {name: without_invisible(value).strip()}
+
+
+def _told(person: Person) -> dict[str, Any]:
+    merchant = {"id": node_id("Merchant", person.merchant_id), "name": person.merchant_name}
+    return {"merchant": merchant, "scopes": [scope.upper() for scope in SCOPES if scope in person.scopes]}
+
+
+def _cookie(request: Request, value: str, lifetime: int) -> str:
+    """``lifetime``: seconds; 0 takes it away."""
+    site = site_of(request)
+    secure = "; Secure" if site.is_secure else ""
+    return f"{site.cookie.decode()}={value}; Max-Age={lifetime}; Path=/; HttpOnly; SameSite=Lax{secure}"
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
+
+
+def _limited(what: str, wait: float) -> RefusedError:
+    seconds = max(1, math.ceil(wait))
+    return RefusedError(429, "RATE_LIMITED", f"{what}. Try again in {seconds} s.", **{"retry-after": str(seconds)})
+
+
+def _refused(refusal: RefusedError) -> Response:
+    error = {"code": refusal.code, "message": refusal.message}
+    return JSONResponse({"error": error}, refusal.status, {**HEADERS, **refusal.headers})
