@@ -73,14 +73,19 @@ class Shop:
 
 @dataclass(frozen=True)
 class Installation:
-    """``link``: signs in once, as it was printed. ``shop``: the merchant ``default``, with a destination everywhere."""
+    """``shop``: the merchant ``default``, with a destination everywhere. ``welcome``: what was printed at the start."""
 
     address: str
     sandbox: str
-    link: str
+    welcome: str
     shop: Shop
     environ: Mapping[str, str]
     process: Process
+
+    @property
+    def link(self) -> str:
+        """Signs in once."""
+        return _first(r"(http\S+/#code=\S+)", self.welcome)
 
     def tracklayer(self, *command: str) -> str:
         """What one of our commands says."""
@@ -127,7 +132,7 @@ def installation() -> Iterator[Installation]:
             yield Installation(
                 address=address,
                 sandbox=_first(r"Sandbox +(\S+)", said),
-                link=_first(r"(http\S+/#code=\S+)", said),
+                welcome=said,
                 shop=Shop(address, _first(r"API key +(tl_\S+)", said)),
                 environ=environ,
                 process=process,
