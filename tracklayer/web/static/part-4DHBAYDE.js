@@ -1,1 +1,0 @@
-import{b as n}from"./part-2NGGDRIR.js";import{o as t}from"./part-PWFNYJWN.js";import{l as e}from"./part-FS3O46WJ.js";function i({text:o,label:r}){return e("div",{class:"code",children:[e("pre",{tabIndex:0,"aria-label":r,children:e("code",{children:o})}),e(n,{text:o})]})}function d({value:o,label:r}){return e(i,{text:t(o),label:r})}export{i as a,d as b};
