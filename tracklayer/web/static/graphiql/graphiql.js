@@ -1,11 +1,22 @@
 // GraphiQL on this installation's API, as whoever is signed in. Nothing of a key is kept; the rest for this tab alone.
 'use strict'
 
-const FIRST = `# Ctrl-Space completes, Ctrl-Enter runs. The documentation of every field is behind the book at the left.
+const FIRST = `# Ctrl-Space completes, Ctrl-Enter runs.
+# The book at the left explains every field.
 {
-  merchant { name }
+  merchant {
+    name
+  }
   events(first: 10) {
-    nodes { eventId name receivedAt deliveries { platform status } }
+    nodes {
+      eventId
+      eventName
+      receivedAt
+      deliveries {
+        platform
+        status
+      }
+    }
   }
 }
 `
