@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, EventSearch, page_query
+from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, EventSearch, page_query, troubled_query
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
@@ -37,7 +37,7 @@ def stranger(runtime: Runtime, merchant: Merchant, worker: int) -> Merchant:
     return found
 
 
-def scans(sql: str, params: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, str]:
+def scans(sql: str, params: Mapping[str, Any] | Sequence[Any]) -> dict[str, str]:
     """Index -> what is looked up in it, of each scan of events and deliveries in a statement's plan."""
     with in_transaction():
         (plan,) = rows(f"EXPLAIN (FORMAT JSON) {sql}", params)[0]  # type: ignore[arg-type]
@@ -136,6 +136,18 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
         assert "finished_at" in found["deliveries_dropped"]
 
 
+def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, clock: FrozenClock) -> None:
+    after = (clock.now(), "order_7", "meta")
+    for search in (
+        db.DeliverySearch("meta", ("failed",), error_code="190", after=after),
+        db.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
+    ):
+        found = scans(*db.page_query(stranger.merchant_id, search, 51))
+        assert found.keys() == {"deliveries_grouped"}
+        for part in ("platform", "COALESCE(drop_reason, status) =", "COALESCE(error_code", "queued_at"):
+            assert part in found["deliveries_grouped"]
+
+
 def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, clock: FrozenClock) -> None:
     since = clock.now() - timedelta(days=1)
     newest = {"merchants": [stranger.merchant_id], "since": since, "newest": sources.NEWEST}
@@ -147,3 +159,12 @@ def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, cl
     found = scans(monitors.DELIVERED_SOURCES, names)
     assert found.keys() == {"deliveries_queued", "events_pkey"}
     assert "event_id" in found["events_pkey"]
+
+
+def test_events_that_went_wrong_are_found_by_their_deliveries(stranger: Merchant, merchant: Merchant) -> None:
+    for owner in (stranger, merchant):
+        search = EventSearch(delivery_status="dropped")
+        found = scans(*troubled_query(owner.merchant_id, search, 50))
+        assert found.keys() == {"deliveries_troubled", "deliveries_troubled_late", "events_pkey"}
+        assert "event_id" in found["events_pkey"]
+        assert "merchant_id" in found["deliveries_troubled"]

@@ -73,7 +73,8 @@ export function Chart({
             label: one.name,
             stroke: color(one.color),
             width: 2,
-            points: { show: times.length < 3 },
+            // A value between two gaps is no line: it would not be seen.
+            points: { show: true, size: 5, filter: (_plot: uPlot, place: number) => alone(data[place] as (number | null)[]) },
             ...(one.isDashed ? { dash: [6, 4] } : {}),
             ...(one.isBars
               ? { fill: color(one.color), width: 0, paths: uPlot.paths.bars!({ size: [0.8, 40], gap: 1 }) }
@@ -178,6 +179,11 @@ export function Chart({
       )}
     </figure>
   )
+}
+
+/** The places of values that have no neighbour. */
+function alone(values: (number | null)[]): number[] {
+  return values.flatMap((value, place) => (value != null && values[place - 1] == null && values[place + 1] == null ? [place] : []))
 }
 
 const ROWS = 25
