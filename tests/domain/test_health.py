@@ -42,6 +42,7 @@ from tracklayer.domain.health import (
     may_send,
     release,
     release_pace,
+    release_time,
 )
 
 # The destination's health ------------------------------------------------------------------------------------------
@@ -338,3 +339,17 @@ def test_a_hold_whose_requests_may_have_arrived_says_so() -> None:
 def test_what_a_row_says(health: Health, condition: Condition, sends: bool) -> None:
     assert condition_of(health, NOW) == condition
     assert may_send(health, NOW) is sends
+
+
+@pytest.mark.parametrize(
+    ("waiting", "seconds"),
+    [(0, 0.0), (721, 5.0), (2140, 9.9), (22361, 25.0), (22361 + 3200, 26.0), (22361 + 3200 * 3600, 3625.0)],
+)
+def test_a_release_takes_as_long_as_the_sum_of_its_paces(waiting: int, seconds: float) -> None:
+    assert round(release_time(waiting).total_seconds(), 1) == seconds
+    # The same, step by step, as the engine does it.
+    sent, at = 0.0, 0.0
+    while at < min(seconds, 25.0):
+        pace = release_pace(release(NOW), NOW + timedelta(seconds=at)) or 3200
+        sent, at = sent + pace * 0.01, at + 0.01
+    assert sent == pytest.approx(min(waiting, 22361), rel=0.01, abs=40)

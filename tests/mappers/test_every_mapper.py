@@ -25,7 +25,7 @@ from tracklayer.domain.event import (
     read_event,
 )
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting
+from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting, SettingKind
 from tracklayer.services.destinations import check_settings, example_settings
 from tracklayer.services.preview import normalise_value, prepare, preview
 
@@ -83,6 +83,34 @@ def test_example_settings_are_good_settings(platform: str) -> None:
     assert check_settings(mapper, examples) == []
     assert [s.name for s in mapper.settings if s.example is not None and s.check and s.check(s.example)] == []
     assert [s.name for s in mapper.settings if s.required and s.name not in examples] == []
+
+
+@every_platform
+def test_a_form_can_grow_from_the_settings(platform: str) -> None:
+    """What a field of each kind yields is what the check takes, and nothing else is."""
+    for setting in mapper_for(platform).settings:
+        right = {
+            SettingKind.TEXT: [],
+            SettingKind.NUMBER: [setting.example],
+            SettingKind.FLAG: [True, False],
+            SettingKind.CHOICE: list(setting.choices),
+            SettingKind.MAP: [{"Purchase": "7000000001"}]
+            if setting.name == "conversion_actions"
+            else [setting.example],
+            SettingKind.LIST: [setting.example],
+            SettingKind.DOCUMENT: [orjson.dumps(setting.example).decode()],
+        }[setting.kind]
+        wrong: dict[SettingKind, list[Any]] = {
+            SettingKind.FLAG: ["perhaps"],
+            SettingKind.CHOICE: ["no such choice"],
+            SettingKind.MAP: ["no map", []],
+        }
+        assert setting.check is not None or setting.kind is SettingKind.TEXT, setting.name
+        if setting.check is not None:
+            assert [value for value in right if setting.check(value)] == [], setting.name
+            assert [value for value in wrong.get(setting.kind, ()) if not setting.check(value)] == [], setting.name
+        assert not (setting.choices and setting.example not in setting.choices), setting.name
+        assert setting.others == ("*" in setting.help) or setting.kind is not SettingKind.MAP, setting.name
 
 
 @every_platform

@@ -92,7 +92,15 @@ def _paths(kind: Any, depth: int, seen: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def _query(path: tuple[str, ...], leaf: str) -> str:
-    return " { ".join(path) + f" {leaf} " + "}" * (len(path) - 1)
+    """A selection of a path below an event, with whatever its fields must be given."""
+    kind: Any = TYPES["Event"]
+    asked = []
+    for name in path:
+        field = kind.fields[name]
+        needed = [f"{name}: {_some(arg.type)}" for name, arg in field.args.items() if str(arg.type).endswith("!")]
+        asked.append(f"{name}({', '.join(needed)})" if needed else name)
+        kind = get_named_type(field.type)
+    return " { ".join(asked) + f" {leaf} " + "}" * (len(path) - 1)
 
 
 @pytest.fixture

@@ -356,6 +356,15 @@ async def test_alerts_lead_to_the_deliveries_that_waited_while_they_were_open(
     assert (await api("{ alerts(filter: {state: RESOLVED}) { edges { cursor } } }"))["alerts"]["edges"] == []
 
 
+async def test_alerts_are_narrowed_by_when_they_opened(api: Api, merchant: Merchant, clock: FrozenClock) -> None:
+    open_alert(merchant, clock)
+    opened, later = clock.now().isoformat(), (clock.now() + timedelta(seconds=1)).isoformat()
+    query = """query($since: DateTime, $until: DateTime) {
+      alerts(filter: {openedSince: $since, openedUntil: $until}) { nodes { title } } }"""
+    for since, until, found in ((opened, later, 1), (later, None, 0), (None, opened, 0), (None, later, 1)):
+        assert len((await api(query, since=since, until=until))["alerts"]["nodes"]) == found
+
+
 WINDOWS = """{
   alerts { edges { node { title deliveries(first: 10) { edges { node { event { eventId } } } } } } }
   deliveries { edges { node { event { eventId } alerts { title } } } }
@@ -565,6 +574,9 @@ async def test_a_node_is_found_again_by_its_id(
         assert (await stranger("query($id: ID!) { node(id: $id) { id } }", id=id))["node"] is None
 
 
+GIVEN = {"first": "1", "retentionDays": "DAYS_30", "platform": "META"}  # argument -> value, wherever a field takes it
+
+
 def _fields(kind: GraphQLObjectType, depth: int) -> str:
     """A selection of every field, as deep as the schema's limit allows."""
     chosen = []
@@ -573,8 +585,9 @@ def _fields(kind: GraphQLObjectType, depth: int) -> str:
         if is_leaf_type(inner):
             chosen.append(name)
         elif depth and isinstance(inner, GraphQLObjectType):
-            page = "(first: 1)" if "first" in field.args else ""
-            chosen.append(f"{name}{page} {{ {_fields(inner, depth - 1)} }}")
+            given = [f"{argument}: {value}" for argument, value in GIVEN.items() if argument in field.args]
+            arguments = f"({', '.join(given)})" if given else ""
+            chosen.append(f"{name}{arguments} {{ {_fields(inner, depth - 1)} }}")
     return " ".join(chosen) or "__typename"
 
 
@@ -608,16 +621,16 @@ async def test_no_field_shows_another_merchants_rows(
             "node": [f'(id: "{event["node"]["id"]}")', f'(id: "{delivery["node"]["id"]}")'],
             "event": [f'(eventId: "{secret}-event")'],
             "events": [
-                "(first: 9)",
-                f'(first: 9, after: "{event["cursor"]}")',
-                f'(first: 9, filter: {{eventIdPrefix: "{secret}"}})',
+                "(first: 3)",
+                f'(first: 3, after: "{event["cursor"]}")',
+                f'(first: 3, filter: {{eventIdPrefix: "{secret}"}})',
             ],
             "deliveries": [
-                "(first: 9)",
-                f'(first: 9, after: "{delivery["cursor"]}")',
-                "(first: 9, filter: {status: [QUEUED, DELIVERED]})",
+                "(first: 3)",
+                f'(first: 3, after: "{delivery["cursor"]}")',
+                "(first: 3, filter: {status: [QUEUED, DELIVERED]})",
             ],
-            "alerts": ["(first: 9)", "(first: 9, filter: {state: OPEN})"],
+            "alerts": ["(first: 3)", "(first: 9, filter: {state: OPEN})"],
             "ledger": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
             "coverage": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],
             "rejections": ['(since: "2026-11-20T00:00:00Z", until: "2026-11-21T00:00:00Z")'],

@@ -15,7 +15,7 @@ from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, EventSearch, page_query
+from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, EventSearch, page_query, troubled_query
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
@@ -159,3 +159,12 @@ def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, cl
     found = scans(monitors.DELIVERED_SOURCES, names)
     assert found.keys() == {"deliveries_queued", "events_pkey"}
     assert "event_id" in found["events_pkey"]
+
+
+def test_events_that_went_wrong_are_found_by_their_deliveries(stranger: Merchant, merchant: Merchant) -> None:
+    for owner in (stranger, merchant):
+        search = EventSearch(delivery_status="dropped")
+        found = scans(*troubled_query(owner.merchant_id, search, 50))
+        assert found.keys() == {"deliveries_troubled", "deliveries_troubled_late", "events_pkey"}
+        assert "event_id" in found["events_pkey"]
+        assert "merchant_id" in found["deliveries_troubled"]

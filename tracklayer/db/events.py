@@ -261,6 +261,26 @@ class EventSearch:
     after: tuple[datetime, str] | None = None
 
     @property
+    def unsettled(self) -> frozenset[str] | None:
+        """The statuses that it asks for, where ``delivered`` is none of them, and nothing is asked about when it happened."""
+        if self.delivery_status is None and not self.delivery_statuses:
+            return None
+        if self.occurred_since is not None or self.occurred_until is not None:
+            return None
+        wanted = frozenset(self.delivery_statuses or (str(self.delivery_status),))
+        if self.delivery_status is not None:
+            wanted &= {self.delivery_status}
+        return None if "delivered" in wanted else wanted
+
+    @property
+    def of_platforms(self) -> frozenset[str] | None:
+        """The platforms that it asks for; None: all."""
+        if self.platform is None and not self.platforms:
+            return None
+        wanted = frozenset(self.platforms or (str(self.platform),))
+        return wanted & {self.platform} if self.platform is not None else wanted
+
+    @property
     def narrows(self) -> bool:
         """False where it finds all of a merchant's events."""
         return replace(self, event_id_prefix=self.event_id_prefix or None) != EventSearch()
@@ -296,15 +316,106 @@ LATE_AFTER = timedelta(hours=1)
 LATE = "(e.received_at - e.occurred_at > interval '1 hour')"  # as the index events_late says it
 
 
+MOST_OF_EVENT = 20  # deliveries: one a platform
+MOST_WAITING = 2_000  # deliveries that are looked up one by one, to find the events of those that wait
+
+
 def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[EventRow]:
-    """Newest received first, at most ``limit``. Keyset: the hundredth page costs what the first does."""
-    return [read_row(row) for row in rows(*page_query(merchant_id, search, limit))]
+    """Newest received first, at most ``limit``. Keyset: the hundredth page costs what the first does.
+
+    Events whose deliveries are not as they should be are few among many, so they are found by those deliveries. Where more
+    wait than ``MOST_WAITING``, they are found soon among all events.
+    """
+    wanted = search.unsettled
+    if wanted is None:
+        return [read_row(row) for row in rows(*page_query(merchant_id, search, limit))]
+    waiting: list[str] = []
+    if "queued" in wanted:
+        waiting = [row[0] for row in rows(*_waiting_query(merchant_id, search))]
+        if len(waiting) > MOST_WAITING:
+            return [read_row(row) for row in rows(*page_query(merchant_id, search, limit))]
+    found = {}
+    if waiting:
+        of_these = rows(*page_query(merchant_id, search, limit, waiting))
+        found = {row[1]: read_row(row) for row in of_these}
+    if wanted & TROUBLED:
+        found |= {row[1]: read_row(row) for row in rows(*troubled_query(merchant_id, search, limit))}
+    return sorted(found.values(), key=lambda row: (row.received_at, row.event_id), reverse=True)[:limit]
 
 
-def page_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, tuple[Any, ...]]:
-    """The statement of ``page_of_events`` and its arguments."""
+TROUBLED = frozenset({"failed", "dropped"})  # as the indexes deliveries_troubled and deliveries_troubled_late say it
+
+
+def _waiting_query(merchant_id: int, search: EventSearch) -> tuple[str, tuple[Any, ...]]:
+    """The ids of events with a delivery that was not tried yet; one more than ``MOST_WAITING`` where there are more."""
+    platforms = search.of_platforms
+    among = "" if platforms is None else " AND platform = ANY(%s)"
+    sql = (
+        f"SELECT DISTINCT event_id FROM (SELECT event_id FROM deliveries WHERE merchant_id = %s{among} "
+        "AND due_at IS NOT NULL AND status = 'queued' LIMIT %s) AS waiting"
+    )
+    given = () if platforms is None else (list(platforms),)
+    return sql, (merchant_id, *given, MOST_WAITING + 1)
+
+
+def troubled_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, tuple[Any, ...]]:
+    """Events with a delivery that failed or was dropped, newest received first: the statement and its arguments.
+
+    What was queued when it was received is read in the order of its queueing, and what was queued later has an index of its
+    own. ``LIMIT 1`` keeps the planner from joining: each event is looked up by its key.
+    """
+    pages, params = [], []
+    platforms = search.of_platforms
+    for status in sorted((search.unsettled or frozenset()) & TROUBLED):
+        for at, when in (("queued_at", "d.queued_at <= d.received_at"), ("received_at", "d.queued_at > d.received_at")):
+            where = ["d.merchant_id = %s", "d.status = %s", when]
+            params += [merchant_id, status]
+            if platforms is not None:
+                where.append("d.platform = ANY(%s)")
+                params.append(list(platforms))
+            if search.received_since is not None:
+                where.append(f"d.{at} >= %s")
+                params.append(search.received_since)
+            if search.received_until is not None:
+                where.append(f"d.{at} < %s")
+                params.append(search.received_until)
+            if search.after is not None:
+                where.append(f"(d.{at}, d.event_id) < (%s, %s)")
+                params.extend(search.after)
+            if search.event_id_prefix:
+                where.append("starts_with(d.event_id, %s)")
+                params.append(search.event_id_prefix)
+            beside = ""
+            if search.event_name is not None:
+                beside = (
+                    "CROSS JOIN LATERAL (SELECT event_name FROM events "
+                    "WHERE merchant_id = d.merchant_id AND event_id = d.event_id LIMIT 1) AS e"
+                )
+                where.append("e.event_name = %s")
+                params.append(search.event_name)
+            pages.append(
+                f"(SELECT d.received_at, d.event_id FROM deliveries d {beside} WHERE {' AND '.join(where)} "
+                f"ORDER BY d.{at} DESC, d.event_id DESC, d.platform DESC LIMIT %s)"
+            )
+            params.append(limit * MOST_OF_EVENT)
+    newest = "ORDER BY received_at DESC, event_id DESC"
+    keys = f"SELECT DISTINCT received_at, event_id FROM ({' UNION ALL '.join(pages)}) AS found {newest} LIMIT %s"
+    sql = (
+        f"SELECT {COLUMNS} FROM events WHERE merchant_id = %s "
+        f"AND event_id = ANY(ARRAY(SELECT event_id FROM ({keys}) AS keys)) {newest}"
+    )
+    return sql, (merchant_id, *params, limit)
+
+
+def page_query(
+    merchant_id: int, search: EventSearch, limit: int, event_ids: Sequence[str] | None = None
+) -> tuple[str, tuple[Any, ...]]:
+    """The statement of a page among all events, or among those of some ids, and its arguments."""
     where = ["e.merchant_id = %s"]
     params: list[Any] = [merchant_id]
+    if event_ids is not None:
+        where.append("e.event_id = ANY(%s)")
+        params.append(list(event_ids))
     if search.event_name is not None:
         where.append("e.event_name = %s")
         params.append(search.event_name)
@@ -407,6 +518,8 @@ WITH old AS (
 ), deliveries_gone AS (
     DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
     RETURNING d.platform, d.received_at, d.status
+), repeats_gone AS (
+    DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
 ), events_gone AS (
     DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
     RETURNING e.received_at
@@ -417,6 +530,14 @@ SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
        count(*) FILTER (WHERE status IN ('queued', 'failed'))
 FROM deliveries_gone GROUP BY platform, minute
 """
+
+
+def oldest_received(merchant_id: int) -> datetime | None:
+    """When the oldest event of a merchant arrived that is still there."""
+    found = rows(
+        "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1", (merchant_id,)
+    )
+    return found[0][0] if found else None
 
 
 def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) -> int:

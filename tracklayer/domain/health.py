@@ -47,6 +47,7 @@ REST_AFTER_FAILURE = timedelta(seconds=2)  # before the threshold: long enough t
 RELEASE_START = 100  # deliveries a second right after a hold
 RELEASE_DOUBLES = timedelta(seconds=5)  # as long as the platform takes it, its pace doubles in this time
 RELEASE_FULL = 3200  # deliveries a second, reached after 25 s: from there on nobody counts
+RELEASE_GROWS = RELEASE_DOUBLES * math.log2(RELEASE_FULL / RELEASE_START)
 RATE_LIMIT_REST = timedelta(seconds=60)  # where the platform does not say for how long
 FIRST_FLOOR = 1  # seconds: no wait is shorter, whatever the platform asks for
 LAST_FLOOR = 300
@@ -227,11 +228,23 @@ def release_pace(health: Health, now: datetime) -> float | None:
     """Deliveries a second of a destination that recovers; None: as fast as they go."""
     if health.recovering_since is None:
         return None
-    doubled = max(timedelta(), now - health.recovering_since) / RELEASE_DOUBLES
-    if doubled >= math.log2(RELEASE_FULL / RELEASE_START):  # asked first: after hours the power is too big for a float
+    since = max(timedelta(), now - health.recovering_since)
+    if since >= RELEASE_GROWS:  # asked first: after hours the power is too big for a float
         return None
-    pace: float = RELEASE_START * 2**doubled
+    pace: float = RELEASE_START * 2 ** (since / RELEASE_DOUBLES)
     return pace
+
+
+def release_time(waiting: int) -> timedelta:
+    """How long a release takes for so many at least, where the platform takes all that it is sent.
+
+    Its pace is summed up while it grows; from there on it is reckoned with the full one.
+    """
+    a_doubling = RELEASE_START * RELEASE_DOUBLES.total_seconds() / math.log(2)
+    while_it_grows = a_doubling * (RELEASE_FULL / RELEASE_START - 1)
+    if waiting <= while_it_grows:
+        return RELEASE_DOUBLES * math.log2(waiting / a_doubling + 1)
+    return RELEASE_GROWS + timedelta(seconds=(waiting - while_it_grows) / RELEASE_FULL)
 
 
 def _is_step(health: Health, at: datetime) -> bool:

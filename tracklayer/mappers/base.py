@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus, urlsplit
 
@@ -65,11 +66,25 @@ class Refused:
         return Refusal(self.reason, self.message, self.field)
 
 
+class SettingKind(Enum):
+    """What the value of a setting is: a form has a field of its own for each."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    MAP = "map"
+    LIST = "list"
+    DOCUMENT = "document"
+
+
 @dataclass(frozen=True)
 class Setting:
     """One thing a merchant tells us about a destination. ``check`` returns what is wrong, or None.
 
-    ``example`` is well-formed and invented: the sandbox and the docs use it.
+    ``example`` is well-formed and invented: the sandbox and the docs use it, and it shows what kind of value this is.
+    ``choices``: all values there are. Of a map, ``keys``: what its left side names, and ``others``: whether ``*`` stands
+    there for all the rest.
     """
 
     name: str
@@ -79,6 +94,24 @@ class Setting:
     secret: bool = False
     example: Any = None
     check: Callable[[Any], str | None] | None = None
+    choices: tuple[str, ...] = ()
+    keys: str = "Event name"
+    others: bool = True
+
+    @property
+    def kind(self) -> SettingKind:
+        match self.example:
+            case _ if self.choices:
+                return SettingKind.CHOICE
+            case bool():
+                return SettingKind.FLAG
+            case int():
+                return SettingKind.NUMBER
+            case list():
+                return SettingKind.LIST
+            case Mapping():
+                return SettingKind.DOCUMENT if self.secret else SettingKind.MAP
+        return SettingKind.TEXT
 
 
 @dataclass(frozen=True)
@@ -234,6 +267,7 @@ REQUIRE_CONSENT = Setting(
     "it the merchant's own rule counts. Where consent is denied, nothing is sent under any rule.",
     required=False,
     example="eea",
+    choices=CONSENT_RULES,
     check=lambda value: None if isinstance(value, bool) or value in CONSENT_RULES else "must be never, eea or always",
 )
 COMMON_SETTINGS = (DEFAULT_COUNTRY, DEFAULT_CURRENCY, DEFAULT_PAGE_URL, REQUIRE_CONSENT)  # every platform takes these

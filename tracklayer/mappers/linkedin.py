@@ -518,6 +518,7 @@ MAPPER = Mapper(
             "leaving this out), granted only with consent granted, never not at all.",
             required=False,
             example="granted",
+            choices=_NAME_RULES,
             check=lambda value: None if value in _NAME_RULES else f"must be one of {', '.join(_NAME_RULES)}",
         ),
         Setting(

@@ -515,6 +515,7 @@ MAPPER = Mapper(
             "granted or denied, as your consent banner starts out. Without it such events carry no consent at all.",
             required=False,
             example="granted",
+            choices=tuple(_CONSENT_LETTERS),
             check=lambda value: None if value in tuple(_CONSENT_LETTERS) else "must be granted or denied",
         ),
         Setting(

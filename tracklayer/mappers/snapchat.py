@@ -90,6 +90,7 @@ _CURRENCIES = frozenset(_CURRENCY_CODES.split())
 _CONTENT_TYPES = frozenset({"product", "product_group"})
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
 _PROPERTIES = frozenset({"sign_up_method", "delivery_category"}) | APP_PROPERTIES
+_LIMITED_USE = ("LMU", "LDU")
 _REFUSED = frozenset({"INVALID", "FAILED", "ERROR"})
 MOST_ERRORS = 20  # of one event that are read
 _NO_PAGE = "/no_page"  # at the end of a group: should Snap refuse these, it refuses the whole request
@@ -309,7 +310,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None:
         item["event_source_url"] = url
     if event.consent.limited_data_use:
-        item["data_processing_options"] = [settings.get("limited_use_option") or "LMU"]
+        item["data_processing_options"] = [settings.get("limited_use_option") or _LIMITED_USE[0]]
     if settings.get("test_event_code"):
         item["test_event_code"] = settings["test_event_code"]
     item["user_data"] = user_data
@@ -641,7 +642,8 @@ MAPPER = Mapper(
             "Snap's page on the parameter data_processing_options lists the current one.",
             required=False,
             example="LMU",
-            check=lambda value: None if value in ("LMU", "LDU") else "must be LMU or LDU",
+            choices=_LIMITED_USE,
+            check=lambda value: None if value in _LIMITED_USE else "must be LMU or LDU",
         ),
         *COMMON_SETTINGS,
     ),

@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 
 from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers.base import SettingKind as Kind
 
 
 def _enum(name: str, description: str, members: dict[str, tuple[Any, str]]) -> Any:
@@ -30,6 +31,19 @@ DeliveryStatus = _enum(
         "DELIVERED": ("delivered", "The platform acknowledged it."),
         "FAILED": ("failed", "An attempt failed; it is tried again."),
         "DROPPED": ("dropped", "Given up: dropReason says why."),
+    },
+)
+SettingKind = _enum(
+    "SettingKind",
+    "What the value of a setting is.",
+    {
+        "TEXT": (Kind.TEXT, "Text."),
+        "NUMBER": (Kind.NUMBER, "A whole number."),
+        "FLAG": (Kind.FLAG, "true or false."),
+        "CHOICE": (Kind.CHOICE, "One of `choices`."),
+        "MAP": (Kind.MAP, "An object of text: what stands left is what `keyLabel` says."),
+        "LIST": (Kind.LIST, "A list of text."),
+        "DOCUMENT": (Kind.DOCUMENT, "A JSON document, as an object or as its text."),
     },
 )
 ConsentRule = _enum(

@@ -274,6 +274,7 @@ class AlertFilter:
     platform: Platform | None = _given("About this platform.")
     state: AlertState | None = _given("Open or resolved.")
     opened_since: DateTime | None = _given("Opened at this time or later.")
+    opened_until: DateTime | None = _given("Opened before this time.")
 
 
 @strawberry.input(description="Creates a channel, or changes it: what is left out stays as it is.")
@@ -336,7 +337,7 @@ def path_in_api(path: Sequence[str]) -> list[str]:
     """A path of the data model in the spelling of this API. Keys of ``properties`` and of ``settings`` stay."""
     if tuple(path[:2]) == ("custom_data", "properties"):
         return ["customData", "properties", *path[2:]]
-    return [camel(part) for part in path] if path[:1] != ("settings",) else list(path)
+    return [camel(part) for part in path] if tuple(path[:1]) != ("settings",) else list(path)
 
 
 def dotted_path(path: Sequence[str]) -> str:

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants
+from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants, repeats
 from tracklayer.db.alerts import Place, Span, Waits
 from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.db.repeats import Difference
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.standing import Standing
 from tracklayer.runtime import Runtime
@@ -47,6 +48,10 @@ class Loaders:
     @cached_property
     def deliveries_of_event(self) -> DataLoader[str, list[DeliveryRow]]:
         return _loader(_deliveries_of_events, self.merchant_id)
+
+    @cached_property
+    def difference(self) -> DataLoader[str, Difference | None]:
+        return _loader(_differences, self.merchant_id)
 
     @cached_property
     def alerts_of_delivery(self) -> DataLoader[Waits, list[AlertRow]]:
@@ -96,6 +101,11 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
 
 async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
     found = await run_for_merchant(events.events_by_id, merchant_id, event_ids)
+    return [found.get(event_id) for event_id in event_ids]
+
+
+async def _differences(merchant_id: int, event_ids: list[str]) -> list[Difference | None]:
+    found = await run_for_merchant(repeats.differences_of, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
 
 

@@ -40,7 +40,7 @@ from tracklayer.schema.inputs import (
 from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
 from tracklayer.schema.rejections import MOST_ROWS as MOST_REJECTIONS
 from tracklayer.schema.rejections import RejectionRow, rejection_row
-from tracklayer.schema.scalars import JSON, DateTime, instant_argument
+from tracklayer.schema.scalars import DateTime, instant_argument
 from tracklayer.schema.types import (
     AlertNode,
     DeliveryNode,
@@ -61,9 +61,9 @@ from tracklayer.schema.types import (
     event_node,
     merchant_node,
     platform_info,
+    preview_node,
     redelivery_connection,
     redelivery_node,
-    verdict_node,
 )
 from tracklayer.services.alert_chart import chart_of_alert
 from tracklayer.services.credentials import merchant_settings, settings_to_map
@@ -193,6 +193,7 @@ class Query:
             value_of(given.platform),
             None if state is None else state == "open",
             instant_argument(given.opened_since, "filter.openedSince"),
+            instant_argument(given.opened_until, "filter.openedUntil"),
             (seen[0], seen[1]) if seen else None,
         )
         rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)
@@ -295,11 +296,7 @@ class Query:
             else merchant_settings(await context.merchant())
         )
         found = preview(to_draft(input), prepare(platform.value, settings), context.now, worded)
-        return DeliveryPreview(
-            request=JSON(found.request) if found.request is not None else None,
-            verdicts=[verdict_node(verdict) for verdict in found.verdicts],
-            would_send=found.request is not None,
-        )
+        return preview_node(found)
 
     @strawberry.field(metadata=PUBLIC | at_most(len(PLATFORMS)), description="What TrackLayer knows of each platform.")
     async def platforms(self, info: Info) -> list[PlatformInfo]:

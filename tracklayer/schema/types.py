@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import ID, Info
@@ -24,8 +24,11 @@ from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
+from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, release_time
+from tracklayer.domain.monitors.words import spelt
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import RuleVerdict
+from tracklayer.mappers.base import RuleVerdict, Setting
+from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
@@ -47,6 +50,7 @@ from tracklayer.schema.enums import (
     Platform,
     RedeliveryState,
     RetentionDays,
+    SettingKind,
 )
 from tracklayer.schema.inputs import dotted_path, filter_of
 from tracklayer.schema.loaders import waits_of
@@ -54,9 +58,11 @@ from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.schema.standing import DestinationStanding, standing_node
 from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
-from tracklayer.services.credentials import settings_to_map, shown_settings
+from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
-from tracklayer.services.payload import payload_of
+from tracklayer.services.payload import payload_of, preview_stored
+from tracklayer.services.preview import Preview, prepare
+from tracklayer.services.privacy import preview_retention
 from tracklayer.services.refusals import reason_and_field
 
 WAITING = ("queued", "failed")
@@ -96,6 +102,12 @@ class EnrichedField:
     field: str = _field(READ, "Which identifier.")
     source: str = _field(READ, "cookie or email.")
     seen_at: DateTime = _field(READ, "When it was seen.")
+
+
+@strawberry.type(description="A repeat of an event that differed from what was stored when it first came.")
+class RepeatDifference:
+    at: DateTime = _field(READ, "When it came.")
+    fields: list[str] = _field(READ, "The fields in which it differed; never a value. The first content stayed.")
 
 
 @strawberry.type(description="One attempt to hand a delivery to its platform.")
@@ -252,6 +264,43 @@ class EventNode(Node):
             limited_data_use=given.limited_data_use,
         )
 
+    @strawberry.field(
+        metadata=READ | weighs(_IDENTIFIERS),
+        description="Names of the identifiers in userData that are there, camelCase, without their values.",
+    )
+    def identifiers(self) -> list[str]:
+        found = loads(self.row.user_data)
+        return [dotted_path([name]) for name in USER_FIELDS if found.get(name)]
+
+    @strawberry.field(
+        metadata=READ,
+        description="The last repeat that differed from what was stored; null: none did, or it was not noted.",
+    )
+    async def last_difference(self, info: Info) -> RepeatDifference | None:
+        if self.row.times_received == 1:
+            return None
+        found = await context_of(info).loaders.difference.load(self.row.event_id)
+        return RepeatDifference(at=DateTime(found.at), fields=[spelt(path) for path in found.fields]) if found else None
+
+    @strawberry.field(
+        metadata=READ,
+        description="What a platform would be sent of it now, and every rule it is held against: as the destination there is "
+        "set, or with invented settings where there is none. Dots stand for what is kept sealed; sends nothing. Event names "
+        "that a destination is limited to are not looked at.",
+    )
+    async def preview(
+        self, info: Info, platform: Annotated[Platform, strawberry.argument(description="The platform.")]
+    ) -> DeliveryPreview:
+        context = context_of(info)
+        destination = await context.loaders.destination.load(platform.value)
+        sealer = context.runtime.sealer
+        settings = settings_to_map(sealer, destination) if destination else merchant_settings(await context.merchant())
+        prepared = prepare(platform.value, settings)
+        if prepared.refused is not None:
+            return preview_node(Preview(None, list(prepared.verdicts)))
+        found = preview_stored(self.row, prepared.mapper, prepared.settings, context.now, sealer)
+        return preview_node(found._replace(verdicts=[*prepared.verdicts, *found.verdicts]))
+
     @strawberry.field(metadata=READ, description="When its retention ends.")
     async def expires_at(self, info: Info) -> DateTime:
         retention = await context_of(info).retention()
@@ -294,6 +343,7 @@ class DeliveryNode(Node):
     queued_at: DateTime = _field(SENDER, "When it was queued.")
     last_attempt_at: DateTime | None = _field(READ, "When the last attempt began.")
     delivered_at: DateTime | None = _field(READ, "When the platform acknowledged it.")
+    dropped_at: DateTime | None = _field(READ, "When it was given up.")
     latency_ms: int | None = _field(READ, "Milliseconds from the event's arrival to the platform's acknowledgement.")
     window_ends_at: DateTime | None = _field(
         READ, "When it is given up, unless it is delivered before; null of what is delivered or was given up."
@@ -392,6 +442,21 @@ class DeliveryNode(Node):
         return JSON(body) if body is not None else None
 
     @strawberry.field(
+        metadata=READ,
+        description="What would be sent now, with today's settings, and every rule it is held against: dots stand for what is "
+        "kept sealed; sends nothing. Null: it has no destination any more.",
+    )
+    async def preview(self, info: Info) -> DeliveryPreview | None:
+        context = context_of(info)
+        event = await context.loaders.event.load(self.row.event_id)
+        destination = await context.loaders.destination.load(self.row.platform)
+        if event is None or destination is None:
+            return None
+        mapper = mapper_for(self.row.platform)
+        settings = settings_to_map(context.runtime.sealer, destination)
+        return preview_node(preview_stored(event, mapper, settings, context.now, context.runtime.sealer))
+
+    @strawberry.field(
         metadata=READ | at_most(MAX_ALERTS),
         description=f"The alerts of its destination that were open while it waited, newest first; the last {MAX_ALERTS}.",
     )
@@ -451,6 +516,18 @@ class AdviceNode:
     details: JSON = _field(READ, "The figures.")
 
 
+@strawberry.type(
+    description="What waits at a destination that is paused or held, and how it goes out once that ends: slowly at first, at "
+    "a pace that doubles as long as the platform takes it."
+)
+class Release:
+    waiting: int = _field(READ, "Deliveries that would go out.")
+    per_second: int = _field(READ, "How many a second at first.")
+    full_per_second: int = _field(READ, "How many a second in the end; from there on as fast as they go.")
+    full_after_seconds: int = _field(READ, "How long it takes to come to that pace.")
+    seconds: float = _field(READ, "How long it takes for all of them at least, where the platform takes each at once.")
+
+
 @strawberry.type(name="Destination", description="Where a merchant's events go on one platform.")
 class DestinationNode(Node):
     row: strawberry.Private[DestinationRow]
@@ -481,6 +558,28 @@ class DestinationNode(Node):
         return [alert_node(row) for row in rows[:MAX_ALERTS]]
 
     @strawberry.field(
+        metadata=READ, description="How its waiting deliveries would go out if it were resumed; null: it is active."
+    )
+    async def release(self, info: Info) -> Release | None:
+        if self.row.state == State.ACTIVE:
+            return None
+        waiting = await context_of(info).loaders.waiting.load(self.row.platform)
+        return Release(
+            waiting=waiting,
+            per_second=RELEASE_START,
+            full_per_second=RELEASE_FULL,
+            full_after_seconds=int(RELEASE_GROWS.total_seconds()),
+            seconds=round(release_time(waiting).total_seconds(), 1),
+        )
+
+    @strawberry.field(
+        metadata=READ,
+        description="How long a delivery may wait, paused and held time included, before it is dropped as WINDOW_EXPIRED.",
+    )
+    def window_seconds(self, info: Info) -> int:
+        return int(context_of(info).runtime.settings.retry_window.total_seconds())
+
+    @strawberry.field(
         metadata=READ | at_most(MAX_ADVICE + _MOST_SETTINGS),
         description="What is about to cost conversions there; what costs some already is an alert.",
     )
@@ -500,6 +599,11 @@ class ApiKeyNode(Node):
     last_used_at: DateTime | None = _field(READ, "When it was last used, to the minute.")
     revoked_at: DateTime | None = _field(READ, "Since when it is worth nothing.")
 
+    @strawberry.field(metadata=READ, description="Whether it is the one that asks: revoking it shuts the caller out.")
+    def current(self, info: Info) -> bool:
+        holder = context_of(info).caller
+        return self.id == ids.encode("ApiKey", holder.merchant_id, holder.key_id)
+
 
 @strawberry.type(name="AlertChannel", description="Where alerts and events are told besides e-mail.")
 class AlertChannelNode(Node):
@@ -511,6 +615,17 @@ class AlertChannelNode(Node):
         READ, "Why a message was not taken, until one is and none that failed waits; null: all were."
     )
     created_at: DateTime = _field(READ, "Since when.")
+
+
+@strawberry.type(description="What another retention would delete. Nothing is deleted by asking.")
+class RetentionPreview:
+    before: DateTime = _field(READ, "Events that arrived before this would go, with their deliveries.")
+    events: int = _field(
+        READ,
+        "About how many that are, by the ledger's counters: those between what is kept now and what would be kept then; "
+        "0: nothing would be deleted.",
+    )
+    oldest: DateTime | None = _field(READ, "When the oldest event arrived that is there now; null: there is none.")
 
 
 @strawberry.type(name="Merchant", description="Whose events these are.")
@@ -529,6 +644,18 @@ class MerchantNode(Node):
     require_consent: ConsentRule = _field(
         READ, "Whose events are sent only with ad_user_data granted; a destination's own setting wins."
     )
+
+    @strawberry.field(metadata=READ | weighs(_LARGE), description="What another retention would delete.")
+    async def retention_preview(
+        self,
+        info: Info,
+        retention_days: Annotated[RetentionDays, strawberry.argument(description="The retention it would be.")],
+    ) -> RetentionPreview:
+        now = context_of(info).now
+        shorter = await read(
+            preview_retention, self.row.merchant_id, self.row.retention_days, retention_days.value, now
+        )
+        return RetentionPreview(before=DateTime(shorter.before), events=shorter.events, oldest=_instant(shorter.oldest))
 
     @strawberry.field(metadata=READ | at_most(len(PLATFORMS)), description="Where its events go.")
     async def destinations(self, info: Info) -> list[DestinationNode]:
@@ -606,6 +733,11 @@ class PlatformSetting:
     help: str = _field(PUBLIC, "Where to find it.")
     required: bool = _field(PUBLIC, "Whether there is no destination without it.")
     secret: bool = _field(PUBLIC, "Whether it is sealed and shown as dots.")
+    kind: SettingKind = _field(PUBLIC, "What its value is.")
+    choices: list[str] = _field(PUBLIC, "All values there are of a CHOICE; empty of any other.")
+    example: JSON | None = _field(PUBLIC, "A well-formed, invented value; null of a secret.")
+    key_label: str | None = _field(PUBLIC, "What the left side of a MAP names; null of any other.")
+    takes_others: bool = _field(PUBLIC, "Whether * on the left side of a MAP stands for all the rest.")
 
 
 @strawberry.type(description="What TrackLayer knows of a platform.")
@@ -618,6 +750,13 @@ class PlatformInfo:
     max_event_age_hours: int | None = _field(PUBLIC, "How old an event may be; null: the platform names no limit.")
     batch_size: int = _field(PUBLIC, "Events of one request at most.")
     supports_test_events: bool = _field(PUBLIC, "Whether testDestination can be used.")
+    test_needs: list[str] = _field(PUBLIC, "Settings that must be set before it can be.")
+    test_effect: str | None = _field(
+        PUBLIC, "What the platform does with events in its test mode, as the end of a sentence; null: it has none."
+    )
+    instead_of_test: str | None = _field(
+        PUBLIC, "How else to try a destination, where the platform has no test mode; null: it has one."
+    )
     deduplication: str = _field(PUBLIC, "Which copies it counts once, where both came from TrackLayer.")
 
 
@@ -636,6 +775,14 @@ class DeliveryPreview:
     )
     verdicts: list[RuleVerdictNode] = _field(READ | at_most(MAX_VERDICTS), "Every rule it was held against.")
     would_send: bool = _field(READ, "Whether it would be sent.")
+
+
+def preview_node(found: Preview) -> DeliveryPreview:
+    return DeliveryPreview(
+        request=JSON(found.request) if found.request is not None else None,
+        verdicts=[verdict_node(verdict) for verdict in found.verdicts],
+        would_send=found.request is not None,
+    )
 
 
 def _instant(value: datetime | None) -> DateTime | None:
@@ -680,6 +827,7 @@ def delivery_node(row: DeliveryRow) -> DeliveryNode:
         queued_at=DateTime(row.queued_at),
         last_attempt_at=_instant(row.last_attempt_at),
         delivered_at=_instant(row.delivered_at),
+        dropped_at=_instant(row.finished_at) if row.status == "dropped" else None,
         latency_ms=row.latency_ms,
         window_ends_at=DateTime(row.window_ends_at) if row.status in WAITING else None,
     )
@@ -794,15 +942,31 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
         platform=Platform(key),
         title=mapper.title,
         docs_url=f"{public_url}{docs_path(key)}",
-        settings=[
-            PlatformSetting(name=s.name, label=s.label, help=s.help, required=s.required, secret=s.secret)
-            for s in mapper.settings
-        ],
+        settings=[setting_node(setting) for setting in mapper.settings],
         event_names=JSON(dict(mapper.event_names)),
         max_event_age_hours=int(age.total_seconds() // 3600) if age is not None else None,
         batch_size=mapper.batch_size,
         supports_test_events=mapper.supports_test_events,
+        test_needs=[name for name, value in mapper.test_mode.items() if value is None],
+        test_effect=mapper.test_effect if mapper.supports_test_events else None,
+        instead_of_test=None if mapper.supports_test_events else mapper.instead_of_test,
         deduplication=mapper.deduplication,
+    )
+
+
+def setting_node(setting: Setting) -> PlatformSetting:
+    is_map = setting.kind is Kind.MAP
+    return PlatformSetting(
+        name=setting.name,
+        label=setting.label,
+        help=setting.help,
+        required=setting.required,
+        secret=setting.secret,
+        kind=SettingKind(setting.kind),
+        choices=list(setting.choices),
+        example=JSON(setting.example) if setting.example is not None and not setting.secret else None,
+        key_label=setting.keys if is_map else None,
+        takes_others=is_map and setting.others,
     )
 
 

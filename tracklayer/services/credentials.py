@@ -9,7 +9,7 @@ import orjson
 
 from tracklayer.db.models import DestinationRow, MerchantRow
 from tracklayer.mappers.base import Mapper
-from tracklayer.sealing import Sealer
+from tracklayer.sealing import Sealer, SealError
 
 HIDDEN = "••••"
 
@@ -58,8 +58,15 @@ def _of_merchant(currency: str | None, page_url: str | None, consent: str) -> di
 
 
 def shown_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
-    """All settings, of each secret the last four characters, and none of a short one."""
-    return {**row.settings, **{name: hide(value) for name, value in open_secrets(sealer, row).items()}}
+    """All settings, of each secret the last four characters, and none of a short one.
+
+    Secrets that were sealed with a key that this process lacks are as good as missing, and left out.
+    """
+    try:
+        secrets = open_secrets(sealer, row)
+    except SealError:
+        secrets = {}
+    return {**row.settings, **{name: hide(value) for name, value in secrets.items()}}
 
 
 def hide(value: Any) -> str:

@@ -35,10 +35,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Coalesced:
-    """A repeat: ``row`` is the event as it was stored the first time, with the count after this one."""
+    """A repeat: ``row`` is the event as it was stored the first time, with the count after this one.
+
+    ``differing``: dotted paths of the fields in which it differs from that, whoever sent it.
+    """
 
     row: EventRow
     warnings: tuple[Problem, ...]
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,11 +341,12 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         differing = persist.differences(row, event, runtime.sealer, merchant.default_countries)
     except SealError:
         differing = []  # a key was taken away too early: `doctor` says so; the repeat is a repeat all the same
+    paths = tuple(".".join(path) for path in differing)
     if not merchant.scopes & {"read", "admin"}:
         # Field by field, whoever may only send could guess what is stored with made-up repeats.
         is_told = bool(differing) and item.count <= MAX_TOLD_REPEATS
         told = (_DIFFERS_SOMEWHERE,) if is_told else ()
-        return Coalesced(_counted(row, item.count), item.read.warnings + told)
+        return Coalesced(_counted(row, item.count), item.read.warnings + told, paths)
     different = tuple(
         Problem.said(
             path,
@@ -353,4 +358,4 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         )
         for path in differing
     )
-    return Coalesced(_counted(row, item.count), item.read.warnings + different)
+    return Coalesced(_counted(row, item.count), item.read.warnings + different, paths)

@@ -24,12 +24,14 @@ from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from tracklayer.db.async_session import AsyncSession
-from tracklayer.db.connection import DatabaseAwayError, LockedOutError
+from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
 from tracklayer.db.events import STATEMENTS, store_arguments
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
-from tracklayer.services.ingest import Call, Ingested, Wake, judge_one, outcomes_of, store
+from tracklayer.services.alone import tell_fault
+from tracklayer.services.ingest import Call, Coalesced, Ingested, Wake, judge_one, outcomes_of, store
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,10 @@ APART_LOCK_MS = 25  # that what is tried apart waits for a lock: others wait mea
 RENEW_SECONDS = 1.0  # at least, between two sessions that are had for the sake of counters that somebody holds
 FORGET_SECONDS = 600.0  # after which a merchant that was locked, and sent nothing since, is tried like any other
 LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
+NOTE_SECONDS = 0.5  # between two writings of which repeats differed: of an event the last one counts
+MAX_NOTES = (
+    2_000  # events whose repeats differed, that wait to be noted; of more the notes are left out, and a line says so
+)
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
 _EXECUTE = {
@@ -399,6 +405,9 @@ class Intake:
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
         self._last_short = 0.0  # when a short call came, on the monotonic clock
+        self._notes: dict[tuple[int, str], Difference] = {}
+        self._left_out = 0  # notes that found no room
+        self._noting: asyncio.Task[None] | None = None
 
     @property
     def has_short_about(self) -> bool:
@@ -438,7 +447,9 @@ class Intake:
         else:
             await self._judge_many(waiting)
         await _stored(waiting)
-        return outcomes_of(self._runtime, waiting.call)
+        outcomes = outcomes_of(self._runtime, waiting.call)
+        self._note(_differing(waiting.call, outcomes))
+        return outcomes
 
     async def _ingest_from_afar(
         self, home: asyncio.AbstractEventLoop, merchant: KeyHolder, drafts: Sequence[Any]
@@ -450,7 +461,36 @@ class Intake:
                 time.sleep(STEP_ASIDE_SECONDS)  # noqa: ASYNC251 - all long calls step aside, not this one for another
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
-        return outcomes_of(self._runtime, call)
+        outcomes = outcomes_of(self._runtime, call)
+        if found := _differing(call, outcomes):
+            home.call_soon_threadsafe(self._note, found)
+        return outcomes
+
+    def _note(self, found: Sequence[Difference]) -> None:
+        """Has it written down soon in which fields repeats differed: beside the answers, which wait for nothing of it."""
+        for one in found:
+            key = (one.merchant_id, one.event_id)
+            if key in self._notes or len(self._notes) < MAX_NOTES:
+                self._notes[key] = one
+            else:
+                self._left_out += 1
+        if self._notes and self._noting is None:
+            self._noting = asyncio.create_task(self._write_notes())
+
+    async def _write_notes(self) -> None:
+        try:
+            while self._notes:
+                notes, self._notes = list(self._notes.values()), {}
+                left_out, self._left_out = self._left_out, 0
+                if left_out:
+                    log.warning("of %d repeats that differed it is not noted in which fields: too many came", left_out)
+                try:
+                    await run_in_db_thread(_write_differences, notes)
+                except Exception as error:  # noqa: BLE001 - the events are safe, and the next repeat is noted again
+                    tell_fault(self._runtime, "noting in which fields repeats differed", error)
+                await asyncio.sleep(NOTE_SECONDS)
+        finally:
+            self._noting = None
 
     async def _store_judged(self, call: Call) -> None:
         waiting = self._admit(call, (), len(call.items), self._long)
@@ -462,6 +502,8 @@ class Intake:
         """Stores what waits, then lets go of the connection."""
         while self._arrived or self._short.task or self._long.task:
             await (self._short.task or self._long.task or asyncio.sleep(0))
+        if self._noting is not None:
+            await self._noting
         self._short.close()
         self._long.close()
 
@@ -537,6 +579,20 @@ def _part(call: Call, begin: int, end: int) -> Call:
     if end - begin == len(call.items):
         return call
     return Call(call.merchant, call.now, items=call.items[begin:end], refused=Counter() if begin else call.refused)
+
+
+def _differing(call: Call, outcomes: Iterable[Ingested]) -> list[Difference]:
+    merchant_id = call.merchant.merchant_id
+    return [
+        Difference(merchant_id, outcome.row.event_id, call.now, outcome.differing)
+        for outcome in outcomes
+        if type(outcome) is Coalesced and outcome.differing
+    ]
+
+
+def _write_differences(notes: Sequence[Difference]) -> None:
+    with in_transaction():
+        note_differences(notes)
 
 
 async def _stored(waiting: _Waiting) -> None:

@@ -20,6 +20,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
 from tracklayer.services.persist import SEALED_FIELDS, to_event
+from tracklayer.services.preview import Preview, as_json
 
 View = Callable[[Event], Any]  # what becomes of an event; None: the mapper refuses it
 
@@ -65,6 +66,30 @@ def payload_of(row: EventRow, mapper: Mapper, settings: Mapping[str, Any], as_of
     event = to_event(row, sealer)
     found = body(event)
     return found if found is None or row.sealed is None else _covered(found, _comparable(event, body), [])
+
+
+def preview_stored(
+    row: EventRow, mapper: Mapper, settings: Mapping[str, Any], now: datetime, sealer: Sealer
+) -> Preview:
+    """The request for a stored event as of ``now``, covered as ``payload_of`` does, and every rule it was held against.
+
+    Rules speak of fields and never quote what is kept sealed.
+    """
+
+    def request(event: Event) -> Any:
+        mapped = map_event(mapper, event, settings, now)
+        return (
+            as_json(mapper.build_request(mapped.group, [mapped.item], settings)) if isinstance(mapped, Mapped) else None
+        )
+
+    event = to_event(row, sealer)
+    mapped = map_event(mapper, event, settings, now)
+    if not isinstance(mapped, Mapped):
+        return Preview(None, list(mapped.verdicts), mapped.reason.value.upper())
+    found = as_json(mapper.build_request(mapped.group, [mapped.item], settings))
+    if row.sealed is not None:
+        found = _covered(found, _comparable(event, request), [])
+    return Preview(found, list(mapped.verdicts))
 
 
 def without_sealed(

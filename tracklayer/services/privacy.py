@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracklayer.db import alert_changes, alert_mails, channels, redeliveries
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.db.ledger import events_accepted
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone, pages_of_merchants, stop_at
 
@@ -56,6 +58,25 @@ def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
             if time.monotonic() > deadline:
                 return purged
     return purged
+
+
+@dataclass(frozen=True)
+class Shorter:
+    """``before``: what arrived earlier would be deleted; ``events``: about how many; ``oldest``: of those there are now."""
+
+    before: datetime
+    events: int
+    oldest: datetime | None
+
+
+def preview_retention(merchant_id: int, days_now: int, days_then: int, now: datetime) -> Shorter:
+    """What another retention would delete that the present one keeps. Reads counters, not events."""
+    before = now - timedelta(days=days_then)
+    oldest = db.oldest_received(merchant_id)
+    if oldest is None or oldest >= before:
+        return Shorter(before, 0, oldest)
+    since = max(oldest, now - timedelta(days=days_now)).replace(minute=0, second=0, microsecond=0)
+    return Shorter(before, events_accepted(merchant_id, since, before), oldest)
 
 
 def _turn(runtime: Runtime, merchant: tuple[int, int], now: datetime, deadline: float) -> tuple[int, bool]:

@@ -332,8 +332,9 @@ MAPPER = Mapper(
             "Feed label",
             'For cart data: Merchant Center, Data sources. One label, or one for each currency: {"USD": "US", "*": "GB"}.',
             required=False,
-            example="US",
+            example={"USD": "US", "*": "GB"},
             check=_check_label,
+            keys="Currency",
         ),
         Setting(
             "feed_language",
@@ -350,6 +351,8 @@ MAPPER = Mapper(
             required=False,
             example={"score": "quiz_score"},
             check=_check_variables,
+            keys="Property",
+            others=False,
         ),
         Setting(
             "validate_only",

@@ -1,10 +1,262 @@
-import type { Platform } from '../../lib/platforms'
-import { Page } from '../../parts/Page'
+import { useState } from 'preact/hooks'
+
+import { say } from '../../lib/announce'
+import { ask } from '../../lib/api'
+import { useAsk } from '../../lib/ask'
+import { counted } from '../../lib/format'
+import { titleOf, type Platform } from '../../lib/platforms'
+import { go } from '../../lib/router'
+import { Action } from '../../parts/Action'
+import { Confirm } from '../../parts/Confirm'
+import { LiveSwitch } from '../../parts/List'
+import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
+import { Facts, Page, Section } from '../../parts/Page'
+import { Badge, DestinationMark } from '../../parts/Status'
+import { Time } from '../../parts/Time'
+import { Troubles, type Trouble } from '../../parts/Troubles'
+import { Answers } from './Answers'
+import {
+  Destinations as Question,
+  PauseDestination,
+  RemoveDestination,
+  ResumeDestination,
+} from './destinations.gql'
+import './destinations.css'
+import { DryRun } from './DryRun'
+import { missingOf, nextStep, settingsOf, type Destination, type PlatformForm } from './form'
+import { useForms } from './forms'
+import { Pace, releaseWords, windowWords } from './Pace'
+import { SettingsForm } from './SettingsForm'
+import { Takes } from './Takes'
+import { Trial } from './Trial'
+
+const EVERY = 5000
 
 export function DestinationPage({ platform }: { platform: Platform }) {
+  const { forms, error, again } = useForms()
+  const asked = useAsk(Question, {}, { every: EVERY })
+  const form = forms?.find((one) => one.platform === platform)
+  const destination = asked.data?.merchant.destinations.find((one) => one.platform === platform) ?? null
+  const title = form?.title ?? titleOf(platform)
   return (
-    <Page title={platform}>
-      <p />
+    <Page
+      title={title}
+      actions={
+        <>
+          {form && (
+            <a class="button" href={new URL(form.docsUrl, location.href).pathname}>
+              Guide for {title}
+            </a>
+          )}
+          <LiveSwitch />
+        </>
+      }
+    >
+      <p>
+        <a href="/destinations">All destinations</a>
+      </p>
+      <ErrorNotice error={error ?? asked.error} again={error ? again : asked.again} />
+      {(!asked.data || !form) && !asked.error && !error && <Loading />}
+      {asked.data && form && (
+        <Parts key={destination ? 'set' : 'new'} form={form} destination={destination} again={asked.again} />
+      )}
     </Page>
+  )
+}
+
+function Parts({ form, destination, again }: { form: PlatformForm; destination: Destination | null; again: () => void }) {
+  return (
+    <>
+      {destination ? (
+        <Standing form={form} destination={destination} again={again} />
+      ) : (
+        <Notice>
+          <p>
+            Nothing goes to {form.title} yet. Give it the settings below and save: from then on it gets what you send,
+            and events that are stored already can be delivered to it as well.
+          </p>
+        </Notice>
+      )}
+      <SettingsForm form={form} destination={destination} saved={again} />
+      {destination && <Trial form={form} destination={destination} />}
+      <DryRun form={form} destination={destination} />
+      {destination && <Answers form={form} />}
+      {destination && <End form={form} destination={destination} again={again} />}
+    </>
+  )
+}
+
+function Standing({ form, destination, again }: { form: PlatformForm; destination: Destination; again: () => void }) {
+  const [question, setQuestion] = useState<'pause' | 'resume' | null>(null)
+  const [troubles, setTroubles] = useState<Trouble[]>([])
+  const missing = missingOf(form.settings, settingsOf(destination.settings))
+  const { state, stateReason, release } = destination
+  const title = form.title
+
+  const done = (found: Trouble[], words: string) => {
+    setTroubles(found)
+    setQuestion(null)
+    if (!found.length) say(words)
+    again()
+  }
+  return (
+    <Section
+      title="How it stands"
+      actions={
+        <>
+          {state !== 'ACTIVE' && (
+            <Action scope="ADMIN" kind="main" run={() => setQuestion('resume')}>
+              Resume …
+            </Action>
+          )}
+          {state !== 'PAUSED' && (
+            <Action scope="ADMIN" run={() => setQuestion('pause')}>
+              Pause …
+            </Action>
+          )}
+        </>
+      }
+    >
+      <Troubles troubles={troubles} />
+      {state !== 'ACTIVE' && (
+        <Notice tone={state === 'HELD' ? 'bad' : 'warn'}>
+          {stateReason && <p class="reason">{stateReason}</p>}
+          <p>{nextStep(state, stateReason, title)}</p>
+        </Notice>
+      )}
+      {missing.length > 0 && (
+        <Notice tone="bad">
+          <p>
+            Missing: {missing.map((one) => one.label).join(', ')}. Nothing can be sent without{' '}
+            {missing.length === 1 ? 'it' : 'them'}.
+          </p>
+        </Notice>
+      )}
+      {destination.advice.map((one) => (
+        <Notice key={one.code + (one.eventName ?? '') + one.sentence} tone="warn">
+          <p>
+            <Badge tone="warn">Advice</Badge> {one.sentence}
+          </p>
+          <p>
+            {one.nextStep}
+            {one.exampleEventId && (
+              <>
+                {' '}
+                <a href={`/events/${encodeURIComponent(one.exampleEventId)}`}>An event of that kind</a>
+              </>
+            )}
+          </p>
+        </Notice>
+      ))}
+      <Facts
+        rows={[
+          ['State', <DestinationMark state={state} />],
+          ['Events', <Takes names={destination.eventNames} />],
+          ['Waiting', <Pace destination={destination} form={form} />],
+          ['Oldest event it takes', form.maxEventAgeHours === null ? 'the platform names no limit' : ageWords(form.maxEventAgeHours)],
+          ['Copies', form.deduplication],
+          ['Set up', <Time at={destination.createdAt} />],
+        ]}
+      />
+      {question === 'pause' && (
+        <Confirm
+          title={`Pause ${title}?`}
+          verb="Pause"
+          close={() => setQuestion(null)}
+          run={async () => {
+            const { pauseDestination } = await ask(PauseDestination, { platform: form.platform })
+            done(pauseDestination.userErrors, `${title} is paused.`)
+          }}
+        >
+          <p>Nothing is sent to {title} until somebody resumes it.</p>
+          <p>
+            Events go on being stored, and their deliveries wait. Each may wait for {windowWords(destination.windowSeconds)}{' '}
+            from when it was queued: what waits longer is dropped, and can be delivered again later.
+          </p>
+          {destination.waiting > 0 && <p>{counted(destination.waiting, 'delivery', 'deliveries')} wait now.</p>}
+        </Confirm>
+      )}
+      {question === 'resume' && (
+        <Confirm
+          title={`Resume ${title}?`}
+          verb="Resume"
+          close={() => setQuestion(null)}
+          run={async () => {
+            const { resumeDestination } = await ask(ResumeDestination, { platform: form.platform })
+            done(resumeDestination.userErrors, `${title} is sent to again.`)
+          }}
+        >
+          {release && <p>{releaseWords(release, title)}</p>}
+          {state === 'HELD' && (
+            <p>
+              It is held because of: <span class="reason">{stateReason}</span>. If that is not mended it is held again
+              after the first requests, and nothing is lost by it.
+            </p>
+          )}
+          <p>What was dropped meanwhile does not come back by this: redeliver it under Deliveries.</p>
+        </Confirm>
+      )}
+    </Section>
+  )
+}
+
+function ageWords(hours: number): string {
+  return hours % 24 === 0 ? counted(hours / 24, 'day') : counted(hours, 'hour')
+}
+
+function End({ form, destination, again }: { form: PlatformForm; destination: Destination; again: () => void }) {
+  const [isAsked, setAsked] = useState(false)
+  const [troubles, setTroubles] = useState<Trouble[]>([])
+  const title = form.title
+  return (
+    <>
+      <Section title="Events that are stored already">
+        <p>
+          A destination gets what arrives from when it is set up. Events that came before can be delivered to it as well,
+          as long as they are kept and {title} takes events of their age.
+        </p>
+        <a class="button" href={`/deliveries?stored=${form.platform}`}>
+          Deliver stored events
+        </a>
+      </Section>
+      <Section title="Remove">
+        <Troubles troubles={troubles} />
+        <p>Ends this destination and forgets its credentials. What was delivered stays as it is, here and at {title}.</p>
+        <Action scope="ADMIN" kind="danger" run={() => setAsked(true)}>
+          Remove {title} …
+        </Action>
+        {isAsked && (
+          <Confirm
+            title={`Remove ${title}?`}
+            verb="Remove"
+            kind="danger"
+            word={title}
+            close={() => setAsked(false)}
+            run={async () => {
+              const { removeDestination } = await ask(RemoveDestination, { platform: form.platform })
+              setTroubles(removeDestination.userErrors)
+              setAsked(false)
+              if (!removeDestination.userErrors.length) {
+                say(`${title} is removed.`)
+                go('/destinations')
+              }
+              again()
+            }}
+          >
+            <ul>
+              <li>
+                {destination.waiting === 0
+                  ? 'Nothing waits for it now, so nothing is dropped.'
+                  : `${counted(destination.waiting, 'delivery', 'deliveries')} that wait${destination.waiting === 1 ? 's' : ''} for it ${destination.waiting === 1 ? 'is' : 'are'} dropped, with the reason Destination removed.`}
+              </li>
+              <li>Its credentials are deleted at once. To set it up again you need them anew.</li>
+              <li>New events are no longer sent to {title}; they go on to your other destinations.</li>
+              <li>Past deliveries, their attempts and the figures stay until their retention ends.</li>
+            </ul>
+            <p>To stop only for a while, pause it instead.</p>
+          </Confirm>
+        )}
+      </Section>
+    </>
   )
 }

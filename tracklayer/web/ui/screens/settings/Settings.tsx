@@ -1,9 +1,38 @@
+import { useAsk } from '../../lib/ask'
+import { may } from '../../lib/session'
+import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
 import { Page } from '../../parts/Page'
+import { Channels } from './Channels'
+import { Emails } from './Emails'
+import { General } from './General'
+import { Here } from './Here'
+import { Kept } from './Kept'
+import { Keys } from './Keys'
+import './settings.css'
+import { Settings as Question } from './settings.gql'
 
 export function Settings() {
+  const asked = useAsk(Question, {}, { every: 15_000 })
+  const merchant = asked.data?.merchant
   return (
     <Page title="Settings">
-      <p />
+      <ErrorNotice error={asked.error} again={asked.again} />
+      {!merchant && !asked.error && <Loading />}
+      {!may('ADMIN') && (
+        <Notice>
+          <p>Your key lacks the scope ADMIN: you see everything here and can change nothing.</p>
+        </Notice>
+      )}
+      {merchant && (
+        <>
+          <General merchant={merchant} saved={asked.again} />
+          <Kept merchant={merchant} saved={asked.again} />
+          <Emails merchant={merchant} saved={asked.again} />
+          <Channels channels={merchant.alertChannels} changed={asked.again} />
+          <Keys keys={merchant.apiKeys} changed={asked.again} />
+          <Here keys={merchant.apiKeys} />
+        </>
+      )}
     </Page>
   )
 }

@@ -1,0 +1,204 @@
+// The form of a destination: it grows from what the platform says that it takes, and sends only what changed.
+
+import { useEffect, useState } from 'preact/hooks'
+
+import { say } from '../../lib/announce'
+import { ask } from '../../lib/api'
+import type { Json } from '../../lib/exact'
+import { count, counted, words } from '../../lib/format'
+import { may } from '../../lib/session'
+import { Action } from '../../parts/Action'
+import { Notice } from '../../parts/Notice'
+import { Section } from '../../parts/Page'
+import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
+import { SetDestination, type SetDestinationMutation } from './destinations.gql'
+import { EventNames } from './EventNames'
+import { changesOf, doubledKeys, fieldsOf, settingsOf, type Destination, type Fields, type PlatformForm } from './form'
+import { SettingField } from './SettingFields'
+
+type Check = NonNullable<SetDestinationMutation['setDestination']['check']>
+
+export function SettingsForm({
+  form,
+  destination,
+  saved,
+}: {
+  form: PlatformForm
+  destination: Destination | null
+  saved: () => void
+}) {
+  const shown = settingsOf(destination?.settings)
+  const [base, setBase] = useState(shown)
+  const [fields, setFields] = useState<Fields>(() => fieldsOf(form.settings, shown))
+  const [names, setNames] = useState<string[] | null>(destination?.eventNames ?? null)
+  const [baseNames, setBaseNames] = useState<string[] | null>(destination?.eventNames ?? null)
+  const [troubles, setTroubles] = useState<Trouble[]>([])
+  const [check, setCheck] = useState<Check | null>(null)
+
+  const changes = changesOf(form.settings, base, fields)
+  const isNewNames = JSON.stringify(names) !== JSON.stringify(baseNames)
+  const isChanged = Object.keys(changes).length > 0 || isNewNames
+  const doubled = form.settings.some((one) => one.kind === 'MAP' && doubledKeys(fields[one.name]!).length > 0)
+  const isNameless = names !== null && names.length === 0
+  const canChange = may('ADMIN')
+
+  const start = (settings: Json | undefined, eventNames: string[] | null) => {
+    const now = settingsOf(settings)
+    setBase(now)
+    setFields(fieldsOf(form.settings, now))
+    setNames(eventNames)
+    setBaseNames(eventNames)
+  }
+  // Somebody else changed it: shown where nobody is typing.
+  const told = JSON.stringify([shown, destination?.eventNames ?? null])
+  useEffect(() => {
+    if (!isChanged && told !== JSON.stringify([base, baseNames])) start(destination?.settings, destination?.eventNames ?? null)
+  }, [told])
+
+  const save = async () => {
+    setCheck(null)
+    const { setDestination } = await ask(SetDestination, {
+      input: {
+        platform: form.platform,
+        settings: changes,
+        ...(isNewNames || !destination ? { eventNames: names } : {}),
+      },
+    })
+    setTroubles(setDestination.userErrors)
+    if (!setDestination.destination) {
+      say(`Not saved: ${counted(setDestination.userErrors.length, 'thing')} to mend.`, { isBad: true })
+      return
+    }
+    start(setDestination.destination.settings, setDestination.destination.eventNames)
+    setCheck(setDestination.check)
+    say('Saved.')
+    saved()
+  }
+
+  const needed = form.settings.filter((one) => one.required)
+  const optional = form.settings.filter((one) => !one.required)
+  const isUsed = (name: string) => base[name] !== undefined && base[name] !== null
+  const field = (setting: PlatformForm['settings'][number]) => (
+    <SettingField
+      key={setting.name}
+      setting={setting}
+      field={fields[setting.name]!}
+      shown={base}
+      errors={troubleOf(troubles, setting.name)}
+      eventNames={Object.keys(settingsOf(form.eventNames))}
+      disabled={!canChange}
+      change={(next) => setFields((before) => ({ ...before, [setting.name]: next }))}
+    />
+  )
+  const used = optional.filter((one) => isUsed(one.name) || troubleOf(troubles, one.name).length > 0)
+  const unused = optional.filter((one) => !used.includes(one))
+  const openable = used.length === 0 && needed.length === 0
+
+  return (
+    <Section title="Settings">
+      {!canChange && (
+        <Notice>
+          <p>Your key lacks the scope ADMIN: you see the settings and cannot change them.</p>
+        </Notice>
+      )}
+      <form
+        class="settings-form"
+        onSubmit={(event) => {
+          event.preventDefault()
+        }}
+      >
+        <Troubles troubles={troubles} shown={[...form.settings.map((one) => one.name), 'eventNames']} />
+        {needed.map(field)}
+        {used.map(field)}
+        {unused.length > 0 && (
+          <details class="more" open={openable}>
+            <summary>{counted(unused.length, 'more setting')}, each optional</summary>
+            {unused.map(field)}
+          </details>
+        )}
+        <EventNames
+          form={form}
+          names={names}
+          change={setNames}
+          errors={troubleOf(troubles, 'eventNames')}
+          disabled={!canChange}
+        />
+        <div class="actions">
+          <Action
+            scope="ADMIN"
+            kind="main"
+            disabled={(destination !== null && !isChanged) || doubled || isNameless}
+            run={save}
+          >
+            {destination ? 'Save' : `Set up ${form.title}`}
+          </Action>
+          {isChanged && destination && (
+            <button
+              type="button"
+              onClick={() => {
+                start(destination.settings, destination.eventNames)
+                setTroubles([])
+              }}
+            >
+              Discard changes
+            </button>
+          )}
+          {isChanged && <span class="quiet">{summaryOf(form, changes, isNewNames)}</span>}
+        </div>
+      </form>
+      {check && <CheckResult check={check} title={form.title} />}
+    </Section>
+  )
+}
+
+function summaryOf(form: PlatformForm, changes: Record<string, Json>, isNewNames: boolean): string {
+  const labels = form.settings.filter((one) => one.name in changes).map((one) => one.label)
+  if (isNewNames) labels.push('Events')
+  return `Not saved yet: ${labels.join(', ')}`
+}
+
+/** What it would get of the newest events, as it was just saved. */
+function CheckResult({ check, title }: { check: Check; title: string }) {
+  const refused = check.events - check.wouldSend
+  if (check.events === 0) {
+    return (
+      <Notice>
+        <p>Saved. There is no event of the last 7 days to check it against.</p>
+      </Notice>
+    )
+  }
+  return (
+    <div role="status">
+      <Notice tone={refused === 0 ? 'good' : check.wouldSend === 0 ? 'bad' : 'warn'}>
+        <p>
+          Saved. Of your newest {counted(check.events, 'event')}, {title} would be sent {count(check.wouldSend)}
+          {refused > 0 ? `; ${count(refused)} would be refused:` : '.'}
+        </p>
+        {check.refused.length > 0 && (
+          <ul>
+            {check.refused.map((one) => (
+              <li key={one.reason + one.field}>
+                {count(one.count)}: {reasonWords(one.reason)}
+                {one.field && (
+                  <>
+                    {' '}
+                    (<code>{one.field}</code>)
+                  </>
+                )}
+                {one.exampleEventId && (
+                  <>
+                    , such as <a href={`/events/${encodeURIComponent(one.exampleEventId)}`}>{one.exampleEventId}</a>
+                  </>
+                )}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Notice>
+    </div>
+  )
+}
+
+function reasonWords(reason: string): string {
+  return /^[A-Z_]+$/.test(reason) ? words(reason) : reason
+}

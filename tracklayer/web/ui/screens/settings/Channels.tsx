@@ -1,0 +1,299 @@
+// Webhooks and Slack: where alerts are told besides e-mail.
+
+import { useState } from 'preact/hooks'
+
+import { say } from '../../lib/announce'
+import { ask } from '../../lib/api'
+import { words } from '../../lib/format'
+import { may } from '../../lib/session'
+import { Action } from '../../parts/Action'
+import { Confirm } from '../../parts/Confirm'
+import { Dialog } from '../../parts/Dialog'
+import { Notice } from '../../parts/Notice'
+import { Section } from '../../parts/Page'
+import { Badge, Mark } from '../../parts/Status'
+import { Time } from '../../parts/Time'
+import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
+import type { Channel } from './merchant'
+import { Once } from './Once'
+import { RemoveAlertChannel, SetAlertChannel, TestAlertChannel } from './settings.gql'
+import { TextField } from './TextField'
+
+const ALERTS: [string, string][] = [
+  ['platform_down', 'A platform is down'],
+  ['queue_backlog', 'A backlog'],
+  ['tracking_stopped', 'Tracking stopped'],
+  ['delivery_rate_drop', 'Fewer deliveries succeed'],
+  ['events_rejected', 'Events are refused at the door'],
+  ['match_quality_drop', 'Events lost identifiers'],
+  ['likely_duplicates', 'Likely duplicates'],
+  ['value_lost', 'Events lost their value'],
+  ['event_name_unknown', 'An event name is filtered out by its spelling'],
+]
+const EVENTS: [string, string][] = [
+  ['delivery.dropped', 'A delivery is dropped'],
+  ['destination.held', 'A destination is held'],
+  ['destination.resumed', 'A destination is sent to again'],
+  ['redelivery.finished', 'A redelivery is finished'],
+]
+const titles = new Map([...ALERTS, ...EVENTS, ['*', 'All alerts']] as [string, string][])
+
+export function Channels({ channels, changed }: { channels: Channel[]; changed: () => void }) {
+  const [edited, setEdited] = useState<Channel | 'new' | null>(null)
+  const [secret, setSecret] = useState<string | null>(null)
+  return (
+    <Section
+      title="Alert channels"
+      actions={
+        <Action scope="ADMIN" run={() => setEdited('new')}>
+          Add a channel …
+        </Action>
+      }
+    >
+      {channels.length === 0 && (
+        <p class="quiet">
+          None yet. A webhook tells your own systems of alerts, signed; Slack tells a room of people.
+        </p>
+      )}
+      <ul class="channels">
+        {channels.map((channel) => (
+          <li key={channel.id}>
+            <Line channel={channel} changed={changed} edit={() => setEdited(channel)} told={setSecret} />
+          </li>
+        ))}
+      </ul>
+      {edited && (
+        <Edit
+          channel={edited === 'new' ? null : edited}
+          close={() => setEdited(null)}
+          saved={(made) => {
+            setEdited(null)
+            setSecret(made)
+            changed()
+          }}
+        />
+      )}
+      {secret !== null && (
+        <Once
+          title="The channel’s signing secret"
+          secret={secret}
+          help="Your receiver checks by it that a message is ours; the guide on alerts shows how."
+          close={() => setSecret(null)}
+        />
+      )}
+    </Section>
+  )
+}
+
+function Line({
+  channel,
+  changed,
+  edit,
+  told,
+}: {
+  channel: Channel
+  changed: () => void
+  edit: () => void
+  told: (secret: string | null) => void
+}) {
+  const [tested, setTested] = useState<{ isTaken: boolean; words: string } | null>(null)
+  const [question, setQuestion] = useState<'remove' | 'rotate' | null>(null)
+  const kind = channel.kind === 'SLACK' ? 'Slack' : 'Webhook'
+  return (
+    <article class="channel" aria-label={`${kind} ${channel.url}`}>
+      <div class="channel-head">
+        <p>
+          <Badge>{kind}</Badge> <code class="channel-url">{channel.url}</code>
+        </p>
+        <div class="actions">
+          <Action
+            scope="ADMIN"
+            run={async () => {
+              setTested(null)
+              const { testAlertChannel } = await ask(TestAlertChannel, { id: channel.id })
+              const [wrong] = testAlertChannel.userErrors
+              setTested(wrong ? { isTaken: false, words: wrong.message } : { isTaken: true, words: 'The test message was taken.' })
+              changed()
+            }}
+          >
+            Send a test
+          </Action>
+          <Action scope="ADMIN" run={edit}>
+            Change …
+          </Action>
+          {channel.kind === 'WEBHOOK' && (
+            <Action scope="ADMIN" run={() => setQuestion('rotate')}>
+              New secret …
+            </Action>
+          )}
+          <Action scope="ADMIN" kind="plain" run={() => setQuestion('remove')}>
+            Remove …
+          </Action>
+        </div>
+      </div>
+      <p>
+        {channel.topics.map((topic) => (
+          <Badge key={topic}>{titles.get(topic) ?? words(topic)}</Badge>
+        ))}{' '}
+        <span class="quiet">
+          {channel.minSeverity === 'CRITICAL' ? 'critical ones only' : 'warnings too'}, since <Time at={channel.createdAt} />
+        </span>
+      </p>
+      {channel.lastError && (
+        <p>
+          <Mark tone="bad" word="Not taken:" /> <span class="reason">{channel.lastError}</span>
+        </p>
+      )}
+      {tested && (
+        <div role="status">
+          <Notice tone={tested.isTaken ? 'good' : 'bad'}>
+            <p>{tested.words}</p>
+          </Notice>
+        </div>
+      )}
+      {question === 'remove' && (
+        <Confirm
+          title="Remove this channel?"
+          verb="Remove"
+          kind="danger"
+          close={() => setQuestion(null)}
+          run={async () => {
+            const { removeAlertChannel } = await ask(RemoveAlertChannel, { id: channel.id })
+            const [wrong] = removeAlertChannel.userErrors
+            say(wrong?.message ?? 'The channel is removed.', { isBad: wrong !== undefined })
+            setQuestion(null)
+            changed()
+          }}
+        >
+          <p>
+            Nothing is told to <code>{channel.url}</code> any more, and messages that wait for it are gone.
+          </p>
+        </Confirm>
+      )}
+      {question === 'rotate' && (
+        <Confirm
+          title="Make a new signing secret?"
+          verb="Make a new one"
+          close={() => setQuestion(null)}
+          run={async () => {
+            const { setAlertChannel } = await ask(SetAlertChannel, { input: { id: channel.id, rotateSecret: true } })
+            const [wrong] = setAlertChannel.userErrors
+            if (wrong) say(wrong.message, { isBad: true })
+            setQuestion(null)
+            told(setAlertChannel.secret)
+            changed()
+          }}
+        >
+          <p>The new secret is shown once. For 24 hours messages are signed with both, so that nothing is refused meanwhile.</p>
+        </Confirm>
+      )}
+    </article>
+  )
+}
+
+function Edit({
+  channel,
+  close,
+  saved,
+}: {
+  channel: Channel | null
+  close: () => void
+  saved: (secret: string | null) => void
+}) {
+  const [kind, setKind] = useState<Channel['kind']>(channel?.kind ?? 'WEBHOOK')
+  const [url, setUrl] = useState('')
+  const [topics, setTopics] = useState<string[]>(channel?.topics ?? ['*'])
+  const [minSeverity, setMinSeverity] = useState<Channel['minSeverity']>(channel?.minSeverity ?? 'WARNING')
+  const [troubles, setTroubles] = useState<Trouble[]>([])
+  const isAll = topics.includes('*')
+  const flip = (topic: string) =>
+    setTopics(topics.includes(topic) ? topics.filter((one) => one !== topic) : [...topics, topic])
+  const box = ([topic, label]: [string, string], disabled = false) => (
+    <label class="choice" key={topic}>
+      <input type="checkbox" checked={topics.includes(topic) || disabled} disabled={disabled} onChange={() => flip(topic)} />{' '}
+      {label}
+    </label>
+  )
+  return (
+    <Dialog title={channel ? 'Change the channel' : 'Add a channel'} close={close}>
+      <form onSubmit={(event) => event.preventDefault()}>
+        <Troubles troubles={troubles} shown={['url', 'topics']} />
+        {!channel && (
+          <fieldset class="setting">
+            <legend class="setting-label">Kind</legend>
+            <div class="row">
+              {(['WEBHOOK', 'SLACK'] as const).map((one) => (
+                <label class="choice" key={one}>
+                  <input type="radio" name="kind" checked={kind === one} onChange={() => setKind(one)} />{' '}
+                  {one === 'SLACK' ? 'Slack' : 'Webhook'}
+                </label>
+              ))}
+            </div>
+          </fieldset>
+        )}
+        <TextField
+          name="channel-url"
+          label="Address"
+          help={
+            kind === 'SLACK'
+              ? 'The incoming webhook that Slack made for the room.'
+              : 'Where your receiver listens: https, or http in your own network where that is allowed.'
+          }
+          placeholder={channel ? `${channel.url} (leave empty to keep it)` : 'https://'}
+          value={url}
+          errors={troubleOf(troubles, 'url')}
+          change={setUrl}
+        />
+        <fieldset class="setting">
+          <legend class="setting-label">Told of</legend>
+          {box(['*', 'All alerts, also kinds that are added later'])}
+          <div class="topics">{ALERTS.map((one) => box(one, isAll))}</div>
+          <p class="setting-help">And besides alerts:</p>
+          <div class="topics">{EVENTS.map((one) => box(one))}</div>
+          {troubleOf(troubles, 'topics').map((one) => (
+            <p class="setting-wrong" role="alert" key={one}>
+              {one}
+            </p>
+          ))}
+        </fieldset>
+        <fieldset class="setting">
+          <legend class="setting-label">How bad an alert must be</legend>
+          <div class="row">
+            {(['WARNING', 'CRITICAL'] as const).map((one) => (
+              <label class="choice" key={one}>
+                <input type="radio" name="severity" checked={minSeverity === one} onChange={() => setMinSeverity(one)} />{' '}
+                {one === 'WARNING' ? 'Warnings and critical ones' : 'Critical ones only'}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <div class="actions dialog-foot">
+          <Action
+            scope="ADMIN"
+            kind="main"
+            disabled={topics.length === 0 || (!channel && !url.trim()) || !may('ADMIN')}
+            run={async () => {
+              const { setAlertChannel } = await ask(SetAlertChannel, {
+                input: {
+                  ...(channel ? { id: channel.id } : { kind }),
+                  ...(url.trim() ? { url: url.trim() } : {}),
+                  topics: isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics,
+                  minSeverity,
+                },
+              })
+              setTroubles(setAlertChannel.userErrors)
+              if (!setAlertChannel.channel) return
+              say('Saved.')
+              saved(setAlertChannel.secret)
+            }}
+          >
+            {channel ? 'Save' : 'Add'}
+          </Action>
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}

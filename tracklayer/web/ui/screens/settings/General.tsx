@@ -1,0 +1,97 @@
+import { may } from '../../lib/session'
+import { Action } from '../../parts/Action'
+import { Section } from '../../parts/Page'
+import { troubleOf, Troubles } from '../../parts/Troubles'
+import { useDraft, useUpdate, type Merchant } from './merchant'
+import { TextField } from './TextField'
+
+const rules: [Merchant['requireConsent'], string, string][] = [
+  ['NEVER', 'Send unless consent is denied', 'What says nothing about consent is sent.'],
+  [
+    'EEA',
+    'Ask for consent in the EEA, the UK and Switzerland',
+    'Events of people there, and of those whose country is not known, are sent only with adUserData granted.',
+  ],
+  ['ALWAYS', 'Ask for consent everywhere', 'No event is sent without adUserData granted.'],
+]
+
+/** The merchant's name and what is filled in on every platform. */
+export function General({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
+  const { troubles, update } = useUpdate(saved)
+  const { draft, setDraft, isChanged, settle } = useDraft({
+    name: merchant.name,
+    defaultCurrency: merchant.defaultCurrency ?? '',
+    defaultPageUrl: merchant.defaultPageUrl ?? '',
+    requireConsent: merchant.requireConsent,
+  })
+  const canChange = may('ADMIN')
+  const set = (part: Partial<typeof draft>) => setDraft({ ...draft, ...part })
+  return (
+    <Section title="General">
+      <form class="settings-form" onSubmit={(event) => event.preventDefault()}>
+        <Troubles troubles={troubles} shown={['name', 'defaultCurrency', 'defaultPageUrl']} />
+        <TextField
+          name="merchant-name"
+          label="Name"
+          help="What this shop is called here, in alerts and in mails."
+          value={draft.name}
+          errors={troubleOf(troubles, 'name')}
+          disabled={!canChange}
+          change={(name) => set({ name })}
+        />
+        <TextField
+          name="default-currency"
+          label="Currency, where an event brings none"
+          help="Three letters, such as USD. Empty: nothing is filled in. A destination’s own setting wins."
+          value={draft.defaultCurrency}
+          errors={troubleOf(troubles, 'defaultCurrency')}
+          disabled={!canChange}
+          change={(defaultCurrency) => set({ defaultCurrency })}
+        />
+        <TextField
+          name="default-page"
+          label="Page, where a website event brings none"
+          help="Such as https://shop.example.com/. Empty: nothing is filled in. A destination’s own setting wins."
+          value={draft.defaultPageUrl}
+          errors={troubleOf(troubles, 'defaultPageUrl')}
+          disabled={!canChange}
+          change={(defaultPageUrl) => set({ defaultPageUrl })}
+        />
+        <fieldset class="setting" disabled={!canChange}>
+          <legend class="setting-label">Consent</legend>
+          {rules.map(([rule, label, help]) => (
+            <label class="choice" key={rule}>
+              <input
+                type="radio"
+                name="consent"
+                checked={draft.requireConsent === rule}
+                onChange={() => set({ requireConsent: rule })}
+              />{' '}
+              {label}
+              <span class="setting-help">{help}</span>
+            </label>
+          ))}
+          <p class="setting-help">Where consent is denied nothing is sent, whatever is chosen. A destination’s own setting wins.</p>
+        </fieldset>
+        <div class="actions">
+          <Action
+            scope="ADMIN"
+            kind="main"
+            disabled={!isChanged}
+            run={async () => {
+              const isSaved = await update({
+                name: draft.name,
+                defaultCurrency: draft.defaultCurrency.trim() || null,
+                defaultPageUrl: draft.defaultPageUrl.trim() || null,
+                requireConsent: draft.requireConsent,
+              })
+              if (isSaved) settle()
+            }}
+          >
+            Save
+          </Action>
+        </div>
+      </form>
+    </Section>
+  )
+}

@@ -1,0 +1,145 @@
+// How long events are kept, and whether email and phone are kept as digests only.
+
+import { useState } from 'preact/hooks'
+
+import { useAsk } from '../../lib/ask'
+import { count } from '../../lib/format'
+import { may } from '../../lib/session'
+import { dayOf } from '../../lib/time'
+import { Action } from '../../parts/Action'
+import { Confirm } from '../../parts/Confirm'
+import { ErrorNotice, Loading } from '../../parts/Notice'
+import { Section } from '../../parts/Page'
+import { Troubles } from '../../parts/Troubles'
+import { useDraft, useUpdate, type Merchant } from './merchant'
+import { Retention } from './settings.gql'
+
+type Days = Merchant['retentionDays']
+
+const choices: Days[] = ['DAYS_30', 'DAYS_90', 'DAYS_180', 'DAYS_365']
+const daysOf = (days: Days) => Number(days.slice('DAYS_'.length))
+
+export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
+  const { troubles, update } = useUpdate(saved)
+  const kept = useDraft<Days>(merchant.retentionDays)
+  const [question, setQuestion] = useState<'retention' | 'hashing' | null>(null)
+  const canChange = may('ADMIN')
+  const isShorter = daysOf(kept.draft) < daysOf(merchant.retentionDays)
+  const isHashing = merchant.hashUserData
+  return (
+    <Section title="What is kept">
+      <Troubles troubles={troubles} />
+      <fieldset class="setting" disabled={!canChange}>
+        <legend class="setting-label">Events and their deliveries are kept for</legend>
+        <div class="row">
+          {choices.map((days) => (
+            <label class="choice" key={days}>
+              <input type="radio" name="retention" checked={kept.draft === days} onChange={() => kept.setDraft(days)} />{' '}
+              {daysOf(days)} days
+            </label>
+          ))}
+        </div>
+        {kept.isChanged && isShorter && <WhatGoes days={kept.draft} />}
+        {kept.isChanged && !isShorter && (
+          <p class="setting-help">Nothing is deleted by this. What is gone already does not come back.</p>
+        )}
+      </fieldset>
+      <div class="actions">
+        <Action
+          scope="ADMIN"
+          kind={isShorter ? 'danger' : 'main'}
+          disabled={!kept.isChanged}
+          run={async () => {
+            if (isShorter) setQuestion('retention')
+            else if (await update({ retentionDays: kept.draft })) kept.settle()
+          }}
+        >
+          {isShorter ? `Keep ${daysOf(kept.draft)} days only …` : 'Save'}
+        </Action>
+        {kept.isChanged && (
+          <button type="button" onClick={() => kept.setDraft(merchant.retentionDays)}>
+            Discard
+          </button>
+        )}
+      </div>
+
+      <div class="setting hashing">
+        <h3>Email and phone</h3>
+        <p>
+          {isHashing
+            ? 'They are hashed as they come in (SHA-256): what is stored, shown and searched is the digest. Platforms match people by it.'
+            : 'They are stored and shown in plain text, and hashed only when they are sent.'}
+        </p>
+        <Action scope="ADMIN" run={() => setQuestion('hashing')}>
+          {isHashing ? 'Store them in plain text …' : 'Hash them …'}
+        </Action>
+      </div>
+
+      {question === 'retention' && (
+        <Confirm
+          title={`Keep ${daysOf(kept.draft)} days only?`}
+          verb="Delete what is older"
+          kind="danger"
+          word={String(daysOf(kept.draft))}
+          close={() => setQuestion(null)}
+          run={async () => {
+            const isSaved = await update({ retentionDays: kept.draft })
+            setQuestion(null)
+            if (isSaved) kept.settle()
+          }}
+        >
+          <WhatGoes days={kept.draft} />
+          <p>
+            It begins within minutes and cannot be undone. After that an event id that is gone counts as new, should it
+            arrive again. The figures on Home stay.
+          </p>
+        </Confirm>
+      )}
+      {question === 'hashing' && (
+        <Confirm
+          title={isHashing ? 'Store email and phone in plain text?' : 'Hash email and phone?'}
+          verb={isHashing ? 'Store plain text from now on' : 'Hash from now on'}
+          kind={isHashing ? 'danger' : 'main'}
+          close={() => setQuestion(null)}
+          run={async () => {
+            await update({ hashUserData: !isHashing })
+            setQuestion(null)
+          }}
+        >
+          <p>
+            This is about events that arrive from now on. What is stored stays as it is until its retention ends: digests
+            cannot be turned back, and plain text is not hashed afterwards.
+          </p>
+          {isHashing ? (
+            <p>
+              Whoever can read the database or holds a key with the scope READ then sees addresses and numbers. Platforms
+              get the same digests either way.
+            </p>
+          ) : (
+            <p>Platforms get the same digests either way.</p>
+          )}
+        </Confirm>
+      )}
+    </Section>
+  )
+}
+
+function WhatGoes({ days }: { days: Days }) {
+  const asked = useAsk(Retention, { days })
+  if (asked.error) return <ErrorNotice error={asked.error} again={asked.again} />
+  const found = asked.data?.merchant.retentionPreview
+  if (!found || asked.isStale) return <Loading what="Counting" />
+  return (
+    <p class="notice warn" role="status">
+      {found.events === 0 ? (
+        `Nothing of what is there now would be deleted${found.oldest ? `: the oldest event is of ${dayOf(found.oldest)}` : ''}.`
+      ) : (
+        <>
+          About <b>{count(found.events)}</b> {found.events === 1 ? 'event' : 'events'} with their deliveries would be deleted:
+          all that arrived before {dayOf(found.before)}
+          {found.oldest && `, since ${dayOf(found.oldest)}`}.
+        </>
+      )}
+    </p>
+  )
+}

@@ -1,0 +1,186 @@
+// API keys: who may speak for the merchant. A key itself is shown once.
+
+import { useState } from 'preact/hooks'
+
+import { say } from '../../lib/announce'
+import { ask } from '../../lib/api'
+import { Action } from '../../parts/Action'
+import { Confirm } from '../../parts/Confirm'
+import { Dialog } from '../../parts/Dialog'
+import { Section } from '../../parts/Page'
+import { Badge, Mark } from '../../parts/Status'
+import { Table } from '../../parts/Table'
+import { Time } from '../../parts/Time'
+import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
+import type { Key } from './merchant'
+import { Once } from './Once'
+import { CreateApiKey, RevokeApiKey } from './settings.gql'
+import { TextField } from './TextField'
+
+type Scope = Key['scopes'][number]
+
+const scopes: [Scope, string][] = [
+  ['INGEST', 'Send events. Reads nothing but what became of them.'],
+  ['READ', 'See everything of this merchant. Enough for this dashboard without its buttons.'],
+  ['ADMIN', 'Everything, changes of settings and keys too.'],
+]
+
+export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
+  const [isNew, setNew] = useState(false)
+  const [fresh, setFresh] = useState<string | null>(null)
+  const [doomed, setDoomed] = useState<Key | null>(null)
+  const [showsRevoked, setShowsRevoked] = useState(false)
+  const revoked = keys.filter((key) => key.revokedAt !== null)
+  const rows = showsRevoked ? keys : keys.filter((key) => key.revokedAt === null)
+  return (
+    <Section
+      title="API keys"
+      actions={
+        <Action scope="ADMIN" run={() => setNew(true)}>
+          Create a key …
+        </Action>
+      }
+    >
+      <Table
+        label="API keys"
+        rows={rows}
+        columns={[
+          {
+            name: 'Name',
+            cell: (key) => (
+              <>
+                {key.name} {key.current && <Badge title="You are signed in by it">this session</Badge>}
+              </>
+            ),
+          },
+          { name: 'Begins with', cell: (key) => <code>{key.prefix}…</code> },
+          {
+            name: 'Scopes',
+            cell: (key) => key.scopes.map((scope) => <Badge key={scope}>{scope}</Badge>),
+          },
+          { name: 'Last used', cell: (key) => (key.lastUsedAt ? <Time at={key.lastUsedAt} /> : 'never') },
+          { name: 'Created', cell: (key) => <Time at={key.createdAt} />, isMinor: true },
+          {
+            name: 'Revoke',
+            isUnnamed: true,
+            cell: (key) =>
+              key.revokedAt ? (
+                <>
+                  <Mark tone="off" word="Revoked" /> <Time at={key.revokedAt} />
+                </>
+              ) : (
+                <Action scope="ADMIN" kind="plain" run={() => setDoomed(key)}>
+                  Revoke <span class="unseen">{key.name}</span> …
+                </Action>
+              ),
+          },
+        ]}
+      />
+      {revoked.length > 0 && (
+        <p class="below">
+          <button type="button" class="plain" aria-pressed={showsRevoked} onClick={() => setShowsRevoked(!showsRevoked)}>
+            {showsRevoked ? 'Hide' : 'Show'} {revoked.length} revoked
+          </button>
+        </p>
+      )}
+      {isNew && (
+        <NewKey
+          close={() => setNew(false)}
+          made={(key) => {
+            setNew(false)
+            setFresh(key)
+            changed()
+          }}
+        />
+      )}
+      {fresh !== null && (
+        <Once
+          title="Your new key"
+          secret={fresh}
+          help="Send it as Authorization: Bearer …, or sign in with it."
+          close={() => setFresh(null)}
+        />
+      )}
+      {doomed && (
+        <Confirm
+          title={`Revoke “${doomed.name}”?`}
+          verb="Revoke"
+          kind="danger"
+          word={doomed.name}
+          close={() => setDoomed(null)}
+          run={async () => {
+            const { revokeApiKey } = await ask(RevokeApiKey, { id: doomed.id })
+            const [wrong] = revokeApiKey.userErrors
+            say(wrong?.message ?? `“${doomed.name}” is worth nothing from now on.`, { isBad: wrong !== undefined })
+            setDoomed(null)
+            changed()
+          }}
+        >
+          <p>
+            Whatever uses the key <code>{doomed.prefix}…</code> is refused from then on, and everybody who is signed in by
+            it is signed out. It cannot be undone.
+          </p>
+          {doomed.current && (
+            <p class="notice warn">You are signed in by this key: you will be signed out, and need another one to come back.</p>
+          )}
+          {doomed.lastUsedAt ? (
+            <p>
+              It was last used <Time at={doomed.lastUsedAt} />.
+            </p>
+          ) : (
+            <p>It was never used.</p>
+          )}
+        </Confirm>
+      )}
+    </Section>
+  )
+}
+
+function NewKey({ close, made }: { close: () => void; made: (key: string) => void }) {
+  const [name, setName] = useState('')
+  const [chosen, setChosen] = useState<Scope[]>(['INGEST'])
+  const [troubles, setTroubles] = useState<Trouble[]>([])
+  const flip = (scope: Scope) =>
+    setChosen(chosen.includes(scope) ? chosen.filter((one) => one !== scope) : [...chosen, scope])
+  return (
+    <Dialog title="Create a key" close={close}>
+      <form onSubmit={(event) => event.preventDefault()}>
+        <Troubles troubles={troubles} shown={['name']} />
+        <TextField
+          name="key-name"
+          label="Name"
+          help="What it is for, such as “shop backend”. It is asked for when the key is revoked."
+          value={name}
+          errors={troubleOf(troubles, 'name')}
+          change={setName}
+        />
+        <fieldset class="setting">
+          <legend class="setting-label">What it may do</legend>
+          {scopes.map(([scope, help]) => (
+            <label class="choice" key={scope}>
+              <input type="checkbox" checked={chosen.includes(scope)} onChange={() => flip(scope)} /> {scope}
+              <span class="setting-help">{help}</span>
+            </label>
+          ))}
+        </fieldset>
+        <div class="actions dialog-foot">
+          <Action
+            scope="ADMIN"
+            kind="main"
+            disabled={!name.trim() || chosen.length === 0}
+            run={async () => {
+              const { createApiKey } = await ask(CreateApiKey, { input: { name, scopes: chosen } })
+              setTroubles(createApiKey.userErrors)
+              if (createApiKey.key) made(createApiKey.key)
+            }}
+          >
+            Create
+          </Action>
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
