@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks'
 
-import { usePage } from '../../lib/ask'
+import { useAsk, usePage } from '../../lib/ask'
 import { count, words } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
@@ -12,7 +12,7 @@ import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { DeliveryMark } from '../../parts/Status'
 import { Time } from '../../parts/Time'
-import { DeliveryGroups, type DeliveryFilter, type DeliveryGroupsQuery } from './deliveries.gql'
+import { DeliveryGroups, DroppedByReason, type DeliveryFilter, type DeliveryGroupsQuery } from './deliveries.gql'
 import { idOf, isEmpty, linkTo, within, type Kind } from './filter'
 
 type Group = DeliveryGroupsQuery['deliveryGroups'][number]
@@ -66,12 +66,12 @@ export function Groups({
   useEffect(() => {
     if (turn) page.again()
   }, [turn])
-  if (filter.status?.every((status) => status === 'DELIVERED') && filter.status.length) return null
-
   const data = page.data as DeliveryGroupsQuery | null
   const present = new Set(data ? pick(data).nodes.map((card) => card.id) : [])
   const destinations = new Map(data?.merchant.destinations.map((one) => [one.platform, one]))
+  const inAll = useDropped(filter, page.rows.some((card) => card.groups.some((one) => one.dropReason && !one.isExact)))
   const seen = all ? page.rows : page.rows.slice(0, AT_FIRST)
+  if (filter.status?.length && filter.status.every((status) => status === 'DELIVERED')) return null
   return (
     <Section title="What happened, the worst first" actions={page.fresh > 0 && <Fresh page={page} what="group" />}>
       <ErrorNotice error={page.error} again={page.again} />
@@ -89,6 +89,7 @@ export function Groups({
             filter={filter}
             isGone={!page.isStale && !present.has(card.id)}
             destination={destinations.get(card.groups[0]!.platform)}
+            inAll={inAll}
             redeliver={redeliver}
           />
         ))}
@@ -100,6 +101,32 @@ export function Groups({
       )}
     </Section>
   )
+}
+
+interface Dropped {
+  /** Of which time, in words. */
+  when: string
+  of: (platforms: Platform[], reason: string) => number
+}
+
+const DAYS = 30
+const ANSWERED_BY_LEDGER = new Set(['platform', 'status', 'dropReason', 'receivedSince', 'receivedUntil', 'errorCode', 'held'])
+
+/** How many were dropped, by the ledger, which counts to the end: of the time of arrival that is asked for, or of a month. */
+function useDropped(filter: DeliveryFilter, isWanted: boolean): Dropped | null {
+  const when = isWanted && Object.keys(filter).every((name) => ANSWERED_BY_LEDGER.has(name))
+  const hour = Math.floor(Date.now() / 3_600_000 + 1) * 3_600_000
+  const until = filter.receivedUntil ?? new Date(hour).toISOString()
+  const since = filter.receivedSince ?? new Date(Date.parse(until) - DAYS * 86_400_000).toISOString()
+  const { data } = useAsk(DroppedByReason, { since, until }, { when })
+  if (!data || !when) return null
+  return {
+    when: filter.receivedSince ? 'of events that arrived in these days' : `of events that arrived in ${DAYS} days`,
+    of: (platforms, reason) =>
+      data.ledger.whole
+        .filter((row) => row.platform && platforms.includes(row.platform))
+        .reduce((sum, row) => sum + Number((row.dropReasons as Record<string, number>)[reason.toLowerCase()] ?? 0), 0),
+  }
 }
 
 function toneOf(group: Group): string {
@@ -127,12 +154,14 @@ function Line({
   filter,
   isGone,
   destination,
+  inAll,
   redeliver,
 }: {
   card: Card
   filter: DeliveryFilter
   isGone: boolean
   destination: Destination | undefined
+  inAll: Dropped | null
   redeliver: (filter: DeliveryFilter, about: string) => void
 }) {
   const [group] = card.groups as [Group]
@@ -177,6 +206,11 @@ function Line({
         {isOwnCode(told) && told.explanation && (
           <p class="quiet">
             {told.explanation.summary} {told.explanation.nextStep}
+          </p>
+        )}
+        {!isExact && group.dropReason && inAll && (
+          <p class="quiet">
+            {words(group.dropReason)}, whatever the code, {inAll.when}: {count(inAll.of(where, group.dropReason))} exactly.
           </p>
         )}
         {where.length > 1 && (
