@@ -114,7 +114,7 @@ export function pathOf(platform: string): string {
 
 /** What is to be done about a pause or a hold; the reason itself is the platform's own word. */
 export function nextStep(state: string, reason: string | null, title: string): string {
-  if (state === 'PAUSED') return 'Somebody paused it. Resume it below when it should be sent to again.'
+  if (state === 'PAUSED') return 'Somebody paused it. Resume it when it should be sent to again.'
   const words = reason ?? ''
   if (words.startsWith('credentials refused')) {
     return `${title} does not accept the credentials. Type new ones under Settings below and save: it is tried again at once.`

@@ -139,7 +139,7 @@ function Line({
           {channel.minSeverity === 'CRITICAL' ? 'critical ones only' : 'warnings too'}, since <Time at={channel.createdAt} />
         </span>
       </p>
-      {channel.lastError && (
+      {channel.lastError && !tested && (
         <p>
           <Mark tone="bad" word="Not taken:" /> <span class="reason">{channel.lastError}</span>
         </p>
