@@ -58,7 +58,7 @@ export function DestinationPage({ platform }: { platform: Platform }) {
       <ErrorNotice error={error ?? asked.error} again={error ? again : asked.again} />
       {(!asked.data || !form) && !asked.error && !error && <Loading />}
       {asked.data && form && (
-        <Parts key={destination ? 'set' : 'new'} form={form} destination={destination} again={asked.again} />
+        <Parts form={form} destination={destination} again={asked.again} />
       )}
     </Page>
   )
@@ -84,7 +84,7 @@ function Parts({ form, destination, again }: { form: PlatformForm; destination: 
         <div>
           {destination && <Trial form={form} destination={destination} />}
           <DryRun form={form} destination={destination} />
-          {destination && <Answers form={form} />}
+          {destination && <Answers form={form} destination={destination} />}
           {destination && <End form={form} destination={destination} again={again} />}
         </div>
       </div>

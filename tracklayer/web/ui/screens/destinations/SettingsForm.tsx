@@ -93,8 +93,10 @@ export function SettingsForm({
       change={(next) => setFields((before) => ({ ...before, [setting.name]: next }))}
     />
   )
-  const used = optional.filter((one) => isUsed(one.name))
-  const unused = optional.filter((one) => !isUsed(one.name))
+  // Some platforms take one of several credentials: none of them is required, and without any nothing is sent.
+  const hasSecret = form.settings.some((one) => one.secret && (one.required || isUsed(one.name)))
+  const used = optional.filter((one) => isUsed(one.name) || (one.secret && !hasSecret))
+  const unused = optional.filter((one) => !used.includes(one))
   const isOpen = (used.length === 0 && needed.length === 0) || unused.some((one) => troubleOf(troubles, one.name).length > 0)
 
   return (

@@ -161,11 +161,14 @@ export type PlatformFormsQueryVariables = Exact<{ [key: string]: never; }>;
 export type PlatformFormsQuery = { platforms: Array<{ platform: Platform, title: string, docsUrl: string, supportsTestEvents: boolean, testNeeds: Array<string>, testEffect: string | null, insteadOfTest: string | null, maxEventAgeHours: number | null, deduplication: string, eventNames: Json, settings: Array<{ name: string, label: string, help: string, required: boolean, secret: boolean, kind: SettingKind, choices: Array<string>, example: Json | null, keyLabel: string | null, takesOthers: boolean }> }> };
 
 export type AnswersQueryVariables = Exact<{
-  platform: Platform;
+  destination: string;
 }>;
 
 
-export type AnswersQuery = { deliveries: { nodes: Array<{ id: string, status: DeliveryStatus, dropReason: DropReason | null, event: { eventId: string, eventName: string }, attemptLog: Array<{ number: number, at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }> }> } };
+export type AnswersQuery = { node:
+    | { id: string, answers: Array<{ attempt: { at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }, delivery: { id: string, status: DeliveryStatus, dropReason: DropReason | null, event: { eventId: string, eventName: string } } }> }
+    | Record<PropertyKey, never>
+   | null };
 
 export type NewestEventsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -217,7 +220,7 @@ export type TestDestinationMutation = { testDestination: { request: Json | null,
 
 export const Destinations = "query Destinations{merchant{id destinations{...DestinationFacts}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}" as Operation<DestinationsQuery, DestinationsQueryVariables>
 export const PlatformForms = "query PlatformForms{platforms{...PlatformForm}}fragment PlatformForm on PlatformInfo{platform title docsUrl supportsTestEvents testNeeds testEffect insteadOfTest maxEventAgeHours deduplication eventNames settings{name label help required secret kind choices example keyLabel takesOthers}}" as Operation<PlatformFormsQuery, PlatformFormsQueryVariables>
-export const Answers = "query Answers($platform:Platform!){deliveries(first:10 filter:{platform:$platform status:[DELIVERED FAILED DROPPED]}){nodes{id status dropReason event{eventId eventName}attemptLog{number at outcome httpStatus error durationMs}}}}" as Operation<AnswersQuery, AnswersQueryVariables>
+export const Answers = "query Answers($destination:ID!){node(id:$destination){...on Destination{id answers{attempt{at outcome httpStatus error durationMs}delivery{id status dropReason event{eventId eventName}}}}}}" as Operation<AnswersQuery, AnswersQueryVariables>
 export const NewestEvents = "query NewestEvents{events(first:10){nodes{id eventId eventName receivedAt}}}" as Operation<NewestEventsQuery, NewestEventsQueryVariables>
 export const DryRun = "query DryRun($eventId:String!$platform:Platform!){event(eventId:$eventId){id eventId eventName receivedAt preview(platform:$platform){wouldSend request verdicts{rule ok message field}}}}" as Operation<DryRunQuery, DryRunQueryVariables>
 export const SetDestination = "mutation SetDestination($input:SetDestinationInput!){setDestination(input:$input){destination{...DestinationFacts}check{events wouldSend refused{...Refused}}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}fragment Refused on RefusedGroup{reason count field exampleEventId}fragment Trouble on UserError{field code message}" as Operation<SetDestinationMutation, SetDestinationMutationVariables>
