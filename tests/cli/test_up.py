@@ -81,6 +81,13 @@ def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) 
         assert seconds_to_stop(process, signal.SIGINT) < 5
     with up(data_dir, port) as (process, address):
         assert "API key" not in process.output()
+        link = re.search(rf"Dashboard  {address}/#code=(\S+)", process.output())  # another at each start
+        assert link is not None
+        with httpx.Client(base_url=address, headers={"sec-fetch-site": "same-origin"}) as browser:
+            assert browser.post("/session", json={"code": link[1]}).json()["merchant"]["name"] == "default"
+            answer = browser.post("/graphql", json={"query": "{ merchant { name } }"})
+            assert answer.json() == {"data": {"merchant": {"name": "default"}}}
+        assert httpx.post(f"{address}/session", json={"code": link[1]}).status_code == 401
         found = ask(address, key[1], "{ events { edges { node { timesReceived } } } merchant { name } }")
         assert found == {"events": {"edges": [{"node": {"timesReceived": 2}}]}, "merchant": {"name": "default"}}
         assert seconds_to_stop(process, signal.SIGTERM) < 5

@@ -17,6 +17,7 @@ from tracklayer.domain.alert_chart import (
     began,
     chart_range,
     is_empty,
+    joined,
     shares,
     sums,
     usual_sums,
@@ -76,6 +77,17 @@ def test_steps_without_anything_have_no_share_and_the_one_that_runs_no_sum() -> 
     span = ChartRange(NOW.replace(second=0) - 2 * MINUTE, MINUTE, 3)
     assert shares(span, {0: (3, 4), 2: (-1, 2)}) == ([0.75, None, 0.0], [4, 0, 2])
     assert sums(span, {0: 7, 2: 1}, NOW) == [7, 0, None]
+
+
+def test_steps_are_joined_where_few_came_in_each() -> None:
+    span = ChartRange(NOW.replace(second=0), MINUTE, 101)
+    few, found = joined(span, dict.fromkeys(range(100), (1, 4)), 20)
+    assert (few.step, few.points) == (4 * MINUTE, 26)  # as long as there are enough
+    assert found == dict.fromkeys(range(25), (4, 16))
+    some, found = joined(span, dict.fromkeys(range(100), (1, 10)), 20)
+    assert (some.step, some.points, found[49]) == (2 * MINUTE, 51, (2, 20))
+    for enough in (dict.fromkeys(range(100), (1, 20)), {0: (1, 1), 99: (2, 2)}, {}):
+        assert joined(span, enough, 20) == (span, enough)
 
 
 def test_what_is_usual_follows_the_hours_of_the_week() -> None:

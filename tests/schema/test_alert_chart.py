@@ -143,7 +143,7 @@ async def test_what_is_normal_is_left_out_where_it_was_never_learned(
             (merchant.merchant_id, now, '{"share": 0.98, "spread": 0.01, "attempts": 5000}'),
         )
     chart = await chart_of(api)
-    assert [one["label"] for one in chart["series"]] == ["accepted", "usual in its last four weeks"]
+    assert [one["label"] for one in chart["series"]] == ["accepted", "usual in the last four weeks"]
     assert set(lines(chart)["NORMAL"].values()) == {0.98}
 
 

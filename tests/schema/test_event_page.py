@@ -147,6 +147,20 @@ async def test_what_would_be_sent_today_comes_with_every_rule(
     assert delivery["preview"] is None
 
 
+async def test_when_a_delivery_was_given_up_is_told(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    await api.ingest(draft("refund", event_name="Refund"))  # Meta has none: it is dropped before anything is sent
+    await api.ingest(draft("order"))
+    clock.move(timedelta(seconds=3))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    nodes = (await api("{ deliveries { nodes { status droppedAt attemptLog { number } } } }"))["deliveries"]["nodes"]
+    assert nodes == [
+        {"status": "DROPPED", "droppedAt": "2026-11-20T15:00:03.000Z", "attemptLog": []},
+        {"status": "DELIVERED", "droppedAt": None, "attemptLog": [{"number": 1}]},
+    ]
+
+
 @pytest.fixture
 def mixed(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock) -> list[str]:
     """Delivered, dropped and waiting events in turns; and some that were dropped after they had been stored for a while."""

@@ -127,6 +127,8 @@ async def test_guessed_keys_do_not_fill_the_database_with_questions(
     api: Api, runtime: Runtime, clock: FrozenClock
 ) -> None:
     await api("{ merchant { name } }")
+    limits = api.client._transport.app.door.house.limits  # type: ignore[attr-defined]
+    limits.now = lambda: 0.0  # however slow this machine is, they come at once
     statuses = []
     for n in range(700):
         headers = {"authorization": f"Bearer tl_{n:043}"}

@@ -356,6 +356,15 @@ async def test_alerts_lead_to_the_deliveries_that_waited_while_they_were_open(
     assert (await api("{ alerts(filter: {state: RESOLVED}) { edges { cursor } } }"))["alerts"]["edges"] == []
 
 
+async def test_alerts_are_narrowed_by_when_they_opened(api: Api, merchant: Merchant, clock: FrozenClock) -> None:
+    open_alert(merchant, clock)
+    opened, later = clock.now().isoformat(), (clock.now() + timedelta(seconds=1)).isoformat()
+    query = """query($since: DateTime, $until: DateTime) {
+      alerts(filter: {openedSince: $since, openedUntil: $until}) { nodes { title } } }"""
+    for since, until, found in ((opened, later, 1), (later, None, 0), (None, opened, 0), (None, later, 1)):
+        assert len((await api(query, since=since, until=until))["alerts"]["nodes"]) == found
+
+
 WINDOWS = """{
   alerts { edges { node { title deliveries(first: 10) { edges { node { event { eventId } } } } } } }
   deliveries { edges { node { event { eventId } alerts { title } } } }

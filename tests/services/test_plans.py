@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -40,7 +40,7 @@ def stranger(runtime: Runtime, merchant: Merchant, worker: int) -> Merchant:
     return found
 
 
-def scans(sql: str, params: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, str]:
+def scans(sql: str, params: Mapping[str, Any] | Sequence[Any]) -> dict[str, str]:
     """Index -> what is looked up in it, of each scan of events and deliveries in a statement's plan."""
     with in_transaction():
         (plan,) = rows(f"EXPLAIN (FORMAT JSON) {sql}", params)[0]  # type: ignore[arg-type]
@@ -157,6 +157,18 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
         found = scans(sql, params)
         assert found.keys() == {"deliveries_dropped"}
         assert "finished_at" in found["deliveries_dropped"]
+
+
+def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, clock: FrozenClock) -> None:
+    after = (clock.now(), "order_7", "meta")
+    for search in (
+        db.DeliverySearch("meta", ("failed",), error_code="190", after=after),
+        db.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
+    ):
+        found = scans(*db.page_query(stranger.merchant_id, search, 51))
+        assert found.keys() == {"deliveries_grouped"}
+        for part in ("platform", "COALESCE(drop_reason, status) =", "COALESCE(error_code", "queued_at"):
+            assert part in found["deliveries_grouped"]
 
 
 def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, clock: FrozenClock) -> None:

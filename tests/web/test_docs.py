@@ -47,6 +47,7 @@ from tracklayer.settings import load_settings
 from tracklayer.web.docs import docs_routes, layout, read_markdown
 
 GUIDES = {path.stem: path.read_text("utf-8") for path in (Path(web.__file__).parent / "docs").glob("*.md")}
+PICTURES = {path.name: path.read_bytes() for path in (Path(web.__file__).parent / "docs").glob("*.png")}
 MAPPERS = Path(mappers.__file__).parent
 TEXTS = {f"/docs/{slug}": text for slug, text in GUIDES.items()} | {
     f"/docs/platforms-{key.replace('_', '-')}": (MAPPERS / f"{key}.md").read_text("utf-8") for key in PLATFORMS
@@ -70,6 +71,7 @@ class Seen(HTMLParser):
     ids: list[str] = field(default_factory=list)
     headings: list[tuple[str, str]] = field(default_factory=list)
     self_links: list[str] = field(default_factory=list)
+    pictures: list[tuple[str, str]] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     attributes: set[str] = field(default_factory=set)
 
@@ -87,6 +89,8 @@ class Seen(HTMLParser):
             self.ids.append(given["id"])
         if tag in ("h2", "h3"):
             self.headings.append((tag, given.get("id", "")))
+        if tag == "img":
+            self.pictures.append((given["src"], given["alt"]))
         if tag == "a":
             self.links.append((given["href"], ""))
             if "aria-current" in given:
@@ -185,12 +189,18 @@ async def test_every_link_leads_to_a_page_and_to_a_place_on_it(client: httpx.Asy
 
 
 @every_page
-async def test_a_page_runs_nothing_and_loads_nothing_but_its_stylesheet(client: httpx.AsyncClient, path: str) -> None:
+async def test_a_page_runs_nothing_and_loads_nothing_but_its_stylesheet_and_pictures(
+    client: httpx.AsyncClient, path: str
+) -> None:
     answer = await client.get(path)
     seen = Seen(answer.text)
 
-    assert not {"script", "style", "img", "iframe", "object", "form"} & set(seen.tags)
-    assert not {"style", "src", "srcset"} & seen.attributes
+    assert not {"script", "style", "iframe", "object", "form"} & set(seen.tags)
+    assert not {"style", "srcset"} & seen.attributes
+    for source, words in seen.pictures:
+        assert words, source
+        found = await client.get(urljoin(path, source))
+        assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
     assert re.findall("<link [^>]*>", answer.text) == ['<link rel="stylesheet" href="/static/docs.css">']
 
 
@@ -242,6 +252,24 @@ async def test_the_stylesheet_is_css_that_loads_nothing(client: httpx.AsyncClien
     assert "prefers-color-scheme: dark" in answer.text
     assert "url(" not in answer.text
     assert "@import" not in answer.text
+
+
+async def test_pictures_are_small_and_not_sent_again(client: httpx.AsyncClient) -> None:
+    for name, content in PICTURES.items():
+        answer = await client.get(f"/docs/{name}")
+        assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "image/png", content)
+        assert len(content) < 150_000
+        assert answer.headers["content-security-policy"] == POLICY
+        again = await client.get(f"/docs/{name}", headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_picture_lies_beside_its_guide_and_says_what_it_shows() -> None:
+    text = "# T\n\n![The home](dashboard-home.png) ![a](https://example.com/x.png) ![b](//example.com/x.png) ![c](../x.png)"
+    seen = Seen(read_markdown(text, {}).html)
+
+    assert seen.pictures == [("dashboard-home.png", "The home")]
+    assert "![a](https://example.com/x.png)" in read_markdown(text, {}).html
 
 
 HOSTILE = """# A <b>title</b> & more

@@ -27,6 +27,7 @@ from tracklayer.cli import (
     roles,
     sandbox,
     schema,
+    sign_in,
     up,
 )
 from tracklayer.cli.process import CommandError
@@ -44,6 +45,7 @@ COMMANDS = (
     roles,
     migrate,
     merchant,
+    sign_in,
     destination,
     import_events,
     preview,

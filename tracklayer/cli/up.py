@@ -22,6 +22,7 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.merchants import ensure_default_merchant
+from tracklayer.services.sign_in import link_with, make_code
 from tracklayer.settings import Settings
 from tracklayer.web.health import Waiting
 
@@ -43,13 +44,14 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_with_log()
     with Stopper() as stopper:
         try:
-            _up(_on_port(settings, args.port), args.sandbox, stopper)
+            _up(on_port(settings, args.port), args.sandbox, stopper)
         except Stopped:
             return 0
     return 0
 
 
-def _on_port(settings: Settings, port: int | None) -> Settings:
+def on_port(settings: Settings, port: int | None) -> Settings:
+    """With another port, and with a public URL that names it, where there is none of the operator's own."""
     if port is None:
         return settings
     address = f"http://{settings.host}:{settings.port}"
@@ -82,7 +84,8 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         watchman = stack.enter_context(Watchman(runtime, broker, ROLES, __version__, given.sandbox_url))
         app = build_app(runtime, crew.wake, lambda: watchman.troubles)
         meanwhile.end()
-        print(welcome(settings, key, runtime.clock.now()), flush=True)
+        dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))
+        print(welcome(settings, key, runtime.clock.now(), dashboard), flush=True)
         serve_http(app, bound, stopper)
 
 
@@ -95,9 +98,14 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def welcome(settings: Settings, key: str | None, now: datetime) -> str:
-    """What a person needs next: addresses, the key if it is new, and a command that sends an event."""
+def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str) -> str:
+    """What a person needs next: addresses, the key if it is new, and a command that sends an event.
+
+    ``dashboard``: a link that signs in once.
+    """
     lines = ["", f"TrackLayer is running at {settings.public_url}"]
+    lines.append(f"  Dashboard  {dashboard}")
+    lines.append("             signs you in once, within 15 minutes; `tracklayer sign-in` prints another.")
     lines.append(f"  GraphQL    {settings.public_url}/graphql")
     if settings.sandbox_url:
         lines.append(f"  Sandbox    {settings.sandbox_url}  (every platform's traffic goes there)")

@@ -27,6 +27,7 @@ class AlertSearch:
     platform: str | None = None
     open: bool | None = None
     opened_since: datetime | None = None
+    opened_until: datetime | None = None
     after: tuple[datetime, int] | None = None
 
 
@@ -45,6 +46,9 @@ def page_of_alerts(merchant_id: int, search: AlertSearch, limit: int) -> list[Al
     if search.opened_since is not None:
         where.append("opened_at >= %s")
         params.append(search.opened_since)
+    if search.opened_until is not None:
+        where.append("opened_at < %s")
+        params.append(search.opened_until)
     if search.after is not None:
         where.append("(opened_at, alert_id) < (%s, %s)")
         params.extend(search.after)

@@ -664,6 +664,7 @@ class DeliverySearch:
 
     ``untouched_since``: neither queued, nor tried, nor given up after that instant. ``received_since`` and
     ``received_until``: when the event arrived. ``held``: it waits, and its destination is paused or held now; False: not so.
+    ``error_code``: of the last refusal, '' is none; what was delivered has no refusal.
     """
 
     platform: str | None = None
@@ -677,6 +678,7 @@ class DeliverySearch:
     received_since: datetime | None = None
     received_until: datetime | None = None
     held: bool | None = None
+    error_code: str | None = None
 
     @property
     def narrows(self) -> bool:
@@ -701,6 +703,10 @@ class DeliverySearch:
             and (self.received_since is None or row.received_at >= self.received_since)
             and (self.received_until is None or row.received_at < self.received_until)
             and (self.held is None or is_held == self.held)
+            and (
+                self.error_code is None
+                or (row.status != DeliveryStatus.DELIVERED and self.error_code == (row.error_code or ""))
+            )
         )
 
 
@@ -712,14 +718,35 @@ _STORED_FIRST = "queued_at > received_at"  # as the index deliveries_stored_firs
 
 def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
     """Newest queued first, at most ``limit``, by keyset."""
+    return [DeliveryRow(*row) for row in rows(*page_query(merchant_id, search, limit))]
+
+
+UNDELIVERED = (DeliveryStatus.QUEUED, DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
+
+
+def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[str, list[Any]]:
+    """The statement of a page, and its parameters."""
     where = ["merchant_id = %s"]
     params: list[Any] = [merchant_id]
     if search.platform is not None:
         where.append("platform = %s")
         params.append(search.platform)
+    kind = _kind_of(search)
+    if kind is not None:  # said as the index of groups has it
+        where.append(
+            "coalesce(drop_reason, status) NOT IN ('queued', 'delivered') AND coalesce(drop_reason, status) = %s"
+        )
+        params.append(kind)
+        search = replace(search, status=(), drop_reason=())
+    elif search.error_code is not None:
+        where.append("status <> 'delivered'")
+        search = replace(search, status=search.status or UNDELIVERED)
     if search.drop_reason:
         where.append("status = 'dropped' AND drop_reason = ANY(%s)")
         params.append(list(search.drop_reason))
+    if search.error_code is not None:
+        where.append("coalesce(error_code, '') = %s")
+        params.append(search.error_code)
     if search.queued_since is not None:
         where.append("queued_at >= %s")
         params.append(search.queued_since)
@@ -750,12 +777,12 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
         where.append(f"NOT (due_at IS NOT NULL AND platform IN {_NOT_SENT_TO})")
         params.append(merchant_id)
     if not statuses:
-        return []
+        where.append("false")
     newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s"
     # A page of each status, then the newest of those: only so is each read in the order of its index. What was received
     # before an instant was queued before it, or belongs to the few that have an index of their own.
     pages, given = [], []
-    for status in statuses:
+    for status in statuses or (None,):
         own, mine = [*where], [*params]
         if status is not None:
             # What is not sent yet is also what is due some time: where little is, that index is the shorter way.
@@ -772,8 +799,18 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
             pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(conditions)} {newest})")
             given += [*values, limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
-    found = rows(sql, given if len(pages) == 1 else [*given, limit])
-    return [DeliveryRow(*row) for row in found]
+    return sql, given if len(pages) == 1 else [*given, limit]
+
+
+def _kind_of(search: DeliverySearch) -> str | None:
+    """What all that a search finds share, where it asks for one group of one platform: a reason, or that they failed."""
+    if search.platform is None or search.error_code is None:
+        return None
+    if search.status == (DeliveryStatus.FAILED,) and not search.drop_reason:
+        return DeliveryStatus.FAILED
+    if search.status in ((), (DeliveryStatus.DROPPED,)) and len(search.drop_reason) == 1:
+        return search.drop_reason[0]
+    return None
 
 
 def waiting_by_platform(merchant_id: int) -> dict[str, int]:

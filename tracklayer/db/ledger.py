@@ -17,32 +17,42 @@ _SUMMED = ("accepted", "coalesced", "rejected", "filtered", "routed", "delivered
 
 # The destinations, removed ones too, name the platforms there can be minutes of: so each is one range of the primary
 # key. One statement is one moment. Plain sums of each place and reason cost a fraction of adding up arrays and objects.
-LEDGER = f"""
+_SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in _SUMMED)
+_REASONS = ", ".join(f"coalesce(sum((drop_reasons ->> '{reason}')::int), 0)" for reason in REASONS)
+_LATENCY = ", ".join(f"coalesce(sum(latency[{place}]), 0)" for place in range(1, PLACES + 1))
+_RANGE = """merchant_id = %(merchant)s AND {at} >= %(since)s AND {at} < %(until)s
+      AND platform = ANY(ARRAY(SELECT platform FROM destinations WHERE merchant_id = %(merchant)s) || ARRAY[''])"""
+_COLUMNS = ", ".join((*_SUMMED, "drop_reasons", "latency"))
+_MINUTES = f"SELECT minute AS at, platform, {_COLUMNS} FROM minutes WHERE {_RANGE.format(at='minute')}"
+# Hours, which hold what is folded, and what was counted since: the two are of one moment, as the statement is one.
+_HOURS = f"""
+    SELECT hour AS at, platform, {_COLUMNS} FROM ledger_hours WHERE {_RANGE.format(at="hour")}
+    UNION ALL {_MINUTES} AND slot <> 0"""
+_LEDGER = f"""
 SELECT m.bucket, m.platform, {", ".join(f"m.{name}" for name in _SUMMED)}, coalesce(x.state <> 'active', false),
        m.reasons, m.latency
 FROM (
-    SELECT date_trunc(%(bucket)s, minute, 'UTC') AS bucket, platform,
-           {", ".join(f"sum({name})::bigint AS {name}" for name in _SUMMED)},
-           ARRAY[{", ".join(f"coalesce(sum((drop_reasons ->> '{reason}')::int), 0)" for reason in REASONS)}]::bigint[]
-               AS reasons,
-           ARRAY[{", ".join(f"coalesce(sum(latency[{place}]), 0)" for place in range(1, PLACES + 1))}]::bigint[]
-               AS latency
-    FROM minutes
-    WHERE merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s
-      AND platform = ANY(ARRAY(SELECT platform FROM destinations WHERE merchant_id = %(merchant)s) || ARRAY[''])
-    GROUP BY bucket, platform
+    SELECT date_trunc(%(bucket)s, at, 'UTC') AS bucket, platform, {_SUMS},
+           ARRAY[{_REASONS}]::bigint[] AS reasons, ARRAY[{_LATENCY}]::bigint[] AS latency
+    FROM ({{counted}}) AS counted GROUP BY bucket, platform
 ) m LEFT JOIN destinations x ON x.merchant_id = %(merchant)s AND x.platform = m.platform AND x.removed_at IS NULL
 WHERE ({", ".join(f"m.{name}" for name in _SUMMED)}) <> ({", ".join("0" for _ in _SUMMED)})
 """
+LEDGER_OF = {
+    "minute": _LEDGER.format(counted=_MINUTES),
+    "hour": _LEDGER.format(counted=_HOURS),
+    "day": _LEDGER.format(counted=_HOURS),
+}
 
 
 def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> list[Cohort]:
     """What the events that arrived from ``since`` up to ``until`` came to, by bucket (minute, hour, day) and platform.
 
+    Both are beginnings of buckets.
     The rows without a platform hold what was counted of events; ``with_totals`` adds the sums of deliveries.
     """
     params: Any = {"merchant": merchant_id, "since": since, "until": until, "bucket": bucket}
-    return [_cohort(row) for row in rows(LEDGER, params)]
+    return [_cohort(row) for row in rows(LEDGER_OF[bucket], params)]
 
 
 EVENTS_ACCEPTED = """

@@ -43,6 +43,12 @@ def default_merchant_id() -> int:
     return int(rows("SELECT merchant_id FROM merchants WHERE is_default")[0][0])
 
 
+def sole_merchant_id() -> int | None:
+    """The default merchant's id, or that of the only one; None where there are others, or none."""
+    found = rows("SELECT merchant_id FROM merchants WHERE is_default") or page_of_merchants(0, 2)
+    return found[0][0] if len(found) == 1 else None
+
+
 def merchant_by_id(merchant_id: int) -> MerchantRow | None:
     return MerchantRow.get_or_none(MerchantRow.merchant_id == merchant_id)
 

@@ -14,6 +14,7 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
 
 Key = tuple[str, str]  # event id, platform
+LAST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,18 @@ def redelivery_by_id(merchant_id: int, redelivery_id: int) -> RedeliveryRow | No
         (merchant_id, redelivery_id),
     )
     return _read(found[0]) if found else None
+
+
+OF_MERCHANT = f"""
+SELECT {COLUMNS} FROM redeliveries WHERE merchant_id = %(merchant)s AND redelivery_id < %(before)s
+ORDER BY redelivery_id DESC LIMIT %(limit)s
+"""
+
+
+def page_of_redeliveries(merchant_id: int, before: int | None, limit: int) -> list[RedeliveryRow]:
+    """The newest first, at most ``limit``; ``before``: the number of the last one seen."""
+    params: Any = {"merchant": merchant_id, "before": LAST_ID if before is None else before, "limit": limit}
+    return [_read(row) for row in rows(OF_MERCHANT, params)]
 
 
 TAKE_PAGE = """
@@ -266,7 +279,7 @@ def _read_stored(stored: Mapping[str, Any], after: Sequence[Any] | None) -> Stor
 
 # What a search may be narrowed by besides since such jobs are kept. One that is stands under a name that a worker of the
 # version before does not find: it would redeliver more than was asked for, and so leaves the job to the others.
-_LATER = ("received_since", "received_until", "held")
+_LATER = ("received_since", "received_until", "held", "error_code")
 _WHOLE = "search"
 
 
@@ -288,4 +301,5 @@ def _read_search(given: Mapping[str, Any], after: Sequence[Any] | None) -> Deliv
         received_until=instant("received_until"),
         held=given.get("held"),
         after=(datetime.fromisoformat(after[0]), after[1], after[2]) if after is not None else None,
+        error_code=given.get("error_code"),
     )

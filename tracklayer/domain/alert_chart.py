@@ -12,6 +12,8 @@ from tracklayer.domain.monitors.learn import Rhythm
 
 MOST_POINTS = 200
 READABLE = 120  # points
+LEAST_POINTS = 24  # that steps are joined down to where few events came: the share of a handful jumps about
+OF_A_SHARE, OF_A_SUM = 20, 10  # events that a point should be of
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STEPS = tuple(MINUTE * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440))
 LONGEST = timedelta(days=31)
@@ -112,6 +114,28 @@ def began(told: object, opened_at: datetime) -> datetime:
 def _rounded_down(at: datetime, step: timedelta) -> datetime:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return epoch + (at - epoch) // step * step
+
+
+def joined(
+    span: ChartRange, counted: Mapping[int, tuple[int, ...]], wanted: int
+) -> tuple[ChartRange, dict[int, tuple[int, ...]]]:
+    """Longer steps where few came in each: ``wanted`` on average, of the largest count, as long as enough points are left."""
+    found = dict(counted)
+    factor = 1
+    while len(found) > LEAST_POINTS and max(map(sum, zip(*found.values(), strict=True))) < wanted * len(found):
+        longer = _by_steps(counted, factor + 1)
+        if len(longer) < LEAST_POINTS:
+            break
+        factor, found = factor + 1, longer
+    return ChartRange(span.since, span.step * factor, -(-span.points // factor)), found
+
+
+def _by_steps(counted: Mapping[int, tuple[int, ...]], factor: int) -> dict[int, tuple[int, ...]]:
+    found: dict[int, tuple[int, ...]] = {}
+    for place, counts in counted.items():
+        known = found.get(place // factor)
+        found[place // factor] = counts if known is None else tuple(map(sum, zip(known, counts, strict=True)))
+    return found
 
 
 def shares(span: ChartRange, counted: Mapping[int, tuple[int, int]]) -> tuple[list[float | None], list[int]]:

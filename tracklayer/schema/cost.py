@@ -39,7 +39,7 @@ from tracklayer.schema import errors
 from tracklayer.schema.access import PAGE, Scopes, most_of, scopes_of, weight_of
 
 MAX_COST = 50_000  # objects: a page of 50 events with all there is to know of them is half of it
-INTROSPECTION = 10  # what one object of it costs: it is found in the interpreter, which everybody shares
+INTROSPECTION = 7  # what one object of it costs: it is found in the interpreter, which everybody shares
 MAX_DEPTH = 12  # fields within fields
 MAX_SPREADS = 40  # fragments within fragments
 MAX_ALIASES = 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from functools import cache
 from typing import Any, ClassVar
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 import strawberry
 from strawberry import ID
 
+from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.events import EventSearch
 from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field
 from tracklayer.domain.problem import Problem
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
@@ -28,7 +31,7 @@ from tracklayer.schema.enums import (
     Platform,
     RetentionDays,
 )
-from tracklayer.schema.scalars import JSON, DateTime, Decimal
+from tracklayer.schema.scalars import JSON, DateTime, Decimal, write_instant
 from tracklayer.services.ingest import MAX_EVENTS
 
 UNSET = strawberry.UNSET
@@ -241,6 +244,28 @@ class DeliveryFilter:
     held: bool | None = _given(
         "true: those that wait because their destination is paused or held now; false: all others."
     )
+    error_code: str | None = _given(
+        "With exactly this code of the last refusal, as a group or an explanation has it; empty: without one. Of what is "
+        "delivered, none."
+    )
+
+
+_CHOICES = ("platform", "platforms", "filtered_at", "status", "drop_reason", "delivery_status", "delivery_statuses")
+_NOT_GIVEN = ("after", "untouched_since")  # what a search has besides what a filter says
+
+
+def filter_of(search: DeliverySearch | EventSearch) -> dict[str, Any]:
+    """A search as the filter that it was made of, without what narrows nothing: as it can be given again."""
+    found: dict[str, Any] = {}
+    for name, value in dataclasses.asdict(search).items():
+        if name in _NOT_GIVEN or value is None or value == ():
+            continue
+        if isinstance(value, datetime):
+            value = write_instant(value)
+        elif name in _CHOICES:
+            value = value.upper() if isinstance(value, str) else [one.upper() for one in value]
+        found[camel(name)] = value
+    return found
 
 
 @strawberry.input(description="Narrows a list of alerts.")
@@ -249,6 +274,7 @@ class AlertFilter:
     platform: Platform | None = _given("About this platform.")
     state: AlertState | None = _given("Open or resolved.")
     opened_since: DateTime | None = _given("Opened at this time or later.")
+    opened_until: DateTime | None = _given("Opened before this time.")
 
 
 @strawberry.input(description="Creates a channel, or changes it: what is left out stays as it is.")

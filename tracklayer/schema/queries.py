@@ -11,11 +11,12 @@ from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
 from tracklayer.db.channels import channel
 from tracklayer.db.coverage import facts_of_names, refusals
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
+from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
-from tracklayer.db.redeliveries import redelivery_by_id
+from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
@@ -25,6 +26,7 @@ from tracklayer.schema.connections import After, Connection, First, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.coverage import MOST_ROWS, CoverageRow, coverage_range, coverage_rows
 from tracklayer.schema.enums import LedgerBucket, Platform
+from tracklayer.schema.groups import MOST_GROUPS, DeliveryGroup, group_node
 from tracklayer.schema.inputs import (
     AlertFilter,
     DeliveryFilter,
@@ -47,6 +49,7 @@ from tracklayer.schema.types import (
     MerchantNode,
     Node,
     PlatformInfo,
+    RedeliveryNode,
     alert_connection,
     alert_node,
     api_key_node,
@@ -59,10 +62,12 @@ from tracklayer.schema.types import (
     merchant_node,
     platform_info,
     preview_node,
+    redelivery_connection,
     redelivery_node,
 )
 from tracklayer.services.alert_chart import chart_of_alert
 from tracklayer.services.credentials import merchant_settings, settings_to_map
+from tracklayer.services.groups import groups_of
 from tracklayer.services.preview import prepare, preview
 
 MAX_ID = 2**63
@@ -145,6 +150,32 @@ class Query:
         rows = await read(page_of_deliveries, holder.merchant_id, search, size + 1)
         return delivery_connection(rows, size, after)
 
+    @strawberry.field(
+        metadata=READ | at_most(MOST_GROUPS),
+        description="Deliveries that wait, failed or were dropped, by platform, reason and the platform's code; the worst "
+        f"first. Of one platform the first {MOST_CODES} groups of what failed or was dropped, by reason and code.",
+    )
+    async def delivery_groups(
+        self, info: Info, filter: Annotated[DeliveryFilter | None, _FILTER] = None
+    ) -> list[DeliveryGroup]:
+        context = context_of(info)
+        search = delivery_search(filter)
+        found = await read(delivery_groups, context.caller.merchant_id, search, list(PLATFORMS))
+        there = await context.loaders.destination.load_many(list(PLATFORMS)) if found else []
+        groups = groups_of(found, {row.platform: row for row in there if row})
+        url = context.runtime.settings.public_url
+        return [group_node(url, group) for group in groups if search.held in (None, group.is_held)]
+
+    @strawberry.field(
+        metadata=READ | at_most("first"),
+        description="Redeliveries that go on, or went on, in the background, newest first: those of the last 30 days.",
+    )
+    async def redeliveries(self, info: Info, first: First = 20, after: After = None) -> Connection[RedeliveryNode]:
+        holder, size = context_of(info).caller, page_size(first)
+        seen = ids.read_cursor(after, "Redelivery", (int,)) if after is not None else None
+        rows = await read(page_of_redeliveries, holder.merchant_id, seen[1] if seen else None, size + 1)
+        return redelivery_connection(rows, size, after)
+
     @strawberry.field(metadata=READ | at_most("first"), description="Alerts, newest opened first.")
     async def alerts(
         self,
@@ -162,6 +193,7 @@ class Query:
             value_of(given.platform),
             None if state is None else state == "open",
             instant_argument(given.opened_since, "filter.openedSince"),
+            instant_argument(given.opened_until, "filter.openedUntil"),
             (seen[0], seen[1]) if seen else None,
         )
         rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)
@@ -307,4 +339,5 @@ def delivery_search(given: DeliveryFilter | None, after: str | None = None) -> D
         received_since=instant_argument(given.received_since, "filter.receivedSince"),
         received_until=instant_argument(given.received_until, "filter.receivedUntil"),
         held=given.held,
+        error_code=ids.text_argument(given.error_code, "filter.errorCode"),
     )

@@ -53,7 +53,7 @@ from tracklayer.schema.enums import (
     RetentionDays,
     SettingKind,
 )
-from tracklayer.schema.inputs import dotted_path
+from tracklayer.schema.inputs import dotted_path, filter_of
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.schema.standing import DestinationStanding, standing_node
@@ -357,7 +357,11 @@ class DeliveryNode(Node):
     queued_at: DateTime = _field(SENDER, "When it was queued.")
     last_attempt_at: DateTime | None = _field(READ, "When the last attempt began.")
     delivered_at: DateTime | None = _field(READ, "When the platform acknowledged it.")
+    dropped_at: DateTime | None = _field(READ, "When it was given up.")
     latency_ms: int | None = _field(READ, "Milliseconds from the event's arrival to the platform's acknowledgement.")
+    window_ends_at: DateTime | None = _field(
+        READ, "When it is given up, unless it is delivered before; null of what is delivered or was given up."
+    )
 
     @strawberry.field(metadata=READ, description="The event.")
     async def event(self, info: Info) -> EventNode:
@@ -738,6 +742,12 @@ def refused_groups(refused: Mapping[str, int], examples: Mapping[str, str]) -> l
 )
 class RedeliveryNode(Node):
     state: RedeliveryState = _field(READ, "Whether it is done.")
+    of_stored_events: bool = _field(READ, "Whether it makes deliveries for stored events, as deliverStored does.")
+    by_ids: bool = _field(READ, "Whether the deliveries were given by their ids.")
+    platform: Platform | None = _field(READ, "The platform that it is about; null: all.")
+    filter: JSON = _field(
+        READ, "By what it chooses: a DeliveryFilter, or, of stored events, an EventFilter; {}: by nothing else."
+    )
     requested_at: DateTime = _field(READ, "When it was asked for. What was tried or given up after that is left alone.")
     finished_at: DateTime | None = _field(READ, "When the last delivery was looked at.")
     matched: int = _field(READ, "Deliveries, or stored events, that it has looked at so far.")
@@ -823,6 +833,13 @@ def delivery_connection(rows: Sequence[DeliveryRow], first: int, after: str | No
     return connect(rows, first, after, delivery_node, cursor)
 
 
+def redelivery_connection(rows: Sequence[RedeliveryRow], first: int, after: str | None) -> Connection[RedeliveryNode]:
+    def cursor(row: RedeliveryRow) -> str:
+        return ids.cursor("Redelivery", row.requested_at, row.redelivery_id)
+
+    return connect(rows, first, after, redelivery_node, cursor)
+
+
 def alert_connection(rows: Sequence[AlertRow], first: int, after: str | None) -> Connection[AlertNode]:
     return connect(rows, first, after, alert_node, lambda row: ids.cursor("Alert", row.opened_at, row.alert_id))
 
@@ -839,7 +856,9 @@ def delivery_node(row: DeliveryRow) -> DeliveryNode:
         queued_at=DateTime(row.queued_at),
         last_attempt_at=_instant(row.last_attempt_at),
         delivered_at=_instant(row.delivered_at),
+        dropped_at=_instant(row.finished_at) if row.status == "dropped" else None,
         latency_ms=row.latency_ms,
+        window_ends_at=DateTime(row.window_ends_at) if row.status in WAITING else None,
     )
 
 
@@ -891,9 +910,14 @@ def destination_node(row: DestinationRow) -> DestinationNode:
 
 
 def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
+    platform = row.search.platform if row.stored is None else row.stored.platform
     return RedeliveryNode(
         id=ID(ids.encode("Redelivery", row.merchant_id, row.redelivery_id)),
         state=RedeliveryState("running" if row.finished_at is None else "finished"),
+        of_stored_events=row.stored is not None,
+        by_ids=row.by_ids,
+        platform=Platform(platform) if platform in PLATFORMS else None,
+        filter=JSON(filter_of(row.search if row.stored is None else row.stored.search)),
         requested_at=DateTime(row.requested_at),
         finished_at=_instant(row.finished_at),
         matched=row.matched,

@@ -11,6 +11,8 @@ from tracklayer.db.alerts import KINDS, alerts_by_id
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AlertKind, told
 from tracklayer.domain.alert_chart import (
+    OF_A_SHARE,
+    OF_A_SUM,
     Chart,
     ChartRange,
     ChartUnit,
@@ -19,6 +21,7 @@ from tracklayer.domain.alert_chart import (
     began,
     chart_range,
     is_empty,
+    joined,
     level,
     shares,
     sums,
@@ -37,8 +40,8 @@ MAX_TITLE = 200  # characters
 LONGEST_NAME = 80  # of an event's name in a title
 SEEN, NORMAL, COMPARED = SeriesRole.SEEN, SeriesRole.NORMAL, SeriesRole.COMPARED
 OF_COVERAGE = frozenset({AlertKind.MATCH_QUALITY_DROP, AlertKind.VALUE_LOST})
-USUAL = "usual, by the figures of the alert"
-USUAL_LEARNED = "usual in its last four weeks"
+USUAL = "usual"
+USUAL_LEARNED = "usual in the last four weeks"
 USUAL_HOUR = "usual at this hour of the week"
 
 Drawn = tuple[str, ChartUnit, list[Series], list[int] | None]  # title, unit, lines, counts
@@ -58,17 +61,18 @@ def chart_of_alert(merchant_id: int, alert_id: int, now: datetime) -> Chart | No
     if kind in OF_COVERAGE or (kind is AlertKind.EVENTS_REJECTED and row.event_name is not None):
         minutes_since = (now - COVERAGE_HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
     span = chart_range(kind, since, row.opened_at, row.resolved_at, minutes_since, now)
-    drawn = _DRAW[kind](_Asked(merchant_id, row, details, span, now))
+    asked = _Asked(merchant_id, row, details, span, now)
+    drawn = _DRAW[kind](asked)
     if drawn is None:
         return None
     title, unit, series, counts = drawn
     if is_empty(unit, series):
         return None
-    return Chart(told(title, MAX_TITLE), unit, since, span.step, span.times, series, counts)
+    return Chart(told(title, MAX_TITLE), unit, since, asked.span.step, asked.span.times, series, counts)
 
 
 class _Asked:
-    """One alert, the figures it was told with, and the stretch of time that is drawn."""
+    """One alert, the figures it was told with, and the stretch of time that is drawn: in longer steps where few came."""
 
     def __init__(
         self, merchant_id: int, row: AlertRow, details: Mapping[str, Any], span: ChartRange, now: datetime
@@ -88,6 +92,21 @@ class _Asked:
             return None
         return float(value)
 
+    def shares(self, counted: Mapping[int, tuple[int, int]]) -> tuple[list[float | None], list[int]]:
+        """As ``alert_chart.shares``, of (how many did, how many there were)."""
+        self.span, found = joined(self.span, counted, OF_A_SHARE)
+        return shares(self.span, {place: (some, total) for place, (some, total) in found.items()})
+
+    def sums(self, *counted: Mapping[int, int]) -> list[list[float | None]]:
+        """As ``alert_chart.sums``, of several counts."""
+        places = {place for one in counted for place in one}
+        both = {place: tuple(one.get(place, 0) for one in counted) for place in places}
+        self.span, found = joined(self.span, both, OF_A_SUM)
+        return [
+            sums(self.span, {place: counts[n] for place, counts in found.items()}, self.now)
+            for n in range(len(counted))
+        ]
+
     @property
     def is_learned_of(self) -> bool:
         """Whether what the monitors have learned tells of that time, and not of a later one alone."""
@@ -106,7 +125,7 @@ def _of_destination(asked: _Asked) -> Drawn | None:
         if is_first:
             good, bad = good - one.retries_acknowledged, bad - one.retries_failed
         counted[place] = good, good + bad
-    values, counts = shares(asked.span, counted)
+    values, counts = asked.shares(counted)
     usual, label = asked.share("usual_success_rate"), USUAL
     failing = asked.share("usual_failure_share")
     if not is_first and failing is not None:
@@ -127,8 +146,9 @@ def _of_queue(asked: _Asked) -> Drawn | None:
     if not platforms:
         return None
     found = db.outcomes(asked.merchant_id, asked.span, platforms)
-    left = sums(asked.span, {place: one.finished for place, one in found.items()}, asked.now)
-    came = sums(asked.span, {place: one.arrived for place, one in found.items()}, asked.now)
+    left, came = asked.sums(
+        {place: one.finished for place, one in found.items()}, {place: one.arrived for place, one in found.items()}
+    )
     where = title_of(platforms[0]) if len(platforms) == 1 else f"{len(platforms)} platforms"
     series = [
         Series(SEEN, "done with: delivered or given up", left),
@@ -141,7 +161,8 @@ def _of_silence(asked: _Asked) -> Drawn | None:
     if asked.row.event_name is not None:
         return _events(asked, f"{asked.name} events that arrived")
     found = {place: good for place, (good, _) in db.received(asked.merchant_id, asked.span).items()}
-    series = [Series(SEEN, "arrived", sums(asked.span, found, asked.now))]
+    (seen,) = asked.sums(found)
+    series = [Series(SEEN, "arrived", seen)]
     learned = db.learned_of(asked.merchant_id, "") if asked.is_learned_of else None
     if learned is not None:
         series.append(Series(NORMAL, USUAL_HOUR, usual_sums(asked.span, rhythm_of(learned))))
@@ -158,7 +179,8 @@ def _events(asked: _Asked, title: str) -> Drawn | None:
     if name is None:
         return None
     found = db.events_of_names(asked.merchant_id, asked.span, [name], asked.now, is_old=_is_old(asked))[name]
-    series = [Series(SEEN, "arrived", sums(asked.span, found, asked.now))]
+    (seen,) = asked.sums(found)
+    series = [Series(SEEN, "arrived", seen)]
     learned = db.rhythm_of_name(asked.merchant_id, name) if asked.is_learned_of else None
     if learned is not None:
         series.append(Series(NORMAL, USUAL_HOUR, usual_sums(asked.span, rhythm_of(learned))))
@@ -178,7 +200,7 @@ def _of_refusals(asked: _Asked) -> Drawn | None:
         good = db.events_of_names(asked.merchant_id, asked.span, [name], asked.now, is_old=_is_old(asked))[name]
         counted = {place: (bad.get(place, 0), good.get(place, 0) + bad.get(place, 0)) for place in {*good, *bad}}
         title = f"Share of {asked.name} events refused"
-    values, counts = shares(asked.span, counted)
+    values, counts = asked.shares(counted)
     return title, ChartUnit.SHARE, [Series(SEEN, "refused", values), *_normal(asked, usual, USUAL)], counts
 
 
@@ -195,13 +217,13 @@ def _of_identifiers(asked: _Asked) -> Drawn | None:
         if asked.share("usual_denied_share") is None:
             return None
         found = db.carried(asked.merchant_id, asked.span, name, 0, denied)
-        values, counts = shares(asked.span, {place: (one.denied, one.events) for place, one in found.items()})
+        values, counts = asked.shares({place: (one.denied, one.events) for place, one in found.items()})
         series = [Series(SEEN, "refused", values), *_normal(asked, asked.share("usual_denied_share"), USUAL)]
         return f"Share of people with {asked.name} events who refuse consent", ChartUnit.SHARE, series, counts
     strata = _strata(first) if first.get("scope") == "stratum" else None
     found = db.carried(asked.merchant_id, asked.span, name, MASKS[identifier], denied, strata)
-    values, counts = shares(
-        asked.span, {place: (one.consented_carrying, one.events - one.denied) for place, one in found.items()}
+    values, counts = asked.shares(
+        {place: (one.consented_carrying, one.events - one.denied) for place, one in found.items()}
     )
     usual = _Asked(asked.merchant_id, asked.row, first, asked.span, asked.now).share("usual_share")
     what = IDENTIFIER_NAMES.get(identifier, f"`{spelt(identifier)}`")
@@ -219,7 +241,7 @@ def _of_value(asked: _Asked) -> Drawn | None:
     among = BITS["value"] | BITS["zero_value"] if lost == "currency" else 0
     strata = _strata(asked.details)
     found = db.carried(asked.merchant_id, asked.span, name, BITS[lost], BITS["consent_denied"], strata, among)
-    values, counts = shares(asked.span, {place: (one.carrying, one.events) for place, one in found.items()})
+    values, counts = asked.shares({place: (one.carrying, one.events) for place, one in found.items()})
     what = "a value above 0" if lost == "value" else "a currency"
     usual = asked.share("usual_share") if strata is not None else None
     series = [Series(SEEN, "with it", values), *_normal(asked, usual, USUAL)]
@@ -234,9 +256,10 @@ def _of_spelling(asked: _Asked) -> Drawn | None:
     found = db.events_of_names(
         asked.merchant_id, asked.span, list(dict.fromkeys((name, right))), asked.now, is_old=_is_old(asked)
     )
+    wrong, meant = asked.sums(found[name], found[right])
     series = [
-        Series(SEEN, told(f"named {name}", LONGEST_NAME), sums(asked.span, found[name], asked.now)),
-        Series(COMPARED, told(f"named {right}", LONGEST_NAME), sums(asked.span, found[right], asked.now)),
+        Series(SEEN, told(f"named {name}", LONGEST_NAME), wrong),
+        Series(COMPARED, told(f"named {right}", LONGEST_NAME), meant),
     ]
     return "Events that arrived, by their name", ChartUnit.EVENTS, series, None
 

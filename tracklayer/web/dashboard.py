@@ -7,6 +7,7 @@ The headers let nothing else run or load.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ def dashboard_routes() -> list[Route]:
     """Every screen's address, those below it, and the built files."""
     below = [f"{path}/{{rest:path}}" for path in ("/events", "/notifications", "/destinations")]
     screens = [Route(path, page, name=path) for path in (*SCREENS, *below)]
-    return [*screens, *(Route(f"/static/{file.name}", _served(file), name=file.name) for file in (*_built(), ICON))]
+    return [*screens, *(Route(f"/static/{file.name}", served(file), name=file.name) for file in (*_built(), ICON))]
 
 
 async def page(request: Request) -> Response:
@@ -39,17 +40,28 @@ async def page(request: Request) -> Response:
 
 
 def _built() -> list[Path]:
-    return sorted((HERE / "static").glob("dashboard-*"))
+    """What every page loads, ``dashboard-*``, and the parts that its script asks for."""
+    found = (HERE / "static").iterdir()
+    return sorted(file for file in found if file.name.startswith(("dashboard-", "part-")))
 
 
-def _served(file: Path) -> Callable[[Request], Response]:
+def _needed(file: Path) -> list[Path]:
+    """A script and the parts without which it cannot begin."""
+    names = re.findall(r"""(?:from|import)\s*"\./([\w.-]+\.js)\"""", file.read_text("utf-8"))
+    return [file, *(file.with_name(name) for name in dict.fromkeys(names))]
+
+
+def served(file: Path) -> Callable[[Request], Response]:
+    """What answers with a file of ours; its name changes with its bytes."""
+
     @cache
     def packed() -> tuple[bytes, bytes]:
         plain = file.read_bytes()
         return plain, gzip.compress(plain, 9, mtime=0)
 
     def serve(request: Request) -> Response:
-        if (refused := refuse_host(request)) is not None:
+        refused = refuse_host(request)
+        if refused is not None:
             return refused
         plain, small = packed()
         life = FOR_A_DAY if file == ICON else FOR_EVER
@@ -63,9 +75,11 @@ def _served(file: Path) -> Callable[[Request], Response]:
 
 @cache
 def _page() -> Document:
-    script, style = (
-        "".join(f"/static/{file.name}" for file in _built() if file.suffix == end) for end in (".js", ".css")
+    style, script = (
+        next(file for file in _built() if file.name.startswith("dashboard-") and file.suffix == end)
+        for end in (".css", ".js")
     )
+    parts = "".join(f'<link rel="modulepreload" href="/static/{file.name}">\n' for file in _needed(script)[1:])
     text = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -74,8 +88,8 @@ def _page() -> Document:
 <meta name="robots" content="noindex">
 <title>TrackLayer</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="{style}">
-<script src="{script}" type="module"></script>
+<link rel="stylesheet" href="/static/{style.name}">
+{parts}<script src="/static/{script.name}" type="module"></script>
 </head>
 <body>
 <div id="app">

@@ -1,6 +1,6 @@
 """``/docs``: the guides of ``docs/`` and every platform's page beside its mapper, from Markdown to HTML, once.
 
-Raw HTML in a page is shown as text and a link of an unknown scheme is no link. Pages have no script, no inline style
+A guide shows a picture that lies beside it, as ``![what it shows](name.png)``; one from elsewhere stays text. Raw HTML in a page is shown as text and a link of an unknown scheme is no link. Pages have no script, no inline style
 and nothing from elsewhere, and the headers say so to the browser.
 """
 
@@ -39,6 +39,7 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_PICTURE = re.compile(r"[a-z0-9-]+\.png")
 _SCHEMES = frozenset({"http", "https", "mailto"})
 
 
@@ -78,6 +79,7 @@ class Document:
 def docs_routes() -> list[Route]:
     return [
         Route("/docs", index, name="docs"),
+        *(Route(path, picture, name=path) for path in _pictures()),
         Route("/docs/{slug}", page, name="docs_page"),
         Route("/static/docs.css", stylesheet, name="docs_stylesheet"),
     ]
@@ -90,6 +92,10 @@ async def index(request: Request) -> Response:
 async def page(request: Request) -> Response:
     found = _documents().get(f"/docs/{request.path_params['slug']}")
     return answer(request, found) if found is not None else Response(_not_found(), 404, SECURITY_HEADERS, HTML)
+
+
+async def picture(request: Request) -> Response:
+    return answer(request, _pictures()[request.url.path])
 
 
 async def stylesheet(request: Request) -> Response:
@@ -185,6 +191,13 @@ def _stylesheet() -> Document:
 
 
 @cache
+def _pictures() -> dict[str, Document]:
+    """The guides' pictures by their address."""
+    files = sorted((HERE / "docs").glob("*.png"))
+    return {f"/docs/{file.name}": document_of(file.read_bytes(), "image/png") for file in files}
+
+
+@cache
 def _articles() -> tuple[dict[str, Article], dict[str, Article]]:
     """(guides in reading order, platforms by title), by address."""
     guides = {f"/docs/{path.stem}": path for path in sorted((HERE / "docs").glob("*.md"))}
@@ -274,6 +287,12 @@ class _Renderer(RendererHTML):
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table>\n</div>\n"
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        source, words = str(tokens[idx].attrGet("src")), tokens[idx].content
+        if not _PICTURE.fullmatch(source):
+            return escape(f"![{words}]({source})")
+        return f'<img src="{source}" alt="{escape(words)}">'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return super().fence(tokens, idx, options, env).replace("<pre>", '<pre tabindex="0">', 1)

@@ -17,7 +17,7 @@ _POLICY = (
     "base-uri 'none'",
     "frame-ancestors 'none'",
 )
-_TRUSTED_TYPES = ("require-trusted-types-for 'script'",)
+_TRUSTED_TYPES = ("require-trusted-types-for 'script'", "trusted-types 'none'")
 _OTHERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

@@ -9,20 +9,23 @@ import { KEYS, loadPlatforms } from './lib/platforms'
 import { followLinks, path } from './lib/router'
 import { resume, session, signIn } from './lib/session'
 import { restoreTheme } from './lib/theme'
+import { later } from './parts/Later'
 import { Empty } from './parts/Notice'
 import { Page } from './parts/Page'
 import { Shell } from './parts/Shell'
-import { Deliveries } from './screens/deliveries/Deliveries'
-import { DestinationPage } from './screens/destinations/DestinationPage'
-import { Destinations } from './screens/destinations/Destinations'
-import { EventPage } from './screens/event/EventPage'
-import { Events } from './screens/events/Events'
-import { Home } from './screens/home/Home'
-import { AlertPage } from './screens/notifications/AlertPage'
-import { Notifications } from './screens/notifications/Notifications'
-import { Settings } from './screens/settings/Settings'
 import { SignIn } from './screens/sign-in/SignIn'
 import './parts/base.css'
+
+const Home = later(() => import('./screens/home/Home').then((part) => part.Home))
+const Events = later(() => import('./screens/events/Events').then((part) => part.Events))
+const EventPage = later(() => import('./screens/event/EventPage').then((part) => part.EventPage))
+const Deliveries = later(() => import('./screens/deliveries/Deliveries').then((part) => part.Deliveries))
+const Notifications = later(() => import('./screens/notifications/Notifications').then((part) => part.Notifications))
+const AlertPage = later(() => import('./screens/notifications/AlertPage').then((part) => part.AlertPage))
+const Destinations = later(() => import('./screens/destinations/Destinations').then((part) => part.Destinations))
+const DestinationPage = later(() => import('./screens/destinations/DestinationPage').then((part) => part.DestinationPage))
+const Settings = later(() => import('./screens/settings/Settings').then((part) => part.Settings))
+const Why = later(() => import('./screens/why/Why').then((part) => part.Why))
 
 function screen() {
   const [first = '', ...rest] = path.value.slice(1).split('/').map(decoded)
@@ -37,6 +40,7 @@ function screen() {
   if (!one && first === '') return <Home />
   if (!one && first === 'deliveries') return <Deliveries />
   if (!one && first === 'settings') return <Settings />
+  if (!one && first === 'why') return <Why />
   return (
     <Page title="Not found">
       <Empty title="There is no such page.">

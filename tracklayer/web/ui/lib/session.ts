@@ -23,7 +23,8 @@ async function call(method: string, body?: object): Promise<Response> {
     method,
     credentials: 'same-origin',
     cache: 'no-store',
-    headers: body ? { 'content-type': 'application/json' } : {},
+    // Also without a body: over plain HTTP some browsers say no better that a page of this origin asks.
+    headers: { 'content-type': 'application/json' },
     body: body ? JSON.stringify(body) : null,
   })
 }

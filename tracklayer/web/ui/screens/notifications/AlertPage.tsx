@@ -1,9 +1,190 @@
-import { Page } from '../../parts/Page'
+import { useEffect } from 'preact/hooks'
 
+import { useAsk, usePage } from '../../lib/ask'
+import { lastChange } from '../../lib/live'
+import { titleOf, type Platform } from '../../lib/platforms'
+import { param } from '../../lib/router'
+import { session } from '../../lib/session'
+import { duration, now } from '../../lib/time'
+import { Fresh, LiveSwitch, Pager } from '../../parts/List'
+import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
+import { Facts, Page, Section } from '../../parts/Page'
+import { Badge, DeliveryMark, DestinationMark, SeverityMark } from '../../parts/Status'
+import { Table } from '../../parts/Table'
+import { Time } from '../../parts/Time'
+import {
+  AdviceNow,
+  AlertById,
+  DeliveriesOfAlert,
+  type AdviceLineFragment as Advice,
+  type AlertByIdQuery,
+  type DeliveriesOfAlertQuery,
+} from './alert.gql'
+import { AlertChart } from './AlertChart'
+import { Care } from './Care'
+import { Figures } from './Figures'
+import './notifications.css'
+import { TestSend } from './TestSend'
+import { Told } from './Told'
+import { GUIDE, RULES, kindName } from './words'
+
+const OPEN_EVERY_MS = 15_000
+
+type Alert = Extract<NonNullable<AlertByIdQuery['node']>, { __typename: 'Alert' }>
+
+/** One alert: what mails, webhooks and Slack link to. */
 export function AlertPage({ id }: { id: string }) {
+  const asked = useAsk(AlertById, { id }, { every: OPEN_EVERY_MS })
+  useEffect(() => {
+    const first = lastChange.peek()
+    return lastChange.subscribe((change) => {
+      if (change && change !== first && change.id === id) asked.again()
+    })
+  }, [id, asked.again])
+
+  const node = asked.data?.node
+  const alert = node?.__typename === 'Alert' ? node : null
+  if (alert) return <Whole alert={alert} error={<ErrorNotice error={asked.error} again={asked.again} />} changed={asked.again} />
   return (
-    <Page title="Alert">
-      <p>{id}</p>
+    <Page title={asked.data ? 'No such alert' : 'Alert'}>
+      <ErrorNotice error={asked.error} again={asked.again} />
+      {!asked.data && !asked.error && <Loading />}
+      {asked.data && <Unknown />}
     </Page>
+  )
+}
+
+function Unknown() {
+  return (
+    <Empty title="There is no such alert here.">
+      <p>
+        The link may have been cut off on its way: open it from the mail again, or copy all of it. Or the alert belongs to
+        another merchant: you are signed in as {session.value?.merchant.name ?? 'somebody else'}.
+      </p>
+      <p>
+        <a href="/notifications">All notifications</a>
+      </p>
+    </Empty>
+  )
+}
+
+function Whole({ alert, error, changed }: { alert: Alert; error: preact.ComponentChildren; changed: () => void }) {
+  const until = alert.resolvedAt ? new Date(alert.resolvedAt).getTime() : now.value
+  return (
+    <Page title={alert.title} actions={<LiveSwitch />}>
+      {error}
+      <p class="badges">
+        <SeverityMark severity={alert.severity} state="OPEN" />
+        {alert.state === 'RESOLVED' ? <SeverityMark severity={alert.severity} state="RESOLVED" /> : <Badge tone="bad">open</Badge>}
+        <Badge>{kindName(alert.kind)}</Badge>
+        {alert.platform && (
+          <a class="badge" href={`/destinations/${alert.platform.toLowerCase()}`}>
+            {titleOf(alert.platform)}
+          </a>
+        )}
+        {alert.eventName && <Badge title="Event name">{alert.eventName}</Badge>}
+      </p>
+      <Section title="What happened, and what to do">
+        <p class="told">
+          <Told text={alert.message} />
+        </p>
+        <Facts
+          rows={[
+            ['Opened', <Time at={alert.openedAt} exact />],
+            [alert.state === 'OPEN' ? 'Open for' : 'Lasted', duration(until - new Date(alert.openedAt).getTime())],
+            ['Last seen', alert.state === 'OPEN' ? <Time at={alert.lastSeenAt} /> : null],
+            ['Resolved', alert.resolvedAt && <Time at={alert.resolvedAt} exact />],
+          ]}
+        />
+        <p class="quiet">
+          <a href={GUIDE}>What this kind of alert means</a> · <a href={RULES}>How it is judged</a>
+        </p>
+      </Section>
+      <AlertChart id={alert.id} openedAt={alert.openedAt} resolvedAt={alert.resolvedAt} />
+      <div class="columns">
+        <Section title="Figures">
+          <Figures details={alert.details} />
+        </Section>
+        <Care alert={alert} changed={changed} />
+      </div>
+      {alert.platform && <TestSend key={alert.platform} platform={alert.platform} />}
+      <NextSteps platform={alert.platform} />
+      <Meanwhile alert={alert} />
+    </Page>
+  )
+}
+
+/** Advice that stands now, of the platform or of the merchant; nothing where there is none. */
+function NextSteps({ platform }: { platform: Platform | null }) {
+  const { data } = useAsk(AdviceNow, {})
+  const destination = data?.merchant.destinations.find((one) => one.platform === platform)
+  const advice: Advice[] = [...(destination?.advice ?? []), ...(data?.merchant.advice ?? [])]
+  if (!destination && !advice.length) return null
+  return (
+    <Section title="As it is now">
+      {destination && (
+        <Facts
+          rows={[
+            [titleOf(destination.platform), <DestinationMark state={destination.state} />],
+            ['Why', destination.stateReason],
+            ['Waiting', String(destination.waiting)],
+          ]}
+        />
+      )}
+      {advice.length > 0 && (
+        <ul class="advice">
+          {advice.map((one) => (
+            <li key={`${one.code} ${one.eventName ?? ''}`}>
+              <Told text={one.sentence} /> <Told text={one.nextStep} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </Section>
+  )
+}
+
+type DeliveriesNode = Extract<NonNullable<DeliveriesOfAlertQuery['node']>, { __typename: 'Alert' }>
+const NONE: DeliveriesNode['deliveries'] = { nodes: [], pageInfo: { hasNextPage: false, endCursor: null } }
+
+/** The deliveries that waited while it was open. */
+function Meanwhile({ alert }: { alert: Alert }) {
+  const after = param('after')
+  const page = usePage(
+    DeliveriesOfAlert,
+    { id: alert.id, after },
+    (data) => (data.node?.__typename === 'Alert' ? data.node.deliveries : NONE),
+    { every: alert.state === 'OPEN' ? OPEN_EVERY_MS : 0, isFirst: after === null },
+  )
+  const search = new URLSearchParams({ since: alert.openedAt })
+  if (alert.resolvedAt) search.set('until', alert.resolvedAt)
+  if (alert.platform) search.set('platform', alert.platform)
+  return (
+    <div class="meanwhile">
+    <Section title="Deliveries meanwhile" actions={<a href={`/deliveries?${search.toString()}`}>In the list of deliveries</a>}>
+      <ErrorNotice error={page.error} again={page.again} />
+      <Fresh page={page} />
+      {!page.data && !page.error && <Loading />}
+      {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited while it was open.</p>}
+      {page.rows.length > 0 && (
+        <Table
+          label="Deliveries meanwhile"
+          rows={page.rows}
+          isStale={page.isStale}
+          href={(row) => `/events/${encodeURIComponent(row.event.eventId)}`}
+          columns={[
+            { name: 'Event', cell: (row) => row.event.eventId },
+            { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },
+            ...(alert.platform ? [] : [{ name: 'Platform', cell: (row: (typeof page.rows)[number]) => titleOf(row.platform) }]),
+            { name: 'State', cell: (row) => <DeliveryMark status={row.status} held={row.held} /> },
+            { name: 'Queued', cell: (row) => <Time at={row.queuedAt} short />, isMinor: true },
+            { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
+            { name: 'Last error', cell: (row) => row.lastError, isMinor: true },
+          ]}
+        />
+      )}
+      <Pager page={page} />
+    </Section>
+    </div>
   )
 }

@@ -1,9 +1,224 @@
-import { Page } from '../../parts/Page'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
+import { isPaused, useAsk, usePage } from '../../lib/ask'
+import { counted } from '../../lib/format'
+import { lastChange, type AlertChange } from '../../lib/live'
+import { KEYS, titleOf } from '../../lib/platforms'
+import { choice, choices, param, place } from '../../lib/router'
+import { duration, exactTime, now } from '../../lib/time'
+import { Filters, Select, Several, TimeRange } from '../../parts/Filters'
+import { LiveSwitch, Pager } from '../../parts/List'
+import { Empty, ErrorNotice, Loading, Notice } from '../../parts/Notice'
+import { Page } from '../../parts/Page'
+import { Badge, SeverityMark } from '../../parts/Status'
+import { Table } from '../../parts/Table'
+import { Time } from '../../parts/Time'
+import {
+  OpenNotifications,
+  ResolvedNotifications,
+  WhoIsTold,
+  type AlertFilter,
+  type AlertRowFragment as AlertRow,
+  type AlertState,
+  type OpenNotificationsQuery,
+} from './notifications.gql'
+import './notifications.css'
+import { GUIDE, KINDS, kindName } from './words'
+
+const OPEN_EVERY_MS = 30_000 // changes are heard as they happen; this is for what was missed
+const GATHER_MS = 250
+
+/** The alerts: those that are open first, the gravest of them before the others, then those that are over, page by page. */
 export function Notifications() {
+  const state = choice<AlertState>('state', ['OPEN', 'RESOLVED'])
+  const after = param('after')
+  const filter: AlertFilter = {
+    kind: choices('kind', KINDS.map(([kind]) => kind)),
+    platform: choice('platform', KEYS),
+    openedSince: param('since'),
+    openedUntil: param('until'),
+  }
+  const wantsOpen = state !== 'RESOLVED' && after === null
+  const wantsResolved = state !== 'OPEN'
+  const open = usePage(OpenNotifications, { filter: { ...filter, state: 'OPEN' } }, (data) => data.alerts, {
+    every: OPEN_EVERY_MS,
+    when: wantsOpen,
+  })
+  const resolved = usePage(ResolvedNotifications, { after, filter: { ...filter, state: 'RESOLVED' } }, (data) => data.alerts, {
+    isFirst: false,
+    when: wantsResolved,
+  })
+  const heard = useChanges(open.again)
+  const ranks = useRef(new Map<string, number>())
+
+  const present = (open.data as OpenNotificationsQuery | null)?.alerts.nodes ?? []
+  const there = new Set(present.map((one) => one.id))
+  const openRows = wantsOpen ? inOrder(open.rows, ranks.current).map((row) => asOfNow(row, heard.get(row.id), there)) : []
+  const shown = new Set(openRows.map((row) => row.id))
+  const rows = [...openRows, ...(wantsResolved ? resolved.rows.filter((row) => !shown.has(row.id)) : [])]
+  const fresh = open.fresh ? present.filter((one) => !shown.has(one.id)) : []
+  const isAsking = (wantsOpen && !open.data && !open.error) || (wantsResolved && !resolved.data && !resolved.error)
+  const isStale = (wantsOpen && open.isStale) || (wantsResolved && resolved.isStale)
+  const isFiltered = [...place.value.params.keys()].some((name) => name !== 'after')
+  const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
+
   return (
-    <Page title="Notifications">
-      <p />
+    <Page title="Notifications" actions={<LiveSwitch />}>
+      <Filters>
+        <Several name="kind" label="Kind" options={KINDS} />
+        <Select name="platform" label="Platform" options={KEYS.map((key) => [key, titleOf(key)])} />
+        <Select
+          name="state"
+          label="State"
+          options={[
+            ['OPEN', 'Open'],
+            ['RESOLVED', 'Resolved'],
+          ]}
+        />
+        <TimeRange />
+      </Filters>
+      <NobodyIsTold />
+      <ErrorNotice error={open.error ?? resolved.error} again={open.error ? open.again : resolved.again} />
+      <div class="fresh" role="status">
+        {fresh.length > 0 && (
+          <button
+            type="button"
+            onClick={() => {
+              ranks.current.clear()
+              open.show()
+            }}
+          >
+            {fresh.length === 1 ? `New: ${fresh[0]!.title}` : `${counted(fresh.length, 'new alert')}: ${fresh[0]!.title}, …`}
+            <b>show</b>
+          </button>
+        )}
+      </div>
+      {isAsking && <Loading />}
+      {!isAsking && nobodyOpen && rows.length > 0 && (
+        <Notice tone="good">
+          <p>{isFiltered ? 'No alert of these is open.' : 'No alert is open: nothing that TrackLayer watches is amiss.'}</p>
+        </Notice>
+      )}
+      {!isAsking && rows.length === 0 && !open.error && !resolved.error && <Nothing isFiltered={isFiltered} />}
+      {rows.length > 0 && (
+        <Table
+          label="Alerts"
+          rows={rows}
+          isStale={isStale}
+          href={(row) => `/notifications/${encodeURIComponent(row.id)}`}
+          columns={[
+            { name: 'Alert', cell: (row) => row.title },
+            { name: 'State', cell: (row) => <SeverityMark severity={row.severity} state={row.state} /> },
+            { name: 'Kind', cell: (row) => kindName(row.kind), isMinor: true },
+            { name: 'About', cell: about, isMinor: true },
+            { name: 'Opened', cell: (row) => <Time at={row.openedAt} /> },
+            { name: 'Lasted', cell: lasted, isMinor: true },
+            { name: 'Known', cell: (row) => <Known row={row} />, isMinor: true },
+          ]}
+        />
+      )}
+      {wantsResolved && <Pager page={resolved} />}
+      <p class="quiet">
+        <a href={GUIDE}>What TrackLayer watches, and when it speaks</a>
+      </p>
     </Page>
+  )
+}
+
+/** What the subscription told of each alert while this list is here; a change also asks for the open ones anew. */
+function useChanges(again: () => void): ReadonlyMap<string, AlertChange> {
+  const heard = useRef(new Map<string, AlertChange>())
+  const [, setTurn] = useState(0)
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const first = lastChange.peek()
+    const stop = lastChange.subscribe((change) => {
+      if (!change || change === first) return
+      heard.current.set(change.id, change)
+      clearTimeout(timer)
+      timer = setTimeout(() => {
+        if (isPaused.peek()) return
+        setTurn((one) => one + 1)
+        again()
+      }, GATHER_MS)
+    })
+    return () => {
+      stop()
+      clearTimeout(timer)
+    }
+  }, [again])
+  return heard.current
+}
+
+/** A row of the open ones as it is now: one that is over stays where it is, and says so. */
+function asOfNow(row: AlertRow, change: AlertChange | undefined, there: ReadonlySet<string>): AlertRow {
+  if (there.has(row.id) && change?.state !== 'RESOLVED') return row
+  if (isPaused.value) return row
+  return { ...row, state: 'RESOLVED', resolvedAt: change?.resolvedAt ?? row.resolvedAt }
+}
+
+/** The gravest first, then the newest. A row keeps its place when it becomes graver: it is being read. */
+function inOrder(rows: AlertRow[], ranks: Map<string, number>): AlertRow[] {
+  for (const row of rows) if (!ranks.has(row.id)) ranks.set(row.id, row.severity === 'CRITICAL' ? 0 : 1)
+  return [...rows].sort((one, other) => ranks.get(one.id)! - ranks.get(other.id)!)
+}
+
+function about(row: AlertRow) {
+  const parts = [row.platform ? titleOf(row.platform) : null, row.eventName].filter(Boolean)
+  return parts.length ? parts.join(', ') : <span class="quiet">all events</span>
+}
+
+function lasted(row: AlertRow) {
+  if (row.state === 'OPEN') return duration(now.value - new Date(row.openedAt).getTime())
+  return row.resolvedAt ? duration(new Date(row.resolvedAt).getTime() - new Date(row.openedAt).getTime()) : ''
+}
+
+function Known({ row }: { row: AlertRow }) {
+  const isAsleep = row.state === 'OPEN' && row.snoozedUntil !== null && new Date(row.snoozedUntil).getTime() > now.value
+  return (
+    <span class="badges">
+      {row.acknowledgedAt && (
+        <Badge tone="good" title={exactTime(row.acknowledgedAt)}>
+          acknowledged
+        </Badge>
+      )}
+      {isAsleep && (
+        <Badge tone="wait" title={`Until ${exactTime(row.snoozedUntil!)}`}>
+          snoozed
+        </Badge>
+      )}
+    </span>
+  )
+}
+
+function Nothing({ isFiltered }: { isFiltered: boolean }) {
+  if (isFiltered) {
+    return (
+      <Empty title="No alert is like that.">
+        <p>Take back a filter, or choose a longer time.</p>
+      </Empty>
+    )
+  }
+  return (
+    <Empty title="There has never been an alert.">
+      <p>
+        TrackLayer learns what is normal for you and watches your platforms, your events and their values. When
+        something costs you conversions, it stands here at once, with what to do about it.
+      </p>
+    </Empty>
+  )
+}
+
+/** Alerts that only this page shows are seen too late. */
+function NobodyIsTold() {
+  const { data } = useAsk(WhoIsTold, {})
+  if (!data || data.merchant.alertEmails.length > 0 || data.merchant.alertChannels.length > 0) return null
+  return (
+    <Notice tone="warn">
+      <p>
+        Nobody is told of alerts: there is no mail address, webhook or Slack channel. <a href="/settings">Add one</a>, so
+        that you hear of trouble while it is small.
+      </p>
+    </Notice>
   )
 }

@@ -1,0 +1,1 @@
+"""The dashboard in a real browser. A package, so that its fixtures end before the tests of other folders begin."""

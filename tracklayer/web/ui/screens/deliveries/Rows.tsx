@@ -1,0 +1,175 @@
+// Delivery by delivery, the newest queued first: they stand still, and can be chosen to be sent again.
+
+import { useEffect, useState } from 'preact/hooks'
+
+import { say } from '../../lib/announce'
+import { usePage } from '../../lib/ask'
+import { counted, latency, words } from '../../lib/format'
+import { useKeys } from '../../lib/keys'
+import { titleOf } from '../../lib/platforms'
+import { param } from '../../lib/router'
+import { may } from '../../lib/session'
+import { Action } from '../../parts/Action'
+import { Fresh, Pager } from '../../parts/List'
+import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
+import { Section } from '../../parts/Page'
+import { Badge, DeliveryMark } from '../../parts/Status'
+import { Table, type Column } from '../../parts/Table'
+import { Time } from '../../parts/Time'
+import { DeliveryRows, type DeliveryFilter, type DeliveryRowsQuery } from './deliveries.gql'
+import { isEmpty } from './filter'
+
+type Row = DeliveryRowsQuery['deliveries']['nodes'][number]
+
+const columns: Column<Row>[] = [
+  { name: 'Event', cell: (row) => <span class="event-id">{row.event.eventId}</span> },
+  { name: 'Name', cell: (row) => row.event.eventName },
+  { name: 'Platform', cell: (row) => titleOf(row.platform) },
+  {
+    name: 'Status',
+    cell: (row) => (
+      <>
+        <DeliveryMark status={row.status} held={row.held} />
+        {row.dropReason && <div class="quiet">{words(row.dropReason)}</div>}
+        {row.duplicateRisk && (
+          <Badge tone="warn" title="An attempt got no answer, another followed or is to come, and the platform may count both.">
+            May count twice
+          </Badge>
+        )}
+      </>
+    ),
+  },
+  { name: 'What was said', cell: (row) => <Said row={row} /> },
+  { name: 'Next', cell: (row) => <Next row={row} /> },
+  { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
+  { name: 'Queued', cell: (row) => <Time at={row.queuedAt} /> },
+  { name: 'Latency', cell: (row) => (row.latencyMs === null ? '' : latency(row.latencyMs)), isNumber: true, isMinor: true },
+]
+
+function Said({ row }: { row: Row }) {
+  if (!row.lastError && !row.explanation) return <span class="quiet">–</span>
+  return (
+    <div class="said-words">
+      {row.explanation && row.explanation.code !== row.dropReason && <code>{row.explanation.code}</code>} {row.lastError}
+      {row.explanation && (
+        <div class="quiet">
+          {row.explanation.summary} {row.explanation.nextStep}
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Next({ row }: { row: Row }) {
+  if (row.status === 'DELIVERED' || row.status === 'DROPPED') return <span class="quiet">–</span>
+  return (
+    <>
+      {row.nextRetryAt && (
+        <div>
+          {row.held ? 'Looked at again ' : 'Tried again '}
+          <Time at={row.nextRetryAt} />
+        </div>
+      )}
+      {row.windowEndsAt && (
+        <div class="quiet">
+          Given up <Time at={row.windowEndsAt} />
+        </div>
+      )}
+    </>
+  )
+}
+
+export function Rows({
+  filter,
+  redeliver,
+  redeliverIds,
+  turn,
+}: {
+  filter: DeliveryFilter
+  redeliver: () => void
+  redeliverIds: (ids: string[]) => void
+  /** Counts what was done, after which rows are asked for anew. */
+  turn: number
+}) {
+  const after = param('after')
+  const page = usePage(DeliveryRows, { filter, after }, (data: DeliveryRowsQuery) => data.deliveries, { isFirst: after === null })
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
+  const key = JSON.stringify([filter, after])
+  useEffect(() => setChosen(new Set()), [key, turn])
+  useEffect(() => {
+    if (turn) page.again()
+  }, [turn])
+
+  const choose = (id: string) => {
+    const next = new Set(chosen)
+    if (!next.delete(id)) next.add(id)
+    setChosen(next)
+  }
+  const send = () => {
+    if (!may('ADMIN')) say('Your key lacks the scope ADMIN. Sign in with a key that has it.', { isBad: true })
+    else if (!chosen.size) say('Select rows with x first.')
+    else redeliverIds([...chosen])
+  }
+  useKeys([{ keys: 'r', does: 'Redeliver the selected rows', run: send }])
+
+  const isOfEnded = !filter.status || filter.status.some((status) => status === 'FAILED' || status === 'DROPPED')
+  return (
+    <Section
+      title={isEmpty(filter) ? 'All deliveries, newest first' : 'Deliveries that match, newest first'}
+      actions={
+        <>
+          {chosen.size > 0 && (
+            <>
+              <Action scope="ADMIN" kind="main" run={send}>
+                Redeliver {counted(chosen.size, 'selected row')} …
+              </Action>
+              <button type="button" class="plain" onClick={() => setChosen(new Set())}>
+                Select none
+              </button>
+            </>
+          )}
+          {isOfEnded && (
+            <Action scope="ADMIN" run={redeliver}>
+              {isEmpty(filter) ? 'Redeliver all that failed …' : 'Redeliver all that match …'}
+            </Action>
+          )}
+        </>
+      }
+    >
+      <ErrorNotice error={page.error} again={page.again} />
+      {!page.data && !page.error && <Loading />}
+      <Fresh page={page} what="delivery" />
+      {page.rows.length > 0 && (
+        <Table
+          label="Deliveries"
+          columns={columns}
+          rows={page.rows}
+          href={(row) => `/events/${encodeURIComponent(row.event.eventId)}`}
+          chosen={chosen}
+          choose={choose}
+          isStale={page.isStale}
+        />
+      )}
+      {page.data !== null && !page.isStale && page.rows.length === 0 && <None filter={filter} isLater={after !== null} />}
+      <Pager page={page} />
+    </Section>
+  )
+}
+
+function None({ filter, isLater }: { filter: DeliveryFilter; isLater: boolean }) {
+  if (isLater) return <Empty title="There are no older ones." />
+  if (!isEmpty(filter))
+    return (
+      <Empty title="No delivery matches.">
+        <p>Clear a filter, or look at a longer time.</p>
+      </Empty>
+    )
+  return (
+    <Empty title="No deliveries yet.">
+      <p>
+        They appear here as soon as an event arrives and a destination takes it. <a href="/">Home</a> shows how to send the
+        first one.
+      </p>
+    </Empty>
+  )
+}

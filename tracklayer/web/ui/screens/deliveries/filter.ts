@@ -1,0 +1,117 @@
+// The filters of this screen: parameters of the address, named as DeliveryFilter names them.
+
+import type { Json } from '../../lib/exact'
+import { words } from '../../lib/format'
+import { KEYS, titleOf, type Platform } from '../../lib/platforms'
+import { choice, choices, param } from '../../lib/router'
+import { shortTime } from '../../lib/time'
+import type { DeliveryFilter, DeliveryStatus, DropReason } from './deliveries.gql'
+
+export const STATUSES: [DeliveryStatus, string][] = [
+  ['QUEUED', 'Queued'],
+  ['FAILED', 'Retrying'],
+  ['DROPPED', 'Dropped'],
+  ['DELIVERED', 'Delivered'],
+]
+
+export const REASONS: [DropReason, string][] = (
+  [
+    'RETRIES_EXHAUSTED',
+    'WINDOW_EXPIRED',
+    'UNSUPPORTED_EVENT',
+    'MISSING_IDENTIFIERS',
+    'INVALID_FIELD',
+    'EVENT_TOO_OLD',
+    'CONSENT_DENIED',
+    'DESTINATION_REMOVED',
+  ] as const satisfies readonly DropReason[]
+).map((reason) => [reason, words(reason)])
+
+/** In the address, a group without a code: an empty parameter would be none. */
+export const NO_CODE = '-'
+
+/** Parameters of the address that are no filters of rows. */
+export const KEPT = ['job', 'of', 'stored', 'jobsAfter']
+
+function instant(name: string): string | undefined {
+  const at = param(name)
+  return at && !Number.isNaN(new Date(at).getTime()) ? new Date(at).toISOString() : undefined
+}
+
+/** What the address asks for. Whatever is not understood counts as not given. */
+export function filterHere(): DeliveryFilter {
+  const code = param('errorCode')
+  const found: Record<string, unknown> = {
+    platform: choice('platform', KEYS),
+    status: choices('status', STATUSES.map(([status]) => status)),
+    dropReason: choices('dropReason', REASONS.map(([reason]) => reason)),
+    queuedSince: instant('queuedSince') ?? instant('since'),
+    queuedUntil: instant('queuedUntil') ?? instant('until'),
+    receivedSince: instant('receivedSince'),
+    receivedUntil: instant('receivedUntil'),
+    held: param('held') === 'true' ? true : param('held') === 'false' ? false : null,
+    errorContains: param('errorContains'),
+    errorCode: code === NO_CODE ? '' : code,
+  }
+  return Object.fromEntries(
+    Object.entries(found).filter(([, value]) => value != null && !(Array.isArray(value) && !value.length)),
+  ) as DeliveryFilter
+}
+
+export function isEmpty(filter: DeliveryFilter): boolean {
+  return Object.keys(filter).length === 0
+}
+
+export interface GroupKey {
+  platform: Platform
+  status: DeliveryStatus
+  dropReason: DropReason | null
+  code: string | null
+}
+
+export function idOf(group: GroupKey): string {
+  return [group.platform, group.status, group.dropReason ?? '', group.code ?? ''].join('/')
+}
+
+/** The filter of a group's rows, within the times and words that are asked for. */
+export function filterOf(group: GroupKey, within: DeliveryFilter): DeliveryFilter {
+  return {
+    ...within,
+    platform: group.platform,
+    status: [group.status],
+    errorCode: group.code ?? '',
+    ...(group.dropReason ? { dropReason: [group.dropReason] } : {}),
+  }
+}
+
+/** The same as parameters of the address. */
+export function paramsOf(group: GroupKey): Record<string, string | string[] | null> {
+  return {
+    after: null,
+    platform: group.platform,
+    status: [group.status],
+    dropReason: group.dropReason ? [group.dropReason] : null,
+    errorCode: group.code ?? NO_CODE,
+  }
+}
+
+/** A filter in words, as a job tells by what it chose. */
+export function inWords(filter: Json): string[] {
+  if (filter === null || typeof filter !== 'object' || Array.isArray(filter)) return []
+  const told: string[] = []
+  for (const [name, value] of Object.entries(filter)) {
+    const list = (Array.isArray(value) ? value : [value]).map(String)
+    if (name === 'platform' || name === 'platforms') told.push(list.map((one) => titleOf(one as Platform)).join(', '))
+    else if (name === 'status') told.push(list.map((one) => STATUSES.find(([status]) => status === one)?.[1] ?? one).join(' or '))
+    else if (name === 'held') told.push(value ? 'held' : 'not held')
+    else if (name === 'errorCode') told.push(list[0] ? `code ${list[0]}` : 'without a code')
+    else if (name === 'errorContains') told.push(`error with “${list[0]}”`)
+    else if (name === 'eventIdPrefix') told.push(`event ids that begin with ${list[0]}`)
+    else if (name === 'eventName') told.push(list.join(', '))
+    else if (/(Since|Until)$/.test(name)) {
+      const [what, edge] = [name.slice(0, -5), name.slice(-5)]
+      told.push(`${what} ${edge === 'Since' ? 'from' : 'before'} ${shortTime(list[0]!)}`)
+    } else told.push(list.map(words).join(' or '))
+  }
+  return told
+}

@@ -1,0 +1,103 @@
+// Made by `make ui` from events.graphql and the schema.
+import type { Operation } from '../../lib/api'
+import type { Decimal, Json } from '../../lib/exact'
+
+/** Of the generator. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Of the generator. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** Where a delivery stands. */
+export type DeliveryStatus =
+  /** Accepted and scheduled; nothing has reached the platform yet. */
+  | 'QUEUED'
+  /** The platform acknowledged it. */
+  | 'DELIVERED'
+  /** An attempt failed; it is tried again. */
+  | 'FAILED'
+  /** Given up: dropReason says why. */
+  | 'DROPPED';
+
+/** Narrows a list of events. */
+export type EventFilter = {
+  /** This name. */
+  eventName?: string | null | undefined;
+  /** Event ids that begin so. */
+  eventIdPrefix?: string | null | undefined;
+  /** Received at this time or later. */
+  receivedSince?: string | null | undefined;
+  /** Received before this time. */
+  receivedUntil?: string | null | undefined;
+  /** Happened at this time or later. */
+  occurredSince?: string | null | undefined;
+  /** Happened before this time. */
+  occurredUntil?: string | null | undefined;
+  /** With a delivery in this status. */
+  deliveryStatus?: DeliveryStatus | null | undefined;
+  /** With a delivery in one of these statuses; empty: in any. Together with platform or platforms: to one of those. */
+  deliveryStatuses?: Array<DeliveryStatus> | null | undefined;
+  /** With a delivery to this platform. */
+  platform?: Platform | null | undefined;
+  /** With a delivery to one of these platforms; empty: to any. */
+  platforms?: Array<Platform> | null | undefined;
+  /** Not taken by the destination on this platform, because of its event names: without a delivery there, though there was a destination when the event was received. What the ledger counts as filtered. */
+  filteredAt?: Platform | null | undefined;
+};
+
+/** An ad platform that events are delivered to. */
+export type Platform =
+  /** Meta. */
+  | 'META'
+  /** TikTok. */
+  | 'TIKTOK'
+  /** Google Ads. */
+  | 'GOOGLE_ADS'
+  /** Google Analytics 4. */
+  | 'GA4'
+  /** Pinterest. */
+  | 'PINTEREST'
+  /** Snapchat. */
+  | 'SNAPCHAT'
+  /** LinkedIn. */
+  | 'LINKEDIN'
+  /** Reddit. */
+  | 'REDDIT'
+  /** Microsoft Advertising. */
+  | 'MICROSOFT_ADS'
+  /** X Ads. */
+  | 'X_ADS';
+
+/** How long events and their deliveries are kept. */
+export type RetentionDays =
+  /** 30 days. */
+  | 'DAYS_30'
+  /** 90 days. */
+  | 'DAYS_90'
+  /** 180 days. */
+  | 'DAYS_180'
+  /** 365 days. */
+  | 'DAYS_365';
+
+export type EventListQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  filter?: EventFilter | null | undefined;
+}>;
+
+
+export type EventListQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type EventByIdQueryVariables = Exact<{
+  eventId: string;
+}>;
+
+
+export type EventByIdQuery = { event: { eventId: string } | null };
+
+export type EventsKeptQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type EventsKeptQuery = { merchant: { retentionDays: RetentionDays } };
+
+export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status held}}pageInfo{hasNextPage endCursor}}}" as Operation<EventListQuery, EventListQueryVariables>
+export const EventById = "query EventById($eventId:String!){event(eventId:$eventId){eventId}}" as Operation<EventByIdQuery, EventByIdQueryVariables>
+export const EventsKept = "query EventsKept{merchant{retentionDays}}" as Operation<EventsKeptQuery, EventsKeptQueryVariables>

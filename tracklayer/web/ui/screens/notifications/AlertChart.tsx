@@ -1,0 +1,115 @@
+import { useAsk } from '../../lib/ask'
+import { count, counted, percent } from '../../lib/format'
+import { duration, shortTime } from '../../lib/time'
+import { Chart, type Series } from '../../parts/Chart'
+import { ErrorNotice, Loading } from '../../parts/Notice'
+import { Section } from '../../parts/Page'
+import { ChartOfAlert, type AlertSeriesRole, type ChartOfAlertQuery } from './alert.gql'
+import { RULES } from './words'
+
+const EVERY_MS = 60_000
+
+type Drawn = NonNullable<ChartOfAlertQuery['alertChart']>
+
+/** Plain numbers: 15.0 is read as it was written, and a drawing needs none of that. */
+function plain(chart: Drawn): Drawn {
+  const numbers = (values: (number | null)[]) => values.map((one) => (one === null ? null : Number(String(one))))
+  return { ...chart, series: chart.series.map((one) => ({ ...one, values: numbers(one.values) })) }
+}
+
+const looks: Record<AlertSeriesRole, { color: string; isDashed?: boolean }> = {
+  SEEN: { color: '--accent' },
+  NORMAL: { color: '--off', isDashed: true },
+  COMPARED: { color: '--wait', isDashed: true },
+}
+
+/** What was seen against what is normal around the moment of an alert. */
+export function AlertChart({ id, openedAt, resolvedAt }: { id: string; openedAt: string; resolvedAt: string | null }) {
+  const asked = useAsk(ChartOfAlert, { id }, { every: resolvedAt ? 0 : EVERY_MS })
+  const chart = asked.data?.alertChart
+  return (
+    <Section title="What was seen against what is normal">
+      <ErrorNotice error={asked.error} again={asked.again} />
+      {!asked.data && !asked.error && <Loading />}
+      {asked.data && !chart && <p class="quiet">No counters of that time are there, so there is nothing to draw.</p>}
+      {chart && <Drawing chart={plain(chart)} openedAt={openedAt} resolvedAt={resolvedAt} />}
+    </Section>
+  )
+}
+
+function Drawing({ chart, openedAt, resolvedAt }: { chart: Drawn; openedAt: string; resolvedAt: string | null }) {
+  const times = chart.times.map((at) => new Date(at).getTime())
+  const isShare = chart.unit === 'SHARE'
+  const series: Series[] = chart.series.map((one) => ({ name: one.label, values: one.values, ...looks[one.role] }))
+  const step = chart.stepSeconds * 1000
+  const since = new Date(chart.since).getTime()
+  const opened = new Date(openedAt).getTime()
+  const marks = [
+    ...(opened - since > step ? [{ at: since, name: `began ${shortTime(since)}` }] : []),
+    { at: opened, name: `opened ${shortTime(opened)}` },
+    ...(resolvedAt ? [{ at: new Date(resolvedAt).getTime(), name: `resolved ${shortTime(resolvedAt)}` }] : []),
+  ]
+  const each = `each point is ${duration(step)}`
+  return (
+    <>
+      <Chart
+        title={chart.title}
+        finding={`${found(chart)} (${each}).`}
+        times={times}
+        series={series}
+        say={isShare ? percent : amount}
+        max={isShare ? 1 : undefined}
+        marks={marks}
+        height={220}
+      />
+      {chart.counts && chart.counts.some((one) => one > 0) && (
+        <Chart
+          title="How many each share is of"
+          finding={`${counted(sum(chart.counts), 'event')} in all. A share of few says little.`}
+          times={times}
+          series={[{ name: 'events', values: chart.counts, color: '--off', isBars: true }]}
+          say={count}
+          height={110}
+        />
+      )}
+      {!chart.series.some((one) => one.role === 'NORMAL') && (
+        <p class="quiet">
+          {chart.series.some((one) => one.role === 'COMPARED')
+            ? ''
+            : 'What is normal is not known for this: TrackLayer learns it from a few weeks of events. '}
+          <a href={RULES}>How it is judged</a>
+        </p>
+      )}
+    </>
+  )
+}
+
+function amount(value: number): string {
+  return count(Math.round(value * 100) / 100)
+}
+
+function sum(values: readonly (number | null)[]): number {
+  return values.reduce<number>((total, one) => total + (one ?? 0), 0)
+}
+
+/** What the drawing shows, in words. */
+function found(chart: Drawn): string {
+  const of = (role: AlertSeriesRole) => chart.series.find((one) => one.role === role)
+  const seen = of('SEEN')
+  const normal = of('NORMAL')
+  const compared = of('COMPARED')
+  const from = chart.times.findIndex((at) => new Date(at).getTime() + chart.stepSeconds * 1000 > new Date(chart.since).getTime())
+  const since = <T,>(values: readonly T[]) => values.slice(Math.max(0, from))
+  if (!seen) return ''
+  if (chart.unit === 'SHARE') {
+    const counts = since(chart.counts ?? [])
+    const total = sum(counts)
+    const good = sum(since(seen.values).map((value, index) => (value ?? 0) * (counts[index] ?? 0)))
+    const told = total > 0 ? `${percent(good / total)} ${seen.label} since it began` : `None ${seen.label} or not since it began`
+    const usual = normal?.values.find((one) => one !== null)
+    return usual == null ? told : `${told}; ${percent(usual)} is usual`
+  }
+  const told = `${amount(sum(since(seen.values)))} ${seen.label} since it began`
+  if (compared) return `${told}, ${amount(sum(since(compared.values)))} ${compared.label}`
+  return normal ? `${told}; about ${amount(Math.round(sum(since(normal.values))))} are usual in that time` : told
+}
