@@ -35,7 +35,7 @@ export function Answers({ form, destination }: { form: PlatformForm; destination
             <li key={delivery.id + attempt.at}>
               <OutcomeMark outcome={attempt.outcome} />
               <span>
-                {attempt.httpStatus !== null && `${attempt.httpStatus}, `}
+                {attempt.httpStatus !== null && !attempt.error && `${attempt.httpStatus}, `}
                 {latency(attempt.durationMs)}, <Time at={attempt.at} />
                 {attempt.error && <span class="reason"> {attempt.error}</span>}
                 {delivery.dropReason && <span class="quiet"> Given up: {words(delivery.dropReason).toLowerCase()}.</span>}

@@ -60,7 +60,7 @@ export function Trial({ form, destination }: { form: PlatformForm; destination: 
 function Result({ tried, title }: { tried: Tried; title: string }) {
   const { attempt, explanation, request } = tried
   return (
-    <div class="tried" role="status">
+    <div class="trial" role="status">
       <Troubles troubles={tried.userErrors} />
       {attempt && (
         <Notice tone={attempt.outcome === 'ACKNOWLEDGED' ? 'good' : 'bad'}>

@@ -35,7 +35,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
         <legend class="setting-label">Events and their deliveries are kept for</legend>
         <div class="row">
           {choices.map((days) => (
-            <label class="choice" key={days}>
+            <label class="option" key={days}>
               <input type="radio" name="retention" checked={kept.draft === days} onChange={() => kept.setDraft(days)} />{' '}
               {daysOf(days)} days
             </label>

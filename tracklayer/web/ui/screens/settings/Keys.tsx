@@ -157,7 +157,7 @@ function NewKey({ close, made }: { close: () => void; made: (key: string) => voi
         <fieldset class="setting">
           <legend class="setting-label">What it may do</legend>
           {scopes.map(([scope, help]) => (
-            <label class="choice" key={scope}>
+            <label class="option" key={scope}>
               <input type="checkbox" checked={chosen.includes(scope)} onChange={() => flip(scope)} /> {scope}
               <span class="setting-help">{help}</span>
             </label>
