@@ -128,7 +128,7 @@ export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
               It was last used <Time at={doomed.lastUsedAt} />.
             </p>
           ) : (
-            <p>It was never used.</p>
+            <p>No program has sent it so far.</p>
           )}
         </Confirm>
       )}
