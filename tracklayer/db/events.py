@@ -536,11 +536,12 @@ FROM deliveries_gone GROUP BY platform, minute
 """
 
 
+OLDEST_RECEIVED = "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1"
+
+
 def oldest_received(merchant_id: int) -> datetime | None:
     """When the oldest event of a merchant arrived that is still there."""
-    found = rows(
-        "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1", (merchant_id,)
-    )
+    found = rows(OLDEST_RECEIVED, (merchant_id,))
     return found[0][0] if found else None
 
 
