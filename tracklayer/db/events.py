@@ -301,10 +301,14 @@ _FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
 _IN_HOURS_WITH_FILTERED = """
 SELECT {columns} FROM (
     SELECT hour FROM (
-        SELECT date_trunc('hour', minute, 'UTC') AS hour FROM minutes
-        WHERE merchant_id = %s AND platform = %s AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
-          AND minute <= coalesce(%s::timestamptz, 'infinity')
-        GROUP BY 1 HAVING sum(filtered) > 0) AS counted
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND filtered > 0
+          AND hour >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND hour <= coalesce(%s::timestamptz, 'infinity')
+        UNION
+        SELECT date_trunc('hour', minute, 'UTC') FROM minutes
+        WHERE merchant_id = %s AND platform = %s AND filtered > 0 AND slot <> 0
+          AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND minute <= coalesce(%s::timestamptz, 'infinity')) AS counted
     ORDER BY hour DESC) AS hours
 CROSS JOIN LATERAL (
     SELECT * FROM events e WHERE e.received_at >= hour AND e.received_at < hour + interval '1 hour' AND {where}) AS e
@@ -459,7 +463,7 @@ def page_query(
         hours = (merchant_id, search.filtered_at, search.received_since, until)
         found = " AND ".join([*where, _FILTERED])
         sql = _IN_HOURS_WITH_FILTERED.format(columns=COLUMNS, where=found)
-        return sql, (*hours, *params, *[search.filtered_at] * 4, limit)
+        return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit)
     page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
     order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
     if search.occurred_until is None:
@@ -532,11 +536,12 @@ FROM deliveries_gone GROUP BY platform, minute
 """
 
 
+OLDEST_RECEIVED = "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1"
+
+
 def oldest_received(merchant_id: int) -> datetime | None:
     """When the oldest event of a merchant arrived that is still there."""
-    found = rows(
-        "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1", (merchant_id,)
-    )
+    found = rows(OLDEST_RECEIVED, (merchant_id,))
     return found[0][0] if found else None
 
 
