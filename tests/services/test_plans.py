@@ -164,6 +164,7 @@ def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, cl
     for search in (
         db.DeliverySearch("meta", ("failed",), error_code="190", after=after),
         db.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
+        db.DeliverySearch(error_code="190", after=after),
     ):
         found = scans(*db.page_query(stranger.merchant_id, search, 51))
         assert found.keys() == {"deliveries_grouped"}
