@@ -714,6 +714,7 @@ WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.FAILED.value)
 _NOT_SENT_TO = "(SELECT platform FROM destinations WHERE merchant_id = %s AND removed_at IS NULL AND state <> 'active')"
 # Of events that were stored before their destination took them. All others were queued when they were received.
 _STORED_FIRST = "queued_at > received_at"  # as the index deliveries_stored_first says it
+_PROMPT = "queued_at <= received_at"
 
 
 def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
@@ -791,7 +792,13 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
             own.append("status = %s AND due_at IS NOT NULL" if status == DeliveryStatus.QUEUED else "status = %s")
             mine.append(status)
         parts = [(own, mine)]
-        if search.received_until is not None:
+        if search.platform is not None and search.received_since is not None and kinds is None and status in _COUNTED:
+            hours = _hours_with(merchant_id, search.platform, search)
+            prompt = " AND ".join([*own, "queued_at >= hour AND queued_at < hour + interval '1 hour'", _PROMPT])
+            pages.append(f"({_IN_HOURS.format(columns=COLUMNS, count=_COUNTED[status], where=prompt)})")
+            given += [*hours, *mine, limit]
+            parts = [([*own, _STORED_FIRST], mine)]
+        elif search.received_until is not None:
             until = search.received_until
             parts = [
                 ([*own, "queued_at < %s"], [*mine, until]),
@@ -808,6 +815,31 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
             given += [merchant_id if search.platform is None else search.platform, kinds, *values, limit, limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
     return sql, given if len(pages) == 1 else [*given, limit]
+
+
+# Status, or none for all -> what the ledger counts them as. What is not in it has an index of its own.
+_COUNTED: dict[str | None, str] = {None: "routed", "delivered": "delivered", "dropped": "dropped"}
+# Of one platform only the hours that have some are read, where a time is asked for: of a platform that gets few of many, no
+# delivery to the others is passed over.
+_IN_HOURS = """
+SELECT {columns} FROM (
+    SELECT hour FROM (
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND {count} > 0
+          AND hour >= date_trunc('hour', %s::timestamptz, 'UTC') AND hour <= coalesce(%s::timestamptz, 'infinity')
+        UNION
+        SELECT date_trunc('hour', minute, 'UTC') FROM minutes WHERE merchant_id = %s AND platform = %s AND slot <> 0
+          AND minute >= date_trunc('hour', %s::timestamptz, 'UTC') AND minute <= coalesce(%s::timestamptz, 'infinity')
+        ) AS counted
+    ORDER BY hour DESC) AS hours
+CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE {where}) AS found
+ORDER BY hour DESC, queued_at DESC, event_id DESC, platform DESC LIMIT %s
+"""
+
+
+def _hours_with(merchant_id: int, platform: str, search: DeliverySearch) -> list[Any]:
+    """What ``_IN_HOURS`` takes before the arguments of its condition."""
+    ends = [at for at in (search.received_until, search.queued_until, search.after and search.after[0]) if at]
+    return [merchant_id, platform, search.received_since, min(ends, default=None)] * 2
 
 
 def _kinds_of(search: DeliverySearch) -> list[str] | None:
