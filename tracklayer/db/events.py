@@ -262,10 +262,10 @@ class EventSearch:
 
     @property
     def unsettled(self) -> frozenset[str] | None:
-        """The statuses that it asks for, where ``delivered`` is none of them, and nothing is asked about when it happened."""
+        """The statuses that it asks for, where ``delivered`` is none of them, and it is not asked when it happened."""
         if self.delivery_status is None and not self.delivery_statuses:
             return None
-        if self.occurred_since is not None or self.occurred_until is not None:
+        if self.occurred_since is not None or self.occurred_until is not None or self.filtered_at is not None:
             return None
         wanted = frozenset(self.delivery_statuses or (str(self.delivery_status),))
         if self.delivery_status is not None:
@@ -537,11 +537,12 @@ FROM deliveries_gone GROUP BY platform, minute
 """
 
 
+OLDEST_RECEIVED = "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1"
+
+
 def oldest_received(merchant_id: int) -> datetime | None:
     """When the oldest event of a merchant arrived that is still there."""
-    found = rows(
-        "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1", (merchant_id,)
-    )
+    found = rows(OLDEST_RECEIVED, (merchant_id,))
     return found[0][0] if found else None
 
 

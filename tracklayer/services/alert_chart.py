@@ -151,10 +151,10 @@ def _of_queue(asked: _Asked) -> Drawn | None:
     )
     where = title_of(platforms[0]) if len(platforms) == 1 else f"{len(platforms)} platforms"
     series = [
-        Series(SEEN, "done with: delivered or given up", left),
+        Series(SEEN, "delivered or given up", left),
         Series(COMPARED, "came in", came),
     ]
-    return f"Deliveries to {where}: what came in and what was done with", ChartUnit.DELIVERIES, series, None
+    return f"Deliveries to {where}: what came in and what went out", ChartUnit.DELIVERIES, series, None
 
 
 def _of_silence(asked: _Asked) -> Drawn | None:

@@ -111,12 +111,7 @@ export function Events() {
         <NameFilter rows={page.rows} />
         <Several name="status" label="Status" options={STATUS_WORDS} />
         <Several name="platform" label="Platform" options={platforms.value.map((one) => [one.platform, one.title])} />
-        <Select
-          name="filteredAt"
-          label="Filtered by its name at"
-          options={platforms.value.map((one) => [one.platform, one.title])}
-          all="Any or none"
-        />
+        <Select name="filteredAt" label="Not taken by" all="–" options={platforms.value.map((one) => [one.platform, one.title])} />
         <TimeRange />
       </Filters>
       <ErrorNotice error={page.error} again={page.again} />
@@ -232,7 +227,7 @@ function Nothing({ filter }: { filter: EventFilter }) {
   if (filter.receivedSince || filter.receivedUntil) ways.push(['Look at all times', { since: null, until: null }])
   if (filter.deliveryStatuses?.length) ways.push(['Look at every status', { status: null }])
   if (filter.platforms?.length) ways.push(['Look at every platform', { platform: null }])
-  if (filter.filteredAt) ways.push(['Look at what is not filtered, too', { filteredAt: null }])
+  if (filter.filteredAt) ways.push([`Look at what ${titleOf(filter.filteredAt)} takes, too`, { filteredAt: null }])
   if (filter.eventName) ways.push(['Look at every name', { name: null }])
   if (filter.eventIdPrefix) ways.push(['Look at every id', { id: null }])
   if (!ways.length)

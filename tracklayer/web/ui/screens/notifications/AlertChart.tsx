@@ -28,7 +28,7 @@ export function AlertChart({ id, openedAt, resolvedAt }: { id: string; openedAt:
   const asked = useAsk(ChartOfAlert, { id }, { every: resolvedAt ? 0 : EVERY_MS })
   const chart = asked.data?.alertChart
   return (
-    <Section title="What was seen against what is normal">
+    <Section title={chart && !hasNormal(chart) ? 'What was seen' : 'What was seen against what is normal'}>
       <ErrorNotice error={asked.error} again={asked.again} />
       {!asked.data && !asked.error && <Loading />}
       {asked.data && !chart && <p class="quiet">No counters of that time are there, so there is nothing to draw.</p>}
@@ -72,16 +72,18 @@ function Drawing({ chart, openedAt, resolvedAt }: { chart: Drawn; openedAt: stri
           height={110}
         />
       )}
-      {!chart.series.some((one) => one.role === 'NORMAL') && (
+      {!hasNormal(chart) && !chart.series.some((one) => one.role === 'COMPARED') && (
         <p class="quiet">
-          {chart.series.some((one) => one.role === 'COMPARED')
-            ? ''
-            : 'What is normal is not known for this: TrackLayer learns it from a few weeks of events. '}
+          What is normal is not known for this: TrackLayer learns it from a few weeks of events.{' '}
           <a href={RULES}>How it is judged</a>
         </p>
       )}
     </>
   )
+}
+
+function hasNormal(chart: Drawn): boolean {
+  return chart.series.some((one) => one.role === 'NORMAL')
 }
 
 function amount(value: number): string {

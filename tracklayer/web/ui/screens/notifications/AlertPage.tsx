@@ -82,7 +82,11 @@ function Whole({ alert, error, changed }: { alert: Alert; error: preact.Componen
             {titleOf(alert.platform)}
           </a>
         )}
-        {alert.eventName && <Badge title="Event name">{alert.eventName}</Badge>}
+        {alert.eventName && (
+          <a class="badge" title="Events of this name" href={eventsOf(alert.eventName, alert.openedAt)}>
+            {alert.eventName}
+          </a>
+        )}
       </p>
       <Section title="What happened, and what to do">
         <p class="told">
@@ -96,7 +100,7 @@ function Whole({ alert, error, changed }: { alert: Alert; error: preact.Componen
             ['Resolved', alert.resolvedAt && <Time at={alert.resolvedAt} exact />],
           ]}
         />
-        <p class="quiet">
+        <p class="guides">
           <a href={GUIDE}>What this kind of alert means</a> · <a href={RULES}>How it is judged</a>
         </p>
       </Section>
@@ -112,6 +116,10 @@ function Whole({ alert, error, changed }: { alert: Alert; error: preact.Componen
       <Meanwhile alert={alert} />
     </Page>
   )
+}
+
+function eventsOf(name: string, since: string): string {
+  return `/events?${new URLSearchParams({ name, since }).toString()}`
 }
 
 /** Advice that stands now, of the platform or of the merchant; nothing where there is none. */
@@ -161,30 +169,30 @@ function Meanwhile({ alert }: { alert: Alert }) {
   if (alert.platform) search.set('platform', alert.platform)
   return (
     <div class="meanwhile">
-    <Section title="Deliveries meanwhile" actions={<a href={`/deliveries?${search.toString()}`}>In the list of deliveries</a>}>
-      <ErrorNotice error={page.error} again={page.again} />
-      <Fresh page={page} />
-      {!page.data && !page.error && <Loading />}
-      {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited while it was open.</p>}
-      {page.rows.length > 0 && (
-        <Table
-          label="Deliveries meanwhile"
-          rows={page.rows}
-          isStale={page.isStale}
-          href={(row) => `/events/${encodeURIComponent(row.event.eventId)}`}
-          columns={[
-            { name: 'Event', cell: (row) => row.event.eventId },
-            { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },
-            ...(alert.platform ? [] : [{ name: 'Platform', cell: (row: (typeof page.rows)[number]) => titleOf(row.platform) }]),
-            { name: 'State', cell: (row) => <DeliveryMark status={row.status} held={row.held} /> },
-            { name: 'Queued', cell: (row) => <Time at={row.queuedAt} short />, isMinor: true },
-            { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
-            { name: 'Last error', cell: (row) => row.lastError, isMinor: true },
-          ]}
-        />
-      )}
-      <Pager page={page} />
-    </Section>
+      <Section title="Deliveries meanwhile" actions={<a href={`/deliveries?${search.toString()}`}>In the list of deliveries</a>}>
+        <ErrorNotice error={page.error} again={page.again} />
+        {alert.state === 'OPEN' && after === null && <Fresh page={page} />}
+        {!page.data && !page.error && <Loading />}
+        {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited while it was open.</p>}
+        {page.rows.length > 0 && (
+          <Table
+            label="Deliveries meanwhile"
+            rows={page.rows}
+            isStale={page.isStale}
+            href={(row) => `/events/${encodeURIComponent(row.event.eventId)}`}
+            columns={[
+              { name: 'Event', cell: (row) => row.event.eventId },
+              { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },
+              ...(alert.platform ? [] : [{ name: 'Platform', cell: (row: (typeof page.rows)[number]) => titleOf(row.platform) }]),
+              { name: 'State', cell: (row) => <DeliveryMark status={row.status} held={row.held} /> },
+              { name: 'Queued', cell: (row) => <Time at={row.queuedAt} short />, isMinor: true },
+              { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
+              { name: 'Last error', cell: (row) => row.lastError, isMinor: true },
+            ]}
+          />
+        )}
+        <Pager page={page} />
+      </Section>
     </div>
   )
 }
