@@ -164,6 +164,7 @@ def test_the_list_is_walked_by_keys_and_its_filters_are_the_address(visit: Visit
     expect(page.get_by_label("State")).to_have_value("")
     expect(page.get_by_role("row", name=f"{SAID} Lead events are refused")).to_be_visible()
     page.keyboard.press("j")
+    expect(page.get_by_role("link", name=f"{SAID} Lead events are refused")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"/notifications/{alert}")
     expect(page.get_by_role("heading", level=1)).to_have_text("96% of Lead events are refused")
