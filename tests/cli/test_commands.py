@@ -164,6 +164,9 @@ def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
     monkeypatch.setenv("TRACKLAYER_PUBLIC_URL", "https://tl.example.com/")
     assert main(["sign-in", "--merchant", first, "--json"]) == 0
     assert orjson.loads(capsys.readouterr().out)["url"].startswith("https://tl.example.com/#code=")
+    monkeypatch.setenv("TRACKLAYER_PUBLIC_URL", "http://0.0.0.0:8000")  # as it is unset in a container
+    assert main(["sign-in", "--merchant", first, "--json"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["url"].startswith("http://localhost:8000/#code=")
     for wrong in ("99", "nonsense"):
         assert main(["sign-in", "--merchant", wrong]) == 1
         assert len(capsys.readouterr().err.strip().splitlines()) == 1

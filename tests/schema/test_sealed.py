@@ -170,6 +170,8 @@ ARGUMENTS: dict[str, str] = {
     "Query.ledger(until)": '"2026-11-20T16:00:00Z"',
     "Query.coverage(since)": '"2026-11-20T14:00:00Z"',
     "Query.coverage(until)": '"2026-11-20T16:00:00Z"',
+    "Query.rejections(since)": '"2026-11-20T14:00:00Z"',
+    "Query.rejections(until)": '"2026-11-20T16:00:00Z"',
     "Query.preview(input)": "$input",
     "Query.preview(platform)": "META",
     "Mutation.ingestEvent(input)": "$input",
@@ -214,6 +216,10 @@ def selection(type_: Any, path: tuple[str, ...]) -> str:
         inner = _bare(found.type)
         if name == "nodes":  # the very objects of the edges: all of both at once would be too costly
             parts.append("nodes { __typename }")
+        elif (
+            name in ("openAlerts", "answers") and "Merchant" in path
+        ):  # so with those of all destinations; of one they are read
+            parts.append(f"{name} {{ __typename }}")
         elif inner.name not in path:
             parts.append(f"{name}{arguments(type_, name)} {selection(inner, (*path, type_.name))}")
     return "{ " + " ".join(parts) + " }"

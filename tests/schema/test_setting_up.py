@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.factories import META, Api, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import set_destination
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
@@ -205,3 +208,63 @@ async def test_a_stored_event_is_run_dry_against_a_platform_it_was_never_sent_to
 async def _dry_run(api: Api, platform: str) -> dict[str, Any]:
     found: dict[str, Any] = (await api(DRY_RUN, platform=platform))["event"]["preview"]
     return found
+
+
+ANSWERS = """{ merchant { destinations { answers {
+  attempt { at outcome httpStatus number } delivery { status event { eventId } } } } } }"""
+
+
+async def _answers(api: Api) -> list[tuple[str, str, str]]:
+    (destination,) = (await api(ANSWERS))["merchant"]["destinations"]
+    return [
+        (one["attempt"]["outcome"], one["delivery"]["event"]["eventId"], one["delivery"]["status"])
+        for one in destination["answers"]
+    ]
+
+
+async def test_the_last_answers_are_told_whatever_became_of_their_deliveries(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    def fault(**what: Any) -> None:
+        httpx.post(f"{sandbox.url}/_faults", json={"platform": "meta", **what}).raise_for_status()
+
+    def send(event_id: str, **changes: Any) -> None:
+        ingest_events(runtime, merchant.holder, [draft(event_id, occurred_at=clock.now().isoformat(), **changes)])
+        deliver_due(runtime, worker, merchant.merchant_id, "meta")
+        clock.move(timedelta(minutes=2))
+
+    assert await _answers(api) == []
+    send("first")
+    assert await _answers(api) == [("ACKNOWLEDGED", "first", "DELIVERED")]
+    send("unsupported", event_name="Refund")  # was never sent
+    assert await _answers(api) == [("ACKNOWLEDGED", "first", "DELIVERED")]
+    # Refused itself: it waits for its next attempt, which is told of first.
+    fault(kind="drop_after_accept", count=1)
+    send("second")
+    assert await _answers(api) == [("UNKNOWN", "second", "FAILED"), ("ACKNOWLEDGED", "first", "DELIVERED")]
+    send("third")
+    fault(kind="credentials")
+    send("fourth")
+    for number in range(3):  # they wait behind the hold, and were not tried
+        ingest_events(runtime, merchant.holder, [draft(f"later_{number}", occurred_at=clock.now().isoformat())])
+    found = await _answers(api)
+    # The second was due again by then.
+    assert {one[:2] for one in found[:2]} == {("CREDENTIALS_REFUSED", "second"), ("CREDENTIALS_REFUSED", "fourth")}
+    assert ("ACKNOWLEDGED", "third", "DELIVERED") in found
+    assert len(found) <= 5
+    assert not any(event_id.startswith("later") for _, event_id, _ in found)
+
+
+async def test_an_answer_that_ended_a_delivery_is_told(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    httpx.post(
+        f"{sandbox.url}/_faults", json={"platform": "meta", "kind": "drop_after_accept", "count": 9}
+    ).raise_for_status()
+    ingest_events(runtime, merchant.holder, [draft("order_1")])
+    for _ in range(5):
+        deliver_due(runtime, worker, merchant.merchant_id, "meta")
+        with in_transaction():
+            execute("UPDATE destinations SET state = 'active', resume_at = NULL, failures = 0, failing_since = NULL")
+        clock.move(timedelta(hours=4))
+    assert await _answers(api) == [("UNKNOWN", "order_1", "DROPPED")] * 5

@@ -13,9 +13,12 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import channels, monitors, sources
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
+from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, EventSearch, page_query, troubled_query
+from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, OLDEST_RECEIVED, EventSearch, page_query, troubled_query
+from tracklayer.db.ledger import EVENTS_ACCEPTED
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
@@ -94,6 +97,26 @@ def test_the_newest_events_of_each_name_are_among_the_newest_of_all(stranger: Me
     assert "event_id" in found["events_pkey"]
 
 
+def test_the_last_answers_are_found_by_the_queue_and_by_when_deliveries_were_queued_and_ended(
+    stranger: Merchant, clock: FrozenClock
+) -> None:
+    now = clock.now()
+    spans = {"now": now, "until": now, "acknowledged": now, "begun": now - timedelta(days=1), "oldest": now - WITHIN}
+    params = {"merchant": stranger.merchant_id, "platform": "meta", **spans, "looked": LOOKED_AT, "few": 5}
+    found = scans(LATELY_ANSWERED, params)
+    assert found.keys() <= {"deliveries_due", "deliveries_queued", "deliveries_dropped"}
+    assert "platform" in found["deliveries_due"]
+    assert scans(LAST_ANSWERED, params).keys() == {"deliveries_due"}
+
+
+def test_what_a_shorter_retention_deletes_is_told_without_reading_events(
+    stranger: Merchant, clock: FrozenClock
+) -> None:
+    assert scans(OLDEST_RECEIVED, (stranger.merchant_id,)).keys() == {"events_received"}
+    span = (clock.now() - timedelta(days=365), clock.now() - timedelta(days=30))
+    assert scans(EVENTS_ACCEPTED, (stranger.merchant_id, *span)) == {}
+
+
 def test_ids_that_begin_alike_are_looked_up_as_such(stranger: Merchant, merchant: Merchant) -> None:
     found = scans(*page_query(merchant.merchant_id, EventSearch(event_id_prefix="order_299"), 50))
     assert found.keys() == {"events_pkey"}
@@ -110,6 +133,17 @@ def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: 
     assert found.keys() == {"events_received", "events_late"}
     assert "received_at <" in found["events_received"]
     assert "received_at >=" in found["events_late"]
+
+
+def test_the_rows_of_a_figure_of_the_ledger_are_read_hour_by_hour(stranger: Merchant, clock: FrozenClock) -> None:
+    since, until = clock.now() - timedelta(days=30), clock.now() + timedelta(hours=1)
+    deliveries = db.DeliverySearch(platform="meta", received_since=since, received_until=until)
+    found = scans(*db.page_query(stranger.merchant_id, deliveries, 50))
+    assert found.keys() == {"deliveries_queued", "deliveries_stored_first"}
+    assert "hour" in found["deliveries_queued"]
+    filtered = EventSearch(filtered_at="meta", received_since=since, received_until=until)
+    found = scans(*page_query(stranger.merchant_id, filtered, 50))
+    assert "hour" in found["events_received"]
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
@@ -141,6 +175,7 @@ def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, cl
     for search in (
         db.DeliverySearch("meta", ("failed",), error_code="190", after=after),
         db.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
+        db.DeliverySearch(error_code="190", after=after),
     ):
         found = scans(*db.page_query(stranger.merchant_id, search, 51))
         assert found.keys() == {"deliveries_grouped"}

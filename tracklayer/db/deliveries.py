@@ -714,6 +714,7 @@ WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.FAILED.value)
 _NOT_SENT_TO = "(SELECT platform FROM destinations WHERE merchant_id = %s AND removed_at IS NULL AND state <> 'active')"
 # Of events that were stored before their destination took them. All others were queued when they were received.
 _STORED_FIRST = "queued_at > received_at"  # as the index deliveries_stored_first says it
+_PROMPT = "queued_at <= received_at"
 
 
 def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
@@ -721,26 +722,28 @@ def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> 
     return [DeliveryRow(*row) for row in rows(*page_query(merchant_id, search, limit))]
 
 
-UNDELIVERED = (DeliveryStatus.QUEUED, DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
+# Of some platforms and kinds (reasons of what was dropped, or 'failed') each in the order of the index deliveries_grouped,
+# and said as that says it.
+PLATFORMS_OF = "(SELECT platform AS name FROM destinations WHERE merchant_id = %s)"
+OF_KINDS = """
+(SELECT {columns} FROM {platforms} AS p CROSS JOIN unnest(%s::text[]) AS k(kind) CROSS JOIN LATERAL (
+    SELECT * FROM deliveries WHERE {where} AND platform = p.name
+      AND coalesce(drop_reason, status) NOT IN ('queued', 'delivered') AND coalesce(drop_reason, status) = k.kind
+    ORDER BY queued_at DESC, event_id DESC LIMIT %s) AS x {newest})"""
 
 
 def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[str, list[Any]]:
     """The statement of a page, and its parameters."""
     where = ["merchant_id = %s"]
     params: list[Any] = [merchant_id]
-    if search.platform is not None:
-        where.append("platform = %s")
-        params.append(search.platform)
-    kind = _kind_of(search)
-    if kind is not None:  # said as the index of groups has it
-        where.append(
-            "coalesce(drop_reason, status) NOT IN ('queued', 'delivered') AND coalesce(drop_reason, status) = %s"
-        )
-        params.append(kind)
+    kinds = _kinds_of(search)
+    if kinds is not None:
         search = replace(search, status=(), drop_reason=())
     elif search.error_code is not None:
         where.append("status <> 'delivered'")
-        search = replace(search, status=search.status or UNDELIVERED)
+    if search.platform is not None:
+        where.append("platform = %s")
+        params.append(search.platform)
     if search.drop_reason:
         where.append("status = 'dropped' AND drop_reason = ANY(%s)")
         params.append(list(search.drop_reason))
@@ -789,28 +792,69 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
             own.append("status = %s AND due_at IS NOT NULL" if status == DeliveryStatus.QUEUED else "status = %s")
             mine.append(status)
         parts = [(own, mine)]
-        if search.received_until is not None:
+        if search.platform is not None and search.received_since is not None and kinds is None and status in _COUNTED:
+            hours = _hours_with(merchant_id, search.platform, search)
+            prompt = " AND ".join([*own, "queued_at >= hour AND queued_at < hour + interval '1 hour'", _PROMPT])
+            pages.append(f"({_IN_HOURS.format(columns=COLUMNS, count=_COUNTED[status], where=prompt)})")
+            given += [*hours, *mine, limit, limit]
+            parts = [([*own, _STORED_FIRST], mine)]
+        elif search.received_until is not None:
             until = search.received_until
             parts = [
                 ([*own, "queued_at < %s"], [*mine, until]),
                 ([*own, "queued_at >= %s", _STORED_FIRST], [*mine, until]),
             ]
         for conditions, values in parts:
-            pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {' AND '.join(conditions)} {newest})")
-            given += [*values, limit]
+            condition = " AND ".join(conditions)
+            if kinds is None:
+                pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {condition} {newest})")
+                given += [*values, limit]
+                continue
+            platforms = PLATFORMS_OF if search.platform is None else "(SELECT %s AS name)"
+            pages.append(OF_KINDS.format(columns=COLUMNS, platforms=platforms, where=condition, newest=newest))
+            given += [merchant_id if search.platform is None else search.platform, kinds, *values, limit, limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
     return sql, given if len(pages) == 1 else [*given, limit]
 
 
-def _kind_of(search: DeliverySearch) -> str | None:
-    """What all that a search finds share, where it asks for one group of one platform: a reason, or that they failed."""
-    if search.platform is None or search.error_code is None:
+# Status, or none for all -> what the ledger counts them as. What is not in it has an index of its own.
+_COUNTED: dict[str | None, str] = {None: "routed", "delivered": "delivered", "dropped": "dropped"}
+# Of one platform only the hours that have some are read, where a time is asked for: of a platform that gets few of many, no
+# delivery to the others is passed over.
+_IN_HOURS = """
+SELECT {columns} FROM (
+    SELECT hour FROM (
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND {count} > 0
+          AND hour >= date_trunc('hour', %s::timestamptz, 'UTC') AND hour <= coalesce(%s::timestamptz, 'infinity')
+        UNION
+        SELECT date_trunc('hour', minute, 'UTC') FROM minutes WHERE merchant_id = %s AND platform = %s AND slot <> 0
+          AND minute >= date_trunc('hour', %s::timestamptz, 'UTC') AND minute <= coalesce(%s::timestamptz, 'infinity')
+        ) AS counted
+    ORDER BY hour DESC) AS hours
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries WHERE {where} ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s) AS found
+ORDER BY hour DESC, queued_at DESC, event_id DESC, platform DESC LIMIT %s
+"""
+
+
+def _hours_with(merchant_id: int, platform: str, search: DeliverySearch) -> list[Any]:
+    """What ``_IN_HOURS`` takes before the arguments of its condition."""
+    ends = [at for at in (search.received_until, search.queued_until, search.after and search.after[0]) if at]
+    return [merchant_id, platform, search.received_since, min(ends, default=None)] * 2
+
+
+def _kinds_of(search: DeliverySearch) -> list[str] | None:
+    """Which reasons, and 'failed', a search by a code looks at; None of a search that is none, or looks at what waits.
+
+    One without a status looks at what failed or was dropped, as a redelivery does.
+    """
+    ended = {DeliveryStatus.FAILED, DeliveryStatus.DROPPED}
+    if search.error_code is None or not ended.issuperset(search.status):
         return None
-    if search.status == (DeliveryStatus.FAILED,) and not search.drop_reason:
-        return DeliveryStatus.FAILED
-    if search.status in ((), (DeliveryStatus.DROPPED,)) and len(search.drop_reason) == 1:
-        return search.drop_reason[0]
-    return None
+    statuses = search.status or ended
+    failed = ["failed"] if DeliveryStatus.FAILED in statuses and not search.drop_reason else []
+    dropped = search.drop_reason or [reason.value for reason in DropReason]
+    return [*failed, *(dropped if DeliveryStatus.DROPPED in statuses else ())]
 
 
 def waiting_by_platform(merchant_id: int) -> dict[str, int]:

@@ -50,17 +50,19 @@ SELECT g.platform, CASE g.kind WHEN 'failed' THEN 'failed' ELSE 'dropped' END, n
        CASE WHEN l.looked > %(most)s AND NOT %(narrowed)s THEN (
            SELECT d.queued_at FROM deliveries d WHERE {_OF_GROUP.format("g")}
              AND d.queued_at >= %(since)s AND d.queued_at < %(until)s ORDER BY d.queued_at, d.event_id LIMIT 1)
-       ELSE l.oldest END, l.example, l.words
+       ELSE l.oldest END, l.example, x.last_error
 FROM unnest(%(platforms)s::text[], %(kinds)s::text[], %(codes)s::text[]) AS g(platform, kind, code)
 CROSS JOIN LATERAL (
     SELECT count(*) AS looked, least(count(*) FILTER (WHERE matches), %(most)s) AS matching,
            min(queued_at) FILTER (WHERE matches) AS oldest, max(queued_at) FILTER (WHERE matches) AS newest,
-           (array_agg(event_id ORDER BY queued_at DESC, event_id DESC) FILTER (WHERE matches))[1] AS example,
-           (array_agg(last_error ORDER BY queued_at DESC, event_id DESC) FILTER (WHERE matches))[1] AS words
+           (array_agg(event_id ORDER BY queued_at DESC, event_id DESC) FILTER (WHERE matches))[1] AS example
     FROM (
-        SELECT d.queued_at, d.event_id, d.last_error, {{matches}} AS matches FROM deliveries d
+        SELECT d.queued_at, d.event_id, {{matches}} AS matches FROM deliveries d
         WHERE {_OF_GROUP.format("g")} AND d.queued_at >= %(since)s AND d.queued_at < %(until)s
         ORDER BY d.queued_at DESC, d.event_id DESC LIMIT %(most)s + 1) AS few) AS l
+LEFT JOIN LATERAL (
+    SELECT d.last_error FROM deliveries d
+    WHERE {_OF_GROUP.format("g")} AND d.queued_at = l.newest AND d.event_id = l.example LIMIT 1) AS x ON true
 WHERE l.matching > 0
 """
 
@@ -117,6 +119,8 @@ def delivery_groups(merchant_id: int, search: DeliverySearch, platforms: list[st
     Needs a transaction of its own.
     """
     rows(IN_ORDER)
+    if search.error_code is not None and not search.status:  # as a page of deliveries does
+        search = replace(search, status=(DeliveryStatus.FAILED, DeliveryStatus.DROPPED))
     if search.platform is not None:
         platforms = [platform for platform in platforms if platform == search.platform]
     found = _of_troubled(merchant_id, search, platforms)

@@ -262,10 +262,10 @@ class EventSearch:
 
     @property
     def unsettled(self) -> frozenset[str] | None:
-        """The statuses that it asks for, where ``delivered`` is none of them, and nothing is asked about when it happened."""
+        """The statuses that it asks for, where ``delivered`` is none of them, and it is not asked when it happened."""
         if self.delivery_status is None and not self.delivery_statuses:
             return None
-        if self.occurred_since is not None or self.occurred_until is not None:
+        if self.occurred_since is not None or self.occurred_until is not None or self.filtered_at is not None:
             return None
         wanted = frozenset(self.delivery_statuses or (str(self.delivery_status),))
         if self.delivery_status is not None:
@@ -301,13 +301,18 @@ _FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
 _IN_HOURS_WITH_FILTERED = """
 SELECT {columns} FROM (
     SELECT hour FROM (
-        SELECT date_trunc('hour', minute, 'UTC') AS hour FROM minutes
-        WHERE merchant_id = %s AND platform = %s AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
-          AND minute <= coalesce(%s::timestamptz, 'infinity')
-        GROUP BY 1 HAVING sum(filtered) > 0) AS counted
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND filtered > 0
+          AND hour >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND hour <= coalesce(%s::timestamptz, 'infinity')
+        UNION
+        SELECT date_trunc('hour', minute, 'UTC') FROM minutes
+        WHERE merchant_id = %s AND platform = %s AND filtered > 0 AND slot <> 0
+          AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND minute <= coalesce(%s::timestamptz, 'infinity')) AS counted
     ORDER BY hour DESC) AS hours
 CROSS JOIN LATERAL (
-    SELECT * FROM events e WHERE e.received_at >= hour AND e.received_at < hour + interval '1 hour' AND {where}) AS e
+    SELECT * FROM events e WHERE e.received_at >= hour AND e.received_at < hour + interval '1 hour' AND {where}
+    ORDER BY received_at DESC, event_id DESC LIMIT %s) AS e
 ORDER BY hour DESC, received_at DESC, event_id DESC LIMIT %s
 """
 
@@ -459,7 +464,7 @@ def page_query(
         hours = (merchant_id, search.filtered_at, search.received_since, until)
         found = " AND ".join([*where, _FILTERED])
         sql = _IN_HOURS_WITH_FILTERED.format(columns=COLUMNS, where=found)
-        return sql, (*hours, *params, *[search.filtered_at] * 4, limit)
+        return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit, limit)
     page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
     order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
     if search.occurred_until is None:
@@ -532,11 +537,12 @@ FROM deliveries_gone GROUP BY platform, minute
 """
 
 
+OLDEST_RECEIVED = "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1"
+
+
 def oldest_received(merchant_id: int) -> datetime | None:
     """When the oldest event of a merchant arrived that is still there."""
-    found = rows(
-        "SELECT received_at FROM events WHERE merchant_id = %s ORDER BY received_at, event_id LIMIT 1", (merchant_id,)
-    )
+    found = rows(OLDEST_RECEIVED, (merchant_id,))
     return found[0][0] if found else None
 
 

@@ -55,14 +55,15 @@ def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> l
     return [_cohort(row) for row in rows(LEDGER_OF[bucket], params)]
 
 
+EVENTS_ACCEPTED = """
+SELECT coalesce(sum(accepted), 0)::bigint FROM minutes
+WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s
+"""
+
+
 def events_accepted(merchant_id: int, since: datetime, until: datetime) -> int:
     """How many events arrived from ``since`` up to ``until``, by whole minutes: of counters, and so of deleted ones too."""
-    found = rows(
-        "SELECT coalesce(sum(accepted), 0)::bigint FROM minutes "
-        "WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s",
-        (merchant_id, since, until),
-    )
-    return int(found[0][0])
+    return int(rows(EVENTS_ACCEPTED, (merchant_id, since, until))[0][0])
 
 
 def _cohort(row: tuple[Any, ...]) -> Cohort:

@@ -245,8 +245,8 @@ class DeliveryFilter:
         "true: those that wait because their destination is paused or held now; false: all others."
     )
     error_code: str | None = _given(
-        "With exactly this code of the last refusal, as a group or an explanation has it; empty: without one. Of what is "
-        "delivered, none."
+        "With exactly this code of the last refusal, as a group or an explanation has it; empty: without one. Without status: "
+        "of what failed or was dropped; of what is delivered, none."
     )
 
 

@@ -13,7 +13,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.limits import Limits
 from tracklayer.services.merchants import authenticate, is_known_key, recently_authenticated
-from tracklayer.services.sign_in import is_known_session, recently_signed_in, session_holder
+from tracklayer.services.sign_in import is_known_session, may_be_session, recently_signed_in, session_holder
 
 NO_KEY = "Send your API key: Authorization: Bearer tl_..."
 BAD_KEY = "This API key is unknown or was revoked."
@@ -47,7 +47,7 @@ class Keys:
         if not session:
             return await self.holder(authorization, address)
         found = recently_signed_in(self._runtime, session)
-        if found is None:
+        if found is None and may_be_session(session):
             is_known = is_known_session(self._runtime, session)
             found = await self._look_up(session_holder, session, is_known, address)
         if found is None:

@@ -11,6 +11,7 @@ from strawberry import ID, Info
 
 from tracklayer.db.advice import MAX_ADVICE
 from tracklayer.db.alerts import MAX_ALERTS, Span
+from tracklayer.db.answers import lately_answered
 from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
 from tracklayer.db.destinations import health_of
@@ -67,6 +68,7 @@ from tracklayer.services.refusals import reason_and_field
 
 WAITING = ("queued", "failed")
 MAX_ALERTS_OF_EVENT = 20
+MAX_ANSWERS = 5  # of a destination
 MAX_CONTENTS = 100  # lines of a basket that are typed: hardly one has more
 MAX_REASONS = 20  # why deliveries are not redelivered: a handful
 MAX_VERDICTS = 100  # rules of a platform: some dozens
@@ -149,6 +151,18 @@ def attempt_node(logged: LoggedAttempt) -> DeliveryAttempt:
         http_status=logged.http_status,
         error=logged.error,
         duration_ms=logged.duration_ms,
+    )
+
+
+def logged_node(entry: Mapping[str, Any]) -> DeliveryAttempt:
+    """An attempt as a delivery's row keeps it."""
+    return DeliveryAttempt(
+        number=entry["number"],
+        at=DateTime(datetime.fromisoformat(entry["at"])),
+        outcome=AttemptOutcome(entry["outcome"]),
+        http_status=entry["http_status"],
+        error=entry["error"],
+        duration_ms=entry["duration_ms"],
     )
 
 
@@ -384,17 +398,7 @@ class DeliveryNode(Node):
         metadata=READ | at_most(LOG_LENGTH), description=f"The attempts, oldest first; the last {LOG_LENGTH}."
     )
     def attempt_log(self) -> list[DeliveryAttempt]:
-        return [
-            DeliveryAttempt(
-                number=entry["number"],
-                at=DateTime(datetime.fromisoformat(entry["at"])),
-                outcome=AttemptOutcome(entry["outcome"]),
-                http_status=entry["http_status"],
-                error=entry["error"],
-                duration_ms=entry["duration_ms"],
-            )
-            for entry in self.row.attempt_log
-        ]
+        return [logged_node(entry) for entry in self.row.attempt_log]
 
     @strawberry.field(
         metadata=READ,
@@ -528,6 +532,12 @@ class Release:
     seconds: float = _field(READ, "How long it takes for all of them at least, where the platform takes each at once.")
 
 
+@strawberry.type(description="What a platform answered to one attempt.")
+class DestinationAnswer:
+    attempt: DeliveryAttempt = _field(READ, "The attempt.")
+    delivery: DeliveryNode = _field(READ, "What was sent by it, as it stands now.")
+
+
 @strawberry.type(name="Destination", description="Where a merchant's events go on one platform.")
 class DestinationNode(Node):
     row: strawberry.Private[DestinationRow]
@@ -571,6 +581,25 @@ class DestinationNode(Node):
             full_after_seconds=int(RELEASE_GROWS.total_seconds()),
             seconds=round(release_time(waiting).total_seconds(), 1),
         )
+
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ANSWERS) | weighs(_LARGE),
+        description=f"What the platform answered last, the last answer first; {MAX_ANSWERS} at most.",
+    )
+    async def answers(self, info: Info) -> list[DestinationAnswer]:
+        context = context_of(info)
+        window = context.runtime.settings.retry_window
+        found = await read(lately_answered, self.row.merchant_id, self.row.platform, MAX_ANSWERS, window, context.now)
+        tried = [
+            (datetime.fromisoformat(entry["at"]), place, row)
+            for row in found
+            for place, entry in enumerate(row.attempt_log)
+        ]
+        last = sorted(tried, key=lambda one: one[0], reverse=True)[:MAX_ANSWERS]
+        return [
+            DestinationAnswer(attempt=logged_node(row.attempt_log[place]), delivery=delivery_node(row))
+            for _, place, row in last
+        ]
 
     @strawberry.field(
         metadata=READ,

@@ -27,9 +27,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -66,6 +66,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
+from tracklayer.domain.event import Event
 from tracklayer.domain.health import FIRST_PROBE, Held, Recovering, condition_of, hold_for_us, judge_health, may_send
 from tracklayer.domain.retry import (
     MAX_ATTEMPTS,
@@ -86,6 +87,7 @@ from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.payload import without_sealed
+from tracklayer.services.stitch import stitched
 from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.turns import STEP, Turn
 
@@ -130,7 +132,8 @@ class Item(NamedTuple):
 class Batch:
     """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
 
-    ``items``: how many of it are sent, once that is known.
+    ``items``: how many of it are sent, once that is known. ``stitched``: event id -> the event with what was added to it, of a
+    merchant whose events are stitched.
     """
 
     lease: Lease
@@ -139,6 +142,7 @@ class Batch:
     turn: Turn
     turn_ends_at: datetime | None
     items: int = 0
+    stitched: Mapping[str, Event] = field(default_factory=dict)
 
 
 class LeaseLostError(Exception):
@@ -230,6 +234,8 @@ def _claim(
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
+        known = [(found.event, found.claim.received_at) for found in claimed]
+        events = stitched(runtime, merchant_id, known, now, store=True)
         alone = isinstance(condition, Held | Recovering)
         if alone:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
@@ -246,7 +252,8 @@ def _claim(
         tuple(row.event_names) if row.event_names is not None else None,
         health,
     )
-    return Batch(lease, destination, mapper, turn, now + LEASE if alone else None), claimed
+    turn_ends_at = now + LEASE if alone else None
+    return Batch(lease, destination, mapper, turn, turn_ends_at, stitched=events), claimed
 
 
 def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
@@ -380,7 +387,7 @@ def _came_too_late(batch: Batch, found: Claimed, refused: Refused) -> bool:
 
 def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mapped | Refused | Settlement:
     try:
-        event = persist.to_event(found.event, runtime.sealer)
+        event = batch.stitched.get(found.event.event_id) or persist.to_event(found.event, runtime.sealer)
         mapped = map_event(batch.mapper, event, batch.destination.settings, now)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.

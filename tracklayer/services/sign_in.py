@@ -98,7 +98,7 @@ def _person(holder: KeyHolder) -> Person:
 
 def sign_out(runtime: Runtime, value: str) -> None:
     """Ends a session: here at once, in other processes within ``keyring.LIFETIME``."""
-    if not _VALUE.fullmatch(value):
+    if not may_be_session(value):
         return
     try:
         with in_transaction():
@@ -109,7 +109,7 @@ def sign_out(runtime: Runtime, value: str) -> None:
 
 def session_holder(runtime: Runtime, value: str) -> KeyHolder | None:
     """Who is signed in with it; None for one that is unknown or over. Notes that they were seen."""
-    if not _VALUE.fullmatch(value):
+    if not may_be_session(value):
         return None
     begun, now = runtime.keyring.begin(), runtime.clock.now()
     found = db.session_holder(_hash(value), now)
@@ -140,6 +140,11 @@ def recently_signed_in(runtime: Runtime, value: str) -> KeyHolder | None:
     return holder
 
 
+def may_be_session(value: str) -> bool:
+    """Whether it looks like a session's value: anything else is none, and no question to the database."""
+    return _VALUE.fullmatch(value) is not None
+
+
 def is_known_session(runtime: Runtime, value: str) -> bool:
     """Whether this process has found this session before."""
     return runtime.keyring.has_held(_place(value))
@@ -155,6 +160,8 @@ def make_code(runtime: Runtime, merchant_id: int) -> str:
 
 def link_with(public_url: str, code: str) -> str:
     """The dashboard's address with a code. Browsers keep what stands behind ``#`` to themselves: no log has it."""
+    for every_address in ("//0.0.0.0", "//[::]"):  # where one listens, and nothing that every browser opens
+        public_url = public_url.replace(every_address, "//localhost", 1)
     return f"{public_url}/#code={code}"
 
 

@@ -26,6 +26,7 @@ from tracklayer.services.sign_in import (
     SESSION_LIFETIME,
     Person,
     is_known_session,
+    may_be_session,
     sign_in_with_code,
     sign_in_with_key,
     sign_out,
@@ -112,7 +113,7 @@ class SessionDoor:
 
     async def _who(self, request: Request) -> Response:
         session = site_of(request).session_in(request.headers.raw)
-        if not session:
+        if not may_be_session(session):
             raise RefusedError(401, "UNAUTHENTICATED", NOT_SIGNED_IN)
         if not is_known_session(self._runtime, session):
             wait = self._looks.take(_address(request), 1, self._now())

@@ -64,7 +64,7 @@ export function Chart({
         cursor: { y: false },
         scales: { y: { range: (_plot, _low, high) => [0, max ?? (high > 0 ? high * 1.1 : 1)] } },
         axes: [
-          axis,
+          { ...axis, values: (_plot, ticks, _axis, _space, step) => tickNames(ticks, step) },
           { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => (max === undefined && tick % 1 ? '' : say(tick))) },
         ],
         series: [
@@ -184,6 +184,18 @@ export function Chart({
 /** The places of values that have no neighbour. */
 function alone(values: (number | null)[]): number[] {
   return values.flatMap((value, place) => (value != null && values[place - 1] == null && values[place + 1] == null ? [place] : []))
+}
+
+/** 14:00, and the day below where it changes; days alone where steps are that long. */
+function tickNames(ticks: number[], step: number): string[] {
+  let day = ''
+  return ticks.map((seconds) => {
+    const [date, time] = shortTime(seconds * 1000).split(', ') as [string, string]
+    if (step >= 86_400) return date
+    const told = date === day ? time : `${time}\n${date}`
+    day = date
+    return told
+  })
 }
 
 const ROWS = 25

@@ -47,7 +47,8 @@ export function Table<Row extends { id: string }>({
   useEffect(() => {
     if (at === null) return
     const row = [...(body.current?.rows ?? [])].find((one) => one.dataset.id === at)
-    const link = row?.querySelector<HTMLElement>('a, button, input')
+    // The link before the box that chooses: Enter opens.
+    const link = row?.querySelector<HTMLElement>('a') ?? row?.querySelector<HTMLElement>('button, input')
     ;(link ?? row)?.focus()
     row?.scrollIntoView({ block: 'nearest' })
   }, [at])

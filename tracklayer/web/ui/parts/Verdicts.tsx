@@ -16,7 +16,7 @@ export function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }) {
   const broken = verdicts.filter((one) => !one.ok)
   if (!verdicts.length) return null
   return (
-    <div class="verdicts">
+    <div class="rules">
       {broken.length > 0 && <List verdicts={broken} />}
       {kept.length > 0 && (
         <details>

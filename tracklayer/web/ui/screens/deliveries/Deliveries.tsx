@@ -56,9 +56,7 @@ export function Deliveries() {
             ['false', 'Not held'],
           ]}
         />
-        <TextFilter name="errorCode" label="Code, exactly" />
         <TextFilter name="errorContains" label="Words of the error" hotkey="/" />
-        <TimeRange since="queuedSince" until="queuedUntil" />
         <Arrived since={filter.receivedSince} until={filter.receivedUntil} />
         <div class="filter">
           <span>Queued in the last</span>
@@ -74,14 +72,25 @@ export function Deliveries() {
             ))}
           </div>
         </div>
+        <details class="more-filters" open={['errorCode', 'queuedSince', 'queuedUntil'].some((name) => param(name) !== null)}>
+          <summary>More</summary>
+          <div class="filters">
+            <TextFilter name="errorCode" label="Code, exactly" />
+            <TimeRange since="queuedSince" until="queuedUntil" />
+          </div>
+        </details>
       </Filters>
       {job && <JobPanel key={job} id={job} />}
-      <Groups filter={filter} redeliver={(given, about) => setWish({ about, filter: given, ids: null })} turn={turn} />
+      <Groups filter={filter} redeliver={(given, about) => setWish({ about, filter: given, ids: null, atRisk: 0 })} turn={turn} />
       <Rows
         filter={filter}
         turn={turn}
-        redeliver={() => setWish({ about: isEmpty(filter) ? 'All that failed or was dropped' : 'All that match', filter, ids: null })}
-        redeliverIds={(ids) => setWish({ about: counted(ids.length, 'selected delivery', 'selected deliveries'), filter: {}, ids })}
+        redeliver={() =>
+          setWish({ about: isEmpty(filter) ? 'All that failed or was dropped' : 'All that match', filter, ids: null, atRisk: 0 })
+        }
+        redeliverIds={(ids, atRisk) =>
+          setWish({ about: counted(ids.length, 'selected delivery', 'selected deliveries'), filter: {}, ids, atRisk })
+        }
       />
       <RecentJobs turn={turn} />
       {wish && <RedeliverDialog wish={wish} close={() => setWish(null)} done={done} />}

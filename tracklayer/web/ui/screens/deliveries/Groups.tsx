@@ -2,9 +2,9 @@
 
 import { useEffect, useState } from 'preact/hooks'
 
-import { usePage, type Asked } from '../../lib/ask'
+import { useAsk, usePage } from '../../lib/ask'
 import { count, words } from '../../lib/format'
-import { titleOf } from '../../lib/platforms'
+import { titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
 import { Action } from '../../parts/Action'
 import { Fresh } from '../../parts/List'
@@ -12,18 +12,42 @@ import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { DeliveryMark } from '../../parts/Status'
 import { Time } from '../../parts/Time'
-import { DeliveryGroups, type DeliveryFilter, type DeliveryGroupsQuery } from './deliveries.gql'
-import { filterOf, idOf, isEmpty, paramsOf } from './filter'
+import { DeliveryGroups, DroppedByReason, type DeliveryFilter, type DeliveryGroupsQuery } from './deliveries.gql'
+import { idOf, isEmpty, linkTo, within, type Kind } from './filter'
 
-type Group = DeliveryGroupsQuery['deliveryGroups'][number] & { id: string }
+type Group = DeliveryGroupsQuery['deliveryGroups'][number]
 type Destination = DeliveryGroupsQuery['merchant']['destinations'][number]
 
-const AT_FIRST = 8
+/** What one does the same about: what a destination holds back; one code of one platform; one reason of TrackLayer's own,
+ * on whichever platforms. */
+interface Card {
+  id: string
+  groups: Group[]
+}
+
+const AT_FIRST = 6
 const EVERY_MS = 10_000
 
+/** Whether the platform's code says more than the reason does. */
+function isOwnCode(group: Group): boolean {
+  return group.code !== null && group.code !== group.dropReason
+}
+
+function cardOf(group: Group): string {
+  if (group.held) return `held/${group.platform}`
+  if (isOwnCode(group) || group.status === 'FAILED') return idOf(group)
+  return `${group.status}/${group.dropReason ?? ''}`
+}
+
 function pick(data: DeliveryGroupsQuery) {
-  const nodes: Group[] = data.deliveryGroups.map((group) => ({ ...group, id: idOf(group) }))
-  return { nodes, pageInfo: { hasNextPage: false, endCursor: null } }
+  const cards = new Map<string, Card>()
+  for (const group of data.deliveryGroups) {
+    const id = cardOf(group)
+    const card = cards.get(id)
+    if (card) card.groups.push(group)
+    else cards.set(id, { id, groups: [group] })
+  }
+  return { nodes: [...cards.values()], pageInfo: { hasNextPage: false, endCursor: null } }
 }
 
 export function Groups({
@@ -42,33 +66,32 @@ export function Groups({
   useEffect(() => {
     if (turn) page.again()
   }, [turn])
-  const data = (page as Asked<unknown>).data as DeliveryGroupsQuery | null
-  const present = new Set(data?.deliveryGroups.map(idOf))
+  const data = page.data as DeliveryGroupsQuery | null
+  const present = new Set(data ? pick(data).nodes.map((card) => card.id) : [])
   const destinations = new Map(data?.merchant.destinations.map((one) => [one.platform, one]))
+  const inAll = useDropped(filter, page.rows.some((card) => card.groups.some((one) => one.dropReason && !one.isExact)))
   const seen = all ? page.rows : page.rows.slice(0, AT_FIRST)
-  const isShown = !filter.status || filter.status.some((status) => status !== 'DELIVERED')
-  if (!isShown) return null
+  if (filter.status?.length && filter.status.every((status) => status === 'DELIVERED')) return null
   return (
-    <Section title="What needs you">
+    <Section title="What happened, the worst first" actions={page.fresh > 0 && <Fresh page={page} what="group" />}>
       <ErrorNotice error={page.error} again={page.again} />
       {!data && !page.error && <Loading />}
-      <Fresh page={page} what="group" />
-      {data && !page.rows.length && (
+      {data && !page.isStale && !page.rows.length && (
         <Empty title={isEmpty(filter) ? 'Nothing waits, failed or was dropped.' : 'Nothing of that waits, failed or was dropped.'}>
           {!isEmpty(filter) && <p>Clear the filters above to see the rest.</p>}
         </Empty>
       )}
       <ul class={`delivery-groups ${page.isStale ? 'stale' : ''}`} aria-busy={page.isStale}>
-        {seen.map((group) => (
-          <li key={group.id} class={toneOf(group)}>
-            <Line
-              group={group}
-              isGone={!page.isStale && !present.has(group.id)}
-              destination={destinations.get(group.platform)}
-              href={withParams(paramsOf(group))}
-              redeliver={() => redeliver(filterOf(group, filter), aboutOf(group))}
-            />
-          </li>
+        {seen.map((card) => (
+          <Line
+            key={card.id}
+            card={card}
+            filter={filter}
+            isGone={!page.isStale && !present.has(card.id)}
+            destination={destinations.get(card.groups[0]!.platform)}
+            inAll={inAll}
+            redeliver={redeliver}
+          />
         ))}
       </ul>
       {page.rows.length > AT_FIRST && (
@@ -80,88 +103,173 @@ export function Groups({
   )
 }
 
+interface Dropped {
+  /** Of which time, in words. */
+  when: string
+  of: (platforms: Platform[], reason: string) => number
+}
+
+const DAYS = 30
+const ANSWERED_BY_LEDGER = new Set(['platform', 'status', 'dropReason', 'receivedSince', 'receivedUntil', 'errorCode', 'held'])
+
+/** How many were dropped, by the ledger, which counts to the end: of the time of arrival that is asked for, or of a month. */
+function useDropped(filter: DeliveryFilter, isWanted: boolean): Dropped | null {
+  const when = isWanted && Object.keys(filter).every((name) => ANSWERED_BY_LEDGER.has(name))
+  const hour = Math.floor(Date.now() / 3_600_000 + 1) * 3_600_000
+  const until = filter.receivedUntil ?? new Date(hour).toISOString()
+  const since = filter.receivedSince ?? new Date(Date.parse(until) - DAYS * 86_400_000).toISOString()
+  const { data } = useAsk(DroppedByReason, { since, until }, { when })
+  if (!data || !when) return null
+  return {
+    when: filter.receivedSince ? 'of events that arrived in these days' : `of events that arrived in ${DAYS} days`,
+    of: (platforms, reason) =>
+      data.ledger.whole
+        .filter((row) => row.platform && platforms.includes(row.platform))
+        .reduce((sum, row) => sum + Number((row.dropReasons as Record<string, number>)[reason.toLowerCase()] ?? 0), 0),
+  }
+}
+
 function toneOf(group: Group): string {
-  if (group.status === 'FAILED') return 'warn'
-  if (group.status !== 'DROPPED') return group.held ? 'warn' : group.code ? 'warn' : 'off'
-  return group.dropReason === 'CONSENT_DENIED' ? 'off' : 'bad'
+  if (group.status === 'DROPPED') return group.dropReason === 'CONSENT_DENIED' ? 'off' : 'bad'
+  return group.status === 'FAILED' || group.held || group.code ? 'warn' : 'off'
 }
 
-/** Meta, retries exhausted, 190 */
-function aboutOf(group: Group): string {
-  const reason = group.dropReason ? words(group.dropReason).toLowerCase() : group.status === 'FAILED' ? 'retrying' : 'queued'
-  return [titleOf(group.platform), reason, ...(isOwnCode(group) ? [group.code] : [])].join(', ')
+/** What the rows of a card share: the filter that finds them. */
+function kindOf(card: Card): Kind {
+  const [group] = card.groups as [Group]
+  const platform = card.groups.every((one) => one.platform === group.platform) ? group.platform : null
+  if (group.held) return { platform, status: null, held: true, dropReason: null, code: undefined }
+  return { platform, status: group.status, held: null, dropReason: group.dropReason, code: group.code ?? '' }
 }
 
-/** Whether the code says more than the reason does. */
-function isOwnCode(group: Group): boolean {
-  return group.code !== null && group.code !== group.dropReason
+/** Whether a filter leaves all that waits for a destination together. */
+function isOfAll(filter: DeliveryFilter): boolean {
+  return Object.keys(filter).every((name) => name === 'platform' || name === 'held')
 }
+
+const ofPlatform = (card: Card, platform: Platform): Kind => ({ ...kindOf(card), platform })
 
 function Line({
-  group,
+  card,
+  filter,
   isGone,
   destination,
-  href,
+  inAll,
   redeliver,
 }: {
-  group: Group
+  card: Card
+  filter: DeliveryFilter
   isGone: boolean
   destination: Destination | undefined
-  href: string
-  redeliver: () => void
+  inAll: Dropped | null
+  redeliver: (filter: DeliveryFilter, about: string) => void
 }) {
-  const waiting = group.status === 'QUEUED' && !group.isExact ? destination?.waiting : undefined
+  const [group] = card.groups as [Group]
+  const kind = kindOf(card)
+  const href = withParams(linkTo(kind))
+  // What a destination holds back is counted, where nothing narrows it further.
+  const held = group.held && isOfAll(filter) ? destination?.waiting : undefined
+  const total = held ?? card.groups.reduce((sum, one) => sum + one.count, 0)
+  const isExact = held !== undefined || card.groups.every((one) => one.isExact)
+  const told = card.groups.find((one) => one.explanation) ?? group
+  const where = [...new Set(card.groups.map((one) => one.platform))]
+  const newest = card.groups.map((one) => one.newestQueuedAt).sort().at(-1)!
+  const oldest = card.groups.map((one) => one.oldestQueuedAt).sort()[0]!
+  const about = [
+    where.length === 1 ? titleOf(group.platform) : `${where.length} platforms`,
+    group.held ? 'held' : group.dropReason ? words(group.dropReason).toLowerCase() : group.status === 'FAILED' ? 'retrying' : 'queued',
+    ...(isOwnCode(group) && !group.held ? [group.code] : []),
+  ].join(', ')
   return (
-    <>
+    <li class={toneOf(group)}>
       <div class="figure">
         <a href={href}>
-          <strong>{isGone ? 0 : count(group.count)}</strong>
-          <span>{isGone ? 'left' : group.isExact ? (group.count === 1 ? 'delivery' : 'deliveries') : 'or more'}</span>
+          <strong>{isGone ? 0 : count(total)}</strong>
+          <span>
+            {isGone ? 'left' : isExact ? (total === 1 ? 'delivery' : 'deliveries') : 'or more'}
+            <span class="unseen">: {about}</span>
+          </span>
         </a>
-        {waiting !== undefined && <span class="quiet">{count(waiting)} wait in all</span>}
+        {!isExact && group.status !== 'DROPPED' && where.length === 1 && destination && (
+          <span class="quiet">{count(destination.waiting)} wait in all</span>
+        )}
       </div>
       <div class="told">
         <h3>
-          {titleOf(group.platform)} <DeliveryMark status={group.status} held={group.held} />
+          {where.length === 1 ? titleOf(group.platform) : `${where.length} platforms`}
+          <DeliveryMark status={group.status} held={group.held} />
           {group.dropReason && <span>{words(group.dropReason)}</span>}
-          {isOwnCode(group) && <code>{group.code}</code>}
+          {isOwnCode(group) && !group.held && <code>{group.code}</code>}
         </h3>
         <p>{group.whatToDo}</p>
         {group.held && destination?.stateReason && <p class="quiet">{destination.stateReason}</p>}
-        {group.explanation ? (
+        {isOwnCode(told) && told.explanation && (
           <p class="quiet">
-            {group.explanation.summary} {group.explanation.nextStep}
-            {group.explanation.field && (
-              <>
-                {' '}
-                Field: <code>{group.explanation.field}</code>.
-              </>
-            )}{' '}
-            {group.explanation.docsUrl && <a href={pathOf(group.explanation.docsUrl)}>More on {titleOf(group.platform)}</a>}
-          </p>
-        ) : null}
-        {group.exampleError && (
-          <p class="quiet">
-            Last heard: <q>{group.exampleError}</q>
+            {told.explanation.summary} {told.explanation.nextStep}
           </p>
         )}
-        <p class="quiet">
-          Newest <Time at={group.newestQueuedAt} />, oldest <Time at={group.oldestQueuedAt} />. Example:{' '}
-          <a href={`/events/${encodeURIComponent(group.exampleEventId)}`}>{group.exampleEventId}</a>
-        </p>
+        {!isExact && group.dropReason && inAll && (
+          <p class="quiet">
+            {words(group.dropReason)}, whatever the code, {inAll.when}: {count(inAll.of(where, group.dropReason))} exactly.
+          </p>
+        )}
+        {where.length > 1 && (
+          <p class="chips">
+            {card.groups.map((one) => (
+              <a key={idOf(one)} class="badge off" href={withParams(linkTo(ofPlatform(card, one.platform)))}>
+                {titleOf(one.platform)} {count(one.count)}
+                {one.isExact ? '' : ' or more'}
+              </a>
+            ))}
+          </p>
+        )}
+        <details>
+          <summary>
+            Newest <Time at={newest} />, oldest <Time at={oldest} />: more
+          </summary>
+          {!isOwnCode(told) && told.explanation && (
+            <p>
+              {told.explanation.summary} {told.explanation.nextStep}
+            </p>
+          )}
+          {told.explanation?.field && (
+            <p>
+              It is about the field <code>{told.explanation.field}</code>.
+            </p>
+          )}
+          {card.groups.slice(0, 10).map((one) => (
+            <p key={idOf(one)}>
+              {where.length > 1 && `${titleOf(one.platform)}: `}
+              {one.exampleError && <q>{one.exampleError}</q>} Seen at{' '}
+              <a class="event-id" href={`/events/${encodeURIComponent(one.exampleEventId)}`}>
+                {one.exampleEventId}
+              </a>
+              .
+            </p>
+          ))}
+          {where.length === 1 && told.explanation?.docsUrl && (
+            <p>
+              <a href={pathOf(told.explanation.docsUrl)}>How {titleOf(group.platform)} works</a>
+            </p>
+          )}
+        </details>
       </div>
       <div class="do">
         <a class="button" href={href}>
-          Show them<span class="unseen">: {aboutOf(group)}</span>
+          Show them<span class="unseen">: {about}</span>
         </a>
-        {group.mayRedeliver && !isGone && (
-          <Action scope="ADMIN" run={redeliver}>
-            Redeliver …<span class="unseen">: {aboutOf(group)}</span>
+        {card.groups.some((one) => one.mayRedeliver) && !group.held && !isGone && (
+          <Action scope="ADMIN" run={() => redeliver(within(filter, kind), about)}>
+            Redeliver …<span class="unseen">: {about}</span>
           </Action>
         )}
-        {group.held && <a href={`/destinations/${group.platform.toLowerCase()}`}>Destination</a>}
+        {group.held && (
+          <a class="button" href={`/destinations/${group.platform.toLowerCase()}`}>
+            Destination<span class="unseen">: {titleOf(group.platform)}</span>
+          </a>
+        )}
       </div>
-    </>
+    </li>
   )
 }
 

@@ -1,6 +1,6 @@
 // Redeliveries in the background: one that is followed (`?job=ID`), and the recent ones, so that nothing is lost by a reload.
 
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 
 import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
@@ -31,24 +31,28 @@ export function JobPanel({ id }: { id: string }) {
   const job = asked.data?.node?.__typename === 'Redelivery' ? asked.data.node : null
   const of = Number(param('of'))
   const total = Number.isSafeInteger(of) && of > 0 ? of : null
+  const box = useRef<HTMLDivElement>(null)
+  useEffect(() => box.current?.scrollIntoView({ block: 'nearest' }), [])
   return (
-    <Section
-      title="Redelivery"
-      actions={
-        <a class="button" href={withParams({ job: null, of: null })}>
-          Hide
-        </a>
-      }
-    >
-      <ErrorNotice error={asked.error} again={asked.again} />
-      {!asked.data && !asked.error && <Loading />}
-      {asked.data && !job && (
-        <Notice>
-          <p>There is no such redelivery, or it finished more than 30 days ago.</p>
-        </Notice>
-      )}
-      {job && <Progress job={job} total={total} />}
-    </Section>
+    <div ref={box}>
+      <Section
+        title="Redelivery"
+        actions={
+          <a class="button" href={withParams({ job: null, of: null })}>
+            Hide
+          </a>
+        }
+      >
+        <ErrorNotice error={asked.error} again={asked.again} />
+        {!asked.data && !asked.error && <Loading />}
+        {asked.data && !job && (
+          <Notice>
+            <p>There is no such redelivery, or it finished more than 30 days ago.</p>
+          </Notice>
+        )}
+        {job && <Progress job={job} total={total} />}
+      </Section>
+    </div>
   )
 }
 

@@ -57,7 +57,7 @@ export function Told({ found, what, made }: { found: OutcomeFragment; what: stri
       <p class="dry-run">
         <strong>{count(found.requeued)}</strong> of {found.complete ? '' : 'the first '}
         {count(found.matched)} {found.matched === 1 ? what : many} would {made}.{' '}
-        {found.matched === 0 ? 'Nothing matches.' : left > 0 ? 'The others are left as they are.' : 'None is left out.'}
+        {found.matched === 0 ? 'Nothing matches.' : left > 1 ? 'The others are left as they are.' : left ? 'The other is left as it is.' : 'None is left out.'}
       </p>
       {!found.complete && (
         <p class="quiet">There are more than could be looked at in a few seconds: what is done looks at all of them.</p>

@@ -6,7 +6,7 @@ import { say } from '../../lib/announce'
 import { ask, ApiError } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
-import { factsOf, platforms, titleOf, type Platform } from '../../lib/platforms'
+import { factsOf, platforms, type Platform } from '../../lib/platforms'
 import { go, withParams } from '../../lib/router'
 import { Action } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
@@ -20,6 +20,8 @@ export interface Wish {
   about: string
   filter: DeliveryFilter
   ids: string[] | null
+  /** Of these ids, how many may count twice already. */
+  atRisk: number
 }
 
 export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () => void; done: () => void }) {
@@ -114,20 +116,21 @@ function DuplicateRisk({ wish }: { wish: Wish }) {
       {wish.ids === null && asked.data && (
         <p>
           {unanswered.length === 0
-            ? `Not likely: of the newest ${nodes.length || ''} none was ever left without an answer, so the platform has none of them.`
+            ? `Not likely: none of the newest ${nodes.length} was ever left without an answer.`
             : `${unanswered.length} of the newest ${nodes.length} were left without an answer once: the platform may have ` +
               'those already. They go out under the same event id again.'}
         </p>
       )}
       {wish.ids !== null && (
         <p>
-          Only where an attempt was left without an answer; such rows are marked <i>May count twice</i>. They go out under the same
-          event id again.
+          {wish.atRisk === 0
+            ? 'Not likely: none of them was left without an answer for longer than its platform recognises a copy.'
+            : `${wish.atRisk} of them may: an attempt got no answer, and the platform does not recognise a copy that comes so late.`}
         </p>
       )}
-      {where.map((platform) => (
+      {(unanswered.length > 0 || where.length === 1) && where.map((platform) => (
         <p key={platform} class="quiet">
-          {titleOf(platform)}: {factsOf(platform)?.deduplication}
+          {factsOf(platform)?.deduplication}
         </p>
       ))}
     </div>

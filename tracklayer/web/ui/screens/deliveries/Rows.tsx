@@ -23,7 +23,7 @@ type Row = DeliveryRowsQuery['deliveries']['nodes'][number]
 
 const columns: Column<Row>[] = [
   { name: 'Event', cell: (row) => <span class="event-id">{row.event.eventId}</span> },
-  { name: 'Name', cell: (row) => row.event.eventName },
+  { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },
   { name: 'Platform', cell: (row) => titleOf(row.platform) },
   {
     name: 'Status',
@@ -48,22 +48,27 @@ const columns: Column<Row>[] = [
 
 function Said({ row }: { row: Row }) {
   if (!row.lastError && !row.explanation) return <span class="quiet">–</span>
+  const text = (
+    <>
+      {row.explanation && row.explanation.code !== row.dropReason && <code>{row.explanation.code}</code>}{' '}
+      {row.lastError ?? row.explanation?.summary}
+    </>
+  )
+  if (!row.explanation) return <div class="said-words">{text}</div>
   return (
-    <div class="said-words">
-      {row.explanation && row.explanation.code !== row.dropReason && <code>{row.explanation.code}</code>} {row.lastError}
-      {row.explanation && (
-        <div class="quiet">
-          {row.explanation.summary} {row.explanation.nextStep}
-        </div>
-      )}
-    </div>
+    <details class="said-words">
+      <summary>{text}</summary>
+      <p class="quiet">
+        {row.explanation.summary} {row.explanation.nextStep}
+      </p>
+    </details>
   )
 }
 
 function Next({ row }: { row: Row }) {
   if (row.status === 'DELIVERED' || row.status === 'DROPPED') return <span class="quiet">–</span>
   return (
-    <>
+    <div class="next">
       {row.nextRetryAt && (
         <div>
           {row.held ? 'Looked at again ' : 'Tried again '}
@@ -75,7 +80,7 @@ function Next({ row }: { row: Row }) {
           Given up <Time at={row.windowEndsAt} />
         </div>
       )}
-    </>
+    </div>
   )
 }
 
@@ -87,7 +92,7 @@ export function Rows({
 }: {
   filter: DeliveryFilter
   redeliver: () => void
-  redeliverIds: (ids: string[]) => void
+  redeliverIds: (ids: string[], atRisk: number) => void
   /** Counts what was done, after which rows are asked for anew. */
   turn: number
 }) {
@@ -108,7 +113,7 @@ export function Rows({
   const send = () => {
     if (!may('ADMIN')) say('Your key lacks the scope ADMIN. Sign in with a key that has it.', { isBad: true })
     else if (!chosen.size) say('Select rows with x first.')
-    else redeliverIds([...chosen])
+    else redeliverIds([...chosen], page.rows.filter((row) => row.duplicateRisk && chosen.has(row.id)).length)
   }
   useKeys([{ keys: 'r', does: 'Redeliver the selected rows', run: send }])
 
@@ -130,7 +135,7 @@ export function Rows({
           )}
           {isOfEnded && (
             <Action scope="ADMIN" run={redeliver}>
-              {isEmpty(filter) ? 'Redeliver all that failed …' : 'Redeliver all that match …'}
+              {isEmpty(filter) ? 'Redeliver all failed and dropped …' : 'Redeliver all that match …'}
             </Action>
           )}
         </>

@@ -157,7 +157,7 @@ export function StoredDialog({ given, close, done }: { given: string; close: () 
         <>
           <Told found={found.outcome} what="stored event" made={`get a delivery to ${titleOf(found.platform)}`} />
           <p class="quiet">
-            Each keeps its event id and time. {titleOf(found.platform)}: {factsOf(found.platform)?.deduplication}
+            Each keeps its event id and time, and has 24 hours from when it is queued. {factsOf(found.platform)?.deduplication}
           </p>
         </>
       )}

@@ -41,7 +41,7 @@ export type DeliveryFilter = {
   receivedUntil?: string | null | undefined;
   /** true: those that wait because their destination is paused or held now; false: all others. */
   held?: boolean | null | undefined;
-  /** With exactly this code of the last refusal, as a group or an explanation has it; empty: without one. Of what is delivered, none. */
+  /** With exactly this code of the last refusal, as a group or an explanation has it; empty: without one. Without status: of what failed or was dropped; of what is delivered, none. */
   errorCode?: string | null | undefined;
 };
 
@@ -147,6 +147,14 @@ export type DeliveryGroupsQueryVariables = Exact<{
 
 export type DeliveryGroupsQuery = { deliveryGroups: Array<{ platform: Platform, status: DeliveryStatus, held: boolean, dropReason: DropReason | null, code: string | null, count: number, isExact: boolean, newestQueuedAt: string, oldestQueuedAt: string, exampleEventId: string, exampleError: string | null, whatToDo: string, mayRedeliver: boolean, explanation: { code: string, summary: string, field: string | null, nextStep: string, docsUrl: string | null } | null }>, merchant: { destinations: Array<{ platform: Platform, state: DestinationState, stateReason: string | null, waiting: number }> } };
 
+export type DroppedByReasonQueryVariables = Exact<{
+  since: string;
+  until: string;
+}>;
+
+
+export type DroppedByReasonQuery = { ledger: { whole: Array<{ platform: Platform | null, dropReasons: Json }> } };
+
 export type DeliveryRowsQueryVariables = Exact<{
   after?: string | null | undefined;
   filter?: DeliveryFilter | null | undefined;
@@ -214,6 +222,7 @@ export type DestinationsForStoredQueryVariables = Exact<{ [key: string]: never; 
 export type DestinationsForStoredQuery = { merchant: { destinations: Array<{ platform: Platform, state: DestinationState, eventNames: Array<string> | null }> } };
 
 export const DeliveryGroups = "query DeliveryGroups($filter:DeliveryFilter){deliveryGroups(filter:$filter){platform status held dropReason code count isExact newestQueuedAt oldestQueuedAt exampleEventId exampleError whatToDo mayRedeliver explanation{code summary field nextStep docsUrl}}merchant{destinations{platform state stateReason waiting}}}" as Operation<DeliveryGroupsQuery, DeliveryGroupsQueryVariables>
+export const DroppedByReason = "query DroppedByReason($since:DateTime!$until:DateTime!){ledger(since:$since until:$until bucket:DAY){whole{platform dropReasons}}}" as Operation<DroppedByReasonQuery, DroppedByReasonQueryVariables>
 export const DeliveryRows = "query DeliveryRows($after:String$filter:DeliveryFilter){deliveries(first:50 after:$after filter:$filter){nodes{id platform status attempts lastError dropReason held queuedAt nextRetryAt windowEndsAt deliveredAt latencyMs duplicateRisk explanation{code summary nextStep}event{eventId eventName}}pageInfo{hasNextPage endCursor}}}" as Operation<DeliveryRowsQuery, DeliveryRowsQueryVariables>
 export const UnansweredAmong = "query UnansweredAmong($filter:DeliveryFilter){deliveries(first:50 filter:$filter){nodes{platform attemptLog{outcome}}}}" as Operation<UnansweredAmongQuery, UnansweredAmongQueryVariables>
 export const Redeliver = "mutation Redeliver($filter:DeliveryFilter!$ids:[ID!]$all:Boolean$dryRun:Boolean){redeliver(filter:$filter ids:$ids all:$all dryRun:$dryRun){...Outcome}}fragment Outcome on RedeliverPayload{matched requeued complete refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<RedeliverMutation, RedeliverMutationVariables>

@@ -62,36 +62,40 @@ export function isEmpty(filter: DeliveryFilter): boolean {
   return Object.keys(filter).length === 0
 }
 
-export interface GroupKey {
-  platform: Platform
-  status: DeliveryStatus
+/** What deliveries share that are shown as one. A `code` of '' is none, of undefined any. */
+export interface Kind {
+  platform: Platform | null
+  status: DeliveryStatus | null
+  held: boolean | null
   dropReason: DropReason | null
-  code: string | null
+  code: string | undefined
 }
 
-export function idOf(group: GroupKey): string {
+export function idOf(group: { platform: Platform; status: DeliveryStatus; dropReason: DropReason | null; code: string | null }): string {
   return [group.platform, group.status, group.dropReason ?? '', group.code ?? ''].join('/')
 }
 
-/** The filter of a group's rows, within the times and words that are asked for. */
-export function filterOf(group: GroupKey, within: DeliveryFilter): DeliveryFilter {
+/** The filter of what is of a kind, within what is asked for already. */
+export function within(filter: DeliveryFilter, kind: Kind): DeliveryFilter {
   return {
-    ...within,
-    platform: group.platform,
-    status: [group.status],
-    errorCode: group.code ?? '',
-    ...(group.dropReason ? { dropReason: [group.dropReason] } : {}),
+    ...filter,
+    ...(kind.platform ? { platform: kind.platform } : {}),
+    ...(kind.status ? { status: [kind.status] } : {}),
+    ...(kind.held !== null ? { held: kind.held } : {}),
+    ...(kind.dropReason ? { dropReason: [kind.dropReason] } : {}),
+    ...(kind.code !== undefined ? { errorCode: kind.code } : {}),
   }
 }
 
-/** The same as parameters of the address. */
-export function paramsOf(group: GroupKey): Record<string, string | string[] | null> {
+/** The same as changes of the address. */
+export function linkTo(kind: Kind): Record<string, string | string[] | null> {
   return {
     after: null,
-    platform: group.platform,
-    status: [group.status],
-    dropReason: group.dropReason ? [group.dropReason] : null,
-    errorCode: group.code ?? NO_CODE,
+    ...(kind.platform ? { platform: kind.platform } : {}),
+    ...(kind.status ? { status: [kind.status] } : {}),
+    ...(kind.held !== null ? { held: String(kind.held) } : {}),
+    ...(kind.dropReason ? { dropReason: [kind.dropReason] } : {}),
+    ...(kind.code !== undefined ? { errorCode: kind.code || NO_CODE } : {}),
   }
 }
 
@@ -99,11 +103,14 @@ export function paramsOf(group: GroupKey): Record<string, string | string[] | nu
 export function inWords(filter: Json): string[] {
   if (filter === null || typeof filter !== 'object' || Array.isArray(filter)) return []
   const told: string[] = []
-  for (const [name, value] of Object.entries(filter)) {
+  const given = Object.entries(filter)
+  const reasons = given.flatMap(([name, value]) => (name === 'dropReason' ? value : []))
+  for (const [name, value] of given) {
     const list = (Array.isArray(value) ? value : [value]).map(String)
     if (name === 'platform' || name === 'platforms') told.push(list.map((one) => titleOf(one as Platform)).join(', '))
     else if (name === 'status') told.push(list.map((one) => STATUSES.find(([status]) => status === one)?.[1] ?? one).join(' or '))
     else if (name === 'held') told.push(value ? 'held' : 'not held')
+    else if (name === 'errorCode' && reasons.includes(list[0]!)) continue
     else if (name === 'errorCode') told.push(list[0] ? `code ${list[0]}` : 'without a code')
     else if (name === 'errorContains') told.push(`error with “${list[0]}”`)
     else if (name === 'eventIdPrefix') told.push(`event ids that begin with ${list[0]}`)

@@ -1,4 +1,4 @@
-// The last answers of a platform, of the deliveries that were queued last.
+// What a platform answered last.
 
 import { useAsk } from '../../lib/ask'
 import { latency, words } from '../../lib/format'
@@ -6,17 +6,15 @@ import { ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { OutcomeMark } from '../../parts/Status'
 import { Time } from '../../parts/Time'
-import { Answers as Question, type AnswersQuery } from './destinations.gql'
-import type { PlatformForm } from './form'
+import { Answers as Question } from './destinations.gql'
+import type { Destination, PlatformForm } from './form'
 
-const SHOWN = 5
 const EVERY = 10_000
 
-type Delivery = AnswersQuery['deliveries']['nodes'][number]
-
-export function Answers({ form }: { form: PlatformForm }) {
-  const asked = useAsk(Question, { platform: form.platform }, { every: EVERY })
-  const found = answersOf(asked.data?.deliveries.nodes ?? [])
+export function Answers({ form, destination }: { form: PlatformForm; destination: Destination }) {
+  const asked = useAsk(Question, { destination: destination.id }, { every: EVERY })
+  const node = asked.data?.node
+  const found = node && 'answers' in node ? node.answers : []
   return (
     <Section
       title="Last answers"
@@ -29,7 +27,7 @@ export function Answers({ form }: { form: PlatformForm }) {
       <ErrorNotice error={asked.error} again={asked.again} />
       {!asked.data && !asked.error && <Loading />}
       {asked.data && found.length === 0 && (
-        <p class="quiet">{form.title} has not been asked yet: nothing was sent to it, or it is too long ago.</p>
+        <p class="quiet">{form.title} has not been asked yet: nothing was sent to it in the last 35 days.</p>
       )}
       {found.length > 0 && (
         <ol class="answers">
@@ -37,10 +35,10 @@ export function Answers({ form }: { form: PlatformForm }) {
             <li key={delivery.id + attempt.at}>
               <OutcomeMark outcome={attempt.outcome} />
               <span>
-                {attempt.httpStatus !== null && `${attempt.httpStatus}, `}
+                {attempt.httpStatus !== null && !attempt.error && `${attempt.httpStatus}, `}
                 {latency(attempt.durationMs)}, <Time at={attempt.at} />
                 {attempt.error && <span class="reason"> {attempt.error}</span>}
-                {delivery.dropReason && <span class="quiet"> Dropped: {words(delivery.dropReason)}.</span>}
+                {delivery.dropReason && <span class="quiet"> Given up: {words(delivery.dropReason).toLowerCase()}.</span>}
               </span>
               <a href={`/events/${encodeURIComponent(delivery.event.eventId)}`}>
                 {delivery.event.eventName} {delivery.event.eventId}
@@ -51,11 +49,4 @@ export function Answers({ form }: { form: PlatformForm }) {
       )}
     </Section>
   )
-}
-
-function answersOf(deliveries: readonly Delivery[]) {
-  return deliveries
-    .flatMap((delivery) => delivery.attemptLog.map((attempt) => ({ delivery, attempt })))
-    .sort((a, b) => b.attempt.at.localeCompare(a.attempt.at))
-    .slice(0, SHOWN)
 }

@@ -25,7 +25,7 @@ import './destinations.css'
 import { DryRun } from './DryRun'
 import { missingOf, nextStep, settingsOf, type Destination, type PlatformForm } from './form'
 import { useForms } from './forms'
-import { Pace, releaseWords, windowWords } from './Pace'
+import { Forecast, LastDelivered, releaseWords, Waiting, windowWords } from './Pace'
 import { SettingsForm } from './SettingsForm'
 import { Takes } from './Takes'
 import { Trial } from './Trial'
@@ -58,7 +58,7 @@ export function DestinationPage({ platform }: { platform: Platform }) {
       <ErrorNotice error={error ?? asked.error} again={error ? again : asked.again} />
       {(!asked.data || !form) && !asked.error && !error && <Loading />}
       {asked.data && form && (
-        <Parts key={destination ? 'set' : 'new'} form={form} destination={destination} again={asked.again} />
+        <Parts form={form} destination={destination} again={asked.again} />
       )}
     </Page>
   )
@@ -77,11 +77,17 @@ function Parts({ form, destination, again }: { form: PlatformForm; destination: 
           </p>
         </Notice>
       )}
-      <SettingsForm form={form} destination={destination} saved={again} />
-      {destination && <Trial form={form} destination={destination} />}
-      <DryRun form={form} destination={destination} />
-      {destination && <Answers form={form} />}
-      {destination && <End form={form} destination={destination} again={again} />}
+      <div class="halves">
+        <div>
+          <SettingsForm form={form} destination={destination} saved={again} />
+        </div>
+        <div>
+          {destination && <Trial form={form} destination={destination} />}
+          <DryRun form={form} destination={destination} />
+          {destination && <Answers form={form} destination={destination} />}
+          {destination && <End form={form} destination={destination} again={again} />}
+        </div>
+      </div>
     </>
   )
 }
@@ -120,7 +126,7 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
       <Troubles troubles={troubles} />
       {state !== 'ACTIVE' && (
         <Notice tone={state === 'HELD' ? 'bad' : 'warn'}>
-          {stateReason && <p class="reason">{stateReason}</p>}
+          {state === 'HELD' && <p class="reason">{stateReason}</p>}
           <p>{nextStep(state, stateReason, title)}</p>
         </Notice>
       )}
@@ -151,8 +157,10 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
       <Facts
         rows={[
           ['State', <DestinationMark state={state} />],
-          ['Events', <Takes names={destination.eventNames} />],
-          ['Waiting', <Pace destination={destination} form={form} />],
+          ['Events', <Takes names={destination.eventNames} all />],
+          ['Last delivered', <LastDelivered at={destination.standing.lastDeliveredAt} />],
+          ['Pace', <Forecast destination={destination} />],
+          ['Waiting', <Waiting destination={destination} form={form} />],
           ['Oldest event it takes', form.maxEventAgeHours === null ? 'the platform names no limit' : ageWords(form.maxEventAgeHours)],
           ['Copies', form.deduplication],
           ['Set up', <Time at={destination.createdAt} />],

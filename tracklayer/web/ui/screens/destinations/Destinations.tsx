@@ -12,7 +12,7 @@ import { Destinations as Question } from './destinations.gql'
 import './destinations.css'
 import { missingOf, nextStep, pathOf, settingsOf, type Destination, type PlatformForm } from './form'
 import { useForms } from './forms'
-import { Pace } from './Pace'
+import { Forecast, LastDelivered, Waiting } from './Pace'
 import { Takes } from './Takes'
 
 const EVERY = 5000
@@ -108,7 +108,7 @@ function Card({ form, destination }: { form: PlatformForm; destination: Destinat
       </div>
       {destination.state !== 'ACTIVE' && (
         <div class="card-state">
-          {destination.stateReason && <p class="reason">{destination.stateReason}</p>}
+          {destination.state === 'HELD' && <p class="reason">{destination.stateReason}</p>}
           <p>{nextStep(destination.state, destination.stateReason, form.title)}</p>
         </div>
       )}
@@ -120,7 +120,13 @@ function Card({ form, destination }: { form: PlatformForm; destination: Destinat
       <p>
         <Takes names={destination.eventNames} />
       </p>
-      <Pace destination={destination} form={form} />
+      <p>
+        <Waiting destination={destination} form={form} />
+      </p>
+      <p class="quiet">
+        Last delivered: <LastDelivered at={destination.standing.lastDeliveredAt} />.{' '}
+        {destination.state === 'ACTIVE' && <Forecast destination={destination} />}
+      </p>
       {first && (
         <p class="card-advice">
           <Badge tone="warn">Advice</Badge> {first.sentence}

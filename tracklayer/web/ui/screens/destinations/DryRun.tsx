@@ -94,7 +94,7 @@ function Result({
   const { preview } = event
   const isFiltered = destination?.eventNames != null && !destination.eventNames.includes(event.eventName)
   return (
-    <div class="tried" role="status">
+    <div class="trial" role="status">
       <p>
         {isFiltered ? (
           <Mark tone="off" word={`Not sent: this destination takes no ${event.eventName}`} />

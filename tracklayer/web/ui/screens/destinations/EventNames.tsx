@@ -31,7 +31,7 @@ export function EventNames({
   return (
     <fieldset class="setting" disabled={disabled} data-wrong={errors.length > 0 || undefined}>
       <legend class="setting-label">Events that it takes</legend>
-      <label class="choice">
+      <label class="option">
         <input type="radio" name="takes" checked={names === null} onChange={() => change(null)} /> Every event
       </label>
       {names === null && (
@@ -39,7 +39,7 @@ export function EventNames({
           Every event of any name is sent to {form.title}, also those that you begin to send later.
         </p>
       )}
-      <label class="choice">
+      <label class="option">
         <input type="radio" name="takes" checked={names !== null} onChange={() => names === null && change([])} /> Only these
       </label>
       {names !== null && (

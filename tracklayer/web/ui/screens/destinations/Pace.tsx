@@ -1,21 +1,62 @@
-import { count, counted } from '../../lib/format'
+import { amount, count, counted } from '../../lib/format'
+import { now } from '../../lib/time'
+import { Badge } from '../../parts/Status'
+import { Time } from '../../parts/Time'
 import type { Destination, PlatformForm } from './form'
 
-/** What waits, as a link to exactly those rows. */
-export function Pace({ destination, form }: { destination: Destination; form: PlatformForm }) {
-  const { waiting } = destination
+const CLOSE_MS = 2 * 3600_000 // somebody should look now, not tomorrow
+
+/** What waits, as a link to exactly those rows; since when, and until when there is time. */
+export function Waiting({ destination, form }: { destination: Destination; form: PlatformForm }) {
+  const { waiting, standing } = destination
+  if (waiting === 0) return <>Nothing waits.</>
+  const isClose = standing.deadline !== null && new Date(standing.deadline).getTime() - now.value < CLOSE_MS
   return (
-    <p>
-      {waiting === 0 ? (
-        'Nothing waits.'
-      ) : (
+    <>
+      <a href={waitingHref(form.platform)}>{counted(waiting, 'delivery', 'deliveries')}</a>{' '}
+      {waiting === 1 ? 'waits' : 'wait'}
+      {standing.waitingSince && (
         <>
-          <a href={waitingHref(form.platform)}>{counted(waiting, 'delivery', 'deliveries')}</a>{' '}
-          {waiting === 1 ? 'waits' : 'wait'}.
+          , the oldest queued <Time at={standing.waitingSince} />
         </>
       )}
-    </p>
+      .
+      {standing.deadline && (
+        <>
+          {' '}
+          {isClose && <Badge tone="bad">little time left</Badge>} The first is given up <Time at={standing.deadline} />
+          {standing.givenUpBy === 'WINDOW'
+            ? `: a delivery waits ${windowWords(destination.windowSeconds)} at most.`
+            : `: ${form.title} then takes its event no more.`}
+        </>
+      )}
+    </>
   )
+}
+
+/** How fast it goes, and when nothing will wait any more; nothing where it is quiet. */
+export function Forecast({ destination }: { destination: Destination }) {
+  const { waiting, standing, state } = destination
+  const pace = standing.deliveredPerMinute
+  if (state !== 'ACTIVE') return <>Nothing goes out while it is {state.toLowerCase()}.</>
+  return (
+    <>
+      {pace > 0 ? `${amount(pace)} a minute` : 'None in the last minutes'}
+      {waiting > 0 &&
+        (standing.emptyAt ? (
+          <>
+            ; nothing waits any more <Time at={standing.emptyAt} /> at this pace
+          </>
+        ) : (
+          '; what waits does not get less at this pace'
+        ))}
+      .
+    </>
+  )
+}
+
+export function LastDelivered({ at }: { at: string | null }) {
+  return at ? <Time at={at} /> : <>not in the last 35 days</>
 }
 
 export function waitingHref(platform: string): string {

@@ -109,7 +109,7 @@ function Secret({ setting, field, shown, change, disabled, id, describedBy, isWr
     disabled,
     'aria-describedby': `${describedBy} ${id}-stored`,
     'aria-invalid': isWrong,
-    autocomplete: 'off',
+    autocomplete: 'new-password', // else a browser fills in the key that one signs in with
     spellcheck: false,
     value: field.text,
     placeholder: isStored && !field.isRemoved ? 'leave empty to keep it' : isLong ? 'paste the file’s text' : '',

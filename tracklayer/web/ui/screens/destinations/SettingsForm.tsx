@@ -1,6 +1,6 @@
 // The form of a destination: it grows from what the platform says that it takes, and sends only what changed.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
@@ -35,6 +35,8 @@ export function SettingsForm({
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const [check, setCheck] = useState<Check | null>(null)
 
+  const box = useRef<HTMLFormElement>(null)
+
   const changes = changesOf(form.settings, base, fields)
   const isNewNames = JSON.stringify(names) !== JSON.stringify(baseNames)
   const isChanged = Object.keys(changes).length > 0 || isNewNames
@@ -67,6 +69,7 @@ export function SettingsForm({
     setTroubles(setDestination.userErrors)
     if (!setDestination.destination) {
       say(`Not saved: ${counted(setDestination.userErrors.length, 'thing')} to mend.`, { isBad: true })
+      setTimeout(() => box.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus())
       return
     }
     start(setDestination.destination.settings, setDestination.destination.eventNames)
@@ -90,9 +93,11 @@ export function SettingsForm({
       change={(next) => setFields((before) => ({ ...before, [setting.name]: next }))}
     />
   )
-  const used = optional.filter((one) => isUsed(one.name) || troubleOf(troubles, one.name).length > 0)
+  // Some platforms take one of several credentials: none of them is required, and without any nothing is sent.
+  const hasSecret = form.settings.some((one) => one.secret && (one.required || isUsed(one.name)))
+  const used = optional.filter((one) => isUsed(one.name) || (one.secret && !hasSecret))
   const unused = optional.filter((one) => !used.includes(one))
-  const openable = used.length === 0 && needed.length === 0
+  const isOpen = (used.length === 0 && needed.length === 0) || unused.some((one) => troubleOf(troubles, one.name).length > 0)
 
   return (
     <Section title="Settings">
@@ -102,6 +107,7 @@ export function SettingsForm({
         </Notice>
       )}
       <form
+        ref={box}
         class="settings-form"
         onSubmit={(event) => {
           event.preventDefault()
@@ -111,7 +117,7 @@ export function SettingsForm({
         {needed.map(field)}
         {used.map(field)}
         {unused.length > 0 && (
-          <details class="more" open={openable}>
+          <details class="more" open={isOpen}>
             <summary>{counted(unused.length, 'more setting')}, each optional</summary>
             {unused.map(field)}
           </details>

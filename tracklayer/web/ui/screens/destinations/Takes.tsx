@@ -3,13 +3,14 @@ import { Badge } from '../../parts/Status'
 
 const SHOWN = 6
 
-/** Which events a destination takes; every event is said in warning tone, since it also means those that are yet to come. */
+/** Which events a destination takes; every event is said in warning tone, since it also means those that are yet to come.
+ * `all`: with every name and what that means. */
 export function Takes({ names, all = false }: { names: readonly string[] | null; all?: boolean }) {
   if (names === null) {
     return (
       <>
-        <Badge tone="warn">Takes every event</Badge>{' '}
-        <span class="quiet">of any name, also of those that you begin to send later</span>
+        <Badge tone="warn">Takes every event</Badge>
+        {all && <span class="quiet"> of any name, also of those that you begin to send later</span>}
       </>
     )
   }

@@ -26,13 +26,13 @@ export function Trial({ form, destination }: { form: PlatformForm; destination: 
         <>
           <p>
             Sends one invented purchase of 1 USD to {form.title} in its test mode, with the settings as they are saved, and
-            shows the answer. In test mode, {form.testEffect}
+            shows the answer. Events in test mode at {form.title}: {form.testEffect}
           </p>
           {needs.length > 0 && (
             <Notice tone="warn">
               <p>
                 {form.title} needs {needs.map((one) => one.label).join(', ')} for that: set{' '}
-                {needs.length === 1 ? 'it' : 'them'} above first.
+                {needs.length === 1 ? 'it' : 'them'} among the settings first.
               </p>
             </Notice>
           )}
@@ -60,7 +60,7 @@ export function Trial({ form, destination }: { form: PlatformForm; destination: 
 function Result({ tried, title }: { tried: Tried; title: string }) {
   const { attempt, explanation, request } = tried
   return (
-    <div class="tried" role="status">
+    <div class="trial" role="status">
       <Troubles troubles={tried.userErrors} />
       {attempt && (
         <Notice tone={attempt.outcome === 'ACKNOWLEDGED' ? 'good' : 'bad'}>

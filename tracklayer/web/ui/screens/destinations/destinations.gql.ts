@@ -85,6 +85,13 @@ export type DropReason =
   /** Its destination was removed while it waited. */
   | 'DESTINATION_REMOVED';
 
+/** What ends a delivery that waits. */
+export type GivenUpBy =
+  /** It is tried for 24 hours. */
+  | 'WINDOW'
+  /** Its platform takes no event that happened longer ago. */
+  | 'PLATFORM_AGE';
+
 /** An ad platform that events are delivered to. */
 export type Platform =
   /** Meta. */
@@ -135,7 +142,7 @@ export type SettingKind =
   /** A JSON document, as an object or as its text. */
   | 'DOCUMENT';
 
-export type DestinationFactsFragment = { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> };
+export type DestinationFactsFragment = { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, standing: { lastDeliveredAt: string | null, deliveredPerMinute: number, waitingSince: string | null, deadline: string | null, givenUpBy: GivenUpBy | null, emptyAt: string | null }, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> };
 
 export type PlatformFormFragment = { platform: Platform, title: string, docsUrl: string, supportsTestEvents: boolean, testNeeds: Array<string>, testEffect: string | null, insteadOfTest: string | null, maxEventAgeHours: number | null, deduplication: string, eventNames: Json, settings: Array<{ name: string, label: string, help: string, required: boolean, secret: boolean, kind: SettingKind, choices: Array<string>, example: Json | null, keyLabel: string | null, takesOthers: boolean }> };
 
@@ -146,7 +153,7 @@ export type TroubleFragment = { field: Array<string> | null, code: string, messa
 export type DestinationsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type DestinationsQuery = { merchant: { id: string, destinations: Array<{ id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> }> } };
+export type DestinationsQuery = { merchant: { id: string, destinations: Array<{ id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, standing: { lastDeliveredAt: string | null, deliveredPerMinute: number, waitingSince: string | null, deadline: string | null, givenUpBy: GivenUpBy | null, emptyAt: string | null }, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> }> } };
 
 export type PlatformFormsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -154,11 +161,14 @@ export type PlatformFormsQueryVariables = Exact<{ [key: string]: never; }>;
 export type PlatformFormsQuery = { platforms: Array<{ platform: Platform, title: string, docsUrl: string, supportsTestEvents: boolean, testNeeds: Array<string>, testEffect: string | null, insteadOfTest: string | null, maxEventAgeHours: number | null, deduplication: string, eventNames: Json, settings: Array<{ name: string, label: string, help: string, required: boolean, secret: boolean, kind: SettingKind, choices: Array<string>, example: Json | null, keyLabel: string | null, takesOthers: boolean }> }> };
 
 export type AnswersQueryVariables = Exact<{
-  platform: Platform;
+  destination: string;
 }>;
 
 
-export type AnswersQuery = { deliveries: { nodes: Array<{ id: string, status: DeliveryStatus, dropReason: DropReason | null, event: { eventId: string, eventName: string }, attemptLog: Array<{ number: number, at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }> }> } };
+export type AnswersQuery = { node:
+    | { id: string, answers: Array<{ attempt: { at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }, delivery: { id: string, status: DeliveryStatus, dropReason: DropReason | null, event: { eventId: string, eventName: string } } }> }
+    | Record<PropertyKey, never>
+   | null };
 
 export type NewestEventsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -178,21 +188,21 @@ export type SetDestinationMutationVariables = Exact<{
 }>;
 
 
-export type SetDestinationMutation = { setDestination: { destination: { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> } | null, check: { events: number, wouldSend: number, refused: Array<{ reason: string, count: number, field: string | null, exampleEventId: string | null }> } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type SetDestinationMutation = { setDestination: { destination: { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, standing: { lastDeliveredAt: string | null, deliveredPerMinute: number, waitingSince: string | null, deadline: string | null, givenUpBy: GivenUpBy | null, emptyAt: string | null }, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> } | null, check: { events: number, wouldSend: number, refused: Array<{ reason: string, count: number, field: string | null, exampleEventId: string | null }> } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
 export type PauseDestinationMutationVariables = Exact<{
   platform: Platform;
 }>;
 
 
-export type PauseDestinationMutation = { pauseDestination: { destination: { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type PauseDestinationMutation = { pauseDestination: { destination: { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, standing: { lastDeliveredAt: string | null, deliveredPerMinute: number, waitingSince: string | null, deadline: string | null, givenUpBy: GivenUpBy | null, emptyAt: string | null }, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
 export type ResumeDestinationMutationVariables = Exact<{
   platform: Platform;
 }>;
 
 
-export type ResumeDestinationMutation = { resumeDestination: { destination: { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type ResumeDestinationMutation = { resumeDestination: { destination: { id: string, platform: Platform, state: DestinationState, stateReason: string | null, eventNames: Array<string> | null, settings: Json, waiting: number, createdAt: string, windowSeconds: number, release: { waiting: number, perSecond: number, fullPerSecond: number, fullAfterSeconds: number, seconds: number } | null, standing: { lastDeliveredAt: string | null, deliveredPerMinute: number, waitingSince: string | null, deadline: string | null, givenUpBy: GivenUpBy | null, emptyAt: string | null }, advice: Array<{ code: AdviceCode, sentence: string, nextStep: string, since: string, count: number, eventName: string | null, exampleEventId: string | null }> } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
 export type RemoveDestinationMutationVariables = Exact<{
   platform: Platform;
@@ -208,13 +218,13 @@ export type TestDestinationMutationVariables = Exact<{
 
 export type TestDestinationMutation = { testDestination: { request: Json | null, attempt: { outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number } | null, explanation: { code: string, summary: string, field: string | null, nextStep: string, docsUrl: string | null } | null, verdicts: Array<{ rule: string, ok: boolean, message: string, field: string | null }>, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
-export const Destinations = "query Destinations{merchant{id destinations{...DestinationFacts}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}advice{code sentence nextStep since count eventName exampleEventId}}" as Operation<DestinationsQuery, DestinationsQueryVariables>
+export const Destinations = "query Destinations{merchant{id destinations{...DestinationFacts}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}" as Operation<DestinationsQuery, DestinationsQueryVariables>
 export const PlatformForms = "query PlatformForms{platforms{...PlatformForm}}fragment PlatformForm on PlatformInfo{platform title docsUrl supportsTestEvents testNeeds testEffect insteadOfTest maxEventAgeHours deduplication eventNames settings{name label help required secret kind choices example keyLabel takesOthers}}" as Operation<PlatformFormsQuery, PlatformFormsQueryVariables>
-export const Answers = "query Answers($platform:Platform!){deliveries(first:10 filter:{platform:$platform status:[DELIVERED FAILED DROPPED]}){nodes{id status dropReason event{eventId eventName}attemptLog{number at outcome httpStatus error durationMs}}}}" as Operation<AnswersQuery, AnswersQueryVariables>
+export const Answers = "query Answers($destination:ID!){node(id:$destination){...on Destination{id answers{attempt{at outcome httpStatus error durationMs}delivery{id status dropReason event{eventId eventName}}}}}}" as Operation<AnswersQuery, AnswersQueryVariables>
 export const NewestEvents = "query NewestEvents{events(first:10){nodes{id eventId eventName receivedAt}}}" as Operation<NewestEventsQuery, NewestEventsQueryVariables>
 export const DryRun = "query DryRun($eventId:String!$platform:Platform!){event(eventId:$eventId){id eventId eventName receivedAt preview(platform:$platform){wouldSend request verdicts{rule ok message field}}}}" as Operation<DryRunQuery, DryRunQueryVariables>
-export const SetDestination = "mutation SetDestination($input:SetDestinationInput!){setDestination(input:$input){destination{...DestinationFacts}check{events wouldSend refused{...Refused}}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}advice{code sentence nextStep since count eventName exampleEventId}}fragment Refused on RefusedGroup{reason count field exampleEventId}fragment Trouble on UserError{field code message}" as Operation<SetDestinationMutation, SetDestinationMutationVariables>
-export const PauseDestination = "mutation PauseDestination($platform:Platform!){pauseDestination(platform:$platform){destination{...DestinationFacts}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}advice{code sentence nextStep since count eventName exampleEventId}}fragment Trouble on UserError{field code message}" as Operation<PauseDestinationMutation, PauseDestinationMutationVariables>
-export const ResumeDestination = "mutation ResumeDestination($platform:Platform!){resumeDestination(platform:$platform){destination{...DestinationFacts}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}advice{code sentence nextStep since count eventName exampleEventId}}fragment Trouble on UserError{field code message}" as Operation<ResumeDestinationMutation, ResumeDestinationMutationVariables>
+export const SetDestination = "mutation SetDestination($input:SetDestinationInput!){setDestination(input:$input){destination{...DestinationFacts}check{events wouldSend refused{...Refused}}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}fragment Refused on RefusedGroup{reason count field exampleEventId}fragment Trouble on UserError{field code message}" as Operation<SetDestinationMutation, SetDestinationMutationVariables>
+export const PauseDestination = "mutation PauseDestination($platform:Platform!){pauseDestination(platform:$platform){destination{...DestinationFacts}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}fragment Trouble on UserError{field code message}" as Operation<PauseDestinationMutation, PauseDestinationMutationVariables>
+export const ResumeDestination = "mutation ResumeDestination($platform:Platform!){resumeDestination(platform:$platform){destination{...DestinationFacts}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}fragment Trouble on UserError{field code message}" as Operation<ResumeDestinationMutation, ResumeDestinationMutationVariables>
 export const RemoveDestination = "mutation RemoveDestination($platform:Platform!){removeDestination(platform:$platform){destination{id}userErrors{...Trouble}}}fragment Trouble on UserError{field code message}" as Operation<RemoveDestinationMutation, RemoveDestinationMutationVariables>
 export const TestDestination = "mutation TestDestination($platform:Platform!){testDestination(platform:$platform){attempt{outcome httpStatus error durationMs}request explanation{code summary field nextStep docsUrl}verdicts{rule ok message field}userErrors{...Trouble}}}fragment Trouble on UserError{field code message}" as Operation<TestDestinationMutation, TestDestinationMutationVariables>

@@ -114,13 +114,13 @@ export function pathOf(platform: string): string {
 
 /** What is to be done about a pause or a hold; the reason itself is the platform's own word. */
 export function nextStep(state: string, reason: string | null, title: string): string {
-  if (state === 'PAUSED') return 'Somebody paused it. Resume it below when it should be sent to again.'
+  if (state === 'PAUSED') return 'Somebody paused it. Resume it when it should be sent to again.'
   const words = reason ?? ''
   if (words.startsWith('credentials refused')) {
-    return `${title} does not accept the credentials. Type new ones under Settings below and save: it is tried again at once.`
+    return `${title} does not accept the credentials. Type new ones under its settings and save: it is tried again at once.`
   }
   if (words.startsWith('TrackLayer cannot open')) {
-    return 'Whoever runs TrackLayer must put back the key that sealed its settings; or type every secret below anew.'
+    return 'Whoever runs TrackLayer must put back the key that sealed its settings; or type every secret anew under its settings.'
   }
   if (words.startsWith('intercepted')) {
     return `Something between TrackLayer and ${title} answers in its place, such as a proxy. Whoever runs TrackLayer must look at the network.`

@@ -78,7 +78,13 @@ export function DeliveryCard({
       {!found && delivery.lastError && delivery.status !== 'DELIVERED' && (
         <Notice tone="warn">
           <p>
-            The last attempt: <q class="verbatim">{delivery.lastError}</q> {delivery.status === 'FAILED' && 'It is tried again by itself.'}
+            <strong>{withoutAnswer(delivery, title)}</strong> <q class="verbatim">{delivery.lastError}</q>
+          </p>
+          <p>
+            <strong>Next:</strong>{' '}
+            {isWaiting(delivery)
+              ? 'Nothing to do: it is sent again by itself, with the same id.'
+              : 'See what its destination waited for, then redeliver it.'}
           </p>
         </Notice>
       )}
@@ -119,14 +125,14 @@ export function DeliveryCard({
               ) : null,
             ],
             [
-              `${title} takes it until`,
+              'Can be taken until',
               taken !== null ? (
                 <>
                   {exactTime(taken)} <span class="quiet">({taken > now.value ? ago(taken, now.value) : 'that has passed: a redelivery is refused'})</span>
                 </>
               ) : null,
             ],
-            ['Copies', !delivery.duplicateRisk && delivery.attemptLog.length > 0 && facts ? facts.deduplication : null],
+            ['If sent twice', !delivery.duplicateRisk && delivery.attemptLog.length > 0 && facts ? facts.deduplication : null],
           ]}
         />
       )}
@@ -181,6 +187,14 @@ function Today({ preview, isAsked, title, delivered }: { preview: Preview | unde
       )}
     </details>
   )
+}
+
+/** What an attempt without the platform's answer means. */
+function withoutAnswer(delivery: Delivery, title: string): string {
+  const last = delivery.attemptLog.at(-1)?.outcome
+  if (last === 'UNKNOWN') return `It was sent, and no answer came: whether ${title} took it is not known.`
+  if (last === 'UNREACHABLE') return `${title} was not reached.`
+  return 'It was not taken.'
 }
 
 /** Our own pages by their path, wherever this server is said to be. */

@@ -32,7 +32,7 @@ export function EventPage({ eventId }: { eventId: string }) {
   const [isMoving, setMoving] = useState(true)
   const asked = useAsk(OneEvent, { eventId }, { every: isMoving ? SOON : CALM })
   const event = asked.data?.event ?? null
-  const moves = event === null || event.deliveries.some(isWaiting)
+  const moves = event === null || event.deliveries.some((one) => isWaiting(one) && isDueSoon(one.nextRetryAt))
   if (asked.data && moves !== isMoving) setMoving(moves)
   const [asks, setAsks] = useState<string[] | null>(null)
   // Asked once, and not with every look: it maps the event for each platform.
@@ -78,6 +78,11 @@ export function EventPage({ eventId }: { eventId: string }) {
       {asks && <RedeliverDialog ids={asks} refusing={refusing} close={() => setAsks(null)} done={asked.again} />}
     </Page>
   )
+}
+
+/** Within two minutes, or it is not known when. */
+function isDueSoon(at: string | null): boolean {
+  return at === null || Date.parse(at) - Date.now() < 120_000
 }
 
 type Merchant = OneEventQuery['merchant']

@@ -7,7 +7,7 @@ import { titleOf } from '../../lib/platforms'
 import { exactTime, now, shortTime } from '../../lib/time'
 import { Mark, OutcomeMark } from '../../parts/Status'
 import { shortTitle } from '../events/links'
-import { length, OUTCOMES, pointsOf, scaleOf, type Delivery, type Event, type Point } from './story'
+import { isWaiting, length, OUTCOMES, pointsOf, scaleOf, type Delivery, type Event, type Point } from './story'
 
 const LANE = 46
 const TOP = 26
@@ -121,7 +121,9 @@ export function Timeline({ event }: { event: Event }) {
                 </text>
                 <g aria-hidden="true">
                   {last && <line class="rail" x1={x(0)} x2={x(last.to)} y1={line} y2={line} />}
-                  {next && <line class="rail ahead" x1={x(last?.to ?? 0)} x2={x(next.to)} y1={line} y2={line} />}
+                  {isWaiting(delivery) && (
+                    <line class="rail ahead" x1={x(last?.to ?? 0)} x2={next ? x(next.to) : SIDE + room} y1={line} y2={line} />
+                  )}
                   {done.map((point) => (
                     <line key={point.key} class={`took ${TONES[point.outcome]}`} x1={x(point.from)} x2={x(point.to)} y1={line} y2={line} />
                   ))}

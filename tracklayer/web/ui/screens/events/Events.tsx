@@ -8,9 +8,9 @@ import { useAsk, usePage } from '../../lib/ask'
 import { counted, money } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { KEYS, platforms, titleOf } from '../../lib/platforms'
-import { choices, go, param, setParams, withParams } from '../../lib/router'
+import { choice, choices, go, param, setParams, withParams } from '../../lib/router'
 import { may } from '../../lib/session'
-import { Filters, Several, TextFilter, TimeRange } from '../../parts/Filters'
+import { Filters, Select, Several, TextFilter, TimeRange } from '../../parts/Filters'
 import { Fresh, LiveSwitch, Pager } from '../../parts/List'
 import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Page } from '../../parts/Page'
@@ -78,6 +78,7 @@ export function Events() {
     receivedUntil: param('until'),
     deliveryStatuses: choices('status', STATUSES),
     platforms: choices('platform', KEYS),
+    filteredAt: choice('filteredAt', KEYS),
   }
   const after = param('after')
   // Few of many by their name or platform have no index: they are looked for less often.
@@ -110,6 +111,7 @@ export function Events() {
         <NameFilter rows={page.rows} />
         <Several name="status" label="Status" options={STATUS_WORDS} />
         <Several name="platform" label="Platform" options={platforms.value.map((one) => [one.platform, one.title])} />
+        <Select name="filteredAt" label="Not taken by" all="–" options={platforms.value.map((one) => [one.platform, one.title])} />
         <TimeRange />
       </Filters>
       <ErrorNotice error={page.error} again={page.again} />
@@ -225,6 +227,7 @@ function Nothing({ filter }: { filter: EventFilter }) {
   if (filter.receivedSince || filter.receivedUntil) ways.push(['Look at all times', { since: null, until: null }])
   if (filter.deliveryStatuses?.length) ways.push(['Look at every status', { status: null }])
   if (filter.platforms?.length) ways.push(['Look at every platform', { platform: null }])
+  if (filter.filteredAt) ways.push([`Look at what ${titleOf(filter.filteredAt)} takes, too`, { filteredAt: null }])
   if (filter.eventName) ways.push(['Look at every name', { name: null }])
   if (filter.eventIdPrefix) ways.push(['Look at every id', { id: null }])
   if (!ways.length)

@@ -19,7 +19,7 @@ export function Headline({ row, past, range }: { row: Figures; past: Figures | n
   const share = deliveredShare(row)
   const pastShare = past && deliveredShare(past)
   return (
-    <ul class="headline">
+    <ul class="home-headline">
       <Figure
         name={platform ? 'Events offered' : 'New events'}
         value={count(row.eventsAccepted)}
@@ -68,13 +68,13 @@ export function Headline({ row, past, range }: { row: Figures; past: Figures | n
 function Figure({ name, value, href, change }: { name: string; value: string; href?: string | undefined; change: ComponentChildren }) {
   return (
     <li>
-      <span class="figure-name">{name}</span>
+      <span class="home-figure-name">{name}</span>
       {href && value !== '0' ? (
-        <a class="figure" href={href}>
+        <a class="home-figure" href={href}>
           {value}
         </a>
       ) : (
-        <span class="figure">{value}</span>
+        <span class="home-figure">{value}</span>
       )}
       <small class="quiet">{change || ' '}</small>
     </li>

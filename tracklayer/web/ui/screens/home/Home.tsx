@@ -65,7 +65,7 @@ function RangeChoice() {
   const isCustom = param('since') !== null || param('until') !== null
   const chosen = choice('range', NAMES) ?? DEFAULT
   return (
-    <div class="range">
+    <div class="home-range">
       <nav aria-label="Time">
         {NAMES.map((name) => (
           <a
@@ -169,7 +169,7 @@ function Figured({ range }: { range: Range }) {
 
 function Choice({ keys, chosen }: { keys: Platform[]; chosen: Platform | null }) {
   return (
-    <nav class="choice" aria-label="Of which platform">
+    <nav class="home-choice" aria-label="Of which platform">
       {[null, ...keys].map((key) => (
         <a key={key} class="button" href={withParams({ platform: key })} aria-current={key === chosen ? 'true' : undefined}>
           {key ? titleOf(key) : 'All'}
@@ -197,7 +197,7 @@ function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']
   const bucket = bucketWords[range.bucket]
   const name = platform ? titleOf(platform) : null
   return (
-    <div class="charts">
+    <div class="home-charts">
       <Section title={name ? `Events for ${name}` : 'Events'}>
         <Chart
           title={`By ${bucket}.`}

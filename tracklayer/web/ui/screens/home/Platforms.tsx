@@ -62,7 +62,7 @@ export function Platforms({ destinations, rows, range }: { destinations: Destina
         rows={shown.map((id) => lines.find((one) => one.id === id)!).filter(Boolean)}
         href={(line) => withParams({ platform: line.id })}
       />
-      <div class="order" role="status">
+      <div class="home-order" role="status">
         {isOther && (
           <button type="button" onClick={() => setOrder(worst)}>
             The order changed: show the worst first
@@ -103,7 +103,7 @@ const columnsFor = (range: Range): Column<Line>[] => [
 
 function State({ line: { id, found } }: { line: Line }) {
   return (
-    <div class="line-state">
+    <div class="home-line">
       <a href={`/destinations/${id.toLowerCase()}`}>
         <DestinationMark state={found.state} />
       </a>
@@ -129,10 +129,9 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
     ['dropped', figures.dropped, 'bad'],
   ]
   let at = 0
-  const share = deliveredShare(figures)
   const told = parts.filter(([, n]) => n).map(([name, n]) => `${count(n)} ${name}`)
   return (
-    <a class="share" href={deliveriesHref(range, id)} title={[...told, ...reasonsOf(figures).map(([r, n]) => `${r}: ${count(n)}`)].join(', ')}>
+    <a class="home-share" href={deliveriesHref(range, id)} title={[...told, ...reasonsOf(figures).map(([r, n]) => `${r}: ${count(n)}`)].join(', ')}>
       <svg viewBox={`0 0 ${WIDTH} 10`} preserveAspectRatio="none" aria-hidden="true">
         {parts.map(([name, n, tone]) => {
           const x = (at / figures.routed) * WIDTH
@@ -141,8 +140,8 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
         })}
       </svg>
       <small>
-        {share === null ? 'none ended yet' : `${percent(share)} delivered`}
-        {figures.dropped > 0 && `, ${count(figures.dropped)} dropped`}
+        {`${percent(figures.delivered / figures.routed)} delivered`}
+        {parts.slice(1).map(([name, n]) => n > 0 && `, ${count(n)} ${name}`)}
       </small>
     </a>
   )
@@ -159,7 +158,7 @@ function TimeLeft({ found: { platform, standing } }: { found: Destination }) {
       : 'tried for 24 hours'
   const tone = left < HOUR ? 'bad' : left < 4 * HOUR ? 'warn' : 'off'
   return (
-    <div class="line-state">
+    <div class="home-line">
       <span title={`The first of what waits is given up at ${exactTime(standing.deadline)}: ${why}.`}>
         <Badge tone={tone}>{left > 0 ? `${duration(left)} left` : 'time is up'}</Badge>
       </span>
@@ -176,7 +175,7 @@ function Forecast({ found: { waiting, standing, state } }: { found: Destination 
   if (!waiting) return <span class="quiet" title={pace}>–</span>
   if (standing.emptyAt)
     return (
-      <div class="line-state">
+      <div class="home-line">
         <span title={`At this pace nothing waits at ${exactTime(standing.emptyAt)}.`}>{ago(standing.emptyAt)}</span>
         <small class="quiet">{pace}</small>
       </div>

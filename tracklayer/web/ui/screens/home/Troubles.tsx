@@ -21,7 +21,7 @@ export function Advice({ merchant }: { merchant: HomeDestinationsQuery['merchant
   const shown = isWhole ? all : all.slice(0, FEW)
   return (
     <Section title="Worth mending">
-      <ul class="advice">
+      <ul class="home-advice">
         {shown.map(([platform, one]) => (
           <li key={`${platform}${one.code}${one.sentence}`}>
             <p>

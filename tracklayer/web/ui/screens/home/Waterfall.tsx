@@ -82,7 +82,7 @@ export function Waterfall({ all, row, range }: { all: Figures; row: Figures; ran
     <div class="waterfall">
       <Steps label={`From what was sent to ${name}`} steps={door} most={sent} of={sent} />
       <Steps label={`What became of it at ${name}`} steps={way} most={top} of={row.routed} />
-      <p class="adds-up">
+      <p class="home-sum">
         {row.balanced ? (
           <Mark tone="good" word="Adds up: every event is accounted for, by counters that are kept apart." />
         ) : (
@@ -105,11 +105,11 @@ const WIDTH = 1000
 function Steps({ label, steps, most, of }: { label: string; steps: Step[]; most: number; of: number }) {
   const scale = most > 0 ? WIDTH / most : 0
   return (
-    <ol class="steps" aria-label={label}>
+    <ol class="home-steps" aria-label={label}>
       {steps.map((step) => {
         const inner = (
           <>
-            <span class="step-name">
+            <span class="home-step-name">
               {step.name}
               {step.note && <small> {step.note}</small>}
             </span>
@@ -122,11 +122,11 @@ function Steps({ label, steps, most, of }: { label: string; steps: Step[]; most:
                 height="20"
               />
             </svg>
-            <span class="step-count">
+            <span class="home-step-count">
               {step.tone === 'off' || step.name.startsWith('Refused') ? '−' : ''}
               {count(step.value)}
             </span>
-            <span class="step-share">{step.tone !== 'sum' && of > 0 && step.value <= of ? percent(step.value / of) : ''}</span>
+            <span class="home-step-share">{step.tone !== 'sum' && of > 0 && step.value <= of ? percent(step.value / of) : ''}</span>
           </>
         )
         return (

@@ -139,7 +139,7 @@ function Line({
           {channel.minSeverity === 'CRITICAL' ? 'critical ones only' : 'warnings too'}, since <Time at={channel.createdAt} />
         </span>
       </p>
-      {channel.lastError && (
+      {channel.lastError && !tested && (
         <p>
           <Mark tone="bad" word="Not taken:" /> <span class="reason">{channel.lastError}</span>
         </p>
@@ -209,7 +209,7 @@ function Edit({
   const flip = (topic: string) =>
     setTopics(topics.includes(topic) ? topics.filter((one) => one !== topic) : [...topics, topic])
   const box = ([topic, label]: [string, string], disabled = false) => (
-    <label class="choice" key={topic}>
+    <label class="option" key={topic}>
       <input type="checkbox" checked={topics.includes(topic) || disabled} disabled={disabled} onChange={() => flip(topic)} />{' '}
       {label}
     </label>
@@ -223,7 +223,7 @@ function Edit({
             <legend class="setting-label">Kind</legend>
             <div class="row">
               {(['WEBHOOK', 'SLACK'] as const).map((one) => (
-                <label class="choice" key={one}>
+                <label class="option" key={one}>
                   <input type="radio" name="kind" checked={kind === one} onChange={() => setKind(one)} />{' '}
                   {one === 'SLACK' ? 'Slack' : 'Webhook'}
                 </label>
@@ -260,7 +260,7 @@ function Edit({
           <legend class="setting-label">How bad an alert must be</legend>
           <div class="row">
             {(['WARNING', 'CRITICAL'] as const).map((one) => (
-              <label class="choice" key={one}>
+              <label class="option" key={one}>
                 <input type="radio" name="severity" checked={minSeverity === one} onChange={() => setMinSeverity(one)} />{' '}
                 {one === 'WARNING' ? 'Warnings and critical ones' : 'Critical ones only'}
               </label>

@@ -60,7 +60,7 @@ export function General({ merchant, saved }: { merchant: Merchant; saved: () => 
         <fieldset class="setting" disabled={!canChange}>
           <legend class="setting-label">Consent</legend>
           {rules.map(([rule, label, help]) => (
-            <label class="choice" key={rule}>
+            <label class="option" key={rule}>
               <input
                 type="radio"
                 name="consent"

@@ -12,7 +12,7 @@ import { ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { Troubles } from '../../parts/Troubles'
 import { useDraft, useUpdate, type Merchant } from './merchant'
-import { Retention } from './settings.gql'
+import { Retention, type RetentionQuery } from './settings.gql'
 
 type Days = Merchant['retentionDays']
 
@@ -25,6 +25,8 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
   const [question, setQuestion] = useState<'retention' | 'hashing' | null>(null)
   const canChange = may('ADMIN')
   const isShorter = daysOf(kept.draft) < daysOf(merchant.retentionDays)
+  const goes = useAsk(Retention, { days: kept.draft }, { when: isShorter })
+  const preview = isShorter && !goes.isStale ? goes.data?.merchant.retentionPreview : undefined
   const isHashing = merchant.hashUserData
   return (
     <Section title="What is kept">
@@ -33,13 +35,14 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
         <legend class="setting-label">Events and their deliveries are kept for</legend>
         <div class="row">
           {choices.map((days) => (
-            <label class="choice" key={days}>
+            <label class="option" key={days}>
               <input type="radio" name="retention" checked={kept.draft === days} onChange={() => kept.setDraft(days)} />{' '}
               {daysOf(days)} days
             </label>
           ))}
         </div>
-        {kept.isChanged && isShorter && <WhatGoes days={kept.draft} />}
+        {isShorter && <WhatGoes preview={preview} />}
+        {isShorter && <ErrorNotice error={goes.error} again={goes.again} />}
         {kept.isChanged && !isShorter && (
           <p class="setting-help">Nothing is deleted by this. What is gone already does not come back.</p>
         )}
@@ -80,7 +83,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
           title={`Keep ${daysOf(kept.draft)} days only?`}
           verb="Delete what is older"
           kind="danger"
-          word={String(daysOf(kept.draft))}
+          {...(preview?.events === 0 ? {} : { word: String(daysOf(kept.draft)) })}
           close={() => setQuestion(null)}
           run={async () => {
             const isSaved = await update({ retentionDays: kept.draft })
@@ -88,9 +91,9 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
             if (isSaved) kept.settle()
           }}
         >
-          <WhatGoes days={kept.draft} />
+          <WhatGoes preview={preview} />
           <p>
-            It begins within minutes and cannot be undone. After that an event id that is gone counts as new, should it
+            Deleting begins within minutes, goes on every day, and cannot be undone. After that an event id that is gone counts as new, should it
             arrive again. The figures on Home stay.
           </p>
         </Confirm>
@@ -124,20 +127,18 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
   )
 }
 
-function WhatGoes({ days }: { days: Days }) {
-  const asked = useAsk(Retention, { days })
-  if (asked.error) return <ErrorNotice error={asked.error} again={asked.again} />
-  const found = asked.data?.merchant.retentionPreview
-  if (!found || asked.isStale) return <Loading what="Counting" />
+function WhatGoes({ preview }: { preview: RetentionQuery['merchant']['retentionPreview'] | undefined }) {
+  if (!preview) return <Loading what="Counting" />
+  const { events, before, oldest } = preview
   return (
-    <p class="notice warn" role="status">
-      {found.events === 0 ? (
-        `Nothing of what is there now would be deleted${found.oldest ? `: the oldest event is of ${dayOf(found.oldest)}` : ''}.`
+    <p class={events ? 'notice warn' : 'notice'} role="status">
+      {events === 0 ? (
+        `Nothing of what is there now would be deleted${oldest ? `: the oldest event is of ${dayOf(oldest)}` : ''}.`
       ) : (
         <>
-          About <b>{count(found.events)}</b> {found.events === 1 ? 'event' : 'events'} with their deliveries would be deleted:
-          all that arrived before {dayOf(found.before)}
-          {found.oldest && `, since ${dayOf(found.oldest)}`}.
+          About <b>{count(events)}</b> {events === 1 ? 'event' : 'events'} with their deliveries would be deleted: all that
+          arrived before {dayOf(before)}
+          {oldest && `; the oldest is of ${dayOf(oldest)}`}.
         </>
       )}
     </p>

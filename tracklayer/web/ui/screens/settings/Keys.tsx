@@ -128,7 +128,7 @@ export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
               It was last used <Time at={doomed.lastUsedAt} />.
             </p>
           ) : (
-            <p>It was never used.</p>
+            <p>No program has sent it so far.</p>
           )}
         </Confirm>
       )}
@@ -157,7 +157,7 @@ function NewKey({ close, made }: { close: () => void; made: (key: string) => voi
         <fieldset class="setting">
           <legend class="setting-label">What it may do</legend>
           {scopes.map(([scope, help]) => (
-            <label class="choice" key={scope}>
+            <label class="option" key={scope}>
               <input type="checkbox" checked={chosen.includes(scope)} onChange={() => flip(scope)} /> {scope}
               <span class="setting-help">{help}</span>
             </label>

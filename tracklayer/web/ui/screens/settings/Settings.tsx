@@ -25,9 +25,15 @@ export function Settings() {
       )}
       {merchant && (
         <>
-          <General merchant={merchant} saved={asked.again} />
-          <Kept merchant={merchant} saved={asked.again} />
-          <Emails merchant={merchant} saved={asked.again} />
+          <div class="halves">
+            <div>
+              <General merchant={merchant} saved={asked.again} />
+            </div>
+            <div>
+              <Kept merchant={merchant} saved={asked.again} />
+              <Emails merchant={merchant} saved={asked.again} />
+            </div>
+          </div>
           <Channels channels={merchant.alertChannels} changed={asked.again} />
           <Keys keys={merchant.apiKeys} changed={asked.again} />
           <Here keys={merchant.apiKeys} />

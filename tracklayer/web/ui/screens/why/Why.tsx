@@ -24,7 +24,7 @@ export function Why() {
           <strong>what it credits to its ads</strong>. These are different questions, so the figures differ even when nothing is
           lost.
         </p>
-        <dl class="why">
+        <dl class="why-reasons">
           <dt>Attribution</dt>
           <dd>
             The platform credits a conversion only where it saw a click or a view of its ad before, within its own attribution
