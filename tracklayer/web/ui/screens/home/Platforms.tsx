@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks'
 
-import { count, counted, latency, percent } from '../../lib/format'
+import { count, counted, latency } from '../../lib/format'
 import { factsOf, titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
 import { ago, duration, exactTime, now, shortTime } from '../../lib/time'
@@ -129,7 +129,6 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
     ['dropped', figures.dropped, 'bad'],
   ]
   let at = 0
-  const share = deliveredShare(figures)
   const told = parts.filter(([, n]) => n).map(([name, n]) => `${count(n)} ${name}`)
   return (
     <a class="home-share" href={deliveriesHref(range, id)} title={[...told, ...reasonsOf(figures).map(([r, n]) => `${r}: ${count(n)}`)].join(', ')}>
@@ -141,7 +140,7 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
         })}
       </svg>
       <small>
-        {share === null ? 'none ended yet' : `${percent(share)} delivered`}
+        {count(figures.delivered)} of {count(figures.routed)} delivered
         {figures.dropped > 0 && `, ${count(figures.dropped)} dropped`}
       </small>
     </a>
