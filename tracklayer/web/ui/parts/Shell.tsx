@@ -12,6 +12,7 @@ import { may, session, signOut } from '../lib/session'
 import { setTheme, theme, type Theme } from '../lib/theme'
 import { now, setZone, zone, zoneName } from '../lib/time'
 import { Dialog } from './Dialog'
+import { beginAtTitle } from './Later'
 
 const screens: [string, string, string][] = [
   ['/', 'Home', 'h'],
@@ -33,7 +34,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   useEffect(() => {
     if (!arrivals.value) return
     scrollTo(0, 0)
-    main.current?.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+    beginAtTitle()
   }, [arrivals.value])
 
   return (
