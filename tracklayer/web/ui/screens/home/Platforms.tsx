@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks'
 
-import { count, counted, latency } from '../../lib/format'
+import { count, counted, latency, percent } from '../../lib/format'
 import { factsOf, titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
 import { ago, duration, exactTime, now, shortTime } from '../../lib/time'
