@@ -1,1 +1,0 @@
-import{c as t,d as s,e as r,i as o}from"./part-F5DFQPM7.js";import{E as n}from"./part-5TGTP2C4.js";function u({at:e,exact:i=!1,short:f=!1}){if(!e)return n("span",{class:"quiet",children:"–"});let l=s(e);return n("time",{dateTime:e,title:i?o(e,t.peek()):l,children:i?l:f?r(e):o(e)})}export{u as a};
