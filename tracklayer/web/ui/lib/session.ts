@@ -57,6 +57,7 @@ export async function resume(): Promise<string | null> {
   try {
     const response = await call('GET')
     if (response.status === 401) {
+      await response.text() // an answer that nobody reads keeps its connection
       session.value = null
       return null
     }

@@ -3,7 +3,6 @@
 import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 
-import { arrivals } from '../lib/router'
 import { Loading, Notice } from './Notice'
 
 /** The screen that a part holds, for use as any other component. `load`: imports it; it is asked once. */
@@ -18,7 +17,6 @@ export function later<Props extends object>(load: () => Promise<ComponentType<Pr
         (one) => {
           found = one
           setThere(true)
-          if (arrivals.value) requestAnimationFrame(beginAtTitle)
         },
         () => setGone(true),
       )
@@ -36,9 +34,4 @@ export function later<Props extends object>(load: () => Promise<ComponentType<Pr
     const Found = found
     return Found ? <Found {...props} /> : <Loading />
   }
-}
-
-/** Who came from another screen begins to read at this one's title. */
-export function beginAtTitle(): void {
-  document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true })
 }

@@ -1,7 +1,7 @@
 // What stands around every screen: where one is, what is open, which clock, and the keys.
 
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 
 import { said } from '../lib/announce'
 import { count } from '../lib/format'
@@ -12,7 +12,6 @@ import { may, session, signOut } from '../lib/session'
 import { setTheme, theme, type Theme } from '../lib/theme'
 import { now, setZone, zone, zoneName } from '../lib/time'
 import { Dialog } from './Dialog'
-import { beginAtTitle } from './Later'
 
 const screens: [string, string, string][] = [
   ['/', 'Home', 'h'],
@@ -25,16 +24,13 @@ const screens: [string, string, string][] = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const [isHelp, setHelp] = useState(false)
-  const main = useRef<HTMLElement>(null)
   useKeys([
     ...screens.map(([href, name, key]) => goTo(`g ${key}`, name, href)),
     { keys: '?', does: 'List the keys', run: () => setHelp(true) },
   ])
-  // Another screen: what was read is left, and a reader begins at its title.
+  // Another screen: what was read is left. The focus goes to its title (parts/Page), as soon as there is one.
   useEffect(() => {
-    if (!arrivals.value) return
-    scrollTo(0, 0)
-    beginAtTitle()
+    if (arrivals.value) scrollTo(0, 0)
   }, [arrivals.value])
 
   return (
@@ -72,7 +68,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           </button>
         </div>
       </header>
-      <main id="content" ref={main} tabIndex={-1}>
+      <main id="content" tabIndex={-1}>
         {children}
       </main>
       <Said />
