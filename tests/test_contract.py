@@ -25,9 +25,6 @@ NOT_YET = {
     "Field Mutation.erasePerson was removed.",
     "Enum value DropReason.ERASED was removed.",
     "Enum value DropReason.SUPPRESSED was removed.",
-    # what a merchant sets for the browser
-    "Field UpdateMerchantInput.collector was removed.",
-    "CollectorInput was removed.",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -205,50 +205,66 @@ def link_people(merchant_id: int, links: Sequence[Link]) -> None:
         execute(LINK, params)  # type: ignore[arg-type]
 
 
-# What browsers showed in calls of a moment: who calls again and again is one row a value. Of a kind the latest are kept.
+# What browsers showed in calls of a moment, of any merchants: who calls again and again is one row a value. Of a kind the
+# latest values are kept; those of this call are the latest. All in the order of the keys, so that no two wait crosswise.
 SHOW = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
-        browser_id text, kind text, value text, at timestamptz, consent text)
+        merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz)
 ), seen AS (
     INSERT INTO browsers (merchant_id, browser_id, first_seen_at, last_seen_at, consent)
-    SELECT %(merchant)s, browser_id, min(at), max(at), (array_agg(consent ORDER BY at DESC))[1] FROM given
-    GROUP BY browser_id ORDER BY browser_id
+    SELECT merchant_id, browser_id, min(at), max(at),
+        (array_agg(consent ORDER BY at DESC) FILTER (WHERE consent IS NOT NULL))[1] FROM given
+    GROUP BY merchant_id, browser_id ORDER BY merchant_id, browser_id
     ON CONFLICT (merchant_id, browser_id) DO UPDATE
-        SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at), consent = excluded.consent
+        SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at),
+            consent = coalesce(excluded.consent, browsers.consent)
+), latest AS (
+    SELECT *, row_number() OVER (PARTITION BY merchant_id, browser_id, kind ORDER BY last_at DESC, value) AS place FROM (
+        SELECT merchant_id, browser_id, kind, value, min(coalesce(since, at)) AS first_at, max(at) AS last_at
+        FROM given WHERE kind IS NOT NULL GROUP BY merchant_id, browser_id, kind, value) g
 ), shown AS (
     INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at)
-    SELECT %(merchant)s, browser_id, kind, value, min(at), max(at) FROM given WHERE kind IS NOT NULL
-    GROUP BY browser_id, kind, value ORDER BY browser_id, kind, value
+    SELECT merchant_id, browser_id, kind, value, first_at, last_at FROM latest WHERE place <= {MOST_VALUES}
+    ORDER BY merchant_id, browser_id, kind, value
     ON CONFLICT (merchant_id, browser_id, kind, value) DO UPDATE
         SET last_seen_at = greatest(browser_signals.last_seen_at, excluded.last_seen_at)
-    RETURNING browser_id, kind
+    RETURNING merchant_id, browser_id, kind, value
 )
 DELETE FROM browser_signals s USING (
-    SELECT o.browser_id, o.kind, o.value FROM (SELECT DISTINCT browser_id, kind FROM shown) l
-    CROSS JOIN LATERAL (SELECT browser_id, kind, value FROM browser_signals
-        WHERE merchant_id = %(merchant)s AND browser_id = l.browser_id AND kind = l.kind
-        ORDER BY last_seen_at DESC OFFSET {MOST_VALUES - 1}) o) old
-WHERE s.merchant_id = %(merchant)s AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
+    SELECT l.merchant_id, l.browser_id, l.kind, o.value
+    FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown GROUP BY 1, 2, 3) l
+    CROSS JOIN LATERAL (SELECT value FROM browser_signals
+        WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value <> ALL(l.given)
+        ORDER BY last_seen_at DESC OFFSET greatest({MOST_VALUES} - cardinality(l.given), 0)) o) old
+WHERE s.merchant_id = old.merchant_id AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None."""
+    """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None.
+    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here.
+    """
 
     browser_id: str
     kind: str | None
     value: str | None
     at: datetime
     consent: str | None = None
+    since: datetime | None = None
 
 
 def show(merchant_id: int, shown: Sequence[Shown]) -> None:
     """Notes what browsers showed. Needs a transaction."""
-    if shown:
-        params = {"merchant": merchant_id, "shown": JsonLiteral([asdict(one) for one in shown])}
-        execute(SHOW, params)  # type: ignore[arg-type]
+    show_all({merchant_id: shown})
+
+
+def show_all(shown: Mapping[int, Sequence[Shown]]) -> None:
+    """The same of several merchants, by their ids, in one statement. Needs a transaction."""
+    given = [{"merchant_id": merchant_id, **asdict(one)} for merchant_id, those in shown.items() for one in those]
+    if given:
+        execute(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
 
 
 def forget_signals(merchant_id: int, browser_ids: Sequence[str]) -> None:

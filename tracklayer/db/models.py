@@ -38,6 +38,9 @@ class MerchantRow(Row):
     default_currency = TextField(null=True)
     default_page_url = TextField(null=True)
     require_consent = TextField(default="never")
+    public_key = TextField(null=True)
+    collector = JSONField(null=True)
+    stitched_since = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "merchants"

@@ -187,7 +187,8 @@ def _build_fbc(own: UserData, newest: dict[str, Signal]) -> None:
     if click is not None:
         newest.pop("fbclid")
         # The cookie says when the page itself first saw the same click, which may be before we did.
-        if cookie is None or not cookie.value.split(".", 3)[3:] or cookie.value.split(".", 3)[3] != click.value:
+        # Behind the click id a builder may have put a tail of its own.
+        if cookie is None or cookie.value.split(".")[3:4] != [click.value]:
             cookie = replace(click, kind="fbc", value=fbc_of(click.value, click.first_seen_at))
     if cookie is not None:
         newest["fbc"] = cookie

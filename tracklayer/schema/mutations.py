@@ -260,6 +260,9 @@ class Mutation:
         for name in ("retention_days", "require_consent"):
             if name in changes:
                 changes[name] = changes[name].value
+        if "collector" in changes:
+            given = vars(changes["collector"])
+            changes["collector"] = {name: value for name, value in given.items() if value is not UNSET}
         found = await run_for_merchant(partial(merchants.update_merchant, context.runtime), holder.merchant_id, changes)
         if isinstance(found, list):
             return MerchantPayload(merchant=None, user_errors=user_errors(found))

@@ -32,6 +32,7 @@ from tracklayer.mappers.base import RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
 from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
+from tracklayer.schema.collector import Collector, collector_of
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.enums import (
@@ -673,6 +674,10 @@ class MerchantNode(Node):
     require_consent: ConsentRule = _field(
         READ, "Whose events are sent only with ad_user_data granted; a destination's own setting wins."
     )
+
+    @strawberry.field(metadata=READ, description="What the shop's pages may tell.")
+    def collector(self, info: Info) -> Collector:
+        return collector_of(self.row, context_of(info).runtime)
 
     @strawberry.field(metadata=READ | weighs(_LARGE), description="What another retention would delete.")
     async def retention_preview(
