@@ -224,7 +224,7 @@ async def test_a_refusal_deletes_what_is_known_and_is_remembered(page: Page, mer
     browser_id = page.cookie
     with in_transaction():
         (seen_at,) = rows("SELECT last_seen_at FROM browsers")[0]
-        link_people(merchant.merchant_id, [Link(browser_id, "email", "d" * 64, {}, seen_at)])
+        link_people(merchant.merchant_id, [Link(browser_id, "email", "d" * 64, {}, seen_at)], seen_at)
     answer = await page.call(s="denied", p=CLICK)
     assert (answer.status_code, page.cookie) == (204, "0")
     assert "Max-Age=7776000; Domain=shop.example" in answer.headers["set-cookie"]
@@ -512,7 +512,7 @@ async def test_20000_forged_calls_link_nobody_and_change_no_other_browser(
     victim = page.cookie
     with in_transaction():
         (seen_at,) = rows("SELECT last_seen_at FROM browsers")[0]
-        link_people(merchant.merchant_id, [Link(victim, "email", "d" * 64, {}, seen_at)])
+        link_people(merchant.merchant_id, [Link(victim, "email", "d" * 64, {}, seen_at)], seen_at)
 
     def all_of(browser_id: str) -> list[list[tuple[Any, ...]]]:
         with in_transaction():

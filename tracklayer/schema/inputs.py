@@ -415,6 +415,14 @@ def _kind_of(field: Any) -> Any:
     return getattr(kind, "wrapped_cls", kind)
 
 
+@strawberry.input(description="A browser and whoever uses it.")
+class IdentifyInput:
+    browser_id: str = _needed("The value of TrackLayer's own first-party cookie.")
+    user_data: UserDataInput = _needed(
+        "Who it is: an email, a phone, or both. Whatever else it holds is judged, and not kept."
+    )
+
+
 def to_draft(value: Any) -> Any:
     """An input, or a list of inputs, as dictionaries with the data model's snake_case keys; what was left out, or null,
     is missing. A compiled operation gives the draft already. It is shared: nobody changes a draft.
