@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tests.browser.installation import Installation, Shop
+from tests.browser.installation import Installation, Shop, purchase
 from tests.servers import wait_until
 
 PLATFORMS = ("meta", "google_ads", "tiktok", "ga4", "pinterest")
@@ -27,25 +27,18 @@ def lived_in(installed: Installation) -> LivedIn:
     shop.set_destination("linkedin", access_token="expired-token")
     installed.fault("meta", "refuse", event_ids=["order-1007", "order-1013"])
     now = datetime.now(UTC)
-    for number in range(1001, 1041):
-        occurred = now - timedelta(minutes=3 * (1041 - number))
-        shop.send(
+    events = [
+        purchase(
             f"order-{number}",
             eventName=("Purchase", "AddToCart", "Purchase", "Lead", "InitiateCheckout")[number % 5],
-            occurredAt=occurred.isoformat(),
+            occurredAt=(now - timedelta(minutes=3 * (1041 - number))).isoformat(),
             customData={"value": f"{number % 7 * 20 + 9}.90", "currency": "EUR", "orderId": str(number)},
         )
-    shop.ask(
-        "mutation($inputs: [IngestEventInput!]!) { ingestEvents(inputs: $inputs) { coalesced } }",
-        inputs=[
-            {
-                "eventName": "Purchase",
-                "eventId": "order-1012",
-                "occurredAt": now.isoformat(),
-                "userData": {"email": "jane@example.com"},
-            }
-        ],
-    )
+        for number in range(1001, 1041)
+    ]
+    again = {**events[11], "customData": {"value": "80.00", "currency": "EUR"}}
+    shop.ingest(*events)
+    shop.ingest(again)
     shop.wait_for("order-1040", "META", "DELIVERED")
     shop.wait_for("order-1007", "META", "FAILED")
 

@@ -73,6 +73,7 @@ def faults_of(page: Page, *, with_axe: bool) -> list[str]:
     """As it is, and with all that is folded away on it open."""
     found = [f"too wide: {one}" for one in page.evaluate(SIDEWAYS)]
     page.evaluate(UNFOLD)
+    found += [f"too wide, unfolded: {one}" for one in page.evaluate(SIDEWAYS)]
     return [*found, *(violations(page) if with_axe else [])]
 
 
