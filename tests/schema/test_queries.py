@@ -609,8 +609,11 @@ async def test_no_field_shows_another_merchants_rows(
     open_alert(merchant, clock)
     with in_transaction():
         execute("UPDATE alerts SET title = %s", (secret,))
-    own = await api("{ events { edges { node { id } cursor } } deliveries { edges { node { id } cursor } } }")
+    own = await api(
+        "{ events { edges { node { id } cursor } } deliveries { edges { node { id } cursor } } alerts { edges { node { id } } } }"
+    )
     event, delivery = own["events"]["edges"][0], own["deliveries"]["edges"][0]
+    alert = own["alerts"]["edges"][0]["node"]["id"]
     stranger = Api(api.client, new_merchant(runtime, name="Other").key)
     query = schema._schema.query_type
     assert query is not None
@@ -620,6 +623,7 @@ async def test_no_field_shows_another_merchants_rows(
         arguments = {
             "node": [f'(id: "{event["node"]["id"]}")', f'(id: "{delivery["node"]["id"]}")'],
             "event": [f'(eventId: "{secret}-event")'],
+            "alertChart": [f'(id: "{alert}")'],
             "events": [
                 "(first: 3)",
                 f'(first: 3, after: "{event["cursor"]}")',

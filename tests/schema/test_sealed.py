@@ -170,6 +170,8 @@ ARGUMENTS: dict[str, str] = {
     "Query.ledger(until)": '"2026-11-20T16:00:00Z"',
     "Query.coverage(since)": '"2026-11-20T14:00:00Z"',
     "Query.coverage(until)": '"2026-11-20T16:00:00Z"',
+    "Query.rejections(since)": '"2026-11-20T14:00:00Z"',
+    "Query.rejections(until)": '"2026-11-20T16:00:00Z"',
     "Query.preview(input)": "$input",
     "Query.preview(platform)": "META",
     "Mutation.ingestEvent(input)": "$input",

@@ -796,7 +796,7 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
             hours = _hours_with(merchant_id, search.platform, search)
             prompt = " AND ".join([*own, "queued_at >= hour AND queued_at < hour + interval '1 hour'", _PROMPT])
             pages.append(f"({_IN_HOURS.format(columns=COLUMNS, count=_COUNTED[status], where=prompt)})")
-            given += [*hours, *mine, limit]
+            given += [*hours, *mine, limit, limit]
             parts = [([*own, _STORED_FIRST], mine)]
         elif search.received_until is not None:
             until = search.received_until
@@ -831,7 +831,8 @@ SELECT {columns} FROM (
           AND minute >= date_trunc('hour', %s::timestamptz, 'UTC') AND minute <= coalesce(%s::timestamptz, 'infinity')
         ) AS counted
     ORDER BY hour DESC) AS hours
-CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE {where}) AS found
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries WHERE {where} ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s) AS found
 ORDER BY hour DESC, queued_at DESC, event_id DESC, platform DESC LIMIT %s
 """
 

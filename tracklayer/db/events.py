@@ -311,7 +311,8 @@ SELECT {columns} FROM (
           AND minute <= coalesce(%s::timestamptz, 'infinity')) AS counted
     ORDER BY hour DESC) AS hours
 CROSS JOIN LATERAL (
-    SELECT * FROM events e WHERE e.received_at >= hour AND e.received_at < hour + interval '1 hour' AND {where}) AS e
+    SELECT * FROM events e WHERE e.received_at >= hour AND e.received_at < hour + interval '1 hour' AND {where}
+    ORDER BY received_at DESC, event_id DESC LIMIT %s) AS e
 ORDER BY hour DESC, received_at DESC, event_id DESC LIMIT %s
 """
 
@@ -463,7 +464,7 @@ def page_query(
         hours = (merchant_id, search.filtered_at, search.received_since, until)
         found = " AND ".join([*where, _FILTERED])
         sql = _IN_HOURS_WITH_FILTERED.format(columns=COLUMNS, where=found)
-        return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit)
+        return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit, limit)
     page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
     order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
     if search.occurred_until is None:

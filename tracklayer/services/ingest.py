@@ -14,6 +14,7 @@ from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
 from tracklayer.domain.problem import Name, Problem
@@ -78,7 +79,11 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
-    return IngestResult(outcomes_of(runtime, call), queued)
+    outcomes = outcomes_of(runtime, call)
+    if differing := differences_among(call, outcomes):
+        with in_transaction():
+            note_differences({one.event_id: one for one in differing}.values())
+    return IngestResult(outcomes, queued)
 
 
 @dataclass(slots=True)
@@ -308,6 +313,16 @@ def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:
     for outcome, item in zip(call.outcomes, call.items, strict=True):
         outcomes.append(outcome if item is None else _outcome(runtime, call.merchant, item))  # type: ignore[arg-type]
     return outcomes
+
+
+def differences_among(call: Call, outcomes: Iterable[Ingested]) -> list[Difference]:
+    """In which fields which repeats differed, for ``note_differences``: in the order of the call, an event as often as it came."""
+    merchant_id = call.merchant.merchant_id
+    return [
+        Difference(merchant_id, outcome.row.event_id, call.now, outcome.differing)
+        for outcome in outcomes
+        if type(outcome) is Coalesced and outcome.differing
+    ]
 
 
 _DIFFERS_SOMEWHERE = Problem.said(

@@ -129,7 +129,6 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
     ['dropped', figures.dropped, 'bad'],
   ]
   let at = 0
-  const share = deliveredShare(figures)
   const told = parts.filter(([, n]) => n).map(([name, n]) => `${count(n)} ${name}`)
   return (
     <a class="home-share" href={deliveriesHref(range, id)} title={[...told, ...reasonsOf(figures).map(([r, n]) => `${r}: ${count(n)}`)].join(', ')}>
@@ -141,8 +140,8 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
         })}
       </svg>
       <small>
-        {share === null ? 'none ended yet' : `${percent(share)} delivered`}
-        {figures.dropped > 0 && `, ${count(figures.dropped)} dropped`}
+        {`${percent(figures.delivered / figures.routed)} delivered`}
+        {parts.slice(1).map(([name, n]) => n > 0 && `, ${count(n)} ${name}`)}
       </small>
     </a>
   )
