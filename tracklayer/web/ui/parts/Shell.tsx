@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 
-import { said } from '../lib/announce'
+import { said, say } from '../lib/announce'
 import { count } from '../lib/format'
 import { goTo, shortcuts, useKeys } from '../lib/keys'
 import { isLive, openAlerts } from '../lib/live'
@@ -63,7 +63,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             ?
           </button>
           <a href="/docs">Docs</a>
-          <button type="button" class="plain" onClick={() => void signOut()}>
+          <button type="button" class="plain" onClick={() => void leave()}>
             Sign out
           </button>
         </div>
@@ -75,6 +75,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
       {isHelp && <Keys close={() => setHelp(false)} />}
     </>
   )
+}
+
+async function leave(): Promise<void> {
+  const wrong = await signOut()
+  if (wrong) say(wrong, { isBad: true })
 }
 
 function isAt(href: string): boolean {
