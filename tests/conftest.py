@@ -62,6 +62,10 @@ TABLES = (
     "name_baselines",
     "coverage_baselines",
     "differing_repeats",
+    "browsers",
+    "browser_signals",
+    "browser_people",
+    "enrichments",
 )
 
 for _name in [

@@ -15,9 +15,6 @@ PRINTED = HERE.parent / "tracklayer" / "schema" / "schema.graphql"
 # Named in the contract and not served yet. A line goes when its feature comes.
 NOT_YET = {
     # who it was: stitching, erasure
-    "IdentifyInput was removed.",
-    "IdentifyPayload was removed.",
-    "Field Mutation.identify was removed.",
     "ErasePersonInput was removed.",
     "ErasePersonPayload was removed.",
     "Erasure was removed.",
@@ -25,9 +22,6 @@ NOT_YET = {
     "Field Mutation.erasePerson was removed.",
     "Enum value DropReason.ERASED was removed.",
     "Enum value DropReason.SUPPRESSED was removed.",
-    # what a merchant sets for the browser
-    "Field UpdateMerchantInput.collector was removed.",
-    "CollectorInput was removed.",
 }
 
 

@@ -21,6 +21,7 @@ from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
+from tracklayer.services.linking import link_records
 
 MAX_EVENTS = 1000  # of one call
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
@@ -93,6 +94,7 @@ class Item:
     read: ReadEvent
     record: dict[str, Any]
     key: Key
+    links: Sequence[dict[str, Any]] = ()  # of its browser and its people, as ``db.identities.link_record``
     inserted: bool = False
     row: EventRow | None = None
     count: int = 0  # how often it was received up to this one
@@ -156,7 +158,9 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     if counted_as is OTHERS:
         record["counted_as"] = counted_as
     call.outcomes.append(None)
-    call.items.append(Item(read, record, (merchant.merchant_id, read.event.event_id)))
+    key = (merchant.merchant_id, event.event_id)
+    links = link_records(event, record, call.now) if event.user_data.browser_id is not None else ()
+    call.items.append(Item(read, record, key, links))
     call.size += read.size
 
 
@@ -231,13 +235,19 @@ def _store_firsts(
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
     records = []
+    links: list[dict[str, Any]] = []
     for key, items in groups.items():
         first = items[0]
+        if first.links:
+            links += first.links
         name = first.read.event.event_name
         alike[key] = items if len(items) == 1 else [item for item in items if item.read.event.event_name == name]
         first.record["times_received"] = len(alike[key])
         records.append(first.record)
-    stored = db.read_stored((yield "store_events", db.store_arguments(records, rejected, window)))
+    name, arguments = "store_events", db.store_arguments(records, rejected, window)
+    if links:
+        name, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
+    stored = db.read_stored((yield name, arguments))
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])
         first.inserted = found.before is None

@@ -29,6 +29,18 @@ export type ApiKeyScope =
   /** Everything, changes of the settings too. */
   | 'ADMIN';
 
+/** What changes of the collector, which a shop's pages call; what is left out stays. */
+export type CollectorInput = {
+  /** Whether pages may call. From the first time on, new events get what is known of their browser. */
+  enabled?: boolean | null | undefined;
+  /** The shop's own pages, such as https://www.shop.example.com; no others may call. At most 20. */
+  origins?: Array<string> | null | undefined;
+  /** Whose hosts share the cookie, such as shop.example.com; never a suffix that anybody can register under. Left out where none was set: the domain that all origins have in common. Empty or null: the collector's own host alone. */
+  cookieDomain?: string | null | undefined;
+  /** Whether nothing is set or kept before a page says that its visitor agreed, whatever its tag says. */
+  consentRequired?: boolean | null | undefined;
+};
+
 /** Whose events are sent only where ad_user_data is granted. Where it is denied, none is sent under any rule. */
 export type ConsentRule =
   /** Nobody's: what was not denied is sent. */
@@ -89,6 +101,8 @@ export type UpdateMerchantInput = {
   defaultPageUrl?: string | null | undefined;
   /** Whose events are sent only with ad_user_data granted, on every platform. */
   requireConsent?: ConsentRule | null | undefined;
+  /** What the shop's pages may tell. */
+  collector?: CollectorInput | null | undefined;
 };
 
 export type MerchantSettingsFragment = { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule };
