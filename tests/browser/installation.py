@@ -28,7 +28,7 @@ ENVIRON = {"TRACKLAYER_MONITOR_INTERVAL_SECONDS": "1", "TRACKLAYER_RETRY_BASE_SE
 START_SECONDS = 120  # beside two other groups of tests that start everything, too
 
 INGEST = """
-mutation($inputs: [IngestEventInput!]!) { ingestEvents(inputs: $inputs) { rejected results { userErrors { code } } } }
+mutation($inputs: [IngestEventInput!]!) { ingestEvents(inputs: $inputs) { accepted rejected results { userErrors { code } } } }
 """
 SET = "mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }"
 STATUS = "query($eventId: String!) { event(eventId: $eventId) { deliveries { platform status } } }"
