@@ -7,7 +7,7 @@ import { say } from './lib/announce'
 import { listenForKeys } from './lib/keys'
 import { followAlerts } from './lib/live'
 import { KEYS, loadPlatforms } from './lib/platforms'
-import { followLinks, path } from './lib/router'
+import { followLinks, param, path } from './lib/router'
 import { followOtherTabs, resume, session, signIn } from './lib/session'
 import { restoreTheme } from './lib/theme'
 import { later } from './parts/Later'
@@ -31,10 +31,12 @@ const Why = later(() => import('./screens/why/Why').then((part) => part.Why))
 function screen() {
   const [first = '', ...rest] = path.value.slice(1).split('/').map(decoded)
   const one = rest.join('/')
+  const dots = first === 'events' && !one ? param('event') : null // an id that no path can hold
+  if (dots) return <EventPage key={dots} eventId={dots} />
   if (first === 'events') return one ? <EventPage key={one} eventId={one} /> : <Events />
   if (first === 'notifications') return one ? <AlertPage key={one} id={one} /> : <Notifications />
   if (first === 'destinations') {
-    const platform = KEYS.find((key) => key.toLowerCase() === one)
+    const platform = KEYS.find((key) => key === one.toUpperCase())
     if (!one) return <Destinations />
     if (platform) return <DestinationPage key={platform} platform={platform} />
   }
