@@ -85,6 +85,10 @@ def test_fbc_is_built_with_the_time_at_which_its_click_was_first_seen() -> None:
     assert given(stitch(event(browser_id="b" * 22), Known(browser))) == {"fbc": built}
     assert given(stitch(event(browser_id="b" * 22, fbclid="AbC"), Known(browser))) == {"fbc": built}
     assert stitch(event(browser_id="b" * 22, fbclid="other"), Known(browser)) == ()
+    tailed = signal("fbc", "fb.1.1700000000000.AbC.AQ", HOUR)
+    assert given(stitch(event(browser_id="b" * 22), Known(replace(browser, signals=(seen, tailed))))) == {
+        "fbc": tailed.value
+    }
     cookie = signal("fbc", "fb.1.1700000000000.AbC", HOUR)
     both = Browser("b" * 22, [seen, cookie])
     assert given(stitch(event(browser_id="b" * 22), Known(both))) == {"fbc": cookie.value}

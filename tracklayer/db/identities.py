@@ -366,7 +366,20 @@ def show(merchant_id: int, shown: Sequence[Shown]) -> None:
 
 def show_all(shown: Mapping[int, Sequence[Shown]]) -> None:
     """The same of several merchants, by their ids, in one statement. Needs a transaction."""
-    given = [{"merchant_id": merchant_id, **asdict(one)} for merchant_id, those in shown.items() for one in those]
+    # Thousands a second: ``asdict`` takes ten times as long.
+    given = [
+        {
+            "merchant_id": merchant_id,
+            "browser_id": one.browser_id,
+            "kind": one.kind,
+            "value": one.value,
+            "at": one.at,
+            "consent": one.consent,
+            "since": one.since,
+        }
+        for merchant_id, those in shown.items()
+        for one in those
+    ]
     if given:
         execute(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
 

@@ -190,7 +190,7 @@ def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any]]
 
 
 def page_of_collectors(after: int, limit: int) -> list[tuple[int, Any]]:
-    """(merchant id, the column ``collector``) of those that have one, by id."""
+    """(merchant id, the column ``collector``) of those that have one, by id: for whoever looks at some of them."""
     found = rows(
         "SELECT merchant_id, collector FROM merchants WHERE merchant_id > %s AND public_key IS NOT NULL "
         "ORDER BY merchant_id LIMIT %s",

@@ -120,7 +120,7 @@ def changed(before: Collector, given: Mapping[str, Any]) -> Collector | list[Pro
         domain = _plain_name(text.removeprefix(".")) if text else None
         if text and (wrong := _wrong_with_domain(domain, origins)):
             problems.append(Problem(("cookie_domain",), "INVALID_VALUE", wrong))
-    elif origins != before.origins and (domain is None or not _has_all(domain, origins)):
+    elif origins != before.origins and (domain is None or not _has_any(domain, origins)):
         domain = _domain_of_all(origins)
     enabled = bool(given.get("enabled", before.enabled))
     if enabled and not origins and not problems:
@@ -181,13 +181,13 @@ def _wrong_with_domain(domain: str | None, origins: Sequence[str]) -> str | None
         return "The cookie's domain must be a name such as shop.example.com."
     if registrable(domain) is None:
         return "Anybody can have a name below this one, so browsers share no cookie on it: name your own domain."
-    if origins and not any(lies_within(host_of(origin), domain) for origin in origins):
+    if origins and not _has_any(domain, origins):
         return "None of the origins lies within the cookie's domain."
     return None
 
 
-def _has_all(domain: str, origins: Sequence[str]) -> bool:
-    return all(lies_within(host_of(origin), domain) for origin in origins)
+def _has_any(domain: str, origins: Sequence[str]) -> bool:
+    return any(lies_within(host_of(origin), domain) for origin in origins)
 
 
 def _domain_of_all(origins: Sequence[str]) -> str | None:

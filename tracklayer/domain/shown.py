@@ -84,14 +84,14 @@ class Seen(NamedTuple):
 
 
 def seen_in(parameters: Mapping[str, Any], cookies: Mapping[str, Any], now: datetime) -> list[Seen]:
-    """One identifier of a kind at most, in the order of the tables: what stands in the address goes before a cookie. What is
-    not of the known form is left out.
+    """One identifier of a kind at most: what stands in the address goes before a cookie. What is not of the known form is
+    left out.
     """
     found: dict[str, Seen] = {}
     for sent, forms in ((parameters, PARAMETERS), (cookies, COOKIES)):
-        for name, form in forms.items():
-            raw = sent.get(name)
-            if raw is not None and form.kind not in found and (seen := _read(form, raw, now)) is not None:
+        for name, raw in sent.items():
+            form = forms.get(name)
+            if form is not None and form.kind not in found and (seen := _read(form, raw, now)) is not None:
                 found[form.kind] = seen
     session = max((read for name, raw in cookies.items() if (read := _session(name, raw))), default=None, key=int)
     if session is not None:

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,9 +25,9 @@ from tracklayer.db.connection import (
     run_in_db_thread,
 )
 from tracklayer.db.identities import Shown, forget_signals, show_all
-from tracklayer.db.merchants import collectors_of
+from tracklayer.db.merchants import collectors_of, page_of_collectors
 from tracklayer.db.sessions import is_in_the_way
-from tracklayer.domain.collector import Collector, lifetime_of
+from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
 
 log = logging.getLogger(__name__)
 
@@ -282,6 +282,30 @@ def store(calls: Sequence[Call], lock_ms: int) -> None:
                 for merchant_id, browsers in shown.items()
             }
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether a collector's host shares the first half of an address with the shop's pages; None: one of them was not found."""
+
+    host: str
+    page: str
+    shares_half: bool | None
+
+
+def fits(hosts: Sequence[str], public_url: str, most: int, resolve: Callable[[str], Sequence[str]]) -> list[Fit]:
+    """Of the first collectors that are enabled, ``most`` at most. ``resolve``: a name's addresses, none where it has none."""
+    found = []
+    for _, stored in page_of_collectors(0, most):
+        collector = Collector.read(stored)
+        domain = collector.cookie_domain
+        pages = [name for name in map(host_of, collector.origins) if domain is not None and lies_within(name, domain)]
+        if not collector.enabled or not pages:
+            continue
+        host, page = host_of(address_of(collector, hosts, public_url)), pages[0]
+        ours, theirs = resolve(host), resolve(page)
+        found.append(Fit(host, page, shares_half(ours, theirs) if ours and theirs else None))
+    return found
 
 
 def _end(future: asyncio.Future[Any] | None, value: Any) -> None:

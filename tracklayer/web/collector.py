@@ -21,7 +21,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -147,7 +147,7 @@ class CollectorDoor:
         if wait:
             raise _limited(wait)
         text = await _body(asked.length, receive)
-        if asked.is_speculative or not asked.agent or _BOTS.search(asked.agent):
+        if asked.is_speculative or _is_no_visitor(asked.agent):
             return 204, b""
         sent = _call_in(text)
         named = await self._named(sent.get("m"))
@@ -231,7 +231,7 @@ def _read(scope: Scope) -> _Asked:
     return _Asked(
         host=_name(found.get(b"host", b"")),
         origin=origin,
-        agent=found.get(b"user-agent", b"").decode("latin-1").strip(),
+        agent=found.get(b"user-agent", b"")[: MAX_VALUE + 1].decode("latin-1").strip(),
         address=client[0] if client else "",
         browser=browser,
         has_refused=has_refused,
@@ -282,13 +282,26 @@ def _map(sent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _machine(asked: _Asked) -> Sequence[tuple[str, str]]:
     """The address and the program that a visit comes from: both or none, and only of somebody on the internet."""
+    address = _public(asked.address)
+    if address is None or not _AGENT.fullmatch(asked.agent):
+        return ()
+    return (("client_ip", address), ("client_user_agent", asked.agent))
+
+
+# Looked at closely once: of both there are few, for how often they come. What is kept is a few megabytes.
+@lru_cache(maxsize=4096)
+def _public(text: str) -> str | None:
+    """An address that is somebody's on the internet, in its usual form."""
     try:
-        address = ipaddress.ip_address(asked.address)
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return ()
-    if not address.is_global or not _AGENT.fullmatch(asked.agent):
-        return ()
-    return (("client_ip", str(address)), ("client_user_agent", asked.agent))
+        return None
+    return str(address) if address.is_global else None
+
+
+@lru_cache(maxsize=4096)
+def _is_no_visitor(agent: str) -> bool:
+    return not agent or _BOTS.search(agent) is not None
 
 
 def _network(address: str) -> str:

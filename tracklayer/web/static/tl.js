@@ -37,7 +37,7 @@
       const url = new URL(address)
       // Another site's address has that site's clicks.
       if (url.hostname !== location.hostname) continue
-      for (const name of parameters) keep(p, name, url.searchParams.get(name))
+      for (const name of parameters) keep(p, name, url.searchParams.get(name) || '')
     }
     for (const part of document.cookie.split('; ')) {
       const at = part.indexOf('=')
