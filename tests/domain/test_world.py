@@ -14,5 +14,5 @@ def test_in_a_town_of_shared_browsers_and_counters_events_get_what_is_theirs(see
     assert found.wrong * 1000 <= found.fields
     assert found.found_clicks >= 0.98 * found.expected_clicks
     assert found.expected_clicks > 5_000
-    assert found.emails > 500
+    assert found.emails > 50
     assert (found.through_many, found.chains, found.with_consent_denied, found.overwritten) == (0, 0, 0, 0)

@@ -212,9 +212,9 @@ def run(people: int = 1000, days: int = 30, seed: int = 1) -> Figures:
     town = shoppers(random, people)
     by_digest = {sha256(one.email.encode()).hexdigest(): one for one in town}
     users: dict[str, set[int]] = defaultdict(set)
-    for one in town:
-        for name in one.browsers:
-            users[name].add(one.name)
+    for shopper in town:
+        for name in shopper.browsers:
+            users[name].add(shopper.name)
     clicks: dict[tuple[str, str], Happening] = {}
     memory, figures = Memory(), Figures()
     ordered: dict[int, dict[str, datetime]] = defaultdict(dict)  # who was seen in which browser, last
