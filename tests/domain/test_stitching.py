@@ -108,8 +108,12 @@ def test_an_anonymous_event_gets_the_one_person_of_its_browser_and_of_a_shared_o
     assert given(stitch(event(browser_id="b" * 22), Known(one))) == {"email": {"basic": DIGEST}}
     two = Browser("b" * 22, [signal("ttclid", "t", HOUR)], people=[person(), person("0" * 64)])
     assert given(stitch(event(browser_id="b" * 22), Known(two))) == {"ttclid": "t"}
-    long_ago = Browser("b" * 22, people=[person(before=31 * DAY)])
-    assert stitch(event(browser_id="b" * 22), Known(long_ago)) == ()
+    for before, is_given in ((DAY, True), (DAY + timedelta(seconds=1), False)):
+        seen = Browser("b" * 22, people=[replace(person(), first_seen_at=NOW - 9 * DAY, last_seen_at=NOW - before)])
+        assert bool(stitch(event(browser_id="b" * 22), Known(seen))) is is_given
+    for before, count in ((30 * DAY, 0), (30 * DAY + timedelta(seconds=1), 1)):  # the other one still counts
+        both = Browser("b" * 22, people=[person(), person("0" * 64, before=before)])
+        assert len(stitch(event(browser_id="b" * 22), Known(both))) == count
     assert stitch(event(browser_id="b" * 22, email=Matchable.read("x@example.com")), Known(one)) == ()
 
 

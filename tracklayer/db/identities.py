@@ -51,6 +51,8 @@ class Found:
     events_today: dict[str, int] = field(default_factory=dict)
 
 
+_PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of says it, so that no other one fits
+
 # One statement for all events of a claim. Each part is bounded: a few browsers a person, a few values and people a browser
 # (``LINKING`` and ``SHOW`` keep no more). What was decided before is not looked for again: of the same event that is all but
 # its first platform.
@@ -79,7 +81,7 @@ SELECT 'seen', person, browser_id, NULL, NULL, NULL FROM seen
 UNION ALL
 SELECT 'today', p.person, NULL, NULL, NULL, NULL FROM persons p
 CROSS JOIN LATERAL (SELECT 1 FROM enrichments
-    WHERE merchant_id = %(merchant)s AND person = p.person AND decided_at > %(day)s LIMIT {MOST_EVENTS_A_DAY + 1}) t
+    WHERE {_PERSON} = %(merchant)s::text || '/' || p.person AND decided_at > %(day)s LIMIT {MOST_EVENTS_A_DAY + 1}) t
 UNION ALL
 SELECT 'known', i.browser_id, b.consent, NULL, NULL, NULL FROM ids i
 CROSS JOIN LATERAL (SELECT consent FROM browsers
@@ -94,7 +96,7 @@ SELECT CASE WHEN i.is_named AND (
             WHERE merchant_id = %(merchant)s AND digest = p.digest AND last_seen_at >= %(late)s
             LIMIT {MOST_BROWSERS + 1}) AS b) > {MOST_BROWSERS}
         OR (SELECT count(*) FROM (SELECT FROM enrichments
-            WHERE merchant_id = %(merchant)s AND person = p.digest AND decided_at > %(day)s
+            WHERE {_PERSON} = %(merchant)s::text || '/' || p.digest AND decided_at > %(day)s
             LIMIT {MOST_EVENTS_A_DAY + 1}) AS e) > {MOST_EVENTS_A_DAY})
     THEN 'many' ELSE 'person' END, i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at
 FROM ids i
@@ -397,11 +399,11 @@ _KEYS = {
     "browser_signals": "browser_id, kind, value",
     "browsers": "browser_id",
 }
-# One statement, so that a merchant who has none costs one.
+# ``browser_id <> ''`` is what the indexes by age say, so that they fit nothing else. One statement, so that a merchant who has none costs one.
 PURGE_IDENTITIES = "WITH {} SELECT greatest({}), {}".format(
     ", ".join(
         f"{table}_gone AS (DELETE FROM {table} WHERE merchant_id = %(merchant)s AND ({key}) IN (SELECT {key} FROM {table} "
-        "WHERE merchant_id = %(merchant)s AND last_seen_at < %(before)s ORDER BY last_seen_at LIMIT %(limit)s "
+        "WHERE merchant_id = %(merchant)s AND browser_id <> '' AND last_seen_at < %(before)s ORDER BY last_seen_at LIMIT %(limit)s "
         "FOR UPDATE SKIP LOCKED) RETURNING 1)"
         for table, key in _KEYS.items()
     ),

@@ -4,7 +4,7 @@ A *signal* is something that a browser showed: a click id of its address, a plat
 browser and an email (or phone) came together in one authenticated call. From these, for one event and as of its own time:
 
 - ``cookie``: the event names a browser, and gets what that browser showed; and its email or phone, where the browser was
-  seen with exactly one of late. One that was seen with two is shared, and gives its anonymous events to neither.
+  seen with exactly one of late, and within a day. One that was seen with two is shared, and gives its anonymous events to neither.
 - ``email``: the event names no browser but an email or phone, and gets the newest click of the browsers that were seen with
   it; of a shared one only what came after the others were last seen there, and before this person was. One that was seen
   with many browsers, or has very many events, is a mailbox of many, and gives and takes nothing.
@@ -28,6 +28,7 @@ COOKIE, EMAIL = "cookie", "email"
 SOON = timedelta(minutes=5)  # a browser's call may arrive after its event: what it showed so shortly after counts
 VISIT = timedelta(minutes=30)  # without a sign of life a visit is over
 LATE = timedelta(days=30)  # of late: whom a browser was seen with, and where a mailbox was seen
+SURE = timedelta(days=1)  # after which that somebody was seen in a browser does not say any more who uses it
 MOST_BROWSERS = 10  # of one person of late; with more it is a mailbox of many
 MOST_EVENTS_A_DAY = 50  # of one email; with more it is a shop's counter
 MOST_PEOPLE = 5  # that are remembered of a browser
@@ -291,7 +292,8 @@ def _people(event: Event, browser: Browser) -> tuple[tuple[Enriched, ...], Note 
         seen = [person for person in late if person.kind == kind]
         if len({person.digest for person in seen}) > 1:
             return (), Note.SHARED_BROWSER
-        if seen:
+        # A browser of two looks like one's until both are seen: what was long ago does not say whose this visit is.
+        if seen and event.occurred_at - seen[0].last_seen_at <= SURE:
             found.append(Enriched(kind, dict(seen[0].digests), COOKIE, seen[0].last_seen_at))
     if any(person.is_of_many for person in late):
         return (), Note.MAILBOX_OF_MANY
