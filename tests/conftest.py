@@ -62,6 +62,15 @@ TABLES = (
     "name_baselines",
     "coverage_baselines",
     "differing_repeats",
+    "browsers",
+    "browser_signals",
+    "browser_people",
+    "enrichments",
+    "erasures",
+    "erasure_traces",
+    "erasure_keys",
+    "tombstones",
+    "suppressions",
 )
 
 for _name in [

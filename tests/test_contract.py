@@ -18,13 +18,6 @@ NOT_YET = {
     "IdentifyInput was removed.",
     "IdentifyPayload was removed.",
     "Field Mutation.identify was removed.",
-    "ErasePersonInput was removed.",
-    "ErasePersonPayload was removed.",
-    "Erasure was removed.",
-    "ErasureState was removed.",
-    "Field Mutation.erasePerson was removed.",
-    "Enum value DropReason.ERASED was removed.",
-    "Enum value DropReason.SUPPRESSED was removed.",
     # what a merchant sets for the browser
     "Field UpdateMerchantInput.collector was removed.",
     "CollectorInput was removed.",

@@ -127,6 +127,29 @@ def to_record(
     return record
 
 
+def without_person(record: dict[str, Any], event: Event) -> dict[str, Any]:
+    """A row of somebody who is to be left alone: that it happened, and for how much, with nothing that says who it was.
+
+    Consent counts as denied, so that no later delivery of it goes out either.
+    """
+    url, custom_data = _impersonal(event.event_source_url, event.custom_data)
+    kept = {
+        **record,
+        "event_source_url": url.partition("?")[0].partition("#")[0] if url is not None else None,
+        "user_data": {},
+        "digests": None,
+        "sealed": None,
+        "custom_data": custom_json(custom_data),
+        "consent": {**asdict(event.consent), "ad_user_data": "denied", "ad_personalization": "denied"},
+    }
+    if "device" in record:
+        kept["device"] = {name: value for name, value in record["device"].items() if name not in _DEVICE_IDS}
+    return kept
+
+
+_DEVICE_IDS = ("advertising_id", "vendor_id")
+
+
 def _impersonal(url: str | None, custom_data: CustomData) -> tuple[str | None, CustomData]:
     """Without the personal data in plain text that no platform gets: with hashing on it is not kept either."""
     if url is not None:
