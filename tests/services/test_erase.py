@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import random
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.factories import AGENT, Api, Merchant, draft, new_merchant
+from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, draft, new_merchant
+from tracklayer import cli
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
+from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.erasures import ErasureRow
+from tracklayer.db.identities import Link, Shown
 from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.sealing import Sealer
+from tracklayer.services.access_package import as_json, export_person
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.erase import (
     SETTLE,
@@ -29,6 +37,8 @@ from tracklayer.services.erase import (
 )
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.marks import marker_of
+from tracklayer.services.receipts import ReceiptError, read_keys, rotate_key, verify_receipt
 from tracklayer.services.redeliver import redeliver_matching
 
 OPERATOR = {"operator": "test"}
@@ -68,6 +78,11 @@ def stored(merchant: Merchant) -> list[str]:
 
 def send(runtime: Runtime, merchant: Merchant, *drafts: dict[str, Any]) -> list[Any]:
     return ingest_events(runtime, merchant.holder, drafts).outcomes
+
+
+def deliver(runtime: Runtime, worker: int, merchant: Merchant) -> None:
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
 
 
 def of(event_id: str, email: str | None = EMAIL, /, **user_data: Any) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def test_what_waits_is_dropped_as_erased_and_the_ledger_balances(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:
     send(runtime, merchant, of("sent"))
-    assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
+    deliver(runtime, worker, merchant)
     send(runtime, merchant, of("waits"), of("other", "john@shop.example"))
     clock.move(timedelta(minutes=1))
     done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
@@ -329,7 +344,7 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
     assert deliveries[:2] == [(one, "dropped", "suppressed", None) for one in ("after", "by-digest")]
     text = dump()
     assert not [one for one in (DIGEST, EMAIL, "canary-click", "Canarina") if one in text]
-    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    deliver(runtime, worker, merchant)
     assert minute_sums(merchant, "meta")[3:6] == (4, 3, 0)
     sound(clock)
     # Neither by a redelivery nor as a stored event does it go out.
@@ -353,3 +368,193 @@ def test_another_merchant_is_asked_nothing(runtime: Runtime, merchant: Merchant,
     assert [type(one) for one in send(runtime, other, of("hers"), of("new"))] == [Coalesced, Accepted]
     with in_transaction():
         assert rows("SELECT user_data ->> 'email' FROM events WHERE event_id = 'new'") == [(DIGEST,)]
+
+
+async def test_a_receipt_verifies_until_a_byte_changes(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, tmp_path: Path
+) -> None:
+    send(runtime, merchant, of("hers-canary"))
+    deliver(runtime, worker, merchant)
+    clock.move(timedelta(minutes=1))
+    started = await api(ERASE, input={"email": EMAIL, "externalId": "customer-canary"})
+    erasure = started["erasePerson"]["erasure"]
+    assert erasure["state"] == "RUNNING"
+    with in_transaction():
+        row = db.page_of_erasures(merchant.merchant_id, None, 1)[0]
+    finish(runtime, clock, row)
+    node = (
+        await api(
+            "query($id: ID!) { node(id: $id) { ... on Erasure { state receipt eventsErased } } }", id=erasure["id"]
+        )
+    )["node"]
+    assert (node["state"], node["eventsErased"]) == ("FINISHED", 1)
+    listed = (await api("{ merchant { erasures(first: 5) { nodes { id state } } } }"))["merchant"]["erasures"]["nodes"]
+    assert listed == [{"id": erasure["id"], "state": "FINISHED"}]
+    answer = await api.client.get("/.well-known/tracklayer-erasure.json")
+    keys = read_keys(answer.content)
+    receipt = node["receipt"].encode()
+    told = verify_receipt(receipt, keys)
+    assert told["requested_by"]["api_key"]["name"] == "first key"
+    assert told["deleted"] == {"deliveries": 1, "events": 1}
+    assert [(one["platform"], one["acknowledged"]) for one in told["platforms"]] == [("meta", 1)]
+    assert "No documented interface" in told["platforms"][0]["what_can_be_done"]
+    assert not [one for one in (EMAIL, DIGEST, "hers-canary", "customer-canary") if one in node["receipt"]]
+    for place in range(len(receipt)):
+        for changed in {receipt[place] ^ 1, ord("A"), ord("0"), ord(" ")} - {receipt[place]}:
+            with pytest.raises(ReceiptError):
+                verify_receipt(receipt[:place] + bytes([changed]) + receipt[place + 1 :], keys)
+    # Without a database, and with a key that was retired since.
+    rotate_key(runtime)
+    (tmp_path / "receipt.json").write_bytes(receipt + b"\n")
+    (tmp_path / "keys.json").write_bytes((await api.client.get("/.well-known/tracklayer-erasure.json")).content)
+    assert len(read_keys((tmp_path / "keys.json").read_bytes())) == 2
+    verify = ["erase", "verify", str(tmp_path / "receipt.json"), "--keys", str(tmp_path / "keys.json")]
+    assert cli.main(verify) == 0
+    (tmp_path / "receipt.json").write_bytes(receipt.replace(b'"events":1', b'"events":2'))
+    assert cli.main(verify) == 1
+
+
+ERASE = """
+mutation($input: ErasePersonInput!, $dryRun: Boolean) {
+  erasePerson(input: $input, dryRun: $dryRun) {
+    eventsErased deliveriesErased identitiesErased complete receipt erasure { id state } userErrors { field code message }
+  }
+}"""
+
+
+async def test_a_request_that_means_nobody_is_refused(api: Api) -> None:
+    for given, code in (
+        ({}, "REQUIRED"),
+        ({"email": "canary at shop"}, "INVALID_VALUE"),
+        ({"phone": "0151 1"}, "INVALID_VALUE"),
+        ({"externalId": "null"}, "INVALID_VALUE"),
+        ({"email": normalise.sha256_hex("")}, "INVALID_VALUE"),
+        ({"eventIds": ["x"] * 1001}, "TOO_LARGE"),
+    ):
+        found = (await api(ERASE, input=given))["erasePerson"]
+        assert [error["code"] for error in found["userErrors"]] == [code], given
+        assert found["erasure"] is None
+    dry = (await api(ERASE, input={"email": EMAIL}, dryRun=True))["erasePerson"]
+    assert (dry["eventsErased"], dry["complete"], dry["erasure"]) == (0, True, None)
+
+
+def test_browsers_of_one_person_go_and_shared_ones_lose_the_link(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    now, john = clock.now(), normalise.sha256_hex("john@shop.example")
+    with in_transaction():
+        for browser in ("alone", "shared", "johns"):
+            identities.show(merchant.merchant_id, [Shown(browser, "gclid", f"click-{browser}", now)])
+        identities.link_people(
+            merchant.merchant_id,
+            [
+                Link("alone", "email", DIGEST, {"basic": DIGEST}, now),
+                Link("alone", "phone", "f" * 64, {"digits": "f" * 64}, now),
+                Link("shared", "email", DIGEST, {"basic": DIGEST}, now),
+                Link("shared", "email", john, {"basic": john}, now),
+                Link("johns", "email", john, {"basic": john}, now),
+            ],
+        )
+    # Without a name: of a browser that is hers alone, of a shared one, and of his.
+    send(runtime, merchant, *(of(f"on-{one}", None, browser_id=one) for one in ("alone", "shared", "johns")))
+    send(runtime, merchant, of("his-on-alone", None, external_id="john", browser_id="alone"))
+    looked = count_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.browsers, looked.shared) == (1, 2, 1)
+    package = list(export_person(runtime, merchant.merchant_id, Request(email=EMAIL)))
+    assert [(kind, part.get("event_id") or part.get("browser_id")) for kind, part in package] == [
+        ("event", "on-alone"),
+        ("browser", "alone"),
+        ("browser", "shared"),
+    ]
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    assert stored(merchant) == ["his-on-alone", "on-johns", "on-shared"]
+    assert done.counts["identities"] == 2
+    with in_transaction():
+        left = rows("SELECT browser_id, digest FROM browser_people ORDER BY 1")
+        signals = rows("SELECT browser_id FROM browser_signals ORDER BY 1")
+    assert left == [("johns", john), ("shared", john)]
+    assert signals == [("johns",), ("shared",)]
+    assert DIGEST not in dump()
+
+
+def test_the_access_package_opens_what_is_sealed(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers", EMAIL, first_name="Jane"), of("his", "john@shop.example"))
+    deliver(runtime, worker, merchant)
+    found = orjson.loads(b"".join(as_json(export_person(runtime, merchant.merchant_id, Request(email=EMAIL)))))
+    assert [event["event_id"] for event in found["events"]] == ["hers"]
+    assert found["events"][0]["user_data"]["first_name"] == "Jane"
+    assert found["events"][0]["deliveries"][0]["attempts"][0]["outcome"] == "acknowledged"
+    assert found["browsers"] == []
+
+
+def test_marks_outlive_a_rotation_of_the_secret_key(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    mark = marker_of(runtime).mark(1, "x")
+    for keys in (
+        ["another-secret-key-of-forty-characters-xx", API_KEY_SECRET],
+        ["another-secret-key-of-forty-characters-xx"],
+    ):
+        runtime.sealer, runtime.marker = Sealer(keys), None
+        assert marker_of(runtime).mark(1, "x") == mark
+
+
+def test_thirty_people_leave_a_world_that_is_untouched_to_the_row(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    dice = random.Random(20)
+    people = [f"person{number}.canary@shop.example" for number in range(30)]
+    phones = {email: f"+49151{23450000 + number}" for number, email in enumerate(people)}
+    drafts, theirs = list[dict[str, Any]](), set[str]()
+    for number in range(3000):
+        event_id = f"w{number:05}-{dice.randrange(10**6):06}"
+        if dice.random() < 0.06:
+            email, theirs = dice.choice(people), theirs | {event_id}
+            ways: list[dict[str, Any]] = [
+                {"email": email.upper()},
+                {"email": normalise.sha256_hex(email)},
+                {"emails": ["other@shop.example", email]},
+                {"phone": phones[email]},
+                {"phone": normalise.sha256_hex(phones[email][1:]), "first_name": "Canarina"},
+            ]
+            drafts.append(of(event_id, None, **dice.choice(ways)))
+        else:
+            neighbour = dice.choice([f"n{number}@shop.example", "person1@shop.example", None])
+            drafts.append(of(event_id, neighbour))
+    for start in range(0, len(drafts), 500):
+        send(runtime, merchant, *drafts[start : start + 500])
+        if start % 1000 == 0:
+            deliver(runtime, worker, merchant)
+        clock.move(timedelta(seconds=1))
+    clock.move(timedelta(minutes=1))
+    with in_transaction():
+        all_before = {row[0]: row[1:] for row in rows("SELECT event_id, e::text FROM events e")}
+        sent_before = {row[0]: row[1:] for row in rows("SELECT event_id, d::text FROM deliveries d")}
+    begun = [begin(runtime, merchant, Request(email=email, phone=phones[email])) for email in people]
+    done = [finish(runtime, clock, row) for row in begun]
+    assert sum(row.counts.get("events", 0) for row in done) == len(theirs)
+    with in_transaction():
+        assert {row[0]: row[1:] for row in rows("SELECT event_id, e::text FROM events e")} == {
+            key: value for key, value in all_before.items() if key not in theirs
+        }
+        assert {row[0]: row[1:] for row in rows("SELECT event_id, d::text FROM deliveries d")} == {
+            key: value for key, value in sent_before.items() if key not in theirs
+        }
+    canaries = {*people, *theirs, "Canarina", *phones.values(), *(phone[1:] for phone in phones.values())}
+    canaries |= {normalise.sha256_hex(email) for email in people}
+    canaries |= {normalise.sha256_hex(phone) for phone in phones.values()}
+    canaries |= {normalise.sha256_hex(phone[1:]) for phone in phones.values()}
+    # What we log. The database's own driver would tell every statement at this level, which no process of ours lets it.
+    said = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("tracklayer"))
+    text = dump() + said
+    assert [canary for canary in canaries if canary in text] == []
+    # Sent again, and imported: nothing comes back, and nothing new is known of anybody.
+    again = [draft for draft in drafts if draft["event_id"] in theirs]
+    assert {type(one) for one in send(runtime, merchant, *again)} == {Forgotten}
+    sound(clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -545,6 +545,15 @@ def reseal_key(row: KeyRow, sealed: bytes) -> None:
 def retire_key(key_id: str, now: datetime) -> None:
     execute(
         "UPDATE erasure_keys SET retired_at = %s, sealed = '' WHERE key_id = %s AND retired_at IS NULL", (now, key_id)
+    )
+
+
+def retire_lost_keys(key_ids: Collection[bytes], now: datetime) -> None:
+    """Gives up those that are sealed with none of these keys: what they marked cannot be recognised any more."""
+    execute(
+        "UPDATE erasure_keys SET retired_at = %s, sealed = '' WHERE retired_at IS NULL "
+        "AND NOT substring(sealed FROM 2 FOR 4) = ANY(%s::bytea[])",
+        (now, list(key_ids)),
     )
 
 

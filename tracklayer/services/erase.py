@@ -52,7 +52,7 @@ IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looke
 # after this long all of them look for marks, and what they took in before that is there.
 SETTLE = timedelta(seconds=10)
 RECEIPTS = timedelta(days=3 * 365)
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -150,19 +150,19 @@ def count_person(
     runtime: Runtime, merchant_id: int, request: Request, seconds: float = LOOK_SECONDS
 ) -> Counted | list[Problem]:
     """What ``erase_person`` would delete, without deleting it: as much as can be looked at within ``seconds``."""
-    countries = _countries(merchant_id)
+    countries = countries_of(merchant_id)
     problems = check_request(request, countries)
     if problems:
         return problems
     wanted = Wanted(tokens_of(request, countries), list(request.event_ids))
     counted, ends = Counted(), time.monotonic() + seconds
     with bounded_read():
-        alone, shared = _linked(merchant_id, wanted)
+        alone, shared = linked_browsers(merchant_id, wanted)
         wanted.browsers = alone
         named = db.still_there(merchant_id, wanted.event_ids) if wanted.event_ids else []
         counted.events, counted.deliveries = len(named), db.deliveries_of(merchant_id, named)
     counted.browsers, counted.shared = len(alone | shared | wanted.asked_browsers), len(shared)
-    until, after, seen = runtime.clock.now() + SETTLE, (_BEGINNING, ""), set(named)
+    until, after, seen = runtime.clock.now() + SETTLE, (BEGINNING, ""), set(named)
     while wanted.tokens:
         with bounded_read():
             page = db.events_after(merchant_id, after, until, PAGE)
@@ -185,7 +185,7 @@ def erase_person(
 
     With ``suppress``, events of that person that come from now on are kept without identifiers and sent nowhere.
     """
-    countries = _countries(merchant_id)
+    countries = countries_of(merchant_id)
     problems = check_request(request, countries)
     if problems:
         return problems
@@ -199,7 +199,7 @@ def erase_person(
             merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "scan", now
         )
         wanted = Wanted(tokens, list(request.event_ids))
-        wanted.browsers = _linked(merchant_id, wanted)[0]
+        wanted.browsers = linked_browsers(merchant_id, wanted)[0]
         _keep(runtime, row, wanted)
         db.save_erasure(row)
         db.mark_merchant(merchant_id)
@@ -216,7 +216,7 @@ def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
 
 def unsuppress_person(runtime: Runtime, merchant_id: int, request: Request) -> int | list[Problem]:
     """Somebody's events are taken in again as anybody's; how many marks were lifted. What was erased stays erased."""
-    countries = _countries(merchant_id)
+    countries = countries_of(merchant_id)
     problems = check_request(request, countries)
     if problems:
         return problems
@@ -281,7 +281,7 @@ def _scan(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> N
     is_settled = now >= settled_at
     # What was being written when this was asked for may still come in among what was received just before.
     until = (settled_at if row.suppress else row.requested_at + timedelta.resolution) if is_settled else None
-    countries = _countries(row.merchant_id)
+    countries = countries_of(row.merchant_id)
     page = db.events_after(row.merchant_id, _place(runtime, row), until or row.requested_at - SETTLE, PAGE)
     if _walk(runtime, row, wanted, page, [one.event_id for one in page if wanted.finds(one, countries)], now):
         return
@@ -359,11 +359,13 @@ def _iso(at: datetime | None) -> str | None:
 
 def _count(row: ErasureRow, counts: Mapping[str, int]) -> None:
     for table, count in counts.items():
+        if not count:
+            continue
         row.counts[table] = row.counts.get(table, 0) + count
 
 
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    alone, shared = _linked(row.merchant_id, wanted)
+    alone, shared = linked_browsers(row.merchant_id, wanted)
     asked = wanted.asked_browsers
     gone = db.erase_browsers(row.merchant_id, sorted(alone | asked)) if alone | asked else {}
     links = [
@@ -382,7 +384,7 @@ def _is_of(link: db.LinkRow, wanted: Wanted) -> bool:
     return not wanted.tokens.isdisjoint(person.tokens_of_added([{"field": link.kind, "value": link.digests}]))
 
 
-def _linked(merchant_id: int, wanted: Wanted) -> tuple[set[str], set[str]]:
+def linked_browsers(merchant_id: int, wanted: Wanted) -> tuple[set[str], set[str]]:
     """(browsers that were seen with this person alone, those that were seen with others as well): one hop, no further.
 
     A browser was seen with others where it was seen with another email, or with another phone: of a kind that was not asked
@@ -427,7 +429,8 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     row.receipt = write_receipt(runtime, row)
 
 
-def _countries(merchant_id: int) -> frozenset[str]:
+def countries_of(merchant_id: int) -> frozenset[str]:
+    """In which a merchant's phones without a country code are read."""
     holder = merchant_holder(merchant_id)
     return holder.default_countries if holder is not None else frozenset()
 
@@ -453,7 +456,7 @@ def _wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
 
 def _place(runtime: Runtime, row: ErasureRow) -> tuple[datetime, str]:
     if row.after is None:
-        return _BEGINNING, ""
+        return BEGINNING, ""
     at, event_id = orjson.loads(runtime.sealer.open(row.after, _context(row.merchant_id, row.erasure_id, "place")))
     return datetime.fromisoformat(at), event_id
 

@@ -231,6 +231,14 @@ def _exact_json(value: Decimal) -> orjson.Fragment:
     return orjson.Fragment(format(value, "f") if "E" in text else text)
 
 
+def opened_user_data(row: EventRow, sealer: Sealer) -> dict[str, Any]:
+    """``user_data`` as it is kept, sealed identifiers opened. Raises SealError."""
+    user_data: dict[str, Any] = orjson.loads(row.user_data)
+    if row.sealed is not None:
+        user_data |= orjson.loads(sealer.open(row.sealed, _context(row.merchant_id, row.event_id)))
+    return user_data
+
+
 def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
     """The Event of a row, sealed identifiers opened: for a mapper. Raises SealError."""
     user_data: dict[str, Any] = orjson.loads(row.user_data)
