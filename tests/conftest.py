@@ -66,6 +66,11 @@ TABLES = (
     "browser_signals",
     "browser_people",
     "enrichments",
+    "erasures",
+    "erasure_traces",
+    "erasure_keys",
+    "tombstones",
+    "suppressions",
 )
 
 for _name in [

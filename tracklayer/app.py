@@ -35,6 +35,7 @@ from tracklayer.web.graphiql import WithGraphiQL, graphiql_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
 from tracklayer.web.hosts import is_collectors, is_loopback
 from tracklayer.web.session import session_routes
+from tracklayer.web.well_known import well_known_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
 GC_THRESHOLD = 50_000
@@ -109,6 +110,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             Route("/graphql/", browsed, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
+            *well_known_routes(runtime),
             *docs_routes(),
             *session_routes(runtime),
             *dashboard_routes(),

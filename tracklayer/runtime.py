@@ -60,6 +60,7 @@ class Runtime:
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
     counting: Counting = field(default_factory=Counting, init=False, repr=False)
     kept: Kept = field(default_factory=Kept, init=False, repr=False)
+    marker: Any = field(default=None, init=False, repr=False)  # of services/marks.py, once somebody asked for it
     faults: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
     faults_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)

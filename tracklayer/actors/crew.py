@@ -11,6 +11,7 @@ from typing import Any
 import dramatiq
 
 from tracklayer.actors.deliver import deliver
+from tracklayer.actors.erase import erase
 from tracklayer.actors.jobs import Jobs
 from tracklayer.actors.lanes import Lanes
 from tracklayer.actors.lookout import Lookout
@@ -121,6 +122,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
         "sweep": lambda: sweep(runtime, waker),
         "purge": lambda: purge(runtime),
         "redeliver": lambda: redeliver(runtime, waker),
+        "erase": lambda: erase(runtime),
         "notify": Notify(runtime),
         "post": post,
         "monitor": Monitor(runtime, notify_now),

@@ -6,6 +6,7 @@ import logging
 
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone
+from tracklayer.services.erase import purge_erasures
 from tracklayer.services.privacy import purge_alert_history, purge_expired, purge_redeliveries, purge_secrets
 from tracklayer.services.sign_in import purge_sign_ins
 
@@ -20,6 +21,8 @@ def purge(runtime: Runtime) -> None:
     purge_alert_history(runtime)
     with alone(runtime, "purging redeliveries"):
         purge_redeliveries(runtime)
+    with alone(runtime, "purging erasures"):
+        purge_erasures(runtime)
     with alone(runtime, "purging sessions"):
         purge_sign_ins(runtime)
     with alone(runtime, "forgetting secrets of removed destinations"):

@@ -27,6 +27,7 @@ def periodic(settings: Settings) -> Mapping[str, timedelta]:
         "notify": timedelta(seconds=3),
         "post": timedelta(seconds=2),
         "redeliver": timedelta(seconds=1),
+        "erase": timedelta(seconds=1),
         "monitor": settings.monitor_interval,
         "learn": timedelta(minutes=1),
         "fold": timedelta(minutes=1),

@@ -17,7 +17,7 @@ from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
-from tracklayer.services.ingest import Accepted, Coalesced, ingest_events
+from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
 
 BATCH = 500  # lines of one transaction
 
@@ -87,7 +87,7 @@ def _store(runtime: Runtime, merchant: KeyHolder, batch: list[tuple[int, Any]], 
         match outcome:
             case Accepted():
                 counts["accepted"] += 1
-            case Coalesced():
+            case Coalesced() | Forgotten():
                 counts["coalesced"] += 1
             case _:
                 _reject(counts, number, outcome.problems)

@@ -169,6 +169,59 @@ _LINKS_OF_NEW = (
 STORE_AND_LINK = f"{_STORE}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
 
 
+# The same for events of people who are to be left alone: what would be queued is dropped before anybody sees it.
+STORE_SUPPRESSED = (
+    STORE_EVENTS.replace(
+        """(merchant_id, event_id, platform, received_at, queued_at, due_at, window_ends_at)
+    SELECT merchant_id, event_id, platform, received_at, received_at, received_at, received_at + $3""",
+        """(merchant_id, event_id, platform, received_at, queued_at, window_ends_at, status, drop_reason, finished_at,
+                            last_error)
+    SELECT merchant_id, event_id, platform, received_at, received_at, received_at + $3, 'dropped', 'suppressed', received_at,
+           'the person was erased, and is to be left alone'""",
+    )
+    .replace(
+        "accepted, coalesced, rejected, filtered, routed, waiting)",
+        "accepted, coalesced, rejected, filtered, routed, dropped, finished, drop_reasons)",
+    )
+    .replace("(WHERE inserted IS NULL), 0), 0, 0, 0", "(WHERE inserted IS NULL), 0), 0, 0, 0, 0, NULL::jsonb")
+    .replace(
+        "count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted)",
+        """count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted),
+           CASE WHEN count(*) FILTER (WHERE wanted) > 0
+               THEN jsonb_build_object('suppressed', count(*) FILTER (WHERE wanted)) END""",
+    )
+    .replace(
+        adding(("accepted", "coalesced", "rejected", "filtered", "routed", "waiting")),
+        adding(("accepted", "coalesced", "rejected", "filtered", "routed", "dropped", "finished"))
+        + """,
+        drop_reasons = CASE WHEN excluded.drop_reasons IS NULL THEN minutes.drop_reasons
+                            ELSE add_counts(minutes.drop_reasons, excluded.drop_reasons) END""",
+    )
+    .replace(
+        "FROM offered WHERE wanted GROUP BY merchant_id, platform\n    ON",
+        "FROM offered WHERE false GROUP BY merchant_id, platform\n    ON",
+    )
+)
+
+# Which marks of events on their way in are known: of erased events, and of people who are to be left alone.
+FIND_MARKS = """
+WITH given AS (SELECT DISTINCT merchant_id, mark FROM json_to_recordset($1) AS x(merchant_id bigint, mark bytea))
+SELECT g.merchant_id, g.mark, true FROM given g
+CROSS JOIN LATERAL (SELECT 1 FROM tombstones WHERE merchant_id = g.merchant_id AND mark = g.mark LIMIT 1) t
+UNION ALL
+SELECT g.merchant_id, g.mark, false FROM given g
+CROSS JOIN LATERAL (SELECT 1 FROM suppressions WHERE merchant_id = g.merchant_id AND mark = g.mark LIMIT 1) s
+"""
+# Repeats of events that were erased: nothing of them is stored but that they came.
+COUNT_REPEATS = f"""
+INSERT INTO minutes (merchant_id, platform, minute, slot, coalesced)
+SELECT merchant_id, '', date_trunc('minute', received_at, 'UTC') AS minute, pg_backend_pid(), sum(repeats)
+FROM json_to_recordset($1) AS x(merchant_id bigint, received_at timestamptz, repeats int) GROUP BY merchant_id, minute
+{adding(("coalesced",))}
+RETURNING merchant_id
+"""
+
+
 class StoredEvent(NamedTuple):
     """``times_received``: with this call. ``before``: the event as it is stored, where it was there before."""
 
@@ -234,7 +287,11 @@ STATEMENTS = {
     "store_events": ("json, json, interval", STORE_EVENTS),
     "store_and_link": ("json, json, interval, json", STORE_AND_LINK),
     "stored_names": ("json", STORED_NAMES),
+    "store_suppressed": ("json, json, interval", STORE_SUPPRESSED),
+    "find_marks": ("json", FIND_MARKS),
+    "count_repeats": ("json", COUNT_REPEATS),
 }
+READS = frozenset({"stored_names", "find_marks"})  # of these: whatever becomes of what follows, nothing is stored yet
 
 
 def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -248,6 +305,17 @@ def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
 def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:
     """What ``stored_names`` takes; it answers with (merchant id, event id, the event name it is stored under)."""
     return (JsonLiteral([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in keys]),)
+
+
+def marks_arguments(marks: set[tuple[int, bytes]]) -> tuple[Any, ...]:
+    """What ``find_marks`` takes; it answers with (merchant id, mark, whether it is a tombstone)."""
+    found = [{"merchant_id": merchant, "mark": "\\x" + mark.hex()} for merchant, mark in sorted(marks)]
+    return (JsonLiteral(found),)
+
+
+def repeats_arguments(repeats: Sequence[tuple[int, datetime, int]]) -> tuple[Any, ...]:
+    """What ``count_repeats`` takes, of (merchant id, when, how many)."""
+    return (JsonLiteral([{"merchant_id": one, "received_at": at, "repeats": count} for one, at, count in repeats]),)
 
 
 def events_by_id(merchant_id: int, event_ids: Sequence[str]) -> dict[str, EventRow]:

@@ -107,7 +107,8 @@ def revoke_api_key(merchant_id: int, key_id: int, now: datetime) -> ApiKeyRow | 
 class KeyHolder:
     """Whose key it is, and what ingest needs to know of that merchant.
 
-    ``session``: the hash of the one that a person signed in to; None where the key itself came.
+    ``session``: the hash of the one that a person signed in to; None where the key itself came. ``is_marked``: people of this
+    merchant were erased, so ingest looks whether an event is one of theirs.
     """
 
     merchant_id: int
@@ -116,20 +117,21 @@ class KeyHolder:
     hash_user_data: bool
     default_countries: frozenset[str]
     session: bytes | None = None
+    is_marked: bool = False
 
 
 # What a holder is made of, from api_keys ``k`` and merchants ``m``.
 HOLDER = (
     "k.merchant_id, k.key_id, k.scopes, m.hash_user_data, "
     "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
-    "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL)"
+    "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked"
 )
 
 
 def holder_of(row: Sequence[Any], session: bytes | None = None) -> KeyHolder:
     """``row`` begins with ``HOLDER``."""
-    merchant_id, key_id, scopes, hash_user_data, countries = row[:5]
-    return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), session)
+    merchant_id, key_id, scopes, hash_user_data, countries, is_marked = row[:6]
+    return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), session, is_marked)
 
 
 def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
@@ -171,13 +173,14 @@ def merchant_holder(merchant_id: int) -> KeyHolder | None:
     """What ingest needs to know of a merchant, for a caller who needs no key: the operator's commands."""
     found = rows(
         "SELECT hash_user_data, ARRAY(SELECT DISTINCT default_country FROM destinations d "
-        "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL) "
+        "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked "
         "FROM merchants m WHERE merchant_id = %s",
         (merchant_id,),
     )
     if not found:
         return None
-    return KeyHolder(merchant_id, 0, frozenset({"ingest", "read", "admin"}), found[0][0], frozenset(found[0][1]))
+    scopes = frozenset({"ingest", "read", "admin"})
+    return KeyHolder(merchant_id, 0, scopes, found[0][0], frozenset(found[0][1]), is_marked=found[0][2])
 
 
 def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any]]:

@@ -161,7 +161,7 @@ def save_redelivery(row: RedeliveryRow) -> None:
     execute(
         SAVE,
         (
-            _place(row.after),
+            _place(row.after) if row.finished_at is None else None,  # it names an event, and is of no more use
             orjson.dumps(row.booked).decode(),
             row.matched,
             row.requeued,

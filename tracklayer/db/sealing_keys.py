@@ -47,3 +47,11 @@ def keys_of_channels() -> set[bytes]:
         return set()
     found = rows("SELECT DISTINCT substring(secrets FROM 2 FOR 4) FROM alert_channels WHERE length(secrets) > 4")
     return {bytes(row[0]) for row in found}
+
+
+def keys_of_erasures() -> set[bytes]:
+    """Ids of keys that seal the keys of erasures; of a database that has none yet, none."""
+    if not rows("SELECT to_regclass('erasure_keys') IS NOT NULL")[0][0]:
+        return set()
+    found = rows("SELECT DISTINCT substring(sealed FROM 2 FOR 4) FROM erasure_keys WHERE length(sealed) > 4")
+    return {bytes(row[0]) for row in found}

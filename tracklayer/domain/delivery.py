@@ -25,6 +25,8 @@ class DropReason(StrEnum):
     EVENT_TOO_OLD = "event_too_old"
     CONSENT_DENIED = "consent_denied"
     DESTINATION_REMOVED = "destination_removed"
+    ERASED = "erased"
+    SUPPRESSED = "suppressed"
 
 
 # What a platform's rules refuse before anything is sent: a failure, as what it refuses itself is. That consent is denied,

@@ -139,6 +139,16 @@ CODES: dict[str, Meaning] = {
         "Correct how it is read on your side.",
         is_warning=True,
     ),
+    "EVENT_ERASED": Meaning(
+        "The event was erased with its person. Its repeat is counted, and nothing of it is stored.",
+        "Nothing; whatever sends it again may stop.",
+        is_warning=True,
+    ),
+    "PERSON_SUPPRESSED": Meaning(
+        "The person was erased, and is to be left alone: the event is stored without identifiers, and sent nowhere.",
+        "Nothing; where the person has changed their mind, `unsuppressPerson`.",
+        is_warning=True,
+    ),
     "COALESCED_DIFFERENT_CONTENT": Meaning(
         "A repeat differs from what was stored the first time; the first content stays.",
         "Give another action another id.",

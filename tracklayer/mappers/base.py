@@ -151,6 +151,13 @@ class ReadReply(Protocol):
     def __call__(self, reply: PlatformReply, count: int) -> Verdict: ...
 
 
+# Of all ten only GA4 documents one that deletes what was sent; the others' pages, and the connectors of others, were searched.
+NO_DELETION = (
+    "No documented interface deletes single events that were sent. They age out by the platform's own rules; ask its support "
+    "for more, and take the person out of your audiences and customer lists there."
+)
+
+
 @dataclass(frozen=True)
 class Mapper:
     """One platform, declared: what it wants, how an event becomes its item, how its answer is read.
@@ -161,6 +168,7 @@ class Mapper:
     ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit. ``age_limit``:
     the exact one, where that depends on the event's source or the settings; ``map_event`` judges by it too.
     ``deduplication``: in a sentence, which copies that both came over the API are counted once; it stands on the page.
+    ``deletion``: what can be done there about a person who was erased, in sentences; only what a documented interface does.
     ``max_ahead``: how far ahead of the clock an event may be when it is sent; what is further waits until then.
     ``ahead_limit``: the exact one, where that depends on the settings.
     ``identifiers``: fields of ``user_data`` that make a difference to what is sent, under some settings at least; in the
@@ -184,6 +192,7 @@ class Mapper:
     deduplication: str
     copy_memory: CopyMemory
     identifiers: tuple[str, ...] = ()
+    deletion: str = NO_DELETION
     age_limit: AgeLimit | None = None
     supports_test_events: bool = False
     check_settings: Callable[[Settings], list[Problem]] | None = None

@@ -89,6 +89,8 @@ DropReason = _enum(
         "EVENT_TOO_OLD": ("event_too_old", "The event happened longer ago than the platform takes."),
         "CONSENT_DENIED": ("consent_denied", "The person refused the use of their data for ads."),
         "DESTINATION_REMOVED": ("destination_removed", "Its destination was removed while it waited."),
+        "ERASED": ("erased", "The person was erased while it waited."),
+        "SUPPRESSED": ("suppressed", "The person was erased before, and is to be left alone: nothing was sent."),
     },
 )
 AlertKind = _enum(
@@ -251,6 +253,14 @@ RedeliveryState = _enum(
     {
         "RUNNING": ("running", "Deliveries are still being looked at."),
         "FINISHED": ("finished", "All were looked at: each is queued again, or refused with a reason."),
+    },
+)
+ErasureState = _enum(
+    "ErasureState",
+    "Whether an erasure is done.",
+    {
+        "RUNNING": ("running", "Events are still being looked at, or waited for."),
+        "FINISHED": ("finished", "All that is the person's is gone, and there is a receipt."),
     },
 )
 GivenUpBy = _enum(

@@ -340,6 +340,15 @@ class UpdateMerchantInput:
     collector: CollectorInput | None = _given("What the shop's pages may tell.", UNSET)
 
 
+@strawberry.input(description="Who is meant: whoever fits any of these. At least one is needed.")
+class ErasePersonInput:
+    email: str | None = _given("Plain, or SHA-256 of its usual form.")
+    phone: str | None = _given("With its country code, or SHA-256 of its digits.")
+    external_id: str | None = _given("As it was sent, or SHA-256 of it.")
+    browser_id: str | None = _given("As it was sent.")
+    event_ids: list[str] | None = _given("Events by their eventIds: at most 1,000.")
+
+
 @strawberry.input(description="A new API key.")
 class CreateApiKeyInput:
     name: str = _needed("What it is for.")

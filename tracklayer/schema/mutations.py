@@ -10,8 +10,9 @@ import strawberry
 from graphql import GraphQLError
 from strawberry import ID, Info
 
-from tracklayer.db.connection import run_for_merchant
+from tracklayer.db.connection import in_transaction, run_for_merchant
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.erasures import ErasureRow
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow
 from tracklayer.domain.problem import Problem
@@ -24,6 +25,7 @@ from tracklayer.schema.inputs import (
     UNSET,
     CreateApiKeyInput,
     DeliveryFilter,
+    ErasePersonInput,
     EventFilter,
     IdentifyInput,
     IngestEventInput,
@@ -38,12 +40,14 @@ from tracklayer.schema.payloads import (
     ApiKeyPayload,
     CreateApiKeyPayload,
     DestinationPayload,
+    ErasePersonPayload,
     IdentifyPayload,
     IngestEventPayload,
     IngestEventsPayload,
     MerchantPayload,
     RedeliverPayload,
     TestDestinationPayload,
+    UnsuppressPersonPayload,
     ingest_payload,
     user_errors,
 )
@@ -55,6 +59,7 @@ from tracklayer.schema.types import (
     attempt_node,
     channel_node,
     destination_node,
+    erasure_node,
     explanation_node,
     merchant_node,
     redelivery_node,
@@ -63,8 +68,9 @@ from tracklayer.schema.types import (
 )
 from tracklayer.services import channels, destinations, merchants
 from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
+from tracklayer.services.erase import Request, count_person, erase_person, requester, unsuppress_person
 from tracklayer.services.identify import Identified, identify
-from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Rejected
+from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Forgotten, Rejected
 from tracklayer.services.pacing import Redelivered
 from tracklayer.services.post import try_channel
 from tracklayer.services.redeliver import count_ids, count_matching, redeliver_ids, redeliver_matching
@@ -116,7 +122,7 @@ class Mutation:
         return IngestEventsPayload(
             results=[ingest_payload(outcome, index) for index, outcome in enumerate(outcomes)],
             accepted=kinds.count(Accepted),
-            coalesced=kinds.count(Coalesced),
+            coalesced=kinds.count(Coalesced) + kinds.count(Forgotten),
             rejected=kinds.count(Rejected),
         )
 
@@ -200,6 +206,72 @@ class Mutation:
             return _not_redelivered(result)
         context.wake(result.wake)
         return _redelivered(result)
+
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Erases somebody: events with their deliveries and logs, browsers and links. What waits is dropped as ERASED, "
+        "what a worker has in its hands is waited for, and an event that was erased does not come back when it is sent again. "
+        "Goes on in the background; try it with dryRun first. Scope ADMIN.",
+    )
+    async def erase_person(
+        self,
+        info: Info,
+        input: Annotated[ErasePersonInput, strawberry.argument(description="Who.")],
+        suppress: Annotated[
+            bool | None,
+            strawberry.argument(
+                description="Events of this person that come later are counted and kept without identifiers, and sent nowhere."
+            ),
+        ] = True,
+        dry_run: Annotated[
+            bool | None, strawberry.argument(description="Count what would go, and change nothing.")
+        ] = False,
+    ) -> ErasePersonPayload:
+        context = context_of(info)
+        holder = context.caller
+        request = _request(input)
+        if dry_run:
+            counted = await run_for_merchant(partial(count_person, context.runtime), holder.merchant_id, request)
+            if isinstance(counted, list):
+                return _not_erased(counted)
+            return ErasePersonPayload(
+                events_erased=counted.events,
+                deliveries_erased=counted.deliveries,
+                identities_erased=counted.browsers,
+                shared_identities=counted.shared,
+                complete=counted.complete,
+                erasure=None,
+                receipt=None,
+                user_errors=[],
+            )
+        verb = partial(_erase, context.runtime, holder.key_id, bool(suppress))
+        found = await run_for_merchant(verb, holder.merchant_id, request)
+        if isinstance(found, list):
+            return _not_erased(found)
+        return ErasePersonPayload(
+            events_erased=0,
+            deliveries_erased=0,
+            identities_erased=0,
+            shared_identities=0,
+            complete=False,
+            erasure=erasure_node(found),
+            receipt=None,
+            user_errors=[],
+        )
+
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Takes somebody's events in again as anybody's, from now on. What was erased stays erased. Scope ADMIN.",
+    )
+    async def unsuppress_person(
+        self, info: Info, input: Annotated[ErasePersonInput, strawberry.argument(description="Who.")]
+    ) -> UnsuppressPersonPayload:
+        context = context_of(info)
+        verb = partial(unsuppress_person, context.runtime)
+        found = await run_for_merchant(verb, context.caller.merchant_id, _request(input))
+        if isinstance(found, list):
+            return UnsuppressPersonPayload(lifted=False, user_errors=user_errors(found))
+        return UnsuppressPersonPayload(lifted=bool(found), user_errors=[])
 
     @strawberry.mutation(
         metadata=ADMIN,
@@ -489,6 +561,31 @@ def _redelivered(result: Redelivered) -> RedeliverPayload:
 def _not_redelivered(problems: list[Problem]) -> RedeliverPayload:
     return RedeliverPayload(
         matched=0, requeued=0, refused=[], complete=True, job=None, user_errors=user_errors(problems)
+    )
+
+
+def _request(given: ErasePersonInput) -> Request:
+    return Request(given.email, given.phone, given.external_id, given.browser_id, tuple(given.event_ids or ()))
+
+
+def _erase(
+    runtime: Runtime, key_id: int, suppress: bool, merchant_id: int, request: Request
+) -> ErasureRow | list[Problem]:
+    with in_transaction():
+        by = requester(merchant_id, key_id)
+    return erase_person(runtime, merchant_id, request, by, suppress=suppress)
+
+
+def _not_erased(problems: list[Problem]) -> ErasePersonPayload:
+    return ErasePersonPayload(
+        events_erased=0,
+        deliveries_erased=0,
+        identities_erased=0,
+        shared_identities=0,
+        complete=True,
+        erasure=None,
+        receipt=None,
+        user_errors=user_errors(problems),
     )
 
 

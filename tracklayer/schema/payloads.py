@@ -25,6 +25,7 @@ from tracklayer.schema.types import (
     ApiKeyNode,
     DeliveryAttempt,
     DestinationNode,
+    ErasureNode,
     ErrorExplanation,
     EventNode,
     MerchantNode,
@@ -35,7 +36,7 @@ from tracklayer.schema.types import (
     refused_groups,
 )
 from tracklayer.services.check import MOST, SINCE, Checked, check_destination
-from tracklayer.services.ingest import Accepted, Coalesced, Ingested
+from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, Ingested
 
 MAX_USER_ERRORS = 20  # of one input: whoever has more has made the same mistake again and again
 _ERRORS = "What is wrong, or worth knowing; empty when all is well."
@@ -72,7 +73,7 @@ def _path_of(problem: Problem) -> list[str]:
 class IngestEventPayload:
     outcome: IngestOutcome = strawberry.field(metadata=SENDER, description="Accepted, coalesced or rejected.")
     event: EventNode | None = strawberry.field(
-        metadata=SENDER, description="The event as stored; null where it was rejected."
+        metadata=SENDER, description="The event as stored; null where it was rejected, or was erased before."
     )
     index: int | None = strawberry.field(
         metadata=SENDER, description="Which of the inputs it answers, from 0; 0 of a single one."
@@ -202,6 +203,40 @@ class AlertChannelPayload:
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
+@strawberry.type(
+    description="What is erased so far, as `erasure` goes on; in a dry run, what would be, as far as 8 s suffice to look."
+)
+class ErasePersonPayload:
+    events_erased: int = strawberry.field(metadata=ADMIN, description="Events.")
+    deliveries_erased: int = strawberry.field(metadata=ADMIN, description="Their deliveries.")
+    identities_erased: int = strawberry.field(
+        metadata=ADMIN, description="Browsers that are forgotten, or that are linked to the person no more."
+    )
+    shared_identities: int = strawberry.field(
+        metadata=ADMIN,
+        description="Those of them that others were seen with as well: they stay, and lose the link. Of a dry run.",
+    )
+    complete: bool = strawberry.field(
+        metadata=ADMIN,
+        description="Whether all events were looked at. False: the job goes on, or a dry run had no more time.",
+    )
+    erasure: ErasureNode | None = strawberry.field(
+        metadata=ADMIN, description="What does it; `node(id)` tells how far it is. Null in a dry run."
+    )
+    receipt: str | None = strawberry.field(
+        metadata=ADMIN, description="The signed receipt, once it has finished: `node(id)` has it then."
+    )
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
+
+
+@strawberry.type(description="Whether somebody was suppressed until now.")
+class UnsuppressPersonPayload:
+    lifted: bool = strawberry.field(
+        metadata=ADMIN, description="Whether there was a suppression, which there is no more."
+    )
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
+
+
 @strawberry.type(description="A new key.")
 class CreateApiKeyPayload:
     api_key: ApiKeyNode | None = strawberry.field(metadata=ADMIN, description="Null where nothing was created.")
@@ -244,6 +279,14 @@ def ingest_payload(ingested: Ingested, index: int) -> IngestEventPayload:
                 event=event_node(row),
                 index=index,
                 event_id=row.event_id,
+                user_errors=user_errors(warnings),
+            )
+        case Forgotten(event_id=event_id, warnings=warnings):
+            return IngestEventPayload(
+                outcome=IngestOutcome.COALESCED,
+                event=None,
+                index=index,
+                event_id=event_id,
                 user_errors=user_errors(warnings),
             )
         case _:

@@ -13,6 +13,7 @@ from tracklayer.db.coverage import facts_of_names, refusals
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
 from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
+from tracklayer.db.erasures import erasure_by_id
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
@@ -57,6 +58,7 @@ from tracklayer.schema.types import (
     delivery_connection,
     delivery_node,
     destination_node,
+    erasure_node,
     event_connection,
     event_node,
     merchant_node,
@@ -103,6 +105,9 @@ class Query:
             case "Redelivery", [int(redelivery_id)]:
                 job = await read(redelivery_by_id, holder.merchant_id, redelivery_id)
                 return redelivery_node(job) if job else None
+            case "Erasure", [int(erasure_id)]:
+                erasure = await read(erasure_by_id, holder.merchant_id, erasure_id)
+                return erasure_node(erasure) if erasure else None
             case "AlertChannel", [int(channel_id)]:
                 found_channel = await read(channel, holder.merchant_id, channel_id)
                 return channel_node(found_channel) if found_channel else None

@@ -15,6 +15,7 @@ from tracklayer.db.answers import lately_answered
 from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
 from tracklayer.db.destinations import health_of
+from tracklayer.db.erasures import ErasureRow, page_of_erasures
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
@@ -32,7 +33,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
-from tracklayer.schema.access import PUBLIC, READ, SENDER, at_most, weighs
+from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.collector import Collector, collector_of
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
 from tracklayer.schema.context import context_of, read
@@ -51,6 +52,7 @@ from tracklayer.schema.enums import (
     DestinationState,
     DropReason,
     EnrichmentNote,
+    ErasureState,
     Platform,
     RedeliveryState,
     RetentionDays,
@@ -698,6 +700,30 @@ class RetentionPreview:
     oldest: DateTime | None = _field(READ, "When the oldest event arrived that is there now; null: there is none.")
 
 
+@strawberry.type(
+    name="Erasure",
+    description="Somebody is erased. It goes on in the background, whatever process ends, and waits for deliveries that a worker "
+    "has in its hands. What it looks for is forgotten when it has finished; its receipt is kept for 3 years.",
+)
+class ErasureNode(Node):
+    state: ErasureState = _field(ADMIN, "Whether it is done.")
+    events_erased: int = _field(ADMIN, "Events deleted so far.")
+    deliveries_erased: int = _field(ADMIN, "Deliveries deleted so far, with their logs.")
+    identities_erased: int = _field(
+        ADMIN, "Browsers that were forgotten, or that are linked to the person no more. Counted at the end."
+    )
+    requested_at: DateTime = _field(ADMIN, "When it was asked for.")
+    finished_at: DateTime | None = _field(ADMIN, "When it was done.")
+    suppressed: bool = _field(
+        ADMIN, "Whether events of this person that come later are kept without identifiers and sent nowhere."
+    )
+    events_scanned: int = _field(ADMIN, "Events that it has looked at so far.")
+    receipt: str | None = _field(
+        ADMIN,
+        "The signed receipt, as JSON; null until it has finished. Keep it as it is: it verifies in this spelling alone.",
+    )
+
+
 @strawberry.type(name="Merchant", description="Whose events these are.")
 class MerchantNode(Node):
     row: strawberry.Private[MerchantRow]
@@ -756,6 +782,16 @@ class MerchantNode(Node):
     )
     async def api_keys(self, info: Info) -> list[ApiKeyNode]:
         return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]
+
+    @strawberry.field(
+        metadata=ADMIN | at_most("first"),
+        description="Erasures of people, newest first: with their receipts, those of the last 3 years.",
+    )
+    async def erasures(self, info: Info, first: First = 20, after: After = None) -> Connection[ErasureNode]:
+        size = page_size(first)
+        seen = ids.read_cursor(after, "Erasure", (int,)) if after is not None else None
+        found = await read(page_of_erasures, self.row.merchant_id, seen[1] if seen else None, size + 1)
+        return erasure_connection(found, size, after)
 
 
 @strawberry.type(description="Deliveries, or events, of one reason that are not sent.")
@@ -832,6 +868,7 @@ class PlatformInfo:
         PUBLIC, "How else to try a destination, where the platform has no test mode; null: it has one."
     )
     deduplication: str = _field(PUBLIC, "Which copies it counts once, where both came from TrackLayer.")
+    deletion: str = _field(PUBLIC, "What can be done there about a person who was erased.")
 
 
 @strawberry.type(name="RuleVerdict", description="One rule of a platform, held against one event.")
@@ -971,6 +1008,28 @@ def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
     )
 
 
+def erasure_node(row: ErasureRow) -> ErasureNode:
+    return ErasureNode(
+        id=ID(ids.encode("Erasure", row.merchant_id, row.erasure_id)),
+        state=ErasureState("running" if row.finished_at is None else "finished"),
+        events_erased=row.counts.get("events", 0),
+        deliveries_erased=row.counts.get("deliveries", 0),
+        identities_erased=row.counts.get("identities", 0),
+        requested_at=DateTime(row.requested_at),
+        finished_at=_instant(row.finished_at),
+        suppressed=row.suppress,
+        events_scanned=row.scanned,
+        receipt=row.receipt,
+    )
+
+
+def erasure_connection(rows: Sequence[ErasureRow], first: int, after: str | None) -> Connection[ErasureNode]:
+    def cursor(row: ErasureRow) -> str:
+        return ids.cursor("Erasure", row.requested_at, row.erasure_id)
+
+    return connect(rows, first, after, erasure_node, cursor)
+
+
 def channel_node(row: ChannelRow) -> AlertChannelNode:
     return AlertChannelNode(
         id=ID(ids.encode("AlertChannel", row.merchant_id, row.channel_id)),
@@ -1025,6 +1084,7 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
         test_effect=mapper.test_effect if mapper.supports_test_events else None,
         instead_of_test=None if mapper.supports_test_events else mapper.instead_of_test,
         deduplication=mapper.deduplication,
+        deletion=mapper.deletion,
     )
 
 

@@ -40,6 +40,11 @@ OWN: dict[str, Explanation] = {
     DropReason.DESTINATION_REMOVED.name: Explanation(
         "Its destination was removed while it waited.", "Create the destination again, then redeliver."
     ),
+    DropReason.ERASED.name: Explanation("The person was erased while it waited.", "Nothing to do: the event goes too."),
+    DropReason.SUPPRESSED.name: Explanation(
+        "The person was erased before, and is to be left alone.",
+        "Nothing to do. Where the person has changed their mind, lift the suppression: it counts for events from then on.",
+    ),
     "invalid_grant": Explanation(
         "The refresh token was revoked or has expired.",
         "Connect the account again and set the new refresh token on the destination.",

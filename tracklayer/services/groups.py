@@ -11,7 +11,7 @@ from tracklayer.domain.delivery import DeliveryStatus, DestinationState, DropRea
 from tracklayer.services.explain import Explained, explain
 
 # What cannot come right by being sent again.
-_IN_VAIN = {DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED}
+_IN_VAIN = {DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED, DropReason.ERASED, DropReason.SUPPRESSED}
 # What is lost unless somebody acts, before what is lost anyhow, before what is as it should be.
 _RANKS = {
     DropReason.RETRIES_EXHAUSTED: 1,
@@ -22,6 +22,8 @@ _RANKS = {
     DropReason.EVENT_TOO_OLD: 3,
     DropReason.UNSUPPORTED_EVENT: 4,
     DropReason.CONSENT_DENIED: 5,
+    DropReason.ERASED: 5,
+    DropReason.SUPPRESSED: 5,
 }
 _HELD, _FAILED, _WAITING = 0, 2, 6
 
@@ -35,6 +37,8 @@ _DO = {
     DropReason.EVENT_TOO_OLD: "Send events sooner: the platform takes these no more, and no redelivery helps.",
     DropReason.UNSUPPORTED_EVENT: "Map the name in the destination's settings and redeliver them, or leave the name out there.",
     DropReason.CONSENT_DENIED: "Nothing to do: these people refused the use of their data for ads.",
+    DropReason.ERASED: "Nothing to do: these people were erased, and these go with them.",
+    DropReason.SUPPRESSED: "Nothing to do: these people were erased before, and are to be left alone.",
 }
 _DO_FAILED = "They are tried again by themselves: mend the cause, and the next attempt takes them along."
 _DO_HELD = "They go out by themselves once the destination is well again; what has waited for 24 hours is dropped."

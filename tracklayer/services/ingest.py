@@ -17,11 +17,13 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
+from tracklayer.domain.person import tokens_of_event
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.linking import link_records
+from tracklayer.services.marks import marker_of, of_event
 
 MAX_EVENTS = 1000  # of one call
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
@@ -55,7 +57,15 @@ class Rejected:
     event_id: str | None
 
 
-Ingested = Accepted | Coalesced | Rejected
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A repeat of an event that was erased: it is counted as a repeat, and nothing of it is stored."""
+
+    event_id: str
+    warnings: tuple[Problem, ...]
+
+
+Ingested = Accepted | Coalesced | Rejected | Forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,10 @@ class Item:
     row: EventRow | None = None
     count: int = 0  # how often it was received up to this one
     conflict: str | None = None  # the other event name under which this id is stored
+    tombstone: bytes | None = None  # the mark of the event itself, of a merchant whose people were erased
+    marks: tuple[bytes, ...] = ()  # and those of its person
+    is_erased: bool = False
+    is_suppressed: bool = False
 
 
 # Event name, code, field: what refused events are counted by. Without a code: one that was refused before, and was sent
@@ -160,7 +174,13 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     call.outcomes.append(None)
     key = (merchant.merchant_id, event.event_id)
     links = link_records(event, record, call.now) if event.user_data.browser_id is not None else ()
-    call.items.append(Item(read, record, key, links))
+    item = Item(read, record, key, links)
+    if merchant.is_marked:
+        marker = marker_of(runtime)
+        item.tombstone = marker.mark(merchant.merchant_id, of_event(event.event_id))
+        tokens = tokens_of_event(record["user_data"], record["digests"], merchant.default_countries)
+        item.marks = tuple(marker.marks(merchant.merchant_id, tokens))
+    call.items.append(item)
     call.size += read.size
 
 
@@ -175,10 +195,13 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
     Fills in the items; returns whom to wake. The same id several times: the first is stored, the others are its
     repeats, in the order of the calls.
     """
+    marked = [item for call in calls if call.merchant.is_marked for item in call.items if item is not None]
+    if marked:
+        yield from _look_for_marks(marked)
     groups: dict[Key, list[Item]] = {}
     for call in calls:
         for item in call.items:
-            if item is not None:
+            if item is not None and not item.is_erased:
                 groups.setdefault(item.key, []).append(item)
     rejected = [record for call in calls for record in _rejections(call, call.refused)]
     wake: set[Wake] = set()
@@ -206,11 +229,30 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
     rejected = [record for call in calls for record in _rejections(call, _conflicts(call))]
     if rejected:
         yield "store_events", db.store_arguments([], rejected, window)
+    counts = [
+        (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
+        for call in calls
+    ]
+    if any(count for _, _, count in counts):
+        yield "count_repeats", db.repeats_arguments([one for one in counts if one[2]])
     return wake
 
 
+def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], None]:
+    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone."""
+    asked = {(item.key[0], mark) for item in items for mark in (item.tombstone, *item.marks) if mark is not None}
+    erased, suppressed = set[tuple[int, bytes]](), set[tuple[int, bytes]]()
+    for merchant_id, mark, is_tombstone in (yield "find_marks", db.marks_arguments(asked)):
+        (erased if is_tombstone else suppressed).add((merchant_id, bytes(mark)))
+    for item in items:
+        item.is_erased = (item.key[0], item.tombstone) in erased
+        item.is_suppressed = any((item.key[0], mark) in suppressed for mark in item.marks)
+        if item.is_suppressed:
+            item.record = persist.without_person(item.record, item.read.event)
+
+
 def _conflicts(call: Call) -> Counter[Refusal]:
-    records = [item.record for item in call.items if item is not None and item.row is None]
+    records = [item.record for item in call.items if item is not None and item.row is None and not item.is_erased]
     names = (record.get("counted_as") or record["event_name"] for record in records)
     return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in names)
 
@@ -234,20 +276,28 @@ def _store_firsts(
 ) -> Generator[Step, list[Any], Stored]:
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
-    records = []
+    records, suppressed = list[dict[str, Any]](), list[dict[str, Any]]()
     links: list[dict[str, Any]] = []
     for key, items in groups.items():
         first = items[0]
-        if first.links:
-            links += first.links
         name = first.read.event.event_name
         alike[key] = items if len(items) == 1 else [item for item in items if item.read.event.event_name == name]
         first.record["times_received"] = len(alike[key])
+        if first.is_suppressed:
+            suppressed.append(first.record)
+            continue
         records.append(first.record)
-    name, arguments = "store_events", db.store_arguments(records, rejected, window)
-    if links:
-        name, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
-    stored = db.read_stored((yield name, arguments))
+        if first.links:
+            links += first.links
+    stored = db.Stored({}, set())
+    if records or rejected or not suppressed:
+        step, arguments = "store_events", db.store_arguments(records, rejected, window)
+        if links:
+            step, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
+        stored = db.read_stored((yield step, arguments))
+    if suppressed:
+        others = db.read_stored((yield "store_suppressed", db.store_arguments(suppressed, [], window)))
+        stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])
         first.inserted = found.before is None
@@ -344,8 +394,24 @@ _DIFFERS_SOMEWHERE = Problem.said(
 )
 
 
+_WAS_ERASED = Problem.said(
+    ("event_id",),
+    "EVENT_ERASED",
+    "The event with this ",
+    Name(("event_id",)),
+    " was erased with its person: it is counted as a repeat, and nothing of it is stored.",
+)
+_IS_SUPPRESSED = Problem.said(
+    ("user_data",),
+    "PERSON_SUPPRESSED",
+    "This person was erased, and is to be left alone: the event is stored without identifiers, and sent nowhere.",
+)
+
+
 def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
     event, row = item.read.event, item.row
+    if item.is_erased:
+        return Forgotten(event.event_id, (_WAS_ERASED,))
     if row is None:
         path = ("event_id",)
         conflict = Problem.said(
@@ -360,6 +426,10 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
             " names one business action: send this one with an id of its own, for example with its name in front.",
         )
         return Rejected((conflict,), event.event_id)
+    if item.is_suppressed:
+        # In what it differs is not looked at: of what was stored, nobody is to be told apart.
+        warnings = (*item.read.warnings, _IS_SUPPRESSED)
+        return Accepted(row, warnings) if item.inserted else Coalesced(_counted(row, item.count), warnings)
     if item.inserted:
         return Accepted(row, item.read.warnings)
     try:

@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
-from tracklayer.db.events import STATEMENTS, store_arguments
+from tracklayer.db.events import READS, STATEMENTS, store_arguments
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import is_in_the_way
@@ -285,7 +285,7 @@ class _Flusher:
             name, arguments = next(steps)
             while True:
                 found = await self._session.execute(_EXECUTE[name], arguments, lock_ms=None if committed else lock_ms)
-                committed = True
+                committed = committed or name not in READS
                 self.away_at = None
                 name, arguments = steps.send(found)
         except StopIteration as ended:

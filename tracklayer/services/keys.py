@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from tracklayer.db import erasures as db_erasures
 from tracklayer.db import sealing_keys as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.sealing import SETTING, Sealer, SealError
@@ -66,7 +67,7 @@ def confirm_keys(sealer: Sealer, now: datetime) -> None:
         found = _look(sealer)
         if found.lost or not found.any_fits:
             raise KeyLostError(advice(sealer, found.closed))
-        in_use = db.keys_of_destinations().keys() | db.keys_of_channels()
+        in_use = db.keys_of_destinations().keys() | db.keys_of_channels() | db.keys_of_erasures()
         needed = [key_id for key_id in in_use if key_id in sealer.key_ids]
         for key_id in {sealer.newest, *needed}:
             db.add_sealing_key(key_id, sealer.seal(_PLAIN, _CONTEXT, key_id), now)
@@ -81,6 +82,7 @@ def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
         db.lock_sealing_keys()
         lost = [key_id for key_id, sealed in db.sealing_keys().items() if not _opens(sealer, sealed)]
         db.forget_sealing_keys(lost)
+        db_erasures.retire_lost_keys(sealer.key_ids, now)
         db.add_sealing_key(sealer.newest, sealer.seal(_PLAIN, _CONTEXT), now)
         return len(lost)
 
@@ -109,7 +111,7 @@ def _look(sealer: Sealer) -> Keys:
     used = db.keys_of_destinations()
     closed = sum(count for key_id, count in used.items() if key_id not in sealer.key_ids)
     if noted:
-        needed = used.keys() | db.keys_of_channels()
+        needed = used.keys() | db.keys_of_channels() | db.keys_of_erasures()
         return Keys(frozenset(key_id for key_id in noted.keys() & needed if key_id not in opened), bool(opened), closed)
     lost = frozenset(used) - sealer.key_ids
     return Keys(lost if len(lost) == len(used) else frozenset(), not used or len(lost) < len(used), closed)

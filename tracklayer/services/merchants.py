@@ -20,6 +20,7 @@ from tracklayer.domain.problem import Name, Problem
 from tracklayer.domain.text import wrong_with_name
 from tracklayer.mappers.base import CONSENT_RULES, wrong_with_currency, wrong_with_page_url
 from tracklayer.runtime import Runtime
+from tracklayer.services.marks import marker_of
 
 SCOPES = ("ingest", "read", "admin")
 RETENTION_DAYS = (30, 90, 180, 365)
@@ -163,6 +164,8 @@ def authenticate(runtime: Runtime, key: str) -> KeyHolder | None:
     if found is None:
         return None
     holder, is_to_note = found
+    if holder.is_marked:
+        marker_of(runtime)  # read here, where a row may be asked: ingest takes it from memory
     if is_to_note:
         _note_use(holder, now)
     runtime.keyring.keep(key_hash, holder, now, begun)

@@ -127,6 +127,29 @@ def to_record(
     return record
 
 
+def without_person(record: dict[str, Any], event: Event) -> dict[str, Any]:
+    """A row of somebody who is to be left alone: that it happened, and for how much, with nothing that says who it was.
+
+    Consent counts as denied, so that no later delivery of it goes out either.
+    """
+    url, custom_data = _impersonal(event.event_source_url, event.custom_data)
+    kept = {
+        **record,
+        "event_source_url": url.partition("?")[0].partition("#")[0] if url is not None else None,
+        "user_data": {},
+        "digests": None,
+        "sealed": None,
+        "custom_data": custom_json(custom_data),
+        "consent": {**asdict(event.consent), "ad_user_data": "denied", "ad_personalization": "denied"},
+    }
+    if "device" in record:
+        kept["device"] = {name: value for name, value in record["device"].items() if name not in _DEVICE_IDS}
+    return kept
+
+
+_DEVICE_IDS = ("advertising_id", "vendor_id")
+
+
 def _impersonal(url: str | None, custom_data: CustomData) -> tuple[str | None, CustomData]:
     """Without the personal data in plain text that no platform gets: with hashing on it is not kept either."""
     if url is not None:
@@ -206,6 +229,14 @@ def _exact_json(value: Decimal) -> orjson.Fragment:
     """Digit by digit, without an exponent."""
     text = str(value)
     return orjson.Fragment(format(value, "f") if "E" in text else text)
+
+
+def opened_user_data(row: EventRow, sealer: Sealer) -> dict[str, Any]:
+    """``user_data`` as it is kept, sealed identifiers opened. Raises SealError."""
+    user_data: dict[str, Any] = orjson.loads(row.user_data)
+    if row.sealed is not None:
+        user_data |= orjson.loads(sealer.open(row.sealed, _context(row.merchant_id, row.event_id)))
+    return user_data
 
 
 def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:

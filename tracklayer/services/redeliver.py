@@ -27,7 +27,7 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
-from tracklayer.domain.delivery import DeliveryStatus
+from tracklayer.domain.delivery import DeliveryStatus, DropReason
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
@@ -282,6 +282,8 @@ def _refusal(
         return "already delivered"
     if row.status == DeliveryStatus.QUEUED:
         return "already waiting to be delivered"
+    if row.drop_reason in (DropReason.ERASED, DropReason.SUPPRESSED):
+        return "the person was erased"
     if asked_at is not None and (row.finished_at or row.last_attempt_at or row.queued_at) > asked_at:
         return "tried again since this was asked for"
     if row.event_id not in events:

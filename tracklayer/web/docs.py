@@ -29,7 +29,18 @@ from tracklayer.services.explain import docs_path
 HERE = Path(__file__).parent
 MAPPERS = Path(mappers.__file__).parent
 # Guides that are not named here follow by title: a new one is a file, and a word here where its place matters.
-READING_ORDER = ("quickstart", "data-model", "dashboard", "dedup", "identity", "api", "errors", "alerts", "retention")
+READING_ORDER = (
+    "quickstart",
+    "data-model",
+    "dashboard",
+    "dedup",
+    "identity",
+    "api",
+    "errors",
+    "alerts",
+    "retention",
+    "erasure",
+)
 
 HTML = "text/html; charset=utf-8"
 SECURITY_HEADERS = {

@@ -391,6 +391,9 @@ MAPPER = Mapper(
         "ga_client_id",
         "ga_session_id",
     ),
+    deletion="Google's User Deletion API deletes by client id, user id or app instance id; TrackLayer does not call it: do that with "
+    "your own credentials. By Google's own word it takes 72 hours until reports show nothing, and up to two months on its servers; "
+    "aggregated reports and exports to BigQuery stay.",
     deduplication="Google recognises a copy of a purchase only, by its transaction id; any other event that arrives twice counts twice.",
     copy_memory=_copy_memory,
     supports_test_events=True,

@@ -1,0 +1,137 @@
+"""``tracklayer erase`` and ``tracklayer erase verify``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.erasures import ErasureRow, erasure_by_id
+from tracklayer.db.merchants import merchant_by_id
+from tracklayer.domain.problem import Problem
+from tracklayer.runtime import Runtime
+from tracklayer.services.erase import Request, continue_erasures, count_person, erase_person
+from tracklayer.services.receipts import WELL_KNOWN, ReceiptError, published_keys, read_keys, verify_receipt
+
+PAUSE_SECONDS = 0.5  # between two looks at what others may do, too
+OPERATOR = {"operator": "command line"}
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("erase", help="erase somebody, with a signed receipt; or verify one")
+    who(parser, required=False)
+    parser.add_argument("--dry-run", action="store_true", help="count what would go, and change nothing")
+    parser.add_argument("--no-suppress", action="store_true", help="take later events of this person in as anybody's")
+    parser.add_argument("--json", action="store_true", help="print the counts, or the receipt alone, as JSON")
+    parser.set_defaults(run=run)
+    actions = parser.add_subparsers(dest="action", metavar="verify")
+    verify = actions.add_parser("verify", help="tell whether a receipt is as it was signed")
+    verify.add_argument("file", metavar="FILE", help="the receipt")
+    verify.add_argument(
+        "--keys",
+        metavar="KEYS.json",
+        help=f"the public keys, as {WELL_KNOWN} has them; left out: those of the database",
+    )
+    verify.set_defaults(run=run_verify)
+
+
+def who(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The arguments that say who is meant. ``required``: whether the merchant must be named."""
+    parser.add_argument("--merchant", required=required, metavar="ID", help="the merchant's id")
+    parser.add_argument("--email", metavar="E", help="plain, or its SHA-256")
+    parser.add_argument("--phone", metavar="P", help="with its country code, or the SHA-256 of its digits")
+    parser.add_argument("--external-id", metavar="X", help="as it was sent")
+    parser.add_argument("--browser-id", metavar="B", help="as it was sent")
+    parser.add_argument("--event-id", action="append", metavar="ID", help="an event; may be given again")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 once it has finished. Ended before, the workers go on with it."""
+    if args.merchant is None:
+        raise CommandError("say whose customer it was: --merchant ID")
+    asked, merchant_id = request(args), merchant_id_of(args.merchant)
+    with runtime_of(settings_with_log()) as runtime:
+        check_merchant(merchant_id, args.merchant)
+        if args.dry_run:
+            counted = count_person(runtime, merchant_id, asked, seconds=3600)
+            if isinstance(counted, list):
+                raise wrong(counted)
+            if args.json:
+                print_json({name: getattr(counted, name) for name in ("events", "deliveries", "browsers", "shared")})
+            else:
+                print(
+                    f"{counted.events} events with {counted.deliveries} deliveries would be erased, and {counted.browsers} "
+                    f"browsers forgotten; {counted.shared} of those were seen with others too, and only lose the link."
+                )
+            return 0
+        begun = erase_person(runtime, merchant_id, asked, OPERATOR, suppress=not args.no_suppress)
+        if isinstance(begun, list):
+            raise wrong(begun)
+        done = _finish(runtime, begun)
+    if args.json:
+        print(done.receipt)
+    else:
+        counts = done.counts
+        print(
+            f"{counts.get('events', 0)} events with {counts.get('deliveries', 0)} deliveries are erased. The receipt:\n\n"
+            f"{done.receipt}"
+        )
+    return 0
+
+
+def _finish(runtime: Runtime, begun: ErasureRow) -> ErasureRow:
+    """Does what there is to do, beside whichever workers there are, until this one has finished."""
+    while True:
+        continue_erasures(runtime)
+        with in_transaction():
+            row = erasure_by_id(begun.merchant_id, begun.erasure_id)
+        if row is None:
+            raise CommandError("the merchant is gone")
+        if row.finished_at is not None:
+            return row
+        time.sleep(PAUSE_SECONDS)
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Without a database where the keys are given."""
+    text = _bytes_of(args.file)
+    try:
+        if args.keys is not None:
+            keys = read_keys(_bytes_of(args.keys))
+        else:
+            with runtime_of(settings_with_log()) as runtime:
+                keys = {one["key_id"]: bytes.fromhex(one["public_key"]) for one in published_keys(runtime)["keys"]}
+        told = verify_receipt(text, keys)
+    except ReceiptError as error:
+        raise CommandError(str(error)) from None
+    print(
+        f"The receipt is as it was signed: erasure {told['erasure']} of merchant {told['merchant']}, finished at "
+        f"{told['finished_at']}, {told['deleted'].get('events', 0)} events."
+    )
+    return 0
+
+
+def request(args: argparse.Namespace) -> Request:
+    """What ``who`` was given."""
+    return Request(args.email, args.phone, args.external_id, args.browser_id, tuple(args.event_id or ()))
+
+
+def check_merchant(merchant_id: int, given: str) -> None:
+    """Raises CommandError where there is no such merchant."""
+    with in_transaction():
+        if merchant_by_id(merchant_id) is None:
+            raise CommandError(f"there is no merchant {given}")
+
+
+def wrong(problems: list[Problem]) -> CommandError:
+    """All of it in one line."""
+    return CommandError(" ".join(f"{'.'.join(one.field)}: {one.message}".removeprefix(": ") for one in problems))
+
+
+def _bytes_of(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise CommandError(f"cannot read {name}: {error.strerror}") from None

@@ -1,0 +1,32 @@
+"""``tracklayer person export``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tracklayer.cli.erase import check_merchant, request, who, wrong
+from tracklayer.cli.process import merchant_id_of, runtime_of, settings_with_log
+from tracklayer.services.access_package import as_json, check_export, export_person
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("person", help="what is stored about somebody")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    export = actions.add_parser("export", help="print it as JSON, sealed fields opened")
+    who(export, required=True)
+    export.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Printed as it is found: however much there is, little of it is in memory."""
+    asked, merchant_id = request(args), merchant_id_of(args.merchant)
+    with runtime_of(settings_with_log()) as runtime:
+        check_merchant(merchant_id, args.merchant)
+        problems = check_export(runtime, merchant_id, asked)
+        if problems:
+            raise wrong(problems)
+        for piece in as_json(export_person(runtime, merchant_id, asked)):
+            sys.stdout.write(piece.decode())
+        sys.stdout.flush()
+    return 0

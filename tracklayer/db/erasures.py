@@ -1,0 +1,569 @@
+"""Erasures: one row each, what they delete, and the marks that keep it from coming back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import Changes
+from tracklayer.db.deliveries import lock_queue
+from tracklayer.domain.delivery import DropReason
+
+LAST_ID = 2**63 - 1
+
+
+@dataclass(slots=True)
+class ErasureRow:
+    """``wanted``, ``after``: sealed. ``identifiers``: [kind, cut off keyed hash]. ``counts``: table -> rows deleted.
+
+    ``platforms``: platform -> {deliveries, attempted, delivered, first_at, last_at}, of the deliveries deleted. ``stage``: what
+    it is at, since ``staged_at``. ``scanned``: events that were looked at.
+    """
+
+    merchant_id: int
+    erasure_id: int
+    requested_by: dict[str, Any]
+    identifiers: list[list[str]]
+    wanted: bytes
+    suppress: bool
+    stage: str
+    requested_at: datetime
+    next_at: datetime
+    staged_at: datetime
+    after: bytes | None = None
+    scanned: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    platforms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    finished_at: datetime | None = None
+    receipt: str | None = None
+
+
+COLUMNS = (
+    "merchant_id, erasure_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, after, "
+    "scanned, counts, platforms, finished_at, receipt"
+)
+INSERT = """
+INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at)
+VALUES (%s, %s, %s, '', %s, %s, %s, %s, %s) RETURNING erasure_id
+"""
+
+
+def insert_erasure(
+    merchant_id: int,
+    requested_by: Mapping[str, Any],
+    identifiers: Sequence[Sequence[str]],
+    suppress: bool,
+    stage: str,
+    now: datetime,
+) -> ErasureRow:
+    """A new one, without what is looked for: the caller seals it for its id, and saves it."""
+    given = (
+        merchant_id,
+        orjson.dumps(requested_by).decode(),
+        orjson.dumps(identifiers).decode(),
+        suppress,
+        stage,
+        now,
+        now,
+        now,
+    )
+    erasure_id = rows(INSERT, given)[0][0]
+    return ErasureRow(
+        merchant_id,
+        erasure_id,
+        dict(requested_by),
+        [list(one) for one in identifiers],
+        b"",
+        suppress,
+        stage,
+        now,
+        now,
+        now,
+    )
+
+
+# Merchants take turns: first the one whose turn has been due for longest.
+TAKE = f"""
+SELECT {COLUMNS} FROM erasures WHERE finished_at IS NULL AND next_at <= %s
+ORDER BY next_at, merchant_id, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+
+def take_erasure(now: datetime) -> ErasureRow | None:
+    """One whose turn it is; this transaction holds it until it ends."""
+    found = rows(TAKE, (now,))
+    return _read(found[0]) if found else None
+
+
+SAVE = """
+UPDATE erasures SET wanted = %s, stage = %s, after = %s, scanned = %s, counts = %s, platforms = %s, next_at = %s,
+    staged_at = %s, finished_at = %s, receipt = %s
+WHERE merchant_id = %s AND erasure_id = %s
+"""
+
+
+def save_erasure(row: ErasureRow) -> None:
+    """Where it stands, in the transaction of what it did."""
+    execute(
+        SAVE,
+        (
+            row.wanted,
+            row.stage,
+            row.after,
+            row.scanned,
+            orjson.dumps(row.counts).decode(),
+            orjson.dumps(row.platforms).decode(),
+            row.next_at,
+            row.staged_at,
+            row.finished_at,
+            row.receipt,
+            row.merchant_id,
+            row.erasure_id,
+        ),
+    )
+
+
+def erasure_by_id(merchant_id: int, erasure_id: int) -> ErasureRow | None:
+    """A merchant's own one."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND erasure_id = %s", (merchant_id, erasure_id)
+    )
+    return _read(found[0]) if found else None
+
+
+def page_of_erasures(merchant_id: int, before: int | None, limit: int) -> list[ErasureRow]:
+    """The newest first, at most ``limit``; ``before``: the number of the last one seen."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND erasure_id < %s ORDER BY erasure_id DESC LIMIT %s",
+        (merchant_id, LAST_ID if before is None else before, limit),
+    )
+    return [_read(row) for row in found]
+
+
+def postpone(merchant_id: int, erasure_id: int, until: datetime) -> None:
+    """Nothing of it is done before an instant."""
+    execute(
+        "UPDATE erasures SET next_at = %s WHERE merchant_id = %s AND erasure_id = %s", (until, merchant_id, erasure_id)
+    )
+
+
+def _read(found: Sequence[Any]) -> ErasureRow:
+    values = list(found)
+    values[4] = bytes(values[4])
+    values[10] = bytes(values[10]) if values[10] is not None else None
+    return ErasureRow(*values)
+
+
+# The person's events ----------------------------------------------------------------------------------------------
+
+
+class Looked(NamedTuple):
+    """What of an event says whose it is. ``added``: JSON text of what stitching added, or None."""
+
+    event_id: str
+    received_at: datetime
+    user_data: str
+    digests: str | None
+    added: str | None
+
+
+PAGE = """
+SELECT e.event_id, e.received_at, e.user_data::text, e.digests::text, n.fields::text FROM (
+    SELECT event_id, received_at, user_data, digests FROM events
+    WHERE merchant_id = %(merchant)s AND received_at >= %(since)s AND received_at < %(until)s
+      AND (received_at, event_id) > (%(since)s, %(id)s)
+    ORDER BY received_at, event_id LIMIT %(limit)s) AS e
+LEFT JOIN LATERAL (SELECT fields FROM enrichments
+    WHERE merchant_id = %(merchant)s AND event_id = e.event_id LIMIT 1) AS n ON true
+ORDER BY e.received_at, e.event_id
+"""
+
+
+def events_after(merchant_id: int, after: tuple[datetime, str], until: datetime, limit: int) -> list[Looked]:
+    """A merchant's events behind a place and received before an instant, in the order in which they came."""
+    params: Any = {"merchant": merchant_id, "since": after[0], "id": after[1], "until": until, "limit": limit}
+    return [Looked(*row) for row in rows(PAGE, params)]
+
+
+def still_there(merchant_id: int, event_ids: Sequence[str]) -> list[str]:
+    """Which of some events are stored, by id."""
+    found = rows(
+        "SELECT event_id FROM events WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id",
+        (merchant_id, list(event_ids)),
+    )
+    return [row[0] for row in found]
+
+
+def deliveries_of(merchant_id: int, event_ids: Sequence[str]) -> int:
+    """How many deliveries some events have."""
+    found = rows(
+        "SELECT count(*) FROM deliveries WHERE merchant_id = %s AND event_id = ANY(%s)", (merchant_id, list(event_ids))
+    )
+    return int(found[0][0])
+
+
+def browsers_of(merchant_id: int, event_ids: Sequence[str]) -> set[str]:
+    """The browsers that some events name."""
+    found = rows(
+        "SELECT DISTINCT user_data ->> 'browser_id' FROM events WHERE merchant_id = %s AND event_id = ANY(%s) "
+        "AND user_data ->> 'browser_id' IS NOT NULL",
+        (merchant_id, list(event_ids)),
+    )
+    return {row[0] for row in found}
+
+
+# While a merchant's queues are held, nobody takes a delivery out of them, queues one anew or makes one for a stored event.
+QUEUES = "SELECT platform FROM destinations WHERE merchant_id = %s ORDER BY platform"
+DROP = """
+UPDATE deliveries d
+SET status = 'dropped', drop_reason = %(reason)s, due_at = NULL, next_retry_at = NULL, finished_at = %(now)s,
+    last_error = NULL
+WHERE d.merchant_id = %(merchant)s AND d.event_id = ANY(%(ids)s) AND d.status NOT IN ('delivered', 'dropped')
+  AND NOT EXISTS (SELECT 1 FROM claims c
+    WHERE c.merchant_id = %(merchant)s AND c.platform = d.platform AND d.event_id = ANY(c.event_ids))
+RETURNING d.platform, d.received_at
+"""
+# What a worker has in its hands stays: taking it away would leave its answer without a row. As ``db.events.PURGE``.
+ERASE = """
+WITH old AS (
+    SELECT e.merchant_id, e.event_id FROM events e
+    WHERE e.merchant_id = %(merchant)s AND e.event_id = ANY(%(ids)s)
+      AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.merchant_id = e.merchant_id AND e.event_id = ANY(c.event_ids))
+    ORDER BY e.event_id FOR UPDATE OF e SKIP LOCKED
+), deliveries_gone AS (
+    DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
+    RETURNING d.platform, d.received_at, d.status, d.attempts, d.last_attempt_at, d.delivered_at, d.queued_at,
+              jsonb_array_length(d.attempt_log) AS logged
+), repeats_gone AS (
+    DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
+    RETURNING 1
+), enrichments_gone AS (
+    DELETE FROM enrichments n USING old WHERE n.merchant_id = old.merchant_id AND n.event_id = old.event_id
+    RETURNING 1
+), events_gone AS (
+    DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
+    RETURNING e.event_id, e.received_at
+)
+SELECT 'event', event_id, received_at, 1, 0, 0, NULL::timestamptz, NULL::timestamptz FROM events_gone
+UNION ALL
+SELECT 'delivery', platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
+       count(*) FILTER (WHERE attempts > 0 OR logged > 0), count(*) FILTER (WHERE status = 'delivered'),
+       min(coalesce(delivered_at, last_attempt_at)), max(coalesce(delivered_at, last_attempt_at))
+FROM deliveries_gone GROUP BY platform, minute
+UNION ALL
+SELECT 'differing_repeats', '', NULL, count(*), 0, 0, NULL, NULL FROM repeats_gone
+UNION ALL
+SELECT 'enrichments', '', NULL, count(*), 0, 0, NULL, NULL FROM enrichments_gone
+"""
+
+
+class Given(NamedTuple):
+    """What a platform got: of the deliveries deleted, in one minute of their arrival."""
+
+    platform: str
+    deliveries: int
+    attempted: int
+    delivered: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(slots=True)
+class Gone:
+    """``events``: id -> when it was received. ``others``: table -> rows."""
+
+    events: dict[str, datetime] = field(default_factory=dict)
+    given: list[Given] = field(default_factory=list)
+    others: dict[str, int] = field(default_factory=dict)
+
+
+def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> Gone:
+    """Deletes events with all that hangs on them; those with a delivery in a worker's hands stay, without what waits.
+
+    What waits is dropped first, and the ledger counts both. Needs a transaction.
+    """
+    for (platform,) in rows(QUEUES, (merchant_id,)):
+        lock_queue(merchant_id, platform)
+    reason = DropReason.ERASED.value
+    params: Any = {"merchant": merchant_id, "ids": list(event_ids), "now": now, "reason": reason}
+    changes, gone = Changes(), Gone()
+    for platform, received_at in rows(DROP, params):
+        changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
+        changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
+        changes.add(merchant_id, platform, now, finished=1)
+    for what, key, at, count, attempted, delivered, first_at, last_at in rows(ERASE, params):
+        if what == "event":
+            gone.events[key] = at
+            changes.add(merchant_id, "", at, purged=1)
+        elif what == "delivery":
+            gone.given.append(Given(key, count, attempted, delivered, first_at, last_at))
+            changes.add(merchant_id, key, at, purged=count)
+        elif count:
+            gone.others[what] = count
+    changes.write()
+    return gone
+
+
+# Browsers ---------------------------------------------------------------------------------------------------------
+
+
+class LinkRow(NamedTuple):
+    """A browser was seen with somebody. ``digests``: by rule."""
+
+    browser_id: str
+    kind: str
+    digest: str
+    digests: dict[str, str]
+
+
+MOST_LINKS = 2000  # that are looked at
+
+
+def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
+    """Browsers that were seen with whom these digests are of."""
+    found = rows(
+        "SELECT DISTINCT browser_id FROM browser_people WHERE merchant_id = %s AND digest = ANY(%s) LIMIT %s",
+        (merchant_id, list(digests), MOST_LINKS),
+    )
+    return [row[0] for row in found]
+
+
+def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
+    """Everybody that some browsers were seen with: of each there are a few."""
+    found = rows(
+        "SELECT browser_id, kind, digest, digests FROM browser_people WHERE merchant_id = %s AND browser_id = ANY(%s)",
+        (merchant_id, list(browser_ids)),
+    )
+    return [LinkRow(*row) for row in found]
+
+
+def erase_browsers(merchant_id: int, browser_ids: Sequence[str]) -> dict[str, int]:
+    """Deletes browsers with what they showed and whom they were seen with; table -> rows."""
+    return {
+        table: execute(
+            f"DELETE FROM {table} WHERE merchant_id = %s AND browser_id = ANY(%s)", (merchant_id, list(browser_ids))
+        )
+        for table in ("browser_people", "browser_signals", "browsers")
+    }
+
+
+def erase_links(merchant_id: int, links: Sequence[tuple[str, str]]) -> int:
+    """Deletes that browsers were seen with somebody, by (browser id, digest); how many."""
+    if not links:
+        return 0
+    return execute(
+        "DELETE FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN %s", (merchant_id, tuple(links))
+    )
+
+
+# Marks ------------------------------------------------------------------------------------------------------------
+
+
+def mark_merchant(merchant_id: int) -> None:
+    """From now on ingest looks for this merchant's marks."""
+    execute("UPDATE merchants SET marked = true WHERE merchant_id = %s AND NOT marked", (merchant_id,))
+
+
+def add_tombstones(merchant_id: int, marks: Mapping[bytes, datetime]) -> None:
+    """Mark -> until when. In their order, so that two of them never wait crosswise."""
+    if marks:
+        given = sorted(marks.items())
+        execute(
+            "INSERT INTO tombstones (merchant_id, mark, expires_at) "
+            "SELECT %s, mark, expires_at FROM unnest(%s::bytea[], %s::timestamptz[]) AS x(mark, expires_at) "
+            "ON CONFLICT (merchant_id, mark) DO UPDATE SET expires_at = greatest(tombstones.expires_at, excluded.expires_at)",
+            (merchant_id, [mark for mark, _ in given], [at for _, at in given]),
+        )
+
+
+def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime) -> int:
+    """How many were new."""
+    return execute(
+        "INSERT INTO suppressions (merchant_id, mark, since) SELECT %s, mark, %s FROM unnest(%s::bytea[]) AS x(mark) "
+        "ON CONFLICT DO NOTHING",
+        (merchant_id, now, sorted(marks)),
+    )
+
+
+def remove_suppressions(merchant_id: int, marks: Sequence[bytes]) -> int:
+    """How many were there."""
+    return execute(
+        "DELETE FROM suppressions WHERE merchant_id = %s AND mark = ANY(%s::bytea[])", (merchant_id, sorted(marks))
+    )
+
+
+def with_tombstone(merchant_id: int, marks: Sequence[bytes]) -> set[bytes]:
+    """Which of some marks are of events that were erased."""
+    found = rows(
+        "SELECT mark FROM tombstones WHERE merchant_id = %s AND mark = ANY(%s::bytea[])", (merchant_id, list(marks))
+    )
+    return {bytes(row[0]) for row in found}
+
+
+def purge_tombstones(now: datetime, limit: int) -> int:
+    """Deletes those whose event would be gone by now."""
+    return execute(
+        "DELETE FROM tombstones t USING (SELECT merchant_id, mark FROM tombstones WHERE expires_at < %s "
+        "ORDER BY expires_at LIMIT %s) AS old WHERE t.merchant_id = old.merchant_id AND t.mark = old.mark",
+        (now, limit),
+    )
+
+
+def purge_erasures(before: datetime, limit: int) -> int:
+    """Deletes those that finished before an instant, with their receipts."""
+    return execute(
+        "DELETE FROM erasures e USING (SELECT merchant_id, erasure_id FROM erasures WHERE finished_at < %s "
+        "ORDER BY finished_at LIMIT %s) AS old WHERE e.merchant_id = old.merchant_id AND e.erasure_id = old.erasure_id",
+        (before, limit),
+    )
+
+
+# Traces: what names an erased event by its id -----------------------------------------------------------------------
+
+
+def add_trace(merchant_id: int, erasure_id: int, sealed: bytes) -> None:
+    execute(
+        "INSERT INTO erasure_traces (merchant_id, erasure_id, page, sealed) SELECT %(merchant)s, %(erasure)s, "
+        "coalesce((SELECT max(page) FROM erasure_traces WHERE merchant_id = %(merchant)s AND erasure_id = %(erasure)s), 0) + 1, "
+        "%(sealed)s",
+        {"merchant": merchant_id, "erasure": erasure_id, "sealed": sealed},  # type: ignore[arg-type]
+    )
+
+
+def traces(merchant_id: int, erasure_id: int) -> list[bytes]:
+    found = rows(
+        "SELECT sealed FROM erasure_traces WHERE merchant_id = %s AND erasure_id = %s ORDER BY page",
+        (merchant_id, erasure_id),
+    )
+    return [bytes(row[0]) for row in found]
+
+
+def forget_traces(merchant_id: int, erasure_id: int) -> None:
+    execute("DELETE FROM erasure_traces WHERE merchant_id = %s AND erasure_id = %s", (merchant_id, erasure_id))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table that may name an event by its id. ``columns``: those that may, ``json``: those of them that are JSON.
+
+    ``only``: a condition on its rows.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    json: frozenset[str] = frozenset()
+    only: str = "true"
+
+
+PLACES = (
+    Place("alerts", ("alert_id",), ("title", "message", "details", "told"), frozenset({"details", "told"})),
+    Place("channel_messages", ("message_id",), ("data",), frozenset({"data"})),
+    Place(
+        "advice",
+        ("platform", "code", "event_name"),
+        ("sentence", "next_step", "example_event_id", "details"),
+        frozenset({"details"}),
+    ),
+    # One that goes on needs what it searches for: it is waited for.
+    Place(
+        "redeliveries",
+        ("redelivery_id",),
+        ("search", "stored", "after", "refused_examples"),
+        frozenset({"search", "stored", "after", "refused_examples"}),
+        "finished_at IS NOT NULL",
+    ),
+)
+
+
+def is_any_redelivered(merchant_id: int, before: datetime) -> bool:
+    """Whether a redelivery that was asked for before an instant goes on."""
+    return bool(
+        rows(
+            "SELECT 1 FROM redeliveries WHERE merchant_id = %s AND finished_at IS NULL AND requested_at <= %s LIMIT 1",
+            (merchant_id, before),
+        )
+    )
+
+
+def page_of_place(place: Place, merchant_id: int, after: Sequence[Any] | None, limit: int) -> list[tuple[Any, ...]]:
+    """Rows of a merchant, key first, then the columns as text; By key."""
+    key, columns = ", ".join(place.key), ", ".join(f"{name}::text" for name in place.columns)
+    behind = f"AND ({key}) > %s" if after is not None else ""
+    sql = (
+        f"SELECT {key}, {columns} FROM {place.table} WHERE merchant_id = %s AND {place.only} {behind} "
+        f"ORDER BY {key} LIMIT %s"
+    )
+    return rows(sql, (merchant_id, *((tuple(after),) if after is not None else ()), limit))
+
+
+def rewrite(
+    place: Place, merchant_id: int, key: Sequence[Any], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> int:
+    """Writes the columns that differ, unless somebody changed them meanwhile; how many rows."""
+    changed = [name for name in place.columns if before[name] != after[name]]
+    sets = ", ".join(f"{name} = %s" for name in changed)
+    unchanged = " AND ".join(f"{name}::text IS NOT DISTINCT FROM %s" for name in changed)
+    sql = f"UPDATE {place.table} SET {sets} WHERE merchant_id = %s AND ({', '.join(place.key)}) = %s AND {unchanged}"
+    params = (*(after[name] for name in changed), merchant_id, tuple(key), *(before[name] for name in changed))
+    return execute(sql, params)
+
+
+# Keys -------------------------------------------------------------------------------------------------------------
+
+
+class KeyRow(NamedTuple):
+    key_id: str
+    sealed: bytes
+    public: bytes | None
+
+
+def key_in_use(purpose: str) -> KeyRow | None:
+    found = rows(
+        "SELECT key_id, sealed, public FROM erasure_keys WHERE purpose = %s AND retired_at IS NULL", (purpose,)
+    )
+    return _key(found[0]) if found else None
+
+
+def insert_key(purpose: str, row: KeyRow, now: datetime) -> None:
+    """Unless there is one in use: of two processes that make one, one does."""
+    execute(
+        "INSERT INTO erasure_keys (key_id, purpose, sealed, public, made_at) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (row.key_id, purpose, row.sealed, row.public, now),
+    )
+
+
+def reseal_key(row: KeyRow, sealed: bytes) -> None:
+    execute("UPDATE erasure_keys SET sealed = %s WHERE key_id = %s AND sealed = %s", (sealed, row.key_id, row.sealed))
+
+
+def retire_key(key_id: str, now: datetime) -> None:
+    execute(
+        "UPDATE erasure_keys SET retired_at = %s, sealed = '' WHERE key_id = %s AND retired_at IS NULL", (now, key_id)
+    )
+
+
+def retire_lost_keys(key_ids: Collection[bytes], now: datetime) -> None:
+    """Gives up those that are sealed with none of these keys: what they marked cannot be recognised any more."""
+    execute(
+        "UPDATE erasure_keys SET retired_at = %s, sealed = '' WHERE retired_at IS NULL "
+        "AND NOT substring(sealed FROM 2 FOR 4) = ANY(%s::bytea[])",
+        (now, list(key_ids)),
+    )
+
+
+def public_keys() -> list[tuple[str, bytes, datetime, datetime | None]]:
+    """(key id, public key, when it was made, when it was retired), the newest first: a handful."""
+    found = rows(
+        "SELECT key_id, public, made_at, retired_at FROM erasure_keys WHERE purpose = 'sign' ORDER BY made_at DESC, key_id"
+    )
+    return [(row[0], bytes(row[1]), row[2], row[3]) for row in found]
+
+
+def _key(row: Sequence[Any]) -> KeyRow:
+    return KeyRow(row[0], bytes(row[1]), bytes(row[2]) if row[2] is not None else None)

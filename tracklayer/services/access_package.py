@@ -1,0 +1,136 @@
+"""What is stored about somebody, for that person: events with their deliveries, and browsers with what they showed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from tracklayer.db import deliveries as db_deliveries
+from tracklayer.db import erasures as db
+from tracklayer.db import events as db_events
+from tracklayer.db import identities as db_identities
+from tracklayer.db.connection import bounded_read, rows
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.events import EventRow, loads
+from tracklayer.domain.problem import Problem
+from tracklayer.runtime import Runtime
+from tracklayer.services import erase, persist
+from tracklayer.services.erase import PAGE, SETTLE, Request, Wanted, check_request, tokens_of
+
+Part = tuple[str, dict[str, Any]]  # event or browser, and what is stored of it
+
+
+def check_export(runtime: Runtime, merchant_id: int, request: Request) -> list[Problem]:
+    """What is wrong with a request, without a value in it."""
+    return check_request(request, erase.countries_of(merchant_id))
+
+
+def export_person(runtime: Runtime, merchant_id: int, request: Request) -> Iterator[Part]:
+    """Piece by piece, the events in the order in which they came. Sealed fields are opened. Raises SealError."""
+    countries = erase.countries_of(merchant_id)
+    wanted = Wanted(tokens_of(request, countries), list(request.event_ids))
+    with bounded_read():
+        wanted.browsers, shared = erase.linked_browsers(merchant_id, wanted)
+        named = db.still_there(merchant_id, wanted.event_ids) if wanted.event_ids else []
+        yield from _events(runtime, merchant_id, named)
+    until, after = runtime.clock.now() + SETTLE, (erase.BEGINNING, "")
+    while wanted.tokens:
+        with bounded_read():
+            page = db.events_after(merchant_id, after, until, PAGE)
+            hits = [one.event_id for one in page if one.event_id not in named and wanted.finds(one, countries)]
+            found = list(_events(runtime, merchant_id, hits))
+        yield from found
+        if len(page) < PAGE:
+            break
+        after = (page[-1].received_at, page[-1].event_id)
+    for browser_id in sorted(wanted.browsers | wanted.asked_browsers):
+        with bounded_read():
+            yield "browser", _browser(merchant_id, browser_id)
+    for browser_id in sorted(shared):
+        # What others may have shown with it is theirs.
+        yield "browser", {"browser_id": browser_id, "shared_with_others": True}
+
+
+def _events(runtime: Runtime, merchant_id: int, event_ids: list[str]) -> Iterator[Part]:
+    if not event_ids:
+        return
+    events = db_events.events_by_id(merchant_id, event_ids)
+    deliveries = db_deliveries.deliveries_of_events(merchant_id, event_ids)
+    added = db_identities.decided(merchant_id, event_ids)
+    for event_id in event_ids:
+        if event_id in events:
+            event = _event(runtime, events[event_id])
+            event["enrichment"] = [asdict(one) for one in added[event_id].fields] if event_id in added else []
+            event["deliveries"] = [_delivery(one) for one in deliveries[event_id]]
+            yield "event", event
+
+
+def _event(runtime: Runtime, row: EventRow) -> dict[str, Any]:
+    return {
+        "event_id": row.event_id,
+        "event_name": row.event_name,
+        "occurred_at": row.occurred_at,
+        "received_at": row.received_at,
+        "times_received": row.times_received,
+        "action_source": row.action_source,
+        "event_source_url": row.event_source_url,
+        "user_data": persist.opened_user_data(row, runtime.sealer),
+        "digests": loads(row.digests) if row.digests else None,
+        "custom_data": loads(row.custom_data),
+        "consent": loads(row.consent) if row.consent else None,
+        "device": loads(row.device) if row.device else None,
+    }
+
+
+def _delivery(row: DeliveryRow) -> dict[str, Any]:
+    return {
+        "platform": row.platform,
+        "status": row.status,
+        "drop_reason": row.drop_reason,
+        "queued_at": row.queued_at,
+        "delivered_at": row.delivered_at,
+        "attempts": row.attempt_log,
+    }
+
+
+def _browser(merchant_id: int, browser_id: str) -> dict[str, Any]:
+    found = rows(
+        "SELECT first_seen_at, last_seen_at, consent FROM browsers WHERE merchant_id = %s AND browser_id = %s",
+        (merchant_id, browser_id),
+    )
+    seen: tuple[datetime | None, datetime | None, str | None] = (
+        (found[0][0], found[0][1], found[0][2]) if found else (None, None, None)
+    )
+    signals = rows(
+        "SELECT kind, value, first_seen_at, last_seen_at FROM browser_signals WHERE merchant_id = %s AND browser_id = %s "
+        "ORDER BY kind, first_seen_at LIMIT 100",
+        (merchant_id, browser_id),
+    )
+    names = ("kind", "value", "first_seen_at", "last_seen_at")
+    return {
+        "browser_id": browser_id,
+        "first_seen_at": seen[0],
+        "last_seen_at": seen[1],
+        "consent": seen[2],
+        "signals": [dict(zip(names, one, strict=True)) for one in signals],
+        "people": [
+            {"kind": link.kind, "sha256": link.digest} for link in db.links_of_browsers(merchant_id, [browser_id])
+        ],
+    }
+
+
+def as_json(parts: Iterator[Part]) -> Iterator[bytes]:
+    """One JSON object, ``{"events": [...], "browsers": [...]}``, in pieces as they are found."""
+    yield b'{"events":['
+    kind, is_first = "event", True
+    for found, value in parts:
+        if found != kind:
+            yield b'],"browsers":['
+            kind, is_first = found, True
+        yield (b"" if is_first else b",") + b"\n" + orjson.dumps(value, default=str)
+        is_first = False
+    yield b"]}\n" if kind == "browser" else b'],"browsers":[]}\n'

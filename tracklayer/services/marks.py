@@ -1,0 +1,74 @@
+"""Marks: keyed hashes of what must not come back, and the key that makes them.
+
+The key is 32 random bytes, made with the first erasure and kept sealed in the database. When the operator's secret key is
+rotated, only its seal is renewed: the marks stay as good as they were. Without the key a mark tells nothing, and two
+merchants' marks of the same address have nothing in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable
+
+from tracklayer.db import erasures as db
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.erasures import KeyRow
+from tracklayer.runtime import Runtime
+
+PREFIX = 12  # hexadecimal digits of a mark that a receipt shows: enough to tell them apart
+_CONTEXT = "erasure key"
+
+
+class Marker:
+    """Makes the marks of one installation."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def mark(self, merchant_id: int, token: str) -> bytes:
+        """HMAC-SHA256. ``token``: as ``domain.person`` makes them, or ``event:id``."""
+        return hmac.digest(self._key, f"{merchant_id}\0{token}".encode(), hashlib.sha256)
+
+    def marks(self, merchant_id: int, tokens: Iterable[str]) -> list[bytes]:
+        return sorted({self.mark(merchant_id, token) for token in tokens})
+
+
+def of_event(event_id: str) -> str:
+    """The token of an event itself."""
+    return f"event:{event_id}"
+
+
+def marker_of(runtime: Runtime) -> Marker:
+    """This process's, read once; made where there is none. Raises DatabaseAwayError, and SealError where the key was lost."""
+    if runtime.marker is None:
+        with in_transaction():
+            row = key_of(runtime, "mark", lambda: (os.urandom(32), None))
+        runtime.marker = Marker(runtime.sealer.open(row.sealed, context_of(row.key_id)))
+    return runtime.marker  # type: ignore[no-any-return]
+
+
+def key_of(runtime: Runtime, purpose: str, make: object) -> KeyRow:
+    """The key in use for a purpose, sealed with the newest secret key; ``make`` gives (key, public key) of a new one.
+
+    Needs a transaction.
+    """
+    row = db.key_in_use(purpose)
+    if row is None:
+        secret, public = make()  # type: ignore[operator]
+        key_id = os.urandom(8).hex()
+        db.insert_key(
+            purpose, KeyRow(key_id, runtime.sealer.seal(secret, context_of(key_id)), public), runtime.clock.now()
+        )
+        row = db.key_in_use(purpose)
+        assert row is not None
+    if row.sealed[1:5] != runtime.sealer.newest:
+        renewed = runtime.sealer.seal(runtime.sealer.open(row.sealed, context_of(row.key_id)), context_of(row.key_id))
+        db.reseal_key(row, renewed)
+        row = row._replace(sealed=renewed)
+    return row
+
+
+def context_of(key_id: str) -> str:
+    return f"{_CONTEXT}/{key_id}"
