@@ -5,6 +5,7 @@ import { Page } from '../../parts/Page'
 import { Channels } from './Channels'
 import { Collector } from './Collector'
 import { Emails } from './Emails'
+import { Erasure } from './Erasure'
 import { General } from './General'
 import { Here } from './Here'
 import { Kept } from './Kept'
@@ -37,6 +38,7 @@ export function Settings() {
           </div>
           <Channels channels={merchant.alertChannels} changed={asked.again} />
           <Collector merchant={merchant} saved={asked.again} />
+          <Erasure />
           <Keys keys={merchant.apiKeys} changed={asked.again} />
           <Here keys={merchant.apiKeys} />
         </>

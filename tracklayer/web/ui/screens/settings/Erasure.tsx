@@ -1,0 +1,130 @@
+// A person asks to be forgotten: first what would go, then the job, then its receipt.
+
+import { useState } from 'preact/hooks'
+
+import { say } from '../../lib/announce'
+import { ask } from '../../lib/api'
+import { useAsk } from '../../lib/ask'
+import { count, counted } from '../../lib/format'
+import { may } from '../../lib/session'
+import { Action } from '../../parts/Action'
+import { Confirm } from '../../parts/Confirm'
+import { Section } from '../../parts/Page'
+import { Mark } from '../../parts/Status'
+import { Table } from '../../parts/Table'
+import { Time } from '../../parts/Time'
+import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
+import { ErasePerson, Erasures, type ErasePersonMutation, type ErasuresQuery } from './erasure.gql'
+import { TextField } from './TextField'
+
+type Row = ErasuresQuery['merchant']['erasures']['nodes'][number]
+
+const nobody = { email: '', phone: '', externalId: '', browserId: '' }
+
+export function Erasure() {
+  const canErase = may('ADMIN')
+  const asked = useAsk(Erasures, {}, { every: 5000, when: canErase })
+  const [who, setWho] = useState(nobody)
+  const [suppress, setSuppress] = useState(true)
+  const [troubles, setTroubles] = useState<Trouble[]>([])
+  const [looked, setLooked] = useState<ErasePersonMutation['erasePerson'] | null>(null)
+  const input = Object.fromEntries(Object.entries(who).filter(([, value]) => value.trim()).map(([name, value]) => [name, value.trim()]))
+  const set = (part: Partial<typeof who>) => setWho({ ...who, ...part })
+  const call = async (dryRun: boolean) => {
+    const { erasePerson } = await ask(ErasePerson, { input, suppress, dryRun })
+    setTroubles(erasePerson.userErrors)
+    return erasePerson.userErrors.length ? null : erasePerson
+  }
+  const rows = asked.data?.merchant.erasures.nodes ?? []
+  return (
+    <Section title="Erase a person">
+      <p>
+        Deletes everything that is stored about somebody who asks to be forgotten. What the ad platforms have is theirs to delete: the
+        receipt says what each got. <a href="/docs/erasure">How to answer such a request</a>
+      </p>
+      <form class="settings-form" autocomplete="off" onSubmit={(event) => event.preventDefault()}>
+        <Troubles troubles={troubles} shown={['email', 'phone', 'externalId', 'browserId']} />
+        <TextField name="erase-email" label="Email" help="Plain, or its SHA-256." value={who.email} errors={troubleOf(troubles, 'email')} disabled={!canErase} change={(email) => set({ email })} />
+        <TextField name="erase-phone" label="Phone" help="With + and country code, or its SHA-256." value={who.phone} errors={troubleOf(troubles, 'phone')} disabled={!canErase} change={(phone) => set({ phone })} />
+        <TextField name="erase-external" label="Your own id of the person" value={who.externalId} errors={troubleOf(troubles, 'externalId')} disabled={!canErase} change={(externalId) => set({ externalId })} />
+        <TextField name="erase-browser" label="Browser id" value={who.browserId} errors={troubleOf(troubles, 'browserId')} disabled={!canErase} change={(browserId) => set({ browserId })} />
+        <label class="option">
+          <input type="checkbox" checked={suppress} disabled={!canErase} onChange={() => setSuppress(!suppress)} /> Leave this person alone from
+          now on
+          <span class="setting-help">Later events are counted and kept without identifiers, and sent to no platform.</span>
+        </label>
+        <div class="actions">
+          <Action scope="ADMIN" disabled={Object.keys(input).length === 0} run={async () => setLooked(await call(true))}>
+            See what would go …
+          </Action>
+        </div>
+      </form>
+      {looked && (
+        <Confirm
+          title="Erase this person?"
+          verb="Erase"
+          kind="danger"
+          word="erase"
+          close={() => setLooked(null)}
+          run={async () => {
+            const begun = await call(false)
+            setLooked(null)
+            if (!begun) return
+            setWho(nobody)
+            asked.again()
+            say(begun.complete ? 'Erased.' : 'It is being erased; the list below says how far it is.')
+          }}
+        >
+          <p>
+            {looked.complete ? '' : 'So far '}
+            {counted(looked.eventsErased, 'event')}, {counted(looked.deliveriesErased, 'delivery', 'deliveries')} and{' '}
+            {counted(looked.identitiesErased, 'browser')} would go.
+            {!looked.complete && ' There was no time to look at all events; the job looks at every one.'}
+          </p>
+          {looked.sharedIdentities > 0 && (
+            <p>{counted(looked.sharedIdentities, 'browser')} that others use as well would stay, and lose the link to this person.</p>
+          )}
+          <p>This cannot be taken back. Your backups, and what the platforms have, are not touched.</p>
+        </Confirm>
+      )}
+      {rows.length > 0 && (
+        <Table<Row>
+          label="Erasures"
+          rows={rows}
+          columns={[
+            { name: 'Asked for', cell: (row) => <Time at={row.requestedAt} exact /> },
+            {
+              name: 'State',
+              cell: (row) =>
+                row.state === 'FINISHED' ? <Mark tone="good" word="Finished" /> : <Mark tone="wait" word={`Running, ${counted(row.eventsScanned, 'event')} looked at`} />,
+            },
+            { name: 'Events', isNumber: true, cell: (row) => count(row.eventsErased) },
+            { name: 'Deliveries', isNumber: true, cell: (row) => count(row.deliveriesErased) },
+            { name: 'Left alone', isMinor: true, cell: (row) => (row.suppressed ? 'yes' : 'no') },
+            {
+              name: 'Receipt',
+              cell: (row) =>
+                row.receipt ? (
+                  <button type="button" class="plain" onClick={() => download(row)}>
+                    Download
+                  </button>
+                ) : (
+                  '–'
+                ),
+            },
+          ]}
+        />
+      )}
+    </Section>
+  )
+}
+
+/** As it was signed, letter by letter. */
+function download(row: Row): void {
+  const address = URL.createObjectURL(new Blob([row.receipt ?? ''], { type: 'application/json' }))
+  const link = document.createElement('a')
+  link.href = address
+  link.download = `erasure-${row.requestedAt.slice(0, 10)}.json`
+  link.click()
+  URL.revokeObjectURL(address)
+}

@@ -1,0 +1,47 @@
+// Made by `make ui` from erasure.graphql and the schema.
+import type { Operation } from '../../lib/api'
+import type { Decimal, Json } from '../../lib/exact'
+
+/** Of the generator. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Of the generator. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** Who is meant: whoever fits any of these. At least one is needed. */
+export type ErasePersonInput = {
+  /** Plain, or SHA-256 of its usual form. */
+  email?: string | null | undefined;
+  /** With its country code, or SHA-256 of its digits. */
+  phone?: string | null | undefined;
+  /** As it was sent, or SHA-256 of it. */
+  externalId?: string | null | undefined;
+  /** As it was sent. */
+  browserId?: string | null | undefined;
+  /** Events by their eventIds: at most 1,000. */
+  eventIds?: Array<string> | null | undefined;
+};
+
+/** Whether an erasure is done. */
+export type ErasureState =
+  /** Events are still being looked at, or waited for. */
+  | 'RUNNING'
+  /** All that is the person's is gone, and there is a receipt. */
+  | 'FINISHED';
+
+export type ErasedFragment = { id: string, state: ErasureState, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null };
+
+export type ErasuresQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ErasuresQuery = { merchant: { id: string, erasures: { nodes: Array<{ id: string, state: ErasureState, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null }> } } };
+
+export type ErasePersonMutationVariables = Exact<{
+  input: ErasePersonInput;
+  suppress: boolean;
+  dryRun: boolean;
+}>;
+
+
+export type ErasePersonMutation = { erasePerson: { eventsErased: number, deliveriesErased: number, identitiesErased: number, sharedIdentities: number, complete: boolean, erasure: { id: string, state: ErasureState, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+
+export const Erasures = "query Erasures{merchant{id erasures(first:10){nodes{...Erased}}}}fragment Erased on Erasure{id state eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
+export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities complete erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
