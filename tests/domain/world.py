@@ -102,6 +102,10 @@ class Memory:
         self.people[browser].pop(digest, None)
         self.browsers_of[digest].pop(browser, None)
 
+    def note(self, event_id: str, digest: str, at: datetime) -> None:
+        """An event of a person was decided about."""
+        self.events_of[digest].append(at)
+
     def is_of_many(self, digest: str, now: datetime) -> bool:
         late = [at for at in self.browsers_of[digest].values() if at >= now - LATE]
         return len(late) > MOST_BROWSERS or self._today(digest, now) > MOST_EVENTS_A_DAY
@@ -207,7 +211,8 @@ def happenings(random: Random, people: Sequence[Shopper], days: int) -> list[Hap
     return sorted(found, key=lambda one: (one.at, one.shopper.name, one.kind))
 
 
-def run(people: int = 1000, days: int = 30, seed: int = 1) -> Figures:
+def run(people: int = 1000, days: int = 30, seed: int = 1, memory: Memory | None = None) -> Figures:
+    """``memory``: where what is known is kept; left out: in this process alone."""
     random = Random(seed)
     town = shoppers(random, people)
     by_digest = {sha256(one.email.encode()).hexdigest(): one for one in town}
@@ -216,7 +221,7 @@ def run(people: int = 1000, days: int = 30, seed: int = 1) -> Figures:
         for name in shopper.browsers:
             users[name].add(shopper.name)
     clicks: dict[tuple[str, str], Happening] = {}
-    memory, figures = Memory(), Figures()
+    memory, figures = memory or Memory(), Figures()
     ordered: dict[int, dict[str, datetime]] = defaultdict(dict)  # who was seen in which browser, last
     for number, one in enumerate(happenings(random, town, days)):
         if one.click is not None:
@@ -231,8 +236,7 @@ def run(people: int = 1000, days: int = 30, seed: int = 1) -> Figures:
         found = judge_event(event, known)
         _count(figures, one, event, found, by_digest, clicks, users, memory)
         if one.kind != "look":
-            digest = sha256(one.shopper.email.encode()).hexdigest()
-            memory.events_of[digest].append(one.at)
+            memory.note(event.event_id, _digest(one.shopper), one.at)
         if one.kind == "order" and not one.shopper.has_denied:
             memory.link(one.browser, Matchable.read(one.shopper.email), one.at)
             ordered[one.shopper.name][one.browser] = one.at

@@ -67,6 +67,11 @@ def found(clock: FrozenClock) -> list[tuple[str, str | None, int, str | None]]:
             id="a delivery without its event",
         ),
         pytest.param(
+            "INSERT INTO enrichments (merchant_id, event_id, fields, decided_at) VALUES (1, 'gone', '[]', '2026-11-20')",
+            [("enrichment_without_event", None, 1, "gone")],
+            id="something added to an event that is gone",
+        ),
+        pytest.param(
             OWN_LEASE.format("ARRAY[event_id]"), [("lost_lease", "meta", 1, "waiting")], id="a worker that is gone"
         ),
         pytest.param(

@@ -265,11 +265,11 @@ LINKING = f"""links AS MATERIALIZED (
             LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
     WHERE p.merchant_id = old.merchant_id AND p.digest = old.digest AND p.browser_id = old.browser_id
 ), asked AS (
-    UPDATE merchants m SET stitched_since = n.since FROM (
-        SELECT n.merchant_id, n.since FROM (SELECT merchant_id, min(received_at) AS since FROM news GROUP BY merchant_id) n
-        CROSS JOIN LATERAL (SELECT 1 FROM merchants
-            WHERE merchant_id = n.merchant_id AND stitched_since IS NULL LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) x) n
-    WHERE m.merchant_id = n.merchant_id AND m.stitched_since IS NULL
+    UPDATE merchants m SET stitched_since = (SELECT min(received_at) FROM news n WHERE n.merchant_id = m.merchant_id)
+    WHERE stitched_since IS NULL AND merchant_id = ANY(ARRAY(
+        SELECT x.merchant_id FROM (SELECT DISTINCT merchant_id FROM news) n
+        CROSS JOIN LATERAL (SELECT merchant_id FROM merchants
+            WHERE merchant_id = n.merchant_id AND stitched_since IS NULL LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) x))
 )"""
 LINK = f"WITH {LINKING.format(source=f'json_to_recordset(%s) AS l({LINK_COLUMNS})')} SELECT count(*) FROM links"
 

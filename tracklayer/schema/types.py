@@ -28,7 +28,7 @@ from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, release_time
 from tracklayer.domain.monitors.words import spelt
-from tracklayer.domain.stitching import Enriched
+from tracklayer.domain.stitching import Enriched, Stitched
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
@@ -359,7 +359,7 @@ class EventNode(Node):
         description="Why nothing, or not more, was added to it; null: nothing was in the way, or its events are not stitched.",
     )
     async def enrichment_note(self, info: Info) -> EnrichmentNote | None:
-        found = await context_of(info).loaders.stitched.load(self.row)
+        found = await _stitched(info, self.row)
         return EnrichmentNote(found.note.value) if found is not None and found.note is not None else None
 
     @strawberry.field(metadata=SENDER | at_most(len(PLATFORMS)), description="Its deliveries, one a platform at most.")
@@ -380,8 +380,15 @@ class EventNode(Node):
         return [alert_node(alert) for alert in newest_first[:MAX_ALERTS_OF_EVENT]]
 
 
+async def _stitched(info: Info, row: EventRow) -> Stitched | None:
+    context = context_of(info)
+    if (await context.merchant()).stitched_since is None:
+        return None
+    return await context.loaders.stitched.load(row)
+
+
 async def _added(info: Info, row: EventRow) -> tuple[Enriched, ...]:
-    found = await context_of(info).loaders.stitched.load(row)
+    found = await _stitched(info, row)
     return found.fields if found is not None else ()
 
 
