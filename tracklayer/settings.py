@@ -50,6 +50,7 @@ class Settings:
     operator_webhook: Secret | None
     heartbeat_url: Secret | None
     allowed_origins: tuple[str, ...]
+    collector_hosts: tuple[str, ...]
     read_cost_per_second: float
     requests_per_second: float
     drain: timedelta
@@ -107,12 +108,15 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         operator_webhook=values["operator_webhook"],
         heartbeat_url=values["heartbeat_url"],
         allowed_origins=values["allowed_origins"] or (),
+        collector_hosts=values["collector_hosts"] or (),
         read_cost_per_second=values["read_cost_per_second"],
         requests_per_second=values["requests_per_second"],
         drain=values["drain_seconds"],
         allow_private_webhooks=values["allow_private_webhooks"],
     )
 
+
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
 
 # What Kubernetes tells each container of every service in its namespace, in the form of Docker's links: of a service
 # named tracklayer, or tracklayer-api, the names begin as our settings do.
@@ -257,6 +261,13 @@ def _origins(text: str) -> tuple[str, ...]:
     return tuple(origins)
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(dict.fromkeys(host.strip().lower() for host in text.split(",") if host.strip()))
+    if not hosts or not all(host == "*" or _HOST.fullmatch(host) for host in hosts):
+        raise ValueError("must be host names such as `t.shop.example.com`, `*.t.example.com` or `*`, comma-separated")
+    return hosts
+
+
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
         raise ValueError("must be a port number from 1 to 65535")
@@ -350,6 +361,13 @@ SETTINGS = (
         None,
         "web pages on other origins that may use the API, comma-separated: `https://shop.example.com`; unset: none",
         _origins,
+    ),
+    SettingSpec(
+        f"{PREFIX}COLLECTOR_HOSTS",
+        None,
+        "host names that serve `/tl.js` and `/t` and nothing else, comma-separated: `t.shop.example.com`, `*.t.example.com`, "
+        "or `*` for every name but the public URL's and this machine's own; unset: every name serves them beside the rest",
+        _hosts,
     ),
     SettingSpec(
         f"{PREFIX}READ_COST_PER_SECOND",

@@ -19,13 +19,18 @@ import orjson
 
 from tests.servers import Process, free_port, running, wait_for_api, wait_until
 from tracklayer.cli.bench.ground import clean_environ
+from tracklayer.mappers import mapper_for
+from tracklayer.services.destinations import example_settings
 
 # Seconds: what monitors see is told at once, while a failed delivery stays as it is until somebody sends it again.
 ENVIRON = {"TRACKLAYER_MONITOR_INTERVAL_SECONDS": "1", "TRACKLAYER_RETRY_BASE_SECONDS": "3600"}
 
+START_SECONDS = 120  # beside two other groups of tests that start everything, too
+
 INGEST = """
-mutation($inputs: [IngestEventInput!]!) { ingestEvents(inputs: $inputs) { accepted results { userErrors { code } } } }
+mutation($inputs: [IngestEventInput!]!) { ingestEvents(inputs: $inputs) { accepted rejected results { userErrors { code } } } }
 """
+SET = "mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }"
 STATUS = "query($eventId: String!) { event(eventId: $eventId) { deliveries { platform status } } }"
 
 
@@ -49,8 +54,17 @@ class Shop:
 
     def send(self, *event_ids: str, **changes: Any) -> None:
         """Ingests a purchase of this moment for each id; ``changes`` replace top-level fields."""
-        taken = self.ask(INGEST, inputs=[purchase(event_id, **changes) for event_id in event_ids])["ingestEvents"]
-        assert taken["accepted"] == len(event_ids), taken
+        self.ingest(*(purchase(event_id, **changes) for event_id in event_ids))
+
+    def ingest(self, *events: Mapping[str, Any]) -> None:
+        """In one call; none may be refused."""
+        taken = self.ask(INGEST, inputs=events)["ingestEvents"]
+        assert taken["rejected"] == 0, taken
+
+    def set_destination(self, platform: str, **settings: str) -> None:
+        """``settings`` replace invented ones."""
+        told = {"platform": platform.upper(), "settings": {**example_settings(mapper_for(platform)), **settings}}
+        assert self.ask(SET, input=told)["setDestination"]["userErrors"] == []
 
     def new_key(self, name: str, *scopes: str) -> tuple[str, str]:
         """(id, key)."""
@@ -95,10 +109,13 @@ class Installation:
         )
         return done.stdout
 
-    def new_shop(self, name: str) -> Shop:
-        """A merchant without events and destinations."""
+    def new_shop(self, name: str, *platforms: str) -> Shop:
+        """A merchant without events. ``platforms``: where it has a destination, by key."""
         made = orjson.loads(self.tracklayer("merchant", "create", "--name", name, "--json"))
-        return Shop(self.address, made["api_key"])
+        shop = Shop(self.address, made["api_key"])
+        for platform in platforms:
+            shop.set_destination(platform)
+        return shop
 
     def fault(self, platform: str, kind: str, **settings: Any) -> None:
         """What a platform does from now on; ``cli sandbox`` says which kinds there are."""
@@ -123,12 +140,14 @@ def installation() -> Iterator[Installation]:
     folder.chmod(0o755)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    environ = {**ENVIRON, "TRACKLAYER_DATA_DIR": str(folder / "data")}
+    environ = {**ENVIRON, "TRACKLAYER_DATA_DIR": str(folder / "data"), "TRACKLAYER_PORT": str(port)}
     try:
-        with running("up", "--sandbox", "--port", str(port), environ=environ) as process:
-            wait_for_api(process, address)
-            wait_until(lambda: "Ctrl-C stops everything" in process.output(), "the welcome")
+        with running("up", "--sandbox", environ=environ) as process:
+            begun = "Ctrl-C stops everything"
+            wait_until(lambda: begun in process.output() or not process.is_running(), "the welcome", START_SECONDS)
             said = process.output()
+            assert begun in said, said
+            wait_for_api(process, address)
             yield Installation(
                 address=address,
                 sandbox=_first(r"Sandbox +(\S+)", said),

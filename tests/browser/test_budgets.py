@@ -5,12 +5,14 @@ How long it takes is told with ``--screens FOLDER``, in ``paints.txt`` there, an
 
 from __future__ import annotations
 
+import re
 import statistics
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, Response, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation, Shop
@@ -26,56 +28,79 @@ PAINT = """
 """
 RESOURCES = """
 () => performance.getEntriesByType('resource').map((entry) => [
-  new URL(entry.name).pathname, entry.startTime, entry.encodedBodySize, entry.renderBlockingStatus,
+  new URL(entry.name).pathname, entry.encodedBodySize, entry.renderBlockingStatus,
 ])
+"""
+NAMED = """
+(head) => [...head.querySelectorAll('script[src], link[rel="stylesheet"], link[rel="modulepreload"]')]
+  .map((one) => one.getAttribute('src') ?? one.getAttribute('href'))
 """
 
 
-def test_a_first_look_is_the_page_a_script_and_a_stylesheet(visit: Visitors, shop: Shop, screens: Path | None) -> None:
+def test_a_first_look_waits_for_the_page_and_a_stylesheet_alone(
+    visit: Visitors, shop: Shop, screens: Path | None
+) -> None:
     page = visit(shop.key)
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
     page.goto("/")
     paint = page.evaluate(PAINT)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    (navigation,) = page.evaluate("performance.getEntriesByType('navigation').map((entry) => entry.encodedBodySize)")
-    found = {name: (at, size, blocking) for name, at, size, blocking in page.evaluate(RESOURCES)}
-    built = {name.rpartition(".")[2]: name for name in found if name.startswith("/static/dashboard-")}
+    (size,) = page.evaluate("performance.getEntriesByType('navigation').map((entry) => entry.encodedBodySize)")
+    found = {path: (size, blocking) for path, size, blocking in page.evaluate(RESOURCES)}
 
-    assert built.keys() == {"js", "css"}
-    # Both are named by the page itself: nothing that has to be read first names something else to fetch.
-    assert asked[0].endswith("/")
-    assert {asked[1].rpartition(".")[2], asked[2].rpartition(".")[2]} == {"js", "css"}
-    assert navigation <= PAGE_BYTES
-    assert found[built["js"]][1] <= SCRIPT_BYTES
-    assert found[built["css"]][1] <= STYLE_BYTES
-    assert found[built["js"]][2] == "non-blocking"
-    # What is painted first waits for the stylesheet alone.
-    assert [name for name, (_, _, blocking) in found.items() if blocking == "blocking"] == [built["css"]]
     assert paint > 0
+    assert size <= PAGE_BYTES
+    assert [(path, size <= STYLE_BYTES) for path, (size, blocking) in found.items() if blocking == "blocking"] == [
+        (path, True) for path in asked if path.endswith(".css")
+    ]
+    # Each script is named by the page: none has to be read first to know of another, until it is known who is here.
+    named = {*page.locator("head").evaluate(NAMED)}
+    assert asked[0] == "/"
+    assert {path for path in asked[1 : asked.index("/session")] if path != "/static/icon.svg"} == named
     if screens is not None:
         write_paints(page, screens)
 
 
+@pytest.mark.parametrize("path", ["/", "/events", "/deliveries", "/notifications", "/destinations/meta", "/settings"])
+def test_the_scripts_of_a_screen_weigh_at_most_70_kib(visit: Visitors, shop: Shop, path: str) -> None:
+    page = visit(shop.key)
+    page.goto(path, wait_until="networkidle")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator(".loading")).to_have_count(0)
+    scripts = {name: size for name, size, _ in page.evaluate(RESOURCES) if name.endswith(".js")}
+    assert all(scripts.values()), scripts
+    assert sum(scripts.values()) <= SCRIPT_BYTES
+
+
+def test_graphiql_runs_from_here_and_knows_who_is_signed_in(visit: Visitors, shop: Shop) -> None:
+    page = visit(shop.key)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/graphql")
+    page.locator(".graphiql-query-editor .CodeMirror").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("{ merchant { name } }")
+    page.get_by_role("button", name=re.compile("^Execute query")).click()
+    expect(page.locator(".result-window")).to_contain_text('"name": "default"')
+    assert [url for url in asked if not url.startswith((shop.address, "data:", "blob:"))] == []
+    assert shop.key not in page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+
+
 def test_built_files_are_kept_for_ever_and_data_never(visit: Visitors, shop: Shop) -> None:
     page = visit(shop.key)
-    kept: dict[str, set[str]] = {}
-
-    def hear(response: Any) -> None:
-        path = response.url.partition("://")[2].partition("/")[2].partition("?")[0]
-        kept.setdefault(path, set()).add(response.header_value("cache-control") or "")
-
-    answers: list[Any] = []
+    answers: list[Response] = []
     page.on("response", lambda response: answers.append(response))
     for path in ("/", "/events", "/deliveries", "/notifications", "/destinations", "/settings"):
         page.goto(path, wait_until="networkidle")
+    kept: dict[str, set[str]] = {}
     for answer in answers:
-        hear(answer)
-    static = {path: life for path, life in kept.items() if path.startswith("static/dashboard-")}
-    assert len(static) == 2
-    assert set().union(*static.values()) == {"public, max-age=31536000, immutable"}
-    assert kept["graphql"] == {"no-store"}
-    assert kept["session"] == {"no-store"}
+        path = urlsplit(answer.url).path
+        kind = "built" if re.match("/static/(dashboard|part)-", path) else path
+        kept.setdefault(kind, set()).add(answer.header_value("cache-control") or "")
+    assert kept["built"] == {"public, max-age=31536000, immutable"}
+    assert kept["/graphql"] == kept["/session"] == {"no-store"}
+    assert kept["/"] == kept["/events"] == {"no-cache"}
 
 
 def test_every_answer_to_a_browser_names_the_policy(installed: Installation) -> None:

@@ -19,7 +19,7 @@ from tests.conftest import url_of
 from tests.factories import API_KEY_SECRET, PURCHASE, Api, Merchant, draft
 from tests.servers import RedisServer, fill, free_port, make_read_only, refuse_scripts, running, wait_until
 from tracklayer import __version__
-from tracklayer.cli import main
+from tracklayer.cli import doctor, main
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -28,6 +28,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 from tracklayer.services.destinations import example_settings, remove_destination, sandbox_destinations
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.merchants import update_merchant
 from tracklayer.services.sign_in import sign_in_with_code
 
 NOW = "2026-04-24T00:00:00Z"
@@ -616,6 +617,64 @@ def test_doctor_counts_the_advice_that_merchants_are_given(environ: str, capsys:
     assert [found["message"] for found in findings if found["check"] == "advice"] == [
         "given to merchants: VALUE_MISSING to 1; `advice` of a merchant and its destinations says more"
     ]
+
+
+def test_merchant_collector_shows_and_changes_what_a_shops_pages_may_tell(
+    environ: str, merchant: Merchant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["merchant", "collector", "--merchant", str(merchant.merchant_id), "--json"]
+    assert main(command) == 0
+    before = orjson.loads(capsys.readouterr().out)
+    assert (before["enabled"], before["public_key"], before["snippet"]) == (False, None, None)
+    assert main([*command, "--enabled", "--origin", "https://www.shop.example", "--consent-required"]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    key = found["public_key"]
+    assert found == {
+        "merchant_id": str(merchant.merchant_id),
+        "enabled": True,
+        "origins": ["https://www.shop.example"],
+        "cookie_domain": "shop.example",
+        "consent_required": True,
+        "public_key": key,
+        "snippet": f'<script src="https://t.shop.example/tl.js?m={key}" data-consent="required" defer></script>',
+    }
+    assert main(command) == 0
+    assert orjson.loads(capsys.readouterr().out) == found
+    assert main([*command[:-1], "--no-enabled"]) == 0
+    assert capsys.readouterr().out.startswith("not enabled, for pages of https://www.shop.example\n")
+    assert main([*command, "--origin", "shop"]) == 1
+    assert capsys.readouterr().err.strip().endswith("without a path, and without a star.")
+    assert main(["merchant", "collector", "--merchant", "999"]) == 1
+    assert "There is no such merchant." in capsys.readouterr().err
+
+
+def test_doctor_says_whether_safari_keeps_a_collectors_cookie(
+    environ: str,
+    runtime: Runtime,
+    merchant: Merchant,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: dict[str, list[str]] = {"t.shop.example": ["203.0.113.7"], "www.shop.example": ["203.0.200.1"]}
+    monkeypatch.setattr(doctor, "_addresses_of", lambda host: found.get(host, []))
+    wish = {"collector": {"enabled": True, "origins": ["https://www.shop.example"]}}
+    update_merchant(runtime, merchant.merchant_id, wish)
+
+    def said() -> list[str]:
+        assert main(["doctor", "--json"]) == 0
+        findings = orjson.loads(capsys.readouterr().out)["findings"]
+        return [found["message"] for found in findings if found["check"] == "collector"]
+
+    assert said()[0] == "set TRACKLAYER_COLLECTOR_HOSTS, so that its names serve nothing else"
+    monkeypatch.setenv("TRACKLAYER_COLLECTOR_HOSTS", "*")
+    host, page = "t.shop.example", "www.shop.example"
+    assert said() == [f"{host} shares the first half of an address with {page}: Safari keeps its cookie"]
+    found[host] = ["198.51.100.1"]
+    assert said()[0].startswith(
+        f"{host} shares no first half of an address with {page}, so Safari ends its cookie after 7"
+    )
+    del found[host]
+    assert said()[0].startswith(f"{host} or {page} is not found from here")
 
 
 def test_doctor_recounts_everything_when_asked(environ: str, capsys: pytest.CaptureFixture[str]) -> None:

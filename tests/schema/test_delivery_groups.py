@@ -11,6 +11,7 @@ from tests.factories import Api, Merchant, draft, new_merchant
 from tests.redelivering import go_on, select
 from tracklayer.clock import FrozenClock
 from tracklayer.db import delivery_groups as db
+from tracklayer.db import redeliveries
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -342,3 +343,22 @@ async def test_redeliveries_are_paged_newest_first_and_are_their_merchants_own(
     assert (seen[-1]["id"], seen[-1]["platform"], seen[-1]["ofStoredEvents"]) == (last, "TIKTOK", True)
     other = Api(api.client, new_merchant(runtime, name="Other").key)
     assert (await other(JOBS))["redeliveries"]["nodes"] == []
+
+
+def test_a_page_of_redeliveries_is_read_in_the_order_of_their_key(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    now, other = clock.now(), new_merchant(runtime, name="Other")
+    with in_transaction():
+        for one in (merchant, other):
+            execute(
+                "INSERT INTO redeliveries (merchant_id, search, by_ids, requested_at, last_page_at, next_page_at, finished_at) "
+                "SELECT %s, '{}', false, %s, %s, %s, %s FROM generate_series(1, 3000)",
+                (one.merchant_id, *[now] * 4),
+            )
+        execute("ANALYZE redeliveries")
+        params: Any = {"merchant": merchant.merchant_id, "before": 2000, "limit": 21}
+        plan = "\n".join(row[0] for row in rows(f"EXPLAIN {redeliveries.OF_MERCHANT}", params))
+    assert "redeliveries_pkey" in plan
+    assert "(redelivery_id < 2000)" in plan
+    assert "Sort" not in plan

@@ -89,6 +89,13 @@ async def test_a_sender_that_may_not_read_has_its_differences_noted_all_the_same
     assert refused.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
+async def test_an_import_that_differs_is_noted_too(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    values = (5, 6, 7)
+    for value in values:
+        ingest_events(runtime, merchant.holder, [draft(custom_data={"value": value, "currency": "USD"})] * 2)
+    assert (await difference_of(api, "order_1"))["fields"] == ["customData.value"]
+
+
 async def test_too_many_differences_at_once_are_left_out_and_said_to_be(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -386,6 +386,12 @@ def test_the_same_event_again_differs_in_nothing(given: dict[str, Any], hashing:
     assert differing(given, copy.deepcopy(given), hashing=hashing) == []
 
 
+def test_a_time_that_was_read_back_to_the_millisecond_is_the_same_time() -> None:
+    stored = changed(FULL, "occurred_at", "2026-11-20T10:00:00.393942Z")
+    assert differing(stored, changed(FULL, "occurred_at", "2026-11-20T10:00:00.393Z")) == []
+    assert differing(stored, changed(FULL, "occurred_at", "2026-11-20T10:00:00.394Z")) == ["occurred_at"]
+
+
 HASHED = {
     "email": "F41439C944A763C9812D700A779941CEC169DE13C9CCD13AAF9424BA5231620A",
     "phone": "26cb4f0c031f8e3956a484b9af6e06210874c4f08470f03f4f8a4d411da745ec",

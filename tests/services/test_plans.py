@@ -10,14 +10,23 @@ import pytest
 
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, monitors, sources
+from tracklayer.db import channels, identities, monitors, sources
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, OLDEST_RECEIVED, EventSearch, page_query, troubled_query
+from tracklayer.db.events import (
+    LOOKED,
+    NEWEST_OF_EACH_NAME,
+    OLDEST_RECEIVED,
+    STORE_AND_LINK,
+    EventSearch,
+    page_query,
+    troubled_query,
+)
+from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.ledger import EVENTS_ACCEPTED
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
@@ -40,17 +49,24 @@ def stranger(runtime: Runtime, merchant: Merchant, worker: int) -> Merchant:
     return found
 
 
-def scans(sql: str, params: Mapping[str, Any] | Sequence[Any]) -> dict[str, str]:
-    """Index -> what is looked up in it, of each scan of events and deliveries in a statement's plan."""
+def scans(
+    sql: str, params: Mapping[str, Any] | Sequence[Any], relations: Sequence[str] = ("events", "deliveries")
+) -> dict[str, str]:
+    """Index -> what is looked up in it, of each scan of ``relations`` in a statement's plan."""
+    return dict(all_scans(sql, params, relations))
+
+
+def all_scans(sql: str, params: Mapping[str, Any] | Sequence[Any], relations: Sequence[str]) -> list[tuple[str, str]]:
+    """``scans``, with those of the same index one by one."""
     with in_transaction():
         (plan,) = rows(f"EXPLAIN (FORMAT JSON) {sql}", params)[0]  # type: ignore[arg-type]
-    found: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
     todo = [plan[0]["Plan"]]
     while todo:
         node = todo.pop()
         todo += node.get("Plans", [])
-        if node.get("Relation Name") in ("events", "deliveries") and "Scan" in node["Node Type"]:
-            found[node.get("Index Name", "none")] = node.get("Index Cond", "")
+        if node.get("Relation Name") in relations and "Scan" in node["Node Type"]:
+            found.append((node.get("Index Name", "none"), node.get("Index Cond", "")))
     return found
 
 
@@ -203,3 +219,73 @@ def test_events_that_went_wrong_are_found_by_their_deliveries(stranger: Merchant
         assert found.keys() == {"deliveries_troubled", "deliveries_troubled_late", "events_pkey"}
         assert "event_id" in found["events_pkey"]
         assert "merchant_id" in found["deliveries_troubled"]
+
+
+IDENTITIES = ("browsers", "browser_signals", "browser_people", "enrichments")
+
+
+@pytest.fixture
+def many_browsers(stranger: Merchant, merchant: Merchant, clock: FrozenClock) -> Merchant:
+    """A merchant with many browsers, and statistics that know of another one's alone."""
+    for one, count in ((merchant, 20_000), (stranger, 3_000)):
+        of = {"merchant": one.merchant_id, "now": clock.now(), "count": count}
+        with in_transaction():
+            for sql in (
+                "INSERT INTO browsers SELECT %(merchant)s, 'browser_' || n, %(now)s, %(now)s FROM generate_series(1, %(count)s) n",
+                "INSERT INTO browser_signals SELECT %(merchant)s, 'browser_' || n, k, 'v', %(now)s, %(now)s "
+                "FROM generate_series(1, %(count)s) n, unnest(ARRAY['gclid', 'fbp', 'fbc']) k",
+                "INSERT INTO browser_people SELECT %(merchant)s, lpad((n / 3)::text, 64, '0'), 'browser_' || n, 'email', '{}', "
+                "%(now)s, %(now)s FROM generate_series(1, %(count)s) n",
+                "INSERT INTO enrichments SELECT %(merchant)s, 'order_' || n, '[]', lpad((n / 3)::text, 64, '0'), %(now)s "
+                "FROM generate_series(1, %(count)s) n",
+            ):
+                execute(sql, of)  # type: ignore[arg-type]
+            if one is merchant:
+                execute("ANALYZE browsers, browser_signals, browser_people, enrichments")
+    return stranger
+
+
+def test_what_is_known_of_events_is_looked_up_by_key_however_many_browsers_there_are(
+    many_browsers: Merchant, merchant: Merchant, clock: FrozenClock
+) -> None:
+    wanted = [identities.Wanted(f"new_{n}", f"browser_{n}", None) for n in range(250)]
+    wanted += [identities.Wanted(f"mail_{n}", None, f"{n:064}") for n in range(250)]
+    for one in (many_browsers, merchant):
+        params = identities.look_up_arguments(one.merchant_id, wanted, timedelta(days=90), clock.now())
+        found = all_scans(identities.LOOK_UP, params, IDENTITIES)
+        expected = {"browsers_pkey", "browser_signals_pkey", "browser_people_pkey", "browser_people_of"}
+        assert {index for index, _ in found} == {*expected, "enrichments_pkey", "enrichments_of"}
+        for index, what in found:
+            assert "merchant" in what
+            key = {"browser_people_pkey": "digest", "enrichments_pkey": "event_id", "enrichments_of": "person"}
+            assert key.get(index, "browser_id") in what
+
+
+def test_a_link_is_stored_by_key_however_many_browsers_there_are(
+    runtime: Runtime, many_browsers: Merchant, clock: FrozenClock
+) -> None:
+    link = identities.Link("browser_7", "email", f"{1:064}", {}, clock.now())
+    given = identities.link_record(link, many_browsers.merchant_id, "new", clock.now())
+    found = scans(identities.LINK, (JsonLiteral([given]),), (*IDENTITIES, "merchants"))
+    assert found.keys() <= {"browser_people_pkey", "browser_people_of", "browsers_pkey", "merchants_pkey", "none"}
+    assert "none" not in found or merchants_are_few()
+    sql = STORE_AND_LINK
+    for place, kind in enumerate(("json", "json", "interval", "json"), 1):
+        sql = sql.replace(f"${place}", f"%s::{kind}")
+    given_event = {"merchant_id": many_browsers.merchant_id, "event_id": "new", "event_name": "Purchase"}
+    params = (JsonLiteral([given_event]), JsonLiteral([]), timedelta(hours=24), JsonLiteral([given]))
+    found = scans(sql, params, IDENTITIES)
+    assert found.keys() == {"browser_people_pkey", "browser_people_of", "browsers_pkey"}
+
+
+def merchants_are_few() -> bool:
+    """So few that the planner reads them all."""
+    with in_transaction():
+        return int(rows("SELECT count(*) FROM merchants")[0][0]) < 10
+
+
+def test_what_of_browsers_is_past_its_time_is_read_in_its_order(many_browsers: Merchant, clock: FrozenClock) -> None:
+    params = {"merchant": many_browsers.merchant_id, "before": clock.now() - timedelta(days=90), "limit": 500}
+    found = scans(identities.PURGE_IDENTITIES, params, IDENTITIES)
+    assert found.keys() >= {"browsers_age", "browser_signals_age", "browser_people_age"}
+    assert "none" not in found

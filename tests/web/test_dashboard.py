@@ -28,7 +28,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-@pytest.mark.parametrize("path", [*SCREENS, "/events/order%2F1", "/notifications/QWxlcnQ6MTox", "/destinations/meta"])
+@pytest.mark.parametrize(
+    "path", [*SCREENS, "/events/order%2F1", "/events/a%0Ab", "/notifications/QWxlcnQ6MTox", "/destinations/meta"]
+)
 async def test_every_screen_is_the_same_page_and_lets_nothing_else_run(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
 

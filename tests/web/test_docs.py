@@ -544,7 +544,7 @@ async def test_repeats_are_answered_as_the_guide_shows(api: Api) -> None:
     assert (await api('{ event(eventId: "order_12345") { timesReceived } }'))["event"] == {"timesReceived": 3}
 
 
-@pytest.mark.parametrize("slug", ["api", "data-model", "retention"])
+@pytest.mark.parametrize("slug", ["api", "data-model", "identity", "retention"])
 async def test_the_operations_of_a_guide_run(api: Api, slug: str) -> None:
     await api.ingest(draft("order_12345"))
     for document in fences("graphql", GUIDES[slug]):

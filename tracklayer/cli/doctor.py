@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from tracklayer.db.migrate import pending, unknown
 from tracklayer.domain import watch
 from tracklayer.domain.monitors.words import counted
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
+from tracklayer.services.collect import fits
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.keys import KeyLostError, is_sealed
 from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
@@ -38,6 +40,7 @@ from tracklayer.services.soundness import (
 from tracklayer.services.watch_operator import facts_now
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
+MOST_COLLECTORS = 20  # whose names are looked up
 MAIL_SECONDS = 5  # for each step of a session
 LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
@@ -111,6 +114,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
             yield _mails()
         if not missing:
             yield from _advice()
+            yield from _collectors(settings)
         skew = clock_skew().total_seconds()
         fine = abs(skew) <= WARN_ABOUT_SKEW.total_seconds()
         advice = "" if fine else ": set up NTP on both machines"
@@ -224,6 +228,35 @@ def _advice() -> Iterator[Finding]:
         yield Finding(
             "advice", True, f"given to merchants: {codes}; `advice` of a merchant and its destinations says more"
         )
+
+
+def _collectors(settings: Settings) -> Iterator[Finding]:
+    """How long Safari lets their cookies live: theirs to mend, and no fault of the installation."""
+    with connection.session():
+        found = fits(settings.collector_hosts, settings.public_url, MOST_COLLECTORS, _addresses_of)
+    if not found:
+        return
+    if not settings.collector_hosts:
+        yield Finding("collector", True, "set TRACKLAYER_COLLECTOR_HOSTS, so that its names serve nothing else")
+    for fit in found:
+        if fit.shares_half is None:
+            say = f"{fit.host} or {fit.page} is not found from here, so nobody can say whether Safari keeps its cookie"
+        elif fit.shares_half:
+            say = f"{fit.host} shares the first half of an address with {fit.page}: Safari keeps its cookie"
+        else:
+            say = (
+                f"{fit.host} shares no first half of an address with {fit.page}, so Safari ends its cookie after 7 days: "
+                "have the shop's own server or CDN pass /tl.js and /t on"
+            )
+        yield Finding("collector", True, say)
+
+
+def _addresses_of(host: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(address[0]) for *_, address in found]
 
 
 def _redis(settings: Settings) -> Finding:

@@ -17,7 +17,7 @@ from tracklayer.domain.delivery import DeliveryStatus
 MOST_CODES = 40  # groups of one platform: what fails for more reasons than that fails for one that is not a code
 MOST_WAITING_CODES = 20  # of what waits on one platform
 MOST_LOOKED_AT = 1_000  # rows of a group
-MOST_OF_ALL = 40_000  # rows that one answer looks at; but at least so many of each group:
+MOST_OF_ALL = 25_000  # rows that one answer looks at; but at least so many of each group:
 LEAST_LOOKED_AT = 50
 
 # A kind is the reason of what was dropped, or 'failed'. All of it is said as the index deliveries_grouped says it.
@@ -141,7 +141,7 @@ def _of_troubled(merchant_id: int, search: DeliverySearch, platforms: list[str])
     ]
     if not groups:
         return []
-    most = max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, MOST_OF_ALL // len(groups)))
+    most = max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, MOST_OF_ALL // len(groups) // 100 * 100))
     matches, given = _narrowed(search, most)
     params |= {
         **given,

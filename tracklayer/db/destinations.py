@@ -27,6 +27,8 @@ def _of_merchant(merchant_id: int) -> Any:
             MerchantRow.default_currency.alias("merchant_currency"),
             MerchantRow.default_page_url.alias("merchant_page_url"),
             MerchantRow.require_consent.alias("merchant_consent"),
+            MerchantRow.stitched_since.alias("merchant_stitched_since"),
+            MerchantRow.retention_days.alias("merchant_retention_days"),
         )
         .join(MerchantRow, on=(MerchantRow.merchant_id == DestinationRow.merchant_id))
         .where((DestinationRow.merchant_id == merchant_id) & DestinationRow.removed_at.is_null())

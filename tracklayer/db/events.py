@@ -13,6 +13,7 @@ import orjson
 
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes, adding
+from tracklayer.db.identities import LINK_COLUMNS, LINKING
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.event import MAX_AHEAD
 
@@ -81,7 +82,7 @@ def read_row(found: Sequence[Any]) -> EventRow:
 # others, and the ledger's minutes. ``xmax = 0`` holds for a row that this statement inserted and not for one it
 # updated. Sorted, so that two processes with the same ids in their hands never wait for each other crosswise. What was
 # stored before comes back as it is stored; of a new event the caller has everything already.
-STORE_EVENTS = f"""
+_STORE = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset($1) AS x(
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
@@ -145,7 +146,8 @@ WITH given AS (
     SELECT merchant_id, platform, pg_backend_pid(), count(*) FROM offered WHERE wanted GROUP BY merchant_id, platform
     ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
     RETURNING merchant_id, platform
-)
+)"""
+_STORED = """
 SELECT merchant_id, event_id, times_received, inserted, NULL, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
        NULL, NULL, NULL, NULL, NULL::bytea, NULL, NULL, NULL
 FROM stored WHERE inserted
@@ -158,6 +160,13 @@ UNION ALL
 SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        NULL FROM queued
 """
+STORE_EVENTS = _STORE + _STORED
+# The same, and whom the new ones among them were seen with: a repeat links nobody.
+_LINKS_OF_NEW = (
+    f"(SELECT l.* FROM json_to_recordset($4) AS l({LINK_COLUMNS}) "
+    "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
+)
+STORE_AND_LINK = f"{_STORE}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
 
 
 # The same for events of people who are to be left alone: what would be queued is dropped before anybody sees it.
@@ -231,6 +240,11 @@ class Stored:
     queued: set[tuple[int, str]]
 
 
+def store_and_link_arguments(stored: tuple[Any, ...], links: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """What ``store_and_link`` takes. ``stored``: of ``store_arguments``; ``links``: as ``identities.link_record``."""
+    return (*stored, JsonLiteral(links))
+
+
 def store_arguments(
     records: list[dict[str, Any]], rejected: list[dict[str, Any]], window: timedelta
 ) -> tuple[Any, ...]:
@@ -271,6 +285,7 @@ FROM json_to_recordset($1) AS x(merchant_id bigint, event_id text) JOIN events e
 # name -> (types of its arguments, the statement): for whoever prepares them, and for ``run_statement``.
 STATEMENTS = {
     "store_events": ("json, json, interval", STORE_EVENTS),
+    "store_and_link": ("json, json, interval, json", STORE_AND_LINK),
     "stored_names": ("json", STORED_NAMES),
     "store_suppressed": ("json, json, interval", STORE_SUPPRESSED),
     "find_marks": ("json", FIND_MARKS),
@@ -596,6 +611,8 @@ WITH old AS (
     RETURNING d.platform, d.received_at, d.status
 ), repeats_gone AS (
     DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
+), enrichments_gone AS (
+    DELETE FROM enrichments n USING old WHERE n.merchant_id = old.merchant_id AND n.event_id = old.event_id
 ), events_gone AS (
     DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
     RETURNING e.received_at
@@ -618,7 +635,9 @@ def oldest_received(merchant_id: int) -> datetime | None:
 
 
 def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) -> int:
-    """Deletes up to ``limit`` of a merchant's oldest events received before an instant, with their deliveries."""
+    """Deletes up to ``limit`` of a merchant's oldest events received before an instant, with their deliveries and with what
+    was added to them.
+    """
     params = {"merchant": merchant_id, "before": before, "limit": limit}
     changes, purged = Changes(), 0
     for platform, minute, gone, waiting in rows(PURGE, params):  # type: ignore[arg-type]

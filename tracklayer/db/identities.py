@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,14 +13,17 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.stitching import (
     LATE,
+    LINK_GRAIN,
     MOST_BROWSERS,
     MOST_EVENTS_A_DAY,
     MOST_PEOPLE,
     MOST_VALUES,
     Browser,
     Enriched,
+    Note,
     Person,
     Signal,
+    Stitched,
 )
 
 DAY = timedelta(days=1)
@@ -37,73 +40,93 @@ class Wanted:
 
 @dataclass
 class Found:
-    """What is known of some events. ``decided``: event id -> what was added before; ``browsers`` by id; ``seen_with``: person ->
-    ids of the browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to ``MOST_EVENTS_A_DAY`` + 1.
+    """What is known of some events. ``decided``: event id -> what was decided before; ``browsers`` by id; ``seen_with``: person
+    -> ids of the browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to
+    ``MOST_EVENTS_A_DAY`` + 1.
     """
 
-    decided: dict[str, tuple[Enriched, ...]] = field(default_factory=dict)
+    decided: dict[str, Stitched] = field(default_factory=dict)
     browsers: dict[str, Browser] = field(default_factory=dict)
     seen_with: dict[str, list[str]] = field(default_factory=dict)
     events_today: dict[str, int] = field(default_factory=dict)
 
 
-# One statement for all events of a claim. Each part is bounded: a few browsers a person, a few values and people a browser.
+_PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of says it, so that no other one fits
+
+# One statement for all events of a claim. Each part is bounded: a few browsers a person, a few values and people a browser
+# (``LINKING`` and ``SHOW`` keep no more). What was decided before is not looked for again: of the same event that is all but
+# its first platform.
 LOOK_UP = f"""
-WITH wanted AS (
-    SELECT * FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, person text)
-), decided AS (
-    SELECT w.event_id, e.fields FROM wanted w
-    CROSS JOIN LATERAL (SELECT fields FROM enrichments
-        WHERE merchant_id = %(merchant)s AND event_id = w.event_id LIMIT 1) e
-), persons AS (
-    SELECT DISTINCT person FROM wanted WHERE person IS NOT NULL
-), seen AS (
+WITH wanted AS MATERIALIZED (
+    SELECT w.*, e.event_id IS NOT NULL AS is_decided, e.fields, e.note
+    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, person text)
+    LEFT JOIN LATERAL (SELECT event_id, fields::text, note FROM enrichments
+        WHERE merchant_id = %(merchant)s AND event_id = w.event_id LIMIT 1) e ON true
+), persons AS MATERIALIZED (
+    SELECT DISTINCT person FROM wanted WHERE person IS NOT NULL AND NOT is_decided
+), seen AS MATERIALIZED (
     SELECT p.person, b.browser_id FROM persons p
     CROSS JOIN LATERAL (SELECT browser_id FROM browser_people
         WHERE merchant_id = %(merchant)s AND digest = p.person AND last_seen_at >= %(late)s
         LIMIT {MOST_BROWSERS + 1}) b
-), ids AS (
-    SELECT browser_id FROM wanted WHERE browser_id IS NOT NULL UNION SELECT browser_id FROM seen
-), known AS (
-    SELECT i.browser_id, b.consent FROM ids i
-    CROSS JOIN LATERAL (SELECT consent FROM browsers
-        WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id LIMIT 1) b
+), ids AS MATERIALIZED (
+    SELECT browser_id, bool_or(is_named) AS is_named FROM (
+        SELECT browser_id, true AS is_named FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
+        UNION ALL SELECT browser_id, false FROM seen) AS b
+    GROUP BY browser_id
 )
-SELECT 'decided', event_id, fields::text, NULL, NULL::timestamptz, NULL::timestamptz FROM decided
+SELECT 'decided', event_id, fields, note, NULL::timestamptz, NULL::timestamptz FROM wanted WHERE is_decided
 UNION ALL
 SELECT 'seen', person, browser_id, NULL, NULL, NULL FROM seen
 UNION ALL
 SELECT 'today', p.person, NULL, NULL, NULL, NULL FROM persons p
 CROSS JOIN LATERAL (SELECT 1 FROM enrichments
-    WHERE merchant_id = %(merchant)s AND person = p.person AND decided_at > %(day)s LIMIT {MOST_EVENTS_A_DAY + 1}) t
+    WHERE {_PERSON} = %(merchant)s::text || '/' || p.person AND decided_at > %(day)s LIMIT {MOST_EVENTS_A_DAY + 1}) t
 UNION ALL
-SELECT 'known', browser_id, consent, NULL, NULL, NULL FROM known
+SELECT 'known', i.browser_id, b.consent, NULL, NULL, NULL FROM ids i
+CROSS JOIN LATERAL (SELECT consent FROM browsers
+    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 1) b
 UNION ALL
 SELECT 'signal', i.browser_id, s.kind, s.value, s.first_seen_at, s.last_seen_at FROM ids i
 CROSS JOIN LATERAL (SELECT * FROM browser_signals
     WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 100) s
 UNION ALL
-SELECT 'person', i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at FROM ids i
+SELECT CASE WHEN i.is_named AND (
+        (SELECT count(*) FROM (SELECT FROM browser_people
+            WHERE merchant_id = %(merchant)s AND digest = p.digest AND last_seen_at >= %(late)s
+            LIMIT {MOST_BROWSERS + 1}) AS b) > {MOST_BROWSERS}
+        OR (SELECT count(*) FROM (SELECT FROM enrichments
+            WHERE {_PERSON} = %(merchant)s::text || '/' || p.digest AND decided_at > %(day)s
+            LIMIT {MOST_EVENTS_A_DAY + 1}) AS e) > {MOST_EVENTS_A_DAY})
+    THEN 'many' ELSE 'person' END, i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at
+FROM ids i
 CROSS JOIN LATERAL (SELECT * FROM browser_people
     WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s
     ORDER BY last_seen_at DESC LIMIT {MOST_PEOPLE}) p
 """
 
 
-def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, now: datetime) -> Found:
-    """What is known of these events, their browsers and people. What is past ``retention`` is not known any more."""
-    params = {
+def look_up_arguments(
+    merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, now: datetime
+) -> dict[str, Any]:
+    """What ``LOOK_UP`` takes."""
+    return {
         "merchant": merchant_id,
         "wanted": JsonLiteral([asdict(one) for one in wanted]),
         "late": max(now - LATE, now - retention),
         "oldest": now - retention,
         "day": now - DAY,
     }
+
+
+def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, now: datetime) -> Found:
+    """What is known of these events, their browsers and people. What is past ``retention`` is not known any more."""
+    params: Any = look_up_arguments(merchant_id, wanted, retention, now)
     found, signals, people = Found(), dict[str, list[Signal]](), dict[str, list[Person]]()
     refused: dict[str, bool] = {}
-    for what, key, first, second, since, last in rows(LOOK_UP, params):  # type: ignore[arg-type]
+    for what, key, first, second, since, last in rows(LOOK_UP, params):
         if what == "decided":
-            found.decided[key] = read_fields(first)
+            found.decided[key] = read_decision(first, second)
         elif what == "seen":
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
@@ -114,7 +137,8 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             signals.setdefault(key, []).append(Signal(first, second, since, last))
         else:
             kind, _, digest = first.partition(" ")
-            people.setdefault(key, []).append(Person(kind, digest, orjson.loads(second), since, last))
+            person = Person(kind, digest, orjson.loads(second), since, last, what == "many")
+            people.setdefault(key, []).append(person)
     for browser_id in {*refused, *people, *signals}:
         found.browsers[browser_id] = Browser(
             browser_id,
@@ -125,31 +149,61 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     return found
 
 
+# Nothing leaves before something later has committed, and that writes this to disk as well.
+_WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """``person``: the digest of the event's own email, or phone."""
+
     event_id: str
-    fields: tuple[Enriched, ...]
+    stitched: Stitched
     person: str | None
 
 
-def store_decisions(merchant_id: int, decisions: Sequence[Decision], now: datetime) -> None:
-    """What each event gets, unless that was decided before. In the order of ids, so that two of them never wait crosswise."""
-    given = [{"event_id": one.event_id, "fields": write_fields(one.fields), "person": one.person} for one in decisions]
-    execute(
-        "INSERT INTO enrichments (merchant_id, event_id, fields, person, decided_at) "
-        "SELECT %s, event_id, fields, person, %s FROM json_to_recordset(%s) AS x(event_id text, fields json, person text) "
-        "ORDER BY event_id ON CONFLICT DO NOTHING",
+def store_decisions(merchant_id: int, decisions: Sequence[Decision], now: datetime) -> dict[str, Stitched]:
+    """What each event gets, by event id: another's word counts where somebody was ahead.
+
+    In the order of ids, so that two of them never wait crosswise. Whoever waits sees what the other one committed: for that
+    each statement must see its own moment (READ COMMITTED). Whoever sends anything by it commits something after it.
+    """
+    given = [
+        {
+            "event_id": one.event_id,
+            "fields": write_fields(one.stitched.fields),
+            "note": one.stitched.note,
+            "person": one.person,
+        }
+        for one in decisions
+    ]
+    stored = rows(
+        "INSERT INTO enrichments (merchant_id, event_id, fields, note, person, decided_at) "
+        "SELECT %s, event_id, fields, note, person, %s "
+        "FROM json_to_recordset(%s) AS x(event_id text, fields json, note text, person text) "
+        f"WHERE {_WITHOUT_FLUSH} ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id",
         (merchant_id, now, JsonLiteral(given)),
     )
+    found = {one.event_id: one.stitched for one in decisions}
+    others = sorted(found.keys() - {row[0] for row in stored})
+    return found | decided(merchant_id, others) if others else found
 
 
-def decided(merchant_id: int, event_ids: Sequence[str]) -> dict[str, tuple[Enriched, ...]]:
-    """What was added to events; those that nothing was decided about are missing."""
+def decided(merchant_id: int, event_ids: Sequence[str]) -> dict[str, Stitched]:
+    """What was decided about events; those that nothing was decided about are missing."""
     found = rows(
-        "SELECT event_id, fields::text FROM enrichments WHERE merchant_id = %s AND event_id = ANY(%s)",
+        "SELECT event_id, fields::text, note FROM enrichments WHERE merchant_id = %s AND event_id = ANY(%s)",
         (merchant_id, list(event_ids)),
     )
-    return {row[0]: read_fields(row[1]) for row in found}
+    return {row[0]: read_decision(row[1], row[2]) for row in found}
+
+
+def read_decision(fields: str, note: str | None) -> Stitched:
+    # A note that a newer version wrote says nothing to this one.
+    return Stitched(read_fields(fields), Note(note) if note in _NOTES else None)
+
+
+_NOTES = frozenset(Note)
 
 
 def read_fields(text: str) -> tuple[Enriched, ...]:
@@ -166,89 +220,170 @@ def write_fields(fields: Iterable[Enriched]) -> list[dict[str, Any]]:
     ]
 
 
-# What comes with an event, or by ``identify``: a browser and people. Of a browser the latest people are kept.
-LINK = f"""
-WITH given AS (
-    SELECT * FROM json_to_recordset(%(links)s) AS l(
-        browser_id text, kind text, digest text, digests json, at timestamptz)
+LINK_COLUMNS = (
+    "merchant_id bigint, event_id text, browser_id text, kind text, digest text, digests json, at timestamptz, "
+    "received_at timestamptz"
+)
+# What comes with events, or by ``identify``: browsers and people, from ``{source}``. Who was seen so a moment ago is not
+# written again, and who denied consent in that browser not at all. Of a browser the latest people are kept, and of a person as many browsers as tell that they are too many. What
+# somebody holds at the moment goes another time, so that no two ever wait for each other crosswise. Whoever sends the
+# first has asked that events be stitched, from that one on.
+LINKING = f"""links AS MATERIALIZED (
+    SELECT merchant_id, digest, browser_id, min(kind) AS kind, (array_agg(digests))[1] AS digests, min(at) AS since,
+           max(at) AS until, min(received_at) AS received_at
+    FROM {{source}} GROUP BY merchant_id, digest, browser_id
+), news AS MATERIALIZED (
+    SELECT l.* FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at FROM browser_people p
+        WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest AND p.browser_id = l.browser_id LIMIT 1) p ON true
+    LEFT JOIN LATERAL (SELECT consent FROM browsers b
+        WHERE b.merchant_id = l.merchant_id AND b.browser_id = l.browser_id LIMIT 1) b ON true
+    WHERE b.consent IS DISTINCT FROM 'denied' AND (p.last_seen_at IS NULL OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
+       OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s')
 ), linked AS (
     INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
-    SELECT %(merchant)s, digest, browser_id, min(kind), (array_agg(digests))[1], min(at), max(at) FROM given
-    GROUP BY digest, browser_id ORDER BY digest, browser_id
+    SELECT merchant_id, digest, browser_id, kind, digests, since, until FROM news ORDER BY merchant_id, digest, browser_id
     ON CONFLICT (merchant_id, digest, browser_id) DO UPDATE
         SET last_seen_at = greatest(browser_people.last_seen_at, excluded.last_seen_at),
             first_seen_at = least(browser_people.first_seen_at, excluded.first_seen_at)
-    RETURNING browser_id
-)
-DELETE FROM browser_people p USING (
-    SELECT o.browser_id, o.digest FROM (SELECT DISTINCT browser_id FROM linked) l
-    CROSS JOIN LATERAL (SELECT browser_id, digest FROM browser_people
-        WHERE merchant_id = %(merchant)s AND browser_id = l.browser_id
-        ORDER BY last_seen_at DESC OFFSET {MOST_PEOPLE}) o) old
-WHERE p.merchant_id = %(merchant)s AND p.browser_id = old.browser_id AND p.digest = old.digest
-"""
+), crowd AS MATERIALIZED (
+    SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM news) n
+    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
+        WHERE p.merchant_id = n.merchant_id AND p.browser_id = n.browser_id
+        ORDER BY last_seen_at DESC OFFSET {MOST_PEOPLE}) o
+    UNION
+    SELECT o.* FROM (SELECT DISTINCT merchant_id, digest FROM news) n
+    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
+        WHERE p.merchant_id = n.merchant_id AND p.digest = n.digest
+        ORDER BY last_seen_at DESC OFFSET {MOST_BROWSERS + 1}) o
+), forgotten AS (
+    DELETE FROM browser_people p USING (
+        SELECT h.merchant_id, h.digest, h.browser_id FROM crowd c
+        CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people h
+            WHERE h.merchant_id = c.merchant_id AND h.digest = c.digest AND h.browser_id = c.browser_id
+              AND NOT EXISTS (SELECT 1 FROM news n WHERE n.merchant_id = h.merchant_id AND n.digest = h.digest
+                              AND n.browser_id = h.browser_id)
+            LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
+    WHERE p.merchant_id = old.merchant_id AND p.digest = old.digest AND p.browser_id = old.browser_id
+), asked AS (
+    UPDATE merchants m SET stitched_since = n.since FROM (
+        SELECT n.merchant_id, n.since FROM (SELECT merchant_id, min(received_at) AS since FROM news GROUP BY merchant_id) n
+        CROSS JOIN LATERAL (SELECT 1 FROM merchants
+            WHERE merchant_id = n.merchant_id AND stitched_since IS NULL LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) x) n
+    WHERE m.merchant_id = n.merchant_id AND m.stitched_since IS NULL
+)"""
+LINK = f"WITH {LINKING.format(source=f'json_to_recordset(%s) AS l({LINK_COLUMNS})')} SELECT count(*) FROM links"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """``at``: when they were seen together. ``digests``: by rule name."""
+
     browser_id: str
     kind: str
     digest: str
-    digests: dict[str, str]
+    digests: Mapping[str, str]
     at: datetime
 
 
-def link_people(merchant_id: int, links: Sequence[Link]) -> None:
+def link_record(link: Link, merchant_id: int, event_id: str | None, received_at: datetime) -> dict[str, Any]:
+    """A row of ``LINK_COLUMNS`` as JSON values."""
+    return {
+        "merchant_id": merchant_id,
+        "event_id": event_id,
+        "browser_id": link.browser_id,
+        "kind": link.kind,
+        "digest": link.digest,
+        "digests": link.digests,
+        "at": link.at,
+        "received_at": received_at,
+    }
+
+
+def link_people(merchant_id: int, links: Sequence[Link], now: datetime) -> None:
     """Notes that browsers were seen with people. Needs a transaction."""
     if links:
-        params = {"merchant": merchant_id, "links": JsonLiteral([asdict(one) for one in links])}
-        execute(LINK, params)  # type: ignore[arg-type]
+        rows(LINK, (JsonLiteral([link_record(one, merchant_id, None, now) for one in links]),))
 
 
-# What browsers showed in calls of a moment: who calls again and again is one row a value. Of a kind the latest are kept.
+def has_refused(merchant_id: int, browser_id: str) -> bool:
+    """Whether whoever uses a browser denied consent."""
+    found = rows("SELECT consent FROM browsers WHERE merchant_id = %s AND browser_id = %s", (merchant_id, browser_id))
+    return bool(found) and found[0][0] == "denied"
+
+
+# What browsers showed in calls of a moment, of any merchants: who calls again and again is one row a value. Of a kind the
+# latest values are kept; those of this call are the latest. All in the order of the keys, so that no two wait crosswise.
 SHOW = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
-        browser_id text, kind text, value text, at timestamptz, consent text)
+        merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz)
 ), seen AS (
     INSERT INTO browsers (merchant_id, browser_id, first_seen_at, last_seen_at, consent)
-    SELECT %(merchant)s, browser_id, min(at), max(at), (array_agg(consent ORDER BY at DESC))[1] FROM given
-    GROUP BY browser_id ORDER BY browser_id
+    SELECT merchant_id, browser_id, min(at), max(at),
+        (array_agg(consent ORDER BY at DESC) FILTER (WHERE consent IS NOT NULL))[1] FROM given
+    GROUP BY merchant_id, browser_id ORDER BY merchant_id, browser_id
     ON CONFLICT (merchant_id, browser_id) DO UPDATE
-        SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at), consent = excluded.consent
+        SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at),
+            consent = coalesce(excluded.consent, browsers.consent)
+), latest AS (
+    SELECT *, row_number() OVER (PARTITION BY merchant_id, browser_id, kind ORDER BY last_at DESC, value) AS place FROM (
+        SELECT merchant_id, browser_id, kind, value, min(coalesce(since, at)) AS first_at, max(at) AS last_at
+        FROM given WHERE kind IS NOT NULL GROUP BY merchant_id, browser_id, kind, value) g
 ), shown AS (
     INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at)
-    SELECT %(merchant)s, browser_id, kind, value, min(at), max(at) FROM given WHERE kind IS NOT NULL
-    GROUP BY browser_id, kind, value ORDER BY browser_id, kind, value
+    SELECT merchant_id, browser_id, kind, value, first_at, last_at FROM latest WHERE place <= {MOST_VALUES}
+    ORDER BY merchant_id, browser_id, kind, value
     ON CONFLICT (merchant_id, browser_id, kind, value) DO UPDATE
         SET last_seen_at = greatest(browser_signals.last_seen_at, excluded.last_seen_at)
-    RETURNING browser_id, kind
+    RETURNING merchant_id, browser_id, kind, value
 )
 DELETE FROM browser_signals s USING (
-    SELECT o.browser_id, o.kind, o.value FROM (SELECT DISTINCT browser_id, kind FROM shown) l
-    CROSS JOIN LATERAL (SELECT browser_id, kind, value FROM browser_signals
-        WHERE merchant_id = %(merchant)s AND browser_id = l.browser_id AND kind = l.kind
-        ORDER BY last_seen_at DESC OFFSET {MOST_VALUES - 1}) o) old
-WHERE s.merchant_id = %(merchant)s AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
+    SELECT l.merchant_id, l.browser_id, l.kind, o.value
+    FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown GROUP BY 1, 2, 3) l
+    CROSS JOIN LATERAL (SELECT value FROM browser_signals
+        WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value <> ALL(l.given)
+        ORDER BY last_seen_at DESC OFFSET greatest({MOST_VALUES} - cardinality(l.given), 0)) o) old
+WHERE s.merchant_id = old.merchant_id AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None."""
+    """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None.
+    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here.
+    """
 
     browser_id: str
     kind: str | None
     value: str | None
     at: datetime
     consent: str | None = None
+    since: datetime | None = None
 
 
 def show(merchant_id: int, shown: Sequence[Shown]) -> None:
     """Notes what browsers showed. Needs a transaction."""
-    if shown:
-        params = {"merchant": merchant_id, "shown": JsonLiteral([asdict(one) for one in shown])}
-        execute(SHOW, params)  # type: ignore[arg-type]
+    show_all({merchant_id: shown})
+
+
+def show_all(shown: Mapping[int, Sequence[Shown]]) -> None:
+    """The same of several merchants, by their ids, in one statement. Needs a transaction."""
+    # Thousands a second: ``asdict`` takes ten times as long.
+    given = [
+        {
+            "merchant_id": merchant_id,
+            "browser_id": one.browser_id,
+            "kind": one.kind,
+            "value": one.value,
+            "at": one.at,
+            "consent": one.consent,
+            "since": one.since,
+        }
+        for merchant_id, those in shown.items()
+        for one in those
+    ]
+    if given:
+        execute(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
 
 
 def forget_signals(merchant_id: int, browser_ids: Sequence[str]) -> None:
@@ -259,17 +394,28 @@ def forget_signals(merchant_id: int, browser_ids: Sequence[str]) -> None:
         )
 
 
-def purge_identities(merchant_id: int, before: datetime, limit: int) -> int:
-    """Deletes what was seen last before an instant, at most ``limit`` rows of each table; how many."""
-    gone = 0
-    for table, key in (
-        ("browser_people", "digest, browser_id"),
-        ("browser_signals", "browser_id, kind, value"),
-        ("browsers", "browser_id"),
-    ):
-        gone += execute(
-            f"DELETE FROM {table} WHERE merchant_id = %s AND ({key}) IN (SELECT {key} FROM {table} "
-            "WHERE merchant_id = %s AND last_seen_at < %s ORDER BY last_seen_at LIMIT %s FOR UPDATE SKIP LOCKED)",
-            (merchant_id, merchant_id, before, limit),
-        )
-    return gone
+_KEYS = {
+    "browser_people": "digest, browser_id",
+    "browser_signals": "browser_id, kind, value",
+    "browsers": "browser_id",
+}
+# ``browser_id <> ''`` is what the indexes by age say, so that they fit nothing else. One statement, so that a merchant who has none costs one.
+PURGE_IDENTITIES = "WITH {} SELECT greatest({}), {}".format(
+    ", ".join(
+        f"{table}_gone AS (DELETE FROM {table} WHERE merchant_id = %(merchant)s AND ({key}) IN (SELECT {key} FROM {table} "
+        "WHERE merchant_id = %(merchant)s AND browser_id <> '' AND last_seen_at < %(before)s ORDER BY last_seen_at LIMIT %(limit)s "
+        "FOR UPDATE SKIP LOCKED) RETURNING 1)"
+        for table, key in _KEYS.items()
+    ),
+    ", ".join(f"(SELECT count(*) FROM {table}_gone)" for table in _KEYS),
+    " + ".join(f"(SELECT count(*) FROM {table}_gone)" for table in _KEYS),
+)
+
+
+def purge_identities(merchant_id: int, before: datetime, limit: int) -> tuple[int, bool]:
+    """Deletes what was seen last before an instant, at most ``limit`` rows of each table; (how many, whether there may be
+    more). Needs a transaction.
+    """
+    params: Any = {"merchant": merchant_id, "before": before, "limit": limit}
+    most, gone = rows(PURGE_IDENTITIES, params)[0]
+    return gone, most >= limit

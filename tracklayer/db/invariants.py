@@ -36,6 +36,12 @@ FROM deliveries d LEFT JOIN events e ON e.merchant_id = d.merchant_id AND e.even
 WHERE d.merchant_id = %(merchant)s AND e.event_id IS NULL GROUP BY d.platform
 """
 
+ENRICHMENT_WITHOUT_EVENT = """
+SELECT NULL, count(*), min(n.event_id)
+FROM enrichments n LEFT JOIN events e ON e.merchant_id = n.merchant_id AND e.event_id = n.event_id
+WHERE n.merchant_id = %(merchant)s AND e.event_id IS NULL HAVING count(*) > 0
+"""
+
 LOST_LEASES = f"""
 SELECT platform, count(*), min(event_ids[1]) FROM claims c
 WHERE merchant_id = %(merchant)s
@@ -180,6 +186,10 @@ INVARIANTS: Mapping[str, tuple[str, str]] = {
     "overdue": (OVERDUE, "deliveries wait for more than a minute longer than they should, and nothing says why"),
     "event_without_deliveries": (WITHOUT_DELIVERIES, "deliveries that were made when their events arrived are gone"),
     "delivery_without_event": (WITHOUT_EVENT, "deliveries have no event"),
+    "enrichment_without_event": (
+        ENRICHMENT_WITHOUT_EVENT,
+        "events are gone, and what was added to them is still there",
+    ),
     "lost_lease": (LOST_LEASES, "batches are held by workers that are gone: no sweep takes them back"),
     "shared_lease": (SHARED_LEASES, "deliveries are claimed, some of them by two workers at once"),
     "impossible": (IMPOSSIBLE, "deliveries are in a state that cannot be"),

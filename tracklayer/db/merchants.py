@@ -181,3 +181,22 @@ def merchant_holder(merchant_id: int) -> KeyHolder | None:
         return None
     scopes = frozenset({"ingest", "read", "admin"})
     return KeyHolder(merchant_id, 0, scopes, found[0][0], frozenset(found[0][1]), is_marked=found[0][2])
+
+
+def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any]]:
+    """Public key -> (merchant id, retention days, the column ``collector``); unknown keys are missing."""
+    found = rows(
+        "SELECT public_key, merchant_id, retention_days, collector FROM merchants WHERE public_key = ANY(%s)",
+        (list(public_keys),),
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in found}
+
+
+def page_of_collectors(after: int, limit: int) -> list[tuple[int, Any]]:
+    """(merchant id, the column ``collector``) of those that have one, by id: for whoever looks at some of them."""
+    found = rows(
+        "SELECT merchant_id, collector FROM merchants WHERE merchant_id > %s AND public_key IS NOT NULL "
+        "ORDER BY merchant_id LIMIT %s",
+        (after, limit),
+    )
+    return [(row[0], row[1]) for row in found]

@@ -5,6 +5,8 @@ Events and deliveries are read and written by plain SQL in their own files; thei
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from peewee import (
     BigIntegerField,
     BlobField,
@@ -38,6 +40,9 @@ class MerchantRow(Row):
     default_currency = TextField(null=True)
     default_page_url = TextField(null=True)
     require_consent = TextField(default="never")
+    public_key = TextField(null=True)
+    collector = JSONField(null=True)
+    stitched_since = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "merchants"
@@ -60,8 +65,7 @@ class ApiKeyRow(Row):
 
 
 class DestinationRow(Row):
-    """``merchant_currency``, ``merchant_page_url``, ``merchant_consent``: what its merchant sets for all platforms, where it
-    was read with them. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed.
+    """``merchant_...``: what its merchant sets for all platforms, where it was read with it. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed.
     ``setting_times``: since when each setting is as it is, ISO 8601, as far as that is known. ``removed_at``: its waiting deliveries are dropped."""
 
     merchant_id = BigIntegerField()
@@ -82,6 +86,8 @@ class DestinationRow(Row):
     merchant_currency: str | None
     merchant_page_url: str | None
     merchant_consent: str
+    merchant_stitched_since: datetime | None
+    merchant_retention_days: int
     created_at = DateTimeTZField()
     removed_at = DateTimeTZField(null=True)
 

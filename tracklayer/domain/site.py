@@ -21,6 +21,12 @@ _WANTED = (b"host", b"sec-fetch-site", b"origin", b"content-type")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+def is_own_machine(host: bytes) -> bool:
+    """Whether a ``Host`` header names this machine by its own name, with any port."""
+    found = _HOST.fullmatch(host.lower())
+    return found is not None and found[1] in _LOOPBACK
+
+
 @dataclass(frozen=True)
 class Site:
     """``origin``: of the public URL. ``cookie``: the name of the one that holds a session."""

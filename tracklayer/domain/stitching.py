@@ -4,9 +4,10 @@ A *signal* is something that a browser showed: a click id of its address, a plat
 browser and an email (or phone) came together in one authenticated call. From these, for one event and as of its own time:
 
 - ``cookie``: the event names a browser, and gets what that browser showed; and its email or phone, where the browser was
-  seen with exactly one of late. One that was seen with two is shared, and gives its anonymous events to neither.
+  seen with exactly one of late, and within a day. One that was seen with two is shared, and gives its anonymous events to neither.
 - ``email``: the event names no browser but an email or phone, and gets the newest click of the browsers that were seen with
-  it. One that was seen with many browsers is a mailbox of many, and gives and takes nothing.
+  it; of a shared one only what came after the others were last seen there, and before this person was. One that was seen
+  with many browsers, or has very many events, is a mailbox of many, and gives and takes nothing.
 
 An event's own value always wins. Where consent was denied, nothing is added. Nothing that was added is ever linked on.
 """
@@ -15,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from tracklayer.domain.event import Event, UserData, made_of
+from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.normalise import Matchable
 
 COOKIE, EMAIL = "cookie", "email"
@@ -25,11 +28,20 @@ COOKIE, EMAIL = "cookie", "email"
 SOON = timedelta(minutes=5)  # a browser's call may arrive after its event: what it showed so shortly after counts
 VISIT = timedelta(minutes=30)  # without a sign of life a visit is over
 LATE = timedelta(days=30)  # of late: whom a browser was seen with, and where a mailbox was seen
+SURE = timedelta(days=1)  # after which that somebody was seen in a browser does not say any more who uses it
 MOST_BROWSERS = 10  # of one person of late; with more it is a mailbox of many
 MOST_EVENTS_A_DAY = 50  # of one email; with more it is a shop's counter
 MOST_PEOPLE = 5  # that are remembered of a browser
 MOST_VALUES = 3  # of one kind that are remembered of a browser: the present one and two before
+LINK_GRAIN = timedelta(hours=1)  # a browser and a person that are seen together again so soon are not noted once more
 
+# What stands before the @ of mailboxes that are nobody's, or a whole shop's.
+NOBODYS_MAILBOXES = frozenset(
+    "noreply no-reply no_reply donotreply do-not-reply do_not_reply guest test testing pos till kasse counter checkout "
+    "register walkin walk-in anonymous unknown nobody none".split()
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS_28, _DAYS_30, _DAYS_60, _DAYS_90 = (timedelta(days=days) for days in (28, 30, 60, 90))
 
 
@@ -87,13 +99,16 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An email or phone that a browser was seen with. ``kind``: email or phone. ``digests``: by rule name."""
+    """An email or phone that a browser was seen with. ``kind``: email or phone. ``digests``: by rule name. ``is_of_many``: it
+    is a mailbox of many.
+    """
 
     kind: str
     digest: str
     digests: Mapping[str, str]
     first_seen_at: datetime
     last_seen_at: datetime
+    is_of_many: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,34 +129,77 @@ class Enriched:
     seen_at: datetime
 
 
+class Note(StrEnum):
+    """Why something was not added to an event."""
+
+    CONSENT_DENIED = "consent_denied"
+    SHARED_BROWSER = "shared_browser"  # seen with two people of late: whose anonymous event it is cannot be known
+    MAILBOX_OF_MANY = "mailbox_of_many"
+    NO_BROWSER_KNOWN = "no_browser_known"  # its browser, or a browser of its email or phone, was never seen
+
+
 @dataclass(frozen=True)
 class Known:
     """What is known when an event is first looked at.
 
     ``browser``: the one that the event names, if it was ever seen. ``browsers``: those that its email or phone was seen
-    with of late, ``MOST_BROWSERS`` + 1 at most. ``events_today``: of the same email or phone, within 24 hours.
+    with of late, ``MOST_BROWSERS`` + 1 at most. ``person``: the digest of that email or phone. ``events_today``: of it,
+    within 24 hours.
     """
 
     browser: Browser | None = None
     browsers: Sequence[Browser] = ()
+    person: str | None = None
     events_today: int = 0
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """What is added to an event, and why not more."""
+
+    fields: tuple[Enriched, ...] = ()
+    note: Note | None = None
 
 
 def stitch(event: Event, known: Known) -> tuple[Enriched, ...]:
     """What is added to an event: the same for the same event and the same knowledge, in a fixed order."""
+    return judge_event(event, known).fields
+
+
+def judge_event(event: Event, known: Known) -> Stitched:
+    """What ``stitch`` gives, with a note."""
     if event.consent.ad_user_data == "denied":
-        return ()
+        return Stitched(note=Note.CONSENT_DENIED)
     own = event.user_data
     if own.browser_id is not None:
         browser = known.browser
-        if browser is None or browser.is_refused:
-            return ()
-        found = _signals(event, browser.signals, COOKIE, travelling=False)
-        return (*found, *_person(event, browser))
+        if browser is None:
+            return Stitched(note=Note.NO_BROWSER_KNOWN)
+        if browser.is_refused:
+            return Stitched(note=Note.CONSENT_DENIED)
+        people, note = _people(event, browser)
+        return Stitched((*_signals(event, browser.signals, COOKIE, travelling=False), *people), note)
     if len(known.browsers) > MOST_BROWSERS or known.events_today > MOST_EVENTS_A_DAY:
-        return ()
-    signals = [signal for browser in known.browsers if not browser.is_refused for signal in browser.signals]
-    return _signals(event, signals, EMAIL, travelling=True)
+        return Stitched(note=Note.MAILBOX_OF_MANY)
+    of_theirs = [(browser, _of_late(event, browser)) for browser in known.browsers]
+    with_them = [(browser, late) for browser, late in of_theirs if any(one.digest == known.person for one in late)]
+    if not with_them:
+        return Stitched(note=Note.NO_BROWSER_KNOWN)
+    allowed = [(browser, late) for browser, late in with_them if not browser.is_refused]
+    if not allowed:
+        return Stitched(note=Note.CONSENT_DENIED)
+    signals = [signal for browser, late in allowed for signal in _of_person(browser, late, known.person)]
+    return Stitched(_signals(event, signals, EMAIL, travelling=True))
+
+
+def _of_person(browser: Browser, late: Sequence[Person], digest: str | None) -> Sequence[Signal]:
+    """What a browser showed while one of its people used it, as far as that is certain."""
+    own = next(person for person in late if person.digest == digest)
+    others = [person.last_seen_at for person in late if person.kind == own.kind and person.digest != digest]
+    if not others:
+        return browser.signals
+    since = max(others) + LINK_GRAIN
+    return [signal for signal in browser.signals if since < signal.first_seen_at <= own.last_seen_at]
 
 
 def _signals(event: Event, signals: Iterable[Signal], source: str, *, travelling: bool) -> tuple[Enriched, ...]:
@@ -159,7 +217,7 @@ def _signals(event: Event, signals: Iterable[Signal], source: str, *, travelling
     if clicks:
         last = max(clicks, key=_age)
         newest[last.kind] = last
-    _build_fbc(own, newest)
+    _build_fbc(newest)
     return tuple(
         Enriched(kind, newest[kind].value, source, newest[kind].first_seen_at)
         for kind in KINDS
@@ -180,22 +238,23 @@ def _is_in_time(occurred_at: datetime, signal: Signal, kind: Kind) -> bool:
     return kind.window is None or occurred_at - signal.first_seen_at <= kind.window
 
 
-def _build_fbc(own: UserData, newest: dict[str, Signal]) -> None:
-    """Meta's cookie of a click, with the time at which that click was first seen, in place of the click id alone."""
-    click = newest.get("fbclid")
-    cookie = newest.pop("fbc", None)
-    if click is not None:
-        newest.pop("fbclid")
-        # The cookie says when the page itself first saw the same click, which may be before we did.
-        if cookie is None or not cookie.value.split(".", 3)[3:] or cookie.value.split(".", 3)[3] != click.value:
-            cookie = replace(click, kind="fbc", value=fbc_of(click.value, click.first_seen_at))
+def _build_fbc(newest: dict[str, Signal]) -> None:
+    """Meta's cookie of the newest click, with the time at which that click was first seen, in place of the click id alone."""
+    click = newest.pop("fbclid", None)
+    cookie = newest.get("fbc")
+    if click is None:
+        return
     if cookie is not None:
-        newest["fbc"] = cookie
+        # The cookie says when the page itself first saw the same click, which may be before we did.
+        of_cookie = "".join(cookie.value.split(".", 3)[3:])
+        if of_cookie == click.value or of_cookie.startswith(f"{click.value}.") or _age(cookie) > _age(click):
+            return
+    newest["fbc"] = replace(click, kind="fbc", value=fbc_of(click.value, click.first_seen_at))
 
 
 def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
     """``fb.1.<ms>.<click id>``, as Meta's own script writes it."""
-    return f"fb.1.{int(first_seen_at.timestamp() * 1000)}.{fbclid}"
+    return f"fb.1.{(first_seen_at - _EPOCH) // timedelta(milliseconds=1)}.{fbclid}"
 
 
 def _own_click(event: Event, signals: Iterable[Signal], source: str) -> tuple[Enriched, ...]:
@@ -213,24 +272,42 @@ def _own_click(event: Event, signals: Iterable[Signal], source: str) -> tuple[En
     return ()
 
 
-def _person(event: Event, browser: Browser) -> tuple[Enriched, ...]:
-    """The one email, and the one phone, that the browser was seen with of late: of an event that names nobody."""
-    own = event.user_data
-    if own.all_emails or own.all_phones or own.external_id:
-        return ()
-    late = [
+def _of_late(event: Event, browser: Browser) -> list[Person]:
+    """Whom a browser was seen with before an event, and not long before it."""
+    return [
         person
         for person in browser.people
         if person.first_seen_at <= event.occurred_at + SOON and event.occurred_at - person.last_seen_at <= LATE
     ]
+
+
+def _people(event: Event, browser: Browser) -> tuple[tuple[Enriched, ...], Note | None]:
+    """The one email, and the one phone, that the browser was seen with of late: of an event that names nobody."""
+    own = event.user_data
+    if own.all_emails or own.all_phones or own.external_id:
+        return (), None
+    late = _of_late(event, browser)
     found = []
     for kind in ("email", "phone"):
         seen = [person for person in late if person.kind == kind]
         if len({person.digest for person in seen}) > 1:
-            return ()  # shared: whose event it is cannot be known
-        if seen:
+            return (), Note.SHARED_BROWSER
+        # A browser of two looks like one's until both are seen: what was long ago does not say whose this visit is.
+        if seen and event.occurred_at - seen[0].last_seen_at <= SURE:
             found.append(Enriched(kind, dict(seen[0].digests), COOKIE, seen[0].last_seen_at))
-    return tuple(found)
+    if any(person.is_of_many for person in late):
+        return (), Note.MAILBOX_OF_MANY
+    return tuple(found), None
+
+
+def may_be_linked(browser_id: str, kind: str, value: Matchable) -> bool:
+    """Whether a browser and an email or phone that come together are worth knowing: a mailbox that is nobody's is not."""
+    if not FORMATS["browser_id"].is_right(browser_id):
+        return False
+    if kind != "email" or value.plain is None:
+        return True
+    local, at, domain = value.plain.strip().lower().rpartition("@")
+    return bool(at and domain) and bool(local) and local.partition("+")[0] not in NOBODYS_MAILBOXES
 
 
 def enriched(event: Event, fields: Iterable[Enriched]) -> Event:

@@ -33,6 +33,25 @@ DeliveryStatus = _enum(
         "DROPPED": ("dropped", "Given up: dropReason says why."),
     },
 )
+EnrichmentNote = _enum(
+    "EnrichmentNote",
+    "Why nothing, or not more, was added to an event.",
+    {
+        "CONSENT_DENIED": ("consent_denied", "Consent was denied, with the event or in its browser."),
+        "SHARED_BROWSER": (
+            "shared_browser",
+            "Its browser was seen with two people of late, so an event that names nobody is neither's.",
+        ),
+        "MAILBOX_OF_MANY": (
+            "mailbox_of_many",
+            "The email or phone was seen with very many browsers or events: it is a counter's or a team's.",
+        ),
+        "NO_BROWSER_KNOWN": (
+            "no_browser_known",
+            "Its browser was never seen, or its email or phone with no browser before it.",
+        ),
+    },
+)
 SettingKind = _enum(
     "SettingKind",
     "What the value of a setting is.",

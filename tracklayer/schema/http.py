@@ -27,7 +27,7 @@ from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.runtime import Runtime
-from tracklayer.schema import errors, schema
+from tracklayer.schema import errors, ids, schema
 from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, STREAM_BODY, Bodies, ClientGoneError
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.compiled.source import Doubt
@@ -49,6 +49,10 @@ JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"applica
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
 HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
+
+
+OF_MERCHANT = b"tracklayer-merchant"  # the header by which a page says whose data it shows
+ANOTHER = "Another merchant has signed in in this browser: load the page again."
 
 
 class _ReadsError(Exception):
@@ -116,6 +120,8 @@ class GraphQLDoor(LiveDoor):
             holder = await keys.caller(authorization, scope["headers"], address)
             if holder is None:
                 self.house.limits.admit_stranger(address)
+            elif holder.session is not None:
+                _refuse_another(holder, headers.get(OF_MERCHANT))
         scope[HOLDER] = holder
         return holder
 
@@ -317,6 +323,12 @@ def _status(answer: Any, strict: bool) -> tuple[int, dict[str, str]]:
     if "data" not in answer and (strict or errors.BAD_REQUEST in {given.get("code") for given in found}):
         return 400, {}
     return 200, {}
+
+
+def _refuse_another(holder: KeyHolder, shown: bytes | None) -> None:
+    """A browser has one cookie for all of its tabs: what one shows may be another merchant's than the one signed in by now."""
+    if shown is not None and shown.decode("latin-1") != ids.encode("Merchant", holder.merchant_id):
+        raise errors.refused(ANOTHER, errors.UNAUTHENTICATED)
 
 
 def _is_json(content_type: bytes) -> bool:

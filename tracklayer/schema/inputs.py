@@ -304,6 +304,24 @@ class SetDestinationInput:
     event_names: list[str] | None = _given("Only events of these names; null: every event.", UNSET)
 
 
+@strawberry.input(description="What changes of the collector, which a shop's pages call; what is left out stays.")
+class CollectorInput:
+    enabled: bool | None = _given(
+        "Whether pages may call. From the first time on, new events get what is known of their browser.", UNSET
+    )
+    origins: list[str] | None = _given(
+        "The shop's own pages, such as https://www.shop.example.com; no others may call. At most 20.", UNSET
+    )
+    cookie_domain: str | None = _given(
+        "Whose hosts share the cookie, such as shop.example.com; never a suffix that anybody can register under. Left out "
+        "where none was set: the domain that all origins have in common. Empty or null: the collector's own host alone.",
+        UNSET,
+    )
+    consent_required: bool | None = _given(
+        "Whether nothing is set or kept before a page says that its visitor agreed, whatever its tag says.", UNSET
+    )
+
+
 @strawberry.input(description="Changes the merchant's settings; what is left out stays.")
 class UpdateMerchantInput:
     name: str | None = _given("The merchant's name.", UNSET)
@@ -319,6 +337,7 @@ class UpdateMerchantInput:
     require_consent: ConsentRule | None = _given(
         "Whose events are sent only with ad_user_data granted, on every platform.", UNSET
     )
+    collector: CollectorInput | None = _given("What the shop's pages may tell.", UNSET)
 
 
 @strawberry.input(description="Who is meant: whoever fits any of these. At least one is needed.")
@@ -403,6 +422,14 @@ def _kind_of(field: Any) -> Any:
     while hasattr(kind, "of_type"):
         kind = kind.of_type
     return getattr(kind, "wrapped_cls", kind)
+
+
+@strawberry.input(description="A browser and whoever uses it.")
+class IdentifyInput:
+    browser_id: str = _needed("The value of TrackLayer's own first-party cookie.")
+    user_data: UserDataInput = _needed(
+        "Who it is: an email, a phone, or both. Whatever else it holds is judged, and not kept."
+    )
 
 
 def to_draft(value: Any) -> Any:

@@ -73,16 +73,23 @@ class LedgerRow:
 
 @strawberry.type(description="Every event accounted for, by the bucket that it arrived in.")
 class Ledger:
+    totals: strawberry.Private[Sequence[Cohort]]
     found: strawberry.Private[Sequence[Cohort]]
     since: strawberry.Private[datetime]
-    rows: list[LedgerRow] = strawberry.field(
+
+    @strawberry.field(
         metadata=READ | at_most(_MOST_ROWS),
         description="By bucket, the merchant's row before those of its platforms; buckets without anything are left out.",
     )
-    balanced: bool = strawberry.field(
+    def rows(self) -> list[LedgerRow]:
+        return [_row(row) for row in self.totals]
+
+    @strawberry.field(
         metadata=READ,
         description="Whether every row adds up. What waits is counted on its own, so this is a check and no definition.",
     )
+    def balanced(self) -> bool:
+        return all(row.is_balanced for row in self.totals)
 
     @strawberry.field(
         metadata=READ | at_most(len(PLATFORMS) + 1),
@@ -104,7 +111,7 @@ class Ledger:
         ] = None,
     ) -> list[LedgerRow]:
         key = platform.value if platform is not None else None
-        return [_row(row) for row in with_totals(self.found) if row.platform == key]
+        return [_row(row) for row in self.totals if row.platform == key]
 
 
 def ledger_range(since: datetime, until: datetime, bucket: str) -> tuple[datetime, datetime]:
@@ -116,10 +123,8 @@ def ledger_range(since: datetime, until: datetime, bucket: str) -> tuple[datetim
 
 
 def ledger_of(found: Sequence[Cohort], since: datetime) -> Ledger:
-    rows = with_totals(found)
-    return Ledger(
-        found=found, since=since, rows=[_row(row) for row in rows], balanced=all(row.is_balanced for row in rows)
-    )
+    """Rows are worked out for whoever selects them: of a week there are thousands."""
+    return Ledger(totals=with_totals(found), found=found, since=since)
 
 
 def _row(row: Cohort) -> LedgerRow:

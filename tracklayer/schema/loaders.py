@@ -18,8 +18,10 @@ from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRo
 from tracklayer.db.repeats import Difference
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.standing import Standing
+from tracklayer.domain.stitching import Stitched
 from tracklayer.runtime import Runtime
 from tracklayer.services.standing import standings
+from tracklayer.services.stitch import decisions
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -48,6 +50,15 @@ class Loaders:
     @cached_property
     def deliveries_of_event(self) -> DataLoader[str, list[DeliveryRow]]:
         return _loader(_deliveries_of_events, self.merchant_id)
+
+    @cached_property
+    def stitched(self) -> DataLoader[EventRow, Stitched | None]:
+        """What was added to an event, or would be now; None where nothing can be."""
+        return DataLoader(
+            load_fn=partial(_decisions, self.runtime, self.merchant_id),
+            max_batch_size=MAX_KEYS,
+            cache_key_fn=lambda row: row.event_id,
+        )
 
     @cached_property
     def difference(self) -> DataLoader[str, Difference | None]:
@@ -102,6 +113,11 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
 async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
     found = await run_for_merchant(events.events_by_id, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
+
+
+async def _decisions(runtime: Runtime, merchant_id: int, found: list[EventRow]) -> list[Stitched | None]:
+    decided = await run_for_merchant(partial(decisions, runtime), merchant_id, found)
+    return [decided.get(row.event_id) for row in found]
 
 
 async def _differences(merchant_id: int, event_ids: list[str]) -> list[Difference | None]:

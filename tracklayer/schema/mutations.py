@@ -13,6 +13,7 @@ from strawberry import ID, Info
 from tracklayer.db.connection import in_transaction, run_for_merchant
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.erasures import ErasureRow
+from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
@@ -26,6 +27,7 @@ from tracklayer.schema.inputs import (
     DeliveryFilter,
     ErasePersonInput,
     EventFilter,
+    IdentifyInput,
     IngestEventInput,
     SetAlertChannelInput,
     SetDestinationInput,
@@ -39,6 +41,7 @@ from tracklayer.schema.payloads import (
     CreateApiKeyPayload,
     DestinationPayload,
     ErasePersonPayload,
+    IdentifyPayload,
     IngestEventPayload,
     IngestEventsPayload,
     MerchantPayload,
@@ -66,6 +69,7 @@ from tracklayer.schema.types import (
 from tracklayer.services import channels, destinations, merchants
 from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
 from tracklayer.services.erase import Request, count_person, erase_person, requester, unsuppress_person
+from tracklayer.services.identify import Identified, identify
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Forgotten, Rejected
 from tracklayer.services.pacing import Redelivered
 from tracklayer.services.post import try_channel
@@ -121,6 +125,22 @@ class Mutation:
             coalesced=kinds.count(Coalesced) + kinds.count(Forgotten),
             rejected=kinds.count(Rejected),
         )
+
+    @strawberry.mutation(
+        metadata=INGEST,
+        description="Tells that a browser is used by somebody, by email or phone, as an event that carries both does. Later "
+        "events of the one get what is known of the other. Scope INGEST.",
+    )
+    async def identify(
+        self, info: Info, input: Annotated[IdentifyInput, strawberry.argument(description="Which browser, and who.")]
+    ) -> IdentifyPayload:
+        context = context_of(info)
+        holder = context.caller
+        user_data = to_draft(input.user_data)
+        found = await run_for_merchant(
+            partial(_identify, context.runtime, holder), holder.merchant_id, str(input.browser_id), user_data
+        )
+        return IdentifyPayload(ok=found.is_linked, user_errors=user_errors(found.problems))
 
     @strawberry.mutation(
         metadata=ADMIN,
@@ -332,6 +352,9 @@ class Mutation:
         for name in ("retention_days", "require_consent"):
             if name in changes:
                 changes[name] = changes[name].value
+        if "collector" in changes:
+            given = vars(changes["collector"])
+            changes["collector"] = {name: value for name, value in given.items() if value is not UNSET}
         found = await run_for_merchant(partial(merchants.update_merchant, context.runtime), holder.merchant_id, changes)
         if isinstance(found, list):
             return MerchantPayload(merchant=None, user_errors=user_errors(found))
@@ -467,6 +490,12 @@ class Mutation:
             problem = Problem(("id",), "NOT_FOUND", "There is no such key.")
             return ApiKeyPayload(api_key=None, user_errors=user_errors([problem]))
         return ApiKeyPayload(api_key=api_key_node(row), user_errors=[])
+
+
+def _identify(
+    runtime: Runtime, holder: KeyHolder, merchant_id: int, browser_id: str, user_data: dict[str, Any]
+) -> Identified:
+    return identify(runtime, holder, browser_id, user_data)
 
 
 def _own(id: ID, kind: str, merchant_id: int) -> int | None:

@@ -250,6 +250,14 @@ class ApiKeyPayload:
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
+@strawberry.type(description="What became of an identification.")
+class IdentifyPayload:
+    ok: bool = strawberry.field(metadata=SENDER, description="The browser is known to be used by this person.")
+    user_errors: list[UserError] = strawberry.field(
+        metadata=SENDER | at_most(MAX_USER_ERRORS), description="What is wrong with it; where it is ok, warnings."
+    )
+
+
 def _check(runtime: Runtime, merchant_id: int, row: DestinationRow) -> Checked | None:
     return check_destination(runtime, row)
 

@@ -28,11 +28,13 @@ from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, release_time
 from tracklayer.domain.monitors.words import spelt
+from tracklayer.domain.stitching import Enriched
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
 from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
+from tracklayer.schema.collector import Collector, collector_of
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
 from tracklayer.schema.context import context_of, read
 from tracklayer.schema.enums import (
@@ -49,6 +51,7 @@ from tracklayer.schema.enums import (
     DeliveryStatus,
     DestinationState,
     DropReason,
+    EnrichmentNote,
     ErasureState,
     Platform,
     RedeliveryState,
@@ -104,8 +107,28 @@ class Consent:
 @strawberry.type(description="An identifier that identity stitching added.")
 class EnrichedField:
     field: str = _field(READ, "Which identifier.")
-    source: str = _field(READ, "cookie or email.")
-    seen_at: DateTime = _field(READ, "When it was seen.")
+    value: str = _field(READ, "As userData would show it: of an email or phone its SHA-256.")
+    source: str = _field(
+        READ,
+        "cookie: the event's own browser showed it. email: a browser that its email or phone was seen with showed it.",
+    )
+    seen_at: DateTime = _field(
+        READ, "When it was first seen; of an email or phone, when it was last seen with the browser."
+    )
+
+
+def enriched_node(found: Enriched) -> EnrichedField:
+    return EnrichedField(
+        field=dotted_path([found.field]),
+        value=found.value if isinstance(found.value, str) else _shown(found.value),
+        source=found.source,
+        seen_at=DateTime(found.seen_at),
+    )
+
+
+def _shown(digests: Mapping[str, str]) -> str:
+    """Of an email or phone, the digest that stands in ``user_data`` where an event brings it."""
+    return next(digests[rule] for rule in ("as_given", "basic", "digits", *digests) if rule in digests)
 
 
 @strawberry.type(description="A repeat of an event that differed from what was stored when it first came.")
@@ -314,7 +337,8 @@ class EventNode(Node):
         prepared = prepare(platform.value, settings)
         if prepared.refused is not None:
             return preview_node(Preview(None, list(prepared.verdicts)))
-        found = preview_stored(self.row, prepared.mapper, prepared.settings, context.now, sealer)
+        added = await _added(info, self.row)
+        found = preview_stored(self.row, prepared.mapper, prepared.settings, context.now, sealer, added)
         return preview_node(found._replace(verdicts=[*prepared.verdicts, *found.verdicts]))
 
     @strawberry.field(metadata=READ, description="When its retention ends.")
@@ -323,10 +347,20 @@ class EventNode(Node):
         return DateTime(self.row.received_at + retention)
 
     @strawberry.field(
-        metadata=READ | at_most(len(USER_FIELDS)), description="What identity stitching added, and from where."
+        metadata=READ | at_most(len(USER_FIELDS)),
+        description="What identity stitching added, and from where. Decided once, before the event is first mapped for a "
+        "platform; until then, what it would get now.",
     )
-    def enrichment(self) -> list[EnrichedField]:
-        return []
+    async def enrichment(self, info: Info) -> list[EnrichedField]:
+        return [enriched_node(one) for one in await _added(info, self.row)]
+
+    @strawberry.field(
+        metadata=READ,
+        description="Why nothing, or not more, was added to it; null: nothing was in the way, or its events are not stitched.",
+    )
+    async def enrichment_note(self, info: Info) -> EnrichmentNote | None:
+        found = await context_of(info).loaders.stitched.load(self.row)
+        return EnrichmentNote(found.note.value) if found is not None and found.note is not None else None
 
     @strawberry.field(metadata=SENDER | at_most(len(PLATFORMS)), description="Its deliveries, one a platform at most.")
     async def deliveries(self, info: Info) -> list[DeliveryNode]:
@@ -344,6 +378,11 @@ class EventNode(Node):
         distinct = {alert.alert_id: alert for alerts in found for alert in alerts}
         newest_first = sorted(distinct.values(), key=lambda alert: (alert.opened_at, alert.alert_id), reverse=True)
         return [alert_node(alert) for alert in newest_first[:MAX_ALERTS_OF_EVENT]]
+
+
+async def _added(info: Info, row: EventRow) -> tuple[Enriched, ...]:
+    found = await context_of(info).loaders.stitched.load(row)
+    return found.fields if found is not None else ()
 
 
 @strawberry.type(name="Delivery", description="The forwarding of one event to one platform.")
@@ -444,7 +483,8 @@ class DeliveryNode(Node):
         mapper = mapper_for(self.row.platform)
         settings = settings_to_map(context.runtime.sealer, destination)
         as_of = self.row.last_attempt_at or self.row.queued_at
-        body = payload_of(event, mapper, settings, as_of, context.runtime.sealer)
+        added = await _added(info, event)
+        body = payload_of(event, mapper, settings, as_of, context.runtime.sealer, added)
         return JSON(body) if body is not None else None
 
     @strawberry.field(
@@ -460,7 +500,8 @@ class DeliveryNode(Node):
             return None
         mapper = mapper_for(self.row.platform)
         settings = settings_to_map(context.runtime.sealer, destination)
-        return preview_node(preview_stored(event, mapper, settings, context.now, context.runtime.sealer))
+        added = await _added(info, event)
+        return preview_node(preview_stored(event, mapper, settings, context.now, context.runtime.sealer, added))
 
     @strawberry.field(
         metadata=READ | at_most(MAX_ALERTS),
@@ -699,6 +740,10 @@ class MerchantNode(Node):
     require_consent: ConsentRule = _field(
         READ, "Whose events are sent only with ad_user_data granted; a destination's own setting wins."
     )
+
+    @strawberry.field(metadata=READ, description="What the shop's pages may tell.")
+    def collector(self, info: Info) -> Collector:
+        return collector_of(self.row, context_of(info).runtime)
 
     @strawberry.field(metadata=READ | weighs(_LARGE), description="What another retention would delete.")
     async def retention_preview(

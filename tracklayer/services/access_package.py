@@ -64,7 +64,7 @@ def _events(runtime: Runtime, merchant_id: int, event_ids: list[str]) -> Iterato
     for event_id in event_ids:
         if event_id in events:
             event = _event(runtime, events[event_id])
-            event["enrichment"] = [asdict(one) for one in added.get(event_id, ())]
+            event["enrichment"] = [asdict(one) for one in added[event_id].fields] if event_id in added else []
             event["deliveries"] = [_delivery(one) for one in deliveries[event_id]]
             yield "event", event
 

@@ -14,6 +14,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.refusals import FILTERED, INTERNAL, is_taken, reason_and_field, refusal, tally
+from tracklayer.services.stitch import decisions
 from tracklayer.turns import STEP
 
 MOST = 200  # events of one check
@@ -41,6 +42,7 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
     try:
         with in_transaction(), statements_within(seconds):
             events = db.newest_of_each_name(row.merchant_id, runtime.clock.now() - SINCE, MOST)
+        added = decisions(runtime, row.merchant_id, events)
         settings = settings_to_map(runtime.sealer, row)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault(runtime, "checking a destination", error, (row.merchant_id, row.platform))
@@ -58,7 +60,7 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
             reason = FILTERED
         else:
             try:
-                refused = refusal(event, mapper, settings, event.received_at, runtime.sealer)
+                refused = refusal(event, mapper, settings, event.received_at, runtime.sealer, added.get(event.event_id))
             except Exception as error:  # noqa: BLE001 - it is logged, without its words
                 tell_fault(runtime, f"checking an event for {row.platform}", error, (row.merchant_id, event.event_id))
                 reason = INTERNAL

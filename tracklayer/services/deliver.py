@@ -88,7 +88,7 @@ from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.payload import without_sealed
-from tracklayer.services.stitch import stitched
+from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
 from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.turns import STEP, Turn
 
@@ -133,8 +133,8 @@ class Item(NamedTuple):
 class Batch:
     """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
 
-    ``items``: how many of it are sent, once that is known. ``stitched``: event id -> the event with what was added to it, of a
-    merchant whose events are stitched.
+    ``stitching``: None where the merchant's events are not stitched. ``items``: how many of it are sent, once that is known.
+    ``stitched``: event id -> the event with what was added to it.
     """
 
     lease: Lease
@@ -142,6 +142,7 @@ class Batch:
     mapper: Mapper
     turn: Turn
     turn_ends_at: datetime | None
+    stitching: Stitching | None = None
     items: int = 0
     stitched: Mapping[str, Event] = field(default_factory=dict)
 
@@ -235,8 +236,6 @@ def _claim(
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
-        known = [(found.event, found.claim.received_at) for found in claimed]
-        events = stitched(runtime, merchant_id, known, now, store=True)
         alone = isinstance(condition, Held | Recovering)
         if alone:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
@@ -253,8 +252,8 @@ def _claim(
         tuple(row.event_names) if row.event_names is not None else None,
         health,
     )
-    turn_ends_at = now + LEASE if alone else None
-    return Batch(lease, destination, mapper, turn, turn_ends_at, stitched=events), claimed
+    stitching = stitching_in(row)
+    return Batch(lease, destination, mapper, turn, now + LEASE if alone else None, stitching), claimed
 
 
 def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
@@ -286,6 +285,8 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     the others have certainly not been sent. A refused request is halved until the culprit stands alone.
     """
     now = runtime.clock.now()
+    if batch.stitching is not None:
+        batch = replace(batch, stitched=_stitch(runtime, batch, claimed, now))
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
@@ -303,6 +304,25 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
             if isinstance(verdict, BatchRejected):
                 verdict = [verdict.rejected]
         sent_at = _settle(runtime, batch, items, verdict, sent_at, todo)
+
+
+def _stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime) -> dict[str, Event]:
+    """The events with what was added to them. Decided before anything is mapped, and on disk before anything leaves: what
+    begins the sending commits after it.
+
+    Not in the claim's own transaction, which others wait for. Where the database does not answer, the batch is given back.
+    """
+    merchant_id = batch.destination.merchant_id
+    events = [ToStitch(found.event, found.claim.received_at, found.claim.attempts > 0) for found in claimed]
+
+    def decide() -> dict[str, Event]:
+        with batch.turn.work(), in_transaction():
+            return stitched(runtime, merchant_id, batch.stitching, events, now)
+
+    def give_back() -> object:
+        return _write_begin(runtime, batch, (), (), KEPT_LOCK_MS)
+
+    return _patiently(LEASE, decide, lambda: _keep(runtime, batch, give_back))
 
 
 def _begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:
@@ -716,7 +736,9 @@ def _cleaned(
     told = {}
     for words, those in about.items():
         sent = [(item.event, item.mapped.item) for item in those]
-        told[words] = without_sealed(words, sent, batch.mapper, batch.destination.settings, as_of, runtime.sealer)
+        told[words] = without_sealed(
+            words, sent, batch.mapper, batch.destination.settings, as_of, runtime.sealer, batch.stitched
+        )
     return [
         outcome if isinstance(outcome, Acknowledged) else replace(outcome, message=told[outcome.message])
         for outcome in outcomes

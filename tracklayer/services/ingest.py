@@ -14,6 +14,7 @@ from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
 from tracklayer.domain.person import tokens_of_event
@@ -21,6 +22,7 @@ from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
+from tracklayer.services.linking import link_records
 from tracklayer.services.marks import marker_of, of_event
 
 MAX_EVENTS = 1000  # of one call
@@ -88,7 +90,11 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
-    return IngestResult(outcomes_of(runtime, call), queued)
+    outcomes = outcomes_of(runtime, call)
+    if differing := differences_among(call, outcomes):
+        with in_transaction():
+            note_differences({one.event_id: one for one in differing}.values())
+    return IngestResult(outcomes, queued)
 
 
 @dataclass(slots=True)
@@ -98,6 +104,7 @@ class Item:
     read: ReadEvent
     record: dict[str, Any]
     key: Key
+    links: Sequence[dict[str, Any]] = ()  # of its browser and its people, as ``db.identities.link_record``
     inserted: bool = False
     row: EventRow | None = None
     count: int = 0  # how often it was received up to this one
@@ -165,7 +172,9 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
     if counted_as is OTHERS:
         record["counted_as"] = counted_as
     call.outcomes.append(None)
-    item = Item(read, record, (merchant.merchant_id, read.event.event_id))
+    key = (merchant.merchant_id, event.event_id)
+    links = link_records(event, record, call.now) if event.user_data.browser_id is not None else ()
+    item = Item(read, record, key, links)
     if merchant.is_marked:
         marker = marker_of(runtime)
         item.tombstone = marker.mark(merchant.merchant_id, of_event(event.event_id))
@@ -270,15 +279,24 @@ def _store_firsts(
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
     records, suppressed = list[dict[str, Any]](), list[dict[str, Any]]()
+    links: list[dict[str, Any]] = []
     for key, items in groups.items():
         first = items[0]
         name = first.read.event.event_name
         alike[key] = items if len(items) == 1 else [item for item in items if item.read.event.event_name == name]
         first.record["times_received"] = len(alike[key])
-        (suppressed if first.is_suppressed else records).append(first.record)
+        if first.is_suppressed:
+            suppressed.append(first.record)
+            continue
+        records.append(first.record)
+        if first.links:
+            links += first.links
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        stored = db.read_stored((yield "store_events", db.store_arguments(records, rejected, window)))
+        step, arguments = "store_events", db.store_arguments(records, rejected, window)
+        if links:
+            step, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
+        stored = db.read_stored((yield step, arguments))
     if suppressed:
         others = db.read_stored((yield "store_suppressed", db.store_arguments(suppressed, [], window)))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
@@ -357,6 +375,16 @@ def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:
     for outcome, item in zip(call.outcomes, call.items, strict=True):
         outcomes.append(outcome if item is None else _outcome(runtime, call.merchant, item))  # type: ignore[arg-type]
     return outcomes
+
+
+def differences_among(call: Call, outcomes: Iterable[Ingested]) -> list[Difference]:
+    """In which fields which repeats differed, for ``note_differences``: in the order of the call, an event as often as it came."""
+    merchant_id = call.merchant.merchant_id
+    return [
+        Difference(merchant_id, outcome.row.event_id, call.now, outcome.differing)
+        for outcome in outcomes
+        if type(outcome) is Coalesced and outcome.differing
+    ]
 
 
 _DIFFERS_SOMEWHERE = Problem.said(

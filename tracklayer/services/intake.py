@@ -31,7 +31,7 @@ from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.ingest import Call, Coalesced, Ingested, Wake, judge_one, outcomes_of, store
+from tracklayer.services.ingest import Call, Ingested, Wake, differences_among, judge_one, outcomes_of, store
 
 log = logging.getLogger(__name__)
 
@@ -448,7 +448,7 @@ class Intake:
             await self._judge_many(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
-        self._note(_differing(waiting.call, outcomes))
+        self._note(differences_among(waiting.call, outcomes))
         return outcomes
 
     async def _ingest_from_afar(
@@ -462,7 +462,7 @@ class Intake:
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
-        if found := _differing(call, outcomes):
+        if found := differences_among(call, outcomes):
             home.call_soon_threadsafe(self._note, found)
         return outcomes
 
@@ -579,15 +579,6 @@ def _part(call: Call, begin: int, end: int) -> Call:
     if end - begin == len(call.items):
         return call
     return Call(call.merchant, call.now, items=call.items[begin:end], refused=Counter() if begin else call.refused)
-
-
-def _differing(call: Call, outcomes: Iterable[Ingested]) -> list[Difference]:
-    merchant_id = call.merchant.merchant_id
-    return [
-        Difference(merchant_id, outcome.row.event_id, call.now, outcome.differing)
-        for outcome in outcomes
-        if type(outcome) is Coalesced and outcome.differing
-    ]
 
 
 def _write_differences(notes: Sequence[Difference]) -> None:

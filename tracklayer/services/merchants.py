@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import merchants as db
@@ -15,6 +15,7 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow, MerchantRow
 from tracklayer.db.sessions import is_in_the_way
+from tracklayer.domain.collector import Collector, changed
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.domain.text import wrong_with_name
 from tracklayer.mappers.base import CONSENT_RULES, wrong_with_currency, wrong_with_page_url
@@ -26,6 +27,9 @@ RETENTION_DAYS = (30, 90, 180, 365)
 KEY_BYTES = 32  # of randomness: nothing to guess, so a plain SHA-256 is all its storage needs
 _PREFIX_LENGTH = 10  # characters of a key that may be shown: enough to tell keys apart
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
+STITCHED_AFTER = timedelta(
+    seconds=5
+)  # by then every worker has heard of it, and none maps an event as another would not
 MAX_NAME = 200  # characters
 MAX_ADDRESSES = 50  # for alerts, of one merchant
 MAX_ADDRESS = 254  # characters, as mail servers take them
@@ -61,7 +65,8 @@ def ensure_default_merchant(runtime: Runtime) -> tuple[int, str | None]:
 
 def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any]) -> MerchantRow | list[Problem]:
     """Changes ``name``, ``retention_days``, ``hash_user_data``, ``alert_emails``, ``default_currency``,
-    ``default_page_url``, ``require_consent``; what is missing stays, and of the defaults None or empty text removes one.
+    ``default_page_url``, ``require_consent``, ``collector`` (of it what ``domain.collector.changed`` takes); what is missing
+    stays, and of the defaults None or empty text removes one.
     """
     changes = {name: None if value == "" and name in DEFAULTS else value for name, value in changes.items()}
     problems = check_merchant(changes)
@@ -69,11 +74,37 @@ def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any])
         return problems
     if "name" in changes:
         changes = {**changes, "name": changes["name"].strip()}
+    collector = changes.pop("collector", None)
     with holders_change(runtime, merchant_id), in_transaction():
+        if collector is not None:
+            found = _collector(merchant_id, collector, runtime.clock.now())
+            if isinstance(found, list):
+                return found
+            changes |= found
         row = db.update_merchant(merchant_id, changes)
     if row is None:
-        return [Problem((), "NOT_FOUND", "There is no such merchant.")]
+        return [_NOT_FOUND]
     return row
+
+
+_NOT_FOUND = Problem((), "NOT_FOUND", "There is no such merchant.")
+
+
+def _collector(merchant_id: int, given: Mapping[str, Any], now: datetime) -> dict[str, Any] | list[Problem]:
+    """The columns that change with it, or what is wrong. Needs a transaction, and holds the merchant until it ends."""
+    db.lock_merchant(merchant_id)
+    row = db.merchant_by_id(merchant_id)
+    if row is None:
+        return [_NOT_FOUND]
+    after = changed(Collector.read(row.collector), given)
+    if isinstance(after, list):
+        return [problem.under("collector") for problem in after]
+    columns: dict[str, Any] = {"collector": after.stored()}
+    if after.enabled and row.public_key is None:
+        columns["public_key"] = "tlp_" + secrets.token_urlsafe(16)
+    if after.enabled and row.stitched_since is None:
+        columns["stitched_since"] = now + STITCHED_AFTER
+    return columns
 
 
 def check_merchant(values: dict[str, Any]) -> list[Problem]:

@@ -7,14 +7,16 @@ differs, or is missing then, comes from there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from tracklayer.db.events import EventRow, EventToMap
 from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import is_sha256, sha256_hex
+from tracklayer.domain.stitching import Enriched, enriched
 from tracklayer.mappers.base import Mapped, Mapper
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.sealing import Sealer
@@ -56,20 +58,35 @@ _UNLIKE_ANYTHING = object()
 _SHORT = 3  # characters: so short a text is looked for as a word of its own, as it was sent
 
 
-def payload_of(row: EventRow, mapper: Mapper, settings: Mapping[str, Any], as_of: datetime, sealer: Sealer) -> Any:
-    """The request body of a stored event as mapped, with dots for what is kept sealed; None: the mapper refuses it."""
+def payload_of(
+    row: EventRow,
+    mapper: Mapper,
+    settings: Mapping[str, Any],
+    as_of: datetime,
+    sealer: Sealer,
+    fields: Iterable[Enriched] = (),
+) -> Any:
+    """The request body of a stored event as mapped, with dots for what is kept sealed; None: the mapper refuses it.
+
+    ``fields``: what was added to it.
+    """
 
     def body(event: Event) -> Any:
         mapped = map_event(mapper, event, settings, as_of)
         return mapper.build_request(mapped.group, [mapped.item], settings).body if isinstance(mapped, Mapped) else None
 
-    event = to_event(row, sealer)
+    event = enriched(to_event(row, sealer), fields)
     found = body(event)
     return found if found is None or row.sealed is None else _covered(found, _comparable(event, body), [])
 
 
 def preview_stored(
-    row: EventRow, mapper: Mapper, settings: Mapping[str, Any], now: datetime, sealer: Sealer
+    row: EventRow,
+    mapper: Mapper,
+    settings: Mapping[str, Any],
+    now: datetime,
+    sealer: Sealer,
+    fields: Iterable[Enriched] = (),
 ) -> Preview:
     """The request for a stored event as of ``now``, covered as ``payload_of`` does, and every rule it was held against.
 
@@ -82,7 +99,7 @@ def preview_stored(
             as_json(mapper.build_request(mapped.group, [mapped.item], settings)) if isinstance(mapped, Mapped) else None
         )
 
-    event = to_event(row, sealer)
+    event = enriched(to_event(row, sealer), fields)
     mapped = map_event(mapper, event, settings, now)
     if not isinstance(mapped, Mapped):
         return Preview(None, list(mapped.verdicts), mapped.reason.value.upper())
@@ -99,10 +116,12 @@ def without_sealed(
     settings: Mapping[str, Any],
     as_of: datetime,
     sealer: Sealer,
+    stitched: Mapping[str, Event] = MappingProxyType({}),
 ) -> str:
     """A platform's words about some events, without what it quotes of what is kept sealed.
 
-    ``sent``: each event and the item that it was mapped to. A platform can quote nothing else, so an event of whose item
+    ``sent``: each event and the item that it was mapped to. ``stitched``: by event id, as it was mapped, where something was
+    added to it: that comes from nothing sealed. A platform can quote nothing else, so an event of whose item
     nothing stands in the words is not looked at any closer.
     """
 
@@ -115,7 +134,8 @@ def without_sealed(
     for row, found in sent:
         if row.sealed is not None and any(_stands_in(text, words, folded) for text in _texts(found)):
             covered: list[Any] = []
-            _covered(found, _comparable(to_event(row, sealer), item), covered)
+            event = stitched.get(row.event_id) or to_event(row, sealer)
+            _covered(found, _comparable(event, item), covered)
             quoted.update(text for text in _texts(covered) if _stands_in(text, words, folded))
     for text in sorted(quoted, key=len, reverse=True):
         words = _pattern(text).sub("…", words)

@@ -330,6 +330,10 @@ def _exact(text: str) -> Any:
 _EXACT = json.JSONDecoder(parse_float=Decimal)
 
 
+def _in_ms(at: datetime) -> datetime:
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
 def differences(
     stored: EventRow, repeat: Event, sealer: Sealer, default_countries: frozenset[str]
 ) -> list[tuple[str, ...]]:
@@ -339,9 +343,12 @@ def differences(
     (first_url, first_custom), (url, custom) = (
         _impersonal(event.event_source_url, event.custom_data) for event in (first, repeat)
     )
-    found: list[tuple[str, ...]] = [
-        (name,) for name in ("occurred_at", "action_source") if getattr(first, name) != getattr(repeat, name)
-    ]
+    found: list[tuple[str, ...]] = []
+    # The API shows milliseconds: what was read there and sent again is the same time.
+    if _in_ms(first.occurred_at) != _in_ms(repeat.occurred_at):
+        found.append(("occurred_at",))
+    if first.action_source != repeat.action_source:
+        found.append(("action_source",))
     if first_url != url:
         found.append(("event_source_url",))
     if not _same_matchable(first.user_data.email, repeat.user_data.email, stored, "email", frozenset()):

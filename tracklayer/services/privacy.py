@@ -1,14 +1,16 @@
-"""What must go, goes: events past their merchant's retention."""
+"""What must go, goes: events past their merchant's retention, and what of browsers was not seen for as long."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracklayer.db import alert_changes, alert_mails, channels, redeliveries
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
+from tracklayer.db import identities as db_identities
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.ledger import events_accepted
 from tracklayer.runtime import Runtime
@@ -27,7 +29,8 @@ HISTORY_BATCH = 5000
 
 
 def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
-    """Deletes events, with their deliveries, past their merchant's retention as it is set now; how many.
+    """Deletes events, with their deliveries, past their merchant's retention as it is set now; how many. And browsers, what they
+    showed and whom they were seen with, where that was last so long ago.
 
     In turns: each merchant has a bounded number of rows deleted, then those with more of them again. What is left when
     the time is over is taken up by the next run, which begins with the merchant behind the last one.
@@ -80,24 +83,41 @@ def preview_retention(merchant_id: int, days_now: int, days_then: int, now: date
 
 
 def _turn(runtime: Runtime, merchant: tuple[int, int], now: datetime, deadline: float) -> tuple[int, bool]:
-    """(how many events of a merchant were deleted, whether there are more)."""
+    """(how many events of a merchant were deleted, whether there is more of anything)."""
     merchant_id, retention_days = merchant
     before = now - timedelta(days=retention_days)
-    purged, batch = 0, BATCH
+
+    def purge_events(limit: int) -> tuple[int, bool]:
+        gone = db.purge_events(merchant_id, before, limit, now)
+        return gone, gone >= limit
+
+    purged = 0
+    has_more = False
     with alone(runtime, f"purging merchant {merchant_id}"):
-        while True:
-            started = time.monotonic()
-            with in_transaction(), statements_within(LONG_SECONDS):
-                gone = db.purge_events(merchant_id, before, batch, now)
-            purged += gone
-            took = time.monotonic() - started
-            if gone < batch:
-                return purged, False
-            if purged >= TURN or time.monotonic() > deadline:
-                return purged, True
-            batch = max(SMALLEST_BATCH, batch // 2) if took > SLOW_BATCH.total_seconds() else min(BATCH, batch * 2)
-            time.sleep(took)
-    return purged, False
+        purged, has_more = _in_steps(purge_events, deadline)
+        _, more = _in_steps(lambda limit: db_identities.purge_identities(merchant_id, before, limit), deadline)
+        has_more = has_more or more
+    return purged, has_more
+
+
+def _in_steps(purge: Callable[[int], tuple[int, bool]], deadline: float) -> tuple[int, bool]:
+    """(how many rows ``purge`` deleted, whether there are more), batch by batch, until a turn or the time is over.
+
+    ``purge`` is told how many at most, and tells the same.
+    """
+    purged, batch = 0, BATCH
+    while True:
+        started = time.monotonic()
+        with in_transaction(), statements_within(LONG_SECONDS):
+            gone, has_more = purge(batch)
+        purged += gone
+        took = time.monotonic() - started
+        if not has_more:
+            return purged, False
+        if purged >= TURN or time.monotonic() > deadline:
+            return purged, True
+        batch = max(SMALLEST_BATCH, batch // 2) if took > SLOW_BATCH.total_seconds() else min(BATCH, batch * 2)
+        time.sleep(took)
 
 
 def purge_alert_history(runtime: Runtime) -> int:

@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from datetime import datetime
 
 from tracklayer.db.events import EventRow
+from tracklayer.domain.stitching import Stitched, enriched
 from tracklayer.mappers.base import Mapper, Refused, Settings
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.sealing import Sealer
@@ -49,7 +50,15 @@ def is_taken(event_names: list[str] | None, event_name: str) -> bool:
     return event_names is None or event_name in event_names
 
 
-def refusal(row: EventRow, mapper: Mapper, settings: Settings, as_of: datetime, sealer: Sealer) -> Refused | None:
-    """Why a platform would get nothing of a stored event at an instant; None: it would get it. Raises SealError."""
-    mapped = map_event(mapper, persist.to_event(row, sealer), settings, as_of)
+def refusal(
+    row: EventRow, mapper: Mapper, settings: Settings, as_of: datetime, sealer: Sealer, added: Stitched | None = None
+) -> Refused | None:
+    """Why a platform would get nothing of a stored event at an instant; None: it would get it. Raises SealError.
+
+    ``added``: what was, or would be, added to it.
+    """
+    event = persist.to_event(row, sealer)
+    if added is not None:
+        event = enriched(event, added.fields)
+    mapped = map_event(mapper, event, settings, as_of)
     return mapped if isinstance(mapped, Refused) else None

@@ -8,136 +8,146 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from tracklayer.db import identities as db
-from tracklayer.db.connection import rows
+from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.events import EventRow, EventToMap
-from tracklayer.db.identities import Decision, Link, Wanted
-from tracklayer.domain import normalise
-from tracklayer.domain.event import Event, UserData
-from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.stitching import Browser, Enriched, Known, enriched, stitch
+from tracklayer.db.identities import Decision, Wanted
+from tracklayer.domain.event import Event
+from tracklayer.domain.stitching import Browser, Known, Stitched, enriched, judge_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
+from tracklayer.services.alone import tell_fault
+from tracklayer.services.linking import person_of
 
-Fields = tuple[Enriched, ...]
+NOTHING = Stitched()
 
 
-def stitched_since(merchant_id: int) -> tuple[datetime, timedelta] | None:
-    """(since when a merchant's events are stitched, how long it keeps things); None: they are not."""
+@dataclass(frozen=True, slots=True)
+class Stitching:
+    """``since``: events received from then on are stitched. ``retention``: how long a merchant keeps things."""
+
+    since: datetime
+    retention: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ToStitch:
+    """``was_tried``: a platform may have got it already."""
+
+    row: EventRow | EventToMap
+    received_at: datetime
+    was_tried: bool = False
+
+
+class HasStitching(Protocol):
+    merchant_stitched_since: datetime | None
+    merchant_retention_days: int
+
+
+def stitching_in(row: HasStitching) -> Stitching | None:
+    """As a destination that was read with its merchant has it; None: its events are not stitched."""
+    if row.merchant_stitched_since is None:
+        return None
+    return Stitching(row.merchant_stitched_since, timedelta(days=row.merchant_retention_days))
+
+
+def stitching_of(merchant_id: int) -> Stitching | None:
+    """Whether and since when a merchant's events are stitched."""
     found = rows("SELECT stitched_since, retention_days FROM merchants WHERE merchant_id = %s", (merchant_id,))
     if not found or found[0][0] is None:
         return None
-    return found[0][0], timedelta(days=found[0][1])
-
-
-def person_of(user_data: UserData) -> str | None:
-    """The digest under which the person of an event is known: of the email, else of the phone, in the usual form."""
-    for kind, value in (("email", user_data.email), ("phone", user_data.phone)):
-        found = digest_of(kind, value) if value is not None else None
-        if found is not None:
-            return found
-    return None
-
-
-def digest_of(kind: str, value: Matchable) -> str | None:
-    """SHA-256 of an email's or phone's usual form, hex; the digest that was sent, where it came as one."""
-    return value.email_sha256("basic") if kind == "email" else value.phone_sha256("digits", None)
-
-
-def digests_of(kind: str, value: Matchable) -> dict[str, str]:
-    """All digests that mappers ask for, by rule."""
-    if value.plain is None:
-        return dict(value.digests)
-    found: Mapping[str, str] = (
-        normalise.email_digests(value.plain)
-        if kind == "email"
-        else normalise.phone_digests(value.plain, frozenset(), value.country)
-    )
-    return dict(found)
-
-
-def links_of(event: Event, at: datetime) -> list[Link]:
-    """The browser and the people that an event brings together; none where consent was denied."""
-    user_data = event.user_data
-    if user_data.browser_id is None or event.consent.ad_user_data == "denied":
-        return []
-    found = []
-    for kind, values in (("email", user_data.all_emails[:1]), ("phone", user_data.all_phones[:1])):
-        for value in values:
-            digest = digest_of(kind, value)
-            if digest is not None:
-                found.append(Link(user_data.browser_id, kind, digest, digests_of(kind, value), at))
-    return found
-
-
-def decide(
-    merchant_id: int,
-    retention: timedelta,
-    events: Sequence[tuple[Event, datetime]],
-    now: datetime,
-    *,
-    store: bool = True,
-) -> dict[str, Fields]:
-    """What each event gets, by event id: what was decided before, else what is decided now, and stored.
-
-    ``events`` with when each was received. Needs a transaction where it stores.
-    """
-    wanted = {
-        event.event_id: Wanted(
-            event.event_id,
-            event.user_data.browser_id,
-            person_of(event.user_data) if event.user_data.browser_id is None else None,
-        )
-        for event, _ in events
-    }
-    asked = [one for one in wanted.values() if one.browser_id is not None or one.person is not None]
-    if not asked:
-        return {}
-    found = db.look_up(merchant_id, asked, retention, now)
-    fields: dict[str, Fields] = dict(found.decided)
-    fresh = []
-    for event, _ in events:
-        one = wanted[event.event_id]
-        if event.event_id in fields or (one.browser_id is None and one.person is None):
-            continue
-        known = Known(
-            found.browsers.get(one.browser_id) if one.browser_id is not None else None,
-            tuple(found.browsers.get(id, Browser(id)) for id in found.seen_with.get(one.person or "", ())),
-            found.events_today.get(one.person or "", 0),
-        )
-        fields[event.event_id] = stitch(event, known)
-        fresh.append(Decision(event.event_id, fields[event.event_id], one.person))
-    if fresh and store:
-        db.store_decisions(merchant_id, fresh, now)
-        # Another worker may have been a moment ahead: then its word counts.
-        fields |= db.decided(merchant_id, [one.event_id for one in fresh])
-    return fields
+    return Stitching(found[0][0], timedelta(days=found[0][1]))
 
 
 def stitched(
-    runtime: Runtime,
-    merchant_id: int,
-    rows: Sequence[tuple[EventRow | EventToMap, datetime]],
-    now: datetime,
-    *,
-    store: bool,
+    runtime: Runtime, merchant_id: int, stitching: Stitching | None, events: Sequence[ToStitch], now: datetime
 ) -> dict[str, Event]:
     """The events of a merchant as mappers get them, by event id; empty where its events are not stitched.
 
-    ``rows`` with when each was received. An event that cannot be read is left to whoever reads it next, and tells why. Needs a
-    transaction where it stores.
+    What was not decided before is decided now, and stored. An event that cannot be read is left to whoever reads it next, and
+    tells why. Needs a transaction.
     """
-    asked = stitched_since(merchant_id)
-    if asked is None:
+    if stitching is None:
         return {}
-    since, retention = asked
-    read: list[tuple[Event, datetime]] = []
-    for row, received_at in rows:
-        if received_at >= since:
+    read = _read(runtime, stitching, events)
+    found = _decide(runtime, merchant_id, stitching, read, now, store=True)
+    return {event.event_id: enriched(event, found.get(event.event_id, NOTHING).fields) for event, _ in read}
+
+
+def decisions(runtime: Runtime, merchant_id: int, found: Sequence[EventRow]) -> dict[str, Stitched]:
+    """What stored events got, by event id; of those that were not mapped yet, what they would get now. Stores nothing.
+
+    Events that are not stitched, or cannot be read, are missing.
+    """
+    with in_transaction():
+        stitching = stitching_of(merchant_id)
+        if stitching is None:
+            return {}
+        read = _read(runtime, stitching, [ToStitch(row, row.received_at) for row in found])
+        return _decide(runtime, merchant_id, stitching, read, runtime.clock.now(), store=False)
+
+
+def _read(runtime: Runtime, stitching: Stitching, events: Sequence[ToStitch]) -> list[tuple[Event, bool]]:
+    read = []
+    for one in events:
+        if one.received_at >= stitching.since:
             with suppress(SealError, ValueError, TypeError):
-                read.append((persist.to_event(row, runtime.sealer), received_at))
-    fields = decide(merchant_id, retention, read, now, store=store)
-    return {event.event_id: enriched(event, fields.get(event.event_id, ())) for event, _ in read}
+                read.append((persist.to_event(one.row, runtime.sealer), one.was_tried))
+    return read
+
+
+def _decide(
+    runtime: Runtime,
+    merchant_id: int,
+    stitching: Stitching,
+    events: Sequence[tuple[Event, bool]],
+    now: datetime,
+    *,
+    store: bool,
+) -> dict[str, Stitched]:
+    """What each event gets, by event id: what was decided before, else what is decided now. Those without browser and person
+    are missing: nothing can be known of them.
+    """
+    people = {event.event_id: person_of(event.user_data) for event, _ in events}
+    asked = [
+        Wanted(event.event_id, browser_id, people[event.event_id] if browser_id is None else None)
+        for event, _ in events
+        if (browser_id := event.user_data.browser_id) is not None or people[event.event_id] is not None
+    ]
+    if not asked:
+        return {}
+    known = db.look_up(merchant_id, asked, stitching.retention, now)
+    fresh = []
+    for event, was_tried in events:
+        event_id, person = event.event_id, people[event.event_id]
+        if event_id in known.decided or (event.user_data.browser_id is None and person is None):
+            continue
+        # What a platform may have got without anything added stays so.
+        found = NOTHING if was_tried else _judge(runtime, merchant_id, event, _known(event, person, known))
+        fresh.append(Decision(event_id, found, person))
+    decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
+    if fresh and store:
+        decided = db.store_decisions(merchant_id, fresh, now)
+    return {**known.decided, **decided}
+
+
+def _known(event: Event, person: str | None, found: db.Found) -> Known:
+    browser_id = event.user_data.browser_id
+    if browser_id is not None:
+        return Known(found.browsers.get(browser_id))
+    browsers = [found.browsers.get(one, Browser(one)) for one in found.seen_with.get(person or "", ())]
+    return Known(None, browsers, person, found.events_today.get(person or "", 0))
+
+
+def _judge(runtime: Runtime, merchant_id: int, event: Event, known: Known) -> Stitched:
+    try:
+        return judge_event(event, known)
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        # A bug in a rule: the event goes as it came, its neighbours with what is theirs.
+        tell_fault(runtime, "stitching an event", error, (merchant_id, event.event_id))
+        return NOTHING

@@ -33,6 +33,7 @@ from tracklayer.services.fold import hours_end
 from tracklayer.services.ingest import Wake
 from tracklayer.services.pacing import APART, LOOK_SECONDS, PAGE, Redelivered, book, so_far, tell_end
 from tracklayer.services.refusals import FILTERED, HAS_ONE, PURGED, REMOVED, TOO_OLD, is_taken, refusal
+from tracklayer.services.stitch import decisions
 from tracklayer.turns import STEP
 
 LEASE = timedelta(seconds=20)  # of a page that is being mapped: a job whose worker is lost goes on after that
@@ -169,6 +170,7 @@ def _judge(
     row = page.row
     mapper = mapper_for(row.platform) if row is not None else None
     settings = settings_to_map(runtime.sealer, row) if row is not None else {}
+    added = decisions(runtime, row.merchant_id, page.events) if row is not None else {}
     due: dict[str, datetime] = {}
     at = now if booked is None else max(now, booked)
     for number, event in enumerate(page.events):
@@ -184,7 +186,7 @@ def _judge(
             result.refuse(FILTERED, event.event_id)
             continue
         try:
-            refused = refusal(event, mapper, settings, at, runtime.sealer)
+            refused = refusal(event, mapper, settings, at, runtime.sealer, added.get(event.event_id))
         except Exception as error:  # noqa: BLE001 - it is logged, without its words
             # As at ingest: it waits for a mended version, or the key it was sealed with, and is dropped aloud.
             tell_fault(

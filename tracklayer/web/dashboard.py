@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,9 +29,18 @@ FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 FOR_A_DAY = {"cache-control": "public, max-age=86400"}
 
 
+class _Text(PathConvertor):
+    """What an event's id may be, line breaks too."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", _Text())
+
+
 def dashboard_routes() -> list[Route]:
     """Every screen's address, those below it, and the built files."""
-    below = [f"{path}/{{rest:path}}" for path in ("/events", "/notifications", "/destinations")]
+    below = [f"{path}/{{rest:text}}" for path in ("/events", "/notifications", "/destinations")]
     screens = [Route(path, page, name=path) for path in (*SCREENS, *below)]
     return [*screens, *(Route(f"/static/{file.name}", served(file), name=file.name) for file in (*_built(), ICON))]
 

@@ -3,11 +3,12 @@
 import { signal } from '@preact/signals'
 import { render } from 'preact'
 
+import { say } from './lib/announce'
 import { listenForKeys } from './lib/keys'
 import { followAlerts } from './lib/live'
 import { KEYS, loadPlatforms } from './lib/platforms'
-import { followLinks, path } from './lib/router'
-import { resume, session, signIn } from './lib/session'
+import { followLinks, param, path } from './lib/router'
+import { followOtherTabs, resume, session, signIn } from './lib/session'
 import { restoreTheme } from './lib/theme'
 import { later } from './parts/Later'
 import { Empty } from './parts/Notice'
@@ -30,10 +31,12 @@ const Why = later(() => import('./screens/why/Why').then((part) => part.Why))
 function screen() {
   const [first = '', ...rest] = path.value.slice(1).split('/').map(decoded)
   const one = rest.join('/')
+  const dots = first === 'events' && !one ? param('event') : null // an id that no path can hold
+  if (dots) return <EventPage key={dots} eventId={dots} />
   if (first === 'events') return one ? <EventPage key={one} eventId={one} /> : <Events />
   if (first === 'notifications') return one ? <AlertPage key={one} id={one} /> : <Notifications />
   if (first === 'destinations') {
-    const platform = KEYS.find((key) => key.toLowerCase() === one)
+    const platform = KEYS.find((key) => key === one.toUpperCase())
     if (!one) return <Destinations />
     if (platform) return <DestinationPage key={platform} platform={platform} />
   }
@@ -61,22 +64,57 @@ function decoded(part: string): string {
 }
 
 const problem = signal<string | null>(null)
+const offered = signal<string | null>(null) // the code of a link that somebody who is signed in has opened
 
 function App() {
-  if (session.value === undefined) return <p class="loading" role="status">Loading …</p>
+  if (session.value === undefined) return <p class="loading" role="status">{problem.value ?? 'Loading …'}</p>
   if (session.value === null) return <SignIn problem={problem.value} />
+  if (offered.value !== null) return <Offer code={offered.value} who={session.value.merchant.name} />
   return <Shell>{screen()}</Shell>
+}
+
+/** Anybody can put a link anywhere: who is signed in is asked before another session takes the place of his own. */
+function Offer({ code, who }: { code: string; who: string }) {
+  return (
+    <main id="content" class="sign-in" tabIndex={-1}>
+      <h1>Use the link?</h1>
+      <p>
+        You are signed in as <strong>{who}</strong>. The link that you opened signs you in anew, perhaps as somebody else.
+      </p>
+      <div class="actions">
+        <button type="button" class="main" onClick={() => (offered.value = null)}>
+          Stay as {who}
+        </button>
+        <button
+          type="button"
+          onClick={() => {
+            offered.value = null
+            void use(code)
+          }}
+        >
+          Use the link
+        </button>
+      </div>
+    </main>
+  )
+}
+
+async function use(code: string): Promise<void> {
+  const wrong = await signIn({ code })
+  if (wrong === null) return
+  await resume() // whoever was signed in before still is
+  if (session.value) say(wrong, { isBad: true })
+  else problem.value = wrong
 }
 
 /** A link's code is in the fragment, which no log sees; it is taken out of the address before it is used. */
 async function enter(): Promise<void> {
   const code = new URLSearchParams(location.hash.slice(1)).get('code')
-  if (code === null) {
-    problem.value = await resume()
-    return
-  }
-  history.replaceState(null, '', location.pathname + location.search)
-  problem.value = await signIn({ code })
+  if (code !== null) history.replaceState(null, '', location.pathname + location.search)
+  problem.value = await resume()
+  if (code === null) return
+  if (session.value) offered.value = code
+  else await use(code)
 }
 
 restoreTheme()
@@ -84,6 +122,7 @@ followLinks()
 listenForKeys()
 followAlerts()
 loadPlatforms()
+followOtherTabs()
 void enter()
 addEventListener('hashchange', () => {
   if (location.hash.startsWith('#code=')) void enter()

@@ -1,7 +1,7 @@
 // The public GraphQL API, as anybody's backend speaks to it; who asks is told by the session's cookie.
 
 import { readJson } from './exact'
-import { session } from './session'
+import { resume, session } from './session'
 
 declare const of: unique symbol
 
@@ -43,7 +43,12 @@ export async function askAll<Result, Variables>(
       method: 'POST',
       credentials: 'same-origin',
       cache: 'no-store',
-      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json',
+        // Whose data this tab shows: an answer of, or a change at, another merchant is refused.
+        ...(session.peek() ? { 'tracklayer-merchant': session.peek()!.merchant.id } : {}),
+      },
       body: JSON.stringify({ query: operation, variables }),
       signal: signal ?? null,
     })
@@ -61,7 +66,7 @@ export async function askAll<Result, Variables>(
   const errors = answer.errors ?? []
   const first = errors[0]
   if (errors.some((one) => one.extensions?.code === 'UNAUTHENTICATED')) {
-    session.value = null
+    await resume()
     throw new ApiError('UNAUTHENTICATED', 'You are signed out.')
   }
   if (answer.data == null) {

@@ -110,7 +110,9 @@ export function usePage<Result, Variables, Row extends { id: string }>(
   })
   const memory = useRef(new Map<string, Row>())
   const current = asked.data === null ? null : pick(asked.data)
-  const isNew = !asked.isStale && current !== null && kept.key !== key
+  // An empty list that fills stands still from then on, as one that had rows from the beginning.
+  const isFilled = kept.ids.length === 0 && (current?.nodes.length ?? 0) > 0
+  const isNew = !asked.isStale && current !== null && (kept.key !== key || isFilled)
 
   if (current && !asked.isStale) {
     if (isNew) memory.current = new Map()

@@ -78,7 +78,8 @@ export function followAlerts(): void {
     void follow()
     return () => {
       isOver = true
-      void client.dispose()
+      // A connection that is just being made may end with a refusal, which is nobody's concern any more.
+      Promise.resolve(client.dispose()).catch(() => {})
     }
   })
 }

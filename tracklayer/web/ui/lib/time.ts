@@ -44,7 +44,7 @@ const minute = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-dig
 
 /** 28 Nov 2026, 14:03:22 UTC */
 export function exactTime(at: string | number): string {
-  return `${format('s', second).format(new Date(at))} ${zoneName()}`
+  return `${format('s', second).format(new Date(at))} ${zoneName(at)}`
 }
 
 /** 28 Nov, 14:03 */
@@ -56,9 +56,10 @@ export function dayOf(at: string | number): string {
   return format('d', { day: 'numeric', month: 'short', year: 'numeric' }).format(new Date(at))
 }
 
-export function zoneName(): string {
+/** UTC, CET: as it is at a moment, since summers have their own. */
+export function zoneName(at: string | number = Date.now()): string {
   if (zone.value === 'utc') return 'UTC'
-  const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts(new Date())
+  const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts(new Date(at))
   return parts.find((part) => part.type === 'timeZoneName')?.value ?? 'local'
 }
 

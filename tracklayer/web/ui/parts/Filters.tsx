@@ -86,9 +86,10 @@ export function TextFilter({
   useEffect(() => setText(given), [given])
   useEffect(() => () => clearTimeout(timer.current), [])
   useKeys(hotkey ? [{ keys: hotkey, does: label, run: () => box.current?.focus() }] : [])
-  const apply = (value: string) => {
+  // What is typed on the way to a filter is no place to go back to.
+  const apply = (value: string, options?: { replace?: boolean }) => {
     clearTimeout(timer.current)
-    if (value.trim() !== (param(name) ?? '')) setParams({ [name]: value.trim() })
+    if (value.trim() !== (param(name) ?? '')) setParams({ [name]: value.trim() }, options)
   }
   return (
     <label class="filter">
@@ -104,7 +105,7 @@ export function TextFilter({
           const value = event.currentTarget.value
           setText(value)
           clearTimeout(timer.current)
-          timer.current = setTimeout(() => apply(value), TYPING_MS)
+          timer.current = setTimeout(() => apply(value, { replace: true }), TYPING_MS)
         }}
         onKeyDown={(event) => {
           if (event.key === 'Enter') {

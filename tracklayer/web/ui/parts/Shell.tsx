@@ -1,9 +1,9 @@
 // What stands around every screen: where one is, what is open, which clock, and the keys.
 
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 
-import { said } from '../lib/announce'
+import { said, say } from '../lib/announce'
 import { count } from '../lib/format'
 import { goTo, shortcuts, useKeys } from '../lib/keys'
 import { isLive, openAlerts } from '../lib/live'
@@ -24,16 +24,13 @@ const screens: [string, string, string][] = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const [isHelp, setHelp] = useState(false)
-  const main = useRef<HTMLElement>(null)
   useKeys([
     ...screens.map(([href, name, key]) => goTo(`g ${key}`, name, href)),
     { keys: '?', does: 'List the keys', run: () => setHelp(true) },
   ])
-  // Another screen: what was read is left, and a reader begins at its title.
+  // Another screen: what was read is left. The focus goes to its title (parts/Page), as soon as there is one.
   useEffect(() => {
-    if (!arrivals.value) return
-    scrollTo(0, 0)
-    main.current?.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+    if (arrivals.value) scrollTo(0, 0)
   }, [arrivals.value])
 
   return (
@@ -66,18 +63,23 @@ export function Shell({ children }: { children: ComponentChildren }) {
             ?
           </button>
           <a href="/docs">Docs</a>
-          <button type="button" class="plain" onClick={() => void signOut()}>
+          <button type="button" class="plain" onClick={() => void leave()}>
             Sign out
           </button>
         </div>
       </header>
-      <main id="content" ref={main} tabIndex={-1}>
+      <main id="content" tabIndex={-1}>
         {children}
       </main>
       <Said />
       {isHelp && <Keys close={() => setHelp(false)} />}
     </>
   )
+}
+
+async function leave(): Promise<void> {
+  const wrong = await signOut()
+  if (wrong) say(wrong, { isBad: true })
 }
 
 function isAt(href: string): boolean {

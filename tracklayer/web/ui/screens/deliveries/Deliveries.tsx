@@ -1,6 +1,6 @@
 // Deliveries: what befell them, grouped, the worst first; then row by row; and sending them again, one, some or all.
 
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 
 import { counted } from '../../lib/format'
 import { KEYS, titleOf } from '../../lib/platforms'
@@ -31,6 +31,11 @@ export function Deliveries() {
   const filter = filterHere()
   const job = param('job')
   const stored = param('stored')
+  // As other screens name a time: here it is when a delivery was queued.
+  const [since, until] = [param('since'), param('until')]
+  useEffect(() => {
+    if (since || until) setParams({ since: null, until: null, queuedSince: since, queuedUntil: until }, { replace: true })
+  }, [since, until])
   const done = () => setTurn((one) => one + 1)
   return (
     <Page
@@ -65,7 +70,7 @@ export function Deliveries() {
               <button
                 key={words}
                 type="button"
-                onClick={() => setParams({ queuedSince: hoursAgo(hours), queuedUntil: null, since: null, until: null })}
+                onClick={() => setParams({ queuedSince: hoursAgo(hours), queuedUntil: null })}
               >
                 {words}
               </button>

@@ -24,11 +24,11 @@ type Row = DeliveryRowsQuery['deliveries']['nodes'][number]
 const columns: Column<Row>[] = [
   { name: 'Event', cell: (row) => <span class="event-id">{row.event.eventId}</span> },
   { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },
-  { name: 'Platform', cell: (row) => titleOf(row.platform) },
   {
-    name: 'Status',
+    name: 'Platform and status',
     cell: (row) => (
       <>
+        <div>{titleOf(row.platform)}</div>
         <DeliveryMark status={row.status} held={row.held} />
         {row.dropReason && <div class="quiet">{words(row.dropReason)}</div>}
         {row.duplicateRisk && (
@@ -133,7 +133,7 @@ export function Rows({
               </button>
             </>
           )}
-          {isOfEnded && (
+          {isOfEnded && page.rows.length > 0 && (
             <Action scope="ADMIN" run={redeliver}>
               {isEmpty(filter) ? 'Redeliver all failed and dropped …' : 'Redeliver all that match …'}
             </Action>
@@ -143,7 +143,7 @@ export function Rows({
     >
       <ErrorNotice error={page.error} again={page.again} />
       {!page.data && !page.error && <Loading />}
-      <Fresh page={page} what="delivery" />
+      <Fresh page={page} />
       {page.rows.length > 0 && (
         <Table
           label="Deliveries"

@@ -82,7 +82,11 @@ export type DropReason =
   /** The person refused the use of their data for ads. */
   | 'CONSENT_DENIED'
   /** Its destination was removed while it waited. */
-  | 'DESTINATION_REMOVED';
+  | 'DESTINATION_REMOVED'
+  /** The person was erased while it waited. */
+  | 'ERASED'
+  /** The person was erased before, and is to be left alone: nothing was sent. */
+  | 'SUPPRESSED';
 
 /** Narrows a list of events. */
 export type EventFilter = {
@@ -204,6 +208,7 @@ export type RedeliveryJobQuery = { node:
     | { __typename: 'ApiKey' }
     | { __typename: 'Delivery' }
     | { __typename: 'Destination' }
+    | { __typename: 'Erasure' }
     | { __typename: 'Event' }
     | { __typename: 'Merchant' }
     | { __typename: 'Redelivery', id: string, state: RedeliveryState, ofStoredEvents: boolean, byIds: boolean, platform: Platform | null, filter: Json, requestedAt: string, finishedAt: string | null, matched: number, requeued: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> }

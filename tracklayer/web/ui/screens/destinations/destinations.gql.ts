@@ -83,7 +83,11 @@ export type DropReason =
   /** The person refused the use of their data for ads. */
   | 'CONSENT_DENIED'
   /** Its destination was removed while it waited. */
-  | 'DESTINATION_REMOVED';
+  | 'DESTINATION_REMOVED'
+  /** The person was erased while it waited. */
+  | 'ERASED'
+  /** The person was erased before, and is to be left alone: nothing was sent. */
+  | 'SUPPRESSED';
 
 /** What ends a delivery that waits. */
 export type GivenUpBy =

@@ -12,6 +12,18 @@ import { length, type Event } from './story'
 
 const HIDDEN = '••••'
 
+const from: Record<string, string> = {
+  cookie: 'shown by the browser that the event names',
+  email: 'shown by a browser that was seen with the same person',
+}
+
+const notes = {
+  CONSENT_DENIED: 'Nothing was added: consent was denied.',
+  SHARED_BROWSER: 'Nobody was added: its browser was seen with two people of late.',
+  MAILBOX_OF_MANY: "Nothing was added: its email or phone is a counter's or a team's, seen with very many browsers or events.",
+  NO_BROWSER_KNOWN: 'Nothing was added: no browser is known that it could come from.',
+}
+
 export type Fields = { [key: string]: Json }
 
 export function fieldsOf(value: Json): Fields {
@@ -67,14 +79,18 @@ export function Stored({ event }: { event: Event }) {
             <h3>Added by TrackLayer</h3>
             <Facts
               rows={event.enrichment.map((one) => [
-                one.field,
+                plainName(one.field),
                 <>
-                  from the {one.source}, seen <Time at={one.seenAt} />
+                  <Identifier value={one.value} />
+                  <div class="quiet">
+                    {from[one.source] ?? one.source}, <Time at={one.seenAt} />
+                  </div>
                 </>,
               ])}
             />
           </>
         )}
+        {event.enrichmentNote && <p class="quiet">{notes[event.enrichmentNote]}</p>}
       </div>
       <div>
         <h3>What</h3>

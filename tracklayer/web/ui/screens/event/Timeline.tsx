@@ -12,6 +12,7 @@ import { isWaiting, length, OUTCOMES, pointsOf, scaleOf, type Delivery, type Eve
 const LANE = 46
 const TOP = 26
 const SIDE = 12
+const LABEL = 160 // px that the first words of the axis have
 const TONES: Record<string, string> = {
   ACKNOWLEDGED: 'good',
   REJECTED: 'bad',
@@ -92,19 +93,16 @@ export function Timeline({ event }: { event: Event }) {
             <text x={x(0)} y={12} class="first">
               arrived {shortTime(event.receivedAt)}
             </text>
-            {scale.ticks.map((ms) => {
-              const isClear = x(ms) > 150
-              return (
+            {scale.ticks
+              .filter((ms) => x(ms) > LABEL)
+              .map((ms) => (
                 <g key={ms}>
                   <line x1={x(ms)} x2={x(ms)} y1={TOP - 8} y2={height} class="tick" />
-                  {isClear && (
-                    <text x={x(ms)} y={12} text-anchor="middle">
-                      +{length(ms).replace('.0', '')}
-                    </text>
-                  )}
+                  <text x={x(ms)} y={12} text-anchor="middle">
+                    +{length(ms).replace('.0', '')}
+                  </text>
                 </g>
-              )
-            })}
+              ))}
           </g>
           {lanes.map((delivery, lane) => {
             const own = points.filter((point) => point.delivery.id === delivery.id)
@@ -166,7 +164,7 @@ export function Timeline({ event }: { event: Event }) {
 function stateOf(delivery: Delivery): string {
   if (delivery.status === 'DELIVERED') return delivery.latencyMs === null ? 'delivered' : `delivered after ${length(delivery.latencyMs)}`
   if (delivery.status === 'DROPPED') return delivery.attempts ? `dropped after ${counted(delivery.attempts, 'attempt')}` : 'dropped before it was sent'
-  if (delivery.held) return 'held: waits until its destination takes events again'
+  if (delivery.held) return 'held by its destination'
   if (delivery.nextRetryAt) {
     const ms = Date.parse(delivery.nextRetryAt) - now.value
     return ms > 0 ? `next attempt in ${length(ms)}` : 'next attempt now'

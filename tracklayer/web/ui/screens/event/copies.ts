@@ -1,6 +1,6 @@
 // The event as a call of the API: to send one like it, or to show it to somebody.
 
-import { writeJson, type Json } from '../../lib/exact'
+import { Digits, writeJson, type Json } from '../../lib/exact'
 import { fieldsOf } from './Stored'
 import type { Event } from './story'
 
@@ -22,6 +22,18 @@ function camelFields(value: Json): { [key: string]: Json } {
   return Object.fromEntries(Object.entries(fieldsOf(value)).map(([name, found]) => [camel(name), found]))
 }
 
+const MOST_DIGITS = 15 // that every program reads from a JSON number
+
+/** Amounts with more digits as text, which is taken as well and loses none. */
+function wholeAmounts(fields: { [key: string]: Json }): { [key: string]: Json } {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      value instanceof Digits && value.source.replace(/\D/g, '').length > MOST_DIGITS ? value.source : value,
+    ]),
+  )
+}
+
 /** `missing`: fields that are kept sealed, and so stand in no copy. */
 export function inputOf(event: Event): { input: { [key: string]: Json }; missing: string[] } {
   const missing: string[] = []
@@ -32,8 +44,8 @@ export function inputOf(event: Event): { input: { [key: string]: Json }; missing
       delete user[name]
     }
   }
-  const custom = camelFields(event.customData)
-  if (Array.isArray(custom.contents)) custom.contents = custom.contents.map(camelFields)
+  const custom = wholeAmounts(camelFields(event.customData))
+  if (Array.isArray(custom.contents)) custom.contents = custom.contents.map((line) => wholeAmounts(camelFields(line)))
   const device = camelFields(event.device)
   const input: { [key: string]: Json } = {
     eventName: event.eventName,

@@ -102,7 +102,22 @@ export type DropReason =
   /** The person refused the use of their data for ads. */
   | 'CONSENT_DENIED'
   /** Its destination was removed while it waited. */
-  | 'DESTINATION_REMOVED';
+  | 'DESTINATION_REMOVED'
+  /** The person was erased while it waited. */
+  | 'ERASED'
+  /** The person was erased before, and is to be left alone: nothing was sent. */
+  | 'SUPPRESSED';
+
+/** Why nothing, or not more, was added to an event. */
+export type EnrichmentNote =
+  /** Consent was denied, with the event or in its browser. */
+  | 'CONSENT_DENIED'
+  /** Its browser was seen with two people of late, so an event that names nobody is neither's. */
+  | 'SHARED_BROWSER'
+  /** The email or phone was seen with very many browsers or events: it is a counter's or a team's. */
+  | 'MAILBOX_OF_MANY'
+  /** Its browser was never seen, or its email or phone with no browser before it. */
+  | 'NO_BROWSER_KNOWN';
 
 /** An ad platform that events are delivered to. */
 export type Platform =
@@ -145,7 +160,7 @@ export type OneEventQueryVariables = Exact<{
 }>;
 
 
-export type OneEventQuery = { event: { id: string, eventId: string, eventName: string, occurredAt: string, receivedAt: string, lastReceivedAt: string, timesReceived: number, expiresAt: string, actionSource: ActionSource, eventSourceUrl: string | null, userData: Json, customData: Json, device: Json, lastDifference: { at: string, fields: Array<string> } | null, consent: { adUserData: ConsentState, adPersonalization: ConsentState, limitedDataUse: boolean }, enrichment: Array<{ field: string, source: string, seenAt: string }>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, attempts: number, lastError: string | null, dropReason: DropReason | null, held: boolean, queuedAt: string, lastAttemptAt: string | null, nextRetryAt: string | null, deliveredAt: string | null, droppedAt: string | null, latencyMs: number | null, duplicateRisk: boolean, attemptLog: Array<{ number: number, at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }>, explanation: { code: string, summary: string, field: string | null, nextStep: string, docsUrl: string | null } | null }>, alerts: Array<{ id: string, severity: AlertSeverity, state: AlertState, platform: Platform | null, title: string, openedAt: string, resolvedAt: string | null }> } | null, merchant: { retentionDays: RetentionDays, destinations: Array<{ platform: Platform, state: DestinationState, eventNames: Array<string> | null, createdAt: string }> } };
+export type OneEventQuery = { event: { id: string, eventId: string, eventName: string, occurredAt: string, receivedAt: string, lastReceivedAt: string, timesReceived: number, expiresAt: string, actionSource: ActionSource, eventSourceUrl: string | null, userData: Json, customData: Json, device: Json, enrichmentNote: EnrichmentNote | null, lastDifference: { at: string, fields: Array<string> } | null, consent: { adUserData: ConsentState, adPersonalization: ConsentState, limitedDataUse: boolean }, enrichment: Array<{ field: string, value: string, source: string, seenAt: string }>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, attempts: number, lastError: string | null, dropReason: DropReason | null, held: boolean, queuedAt: string, lastAttemptAt: string | null, nextRetryAt: string | null, deliveredAt: string | null, droppedAt: string | null, latencyMs: number | null, duplicateRisk: boolean, attemptLog: Array<{ number: number, at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }>, explanation: { code: string, summary: string, field: string | null, nextStep: string, docsUrl: string | null } | null }>, alerts: Array<{ id: string, severity: AlertSeverity, state: AlertState, platform: Platform | null, title: string, openedAt: string, resolvedAt: string | null }> } | null, merchant: { retentionDays: RetentionDays, destinations: Array<{ platform: Platform, state: DestinationState, eventNames: Array<string> | null, createdAt: string }> } };
 
 export type SentTodayQueryVariables = Exact<{
   eventId: string;
@@ -161,6 +176,6 @@ export type EventsAlikeQueryVariables = Exact<{
 
 export type EventsAlikeQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string }> } };
 
-export const OneEvent = "query OneEvent($eventId:String!){event(eventId:$eventId){id eventId eventName occurredAt receivedAt lastReceivedAt timesReceived lastDifference{at fields}expiresAt actionSource eventSourceUrl userData customData device consent{adUserData adPersonalization limitedDataUse}enrichment{field source seenAt}custom{value currency}deliveries{...DeliveryStory}alerts{id severity state platform title openedAt resolvedAt}}merchant{retentionDays destinations{platform state eventNames createdAt}}}fragment DeliveryStory on Delivery{id platform status attempts lastError dropReason held queuedAt lastAttemptAt nextRetryAt deliveredAt droppedAt latencyMs duplicateRisk attemptLog{number at outcome httpStatus error durationMs}explanation{code summary field nextStep docsUrl}}" as Operation<OneEventQuery, OneEventQueryVariables>
+export const OneEvent = "query OneEvent($eventId:String!){event(eventId:$eventId){id eventId eventName occurredAt receivedAt lastReceivedAt timesReceived lastDifference{at fields}expiresAt actionSource eventSourceUrl userData customData device consent{adUserData adPersonalization limitedDataUse}enrichment{field value source seenAt}enrichmentNote custom{value currency}deliveries{...DeliveryStory}alerts{id severity state platform title openedAt resolvedAt}}merchant{retentionDays destinations{platform state eventNames createdAt}}}fragment DeliveryStory on Delivery{id platform status attempts lastError dropReason held queuedAt lastAttemptAt nextRetryAt deliveredAt droppedAt latencyMs duplicateRisk attemptLog{number at outcome httpStatus error durationMs}explanation{code summary field nextStep docsUrl}}" as Operation<OneEventQuery, OneEventQueryVariables>
 export const SentToday = "query SentToday($eventId:String!){event(eventId:$eventId){deliveries{id preview{wouldSend request verdicts{rule ok message field}}}}}" as Operation<SentTodayQuery, SentTodayQueryVariables>
 export const EventsAlike = "query EventsAlike($prefix:String!){events(first:5 filter:{eventIdPrefix:$prefix}){nodes{id eventId eventName receivedAt}}}" as Operation<EventsAlikeQuery, EventsAlikeQueryVariables>

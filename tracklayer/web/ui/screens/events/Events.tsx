@@ -111,7 +111,9 @@ export function Events() {
         <NameFilter rows={page.rows} />
         <Several name="status" label="Status" options={STATUS_WORDS} />
         <Several name="platform" label="Platform" options={platforms.value.map((one) => [one.platform, one.title])} />
-        <Select name="filteredAt" label="Not taken by" all="–" options={platforms.value.map((one) => [one.platform, one.title])} />
+        {filter.filteredAt && (
+          <Select name="filteredAt" label="Filtered at" all="–" options={platforms.value.map((one) => [one.platform, one.title])} />
+        )}
         <TimeRange />
       </Filters>
       <ErrorNotice error={page.error} again={page.again} />

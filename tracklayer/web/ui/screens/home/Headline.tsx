@@ -33,7 +33,7 @@ export function Headline({ row, past, range }: { row: Figures; past: Figures | n
         change={past && more(row.delivered, past.delivered, spell)}
       />
       <Figure
-        name="Share delivered"
+        name="Success rate"
         value={share === null ? '–' : percent(share)}
         change={share !== null && pastShare != null ? points(share, pastShare, spell) : share !== null && past && `none ended ${spell}`}
       />

@@ -44,12 +44,12 @@ export function AlertPage({ id }: { id: string }) {
 
   const node = asked.data?.node
   const alert = node?.__typename === 'Alert' ? node : null
-  if (alert) return <Whole alert={alert} error={<ErrorNotice error={asked.error} again={asked.again} />} changed={asked.again} />
+  // One page whatever is known: its heading stays where a reader was brought to.
   return (
-    <Page title={asked.data ? 'No such alert' : 'Alert'}>
+    <Page title={alert ? alert.title : asked.data ? 'No such alert' : 'Alert'} actions={alert && <LiveSwitch />}>
       <ErrorNotice error={asked.error} again={asked.again} />
       {!asked.data && !asked.error && <Loading />}
-      {asked.data && <Unknown />}
+      {alert ? <Whole alert={alert} changed={asked.again} /> : asked.data && <Unknown />}
     </Page>
   )
 }
@@ -68,11 +68,10 @@ function Unknown() {
   )
 }
 
-function Whole({ alert, error, changed }: { alert: Alert; error: preact.ComponentChildren; changed: () => void }) {
+function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
   const until = alert.resolvedAt ? new Date(alert.resolvedAt).getTime() : now.value
   return (
-    <Page title={alert.title} actions={<LiveSwitch />}>
-      {error}
+    <>
       <p class="badges">
         <SeverityMark severity={alert.severity} state="OPEN" />
         {alert.state === 'RESOLVED' ? <SeverityMark severity={alert.severity} state="RESOLVED" /> : <Badge tone="bad">open</Badge>}
@@ -114,7 +113,7 @@ function Whole({ alert, error, changed }: { alert: Alert; error: preact.Componen
       {alert.platform && <TestSend key={alert.platform} platform={alert.platform} />}
       <NextSteps platform={alert.platform} />
       <Meanwhile alert={alert} />
-    </Page>
+    </>
   )
 }
 

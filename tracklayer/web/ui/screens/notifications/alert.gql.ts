@@ -153,6 +153,7 @@ export type AlertByIdQuery = { node:
     | { __typename: 'ApiKey' }
     | { __typename: 'Delivery' }
     | { __typename: 'Destination' }
+    | { __typename: 'Erasure' }
     | { __typename: 'Event' }
     | { __typename: 'Merchant' }
     | { __typename: 'Redelivery' }
@@ -177,6 +178,7 @@ export type DeliveriesOfAlertQuery = { node:
     | { __typename: 'ApiKey' }
     | { __typename: 'Delivery' }
     | { __typename: 'Destination' }
+    | { __typename: 'Erasure' }
     | { __typename: 'Event' }
     | { __typename: 'Merchant' }
     | { __typename: 'Redelivery' }

@@ -1,3 +1,4 @@
+import { say } from '../../lib/announce'
 import { session, signOut } from '../../lib/session'
 import { Action } from '../../parts/Action'
 import { Section } from '../../parts/Page'
@@ -13,7 +14,14 @@ export function Here({ keys }: { keys: Key[] }) {
         {session.value?.scopes.join(', ')}.
       </p>
       <p>To end every session of a key, elsewhere too, revoke that key above.</p>
-      <Action run={signOut}>Sign out here</Action>
+      <Action
+        run={async () => {
+          const wrong = await signOut()
+          if (wrong) say(wrong, { isBad: true })
+        }}
+      >
+        Sign out here
+      </Action>
     </Section>
   )
 }

@@ -3,6 +3,7 @@ import { may } from '../../lib/session'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
 import { Page } from '../../parts/Page'
 import { Channels } from './Channels'
+import { Collector } from './Collector'
 import { Emails } from './Emails'
 import { General } from './General'
 import { Here } from './Here'
@@ -35,6 +36,7 @@ export function Settings() {
             </div>
           </div>
           <Channels channels={merchant.alertChannels} changed={asked.again} />
+          <Collector merchant={merchant} saved={asked.again} />
           <Keys keys={merchant.apiKeys} changed={asked.again} />
           <Here keys={merchant.apiKeys} />
         </>

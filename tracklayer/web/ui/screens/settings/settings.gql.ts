@@ -29,6 +29,18 @@ export type ApiKeyScope =
   /** Everything, changes of the settings too. */
   | 'ADMIN';
 
+/** What changes of the collector, which a shop's pages call; what is left out stays. */
+export type CollectorInput = {
+  /** Whether pages may call. From the first time on, new events get what is known of their browser. */
+  enabled?: boolean | null | undefined;
+  /** The shop's own pages, such as https://www.shop.example.com; no others may call. At most 20. */
+  origins?: Array<string> | null | undefined;
+  /** Whose hosts share the cookie, such as shop.example.com; never a suffix that anybody can register under. Left out where none was set: the domain that all origins have in common. Empty or null: the collector's own host alone. */
+  cookieDomain?: string | null | undefined;
+  /** Whether nothing is set or kept before a page says that its visitor agreed, whatever its tag says. */
+  consentRequired?: boolean | null | undefined;
+};
+
 /** Whose events are sent only where ad_user_data is granted. Where it is denied, none is sent under any rule. */
 export type ConsentRule =
   /** Nobody's: what was not denied is sent. */
@@ -89,9 +101,11 @@ export type UpdateMerchantInput = {
   defaultPageUrl?: string | null | undefined;
   /** Whose events are sent only with ad_user_data granted, on every platform. */
   requireConsent?: ConsentRule | null | undefined;
+  /** What the shop's pages may tell. */
+  collector?: CollectorInput | null | undefined;
 };
 
-export type MerchantSettingsFragment = { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule };
+export type MerchantSettingsFragment = { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule, collector: { enabled: boolean, origins: Array<string>, cookieDomain: string | null, consentRequired: boolean, publicKey: string | null, cookieName: string, cookieMaxAgeSeconds: number, snippet: string | null } };
 
 export type ChannelFragment = { id: string, kind: AlertChannelKind, url: string, topics: Array<string>, minSeverity: AlertSeverity, lastError: string | null, createdAt: string };
 
@@ -102,7 +116,7 @@ export type TroubleFragment = { field: Array<string> | null, code: string, messa
 export type SettingsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type SettingsQuery = { merchant: { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule, alertChannels: Array<{ id: string, kind: AlertChannelKind, url: string, topics: Array<string>, minSeverity: AlertSeverity, lastError: string | null, createdAt: string }>, apiKeys: Array<{ id: string, name: string, scopes: Array<ApiKeyScope>, prefix: string, createdAt: string, lastUsedAt: string | null, revokedAt: string | null, current: boolean }> } };
+export type SettingsQuery = { merchant: { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule, alertChannels: Array<{ id: string, kind: AlertChannelKind, url: string, topics: Array<string>, minSeverity: AlertSeverity, lastError: string | null, createdAt: string }>, apiKeys: Array<{ id: string, name: string, scopes: Array<ApiKeyScope>, prefix: string, createdAt: string, lastUsedAt: string | null, revokedAt: string | null, current: boolean }>, collector: { enabled: boolean, origins: Array<string>, cookieDomain: string | null, consentRequired: boolean, publicKey: string | null, cookieName: string, cookieMaxAgeSeconds: number, snippet: string | null } } };
 
 export type RetentionQueryVariables = Exact<{
   days: RetentionDays;
@@ -116,7 +130,7 @@ export type UpdateMerchantMutationVariables = Exact<{
 }>;
 
 
-export type UpdateMerchantMutation = { updateMerchant: { merchant: { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type UpdateMerchantMutation = { updateMerchant: { merchant: { id: string, name: string, retentionDays: RetentionDays, hashUserData: boolean, alertEmails: Array<string>, defaultCurrency: string | null, defaultPageUrl: string | null, requireConsent: ConsentRule, collector: { enabled: boolean, origins: Array<string>, cookieDomain: string | null, consentRequired: boolean, publicKey: string | null, cookieName: string, cookieMaxAgeSeconds: number, snippet: string | null } } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
 export type SetAlertChannelMutationVariables = Exact<{
   input: SetAlertChannelInput;
@@ -153,9 +167,9 @@ export type RevokeApiKeyMutationVariables = Exact<{
 
 export type RevokeApiKeyMutation = { revokeApiKey: { apiKey: { id: string, name: string, scopes: Array<ApiKeyScope>, prefix: string, createdAt: string, lastUsedAt: string | null, revokedAt: string | null, current: boolean } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
-export const Settings = "query Settings{merchant{...MerchantSettings alertChannels{...Channel}apiKeys{...Key}}}fragment Channel on AlertChannel{id kind url topics minSeverity lastError createdAt}fragment Key on ApiKey{id name scopes prefix createdAt lastUsedAt revokedAt current}fragment MerchantSettings on Merchant{id name retentionDays hashUserData alertEmails defaultCurrency defaultPageUrl requireConsent}" as Operation<SettingsQuery, SettingsQueryVariables>
+export const Settings = "query Settings{merchant{...MerchantSettings alertChannels{...Channel}apiKeys{...Key}}}fragment Channel on AlertChannel{id kind url topics minSeverity lastError createdAt}fragment Key on ApiKey{id name scopes prefix createdAt lastUsedAt revokedAt current}fragment MerchantSettings on Merchant{id name retentionDays hashUserData alertEmails defaultCurrency defaultPageUrl requireConsent collector{enabled origins cookieDomain consentRequired publicKey cookieName cookieMaxAgeSeconds snippet}}" as Operation<SettingsQuery, SettingsQueryVariables>
 export const Retention = "query Retention($days:RetentionDays!){merchant{id retentionPreview(retentionDays:$days){before events oldest}}}" as Operation<RetentionQuery, RetentionQueryVariables>
-export const UpdateMerchant = "mutation UpdateMerchant($input:UpdateMerchantInput!){updateMerchant(input:$input){merchant{...MerchantSettings}userErrors{...Trouble}}}fragment MerchantSettings on Merchant{id name retentionDays hashUserData alertEmails defaultCurrency defaultPageUrl requireConsent}fragment Trouble on UserError{field code message}" as Operation<UpdateMerchantMutation, UpdateMerchantMutationVariables>
+export const UpdateMerchant = "mutation UpdateMerchant($input:UpdateMerchantInput!){updateMerchant(input:$input){merchant{...MerchantSettings}userErrors{...Trouble}}}fragment MerchantSettings on Merchant{id name retentionDays hashUserData alertEmails defaultCurrency defaultPageUrl requireConsent collector{enabled origins cookieDomain consentRequired publicKey cookieName cookieMaxAgeSeconds snippet}}fragment Trouble on UserError{field code message}" as Operation<UpdateMerchantMutation, UpdateMerchantMutationVariables>
 export const SetAlertChannel = "mutation SetAlertChannel($input:SetAlertChannelInput!){setAlertChannel(input:$input){channel{...Channel}secret userErrors{...Trouble}}}fragment Channel on AlertChannel{id kind url topics minSeverity lastError createdAt}fragment Trouble on UserError{field code message}" as Operation<SetAlertChannelMutation, SetAlertChannelMutationVariables>
 export const TestAlertChannel = "mutation TestAlertChannel($id:ID!){testAlertChannel(id:$id){channel{...Channel}userErrors{...Trouble}}}fragment Channel on AlertChannel{id kind url topics minSeverity lastError createdAt}fragment Trouble on UserError{field code message}" as Operation<TestAlertChannelMutation, TestAlertChannelMutationVariables>
 export const RemoveAlertChannel = "mutation RemoveAlertChannel($id:ID!){removeAlertChannel(id:$id){channel{id}userErrors{...Trouble}}}fragment Trouble on UserError{field code message}" as Operation<RemoveAlertChannelMutation, RemoveAlertChannelMutationVariables>

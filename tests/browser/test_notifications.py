@@ -1,0 +1,198 @@
+"""Alerts as people see them: in a list that moves nothing, and each on a page of its own, whatever its words are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.installation import INGEST, Installation, Shop, purchase
+from tests.servers import wait_until
+from tracklayer.mappers import mapper_for
+from tracklayer.services.destinations import example_settings
+
+HOSTILE = "<img src=x onerror=violated('seen')>"
+SAID = "96% of"  # 25 of 26
+SET = """
+mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }
+"""
+OPEN = "{ alerts(filter: {state: OPEN}) { nodes { id title note acknowledgedAt snoozedUntil } } }"
+
+
+def refuse(shop: Shop, name: str) -> str:
+    """The id of the alert that tells of it: nearly all events of a name are refused at the door, and no others."""
+    shop.send(*(f"fine-{name}-{n}" for n in range(5)))
+    shop.send(f"first-{name}", eventName=name)
+    bad = [purchase(f"bad-{name}-{n}", eventName=name, customData={"currency": "Euros"}) for n in range(25)]
+    assert shop.ask(INGEST, inputs=bad)["ingestEvents"]["accepted"] == 0
+    return wait_for_alert(shop, f"{SAID} {name} events are refused")
+
+
+def refuse_at_meta(installed: Installation, shop: Shop, *event_ids: str) -> None:
+    """Meta refuses these, which is all that it gets."""
+    set_destination(shop, "meta")
+    installed.fault("meta", "refuse", event_ids=event_ids)
+    shop.send(*event_ids)
+
+
+def set_destination(shop: Shop, platform: str, **changes: str) -> None:
+    settings = {**example_settings(mapper_for(platform)), **changes}
+    assert shop.ask(SET, input={"platform": platform.upper(), "settings": settings})["setDestination"] == {
+        "userErrors": []
+    }
+
+
+def wait_for_alert(shop: Shop, title: str) -> str:
+    found: list[str] = []
+
+    def is_open() -> bool:
+        found[:] = [one["id"] for one in shop.ask(OPEN)["alerts"]["nodes"] if title in one["title"]]
+        return bool(found)
+
+    wait_until(is_open, f"an alert that says {title}")
+    return found[0]
+
+
+@pytest.fixture(autouse=True)
+def mended(installed: Installation) -> Iterator[None]:
+    """No platform has a fault when a test ends."""
+    yield
+    installed.mend()
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator("tbody tr td:first-child").all_inner_texts()
+
+
+def test_an_alert_is_read_snoozed_woken_and_acknowledged(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Hostile Words")
+    refuse_at_meta(installed, shop, *(f"{HOSTILE}{n}" for n in range(25)))
+    alert = wait_for_alert(shop, "Meta refuses every event")
+    page = visit(shop.key)
+    page.goto(f"/notifications/{alert}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Meta refuses every event")
+    expect(page.get_by_role("region", name="What happened, and what to do")).to_contain_text(f"Event {HOSTILE}")
+    figures = page.get_by_role("region", name="Figures")
+    expect(figures).to_contain_text("Causethe platform refuses them")
+    expect(figures.get_by_role("link", name=HOSTILE)).to_be_visible()
+    expect(page.get_by_role("region", name="What was seen")).to_contain_text("0 % accepted since it began")
+    row = page.get_by_role("region", name="Deliveries meanwhile").get_by_role("row", name=f"{HOSTILE}0")
+    expect(row).to_contain_text("Retrying")
+    expect(page.locator("main img")).to_have_count(0)
+
+    care = page.get_by_role("region", name="Who takes care of it")
+    note = care.get_by_label("Note for the others, if any")
+    note.fill("half a word")
+    care.get_by_label("Tell nobody of it for").select_option("4 hours")
+    care.get_by_role("button", name="Snooze").click()
+    expect(care.get_by_text("Snoozed until")).to_be_visible()
+    expect(note).to_have_value("half a word")  # what is heard meanwhile takes nothing from who is typing
+    care.get_by_role("button", name="Wake it now").click()
+    expect(care.get_by_text("Snoozed until")).to_have_count(0)
+
+    note.fill(f"We are on it. {HOSTILE}")
+    care.get_by_role("button", name="Acknowledge").click()
+    expect(care.get_by_text(f"We are on it. {HOSTILE}").first).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="It is acknowledged.")).to_be_visible()
+    (told,) = shop.ask(OPEN)["alerts"]["nodes"]
+    assert (told["note"], told["snoozedUntil"]) == (f"We are on it. {HOSTILE}", None)
+    page.goto("/notifications")
+    expect(page.get_by_role("row", name="Meta refuses every event")).to_contain_text("acknowledged")
+    expect(page.locator("main img")).to_have_count(0)
+
+
+def test_an_outage_is_announced_shown_and_resolves_where_it_stands(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Live List")
+    refuse(shop, "Lead")
+    page = visit(shop.key)
+    page.goto("/notifications")
+    expect(page.get_by_role("row", name=f"{SAID} Lead events are refused")).to_be_visible()
+    before = page.locator("tbody tr").first.bounding_box()
+
+    refuse_at_meta(installed, shop, *(f"refused-{n}" for n in range(25)))
+    news = page.get_by_role("status").filter(has_text="New: Meta refuses every event")
+    expect(news).to_be_visible()
+    assert titles(page) == ["96% of Lead events are refused"]  # nothing moves under the eyes of who reads
+    assert page.locator("tbody tr").first.bounding_box() == before
+    news.get_by_role("button").click()
+    row = page.get_by_role("row", name="Meta refuses")
+    expect(row).to_contain_text("Critical")
+    placed = titles(page)
+    assert len(placed) == 2
+    expect(page.get_by_role("link", name="Notifications 2 open alerts")).to_be_visible()
+
+    installed.mend()
+    shop.send(*(f"taken-{n}" for n in range(30)))
+    expect(row).to_contain_text("Resolved", timeout=60_000)
+    assert [title.partition(" ")[0] for title in titles(page)] == [title.partition(" ")[0] for title in placed]
+    expect(page.get_by_role("link", name="Notifications 1 open alerts")).to_be_visible()
+    row.get_by_role("link").click()
+    expect(page.get_by_text("Resolved", exact=True).first).to_be_visible()
+    expect(page.get_by_role("button", name="Snooze")).to_have_count(0)
+
+
+def test_what_a_platform_says_to_a_test_is_told_with_what_to_do(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Trials")
+    set_destination(shop, "meta", access_token="expired-token", test_event_code="TEST123")
+    set_destination(shop, "linkedin", access_token="expired-token")
+    shop.send("order-1")
+    page = visit(shop.key)
+    page.goto(f"/notifications/{wait_for_alert(shop, 'Meta refuses your access token')}")
+    tried = page.get_by_role("region", name="Try it")
+    tried.get_by_role("button", name="Send a test").click()
+    expect(tried).to_contain_text("Credentials refused")
+    expect(tried).to_contain_text("What to do")
+    page.goto(f"/notifications/{wait_for_alert(shop, 'LinkedIn refuses your access token')}")
+    expect(tried).to_contain_text("LinkedIn has no test mode")
+
+
+def test_the_list_is_walked_by_keys_and_its_filters_are_the_address(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("By Keys")
+    alert = refuse(shop, "Lead")
+    page = visit(shop.key)
+    page.goto("/notifications?state=RESOLVED")
+    expect(page.get_by_role("heading", name="No alert is like that.")).to_be_visible()
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.get_by_role("row", name=f"{SAID} Lead events are refused")).to_be_visible()
+    page.get_by_label("State").select_option("Open")
+    expect(page).to_have_url("/notifications?state=OPEN")
+    page.go_back()
+    expect(page).to_have_url("/notifications")
+    expect(page.get_by_label("State")).to_have_value("")
+    expect(page.get_by_role("row", name=f"{SAID} Lead events are refused")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name=f"{SAID} Lead events are refused")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"/notifications/{alert}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("96% of Lead events are refused")
+    page.keyboard.press("a")
+    expect(page.get_by_label("Note for the others, if any")).to_be_focused()
+
+
+def test_who_may_only_read_is_told_which_scope_is_missing(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Readers")
+    alert = refuse(shop, "Lead")
+    page = visit(shop.new_key("reader", "READ")[1])
+    page.goto(f"/notifications/{alert}")
+    acknowledge = page.get_by_role("button", name="Acknowledge")
+    expect(acknowledge).to_have_attribute("title", "Your key lacks the scope ADMIN.")
+    acknowledge.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="lacks the scope ADMIN")).to_be_visible()
+    assert shop.ask(OPEN)["alerts"]["nodes"][0]["acknowledgedAt"] is None
+
+
+@pytest.fixture
+def elsewhere(installed: Installation) -> Any:
+    """The id of an alert of another merchant."""
+    return refuse(installed.new_shop("Elsewhere"), "Lead")
+
+
+def test_a_link_that_leads_nowhere_says_what_may_be(visit: Visitors, shop: Shop, elsewhere: str) -> None:
+    page = visit(shop.key)
+    for one in ("nonsense", "%E0%A4%A", "WyJNZXJjaGFudCIsMV0", elsewhere):
+        page.goto(f"/notifications/{one}")
+        expect(page.get_by_role("heading", name="There is no such alert here.")).to_be_visible()
+        expect(page.get_by_text("you are signed in as default")).to_be_visible()

@@ -1,0 +1,129 @@
+"""What a page shows of a click: parameters of its address and the platforms' own cookies, raw, become identifiers.
+
+A page's script sends values as it found them; everything about their form is decided here. Values in, values out.
+Sources: the platforms' pages on their parameters and cookies, and what their tags write, read 2026-11.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from tracklayer.domain import normalise
+
+MAX_VALUE = 1024  # bytes
+MAX_KINDS = 20  # of one call
+OLDEST = timedelta(days=400)  # what a cookie may say of its own age: browsers keep none longer
+
+# Opaque to everyone but its platform: the letters that URLs and cookies are written with, case kept.
+_OPAQUE = r"[A-Za-z0-9._~=+/:|-]{1,1024}"
+_LABEL = r"[A-Za-z0-9_-]{1,1000}"
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_META_TAIL = r"(?:\.(?:[A-Za-z0-9_-]{2}|[A-Za-z0-9_-]{8}))?"  # that Meta's own builder puts behind
+
+
+class _Form(NamedTuple):
+    """``kind``: the identifier that a value is; its part ``value`` where it holds one, else the whole. A part ``s`` or ``ms``
+    says when it was first seen, in Unix seconds or milliseconds.
+    """
+
+    kind: str
+    pattern: re.Pattern[str]
+
+
+def _form(kind: str, pattern: str = _OPAQUE) -> _Form:
+    return _Form(kind, re.compile(pattern))
+
+
+PARAMETERS: Mapping[str, _Form] = {
+    "fbclid": _form("fbclid", _LABEL),
+    "gclid": _form("gclid", _LABEL),
+    "gbraid": _form("gbraid", _LABEL),
+    "wbraid": _form("wbraid", _LABEL),
+    "ttclid": _form("ttclid", r"[A-Za-z0-9._-]{1,1000}"),
+    "msclkid": _form("msclkid", r"[0-9a-fA-F-]{32,36}"),
+    "twclid": _form("twclid"),
+    "li_fat_id": _form("li_fat_id", r"[A-Za-z0-9-]{1,128}"),
+    "rdt_cid": _form("rdt_cid"),
+    "epik": _form("epik"),
+    "ScCid": _form("sc_click_id"),
+}
+COOKIES: Mapping[str, _Form] = {
+    "_fbc": _form("fbc", rf"fb\.[0-9]\.(?P<ms>[0-9]{{13}})\.{_LABEL}{_META_TAIL}"),
+    "_fbp": _form("fbp", rf"fb\.[0-9]\.[0-9]{{13}}\.[0-9]{{1,32}}{_META_TAIL}"),
+    "_gcl_aw": _form("gclid", rf"(?:1\.[0-9]\.k?)?GCL\.(?P<s>[0-9]{{10}})\.(?P<value>{_LABEL})"),
+    # The names mislead: the one with "gb" holds a wbraid.
+    "_gcl_gb": _form("wbraid", rf"GCL\.(?P<s>[0-9]{{10}})\.(?P<value>{_LABEL})"),
+    "_gcl_ag": _form("gbraid", rf"2\.[0-9]\.k(?P<value>{_LABEL})\$i(?P<s>[0-9]{{10}})(?:\$.*)?"),
+    "_ga": _form("ga_client_id", r"GA[0-9]\.[0-9-]+\.(?P<value>[0-9]{1,20}\.[0-9]{9,10})"),
+    "_ttp": _form("ttp", r"[A-Za-z0-9._-]{1,128}"),
+    "ttclid": PARAMETERS["ttclid"],
+    "_uetmsclkid": _form("msclkid", r"(?:_uet)?(?P<value>[0-9a-fA-F-]{32,36})"),
+    "twclid": PARAMETERS["twclid"],
+    "li_fat_id": PARAMETERS["li_fat_id"],
+    "_rdt_uuid": _form("rdt_uuid", rf"[0-9]{{13}}\.{_UUID}"),
+    "_rdt_cid": PARAMETERS["rdt_cid"],
+    "_epik": PARAMETERS["epik"],
+    "_scid": _form("sc_cookie1", r"[A-Za-z0-9._-]{1,128}"),
+    "_scclid": PARAMETERS["ScCid"],
+}
+# Of Google Analytics' sessions there is a cookie for each stream, GS1.1.1747123456.5.1.…, GS2.1.s1747123456$o5$g1$…
+_STREAM = "_ga_"
+_SESSION = re.compile(r"GS1\.[0-9-]+\.([0-9]{9,11})(?:\..*)?|GS2\.[0-9-]+\.(?:[a-rt-z][^$]*\$)*s([0-9]{9,11})(?:\$.*)?")
+
+
+class Seen(NamedTuple):
+    """An identifier, and since when it is known: since before now where its cookie says so."""
+
+    kind: str
+    value: str
+    since: datetime
+
+
+def seen_in(parameters: Mapping[str, Any], cookies: Mapping[str, Any], now: datetime) -> list[Seen]:
+    """One identifier of a kind at most: what stands in the address goes before a cookie. What is not of the known form is
+    left out.
+    """
+    found: dict[str, Seen] = {}
+    for sent, forms in ((parameters, PARAMETERS), (cookies, COOKIES)):
+        for name, raw in sent.items():
+            form = forms.get(name)
+            if form is not None and form.kind not in found and (seen := _read(form, raw, now)) is not None:
+                found[form.kind] = seen
+    session = max((read for name, raw in cookies.items() if (read := _session(name, raw))), default=None, key=int)
+    if session is not None:
+        found["ga_session_id"] = Seen("ga_session_id", session, now)
+    return list(found.values())[:MAX_KINDS]
+
+
+def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:
+    text = _text(raw)
+    match = form.pattern.fullmatch(text) if text is not None else None
+    if match is None:
+        return None
+    parts = match.groupdict()
+    value = parts.get("value") or match[0]
+    if normalise.is_nobodys(value):
+        return None
+    since = now
+    if stamp := parts.get("ms") or parts.get("s"):
+        said = datetime.fromtimestamp(int(stamp) / (1000 if "ms" in parts else 1), UTC)
+        if now - OLDEST <= said < now:
+            since = said
+    return Seen(form.kind, value, since)
+
+
+def _session(name: str, raw: Any) -> str | None:
+    if not name.startswith(_STREAM) or (text := _text(raw)) is None or (match := _SESSION.fullmatch(text)) is None:
+        return None
+    return match[1] or match[2]
+
+
+def _text(raw: Any) -> str | None:
+    """As it was meant: cookies are percent-encoded at times."""
+    if not isinstance(raw, str) or len(raw) > MAX_VALUE:
+        return None
+    return unquote(raw, errors="replace") if "%" in raw else raw

@@ -1,0 +1,319 @@
+"""Keeps what shops' pages show of their browsers: many calls of a moment in one statement, one commit.
+
+Nobody is linked here, and no email is taken: a call tells of its own browser alone. A call is answered after its commit; where
+that takes longer than ``ANSWER_SECONDS``, or the database is away, its caller is told so, and nothing waits in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracklayer.db.connection import (
+    DatabaseAwayError,
+    LockedOutError,
+    ask_at_the_door,
+    execute,
+    in_transaction,
+    run_in_db_thread,
+)
+from tracklayer.db.identities import Shown, forget_signals, show_all
+from tracklayer.db.merchants import collectors_of, page_of_collectors
+from tracklayer.db.sessions import is_in_the_way
+from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
+
+log = logging.getLogger(__name__)
+
+KNOWN_SECONDS = 2.0  # that a merchant's settings are taken as they were
+UNKNOWN_SECONDS = 10.0  # that an unknown key stays unknown
+MOST_KEYS = 10_000  # known ones, and as many unknown ones, that are remembered
+MOST_ASKED = 1_000  # keys that are looked up at once, or wait for it
+BATCH = 500  # calls of one commit
+MAX_WAITING = 5_000  # calls: some seconds of work; beyond it a caller is told to come again
+ANSWER_SECONDS = 1.0  # a page's cookie must not wait longer
+LOCK_MS, APART_LOCK_MS = 250, 25  # that a batch waits for a lock, and then each merchant's calls alone
+LOCKED_SECONDS = 3.0  # that a merchant whose rows somebody holds is refused, then it is tried again
+MOST_LOCKED = 3  # merchants, one after another: then it is no merchant's rows, but the tables
+TELL_SECONDS = 30.0  # between two lines of the log about calls that could not be stored
+
+
+class OverloadedError(Exception):
+    """More waits than this process may hold: nothing of the call was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom a public key names. ``lifetime``: of the cookie."""
+
+    merchant_id: int
+    lifetime: timedelta
+    collector: Collector
+
+
+def new_browser_id() -> str:
+    """128 random bits."""
+    return secrets.token_hex(16)
+
+
+class Directory:
+    """Which merchant a public key names. Keys that wait are looked up together; known ones never make room for unknown ones."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[Named, float]] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._asked: dict[str, asyncio.Future[Named | None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._unknown)
+
+    def recall(self, public_key: str, now: float) -> Named | None:
+        """Where it was looked up just now. ``now``: on the monotonic clock."""
+        kept = self._known.get(public_key)
+        return kept[0] if kept is not None and now - kept[1] < KNOWN_SECONDS else None
+
+    async def find(self, public_key: str) -> Named | None:
+        """None: it names nobody. Raises DatabaseAwayError, OverloadedError."""
+        now = time.monotonic()
+        found = self.recall(public_key, now)
+        if found is not None or now - self._unknown.get(public_key, float("-inf")) < UNKNOWN_SECONDS:
+            return found
+        asked = self._asked.get(public_key)
+        if asked is None:
+            if len(self._asked) >= MOST_ASKED:
+                raise OverloadedError
+            asked = self._asked[public_key] = asyncio.get_running_loop().create_future()
+        if self._task is None:
+            self._task = asyncio.create_task(self._look_up())
+        return await asyncio.shield(asked)
+
+    async def _look_up(self) -> None:
+        """Until nobody asks."""
+        try:
+            while self._asked:
+                keys = list(self._asked)
+                try:
+                    found = await ask_at_the_door(collectors_of, keys)
+                except Exception as error:
+                    if not isinstance(error, DatabaseAwayError):
+                        log.exception("public keys could not be looked up")
+                    for key in keys:
+                        _fail(self._asked.pop(key), DatabaseAwayError())
+                    continue
+                now = time.monotonic()
+                for key in keys:
+                    named = _named(*found[key]) if key in found else None
+                    self._keep(key, named, now)
+                    _end(self._asked.pop(key), named)
+        finally:
+            self._task = None
+
+    def _keep(self, key: str, named: Named | None, now: float) -> None:
+        self._known.pop(key, None)
+        self._unknown.pop(key, None)
+        if named is not None:
+            self._known[key] = (named, now)
+        else:
+            self._unknown[key] = now
+        for kept in (self._known, self._unknown):
+            if len(kept) > MOST_KEYS:
+                kept.popitem(last=False)
+
+
+def _named(merchant_id: int, retention_days: int, collector: Any) -> Named:
+    return Named(merchant_id, lifetime_of(retention_days), Collector.read(collector))
+
+
+@dataclass(slots=True)
+class Call:
+    """Of one browser. ``signals``: (kind, value, since when). ``forgets``: its user refused, and all of it goes."""
+
+    merchant_id: int
+    browser_id: str
+    at: datetime
+    consent: str | None = None
+    signals: Sequence[tuple[str, str, datetime]] = ()
+    forgets: bool = False
+    done: asyncio.Future[None] | None = field(default=None, repr=False)
+
+
+class Collection:
+    """What waits to be stored, in this process. While one batch is being committed, the next one gathers.
+
+    ``answer_seconds``: that a caller waits.
+    """
+
+    def __init__(self, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._answer_seconds = answer_seconds
+        self._waiting: list[Call] = []
+        self._task: asyncio.Task[None] | None = None
+        self._began: float | None = None  # the batch in hand, on the monotonic clock
+        self._locked: dict[int, float] = {}  # merchant id -> until when it is refused, on the monotonic clock
+        self._told_at = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def keep(self, call: Call) -> None:
+        """Returns when it is committed. Raises DatabaseAwayError where that is not so, or takes too long: what becomes of it is then
+        unknown; OverloadedError.
+        """
+        now = time.monotonic()
+        if self._began is not None and now - self._began > self._answer_seconds:
+            raise DatabaseAwayError  # others wait already, in vain so far
+        if self._locked and now < self._locked.get(call.merchant_id, 0.0):
+            raise LockedOutError
+        if len(self._waiting) >= MAX_WAITING:
+            raise OverloadedError
+        call.done = asyncio.get_running_loop().create_future()
+        self._waiting.append(call)
+        if self._task is None:
+            self._task = asyncio.create_task(self._store_all())
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await call.done
+        except TimeoutError:
+            raise DatabaseAwayError from None
+
+    async def _store_all(self) -> None:
+        """Until nothing waits."""
+        try:
+            while self._waiting:
+                # Whoever was told that it failed tells it again: storing it now would only keep others waiting.
+                batch = [call for call in self._waiting[:BATCH] if call.done is not None and not call.done.done()]
+                del self._waiting[:BATCH]
+                if not batch:
+                    continue
+                self._began = time.monotonic()
+                if not await self._store(batch, LOCK_MS):
+                    for call in self._waiting:
+                        _fail(call.done, DatabaseAwayError())
+                    self._waiting.clear()
+        finally:
+            self._began = self._task = None
+
+    async def _store(self, batch: Sequence[Call], lock_ms: int) -> bool:
+        """Tells whoever waits. False where the database is away, so that nothing need be tried now."""
+        error = await _stored(batch, lock_ms)
+        if error is None:
+            for call in batch:
+                _end(call.done, None)
+            return True
+        self._tell(error)
+        merchants = {call.merchant_id for call in batch}
+        is_away = isinstance(error, DatabaseAwayError) and not is_in_the_way(error)
+        if len(merchants) > 1 and not is_away:
+            return await self._store_apart(batch)
+        if not is_away and isinstance(error, DatabaseAwayError):
+            self._refuse(batch[0].merchant_id)
+        for call in batch:
+            _fail(call.done, DatabaseAwayError())
+        return not is_away
+
+    async def _store_apart(self, batch: Sequence[Call]) -> bool:
+        """Each merchant's calls alone: nobody's trouble is another's."""
+        by_merchant: dict[int, list[Call]] = {}
+        for call in batch:
+            by_merchant.setdefault(call.merchant_id, []).append(call)
+        locked = 0
+        for calls in by_merchant.values():
+            error = await _stored(calls, APART_LOCK_MS) if locked < MOST_LOCKED else DatabaseAwayError()
+            if error is None:
+                locked = 0
+                for call in calls:
+                    _end(call.done, None)
+                continue
+            locked += 1
+            if locked <= MOST_LOCKED and isinstance(error, DatabaseAwayError) and is_in_the_way(error):
+                self._refuse(calls[0].merchant_id)
+            for call in calls:
+                _fail(call.done, DatabaseAwayError())
+        return locked < MOST_LOCKED
+
+    def _refuse(self, merchant_id: int) -> None:
+        now = time.monotonic()
+        self._locked = {known: until for known, until in self._locked.items() if until > now}
+        self._locked[merchant_id] = now + LOCKED_SECONDS
+
+    def _tell(self, error: Exception) -> None:
+        """Never what was to be stored."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            log.warning("what browsers showed could not be stored (%s)", type(error).__name__)
+
+
+async def _stored(calls: Sequence[Call], lock_ms: int) -> Exception | None:
+    """What went wrong."""
+    try:
+        await run_in_db_thread(store, calls, lock_ms)
+    except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+        return error
+    return None
+
+
+def store(calls: Sequence[Call], lock_ms: int) -> None:
+    """Keeps what calls tell, in their order, in one transaction. Of one that forgets, only that its user refused stays."""
+    shown: dict[int, dict[str, list[Shown]]] = {}
+    forgotten: dict[int, set[str]] = {}
+    for call in calls:
+        those = shown.setdefault(call.merchant_id, {}).setdefault(call.browser_id, [])
+        if call.forgets:
+            those.clear()
+            forgotten.setdefault(call.merchant_id, set()).add(call.browser_id)
+        those.append(Shown(call.browser_id, None, None, call.at, call.consent))
+        those += [
+            Shown(call.browser_id, kind, value, call.at, call.consent, since) for kind, value, since in call.signals
+        ]
+    with in_transaction():
+        execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
+        for merchant_id in sorted(forgotten):
+            forget_signals(merchant_id, sorted(forgotten[merchant_id]))
+        show_all(
+            {
+                merchant_id: [one for those in browsers.values() for one in those]
+                for merchant_id, browsers in shown.items()
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether a collector's host shares the first half of an address with the shop's pages; None: one of them was not found."""
+
+    host: str
+    page: str
+    shares_half: bool | None
+
+
+def fits(hosts: Sequence[str], public_url: str, most: int, resolve: Callable[[str], Sequence[str]]) -> list[Fit]:
+    """Of the first collectors that are enabled, ``most`` at most. ``resolve``: a name's addresses, none where it has none."""
+    found = []
+    for _, stored in page_of_collectors(0, most):
+        collector = Collector.read(stored)
+        domain = collector.cookie_domain
+        pages = [name for name in map(host_of, collector.origins) if domain is not None and lies_within(name, domain)]
+        if not collector.enabled or not pages:
+            continue
+        host, page = host_of(address_of(collector, hosts, public_url)), pages[0]
+        ours, theirs = resolve(host), resolve(page)
+        found.append(Fit(host, page, shares_half(ours, theirs) if ours and theirs else None))
+    return found
+
+
+def _end(future: asyncio.Future[Any] | None, value: Any) -> None:
+    if future is not None and not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any] | None, error: Exception) -> None:
+    if future is not None and not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody may be there to hear of it

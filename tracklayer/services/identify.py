@@ -1,0 +1,80 @@
+"""A browser and a person, told by the merchant's own backend outside of an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tracklayer.db import identities as db
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import KeyHolder
+from tracklayer.domain.event import read_event
+from tracklayer.domain.identifiers import FORMATS
+from tracklayer.domain.problem import Name, Problem
+from tracklayer.runtime import Runtime
+from tracklayer.services.linking import links_of
+
+_BAD_BROWSER = Problem(("browser_id",), "INVALID_VALUE", FORMATS["browser_id"].what)
+_TWO_BROWSERS = Problem.said(
+    ("user_data", "browser_id"),
+    "INVALID_VALUE",
+    "names another browser than ",
+    Name(("browser_id",)),
+    ". Leave it out.",
+)
+_NOBODY = Problem.said(
+    ("user_data",),
+    "REQUIRED",
+    "needs an ",
+    Name(("user_data", "email")),
+    " or a ",
+    Name(("user_data", "phone")),
+    ": nothing was linked.",
+)
+_UNUSABLE = Problem.said(
+    ("user_data",),
+    "NOT_LINKED",
+    "has no email of a person and no phone with its country code: mailboxes such as noreply@ are nobody's. Nothing was "
+    "linked.",
+)
+_REFUSED = Problem(("browser_id",), "CONSENT_DENIED", "Consent was denied in this browser: nothing was linked.")
+
+
+@dataclass(frozen=True)
+class Identified:
+    """``is_linked``: the browser is known to be seen with this person; ``problems`` may hold warnings all the same."""
+
+    is_linked: bool
+    problems: tuple[Problem, ...]
+
+
+def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: Mapping[str, Any]) -> Identified:
+    """Links a browser with an email, a phone, or both. ``user_data`` is judged as that of an event; safe to call again."""
+    now = runtime.clock.now()
+    problems = [] if FORMATS["browser_id"].is_right(browser_id) else [_BAD_BROWSER]
+    if user_data.get("browser_id") not in (None, browser_id):
+        problems.append(_TWO_BROWSERS)
+    draft = {
+        "event_name": "Identify",
+        "event_id": "identify",
+        "occurred_at": now,
+        "user_data": {**user_data, "browser_id": browser_id},
+    }
+    read = read_event(draft, now, merchant.default_countries)
+    if isinstance(read, list):
+        return Identified(False, (*problems, *read))
+    warnings = tuple(one for one in read.warnings if one.field != ("user_data", "browser_id"))
+    if problems:
+        return Identified(False, (*problems, *warnings))
+    person = read.event.user_data
+    if not person.all_emails and not person.all_phones:
+        return Identified(False, (_NOBODY, *warnings))
+    links = links_of(read.event, now)
+    if not links:
+        return Identified(False, (_UNUSABLE, *warnings))
+    with in_transaction():
+        if db.has_refused(merchant.merchant_id, browser_id):
+            return Identified(False, (_REFUSED, *warnings))
+        db.link_people(merchant.merchant_id, links, now)
+    return Identified(True, warnings)

@@ -1,0 +1,99 @@
+// TrackLayer, on a shop's page: tells the shop's own collector which click led here. It stores nothing in the page, asks
+// nobody else, and says nothing before consent where its tag has data-consent="required".
+//   tl.consent(true | false)  what the visitor chose; before this file is there, set window.tlConsent
+//   tl.id()                   a promise of the browser's id for your backend, or null
+(() => {
+  'use strict'
+  const tag = document.currentScript
+  if (!tag || window.tl) return
+  const here = new URL(tag.src)
+  const to = new URL('t', here).href
+  const key = here.searchParams.get('m')
+  const asks = tag.dataset.consent === 'required'
+  const parameters = 'fbclid gclid gbraid wbraid ttclid msclkid twclid li_fat_id rdt_cid epik ScCid'.split(' ')
+  const cookies =
+    /^(_fb[cp]|_gcl_(aw|gb|ag)|_ga(_\w+)?|_ttp|ttclid|_uetmsclkid|twclid|li_fat_id|_rdt_(uuid|cid)|_epik|_sc(id|clid))$/
+  let said = null
+  let last = ''
+  let line = Promise.resolve(null)
+
+  const may = () => (asks ? said === 'granted' : said !== 'denied')
+
+  // At most 3 KB of it, the address first: a call may have 4.
+  const shown = () => {
+    const p = {}
+    const c = {}
+    let room = 3000
+    const keep = (into, name, value) => {
+      // Neither a quote nor a letter of two bytes: what it has in length, it has in bytes.
+      if (name in into || !/^[!#-[\]-~]{1,1024}$/.test(value)) return
+      const size = name.length + value.length + 6
+      if (size > room) return
+      room -= size
+      into[name] = value
+    }
+    for (const address of [location.href, document.referrer]) {
+      if (!address) continue
+      const url = new URL(address)
+      // Another site's address has that site's clicks.
+      if (url.hostname !== location.hostname) continue
+      for (const name of parameters) keep(p, name, url.searchParams.get(name) || '')
+    }
+    for (const part of document.cookie.split('; ')) {
+      const at = part.indexOf('=')
+      const name = part.slice(0, at)
+      if (at > 0 && cookies.test(name)) keep(c, name, part.slice(at + 1))
+    }
+    return { p, c }
+  }
+
+  const body = (seen, i) => JSON.stringify({ m: key, s: said, q: asks, i, ...seen })
+
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms))
+
+  const call = async (i, tries) => {
+    const seen = said === 'denied' ? {} : shown()
+    last = JSON.stringify(seen)
+    try {
+      // Text is sent without asking beforehand.
+      const answer = await fetch(to, { method: 'POST', body: body(seen, i), credentials: 'include', keepalive: true })
+      if (answer.status === 200) return (await answer.json()).browserId
+      if (answer.status < 500) return null
+    } catch {
+      // as if it had no answer
+    }
+    if (!tries) return null
+    await wait(4000)
+    return call(i, tries - 1)
+  }
+
+  // One after another: the first answer gives the browser its id.
+  const next = (i) => (line = line.then(() => call(i, 2)))
+
+  const again = () => {
+    if (may() && last && JSON.stringify(shown()) !== last) return next(false)
+  }
+
+  window.tl = {
+    id: () => (may() ? next(true) : Promise.resolve(null)),
+    consent: (given) => {
+      said = given ? 'granted' : 'denied'
+      return next(false).then(() => undefined)
+    },
+  }
+
+  const start = () => {
+    if (typeof window.tlConsent === 'boolean') window.tl.consent(window.tlConsent)
+    else if (may()) next(false)
+    // The platforms' own tags set their cookies a moment later.
+    setTimeout(again, 3000)
+    addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'hidden' && may() && last) {
+        const seen = shown()
+        if (JSON.stringify(seen) !== last && navigator.sendBeacon(to, body(seen, false))) last = JSON.stringify(seen)
+      }
+    })
+  }
+  if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true })
+  else start()
+})()

@@ -1,0 +1,114 @@
+import { may } from '../../lib/session'
+import { Action } from '../../parts/Action'
+import { Code } from '../../parts/Code'
+import { Facts, Section } from '../../parts/Page'
+import { troubleOf, Troubles } from '../../parts/Troubles'
+import { useDraft, useUpdate, type Merchant } from './merchant'
+import { TextField } from './TextField'
+
+const DAY_SECONDS = 86_400
+
+/** What the shop's pages may tell of the clicks that led to them. */
+export function Collector({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
+  const { troubles, update } = useUpdate(saved)
+  const now = merchant.collector
+  const { draft, setDraft, isChanged, settle } = useDraft({
+    enabled: now.enabled,
+    origins: now.origins.join('\n'),
+    cookieDomain: now.cookieDomain ?? '',
+    consentRequired: now.consentRequired,
+  })
+  const canChange = may('ADMIN')
+  const set = (part: Partial<typeof draft>) => setDraft({ ...draft, ...part })
+  const origins = draft.origins.split(/[\s,;]+/).filter(Boolean)
+  const wrong = troubles.filter((one) => one.field?.includes('origins')).map((one) => one.message)
+  return (
+    <Section title="Clicks from your pages">
+      <p>
+        A small script on your pages keeps the click ids that ads add to their links, in a first-party cookie, until somebody buys. Events
+        that name the browser then get them, and platforms recognise more of your customers. <a href="/docs/identity">How it works</a>
+      </p>
+      <form class="settings-form" onSubmit={(event) => event.preventDefault()}>
+        <Troubles troubles={troubles} shown={['collector', 'origins', 'cookieDomain']} />
+        <label class="option">
+          <input type="checkbox" checked={draft.enabled} disabled={!canChange} onChange={() => set({ enabled: !draft.enabled })} /> Pages may
+          call
+        </label>
+        <div class="setting" data-wrong={wrong.length > 0 || undefined}>
+          <label class="setting-label" for="collector-origins">
+            Your pages, one a line
+          </label>
+          <textarea
+            id="collector-origins"
+            rows={Math.max(2, origins.length + 1)}
+            spellcheck={false}
+            disabled={!canChange}
+            placeholder="https://www.shop.example.com"
+            aria-invalid={wrong.length > 0}
+            aria-describedby="collector-origins-help"
+            value={draft.origins}
+            onInput={(event) => set({ origins: event.currentTarget.value })}
+          />
+          {wrong.length > 0 && (
+            <p class="setting-wrong" role="alert">
+              {wrong.join(' ')}
+            </p>
+          )}
+          <p class="setting-help" id="collector-origins-help">
+            No other page may call.
+          </p>
+        </div>
+        <TextField
+          name="cookie-domain"
+          label="Domain of the cookie"
+          help="Such as shop.example.com: all its hosts share the cookie, so that your backend sees it. Empty: the collector’s own host alone."
+          value={draft.cookieDomain}
+          errors={troubleOf(troubles, 'cookieDomain')}
+          disabled={!canChange}
+          change={(cookieDomain) => set({ cookieDomain })}
+        />
+        <label class="option">
+          <input
+            type="checkbox"
+            checked={draft.consentRequired}
+            disabled={!canChange}
+            onChange={() => set({ consentRequired: !draft.consentRequired })}
+          />{' '}
+          Ask first: no cookie, and nothing kept, before a page says that its visitor agreed
+          <span class="setting-help">Recommended in the EU.</span>
+        </label>
+        <div class="actions">
+          <Action
+            scope="ADMIN"
+            kind="main"
+            disabled={!isChanged}
+            run={async () => {
+              const collector = {
+                enabled: draft.enabled,
+                origins,
+                consentRequired: draft.consentRequired,
+                ...(draft.cookieDomain.trim() !== (now.cookieDomain ?? '') ? { cookieDomain: draft.cookieDomain.trim() || null } : {}),
+              }
+              if (await update({ collector })) settle()
+            }}
+          >
+            Save
+          </Action>
+        </div>
+      </form>
+      {now.snippet && (
+        <>
+          <h3>The tag for your pages</h3>
+          <Code text={now.snippet} label="The tag for your pages" />
+          <Facts
+            rows={[
+              ['Cookie', <code>{now.cookieName}</code>],
+              ['It lives', `${Math.round(now.cookieMaxAgeSeconds / DAY_SECONDS)} days, anew with each visit`],
+              ['In your backend', 'send its value as userData.browserId'],
+            ]}
+          />
+        </>
+      )}
+    </Section>
+  )
+}
