@@ -461,7 +461,6 @@ def test_browsers_of_one_person_go_and_shared_ones_lose_the_link(
                 Link("johns", "email", john, {"basic": john}, now),
             ],
             now,
-            now,
         )
     # Without a name: of a browser that is hers alone, of a shared one, and of his.
     send(runtime, merchant, *(of(f"on-{one}", None, browser_id=one) for one in ("alone", "shared", "johns")))
