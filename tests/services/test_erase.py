@@ -35,6 +35,7 @@ from tracklayer.services.erase import (
     erase_person,
     unsuppress_person,
 )
+from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.marks import marker_of
@@ -350,6 +351,11 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
     # Neither by a redelivery nor as a stored event does it go out.
     search = DeliverySearch(status=("dropped",))
     assert redeliver_matching(runtime, merchant.merchant_id, search).refused == {"the person was erased": 2}
+    # Nor is anybody linked with that person.
+    holder = merchant.holder
+    assert not identify(runtime, holder, "b" * 32, {"email": EMAIL}).is_linked
+    assert not identify(runtime, holder, "b" * 32, {"email": DIGEST}).is_linked
+    assert DIGEST not in dump()
     lifted = unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
     assert lifted
     send(runtime, merchant, of("changed-her-mind"))

@@ -82,6 +82,8 @@ def _rate(counts: Counter[str], started: float) -> str:
 
 
 def _store(runtime: Runtime, merchant: KeyHolder, batch: list[tuple[int, Any]], counts: Counter[str]) -> None:
+    with in_transaction():  # an import may take hours, and somebody may be erased meanwhile
+        merchant = merchant_holder(merchant.merchant_id) or merchant
     result = ingest_events(runtime, merchant, [draft for _, draft in batch])
     for (number, _), outcome in zip(batch, result.outcomes, strict=True):
         match outcome:

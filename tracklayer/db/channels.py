@@ -378,14 +378,17 @@ _TAKE_LISTENER = """
 SELECT merchant_id, channel_id FROM alert_channels WHERE told_until <= %s AND channel_id <> ALL(%s)
 ORDER BY told_until LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+# Whoever was erased, or is to be left alone, is no news: nothing is to be corrected there.
 DROPPED = """
 SELECT platform, drop_reason, count(*) FROM deliveries
 WHERE merchant_id = %s AND status = 'dropped' AND finished_at > %s AND finished_at <= %s
+  AND drop_reason NOT IN ('erased', 'suppressed')
 GROUP BY platform, drop_reason ORDER BY platform, drop_reason
 """
 EXAMPLES = """
 SELECT event_id, platform, drop_reason FROM deliveries
 WHERE merchant_id = %s AND status = 'dropped' AND finished_at > %s AND finished_at <= %s
+  AND drop_reason NOT IN ('erased', 'suppressed')
 ORDER BY finished_at DESC, event_id DESC, platform DESC LIMIT %s
 """
 

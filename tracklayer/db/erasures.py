@@ -405,6 +405,16 @@ def with_tombstone(merchant_id: int, marks: Sequence[bytes]) -> set[bytes]:
     return {bytes(row[0]) for row in found}
 
 
+def is_any_suppressed(merchant_id: int, marks: Sequence[bytes]) -> bool:
+    """Whether one of some marks is of somebody who is to be left alone."""
+    return bool(
+        rows(
+            "SELECT 1 FROM suppressions WHERE merchant_id = %s AND mark = ANY(%s::bytea[]) LIMIT 1",
+            (merchant_id, list(marks)),
+        )
+    )
+
+
 def purge_tombstones(now: datetime, limit: int) -> int:
     """Deletes those whose event would be gone by now."""
     return execute(

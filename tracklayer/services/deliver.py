@@ -16,7 +16,8 @@ its worker, which renews the lease until it is written; what of the batch was no
 | sweep | leases of the lost; what has no time or no destination | the lease's row (stepped over where held); queue lock |
 | redeliver | what failed or was dropped, no lease | queue lock |
 | deliver stored | nothing: it makes what was not there | destination row, queue lock, the events' rows (shared) |
-| purge, erase | what is past its retention, no lease | the event's rows |
+| purge | what is past its retention, no lease | the event's rows |
+| erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
 Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
 """

@@ -8,12 +8,15 @@ from typing import Any
 
 from tracklayer.db import identities as db
 from tracklayer.db.connection import in_transaction
+from tracklayer.db.erasures import is_any_suppressed
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
+from tracklayer.domain.person import tokens_of_added
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services.linking import links_of
+from tracklayer.services.marks import marker_of
 
 _BAD_BROWSER = Problem(("browser_id",), "INVALID_VALUE", FORMATS["browser_id"].what)
 _TWO_BROWSERS = Problem.said(
@@ -39,6 +42,11 @@ _UNUSABLE = Problem.said(
     "linked.",
 )
 _REFUSED = Problem(("browser_id",), "CONSENT_DENIED", "Consent was denied in this browser: nothing was linked.")
+
+
+_SUPPRESSED = Problem(
+    ("user_data",), "PERSON_SUPPRESSED", "This person was erased, and is to be left alone: nothing was linked."
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,12 @@ def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: 
     links = links_of(read.event, now)
     if not links:
         return Identified(False, (_UNUSABLE, *warnings))
+    if merchant.is_marked:
+        tokens = tokens_of_added({"field": link.kind, "value": link.digests} for link in links)
+        marks = marker_of(runtime).marks(merchant.merchant_id, {*tokens, f"browser_id:{browser_id}"})
+        with in_transaction():
+            if is_any_suppressed(merchant.merchant_id, marks):
+                return Identified(False, (_SUPPRESSED, *warnings))
     with in_transaction():
         if db.has_refused(merchant.merchant_id, browser_id):
             return Identified(False, (_REFUSED, *warnings))

@@ -229,12 +229,14 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
     rejected = [record for call in calls for record in _rejections(call, _conflicts(call))]
     if rejected:
         yield "store_events", db.store_arguments([], rejected, window)
-    counts = [
-        (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
-        for call in calls
-    ]
-    if any(count for _, _, count in counts):
-        yield "count_repeats", db.repeats_arguments([one for one in counts if one[2]])
+    if marked:
+        counts = [
+            (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
+            for call in calls
+            if call.merchant.is_marked
+        ]
+        if any(count for _, _, count in counts):
+            yield "count_repeats", db.repeats_arguments([one for one in counts if one[2]])
     return wake
 
 
