@@ -65,6 +65,35 @@ def cost(text: str, **variables: Any) -> int:
         ),
         pytest.param("{ event(id: 1) { customData userData } }", {}, 1 + 20 + 5, id="what may be large"),
         pytest.param("{ a: event(id: 1) { b: customData c: customData } }", {}, 1 + 40, id="and again by an alias"),
+        pytest.param("{ event(id: 1) { deliveries { preview { wouldSend } } } }", {}, 1 + 10 * 502, id="previews"),
+        pytest.param(
+            "query($i: IngestEventInput!) { preview(input: $i, platform: META) { wouldSend } }",
+            {"i": {"customData": {"contents": [{"id": "a", "quantity": 1}] * 5000}}},
+            501,
+            id="a large input",
+        ),
+        pytest.param(
+            "query($i: IngestEventInput!) { a: preview(input: $i, platform: META) { wouldSend } "
+            "b: preview(input: $i, platform: META) { wouldSend } }",
+            {"i": {"customData": {"contents": [{"id": "a", "quantity": 1}] * 5000}}},
+            2 * 501 + (2 + 5000 * 3 - 100) // 10,
+            id="and again by an alias",
+        ),
+        pytest.param('{ ledger(since: "", until: "", bucket: DAY) { balanced } }', {}, 1001, id="a ledger of days"),
+        pytest.param('{ ledger(since: "", until: "", bucket: MINUTE) { balanced } }', {}, 4001, id="and of minutes"),
+        pytest.param('{ ledger(since: "", until: "") { balanced } }', {}, 4001, id="and of what is not said"),
+        pytest.param(
+            'query($b: LedgerBucket) { ledger(since: "", until: "", bucket: $b) { balanced } }',
+            {"b": "HOUR"},
+            2001,
+            id="and of a variable",
+        ),
+        pytest.param(
+            'query($b: LedgerBucket) { ledger(since: "", until: "", bucket: $b) { balanced } }',
+            {"b": ["HOUR"]},
+            4001,
+            id="and of a variable that is none",
+        ),
         pytest.param("{ nope { what(first: 5) { ever } } }", {}, 0, id="what does not exist"),
     ],
 )
@@ -93,6 +122,60 @@ def test_an_operation_that_costs_too_much_is_refused_with_the_field_that_makes_i
         "field": "events.edges.node.deliveries.attemptLog",
     }
     assert "161,001 objects" in raised.value.message
+
+
+ALIASES = range(30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "query($i: IngestEventInput!) {"
+            + " ".join(f"a{n}: preview(input: $i, platform: META) {{ wouldSend }}" for n in ALIASES)
+            + "}",
+            id="preview",
+        ),
+        pytest.param(
+            "mutation($i: IngestEventInput!) {"
+            + " ".join(f"a{n}: ingestEvent(input: $i) {{ outcome }}" for n in ALIASES)
+            + "}",
+            id="ingest",
+        ),
+        pytest.param(
+            "mutation($i: CustomDataInput) {"
+            + " ".join(f'a{n}: ingestEvent(input: {{eventName: "A", customData: $i}}) {{ outcome }}' for n in ALIASES)
+            + "}",
+            id="within an input that is written out",
+        ),
+        pytest.param(
+            "mutation($i: IngestEventInput!) {"
+            + " ".join(f"...f{n}" for n in ALIASES)
+            + "}"
+            + " ".join(f"fragment f{n} on Mutation {{ a{n}: ingestEvent(input: $i) {{ outcome }} }}" for n in ALIASES),
+            id="in fragments",
+        ),
+    ],
+)
+def test_a_large_input_is_not_answered_again_and_again(text: str) -> None:
+    lines = [{"id": "a", "quantity": 1, "itemPrice": 1}] * 6000
+    for sent in ({"customData": {"contents": lines}}, {"contents": lines}):
+        with pytest.raises(GraphQLError, match="objects"):
+            measured(text).refuse_above(MAX_COST, {"i": sent})
+    measured(text).refuse_above(MAX_COST, {"i": {"customData": {"contents": lines[:100]}}})
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'ledger(since: "", until: "", bucket: MINUTE) { balanced }',
+        'ledger(since: "", until: "", bucket: HOUR) { balanced }',
+    ],
+)
+def test_what_counts_for_long_is_not_asked_again_and_again(field: str) -> None:
+    with pytest.raises(GraphQLError, match="objects"):
+        measured("{ " + " ".join(f"a{n}: {field}" for n in ALIASES) + " }").refuse_above(MAX_COST, {})
+    measured("{ " + " ".join(f"a{n}: {field}" for n in range(10)) + " }").refuse_above(MAX_COST, {})
 
 
 def test_introspection_is_as_dear_as_it_takes_long() -> None:

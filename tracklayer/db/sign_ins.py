@@ -10,7 +10,7 @@ from tracklayer.db.merchants import HOLDER, LAST_USED_GRAIN, KeyHolder, holder_o
 
 IDLE = timedelta(hours=12)  # without a request
 LONGEST = timedelta(days=7)
-MAX_SESSIONS = 200  # of a merchant: the one not seen for longest ends for a new one
+MAX_SESSIONS = 50  # of a key: the one not seen for longest ends for a new one; no key ends what another began
 MAX_CODES = 100  # of a merchant that wait to be used: the oldest goes for a new one
 
 
@@ -18,8 +18,8 @@ def insert_session(session_hash: bytes, merchant_id: int, key_id: int, now: date
     """A new session; needs the merchant's lock, so that two do not make room for the same."""
     execute(
         "DELETE FROM sessions WHERE session_hash IN (SELECT session_hash FROM sessions WHERE merchant_id = %s "
-        "ORDER BY last_seen_at DESC OFFSET %s)",
-        (merchant_id, MAX_SESSIONS - 1),
+        "AND key_id = %s ORDER BY last_seen_at DESC OFFSET %s)",
+        (merchant_id, key_id, MAX_SESSIONS - 1),
     )
     execute(
         "INSERT INTO sessions (session_hash, merchant_id, key_id, created_at, last_seen_at) VALUES (%s, %s, %s, %s, %s)",

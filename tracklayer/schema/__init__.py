@@ -19,7 +19,7 @@ from strawberry.types.execution import PreExecutionError
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.schema import errors
 from tracklayer.schema.access import guard
-from tracklayer.schema.compiled.coercion import tolerated
+from tracklayer.schema.compiled.coercion import take_drafts, tolerated
 from tracklayer.schema.compiled.plans import Checked
 from tracklayer.schema.context import Context
 from tracklayer.schema.cost import measure
@@ -190,6 +190,7 @@ schema = Schema(
     execution_context_class=Executor,
 )
 guard(schema)
+take_drafts(schema)
 
 
 def _wrong_with(document: DocumentNode) -> list[GraphQLError]:

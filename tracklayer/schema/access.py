@@ -6,7 +6,7 @@ below, which stands before every resolver; compiled operations, which ask once f
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any
@@ -22,7 +22,7 @@ from graphql import (
     GraphQLScalarType,
 )
 
-SCOPES, MOST, WEIGHT = "scopes", "most", "weight"
+SCOPES, MOST, WEIGHT, WEIGHT_BY = "scopes", "most", "weight", "weight by"
 _DEFINITION = "strawberry-definition"  # where Strawberry keeps its own definition of a GraphQL field
 
 Scopes = frozenset[str]  # one of these suffices, as ADMIN always does; none: whoever asks, with a key or without
@@ -51,6 +51,11 @@ def weighs(objects: int) -> dict[str, Any]:
     return {WEIGHT: objects}
 
 
+def weighs_by(argument: str, objects: Mapping[str, int]) -> dict[str, Any]:
+    """What a value costs by an argument that names a member of an enum; what says none, as much as the dearest."""
+    return {WEIGHT_BY: (argument, objects)}
+
+
 class UndeclaredError(Exception):
     """A field does not say who may see it, or how many items it has."""
 
@@ -73,6 +78,13 @@ def weight_of(field: GraphQLField) -> int:
     """What a value costs besides the objects below it."""
     ours = field.extensions.get(_DEFINITION)
     return int(ours.metadata.get(WEIGHT, 0)) if ours is not None else 0
+
+
+def weights_of(field: GraphQLField) -> tuple[str, Mapping[str, int]] | None:
+    """The argument that says what a value costs, and how much each member does, as ``weighs_by`` puts it."""
+    ours = field.extensions.get(_DEFINITION)
+    found: tuple[str, Mapping[str, int]] | None = ours.metadata.get(WEIGHT_BY) if ours is not None else None
+    return found
 
 
 def guard(schema: strawberry.Schema) -> None:

@@ -10,7 +10,7 @@ from tracklayer.schema.enums import AlertChartUnit, AlertSeriesRole
 from tracklayer.schema.scalars import DateTime
 
 MOST_SERIES = 3
-WEIGHT = 100  # objects: one or two statements over the counters of up to a month
+WEIGHT = 500  # objects: one or two statements over the counters of up to a month
 
 
 @strawberry.type(description="One line of a chart.")

@@ -186,6 +186,15 @@ async def read(function: Callable[Concatenate[int, P], T], merchant_id: int, *ar
     return await run_for_merchant(bounded, merchant_id)
 
 
+async def work(context: Context, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What keeps the interpreter busy for long, in a thread: of one merchant a few at a time, and nobody waits behind it."""
+
+    def done(merchant_id: int) -> T:
+        return function(*args, **kwargs)
+
+    return await run_for_merchant(done, context.caller.merchant_id)
+
+
 def told_cost(context: Context) -> dict[str, Any]:
     """What ``extensions.cost`` says of an operation, in objects."""
     limits = context.house.limits

@@ -17,26 +17,33 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLEnumType,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
+    GraphQLScalarType,
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    NamedTypeNode,
+    NonNullTypeNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    TypeNode,
     VariableNode,
 )
 from graphql.type import SchemaMetaFieldDef, TypeMetaFieldDef
 
 from tracklayer.schema import errors
-from tracklayer.schema.access import PAGE, Scopes, most_of, scopes_of, weight_of
+from tracklayer.schema.access import PAGE, Scopes, most_of, scopes_of, weight_of, weights_of
 
 MAX_COST = 50_000  # objects: a page of 50 events with all there is to know of them is half of it
 INTROSPECTION = 7  # what one object of it costs: it is found in the interpreter, which everybody shares
@@ -47,7 +54,11 @@ MAX_ALIASES = 30
 MAX_FRAGMENTS = 60
 MAX_INLINE = 100
 MAX_REPEATS = 100  # of a field that its selection set has already
+# Values within what is sent for a variable: each use of it after the first is answered anew, and costs an object for so many.
+VALUES_AN_OBJECT = 10
+USUAL_VALUES = 100  # of an event; they are in its price
 MAX_PAGE = 1000  # items of any page: of a number that is out of bounds, the field itself says so
+JSON_SCALAR = "JSON"  # whose values hold others
 ENDLESS = 10**12  # what is dearer than that is not told more exactly
 
 Parent = GraphQLObjectType | GraphQLInterfaceType
@@ -65,7 +76,9 @@ Amount = int | _Ref
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An amount, and the steps that it takes to know it. Each is (what, left, right); ``page`` and ``size`` read a variable."""
+    """An amount, and the steps that it takes to know it. Each is (what, left, right); ``page``, ``size``, ``bulk`` and ``member``
+    read a variable.
+    """
 
     amount: Amount
     steps: tuple[tuple[str, Any, Any], ...] = ()
@@ -80,6 +93,7 @@ class Cost:
 
 def _results(steps: Sequence[tuple[str, Any, Any]], variables: Mapping[str, Any]) -> list[int]:
     results: list[int] = []
+    bulks: dict[str, int] = {}  # by variable: nothing is counted twice
     for what, left, right in steps:
         if what == "page":
             given = variables.get(left)
@@ -87,11 +101,30 @@ def _results(steps: Sequence[tuple[str, Any, Any]], variables: Mapping[str, Any]
         elif what == "size":
             given = variables.get(left, right)
             results.append(len(given) if isinstance(given, list) else given if type(given) is int else 1)
+        elif what == "member":
+            given = variables.get(left)
+            results.append((right.get(given) if isinstance(given, str) else None) or max(right.values()))
+        elif what == "bulk":
+            if left not in bulks:
+                bulks[left] = max(_values_in(variables.get(left)) - USUAL_VALUES, 0) // VALUES_AN_OBJECT
+            results.append(bulks[left])
         else:
             a = left if isinstance(left, int) else results[left.step]
             b = right if isinstance(right, int) else results[right.step]
             results.append(min(a * b if what == "times" else a + b, ENDLESS))
     return results
+
+
+def _values_in(given: Any) -> int:
+    """How many values stand in a value, at whatever depth."""
+    count = 0
+    open_ = [given] if isinstance(given, dict | list) else []
+    while open_:
+        inner = open_.pop()
+        values = inner.values() if isinstance(inner, dict) else inner
+        count += len(inner)
+        open_ += [value for value in values if type(value) is dict or type(value) is list]
+    return count
 
 
 def _page(given: Any) -> int:
@@ -200,6 +233,7 @@ class _Pass:
         self.fragments: dict[str, _Sum] = {}  # those that the operation reaches
         self._defaults: dict[str, Any] = {}
         self._averages: dict[str, int] = {}
+        self._bulky: dict[str, bool] = {}  # variables that may hold many values: whether a use of them was free
         self.steps: list[tuple[str, Any, Any]] = []
         self.scopes: dict[Scopes, None] = {}
         self.aliases = 0
@@ -213,12 +247,15 @@ class _Pass:
             self._defaults[node.variable.name.value] = (
                 len(default.values) if isinstance(default, ListValueNode) else known
             )
+            if self._may_be_bulky(node.type):
+                self._bulky[node.variable.name.value] = True  # what a fragment uses is used as often as it is spread
         # Fragments first, those without spreads before those that spread them: none is read twice, and a chain of
         # hundreds needs no deep stack.
         for name in self._in_order(operation):
             definition = self._definitions[name]
             on = self._schema.get_type(definition.type_condition.name.value)
             self.fragments[name] = self._set(on, definition.selection_set)
+        self._bulky = dict.fromkeys(self._bulky, False)
         return self._set(root, operation.selection_set)
 
     def _in_order(self, operation: OperationDefinitionNode) -> list[str]:
@@ -288,7 +325,8 @@ class _Pass:
         below = self._set(type_, node.selection_set)
         if not name.startswith("__"):
             found.depth = max(found.depth, below.depth + (node.selection_set is not None))
-        weight = weight_of(definition)
+        weight = self._plus(weight_of(definition), self._bulk(node))
+        weight = self._plus(weight, self._chosen(definition, node))
         if node.selection_set is None:
             if weight:
                 found.once = self._plus(found.once, weight)
@@ -298,7 +336,7 @@ class _Pass:
             found.once = self._plus(found.once, self._introspected(name, below.once) if is_list else below.once)
             found.parts.append((name, found.once, below))
             return
-        one: Amount = self._plus(1 + weight, below.once)
+        one: Amount = self._plus(self._plus(1, weight), below.once)
         if name in ("__schema", "__type"):
             one = self._times(INTROSPECTION, one)
         most = most_of(definition)
@@ -335,6 +373,44 @@ class _Pass:
             return _page(int(value.value)) if len(value.value) < 10 else MAX_PAGE
         default = definition.args[argument].default_value if value is None else None
         return _page(default)
+
+    def _may_be_bulky(self, node: TypeNode) -> bool:
+        """Whether a variable of that type can hold more than one value."""
+        if isinstance(node, NonNullTypeNode):
+            node = node.type
+        found = self._schema.get_type(node.name.value) if isinstance(node, NamedTypeNode) else None
+        return found is None or found.name == JSON_SCALAR or not isinstance(found, GraphQLScalarType | GraphQLEnumType)
+
+    def _bulk(self, node: FieldNode) -> Amount:
+        """What the arguments of a field cost, by how much is in them: the first use of each variable is free."""
+        found: Amount = 0
+        values: list[Any] = [given.value for given in node.arguments or ()]
+        while values and self._bulky:
+            value = values.pop()
+            if isinstance(value, VariableNode):
+                name = value.name.value
+                if name in self._bulky:
+                    if self._bulky[name]:
+                        found = self._plus(found, self._step("bulk", name, None))
+                    self._bulky[name] = True
+            elif isinstance(value, ListValueNode):
+                values += value.values
+            elif isinstance(value, ObjectValueNode):
+                values += [inner.value for inner in value.fields]
+        return found
+
+    def _chosen(self, definition: GraphQLField, node: FieldNode) -> Amount:
+        """What a field costs by the member of an enum that an argument names."""
+        found = weights_of(definition)
+        if found is None:
+            return 0
+        argument, objects = found
+        value = next((given.value for given in node.arguments or () if given.name.value == argument), None)
+        if isinstance(value, VariableNode):
+            return self._step("member", value.name.value, objects)
+        if isinstance(value, EnumValueNode):
+            return objects.get(value.value, 0)
+        return max(objects.values())
 
     def _introspected(self, name: str, an_item: Amount) -> Amount:
         """A list of introspection: as many items as it has on average, since nobody can choose which ones it has."""

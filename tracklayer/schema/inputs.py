@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -193,9 +193,11 @@ class IngestEventInput(Alone):
         """An event whose time is the misfit: a DateTime is passed on as it came."""
         return {"eventName": "", "eventId": "", "occurredAt": misfit, "userData": {}}
 
-    def misfit_in_it(self) -> Misfit | None:
+    @classmethod
+    def misfit_in_draft(cls, draft: Mapping[str, Any]) -> Misfit | None:
         """The misfit that it holds."""
-        return self.occurred_at if isinstance(self.occurred_at, Misfit) else None
+        at = draft.get("occurred_at")
+        return at if isinstance(at, Misfit) else None
 
 
 def _contents_of(sent: Any) -> list[Any]:
@@ -434,7 +436,7 @@ class IdentifyInput:
 
 def to_draft(value: Any) -> Any:
     """An input, or a list of inputs, as dictionaries with the data model's snake_case keys; what was left out, or null,
-    is missing. A compiled operation gives the draft already. It is shared: nobody changes a draft.
+    is missing. Of those that are taken as drafts it is there already. It is shared: nobody changes a draft.
     """
     return draft_of(value)
 

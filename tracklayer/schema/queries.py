@@ -21,10 +21,10 @@ from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import ids
-from tracklayer.schema.access import PUBLIC, READ, at_most, weighs
+from tracklayer.schema.access import PUBLIC, READ, at_most, weighs, weighs_by
 from tracklayer.schema.alert_chart import WEIGHT, AlertChart, chart_node
 from tracklayer.schema.connections import After, Connection, First, page_size
-from tracklayer.schema.context import context_of, read
+from tracklayer.schema.context import context_of, read, work
 from tracklayer.schema.coverage import MOST_ROWS, CoverageRow, coverage_range, coverage_rows
 from tracklayer.schema.enums import LedgerBucket, Platform
 from tracklayer.schema.groups import MOST_GROUPS, DeliveryGroup, group_node
@@ -38,11 +38,13 @@ from tracklayer.schema.inputs import (
     values_of,
     worded,
 )
+from tracklayer.schema.ledger import WEIGHTS as LEDGER_WEIGHTS
 from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
 from tracklayer.schema.rejections import MOST_ROWS as MOST_REJECTIONS
 from tracklayer.schema.rejections import RejectionRow, rejection_row
 from tracklayer.schema.scalars import DateTime, instant_argument
 from tracklayer.schema.types import (
+    PREVIEW,
     AlertNode,
     DeliveryNode,
     DeliveryPreview,
@@ -221,7 +223,7 @@ class Query:
         return chart_node(chart) if chart is not None else None
 
     @strawberry.field(
-        metadata=READ,
+        metadata=READ | weighs_by("bucket", LEDGER_WEIGHTS),
         description="Every event that arrived in a time, accounted for by bucket and platform. Buckets are of UTC and "
         "whole: since is rounded down, until up. At most a day of minutes, 31 days of hours, 366 days.",
     )
@@ -285,7 +287,8 @@ class Query:
         return coverage_rows(facts, [row.platform for row in rows if row.platform in PLATFORMS])
 
     @strawberry.field(
-        metadata=READ, description="What would be sent to a platform, and why not: sends and stores nothing."
+        metadata=READ | weighs(PREVIEW),
+        description="What would be sent to a platform, and why not: sends and stores nothing.",
     )
     async def preview(
         self,
@@ -300,7 +303,8 @@ class Query:
             if destination
             else merchant_settings(await context.merchant())
         )
-        found = preview(to_draft(input), prepare(platform.value, settings), context.now, worded)
+        prepared = prepare(platform.value, settings)
+        found = await work(context, preview, to_draft(input), prepared, context.now, worded)
         return preview_node(found)
 
     @strawberry.field(metadata=PUBLIC | at_most(len(PLATFORMS)), description="What TrackLayer knows of each platform.")

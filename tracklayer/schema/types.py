@@ -36,7 +36,7 @@ from tracklayer.schema import ids
 from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.collector import Collector, collector_of
 from tracklayer.schema.connections import After, Connection, First, connect, page_size
-from tracklayer.schema.context import context_of, read
+from tracklayer.schema.context import context_of, read, work
 from tracklayer.schema.enums import (
     ActionSource,
     AdviceCode,
@@ -81,6 +81,8 @@ _MOST_SETTINGS = max(len(mapper_for(key).settings) for key in PLATFORMS)
 # Objects: as many as have the bytes that a value may have.
 _IDENTIFIERS = 5
 _LARGE = 20
+_COUNTING = 500  # a statement over many rows, asked anew for each alias
+PREVIEW = 500  # of the largest events; ten platforms of one event, or a page of 50 deliveries, are far below the limit
 
 
 def _field(seen_by: Mapping[str, Any], description: str) -> Any:
@@ -322,7 +324,7 @@ class EventNode(Node):
         return RepeatDifference(at=DateTime(found.at), fields=[spelt(path) for path in found.fields]) if found else None
 
     @strawberry.field(
-        metadata=READ,
+        metadata=READ | weighs(PREVIEW),
         description="What a platform would be sent of it now, and every rule it is held against: as the destination there is "
         "set, or with invented settings where there is none. Dots stand for what is kept sealed; sends nothing. Event names "
         "that a destination is limited to are not looked at.",
@@ -338,7 +340,9 @@ class EventNode(Node):
         if prepared.refused is not None:
             return preview_node(Preview(None, list(prepared.verdicts)))
         added = await _added(info, self.row)
-        found = preview_stored(self.row, prepared.mapper, prepared.settings, context.now, sealer, added)
+        found = await work(
+            context, preview_stored, self.row, prepared.mapper, prepared.settings, context.now, sealer, added
+        )
         return preview_node(found._replace(verdicts=[*prepared.verdicts, *found.verdicts]))
 
     @strawberry.field(metadata=READ, description="When its retention ends.")
@@ -491,11 +495,11 @@ class DeliveryNode(Node):
         settings = settings_to_map(context.runtime.sealer, destination)
         as_of = self.row.last_attempt_at or self.row.queued_at
         added = await _added(info, event)
-        body = payload_of(event, mapper, settings, as_of, context.runtime.sealer, added)
+        body = await work(context, payload_of, event, mapper, settings, as_of, context.runtime.sealer, added)
         return JSON(body) if body is not None else None
 
     @strawberry.field(
-        metadata=READ,
+        metadata=READ | weighs(PREVIEW),
         description="What would be sent now, with today's settings, and every rule it is held against: dots stand for what is "
         "kept sealed; sends nothing. Null: it has no destination any more.",
     )
@@ -508,7 +512,8 @@ class DeliveryNode(Node):
         mapper = mapper_for(self.row.platform)
         settings = settings_to_map(context.runtime.sealer, destination)
         added = await _added(info, event)
-        return preview_node(preview_stored(event, mapper, settings, context.now, context.runtime.sealer, added))
+        sealer = context.runtime.sealer
+        return preview_node(await work(context, preview_stored, event, mapper, settings, context.now, sealer, added))
 
     @strawberry.field(
         metadata=READ | at_most(MAX_ALERTS),
@@ -752,7 +757,7 @@ class MerchantNode(Node):
     def collector(self, info: Info) -> Collector:
         return collector_of(self.row, context_of(info).runtime)
 
-    @strawberry.field(metadata=READ | weighs(_LARGE), description="What another retention would delete.")
+    @strawberry.field(metadata=READ | weighs(_COUNTING), description="What another retention would delete.")
     async def retention_preview(
         self,
         info: Info,

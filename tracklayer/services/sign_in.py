@@ -75,6 +75,11 @@ def sign_in_with_code(runtime: Runtime, code: str, before: str = "") -> tuple[st
     return begun
 
 
+def may_sign_in(kind: str, sent: str) -> bool:
+    """Whether it looks like a ``key``, or like a ``code``: anything else is none, and no question to the database."""
+    return (_KEY if kind == "key" else _VALUE).fullmatch(sent) is not None
+
+
 def _begin(merchant_id: int, key_id: int, now: datetime, before: str) -> tuple[str, Person] | None:
     """None where the key was revoked this moment. Needs the merchant's lock."""
     value = secrets.token_urlsafe(RANDOM_BYTES)

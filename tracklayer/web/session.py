@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -21,12 +21,13 @@ from tracklayer.domain.json_text import read_json
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.text import without_invisible
 from tracklayer.runtime import Runtime
-from tracklayer.services.merchants import SCOPES
+from tracklayer.services.merchants import SCOPES, hash_of_key
 from tracklayer.services.sign_in import (
     SESSION_LIFETIME,
     Person,
     is_known_session,
     may_be_session,
+    may_sign_in,
     sign_in_with_code,
     sign_in_with_key,
     sign_out,
@@ -35,7 +36,12 @@ from tracklayer.services.sign_in import (
 from tracklayer.web.hosts import MISDIRECTED, site_of, wrong_host
 
 MAX_BODY = 4 * 1024  # bytes
-TRIES, ALL_TRIES = 10, 600  # to sign in, in vain, a minute: from one address, and from all
+TRIES, ALL_TRIES = (
+    10,
+    600,
+)  # to sign in, in vain, a minute: from one address, and from all; who signs in never waits for them
+LOOKUPS, ALL_LOOKUPS = 50, 500  # of keys and codes, a second: from one address, and from all
+BEGUN = 30  # sessions that one key begins in a minute
 LOOKS, LOOKS_AT_ONCE = 5, 100  # a second from one address: at sessions that this process has not seen
 RETRY_AFTER_SECONDS = 2
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -68,6 +74,10 @@ class SessionDoor:
         self._now = now
         self._tries = Buckets(TRIES / 60, TRIES)
         self._all_tries = Buckets(ALL_TRIES / 60, ALL_TRIES)
+        self._begun = Buckets(BEGUN / 60, BEGUN)
+        # Keys and codes cannot be guessed: looking them up is bounded for the database's sake alone.
+        self._lookups = Buckets(LOOKUPS)
+        self._all_lookups = Buckets(ALL_LOOKUPS)
         self._looks = Buckets(LOOKS, LOOKS_AT_ONCE)
 
     async def answer(self, request: Request) -> Response:
@@ -93,20 +103,21 @@ class SessionDoor:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise RefusedError(415, "BAD_REQUEST", "Send JSON: Content-Type: application/json.")
         address = _address(request)
-        self._count_try(address)
         sent = _credentials(await _body(request))
+        kind, given = next(iter(sent.items()))
+        if not may_sign_in(kind, given):
+            self._count_vain(address)
+            raise RefusedError(401, "UNAUTHENTICATED", BAD_KEY if kind == "key" else BAD_CODE)
+        if kind == "key":
+            self._admit(self._begun, hash_of_key(given), "This key has signed in too often")
+        self._admit(self._lookups, address, "Too many tries to sign in")
+        self._admit(self._all_lookups, "", "Too many tries to sign in")
         before = site_of(request).session_in(request.headers.raw)
-        try:
-            if "key" in sent:
-                begun = await run_in_db_thread(sign_in_with_key, self._runtime, sent["key"], before)
-            else:
-                begun = await run_in_db_thread(sign_in_with_code, self._runtime, sent["code"], before)
-        except DatabaseAwayError:
-            self._give_back_try(address)
-            raise
+        enter = sign_in_with_key if kind == "key" else sign_in_with_code
+        begun = await run_in_db_thread(enter, self._runtime, given, before)
         if begun is None:
-            raise RefusedError(401, "UNAUTHENTICATED", BAD_KEY if "key" in sent else BAD_CODE)
-        self._give_back_try(address)
+            self._count_vain(address)
+            raise RefusedError(401, "UNAUTHENTICATED", BAD_KEY if kind == "key" else BAD_CODE)
         value, person = begun
         lifetime = int(SESSION_LIFETIME.total_seconds())
         return JSONResponse(_told(person), headers={**HEADERS, "set-cookie": _cookie(request, value, lifetime)})
@@ -132,21 +143,17 @@ class SessionDoor:
         ended = {"set-cookie": _cookie(request, "", 0), "clear-site-data": '"storage"'}
         return Response(status_code=204, headers={**HEADERS, **ended})
 
-    def _count_try(self, address: str) -> None:
-        now = self._now()
-        wait = self._tries.take(address, 1, now)
-        if not wait:
-            wait = self._all_tries.take("", 1, now)
-            if wait:
-                self._tries.charge(address, -1, now)
+    def _admit(self, buckets: Buckets, whose: Hashable, what: str) -> None:
+        wait = buckets.take(whose, 1, self._now())
         if wait:
-            raise _limited("Too many tries to sign in", wait)
+            raise _limited(what, wait)
 
-    def _give_back_try(self, address: str) -> None:
-        """Who signs in has guessed nothing, and may share the address with others."""
-        now = self._now()
-        self._tries.charge(address, -1, now)
-        self._all_tries.charge("", -1, now)
+    def _count_vain(self, address: str) -> None:
+        """Only what was wrong is counted, and only what is wrong is told to wait: who has a key, or a link, may share the
+        address with whoever guesses, and behind a proxy all do.
+        """
+        self._admit(self._tries, address, "Too many tries to sign in")
+        self._admit(self._all_tries, "", "Too many tries to sign in")
 
 
 async def _body(request: Request) -> bytes:

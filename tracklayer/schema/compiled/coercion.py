@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import strawberry
 from graphql import (
@@ -39,7 +39,8 @@ class Drafted:
     """Marks an input class whose resolvers ask for nothing but its draft: what was given, as a plain dictionary.
 
     A plan gives them the draft itself, nested ones within it: keys are the Python names, in the order of the fields; what
-    is None or UNSET is missing; enums are their values. The stock executor gives an instance. Nobody changes either.
+    is None or UNSET is missing; enums are their values. The stock executor gives the same (``take_drafts``). Nobody changes
+    one.
     """
 
 
@@ -82,9 +83,68 @@ class Alone(Drafted):
         """The misfit of such a one: it is judged by its draft."""
         raise NotImplementedError
 
-    def misfit_in_it(self: Self) -> Any:
-        """The misfit that an instance made of a stand-in holds; None of any other instance."""
+    @classmethod
+    def misfit_in_draft(cls, draft: Mapping[str, Any]) -> Any:
+        """The misfit that the draft of a stand-in holds; None of any other draft."""
         raise NotImplementedError
+
+
+def take_drafts(schema: strawberry.Schema) -> None:
+    """Makes the stock executor give drafts, too. Strawberry's own conversion asks for every value in it what type it has: of
+    a basket of thousands of lines that took seconds, once for every alias.
+    """
+    for kind in schema._schema.type_map.values():
+        if isinstance(kind, GraphQLInputObjectType):
+            definition: StrawberryObjectDefinition = kind.extensions[DEFINITION]
+            if issubclass(definition.origin, Drafted):
+                definition.from_input = _Drafting(schema, kind)
+
+
+class _Drafting:
+    """Makes drafts of what graphql-core has coerced."""
+
+    def __init__(self, schema: strawberry.Schema, type_: GraphQLInputObjectType) -> None:
+        self._schema = schema
+        self._type = type_
+        self._fields: list[tuple[str, str, Any, _Drafting | None]] | None = None
+
+    def __call__(self, cls: type, value: Any, context: Any) -> Any:
+        draft = self._draft(value)
+        if issubclass(cls, Alone) and (misfit := cls.misfit_in_draft(draft)) is not None:
+            return misfit
+        return draft
+
+    def _draft(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        if self._fields is None:
+            self._fields = self._read_fields()
+        draft = {}
+        for sent, name, default, inner in self._fields:
+            found = value.get(sent, default)
+            if found is None or found is strawberry.UNSET:
+                continue
+            if inner is not None:
+                draft[name] = inner._drafts(found)
+            else:
+                draft[name] = draft_of(found) if isinstance(found, Enum | list) else found
+        return draft
+
+    def _drafts(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._drafts(item) for item in value]
+        return None if value is None else self._draft(value)
+
+    def _read_fields(self) -> list[tuple[str, str, Any, _Drafting | None]]:
+        order = [field.name for field in dataclasses.fields(self._type.extensions[DEFINITION].origin)]
+        found = []
+        for sent, field in self._type.fields.items():
+            ours = field.extensions[DEFINITION]
+            inner: Any = field.type
+            while isinstance(inner, GraphQLNonNull | GraphQLList):
+                inner = inner.of_type
+            default = None if ours.default is dataclasses.MISSING else ours.default
+            below = _Drafting(self._schema, inner) if isinstance(inner, GraphQLInputObjectType) else None
+            found.append((sent, ours.python_name, default, below))
+        return sorted(found, key=lambda known: order.index(known[1]))
 
 
 def draft_of(value: Any) -> Any:
@@ -97,8 +157,6 @@ def draft_of(value: Any) -> Any:
         return [draft_of(item) for item in value] if is_ours else value
     if getattr(type(value), "__strawberry_definition__", None) is None:
         return value
-    if isinstance(value, Alone) and (misfit := value.misfit_in_it()) is not None:
-        return misfit
     return {
         name: draft_of(inner)
         for name, inner in vars(value).items()
@@ -212,7 +270,7 @@ class Inputs(Source):
             raise NotCompiledError(f"{type_.name} has no draft and stands in one")
         if self._open and not in_draft and is_drafted:
             raise NotCompiledError(f"{type_.name} has a draft and stands in an instance")
-        if type_.is_one_of or definition.is_one_of or definition.from_input is not None:
+        if type_.is_one_of or definition.is_one_of or not isinstance(definition.from_input, _Drafting | None):
             raise NotCompiledError(f"{type_.name} is built in its own way")
         if hasattr(cls, "__post_init__"):
             raise NotCompiledError(f"{type_.name} has a __post_init__")
