@@ -569,7 +569,17 @@ async def test_a_node_is_found_again_by_its_id(
     for kind, id in ids.items():
         answer = await api("query($id: ID!) { node(id: $id) { __typename id } }", id=id)
         assert answer["node"] == {"__typename": kind, "id": id}
+    together = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
+    asked = [ids["Delivery"], "nonsense", *ids.values()]
+    answer = await api(together, ids=asked)
+    kinds = ["Delivery", None, *ids]
+    assert answer["nodes"] == [
+        {"__typename": kind, "id": id} if kind else None for kind, id in zip(kinds, asked, strict=True)
+    ]
+    (error,) = (await api.post(together, {"ids": ["x"] * 101})).json()["errors"]
+    assert (error["extensions"]["code"], error["message"]) == ("BAD_USER_INPUT", "ids holds at most 100; this is 101.")
     stranger = Api(api.client, new_merchant(runtime, name="Other").key)
+    assert (await stranger(together, ids=asked))["nodes"] == [None] * len(asked)
     for id in [*ids.values(), "", "nonsense", "W10", "WyJFdmVudCJd"]:
         assert (await stranger("query($id: ID!) { node(id: $id) { id } }", id=id))["node"] is None
 

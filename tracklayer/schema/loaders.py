@@ -48,6 +48,15 @@ class Loaders:
         return _loader(_events, self.merchant_id)
 
     @cached_property
+    def delivery(self) -> DataLoader[tuple[str, str], DeliveryRow | None]:
+        """By event id and platform."""
+        return _loader(_deliveries, self.merchant_id)
+
+    @cached_property
+    def alert(self) -> DataLoader[int, AlertRow | None]:
+        return _loader(_alerts, self.merchant_id)
+
+    @cached_property
     def deliveries_of_event(self) -> DataLoader[str, list[DeliveryRow]]:
         return _loader(_deliveries_of_events, self.merchant_id)
 
@@ -113,6 +122,16 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
 async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
     found = await run_for_merchant(events.events_by_id, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
+
+
+async def _deliveries(merchant_id: int, keys: list[tuple[str, str]]) -> list[DeliveryRow | None]:
+    found = await run_for_merchant(deliveries.deliveries_by_key, merchant_id, keys)
+    return [found.get(key) for key in keys]
+
+
+async def _alerts(merchant_id: int, alert_ids: list[int]) -> list[AlertRow | None]:
+    found = await run_for_merchant(alerts.alerts_by_id, merchant_id, alert_ids)
+    return [found.get(alert_id) for alert_id in alert_ids]
 
 
 async def _decisions(runtime: Runtime, merchant_id: int, found: list[EventRow]) -> list[Stitched | None]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import strawberry
 from strawberry import ID, Info
 
-from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
+from tracklayer.db.alerts import AlertSearch, page_of_alerts
 from tracklayer.db.channels import channel
 from tracklayer.db.coverage import facts_of_names, refusals
-from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key, page_of_deliveries
+from tracklayer.db.deliveries import DeliverySearch, page_of_deliveries
 from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
 from tracklayer.db.erasures import erasure_by_id
@@ -20,11 +21,11 @@ from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
-from tracklayer.schema import ids
+from tracklayer.schema import errors, ids
 from tracklayer.schema.access import PUBLIC, READ, at_most, weighs, weighs_by
 from tracklayer.schema.alert_chart import WEIGHT, AlertChart, chart_node
 from tracklayer.schema.connections import After, Connection, First, page_size
-from tracklayer.schema.context import context_of, read, work
+from tracklayer.schema.context import Context, context_of, read, work
 from tracklayer.schema.coverage import MOST_ROWS, CoverageRow, coverage_range, coverage_rows
 from tracklayer.schema.enums import LedgerBucket, Platform
 from tracklayer.schema.groups import MOST_GROUPS, DeliveryGroup, group_node
@@ -78,45 +79,64 @@ MAX_ID = 2**63
 _FILTER = strawberry.argument(description="Narrows the list.")
 
 
+MOST_NODES = 100  # two pages of a list
+
+
+async def _node_of(context: Context, id: str) -> Node | None:
+    holder = context.caller
+    found = ids.decode(id)
+    if found is None or not found[1] or found[1][0] != holder.merchant_id:
+        return None
+    kind, parts = found
+    match kind, parts[1:]:
+        case "Merchant", []:
+            return merchant_node(await context.merchant())
+        case "Event", [str(event_id)]:
+            event = await context.loaders.event.load(event_id)
+            return event_node(event) if event else None
+        case "Delivery", [str(event_id), str(platform)]:
+            delivery = await context.loaders.delivery.load((event_id, platform))
+            return delivery_node(delivery) if delivery else None
+        case "Alert", [int(alert_id)]:
+            alert = await context.loaders.alert.load(alert_id)
+            return alert_node(alert) if alert else None
+        case "Destination", [str(platform)] if platform in PLATFORMS:
+            destination = await context.loaders.destination.load(platform)
+            return destination_node(destination) if destination else None
+        case "Redelivery", [int(redelivery_id)]:
+            job = await read(redelivery_by_id, holder.merchant_id, redelivery_id)
+            return redelivery_node(job) if job else None
+        case "Erasure", [int(erasure_id)]:
+            erasure = await read(erasure_by_id, holder.merchant_id, erasure_id)
+            return erasure_node(erasure) if erasure else None
+        case "AlertChannel", [int(channel_id)]:
+            found_channel = await read(channel, holder.merchant_id, channel_id)
+            return channel_node(found_channel) if found_channel else None
+        case "ApiKey", [int(key_id)]:
+            row = await read(api_key, holder.merchant_id, key_id)
+            return api_key_node(row) if row else None
+    return None
+
+
 @strawberry.type(description="Everything that can be read.")
 class Query:
     @strawberry.field(metadata=READ, description="Any node by its id; null where it is not there, or not yours.")
     async def node(self, info: Info, id: Annotated[ID, strawberry.argument(description="A node's id.")]) -> Node | None:
+        return await _node_of(context_of(info), str(id))
+
+    @strawberry.field(
+        metadata=READ | at_most("ids"),
+        description="Nodes by their ids, in their order; null where one is not there, or not yours.",
+    )
+    async def nodes(
+        self,
+        info: Info,
+        ids: Annotated[list[ID], strawberry.argument(description=f"Ids of nodes, at most {MOST_NODES}.")],
+    ) -> list[Node | None]:
+        if len(ids) > MOST_NODES:
+            raise errors.refused(f"ids holds at most {MOST_NODES}; this is {len(ids):,}.", errors.BAD_INPUT)
         context = context_of(info)
-        holder = context.caller
-        found = ids.decode(str(id))
-        if found is None or not found[1] or found[1][0] != holder.merchant_id:
-            return None
-        kind, parts = found
-        match kind, parts[1:]:
-            case "Merchant", []:
-                return merchant_node(await context.merchant())
-            case "Event", [str(event_id)]:
-                event = await context.loaders.event.load(event_id)
-                return event_node(event) if event else None
-            case "Delivery", [str(event_id), str(platform)]:
-                key = (event_id, platform)
-                deliveries = await read(deliveries_by_key, holder.merchant_id, [key])
-                return delivery_node(deliveries[key]) if key in deliveries else None
-            case "Alert", [int(alert_id)]:
-                alerts = await read(alerts_by_id, holder.merchant_id, [alert_id])
-                return alert_node(alerts[alert_id]) if alert_id in alerts else None
-            case "Destination", [str(platform)] if platform in PLATFORMS:
-                destination = await context.loaders.destination.load(platform)
-                return destination_node(destination) if destination else None
-            case "Redelivery", [int(redelivery_id)]:
-                job = await read(redelivery_by_id, holder.merchant_id, redelivery_id)
-                return redelivery_node(job) if job else None
-            case "Erasure", [int(erasure_id)]:
-                erasure = await read(erasure_by_id, holder.merchant_id, erasure_id)
-                return erasure_node(erasure) if erasure else None
-            case "AlertChannel", [int(channel_id)]:
-                found_channel = await read(channel, holder.merchant_id, channel_id)
-                return channel_node(found_channel) if found_channel else None
-            case "ApiKey", [int(key_id)]:
-                row = await read(api_key, holder.merchant_id, key_id)
-                return api_key_node(row) if row else None
-        return None
+        return list(await asyncio.gather(*(_node_of(context, str(id)) for id in ids)))
 
     @strawberry.field(metadata=READ, description="The caller's own merchant.")
     async def merchant(self, info: Info) -> MerchantNode:
