@@ -247,9 +247,11 @@ async def test_of_many_a_thousand_are_looked_at_and_that_is_said(
     (odd,) = await groups(api, errorContains="odd")
     assert (odd["count"], odd["isExact"], odd["exampleEventId"]) == (1, False, "b7")
 
-    params: Any = {"merchant": merchant.merchant_id, "platforms": list(PLATFORMS)}
-    read = rows_read(db.GROUPS, params)
+    params: Any = {"merchant": merchant.merchant_id, "platforms": list(PLATFORMS), "code": "190"}
+    read = rows_read(db.GROUPS, {**params, "kinds": list(db.KINDS)})
     assert read == {"deliveries_grouped": 3}
+    read = rows_read(db.GROUPS_OF_CODE, {**params, "kinds": list(db.KINDS)})
+    assert read == {"deliveries_grouped": 1}
     times = {"most": most, "since": "-infinity", "until": "infinity", "narrowed": False, "words": None}
     of_three = {"kinds": ["failed", "consent_denied", "retries_exhausted"], "codes": ["", "CONSENT_DENIED", "190"]}
     read = rows_read(db.LOOK.format(matches="true"), {**params, **times, **of_three, "platforms": ["meta"] * 3})
@@ -268,6 +270,25 @@ async def test_very_many_groups_are_told_of_up_to_a_bound(
     with in_transaction():
         of_meta = db.delivery_groups(merchant.merchant_id, DeliverySearch(platform="tiktok"), ["meta"])
     assert of_meta == []
+    assert [group["code"] for group in await groups(api, errorCode="code 044")] == ["code 044"]
+
+
+async def test_what_was_lost_is_told_of_beside_any_number_of_codes(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for n in range(db.MOST_CODES + 5):
+        many(merchant, clock, f"a{n}_", "failed", 1, code=f"code {n:03}")
+        many(merchant, clock, f"b{n}_", "dropped", 1, code=f"code {n:03}", reason="retries_exhausted")
+    many(merchant, clock, "c", "dropped", 3, reason="window_expired")
+    found = await groups(api)
+    assert len(found) == db.MOST_CODES
+    lost = [group for group in found if group["dropReason"] == "WINDOW_EXPIRED"]
+    assert [(group["code"], group["count"]) for group in lost] == [(None, 3)]
+    failed = [group["code"] for group in found if group["status"] == "FAILED"]
+    assert sorted(failed) == [f"code {n:03}" for n in range(len(failed))]
+    dropped = await groups(api, status=["DROPPED"])
+    assert {group["dropReason"] for group in dropped} == {"WINDOW_EXPIRED", "RETRIES_EXHAUSTED"}
+    assert len(dropped) == db.MOST_CODES
 
 
 REDELIVER = """

@@ -6,41 +6,50 @@ number of rows is read, the newest first; of what waits, by platform, what has b
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from tracklayer.db.connection import rows
 from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.domain.delivery import DeliveryStatus
+from tracklayer.domain.delivery import DeliveryStatus, DropReason
 
-MOST_CODES = 40  # groups of one platform: what fails for more reasons than that fails for one that is not a code
+MOST_CODES = 40  # groups of one platform: what has more codes than that has codes that tell nothing
 MOST_WAITING_CODES = 20  # of what waits on one platform
 MOST_LOOKED_AT = 1_000  # rows of a group
 MOST_OF_ALL = 25_000  # rows that one answer looks at; but at least so many of each group:
 LEAST_LOOKED_AT = 50
 
 # A kind is the reason of what was dropped, or 'failed'. All of it is said as the index deliveries_grouped says it.
+KINDS = ("failed", *(reason.value for reason in DropReason))
 KIND, CODE = "coalesce(d.drop_reason, d.status)", "coalesce(d.error_code, '')"
 _OF_PLATFORM = f"d.merchant_id = %(merchant)s AND d.platform = {{0}}.platform AND {KIND} NOT IN ('queued', 'delivered')"
 _OF_GROUP = f"{_OF_PLATFORM} AND {KIND} = {{0}}.kind AND {CODE} = {{0}}.code"
 
-# One step in the index a group: from each to the next one that is there.
+# One step in the index a group: from the first code of each kind to the next one that is there.
 GROUPS = f"""
 WITH RECURSIVE found AS (
-    SELECT x.platform, one.kind, one.code, 1 AS number
-    FROM unnest(%(platforms)s::text[]) AS x(platform) CROSS JOIN LATERAL (
-        SELECT {KIND} AS kind, {CODE} AS code FROM deliveries d WHERE {_OF_PLATFORM.format("x")}
-        ORDER BY {KIND}, {CODE} LIMIT 1) AS one
+    SELECT x.platform, k.kind, one.code, 1 AS number
+    FROM unnest(%(platforms)s::text[]) AS x(platform) CROSS JOIN unnest(%(kinds)s::text[]) AS k(kind)
+    CROSS JOIN LATERAL (
+        SELECT {CODE} AS code FROM deliveries d WHERE {_OF_PLATFORM.format("x")} AND {KIND} = k.kind
+        ORDER BY {CODE} LIMIT 1) AS one
     UNION ALL
-    SELECT found.platform, one.kind, one.code, found.number + 1
+    SELECT found.platform, found.kind, one.code, found.number + 1
     FROM found CROSS JOIN LATERAL (
-        SELECT {KIND} AS kind, {CODE} AS code FROM deliveries d
-        WHERE {_OF_PLATFORM.format("found")} AND ({KIND}, {CODE}) > (found.kind, found.code)
-        ORDER BY {KIND}, {CODE} LIMIT 1) AS one
+        SELECT {CODE} AS code FROM deliveries d
+        WHERE {_OF_PLATFORM.format("found")} AND {KIND} = found.kind AND {CODE} > found.code
+        ORDER BY {CODE} LIMIT 1) AS one
     WHERE found.number < {MOST_CODES}
 )
-SELECT platform, kind, code FROM found
+SELECT platform, kind, code FROM found ORDER BY number
+"""
+GROUPS_OF_CODE = f"""
+SELECT x.platform, x.kind, x.code
+FROM (SELECT platform, kind, %(code)s::text AS code
+      FROM unnest(%(platforms)s::text[]) AS platform CROSS JOIN unnest(%(kinds)s::text[]) AS kind) AS x
+CROSS JOIN LATERAL (SELECT 1 FROM deliveries d WHERE {_OF_GROUP.format("x")} LIMIT 1) AS one
 """
 
 # ``looked``: the newest of a group in the time that is asked for. What is narrowed further is narrowed among those.
@@ -133,12 +142,20 @@ def delivery_groups(merchant_id: int, search: DeliverySearch, platforms: list[st
 
 
 def _of_troubled(merchant_id: int, search: DeliverySearch, platforms: list[str]) -> list[GroupRow]:
-    params: dict[str, Any] = {"merchant": merchant_id, "platforms": platforms}
-    groups = [
-        (platform, kind, code)
-        for platform, kind, code in rows(GROUPS, params)  # type: ignore[arg-type]
-        if _admits(search, *_status_and_reason(kind), code)
-    ]
+    kinds = [kind for kind in KINDS if _admits(search, *_status_and_reason(kind), None)]
+    params: dict[str, Any] = {
+        "merchant": merchant_id,
+        "platforms": platforms,
+        "kinds": kinds,
+        "code": search.error_code,
+    }
+    groups: list[tuple[str, str, str]] = []
+    taken = Counter[str]()
+    # The first code of each kind comes before the second of any: no kind is hidden by another that has many.
+    for platform, kind, code in rows(GROUPS if search.error_code is None else GROUPS_OF_CODE, params):  # type: ignore[arg-type]
+        if taken[platform] < MOST_CODES:
+            taken[platform] += 1
+            groups.append((platform, kind, code))
     if not groups:
         return []
     most = max(LEAST_LOOKED_AT, min(MOST_LOOKED_AT, MOST_OF_ALL // len(groups) // 100 * 100))

@@ -180,7 +180,7 @@ class Query:
     @strawberry.field(
         metadata=READ | at_most(MOST_GROUPS),
         description="Deliveries that wait, failed or were dropped, by platform, reason and the platform's code; the worst "
-        f"first. Of one platform the first {MOST_CODES} groups of what failed or was dropped, by reason and code.",
+        f"first. Of one platform up to {MOST_CODES} groups of what failed or was dropped: the first codes of each reason.",
     )
     async def delivery_groups(
         self, info: Info, filter: Annotated[DeliveryFilter | None, _FILTER] = None
