@@ -141,7 +141,7 @@ def test_a_platform_that_refuses_everything_is_told_once_and_is_over_when_it_acc
         ),
     ],
 )
-def test_a_held_destination_is_told_with_its_cause(
+def test_a_held_destination_is_told_with_its_cause_until_the_end(
     scene: Scene, fault: str, after: int, title: str, cause: str
 ) -> None:
     scene.passes(60, every=5)
@@ -152,6 +152,11 @@ def test_a_held_destination_is_told_with_its_cause(
     assert (found, details["cause"]) == (title, cause)
     assert f"{details['waiting']} deliveries wait, and the first is lost in 2" in message
     assert details["waiting"] > 0
+    scene.mend()
+    scene.passes(600, every=5)
+    assert scene.alerts() == [("platform_down", False)]
+    found, _, details = scene.alert()
+    assert (found, details["cause"]) == (title, cause)
 
 
 NOBODY: dict[str, Any] = {"user_data": {}}

@@ -118,14 +118,29 @@ SELECT last_error, event_id FROM (
     UNION ALL
     (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
      WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 100)) AS troubled
-WHERE platform = %(platform)s AND last_error IS NOT NULL AND last_attempt_at IS NOT NULL
+WHERE platform = %(platform)s AND last_error IS NOT NULL AND last_attempt_at >= %(since)s
 ORDER BY last_attempt_at DESC LIMIT 1
 """
 
 
-def last_error(merchant_id: int, platform: str) -> tuple[str | None, str | None]:
-    """(what a platform said of the delivery that failed last, its event), of the newest ones; it holds nothing personal."""
-    found = rows(LAST_ERROR, {"merchant": merchant_id, "platform": platform})  # type: ignore[arg-type]
+def last_error(merchant_id: int, platform: str, since: datetime) -> tuple[str | None, str | None]:
+    """(what a platform said of the delivery that failed last, its event), of the newest ones; it holds nothing personal.
+
+    Of attempts from ``since`` on: an older one says nothing of what fails now.
+    """
+    found = rows(LAST_ERROR, {"merchant": merchant_id, "platform": platform, "since": since})  # type: ignore[arg-type]
+    return (found[0][0], found[0][1]) if found else (None, None)
+
+
+TOLD_CAUSE = """
+SELECT details ->> 'cause', coalesce(details ->> 'reason', details ->> 'last_error') FROM alerts
+WHERE merchant_id = %(merchant)s AND kind = 'platform_down' AND platform = %(platform)s AND resolved_at IS NULL
+"""
+
+
+def told_cause(merchant_id: int, platform: str) -> tuple[str | None, str | None]:
+    """(what the open outage of a platform was put down to, the words it was told by); None where there is none."""
+    found = rows(TOLD_CAUSE, {"merchant": merchant_id, "platform": platform})  # type: ignore[arg-type]
     return (found[0][0], found[0][1]) if found else (None, None)
 
 

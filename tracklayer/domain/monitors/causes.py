@@ -81,6 +81,18 @@ class Unanswered:
                 return f"You need do nothing, the fault is {name}'s: {again} answers as usual."
 
 
+_UNANSWERED = frozenset(
+    {
+        Cause.CREDENTIALS,
+        Cause.SERVER_ERROR,
+        Cause.TIMED_OUT,
+        Cause.NO_ANSWER,
+        Cause.UNREACHABLE,
+        Cause.INTERCEPTED,
+        Cause.UNCONFIRMED,
+        Cause.INTERNAL,
+    }
+)
 _STATUS = re.compile(r"(?:[a-z_ ]+: )?([1-5][0-9][0-9])\b")
 
 
@@ -107,6 +119,16 @@ def cause_of_error(error: str | None, *, is_unknown: bool) -> Unanswered:
         is_late = error is not None and NO_ANSWER_IN_TIME in error
         return Unanswered(Cause.TIMED_OUT if is_late else Cause.NO_ANSWER)
     return _by_status(_status_in(error))
+
+
+def cause_told(cause: str | None, said: str | None) -> Unanswered | None:
+    """What an alert gave as its cause, as its details hold it. ``said``: the reason or the error that it was told by.
+
+    None where that was no want of answers.
+    """
+    if cause not in _UNANSWERED:
+        return None
+    return Unanswered(Cause(cause), _status_in(said))
 
 
 def _by_status(status: int | None) -> Unanswered:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.health import UNANSWERED
-from tracklayer.domain.monitors.causes import Cause, cause_of_error, cause_of_hold
+from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_error, cause_of_hold, cause_told
 from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.steadiness import LATELY, is_not_back, keeps_failing
@@ -45,6 +45,7 @@ class Tally:
     refused: int = 0
     unmappable: int = 0
     unanswered: int = 0
+    mostly_credentials: bool = False  # of those without an answer: not let in
     mostly_unknown: bool = False  # of those without an answer: sent, and nothing read
 
     @property
@@ -146,7 +147,7 @@ def _refused(view: DestinationView, streak: Tally) -> Finding:
 
 def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
     """Of one that is not held: it answers now and then, or is about to be held."""
-    why = cause_of_error(view.last_error, is_unknown=streak.mostly_unknown)
+    why = _why(view, streak)
     return _finding(
         view,
         streak,
@@ -155,6 +156,16 @@ def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
         f"{view.name} has accepted {_how_few(streak)}, since {clock_time(streak.since)}:"
         f" {_waits(view, now)}. {why.what_to_do(view.name, view.credential)}{_said(view)} {_normal(view)}",
     )
+
+
+def _why(view: DestinationView, streak: Tally) -> Unanswered:
+    """An open one keeps its cause until there is a newer error: while it ends, what failed for it is delivered."""
+    told = cause_told(view.told_cause, view.told_reason)
+    if view.last_error is None and told is not None:
+        return told
+    if streak.mostly_credentials:
+        return Unanswered(Cause.CREDENTIALS)
+    return cause_of_error(view.last_error, is_unknown=streak.mostly_unknown)
 
 
 def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, message: str) -> Finding:
@@ -168,6 +179,7 @@ def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, mes
         streak.since,
         {
             "cause": cause,
+            "reason": view.told_reason if view.last_error is None and cause == view.told_cause else None,
             "failures": streak.failed,
             "acknowledged": streak.acknowledged,
             "unmappable": streak.unmappable,
@@ -275,6 +287,7 @@ def _tally(spans: Sequence[Span]) -> Tally:
         sum(span.refused for span in spans),
         sum(span.unmappable for span in spans),
         sum(span.unanswered for span in spans),
+        sum(span.credentials_refused for span in spans) * 2 > sum(span.unanswered for span in spans),
         sum(span.unknown for span in spans) * 2 > sum(span.unanswered for span in spans),
     )
 

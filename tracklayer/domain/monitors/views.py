@@ -111,8 +111,10 @@ class DestinationView:
     ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
     that by which the platform knows him, in the plural where it is several things.
 
-    What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last,
-    ``last_failed`` (an event's id), without personal data; ``unmappable``: on what grounds its rules refused events, the
+    What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last
+    since then,
+    ``last_failed`` (an event's id), without personal data; ``told_cause`` and ``told_reason``: what its open outage was put
+    down to so far; ``unmappable``: on what grounds its rules refused events, the
     commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last.
     """
 
@@ -131,6 +133,8 @@ class DestinationView:
     rate_drop: Told | None = None
     last_error: str | None = None
     last_failed: str | None = None
+    told_cause: str | None = None
+    told_reason: str | None = None
     unmappable: Sequence[Unmappable] = ()
     answer_seconds: float | None = None
     credential: str = "credentials"

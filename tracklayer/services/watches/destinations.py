@@ -107,9 +107,12 @@ def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: 
 
 
 def _looked_into(merchant_id: int, view: DestinationView, found: Sequence[Finding], now: datetime) -> DestinationView:
-    error, event_id = db.last_error(merchant_id, view.platform)
-    view = replace(view, last_error=error, last_failed=event_id)
     since = min(finding.since for finding in found)
+    error, event_id = db.last_error(merchant_id, view.platform, since)
+    view = replace(view, last_error=error, last_failed=event_id)
+    if error is None and view.outage is not None and view.outage.until is None:
+        cause, reason = db.told_cause(merchant_id, view.platform)
+        view = replace(view, told_cause=cause, told_reason=reason)
     if any(span.unmappable for span in view.spans):
         view = replace(view, unmappable=db.unmappable_grounds(merchant_id, view.platform, since))
     if view.oldest is not None and any(finding.kind is AlertKind.QUEUE_BACKLOG for finding in found):

@@ -6,8 +6,8 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../lib/ask'
 import { count, counted, percent } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
-import { choice, param, withParams } from '../../lib/router'
-import { now, shortTime } from '../../lib/time'
+import { choice, param, setParams, withParams } from '../../lib/router'
+import { exactTime, now, shortTime } from '../../lib/time'
 import { Chart } from '../../parts/Chart'
 import { TimeRange } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
@@ -26,7 +26,7 @@ import {
   type HomeLedgerQuery,
   type LedgerFiguresFragment as Figures,
 } from './home.gql'
-import { DEFAULT, NAMES, before, bucketsOf, iso, rangeAt, type Range } from './range'
+import { DEFAULT, NAMES, before, iso, rangeAt, stepAt, stepsOf, type Range } from './range'
 import './home.css'
 
 const LIVE_MS = 10_000
@@ -91,7 +91,33 @@ function RangeChoice() {
 function InRange() {
   const range = rangeAt(now.value)
   if (typeof range === 'string') return <Notice tone="warn">{range}</Notice>
-  return <Figured range={range} />
+  return (
+    <>
+      {range.name === null && <Counted range={range} />}
+      <Figured range={range} />
+    </>
+  )
+}
+
+const wholes = { MINUTE: 'minutes', HOUR: 'hours', DAY: 'days of UTC' }
+
+/** The time that is counted. Where it is wider than what was asked for, it says so, and the fields hold it from then on. */
+function Counted({ range }: { range: Range }) {
+  const key = `${param('since')} ${param('until')}`
+  const [widened, setWidened] = useState<string | null>(null)
+  useEffect(() => {
+    if (!range.isWidened) return
+    const edges = { since: iso(range.since), until: range.isRunning ? param('until') : iso(range.until) }
+    setWidened(`${edges.since} ${edges.until}`)
+    setParams(edges, { replace: true })
+  }, [key, range.isWidened])
+  const told = `Counted from ${exactTime(range.since)} to ${range.isRunning ? 'now' : exactTime(range.until)}`
+  return (
+    <p class={widened === key ? undefined : 'quiet'} role="status">
+      {told}
+      {widened === key ? `: in whole ${wholes[range.bucket]}, as a time that is so long, or so long ago, is not counted more finely.` : '.'}
+    </p>
+  )
 }
 
 const NOTHING: Omit<Figures, 'platform'> = {
@@ -123,7 +149,11 @@ function Figured({ range }: { range: Range }) {
     { since: iso(range.since), until: iso(range.until), bucket: range.bucket, platform },
     { every: range.every },
   )
-  const earlier = useAsk(HomeBefore, { since: iso(past.since), until: iso(past.until), bucket: past.bucket }, { when: past.since < past.until })
+  const earlier = useAsk(
+    HomeBefore,
+    past ? { since: iso(past.since), until: iso(past.until), bucket: past.bucket } : { since: '', until: '', bucket: 'DAY' },
+    { when: past !== null },
+  )
   const there = useAsk(HomeDestinations, {}, { every: LIVE_MS })
   const error = asked.error ?? there.error
   if (!asked.data || !there.data) return error ? <ErrorNotice error={error} again={asked.again} /> : <Loading />
@@ -131,7 +161,7 @@ function Figured({ range }: { range: Range }) {
   const { merchant } = there.data
   const all = rowOf(ledger.whole, null)
   const row = rowOf(ledger.whole, platform)
-  const rows = earlier.data && !earlier.isStale ? earlier.data.ledger.whole : null
+  const rows = past && earlier.data && !earlier.isStale ? earlier.data.ledger.whole : null
   const keys = KEYS.filter((key) => merchant.destinations.some((one) => one.platform === key) || ledger.whole.some((one) => one.platform === key))
   return (
     <div aria-busy={asked.isStale}>
@@ -179,12 +209,36 @@ function Choice({ keys, chosen }: { keys: Platform[]; chosen: Platform | null })
   )
 }
 
-const bucketWords = { MINUTE: 'minute', HOUR: 'hour', DAY: 'day (UTC)' }
+const stepWords = { MINUTE: 'minute', HOUR: 'hour', DAY: '24 hours' }
+
+type SeriesRow = HomeLedgerQuery['ledger']['series'][number]
+
+/** By the steps of the chart, the buckets in each added up. */
+function bySteps(series: SeriesRow[], range: Range): Map<number, SeriesRow> {
+  const found = new Map<number, SeriesRow>()
+  for (const row of series) {
+    const at = stepAt(range, Date.parse(row.bucketStart))
+    const sum = found.get(at)
+    found.set(
+      at,
+      sum
+        ? {
+            ...sum,
+            eventsAccepted: sum.eventsAccepted + row.eventsAccepted,
+            eventsRejected: sum.eventsRejected + row.eventsRejected,
+            routed: sum.routed + row.routed,
+            delivered: sum.delivered + row.delivered,
+          }
+        : row,
+    )
+  }
+  return found
+}
 
 function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']['series']; platform: Platform | null; range: Range }) {
   const moment = Math.floor(now.value / 10_000)
-  const times = useMemo(() => bucketsOf(range, now.peek()), [range.since, range.until, range.bucket, moment])
-  const rows = useMemo(() => new Map(series.map((row) => [Date.parse(row.bucketStart), row])), [series])
+  const times = useMemo(() => stepsOf(range, now.peek()), [range.since, range.until, range.step, moment])
+  const rows = useMemo(() => bySteps(series, range), [series, range.since, range.step])
   const events = times.map((at) => rows.get(at)?.eventsAccepted ?? 0)
   const refused = times.map((at) => rows.get(at)?.eventsRejected ?? 0)
   const share = times.map((at) => {
@@ -194,13 +248,13 @@ function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']
   const known = share.filter((one) => one !== null)
   const most = Math.max(0, ...events)
   const least = known.length ? Math.min(...known) : null
-  const bucket = bucketWords[range.bucket]
+  const step = range.bucket === 'DAY' ? 'day (UTC)' : stepWords[range.step]
   const name = platform ? titleOf(platform) : null
   return (
     <div class="home-charts">
       <Section title={name ? `Events for ${name}` : 'Events'}>
         <Chart
-          title={`By ${bucket}.`}
+          title={`By ${step}.`}
           finding={
             most
               ? `At most ${counted(most, 'event')}, from ${shortTime(times[events.indexOf(most)]!)} on${
@@ -218,7 +272,7 @@ function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']
       </Section>
       <Section title="Delivered">
         <Chart
-          title={`Share of what arrived in each ${bucket} that is delivered by now.`}
+          title={`Share of what arrived in each ${step} that is delivered by now.`}
           finding={
             least === null
               ? 'Nothing was to be delivered in this time.'
