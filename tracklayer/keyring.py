@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
@@ -31,6 +32,12 @@ class Keyring(Generic[H]):
         self._lock = threading.Lock()
         self._kept: dict[bytes, tuple[H, datetime]] = {}
         self._changes = 0
+        self._told: list[Callable[[], None]] = []
+
+    def tell(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls a listener whenever something is dropped, in whichever thread does it. Returns what ends that."""
+        self._told.append(listener)
+        return lambda: self._told.remove(listener)
 
     def find(self, key_hash: bytes, now: datetime) -> H | None:
         """The holder, or None where the rows must be asked."""
@@ -62,12 +69,18 @@ class Keyring(Generic[H]):
             self._changes += 1
             for key_hash in [key for key, (holder, _) in self._kept.items() if holder.merchant_id == merchant_id]:
                 del self._kept[key_hash]
+        self._tell()
 
     def drop(self, key_hash: bytes) -> None:
         """Drops one, as ``forget`` does all of a merchant."""
         with self._lock:
             self._changes += 1
             self._kept.pop(key_hash, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self._told):
+            listener()
 
     def __len__(self) -> int:
         return len(self._kept)

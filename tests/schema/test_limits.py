@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 from graphql import get_introspection_query
 
-from tests.factories import Api, Merchant, draft, new_merchant
+from tests.factories import Api, Merchant, camel, draft, new_merchant
 from tracklayer.app import build_app
 from tracklayer.buckets import Buckets
 from tracklayer.clock import FrozenClock
@@ -187,3 +187,17 @@ async def test_whoever_leaves_gives_his_place_back_when_the_work_is_done(runtime
         leaving.cancel()
     assert await run_in_db_thread(at_work) <= PLACES_OF_ONE
     await run_for_merchant(lambda merchant_id: None, 1)
+
+
+async def test_a_large_input_is_not_worked_through_for_every_alias(api: Api) -> None:
+    lines = [{"id": str(n), "quantity": 1, "item_price": 1} for n in range(6000)]
+    event = camel(draft(custom_data={"value": 1, "currency": "USD", "contents": lines}))
+    for one, kind in (
+        ("preview(input: $i, platform: META) { wouldSend }", "query"),
+        ("ingestEvent(input: $i) { outcome }", "mutation"),
+    ):
+        aliases = " ".join(f"a{n}: {one}" for n in range(30))
+        refused = (await api.post(f"{kind}($i: IngestEventInput!) {{ {aliases} }}", {"i": event})).json()
+        assert refused["errors"][0]["extensions"]["code"] == "TOO_COSTLY"
+        answer = (await api.post(f"{kind}($i: IngestEventInput!) {{ a: {one} }}", {"i": event})).json()
+        assert "errors" not in answer

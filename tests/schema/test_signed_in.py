@@ -15,7 +15,11 @@ from websockets.typing import Origin
 from tests.factories import Merchant
 from tests.live import PATIENCE_SECONDS, LiveServer, WsClient, ws_client
 from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import api_keys
+from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
+from tracklayer.services.alert import settle_findings
 from tracklayer.services.merchants import create_api_key, revoke_api_key
 from tracklayer.services.sign_in import sign_in_with_key, sign_out
 
@@ -127,3 +131,39 @@ async def test_revoking_its_key_ends_what_is_open_of_it_alone(
 
 async def test_a_session_that_is_over_ends_what_is_open(server: LiveServer, session: str, clock: FrozenClock) -> None:
     await ended_by(server, session, lambda: clock.move(timedelta(hours=12)))
+
+
+@pytest.fixture
+def unhurried(runtime: Runtime) -> Iterator[LiveServer]:
+    """One that looks at keys of its own accord when this test is long over."""
+    with LiveServer(runtime, check_keys_seconds=3600) as served:
+        yield served
+
+
+async def test_what_this_process_signs_out_ends_at_once(unhurried: LiveServer, runtime: Runtime, session: str) -> None:
+    await ended_by(unhurried, session, lambda: sign_out(runtime, session))
+
+
+async def test_what_this_process_revokes_ends_at_once(
+    unhurried: LiveServer, runtime: Runtime, merchant: Merchant, session: str
+) -> None:
+    with in_transaction():
+        (key,) = api_keys(merchant.merchant_id)
+    await ended_by(unhurried, session, lambda: revoke_api_key(runtime, merchant.merchant_id, key.key_id))
+
+
+async def test_whoever_was_signed_out_elsewhere_hears_of_no_alert(
+    unhurried: LiveServer, runtime: Runtime, merchant: Merchant, session: str, clock: FrozenClock
+) -> None:
+    elsewhere = Runtime(runtime.settings, runtime.database_url, runtime.sealer, clock)
+    headers = cookie(session)
+    try:
+        async with ws_client(unhurried, None, origin=own(unhurried), additional_headers=headers) as client:
+            await client.subscribe(ALERTS)
+            await asyncio.to_thread(unhurried.wait_for_followers, 1)
+            await asyncio.to_thread(sign_out, elsewhere, session)
+            found = Finding(AlertKind.PLATFORM_DOWN, "meta", Severity.CRITICAL, "Trouble", "It is.", clock.now())
+            await asyncio.to_thread(settle_findings, elsewhere, merchant.merchant_id, [found], [], clock.now())
+            assert await refused(client) == "UNAUTHENTICATED"
+    finally:
+        elsewhere.close()

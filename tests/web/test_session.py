@@ -14,7 +14,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from tests.factories import Merchant
+from tests.factories import Merchant, new_merchant
 from tests.live import LiveServer
 from tracklayer.app import build_app
 from tracklayer.buckets import Buckets
@@ -562,17 +562,25 @@ async def test_every_name_of_this_machine_is_good(browser: Browser, merchant: Me
         pytest.param(f"{COOKIE}", "UNAUTHENTICATED", id="no value"),
         pytest.param("=;;;==; ;", "UNAUTHENTICATED", id="no cookies"),
         pytest.param(f"x{COOKIE}=VALUE", "UNAUTHENTICATED", id="a longer name"),
-        pytest.param(f"{COOKIE}=VALUE; {COOKIE}={UNKNOWN}", "UNAUTHENTICATED", id="two that differ"),
-        pytest.param(f"{COOKIE}={UNKNOWN}; {COOKIE}=VALUE", "UNAUTHENTICATED", id="two, the other way round"),
+        pytest.param(f"{COOKIE}=VALUE; {COOKIE}=OTHER", "UNAUTHENTICATED", id="two that live"),
+        pytest.param(f"{COOKIE}=VALUE; {COOKIE}={UNKNOWN}", "", id="one of two lives"),
+        pytest.param(f"{COOKIE}={UNKNOWN}; {COOKIE}=VALUE", "", id="the second of two lives"),
+        pytest.param(f"{COOKIE}=junk; {COOKIE}=VALUE", "", id="one that is none was set besides"),
+        pytest.param("; ".join(f"{COOKIE}={n:043}" for n in range(9)) + f"; {COOKIE}=VALUE", "", id="the last of ten"),
         pytest.param(f"{COOKIE}=VALUE;{COOKIE}=VALUE", "", id="the same twice"),
         pytest.param(f"a=b;  {COOKIE} = VALUE ;c", "", id="blanks"),
         pytest.param(f"{COOKIE}=KEY", "UNAUTHENTICATED", id="an API key"),
     ],
 )
-async def test_only_a_session_is_a_session(browser: Browser, merchant: Merchant, cookie: str, code: str) -> None:
+async def test_only_a_session_is_a_session(
+    browser: Browser, runtime: Runtime, merchant: Merchant, cookie: str, code: str
+) -> None:
+    other = sign_in_with_key(runtime, new_merchant(runtime, name="Other").key)
+    assert other is not None
     await browser.sign_in(key=merchant.key)
     assert (await browser.query(authorization=f"Bearer {merchant.key}", cookie="")).status_code == 200  # it is at hand
-    cookie = cookie.replace("VALUE", browser.value).replace("KEY", merchant.key)
+    assert (await browser.query()).status_code == 200
+    cookie = cookie.replace("VALUE", browser.value).replace("KEY", merchant.key).replace("OTHER", other[0])
     answer = await browser.query(cookie=cookie)
     assert (graphql_code(answer) if code else answer.json()) == (code or {"data": {"merchant": {"name": "Shop"}}})
     assert len(answer.text) < 500
@@ -592,6 +600,17 @@ async def test_only_what_may_be_a_session_is_looked_up_and_unknown_ones_so_often
             assert graphql_code(await browser.query(cookie=f"{COOKIE}=junk{number}")) == "UNAUTHENTICATED"
         codes = [graphql_code(await browser.query(cookie=f"{COOKIE}={number:043d}")) for number in range(4)]
         assert codes == [*["UNAUTHENTICATED"] * 3, "RATE_LIMITED"]
+
+
+async def test_behind_a_proxy_that_asks_for_a_password_one_is_signed_in_all_the_same(
+    browser: Browser, merchant: Merchant
+) -> None:
+    await browser.sign_in(key=merchant.key)
+    asked = await browser.query(authorization="Basic amFuZTpzZWNyZXQ=")
+    assert asked.json() == {"data": {"merchant": {"name": "Shop"}}}
+    assert graphql_code(await browser.query(authorization="Bearer tl_" + UNKNOWN)) == "UNAUTHENTICATED"
+    browser.value = ""
+    assert graphql_code(await browser.query(authorization="Basic amFuZTpzZWNyZXQ=")) == "UNAUTHENTICATED"
 
 
 async def test_a_session_is_no_key(browser: Browser, merchant: Merchant, runtime: Runtime) -> None:

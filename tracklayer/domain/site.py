@@ -17,6 +17,7 @@ Headers = Iterable[tuple[bytes, bytes]]  # names in lower case, as ASGI has them
 
 _LOOPBACK = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _HOST = re.compile(rb"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::[0-9]{1,5})?")
+_SESSION = re.compile(rb"[A-Za-z0-9_-]{43}")  # 32 random bytes
 _WANTED = (b"host", b"sec-fetch-site", b"origin", b"content-type")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -68,19 +69,21 @@ class Site:
         sent = _sent(headers)
         return sent is not None and self._is_own(sent)
 
-    def session_in(self, headers: Headers) -> str:
-        """The session's cookie, where it counts; empty where none does, as where there are two that differ."""
+    def sessions_in(self, headers: Headers) -> list[str]:
+        """What might be the session, of the cookies that have its name, where they count; each once.
+
+        Without TLS another page of the same host can set one of that name, for a narrower path: a browser sends both. So
+        there may be several, and which one is a session is for whoever asks to find out.
+        """
         headers = list(headers)
-        found: set[bytes] = set()
+        found: dict[str, None] = {}
         for name, value in headers:
             if name == b"cookie" and self.cookie in value:
                 for part in value.split(b";"):
                     key, _, held = part.partition(b"=")
-                    if key.strip() == self.cookie and held.strip():
-                        found.add(held.strip())
-        if len(found) != 1 or not self.is_own(headers):
-            return ""
-        return found.pop().decode("latin-1")
+                    if key.strip() == self.cookie and _SESSION.fullmatch(held.strip()):
+                        found[held.strip().decode()] = None
+        return list(found) if found and self.is_own(headers) else []
 
     def _is_own(self, sent: dict[bytes, bytes]) -> bool:
         host = sent.get(b"host", b"").lower()

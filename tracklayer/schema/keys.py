@@ -13,7 +13,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.limits import Limits
 from tracklayer.services.merchants import authenticate, is_known_key, recently_authenticated
-from tracklayer.services.sign_in import is_known_session, may_be_session, recently_signed_in, session_holder
+from tracklayer.services.sign_in import is_known_session, likeliest, recently_signed_in, session_holder
 
 NO_KEY = "Send your API key: Authorization: Bearer tl_..."
 BAD_KEY = "This API key is unknown or was revoked."
@@ -43,16 +43,22 @@ class Keys:
 
         Raises as ``holder`` does.
         """
-        session = "" if authorization.strip() else self._site.session_in(headers)
-        if not session:
+        # A proxy that asks for a password has the browser send it along with everything: that is no key of ours.
+        is_key = authorization.partition(" ")[0].lower() == "bearer"
+        sessions = [] if is_key else self._site.sessions_in(headers)
+        if not sessions:
             return await self.holder(authorization, address)
-        found = recently_signed_in(self._runtime, session)
-        if found is None and may_be_session(session):
-            is_known = is_known_session(self._runtime, session)
-            found = await self._look_up(session_holder, session, is_known, address)
-        if found is None:
+        living = []
+        for session in likeliest(self._runtime, sessions):
+            found = recently_signed_in(self._runtime, session)
+            if found is None:
+                is_known = is_known_session(self._runtime, session)
+                found = await self._look_up(session_holder, session, is_known, address)
+            if found is not None:
+                living.append(found)
+        if len(living) != 1:  # of two that live, one may be somebody else's, set so that one works for him
             raise errors.refused(BAD_SESSION, errors.UNAUTHENTICATED)
-        return found
+        return living[0]
 
     async def holder(self, authorization: str, address: str) -> KeyHolder | None:
         """Whose key came from ``address``; None where none came.

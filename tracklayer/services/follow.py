@@ -30,7 +30,9 @@ KEPT = 100  # changes of a merchant in memory: who reconnects within minutes fin
 PAGE = 100  # changes of one merchant, of one statement
 MERCHANTS = 500  # of one statement
 LOOK_ANYWAY_SECONDS = 30  # a notification that never came costs this much time
-CHECK_KEYS_SECONDS = 20.0  # how soon a revoked key ends its subscriptions
+# How soon a key that another process revoked ends its subscriptions; it hears of no change meanwhile. What this process
+# revokes or signs out counts at once.
+CHECK_KEYS_SECONDS = 20.0
 PATIENCE_SECONDS = 10  # for the first read of a merchant's changes; then the database counts as away
 PAUSE_SECONDS = 1.0  # between tries while the database is away
 
@@ -84,6 +86,8 @@ class AlertHub:
     def __init__(self, runtime: Runtime) -> None:
         self.check_keys_seconds = CHECK_KEYS_SECONDS
         self._clock = runtime.clock
+        self._keyring = runtime.keyring
+        self._keys_changed = asyncio.Event()
         self.in_place = 0  # followers that have their position: nothing that happens from now on passes them by
         self._listener = Listener(runtime.database_url, CHANNEL, self._heard, self._look_everywhere)
         self._feeds: dict[int, _Feed] = {}
@@ -97,9 +101,17 @@ class AlertHub:
         """Listens and reads for the length of the block."""
         work = (self._listener.run(), self._read_what_is_wanted(), self._look_now_and_then(), self._check_keys())
         tasks = [asyncio.create_task(coroutine) for coroutine in work]
+        loop = asyncio.get_running_loop()
+
+        def changed() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed this moment
+                loop.call_soon_threadsafe(self._keys_changed.set)
+
+        stop_hearing = self._keyring.tell(changed)
         try:
             yield
         finally:
+            stop_hearing()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -120,6 +132,9 @@ class AlertHub:
                     raise KeyRevokedError
                 found = feed.after(position)
                 if found is None:
+                    await self._check([key])
+                    if key in self._revoked:
+                        raise KeyRevokedError
                     found = await self._page(feed.merchant_id, position)
                 for change in found:
                     position = change.change_id
@@ -196,6 +211,8 @@ class AlertHub:
         starts = await run_in_db_thread(positions_before_last, new, KEPT) if new else {}
         positions = {feed.merchant_id: starts.get(feed.merchant_id, feed.end) for feed in feeds}
         found = await run_in_db_thread(changes_after, positions, PAGE) if positions else {}
+        news = {merchant_id for merchant_id, changes in found.items() if changes}
+        await self._check([key for key in self._keys if key.merchant_id in news])  # before anybody hears of them
         for feed in feeds:
             if feed.merchant_id in starts:
                 feed.base = feed.end = starts[feed.merchant_id]
@@ -215,17 +232,24 @@ class AlertHub:
 
     async def _check_keys(self) -> None:
         while True:
-            await asyncio.sleep(self.check_keys_seconds)
-            held = list(self._keys)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.check_keys_seconds):
+                    await self._keys_changed.wait()
+            self._keys_changed.clear()
             try:
-                living = await run_in_db_thread(_living, held, self._clock.now()) if held else set()
+                await self._check(list(self._keys))
             except DatabaseAwayError:
-                continue
-            for key in held:
-                if key not in living and key in self._keys:
-                    self._revoked.add(key)
-                    if key.merchant_id in self._feeds:
-                        self._feeds[key.merchant_id].wake()
+                self._keys_changed.set()
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _check(self, held: list[Key]) -> None:
+        """Notes which of them are worth nothing any more. Raises DatabaseAwayError."""
+        living = await run_in_db_thread(_living, held, self._clock.now()) if held else set()
+        for key in held:
+            if key not in living and key in self._keys:
+                self._revoked.add(key)
+                if key.merchant_id in self._feeds:
+                    self._feeds[key.merchant_id].wake()
 
 
 def _living(keys: list[Key], now: datetime) -> set[Key]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,6 +25,7 @@ LINKS_KEY = "sign-in links"
 SESSION_LIFETIME = db.LONGEST  # at most; without a request it is ``db.IDLE``
 CODE_LIFETIME = timedelta(minutes=15)
 RANDOM_BYTES = 32
+MAX_LOOKED_AT = 3  # cookies of one request that may be its session
 PURGED = 5_000  # of one run
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")  # what RANDOM_BYTES give as text: nothing else is asked of the database
 _KEY = re.compile(r"tl_[A-Za-z0-9_-]{16,128}")
@@ -38,10 +40,10 @@ class Person:
     scopes: frozenset[str]
 
 
-def sign_in_with_key(runtime: Runtime, key: str, before: str = "") -> tuple[str, Person] | None:
+def sign_in_with_key(runtime: Runtime, key: str, before: Sequence[str] = ()) -> tuple[str, Person] | None:
     """(a new session's value, who it is); None where the key is unknown or revoked.
 
-    ``before``: this browser's session until now; it ends.
+    ``before``: what may have been this browser's session until now; it ends.
     """
     if not _KEY.fullmatch(key):
         return None
@@ -57,7 +59,7 @@ def sign_in_with_key(runtime: Runtime, key: str, before: str = "") -> tuple[str,
     return begun
 
 
-def sign_in_with_code(runtime: Runtime, code: str, before: str = "") -> tuple[str, Person] | None:
+def sign_in_with_code(runtime: Runtime, code: str, before: Sequence[str] = ()) -> tuple[str, Person] | None:
     """As ``sign_in_with_key``; None where the code was used, or is too old."""
     if not _VALUE.fullmatch(code):
         return None
@@ -80,11 +82,11 @@ def may_sign_in(kind: str, sent: str) -> bool:
     return (_KEY if kind == "key" else _VALUE).fullmatch(sent) is not None
 
 
-def _begin(merchant_id: int, key_id: int, now: datetime, before: str) -> tuple[str, Person] | None:
+def _begin(merchant_id: int, key_id: int, now: datetime, before: Sequence[str]) -> tuple[str, Person] | None:
     """None where the key was revoked this moment. Needs the merchant's lock."""
     value = secrets.token_urlsafe(RANDOM_BYTES)
-    if before:
-        db.end_session(_hash(before))
+    for ended in before:
+        db.end_session(_hash(ended))
     db.insert_session(_hash(value), merchant_id, key_id, now)
     found = db.session_holder(_hash(value), now)
     return (value, _person(found[0])) if found is not None else None
@@ -109,7 +111,7 @@ def sign_out(runtime: Runtime, value: str) -> None:
         with in_transaction():
             db.end_session(_hash(value))
     finally:  # also after a failure: a commit whose answer was lost is one all the same
-        _forget(runtime, value)
+        _forget(runtime, [value])
 
 
 def session_holder(runtime: Runtime, value: str) -> KeyHolder | None:
@@ -155,6 +157,11 @@ def is_known_session(runtime: Runtime, value: str) -> bool:
     return runtime.keyring.has_held(_place(value))
 
 
+def likeliest(runtime: Runtime, values: Sequence[str]) -> list[str]:
+    """Of what a browser sent those that are looked at: a few, what was a session before first."""
+    return sorted(values, key=lambda value: not is_known_session(runtime, value))[:MAX_LOOKED_AT]
+
+
 def make_code(runtime: Runtime, merchant_id: int) -> str:
     """Signs in whoever has it, once, within ``CODE_LIFETIME``, with all rights of the merchant."""
     code, now = secrets.token_urlsafe(RANDOM_BYTES), runtime.clock.now()
@@ -176,8 +183,8 @@ def purge_sign_ins(runtime: Runtime) -> int:
         return db.purge_sign_ins(runtime.clock.now(), PURGED)
 
 
-def _forget(runtime: Runtime, value: str) -> None:
-    if value:
+def _forget(runtime: Runtime, values: Sequence[str]) -> None:
+    for value in values:
         runtime.keyring.drop(_place(value))
 
 

@@ -26,7 +26,7 @@ from tracklayer.services.sign_in import (
     SESSION_LIFETIME,
     Person,
     is_known_session,
-    may_be_session,
+    likeliest,
     may_sign_in,
     sign_in_with_code,
     sign_in_with_key,
@@ -112,7 +112,7 @@ class SessionDoor:
             self._admit(self._begun, hash_of_key(given), "This key has signed in too often")
         self._admit(self._lookups, address, "Too many tries to sign in")
         self._admit(self._all_lookups, "", "Too many tries to sign in")
-        before = site_of(request).session_in(request.headers.raw)
+        before = self._sessions(request)
         enter = sign_in_with_key if kind == "key" else sign_in_with_code
         begun = await run_in_db_thread(enter, self._runtime, given, before)
         if begun is None:
@@ -123,21 +123,22 @@ class SessionDoor:
         return JSONResponse(_told(person), headers={**HEADERS, "set-cookie": _cookie(request, value, lifetime)})
 
     async def _who(self, request: Request) -> Response:
-        session = site_of(request).session_in(request.headers.raw)
-        if not may_be_session(session):
+        there = []
+        for session in self._sessions(request):
+            if not is_known_session(self._runtime, session):
+                self._admit(self._looks, _address(request), "Too many requests")
+            person = await ask_at_the_door(who_is_there, self._runtime, session)
+            if person is not None:
+                there.append(person)
+        if len(there) != 1:  # as where the API is asked
             raise RefusedError(401, "UNAUTHENTICATED", NOT_SIGNED_IN)
-        if not is_known_session(self._runtime, session):
-            wait = self._looks.take(_address(request), 1, self._now())
-            if wait:
-                raise _limited("Too many requests", wait)
-        person = await ask_at_the_door(who_is_there, self._runtime, session)
-        if person is None:
-            raise RefusedError(401, "UNAUTHENTICATED", NOT_SIGNED_IN)
-        return JSONResponse(_told(person), headers=HEADERS)
+        return JSONResponse(_told(there[0]), headers=HEADERS)
+
+    def _sessions(self, request: Request) -> list[str]:
+        return likeliest(self._runtime, site_of(request).sessions_in(request.headers.raw))
 
     async def _sign_out(self, request: Request) -> Response:
-        session = site_of(request).session_in(request.headers.raw)
-        if session:
+        for session in self._sessions(request):
             await run_in_db_thread(sign_out, self._runtime, session)
         # What the browser was told to keep of the dashboard goes; answers with data it was told not to keep.
         ended = {"set-cookie": _cookie(request, "", 0), "clear-site-data": '"storage"'}
