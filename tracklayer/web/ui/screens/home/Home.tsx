@@ -3,11 +3,11 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 
-import { useAsk } from '../../lib/ask'
+import { moment, useAsk } from '../../lib/ask'
 import { count, counted, percent } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { choice, param, withParams } from '../../lib/router'
-import { now, shortTime } from '../../lib/time'
+import { shortTime } from '../../lib/time'
 import { Chart } from '../../parts/Chart'
 import { TimeRange } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
@@ -89,7 +89,7 @@ function RangeChoice() {
 }
 
 function InRange() {
-  const range = rangeAt(now.value)
+  const range = rangeAt(moment.value)
   if (typeof range === 'string') return <Notice tone="warn">{range}</Notice>
   return <Figured range={range} />
 }
@@ -117,7 +117,7 @@ function rowOf(rows: Figures[], platform: Platform | null): Figures {
 
 function Figured({ range }: { range: Range }) {
   const platform = choice('platform', KEYS)
-  const past = before(range, now.value)
+  const past = before(range, moment.value)
   const asked = useAsk(
     HomeLedger,
     { since: iso(range.since), until: iso(range.until), bucket: range.bucket, platform },
@@ -182,8 +182,8 @@ function Choice({ keys, chosen }: { keys: Platform[]; chosen: Platform | null })
 const bucketWords = { MINUTE: 'minute', HOUR: 'hour', DAY: 'day (UTC)' }
 
 function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']['series']; platform: Platform | null; range: Range }) {
-  const moment = Math.floor(now.value / 10_000)
-  const times = useMemo(() => bucketsOf(range, now.peek()), [range.since, range.until, range.bucket, moment])
+  const tenth = Math.floor(moment.value / 10_000)
+  const times = useMemo(() => bucketsOf(range, moment.peek()), [range.since, range.until, range.bucket, tenth])
   const rows = useMemo(() => new Map(series.map((row) => [Date.parse(row.bucketStart), row])), [series])
   const events = times.map((at) => rows.get(at)?.eventsAccepted ?? 0)
   const refused = times.map((at) => rows.get(at)?.eventsRejected ?? 0)
