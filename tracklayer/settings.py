@@ -319,7 +319,7 @@ SETTINGS = (
     SettingSpec(
         f"{PREFIX}PUBLIC_URL",
         None,
-        "the address people use, for links and the cookie's domain; unset: `http://HOST:PORT`",
+        "the address people use: links, and the name under which the dashboard answers, besides those of this machine; unset: `http://HOST:PORT`",
         _url("http", "https"),
     ),
     SettingSpec(

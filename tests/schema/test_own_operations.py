@@ -82,6 +82,9 @@ async def _ask(both: Doors, text: str, variables: Any, keys: tuple[str, str]) ->
 def _sorted(answer: Any) -> Any:
     """Which of several errors comes first is nobody's promise; the order of the fields is."""
     errors = sorted(json.dumps(error) for error in answer.get("errors", ()))
+    if answer.get("data", "none") is None and all("path" in error for error in answer["errors"]):
+        # Any of the fields that failed takes the whole answer with it, and which is told is nobody's promise either.
+        errors = [str(error["extensions"]["code"]) for error in answer["errors"][:1]]
     return json.dumps(answer.get("data", "none")), errors
 
 

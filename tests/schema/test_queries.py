@@ -632,6 +632,7 @@ async def test_no_field_shows_another_merchants_rows(
         kind = get_named_type(field.type)
         arguments = {
             "node": [f'(id: "{event["node"]["id"]}")', f'(id: "{delivery["node"]["id"]}")'],
+            "nodes": [f'(ids: ["{event["node"]["id"]}", "{delivery["node"]["id"]}"])'],
             "event": [f'(eventId: "{secret}-event")'],
             "alertChart": [f'(id: "{alert}")'],
             "events": [

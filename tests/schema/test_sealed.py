@@ -216,9 +216,8 @@ def selection(type_: Any, path: tuple[str, ...]) -> str:
         inner = _bare(found.type)
         if name == "nodes":  # the very objects of the edges: all of both at once would be too costly
             parts.append("nodes { __typename }")
-        elif (
-            name in ("openAlerts", "answers") and "Merchant" in path
-        ):  # so with those of all destinations; of one they are read
+        elif (name in ("openAlerts", "answers") and "Merchant" in path) or (name == "preview" and "Alert" in path):
+            # So with those of all destinations, or of an alert's deliveries; of one they are read.
             parts.append(f"{name} {{ __typename }}")
         elif inner.name not in path:
             parts.append(f"{name}{arguments(type_, name)} {selection(inner, (*path, type_.name))}")

@@ -1,12 +1,19 @@
 // Questions of a screen: asked when their variables change, asked again while somebody looks.
 
-import { signal } from '@preact/signals'
+import { effect, signal } from '@preact/signals'
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 
 import { ApiError, askAll, type Operation } from './api'
+import { now } from './time'
 
 /** Whether live updates are paused by the person, with `.` or the button. It also stops what a return to the tab would ask. */
 export const isPaused = signal(false)
+
+/** The time, in ms, that questions are about: it moves as `now` does, and stands while live updates are paused. */
+export const moment = signal(now.peek())
+effect(() => {
+  if (!isPaused.value) moment.value = now.value
+})
 
 export interface Asked<Result> {
   /** The last answer; of the variables before, as long as `isStale`. */
@@ -93,13 +100,26 @@ export interface Paged<Row> extends Asked<unknown> {
   show: () => void
 }
 
+/** The question for rows by their ids; null, or another kind of node, where one is not there. */
+export interface Renewal<Row, Result> {
+  operation: Operation<Result, { ids: string | string[] }>
+  pick: (data: Result) => (Row | { id?: never } | null)[]
+}
+
 /** A page of a list whose rows stand still: what is new is counted, rows that are seen are renewed in place.
- * `isFirst`: whether this is the newest page, which new rows would head. */
-export function usePage<Result, Variables, Row extends { id: string }>(
+ * `isFirst`: whether this is the newest page, which new rows would head.
+ * `renewal`: asks for rows that are seen and that the list's newest page has no more: newer ones came, or they fit its
+ * filters no longer. Without it those keep what was known last. */
+export function usePage<Result, Variables, Row extends { id: string }, Renewed = never>(
   operation: Operation<Result, Variables>,
   variables: Variables,
   pick: (data: Result) => Connection<Row>,
-  { every = 4000, isFirst = true, when = true }: { every?: number; isFirst?: boolean; when?: boolean } = {},
+  {
+    every = 4000,
+    isFirst = true,
+    when = true,
+    renewal,
+  }: { every?: number; isFirst?: boolean; when?: boolean; renewal?: Renewal<NoInfer<Row>, Renewed> } = {},
 ): Paged<Row> {
   const asked = useAsk(operation, variables, { every: isFirst ? every : 0, when })
   const key = JSON.stringify([operation, variables])
@@ -113,10 +133,25 @@ export function usePage<Result, Variables, Row extends { id: string }>(
   // An empty list that fills stands still from then on, as one that had rows from the beginning.
   const isFilled = kept.ids.length === 0 && (current?.nodes.length ?? 0) > 0
   const isNew = !asked.isStale && current !== null && (kept.key !== key || isFilled)
+  // Until the answer to new filters is there, the rows before stay; an empty list fills by itself.
+  const ids = isNew || (kept.ids.length === 0 && current) ? (current?.nodes ?? []).map((row) => row.id) : kept.ids
+
+  // A page of older rows is asked for once: all of it is renewed.
+  const present = new Set(current?.nodes.map((row) => row.id))
+  const missing = asked.isStale || isNew || !current ? [] : ids.filter((id) => !isFirst || !present.has(id))
+  const renewed = useAsk(
+    renewal?.operation ?? ('' as Operation<Renewed, { ids: string[] }>),
+    { ids: missing },
+    { every, when: when && renewal !== undefined && missing.length > 0 },
+  )
 
   if (current && !asked.isStale) {
     if (isNew) memory.current = new Map()
     for (const row of current.nodes) memory.current.set(row.id, row)
+    if (renewal && renewed.data && !renewed.isStale && missing.length)
+      for (const row of renewal.pick(renewed.data)) if (row?.id) memory.current.set(row.id, row)
+    const needed = new Set([...ids, ...present])
+    for (const id of memory.current.keys()) if (!needed.has(id)) memory.current.delete(id)
   }
   const show = () => {
     if (current) setKept({ key, ids: current.nodes.map((row) => row.id), pageInfo: current.pageInfo })
@@ -125,11 +160,11 @@ export function usePage<Result, Variables, Row extends { id: string }>(
     if (isNew) show()
   }, [isNew])
 
-  // Until the answer to new filters is there, the rows before stay; an empty list fills by itself.
-  const ids = isNew || (kept.ids.length === 0 && current) ? (current?.nodes ?? []).map((row) => row.id) : kept.ids
   const seen = new Set(ids)
   const fresh = asked.isStale || !current ? 0 : current.nodes.filter((row) => !seen.has(row.id)).length
   const rows = ids.map((id) => memory.current.get(id)).filter((row): row is Row => row !== undefined)
   const pageInfo = isNew || kept.ids.length === 0 ? (current?.pageInfo ?? null) : kept.pageInfo
-  return { ...asked, rows, pageInfo, fresh: ids.length === 0 ? 0 : fresh, show }
+  // Also where the new filters found no answer: what stands here is of the filters before.
+  const isStale = asked.isStale || (when && current === null && kept.key !== '' && kept.key !== key)
+  return { ...asked, error: asked.error ?? renewed.error, isStale, rows, pageInfo, fresh: ids.length === 0 ? 0 : fresh, show }
 }

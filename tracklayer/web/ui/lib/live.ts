@@ -19,15 +19,22 @@ export const lastChange = signal<AlertChange | null>(null)
 /** Whether changes are heard as they happen; false: the connection is lost and is being made again. */
 export const isLive = signal(false)
 
+/** Counts what may have made a list of open alerts old while it was on its way: a change, or another session. */
+let changes = 0
+
 async function load(): Promise<void> {
+  const before = changes
   try {
-    openAlerts.value = (await ask(OpenAlerts, {})).alerts.nodes
+    const { alerts } = await ask(OpenAlerts, {})
+    if (changes === before) openAlerts.value = alerts.nodes
+    else if (session.peek()) await load()
   } catch {
     // The next connection, or the next change, asks again.
   }
 }
 
 function hear(change: AlertChange): void {
+  changes += 1
   const others = (openAlerts.value ?? []).filter((one) => one.id !== change.id)
   openAlerts.value = change.state === 'OPEN' ? [change, ...others] : others
   lastChange.value = change
@@ -36,6 +43,7 @@ function hear(change: AlertChange): void {
 /** Follows alerts while somebody is signed in. */
 export function followAlerts(): void {
   effect(() => {
+    changes += 1
     if (!session.value) {
       openAlerts.value = null
       return

@@ -41,7 +41,8 @@ export function Pager({ page }: { page: Paged<unknown> }) {
   )
 }
 
-/** The button that stops live updates, also by `.`; the choice holds until it is taken back. */
+/** The button that stops live updates, also by `.`; the choice holds until it is taken back, or the
+ * screen is left: nobody finds a screen standing still that they did not stop. */
 export function LiveSwitch() {
   useKeys([
     {

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks'
 
-import { useAsk, usePage } from '../../lib/ask'
+import { moment, useAsk, usePage } from '../../lib/ask'
 import { count, words } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
@@ -26,7 +26,9 @@ interface Card {
 }
 
 const AT_FIRST = 6
+const LOOKED_AT = 1000 // of a group at most, as the API says of `isExact`
 const EVERY_MS = 10_000
+const LEDGER_EVERY_MS = 30_000
 
 /** Whether the platform's code says more than the reason does. */
 function isOwnCode(group: Group): boolean {
@@ -77,9 +79,12 @@ export function Groups({
       <ErrorNotice error={page.error} again={page.again} />
       {!data && !page.error && <Loading />}
       {data && !page.isStale && !page.rows.length && (
-        <Empty title={isEmpty(filter) ? 'Nothing waits, failed or was dropped.' : 'Nothing of that waits, failed or was dropped.'}>
+        <Empty title={nothing(filter)}>
           {!isEmpty(filter) && <p>Clear the filters above to see the rest.</p>}
         </Empty>
+      )}
+      {filter.errorContains && page.rows.length > 0 && (
+        <p class="quiet">Counted among the newest {count(LOOKED_AT)} of each kind; the rows below are searched further.</p>
       )}
       <ul class={`delivery-groups ${page.isStale ? 'stale' : ''}`} aria-busy={page.isStale}>
         {seen.map((card) => (
@@ -103,6 +108,13 @@ export function Groups({
   )
 }
 
+/** The words of an error are looked for in a bounded number of each group: nothing found there is not nothing at all. */
+function nothing(filter: DeliveryFilter): string {
+  if (isEmpty(filter)) return 'Nothing waits, failed or was dropped.'
+  if (filter.errorContains) return `None of the newest ${count(LOOKED_AT)} of each kind has these words in its error.`
+  return 'Nothing of that waits, failed or was dropped.'
+}
+
 interface Dropped {
   /** Of which time, in words. */
   when: string
@@ -115,10 +127,10 @@ const ANSWERED_BY_LEDGER = new Set(['platform', 'status', 'dropReason', 'receive
 /** How many were dropped, by the ledger, which counts to the end: of the time of arrival that is asked for, or of a month. */
 function useDropped(filter: DeliveryFilter, isWanted: boolean): Dropped | null {
   const when = isWanted && Object.keys(filter).every((name) => ANSWERED_BY_LEDGER.has(name))
-  const hour = Math.floor(Date.now() / 3_600_000 + 1) * 3_600_000
+  const hour = Math.floor(moment.value / 3_600_000 + 1) * 3_600_000
   const until = filter.receivedUntil ?? new Date(hour).toISOString()
   const since = filter.receivedSince ?? new Date(Date.parse(until) - DAYS * 86_400_000).toISOString()
-  const { data } = useAsk(DroppedByReason, { since, until }, { when })
+  const { data } = useAsk(DroppedByReason, { since, until }, { every: LEDGER_EVERY_MS, when })
   if (!data || !when) return null
   return {
     when: filter.receivedSince ? 'of events that arrived in these days' : `of events that arrived in ${DAYS} days`,

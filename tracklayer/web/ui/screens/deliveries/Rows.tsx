@@ -16,7 +16,7 @@ import { Section } from '../../parts/Page'
 import { Badge, DeliveryMark } from '../../parts/Status'
 import { Table, type Column } from '../../parts/Table'
 import { Time } from '../../parts/Time'
-import { DeliveryRows, type DeliveryFilter, type DeliveryRowsQuery } from './deliveries.gql'
+import { DeliveriesAgain, DeliveryRows, type DeliveriesAgainQuery, type DeliveryFilter, type DeliveryRowsQuery } from './deliveries.gql'
 import { isEmpty } from './filter'
 
 type Row = DeliveryRowsQuery['deliveries']['nodes'][number]
@@ -97,13 +97,19 @@ export function Rows({
   turn: number
 }) {
   const after = param('after')
-  const page = usePage(DeliveryRows, { filter, after }, (data: DeliveryRowsQuery) => data.deliveries, { isFirst: after === null })
+  const page = usePage(DeliveryRows, { filter, after }, (data: DeliveryRowsQuery) => data.deliveries, {
+    isFirst: after === null,
+    renewal: { operation: DeliveriesAgain, pick: (data: DeliveriesAgainQuery) => data.nodes },
+  })
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const key = JSON.stringify([filter, after])
   useEffect(() => setChosen(new Set()), [key, turn])
   useEffect(() => {
     if (turn) page.again()
   }, [turn])
+
+  // Of those that are seen: a row that new ones pushed away is chosen no more.
+  const picked = page.rows.filter((row) => chosen.has(row.id))
 
   const choose = (id: string) => {
     const next = new Set(chosen)
@@ -112,8 +118,12 @@ export function Rows({
   }
   const send = () => {
     if (!may('ADMIN')) say('Your key lacks the scope ADMIN. Sign in with a key that has it.', { isBad: true })
-    else if (!chosen.size) say('Select rows with x first.')
-    else redeliverIds([...chosen], page.rows.filter((row) => row.duplicateRisk && chosen.has(row.id)).length)
+    else if (!picked.length) say('Select rows with x first.')
+    else
+      redeliverIds(
+        picked.map((row) => row.id),
+        picked.filter((row) => row.duplicateRisk).length,
+      )
   }
   useKeys([{ keys: 'r', does: 'Redeliver the selected rows', run: send }])
 
@@ -123,10 +133,10 @@ export function Rows({
       title={isEmpty(filter) ? 'All deliveries, newest first' : 'Deliveries that match, newest first'}
       actions={
         <>
-          {chosen.size > 0 && (
+          {picked.length > 0 && (
             <>
               <Action scope="ADMIN" kind="main" run={send}>
-                Redeliver {counted(chosen.size, 'selected row')} …
+                Redeliver {counted(picked.length, 'selected row')} …
               </Action>
               <button type="button" class="plain" onClick={() => setChosen(new Set())}>
                 Select none

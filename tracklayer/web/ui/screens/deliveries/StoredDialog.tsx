@@ -1,7 +1,7 @@
 // Makes deliveries for stored events that never got one on a platform: a destination is new, or takes more than before.
 // `/deliveries?stored=META` opens it.
 
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask, ApiError } from '../../lib/api'
@@ -34,26 +34,36 @@ export function StoredDialog({ given, close, done }: { given: string; close: () 
 
   const there = asked.data?.merchant.destinations ?? []
   const destination = there.find((one) => one.platform === platform)
+  // What was counted for one choice is never shown, or done, for another.
+  const counting = useRef<AbortController>(null)
   const forget = () => {
+    counting.current?.abort()
+    counting.current = null
     setFound(null)
     setError(null)
+    setBusy(false)
   }
+  useEffect(() => () => counting.current?.abort(), [])
 
   const look = async () => {
     if (!platform) return
     const since = new Date(Math.floor(Date.now() / 60_000) * 60_000 - days * DAY_MS).toISOString()
     const filter: EventFilter = { receivedSince: since, ...(name.trim() ? { eventName: name.trim() } : {}) }
     forget()
+    const controller = new AbortController()
+    counting.current = controller
     setBusy(true)
     try {
-      const { deliverStored } = await ask(DeliverStored, { platform, filter, dryRun: true })
+      const { deliverStored } = await ask(DeliverStored, { platform, filter, dryRun: true }, controller.signal)
+      if (controller.signal.aborted) return
       const problem = deliverStored.userErrors[0]
       if (problem) setError(new ApiError('BAD_USER_INPUT', problem.message))
       else setFound({ outcome: deliverStored, platform, filter })
     } catch (fault) {
+      if (controller.signal.aborted) return
       setError(fault instanceof ApiError ? fault : new ApiError('INTERNAL', 'This screen met a fault of its own.'))
     } finally {
-      setBusy(false)
+      if (!controller.signal.aborted) setBusy(false)
     }
   }
 

@@ -159,6 +159,8 @@ export type DroppedByReasonQueryVariables = Exact<{
 
 export type DroppedByReasonQuery = { ledger: { whole: Array<{ platform: Platform | null, dropReasons: Json }> } };
 
+export type DeliveryRowFragment = { id: string, platform: Platform, status: DeliveryStatus, attempts: number, lastError: string | null, dropReason: DropReason | null, held: boolean, queuedAt: string, nextRetryAt: string | null, windowEndsAt: string | null, deliveredAt: string | null, latencyMs: number | null, duplicateRisk: boolean, explanation: { code: string, summary: string, nextStep: string } | null, event: { eventId: string, eventName: string } };
+
 export type DeliveryRowsQueryVariables = Exact<{
   after?: string | null | undefined;
   filter?: DeliveryFilter | null | undefined;
@@ -166,6 +168,16 @@ export type DeliveryRowsQueryVariables = Exact<{
 
 
 export type DeliveryRowsQuery = { deliveries: { nodes: Array<{ id: string, platform: Platform, status: DeliveryStatus, attempts: number, lastError: string | null, dropReason: DropReason | null, held: boolean, queuedAt: string, nextRetryAt: string | null, windowEndsAt: string | null, deliveredAt: string | null, latencyMs: number | null, duplicateRisk: boolean, explanation: { code: string, summary: string, nextStep: string } | null, event: { eventId: string, eventName: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type DeliveriesAgainQueryVariables = Exact<{
+  ids: Array<string> | string;
+}>;
+
+
+export type DeliveriesAgainQuery = { nodes: Array<
+    | { id: string, platform: Platform, status: DeliveryStatus, attempts: number, lastError: string | null, dropReason: DropReason | null, held: boolean, queuedAt: string, nextRetryAt: string | null, windowEndsAt: string | null, deliveredAt: string | null, latencyMs: number | null, duplicateRisk: boolean, explanation: { code: string, summary: string, nextStep: string } | null, event: { eventId: string, eventName: string } }
+    | Record<PropertyKey, never>
+   | null> };
 
 export type UnansweredAmongQueryVariables = Exact<{
   filter?: DeliveryFilter | null | undefined;
@@ -228,7 +240,8 @@ export type DestinationsForStoredQuery = { merchant: { destinations: Array<{ pla
 
 export const DeliveryGroups = "query DeliveryGroups($filter:DeliveryFilter){deliveryGroups(filter:$filter){platform status held dropReason code count isExact newestQueuedAt oldestQueuedAt exampleEventId exampleError whatToDo mayRedeliver explanation{code summary field nextStep docsUrl}}merchant{destinations{platform state stateReason waiting}}}" as Operation<DeliveryGroupsQuery, DeliveryGroupsQueryVariables>
 export const DroppedByReason = "query DroppedByReason($since:DateTime!$until:DateTime!){ledger(since:$since until:$until bucket:DAY){whole{platform dropReasons}}}" as Operation<DroppedByReasonQuery, DroppedByReasonQueryVariables>
-export const DeliveryRows = "query DeliveryRows($after:String$filter:DeliveryFilter){deliveries(first:50 after:$after filter:$filter){nodes{id platform status attempts lastError dropReason held queuedAt nextRetryAt windowEndsAt deliveredAt latencyMs duplicateRisk explanation{code summary nextStep}event{eventId eventName}}pageInfo{hasNextPage endCursor}}}" as Operation<DeliveryRowsQuery, DeliveryRowsQueryVariables>
+export const DeliveryRows = "query DeliveryRows($after:String$filter:DeliveryFilter){deliveries(first:50 after:$after filter:$filter){nodes{...DeliveryRow}pageInfo{hasNextPage endCursor}}}fragment DeliveryRow on Delivery{id platform status attempts lastError dropReason held queuedAt nextRetryAt windowEndsAt deliveredAt latencyMs duplicateRisk explanation{code summary nextStep}event{eventId eventName}}" as Operation<DeliveryRowsQuery, DeliveryRowsQueryVariables>
+export const DeliveriesAgain = "query DeliveriesAgain($ids:[ID!]!){nodes(ids:$ids){...DeliveryRow}}fragment DeliveryRow on Delivery{id platform status attempts lastError dropReason held queuedAt nextRetryAt windowEndsAt deliveredAt latencyMs duplicateRisk explanation{code summary nextStep}event{eventId eventName}}" as Operation<DeliveriesAgainQuery, DeliveriesAgainQueryVariables>
 export const UnansweredAmong = "query UnansweredAmong($filter:DeliveryFilter){deliveries(first:50 filter:$filter){nodes{platform attemptLog{outcome}}}}" as Operation<UnansweredAmongQuery, UnansweredAmongQueryVariables>
 export const Redeliver = "mutation Redeliver($filter:DeliveryFilter!$ids:[ID!]$all:Boolean$dryRun:Boolean){redeliver(filter:$filter ids:$ids all:$all dryRun:$dryRun){...Outcome}}fragment Outcome on RedeliverPayload{matched requeued complete refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<RedeliverMutation, RedeliverMutationVariables>
 export const DeliverStored = "mutation DeliverStored($platform:Platform!$filter:EventFilter!$dryRun:Boolean){deliverStored(platform:$platform filter:$filter dryRun:$dryRun){...Outcome}}fragment Outcome on RedeliverPayload{matched requeued complete refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<DeliverStoredMutation, DeliverStoredMutationVariables>

@@ -8,7 +8,7 @@ import { useAsk, usePage } from '../../lib/ask'
 import { counted, money } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { KEYS, platforms, titleOf } from '../../lib/platforms'
-import { choice, choices, go, param, setParams, withParams } from '../../lib/router'
+import { choice, choices, go, param, place, setParams, withParams } from '../../lib/router'
 import { may } from '../../lib/session'
 import { Filters, Select, Several, TextFilter, TimeRange } from '../../parts/Filters'
 import { Fresh, LiveSwitch, Pager } from '../../parts/List'
@@ -19,7 +19,7 @@ import { Table, type Column } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import { RedeliverDialog } from '../event/Redeliver'
 import { Identifiers } from './Identifiers'
-import { EventById, EventList, EventsKept, type EventListQuery, type EventFilter } from './events.gql'
+import { EventById, EventList, EventsAgain, EventsKept, type EventListQuery, type EventFilter } from './events.gql'
 import { eventHref, retention, shortTitle } from './links'
 import './events.css'
 
@@ -84,7 +84,11 @@ export function Events() {
   // Few of many by their name or platform have no index: they are looked for less often.
   const isCostly = filter.eventName !== null || (!!filter.platforms?.length && !filter.deliveryStatuses?.length)
   const every = isCostly ? RARELY : OFTEN
-  const page = usePage(EventList, { first: 50, after, filter }, (data) => data.events, { every, isFirst: after === null })
+  const page = usePage(EventList, { first: 50, after, filter }, (data) => data.events, {
+    every,
+    isFirst: after === null,
+    renewal: { operation: EventsAgain, pick: (data) => data.nodes },
+  })
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const [asked, setAsked] = useState<string[] | null>(null)
 
@@ -170,12 +174,13 @@ export function Events() {
   )
 }
 
-/** An id that is one leads straight to its event. */
+/** An id that is one leads straight to its event, unless one went elsewhere meanwhile. */
 async function open(text: string): Promise<void> {
   if (!text) return
+  const here = place.peek()
   try {
     const { event } = await ask(EventById, { eventId: text })
-    if (event) go(eventHref(event.eventId))
+    if (event && place.peek() === here) go(eventHref(event.eventId))
   } catch {
     // The list says what is wrong.
   }

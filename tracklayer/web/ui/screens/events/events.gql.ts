@@ -77,6 +77,8 @@ export type RetentionDays =
   /** 365 days. */
   | 'DAYS_365';
 
+export type EventLineFragment = { id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> };
+
 export type EventListQueryVariables = Exact<{
   first?: number | null | undefined;
   after?: string | null | undefined;
@@ -85,6 +87,16 @@ export type EventListQueryVariables = Exact<{
 
 
 export type EventListQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type EventsAgainQueryVariables = Exact<{
+  ids: Array<string> | string;
+}>;
+
+
+export type EventsAgainQuery = { nodes: Array<
+    | { id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> }
+    | Record<PropertyKey, never>
+   | null> };
 
 export type EventByIdQueryVariables = Exact<{
   eventId: string;
@@ -98,6 +110,7 @@ export type EventsKeptQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type EventsKeptQuery = { merchant: { retentionDays: RetentionDays } };
 
-export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status held}}pageInfo{hasNextPage endCursor}}}" as Operation<EventListQuery, EventListQueryVariables>
+export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{...EventLine}pageInfo{hasNextPage endCursor}}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status held}}" as Operation<EventListQuery, EventListQueryVariables>
+export const EventsAgain = "query EventsAgain($ids:[ID!]!){nodes(ids:$ids){...EventLine}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status held}}" as Operation<EventsAgainQuery, EventsAgainQueryVariables>
 export const EventById = "query EventById($eventId:String!){event(eventId:$eventId){eventId}}" as Operation<EventByIdQuery, EventByIdQueryVariables>
 export const EventsKept = "query EventsKept{merchant{retentionDays}}" as Operation<EventsKeptQuery, EventsKeptQueryVariables>

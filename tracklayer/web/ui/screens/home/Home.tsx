@@ -3,11 +3,11 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 
-import { useAsk } from '../../lib/ask'
+import { moment, useAsk } from '../../lib/ask'
 import { count, counted, percent } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { choice, param, setParams, withParams } from '../../lib/router'
-import { exactTime, now, shortTime } from '../../lib/time'
+import { exactTime, shortTime } from '../../lib/time'
 import { Chart } from '../../parts/Chart'
 import { TimeRange } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
@@ -89,7 +89,7 @@ function RangeChoice() {
 }
 
 function InRange() {
-  const range = rangeAt(now.value)
+  const range = rangeAt(moment.value)
   if (typeof range === 'string') return <Notice tone="warn">{range}</Notice>
   return (
     <>
@@ -143,7 +143,7 @@ function rowOf(rows: Figures[], platform: Platform | null): Figures {
 
 function Figured({ range }: { range: Range }) {
   const platform = choice('platform', KEYS)
-  const past = before(range, now.value)
+  const past = before(range, moment.value)
   const asked = useAsk(
     HomeLedger,
     { since: iso(range.since), until: iso(range.until), bucket: range.bucket, platform },
@@ -236,8 +236,8 @@ function bySteps(series: SeriesRow[], range: Range): Map<number, SeriesRow> {
 }
 
 function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']['series']; platform: Platform | null; range: Range }) {
-  const moment = Math.floor(now.value / 10_000)
-  const times = useMemo(() => stepsOf(range, now.peek()), [range.since, range.until, range.step, moment])
+  const tenth = Math.floor(moment.value / 10_000)
+  const times = useMemo(() => stepsOf(range, moment.peek()), [range.since, range.until, range.step, tenth])
   const rows = useMemo(() => bySteps(series, range), [series, range.since, range.step])
   const events = times.map((at) => rows.get(at)?.eventsAccepted ?? 0)
   const refused = times.map((at) => rows.get(at)?.eventsRejected ?? 0)

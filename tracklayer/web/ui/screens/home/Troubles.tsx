@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks'
 import { count } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { Section } from '../../parts/Page'
+import { Ticked } from '../../parts/Ticked'
 import type { AdviceLineFragment, HomeDestinationsQuery, HomeLedgerQuery } from './home.gql'
 
 const FEW = 3
@@ -108,9 +109,4 @@ export function Refused({ rows, total }: { rows: HomeLedgerQuery['rejections']; 
       </Section>
     </div>
   )
-}
-
-/** Text whose names stand in backticks. */
-function Ticked({ text }: { text: string }) {
-  return <>{text.split('`').map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>
 }

@@ -11,10 +11,12 @@ import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Facts, Page, Section } from '../../parts/Page'
 import { Badge, DeliveryMark, DestinationMark, SeverityMark } from '../../parts/Status'
 import { Table } from '../../parts/Table'
+import { Ticked } from '../../parts/Ticked'
 import { Time } from '../../parts/Time'
 import {
   AdviceNow,
   AlertById,
+  DeliveriesMeanwhileAgain,
   DeliveriesOfAlert,
   type AdviceLineFragment as Advice,
   type AlertByIdQuery,
@@ -25,7 +27,6 @@ import { Care } from './Care'
 import { Figures } from './Figures'
 import './notifications.css'
 import { TestSend } from './TestSend'
-import { Told } from './Told'
 import { GUIDE, RULES, kindName } from './words'
 
 const OPEN_EVERY_MS = 15_000
@@ -89,7 +90,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
       </p>
       <Section title="What happened, and what to do">
         <p class="told">
-          <Told text={alert.message} />
+          <Ticked text={alert.message} />
         </p>
         <Facts
           rows={[
@@ -123,7 +124,7 @@ function eventsOf(name: string, since: string): string {
 
 /** Advice that stands now, of the platform or of the merchant; nothing where there is none. */
 function NextSteps({ platform }: { platform: Platform | null }) {
-  const { data } = useAsk(AdviceNow, {})
+  const { data } = useAsk(AdviceNow, {}, { every: OPEN_EVERY_MS })
   const destination = data?.merchant.destinations.find((one) => one.platform === platform)
   const advice: Advice[] = [...(destination?.advice ?? []), ...(data?.merchant.advice ?? [])]
   if (!destination && !advice.length) return null
@@ -142,7 +143,7 @@ function NextSteps({ platform }: { platform: Platform | null }) {
         <ul class="advice">
           {advice.map((one) => (
             <li key={`${one.code} ${one.eventName ?? ''}`}>
-              <Told text={one.sentence} /> <Told text={one.nextStep} />
+              <Ticked text={one.sentence} /> <Ticked text={one.nextStep} />
             </li>
           ))}
         </ul>
@@ -161,7 +162,11 @@ function Meanwhile({ alert }: { alert: Alert }) {
     DeliveriesOfAlert,
     { id: alert.id, after },
     (data) => (data.node?.__typename === 'Alert' ? data.node.deliveries : NONE),
-    { every: alert.state === 'OPEN' ? OPEN_EVERY_MS : 0, isFirst: after === null },
+    {
+      every: alert.state === 'OPEN' ? OPEN_EVERY_MS : 0,
+      isFirst: after === null,
+      renewal: { operation: DeliveriesMeanwhileAgain, pick: (data) => data.nodes },
+    },
   )
   const search = new URLSearchParams({ since: alert.openedAt })
   if (alert.resolvedAt) search.set('until', alert.resolvedAt)

@@ -14,6 +14,7 @@ import { Badge, SeverityMark } from '../../parts/Status'
 import { Table } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import {
+  NotificationsAgain,
   OpenNotifications,
   ResolvedNotifications,
   WhoIsTold,
@@ -43,6 +44,7 @@ export function Notifications() {
   const open = usePage(OpenNotifications, { filter: { ...filter, state: 'OPEN' } }, (data) => data.alerts, {
     every: OPEN_EVERY_MS,
     when: wantsOpen,
+    renewal: { operation: NotificationsAgain, pick: (data) => data.nodes },
   })
   const resolved = usePage(ResolvedNotifications, { after, filter: { ...filter, state: 'RESOLVED' } }, (data) => data.alerts, {
     isFirst: false,
@@ -52,8 +54,7 @@ export function Notifications() {
   const ranks = useRef(new Map<string, number>())
 
   const present = (open.data as OpenNotificationsQuery | null)?.alerts.nodes ?? []
-  const there = new Set(present.map((one) => one.id))
-  const openRows = wantsOpen ? inOrder(open.rows, ranks.current).map((row) => asOfNow(row, heard.get(row.id), there)) : []
+  const openRows = wantsOpen ? inOrder(open.rows, ranks.current).map((row) => asOfNow(row, heard.get(row.id))) : []
   const shown = new Set(openRows.map((row) => row.id))
   const rows = [...openRows, ...(wantsResolved ? resolved.rows.filter((row) => !shown.has(row.id)) : [])]
   const fresh = open.fresh ? present.filter((one) => !shown.has(one.id)) : []
@@ -150,11 +151,11 @@ function useChanges(again: () => void): ReadonlyMap<string, AlertChange> {
   return heard.current
 }
 
-/** A row of the open ones as it is now: one that is over stays where it is, and says so. */
-function asOfNow(row: AlertRow, change: AlertChange | undefined, there: ReadonlySet<string>): AlertRow {
-  if (there.has(row.id) && change?.state !== 'RESOLVED') return row
-  if (isPaused.value) return row
-  return { ...row, state: 'RESOLVED', resolvedAt: change?.resolvedAt ?? row.resolvedAt }
+/** A row of the open ones as it is now: one that is over stays where it is, and says so. It is over where that was told, and
+ * not where it is merely missing: no answer came, or others pushed it away. */
+function asOfNow(row: AlertRow, change: AlertChange | undefined): AlertRow {
+  if (change?.state !== 'RESOLVED' || isPaused.value) return row
+  return { ...row, state: 'RESOLVED', resolvedAt: change.resolvedAt }
 }
 
 /** The gravest first, then the newest. A row keeps its place when it becomes graver: it is being read. */

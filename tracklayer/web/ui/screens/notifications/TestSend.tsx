@@ -7,7 +7,7 @@ import { Action } from '../../parts/Action'
 import { Facts, Section } from '../../parts/Page'
 import { OutcomeMark } from '../../parts/Status'
 import { TryDestination, type TryDestinationMutation } from './alert.gql'
-import { Told } from './Told'
+import { Ticked } from '../../parts/Ticked'
 import { guidePath } from './words'
 
 type Tried = TryDestinationMutation['testDestination']
@@ -56,7 +56,7 @@ function Result({ tried, name }: { tried: Tried; name: string }) {
     <div class="tried">
       {tried.userErrors.map((one) => (
         <p key={one.message}>
-          <Told text={one.message} />
+          <Ticked text={one.message} />
         </p>
       ))}
       {attempt && (
@@ -67,7 +67,7 @@ function Result({ tried, name }: { tried: Tried; name: string }) {
             [`What ${name} said`, attempt.error],
             ['What it means', explanation?.summary],
             ['Field', explanation?.field && <code>{explanation.field}</code>],
-            ['What to do', explanation && <Told text={explanation.nextStep} />],
+            ['What to do', explanation && <Ticked text={explanation.nextStep} />],
             ['', guide && <a href={guide}>The guide to {name}</a>],
           ]}
         />

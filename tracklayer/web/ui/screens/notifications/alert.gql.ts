@@ -166,6 +166,18 @@ export type ChartOfAlertQueryVariables = Exact<{
 
 export type ChartOfAlertQuery = { alertChart: { title: string, unit: AlertChartUnit, since: string, stepSeconds: number, times: Array<string>, counts: Array<number> | null, series: Array<{ role: AlertSeriesRole, label: string, values: Array<number | null> }> } | null };
 
+export type DeliveryMeanwhileFragment = { id: string, platform: Platform, status: DeliveryStatus, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } };
+
+export type DeliveriesMeanwhileAgainQueryVariables = Exact<{
+  ids: Array<string> | string;
+}>;
+
+
+export type DeliveriesMeanwhileAgainQuery = { nodes: Array<
+    | { id: string, platform: Platform, status: DeliveryStatus, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } }
+    | Record<PropertyKey, never>
+   | null> };
+
 export type DeliveriesOfAlertQueryVariables = Exact<{
   id: string;
   after?: string | null | undefined;
@@ -216,7 +228,8 @@ export type TryDestinationMutation = { testDestination: { attempt: { outcome: At
 
 export const AlertById = "query AlertById($id:ID!){node(id:$id){__typename ...on Alert{id kind severity state platform eventName title message details openedAt lastSeenAt acknowledgedAt note snoozedUntil resolvedAt}}}" as Operation<AlertByIdQuery, AlertByIdQueryVariables>
 export const ChartOfAlert = "query ChartOfAlert($id:ID!){alertChart(id:$id){title unit since stepSeconds times counts series{role label values}}}" as Operation<ChartOfAlertQuery, ChartOfAlertQueryVariables>
-export const DeliveriesOfAlert = "query DeliveriesOfAlert($id:ID!$after:String){node(id:$id){__typename ...on Alert{id deliveries(first:50 after:$after){nodes{id platform status held queuedAt attempts lastError event{eventId eventName}}pageInfo{hasNextPage endCursor}}}}}" as Operation<DeliveriesOfAlertQuery, DeliveriesOfAlertQueryVariables>
+export const DeliveriesMeanwhileAgain = "query DeliveriesMeanwhileAgain($ids:[ID!]!){nodes(ids:$ids){...DeliveryMeanwhile}}fragment DeliveryMeanwhile on Delivery{id platform status held queuedAt attempts lastError event{eventId eventName}}" as Operation<DeliveriesMeanwhileAgainQuery, DeliveriesMeanwhileAgainQueryVariables>
+export const DeliveriesOfAlert = "query DeliveriesOfAlert($id:ID!$after:String){node(id:$id){__typename ...on Alert{id deliveries(first:50 after:$after){nodes{...DeliveryMeanwhile}pageInfo{hasNextPage endCursor}}}}}fragment DeliveryMeanwhile on Delivery{id platform status held queuedAt attempts lastError event{eventId eventName}}" as Operation<DeliveriesOfAlertQuery, DeliveriesOfAlertQueryVariables>
 export const AdviceNow = "query AdviceNow{merchant{advice{...AdviceLine}destinations{platform state stateReason waiting advice{...AdviceLine}}}}fragment AdviceLine on Advice{code sentence nextStep since eventName}" as Operation<AdviceNowQuery, AdviceNowQueryVariables>
 export const AcknowledgeAlert = "mutation AcknowledgeAlert($id:ID!$note:String){acknowledgeAlert(id:$id note:$note){alert{id acknowledgedAt}userErrors{message}}}" as Operation<AcknowledgeAlertMutation, AcknowledgeAlertMutationVariables>
 export const SnoozeAlert = "mutation SnoozeAlert($id:ID!$until:DateTime){snoozeAlert(id:$id until:$until){alert{id snoozedUntil}userErrors{message}}}" as Operation<SnoozeAlertMutation, SnoozeAlertMutationVariables>

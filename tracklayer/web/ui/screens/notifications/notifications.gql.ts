@@ -95,6 +95,16 @@ export type ResolvedNotificationsQueryVariables = Exact<{
 
 export type ResolvedNotificationsQuery = { alerts: { nodes: Array<{ id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, platform: Platform | null, eventName: string | null, title: string, openedAt: string, acknowledgedAt: string | null, snoozedUntil: string | null, resolvedAt: string | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
+export type NotificationsAgainQueryVariables = Exact<{
+  ids: Array<string> | string;
+}>;
+
+
+export type NotificationsAgainQuery = { nodes: Array<
+    | { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, platform: Platform | null, eventName: string | null, title: string, openedAt: string, acknowledgedAt: string | null, snoozedUntil: string | null, resolvedAt: string | null }
+    | Record<PropertyKey, never>
+   | null> };
+
 export type WhoIsToldQueryVariables = Exact<{ [key: string]: never; }>;
 
 
@@ -102,4 +112,5 @@ export type WhoIsToldQuery = { merchant: { alertEmails: Array<string>, alertChan
 
 export const OpenNotifications = "query OpenNotifications($filter:AlertFilter){alerts(first:100 filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<OpenNotificationsQuery, OpenNotificationsQueryVariables>
 export const ResolvedNotifications = "query ResolvedNotifications($after:String$filter:AlertFilter){alerts(first:50 after:$after filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<ResolvedNotificationsQuery, ResolvedNotificationsQueryVariables>
+export const NotificationsAgain = "query NotificationsAgain($ids:[ID!]!){nodes(ids:$ids){...AlertRow}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<NotificationsAgainQuery, NotificationsAgainQueryVariables>
 export const WhoIsTold = "query WhoIsTold{merchant{alertEmails alertChannels{id}}}" as Operation<WhoIsToldQuery, WhoIsToldQueryVariables>
