@@ -17,7 +17,8 @@ from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.privacy import purge_expired
 
-MIGRATION = import_module("tracklayer.db.migrations.0034_ledger_hours")
+HOURS_KEPT = import_module("tracklayer.db.migrations.0034_ledger_hours")
+MIGRATION = import_module("tracklayer.db.migrations.0043_reasons")
 COLUMNS = ", ".join(MIGRATION.COUNTS)
 HOURS = f"""SELECT platform, hour, {COLUMNS}, (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(drop_reasons)
     WHERE value <> '0'), latency FROM ledger_hours ORDER BY platform, hour"""
@@ -115,6 +116,7 @@ def test_what_was_counted_before_the_hours_were_kept_is_in_them(
     found = hours()
     with in_transaction():
         execute("DELETE FROM ledger_hours")
+        execute(HOURS_KEPT.FILL)
         execute(MIGRATION.FILL)
     assert hours() == found
 

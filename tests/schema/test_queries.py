@@ -412,6 +412,10 @@ async def test_a_delivery_belongs_to_the_alerts_that_were_open_while_it_waited_t
                     *[at(until)] * 2,
                 ),
             )
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, routed) SELECT merchant_id, platform, "
+            "date_trunc('minute', received_at, 'UTC') AS minute, 1, count(*) FROM deliveries GROUP BY 1, 2, minute"
+        )
         for title, (platform, since, until) in spans.items():
             execute(
                 "INSERT INTO alerts (merchant_id, kind, severity, platform, title, message, opened_at, last_seen_at, "

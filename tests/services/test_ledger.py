@@ -15,8 +15,8 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.events import EventSearch
-from tracklayer.db.ledger import ledger
-from tracklayer.domain.ledger import Cohort, with_totals
+from tracklayer.db.ledger import ledger, ledger_as_one
+from tracklayer.domain.ledger import Cohort, bucket_of, summed, with_totals
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -176,6 +176,7 @@ class Walk:
             found = with_totals(ledger(self.merchant.merchant_id, begin, end, "hour"))
             strangers = ledger(self.stranger.merchant_id, begin, end, "hour")
         assert strangers == []
+        self.check_as_one()
         assert [row for row in found if not row.is_balanced] == []
         whole = [row for row in found if row.platform is None]
         assert sum(row.accepted for row in whole) == self.accepted
@@ -185,6 +186,19 @@ class Walk:
         assert [v for v in check_invariants(self.clock.now()) if v.kind not in ("overdue", "lost_lease")] == []
         for platform in PLATFORMS:
             self.check_platform(platform, [row for row in found if row.platform == platform])
+
+    def check_as_one(self) -> None:
+        """Of a time that begins and ends within hours, long or short, old or new: what its minutes come to."""
+        merchant_id = self.merchant.merchant_id
+        back, length = self.random.choice(
+            ((30, 45), (187, 240), (self.random.randint(0, 200_000), 10_000), (36_000_000, 36_000_000))
+        )
+        since = bucket_of(self.clock.now() - timedelta(minutes=back), "minute")
+        until = since + timedelta(minutes=length)
+        with in_transaction():
+            minutes = summed(ledger(merchant_id, since, until, "minute"), since)
+            found = ledger_as_one(merchant_id, since, until)
+        assert {row.platform: row for row in found} == {row.platform: row for row in minutes}
 
     def check_events(self, whole: list[Cohort]) -> None:
         stored = select("SELECT count(*) FROM events WHERE merchant_id = %s", self.merchant.merchant_id)[0][0]

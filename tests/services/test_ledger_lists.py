@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.redelivering import go_on, job_of
 from tests.services.test_ledger import PLATFORMS, Walk
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, page_of_deliveries
+from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, page_of_deliveries
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id
@@ -70,6 +71,7 @@ class Lists:
 
 def check_lists(walk: Walk) -> None:
     begin, end = walk.clock.now() - timedelta(days=300), walk.clock.now() + timedelta(days=1)
+
     with in_transaction():
         found = with_totals(ledger(walk.merchant.merchant_id, begin, end, "hour"))
         for row in found:
@@ -78,6 +80,67 @@ def check_lists(walk: Walk) -> None:
                 assert lists.events() == row.accepted
             else:
                 check_row(walk.merchant.merchant_id, row.platform, row)
+
+
+def check_pages(walk: Walk) -> None:
+    """Whichever way a page is found, it holds what all deliveries in their order would, passed over one by one."""
+    merchant_id = walk.merchant.merchant_id
+    with in_transaction():
+        everything = page_of_deliveries(merchant_id, DeliverySearch(), EVERYTHING)
+        sql = "SELECT platform FROM destinations WHERE merchant_id = %s AND removed_at IS NULL AND state <> 'active'"
+        not_sent_to = [row[0] for row in rows(sql, (merchant_id,))]
+        check_event_pages(walk)
+        middle = everything[len(everything) // 2] if everything else None
+        for platform in (None, *PLATFORMS):
+            for search in searches(platform, middle):
+                admitted = [row for row in everything if search.admits(row, not_sent_to)]
+                if search.after is not None:
+                    admitted = [row for row in admitted if (row.queued_at, row.event_id, row.platform) < search.after]
+                assert page_of_deliveries(merchant_id, search, 7) == admitted[:7], search
+                assert page_of_deliveries(merchant_id, search, EVERYTHING) == admitted, search
+
+
+def check_event_pages(walk: Walk) -> None:
+    merchant_id = walk.merchant.merchant_id
+    everything = page_of_events(merchant_id, EventSearch(), EVERYTHING)
+    for platforms in (PLATFORMS[:1], PLATFORMS[1:], PLATFORMS, ("pinterest",)):
+        for statuses in ((), ("delivered",), ("delivered", "queued"), ("delivered", "dropped", "failed")):
+            sql = "SELECT event_id FROM deliveries WHERE merchant_id = %s AND platform = ANY(%s) AND status = ANY(%s)"
+            given = (merchant_id, list(platforms), list(statuses or ("delivered", "dropped", "failed", "queued")))
+            there = {row[0] for row in rows(sql, given)}
+            admitted = [row for row in everything if row.event_id in there]
+            search = EventSearch(platforms=platforms, delivery_statuses=statuses)
+            assert page_of_events(merchant_id, search, EVERYTHING) == admitted, search
+            if len(admitted) > 1:
+                middle = admitted[len(admitted) // 2]
+                search = replace(search, after=(middle.received_at, middle.event_id))
+                assert page_of_events(merchant_id, search, 5) == admitted[len(admitted) // 2 + 1 :][:5], search
+                search = replace(search, after=None, received_since=middle.received_at)
+                later = [row for row in admitted if row.received_at >= middle.received_at]
+                assert page_of_events(merchant_id, search, EVERYTHING) == later, search
+
+
+def searches(platform: str | None, middle: DeliveryRow | None) -> Iterator[DeliverySearch]:
+    narrowed: tuple[dict[str, Any], ...] = (
+        {},
+        {"status": ("delivered",)},
+        {"status": ("dropped", "failed")},
+        {"status": ("queued",), "drop_reason": ("retries_exhausted",)},
+        {"drop_reason": ("missing_identifiers",)},
+        {"drop_reason": ("retries_exhausted", "window_expired", "consent_denied")},
+        {"drop_reason": ("retries_exhausted",), "error_code": "100"},
+        {"error_contains": "4"},
+        {"error_contains": "nobody says this"},
+        {"held": True},
+        {"held": False},
+    )
+    for given in narrowed:
+        search = DeliverySearch(platform=platform, **given)
+        yield search
+        if middle is not None:
+            yield replace(search, queued_since=middle.queued_at)
+            yield replace(search, queued_until=middle.queued_at)
+            yield replace(search, after=(middle.queued_at, middle.event_id, middle.platform))
 
 
 def check_row(merchant_id: int, platform: str, row: Cohort) -> None:
@@ -111,6 +174,8 @@ def test_every_figure_is_a_list_whatever_was_done(
         if step % 10 == 9:
             try:
                 check_lists(walk)
+                if step % 40 == 39:
+                    check_pages(walk)
             except AssertionError as error:
                 raise AssertionError(f"seed {seed}, after {done}") from error
     assert walk.accepted
@@ -178,6 +243,17 @@ async def test_the_whole_time_as_one_row_a_platform(api: Api, mixed: Merchant) -
         "nextStep": CODES["INVALID_TIME"].what_to_do,
     }
     assert sum(row["count"] for row in found["rejections"]) == whole["eventsRejected"]
+
+
+async def test_the_whole_time_is_the_same_whether_its_buckets_are_asked_for_or_not(api: Api, mixed: Merchant) -> None:
+    whole = "whole { platform eventsAccepted routed filtered delivered waiting held dropReasons purged latencyP95Ms }"
+    for bucket in ("MINUTE", "HOUR"):
+        ledger = f'ledger(since: "2026-11-20T14:00:00Z", until: "2026-11-20T16:00:00Z", bucket: {bucket})'
+        alone = await api(f"{{ {ledger} {{ {whole} }} }}")
+        assert [row["routed"] for row in alone["ledger"]["whole"]] == [13, 10, 3]
+        for more in (f"{whole} series {{ routed }}", f"rows {{ routed }} {whole} balanced"):
+            found = await api(f"{{ {ledger} {{ {more} }} }}")
+            assert found["ledger"]["whole"] == alone["ledger"]["whole"]
 
 
 async def test_every_figure_is_a_list_over_the_api(api: Api, mixed: Merchant) -> None:

@@ -153,13 +153,23 @@ def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: 
 
 def test_the_rows_of_a_figure_of_the_ledger_are_read_hour_by_hour(stranger: Merchant, clock: FrozenClock) -> None:
     since, until = clock.now() - timedelta(days=30), clock.now() + timedelta(hours=1)
-    deliveries = db.DeliverySearch(platform="meta", received_since=since, received_until=until)
-    found = scans(*db.page_query(stranger.merchant_id, deliveries, 50))
-    assert found.keys() == {"deliveries_queued", "deliveries_stored_first"}
-    assert "hour" in found["deliveries_queued"]
+    for deliveries in (
+        db.DeliverySearch(platform="meta", received_since=since, received_until=until),
+        db.DeliverySearch(platform="meta", queued_since=since),
+        db.DeliverySearch(platform="meta"),
+        db.DeliverySearch(platform="meta", status=("delivered",)),
+    ):
+        found = scans(*db.page_query(stranger.merchant_id, deliveries, 50))
+        assert found.keys() == {"deliveries_queued", "deliveries_stored_first"}
+        assert "hour" in found["deliveries_queued"]
     filtered = EventSearch(filtered_at="meta", received_since=since, received_until=until)
     found = scans(*page_query(stranger.merchant_id, filtered, 50))
     assert "hour" in found["events_received"]
+    for statuses in ((), ("delivered",)):
+        found = scans(
+            *page_query(stranger.merchant_id, EventSearch(platforms=("tiktok",), delivery_statuses=statuses), 50)
+        )
+        assert "hour" in found["events_received"]
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:

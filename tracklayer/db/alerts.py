@@ -244,8 +244,9 @@ WHERE place <= %s ORDER BY opened_at DESC, alert_id DESC
 """
 
 # The other way round. A delivery waits no longer than its window: what was queued longer before an alert opened had
-# ended by then, and is not looked at, unless it was redelivered. One index range an alert, by deliveries_queued, and
-# the few of deliveries_requeued that are older.
+# ended by then, and is not looked at, unless it was redelivered. One index range an alert, by deliveries_queued; of one
+# platform each hour that has some, as its pages do, and what was stored first; and the few of deliveries_requeued that are
+# older.
 _WAITED = """
     d.merchant_id = %(merchant)s AND (x.platform IS NULL OR d.platform = x.platform)
     AND (%(at)s::timestamptz IS NULL OR (d.queued_at, d.event_id, d.platform) < (%(at)s, %(event)s, %(platform)s))
@@ -259,7 +260,28 @@ FROM json_to_recordset(%(alerts)s::json) AS x(
     alert_id bigint, platform text, opened_at timestamptz, queued_since timestamptz, until timestamptz)
 CROSS JOIN LATERAL (
     SELECT * FROM (
-        (SELECT * FROM deliveries d WHERE d.queued_at >= x.queued_since AND d.queued_at <= x.until AND {_WAITED})
+        (SELECT * FROM deliveries d
+         WHERE x.platform IS NULL AND d.queued_at >= x.queued_since AND d.queued_at <= x.until AND {_WAITED})
+        UNION ALL
+        (SELECT d.* FROM (
+            SELECT hour FROM (
+                SELECT hour FROM ledger_hours
+                WHERE merchant_id = %(merchant)s AND platform = x.platform AND routed > purged
+                  AND hour >= date_trunc('hour', x.queued_since, 'UTC') AND hour <= least(x.until, %(at)s::timestamptz)
+                UNION
+                SELECT date_trunc('hour', minute, 'UTC') FROM minutes
+                WHERE merchant_id = %(merchant)s AND platform = x.platform AND slot <> 0
+                  AND minute >= date_trunc('hour', x.queued_since, 'UTC') AND minute <= least(x.until, %(at)s::timestamptz)) AS counted
+            ORDER BY hour DESC) AS hours
+         CROSS JOIN LATERAL (
+            SELECT * FROM deliveries d
+            WHERE d.queued_at >= hour AND d.queued_at < hour + interval '1 hour' AND d.queued_at >= x.queued_since
+              AND d.queued_at <= x.until AND d.queued_at <= d.received_at AND {_WAITED}) AS d
+         ORDER BY hour DESC, d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT * FROM deliveries d
+         WHERE x.platform IS NOT NULL AND d.queued_at > d.received_at
+           AND d.queued_at >= x.queued_since AND d.queued_at <= x.until AND {_WAITED})
         UNION ALL
         (SELECT * FROM deliveries d WHERE d.requeued_at IS NOT NULL AND d.queued_at < x.queued_since AND {_WAITED})
     ) AS found

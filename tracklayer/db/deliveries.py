@@ -730,13 +730,21 @@ OF_KINDS = """
     SELECT * FROM deliveries WHERE {where} AND platform = p.name
       AND coalesce(drop_reason, status) NOT IN ('queued', 'delivered') AND coalesce(drop_reason, status) = k.kind
     ORDER BY queued_at DESC, event_id DESC LIMIT %s) AS x {newest})"""
+# The same of reasons alone, whatever their codes, in the order of the index deliveries_reasons.
+OF_REASONS = """
+(SELECT {columns} FROM {platforms} AS p CROSS JOIN unnest(%s::text[]) AS k(kind) CROSS JOIN LATERAL (
+    SELECT * FROM deliveries WHERE {where} AND platform = p.name AND drop_reason = k.kind
+    ORDER BY queued_at DESC, event_id DESC LIMIT %s) AS x {newest})"""
 
 
 def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[str, list[Any]]:
     """The statement of a page, and its parameters."""
     where = ["merchant_id = %s"]
     params: list[Any] = [merchant_id]
-    kinds = _kinds_of(search)
+    kinds, each_kind = _kinds_of(search), OF_KINDS
+    if kinds is None and search.drop_reason:
+        wanted = not search.status or DeliveryStatus.DROPPED in search.status
+        kinds, each_kind = list(search.drop_reason) if wanted else [], OF_REASONS
     if kinds is not None:
         search = replace(search, status=(), drop_reason=())
     elif search.error_code is not None:
@@ -744,9 +752,6 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
     if search.platform is not None:
         where.append("platform = %s")
         params.append(search.platform)
-    if search.drop_reason:
-        where.append("status = 'dropped' AND drop_reason = ANY(%s)")
-        params.append(list(search.drop_reason))
     if search.error_code is not None:
         where.append("coalesce(error_code, '') = %s")
         params.append(search.error_code)
@@ -757,7 +762,7 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
         where.append("queued_at < %s")
         params.append(search.queued_until)
     if search.error_contains:
-        where.append("strpos(lower(last_error), lower(%s)) > 0")
+        where.append("last_error IS NOT NULL AND strpos(lower(last_error), lower(%s)) > 0")
         params.append(search.error_contains)
     if search.after is not None:
         where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
@@ -792,7 +797,7 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
             own.append("status = %s AND due_at IS NOT NULL" if status == DeliveryStatus.QUEUED else "status = %s")
             mine.append(status)
         parts = [(own, mine)]
-        if search.platform is not None and search.received_since is not None and kinds is None and status in _COUNTED:
+        if search.platform is not None and not search.error_contains and kinds is None and status in _COUNTED:
             hours = _hours_with(merchant_id, search.platform, search)
             prompt = " AND ".join([*own, "queued_at >= hour AND queued_at < hour + interval '1 hour'", _PROMPT])
             pages.append(f"({_IN_HOURS.format(columns=COLUMNS, count=_COUNTED[status], where=prompt)})")
@@ -811,7 +816,7 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
                 given += [*values, limit]
                 continue
             platforms = PLATFORMS_OF if search.platform is None else "(SELECT %s AS name)"
-            pages.append(OF_KINDS.format(columns=COLUMNS, platforms=platforms, where=condition, newest=newest))
+            pages.append(each_kind.format(columns=COLUMNS, platforms=platforms, where=condition, newest=newest))
             given += [merchant_id if search.platform is None else search.platform, kinds, *values, limit, limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
     return sql, given if len(pages) == 1 else [*given, limit]
@@ -819,16 +824,18 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
 
 # Status, or none for all -> what the ledger counts them as. What is not in it has an index of its own.
 _COUNTED: dict[str | None, str] = {None: "routed", "delivered": "delivered", "dropped": "dropped"}
-# Of one platform only the hours that have some are read, where a time is asked for: of a platform that gets few of many, no
-# delivery to the others is passed over.
+# Of one platform only the hours that have some are read: of a platform that gets few of many, no delivery to the others is
+# passed over. Nor are the hours of which nothing is kept any more.
 _IN_HOURS = """
 SELECT {columns} FROM (
     SELECT hour FROM (
         SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND {count} > 0
-          AND hour >= date_trunc('hour', %s::timestamptz, 'UTC') AND hour <= coalesce(%s::timestamptz, 'infinity')
+          AND routed > purged AND hour >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND hour <= coalesce(%s::timestamptz, 'infinity')
         UNION
         SELECT date_trunc('hour', minute, 'UTC') FROM minutes WHERE merchant_id = %s AND platform = %s AND slot <> 0
-          AND minute >= date_trunc('hour', %s::timestamptz, 'UTC') AND minute <= coalesce(%s::timestamptz, 'infinity')
+          AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
+          AND minute <= coalesce(%s::timestamptz, 'infinity')
         ) AS counted
     ORDER BY hour DESC) AS hours
 CROSS JOIN LATERAL (
@@ -840,7 +847,8 @@ ORDER BY hour DESC, queued_at DESC, event_id DESC, platform DESC LIMIT %s
 def _hours_with(merchant_id: int, platform: str, search: DeliverySearch) -> list[Any]:
     """What ``_IN_HOURS`` takes before the arguments of its condition."""
     ends = [at for at in (search.received_until, search.queued_until, search.after and search.after[0]) if at]
-    return [merchant_id, platform, search.received_since, min(ends, default=None)] * 2
+    begins = [at for at in (search.received_since, search.queued_since) if at]
+    return [merchant_id, platform, max(begins, default=None), min(ends, default=None)] * 2
 
 
 def _kinds_of(search: DeliverySearch) -> list[str] | None:

@@ -383,16 +383,17 @@ _FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
     AND NOT EXISTS (SELECT 1 FROM deliveries d
         WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id AND d.platform = %s)
     AND coalesce({_COUNTED.format("minute")}, {_COUNTED.format("hour")}) > 0"""
-# Only the hours that have some are read: a name that is hardly ever sent is found without passing over all others.
-_IN_HOURS_WITH_FILTERED = """
+# Only the hours that have some are read: a name that is hardly ever sent, or a platform that gets few, is found without passing
+# over all others.
+_IN_HOURS = """
 SELECT {columns} FROM (
     SELECT hour FROM (
-        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND filtered > 0
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = ANY(%s) AND {in_hour}
           AND hour >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
           AND hour <= coalesce(%s::timestamptz, 'infinity')
         UNION
         SELECT date_trunc('hour', minute, 'UTC') FROM minutes
-        WHERE merchant_id = %s AND platform = %s AND filtered > 0 AND slot <> 0
+        WHERE merchant_id = %s AND platform = ANY(%s) AND {in_minute} AND slot <> 0
           AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
           AND minute <= coalesce(%s::timestamptz, 'infinity')) AS counted
     ORDER BY hour DESC) AS hours
@@ -545,12 +546,19 @@ def page_query(
     if inner:
         of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
         where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event})")
+    until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
     if search.filtered_at is not None:
-        until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
-        hours = (merchant_id, search.filtered_at, search.received_since, until)
-        found = " AND ".join([*where, _FILTERED])
-        sql = _IN_HOURS_WITH_FILTERED.format(columns=COLUMNS, where=found)
+        hours = (merchant_id, [search.filtered_at], search.received_since, until)
+        counted, found = "filtered > 0", " AND ".join([*where, _FILTERED])
+        sql = _IN_HOURS.format(columns=COLUMNS, where=found, in_hour=counted, in_minute=counted)
         return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit, limit)
+    if search.of_platforms is not None and event_ids is None and search.occurred_until is None:
+        hours = (merchant_id, sorted(search.of_platforms), search.received_since, until)
+        statuses = search.delivery_statuses or (search.delivery_status,)
+        # What changed lately is counted in the minutes of its arrival, whatever is in their hour.
+        counted = "routed > purged" + (" AND delivered > 0" if statuses == ("delivered",) else "")
+        sql = _IN_HOURS.format(columns=COLUMNS, where=" AND ".join(where), in_hour=counted, in_minute="true")
+        return sql, (*hours, *hours, *params, limit, limit)
     page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
     order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
     if search.occurred_until is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.db.events import PURGED
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.ledger import Cohort
+from tracklayer.domain.ledger import Cohort, bucket_of
 
 REASONS = (*(reason.value for reason in DropReason), PURGED)
 PLACES = len(LATENCY_BOUNDS) + 1
@@ -28,21 +28,32 @@ _MINUTES = f"SELECT minute AS at, platform, {_COLUMNS} FROM minutes WHERE {_RANG
 _HOURS = f"""
     SELECT hour AS at, platform, {_COLUMNS} FROM ledger_hours WHERE {_RANGE.format(at="hour")}
     UNION ALL {_MINUTES} AND slot <> 0"""
-_LEDGER = f"""
+_SUMMED_UP = f"""
 SELECT m.bucket, m.platform, {", ".join(f"m.{name}" for name in _SUMMED)}, coalesce(x.state <> 'active', false),
        m.reasons, m.latency
 FROM (
-    SELECT date_trunc(%(bucket)s, at, 'UTC') AS bucket, platform, {_SUMS},
+    SELECT {{bucket}} AS bucket, platform, {_SUMS},
            ARRAY[{_REASONS}]::bigint[] AS reasons, ARRAY[{_LATENCY}]::bigint[] AS latency
     FROM ({{counted}}) AS counted GROUP BY bucket, platform
 ) m LEFT JOIN destinations x ON x.merchant_id = %(merchant)s AND x.platform = m.platform AND x.removed_at IS NULL
 WHERE ({", ".join(f"m.{name}" for name in _SUMMED)}) <> ({", ".join("0" for _ in _SUMMED)})
 """
+_BUCKET = "date_trunc(%(bucket)s, at, 'UTC')"
 LEDGER_OF = {
-    "minute": _LEDGER.format(counted=_MINUTES),
-    "hour": _LEDGER.format(counted=_HOURS),
-    "day": _LEDGER.format(counted=_HOURS),
+    "minute": _SUMMED_UP.format(bucket=_BUCKET, counted=_MINUTES),
+    "hour": _SUMMED_UP.format(bucket=_BUCKET, counted=_HOURS),
+    "day": _SUMMED_UP.format(bucket=_BUCKET, counted=_HOURS),
 }
+# All as one: whole hours, and minutes only where an hour lies in it in part.
+LEDGER_AS_ONE = _SUMMED_UP.format(
+    bucket="%(since)s::timestamptz",
+    counted=f"""
+    SELECT hour AS at, platform, {_COLUMNS} FROM ledger_hours WHERE {_RANGE.format(at="hour")}
+      AND hour >= %(first)s AND hour < %(last)s
+    UNION ALL {_MINUTES} AND slot <> 0 AND minute >= %(first)s AND minute < %(last)s
+    UNION ALL {_MINUTES} AND minute < %(first)s
+    UNION ALL {_MINUTES} AND minute >= %(last)s""",
+)
 
 
 def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> list[Cohort]:
@@ -53,6 +64,19 @@ def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> l
     """
     params: Any = {"merchant": merchant_id, "since": since, "until": until, "bucket": bucket}
     return [_cohort(row) for row in rows(LEDGER_OF[bucket], params)]
+
+
+def ledger_as_one(merchant_id: int, since: datetime, until: datetime) -> list[Cohort]:
+    """What ``ledger`` finds, added up to one bucket that begins at ``since``. Both are full minutes."""
+    return [_cohort(row) for row in rows(LEDGER_AS_ONE, as_one_params(merchant_id, since, until))]
+
+
+def as_one_params(merchant_id: int, since: datetime, until: datetime) -> Any:
+    first = bucket_of(since + timedelta(hours=1) - timedelta.resolution, "hour")
+    last = bucket_of(until, "hour")
+    if first >= last:  # no hour is whole
+        first = last = until
+    return {"merchant": merchant_id, "since": since, "until": until, "first": first, "last": last}
 
 
 EVENTS_ACCEPTED = """

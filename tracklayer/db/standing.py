@@ -31,13 +31,27 @@ class WaitingRow(NamedTuple):
     action_source: str
 
 
+# What was counted lately is not in hours yet, and is little. Of all else the last hour with an acknowledgement, and its minutes:
+# where there is none for long, or never was, no minute is read.
 LATELY = """
-SELECT x.platform, last.minute, flow.arrived, flow.finished, flow.acknowledged
+WITH counting AS MATERIALIZED (
+    SELECT platform, max(minute) AS minute FROM minutes
+    WHERE merchant_id = %(merchant)s AND slot <> 0 AND minute >= %(oldest)s AND acknowledged > 0 GROUP BY platform
+)
+SELECT x.platform, greatest(counting.minute, folded.minute), flow.arrived, flow.finished, flow.acknowledged
 FROM unnest(%(platforms)s::text[]) AS x(platform)
+LEFT JOIN counting ON counting.platform = x.platform
 LEFT JOIN LATERAL (
-    SELECT minute FROM minutes
-    WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= %(oldest)s AND acknowledged > 0
-    ORDER BY minute DESC LIMIT 1) AS last ON true
+    SELECT last.minute FROM (
+        SELECT hour FROM ledger_hours
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND acknowledged > 0
+          AND hour >= date_trunc('hour', %(oldest)s::timestamptz, 'UTC')
+        ORDER BY hour DESC LIMIT 1) AS h
+    CROSS JOIN LATERAL (
+        SELECT minute FROM minutes
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= h.hour
+          AND minute < h.hour + interval '1 hour' AND minute >= %(oldest)s AND acknowledged > 0
+        ORDER BY minute DESC LIMIT 1) AS last) AS folded ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(routed + requeued), 0)::bigint AS arrived, coalesce(sum(finished), 0)::bigint AS finished,
            coalesce(sum(acknowledged), 0)::bigint AS acknowledged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -10,9 +10,11 @@ import strawberry
 from graphql import GraphQLError
 
 from tracklayer.db.counters import LATENCY_BOUNDS
+from tracklayer.db.ledger import ledger, ledger_as_one
 from tracklayer.domain.ledger import Cohort, percentile, summed, whole_buckets, with_totals
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema.access import READ, at_most
+from tracklayer.schema.context import read
 from tracklayer.schema.enums import Platform
 from tracklayer.schema.scalars import JSON, DateTime
 
@@ -73,47 +75,73 @@ class LedgerRow:
     balanced: bool = strawberry.field(metadata=READ, description="Whether this row adds up.")
 
 
+class FoundLedger:
+    """What the fields of one answer are made of: read once, and no further than they ask. Of a day there are thousands of rows."""
+
+    def __init__(self, merchant_id: int, since: datetime, until: datetime, bucket: str) -> None:
+        self._asked = (merchant_id, since, until, bucket)
+        self._buckets: asyncio.Future[list[Cohort]] | None = None
+        self._totals: list[Cohort] | None = None
+
+    async def totals(self) -> list[Cohort]:
+        """By bucket, the merchant's row before those of its platforms."""
+        if self._buckets is None:
+            self._buckets = asyncio.ensure_future(read(ledger, *self._asked))
+        found = await self._buckets
+        if self._totals is None:
+            self._totals = with_totals(found)
+        return self._totals
+
+    async def whole(self) -> list[Cohort]:
+        """All buckets as one."""
+        merchant_id, since, until, _ = self._asked
+        await asyncio.sleep(
+            0
+        )  # fields beside this one are asked in the same turn: if they read the buckets, so does this
+        if self._buckets is not None:
+            return with_totals(summed(await self._buckets, since))
+        return with_totals(await read(ledger_as_one, merchant_id, since, until))
+
+
 @strawberry.type(description="Every event accounted for, by the bucket that it arrived in.")
 class Ledger:
-    totals: strawberry.Private[Sequence[Cohort]]
-    found: strawberry.Private[Sequence[Cohort]]
-    since: strawberry.Private[datetime]
+    found: strawberry.Private[FoundLedger]
 
     @strawberry.field(
         metadata=READ | at_most(_MOST_ROWS),
         description="By bucket, the merchant's row before those of its platforms; buckets without anything are left out.",
     )
-    def rows(self) -> list[LedgerRow]:
-        return [_row(row) for row in self.totals]
+    async def rows(self) -> list[LedgerRow]:
+        return [_row(row) for row in await self.found.totals()]
 
     @strawberry.field(
         metadata=READ,
         description="Whether every row adds up. What waits is counted on its own, so this is a check and no definition.",
     )
-    def balanced(self) -> bool:
-        return all(row.is_balanced for row in self.totals)
+    async def balanced(self) -> bool:
+        return all(row.is_balanced for row in await self.found.totals())
 
     @strawberry.field(
         metadata=READ | at_most(len(PLATFORMS) + 1),
         description="All buckets as one: the merchant's row, then those of its platforms, with the latencies of the whole "
         "time. Empty where nothing arrived.",
     )
-    def whole(self) -> list[LedgerRow]:
-        return [_row(row) for row in with_totals(summed(self.found, self.since))]
+    async def whole(self) -> list[LedgerRow]:
+        return [_row(row) for row in await self.found.whole()]
 
     @strawberry.field(
         metadata=READ | at_most(_MOST_BUCKETS),
         description="The rows of one platform, or the merchant's own, in the order of their buckets; buckets without "
         "anything are left out.",
     )
-    def series(
+    async def series(
         self,
         platform: Annotated[
             Platform | None, strawberry.argument(description="The platform; null: the merchant's rows.")
         ] = None,
     ) -> list[LedgerRow]:
         key = platform.value if platform is not None else None
-        return [_row(row) for row in self.totals if row.platform == key]
+        return [_row(row) for row in await self.found.totals() if row.platform == key]
 
 
 def ledger_range(since: datetime, until: datetime, bucket: str) -> tuple[datetime, datetime]:
@@ -122,11 +150,6 @@ def ledger_range(since: datetime, until: datetime, bucket: str) -> tuple[datetim
     if isinstance(found, str):
         raise GraphQLError(f"{found}.", extensions={"code": "BAD_USER_INPUT"})
     return found
-
-
-def ledger_of(found: Sequence[Cohort], since: datetime) -> Ledger:
-    """Rows are worked out for whoever selects them: of a week there are thousands."""
-    return Ledger(totals=with_totals(found), found=found, since=since)
 
 
 def _row(row: Cohort) -> LedgerRow:

@@ -16,7 +16,6 @@ from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
 from tracklayer.db.erasures import erasure_by_id
 from tracklayer.db.events import EventSearch, page_of_events
-from tracklayer.db.ledger import ledger
 from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
 from tracklayer.domain.text import is_storable
@@ -40,7 +39,7 @@ from tracklayer.schema.inputs import (
     worded,
 )
 from tracklayer.schema.ledger import WEIGHTS as LEDGER_WEIGHTS
-from tracklayer.schema.ledger import Ledger, ledger_of, ledger_range
+from tracklayer.schema.ledger import FoundLedger, Ledger, ledger_range
 from tracklayer.schema.rejections import MOST_ROWS as MOST_REJECTIONS
 from tracklayer.schema.rejections import RejectionRow, rejection_row
 from tracklayer.schema.scalars import DateTime, instant_argument
@@ -262,7 +261,7 @@ class Query:
         assert begin is not None  # the schema demands both
         assert end is not None
         whole = ledger_range(begin, end, length)
-        return ledger_of(await read(ledger, holder.merchant_id, *whole, length), whole[0])
+        return Ledger(found=FoundLedger(holder.merchant_id, *whole, length))
 
     @strawberry.field(
         metadata=READ | at_most(MOST_REJECTIONS),
