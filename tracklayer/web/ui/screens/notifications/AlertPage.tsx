@@ -82,7 +82,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           </a>
         )}
         {alert.eventName && (
-          <a class="badge" title="Events of this name" href={eventsOf(alert.eventName, alert.openedAt)}>
+          <a class="badge" title="Events of this name" href={eventsOf(alert.eventName, beganAt(alert))}>
             {alert.eventName}
           </a>
         )}
@@ -115,6 +115,12 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
       <Meanwhile alert={alert} />
     </>
   )
+}
+
+/** Since when it holds, which is before it was found. */
+function beganAt({ details, openedAt }: Alert): string {
+  const since = (details as { since?: unknown } | null)?.since
+  return typeof since === 'string' && Date.parse(since) < Date.parse(openedAt) ? since : openedAt
 }
 
 function eventsOf(name: string, since: string): string {
@@ -154,7 +160,7 @@ function NextSteps({ platform }: { platform: Platform | null }) {
 type DeliveriesNode = Extract<NonNullable<DeliveriesOfAlertQuery['node']>, { __typename: 'Alert' }>
 const NONE: DeliveriesNode['deliveries'] = { nodes: [], pageInfo: { hasNextPage: false, endCursor: null } }
 
-/** The deliveries that waited while it was open. */
+/** The deliveries that waited or were lost from when it began until it was over. */
 function Meanwhile({ alert }: { alert: Alert }) {
   const after = param('after')
   const page = usePage(
@@ -163,8 +169,8 @@ function Meanwhile({ alert }: { alert: Alert }) {
     (data) => (data.node?.__typename === 'Alert' ? data.node.deliveries : NONE),
     { every: alert.state === 'OPEN' ? OPEN_EVERY_MS : 0, isFirst: after === null },
   )
-  const search = new URLSearchParams({ since: alert.openedAt })
-  if (alert.resolvedAt) search.set('until', alert.resolvedAt)
+  const search = new URLSearchParams({ queuedSince: beganAt(alert) })
+  if (alert.resolvedAt) search.set('queuedUntil', alert.resolvedAt)
   if (alert.platform) search.set('platform', alert.platform)
   return (
     <div class="meanwhile">
@@ -172,7 +178,7 @@ function Meanwhile({ alert }: { alert: Alert }) {
         <ErrorNotice error={page.error} again={page.again} />
         {alert.state === 'OPEN' && after === null && <Fresh page={page} />}
         {!page.data && !page.error && <Loading />}
-        {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited while it was open.</p>}
+        {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited, and none was lost.</p>}
         {page.rows.length > 0 && (
           <Table
             label="Deliveries meanwhile"
