@@ -69,6 +69,7 @@ function Unknown() {
 }
 
 function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
+  const isOver = alert.state === 'RESOLVED'
   const until = alert.resolvedAt ? new Date(alert.resolvedAt).getTime() : now.value
   return (
     <>
@@ -87,7 +88,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           </a>
         )}
       </p>
-      <Section title="What happened, and what to do">
+      <Section title={isOver ? 'As it was when last seen' : 'What happened, and what to do'}>
         <p class="told">
           <Told text={alert.message} />
         </p>
@@ -95,7 +96,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           rows={[
             ['Opened', <Time at={alert.openedAt} exact />],
             [alert.state === 'OPEN' ? 'Open for' : 'Lasted', duration(until - new Date(alert.openedAt).getTime())],
-            ['Last seen', alert.state === 'OPEN' ? <Time at={alert.lastSeenAt} /> : null],
+            ['Last seen', <Time at={alert.lastSeenAt} exact={isOver} />],
             ['Resolved', alert.resolvedAt && <Time at={alert.resolvedAt} exact />],
           ]}
         />
@@ -105,8 +106,8 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
       </Section>
       <AlertChart id={alert.id} openedAt={alert.openedAt} resolvedAt={alert.resolvedAt} />
       <div class="columns">
-        <Section title="Figures">
-          <Figures details={alert.details} />
+        <Section title={isOver ? 'Figures when last seen' : 'Figures'}>
+          <Figures details={alert.details} isOver={isOver} />
         </Section>
         <Care alert={alert} changed={changed} />
       </div>
