@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import INGEST, Installation, Shop, purchase
 from tests.servers import wait_until
+from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.mappers import mapper_for
 from tracklayer.services.destinations import example_settings
 
@@ -132,6 +136,14 @@ def test_an_outage_is_announced_shown_and_resolves_where_it_stands(visit: Visito
     row.get_by_role("link").click()
     expect(page.get_by_text("Resolved", exact=True).first).to_be_visible()
     expect(page.get_by_role("button", name="Snooze")).to_have_count(0)
+    # What is over is told as that.
+    expect(page.get_by_role("region", name="As it was when last seen")).to_contain_text("Meta has accepted none")
+    figures = page.get_by_role("region", name="Figures when last seen")
+    expect(figures).to_contain_text("Causethe platform refuses them")
+    expect(figures).not_to_contain_text("Waiting")
+    seen = page.get_by_role("region", name="What was seen")
+    expect(seen).to_contain_text("% accepted at worst")
+    expect(seen).to_contain_text("from when it began until it was resolved")
 
 
 def test_what_a_platform_says_to_a_test_is_told_with_what_to_do(visit: Visitors, installed: Installation) -> None:
@@ -170,6 +182,39 @@ def test_the_list_is_walked_by_keys_and_its_filters_are_the_address(visit: Visit
     expect(page.get_by_role("heading", level=1)).to_have_text("96% of Lead events are refused")
     page.keyboard.press("a")
     expect(page.get_by_label("Note for the others, if any")).to_be_focused()
+
+
+def open_many(installed: Installation, merchant: str, count: int) -> None:
+    """Alerts about event names ``Name 1`` and so on, the first the oldest, as only monitors open them."""
+    database = EmbeddedPostgres(Path(installed.environ["TRACKLAYER_DATA_DIR"]))
+    with closing(psycopg2.connect(database.start())) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts"
+            " (merchant_id, kind, severity, platform, event_name, title, message, details, opened_at, last_seen_at)"
+            " SELECT merchant_id, 'value_lost', 'warning', 'meta', 'Name ' || n, 'Name ' || n || ' has lost its value',"
+            " 'It has.', '{}', at, at FROM merchants, generate_series(1, %s) AS n,"
+            " LATERAL (SELECT now() - (%s - n) * interval '1 second' AS at) AS opened WHERE name = %s",
+            (count, count, merchant),
+        )
+    database.stop()
+
+
+def test_however_many_alerts_are_open_all_can_be_reached(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Many Alerts", "meta")
+    shop.send("one")
+    open_many(installed, "Many Alerts", 101)
+    page = visit(shop.key)
+    page.goto("/notifications")
+    rows = page.get_by_role("group", name="Alerts").locator("tbody tr")
+    expect(rows).to_have_count(100)
+    page.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("Name 1 has lost its value")
+    page.get_by_role("link", name="Newest").click()
+    expect(rows).to_have_count(100)
+    page.goto("/")
+    page.get_by_role("link", name="All open alerts of Meta").click()
+    expect(rows).to_have_count(100)
 
 
 def test_who_may_only_read_is_told_which_scope_is_missing(visit: Visitors, installed: Installation) -> None:

@@ -247,6 +247,20 @@ def test_one_that_comes_and_goes_stays_open_until_it_has_not_failed_for_five_min
     assert judged(replace(view, recent=minutes(well, *[probe] * 3, well)), DOWN) == []
 
 
+def test_an_outage_keeps_its_cause_until_there_is_a_newer_error() -> None:
+    ends = replace(VIEW, recent=minutes({"acknowledged": 60}, {"unreachable": 1}))
+    told = replace(ends, told_cause="server_error", told_reason="unreachable: 503 down for maintenance")
+    found = only(told, DOWN)
+    assert (found.title, found.details["cause"]) == ("Meta answers with errors (503)", "server_error")
+    assert found.details["reason"] == "unreachable: 503 down for maintenance"  # the next look reads it again
+    newer = only(replace(told, last_error="500 an unknown error"), DOWN)
+    assert (newer.title, newer.details["reason"]) == ("Meta answers with errors (500)", None)
+    refused = only(replace(told, told_cause="refused", told_reason="400 Invalid"), DOWN)
+    assert refused.title == "Meta cannot be reached"  # there was an answer then, and is none now
+    shut = only(replace(ends, recent=minutes({"credentials_refused": 5}), last_error="401 expired"), DOWN)
+    assert shut.title == "Meta refuses your credentials: set new ones now"
+
+
 def test_refusals_are_not_over_with_one_that_comes_through() -> None:
     assert judged(replace(VIEW, recent=minutes({"refused": 60}, {"refused": 59, "acknowledged": 1})), DOWN) == [DOWN]
     half = replace(VIEW, recent=minutes({"refused": 60}, {"refused": 30, "acknowledged": 30}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -354,6 +355,32 @@ async def test_alerts_lead_to_the_deliveries_that_waited_while_they_were_open(
         "deliveries": {"edges": [{"node": {"event": {"eventId": "during"}}}]},
     }
     assert (await api("{ alerts(filter: {state: RESOLVED}) { edges { cursor } } }"))["alerts"]["edges"] == []
+
+
+async def test_what_was_lost_before_an_alert_found_it_is_part_of_it(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    store(runtime, merchant, draft("long before", event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    clock.move(timedelta(minutes=1))
+    began = clock.now()
+    store(runtime, merchant, draft("lost", event_name="Refund"))
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")  # dropped: Meta takes no such event
+    clock.move(timedelta(minutes=1))
+    open_alert(merchant, clock)
+    query = "{ alerts { nodes { deliveries { nodes { status event { eventId } } } } } }"
+    lost = [{"status": "DROPPED", "event": {"eventId": "lost"}}]
+    told = [
+        ({}, None, []),
+        ({"since": began.isoformat()}, None, lost),
+        # Seen again later, it tells of less: what it told when it opened counts.
+        ({"since": clock.now().isoformat()}, {"details": {"since": began.isoformat()}}, lost),
+        ({"since": "unknown"}, None, []),
+    ]
+    for details, at_first, found in told:
+        with in_transaction():
+            execute("UPDATE alerts SET details = %s, told = %s", (json.dumps(details), json.dumps(at_first)))
+        assert [one["deliveries"]["nodes"] for one in (await api(query))["alerts"]["nodes"]] == [found]
 
 
 async def test_alerts_are_narrowed_by_when_they_opened(api: Api, merchant: Merchant, clock: FrozenClock) -> None:

@@ -243,21 +243,21 @@ JOIN alerts a ON int8range(a.merchant_id, a.merchant_id, '[]') && int8range(%s, 
 WHERE place <= %s ORDER BY opened_at DESC, alert_id DESC
 """
 
-# The other way round. A delivery waits no longer than its window: what was queued longer before an alert opened had
-# ended by then, and is not looked at, unless it was redelivered. One index range an alert, by deliveries_queued; of one
-# platform each hour that has some, as its pages do, and what was stored first; and the few of deliveries_requeued that are
-# older.
+# The other way round, and from when it began: what was lost before it was found is part of it. A delivery waits no longer
+# than its window: what was queued longer before that had ended by then, and is not looked at, unless it was redelivered. One
+# index range an alert, by deliveries_queued; of one platform each hour that has some, as its pages do, and what was stored
+# first; and the few of deliveries_requeued that are older.
 _WAITED = """
     d.merchant_id = %(merchant)s AND (x.platform IS NULL OR d.platform = x.platform)
     AND (%(at)s::timestamptz IS NULL OR (d.queued_at, d.event_id, d.platform) < (%(at)s, %(event)s, %(platform)s))
-    AND ((coalesce(d.requeued_at, d.queued_at) <= x.until AND (d.finished_at IS NULL OR d.finished_at >= x.opened_at))
+    AND ((coalesce(d.requeued_at, d.queued_at) <= x.until AND (d.finished_at IS NULL OR d.finished_at >= x.began_at))
          OR EXISTS (SELECT 1 FROM jsonb_array_elements(d.former_waits) AS w
-                    WHERE (w ->> 0)::timestamptz <= x.until AND (w ->> 1)::timestamptz >= x.opened_at))
+                    WHERE (w ->> 0)::timestamptz <= x.until AND (w ->> 1)::timestamptz >= x.began_at))
     ORDER BY d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s"""
 DELIVERIES_OF_ALERTS = f"""
 SELECT x.alert_id, {", ".join(f"d.{name}" for name in COLUMNS.split(", "))}
 FROM json_to_recordset(%(alerts)s::json) AS x(
-    alert_id bigint, platform text, opened_at timestamptz, queued_since timestamptz, until timestamptz)
+    alert_id bigint, platform text, began_at timestamptz, queued_since timestamptz, until timestamptz)
 CROSS JOIN LATERAL (
     SELECT * FROM (
         (SELECT * FROM deliveries d
@@ -294,24 +294,24 @@ Place = tuple[datetime, str, str]  # of a delivery in its list: queued_at, event
 
 @dataclass(frozen=True)
 class Span:
-    """An alert's platform, or None for all, and from when until when it was open; now where it still is."""
+    """An alert's platform, or None for all, and from when until when what it tells of held; now where it still does."""
 
     alert_id: int
     platform: str | None
-    opened_at: datetime
+    began_at: datetime
     until: datetime
 
 
 def deliveries_of_alerts(
     merchant_id: int, spans: Sequence[Span], after: Place | None, limit: int, window: timedelta
 ) -> dict[int, list[DeliveryRow]]:
-    """Alert -> the deliveries that waited while it was open, newest queued first, at most ``limit`` each."""
+    """Alert -> the deliveries that waited from when it began until it was over, newest queued first, at most ``limit`` each."""
     records = [
         {
             "alert_id": span.alert_id,
             "platform": span.platform,
-            "opened_at": span.opened_at,
-            "queued_since": span.opened_at - window,
+            "began_at": span.began_at,
+            "queued_since": span.began_at - window,
             "until": span.until,
         }
         for span in spans

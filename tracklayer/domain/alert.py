@@ -76,6 +76,17 @@ class Finding:
         return Subject(self.kind, self.platform, self.event_name)
 
 
+def began_at(opened_at: datetime, *details: Mapping[str, Any] | None) -> datetime:
+    """Since when what an alert tells of held: the earliest that its details, now and when it was told, say; or its opening."""
+    found = [opened_at]
+    for one in details:
+        try:
+            found.append(datetime.fromisoformat(str((one or {})["since"])))
+        except (KeyError, ValueError):
+            continue
+    return min(at for at in found if at.tzinfo is not None)
+
+
 # How long an open alert must have had no finding before it resolves. A platform's verdict needs many refusals in a
 # row, so that two looks without one are enough; the others compare rates, which swing around their threshold.
 QUIET = {

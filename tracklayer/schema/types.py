@@ -21,6 +21,7 @@ from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
 from tracklayer.domain.advice import Advice
+from tracklayer.domain.alert import began_at
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import USER_FIELDS
@@ -552,12 +553,16 @@ class AlertNode(Node):
         return alert_url(context_of(info).runtime.settings.public_url, self.row.merchant_id, self.row.alert_id)
 
     @strawberry.field(
-        metadata=READ | at_most("first"), description="The deliveries of its platform while it was open, newest first."
+        metadata=READ | at_most("first"),
+        description="The deliveries of its platform that waited, or were dropped, from when it began (in details, `since`), "
+        "which is before it was found, until it was resolved; newest first.",
     )
     async def deliveries(self, info: Info, first: First = 50, after: After = None) -> Connection[DeliveryNode]:
         context, size = context_of(info), page_size(first)
         seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
-        span = Span(self.row.alert_id, self.row.platform, self.row.opened_at, self.row.resolved_at or context.now)
+        told = self.row.told or {}
+        began = began_at(self.row.opened_at, self.row.details, told.get("details"))
+        span = Span(self.row.alert_id, self.row.platform, began, self.row.resolved_at or context.now)
         place = (seen[0], seen[1], seen[2]) if seen else None
         rows = await context.loaders.deliveries_of_alert.load((span, place, size + 1))
         return delivery_connection(rows, size, after)

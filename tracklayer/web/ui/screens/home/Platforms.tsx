@@ -24,6 +24,7 @@ interface Line {
 }
 
 const HOUR = 3_600_000
+const MOST_ALERTS = 10 // that the API gives of one destination
 
 /** The higher, the worse. */
 function badness({ found, figures }: Line): number {
@@ -113,6 +114,9 @@ function State({ line: { id, found } }: { line: Line }) {
           <Badge tone={alert.severity === 'CRITICAL' ? 'bad' : 'warn'}>Alert</Badge> {alert.title}
         </a>
       ))}
+      {found.openAlerts.length >= MOST_ALERTS && (
+        <a href={`/notifications?state=OPEN&platform=${id}`}>All open alerts of {titleOf(id)}</a>
+      )}
     </div>
   )
 }

@@ -54,7 +54,7 @@ function Drawing({ chart, openedAt, resolvedAt }: { chart: Drawn; openedAt: stri
     <>
       <Chart
         title={chart.title}
-        finding={`${found(chart)} (${each}).`}
+        finding={`${found(chart, resolvedAt)} (${each}).`}
         times={times}
         series={series}
         say={isShare ? percent : amount}
@@ -94,24 +94,34 @@ function sum(values: readonly (number | null)[]): number {
   return values.reduce<number>((total, one) => total + (one ?? 0), 0)
 }
 
-/** What the drawing shows, in words. */
-function found(chart: Drawn): string {
+/** What the drawing shows, in words: of the time that the alert is about. */
+function found(chart: Drawn, resolvedAt: string | null): string {
   const of = (role: AlertSeriesRole) => chart.series.find((one) => one.role === role)
   const seen = of('SEEN')
   const normal = of('NORMAL')
   const compared = of('COMPARED')
   const from = chart.times.findIndex((at) => new Date(at).getTime() + chart.stepSeconds * 1000 > new Date(chart.since).getTime())
-  const since = <T,>(values: readonly T[]) => values.slice(Math.max(0, from))
+  const after = resolvedAt ? chart.times.findIndex((at) => new Date(at).getTime() >= new Date(resolvedAt).getTime()) : -1
+  const meanwhile = <T,>(values: readonly T[]) => values.slice(Math.max(0, from), after < 0 ? undefined : after)
+  const when = resolvedAt ? 'from when it began until it was resolved' : 'since it began'
   if (!seen) return ''
   if (chart.unit === 'SHARE') {
-    const counts = since(chart.counts ?? [])
+    const counts = meanwhile(chart.counts ?? [])
     const total = sum(counts)
-    const good = sum(since(seen.values).map((value, index) => (value ?? 0) * (counts[index] ?? 0)))
-    const told = total > 0 ? `${percent(good / total)} ${seen.label} since it began` : `None ${seen.label} or not since it began`
+    const shares = meanwhile(seen.values)
+    const good = sum(shares.map((value, index) => (value ?? 0) * (counts[index] ?? 0)))
+    const whole = `${percent(good / total)} ${resolvedAt ? '' : `${seen.label} `}${when}`
+    // What waited goes out before it is resolved, and makes the whole look better than it was.
+    const worst = Math.min(...shares.map((value, index) => (counts[index] ? (value ?? 1) : 1)))
+    const told = !total
+      ? `None ${seen.label} or not ${when}`
+      : resolvedAt
+        ? `${percent(worst)} ${seen.label} at worst, ${whole}`
+        : whole
     const usual = normal?.values.find((one) => one !== null)
     return usual == null ? told : `${told}; ${percent(usual)} is usual`
   }
-  const told = `${amount(sum(since(seen.values)))} ${seen.label} since it began`
-  if (compared) return `${told}, ${amount(sum(since(compared.values)))} ${compared.label}`
-  return normal ? `${told}; about ${amount(Math.round(sum(since(normal.values))))} are usual in that time` : told
+  const told = `${amount(sum(meanwhile(seen.values)))} ${seen.label} ${when}`
+  if (compared) return `${told}, ${amount(sum(meanwhile(compared.values)))} ${compared.label}`
+  return normal ? `${told}; about ${amount(Math.round(sum(meanwhile(normal.values))))} are usual in that time` : told
 }

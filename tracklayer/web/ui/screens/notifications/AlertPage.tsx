@@ -70,6 +70,7 @@ function Unknown() {
 }
 
 function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
+  const isOver = alert.state === 'RESOLVED'
   const until = alert.resolvedAt ? new Date(alert.resolvedAt).getTime() : now.value
   return (
     <>
@@ -83,12 +84,12 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           </a>
         )}
         {alert.eventName && (
-          <a class="badge" title="Events of this name" href={eventsOf(alert.eventName, alert.openedAt)}>
+          <a class="badge" title="Events of this name" href={eventsOf(alert.eventName, beganAt(alert))}>
             {alert.eventName}
           </a>
         )}
       </p>
-      <Section title="What happened, and what to do">
+      <Section title={isOver ? 'As it was when last seen' : 'What happened, and what to do'}>
         <p class="told">
           <Ticked text={alert.message} />
         </p>
@@ -96,7 +97,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           rows={[
             ['Opened', <Time at={alert.openedAt} exact />],
             [alert.state === 'OPEN' ? 'Open for' : 'Lasted', duration(until - new Date(alert.openedAt).getTime())],
-            ['Last seen', alert.state === 'OPEN' ? <Time at={alert.lastSeenAt} /> : null],
+            ['Last seen', <Time at={alert.lastSeenAt} exact={isOver} />],
             ['Resolved', alert.resolvedAt && <Time at={alert.resolvedAt} exact />],
           ]}
         />
@@ -106,8 +107,8 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
       </Section>
       <AlertChart id={alert.id} openedAt={alert.openedAt} resolvedAt={alert.resolvedAt} />
       <div class="columns">
-        <Section title="Figures">
-          <Figures details={alert.details} />
+        <Section title={isOver ? 'Figures when last seen' : 'Figures'}>
+          <Figures details={alert.details} isOver={isOver} />
         </Section>
         <Care alert={alert} changed={changed} />
       </div>
@@ -116,6 +117,12 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
       <Meanwhile alert={alert} />
     </>
   )
+}
+
+/** Since when it holds, which is before it was found. */
+function beganAt({ details, openedAt }: Alert): string {
+  const since = (details as { since?: unknown } | null)?.since
+  return typeof since === 'string' && Date.parse(since) < Date.parse(openedAt) ? since : openedAt
 }
 
 function eventsOf(name: string, since: string): string {
@@ -155,7 +162,7 @@ function NextSteps({ platform }: { platform: Platform | null }) {
 type DeliveriesNode = Extract<NonNullable<DeliveriesOfAlertQuery['node']>, { __typename: 'Alert' }>
 const NONE: DeliveriesNode['deliveries'] = { nodes: [], pageInfo: { hasNextPage: false, endCursor: null } }
 
-/** The deliveries that waited while it was open. */
+/** The deliveries that waited or were lost from when it began until it was over. */
 function Meanwhile({ alert }: { alert: Alert }) {
   const after = param('after')
   const page = usePage(
@@ -168,8 +175,8 @@ function Meanwhile({ alert }: { alert: Alert }) {
       renewal: { operation: DeliveriesMeanwhileAgain, pick: (data) => data.nodes },
     },
   )
-  const search = new URLSearchParams({ since: alert.openedAt })
-  if (alert.resolvedAt) search.set('until', alert.resolvedAt)
+  const search = new URLSearchParams({ queuedSince: beganAt(alert) })
+  if (alert.resolvedAt) search.set('queuedUntil', alert.resolvedAt)
   if (alert.platform) search.set('platform', alert.platform)
   return (
     <div class="meanwhile">
@@ -177,7 +184,7 @@ function Meanwhile({ alert }: { alert: Alert }) {
         <ErrorNotice error={page.error} again={page.again} />
         {alert.state === 'OPEN' && after === null && <Fresh page={page} />}
         {!page.data && !page.error && <Loading />}
-        {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited while it was open.</p>}
+        {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited, and none was lost.</p>}
         {page.rows.length > 0 && (
           <Table
             label="Deliveries meanwhile"

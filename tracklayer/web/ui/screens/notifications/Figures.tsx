@@ -93,14 +93,18 @@ const known: Record<string, [string, Show] | null> = {
   probability: ['Chance of that while all is well', chance],
 }
 
-export function Figures({ details }: { details: Json }) {
+/** What lies ahead of an outage, or waits in it: of none that is over. */
+const RUNNING = ['waiting', 'next_try_at', 'first_loss_at', 'oldest_late_seconds', 'clears_in_seconds']
+
+/** `isOver`: what it tells of is. */
+export function Figures({ details, isOver }: { details: Json; isOver: boolean }) {
   const fields = isFields(details) ? details : {}
   const rows: [string, ComponentChildren][] = []
   const order = [...Object.keys(known), ...Object.keys(fields).filter((key) => !Object.hasOwn(known, key))]
   for (const key of order) {
     const found = Object.hasOwn(known, key) ? known[key] : undefined
     const value = Object.hasOwn(fields, key) ? fields[key]! : null
-    if (found === null || isNothing(value)) continue
+    if (found === null || isNothing(value) || (isOver && RUNNING.includes(key))) continue
     rows.push(found ? [found[0], found[1](value)] : [key, plain(value)])
   }
   if (!rows.length) return <p class="quiet">There are none.</p>

@@ -28,6 +28,7 @@ import { GUIDE, KINDS, kindName } from './words'
 
 const OPEN_EVERY_MS = 30_000 // changes are heard as they happen; this is for what was missed
 const GATHER_MS = 250
+const OF_OPEN = 'open:' // before the cursor of a further page of those that are open, in the address
 
 /** The alerts: those that are open first, the gravest of them before the others, then those that are over, page by page. */
 export function Notifications() {
@@ -39,14 +40,17 @@ export function Notifications() {
     openedSince: param('since'),
     openedUntil: param('until'),
   }
-  const wantsOpen = state !== 'RESOLVED' && after === null
-  const wantsResolved = state !== 'OPEN'
-  const open = usePage(OpenNotifications, { filter: { ...filter, state: 'OPEN' } }, (data) => data.alerts, {
+  const openAfter = after?.startsWith(OF_OPEN) ? after.slice(OF_OPEN.length) : null
+  const wantsOpen = state !== 'RESOLVED' && (after === null || openAfter !== null)
+  const open = usePage(OpenNotifications, { after: openAfter, filter: { ...filter, state: 'OPEN' } }, (data) => data.alerts, {
     every: OPEN_EVERY_MS,
+    isFirst: openAfter === null,
     when: wantsOpen,
     renewal: { operation: NotificationsAgain, pick: (data) => data.nodes },
   })
-  const resolved = usePage(ResolvedNotifications, { after, filter: { ...filter, state: 'RESOLVED' } }, (data) => data.alerts, {
+  const moreOpen = wantsOpen && open.pageInfo?.hasNextPage ? open.pageInfo.endCursor : null
+  const wantsResolved = state !== 'OPEN' && moreOpen === null // these come after all that are open
+  const resolved = usePage(ResolvedNotifications, { after: openAfter === null ? after : null, filter: { ...filter, state: 'RESOLVED' } }, (data) => data.alerts, {
     isFirst: false,
     when: wantsResolved,
   })
@@ -118,7 +122,7 @@ export function Notifications() {
           ]}
         />
       )}
-      {wantsResolved && <Pager page={resolved} />}
+      <Pager page={wantsResolved ? resolved : { ...open, pageInfo: { hasNextPage: moreOpen !== null, endCursor: OF_OPEN + moreOpen } }} />
       <p class="quiet">
         <a href={GUIDE}>What TrackLayer watches, and when it speaks</a>
       </p>

@@ -81,6 +81,7 @@ export type Platform =
 export type AlertRowFragment = { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, platform: Platform | null, eventName: string | null, title: string, openedAt: string, acknowledgedAt: string | null, snoozedUntil: string | null, resolvedAt: string | null };
 
 export type OpenNotificationsQueryVariables = Exact<{
+  after?: string | null | undefined;
   filter?: AlertFilter | null | undefined;
 }>;
 
@@ -110,7 +111,7 @@ export type WhoIsToldQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type WhoIsToldQuery = { merchant: { alertEmails: Array<string>, alertChannels: Array<{ id: string }> } };
 
-export const OpenNotifications = "query OpenNotifications($filter:AlertFilter){alerts(first:100 filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<OpenNotificationsQuery, OpenNotificationsQueryVariables>
+export const OpenNotifications = "query OpenNotifications($after:String$filter:AlertFilter){alerts(first:100 after:$after filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<OpenNotificationsQuery, OpenNotificationsQueryVariables>
 export const ResolvedNotifications = "query ResolvedNotifications($after:String$filter:AlertFilter){alerts(first:50 after:$after filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<ResolvedNotificationsQuery, ResolvedNotificationsQueryVariables>
 export const NotificationsAgain = "query NotificationsAgain($ids:[ID!]!){nodes(ids:$ids){...AlertRow}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<NotificationsAgainQuery, NotificationsAgainQueryVariables>
 export const WhoIsTold = "query WhoIsTold{merchant{alertEmails alertChannels{id}}}" as Operation<WhoIsToldQuery, WhoIsToldQueryVariables>
