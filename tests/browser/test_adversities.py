@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
@@ -24,3 +25,15 @@ def test_a_screen_whose_script_did_not_come_is_there_once_somebody_answers(
     expect(page.get_by_role("heading", level=1)).to_have_text("Events")
     expect(page).to_have_url(re.compile("/events$"))
     visit.complaints.clear()  # browsers write down what did not come
+
+
+def test_a_clock_that_is_wrong_hides_nothing_and_is_told(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Slow clock", "meta")
+    shop.send("seen-by-a-slow-clock")
+    page = visit(shop.key)
+    page.clock.install(time=datetime.now(UTC) - timedelta(minutes=30))
+    page.goto("/?range=1h")
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("This computer’s clock is 30 min slow.")
+    figure = main.get_by_role("listitem").filter(has_text="New events")
+    expect(figure.locator(".home-figure")).to_have_text("1")

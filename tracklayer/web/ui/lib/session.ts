@@ -2,6 +2,8 @@
 
 import { signal } from '@preact/signals'
 
+import { learnClock } from './time'
+
 export type Scope = 'INGEST' | 'READ' | 'ADMIN'
 
 export interface Session {
@@ -27,7 +29,8 @@ export function may(scope: Scope): boolean {
 }
 
 async function call(method: string, body?: object): Promise<Response> {
-  return fetch('/session', {
+  const asked = Date.now()
+  const answer = await fetch('/session', {
     method,
     credentials: 'same-origin',
     cache: 'no-store',
@@ -35,6 +38,8 @@ async function call(method: string, body?: object): Promise<Response> {
     headers: { 'content-type': 'application/json' },
     body: body ? JSON.stringify(body) : null,
   })
+  learnClock(answer, asked)
+  return answer
 }
 
 async function take(response: Response): Promise<string | null> {

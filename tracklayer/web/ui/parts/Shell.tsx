@@ -10,8 +10,9 @@ import { isLive, openAlerts } from '../lib/live'
 import { arrivals, path } from '../lib/router'
 import { may, session, signOut } from '../lib/session'
 import { setTheme, theme, type Theme } from '../lib/theme'
-import { now, setZone, zone, zoneName } from '../lib/time'
+import { behind, duration, now, setZone, zone, zoneName } from '../lib/time'
 import { Dialog } from './Dialog'
+import { Notice } from './Notice'
 
 const screens: [string, string, string][] = [
   ['/', 'Home', 'h'],
@@ -69,6 +70,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </div>
       </header>
       <main id="content" tabIndex={-1}>
+        <WrongClock />
         {children}
       </main>
       <Said />
@@ -84,6 +86,18 @@ async function leave(): Promise<void> {
 
 function isAt(href: string): boolean {
   return href === '/' ? path.value === '/' : path.value === href || path.value.startsWith(`${href}/`)
+}
+
+function WrongClock() {
+  if (behind.value === 0) return null
+  return (
+    <Notice tone="warn">
+      <p>
+        This computer’s clock is {duration(behind.value)} {behind.value > 0 ? 'slow' : 'fast'}. Times here are by TrackLayer’s
+        clock.
+      </p>
+    </Notice>
+  )
 }
 
 function OpenCount() {

@@ -5,7 +5,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { counted } from '../../lib/format'
 import { KEYS, titleOf } from '../../lib/platforms'
 import { go, param, setParams, withParams } from '../../lib/router'
-import { shortTime } from '../../lib/time'
+import { clock, shortTime } from '../../lib/time'
 import { Filters, Select, Several, TextFilter, TimeRange } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
 import { Page } from '../../parts/Page'
@@ -124,5 +124,5 @@ function Arrived({ since, until }: { since: string | null | undefined; until: st
 
 /** To the minute: a link that can be read. */
 function hoursAgo(hours: number): string {
-  return new Date(Math.floor(Date.now() / 60_000) * 60_000 - hours * HOUR_MS).toISOString()
+  return new Date(Math.floor(clock() / 60_000) * 60_000 - hours * HOUR_MS).toISOString()
 }

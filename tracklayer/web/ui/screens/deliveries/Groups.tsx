@@ -6,6 +6,7 @@ import { useAsk, usePage } from '../../lib/ask'
 import { count, words } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
+import { clock } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Fresh } from '../../parts/List'
 import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
@@ -115,7 +116,7 @@ const ANSWERED_BY_LEDGER = new Set(['platform', 'status', 'dropReason', 'receive
 /** How many were dropped, by the ledger, which counts to the end: of the time of arrival that is asked for, or of a month. */
 function useDropped(filter: DeliveryFilter, isWanted: boolean): Dropped | null {
   const when = isWanted && Object.keys(filter).every((name) => ANSWERED_BY_LEDGER.has(name))
-  const hour = Math.floor(Date.now() / 3_600_000 + 1) * 3_600_000
+  const hour = Math.floor(clock() / 3_600_000 + 1) * 3_600_000
   const until = filter.receivedUntil ?? new Date(hour).toISOString()
   const since = filter.receivedSince ?? new Date(Date.parse(until) - DAYS * 86_400_000).toISOString()
   const { data } = useAsk(DroppedByReason, { since, until }, { when })
