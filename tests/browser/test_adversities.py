@@ -37,3 +37,25 @@ def test_a_clock_that_is_wrong_hides_nothing_and_is_told(visit: Visitors, instal
     expect(main).to_contain_text("This computer’s clock is 30 min slow.")
     figure = main.get_by_role("listitem").filter(has_text="New events")
     expect(figure.locator(".home-figure")).to_have_text("1")
+
+
+def test_back_leads_to_where_one_was(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Long lists")
+    shop.send(*(f"scrolled-{number}" for number in range(50)))
+    page = visit(shop.key)
+    page.goto("/events")
+    row = page.get_by_role("link", name="scrolled-10", exact=True)
+    row.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    assert before > 0
+    row.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("scrolled-10")
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    expect(row).to_be_visible()
+    page.wait_for_function("(before) => scrollY === before", arg=before)
+    page.go_forward()
+    expect(page.get_by_role("heading", level=1)).to_have_text("scrolled-10")
+    page.go_back()
+    page.reload()
+    page.wait_for_function("(before) => scrollY === before", arg=before)

@@ -7,7 +7,7 @@ import { said, say } from '../lib/announce'
 import { count } from '../lib/format'
 import { goTo, shortcuts, useKeys } from '../lib/keys'
 import { isLive, openAlerts } from '../lib/live'
-import { arrivals, path } from '../lib/router'
+import { arrivals, path, scrollToPlace } from '../lib/router'
 import { may, session, signOut } from '../lib/session'
 import { setTheme, theme, type Theme } from '../lib/theme'
 import { behind, duration, now, setZone, zone, zoneName } from '../lib/time'
@@ -31,7 +31,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   ])
   // Another screen: what was read is left. The focus goes to its title (parts/Page), as soon as there is one.
   useEffect(() => {
-    if (arrivals.value) scrollTo(0, 0)
+    if (arrivals.value) scrollToPlace()
   }, [arrivals.value])
 
   return (
