@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation
@@ -59,3 +59,21 @@ def test_back_leads_to_where_one_was(visit: Visitors, installed: Installation) -
     page.go_back()
     page.reload()
     page.wait_for_function("(before) => scrollY === before", arg=before)
+
+
+def test_notifications_say_when_nothing_is_heard(visit: Visitors, installed: Installation) -> None:
+    page = visit(installed.shop.key)
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        if sockets:
+            return  # nobody answers
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    page.route_web_socket(re.compile("/graphql$"), through)
+    page.goto("/notifications")
+    expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()
+    sockets[0].close(code=1012)
+    expect(page.get_by_role("button", name="Connecting …")).to_be_visible()
+    expect(page.get_by_role("button", name="Live", exact=True)).to_have_count(0)

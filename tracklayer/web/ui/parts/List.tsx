@@ -41,8 +41,8 @@ export function Pager({ page }: { page: Paged<unknown> }) {
   )
 }
 
-/** The button that stops live updates, also by `.`; the choice holds until it is taken back. */
-export function LiveSwitch() {
+/** The button that stops live updates, also by `.`; the choice holds until it is taken back. `isLost`: nothing is heard now. */
+export function LiveSwitch({ isLost = false }: { isLost?: boolean }) {
   useKeys([
     {
       keys: '.',
@@ -56,12 +56,12 @@ export function LiveSwitch() {
   return (
     <button
       type="button"
-      class={`live ${isPaused.value ? '' : 'on'}`}
+      class={`live ${isPaused.value || isLost ? '' : 'on'}`}
       aria-pressed={isPaused.value}
-      title="Live updates (.)"
+      title={isLost ? 'The live connection is being made again (. pauses)' : 'Live updates (.)'}
       onClick={() => (isPaused.value = !isPaused.value)}
     >
-      {isPaused.value ? 'Paused' : 'Live'}
+      {isPaused.value ? 'Paused' : isLost ? 'Connecting …' : 'Live'}
     </button>
   )
 }

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { isPaused, useAsk, usePage } from '../../lib/ask'
 import { counted } from '../../lib/format'
-import { lastChange, type AlertChange } from '../../lib/live'
+import { isLive, lastChange, type AlertChange } from '../../lib/live'
 import { KEYS, titleOf } from '../../lib/platforms'
 import { choice, choices, param, place } from '../../lib/router'
 import { duration, exactTime, now } from '../../lib/time'
@@ -63,7 +63,7 @@ export function Notifications() {
   const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
 
   return (
-    <Page title="Notifications" actions={<LiveSwitch />}>
+    <Page title="Notifications" actions={<LiveSwitch isLost={!isLive.value} />}>
       <Filters>
         <Several name="kind" label="Kind" options={KINDS} />
         <Select name="platform" label="Platform" options={KEYS.map((key) => [key, titleOf(key)])} />
