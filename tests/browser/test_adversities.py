@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import WebSocketRoute, expect
+import pytest
+from playwright.sync_api import Dialog, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation
@@ -77,3 +78,44 @@ def test_notifications_say_when_nothing_is_heard(visit: Visitors, installed: Ins
     sockets[0].close(code=1012)
     expect(page.get_by_role("button", name="Connecting …")).to_be_visible()
     expect(page.get_by_role("button", name="Live", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("screen", "path", "label"),
+    [("Settings", "/settings", "Currency, where"), ("Destinations", "/destinations/meta", "Dataset")],
+)
+def test_what_is_not_saved_is_not_lost_without_a_word(
+    visit: Visitors, installed: Installation, screen: str, path: str, label: str
+) -> None:
+    page = visit(installed.shop.key)
+    asked: list[str] = []
+    leaves = False
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        if leaves:
+            dialog.accept()
+        else:
+            dialog.dismiss()
+
+    page.on("dialog", answer)
+    page.goto("/events")
+    links = page.get_by_role("navigation", name="Screens")
+    links.get_by_role("link", name=screen).click()
+    if path != "/settings":
+        page.locator(f"main a[href='{path}']").first.click()
+    field = page.get_by_label(re.compile(f"^{label}")).first
+    links.get_by_role("link", name="Home").click()
+    page.go_back()
+    assert asked == []  # nothing is changed yet
+    field.fill("123")
+    links.get_by_role("link", name="Home").click()
+    assert asked == ["confirm"]
+    page.evaluate("new Promise((done) => { addEventListener('popstate', done, { once: true }); history.back() })")
+    assert asked == ["confirm", "confirm"]
+    expect(page).to_have_url(re.compile(f"{path}$"))
+    expect(field).to_have_value("123")
+    leaves = True
+    links.get_by_role("link", name="Home").click()
+    expect(page).to_have_url(re.compile(r"\d/$"))
+    assert asked == ["confirm"] * 3

@@ -2,6 +2,8 @@
 
 import { computed, signal } from '@preact/signals'
 
+import { mayLeave } from './unsaved'
+
 export interface Place {
   path: string
   params: URLSearchParams
@@ -30,6 +32,7 @@ let wanted = 0
 /** Goes to an address of ours. `replace`: without a step for the back button. */
 export function go(href: string, { replace = false } = {}): void {
   const before = location.pathname
+  if (new URL(href, location.href).pathname !== before && !mayLeave()) return
   if (replace) history.replaceState({ step }, '', href)
   else {
     keepScroll()
@@ -120,6 +123,11 @@ function arrive(entry: Entry | null): void {
     place.value = here()
     step += 1
     history.replaceState({ step }, '')
+    return
+  }
+  if (entry.step === step) return // one stays, see below
+  if (here().path !== before && !mayLeave()) {
+    history.go(step - entry.step)
     return
   }
   place.value = here()

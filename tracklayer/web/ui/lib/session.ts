@@ -3,6 +3,7 @@
 import { signal } from '@preact/signals'
 
 import { learnClock } from './time'
+import { giveUp } from './unsaved'
 
 export type Scope = 'INGEST' | 'READ' | 'ADMIN'
 
@@ -50,7 +51,10 @@ async function take(response: Response): Promise<string | null> {
   if (response.ok && answer.merchant && answer.scopes) {
     const before = session.value
     // What this tab shows and was about to change is another merchant's.
-    if (before && before.merchant.id !== answer.merchant.id) location.reload()
+    if (before && before.merchant.id !== answer.merchant.id) {
+      giveUp()
+      location.reload()
+    }
     session.value = { merchant: answer.merchant, scopes: answer.scopes }
     return null
   }

@@ -6,6 +6,7 @@ import { useAsk } from '../../lib/ask'
 import { counted } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { go } from '../../lib/router'
+import { giveUp } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { LiveSwitch } from '../../parts/List'
@@ -246,6 +247,7 @@ function End({ form, destination, again }: { form: PlatformForm; destination: De
               setAsked(false)
               if (!removeDestination.userErrors.length) {
                 say(`${title} is removed.`)
+                giveUp() // of settings of what is gone
                 go('/destinations')
               }
               again()
