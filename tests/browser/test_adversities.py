@@ -119,3 +119,13 @@ def test_what_is_not_saved_is_not_lost_without_a_word(
     links.get_by_role("link", name="Home").click()
     expect(page).to_have_url(re.compile(r"\d/$"))
     assert asked == ["confirm"] * 3
+
+
+def test_a_destination_that_was_removed_meanwhile_is_told(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Removed", "meta")
+    shop.ask("mutation { pauseDestination(platform: META) { userErrors { message } } }")
+    page = visit(shop.key)
+    page.goto("/destinations/META")
+    page.get_by_role("button", name="Resume").click()
+    shop.ask("mutation { removeDestination(platform: META) { userErrors { message } } }")
+    expect(page.get_by_role("alert").filter(has_text="Meta was removed meanwhile")).to_be_visible()
