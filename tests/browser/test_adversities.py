@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Dialog, WebSocketRoute, expect
+from playwright.sync_api import Dialog, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation
@@ -129,3 +129,16 @@ def test_a_destination_that_was_removed_meanwhile_is_told(visit: Visitors, insta
     page.get_by_role("button", name="Resume").click()
     shop.ask("mutation { removeDestination(platform: META) { userErrors { message } } }")
     expect(page.get_by_role("alert").filter(has_text="Meta was removed meanwhile")).to_be_visible()
+
+
+def test_filters_that_are_not_understood_are_named(page: Page) -> None:
+    main = page.get_by_role("main")
+    page.goto("/events?status=NOPE&status=DELIVERED&since=then&colour=red")
+    expect(main).to_contain_text("Not understood, and left out: status=NOPE, since=then, colour=red")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(main).not_to_contain_text("Not understood")
+    page.goto("/deliveries?platform=FRIENDSTER&queuedSince=2026-01-01T00:00:00Z&errorCode=-")
+    expect(main).to_contain_text("Not understood, and left out: platform=FRIENDSTER")
+    expect(main).not_to_contain_text("queuedSince")
+    page.goto("/notifications?kind=NOPE&state=OPEN")
+    expect(main).to_contain_text("Not understood, and left out: kind=NOPE")

@@ -113,6 +113,12 @@ export function choices<T extends string>(name: string, of: readonly T[]): T[] {
   return of.filter((one) => found.includes(one))
 }
 
+/** A parameter that is a time, as the API writes it; anything else counts as not given. */
+export function instant(name: string): string | null {
+  const at = Date.parse(param(name) ?? '')
+  return Number.isNaN(at) ? null : new Date(at).toISOString()
+}
+
 const ours = /^\/(events|deliveries|notifications|destinations|settings|why)?(\/|$)/
 
 /** Takes up an entry that the browser has made or come back to. */

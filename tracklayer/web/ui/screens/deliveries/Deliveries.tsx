@@ -6,7 +6,7 @@ import { counted } from '../../lib/format'
 import { KEYS, titleOf } from '../../lib/platforms'
 import { go, param, setParams, withParams } from '../../lib/router'
 import { clock, shortTime } from '../../lib/time'
-import { Filters, Select, Several, TextFilter, TimeRange } from '../../parts/Filters'
+import { Filters, isInstant, Select, Several, TextFilter, TimeRange, useFilter } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
 import { Page } from '../../parts/Page'
 import { filterHere, isEmpty, KEPT, REASONS, STATUSES } from './filter'
@@ -106,6 +106,8 @@ export function Deliveries() {
 
 /** When the events arrived, where a figure of Home led here: that is what the ledger counts by. */
 function Arrived({ since, until }: { since: string | null | undefined; until: string | null | undefined }) {
+  useFilter('receivedSince', isInstant)
+  useFilter('receivedUntil', isInstant)
   if (!since && !until) return null
   return (
     <div class="filter">

@@ -4,7 +4,7 @@ import { isPaused, useAsk, usePage } from '../../lib/ask'
 import { counted } from '../../lib/format'
 import { isLive, lastChange, type AlertChange } from '../../lib/live'
 import { KEYS, titleOf } from '../../lib/platforms'
-import { choice, choices, param, place } from '../../lib/router'
+import { choice, choices, instant, param, place } from '../../lib/router'
 import { duration, exactTime, now } from '../../lib/time'
 import { Filters, Select, Several, TimeRange } from '../../parts/Filters'
 import { LiveSwitch, Pager } from '../../parts/List'
@@ -35,8 +35,8 @@ export function Notifications() {
   const filter: AlertFilter = {
     kind: choices('kind', KINDS.map(([kind]) => kind)),
     platform: choice('platform', KEYS),
-    openedSince: param('since'),
-    openedUntil: param('until'),
+    openedSince: instant('since'),
+    openedUntil: instant('until'),
   }
   const wantsOpen = state !== 'RESOLVED' && after === null
   const wantsResolved = state !== 'OPEN'
