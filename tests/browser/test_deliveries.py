@@ -133,3 +133,18 @@ def test_a_key_that_reads_sees_all_and_is_told_what_it_lacks(visit: Visitors, in
     button.click(force=True)
     expect(page.get_by_role("status").filter(has_text="lacks the scope ADMIN")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_a_platform_puts_off_is_told_with_all_that_waits_for_it(visit: Visitors, installed: Installation) -> None:
+    shop = shop_with(installed, "Too fast")
+    installed.fault("meta", "rate_limit", retry_after=3000)
+    shop.send("too-fast-1", "too-fast-2")
+    page = visit(shop.key)
+    page.goto("/deliveries")
+    card = groups(page).filter(has_text="Queued")
+    expect(card.locator("code").first).to_be_visible()  # the platform's code of those that it was sent
+    shop.send("behind-1", "behind-2", "behind-3")
+    expect(card.locator(".figure strong")).to_have_text("5")
+    card.get_by_role("link", name="Show them").click()
+    rows = page.get_by_role("region", name="Deliveries that match, newest first").locator("tbody tr")
+    expect(rows).to_have_count(5)

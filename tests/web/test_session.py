@@ -228,6 +228,7 @@ async def test_that_somebody_was_seen_is_noted_once_a_minute(
 ) -> None:
     await browser.sign_in(key=merchant.key)
     begun = clock.now()
+    assert rows("SELECT last_used_at FROM api_keys") == [(begun,)]  # to sign in is to use the key
 
     def noted() -> tuple[timedelta, bool]:
         ((seen, used),) = rows(

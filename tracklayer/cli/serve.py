@@ -93,7 +93,6 @@ def settings_of_server() -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "date_header": False,
         "timeout_graceful_shutdown": GRACE_SECONDS,
         "timeout_keep_alive": IDLE_SECONDS,
         "http": Connection,

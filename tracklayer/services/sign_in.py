@@ -47,23 +47,22 @@ def sign_in_with_key(runtime: Runtime, key: str, before: Sequence[str] = ()) -> 
     """
     if not _KEY.fullmatch(key):
         return None
-    now = runtime.clock.now()
+    value, now = secrets.token_urlsafe(RANDOM_BYTES), runtime.clock.now()
     with in_transaction():
         found = db_merchants.key_holder(hash_of_key(key), now)
         if found is None:
             return None
         merchant_id, key_id = found[0].merchant_id, found[0].key_id
         db_merchants.lock_merchant(merchant_id)
-        begun = _begin(merchant_id, key_id, now, before)
-    _forget(runtime, before)
-    return begun
+        holder = _begin(value, merchant_id, key_id, now, before)
+    return _begun(runtime, value, holder, now, before)
 
 
 def sign_in_with_code(runtime: Runtime, code: str, before: Sequence[str] = ()) -> tuple[str, Person] | None:
     """As ``sign_in_with_key``; None where the code was used, or is too old."""
     if not _VALUE.fullmatch(code):
         return None
-    now = runtime.clock.now()
+    value, now = secrets.token_urlsafe(RANDOM_BYTES), runtime.clock.now()
     with in_transaction():
         merchant_id = db.take_code(_hash(code), now)
         if merchant_id is None:
@@ -72,9 +71,8 @@ def sign_in_with_code(runtime: Runtime, code: str, before: Sequence[str] = ()) -
         key_id = db.key_named(merchant_id, LINKS_KEY, SCOPES)
         if key_id is None:
             key_id = insert_key(merchant_id, LINKS_KEY, SCOPES, now)[0].key_id
-        begun = _begin(merchant_id, key_id, now, before)
-    _forget(runtime, before)
-    return begun
+        holder = _begin(value, merchant_id, key_id, now, before)
+    return _begun(runtime, value, holder, now, before)
 
 
 def may_sign_in(kind: str, sent: str) -> bool:
@@ -82,14 +80,24 @@ def may_sign_in(kind: str, sent: str) -> bool:
     return (_KEY if kind == "key" else _VALUE).fullmatch(sent) is not None
 
 
-def _begin(merchant_id: int, key_id: int, now: datetime, before: Sequence[str]) -> tuple[str, Person] | None:
+def _begin(value: str, merchant_id: int, key_id: int, now: datetime, before: Sequence[str]) -> KeyHolder | None:
     """None where the key was revoked this moment. Needs the merchant's lock."""
-    value = secrets.token_urlsafe(RANDOM_BYTES)
     for ended in before:
         db.end_session(_hash(ended))
     db.insert_session(_hash(value), merchant_id, key_id, now)
     found = db.session_holder(_hash(value), now)
-    return (value, _person(found[0])) if found is not None else None
+    return found[0] if found is not None else None
+
+
+def _begun(
+    runtime: Runtime, value: str, holder: KeyHolder | None, now: datetime, before: Sequence[str]
+) -> tuple[str, Person] | None:
+    """To sign in is to use the key: it is noted as any other use."""
+    _forget(runtime, before)
+    if holder is None:
+        return None
+    _note_seen(holder, now)
+    return value, _person(holder)
 
 
 def who_is_there(runtime: Runtime, value: str) -> Person | None:

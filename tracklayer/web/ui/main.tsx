@@ -110,7 +110,7 @@ async function use(code: string): Promise<void> {
 /** A link's code is in the fragment, which no log sees; it is taken out of the address before it is used. */
 async function enter(): Promise<void> {
   const code = new URLSearchParams(location.hash.slice(1)).get('code')
-  if (code !== null) history.replaceState(null, '', location.pathname + location.search)
+  if (code !== null) history.replaceState(history.state, '', location.pathname + location.search)
   problem.value = await resume()
   if (code === null) return
   if (session.value) offered.value = code

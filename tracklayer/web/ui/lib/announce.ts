@@ -2,9 +2,11 @@
 
 import { signal } from '@preact/signals'
 
+import { clock } from './time'
+
 export const said = signal<{ text: string; isBad: boolean; at: number } | null>(null)
 
 /** Says something once, such as "3 deliveries are queued again." */
 export function say(text: string, { isBad = false } = {}): void {
-  said.value = { text, isBad, at: Date.now() }
+  said.value = { text, isBad, at: clock() }
 }

@@ -2,6 +2,7 @@
 
 import { readJson } from './exact'
 import { resume, session } from './session'
+import { learnClock } from './time'
 
 declare const of: unique symbol
 
@@ -37,6 +38,7 @@ export async function askAll<Result, Variables>(
   variables: Variables,
   signal?: AbortSignal,
 ): Promise<Answer<Result>> {
+  const asked = Date.now()
   let response: Response
   try {
     response = await fetch('/graphql', {
@@ -56,6 +58,7 @@ export async function askAll<Result, Variables>(
     if (signal?.aborted) throw error
     throw new ApiError('UNREACHABLE', 'TrackLayer does not answer. It is asked again in a moment.')
   }
+  learnClock(response, asked)
   let answer: { data?: Result | null; errors?: GraphQLErrorShape[] }
   try {
     answer = readJson(await response.text()) as unknown as typeof answer

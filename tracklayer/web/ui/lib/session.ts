@@ -2,6 +2,9 @@
 
 import { signal } from '@preact/signals'
 
+import { learnClock } from './time'
+import { giveUp } from './unsaved'
+
 export type Scope = 'INGEST' | 'READ' | 'ADMIN'
 
 export interface Session {
@@ -27,7 +30,8 @@ export function may(scope: Scope): boolean {
 }
 
 async function call(method: string, body?: object): Promise<Response> {
-  return fetch('/session', {
+  const asked = Date.now()
+  const answer = await fetch('/session', {
     method,
     credentials: 'same-origin',
     cache: 'no-store',
@@ -35,6 +39,8 @@ async function call(method: string, body?: object): Promise<Response> {
     headers: { 'content-type': 'application/json' },
     body: body ? JSON.stringify(body) : null,
   })
+  learnClock(answer, asked)
+  return answer
 }
 
 async function take(response: Response): Promise<string | null> {
@@ -45,7 +51,10 @@ async function take(response: Response): Promise<string | null> {
   if (response.ok && answer.merchant && answer.scopes) {
     const before = session.value
     // What this tab shows and was about to change is another merchant's.
-    if (before && before.merchant.id !== answer.merchant.id) location.reload()
+    if (before && before.merchant.id !== answer.merchant.id) {
+      giveUp()
+      location.reload()
+    }
     session.value = { merchant: answer.merchant, scopes: answer.scopes }
     return null
   }

@@ -21,11 +21,34 @@ export function setZone(to: Zone): void {
   } catch {}
 }
 
+const TOLERATED_MS = 10_000 // a server that is busy dates its answers some seconds late
+const STEADY_MS = 2000 // answers name whole seconds and take a while
+
+/** How far this computer's clock is behind the server's, in ms, negative where it is ahead; 0 where they agree. */
+export const behind = signal(0)
+
+/** The time in ms by the server's clock, as events and deliveries are dated. */
+export function clock(): number {
+  return Date.now() + behind.peek()
+}
+
 /** The time, in ms; it moves once a second while the page is seen. */
-export const now = signal(Date.now())
+export const now = signal(clock())
 setInterval(() => {
-  if (!document.hidden) now.value = Date.now()
+  if (!document.hidden) now.value = clock()
 }, 1000)
+
+/** Learns the server's time of an answer that has just begun. `asked`: when it was asked, by this computer's clock. */
+export function learnClock(answer: Response, asked: number): void {
+  const dated = Date.parse(answer.headers.get('date') ?? '')
+  if (Number.isNaN(dated)) return
+  const came = Date.now()
+  const isRight = dated > asked - TOLERATED_MS && dated < came + TOLERATED_MS
+  const found = isRight ? 0 : dated + 500 - came
+  if (found !== 0 && Math.abs(found - behind.peek()) < STEADY_MS) return
+  behind.value = found
+  now.value = clock()
+}
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 
@@ -57,7 +80,7 @@ export function dayOf(at: string | number): string {
 }
 
 /** UTC, CET: as it is at a moment, since summers have their own. */
-export function zoneName(at: string | number = Date.now()): string {
+export function zoneName(at: string | number = clock()): string {
   if (zone.value === 'utc') return 'UTC'
   const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts(new Date(at))
   return parts.find((part) => part.type === 'timeZoneName')?.value ?? 'local'

@@ -1,29 +1,66 @@
 // Filters: each is a parameter of the address and nothing else.
 
-import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { createContext, type ComponentChildren } from 'preact'
+import { useContext, useEffect, useRef, useState } from 'preact/hooks'
 
 import { useKeys } from '../lib/keys'
 import { param, paramsOf, place, setParams } from '../lib/router'
 import { zone } from '../lib/time'
 
-/** Holds filters; says whether any is set and takes all of them back. `keep`: parameters that are no filters. */
+type Understands = (value: string) => boolean
+
+const Known = createContext(new Map<string, Understands>())
+
+/** Tells the filters around it that a parameter is one of them, and which of its values it understands. */
+export function useFilter(name: string, understands: Understands = () => true): void {
+  const known = useContext(Known)
+  useEffect(() => {
+    known.set(name, understands)
+  })
+  useEffect(() => () => void known.delete(name), [name])
+}
+
+const among = (options: readonly [string, string][]) => (value: string) =>
+  options.length === 0 || options.some(([one]) => one === value)
+
+export const isInstant = (value: string) => !Number.isNaN(Date.parse(value))
+
+/** Holds filters; says whether any is set, takes all of them back, and says which of the address are none.
+ * `keep`: parameters that are no filters. */
 export function Filters({ children, keep = [] }: { children: ComponentChildren; keep?: string[] }) {
-  const set = [...new Set(place.value.params.keys())].filter((name) => name !== 'after' && !keep.includes(name))
+  const known = useRef(new Map<string, Understands>())
+  const [strange, setStrange] = useState('')
+  const given = [...place.value.params].filter(([name, value]) => value !== '' && name !== 'after' && !keep.includes(name))
+  const set = [...new Set(given.map(([name]) => name))]
+  // Behind the effects of the filters in it, by which they are known.
+  useEffect(() => {
+    const not = given.filter(([name, value]) => !known.current.get(name)?.(value))
+    setStrange(not.map(([name, value]) => `${name}=${value}`).join(', '))
+  })
   return (
-    <form class="filters" role="search" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
-      {children}
-      {set.length > 0 && (
-        <button type="button" class="plain" onClick={() => setParams(Object.fromEntries(set.map((name) => [name, null])))}>
-          Clear filters
-        </button>
+    <Known.Provider value={known.current}>
+      <form class="filters" role="search" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
+        {children}
+        {set.length > 0 && (
+          <button type="button" class="plain" onClick={() => setParams(Object.fromEntries(set.map((name) => [name, null])))}>
+            Clear filters
+          </button>
+        )}
+      </form>
+      {strange && (
+        <div class="notice warn" role="status">
+          <p>
+            Not understood, and left out: <code class="strange">{strange}</code>
+          </p>
+        </div>
       )}
-    </form>
+    </Known.Provider>
   )
 }
 
 /** One of several. `options`: value -> words. */
 export function Select({ name, label, options, all = 'All' }: { name: string; label: string; options: [string, string][]; all?: string }) {
+  useFilter(name, among(options))
   return (
     <label class="filter">
       <span>{label}</span>
@@ -41,6 +78,7 @@ export function Select({ name, label, options, all = 'All' }: { name: string; la
 
 /** Any of several, as boxes in a fold. */
 export function Several({ name, label, options }: { name: string; label: string; options: [string, string][] }) {
+  useFilter(name, among(options))
   const chosen = paramsOf(name)
   const flip = (value: string) =>
     setParams({ [name]: chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value] })
@@ -79,6 +117,7 @@ export function TextFilter({
   hotkey?: string
   enter?: (text: string) => void
 }) {
+  useFilter(name)
   const given = param(name) ?? ''
   const [text, setText] = useState(given)
   const box = useRef<HTMLInputElement>(null)
@@ -130,6 +169,7 @@ export function TimeRange({ since = 'since', until = 'until' }: { since?: string
 }
 
 function Moment({ name, label }: { name: string; label: string }) {
+  useFilter(name, isInstant)
   const at = param(name)
   return (
     <label class="filter">

@@ -21,17 +21,47 @@ export function later<Props extends object>(load: () => Promise<ComponentType<Pr
         () => setGone(true),
       )
     }, [])
-    if (isGone) {
-      return (
-        <Notice tone="warn">
-          <p>This part of the dashboard could not be loaded: TrackLayer was updated, or does not answer.</p>
-          <button type="button" onClick={() => location.reload()}>
-            Load the page again
-          </button>
-        </Notice>
-      )
-    }
+    if (isGone) return <Gone />
     const Found = found
     return Found ? <Found {...props} /> : <Loading />
   }
+}
+
+const AGAIN_MS = 3000
+const REST_MS = 30_000 // between two times that a page loads itself: what is gone for good does not go round and round
+
+/** Some browsers keep a script that did not come as long as the page lives: the page is loaded again when somebody answers. */
+function Gone() {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout>
+    const controller = new AbortController()
+    const look = async () => {
+      try {
+        const answer = await fetch('/healthz', { cache: 'no-store', signal: controller.signal })
+        await answer.text()
+        if (answer.ok) return location.reload()
+      } catch {
+        if (controller.signal.aborted) return
+      }
+      timer = setTimeout(() => void look(), AGAIN_MS)
+    }
+    const [visit] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[]
+    const rest = visit?.type === 'reload' ? REST_MS - performance.now() : 0
+    timer = setTimeout(() => void look(), Math.max(rest, AGAIN_MS))
+    return () => {
+      controller.abort()
+      clearTimeout(timer)
+    }
+  }, [])
+  return (
+    <Notice tone="warn">
+      <p>
+        This part of the dashboard could not be loaded: TrackLayer was updated, or does not answer. The page is loaded again by
+        itself as soon as it answers.
+      </p>
+      <button type="button" onClick={() => location.reload()}>
+        Load the page again
+      </button>
+    </Notice>
+  )
 }

@@ -42,8 +42,8 @@ export function Pager({ page }: { page: Paged<unknown> }) {
 }
 
 /** The button that stops live updates, also by `.`; the choice holds until it is taken back, or the
- * screen is left: nobody finds a screen standing still that they did not stop. */
-export function LiveSwitch() {
+ * screen is left: nobody finds a screen standing still that they did not stop. `isLost`: nothing is heard now. */
+export function LiveSwitch({ isLost = false }: { isLost?: boolean }) {
   useKeys([
     {
       keys: '.',
@@ -57,12 +57,12 @@ export function LiveSwitch() {
   return (
     <button
       type="button"
-      class={`live ${isPaused.value ? '' : 'on'}`}
+      class={`live ${isPaused.value || isLost ? '' : 'on'}`}
       aria-pressed={isPaused.value}
-      title="Live updates (.)"
+      title={isLost ? 'The live connection is being made again (. pauses)' : 'Live updates (.)'}
       onClick={() => (isPaused.value = !isPaused.value)}
     >
-      {isPaused.value ? 'Paused' : 'Live'}
+      {isPaused.value ? 'Paused' : isLost ? 'Connecting …' : 'Live'}
     </button>
   )
 }

@@ -7,11 +7,12 @@ import { said, say } from '../lib/announce'
 import { count } from '../lib/format'
 import { goTo, shortcuts, useKeys } from '../lib/keys'
 import { isLive, openAlerts } from '../lib/live'
-import { arrivals, path } from '../lib/router'
+import { arrivals, path, scrollToPlace } from '../lib/router'
 import { may, session, signOut } from '../lib/session'
 import { setTheme, theme, type Theme } from '../lib/theme'
-import { now, setZone, zone, zoneName } from '../lib/time'
+import { behind, duration, now, setZone, zone, zoneName } from '../lib/time'
 import { Dialog } from './Dialog'
+import { Notice } from './Notice'
 
 const screens: [string, string, string][] = [
   ['/', 'Home', 'h'],
@@ -30,7 +31,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   ])
   // Another screen: what was read is left. The focus goes to its title (parts/Page), as soon as there is one.
   useEffect(() => {
-    if (arrivals.value) scrollTo(0, 0)
+    if (arrivals.value) scrollToPlace()
   }, [arrivals.value])
 
   return (
@@ -69,6 +70,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </div>
       </header>
       <main id="content" tabIndex={-1}>
+        <WrongClock />
         {children}
       </main>
       <Said />
@@ -84,6 +86,18 @@ async function leave(): Promise<void> {
 
 function isAt(href: string): boolean {
   return href === '/' ? path.value === '/' : path.value === href || path.value.startsWith(`${href}/`)
+}
+
+function WrongClock() {
+  if (behind.value === 0) return null
+  return (
+    <Notice tone="warn">
+      <p>
+        This computer’s clock is {duration(behind.value)} {behind.value > 0 ? 'slow' : 'fast'}. Times here are by TrackLayer’s
+        clock.
+      </p>
+    </Notice>
+  )
 }
 
 function OpenCount() {

@@ -5,8 +5,8 @@ import { useEffect, useState } from 'preact/hooks'
 import { counted } from '../../lib/format'
 import { KEYS, titleOf } from '../../lib/platforms'
 import { go, param, setParams, withParams } from '../../lib/router'
-import { shortTime } from '../../lib/time'
-import { Filters, Select, Several, TextFilter, TimeRange } from '../../parts/Filters'
+import { clock, shortTime } from '../../lib/time'
+import { Filters, isInstant, Select, Several, TextFilter, TimeRange, useFilter } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
 import { Page } from '../../parts/Page'
 import { filterHere, isEmpty, KEPT, REASONS, STATUSES } from './filter'
@@ -106,6 +106,8 @@ export function Deliveries() {
 
 /** When the events arrived, where a figure of Home led here: that is what the ledger counts by. */
 function Arrived({ since, until }: { since: string | null | undefined; until: string | null | undefined }) {
+  useFilter('receivedSince', isInstant)
+  useFilter('receivedUntil', isInstant)
   if (!since && !until) return null
   return (
     <div class="filter">
@@ -124,5 +126,5 @@ function Arrived({ since, until }: { since: string | null | undefined; until: st
 
 /** To the minute: a link that can be read. */
 function hoursAgo(hours: number): string {
-  return new Date(Math.floor(Date.now() / 60_000) * 60_000 - hours * HOUR_MS).toISOString()
+  return new Date(Math.floor(clock() / 60_000) * 60_000 - hours * HOUR_MS).toISOString()
 }

@@ -6,6 +6,7 @@ import { moment, useAsk, usePage } from '../../lib/ask'
 import { count, words } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
+import { clock } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Fresh } from '../../parts/List'
 import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
@@ -18,7 +19,7 @@ import { idOf, isEmpty, linkTo, within, type Kind } from './filter'
 type Group = DeliveryGroupsQuery['deliveryGroups'][number]
 type Destination = DeliveryGroupsQuery['merchant']['destinations'][number]
 
-/** What one does the same about: what a destination holds back; one code of one platform; one reason of TrackLayer's own,
+/** What one does the same about: what a destination holds back or a platform puts off; one code of one platform; one reason of TrackLayer's own,
  * on whichever platforms. */
 interface Card {
   id: string
@@ -35,16 +36,19 @@ function isOwnCode(group: Group): boolean {
   return group.code !== null && group.code !== group.dropReason
 }
 
-function cardOf(group: Group): string {
+/** `slowed`: platforms that put some of their queue off, by which all of it waits. */
+function cardOf(group: Group, slowed: ReadonlySet<Platform>): string {
   if (group.held) return `held/${group.platform}`
+  if (group.status === 'QUEUED' && slowed.has(group.platform)) return `QUEUED/${group.platform}`
   if (isOwnCode(group) || group.status === 'FAILED') return idOf(group)
   return `${group.status}/${group.dropReason ?? ''}`
 }
 
 function pick(data: DeliveryGroupsQuery) {
   const cards = new Map<string, Card>()
+  const slowed = new Set(data.deliveryGroups.filter((one) => one.status === 'QUEUED' && isOwnCode(one)).map((one) => one.platform))
   for (const group of data.deliveryGroups) {
-    const id = cardOf(group)
+    const id = cardOf(group, slowed)
     const card = cards.get(id)
     if (card) card.groups.push(group)
     else cards.set(id, { id, groups: [group] })
@@ -151,7 +155,8 @@ function kindOf(card: Card): Kind {
   const [group] = card.groups as [Group]
   const platform = card.groups.every((one) => one.platform === group.platform) ? group.platform : null
   if (group.held) return { platform, status: null, held: true, dropReason: null, code: undefined }
-  return { platform, status: group.status, held: null, dropReason: group.dropReason, code: group.code ?? '' }
+  const isAny = group.status === 'QUEUED' && card.groups.some((one) => one.code !== group.code)
+  return { platform, status: group.status, held: null, dropReason: group.dropReason, code: isAny ? undefined : (group.code ?? '') }
 }
 
 /** Whether a filter leaves all that waits for a destination together. */

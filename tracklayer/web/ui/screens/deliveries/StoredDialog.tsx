@@ -9,6 +9,7 @@ import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
 import { factsOf, KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { go, withParams } from '../../lib/router'
+import { clock } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
@@ -47,7 +48,7 @@ export function StoredDialog({ given, close, done }: { given: string; close: () 
 
   const look = async () => {
     if (!platform) return
-    const since = new Date(Math.floor(Date.now() / 60_000) * 60_000 - days * DAY_MS).toISOString()
+    const since = new Date(Math.floor(clock() / 60_000) * 60_000 - days * DAY_MS).toISOString()
     const filter: EventFilter = { receivedSince: since, ...(name.trim() ? { eventName: name.trim() } : {}) }
     forget()
     const controller = new AbortController()

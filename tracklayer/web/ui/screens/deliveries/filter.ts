@@ -3,7 +3,7 @@
 import type { Json } from '../../lib/exact'
 import { words } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
-import { choice, choices, param } from '../../lib/router'
+import { choice, choices, instant, param } from '../../lib/router'
 import { shortTime } from '../../lib/time'
 import type { DeliveryFilter, DeliveryStatus, DropReason } from './deliveries.gql'
 
@@ -32,11 +32,6 @@ export const NO_CODE = '-'
 
 /** Parameters of the address that are no filters of rows. */
 export const KEPT = ['job', 'of', 'stored', 'jobsAfter']
-
-function instant(name: string): string | undefined {
-  const at = param(name)
-  return at && !Number.isNaN(new Date(at).getTime()) ? new Date(at).toISOString() : undefined
-}
 
 /** What the address asks for. Whatever is not understood counts as not given. */
 export function filterHere(): DeliveryFilter {

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
@@ -6,6 +6,7 @@ import { useAsk } from '../../lib/ask'
 import { counted } from '../../lib/format'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { go } from '../../lib/router'
+import { giveUp } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { LiveSwitch } from '../../parts/List'
@@ -65,10 +66,21 @@ export function DestinationPage({ platform }: { platform: Platform }) {
 }
 
 function Parts({ form, destination, again }: { form: PlatformForm; destination: Destination | null; again: () => void }) {
+  const wasThere = useRef(false)
+  if (destination) wasThere.current = true
   return (
     <>
       {destination ? (
         <Standing form={form} destination={destination} again={again} />
+      ) : wasThere.current ? (
+        <div role="alert">
+          <Notice tone="warn">
+            <p>
+              {form.title} was removed meanwhile, by somebody else or in another tab: nothing is sent to it any more. To set it up
+              again, give it the settings below and save.
+            </p>
+          </Notice>
+        </div>
       ) : (
         <Notice>
           <p>
@@ -102,7 +114,9 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
   const done = (found: Trouble[], words: string) => {
     setTroubles(found)
     setQuestion(null)
-    if (!found.length) say(words)
+    // What is refused may be gone, and with it the place where troubles are shown: it is said in any case.
+    const [wrong] = found
+    say(wrong?.code === 'NOT_FOUND' ? `${title} was removed meanwhile.` : (wrong?.message ?? words), { isBad: wrong !== undefined })
     again()
   }
   return (
@@ -246,6 +260,7 @@ function End({ form, destination, again }: { form: PlatformForm; destination: De
               setAsked(false)
               if (!removeDestination.userErrors.length) {
                 say(`${title} is removed.`)
+                giveUp() // of settings of what is gone
                 go('/destinations')
               }
               again()

@@ -7,6 +7,7 @@ import { ask } from '../../lib/api'
 import type { Json } from '../../lib/exact'
 import { count, counted, words } from '../../lib/format'
 import { may } from '../../lib/session'
+import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Notice } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
@@ -40,6 +41,7 @@ export function SettingsForm({
   const changes = changesOf(form.settings, base, fields)
   const isNewNames = JSON.stringify(names) !== JSON.stringify(baseNames)
   const isChanged = Object.keys(changes).length > 0 || isNewNames
+  useUnsaved(isChanged)
   const doubled = form.settings.some((one) => one.kind === 'MAP' && doubledKeys(fields[one.name]!).length > 0)
   const isNameless = names !== null && names.length === 0
   const canChange = may('ADMIN')

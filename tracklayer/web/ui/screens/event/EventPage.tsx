@@ -7,7 +7,7 @@ import { counted, money } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { titleOf } from '../../lib/platforms'
 import { may } from '../../lib/session'
-import { exactTime } from '../../lib/time'
+import { clock, exactTime } from '../../lib/time'
 import { Action, Copy } from '../../parts/Action'
 import { Code } from '../../parts/Code'
 import { LiveSwitch } from '../../parts/List'
@@ -82,7 +82,7 @@ export function EventPage({ eventId }: { eventId: string }) {
 
 /** Within two minutes, or it is not known when. */
 function isDueSoon(at: string | null): boolean {
-  return at === null || Date.parse(at) - Date.now() < 120_000
+  return at === null || Date.parse(at) - clock() < 120_000
 }
 
 type Merchant = OneEventQuery['merchant']

@@ -8,9 +8,9 @@ import { useAsk, usePage } from '../../lib/ask'
 import { counted, money } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { KEYS, platforms, titleOf } from '../../lib/platforms'
-import { choice, choices, go, param, place, setParams, withParams } from '../../lib/router'
+import { choice, choices, go, instant, param, place, setParams, withParams } from '../../lib/router'
 import { may } from '../../lib/session'
-import { Filters, Select, Several, TextFilter, TimeRange } from '../../parts/Filters'
+import { Filters, Select, Several, TextFilter, TimeRange, useFilter } from '../../parts/Filters'
 import { Fresh, LiveSwitch, Pager } from '../../parts/List'
 import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Page } from '../../parts/Page'
@@ -74,8 +74,8 @@ export function Events() {
   const filter: EventFilter = {
     eventIdPrefix: param('id'),
     eventName: param('name'),
-    receivedSince: param('since'),
-    receivedUntil: param('until'),
+    receivedSince: instant('since'),
+    receivedUntil: instant('until'),
     deliveryStatuses: choices('status', STATUSES),
     platforms: choices('platform', KEYS),
     filteredAt: choice('filteredAt', KEYS),
@@ -188,6 +188,7 @@ async function open(text: string): Promise<void> {
 
 /** The whole name, as it was sent: names that are known are offered. */
 function NameFilter({ rows }: { rows: Row[] }) {
+  useFilter('name')
   const given = param('name') ?? ''
   const [text, setText] = useState(given)
   useEffect(() => setText(given), [given])

@@ -7,7 +7,7 @@ import { moment, useAsk } from '../../lib/ask'
 import { count, counted, percent } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { choice, param, setParams, withParams } from '../../lib/router'
-import { exactTime, shortTime } from '../../lib/time'
+import { clock, exactTime, shortTime } from '../../lib/time'
 import { Chart } from '../../parts/Chart'
 import { TimeRange } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
@@ -47,7 +47,7 @@ export function Home() {
 function Begin({ children }: { children: ComponentChildren }) {
   const [isFirst, setFirst] = useState<boolean | null>(null)
   const asked = useAsk(FirstRunAsked, {}, { every: isFirst ? FIRST_RUN_MS : 0, when: isFirst !== false })
-  const command = useMemo(() => curl(location.origin, new Date()), [])
+  const command = useMemo(() => curl(location.origin, new Date(clock())), [])
   useEffect(() => {
     if (isFirst === null && asked.data) setFirst(asked.data.events.nodes.length === 0)
   }, [asked.data])

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import { useKeys } from '../../lib/keys'
-import { exactTime, now } from '../../lib/time'
+import { clock, exactTime, now } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Facts, Section } from '../../parts/Page'
 import { Time } from '../../parts/Time'
@@ -120,7 +120,7 @@ function Snooze({ alert, isAsleep, changed }: { alert: Alert; isAsleep: boolean;
           ))}
         </select>
       </label>
-      <Action scope="ADMIN" run={() => set(new Date(Date.now() + hours * HOUR_MS).toISOString())}>
+      <Action scope="ADMIN" run={() => set(new Date(clock() + hours * HOUR_MS).toISOString())}>
         Snooze
       </Action>
       {isAsleep && (

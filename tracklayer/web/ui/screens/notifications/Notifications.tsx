@@ -2,9 +2,9 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { isPaused, useAsk, usePage } from '../../lib/ask'
 import { counted } from '../../lib/format'
-import { lastChange, type AlertChange } from '../../lib/live'
+import { isLive, lastChange, type AlertChange } from '../../lib/live'
 import { KEYS, titleOf } from '../../lib/platforms'
-import { choice, choices, param, place } from '../../lib/router'
+import { choice, choices, instant, param, place } from '../../lib/router'
 import { duration, exactTime, now } from '../../lib/time'
 import { Filters, Select, Several, TimeRange } from '../../parts/Filters'
 import { LiveSwitch, Pager } from '../../parts/List'
@@ -37,8 +37,8 @@ export function Notifications() {
   const filter: AlertFilter = {
     kind: choices('kind', KINDS.map(([kind]) => kind)),
     platform: choice('platform', KEYS),
-    openedSince: param('since'),
-    openedUntil: param('until'),
+    openedSince: instant('since'),
+    openedUntil: instant('until'),
   }
   const openAfter = after?.startsWith(OF_OPEN) ? after.slice(OF_OPEN.length) : null
   const wantsOpen = state !== 'RESOLVED' && (after === null || openAfter !== null)
@@ -68,7 +68,7 @@ export function Notifications() {
   const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
 
   return (
-    <Page title="Notifications" actions={<LiveSwitch />}>
+    <Page title="Notifications" actions={<LiveSwitch isLost={!isLive.value} />}>
       <Filters>
         <Several name="kind" label="Kind" options={KINDS} />
         <Select name="platform" label="Platform" options={KEYS.map((key) => [key, titleOf(key)])} />

@@ -6,6 +6,7 @@ import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import { words } from '../../lib/format'
 import { may } from '../../lib/session'
+import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Dialog } from '../../parts/Dialog'
@@ -205,6 +206,7 @@ function Edit({
   const [topics, setTopics] = useState<string[]>(channel?.topics ?? ['*'])
   const [minSeverity, setMinSeverity] = useState<Channel['minSeverity']>(channel?.minSeverity ?? 'WARNING')
   const [troubles, setTroubles] = useState<Trouble[]>([])
+  useUnsaved(url !== '' || topics.join() !== (channel?.topics ?? ['*']).join() || minSeverity !== (channel?.minSeverity ?? 'WARNING'))
   const isAll = topics.includes('*')
   const flip = (topic: string) =>
     setTopics(topics.includes(topic) ? topics.filter((one) => one !== topic) : [...topics, topic])

@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
+import { useUnsaved } from '../../lib/unsaved'
 import type { Trouble } from '../../parts/Troubles'
 import { UpdateMerchant, type SettingsQuery, type UpdateMerchantMutationVariables } from './settings.gql'
 
@@ -34,6 +35,7 @@ export function useDraft<T>(shown: T): { draft: T; setDraft: (to: T) => void; is
   const [base, setBase] = useState(shown)
   const [draft, setDraft] = useState(shown)
   const isChanged = JSON.stringify(draft) !== JSON.stringify(base)
+  useUnsaved(isChanged)
   const told = JSON.stringify(shown)
   useEffect(() => {
     if (!isChanged && told !== JSON.stringify(base)) {

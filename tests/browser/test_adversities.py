@@ -1,0 +1,144 @@
+"""What happens to the machine in front, and on the way to the one behind: the dashboard goes on by itself."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Dialog, Page, WebSocketRoute, expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.installation import Installation
+
+
+def test_a_screen_whose_script_did_not_come_is_there_once_somebody_answers(
+    visit: Visitors, installed: Installation
+) -> None:
+    page = visit(installed.shop.key)
+    page.goto("/settings")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    away = re.compile("/static/part-|/healthz$")
+    page.route(away, lambda route: route.abort())
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Events").click()
+    expect(page.get_by_role("main")).to_contain_text("could not be loaded")
+    page.unroute(away)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Events")
+    expect(page).to_have_url(re.compile("/events$"))
+    visit.complaints.clear()  # browsers write down what did not come
+
+
+def test_a_clock_that_is_wrong_hides_nothing_and_is_told(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Slow clock", "meta")
+    shop.send("seen-by-a-slow-clock")
+    page = visit(shop.key)
+    page.clock.install(time=datetime.now(UTC) - timedelta(minutes=30))
+    page.goto("/?range=1h")
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("This computer’s clock is 30 min slow.")
+    figure = main.get_by_role("listitem").filter(has_text="New events")
+    expect(figure.locator(".home-figure")).to_have_text("1")
+
+
+def test_back_leads_to_where_one_was(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Long lists")
+    shop.send(*(f"scrolled-{number}" for number in range(50)))
+    page = visit(shop.key)
+    page.goto("/events")
+    row = page.get_by_role("link", name="scrolled-10", exact=True)
+    row.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    assert before > 0
+    row.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("scrolled-10")
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    expect(row).to_be_visible()
+    page.wait_for_function("(before) => scrollY === before", arg=before)
+    page.go_forward()
+    expect(page.get_by_role("heading", level=1)).to_have_text("scrolled-10")
+    page.go_back()
+    page.reload()
+    page.wait_for_function("(before) => scrollY === before", arg=before)
+
+
+def test_notifications_say_when_nothing_is_heard(visit: Visitors, installed: Installation) -> None:
+    page = visit(installed.shop.key)
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        if sockets:
+            return  # nobody answers
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    page.route_web_socket(re.compile("/graphql$"), through)
+    page.goto("/notifications")
+    expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()
+    sockets[0].close(code=1012)
+    expect(page.get_by_role("button", name="Connecting …")).to_be_visible()
+    expect(page.get_by_role("button", name="Live", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("screen", "path", "label"),
+    [("Settings", "/settings", "Currency, where"), ("Destinations", "/destinations/meta", "Dataset")],
+)
+def test_what_is_not_saved_is_not_lost_without_a_word(
+    visit: Visitors, installed: Installation, screen: str, path: str, label: str
+) -> None:
+    page = visit(installed.shop.key)
+    asked: list[str] = []
+    leaves = False
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        if leaves:
+            dialog.accept()
+        else:
+            dialog.dismiss()
+
+    page.on("dialog", answer)
+    page.goto("/events")
+    links = page.get_by_role("navigation", name="Screens")
+    links.get_by_role("link", name=screen).click()
+    if path != "/settings":
+        page.locator(f"main a[href='{path}']").first.click()
+    field = page.get_by_label(re.compile(f"^{label}")).first
+    links.get_by_role("link", name="Home").click()
+    page.go_back()
+    assert asked == []  # nothing is changed yet
+    field.fill("123")
+    links.get_by_role("link", name="Home").click()
+    assert asked == ["confirm"]
+    page.evaluate("new Promise((done) => { addEventListener('popstate', done, { once: true }); history.back() })")
+    assert asked == ["confirm", "confirm"]
+    expect(page).to_have_url(re.compile(f"{path}$"))
+    expect(field).to_have_value("123")
+    leaves = True
+    links.get_by_role("link", name="Home").click()
+    expect(page).to_have_url(re.compile(r"\d/$"))
+    assert asked == ["confirm"] * 3
+
+
+def test_a_destination_that_was_removed_meanwhile_is_told(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Removed", "meta")
+    shop.ask("mutation { pauseDestination(platform: META) { userErrors { message } } }")
+    page = visit(shop.key)
+    page.goto("/destinations/META")
+    page.get_by_role("button", name="Resume").click()
+    shop.ask("mutation { removeDestination(platform: META) { userErrors { message } } }")
+    expect(page.get_by_role("alert").filter(has_text="Meta was removed meanwhile")).to_be_visible()
+
+
+def test_filters_that_are_not_understood_are_named(page: Page) -> None:
+    main = page.get_by_role("main")
+    page.goto("/events?status=NOPE&status=DELIVERED&since=then&colour=red")
+    expect(main).to_contain_text("Not understood, and left out: status=NOPE, since=then, colour=red")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(main).not_to_contain_text("Not understood")
+    page.goto("/deliveries?platform=FRIENDSTER&queuedSince=2026-01-01T00:00:00Z&errorCode=-")
+    expect(main).to_contain_text("Not understood, and left out: platform=FRIENDSTER")
+    expect(main).not_to_contain_text("queuedSince")
+    page.goto("/notifications?kind=NOPE&state=OPEN")
+    expect(main).to_contain_text("Not understood, and left out: kind=NOPE")

@@ -1,0 +1,33 @@
+// What was typed and not saved: nobody loses it without being asked.
+
+import { useEffect } from 'preact/hooks'
+
+const forms = new Set<symbol>()
+
+/** Tells whether a form holds what is not saved, as long as it is there. */
+export function useUnsaved(isChanged: boolean): void {
+  useEffect(() => {
+    if (!isChanged) return
+    const form = Symbol()
+    forms.add(form)
+    if (forms.size === 1) addEventListener('beforeunload', hold)
+    return () => {
+      forms.delete(form)
+      if (forms.size === 0) removeEventListener('beforeunload', hold)
+    }
+  }, [isChanged])
+}
+
+function hold(event: BeforeUnloadEvent): void {
+  if (forms.size) event.preventDefault()
+}
+
+/** Asks before what is not saved is lost. */
+export function mayLeave(): boolean {
+  return forms.size === 0 || confirm('What you changed here is not saved. Leave it?')
+}
+
+/** Gives up what is not saved, where it is worth nothing any more. */
+export function giveUp(): void {
+  forms.clear()
+}
