@@ -35,12 +35,17 @@ export function Table<Row extends { id: string }>({
   choose?: (id: string) => void
   isStale?: boolean
 }) {
-  const [at, setAt] = useState<string | null>(null)
+  const [at, setShown] = useState<string | null>(null)
+  const here = useRef<string | null>(null) // keys may come faster than rows are drawn
+  const setAt = (id: string) => {
+    here.current = id
+    setShown(id)
+  }
   const body = useRef<HTMLTableSectionElement>(null)
 
   const move = (by: number) => {
     if (!rows.length) return
-    const index = rows.findIndex((row) => row.id === at)
+    const index = rows.findIndex((row) => row.id === here.current)
     const next = rows[Math.min(rows.length - 1, Math.max(0, index + by))]!
     setAt(next.id)
   }
@@ -53,7 +58,7 @@ export function Table<Row extends { id: string }>({
     row?.scrollIntoView({ block: 'nearest' })
   }, [at])
 
-  const current = () => rows.find((row) => row.id === at)
+  const current = () => rows.find((row) => row.id === here.current)
   useKeys([
     { keys: 'j', does: 'Next row', run: () => move(1) },
     { keys: 'k', does: 'Row before', run: () => move(-1) },
@@ -75,7 +80,7 @@ export function Table<Row extends { id: string }>({
             keys: 'x',
             does: 'Select the row',
             run: () => {
-              if (at) choose(at)
+              if (here.current) choose(here.current)
             },
           },
         ]
