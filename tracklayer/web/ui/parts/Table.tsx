@@ -50,7 +50,7 @@ export function Table<Row extends { id: string }>({
     setAt(next.id)
   }
   useEffect(() => {
-    if (at === null) return
+    if (at === null || at !== here.current) return // a later key has moved on already
     const row = [...(body.current?.rows ?? [])].find((one) => one.dataset.id === at)
     // The link before the box that chooses: Enter opens.
     const link = row?.querySelector<HTMLElement>('a') ?? row?.querySelector<HTMLElement>('button, input')
