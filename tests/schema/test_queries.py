@@ -623,6 +623,8 @@ def _fields(kind: GraphQLObjectType, depth: int) -> str:
     chosen = []
     for name, field in kind.fields.items():
         inner = get_named_type(field.type)
+        if name == "preview" and depth < 3:
+            continue  # dear, and the same as higher up
         if is_leaf_type(inner):
             chosen.append(name)
         elif depth and isinstance(inner, GraphQLObjectType):

@@ -218,7 +218,7 @@ def selection(type_: Any, path: tuple[str, ...]) -> str:
             parts.append("nodes { __typename }")
         elif (name in ("openAlerts", "answers") and "Merchant" in path) or (name == "preview" and "Alert" in path):
             # So with those of all destinations, or of an alert's deliveries; of one they are read.
-            parts.append(f"{name} {{ __typename }}")
+            parts.append(f"{name}{arguments(type_, name)} {{ __typename }}")
         elif inner.name not in path:
             parts.append(f"{name}{arguments(type_, name)} {selection(inner, (*path, type_.name))}")
     return "{ " + " ".join(parts) + " }"

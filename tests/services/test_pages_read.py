@@ -111,7 +111,7 @@ def test_a_long_alert_of_a_silent_platform_reads_none_of_the_others(crowd: Merch
     span = {
         "alert_id": 1,
         "platform": "pinterest",
-        "opened_at": (now - timedelta(days=20)).isoformat(),
+        "began_at": (now - timedelta(days=20)).isoformat(),
         "queued_since": (now - timedelta(days=21)).isoformat(),
         "until": now.isoformat(),
     }

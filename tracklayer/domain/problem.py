@@ -98,6 +98,9 @@ CODES: dict[str, Meaning] = {
     "INVALID_SETTING": Meaning(
         "A setting of a destination is not as its platform writes it.", "Look at the platform's page."
     ),
+    "NOT_LINKED": Meaning(
+        "`identify` found nobody whom a browser could be linked with.", "Send the email or phone of a person."
+    ),
     "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
     "EMPTY_FILTER": Meaning(
         "Neither a filter nor ids say which are meant.",
