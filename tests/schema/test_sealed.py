@@ -164,6 +164,7 @@ def canaries(runtime: Runtime, merchant: Merchant) -> set[str]:
 
 ARGUMENTS: dict[str, str] = {
     "Query.node(id)": "$id",
+    "Query.nodes(ids)": "[$id]",
     "Query.alertChart(id)": "$id",
     "Query.event(eventId)": '"order_1"',
     "Query.ledger(since)": '"2026-11-20T14:00:00Z"',
@@ -216,8 +217,10 @@ def selection(type_: Any, path: tuple[str, ...]) -> str:
         inner = _bare(found.type)
         if name == "nodes":  # the very objects of the edges: all of both at once would be too costly
             parts.append("nodes { __typename }")
-        elif (name in ("openAlerts", "answers") and "Merchant" in path) or (name == "preview" and "Alert" in path):
-            # So with those of all destinations, or of an alert's deliveries; of one they are read.
+        elif name == "preview" and ("Alert" in path or len(path) > 3):
+            continue  # dear; of an event, and of its deliveries, they are read
+        elif name in ("openAlerts", "answers") and "Merchant" in path:
+            # So with those of all destinations; of one they are read.
             parts.append(f"{name}{arguments(type_, name)} {{ __typename }}")
         elif inner.name not in path:
             parts.append(f"{name}{arguments(type_, name)} {selection(inner, (*path, type_.name))}")
