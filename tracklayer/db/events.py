@@ -82,7 +82,7 @@ def read_row(found: Sequence[Any]) -> EventRow:
 # others, and the ledger's minutes. ``xmax = 0`` holds for a row that this statement inserted and not for one it
 # updated. Sorted, so that two processes with the same ids in their hands never wait for each other crosswise. What was
 # stored before comes back as it is stored; of a new event the caller has everything already.
-_STORE = f"""
+_STORE = """
 WITH given AS (
     SELECT * FROM json_to_recordset($1) AS x(
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
@@ -127,23 +127,23 @@ WITH given AS (
     FROM stored s JOIN destinations d ON d.merchant_id = s.merchant_id
     WHERE s.inserted AND d.removed_at IS NULL
 ), routed AS (
-    INSERT INTO deliveries (merchant_id, event_id, platform, received_at, queued_at, due_at, window_ends_at)
-    SELECT merchant_id, event_id, platform, received_at, received_at, received_at, received_at + $3
+    INSERT INTO deliveries (merchant_id, event_id, platform, received_at, queued_at, {columns})
+    SELECT merchant_id, event_id, platform, received_at, received_at, {values}
     FROM offered WHERE wanted
 ), counted AS (
-    INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, coalesced, rejected, filtered, routed, waiting)
+    INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, coalesced, rejected, filtered, routed, {counts})
     SELECT merchant_id, '', minute, pg_backend_pid(), count(*) FILTER (WHERE inserted),
            coalesce(sum(repeats) FILTER (WHERE inserted IS NOT NULL), 0),
-           coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0), 0, 0, 0
+           coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0), 0, 0, {none}
     FROM received GROUP BY merchant_id, minute
     UNION ALL
     SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, pg_backend_pid(), count(*), 0, 0,
-           count(*) FILTER (WHERE NOT wanted), count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted)
+           count(*) FILTER (WHERE NOT wanted), count(*) FILTER (WHERE wanted), {counted}
     FROM offered GROUP BY merchant_id, platform, minute
-    {adding(("accepted", "coalesced", "rejected", "filtered", "routed", "waiting"))}
+    {adding}
 ), queued AS (
     INSERT INTO queues (merchant_id, platform, slot, waiting)
-    SELECT merchant_id, platform, pg_backend_pid(), count(*) FROM offered WHERE wanted GROUP BY merchant_id, platform
+    SELECT merchant_id, platform, pg_backend_pid(), count(*) FROM offered WHERE {waits} GROUP BY merchant_id, platform
     ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
     RETURNING merchant_id, platform
 )"""
@@ -160,48 +160,43 @@ UNION ALL
 SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        NULL FROM queued
 """
-STORE_EVENTS = _STORE + _STORED
+_ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
+_WANTED = "count(*) FILTER (WHERE wanted)"
+# What becomes of the deliveries of new events: they are queued, or dropped before anybody sees them.
+_QUEUEING = _STORE.format(
+    columns="due_at, window_ends_at",
+    values="received_at, received_at + $3",
+    counts="waiting",
+    none="0",
+    counted=_WANTED,
+    adding=adding((*_ARRIVALS, "waiting")),
+    waits="wanted",
+)
+_DROPPING = _STORE.format(
+    columns="""window_ends_at, status, drop_reason, finished_at,
+                            last_error""",
+    values="""received_at + $3, 'dropped', 'suppressed', received_at,
+           'the person was erased, and is to be left alone'""",
+    counts="dropped, finished, drop_reasons",
+    none="0, 0, NULL::jsonb",
+    counted=f"""{_WANTED}, {_WANTED},
+           CASE WHEN {_WANTED} > 0
+               THEN jsonb_build_object('suppressed', {_WANTED}) END""",
+    adding=adding((*_ARRIVALS, "dropped", "finished"))
+    + """,
+        drop_reasons = CASE WHEN excluded.drop_reasons IS NULL THEN minutes.drop_reasons
+                            ELSE add_counts(minutes.drop_reasons, excluded.drop_reasons) END""",
+    waits="false",
+)
+STORE_EVENTS = _QUEUEING + _STORED
 # The same, and whom the new ones among them were seen with: a repeat links nobody.
 _LINKS_OF_NEW = (
     f"(SELECT l.* FROM json_to_recordset($4) AS l({LINK_COLUMNS}) "
     "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
-STORE_AND_LINK = f"{_STORE}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
-
-
-# The same for events of people who are to be left alone: what would be queued is dropped before anybody sees it.
-STORE_SUPPRESSED = (
-    STORE_EVENTS.replace(
-        """(merchant_id, event_id, platform, received_at, queued_at, due_at, window_ends_at)
-    SELECT merchant_id, event_id, platform, received_at, received_at, received_at, received_at + $3""",
-        """(merchant_id, event_id, platform, received_at, queued_at, window_ends_at, status, drop_reason, finished_at,
-                            last_error)
-    SELECT merchant_id, event_id, platform, received_at, received_at, received_at + $3, 'dropped', 'suppressed', received_at,
-           'the person was erased, and is to be left alone'""",
-    )
-    .replace(
-        "accepted, coalesced, rejected, filtered, routed, waiting)",
-        "accepted, coalesced, rejected, filtered, routed, dropped, finished, drop_reasons)",
-    )
-    .replace("(WHERE inserted IS NULL), 0), 0, 0, 0", "(WHERE inserted IS NULL), 0), 0, 0, 0, 0, NULL::jsonb")
-    .replace(
-        "count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted)",
-        """count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted), count(*) FILTER (WHERE wanted),
-           CASE WHEN count(*) FILTER (WHERE wanted) > 0
-               THEN jsonb_build_object('suppressed', count(*) FILTER (WHERE wanted)) END""",
-    )
-    .replace(
-        adding(("accepted", "coalesced", "rejected", "filtered", "routed", "waiting")),
-        adding(("accepted", "coalesced", "rejected", "filtered", "routed", "dropped", "finished"))
-        + """,
-        drop_reasons = CASE WHEN excluded.drop_reasons IS NULL THEN minutes.drop_reasons
-                            ELSE add_counts(minutes.drop_reasons, excluded.drop_reasons) END""",
-    )
-    .replace(
-        "FROM offered WHERE wanted GROUP BY merchant_id, platform\n    ON",
-        "FROM offered WHERE false GROUP BY merchant_id, platform\n    ON",
-    )
-)
+STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
+# Of people who are to be left alone.
+STORE_SUPPRESSED = _DROPPING + _STORED
 
 # Which marks of events on their way in are known: of erased events, and of people who are to be left alone.
 FIND_MARKS = """
