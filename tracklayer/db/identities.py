@@ -225,9 +225,10 @@ LINK_COLUMNS = (
     "received_at timestamptz"
 )
 # What comes with events, or by ``identify``: browsers and people, from ``{source}``. Who was seen so a moment ago is not
-# written again, and who denied consent in that browser not at all. Of a browser the latest people are kept, and of a person as many browsers as tell that they are too many. What
-# somebody holds at the moment goes another time, so that no two ever wait for each other crosswise. Whoever sends the
-# first has asked that events be stitched, from that one on.
+# written again, and who denied consent in that browser not at all. Of a browser the latest people are kept, and of a person
+# as many browsers as tell that they are too many. What somebody holds at the moment goes another time, and nothing goes
+# before all is written (``crowd`` reads ``linked``: otherwise PostgreSQL runs the last part first), so that no two ever wait
+# for each other crosswise. Whoever sends the first has asked that events be stitched, from that one on.
 LINKING = f"""links AS MATERIALIZED (
     SELECT merchant_id, digest, browser_id, min(kind) AS kind, (array_agg(digests))[1] AS digests, min(at) AS since,
            max(at) AS until, min(received_at) AS received_at
@@ -245,13 +246,14 @@ LINKING = f"""links AS MATERIALIZED (
     ON CONFLICT (merchant_id, digest, browser_id) DO UPDATE
         SET last_seen_at = greatest(browser_people.last_seen_at, excluded.last_seen_at),
             first_seen_at = least(browser_people.first_seen_at, excluded.first_seen_at)
+    RETURNING merchant_id, digest, browser_id
 ), crowd AS MATERIALIZED (
-    SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM news) n
+    SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM linked) n
     CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
         WHERE p.merchant_id = n.merchant_id AND p.browser_id = n.browser_id
         ORDER BY last_seen_at DESC OFFSET {MOST_PEOPLE}) o
     UNION
-    SELECT o.* FROM (SELECT DISTINCT merchant_id, digest FROM news) n
+    SELECT o.* FROM (SELECT DISTINCT merchant_id, digest FROM linked) n
     CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
         WHERE p.merchant_id = n.merchant_id AND p.digest = n.digest
         ORDER BY last_seen_at DESC OFFSET {MOST_BROWSERS + 1}) o
