@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -500,35 +501,54 @@ def test_nothing_breaks_an_invariant(runtime: Runtime, merchant: Merchant, worke
     assert check_invariants(clock.now()) == []
 
 
-def test_links_of_concurrent_calls_never_wait_crosswise(
-    runtime: Runtime, merchant: Merchant, clock: FrozenClock
-) -> None:
+def all_at_once(steps: int, write: Callable[[int, int], None]) -> None:
+    """Four threads, each with so many transactions: ``write(thread, step)``. None of them may fail."""
     start, failed = threading.Barrier(4), []
 
-    def link(seed: int) -> None:
+    def run(seed: int) -> None:
         try:
             start.wait()
-            for step in range(30):
-                pairs = [(browser, person) for browser in range(6) for person in range(6)]
-                chosen = pairs[(seed * 7 + step * 5) % 30 :][:6]
-                at = clock.now() + timedelta(hours=2 * step, minutes=seed)
+            for step in range(steps):
                 with in_transaction():
-                    db.link_people(
-                        merchant.merchant_id,
-                        [Link(f"browser_{b:04}", "email", f"{p:064}", {"basic": f"{p:064}"}, at) for b, p in chosen],
-                        clock.now(),
-                    )
+                    write(seed, step)
         except Exception as error:  # noqa: BLE001 - the test tells
             failed.append(error)
         finally:
             connections.close()
 
-    threads = [threading.Thread(target=link, args=(seed,)) for seed in range(4)]
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+def test_signals_of_concurrent_calls_never_wait_crosswise(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    def show(seed: int, step: int) -> None:
+        at = clock.now() + timedelta(seconds=4 * step + seed)
+        values = [(browser, (seed + step + browser) % 8) for browser in range(6)]
+        db.show(merchant.merchant_id, [Shown(f"browser_{b:04}", "gclid", f"click-{v}", at) for b, v in values])
+
+    all_at_once(100, show)
+
+
+def test_links_of_concurrent_calls_never_wait_crosswise(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    def link(seed: int, step: int) -> None:
+        pairs = [(browser, person) for browser in range(6) for person in range(6)]
+        chosen = pairs[(seed * 7 + step * 5) % 30 :][:6]
+        at = clock.now() + timedelta(hours=2 * step, minutes=seed)
+        db.link_people(
+            merchant.merchant_id,
+            [Link(f"browser_{b:04}", "email", f"{p:064}", {"basic": f"{p:064}"}, at) for b, p in chosen],
+            clock.now(),
+        )
+
+    all_at_once(30, link)
     with in_transaction():
         counts = rows("SELECT count(*) FROM browser_people GROUP BY browser_id")
     assert max(row[0] for row in counts) <= 6

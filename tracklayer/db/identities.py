@@ -314,7 +314,8 @@ def has_refused(merchant_id: int, browser_id: str) -> bool:
 
 
 # What browsers showed in calls of a moment, of any merchants: who calls again and again is one row a value. Of a kind the
-# latest values are kept; those of this call are the latest. All in the order of the keys, so that no two wait crosswise.
+# latest values are kept; those of this call are the latest. Written in the order of the keys, and what somebody holds at the
+# moment goes another time, so that no two wait crosswise.
 SHOW = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
@@ -340,11 +341,14 @@ WITH given AS (
     RETURNING merchant_id, browser_id, kind, value
 )
 DELETE FROM browser_signals s USING (
-    SELECT l.merchant_id, l.browser_id, l.kind, o.value
+    SELECT h.*
     FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown GROUP BY 1, 2, 3) l
     CROSS JOIN LATERAL (SELECT value FROM browser_signals
         WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value <> ALL(l.given)
-        ORDER BY last_seen_at DESC OFFSET greatest({MOST_VALUES} - cardinality(l.given), 0)) o) old
+        ORDER BY last_seen_at DESC OFFSET greatest({MOST_VALUES} - cardinality(l.given), 0)) o
+    CROSS JOIN LATERAL (SELECT merchant_id, browser_id, kind, value FROM browser_signals
+        WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value = o.value
+        LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
 WHERE s.merchant_id = old.merchant_id AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
 """
 
