@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,12 +37,6 @@ NOT_COVERED = (
 
 class ReceiptError(Exception):
     """A receipt does not verify; the message says why, in a sentence."""
-
-
-@dataclass(frozen=True)
-class PublicKey:
-    key_id: str
-    public: bytes
 
 
 def canonical(value: Any) -> bytes:

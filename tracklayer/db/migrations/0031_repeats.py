@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracklayer.db.beside import make_index
+
 atomic = False  # the index is made beside the writers; what is left of a try that was ended is made anew
 
 # Names of fields, never a value. A table of its own: hardly an event has a row, and its writing waits for no event's row.
@@ -16,25 +18,14 @@ CREATE TABLE IF NOT EXISTS differing_repeats (
     PRIMARY KEY (merchant_id, event_id)
 )
 """
-IS_HALF_MADE = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('deliveries_troubled_late') AND NOT indisvalid"
-DROP = "DROP INDEX CONCURRENTLY deliveries_troubled_late"
 # Events whose deliveries went wrong are read in the order in which they came. That is the order of their queueing, but for
 # these: what was queued when it had been stored for a while.
-CREATE = """
-CREATE INDEX CONCURRENTLY IF NOT EXISTS deliveries_troubled_late
-    ON deliveries (merchant_id, status, received_at, event_id, platform)
+INDEX = """
+ON deliveries (merchant_id, status, received_at, event_id, platform)
     WHERE status IN ('failed', 'dropped') AND queued_at > received_at
 """
 
 
 def up(migrator: Any, db: Any) -> None:
     db.execute_sql(SQL)
-    (limit,) = db.execute_sql("SHOW lock_timeout").fetchone()
-    # It waits for those who write and keeps nobody waiting: there is no reason to give up.
-    db.execute_sql("SET lock_timeout = 0")
-    try:
-        if db.execute_sql(IS_HALF_MADE).fetchone():
-            db.execute_sql(DROP)
-        db.execute_sql(CREATE)
-    finally:
-        db.execute_sql("SELECT set_config('lock_timeout', %s, false)", (limit,))
+    make_index(db, "deliveries_troubled_late", INDEX)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracklayer.db.beside import make_index
+
 atomic = False  # the index is made beside the writers; each step may be done again
 
 FOLD_LOCK = 7_301_006  # as in db/folding.py: while it is held nobody changes a folded minute
@@ -69,9 +71,7 @@ FROM minutes WHERE slot = 0 GROUP BY merchant_id, platform, hour
 """
 
 # What is counted and not folded yet, of one merchant.
-IS_HALF_MADE = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('minutes_counting') AND NOT indisvalid"
-DROP = "DROP INDEX CONCURRENTLY minutes_counting"
-CREATE = "CREATE INDEX CONCURRENTLY IF NOT EXISTS minutes_counting ON minutes (merchant_id, minute) WHERE slot <> 0"
+INDEX = "ON minutes (merchant_id, minute) WHERE slot <> 0"
 
 
 def up(migrator: Any, db: Any) -> None:
@@ -86,12 +86,4 @@ def up(migrator: Any, db: Any) -> None:
             db.execute_sql(FILL)
     finally:
         db.execute_sql("SELECT pg_advisory_unlock(%s)", (FOLD_LOCK,))
-    (limit,) = db.execute_sql("SHOW lock_timeout").fetchone()
-    # It waits for those who write and keeps nobody waiting: there is no reason to give up.
-    db.execute_sql("SET lock_timeout = 0")
-    try:
-        if db.execute_sql(IS_HALF_MADE).fetchone():
-            db.execute_sql(DROP)
-        db.execute_sql(CREATE)
-    finally:
-        db.execute_sql("SELECT set_config('lock_timeout', %s, false)", (limit,))
+    make_index(db, "minutes_counting", INDEX)

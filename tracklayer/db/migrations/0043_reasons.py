@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracklayer.db.beside import make_index
+
 atomic = False  # indexes are made beside the writers, and what is left of a try that was ended is made anew
 
 FOLD_LOCK = 7_301_006  # as in db/folding.py: while it is held nobody changes a folded minute
@@ -68,14 +70,5 @@ def up(migrator: Any, db: Any) -> None:
             db.execute_sql(FILL)
     finally:
         db.execute_sql("SELECT pg_advisory_unlock(%s)", (FOLD_LOCK,))
-    (limit,) = db.execute_sql("SHOW lock_timeout").fetchone()
-    # It waits for those who write and keeps nobody waiting: there is no reason to give up.
-    db.execute_sql("SET lock_timeout = 0")
-    try:
-        for name, columns in INDEXES.items():
-            half = f"SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('{name}') AND NOT indisvalid"
-            if db.execute_sql(half).fetchone():
-                db.execute_sql(f"DROP INDEX CONCURRENTLY {name}")
-            db.execute_sql(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON deliveries {columns}")
-    finally:
-        db.execute_sql("SELECT set_config('lock_timeout', %s, false)", (limit,))
+    for name, columns in INDEXES.items():
+        make_index(db, name, f"ON deliveries {columns}")
