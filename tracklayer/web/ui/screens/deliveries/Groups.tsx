@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 
 import { moment, useAsk, usePage } from '../../lib/ask'
 import { count, words } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
 import { clock } from '../../lib/time'
@@ -258,7 +259,7 @@ function Line({
             <p key={idOf(one)}>
               {where.length > 1 && `${titleOf(one.platform)}: `}
               {one.exampleError && <q>{one.exampleError}</q>} Seen at{' '}
-              <a class="event-id" href={`/events/${encodeURIComponent(one.exampleEventId)}`}>
+              <a class="event-id" href={eventHref(one.exampleEventId)}>
                 {one.exampleEventId}
               </a>
               .

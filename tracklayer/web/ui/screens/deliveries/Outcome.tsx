@@ -1,6 +1,7 @@
 // What a redelivery would do, or did: how many, and why the others are left.
 
 import { count, words } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import type { OutcomeFragment } from './deliveries.gql'
 
 type Refused = OutcomeFragment['refused']
@@ -29,7 +30,7 @@ export function RefusedList({ refused }: { refused: Refused }) {
               <td class="number">{count(one.count)}</td>
               <td class="event-id">
                 {one.exampleEventId ? (
-                  <a href={`/events/${encodeURIComponent(one.exampleEventId)}`}>{one.exampleEventId}</a>
+                  <a href={eventHref(one.exampleEventId)}>{one.exampleEventId}</a>
                 ) : (
                   '–'
                 )}

@@ -6,6 +6,7 @@ import { say } from '../../lib/announce'
 import { usePage } from '../../lib/ask'
 import { counted, latency, words } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
+import { eventHref } from '../../lib/links'
 import { titleOf } from '../../lib/platforms'
 import { param } from '../../lib/router'
 import { may } from '../../lib/session'
@@ -159,7 +160,7 @@ export function Rows({
           label="Deliveries"
           columns={columns}
           rows={page.rows}
-          href={(row) => `/events/${encodeURIComponent(row.event.eventId)}`}
+          href={(row) => eventHref(row.event.eventId)}
           chosen={chosen}
           choose={choose}
           isStale={page.isStale}

@@ -2,6 +2,7 @@
 
 import { useAsk } from '../../lib/ask'
 import { latency, words } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { OutcomeMark } from '../../parts/Status'
@@ -40,7 +41,7 @@ export function Answers({ form, destination }: { form: PlatformForm; destination
                 {attempt.error && <span class="reason"> {attempt.error}</span>}
                 {delivery.dropReason && <span class="quiet"> Given up: {words(delivery.dropReason).toLowerCase()}.</span>}
               </span>
-              <a href={`/events/${encodeURIComponent(delivery.event.eventId)}`}>
+              <a href={eventHref(delivery.event.eventId)}>
                 {delivery.event.eventName} {delivery.event.eventId}
               </a>
             </li>

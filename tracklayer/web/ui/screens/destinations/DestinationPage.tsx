@@ -4,6 +4,7 @@ import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
 import { counted } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { go } from '../../lib/router'
 import { giveUp } from '../../lib/unsaved'
@@ -162,7 +163,7 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
             {one.exampleEventId && (
               <>
                 {' '}
-                <a href={`/events/${encodeURIComponent(one.exampleEventId)}`}>An event of that kind</a>
+                <a href={eventHref(one.exampleEventId)}>An event of that kind</a>
               </>
             )}
           </p>

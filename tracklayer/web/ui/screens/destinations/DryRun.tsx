@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks'
 
 import { useAsk } from '../../lib/ask'
+import { eventHref } from '../../lib/links'
 import { param, setParams } from '../../lib/router'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
@@ -103,7 +104,7 @@ function Result({
         ) : (
           <Mark tone="bad" word="Would be refused" />
         )}
-        : {event.eventName} <a href={`/events/${encodeURIComponent(event.eventId)}`}>{event.eventId}</a>, received{' '}
+        : {event.eventName} <a href={eventHref(event.eventId)}>{event.eventId}</a>, received{' '}
         <Time at={event.receivedAt} />
       </p>
       <Verdicts verdicts={preview.verdicts} />

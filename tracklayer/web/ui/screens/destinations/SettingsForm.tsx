@@ -6,6 +6,7 @@ import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import type { Json } from '../../lib/exact'
 import { count, counted, words } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { may } from '../../lib/session'
 import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
@@ -195,7 +196,7 @@ function CheckResult({ check, title }: { check: Check; title: string }) {
                 )}
                 {one.exampleEventId && (
                   <>
-                    , such as <a href={`/events/${encodeURIComponent(one.exampleEventId)}`}>{one.exampleEventId}</a>
+                    , such as <a href={eventHref(one.exampleEventId)}>{one.exampleEventId}</a>
                   </>
                 )}
               </li>

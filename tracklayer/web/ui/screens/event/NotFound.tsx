@@ -1,8 +1,9 @@
 import { useAsk } from '../../lib/ask'
+import { eventHref } from '../../lib/links'
 import { session } from '../../lib/session'
 import { Empty } from '../../parts/Notice'
 import { Time } from '../../parts/Time'
-import { eventHref, retention } from '../events/links'
+import { retention } from '../events/links'
 import { EventsAlike } from './event.gql'
 
 /** No such event: what may be, and how to find out. */

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact'
 
 import { counted, latency } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { titleOf } from '../../lib/platforms'
 import { Code } from '../../parts/Code'
 import { Section } from '../../parts/Page'
@@ -62,7 +63,7 @@ export function FirstRun({ found, command, close }: { found: FirstRunQuery; comm
         <Step isDone={event !== undefined} title="The first event arrived">
           {event ? (
             <p>
-              <a href={`/events/${encodeURIComponent(event.eventId)}`}>{event.eventId}</a>, {event.eventName},{' '}
+              <a href={eventHref(event.eventId)}>{event.eventId}</a>, {event.eventName},{' '}
               <Time at={event.receivedAt} />.
             </p>
           ) : (
@@ -78,7 +79,7 @@ export function FirstRun({ found, command, close }: { found: FirstRunQuery; comm
           {delivered ? (
             <p>
               {titleOf(delivered.platform)} acknowledged{' '}
-              <a href={`/events/${encodeURIComponent(delivered.event.eventId)}`}>{delivered.event.eventId}</a>
+              <a href={eventHref(delivered.event.eventId)}>{delivered.event.eventId}</a>
               {delivered.latencyMs != null && <> {latency(delivered.latencyMs)} after it arrived</>}.
             </p>
           ) : event && !sent.length ? (
@@ -87,7 +88,7 @@ export function FirstRun({ found, command, close }: { found: FirstRunQuery; comm
             </p>
           ) : event && sent.every((one) => one.status === 'DROPPED') ? (
             <p>
-              It was given up. <a href={`/events/${encodeURIComponent(event.eventId)}`}>See why, and what to do</a>.
+              It was given up. <a href={eventHref(event.eventId)}>See why, and what to do</a>.
             </p>
           ) : (
             <p>This takes a second once an event is there.</p>

@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks'
 
 import { count } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { Section } from '../../parts/Page'
 import { Ticked } from '../../parts/Ticked'
@@ -38,7 +39,7 @@ export function Advice({ merchant }: { merchant: HomeDestinationsQuery['merchant
               {one.exampleEventId && (
                 <>
                   {' '}
-                  <a href={`/events/${encodeURIComponent(one.exampleEventId)}`}>An example</a>
+                  <a href={eventHref(one.exampleEventId)}>An example</a>
                 </>
               )}
             </p>

@@ -1,6 +1,7 @@
 import { useEffect } from 'preact/hooks'
 
 import { useAsk, usePage } from '../../lib/ask'
+import { eventHref } from '../../lib/links'
 import { lastChange } from '../../lib/live'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { param } from '../../lib/router'
@@ -190,7 +191,7 @@ function Meanwhile({ alert }: { alert: Alert }) {
             label="Deliveries meanwhile"
             rows={page.rows}
             isStale={page.isStale}
-            href={(row) => `/events/${encodeURIComponent(row.event.eventId)}`}
+            href={(row) => eventHref(row.event.eventId)}
             columns={[
               { name: 'Event', cell: (row) => row.event.eventId },
               { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },

@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact'
 
 import { Digits, type Json } from '../../lib/exact'
 import { amount, count, percent, words } from '../../lib/format'
+import { eventHref } from '../../lib/links'
 import { KEYS, titleOf } from '../../lib/platforms'
 import { duration } from '../../lib/time'
 import { Facts } from '../../parts/Page'
@@ -169,7 +170,7 @@ function time(value: Json) {
 
 function event(value: Json) {
   const id = plain(value)
-  return <a href={`/events/${encodeURIComponent(id)}`}>{id}</a>
+  return <a href={eventHref(id)}>{id}</a>
 }
 
 function platform(value: Json) {
