@@ -31,7 +31,7 @@ from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START,
 from tracklayer.domain.monitors.words import spelt
 from tracklayer.domain.stitching import Enriched, Stitched
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import RuleVerdict, Setting
+from tracklayer.mappers.base import Mapper, RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
 from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
@@ -397,6 +397,21 @@ async def _added(info: Info, row: EventRow) -> tuple[Enriched, ...]:
     return found.fields if found is not None else ()
 
 
+async def _as_mapped(
+    info: Info, row: DeliveryRow
+) -> tuple[EventRow, Mapper, Mapping[str, Any], tuple[Enriched, ...]] | None:
+    """What a delivery is mapped from now: (its event, its platform's mapper, today's settings, what was added to the event); None
+    where its destination is gone.
+    """
+    context = context_of(info)
+    event = await context.loaders.event.load(row.event_id)
+    destination = await context.loaders.destination.load(row.platform)
+    if event is None or destination is None:
+        return None
+    settings = settings_to_map(context.runtime.sealer, destination)
+    return event, mapper_for(row.platform), settings, await _added(info, event)
+
+
 @strawberry.type(name="Delivery", description="The forwarding of one event to one platform.")
 class DeliveryNode(Node):
     row: strawberry.Private[DeliveryRow]
@@ -487,15 +502,11 @@ class DeliveryNode(Node):
         "sealed, whatever the platform makes of it; null: refused.",
     )
     async def payload(self, info: Info) -> JSON | None:
-        context = context_of(info)
-        event = await context.loaders.event.load(self.row.event_id)
-        destination = await context.loaders.destination.load(self.row.platform)
-        if event is None or destination is None:
+        found = await _as_mapped(info, self.row)
+        if found is None:
             return None
-        mapper = mapper_for(self.row.platform)
-        settings = settings_to_map(context.runtime.sealer, destination)
+        context, (event, mapper, settings, added) = context_of(info), found
         as_of = self.row.last_attempt_at or self.row.queued_at
-        added = await _added(info, event)
         body = await work(context, payload_of, event, mapper, settings, as_of, context.runtime.sealer, added)
         return JSON(body) if body is not None else None
 
@@ -505,14 +516,10 @@ class DeliveryNode(Node):
         "kept sealed; sends nothing. Null: it has no destination any more.",
     )
     async def preview(self, info: Info) -> DeliveryPreview | None:
-        context = context_of(info)
-        event = await context.loaders.event.load(self.row.event_id)
-        destination = await context.loaders.destination.load(self.row.platform)
-        if event is None or destination is None:
+        found = await _as_mapped(info, self.row)
+        if found is None:
             return None
-        mapper = mapper_for(self.row.platform)
-        settings = settings_to_map(context.runtime.sealer, destination)
-        added = await _added(info, event)
+        context, (event, mapper, settings, added) = context_of(info), found
         sealer = context.runtime.sealer
         return preview_node(await work(context, preview_stored, event, mapper, settings, context.now, sealer, added))
 
