@@ -18,6 +18,7 @@ from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Even
 from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.stitching import fbc_of
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Mapped,
@@ -30,7 +31,6 @@ from tracklayer.mappers.base import (
     has_fractions,
     number,
     omit_empty,
-    unix_milliseconds,
     unix_seconds,
     url_parameter,
 )
@@ -419,7 +419,7 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
         cookie = cookie.strip() if is_meta_cookie(cookie) else None
     click = (person.fbclid or "").strip() or url_parameter(url, "fbclid")
     if click and (cookie is None or cookie.split(".")[3] != click):
-        built = f"fb.1.{unix_milliseconds(event.occurred_at)}.{click}"
+        built = fbc_of(click, event.occurred_at)
         if is_meta_cookie(built):
             verdicts.ok(_FBC_BUILT)
             return built
