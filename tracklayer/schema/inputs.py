@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 import strawberry
@@ -357,6 +357,7 @@ class CreateApiKeyInput:
     scopes: list[ApiKeyScope] = _needed("What it may do.")
 
 
+@lru_cache(maxsize=1024)
 def camel(name: str) -> str:
     """A name of the data model in the spelling of this API."""
     head, *rest = name.split("_")
@@ -365,9 +366,12 @@ def camel(name: str) -> str:
 
 def path_in_api(path: Sequence[str]) -> list[str]:
     """A path of the data model in the spelling of this API. Keys of ``properties`` and of ``settings`` stay."""
-    if tuple(path[:2]) == ("custom_data", "properties"):
+    first = path[0] if path else None
+    if first == "settings":
+        return list(path)
+    if first == "custom_data" and len(path) > 1 and path[1] == "properties":
         return ["customData", "properties", *path[2:]]
-    return [camel(part) for part in path] if tuple(path[:1]) != ("settings",) else list(path)
+    return [camel(part) for part in path]
 
 
 def dotted_path(path: Sequence[str]) -> str:

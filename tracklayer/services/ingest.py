@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -128,12 +128,15 @@ class Call:
     now: datetime
     outcomes: list[Ingested | None] = field(default_factory=list)
     items: list[Item | None] = field(default_factory=list)
-    refused: Counter[Refusal] = field(default_factory=Counter)
+    refused: dict[Refusal, int] = field(default_factory=dict)
     size: int = 0  # bytes of JSON of those that are stored
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.hour = int(self.now.timestamp()) // 3600
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refused[refusal] = self.refused.get(refusal, 0) + 1
 
 
 def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
@@ -155,11 +158,11 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         if event_id is not None and not runtime.counting.refused_ids.is_new(
             (merchant.merchant_id, event_id), call.hour
         ):
-            call.refused["", None, None] += 1
+            call.refuse(("", None, None))
             return
         name = runtime.counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
-        call.refused[name, code, runtime.counting.fields.known(merchant.merchant_id, where, call.hour)] += 1
+        call.refuse((name, code, runtime.counting.fields.known(merchant.merchant_id, where, call.hour)))
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
@@ -253,13 +256,15 @@ def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], None]:
             item.record = persist.without_person(item.record, item.read.event)
 
 
-def _conflicts(call: Call) -> Counter[Refusal]:
+def _conflicts(call: Call) -> Mapping[Refusal, int]:
     records = [item.record for item in call.items if item is not None and item.row is None and not item.is_erased]
+    if not records:
+        return {}
     names = (record.get("counted_as") or record["event_name"] for record in records)
     return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in names)
 
 
-def _rejections(call: Call, refused: Counter[Refusal]) -> list[dict[str, Any]]:
+def _rejections(call: Call, refused: Mapping[Refusal, int]) -> list[dict[str, Any]]:
     return [
         {
             "merchant_id": call.merchant.merchant_id,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -578,7 +578,7 @@ def _part(call: Call, begin: int, end: int) -> Call:
     """Some of a call's items as a call of their own. What was refused is counted with the first."""
     if end - begin == len(call.items):
         return call
-    return Call(call.merchant, call.now, items=call.items[begin:end], refused=Counter() if begin else call.refused)
+    return Call(call.merchant, call.now, items=call.items[begin:end], refused={} if begin else call.refused)
 
 
 def _write_differences(notes: Sequence[Difference]) -> None:
@@ -591,7 +591,7 @@ async def _stored(waiting: _Waiting) -> None:
         await waiting.done
     except DatabaseAwayError:
         # Where nothing was to be stored but the count of refusals, the caller's mistake is told all the same.
-        if waiting.call.refused.total() < len(waiting.call.items):
+        if sum(waiting.call.refused.values()) < len(waiting.call.items):
             raise
 
 
