@@ -765,6 +765,10 @@ class MerchantNode(Node):
         READ, "Whose events are sent only with ad_user_data granted; a destination's own setting wins."
     )
 
+    @strawberry.field(metadata=READ, description="Whether mails can go out at all: the operator has set a mail server.")
+    def sends_mail(self, info: Info) -> bool:
+        return context_of(info).runtime.settings.smtp_url is not None
+
     @strawberry.field(metadata=READ, description="What the shop's pages may tell.")
     def collector(self, info: Info) -> Collector:
         return collector_of(self.row, context_of(info).runtime)

@@ -32,6 +32,6 @@ export type Platform =
 export type PlatformsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type PlatformsQuery = { platforms: Array<{ platform: Platform, title: string, docsUrl: string, maxEventAgeHours: number | null, batchSize: number, supportsTestEvents: boolean, deduplication: string }> };
+export type PlatformsQuery = { platforms: Array<{ platform: Platform, title: string, docsUrl: string, maxEventAgeHours: number | null, batchSize: number, supportsTestEvents: boolean, testEffect: string | null, deduplication: string }> };
 
-export const Platforms = "query Platforms{platforms{platform title docsUrl maxEventAgeHours batchSize supportsTestEvents deduplication}}" as Operation<PlatformsQuery, PlatformsQueryVariables>
+export const Platforms = "query Platforms{platforms{platform title docsUrl maxEventAgeHours batchSize supportsTestEvents testEffect deduplication}}" as Operation<PlatformsQuery, PlatformsQueryVariables>

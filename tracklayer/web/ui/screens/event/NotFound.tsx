@@ -44,6 +44,10 @@ export function NotFound({ eventId, retentionDays }: { eventId: string; retentio
           <strong>Too long ago?</strong> Events are kept for {retention(retentionDays)} after they came, then they are deleted.
         </li>
         <li>
+          <strong>Erased?</strong> Somebody asked to be forgotten. Then a repeat is answered <code>COALESCED</code> with{' '}
+          <code>EVENT_ERASED</code>.
+        </li>
+        <li>
           <strong>Another shop?</strong> You see the events of {session.value?.merchant.name ?? 'your merchant'} alone.
         </li>
         <li>

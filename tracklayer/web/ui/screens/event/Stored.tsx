@@ -12,9 +12,10 @@ import { length, type Event } from './story'
 
 const HIDDEN = '••••'
 
-const from: Record<string, string> = {
-  cookie: 'shown by the browser that the event names',
-  email: 'shown by a browser that was seen with the same person',
+/** Where a value came from. No browser shows who uses it: that an event or `identify` said. */
+function origin(field: string, source: string): string {
+  if (source !== 'cookie') return 'shown by a browser that was seen with the same person'
+  return /^(email|phone)s?$/.test(field) ? 'said of the same browser by another event, or by identify' : 'shown by the browser that the event names'
 }
 
 const notes = {
@@ -28,6 +29,10 @@ export type Fields = { [key: string]: Json }
 
 export function fieldsOf(value: Json): Fields {
   return value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof Digits) ? value : {}
+}
+
+function isSuppressed(event: Event): boolean {
+  return event.deliveries.some((one) => one.dropReason === 'SUPPRESSED')
 }
 
 export function Stored({ event }: { event: Event }) {
@@ -71,7 +76,11 @@ export function Stored({ event }: { event: Event }) {
       <div>
         <h3>Who: {counted(Object.keys(user).length, 'identifier')}</h3>
         {Object.keys(user).length === 0 && (
-          <p class="quiet">None was sent, or none that could be used: most platforms cannot tell whose event this is.</p>
+          <p class="quiet">
+            {isSuppressed(event)
+              ? 'Taken away: the person was erased, and is to be left alone.'
+              : 'None was sent, or none that could be used: most platforms cannot tell whose event this is.'}
+          </p>
         )}
         <Facts rows={Object.entries(user).map(([name, found]) => [plainName(name), <Identifier value={found} />])} />
         {event.enrichment.length > 0 && (
@@ -83,7 +92,7 @@ export function Stored({ event }: { event: Event }) {
                 <>
                   <Identifier value={one.value} />
                   <div class="quiet">
-                    {from[one.source] ?? one.source}, <Time at={one.seenAt} />
+                    {origin(one.field, one.source)}, <Time at={one.seenAt} />
                   </div>
                 </>,
               ])}
@@ -194,6 +203,11 @@ function plainValue(value: Json): string {
 
 const NAMES: Record<string, string> = {
   client_ip: 'IP address',
+  fbc: 'Meta click cookie (fbc)',
+  fbp: 'Meta browser cookie (fbp)',
+  fbclid: 'Meta click id (fbclid)',
+  gclid: 'Google click id (gclid)',
+  ttclid: 'TikTok click id (ttclid)',
   client_user_agent: 'Browser (user agent)',
   ga_client_id: 'GA client id',
   ga_session_id: 'GA session id',

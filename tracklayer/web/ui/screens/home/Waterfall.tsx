@@ -91,8 +91,8 @@ export function Waterfall({ all, row, range }: { all: Figures; row: Figures; ran
         {row.purged > 0 && (
           <span class="quiet">
             {' '}
-            {count(row.purged)} {row.platform ? 'deliveries' : 'events'} of this time are deleted, as their retention ended: they stay
-            counted, and lists hold the others.
+            {count(row.purged)} {row.platform ? 'deliveries' : 'events'} of this time are deleted, because their retention ended or their
+            person was erased: they stay counted, and lists hold the others.
           </span>
         )}
       </p>

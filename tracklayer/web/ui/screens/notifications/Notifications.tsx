@@ -217,12 +217,17 @@ function Nothing({ isFiltered }: { isFiltered: boolean }) {
 /** Alerts that only this page shows are seen too late. */
 function NobodyIsTold() {
   const { data } = useAsk(WhoIsTold, {})
-  if (!data || data.merchant.alertEmails.length > 0 || data.merchant.alertChannels.length > 0) return null
+  if (!data) return null
+  const { alertEmails, alertChannels, sendsMail } = data.merchant
+  if (alertChannels.length > 0 || (alertEmails.length > 0 && sendsMail)) return null
   return (
     <Notice tone="warn">
       <p>
-        Nobody is told of alerts: there is no mail address, webhook or Slack channel. <a href="/settings">Add one</a>, so
-        that you hear of trouble while it is small.
+        {alertEmails.length > 0
+          ? 'Nobody is told of alerts: there are mail addresses, and no mail server is set up that could send to them.'
+          : 'Nobody is told of alerts: there is no mail address, webhook or Slack channel.'}{' '}
+        <a href="/settings">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>, so that you hear of trouble while it is
+        small.
       </p>
     </Notice>
   )

@@ -30,7 +30,7 @@ export function TestSend({ platform }: { platform: Platform }) {
   return (
     <Section title="Try it">
       <p>
-        Sends one invented purchase to {name} in its own test mode. It is stored nowhere and counted by nobody. {settings}
+        Sends one invented purchase to {name} in its own test mode. Nothing of it is stored here. {facts?.testEffect} {settings}
       </p>
       <Action
         scope="ADMIN"

@@ -61,7 +61,7 @@ export function Collector({ merchant, saved }: { merchant: Merchant; saved: () =
         <TextField
           name="cookie-domain"
           label="Domain of the cookie"
-          help="Such as shop.example.com: all its hosts share the cookie, so that your backend sees it. Empty: the collector’s own host alone."
+          help="Such as shop.example.com: all its hosts share the cookie, so that your backend sees it. Left empty at first, it is found from your pages; emptied later, it is the collector’s own host alone."
           value={draft.cookieDomain}
           errors={troubleOf(troubles, 'cookieDomain')}
           disabled={!canChange}
@@ -100,6 +100,15 @@ export function Collector({ merchant, saved }: { merchant: Merchant; saved: () =
         <>
           <h3>The tag for your pages</h3>
           <Code text={now.snippet} label="The tag for your pages" />
+          <p>
+            Its address is a host of your own that must lead here by https: <a href="/docs/identity">step 1 of the guide</a>.
+            {now.consentRequired && (
+              <>
+                {' '}
+                Call <code>tl.consent(true)</code> on every page once its visitor agreed: before that nothing is kept.
+              </>
+            )}
+          </p>
           <Facts
             rows={[
               ['Cookie', <code>{now.cookieName}</code>],

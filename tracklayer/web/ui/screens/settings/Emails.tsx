@@ -40,9 +40,11 @@ export function Emails({ merchant, saved }: { merchant: Merchant; saved: () => v
             </p>
           )}
           <p class="setting-help" id="alert-emails-help">
-            {addresses.length === 0
-              ? 'Nobody is told by e-mail. Alerts still stand under Notifications.'
-              : 'Each is told once when an alert opens and once when it is resolved.'}
+            {!merchant.sendsMail
+              ? 'No mail goes out: whoever runs TrackLayer has set no mail server (TRACKLAYER_SMTP_URL).'
+              : addresses.length === 0
+                ? 'Nobody is told by e-mail. Alerts still stand under Notifications.'
+                : 'Each is told once when an alert opens and once when it is resolved.'}
           </p>
         </div>
         <div class="actions">

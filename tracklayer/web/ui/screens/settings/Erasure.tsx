@@ -19,7 +19,15 @@ import { TextField } from './TextField'
 
 type Row = ErasuresQuery['merchant']['erasures']['nodes'][number]
 
-const nobody = { email: '', phone: '', externalId: '', browserId: '' }
+const nobody = { email: '', phone: '', externalId: '', browserId: '', eventIds: '' }
+
+const labels: Record<string, string> = {
+  email: 'email',
+  phone: 'phone',
+  externalId: 'your own id',
+  browserId: 'browser id',
+  eventIds: 'events',
+}
 
 export function Erasure() {
   const canErase = may('ADMIN')
@@ -28,7 +36,8 @@ export function Erasure() {
   const [suppress, setSuppress] = useState(true)
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const [looked, setLooked] = useState<ErasePersonMutation['erasePerson'] | null>(null)
-  const input = Object.fromEntries(Object.entries(who).filter(([, value]) => value.trim()).map(([name, value]) => [name, value.trim()]))
+  const given = Object.entries(who).filter(([, value]) => value.trim())
+  const input = Object.fromEntries(given.map(([name, value]) => [name, name === 'eventIds' ? value.split(/\s+/).filter(Boolean) : value.trim()]))
   const set = (part: Partial<typeof who>) => setWho({ ...who, ...part })
   const call = async (dryRun: boolean) => {
     const { erasePerson } = await ask(ErasePerson, { input, suppress, dryRun })
@@ -43,11 +52,22 @@ export function Erasure() {
         receipt says what each got. <a href="/docs/erasure">How to answer such a request</a>
       </p>
       <form class="settings-form" autocomplete="off" onSubmit={(event) => event.preventDefault()}>
-        <Troubles troubles={troubles} shown={['email', 'phone', 'externalId', 'browserId']} />
+        <Troubles troubles={troubles} shown={['email', 'phone', 'externalId', 'browserId', 'eventIds']} />
         <TextField name="erase-email" label="Email" help="Plain, or its SHA-256." value={who.email} errors={troubleOf(troubles, 'email')} disabled={!canErase} change={(email) => set({ email })} />
         <TextField name="erase-phone" label="Phone" help="With + and country code, or its SHA-256." value={who.phone} errors={troubleOf(troubles, 'phone')} disabled={!canErase} change={(phone) => set({ phone })} />
         <TextField name="erase-external" label="Your own id of the person" value={who.externalId} errors={troubleOf(troubles, 'externalId')} disabled={!canErase} change={(externalId) => set({ externalId })} />
         <TextField name="erase-browser" label="Browser id" value={who.browserId} errors={troubleOf(troubles, 'browserId')} disabled={!canErase} change={(browserId) => set({ browserId })} />
+        <div class="setting">
+          <label class="setting-label" for="erase-events">
+            Event ids, one a line
+          </label>
+          <textarea id="erase-events" rows={2} spellcheck={false} disabled={!canErase} value={who.eventIds} onInput={(event) => set({ eventIds: event.currentTarget.value })} />
+          {troubleOf(troubles, 'eventIds').map((one) => (
+            <p class="setting-wrong" role="alert" key={one}>
+              {one}
+            </p>
+          ))}
+        </div>
         <label class="option">
           <input type="checkbox" checked={suppress} disabled={!canErase} onChange={() => setSuppress(!suppress)} /> Leave this person alone from
           now on
@@ -75,6 +95,10 @@ export function Erasure() {
             say(begun.complete ? 'Erased.' : 'It is being erased; the list below says how far it is.')
           }}
         >
+          <p>
+            Whoever fits {given.map(([name, value]) => `${labels[name]} ${value.trim().split(/\s+/).join(', ')}`).join(', or ')}.{' '}
+            {suppress ? 'They are left alone from now on: later events of theirs go to no platform.' : 'Later events of theirs are taken as anybody’s.'}
+          </p>
           <p>
             {looked.complete ? '' : 'So far '}
             {counted(looked.eventsErased, 'event')}, {counted(looked.deliveriesErased, 'delivery', 'deliveries')} and{' '}
@@ -124,7 +148,7 @@ function download(row: Row): void {
   const address = URL.createObjectURL(new Blob([row.receipt ?? ''], { type: 'application/json' }))
   const link = document.createElement('a')
   link.href = address
-  link.download = `erasure-${row.requestedAt.slice(0, 10)}.json`
+  link.download = `erasure-${row.requestedAt.slice(0, 19).replaceAll(':', '')}.json`
   link.click()
   URL.revokeObjectURL(address)
 }

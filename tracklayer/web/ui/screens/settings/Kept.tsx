@@ -32,7 +32,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
     <Section title="What is kept">
       <Troubles troubles={troubles} />
       <fieldset class="setting" disabled={!canChange}>
-        <legend class="setting-label">Events and their deliveries are kept for</legend>
+        <legend class="setting-label">Events, their deliveries and what browsers showed are kept for</legend>
         <div class="row">
           {choices.map((days) => (
             <label class="option" key={days}>
