@@ -252,9 +252,8 @@ TEXTS: list[Text] = [
         "Meta is too slow: requests time out",
         (
             "Meta has accepted 100 of the last 150 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait. "
-            "You need do nothing, the fault is Meta's: it is tried again every few minutes, and all that waits "
-            "goes out once it answers as usual. What Meta said last: no answer in time. Usually 3.0% of its "
-            "events fail at first."
+            "It has taken events again since 2026-05-04 14:29 UTC: you need do nothing, and this ends once that has "
+            "lasted. What Meta said last: no answer in time. Usually 3.0% of its events fail at first."
         ),
     ),
     (
@@ -275,7 +274,7 @@ TEXTS: list[Text] = [
         (
             "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
             "after five attempts. Whoever last changed your shop's events or this destination's settings must "
-            "mend that now; then redeliver what was dropped. The destination is new: nothing is known of it."
+            "mend that now; then redeliver what was dropped. The destination is new: what is usual there is not known yet."
         ),
     ),
     (
@@ -303,7 +302,7 @@ TEXTS: list[Text] = [
             "2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's events must add it now, "
             "event `order_17` is an example. Or set a default page on the destination, and redeliver what was "
             'dropped. The deliveries say: "TikTok takes no web event without its page". The destination is new: '
-            "nothing is known of it."
+            "what is usual there is not known yet."
         ),
     ),
     (
@@ -316,7 +315,7 @@ TEXTS: list[Text] = [
             "events must add at least one identifier now, event `order_18` (Purchase) is an example. No "
             "redelivery helps these; events that never have one can be left out, by name, in the destination's "
             'settings. The deliveries say: "nobody to match: send an email or a phone". Besides: 25% have no '
-            "currency (`customData.currency`). The destination is new: nothing is known of it."
+            "currency (`customData.currency`). The destination is new: what is usual there is not known yet."
         ),
     ),
     (
@@ -327,7 +326,7 @@ TEXTS: list[Text] = [
             "Meta can be sent none of your events: 100% happened longer ago than it takes (`occurredAt`). Since "
             "2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's events must send them "
             "soon after they happen, event `order_20` is an example. No redelivery helps these. The deliveries "
-            'say: "older than the 7 days that Meta takes". The destination is new: nothing is known of it.'
+            'say: "older than the 7 days that Meta takes". The destination is new: what is usual there is not known yet.'
         ),
     ),
     (
@@ -339,7 +338,7 @@ TEXTS: list[Text] = [
             "(`userData.gaClientId`). Since 2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your "
             "shop's events must add it now, event `o_21` is an example. No redelivery helps these; events that "
             "never have one can be left out, by name, in the destination's settings. The deliveries say: \"GA4 "
-            "wants the client id of the site's tag\". The destination is new: nothing is known of it."
+            "wants the client id of the site's tag\". The destination is new: what is usual there is not known yet."
         ),
     ),
     (
@@ -349,7 +348,7 @@ TEXTS: list[Text] = [
         (
             "TikTok can be sent none of your events: its rules refuse them. Since 2026-05-04 14:27 UTC 1,980 "
             "events are lost to it: the dropped deliveries say what each of them lacks. The destination is new: "
-            "nothing is known of it."
+            "what is usual there is not known yet."
         ),
     ),
     (
@@ -370,7 +369,7 @@ TEXTS: list[Text] = [
             "helps these; events that never have one can be left out, by name, in the destination's settings. The"
             ' deliveries say: "nobody to match: send an email or a phone". Besides: 20% have no currency '
             "(`customData.currency`). Of what was sent, Meta refused 36. What Meta said last: 400 Invalid fbc "
-            "format. The destination is new: nothing is known of it."
+            "format. The destination is new: what is usual there is not known yet."
         ),
     ),
     (

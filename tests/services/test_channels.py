@@ -21,7 +21,7 @@ import pytest
 from tests.factories import API_KEY_SECRET, Merchant, new_merchant
 from tests.receiver import CLOSE, HANG, Got, Receiver, until
 from tests.servers import running, wait_until
-from tests.services.test_alert import Monitor
+from tests.services.test_alert import Monitor, down
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import channels as db
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -500,6 +500,50 @@ def test_acknowledged_it_is_not_told_that_it_is_open_but_that_it_is_over(
     post_due(posting)  # the first try may have arrived
     assert types(receiver) == ["alert.opened", "alert.resolved"]
     assert receiver.got[1].json["data"]["alert"]["note"] == "We are on it."
+
+
+def test_another_cause_that_wants_somebody_is_told_at_once_and_is_nobodys_again(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+
+    def finds(cause: str, title: str) -> None:
+        now = clock.move(timedelta(seconds=15))
+        monitor.looks(replace(down(now), title=title, details={"cause": cause}))
+        post_due(posting)
+
+    def told() -> list[tuple[str, str]]:
+        return [(got.json["type"], got.json["data"]["alert"]["title"]) for got in receiver.got]
+
+    finds("no_answer", "Meta does not answer")
+    acknowledge_alert(posting, merchant.merchant_id, 1, "Waiting for Meta.")
+    finds("server_error", "Meta answers with errors (500)")  # ends by itself, too
+    assert told() == [("alert.opened", "Meta does not answer")]
+    for _ in range(2):
+        finds("credentials_refused", "Meta refuses your access token: set a new one now")
+        finds("no_answer", "Meta does not answer")
+    resolve_it(monitor)
+    post_due(posting)
+    assert told()[1:] == [
+        ("alert.reminder", "Meta refuses your access token: set a new one now"),
+        ("alert.resolved", "Meta refuses your access token: set a new one now"),
+    ]
+    with in_transaction():
+        assert rows("SELECT acknowledged_at, note FROM alerts") == [(None, "Waiting for Meta.")]
+
+
+def test_taking_note_of_what_is_over_silences_nothing_that_comes_back(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    resolve_it(monitor)
+    post_due(posting)
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    monitor.finds(after=60)
+    clock.move(timedelta(minutes=10))
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
 
 
 def test_snoozed_nothing_is_told_and_then_once_if_it_is_still_open(

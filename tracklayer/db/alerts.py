@@ -151,7 +151,9 @@ def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) 
     """What was found again; an alert that was resolved is open again under its old id."""
     execute(
         "UPDATE alerts SET severity = %s, title = %s, message = %s, details = %s, "
-        "last_seen_at = greatest(last_seen_at, %s), quiet_since = NULL, resolved_at = NULL "
+        "last_seen_at = greatest(last_seen_at, %s), quiet_since = NULL, resolved_at = NULL, "
+        # Taken note of when it was over already: that was another time.
+        "acknowledged_at = CASE WHEN (acknowledged_at < resolved_at) IS NOT FALSE THEN acknowledged_at END "
         "WHERE merchant_id = %s AND alert_id = %s",
         (finding.severity, *_words(finding), now, merchant_id, alert_id),
     )
@@ -173,6 +175,21 @@ def keep_graver(merchant_id: int, alert_id: int) -> bool:
     changed = execute(
         f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND told ->> 'severity' IS DISTINCT FROM %s",
         (merchant_id, alert_id, Severity.CRITICAL),
+    )
+    return changed > 0
+
+
+def keep_cause(merchant_id: int, alert_id: int) -> bool:
+    """The same of one that has another cause than it was told with; False where that cause was told before, too.
+
+    Whoever had taken note of it knew of the other one: it is nobody's again.
+    """
+    changed = execute(
+        f"{_KEEP_TOLD} || jsonb_build_object('causes', coalesce(told -> 'causes', '[]') || (details -> 'cause')), "
+        "acknowledged_at = NULL WHERE merchant_id = %s AND alert_id = %s "
+        "AND told #> '{details,cause}' IS DISTINCT FROM details -> 'cause' "
+        "AND NOT coalesce(told -> 'causes', '[]') @> (details -> 'cause')",
+        (merchant_id, alert_id),
     )
     return changed > 0
 

@@ -15,6 +15,7 @@ from tracklayer.db import alerts as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import REOPEN_WITHIN, Finding, Known, Severity, Step, Subject, next_step
+from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
@@ -155,9 +156,14 @@ def _take(
         case _:
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
+            is_other = finding.details.get("cause") in WANTS_SOMEBODY and db.keep_cause(merchant_id, known.alert_id)
             if step is Step.REOPEN:
                 db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
+            if is_other:
+                row = db.alerts_by_id(merchant_id, [known.alert_id])[known.alert_id]
+                _remind(runtime, row, max(now, row.snoozed_until or now), now)
+            if step is Step.REOPEN:
                 return known.alert_id
             if finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL:
                 _note_graver(runtime, merchant_id, known.alert_id, now)

@@ -29,6 +29,10 @@ class Cause(StrEnum):
     INTERNAL = "internal"
 
 
+# Of these nothing ends by itself: somebody at the shop must act, whatever else was told of the same alert before.
+WANTS_SOMEBODY = frozenset({Cause.CREDENTIALS, Cause.REFUSED, Cause.UNMAPPABLE})
+
+
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """Why requests bring no answer that counts. ``status``: of HTTP, where there was an answer."""

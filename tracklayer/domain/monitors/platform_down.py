@@ -102,10 +102,12 @@ def _still_down(view: DestinationView, now: datetime) -> Tally | None:
     streak = streak_of(view.spans)
     if streak is not None:
         return streak
+    newest = next((span for span in reversed(view.recent) if span.outcomes), None)
+    if view.told_cause == Cause.CREDENTIALS and newest is not None and not newest.credentials_refused:
+        return None  # it is let in again: that does not come and go by itself
     lately = _lately(view.recent, now)
     if is_not_back(view.recent, view.outage.since if view.outage else None, now):
         return lately
-    newest = next((span for span in reversed(view.recent) if span.outcomes), None)
     if newest is not None and newest.failed - newest.unanswered >= STILL_REFUSED * newest.outcomes:
         return lately
     return None
@@ -148,13 +150,20 @@ def _refused(view: DestinationView, streak: Tally) -> Finding:
 def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
     """Of one that is not held: it answers now and then, or is about to be held."""
     why = _why(view, streak)
+    newest = next((span for span in reversed(view.recent) if span.outcomes), None)
+    is_back = newest is not None and not newest.failed
+    now_what = (
+        f"It has taken events again since {clock_time(newest.start)}: you need do nothing, and this ends once that has lasted."
+        if newest is not None and is_back
+        else why.what_to_do(view.name, view.credential)
+    )
     return _finding(
         view,
         streak,
         why.cause,
         why.title(view.name, view.credential),
         f"{view.name} has accepted {_how_few(streak)}, since {clock_time(streak.since)}:"
-        f" {_waits(view, now)}. {why.what_to_do(view.name, view.credential)}{_said(view)} {_normal(view)}",
+        f" {_waits(view, now)}. {now_what}{_said(view)} {_normal(view)}",
     )
 
 
@@ -208,7 +217,7 @@ def _said(view: DestinationView) -> str:
 def _normal(view: DestinationView) -> str:
     share = usually_refused(view)
     if share is None:
-        return "The destination is new: nothing is known of it."
+        return "The destination is new: what is usual there is not known yet."
     return f"Usually {percent(share, 1)} of its events fail at first."
 
 

@@ -44,7 +44,7 @@ export function Care({ alert, changed }: { alert: Alert; changed: () => void }) 
         </p>
       )}
       <div class="care">
-        <Note alert={alert} isKnown={isKnown} changed={changed} />
+        <Note alert={alert} isKnown={isKnown || !isOpen} changed={changed} />
         {isOpen && <Snooze alert={alert} isAsleep={isAsleep} changed={changed} />}
       </div>
     </Section>
