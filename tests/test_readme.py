@@ -25,7 +25,7 @@ def test_the_first_two_commands_are_make_up_and_make_test() -> None:
 
 
 def test_every_command_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = set(re.findall(r"(?:^|\s)tracklayer ([a-z]+)(?: (create|set))?", SHELL, re.MULTILINE))
+    shown = set(re.findall(r"(?:^|\s)tracklayer ([a-z][a-z-]*)(?: (create|set))?", SHELL, re.MULTILINE))
     assert shown
     for command, action in sorted(shown):
         with pytest.raises(SystemExit) as ended:
@@ -37,7 +37,7 @@ def test_every_command_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) 
 def test_every_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
     for line in re.findall(r"(?:^|\s)(tracklayer [^\n]+)", SHELL, re.MULTILINE):
         words = line.split("#")[0].split()[1:]
-        command = [word for word in words[:2] if re.fullmatch(r"[a-z]+", word) and word not in ("events",)]
+        command = [word for word in words[:2] if re.fullmatch(r"[a-z][a-z-]*", word) and word not in ("events",)]
         with pytest.raises(SystemExit):
             main([*command, "--help"])
         usage = capsys.readouterr().out
