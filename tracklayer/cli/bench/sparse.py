@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import redis
 
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import assemble
+from tracklayer.actors.waker import Waker
 from tracklayer.cli.bench.ground import Child, Ground
 from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_for
@@ -31,10 +32,8 @@ from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.ingest import judge, store
 from tracklayer.services.merchants import create_merchant
 
-MERCHANTS = 500
-BURSTS = 5  # of one event for each merchant
 DONE_SECONDS = 120
-COUNTED = ("messages", "redis_commands", "transactions", "statements", "cpu_ms")  # of the worker, a delivery
+COUNTED = ("messages", "redis_commands", "transactions", "statements", "cpu_ms")  # Redis': of all that there is
 ANSWER = {"events_received": 1, "code": 0, "message": "OK"}  # of the sink
 
 
@@ -52,7 +51,7 @@ class Town:
     holders: Sequence[KeyHolder]
     installed: Installation
     worker: Child
-    wake: Any
+    wake: Waker
     serial: int = 0
 
     def send(self, count: int) -> int:
@@ -83,7 +82,9 @@ class Town:
             return count / float(rows(sql, (since, since))[0][0])
 
     def stream(self, rate: float, seconds: float) -> dict[str, float]:
-        """{p50_ms, p95_ms from arrival to acknowledgement, and what was counted a delivery} at so many events a second."""
+        """At so many events a second: {p50_ms, p95_ms} from arrival to acknowledgement, what the worker did a delivery, as in
+        ``COUNTED``, and ``threads`` that it has.
+        """
         since, before = self.place.runtime.clock.now(), self.counts()
         start, sent, made = time.monotonic(), 0, 0
         while sent < rate * seconds:
@@ -104,7 +105,7 @@ class Town:
         }
 
     def counts(self) -> dict[str, float]:
-        found = {"messages": 0.0, "statements": 0.0, "transactions": 0.0, **self.worker.ask({})}
+        found: dict[str, float] = dict.fromkeys(COUNTED, 0.0) | self.worker.ask({})
         with contextlib.closing(redis.Redis.from_url(self.installed.redis.url)) as client:
             commands: Any = client.info("stats")
         return {**found, "cpu_ms": found["cpu_seconds"] * 1000, "redis_commands": commands["total_commands_processed"]}
@@ -118,7 +119,8 @@ class Town:
 
 
 @contextlib.contextmanager
-def town(place: Ground, platforms_url: str, merchants: int = MERCHANTS):  # type: ignore[no-untyped-def]
+def town(place: Ground, platforms_url: str, merchants: int) -> Iterator[Town]:
+    """So many merchants, the broker, a scheduler and the worker; all but the merchants is gone when the block ends."""
     holders = []
     for _ in range(merchants):
         created = create_merchant(place.runtime, "Town")
@@ -132,9 +134,19 @@ def town(place: Ground, platforms_url: str, merchants: int = MERCHANTS):  # type
     with installation(place, Crowd(0, 0, 1), platforms_url) as installed:
         worker = place.child("counted")
         worker.ask({"url": place.url, "redis_url": installed.redis.url, "platforms_url": platforms_url})
-        crew = assemble(place.runtime, build_broker(installed.redis.url))
+        wake = assemble(place.runtime, build_broker(installed.redis.url)).wake
         try:
-            yield Town(place, holders, installed, worker, crew.wake)
+            yield Town(place, holders, installed, worker, wake)
         finally:
             worker.close()
-            crew.wake.stop()
+            wake.stop()
+
+
+def measure(
+    place: Ground, platforms_url: str, merchants: int, bursts: int, seconds: float, rates: Sequence[float]
+) -> tuple[float, dict[float, dict[str, float]]]:
+    """(deliveries a second where each destination has one event, events a second -> what ``Town.stream`` tells)."""
+    with town(place, platforms_url, merchants) as made:
+        made.burst()  # until it has its connections
+        burst = statistics.median(made.burst() for _ in range(bursts))
+        return burst, {rate: made.stream(rate, seconds) for rate in rates}
