@@ -135,9 +135,17 @@ class Runtime:
             self._clients.pop().close()
 
 
-@functools.cache
+_reading_certificates = threading.Lock()
+
+
 def trusted_certificates() -> ssl.SSLContext:
     """The certificates this process trusts. Reading them takes 20 ms, in which no other thread does anything."""
+    with _reading_certificates:  # once, though many threads begin together
+        return _certificates()
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
