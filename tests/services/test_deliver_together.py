@@ -157,7 +157,7 @@ def test_where_more_is_due_the_destination_gets_a_look_of_its_own(
 def test_what_does_not_simply_go_gets_a_look_of_its_own_or_none(
     runtime: Runtime, worker: int, clock: FrozenClock, sandbox: SandboxServer
 ) -> None:
-    plain, paused, held, probed, recovering, stitched, behind, resting, crowded = shops = town(runtime, 9)
+    plain, paused, held, probed, recovering, behind, resting, crowded = shops = town(runtime, 8)
     pause_destination(runtime, paused.merchant_id, "meta")
     runtime.turns.note((behind.merchant_id, "meta"), True)
     later, before = clock.now() + timedelta(minutes=1), clock.now() - timedelta(seconds=1)
@@ -169,14 +169,35 @@ def test_what_does_not_simply_go_gets_a_look_of_its_own_or_none(
             (resting, "resume_at = %s", later),
         ):
             execute(f"UPDATE destinations SET {columns} WHERE merchant_id = %s", (at, shop.merchant_id))
-        execute("UPDATE merchants SET stitched_since = %s WHERE merchant_id = %s", (before, stitched.merchant_id))
         execute(
             "INSERT INTO claims (merchant_id, platform, worker, claimed_at, lease_ends_at, event_ids) "
             "SELECT %s, 'meta', %s, %s, %s, array_agg('x' || n) FROM generate_series(1, %s) n",
             (crowded.merchant_id, worker, clock.now(), later, together.IN_HAND),
         )
-    assert sorted(go(runtime, worker, shops)) == sorted(queues_of([held, recovering, stitched, behind, crowded]))
+    assert sorted(go(runtime, worker, shops)) == sorted(queues_of([held, recovering, behind, crowded]))
     assert accepted(sandbox) == {f"order_{plain.merchant_id}": 1}
+
+
+def test_events_that_are_stitched_go_with_the_others(
+    runtime: Runtime, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    plain, stitched = shops = [new_merchant(runtime) for _ in range(2)]
+    with in_transaction():
+        execute("UPDATE merchants SET stitched_since = %s WHERE merchant_id = %s", (clock.now(), stitched.merchant_id))
+    for shop in shops:
+        found = draft(f"order_{shop.merchant_id}")
+        found["user_data"]["browser_id"] = "3f2b8c1d9e7a4f60b5c2d1e8a9f07b34"
+        ingest(runtime, shop, found)
+    errands, alone = take(runtime, worker, queues_of(shops))
+    assert (len(errands), alone) == (2, [])
+    assert settle_together(runtime, answers(runtime, errands)) == []
+    assert [of(shop).status for shop in (plain, stitched)] == ["delivered", "delivered"]
+    with in_transaction():
+        assert rows(
+            "SELECT merchant_id, event_id, decided_at FROM enrichments WHERE merchant_id = %s", (stitched.merchant_id,)
+        ) == [(stitched.merchant_id, f"order_{stitched.merchant_id}", clock.now())]
+    assert leases() == 0
+    assert not check_invariants(clock.now())
 
 
 def test_nobody_waits_for_a_queue_that_somebody_has_locked(

@@ -74,7 +74,7 @@ SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.event_names, d.sett
        d.failing_since, d.resume_at, d.probe_seconds, d.recovering_since, d.turn_ends_at, m.default_currency,
        m.default_page_url, m.require_consent, m.stitched_since, m.retention_days, c.in_hand,
        CASE WHEN d.state = 'active' AND d.recovering_since IS NULL AND (d.resume_at IS NULL OR d.resume_at <= %(now)s)
-            AND (d.turn_ends_at IS NULL OR d.turn_ends_at <= %(now)s) AND m.stitched_since IS NULL AND c.in_hand < %(most)s
+            AND (d.turn_ends_at IS NULL OR d.turn_ends_at <= %(now)s) AND c.in_hand < %(most)s
             THEN pg_try_advisory_xact_lock(%(class)s, hashtext(d.merchant_id || '/' || d.platform)) END
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS w(merchant_id, platform)
 JOIN destinations d USING (merchant_id, platform) JOIN merchants m USING (merchant_id)
@@ -88,7 +88,7 @@ WHERE d.removed_at IS NULL
 def look_at(wanted: Sequence[tuple[int, str]], now: datetime, most_in_hand: int) -> list[Seen]:
     """Destinations that were not removed, and the locks of those queues that are free, of destinations that are well.
 
-    Not of those whose merchant's events are stitched, nor where workers have ``most_in_hand`` deliveries.
+    Not where workers have ``most_in_hand`` deliveries.
     """
     params: Any = {
         "merchants": [merchant_id for merchant_id, _ in wanted],

@@ -20,6 +20,8 @@ its worker, which renews the lease until it is written; what of the batch was no
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
 Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
+``services/deliver_together.py`` claims and settles for many destinations in one transaction: of queue locks it takes those
+that are free, and for leases and deliveries of others it waits for a moment only, and then leaves each to itself.
 """
 
 from __future__ import annotations
@@ -295,8 +297,7 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     the others have certainly not been sent. A refused request is halved until the culprit stands alone.
     """
     now = runtime.clock.now()
-    if batch.stitching is not None:
-        batch = replace(batch, stitched=_stitch(runtime, batch, claimed, now))
+    batch = stitch(runtime, batch, claimed, now)
     batch, unsent, todo = prepare(runtime, batch, claimed, now)
     sent_at = begin(runtime, batch, unsent, todo)
     send_all(runtime, batch, todo, sent_at)
@@ -334,12 +335,14 @@ def send_all(
         sent_at = settle(runtime, batch, items, verdict, sent_at, todo)
 
 
-def _stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime) -> dict[str, Event]:
-    """The events with what was added to them. Decided before anything is mapped, and on disk before anything leaves: what
-    begins the sending commits after it.
+def stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime) -> Batch:
+    """The batch with what was added to its events, where its merchant's are stitched. Decided before anything is mapped, and
+    on disk before anything leaves: what begins the sending commits after it.
 
     Not in the claim's own transaction, which others wait for. Where the database does not answer, the batch is given back.
     """
+    if batch.stitching is None:
+        return batch
     merchant_id = batch.destination.merchant_id
     events = [ToStitch(found.event, found.claim.received_at, found.claim.attempts > 0) for found in claimed]
 
@@ -350,7 +353,7 @@ def _stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: dat
     def give_back() -> object:
         return _write_begin(runtime, batch, (), (), KEPT_LOCK_MS)
 
-    return patiently(LEASE, decide, lambda: _keep(runtime, batch, give_back))
+    return replace(batch, stitched=patiently(LEASE, decide, lambda: _keep(runtime, batch, give_back)))
 
 
 def begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:

@@ -3,8 +3,8 @@
 One look, in one transaction, leases what is due at up to ``MOST`` destinations; one more notes that all of it is about to
 leave; each destination gets its own request; and what has been answered meanwhile is settled in one transaction. All that
 ``services/deliver.py`` says at its head holds for each lease of these. Only what goes as it should goes together: what is
-held, recovers, is stitched, is behind, or is in others' hands gets a look of its own there, and so does what is refused,
-fails, or cannot be written together with the others.
+held, recovers, is behind, or is in others' hands gets a look of its own there; and what is stitched, refused, fails, or
+cannot be written together with the others is written by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tracklayer.db import destinations as db_destinations
@@ -42,6 +42,7 @@ from tracklayer.services.deliver import (
     prepare,
     send_all,
     settle,
+    stitch,
 )
 
 log = logging.getLogger(__name__)
@@ -55,15 +56,17 @@ Queue = tuple[int, str]  # merchant id, platform
 
 @dataclass
 class Errand:
-    """What was claimed on one destination, mapped. ``sent_at``: since when it is noted that all of it is sent; None: not yet.
+    """What was claimed on one destination. ``sent_at``: since when it is noted that all of it is sent; None: it is not yet.
 
-    ``unsent``: what of it is not sent, and why. ``todo``: the requests that the others go in.
+    ``unsent``: what of it is not sent, and why. ``todo``: the requests that the others go in. ``to_stitch``: what has to be
+    stitched before it is mapped, by whoever sends it: then there is nothing else yet.
     """
 
     batch: Batch
-    unsent: list[Settlement]
-    todo: deque[list[Item]]
+    unsent: list[Settlement] = field(default_factory=list)
+    todo: deque[list[Item]] = field(default_factory=deque)
     sent_at: datetime | None = None
+    to_stitch: Sequence[Claimed] = ()
 
     @property
     def queue(self) -> Queue:
@@ -114,7 +117,9 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
             others.append(queue)
         try:
             batch = batch_of(runtime, lease, seen[queue], turn, now, None)
-            if batch is not None:
+            if batch is not None and batch.stitching is not None:
+                errands.append(Errand(batch, to_stitch=those))
+            elif batch is not None:
                 errands.append(Errand(*prepare(runtime, batch, those, now)))
         except Exception as error:
             if is_everybodys(error):
@@ -172,22 +177,21 @@ def _begin(runtime: Runtime, errands: Sequence[Errand]) -> None:
 
 def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
     """Sends what was taken for one destination. What it gives is for ``settle_together``; all else is settled already."""
-    batch, todo = errand.batch, errand.todo
     try:
-        if errand.sent_at is None:
-            errand.sent_at = begin(runtime, batch, errand.unsent, todo)
-        elif todo:
-            verdict = ask(runtime, batch, todo[0])
-            if isinstance(verdict, list) and len(todo) == 1 and all(isinstance(one, Acknowledged) for one in verdict):
-                health = batch.destination.health
-                now = runtime.clock.now()
-                if judge_health(health, verdict, now, errand.sent_at, had_turn=False) == health:
-                    return Answered(errand, todo.popleft(), verdict, errand.sent_at)
-            send_all(runtime, batch, todo, errand.sent_at, verdict)
-            return None
-        send_all(runtime, batch, todo, errand.sent_at)
+        if errand.to_stitch:
+            now = runtime.clock.now()
+            batch = stitch(runtime, errand.batch, errand.to_stitch, now)
+            errand.batch, errand.unsent, errand.todo = prepare(runtime, batch, errand.to_stitch, now)
+        batch, todo = errand.batch, errand.todo
+        sent_at = errand.sent_at or begin(runtime, batch, errand.unsent, todo)
+        verdict = ask(runtime, batch, todo[0]) if todo else None
+        if isinstance(verdict, list) and len(todo) == 1 and all(isinstance(one, Acknowledged) for one in verdict):
+            health = batch.destination.health
+            if judge_health(health, verdict, runtime.clock.now(), sent_at, had_turn=False) == health:
+                return Answered(errand, todo[0], verdict, sent_at)
+        send_all(runtime, batch, todo, sent_at, verdict)
     except LeaseLostError:
-        _tell_lost(batch)
+        _tell_lost(errand.batch)
     except RowsHeldError:
         pass  # what is left to write is kept
     return None
