@@ -41,6 +41,38 @@ MOVED = timedelta(
 )  # of this machine's clock against its count of seconds: it was set, or the count stood still
 
 
+class PlatformClient(httpx.Client):
+    """httpx's client without what no call to a platform needs, which is half of what a request costs: no cookies, redirects,
+    authentication or hooks. Proxies of the environment, time-outs and errors are httpx's own.
+    """
+
+    def build_request(self, method: str, url: httpx.URL | str, **given: Any) -> httpx.Request:
+        """Of ``given`` counts what ``services/transport.py`` gives: ``content`` and ``headers``."""
+        return httpx.Request(
+            method,
+            _known_url(url) if isinstance(url, str) and "?" not in url else url,  # what has a query may have a secret
+            headers={
+                "accept": "*/*",
+                "accept-encoding": self.headers["accept-encoding"],
+                "connection": "keep-alive",
+                **given["headers"],
+            },
+            content=given["content"],
+            extensions={"timeout": self.timeout.as_dict()},
+        )
+
+    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """The answer's head; its body is to be read, and it is to be closed."""
+        response = self._transport_for_url(request.url).handle_request(request)
+        response.request = request
+        return response
+
+
+@functools.lru_cache(maxsize=2048)
+def _known_url(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
 @dataclass
 class Runtime:
     """``database_url`` is where the pool points. ``jitter`` gives random numbers from 0 to 1.
@@ -82,7 +114,7 @@ class Runtime:
         """A client for one errand; whoever asked for it closes it."""
         # Cookies are never kept: the next request from this thread is another merchant's.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        return httpx.Client(
+        return PlatformClient(
             verify=trusted_certificates(),
             timeout=self.http_timeout,
             limits=HTTP_LIMITS,
@@ -103,9 +135,17 @@ class Runtime:
             self._clients.pop().close()
 
 
-@functools.cache
+_reading_certificates = threading.Lock()
+
+
 def trusted_certificates() -> ssl.SSLContext:
     """The certificates this process trusts. Reading them takes 20 ms, in which no other thread does anything."""
+    with _reading_certificates:  # once, though many threads begin together
+        return _certificates()
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 

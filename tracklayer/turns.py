@@ -70,13 +70,22 @@ class Turns:
         with self._condition:
             self._fresh += 1
 
-    def end(self, destination: Destination) -> None:
+    def end(self, destination: Destination | None) -> None:
         with self._condition:
             self._fresh -= 1
             if destination not in self._behind:  # it may have turned out to be
                 self._fresh_at = time.monotonic()
             if not self._fresh:
                 self._condition.notify_all()
+
+    @contextmanager
+    def fresh(self) -> Iterator[None]:
+        """Around what is done for many destinations together, all of which keep up."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end(None)
 
     def step_aside(self) -> None:
         """Lets those through who keep up; at once where there is nobody."""

@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.factories import INGEST, INGEST_MANY, camel, draft
+from tests.factories import INGEST, INGEST_MANY, camel, draft, new_merchant
 from tests.faults.conftest import Installation
 from tests.servers import free_port, running, wait_for_api, wait_until
 from tracklayer.cli.serve import SETTLING_SECONDS
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.runtime import Runtime
 
 
 def select(sql: str) -> list[tuple[Any, ...]]:
@@ -93,6 +94,30 @@ def test_a_worker_killed_between_the_platforms_answer_and_the_row_loses_nothing(
     assert httpx.get(f"{installation.sandbox.url}/_accepted").json()["unique"] == 5
     logs = [row[0] for row in select("SELECT attempt_log FROM deliveries")]
     assert [[entry["outcome"] for entry in log] for log in logs] == [["unknown", "acknowledged"]] * 5
+
+
+def test_a_worker_killed_while_events_of_many_merchants_are_on_their_way_loses_none(
+    installation: Installation, now: Callable[[], str], runtime: Runtime
+) -> None:
+    api = installation.api()
+    shops = [installation.merchant, *(new_merchant(runtime) for _ in range(19))]
+    installation.fault(kind="slow", delay_seconds=20, count=10)
+    first = installation.worker()
+    for shop in shops:
+        with httpx.Client(base_url=api, headers={"authorization": f"Bearer {shop.key}"}, timeout=30) as client:
+            answer = post(client, draft(f"order_{shop.merchant_id}", occurred_at=now()))
+            assert answer.json()["data"]["ingestEvents"]["accepted"] == 1
+    # Ten are answered late, the others are written meanwhile: then the worker dies.
+    wait_until(lambda: len(installation.accepted()) == 20, "the platform to take the events")
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 10, "half to be written")
+    first.kill()
+    assert count("SELECT count(*) FROM claims WHERE cardinality(sending) = 1") == 10
+    installation.scheduler()
+    installation.worker()
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 20, "all to be delivered")
+    assert sorted(installation.accepted().values()) == [1] * 10 + [2] * 10
+    logs = Counter(tuple(entry["outcome"] for entry in row[0]) for row in select("SELECT attempt_log FROM deliveries"))
+    assert logs == {("acknowledged",): 10, ("unknown", "acknowledged"): 10}
 
 
 def test_without_a_broker_events_are_acknowledged_and_go_out_when_it_is_back(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, identities, monitors, sources
+from tracklayer.db import channels, identities, monitors, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
@@ -95,6 +96,35 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         found = scans(sql, params)
         assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
+
+
+def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
+    runtime: Runtime, stranger: Merchant, clock: FrozenClock
+) -> None:
+    now, many = clock.now(), range(100)
+    queues: dict[str, Any] = {"merchants": [stranger.merchant_id for _ in many], "platforms": ["meta" for _ in many]}
+    claim = {**queues, "now": now, "limit": 10, "worker": 1, "lease": now}
+    assert scans(together.CLAIM, claim).keys() == {"deliveries_due", "events_pkey"}
+    leases = {**queues, "claims": list(many), "now": now, "lease": now}
+    done = [
+        {"merchant": stranger.merchant_id, "name": "meta", "event": f"order_{n}", "started": now, "said": ""}
+        for n in many
+    ]
+    settled = {"done": JsonLiteral(done), "now": now, "log": db.LOG_LENGTH, "bounds": list(LATENCY_BOUNDS)}
+    with in_transaction():
+        execute(together.BY_KEY, ("50",))
+        for sql in (together.START, together.END):
+            assert all_scans(sql, leases, ("claims",)) == [("claims_pkey", ANY)]
+        (found,) = all_scans(together.SETTLE, settled, ("deliveries",))
+    assert found[0] == "deliveries_pkey"
+    assert "event_id" in found[1]
+    look = {**queues, "now": now, "most": 50, "class": 1}
+    with in_transaction():
+        execute("SET LOCAL enable_seqscan = off")  # of these tables there are few rows here
+        found_in = {
+            index for index, _ in all_scans(db_destinations.LOOK, look, ("destinations", "merchants", "claims"))
+        }
+    assert found_in == {"destinations_pkey", "merchants_pkey", "claims_pkey"}
 
 
 def test_deliveries_of_stored_events_are_made_by_event_id(stranger: Merchant, clock: FrozenClock) -> None:

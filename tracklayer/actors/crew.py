@@ -10,7 +10,7 @@ from typing import Any
 
 import dramatiq
 
-from tracklayer.actors.deliver import deliver
+from tracklayer.actors.deliver import deliver, deliver_alone
 from tracklayer.actors.erase import erase
 from tracklayer.actors.jobs import Jobs
 from tracklayer.actors.lanes import Lanes
@@ -22,6 +22,7 @@ from tracklayer.actors.purge import purge
 from tracklayer.actors.redeliver import redeliver
 from tracklayer.actors.schedule import periodic
 from tracklayer.actors.sweep import sweep
+from tracklayer.actors.together import Together
 from tracklayer.actors.waker import Waker
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.workers import WorkerLock
@@ -55,6 +56,7 @@ class Crew:
     _lookout: Lookout
     _kept: Kept
     _post: Post
+    _together: Together
 
     def fire(self, name: str) -> None:
         self._jobs[name].send()
@@ -66,6 +68,10 @@ class Crew:
         worker.start()
         self._lookout.start()
         return worker
+
+    def finish(self, seconds: float) -> None:
+        """Begins no more requests to platforms, and gives so long to those on their way."""
+        self._together.close(seconds)
 
     def stop(self) -> None:
         """Sends what is gathered, writes what is kept and lets go of the worker's number."""
@@ -112,10 +118,10 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
             turns.want(name)
             jobs[name].send()
 
-    deliver_actor = actor(
-        "deliver", QUEUE, lambda merchant_id, platform: deliver(runtime, lock, lanes, waker, merchant_id, platform)
-    )
-    waker = Waker(deliver_actor.send)
+    deliver_actor = actor("deliver", QUEUE, lambda *named: deliver(together, *named))
+    alone_actor = actor("deliver_alone", QUEUE, lambda *named: deliver_alone(runtime, lock, lanes, waker, *named))
+    waker = Waker(deliver_actor.send, alone_actor.send)
+    together = Together(runtime, lock, threads, waker.alone)
     turns = Jobs(runtime, lock)
     post = Post(runtime)
     bodies: dict[str, Callable[[], object]] = {
@@ -133,4 +139,4 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     lookout = Lookout(
         runtime, broker, turns, periodic(runtime.settings), lambda name: jobs[name].message(), deliver_actor.message
     )
-    return Crew(broker, waker, lock, threads, jobs, lookout, runtime.kept, post)
+    return Crew(broker, waker, lock, threads, jobs, lookout, runtime.kept, post, together)

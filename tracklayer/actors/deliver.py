@@ -1,20 +1,30 @@
-"""``deliver(merchant_id, platform)``: look what is due there."""
+"""``deliver(merchant_id, platform, ...)``: look what is due at these destinations. ``deliver_alone``: at one, by itself."""
 
 from __future__ import annotations
 
-from tracklayer.actors import Wake
+from typing import Any
+
 from tracklayer.actors.lanes import Lanes
+from tracklayer.actors.together import Together
+from tracklayer.actors.waker import Waker
 from tracklayer.db.workers import WorkerLock
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 
 
-def deliver(runtime: Runtime, worker: WorkerLock, lanes: Lanes, wake: Wake, merchant_id: int, platform: str) -> None:
+def deliver(together: Together, *named: Any) -> None:
+    """``named``: merchant id and platform of one destination after the other."""
+    together(zip(named[::2], named[1::2], strict=True))
+
+
+def deliver_alone(
+    runtime: Runtime, worker: WorkerLock, lanes: Lanes, wake: Waker, merchant_id: int, platform: str
+) -> None:
     destination = (merchant_id, platform)
     with lanes.enter(destination) as room:
         more = room and deliver_due(runtime, worker.number(), merchant_id, platform)
     if room:
         # Others first: they found every lane taken. Should this fail before, the sweep wakes them within a second.
-        wake(lanes.missed(destination))
+        wake.alone(lanes.missed(destination))
     if more:
-        wake([destination])
+        wake.alone([destination])

@@ -15,15 +15,22 @@ Destination = tuple[int, str]  # merchant id, platform
 HOUSEKEEPERS = 2  # threads
 
 
+_ALL = "all"
+
+
+def _keys(destination: Destination) -> tuple[object, ...]:
+    return destination, ("merchant", destination[0]), ("platform", destination[1]), _ALL
+
+
 class Lanes:
-    """``threads``: of the process. A destination gets a quarter of them, a merchant or a platform half.
+    """``threads``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant or a platform half.
 
     Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, of_destination: int | None = None) -> None:
         self._limits = (
-            max(1, threads // 4),
+            of_destination or max(1, threads // 4),
             max(1, threads // 2),
             max(1, threads // 2),
             max(1, threads - HOUSEKEEPERS),
@@ -35,22 +42,41 @@ class Lanes:
     @contextmanager
     def enter(self, destination: Destination) -> Iterator[bool]:
         """True where there was room. Where there was none, ``missed`` names it to whoever leaves."""
-        keys = (destination, ("merchant", destination[0]), ("platform", destination[1]), "all")
+        room = self.take(destination)
+        try:
+            yield room
+        finally:
+            if room:
+                self.leave(destination)
+
+    def take(self, destination: Destination) -> bool:
+        """As ``enter``; whoever got room calls ``leave``."""
+        keys = _keys(destination)
         with self._lock:
             room = all(self._taken[key] < limit for key, limit in zip(keys, self._limits, strict=True))
             if room:
                 self._taken.update(keys)
             else:
                 self._missed.add(destination)
-        try:
-            yield room
-        finally:
-            if room:
-                with self._lock:
-                    self._taken.subtract(keys)
-                    for key in keys:
-                        if not self._taken[key]:
-                            del self._taken[key]
+            return room
+
+    def leave(self, destination: Destination) -> None:
+        keys = _keys(destination)
+        with self._lock:
+            self._taken.subtract(keys)
+            for key in keys:
+                if not self._taken[key]:
+                    del self._taken[key]
+
+    @property
+    def taken(self) -> int:
+        """By all together."""
+        return self._taken.get(_ALL, 0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is room for nobody."""
+        return self.taken >= self._limits[-1]
 
     def missed(self, destination: Destination) -> list[Destination]:
         """Whom a wake-up found no room for, told once: those that share what ``destination`` has just left."""

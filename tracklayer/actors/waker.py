@@ -1,4 +1,4 @@
-"""Sends wake-ups from a thread of its own, one a destination however many events arrived meanwhile."""
+"""Sends wake-ups from a thread of its own, one for many destinations, and each of those once, however many events arrived."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.02  # what a burst is gathered for: one message instead of hundreds, at a price nobody sees
+MOST = 100  # destinations of one message: as many as one look is for
 COMPLAIN_EVERY = 100  # failures: the first is told, then one in a hundred
 
 
 class Waker:
-    """``send(merchant_id, platform)`` enqueues one message and may fail: then the sweep finds the work."""
+    """``send(merchant_id, platform, merchant_id, platform, ...)`` enqueues one message; it may fail: the sweep finds the work.
 
-    def __init__(self, send: Callable[[int, str], object]) -> None:
-        self._send = send
+    ``send_alone(merchant_id, platform)``: the same for a destination that needs a look of its own.
+    """
+
+    def __init__(self, send: Callable[..., object], send_alone: Callable[..., object]) -> None:
+        self._send, self._send_alone = send, send_alone
         self._wanted: set[tuple[int, str]] = set()
+        self._wanted_alone: set[tuple[int, str]] = set()
         self._ready = threading.Condition()
         self._stopped = False
         self._failures = 0
@@ -26,10 +32,11 @@ class Waker:
         self._thread.start()
 
     def __call__(self, destinations: Iterable[tuple[int, str]]) -> None:
-        with self._ready:
-            self._wanted.update(destinations)
-            if self._wanted:
-                self._ready.notify()
+        self._want(self._wanted, destinations)
+
+    def alone(self, destinations: Iterable[tuple[int, str]]) -> None:
+        """Each with a message of its own."""
+        self._want(self._wanted_alone, destinations)
 
     def stop(self) -> None:
         """Sends what is gathered, then ends."""
@@ -38,11 +45,20 @@ class Waker:
             self._ready.notify()
         self._thread.join(timeout=3)
 
+    def _want(self, wanted: set[tuple[int, str]], destinations: Iterable[tuple[int, str]]) -> None:
+        with self._ready:
+            wanted.update(destinations)
+            if wanted:
+                self._ready.notify()
+
+    def _has_some(self) -> bool:
+        return bool(self._wanted or self._wanted_alone)
+
     def _run(self) -> None:
         while True:
             with self._ready:
-                self._ready.wait_for(lambda: self._wanted or self._stopped)
-                if self._stopped and not self._wanted:
+                self._ready.wait_for(lambda: self._has_some() or self._stopped)
+                if self._stopped and not self._has_some():
                     return
             # While a burst goes on, the clock alone wakes this thread: each time, the event loop has to let go.
             while self._send_gathered():
@@ -53,14 +69,18 @@ class Waker:
         if not self._stopped:
             time.sleep(GATHER_SECONDS)
         with self._ready:
-            wanted, self._wanted = self._wanted, set()
-        for merchant_id, platform in wanted:
-            self._try(merchant_id, platform)
-        return bool(wanted)
+            wanted, alone = list(self._wanted), list(self._wanted_alone)
+            self._wanted.clear()
+            self._wanted_alone.clear()
+        for start in range(0, len(wanted), MOST):
+            self._try(self._send, *(part for destination in wanted[start : start + MOST] for part in destination))
+        for destination in alone:
+            self._try(self._send_alone, *destination)
+        return bool(wanted or alone)
 
-    def _try(self, merchant_id: int, platform: str) -> None:
+    def _try(self, send: Callable[..., object], *named: Any) -> None:
         try:
-            self._send(merchant_id, platform)
+            send(*named)
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweep makes up for it
             if self._failures % COMPLAIN_EVERY == 0:
                 log.warning("the broker takes no wake-up (%s): the sweep delivers instead", type(error).__name__)

@@ -323,7 +323,10 @@ def working(crew: Crew, seconds: int = GRACE_SECONDS) -> Iterator[dramatiq.Worke
     try:
         yield worker
     finally:
+        ends = time.monotonic() + seconds
+        crew.finish(0)
         worker.stop(timeout=seconds * 1000)
+        crew.finish(ends - time.monotonic())
 
 
 @contextmanager

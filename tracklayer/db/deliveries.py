@@ -216,21 +216,24 @@ def _key(lease: Lease) -> tuple[int, str, int]:
 # What was stored before its destination took it waited for nobody: it is no part of how fast others were.
 _IN_TIME = "queued_at <= received_at"
 
+# What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration`` and ``log``: of the request.
+AS_DELIVERED = """
+    SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
+        last_attempt_at = {started}, delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = least({most}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
+        attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
+            || jsonb_build_object('number', attempts + 1, 'at', {at}, 'outcome', 'acknowledged',
+                                  'http_status', {status}, 'error', NULL, 'duration_ms', {duration})"""
+_OF_ONE = {"started": "%(started)s", "at": "%(at)s::text", "status": "%(status)s::int", "duration": "%(duration)s::int"}
+PLACE = f"CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END"
+
 SETTLE_DELIVERED = f"""
 WITH done AS (
-    UPDATE deliveries
-    SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
-        last_attempt_at = %(started)s, delivered_at = %(now)s, finished_at = %(now)s,
-        latency_ms = least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
-        attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
-            || jsonb_build_object('number', attempts + 1, 'at', %(at)s::text, 'outcome', 'acknowledged',
-                                  'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
+    UPDATE deliveries {AS_DELIVERED.format(most=MOST_MS, **_OF_ONE)}
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {NOT_DONE}
     RETURNING received_at, latency_ms, attempts, queued_at
 )
-SELECT date_trunc('minute', received_at, 'UTC') AS minute,
-       CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END AS place, count(*),
-       count(*) FILTER (WHERE attempts > 1)
+SELECT date_trunc('minute', received_at, 'UTC') AS minute, {PLACE} AS place, count(*), count(*) FILTER (WHERE attempts > 1)
 FROM done GROUP BY minute, place
 """
 
@@ -247,16 +250,28 @@ class Delivered:
 def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
     """Writes acknowledgements to rows of a lease that this transaction holds; how many."""
     params = _of_delivered(lease, delivered, now)
-    total = retried = 0
+    total = 0
     for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
-        changes.add(lease.merchant_id, lease.platform, minute, waiting=-count, delivered=count)
-        if place is not None:
-            changes.latency(lease.merchant_id, lease.platform, minute, place, count)
-        total, retried = total + count, retried + again
-    if total:
-        done = {"acknowledged": total, "finished": total, "retries_acknowledged": retried}
-        changes.add(lease.merchant_id, lease.platform, now, **done)
+        count_delivered(lease.merchant_id, lease.platform, minute, place, count, again, now, changes)
+        total += count
     return total
+
+
+def count_delivered(
+    merchant_id: int,
+    platform: str,
+    minute: datetime,
+    place: int | None,
+    count: int,
+    again: int,
+    now: datetime,
+    changes: Changes,
+) -> None:
+    """``count`` of the events of a minute were acknowledged, ``again`` of them not at the first attempt."""
+    changes.add(merchant_id, platform, minute, waiting=-count, delivered=count)
+    if place is not None:
+        changes.latency(merchant_id, platform, minute, place, count)
+    changes.add(merchant_id, platform, now, acknowledged=count, finished=count, retries_acknowledged=again)
 
 
 def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.deliveries import QUEUE_LOCK
 from tracklayer.db.models import DestinationRow, MerchantRow
 from tracklayer.domain.delivery import DestinationState, Health
 
@@ -34,6 +36,68 @@ def _of_merchant(merchant_id: int) -> Any:
         .where((DestinationRow.merchant_id == merchant_id) & DestinationRow.removed_at.is_null())
         .objects()
     )
+
+
+@dataclass(slots=True)
+class Seen:
+    """A destination that a worker looked at, with what its merchant sets for all platforms.
+
+    ``in_hand``: deliveries that workers have leased. ``is_locked``: this transaction has its queue's lock; None: not tried.
+    """
+
+    merchant_id: int
+    platform: str
+    state: str
+    state_reason: str | None
+    event_names: list[str] | None
+    settings: dict[str, Any]
+    secrets: memoryview
+    failures: int
+    failing_since: datetime | None
+    resume_at: datetime | None
+    probe_seconds: int
+    recovering_since: datetime | None
+    turn_ends_at: datetime | None
+    merchant_currency: str | None
+    merchant_page_url: str | None
+    merchant_consent: str
+    merchant_stitched_since: datetime | None
+    merchant_retention_days: int
+    in_hand: int
+    is_locked: bool | None
+
+
+# The locks are taken here and not by the claim itself: a statement sees what was committed before it began, and so must
+# begin when it has them. Only of what is sent to freely, by nobody else for the most part.
+LOOK = """
+SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.event_names, d.settings, d.secrets, d.failures,
+       d.failing_since, d.resume_at, d.probe_seconds, d.recovering_since, d.turn_ends_at, m.default_currency,
+       m.default_page_url, m.require_consent, m.stitched_since, m.retention_days, c.in_hand,
+       CASE WHEN d.state = 'active' AND d.recovering_since IS NULL AND (d.resume_at IS NULL OR d.resume_at <= %(now)s)
+            AND (d.turn_ends_at IS NULL OR d.turn_ends_at <= %(now)s) AND c.in_hand < %(most)s
+            THEN pg_try_advisory_xact_lock(%(class)s, hashtext(d.merchant_id || '/' || d.platform)) END
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS w(merchant_id, platform)
+JOIN destinations d USING (merchant_id, platform) JOIN merchants m USING (merchant_id)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(cardinality(event_ids)), 0)::int AS in_hand FROM claims
+    WHERE merchant_id = d.merchant_id AND platform = d.platform) AS c
+WHERE d.removed_at IS NULL
+"""
+
+
+def look_at(wanted: Sequence[tuple[int, str]], now: datetime, most_in_hand: int) -> list[Seen]:
+    """Destinations that were not removed, and the locks of those queues that are free, of destinations that are well.
+
+    Not where workers have ``most_in_hand`` deliveries.
+    """
+    params: Any = {
+        "merchants": [merchant_id for merchant_id, _ in wanted],
+        "platforms": [platform for _, platform in wanted],
+        "now": now,
+        "most": most_in_hand,
+        "class": QUEUE_LOCK,
+    }
+    return [Seen(*row) for row in rows(LOOK, params)]
 
 
 def destinations(merchant_id: int) -> list[DestinationRow]:
@@ -90,7 +154,7 @@ def count_with_other_settings(settings: Mapping[str, Mapping[str, Any]]) -> int:
     )
 
 
-def health_of(row: DestinationRow) -> Health:
+def health_of(row: DestinationRow | Seen) -> Health:
     return Health(
         DestinationState(row.state),
         row.state_reason,

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from tracklayer.db.destinations import Seen
 from tracklayer.db.models import DestinationRow, MerchantRow
 from tracklayer.mappers.base import Mapper
 from tracklayer.sealing import Sealer, SealError
@@ -27,18 +28,18 @@ def seal_secrets(sealer: Sealer, merchant_id: int, platform: str, secrets: Mappi
     return sealer.seal(orjson.dumps(dict(secrets)), _context(merchant_id, platform))
 
 
-def open_secrets(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+def open_secrets(sealer: Sealer, row: DestinationRow | Seen) -> dict[str, Any]:
     """Raises SealError where this process lacks the key."""
     opened: dict[str, Any] = orjson.loads(sealer.open(row.secrets, _context(row.merchant_id, row.platform)))
     return opened
 
 
-def open_settings(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+def open_settings(sealer: Sealer, row: DestinationRow | Seen) -> dict[str, Any]:
     """A destination's own settings, secrets opened: for whoever changes them."""
     return {**row.settings, **open_secrets(sealer, row)}
 
 
-def settings_to_map(sealer: Sealer, row: DestinationRow) -> dict[str, Any]:
+def settings_to_map(sealer: Sealer, row: DestinationRow | Seen) -> dict[str, Any]:
     """All settings, secrets opened, for a mapper and the transport only: the merchant's where the destination has none."""
     return {
         **_of_merchant(row.merchant_currency, row.merchant_page_url, row.merchant_consent),

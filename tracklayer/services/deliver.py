@@ -20,6 +20,8 @@ its worker, which renews the lease until it is written; what of the batch was no
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
 Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
+``services/deliver_together.py`` claims and settles for many destinations in one transaction: of queue locks it takes those
+that are free, and for leases and deliveries of others it waits for a moment only, and then leaves each to itself.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
+from tracklayer.db.destinations import Seen
 from tracklayer.db.events import EventToMap
+from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
@@ -240,23 +244,31 @@ def _claim(
         if alone:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
     lease, claimed = taken
+    batch = batch_of(runtime, lease, row, turn, now, now + LEASE if alone else None)
+    return None if batch is None else (batch, claimed)
+
+
+def batch_of(
+    runtime: Runtime, lease: Lease, row: DestinationRow | Seen, turn: Turn, now: datetime, turn_ends_at: datetime | None
+) -> Batch | None:
+    """What was claimed on a destination; None where its settings cannot be opened: then it is held, and the lease ended."""
+    merchant_id, platform = lease.merchant_id, lease.platform
     try:
         settings = settings_to_map(runtime.sealer, row)
     except Exception as error:  # noqa: BLE001 - its words may quote what it stumbled on
-        _hold_for_us(merchant_id, platform, lease, now, error, runtime.sealer.source)
+        _hold_unopened(merchant_id, platform, lease, now, error, runtime.sealer.source)
         return None
     destination = Destination(
         merchant_id,
         platform,
         settings,
         tuple(row.event_names) if row.event_names is not None else None,
-        health,
+        db_destinations.health_of(row),
     )
-    stitching = stitching_in(row)
-    return Batch(lease, destination, mapper, turn, now + LEASE if alone else None, stitching), claimed
+    return Batch(lease, destination, mapper_for(platform), turn, turn_ends_at, stitching_in(row))
 
 
-def _hold_for_us(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
+def _hold_unopened(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
     """Nothing can be sent before the operator has mended it: looked at again as a platform that is away would be."""
     if isinstance(error, SealError):
         log.error(
@@ -285,33 +297,52 @@ def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -
     the others have certainly not been sent. A refused request is halved until the culprit stands alone.
     """
     now = runtime.clock.now()
-    if batch.stitching is not None:
-        batch = replace(batch, stitched=_stitch(runtime, batch, claimed, now))
+    batch = stitch(runtime, batch, claimed, now)
+    batch, unsent, todo = prepare(runtime, batch, claimed, now)
+    sent_at = begin(runtime, batch, unsent, todo)
+    send_all(runtime, batch, todo, sent_at)
+
+
+def prepare(
+    runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime
+) -> tuple[Batch, list[Settlement], deque[list[Item]]]:
+    """(the batch, what of it is not sent and why, the requests that the others go in)."""
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
-    batch = replace(batch, items=sum(map(len, todo)))
-    sent_at = _begin(runtime, batch, unsent, todo)
+    return replace(batch, items=sum(map(len, todo))), unsent, todo
+
+
+def send_all(
+    runtime: Runtime,
+    batch: Batch,
+    todo: deque[list[Item]],
+    sent_at: datetime,
+    answered: Verdict | NotBuilt | None = None,
+) -> None:
+    """Sends and settles request by request. ``answered``: what the first one, which has been sent, came to."""
     while todo:
         items = todo.popleft()
-        verdict = _ask(runtime, batch, items)
+        verdict, answered = answered or ask(runtime, batch, items), None
         if isinstance(verdict, BatchRejected | NotBuilt):
             if len(items) > 1:
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
-                sent_at = _begin(runtime, batch, [], todo)
+                sent_at = begin(runtime, batch, [], todo)
                 continue
             if isinstance(verdict, BatchRejected):
                 verdict = [verdict.rejected]
-        sent_at = _settle(runtime, batch, items, verdict, sent_at, todo)
+        sent_at = settle(runtime, batch, items, verdict, sent_at, todo)
 
 
-def _stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime) -> dict[str, Event]:
-    """The events with what was added to them. Decided before anything is mapped, and on disk before anything leaves: what
-    begins the sending commits after it.
+def stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime) -> Batch:
+    """The batch with what was added to its events, where its merchant's are stitched. Decided before anything is mapped, and
+    on disk before anything leaves: what begins the sending commits after it.
 
     Not in the claim's own transaction, which others wait for. Where the database does not answer, the batch is given back.
     """
+    if batch.stitching is None:
+        return batch
     merchant_id = batch.destination.merchant_id
     events = [ToStitch(found.event, found.claim.received_at, found.claim.attempts > 0) for found in claimed]
 
@@ -322,10 +353,10 @@ def _stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: dat
     def give_back() -> object:
         return _write_begin(runtime, batch, (), (), KEPT_LOCK_MS)
 
-    return _patiently(LEASE, decide, lambda: _keep(runtime, batch, give_back))
+    return replace(batch, stitched=patiently(LEASE, decide, lambda: _keep(runtime, batch, give_back)))
 
 
-def _begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:
+def begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:
     """Writes what is not sent, and what is about to be, if anything; when.
 
     Raises RowsHeldError where somebody holds its rows: then the batch is given back once they are free.
@@ -338,7 +369,7 @@ def _begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: S
     def give_back() -> object:
         return _write_begin(runtime, batch, unsent, (), KEPT_LOCK_MS)
 
-    return _patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    return patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
 
 
 def _write_begin(
@@ -354,7 +385,7 @@ def _write_begin(
     return now
 
 
-def _patiently(span: timedelta, write: Callable[[], T], keep: Callable[[], bool]) -> T:
+def patiently(span: timedelta, write: Callable[[], T], keep: Callable[[], bool]) -> T:
     """What ``write`` gives, once the database takes it; for so long it is tried. Raises DatabaseAwayError then.
 
     Where it was rows that somebody holds, raises RowsHeldError, if ``keep`` took it over.
@@ -449,7 +480,7 @@ def _chunks(
     return chunks
 
 
-def _ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotBuilt:
+def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotBuilt:
     """What one request with these items came to. A fault of ours before it was sent is no answer, and one after it is none
     that anybody can read: nobody knows then what arrived.
     """
@@ -505,7 +536,7 @@ class Answer:
     is_late: bool = False
 
 
-def _settle(
+def settle(
     runtime: Runtime,
     batch: Batch,
     items: Sequence[Item],
@@ -527,7 +558,7 @@ def _settle(
         with batch.turn.work():
             return _write_answer(runtime, batch, answer, todo)
 
-    return _patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
+    return patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
 
 
 def _write_answer(
@@ -655,7 +686,7 @@ def _write(
             ]
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
         rests = rests and may_rest
-        acknowledged = _acknowledged(claims, outcomes, sent_at)
+        acknowledged = acknowledged_by(claims, outcomes, sent_at)
         _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
     return rests
 
@@ -690,7 +721,7 @@ def _judge_destination(
     return after
 
 
-def _acknowledged(claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_at: datetime) -> list[Delivered]:
+def acknowledged_by(claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_at: datetime) -> list[Delivered]:
     """Those of one request that the platform took, by the status it said so with."""
     ids: dict[int | None, list[str]] = {}
     for claim, outcome in zip(claims, outcomes, strict=False):
@@ -706,7 +737,7 @@ def _write_late(
     with in_transaction():
         db.wait_briefly()
         changes = Changes()
-        for done in _acknowledged(claims, outcomes, sent_at):
+        for done in acknowledged_by(claims, outcomes, sent_at):
             db.settle_late(batch.lease, done, now, changes)
         changes.write()
 

@@ -2,7 +2,8 @@
 
 The platforms are ones that take everything at once. (a) is the same requests, mapped and sent without a database, (b)
 everything but the requests, each with as many threads; the end-to-end figure is that of a worker process as an operator
-runs it. Then: what a platform that hangs, and a backlog of somebody else, do to the latency of fresh events.
+runs it. Then: what a platform that hangs, and a backlog of somebody else, do to the latency of fresh events; and what events
+cost that arrive one by one at many merchants, see ``sparse``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from tracklayer.cli.bench import sparse
 from tracklayer.cli.bench.ground import Child, Goal, Ground, goals_table, ground, table
 from tracklayer.cli.bench.ingest import INGEST, camel, purchase
 from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_for
@@ -37,6 +39,8 @@ BATCH = 1000
 BACKLOG = 200_000
 FEED_SECONDS, FEED_RATE = 20.0, 50  # events a second
 DONE_SECONDS = 600
+TOWN, BURSTS = 500, 5  # merchants with single events; bursts of one for each
+TOWN_GOALS = {200.0: 250, 50.0: 100}  # events a second -> p95 in ms
 
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,19 +66,33 @@ def run(args: argparse.Namespace) -> int:
         for _ in range(rounds):
             bench.measure(events)
         waits = bench.disturb(seconds, backlog)
+        single, streams = sparse.measure(
+            place, bench.platforms_url, TOWN // 5 if args.quick else TOWN, BURSTS, seconds, list(TOWN_GOALS)
+        )
     rates = {name: statistics.median(found) for name, found in bench.found.items()}
     goals = [
         Goal("end to end: deliveries/s of (a)", rates["worker"] / rates["requests"], 0.5),
         Goal("end to end: deliveries/s of (b)", rates["worker"] / rates["statements"], 0.5),
         Goal("p95 of fresh events while another platform hangs", waits["hanging"][1] / waits["alone"][1], 1.1, True),
         Goal(f"p95 while {backlog:,} retries of another are due", waits["backlog"][1] / waits["alone"][1], 1.1, True),
+        Goal("single events: deliveries/s", single, 2000),
+        *(
+            Goal(f"single events, {rate:g} a second: p95 in ms", streams[rate]["p95_ms"], most, True)
+            for rate, most in TOWN_GOALS.items()
+        ),
     ]
     if args.json:
-        print_json({"deliveries_per_second": rates, "latency_ms": waits, "goals": [goal.as_json() for goal in goals]})
+        told = [goal.as_json() for goal in goals]
+        town = {"deliveries_per_second": single, "streams": {f"{rate:g}": found for rate, found in streams.items()}}
+        print_json({"deliveries_per_second": rates, "latency_ms": waits, "single_events": town, "goals": told})
         return 0
     print(table(["", "deliveries/s"], [[WORDS[name], f"{rate:,.0f}"] for name, rate in rates.items()]))
     lines = [[WORDS[name], f"{p50:.0f}", f"{p95:.0f}"] for name, (p50, p95) in waits.items()]
     print("\n" + table(["fresh events", "p50 ms", "p95 ms"], lines))
+    streamed = [
+        [f"{rate:g} events/s", *(f"{value:.2f}" for value in found.values())] for rate, found in streams.items()
+    ]
+    print("\n" + table(["single events, a delivery", *(name.replace("_", " ") for name in streams[50.0])], streamed))
     print("\n" + goals_table(goals))
     return 0
 

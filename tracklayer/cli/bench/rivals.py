@@ -174,7 +174,7 @@ def _app(job: Any) -> Starlette:
             return stock(job["url"], job["merchant_id"])
         case _:
             runtime = build_runtime(load_settings({}), job["url"], Sealer([SECRET]))
-            return build_app(runtime, Waker(lambda merchant_id, platform: None))
+            return build_app(runtime, Waker(lambda *named: None, lambda *named: None))
 
 
 if __name__ == "__main__":

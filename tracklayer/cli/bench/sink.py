@@ -40,7 +40,10 @@ class Sink:
 def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
     """The first job starts it and is answered with its port; the next ones say who hangs."""
     sink, port = Sink(), free_port()
-    config = uvicorn.Config(sink, port=port, log_level="warning", access_log=False, lifespan="off")
+    # Connections live longer than any pause: one that ends while a request leaves is an answer that never comes.
+    config = uvicorn.Config(
+        sink, port=port, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=600
+    )
     threading.Thread(target=uvicorn.Server(config).run, daemon=True).start()
     for number, job in enumerate(jobs):
         sink.hanging = frozenset(job["hanging"])

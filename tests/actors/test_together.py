@@ -1,0 +1,192 @@
+"""Threads of one process look for many destinations at once, and none of them waits for one that hangs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.factories import Merchant, draft, new_merchant
+from tests.servers import wait_until
+from tests.services.test_deliver import ingest
+from tracklayer.actors.together import OF_DESTINATION, Together
+from tracklayer.actors.waker import MOST, Waker
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.workers import WorkerLock
+from tracklayer.domain.delivery import PlatformReply
+from tracklayer.runtime import Runtime
+from tracklayer.services import deliver as engine
+from tracklayer.services.invariants import check_invariants
+
+
+class Gate:
+    """A platform that answers at once, but to those whose events hang until ``opened``. ``sent``: requests, by event id."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.hanging = ""
+        self.sent: list[str] = []
+        self.waiting = 0
+        self._lock = threading.Lock()
+
+    def send(self, http: Any, platform: str, request: Any, *_: Any) -> PlatformReply:
+        ids = [item["event_id"] for item in request.body["data"]]
+        hangs = bool(self.hanging) and ids[0].startswith(self.hanging)
+        with self._lock:
+            self.sent += ids
+            self.waiting += hangs
+        if hangs:
+            self.opened.wait(60)
+        return PlatformReply(200, {"events_received": len(ids)}, {}, "")
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate()
+    monkeypatch.setattr(engine, "send", made.send)
+    yield made
+    made.opened.set()
+
+
+@contextmanager
+def process(runtime: Runtime, threads: int = 4) -> Iterator[tuple[Together, list[tuple[int, str]]]]:
+    """A worker's looks, and the destinations that it wanted a look of its own for."""
+    lock = WorkerLock(runtime.database_url)
+    alone: list[tuple[int, str]] = []
+    together = Together(runtime, lock, threads, alone.extend)
+    try:
+        yield together, alone
+    finally:
+        together.close(30)
+        lock.release()
+
+
+def town(runtime: Runtime, count: int, name: str = "order") -> list[Merchant]:
+    shops = [new_merchant(runtime) for _ in range(count)]
+    for shop in shops:
+        ingest(runtime, shop, draft(f"{name}_{shop.merchant_id}"))
+    return shops
+
+
+def delivered() -> int:
+    with in_transaction():
+        return int(rows("SELECT count(*) FROM deliveries WHERE status = 'delivered'")[0][0])
+
+
+def until(count: int) -> None:
+    wait_until(lambda: delivered() == count, f"{count} to be delivered", 60)
+
+
+def test_a_destination_that_hangs_holds_up_none_of_a_hundred_others(
+    runtime: Runtime, gate: Gate, clock: FrozenClock
+) -> None:
+    gate.hanging = "hung"
+    (hung,) = town(runtime, 1, "hung")
+    others = town(runtime, 100)
+    with process(runtime) as (together, alone):
+        together([(shop.merchant_id, "meta") for shop in (hung, *others)])
+        until(100)
+        assert gate.waiting == 1
+        ingest(runtime, others[0], draft("later"))
+        together([(others[0].merchant_id, "meta")])
+        until(101)
+        gate.opened.set()
+        until(102)
+    assert alone == []
+    assert len(gate.sent) == len(set(gate.sent)) == 102
+    assert not check_invariants(clock.now())
+
+
+def test_of_one_destination_few_requests_are_on_their_way_and_behind_them_its_events_gather(
+    runtime: Runtime, merchant: Merchant, gate: Gate
+) -> None:
+    gate.hanging = "hung"
+    here = [(merchant.merchant_id, "meta")]
+    with process(runtime) as (together, _):
+        for number in range(OF_DESTINATION):
+            ingest(runtime, merchant, draft(f"hung_{number}"))
+            together(here)
+            wait_until(lambda number=number: gate.waiting == number + 1, "the request to leave")  # type: ignore[misc]
+        for number in range(3):
+            ingest(runtime, merchant, draft(f"more_{number}"))
+            together(here)
+        assert delivered() == 0
+        gate.opened.set()
+        until(OF_DESTINATION + 3)
+    assert len(gate.sent) == len(set(gate.sent)) == OF_DESTINATION + 3
+
+
+def test_a_platform_that_hangs_for_everybody_leaves_half_of_the_requests_to_others(
+    runtime: Runtime, gate: Gate
+) -> None:
+    gate.hanging = "hung"
+    shops = town(runtime, MOST, "hung")
+    with process(runtime, threads=1) as (together, _):
+        together([(shop.merchant_id, "meta") for shop in shops])
+        wait_until(lambda: gate.waiting == MOST // 2, "half of the requests to hang")
+        assert not together._lanes.is_full
+        gate.opened.set()
+        until(MOST)
+    assert len(gate.sent) == len(set(gate.sent)) == MOST
+
+
+def test_what_is_more_than_there_are_requests_goes_as_they_are_done(runtime: Runtime, gate: Gate) -> None:
+    shops = town(runtime, 60)
+    with process(runtime, threads=1) as (together, _):
+        together._lanes._limits = (4, 4, 4, 4)
+        together([(shop.merchant_id, "meta") for shop in shops])
+        until(60)
+    assert len(gate.sent) == len(set(gate.sent)) == 60
+
+
+def test_whoever_ends_waits_for_what_is_on_its_way_and_begins_nothing(
+    runtime: Runtime, gate: Gate, clock: FrozenClock
+) -> None:
+    gate.hanging = "hung"
+    (hung,) = town(runtime, 1, "hung")
+    (late,) = town(runtime, 1)
+    with process(runtime) as (together, _):
+        together([(hung.merchant_id, "meta")])
+        wait_until(lambda: gate.waiting == 1, "the request to leave")
+        together.close(0)
+        together([(late.merchant_id, "meta")])
+        threading.Timer(0.2, gate.opened.set).start()
+        together.close(30)
+        assert delivered() == 1
+    with in_transaction():
+        assert rows("SELECT count(*) FROM claims") == [(0,)]
+    assert gate.sent == [f"hung_{hung.merchant_id}"]
+    assert not check_invariants(clock.now())
+
+
+def test_a_database_that_goes_away_in_a_look_stops_no_later_one(
+    runtime: Runtime, merchant: Merchant, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(runtime, merchant, draft())
+    here = [(merchant.merchant_id, "meta")]
+    with process(runtime) as (together, _):
+        url = runtime.database_url
+        monkeypatch.setattr(together._worker, "_url", f"{url}_not_there")
+        together(here)
+        wait_until(lambda: not together._lanes.taken and not together._looks, "the look to be over")
+        monkeypatch.setattr(together._worker, "_url", url)
+        together(here)
+        until(1)
+
+
+def test_a_wake_up_names_many_destinations_and_each_once() -> None:
+    together: list[tuple[Any, ...]] = []
+    alone: list[tuple[Any, ...]] = []
+    waker = Waker(lambda *named: together.append(named), lambda *named: alone.append(named))
+    named = [(number, "meta") for number in range(MOST + 1)]
+    waker(named + named)
+    waker.alone([(1, "meta"), (2, "meta")])
+    waker.stop()
+    assert sorted(len(message) for message in together) == [2, 2 * MOST]
+    found = [pair for message in together for pair in zip(message[::2], message[1::2], strict=True)]
+    assert sorted(found) == named
+    assert sorted(alone) == [(1, "meta"), (2, "meta")]

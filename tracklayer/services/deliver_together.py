@@ -1,0 +1,244 @@
+"""Delivers for many destinations at once what is due there singly: the everyday traffic of many merchants.
+
+One look, in one transaction, leases what is due at up to ``MOST`` destinations; one more notes that all of it is about to
+leave; each destination gets its own request; and what has been answered meanwhile is settled in one transaction. All that
+``services/deliver.py`` says at its head holds for each lease of these. Only what goes as it should goes together: what is
+held, recovers, is behind, or is in others' hands gets a look of its own there; and what is stitched, refused, fails, or
+cannot be written together with the others is written by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tracklayer.db import destinations as db_destinations
+from tracklayer.db import together as db
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.counters import Changes
+from tracklayer.db.deliveries import LEASE, Claimed, Lease
+from tracklayer.db.destinations import Seen
+from tracklayer.domain.delivery import Acknowledged, Outcome, Settlement
+from tracklayer.domain.health import judge_health, may_send
+from tracklayer.mappers import PLATFORMS
+from tracklayer.runtime import Runtime
+from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.deliver import (
+    KEPT_LOCK_MS,
+    WRITE_FOR,
+    Batch,
+    Item,
+    LeaseLostError,
+    RowsHeldError,
+    acknowledged_by,
+    ask,
+    batch_of,
+    begin,
+    patiently,
+    prepare,
+    send_all,
+    settle,
+    stitch,
+)
+
+log = logging.getLogger(__name__)
+
+MOST = 100  # destinations of one look, and answers of one settlement
+FEW = 10  # deliveries of one destination: where more are due, it gets a look of its own
+IN_HAND = 50  # deliveries of one destination that workers have: more of them are a backlog that somebody sees to
+
+Queue = tuple[int, str]  # merchant id, platform
+
+
+@dataclass
+class Errand:
+    """What was claimed on one destination. ``sent_at``: since when it is noted that all of it is sent; None: it is not yet.
+
+    ``unsent``: what of it is not sent, and why. ``todo``: the requests that the others go in. ``to_stitch``: what has to be
+    stitched before it is mapped, by whoever sends it: then there is nothing else yet.
+    """
+
+    batch: Batch
+    unsent: list[Settlement] = field(default_factory=list)
+    todo: deque[list[Item]] = field(default_factory=deque)
+    sent_at: datetime | None = None
+    to_stitch: Sequence[Claimed] = ()
+
+    @property
+    def queue(self) -> Queue:
+        return self.batch.lease.merchant_id, self.batch.lease.platform
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request that the platform acknowledged all of: nothing else changes by it."""
+
+    errand: Errand
+    items: Sequence[Item]
+    outcomes: Sequence[Outcome]
+    sent_at: datetime
+
+
+def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[Errand], list[Queue]]:
+    """(what is to be sent now, a request or few for each destination; destinations that need a look of their own).
+
+    Any number of workers may call it at once. What is sent must be given to ``deliver`` soon: its leases run. Raises
+    DatabaseAwayError.
+    """
+    if not runtime.clock.is_sure:
+        return [], []  # it would take what is not due yet
+    queues: list[Queue] = []
+    alone: list[Queue] = []
+    for queue in wanted:
+        if queue[1] in PLATFORMS and not runtime.kept.is_much(queue):
+            is_plain = not runtime.turns.is_behind(queue) and runtime.turns.most_of_size(queue) is None
+            (queues if is_plain else alone).append(queue)
+    if not queues:
+        return [], alone
+    now = runtime.clock.now()
+    try:
+        with runtime.turns.fresh():
+            seen, claimed, others = _claim(queues, now, worker)
+    except Exception as error:
+        if is_everybodys(error):
+            raise
+        tell_fault(runtime, "claiming for many destinations", error)
+        return [], alone + queues  # whoever it was, the others are not kept from theirs
+    errands = []
+    for lease, those in claimed.items():
+        queue = lease.merchant_id, lease.platform
+        turn = runtime.turns.of(queue)
+        turn.claimed(len(those), FEW, sum([len(one.event.custom_data) + len(one.event.user_data) for one in those]))
+        if len(those) == FEW:
+            others.append(queue)
+        try:
+            batch = batch_of(runtime, lease, seen[queue], turn, now, None)
+            if batch is not None and batch.stitching is not None:
+                errands.append(Errand(batch, to_stitch=those))
+            elif batch is not None:
+                errands.append(Errand(*prepare(runtime, batch, those, now)))
+        except Exception as error:
+            if is_everybodys(error):
+                raise
+            tell_fault(runtime, f"making requests for {lease.platform}", error, lease)
+    _begin(runtime, errands)
+    return errands, alone + others
+
+
+def _claim(
+    queues: Sequence[Queue], now: datetime, worker: int
+) -> tuple[Mapping[Queue, Seen], Mapping[Lease, list[Claimed]], list[Queue]]:
+    """(the destinations, what was claimed, those that may be sent to and were passed over)."""
+    with in_transaction():
+        seen = {(found.merchant_id, found.platform): found for found in db_destinations.look_at(queues, now, IN_HAND)}
+        locked = [queue for queue, found in seen.items() if found.is_locked]
+        claimed = db.claim_due(locked, FEW, now, worker) if locked else {}
+    others = [
+        queue
+        for queue, found in seen.items()
+        if not found.is_locked and may_send(db_destinations.health_of(found), now)
+    ]
+    return seen, claimed, others
+
+
+def _begin(runtime: Runtime, errands: Sequence[Errand]) -> None:
+    """Notes what is about to leave, of those of whose leases all goes in one request; the others are begun one by one.
+
+    So are those that it cannot be noted for together with the others. Whose lease was lost is taken out of the requests.
+    """
+    plain = [errand for errand in errands if len(errand.todo) == 1 and not errand.unsent]
+    if not plain:
+        return
+
+    def write() -> tuple[datetime, set[int]]:
+        now = runtime.clock.now()
+        with runtime.turns.fresh(), in_transaction():
+            return now, db.start_sending([errand.batch.lease for errand in plain], now, KEPT_LOCK_MS)
+
+    try:
+        now, held = patiently(LEASE, write, lambda: True)
+    except RowsHeldError:
+        return  # somebody has rows of one of them
+    except Exception as error:
+        if is_everybodys(error):
+            raise
+        tell_fault(runtime, "noting what many destinations are sent", error)
+        return
+    for errand in plain:
+        errand.sent_at = now
+        if errand.batch.lease.claim_id not in held:
+            errand.todo.clear()
+            _tell_lost(errand.batch)
+
+
+def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
+    """Sends what was taken for one destination. What it gives is for ``settle_together``; all else is settled already."""
+    try:
+        if errand.to_stitch:
+            now = runtime.clock.now()
+            batch = stitch(runtime, errand.batch, errand.to_stitch, now)
+            errand.batch, errand.unsent, errand.todo = prepare(runtime, batch, errand.to_stitch, now)
+        batch, todo = errand.batch, errand.todo
+        sent_at = errand.sent_at or begin(runtime, batch, errand.unsent, todo)
+        verdict = ask(runtime, batch, todo[0]) if todo else None
+        if isinstance(verdict, list) and len(todo) == 1 and all(isinstance(one, Acknowledged) for one in verdict):
+            health = batch.destination.health
+            if judge_health(health, verdict, runtime.clock.now(), sent_at, had_turn=False) == health:
+                return Answered(errand, todo[0], verdict, sent_at)
+        send_all(runtime, batch, todo, sent_at, verdict)
+    except LeaseLostError:
+        _tell_lost(errand.batch)
+    except RowsHeldError:
+        pass  # what is left to write is kept
+    return None
+
+
+def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answered]:
+    """Writes what many requests came to; those that have to be settled alone: their lease was lost, or writing them failed.
+
+    While the database is away it waits. Raises DatabaseAwayError, after an hour.
+    """
+
+    def write() -> set[int]:
+        now = runtime.clock.now()
+        with runtime.turns.fresh(), in_transaction():
+            held = db.end_leases([one.errand.batch.lease for one in answered], KEPT_LOCK_MS)
+            changes = Changes()
+            done = [
+                (one.errand.batch.lease, delivered)
+                for one in answered
+                if one.errand.batch.lease.claim_id in held
+                for delivered in acknowledged_by([item.claim for item in one.items], one.outcomes, one.sent_at)
+            ]
+            db.settle_delivered(done, now, changes)
+            changes.write()
+            return held
+
+    try:
+        held = patiently(WRITE_FOR, write, lambda: True)
+    except RowsHeldError:
+        return list(answered)
+    except DatabaseAwayError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told; one of them cannot be written, the others are
+        tell_fault(runtime, "writing answers of many destinations", error)
+        return list(answered)
+    return [one for one in answered if one.errand.batch.lease.claim_id not in held]
+
+
+def settle_alone(runtime: Runtime, answered: Answered) -> None:
+    """Writes what one request came to, also where its lease was lost or its rows are held. Raises DatabaseAwayError."""
+    batch = answered.errand.batch
+    try:
+        with suppress(RowsHeldError):
+            settle(runtime, batch, answered.items, answered.outcomes, answered.sent_at, deque())
+    except LeaseLostError:
+        _tell_lost(batch)
+
+
+def _tell_lost(batch: Batch) -> None:
+    log.warning("merchant %s, %s: a batch took longer than its lease", batch.lease.merchant_id, batch.lease.platform)
