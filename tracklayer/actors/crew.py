@@ -30,6 +30,7 @@ from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.monitor import learn_baselines
+from tracklayer.services.outage import to_wake
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
     deliver_actor = actor(
         "deliver", QUEUE, lambda merchant_id, platform: deliver(runtime, lock, lanes, waker, merchant_id, platform)
     )
-    waker = Waker(deliver_actor.send)
+    waker = Waker(deliver_actor.send, lambda wanted: to_wake(runtime, wanted))
     turns = Jobs(runtime, lock)
     post = Post(runtime)
     bodies: dict[str, Callable[[], object]] = {

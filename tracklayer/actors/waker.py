@@ -9,15 +9,22 @@ from collections.abc import Callable, Iterable
 
 log = logging.getLogger(__name__)
 
+Destination = tuple[int, str]  # merchant id, platform
 GATHER_SECONDS = 0.02  # what a burst is gathered for: one message instead of hundreds, at a price nobody sees
 COMPLAIN_EVERY = 100  # failures: the first is told, then one in a hundred
 
 
 class Waker:
-    """``send(merchant_id, platform)`` enqueues one message and may fail: then the sweep finds the work."""
+    """``send(merchant_id, platform)`` enqueues one message and may fail: then the sweep finds the work.
 
-    def __init__(self, send: Callable[[int, str], object]) -> None:
+    ``of_use``: those of the wanted that may be sent to at all.
+    """
+
+    def __init__(
+        self, send: Callable[[int, str], object], of_use: Callable[[Iterable[Destination]], Iterable[Destination]] = set
+    ) -> None:
         self._send = send
+        self._of_use = of_use
         self._wanted: set[tuple[int, str]] = set()
         self._ready = threading.Condition()
         self._stopped = False
@@ -54,7 +61,7 @@ class Waker:
             time.sleep(GATHER_SECONDS)
         with self._ready:
             wanted, self._wanted = self._wanted, set()
-        for merchant_id, platform in wanted:
+        for merchant_id, platform in self._of_use(wanted):
             self._try(merchant_id, platform)
         return bool(wanted)
 

@@ -36,6 +36,12 @@ def platforms(address: str) -> dict[str, PlatformHealth]:
     }
 
 
+def platforms_down() -> dict[str, PlatformHealth]:
+    """Of any address; at one that is used no more nobody is held."""
+    found = rows(f"SELECT {_COLUMNS} FROM platform_health WHERE opened_at IS NOT NULL ORDER BY opened_at DESC")
+    return {row[0]: _health(row) for row in found}
+
+
 def lock_platform(platform: str, address: str) -> PlatformHealth:
     """Held by this transaction until it ends; its row is there from then on."""
     lock = f"SELECT {_COLUMNS} FROM platform_health WHERE platform = %s AND address = %s FOR UPDATE"
@@ -86,16 +92,32 @@ def take_probe(merchant_id: int, platform: str, address: str) -> bool:
     )
 
 
-def choose_probers(platform: str, tried: Sequence[int], held_until: datetime, now: datetime, count: int) -> list[int]:
-    """Merchants whose destination is held with its platform and may be sent to now: any of them, but rather not the tried.
+# Those first that were held until this round, since they had something to send then, and were not tried yet; any of them.
+CHOOSE = f"""
+WITH likely AS MATERIALIZED (
+    SELECT merchant_id FROM destinations
+    WHERE platform = %(platform)s AND {_WITH_PLATFORM} AND removed_at IS NULL
+      AND resume_at <= %(now)s AND (turn_ends_at IS NULL OR turn_ends_at <= %(now)s)
+    ORDER BY resume_at < %(round)s, merchant_id = ANY(%(tried)s::bigint[]), random() LIMIT 200
+)
+SELECT merchant_id FROM likely WHERE EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.merchant_id = likely.merchant_id AND d.platform = %(platform)s AND d.due_at <= %(now)s)
+LIMIT %(count)s
+"""
 
-    ``held_until``: the present round. Whoever was held until then had something to send; others only where there is none.
-    """
+
+def choose_probers(platform: str, tried: Sequence[int], begun: datetime, now: datetime, count: int) -> list[int]:
+    """Merchants whose destination is held with its platform and has something to send. ``begun``: since when it is time."""
+    params: Any = {"platform": platform, "tried": list(tried), "round": begun, "now": now, "count": count}
+    return [row[0] for row in rows(CHOOSE, params)]
+
+
+def failing_with(platform: str, since: datetime, limit: int) -> list[int]:
+    """Merchants whose own requests have failed since then, and none was answered: looked for while an outage is new."""
     found = rows(
-        f"SELECT merchant_id FROM destinations WHERE platform = %s AND {_WITH_PLATFORM} AND removed_at IS NULL "
-        "AND resume_at <= %s AND (turn_ends_at IS NULL OR turn_ends_at <= %s) "
-        "ORDER BY resume_at < %s, merchant_id = ANY(%s::bigint[]), random() LIMIT %s",
-        (platform, now, now, held_until, list(tried), count),
+        "SELECT merchant_id FROM destinations WHERE platform = %s AND state = 'active' AND failing_since >= %s LIMIT %s",
+        (platform, since, limit),
     )
     return [row[0] for row in found]
 

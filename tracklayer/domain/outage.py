@@ -22,13 +22,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from tracklayer.domain.delivery import Outcome, Unknown, Unreachable
+from tracklayer.domain.delivery import INTERCEPTED, Outcome, Unknown, Unreachable
 from tracklayer.domain.health import DOWN, FIRST_PROBE, HOLD_AFTER, LONGEST_PROBE, LONGEST_WISH, words_of
 
 MERCHANTS = 3  # whose requests must have failed
-MEMORY = timedelta(minutes=2)  # of a failure: merchants who send seldom are tried again within it
+MEMORY = timedelta(minutes=5)  # of a failure: who sends seldom is tried again within it, after two and a half
 NOTED_AGAIN = timedelta(seconds=10)  # between two notes of one merchant's failures
-LONG_BROKEN = timedelta(minutes=5)  # who has been failing for longer says nothing about the others
 PROBES = 3  # a round, of as many merchants: one that is broken by its own fault must not keep all others back
 TRIED = 30  # merchants remembered, so that the next round names others
 RELEASE_START = 10  # destinations a second that are released at first
@@ -75,11 +74,22 @@ def is_answer(outcomes: Sequence[Outcome]) -> bool:
 
 
 def failure_of(outcomes: Sequence[Outcome]) -> Unreachable | Unknown | None:
-    """What kept a whole request from being answered; None where it was answered, or the fault is that merchant's own."""
+    """What kept a whole request from being answered: a time-out, a fault of the connection, a server's error.
+
+    None where it was answered, and where what it was answered may be for that merchant alone.
+    """
+    found = None
     for outcome in outcomes:
-        if not isinstance(outcome, Unreachable | Unknown) or getattr(outcome, "is_of_merchant", False):
+        if not (isinstance(outcome, Unknown) or (isinstance(outcome, Unreachable) and _concerns_all(outcome))):
             return None
-    return outcomes[0] if outcomes else None  # type: ignore[return-value]
+        found = found or outcome
+    return found
+
+
+def _concerns_all(outcome: Unreachable) -> bool:
+    if outcome.is_of_merchant:
+        return False
+    return outcome.http_status is None or outcome.http_status >= 500 or outcome.code == INTERCEPTED
 
 
 def judge_failure(
@@ -93,13 +103,13 @@ def judge_failure(
     """After a request that was not answered. ``merchant_failing_since``: since when that merchant's had failed before it."""
     wish = getattr(outcome, "retry_after_seconds", None)
     asked = min(timedelta(seconds=wish), LONGEST_WISH) if wish is not None else timedelta()
-    reason = words_of(outcome)
+    reason = words_of(_for_everybody(outcome))
     if health.opened_at is not None:
         if started_at <= health.opened_at:
             return health
         return replace(health, reason=reason, resume_at=max(health.resume_at or now, now + asked))
-    if merchant_failing_since is not None and started_at - merchant_failing_since > LONG_BROKEN:
-        return health
+    if merchant_failing_since is not None and started_at - merchant_failing_since > MEMORY:
+        return health  # it fails for longer than the others do, so for something of its own
     failing = {one: at for one, at in health.failing.items() if now - at <= MEMORY}
     since = min(health.failing_since or started_at, started_at) if failing else started_at
     if len(failing) < MERCHANTS or merchant_id in failing:
@@ -124,6 +134,13 @@ def judge_answer(health: PlatformHealth, started_at: datetime, now: datetime) ->
     if health.opened_at is None:
         return replace(health, failing={}, failing_since=None, reason=None) if health.failing else health
     return PlatformHealth(recovering_since=now, released_to=now) if started_at > health.opened_at else health
+
+
+def _for_everybody(outcome: Unreachable | Unknown) -> Unreachable | Unknown:
+    """Without what the platform said to one merchant: others read it, too."""
+    if isinstance(outcome, Unknown) or outcome.http_status is None or outcome.code == INTERCEPTED:
+        return outcome
+    return replace(outcome, message="an error instead of an answer")
 
 
 def next_round(health: PlatformHealth, probers: Sequence[int], now: datetime) -> PlatformHealth:

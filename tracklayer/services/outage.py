@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 
 PAGE = 1000  # destinations that one transaction holds or releases
 SLOW = timedelta(seconds=1)  # a request that takes longer, where most of a platform's do, says that it may hang
-WAKE_IN_DOUBT = (
-    20  # destinations a second of a platform that may hang: what is in hand will tell, and more only waits with it
-)
+# Destinations a second of a platform that may hang: what is in hand will tell, and more would only wait with it.
+WAKE_IN_DOUBT = 20
+NEW = timedelta(seconds=10)  # of an outage: the rests of those who met it are over by then
 
 Key = tuple[int, str]  # merchant id, platform
 
@@ -68,6 +68,8 @@ def _platforms(runtime: Runtime) -> Mapping[str, PlatformHealth]:
 def to_wake(runtime: Runtime, destinations: Iterable[Key]) -> list[Key]:
     """Those that it is of use to wake: not where the platform is down, but for those that probe it. Never raises."""
     found = list(destinations)
+    if not found:
+        return found
     try:
         platforms = _platforms(runtime)
     except Exception as error:  # noqa: BLE001 - whoever is woken looks again
@@ -191,6 +193,9 @@ def _begin_round(runtime: Runtime, platform: str, now: datetime) -> PlatformHeal
 def _hold(runtime: Runtime, platform: str, health: PlatformHealth, merchants: Sequence[int], now: datetime) -> None:
     if not health.is_down or health.resume_at is None or health.failing_since is None:
         return
+    if health.opened_at is not None and now - health.opened_at < NEW:
+        with in_transaction():
+            merchants = [*merchants, *db.failing_with(platform, health.failing_since, PAGE)]
     those = sorted(set(merchants) - set(health.probers))
     reason = reason_of(health)
     for start in range(0, len(those), PAGE):
