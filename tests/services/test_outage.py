@@ -17,7 +17,7 @@ from tests.services.test_deliver import accepted, fault, mend
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.destinations import destination
+from tracklayer.db.destinations import destination, destinations
 from tracklayer.db.outages import platforms
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.outage import PROBES, SERVING, PlatformHealth
@@ -37,7 +37,7 @@ from tracklayer.services.destinations import (
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.monitor import Watch
-from tracklayer.services.outage import admitted, to_wake
+from tracklayer.services.outage import admitted, as_shown, to_wake
 
 REASON = "unreachable: 500 an error instead of an answer (down for every merchant since 2026-11-20 15:00 UTC)"
 SECOND = timedelta(seconds=1)
@@ -134,7 +134,7 @@ def test_an_outage_of_three_hundred_merchants_is_found_out_once_and_all_go_out_w
         starts = [row[0] for row in rows("SELECT recovering_since FROM destinations WHERE platform = 'meta'")]
     soon = [sum(start <= now + second * SECOND for start in starts) for second in (1, 5, 20)]
     assert soon[0] <= 30
-    assert soon[1] <= 120
+    assert soon[1] <= 160
     assert soon[2] == 300
     town.live(60)
     assert town.delivered() == 300 + 20 + 2 * (20 + 20)
@@ -339,3 +339,36 @@ def test_it_tells_each_merchant_by_its_own_alert_and_the_operator_once(town: Tow
     with in_transaction():
         assert rows("SELECT count(*) FROM alerts WHERE kind = 'platform_down' AND resolved_at IS NULL") == [(0,)]
     assert watch_operator.facts_now({}, town.clock.now(), with_queue=False).down == []
+
+
+def test_whoever_has_nothing_to_send_is_shown_that_the_platform_is_down_too(town: Town) -> None:
+    idle = new_merchant(town.runtime, name="Idle")
+    open_it(town)
+    town.live(2)
+    with in_transaction():
+        (row,) = destinations(idle.merchant_id)
+        assert (row.state, row.state_reason) == ("active", None)
+        (shown,) = as_shown(town.runtime, [row])
+    assert (shown.state, shown.state_reason, shown.resume_at) == ("held", REASON, town.platform.resume_at)
+    close_it(town)
+    with in_transaction():
+        (shown,) = as_shown(town.runtime, destinations(idle.merchant_id))
+    assert (shown.state, shown.state_reason) == ("active", None)
+
+
+def test_whoever_found_it_out_first_is_held_and_released_with_the_others(town: Town) -> None:
+    own = town.ids[0]
+    fault(town.sandbox, kind="error", status=500)
+    town.ingest("first", town.shops[:1])
+    with in_transaction():
+        execute(
+            "UPDATE destinations SET state = 'held', state_reason = 'unreachable: 500', failing_since = %s, resume_at = %s, "
+            "probe_seconds = 240 WHERE merchant_id = %s",
+            (NOW, NOW + timedelta(seconds=200), own),
+        )
+    town.shops = town.shops[1:]
+    open_it(town)
+    town.live(2)
+    assert (shop_of(town, 0).state_reason, shop_of(town, 0).resume_at) == (REASON, NOW + timedelta(seconds=200))
+    close_it(town)
+    assert town.states() == {("active", None): 12}

@@ -25,6 +25,7 @@ _COLUMNS = (
     "platform, failing::text, failing_since, reason, opened_at, resume_at, probe_seconds, probers, recovering_since, "
     "released_to"
 )
+_OWN = "(starts_with(state_reason, 'credentials') OR starts_with(state_reason, 'TrackLayer'))"
 # As the index on them says it, word by word.
 _WITH_PLATFORM = f"state = 'held' AND strpos(state_reason, '{DOWN}') > 0"
 
@@ -114,26 +115,29 @@ def choose_probers(platform: str, tried: Sequence[int], begun: datetime, now: da
 
 
 def failing_with(platform: str, since: datetime, limit: int) -> list[int]:
-    """Merchants whose own requests have failed since then, and none was answered: looked for while an outage is new."""
+    """Merchants whose own requests have failed since then, and which are not held with their platform yet."""
     found = rows(
-        "SELECT merchant_id FROM destinations WHERE platform = %s AND state = 'active' AND failing_since >= %s LIMIT %s",
+        "SELECT merchant_id FROM destinations WHERE platform = %s AND failing_since >= %s "
+        f"AND (state = 'active' OR (state = 'held' AND NOT {_OWN} AND NOT ({_WITH_PLATFORM}))) ORDER BY failing_since LIMIT %s",
         (platform, since, limit),
     )
     return [row[0] for row in found]
 
 
-# What is the destination's own keeps its reason: refused credentials, and what we cannot open.
-HOLD = """
+# What is the destination's own keeps its reason: refused credentials, and what we cannot open. One that is held for itself,
+# since it found the outage out first, is from now on held with its platform; no wait is shortened by that.
+HOLD = f"""
 WITH chosen AS (
     SELECT x.merchant_id, x.platform, x.state,
-        x.state = 'held' AND (x.state_reason LIKE 'credentials%%' OR x.state_reason LIKE 'TrackLayer%%') AS is_own
+        x.state = 'held' AND {_OWN} AS is_own
     FROM destinations x JOIN unnest(%(merchants)s::bigint[]) AS u (merchant_id) ON x.merchant_id = u.merchant_id
     WHERE x.platform = %(platform)s AND x.removed_at IS NULL AND x.state <> 'paused'
-      AND (x.resume_at IS NULL OR x.resume_at <= %(now)s) AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(now)s)
+      AND (x.resume_at IS NULL OR x.resume_at <= %(now)s OR (x.state = 'held' AND NOT {_OWN} AND NOT ({_WITH_PLATFORM})))
+      AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(now)s)
     ORDER BY x.merchant_id FOR UPDATE OF x SKIP LOCKED
 )
 UPDATE destinations d SET state = 'held', state_reason = CASE WHEN c.is_own THEN d.state_reason ELSE %(reason)s END,
-    failing_since = coalesce(d.failing_since, %(since)s), resume_at = %(until)s, recovering_since = NULL,
+    failing_since = coalesce(d.failing_since, %(since)s), resume_at = greatest(d.resume_at, %(until)s), recovering_since = NULL,
     probe_seconds = CASE WHEN c.state = 'held' THEN d.probe_seconds ELSE 0 END
 FROM chosen c WHERE d.merchant_id = c.merchant_id AND d.platform = c.platform
 RETURNING d.merchant_id, c.state

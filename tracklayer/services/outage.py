@@ -20,6 +20,7 @@ from tracklayer.db import channels as db_channels
 from tracklayer.db import outages as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.deliveries import wait_briefly
+from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import Destination, DestinationState, Outcome
 from tracklayer.domain.outage import (
     PROBES,
@@ -45,7 +46,9 @@ PAGE = 1000  # destinations that one transaction holds or releases
 SLOW = timedelta(seconds=1)  # a request that takes longer, where most of a platform's do, says that it may hang
 # Destinations a second of a platform that may hang: what is in hand will tell, and more would only wait with it.
 WAKE_IN_DOUBT = 20
-NEW = timedelta(seconds=10)  # of an outage: the rests of those who met it are over by then
+NEW = timedelta(
+    seconds=40
+)  # of an outage: what had left before has come to its end by then, and the rests after it are over
 
 Key = tuple[int, str]  # merchant id, platform
 
@@ -102,6 +105,23 @@ def _take_probe(runtime: Runtime, merchant_id: int, platform: str) -> bool:
         taken = db.take_probe(merchant_id, platform, _address(runtime))
     runtime.outages.forget()
     return taken
+
+
+def as_shown(runtime: Runtime, rows: Sequence[DestinationRow]) -> list[DestinationRow]:
+    """Destinations as their merchant sees them: one that may be sent to is held, too, while its platform is down.
+
+    Its row says so only once it has something to send. Changes the rows in hand, which nobody writes back.
+    """
+    platforms = _platforms(runtime)
+    for row in rows:
+        health = platforms.get(row.platform, SERVING)
+        if health.is_down and row.state == DestinationState.ACTIVE:
+            row.state, row.state_reason, row.resume_at = (
+                DestinationState.HELD.value,
+                reason_of(health),
+                health.resume_at,
+            )
+    return list(rows)
 
 
 def note_outcomes(runtime: Runtime, destination: Destination, outcomes: Sequence[Outcome], sent_at: datetime) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tracklayer.db.beside import make_index
 
-atomic = False  # the index is made beside the writers
+atomic = False  # indexes are made beside the writers
 
 # ``address``: where this installation's traffic to the platform goes; '' is the platform's own. ``failing``: merchant -> when a
 # request of its failed, few of them.
@@ -30,8 +30,11 @@ CREATE TABLE IF NOT EXISTS platform_health (
 
 # Those that are held with their platform, and no others: they are released together.
 HELD = "(platform, merchant_id) WHERE state = 'held' AND strpos(state_reason, '(down for every merchant since ') > 0"
+# Those whose own requests fail: of a platform that turns out to be down they are held with it, too.
+FAILING = "(platform, failing_since) WHERE failing_since IS NOT NULL"
 
 
 def up(migrator: Any, db: Any) -> None:
     db.execute_sql(TABLE)
     make_index(db, "destinations_down", f"ON destinations {HELD}")
+    make_index(db, "destinations_failing", f"ON destinations {FAILING}")
