@@ -87,7 +87,7 @@ def test_a_hiccup_of_less_than_five_seconds_opens_nothing() -> None:
 def test_an_answer_to_anybody_whatever_it_says_begins_anew(answer: Outcome) -> None:
     assert is_answer([answer, BUSY])
     assert failure_of([answer, BUSY]) is None
-    assert judge_answer(after((10, 1), (11, 2)), at(9), at(11)) == SERVING
+    assert judge_answer(after((10, 1), (11, 2)), 3, at(9), at(11)) == SERVING
 
 
 def test_who_has_been_failing_for_long_says_nothing_about_the_others() -> None:
@@ -114,8 +114,22 @@ def test_what_counts_as_a_failure_of_the_platform(outcome: Outcome, counts: bool
 
 
 def test_it_is_over_once_something_that_left_since_is_answered() -> None:
-    assert judge_answer(DOWN, at(10), at(12)) == DOWN
-    assert judge_answer(DOWN, at(40), at(41)) == PlatformHealth(recovering_since=at(41), released_to=at(41))
+    assert judge_answer(DOWN, 3, at(10), at(12)) == DOWN
+    over = judge_answer(DOWN, 3, at(40), at(41))
+    assert over == PlatformHealth(recovering_since=at(41), released_to=at(41), suspects=(1, 2))
+
+
+def test_the_same_few_do_not_open_it_again_until_they_were_answered() -> None:
+    over = judge_answer(DOWN, 9, at(40), at(41))
+    for merchant in (1, 2, 3) * 5:
+        assert judge_failure(over, merchant, BUSY, at(50), at(60)) == over
+    over = judge_answer(over, 1, at(50), at(60))
+    assert over.suspects == (2, 3)
+    health = over
+    for merchant in (1, 2, 3, 4, 5):
+        health = judge_failure(health, merchant, BUSY, at(70), at(80))
+    assert (sorted(health.failing), health.is_down, health.suspects) == ([1, 4, 5], True, (2, 3))
+    assert sorted(judge_answer(health, 4, at(90), at(91)).suspects) == [1, 2, 3, 5]
 
 
 def test_what_fails_while_it_is_down_changes_what_is_said_and_how_long_it_was_asked_to_wait() -> None:

@@ -16,7 +16,9 @@ from tests.factories import API_KEY_SECRET, META, Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, mend
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
+from tracklayer.db import outages as db
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.deliveries import claim_due, start_sending
 from tracklayer.db.destinations import destination, destinations
 from tracklayer.db.outages import platforms
 from tracklayer.db.workers import WorkerLock
@@ -37,7 +39,7 @@ from tracklayer.services.destinations import (
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.monitor import Watch
-from tracklayer.services.outage import admitted, as_shown, to_wake
+from tracklayer.services.outage import WAKE_IN_DOUBT, admitted, as_shown, to_wake
 
 REASON = "unreachable: 500 an error instead of an answer (down for every merchant since 2026-11-20 15:00 UTC)"
 SECOND = timedelta(seconds=1)
@@ -372,3 +374,79 @@ def test_whoever_found_it_out_first_is_held_and_released_with_the_others(town: T
     assert (shop_of(town, 0).state_reason, shop_of(town, 0).resume_at) == (REASON, NOW + timedelta(seconds=200))
     close_it(town)
     assert town.states() == {("active", None): 12}
+
+
+@pytest.mark.parametrize("town", [40], indirect=True)
+def test_of_a_platform_whose_requests_all_hang_no_more_are_woken_than_may_help(town: Town) -> None:
+    settings = example_settings(mapper_for("tiktok"))
+    for shop in town.shops:
+        assert isinstance(set_destination(town.runtime, shop.merchant_id, "tiktok", settings, None), Changed)
+    town.ingest("first")
+    for merchant_id in town.ids[:4]:
+        with in_transaction():
+            lease, _ = claim_due(merchant_id, "meta", 1, town.clock.now(), town.worker) or pytest.fail("nothing is due")
+            assert start_sending(lease, [f"first_{merchant_id}"], town.clock.now())
+    assert len(sweep(town.runtime).wake) == 40 + 40  # nothing is known yet
+    town.clock.move(timedelta(seconds=2))
+    woken = Counter(platform for _, platform in sweep(town.runtime).wake)
+    assert woken == {"meta": WAKE_IN_DOUBT, "tiktok": 40}
+
+
+def test_what_is_asked_every_second_goes_by_an_index_however_many_destinations_there_are(town: Town) -> None:
+    with in_transaction():
+        execute("INSERT INTO merchants (name, created_at) SELECT 'M', %s FROM generate_series(1, 5000)", (NOW,))
+        execute(
+            "INSERT INTO destinations (merchant_id, platform, settings, secrets, created_at, state, state_reason, resume_at, "
+            "failing_since) SELECT merchant_id, platform, '{}', '', %s, CASE WHEN is_held THEN 'held' ELSE 'active' END, "
+            "CASE WHEN is_held THEN %s END, CASE WHEN is_held THEN %s::timestamptz END, "
+            "CASE WHEN is_held THEN %s::timestamptz END FROM (SELECT merchant_id, platform, merchant_id %% 100 = 0 "
+            "AND platform = 'b' AS is_held FROM merchants, unnest('{a,b,c,d}'::text[]) AS platform WHERE name = 'M') AS x",
+            (NOW, REASON, NOW, NOW),
+        )
+        execute("ANALYZE destinations")
+    at = {
+        "platform": "b",
+        "now": NOW,
+        "round": NOW,
+        "since": NOW,
+        "limit": 1000,
+        "tried": [1],
+        "count": 3,
+        "most": 20_000,
+    }
+    held = {"merchants": [1, 2, 3], "reason": REASON, "until": NOW}
+    for statement, index in (
+        (db.CHOOSE, "destinations_failing"),
+        (db.FAILING_WITH, "destinations_failing"),
+        (db.LOCK_HELD, "destinations_down"),
+        (db.PLATFORMS_HELD, "destinations_down"),
+        (db.COUNT_HELD, "destinations_down"),
+        (db.HOLD, "destinations_pkey"),
+    ):
+        with in_transaction():
+            plan = "\n".join(row[0] for row in rows(f"EXPLAIN {statement}", {**at, **held}))  # type: ignore[arg-type]
+        assert index in plan
+        assert "Seq Scan on destinations" not in plan
+
+
+def test_three_broken_merchants_hold_the_others_back_once_at_most(town: Town) -> None:
+    broken, well = town.shops[:3], town.shops[3:]
+    fault(town.sandbox, kind="error", status=500)
+    town.ingest("broken", broken)
+    town.live(1)
+    town.clock.move(timedelta(seconds=5))
+    town.ingest("again", broken)
+    town.live(1)
+    assert town.platform.is_down
+    mend(town.sandbox)
+    town.ingest("first", well)
+    town.is_served = lambda merchant_id, platform: merchant_id > broken[-1].merchant_id
+    town.live(60)
+    assert not town.platform.is_down
+    assert town.delivered() == len(well)
+    fault(town.sandbox, kind="error", status=500)  # of the broken ones alone, since nobody else sends now
+    town.is_served = lambda merchant_id, platform: True
+    for number in range(5):
+        town.ingest(f"more_{number}", broken)
+        town.live(5)
+    assert not town.platform.is_down

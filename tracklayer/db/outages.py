@@ -23,7 +23,7 @@ Destination = tuple[int, str]  # merchant id, platform
 
 _COLUMNS = (
     "platform, failing::text, failing_since, reason, opened_at, resume_at, probe_seconds, probers, recovering_since, "
-    "released_to"
+    "released_to, suspects"
 )
 _OWN = "(starts_with(state_reason, 'credentials') OR starts_with(state_reason, 'TrackLayer'))"
 # As the index on them says it, word by word.
@@ -58,13 +58,15 @@ def lock_platform(platform: str, address: str) -> PlatformHealth:
 
 def _health(row: tuple[Any, ...]) -> PlatformHealth:
     failing = {int(merchant): datetime.fromisoformat(at) for merchant, at in orjson.loads(row[1]).items()}
-    return PlatformHealth(failing, row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9])
+    return PlatformHealth(
+        failing, row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9], tuple(row[10])
+    )
 
 
 def set_platform(platform: str, address: str, health: PlatformHealth) -> None:
     execute(
         "UPDATE platform_health SET failing = %s::jsonb, failing_since = %s, reason = %s, opened_at = %s, resume_at = %s, "
-        "probe_seconds = %s, probers = %s::bigint[], recovering_since = %s, released_to = %s "
+        "probe_seconds = %s, probers = %s::bigint[], recovering_since = %s, released_to = %s, suspects = %s::bigint[] "
         "WHERE platform = %s AND address = %s",
         (
             JsonLiteral({str(merchant): at.isoformat() for merchant, at in health.failing.items()}),
@@ -76,6 +78,7 @@ def set_platform(platform: str, address: str, health: PlatformHealth) -> None:
             list(health.probers),
             health.recovering_since,
             health.released_to,
+            list(health.suspects),
             platform,
             address,
         ),
@@ -93,13 +96,14 @@ def take_probe(merchant_id: int, platform: str, address: str) -> bool:
     )
 
 
-# Those first that were held until this round, since they had something to send then, and were not tried yet; any of them.
+# Those first that are held with their platform until this round, since they had something to send then, and were not tried
+# yet; any of them. Who is held for something of its own, where there is nobody else: whatever it is answered is an answer.
 CHOOSE = f"""
 WITH likely AS MATERIALIZED (
     SELECT merchant_id FROM destinations
-    WHERE platform = %(platform)s AND {_WITH_PLATFORM} AND removed_at IS NULL
+    WHERE platform = %(platform)s AND failing_since IS NOT NULL AND state = 'held' AND removed_at IS NULL
       AND resume_at <= %(now)s AND (turn_ends_at IS NULL OR turn_ends_at <= %(now)s)
-    ORDER BY resume_at < %(round)s, merchant_id = ANY(%(tried)s::bigint[]), random() LIMIT 200
+    ORDER BY NOT ({_WITH_PLATFORM}), resume_at < %(round)s, merchant_id = ANY(%(tried)s::bigint[]), random() LIMIT 200
 )
 SELECT merchant_id FROM likely WHERE EXISTS (
     SELECT 1 FROM deliveries d
@@ -109,19 +113,23 @@ LIMIT %(count)s
 
 
 def choose_probers(platform: str, tried: Sequence[int], begun: datetime, now: datetime, count: int) -> list[int]:
-    """Merchants whose destination is held with its platform and has something to send. ``begun``: since when it is time."""
+    """Merchants whose destination is held and has something to send. ``begun``: since when it is time."""
     params: Any = {"platform": platform, "tried": list(tried), "round": begun, "now": now, "count": count}
     return [row[0] for row in rows(CHOOSE, params)]
 
 
+FAILING_WITH = f"""
+SELECT merchant_id FROM destinations
+WHERE platform = %(platform)s AND failing_since >= %(since)s
+  AND (state = 'active' OR (state = 'held' AND NOT {_OWN} AND NOT ({_WITH_PLATFORM})))
+ORDER BY failing_since LIMIT %(limit)s
+"""
+
+
 def failing_with(platform: str, since: datetime, limit: int) -> list[int]:
     """Merchants whose own requests have failed since then, and which are not held with their platform yet."""
-    found = rows(
-        "SELECT merchant_id FROM destinations WHERE platform = %s AND failing_since >= %s "
-        f"AND (state = 'active' OR (state = 'held' AND NOT {_OWN} AND NOT ({_WITH_PLATFORM}))) ORDER BY failing_since LIMIT %s",
-        (platform, since, limit),
-    )
-    return [row[0] for row in found]
+    params: Any = {"platform": platform, "since": since, "limit": limit}
+    return [row[0] for row in rows(FAILING_WITH, params)]
 
 
 # What is the destination's own keeps its reason: refused credentials, and what we cannot open. One that is held for itself,
@@ -159,14 +167,16 @@ def hold_with_platform(
     return [row[0] for row in rows(HOLD, params) if row[1] != DestinationState.HELD]
 
 
+LOCK_HELD = f"""
+SELECT merchant_id FROM destinations WHERE platform = %(platform)s AND {_WITH_PLATFORM}
+ORDER BY merchant_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""
+
+
 def lock_held(platform: str, limit: int) -> list[int]:
     """Merchants whose destination is held with its platform, held by this transaction; not those that others have."""
-    found = rows(
-        f"SELECT merchant_id FROM destinations WHERE platform = %s AND {_WITH_PLATFORM} "
-        "ORDER BY merchant_id LIMIT %s FOR UPDATE SKIP LOCKED",
-        (platform, limit),
-    )
-    return [row[0] for row in found]
+    params: Any = {"platform": platform, "limit": limit}
+    return [row[0] for row in rows(LOCK_HELD, params)]
 
 
 RELEASE = """
@@ -183,31 +193,34 @@ def release_at(platform: str, places: Sequence[tuple[int, datetime]]) -> None:
     execute(RELEASE, (merchants, at, platform))
 
 
+# From one to the next by the index on those.
+PLATFORMS_HELD = f"""
+WITH RECURSIVE walk AS (
+    (SELECT platform FROM destinations WHERE {_WITH_PLATFORM} ORDER BY platform, merchant_id LIMIT 1)
+    UNION ALL
+    SELECT next.platform FROM walk w CROSS JOIN LATERAL (
+        SELECT platform FROM destinations WHERE {_WITH_PLATFORM} AND platform > w.platform
+        ORDER BY platform, merchant_id LIMIT 1) AS next
+)
+SELECT platform FROM walk
+"""
+
+
 def platforms_held() -> set[str]:
-    """Platforms with which some destination is held: from one to the next by the index on those."""
-    found = rows(
-        f"""
-        WITH RECURSIVE walk AS (
-            (SELECT platform FROM destinations WHERE {_WITH_PLATFORM} ORDER BY platform, merchant_id LIMIT 1)
-            UNION ALL
-            SELECT next.platform FROM walk w CROSS JOIN LATERAL (
-                SELECT platform FROM destinations WHERE {_WITH_PLATFORM} AND platform > w.platform
-                ORDER BY platform, merchant_id LIMIT 1) AS next
-        )
-        SELECT platform FROM walk
-        """
-    )
-    return {row[0] for row in found}
+    """Platforms with which some destination is held."""
+    return {row[0] for row in rows(PLATFORMS_HELD)}
+
+
+COUNT_HELD = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM destinations WHERE platform = %(platform)s AND {_WITH_PLATFORM} LIMIT %(most)s) AS held
+"""
 
 
 def count_held(platform: str, most: int) -> int:
     """Destinations that are held with it, so many at most."""
-    return int(
-        rows(
-            f"SELECT count(*) FROM (SELECT 1 FROM destinations WHERE platform = %s AND {_WITH_PLATFORM} LIMIT %s) AS held",
-            (platform, most),
-        )[0][0]
-    )
+    params: Any = {"platform": platform, "most": most}
+    return int(rows(COUNT_HELD, params)[0][0])
 
 
 @dataclass(frozen=True, slots=True)

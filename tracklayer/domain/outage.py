@@ -8,6 +8,7 @@
 
 Evidence are requests of several merchants that failed, one after another, while nobody got an answer. So no merchant opens it
 alone, whatever his settings lead to; nor do those who have been failing for long, since the others would not fail for that.
+Nor do the same few open it again and again: whoever failed in an outage counts again once it was answered.
 An answer is whatever the platform says: that it refuses an event, a credential or a rate is said by one that serves.
 
 Destinations with something to send are held meanwhile, with the same reason and until the next round; in each round a few of
@@ -30,6 +31,7 @@ MEMORY = timedelta(minutes=5)  # of a failure: who sends seldom is tried again w
 NOTED_AGAIN = timedelta(seconds=10)  # between two notes of one merchant's failures
 PROBES = 3  # a round, of as many merchants: one that is broken by its own fault must not keep all others back
 TRIED = 30  # merchants remembered, so that the next round names others
+SUSPECTS = 100
 RELEASE_START = 10  # destinations a second that are released at first
 RELEASE_DOUBLES = timedelta(seconds=5)
 _A_DOUBLING = RELEASE_START * RELEASE_DOUBLES.total_seconds() / math.log(2)
@@ -42,7 +44,8 @@ class PlatformHealth:
 
     ``failing_since``: when the first of these requests left, with no answer to anybody since. ``opened_at``: from then on it is
     down. ``resume_at``: the next round of probes; ``probers``: who may send one until then and has not yet.
-    ``released_to``: up to when places of a release have been given out.
+    ``released_to``: up to when places of a release have been given out. ``suspects``: merchants that failed in the last outage
+    and have not been answered since it ended, be it for a fault of their own: their failures are no evidence.
     """
 
     failing: Mapping[int, datetime] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class PlatformHealth:
     probers: tuple[int, ...] = ()
     recovering_since: datetime | None = None
     released_to: datetime | None = None
+    suspects: tuple[int, ...] = ()
 
     @property
     def is_down(self) -> bool:
@@ -108,6 +112,8 @@ def judge_failure(
         if started_at <= health.opened_at:
             return health
         return replace(health, reason=reason, resume_at=max(health.resume_at or now, now + asked))
+    if merchant_id in health.suspects:
+        return health
     if merchant_failing_since is not None and started_at - merchant_failing_since > MEMORY:
         return health  # it fails for longer than the others do, so for something of its own
     failing = {one: at for one, at in health.failing.items() if now - at <= MEMORY}
@@ -126,14 +132,23 @@ def judge_failure(
         opened_at=now,
         resume_at=now + max(FIRST_PROBE, asked),
         probe_seconds=int(FIRST_PROBE.total_seconds()),
+        suspects=health.suspects,
     )
 
 
-def judge_answer(health: PlatformHealth, started_at: datetime, now: datetime) -> PlatformHealth:
+def judge_answer(health: PlatformHealth, merchant_id: int, started_at: datetime, now: datetime) -> PlatformHealth:
     """After a request that was answered. Where it left before the platform was down, it says nothing about what is now."""
-    if health.opened_at is None:
-        return replace(health, failing={}, failing_since=None, reason=None) if health.failing else health
-    return PlatformHealth(recovering_since=now, released_to=now) if started_at > health.opened_at else health
+    if health.opened_at is not None:
+        if started_at <= health.opened_at:
+            return health
+        failed = dict.fromkeys((*health.suspects, *health.failing))
+        failed.pop(merchant_id, None)
+        return PlatformHealth(recovering_since=now, released_to=now, suspects=tuple(failed)[-SUSPECTS:])
+    if health.failing:
+        health = replace(health, failing={}, failing_since=None, reason=None)
+    if merchant_id in health.suspects:
+        health = replace(health, suspects=tuple(one for one in health.suspects if one != merchant_id))
+    return health
 
 
 def _for_everybody(outcome: Unreachable | Unknown) -> Unreachable | Unknown:

@@ -140,7 +140,7 @@ def _note(runtime: Runtime, destination: Destination, outcomes: Sequence[Outcome
 
     def judge(health: PlatformHealth) -> PlatformHealth:
         if failure is None:
-            return judge_answer(health, sent_at, now) if is_answer(outcomes) else health
+            return judge_answer(health, destination.merchant_id, sent_at, now) if is_answer(outcomes) else health
         return judge_failure(health, destination.merchant_id, failure, sent_at, now, destination.health.failing_since)
 
     known = _platforms(runtime).get(platform, SERVING)

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS platform_health (
     probers          bigint[] NOT NULL DEFAULT '{}',
     recovering_since timestamptz,
     released_to      timestamptz,
+    suspects         bigint[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (platform, address),
     CHECK (opened_at IS NULL OR (failing_since IS NOT NULL AND resume_at IS NOT NULL))
 )
