@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
+import psycopg2
 import pytest
 
 from tests.conftest import NOW
@@ -450,3 +452,12 @@ def test_three_broken_merchants_hold_the_others_back_once_at_most(town: Town) ->
         town.ingest(f"more_{number}", broken)
         town.live(5)
     assert not town.platform.is_down
+
+
+def test_a_table_that_somebody_has_locked_stops_no_delivery(town: Town, database: str) -> None:
+    town.ingest("first", town.shops[:1])
+    with closing(psycopg2.connect(database)) as session, session.cursor() as cursor:
+        cursor.execute("LOCK TABLE platform_health")
+        town.runtime.outages.seconds = 1000  # it is looked at once
+        assert deliver_due(town.runtime, town.worker, town.ids[0], "meta")
+    assert town.delivered() == 1

@@ -21,6 +21,7 @@ from tracklayer.db import outages as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.deliveries import wait_briefly
 from tracklayer.db.models import DestinationRow
+from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import Destination, DestinationState, Outcome
 from tracklayer.domain.outage import (
     PROBES,
@@ -61,8 +62,14 @@ def _platforms(runtime: Runtime) -> Mapping[str, PlatformHealth]:
     """As of a second ago. Raises DatabaseAwayError."""
 
     def read() -> Mapping[str, PlatformHealth]:
-        with in_transaction():
-            return db.platforms(_address(runtime))
+        try:
+            with in_transaction():
+                return db.platforms(_address(runtime))
+        except DatabaseAwayError as error:
+            if not is_in_the_way(error):
+                raise
+            tell_fault(runtime, "looking at platforms", error)
+            return {}  # a table that somebody has locked must stop no delivery: each destination has its own health
 
     known: Mapping[str, PlatformHealth] = runtime.outages.get(read)
     return known
@@ -101,7 +108,9 @@ def admitted(runtime: Runtime, destinations: Iterable[Key]) -> list[Key]:
 
 
 def _take_probe(runtime: Runtime, merchant_id: int, platform: str) -> bool:
-    with in_transaction():
+    taken = False
+    with alone(runtime, f"probing {platform}, which is down,"), in_transaction():
+        wait_briefly()
         taken = db.take_probe(merchant_id, platform, _address(runtime))
     runtime.outages.forget()
     return taken
