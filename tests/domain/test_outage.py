@@ -134,8 +134,8 @@ def test_the_same_few_do_not_open_it_again_until_they_were_answered() -> None:
 
 def test_what_fails_while_it_is_down_changes_what_is_said_and_how_long_it_was_asked_to_wait() -> None:
     assert judge_failure(DOWN, 9, BUSY, at(9), at(19)) == DOWN
-    failed = judge_failure(DOWN, 9, replace(BUSY, retry_after_seconds=600), at(40), at(41))
-    assert failed == replace(DOWN, reason="unreachable: 503 an error instead of an answer", resume_at=at(641))
+    failed = judge_failure(DOWN, 9, replace(BUSY, retry_after_seconds=3600), at(40), at(41))
+    assert failed == replace(DOWN, reason="unreachable: 503 an error instead of an answer", resume_at=at(341))
 
 
 def test_rounds_come_less_and_less_often_and_name_others_first() -> None:

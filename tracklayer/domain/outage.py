@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from tracklayer.domain.delivery import INTERCEPTED, Outcome, Unknown, Unreachable
-from tracklayer.domain.health import DOWN, FIRST_PROBE, HOLD_AFTER, LONGEST_PROBE, LONGEST_WISH, words_of
+from tracklayer.domain.health import DOWN, FIRST_PROBE, HOLD_AFTER, LONGEST_PROBE, words_of
 
 MERCHANTS = 3  # whose requests must have failed
 MEMORY = timedelta(minutes=5)  # of a failure: who sends seldom is tried again within it, after two and a half
@@ -106,7 +106,8 @@ def judge_failure(
 ) -> PlatformHealth:
     """After a request that was not answered. ``merchant_failing_since``: since when that merchant's had failed before it."""
     wish = getattr(outcome, "retry_after_seconds", None)
-    asked = min(timedelta(seconds=wish), LONGEST_WISH) if wish is not None else timedelta()
+    # What one merchant is asked for is kept by its own destination; for all it counts as much as the longest pause.
+    asked = min(timedelta(seconds=wish), LONGEST_PROBE) if wish is not None else timedelta()
     reason = words_of(_for_everybody(outcome))
     if health.opened_at is not None:
         if started_at <= health.opened_at:

@@ -20,7 +20,7 @@ its worker, which renews the lease until it is written; what of the batch was no
 | purge | what is past its retention, no lease | the event's rows |
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
-Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
+Locks are taken in this order and never the other way: job, platform, destination row, queue lock, lease, events, deliveries, counters.
 """
 
 from __future__ import annotations
