@@ -71,6 +71,7 @@ TABLES = (
     "erasure_keys",
     "tombstones",
     "suppressions",
+    "platform_health",
 )
 
 for _name in [

@@ -31,6 +31,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "sealing": frozenset(),
     "tokens": frozenset({"clock"}),
     "kept": frozenset(),
+    "recent": frozenset(),
     "keyring": frozenset(),
     "buckets": frozenset(),
     "counting": frozenset({"domain"}),
@@ -39,7 +40,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "mappers": frozenset({"mappers", "domain"}),
     "db": frozenset({"db", "domain"}),
     "runtime": frozenset(
-        {"settings", "clock", "sealing", "tokens", "kept", "keyring", "counting", "turns", "db.connection"}
+        {"settings", "clock", "sealing", "tokens", "kept", "keyring", "counting", "turns", "recent", "db.connection"}
     ),
     "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns"},
     "actors": frozenset(

@@ -23,6 +23,7 @@ from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.kept import Kept
 from tracklayer.keyring import Keyring
+from tracklayer.recent import Recent
 from tracklayer.sealing import Sealer
 from tracklayer.settings import Settings
 from tracklayer.tokens import TokenCache
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 # Platforms answer within a second or two; what takes longer is in trouble, and its thread is wanted elsewhere.
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
+OUTAGES_SECONDS = 1.0  # that a process goes by what it knows of platforms that are down (services/outage.py)
 WARN_ABOUT_SKEW = timedelta(seconds=2)
 MEASURE_SECONDS = 10.0  # between two looks at PostgreSQL's clock, where nothing calls for one earlier
 TICK_SECONDS = 1.0  # after which it is seen that the last look was hard to believe, or that this machine slept
@@ -92,6 +94,7 @@ class Runtime:
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
     counting: Counting = field(default_factory=Counting, init=False, repr=False)
     kept: Kept = field(default_factory=Kept, init=False, repr=False)
+    outages: Recent[Any] = field(default_factory=lambda: Recent(OUTAGES_SECONDS), init=False, repr=False)
     marker: Any = field(default=None, init=False, repr=False)  # of services/marks.py, once somebody asked for it
     faults: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
     faults_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)

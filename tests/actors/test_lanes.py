@@ -25,6 +25,25 @@ def test_a_platform_that_hangs_for_everybody_leaves_half_to_the_others() -> None
         assert enter(stack, lanes, (9, "tiktok")) == [True]
 
 
+def test_platforms_that_hang_leave_each_other_and_the_rest_half_of_what_is_left() -> None:
+    lanes = Lanes(16)
+    with ExitStack() as stack:
+        assert enter(stack, lanes, *((merchant, "meta") for merchant in range(16))).count(True) == 8
+        assert enter(stack, lanes, *((merchant, "tiktok") for merchant in range(16))).count(True) == 4
+        assert enter(stack, lanes, (20, "reddit")) == [True]
+        assert enter(stack, lanes, (21, "snapchat")) == [True]
+
+
+def test_of_two_busy_platforms_the_one_that_has_more_gives_way() -> None:
+    lanes = Lanes(16)
+    with ExitStack() as stack, ExitStack() as leaving:
+        enter(leaving, lanes, (1, "meta"), (2, "meta"), (3, "meta"))
+        assert enter(stack, lanes, *((merchant, "meta") for merchant in range(10, 16))).count(True) == 5
+        assert enter(stack, lanes, *((merchant, "tiktok") for merchant in range(16))).count(True) == 4
+        leaving.close()
+        assert enter(stack, lanes, (20, "tiktok"), (1, "meta")) == [True, False]
+
+
 def test_a_merchant_leaves_half_to_the_others() -> None:
     lanes = Lanes(16)
     with ExitStack() as stack:
@@ -51,5 +70,16 @@ def test_whoever_leaves_is_told_once_who_found_no_room_for_what_it_held() -> Non
     with ExitStack() as stack:
         enter(stack, lanes, (1, "meta"), (1, "meta"), (1, "tiktok"), (2, "meta"), (3, "meta"))
         assert lanes.missed((9, "x")) == []
-    assert sorted(lanes.missed((1, "meta"))) == [(1, "meta"), (2, "meta"), (3, "meta")]
+    assert lanes.missed((1, "meta")) == [(1, "meta"), (2, "meta")]
+    assert lanes.missed((1, "meta")) == [(3, "meta")]
     assert lanes.missed((1, "meta")) == []
+
+
+def test_of_thousands_that_found_no_room_each_that_leaves_tells_the_two_that_waited_longest() -> None:
+    lanes = Lanes(16)
+    with ExitStack() as stack:
+        enter(stack, lanes, *((merchant, "meta") for merchant in range(3000)))
+    assert lanes.missed((0, "meta")) == [(8, "meta"), (9, "meta")]
+    with ExitStack() as stack:
+        assert enter(stack, lanes, (10, "meta")) == [True]  # woken by the sweep meanwhile
+    assert lanes.missed((0, "meta")) == [(11, "meta"), (12, "meta")]

@@ -11,6 +11,7 @@ from tracklayer.domain.alert import Severity
 from tracklayer.domain.watch import (
     ROLES,
     Beat,
+    Down,
     Facts,
     JobFacts,
     Trouble,
@@ -151,6 +152,16 @@ TEXTS = [
         "Merchants' alerts are not judged. Not run: monitor for 76 s, though workers live. Look into the workers' log, and restart "
         "them if it says nothing.",
         id="monitors",
+    ),
+    pytest.param(
+        facts(crew(), down=[Down("meta", "Meta", "unanswered: no answer in time", NOW - timedelta(minutes=3), 3000)]),
+        "platform_down:meta",
+        "Meta serves no merchant",
+        "Since 2026-11-20 14:57 UTC no request of any merchant was answered (unanswered: no answer in time). 3,000 destinations "
+        "with something to send are held, a few probes go out every half minute to five minutes, and all is sent once one is "
+        "answered; what waits for longer than the retry window is dropped. You need do nothing; where other platforms follow, "
+        "look at this installation's network.",
+        id="a platform that is down",
     ),
     pytest.param(
         facts(crew(sandbox=1)),

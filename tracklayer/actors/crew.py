@@ -31,6 +31,7 @@ from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.monitor import learn_baselines
+from tracklayer.services.outage import to_wake
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
 
     deliver_actor = actor("deliver", QUEUE, lambda *named: deliver(together, *named))
     alone_actor = actor("deliver_alone", QUEUE, lambda *named: deliver_alone(runtime, lock, lanes, waker, *named))
-    waker = Waker(deliver_actor.send, alone_actor.send)
+    waker = Waker(deliver_actor.send, alone_actor.send, lambda wanted: to_wake(runtime, wanted))
     together = Together(runtime, lock, threads, waker.alone)
     turns = Jobs(runtime, lock)
     post = Post(runtime)

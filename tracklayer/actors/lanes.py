@@ -1,67 +1,77 @@
 """How many threads of this process one destination, one merchant or one platform may occupy.
 
-A destination that hangs leaves room for the others; so does a platform that hangs for every merchant at once, and a
-merchant whose backlogs on many platforms would take every thread for as long as they last.
+A destination that hangs leaves room for the others; so do platforms that hang for every merchant at once, and a merchant
+whose backlogs on many platforms would take every thread for as long as they last.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 Destination = tuple[int, str]  # merchant id, platform
 HOUSEKEEPERS = 2  # threads
-
-
-_ALL = "all"
-
-
-def _keys(destination: Destination) -> tuple[object, ...]:
-    return destination, ("merchant", destination[0]), ("platform", destination[1]), _ALL
+FRESH = 4  # lanes that backlogs leave to whoever keeps up while there is somebody, however many backlogs there are
+_ALL, _BACKLOGS = "all", "backlogs"
 
 
 class Lanes:
-    """``threads``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant or a platform half.
+    """``threads``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant half, and a
+    platform half of what other platforms leave: two that hang have three quarters at most, and three seven eighths.
 
-    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs.
+    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs, and backlogs together
+    ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free is offered to the
+    one that has stood there longest and fits.
     """
 
     def __init__(self, threads: int, of_destination: int | None = None) -> None:
-        self._limits = (
-            of_destination or max(1, threads // 4),
-            max(1, threads // 2),
-            max(1, threads // 2),
-            max(1, threads - HOUSEKEEPERS),
-        )
+        self._threads = threads
+        self._of_destination = of_destination or max(1, threads // 4)
+        self._of_merchant = max(1, threads // 2)
+        self._of_all = max(1, threads - HOUSEKEEPERS)
+        self._of_backlogs = max(1, threads - HOUSEKEEPERS - FRESH)
         self._lock = threading.Lock()
         self._taken: Counter[object] = Counter()
-        self._missed: set[Destination] = set()
+        self._places = count()
+        # By platform, and whether it is of those that yield: who stands there, oldest first, at which place of all of them.
+        self._lines: defaultdict[tuple[str, bool], OrderedDict[Destination, int]] = defaultdict(OrderedDict)
+        self._called: dict[Destination, int] = {}  # whom somebody was told of, and their places
 
     @contextmanager
-    def enter(self, destination: Destination) -> Iterator[bool]:
-        """True where there was room. Where there was none, ``missed`` names it to whoever leaves."""
-        room = self.take(destination)
+    def enter(self, destination: Destination, *, yields: bool = False) -> Iterator[bool]:
+        """True where there was room. Where there was none, ``missed`` names it, when it is its turn, to whoever leaves.
+
+        ``yields``: it has a backlog, and others have something to do.
+        """
+        room = self.take(destination, yields=yields)
         try:
             yield room
         finally:
             if room:
-                self.leave(destination)
+                self.leave(destination, yields=yields)
 
-    def take(self, destination: Destination) -> bool:
+    def take(self, destination: Destination, *, yields: bool = False) -> bool:
         """As ``enter``; whoever got room calls ``leave``."""
-        keys = _keys(destination)
+        keys = _keys(destination, yields)
         with self._lock:
-            room = all(self._taken[key] < limit for key, limit in zip(keys, self._limits, strict=True))
+            room = self._has_room(keys)
+            called = self._called.pop(destination, None)
+            before = self._lines[destination[1], not yields].pop(destination, called)
+            line = self._lines[destination[1], yields]
             if room:
                 self._taken.update(keys)
-            else:
-                self._missed.add(destination)
+                line.pop(destination, None)
+            elif destination not in line:
+                line[destination] = next(self._places) if before is None else before
+                if before is not None:  # it was overtaken on its way here
+                    line.move_to_end(destination, last=False)
             return room
 
-    def leave(self, destination: Destination) -> None:
-        keys = _keys(destination)
+    def leave(self, destination: Destination, *, yields: bool = False) -> None:
+        keys = _keys(destination, yields)
         with self._lock:
             self._taken.subtract(keys)
             for key in keys:
@@ -76,11 +86,35 @@ class Lanes:
     @property
     def is_full(self) -> bool:
         """Whether there is room for nobody."""
-        return self.taken >= self._limits[-1]
+        return self.taken >= self._of_all
 
     def missed(self, destination: Destination) -> list[Destination]:
-        """Whom a wake-up found no room for, told once: those that share what ``destination`` has just left."""
+        """Whom to wake now that ``destination`` has left: of all others that found no room and have it by now, the one that
+        has waited longest. One, for the one lane that is free; it is told once.
+        """
         with self._lock:
-            found = [other for other in self._missed if other[0] == destination[0] or other[1] == destination[1]]
-            self._missed.difference_update(found)
-            return found
+            fitting = []
+            for (platform, yields), line in self._lines.items():
+                # What nobody of a line could have is asked first: of the others a few are passed over at most.
+                if line and self._has_room(_keys((0, platform), yields)):
+                    for other, place in line.items():
+                        if other != destination and self._has_room(_keys(other, yields)):
+                            fitting.append((place, other, line))
+                            break
+            if not fitting:
+                return []
+            _, other, line = min(fitting, key=lambda found: found[0])
+            self._called[other] = line.pop(other)
+            return [other]
+
+    def _has_room(self, keys: tuple[object, ...]) -> bool:
+        of_others = self._taken[_ALL] - self._taken[keys[2]]
+        of_platform = max(1, (self._threads - of_others) // 2)
+        limits = self._of_destination, self._of_merchant, of_platform, self._of_all, self._of_backlogs
+        return all(self._taken[key] < limit for key, limit in zip(keys, limits, strict=False))
+
+
+def _keys(destination: Destination, yields: bool) -> tuple[object, ...]:
+    """What it takes a lane of, in the order of the limits."""
+    keys = (destination, ("merchant", destination[0]), ("platform", destination[1]), _ALL)
+    return (*keys, _BACKLOGS) if yields else keys

@@ -10,6 +10,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+Destination = tuple[int, str]  # merchant id, platform
 GATHER_SECONDS = 0.02  # what a burst is gathered for: one message instead of hundreds, at a price nobody sees
 MOST = 100  # destinations of one message: as many as one look is for
 COMPLAIN_EVERY = 100  # failures: the first is told, then one in a hundred
@@ -18,11 +19,17 @@ COMPLAIN_EVERY = 100  # failures: the first is told, then one in a hundred
 class Waker:
     """``send(merchant_id, platform, merchant_id, platform, ...)`` enqueues one message; it may fail: the sweep finds the work.
 
-    ``send_alone(merchant_id, platform)``: the same for a destination that needs a look of its own.
+    ``send_alone(merchant_id, platform)``: the same for a destination that needs a look of its own. ``of_use``: those of the
+    wanted that may be sent to at all.
     """
 
-    def __init__(self, send: Callable[..., object], send_alone: Callable[..., object]) -> None:
-        self._send, self._send_alone = send, send_alone
+    def __init__(
+        self,
+        send: Callable[..., object],
+        send_alone: Callable[..., object],
+        of_use: Callable[[Iterable[Destination]], Iterable[Destination]] = list,
+    ) -> None:
+        self._send, self._send_alone, self._of_use = send, send_alone, of_use
         self._wanted: set[tuple[int, str]] = set()
         self._wanted_alone: set[tuple[int, str]] = set()
         self._ready = threading.Condition()
@@ -72,11 +79,13 @@ class Waker:
             wanted, alone = list(self._wanted), list(self._wanted_alone)
             self._wanted.clear()
             self._wanted_alone.clear()
+        has_some = bool(wanted or alone)
+        wanted = list(self._of_use(wanted))
         for start in range(0, len(wanted), MOST):
             self._try(self._send, *(part for destination in wanted[start : start + MOST] for part in destination))
-        for destination in alone:
+        for destination in self._of_use(alone):
             self._try(self._send_alone, *destination)
-        return bool(wanted or alone)
+        return has_some
 
     def _try(self, send: Callable[..., object], *named: Any) -> None:
         try:

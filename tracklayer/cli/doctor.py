@@ -172,6 +172,7 @@ _CHECKS = {
     watch.DATABASE_READ_ONLY: "database",
     watch.SANDBOX: "sandbox",
     watch.CLOCK_OFF: "clocks",
+    watch.PLATFORM_DOWN: "platforms",
 }
 
 
@@ -191,7 +192,9 @@ def _roles(settings: Settings) -> Iterator[Finding]:
         yield Finding("roles", True, f"alive: {alive}")
     for trouble in found:
         sentence = f"{trouble.title}. {trouble.message}"
-        yield Finding(_CHECKS.get(trouble.kind, "roles"), not trouble.is_critical, sentence.removesuffix("."))
+        yield Finding(
+            _CHECKS.get(trouble.kind.split(":")[0], "roles"), not trouble.is_critical, sentence.removesuffix(".")
+        )
 
 
 def _invariants() -> Iterator[Finding]:

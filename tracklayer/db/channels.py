@@ -143,6 +143,15 @@ def lock_wanting(merchant_id: int) -> list[ChannelRow]:
     return [ChannelRow(*row) for row in found]
 
 
+def with_channels(merchant_ids: Sequence[int]) -> list[int]:
+    """Those of these merchants that have any."""
+    found = rows(
+        "SELECT DISTINCT merchant_id FROM alert_channels WHERE merchant_id = ANY(%s::bigint[]) ORDER BY merchant_id",
+        (list(merchant_ids),),
+    )
+    return [row[0] for row in found]
+
+
 def has_channels(merchant_id: int, topics: Sequence[str] | None = None) -> bool:
     """Whether anybody is to be told; ``topics``: of one of these."""
     return bool(

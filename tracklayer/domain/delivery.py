@@ -148,9 +148,10 @@ class PlatformReply:
 
 @dataclass(frozen=True)
 class NotSent:
-    """Nobody answered the door: the platform certainly received nothing."""
+    """Nobody answered the door: the platform certainly received nothing. ``is_of_merchant``: for a setting of that merchant."""
 
     reason: str
+    is_of_merchant: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,13 +206,17 @@ class CredentialsRefused:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Nobody answered, or only with a server error. ``may_have_arrived`` is False where nothing was sent."""
+    """Nobody answered, or only with a server error. ``may_have_arrived`` is False where nothing was sent.
+
+    ``is_of_merchant``: for a setting of that merchant, so it says nothing about the platform.
+    """
 
     message: str
     http_status: int | None = None
     retry_after_seconds: float | None = None
     may_have_arrived: bool = True
     code: str = ""
+    is_of_merchant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

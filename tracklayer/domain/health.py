@@ -55,6 +55,9 @@ LONGEST_WISH = timedelta(hours=1)  # kept of a platform's wish, then it is asked
 
 _WELL = Health()
 UNANSWERED = "unanswered"  # how the reason of a hold begins whose requests may have arrived
+DOWN = (
+    "(down for every merchant since "  # how it ends where the destination is held with its platform, before the instant
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +191,21 @@ def _count_failure(health: Health, outcome: Unreachable | Unknown, started_at: d
     wish = getattr(outcome, "retry_after_seconds", None)
     asked = min(timedelta(seconds=wish), LONGEST_WISH) if wish is not None else timedelta()
     if health.state is DestinationState.HELD or (failures >= HOLD_AFTER_FAILURES and now - since >= HOLD_AFTER):
-        kind = UNANSWERED if isinstance(outcome, Unknown) else "unreachable"
-        if isinstance(outcome, Unreachable) and outcome.code == INTERCEPTED:
-            kind = INTERCEPTED
-        return _hold(failing, f"{kind}: {message_of(outcome)}", now, asked)
+        # Where its platform is down, a probe of its own that fails changes nothing about that.
+        mark = health.reason.find(f" {DOWN}") if health.reason else -1
+        words = words_of(outcome) if mark < 0 else words_of(outcome) + health.reason[mark:]  # type: ignore[index]
+        return _hold(failing, words, now, asked)
     ends = _longest(health, now + max(REST_AFTER_FAILURE, asked))
     # A release that goes on begins anew behind the rest: else an answer to what left before would pass for its next step.
     return replace(failing, resume_at=ends, recovering_since=ends if health.recovering_since is not None else None)
+
+
+def words_of(outcome: Unreachable | Unknown) -> str:
+    """Why nothing gets through, as the reason of a hold: how it begins is what monitors and screens go by."""
+    kind = UNANSWERED if isinstance(outcome, Unknown) else "unreachable"
+    if isinstance(outcome, Unreachable) and outcome.code == INTERCEPTED:
+        kind = INTERCEPTED
+    return f"{kind}: {message_of(outcome)}"
 
 
 def _hold(health: Health, reason: str, now: datetime, asked: timedelta = timedelta()) -> Health:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.domain.alert import Severity
-from tracklayer.domain.monitors.words import counted, lasting
+from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
 ROLES = ("api", "worker", "scheduler")
 BEAT = timedelta(seconds=10)  # between two heartbeats
@@ -40,6 +40,7 @@ DATABASE_FULL = "database_full"
 DATABASE_READ_ONLY = "database_read_only"
 SANDBOX = "sandbox_left_set"
 CLOCK_OFF = "clock_off"
+PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,18 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Down:
+    """A platform that serves nobody. ``held``: destinations that have something to send to it; ``more``: or more."""
+
+    platform: str
+    title: str
+    reason: str
+    since: datetime
+    held: int = 0
+    more: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """``intervals``: of the jobs. ``waiting``: None where nobody looked. ``queued``: deliveries that wait, counted where no worker lives."""
 
@@ -117,6 +130,7 @@ class Facts:
     intervals: Mapping[str, timedelta] = field(default_factory=dict)
     waiting: Waiting | None = None
     queued: int = 0
+    down: Sequence[Down] = ()
 
     def living(self, role: str) -> list[Beat]:
         return [beat for beat in self.beats if beat.role == role and beat.lives]
@@ -144,7 +158,7 @@ def judge(facts: Facts) -> list[Trouble]:
     found = [*_roles(facts), *_dying(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
     if facts.living("worker"):
         found += [*_queue(facts), *_jobs(facts)]
-    return [*found, *_sandbox(facts), *_clocks(facts)]
+    return [*found, *_platforms(facts), *_sandbox(facts), *_clocks(facts)]
 
 
 def undecided(facts: Facts) -> set[str]:
@@ -432,6 +446,29 @@ _JOB_STAKES = {
     "fold": "Counters are not added up, so pages and monitors become slow.",
     "purge": "What is past its retention is not deleted.",
 }
+
+
+def _platforms(facts: Facts) -> list[Trouble]:
+    """No trouble of ours, unless it is all of them: then it is told with each."""
+    others = len(facts.down) > 1
+    network = (
+        "Other platforms are down too: look at this installation's network."
+        if others
+        else "You need do nothing; where other platforms follow, look at this installation's network."
+    )
+    return [
+        Trouble(
+            f"{PLATFORM_DOWN}:{down.platform}",
+            Severity.WARNING,
+            f"{down.title} serves no merchant",
+            f"Since {clock_time(down.since)} no request of any merchant was answered ({down.reason}). "
+            f"{counted(down.held, 'destination')}{' or more' if down.more else ''} with something to send "
+            f"{'is' if down.held == 1 and not down.more else 'are'} held, a few probes go out every half minute to five minutes, and "
+            f"all is sent once one is answered; what waits for longer than the retry window is dropped. {network}",
+            down.since,
+        )
+        for down in sorted(facts.down, key=lambda down: down.platform)
+    ]
 
 
 def _sandbox(facts: Facts) -> list[Trouble]:

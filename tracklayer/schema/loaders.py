@@ -20,6 +20,7 @@ from tracklayer.domain.advice import Advice
 from tracklayer.domain.standing import Standing
 from tracklayer.domain.stitching import Stitched
 from tracklayer.runtime import Runtime
+from tracklayer.services.outage import as_shown
 from tracklayer.services.standing import standings
 from tracklayer.services.stitch import decisions
 
@@ -83,7 +84,7 @@ class Loaders:
 
     @cached_property
     def destination(self) -> DataLoader[str, DestinationRow | None]:
-        return _loader(_destinations, self.merchant_id)
+        return _loader(_destinations, self.runtime, self.merchant_id)
 
     @cached_property
     def merchant(self) -> DataLoader[int, MerchantRow]:
@@ -170,10 +171,14 @@ def _deliveries_of_spans(
         return alerts.deliveries_of_alerts(merchant_id, spans, after, limit, window)
 
 
-async def _destinations(merchant_id: int, platforms: list[str]) -> list[DestinationRow | None]:
-    found = await run_for_merchant(destinations.destinations, merchant_id)
+async def _destinations(runtime: Runtime, merchant_id: int, platforms: list[str]) -> list[DestinationRow | None]:
+    found = await run_for_merchant(partial(_shown_destinations, runtime), merchant_id)
     by_platform = {row.platform: row for row in found}
     return [by_platform.get(platform) for platform in platforms]
+
+
+def _shown_destinations(runtime: Runtime, merchant_id: int) -> list[DestinationRow]:
+    return as_shown(runtime, destinations.destinations(merchant_id))
 
 
 async def _merchants(merchant_ids: list[int]) -> list[MerchantRow | None]:

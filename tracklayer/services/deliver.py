@@ -14,12 +14,13 @@ its worker, which renews the lease until it is written; what of the batch was no
 | claim | what is due, into a lease | queue lock (tried, not waited for) |
 | settle | what its lease holds | the lease's row |
 | sweep | leases of the lost; what has no time or no destination | the lease's row (stepped over where held); queue lock |
+| hold, release with a platform | nothing: states of destinations | the platform's row, destination rows (stepped over where held) |
 | redeliver | what failed or was dropped, no lease | queue lock |
 | deliver stored | nothing: it makes what was not there | destination row, queue lock, the events' rows (shared) |
 | purge | what is past its retention, no lease | the event's rows |
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
-Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
+Locks are taken in this order and never the other way: job, platform, destination row, queue lock, lease, events, deliveries, counters.
 ``services/deliver_together.py`` claims and settles for many destinations in one transaction: of queue locks it takes those
 that are free, and for leases and deliveries of others it waits for a moment only, and then leaves each to itself.
 """
@@ -91,6 +92,7 @@ from tracklayer.services import persist
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
+from tracklayer.services.outage import admitted, note_outcomes, see_to_platforms, to_wake
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
 from tracklayer.services.transport import NotWrittenError, send
@@ -175,6 +177,8 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
             return False  # it would take what is not due yet, or drop what still has time
         if runtime.kept.is_much((merchant_id, platform)):
             return False  # its rows are locked: the sweep wakes it when they are free
+        if not admitted(runtime, [(merchant_id, platform)]):
+            return False  # the platform is down for everybody: the sweep holds what is due, and names who probes it
         taken = _claim_patiently(runtime, worker, merchant_id, platform, turn)
         if taken is None:
             return False
@@ -512,8 +516,8 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
 def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
     """What a reply means for each item, also where there was none."""
     match reply:
-        case NotSent(reason=reason):
-            return [Unreachable(reason, may_have_arrived=False)] * count
+        case NotSent(reason=reason, is_of_merchant=is_own):
+            return [Unreachable(reason, may_have_arrived=False, is_of_merchant=is_own)] * count
         case NoAnswer(reason=reason):
             return [Unknown(reason)] * count
         case TokenRefused(code=code, status=status):
@@ -551,6 +555,8 @@ def settle(
     RowsHeldError where somebody holds its rows: then it is kept aside, and what was not sent is given back with it.
     """
     if not isinstance(verdict, NotBuilt):
+        if verdict[0] != UNREAD:  # that we cannot read an answer says nothing about the platform
+            note_outcomes(runtime, batch.destination, verdict, sent_at)
         verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
     answer = Answer([item.claim for item in items], verdict, sent_at)
 
@@ -854,6 +860,8 @@ def sweep(runtime: Runtime) -> Swept:
                 dropped += gone
     with alone(runtime, "looking for what is due"):
         wake = _with_work(now)
+    with alone(runtime, "looking at platforms that are down"):
+        wake = see_to_platforms(runtime, wake, now)
     return Swept(taken_back, dropped, wake)
 
 
@@ -888,7 +896,8 @@ def some_with_work(runtime: Runtime, limit: int) -> list[tuple[int, str]]:
     """Destinations that have work, from anywhere on: several who ask at once find different ones."""
     with in_transaction():
         after = random.randint(0, db_destinations.last_merchant_waiting())
-        return db_destinations.due_destinations(runtime.clock.now(), limit, after)
+        found = db_destinations.due_destinations(runtime.clock.now(), limit, after)
+    return to_wake(runtime, found)
 
 
 def _rescue(runtime: Runtime, now: datetime) -> int:

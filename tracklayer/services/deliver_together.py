@@ -44,6 +44,7 @@ from tracklayer.services.deliver import (
     settle,
     stitch,
 )
+from tracklayer.services.outage import by_platform, note_outcomes
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +93,8 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
     if not runtime.clock.is_sure:
         return [], []  # it would take what is not due yet
     queues: list[Queue] = []
-    alone: list[Queue] = []
-    for queue in wanted:
+    serving, alone = by_platform(runtime, wanted)
+    for queue in serving:
         if queue[1] in PLATFORMS and not runtime.kept.is_much(queue):
             is_plain = not runtime.turns.is_behind(queue) and runtime.turns.most_of_size(queue) is None
             (queues if is_plain else alone).append(queue)
@@ -188,6 +189,7 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
         if isinstance(verdict, list) and len(todo) == 1 and all(isinstance(one, Acknowledged) for one in verdict):
             health = batch.destination.health
             if judge_health(health, verdict, runtime.clock.now(), sent_at, had_turn=False) == health:
+                note_outcomes(runtime, batch.destination, verdict, sent_at)
                 return Answered(errand, todo[0], verdict, sent_at)
         send_all(runtime, batch, todo, sent_at, verdict)
     except LeaseLostError:

@@ -129,7 +129,7 @@ def _exchange(
         with http.stream(method, target, content=content, headers=_headers(headers)) as response:
             answer = _read(response, deadline)
     except _UnsendableError:
-        return NotSent("a setting holds a character that no request can carry")
+        return NotSent("a setting holds a character that no request can carry", is_of_merchant=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         return NotSent(_words(error))
     except httpx.TimeoutException:

@@ -25,6 +25,7 @@ from tracklayer.clock import DatabaseClock
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import heartbeats as db_beats
 from tracklayer.db import operator_alerts as db
+from tracklayer.db import outages as db_outages
 from tracklayer.db.connection import (
     DatabaseAwayError,
     ReadTimeoutError,
@@ -42,6 +43,7 @@ from tracklayer.domain.watch import (
     MET,
     OLD,
     REFUSALS,
+    Down,
     Facts,
     Trouble,
     Waiting,
@@ -71,6 +73,7 @@ MESSAGES = 20  # of one look
 PING = timedelta(seconds=60)
 PING_AGAIN = timedelta(seconds=15)  # after one that failed
 HOUR = 3600.0
+MOST_HELD = 20_000  # destinations that are counted
 CLAIM_SECONDS = 60  # that others leave it to who sends a message, which is over in a quarter of that
 TELLING_SECONDS = 12.0  # a message is over by then, taken or not
 SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
@@ -89,9 +92,22 @@ def facts_now(intervals: Mapping[str, timedelta], now: datetime, *, with_queue: 
         jobs = db_beats.job_facts(intervals)
     facts = Facts(now, beats, jobs, intervals)
     if facts.living("worker"):
+        facts = replace(facts, down=_down())
         return replace(facts, waiting=_waiting()) if with_queue else facts
     with in_transaction():
         return replace(facts, queued=db_beats.queued())
+
+
+def _down() -> list[Down]:
+    """Platforms that are down, as long as anybody is held with them."""
+    with in_transaction():
+        found = db_outages.platforms_down()
+        held = {platform: db_outages.count_held(platform, MOST_HELD) for platform in found}
+    return [
+        Down(key, title_of(key), health.reason or "", health.failing_since, held[key], held[key] == MOST_HELD)
+        for key, health in found.items()
+        if health.failing_since is not None and held[key]
+    ]
 
 
 def _waiting() -> Waiting | None:
