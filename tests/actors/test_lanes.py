@@ -46,10 +46,44 @@ def test_a_single_thread_delivers_too() -> None:
         assert enter(stack, lanes, (2, "tiktok")) == [True]
 
 
-def test_whoever_leaves_is_told_once_who_found_no_room_for_what_it_held() -> None:
+def test_whoever_leaves_is_told_who_has_waited_longest_and_has_room_by_now() -> None:
     lanes = Lanes(4)
     with ExitStack() as stack:
-        enter(stack, lanes, (1, "meta"), (1, "meta"), (1, "tiktok"), (2, "meta"), (3, "meta"))
-        assert lanes.missed((9, "x")) == []
-    assert sorted(lanes.missed((1, "meta"))) == [(1, "meta"), (2, "meta"), (3, "meta")]
-    assert lanes.missed((1, "meta")) == []
+        enter(stack, lanes, (1, "meta"), (1, "meta"), (1, "tiktok"), (2, "meta"), (3, "meta"), (2, "meta"))
+        assert lanes.missed((9, "x")) == []  # all is taken still
+    assert lanes.missed((1, "meta")) == [(2, "meta")]  # others than itself
+    told = [lanes.missed((1, "tiktok")) for _ in range(3)]
+    assert told == [[(1, "meta")], [(3, "meta")], []]
+
+
+def test_whoever_finds_room_stands_in_line_no_more() -> None:
+    lanes = Lanes(4)
+    with ExitStack() as stack:
+        enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"))
+    with ExitStack() as stack:
+        assert enter(stack, lanes, (3, "meta")) == [True]
+    assert lanes.missed((3, "meta")) == []
+
+
+def test_of_a_full_platform_and_a_full_merchant_nobody_is_told() -> None:
+    lanes = Lanes(16)
+    with ExitStack() as stack:
+        enter(
+            stack, lanes, *((merchant, "meta") for merchant in range(10, 18)), *[(1, "tiktok")] * 3, *[(1, "x_ads")] * 3
+        )
+        enter(stack, lanes, (5, "meta"), (1, "tiktok"), (2, "x_ads"))
+        assert lanes.missed((9, "x")) == []  # 14 lanes are taken
+    with ExitStack() as stack:
+        enter(stack, lanes, *((merchant, "meta") for merchant in range(10, 18)))
+        assert lanes.missed((10, "meta")) == [(1, "tiktok")]
+        assert lanes.missed((10, "meta")) == [(2, "x_ads")]
+        assert lanes.missed((10, "meta")) == []
+    assert lanes.missed((10, "meta")) == [(5, "meta")]
+
+
+def test_two_who_leave_wake_two() -> None:
+    lanes = Lanes(4)
+    with ExitStack() as stack:
+        enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"), (4, "meta"))
+    assert lanes.missed((1, "meta")) == [(3, "meta")]
+    assert lanes.missed((2, "tiktok")) == [(4, "meta")]

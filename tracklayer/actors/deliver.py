@@ -14,7 +14,7 @@ def deliver(runtime: Runtime, worker: WorkerLock, lanes: Lanes, wake: Wake, merc
     with lanes.enter(destination) as room:
         more = room and deliver_due(runtime, worker.number(), merchant_id, platform)
     if room:
-        # Others first: they found every lane taken. Should this fail before, the sweep wakes them within a second.
+        # Who stands in line comes first. Should this fail before, the sweep wakes them within a second.
         wake(lanes.missed(destination))
     if more:
         wake([destination])

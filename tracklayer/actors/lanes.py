@@ -7,9 +7,10 @@ merchant whose backlogs on many platforms would take every thread for as long as
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 Destination = tuple[int, str]  # merchant id, platform
 HOUSEKEEPERS = 2  # threads
@@ -18,7 +19,8 @@ HOUSEKEEPERS = 2  # threads
 class Lanes:
     """``threads``: of the process. A destination gets a quarter of them, a merchant or a platform half.
 
-    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs.
+    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs. Whoever finds no room stands in
+    line, and each lane that becomes free is offered to the one that has stood there longest and fits.
     """
 
     def __init__(self, threads: int) -> None:
@@ -30,18 +32,23 @@ class Lanes:
         )
         self._lock = threading.Lock()
         self._taken: Counter[object] = Counter()
-        self._missed: set[Destination] = set()
+        self._places = count()
+        self._lines: defaultdict[str, dict[Destination, int]] = defaultdict(
+            dict
+        )  # by platform; which place, of all of them
 
     @contextmanager
     def enter(self, destination: Destination) -> Iterator[bool]:
-        """True where there was room. Where there was none, ``missed`` names it to whoever leaves."""
-        keys = (destination, ("merchant", destination[0]), ("platform", destination[1]), "all")
+        """True where there was room. Where there was none, ``missed`` names it, when it is its turn, to whoever leaves."""
+        keys = _keys(destination)
         with self._lock:
-            room = all(self._taken[key] < limit for key, limit in zip(keys, self._limits, strict=True))
+            line = self._lines[destination[1]]
+            room = self._has_room(destination)
             if room:
                 self._taken.update(keys)
-            else:
-                self._missed.add(destination)
+                line.pop(destination, None)
+            elif destination not in line:
+                line[destination] = next(self._places)
         try:
             yield room
         finally:
@@ -53,8 +60,29 @@ class Lanes:
                             del self._taken[key]
 
     def missed(self, destination: Destination) -> list[Destination]:
-        """Whom a wake-up found no room for, told once: those that share what ``destination`` has just left."""
+        """Whom to wake now that ``destination`` has left: of all others that found no room and have it by now, the one that
+        has waited longest. One, for the one lane that is free; it is told once.
+        """
         with self._lock:
-            found = [other for other in self._missed if other[0] == destination[0] or other[1] == destination[1]]
-            self._missed.difference_update(found)
-            return found
+            fitting = [found for line in self._lines.values() if (found := self._first(line, destination)) is not None]
+            if not fitting:
+                return []
+            _, other = min(fitting)
+            del self._lines[other[1]][other]
+            return [other]
+
+    def _first(self, line: dict[Destination, int], left: Destination) -> tuple[int, Destination] | None:
+        """Of one platform. Passes over a few at most: where it is the platform that is full, no one has room."""
+        for other, place in line.items():
+            if self._taken["platform", other[1]] >= self._limits[2]:
+                return None
+            if other != left and self._has_room(other):
+                return place, other
+        return None
+
+    def _has_room(self, destination: Destination) -> bool:
+        return all(self._taken[key] < limit for key, limit in zip(_keys(destination), self._limits, strict=True))
+
+
+def _keys(destination: Destination) -> tuple[object, ...]:
+    return (destination, ("merchant", destination[0]), ("platform", destination[1]), "all")

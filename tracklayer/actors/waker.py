@@ -18,7 +18,7 @@ class Waker:
 
     def __init__(self, send: Callable[[int, str], object]) -> None:
         self._send = send
-        self._wanted: set[tuple[int, str]] = set()
+        self._wanted: dict[tuple[int, str], None] = {}  # in the order in which they were asked for
         self._ready = threading.Condition()
         self._stopped = False
         self._failures = 0
@@ -27,7 +27,7 @@ class Waker:
 
     def __call__(self, destinations: Iterable[tuple[int, str]]) -> None:
         with self._ready:
-            self._wanted.update(destinations)
+            self._wanted.update(dict.fromkeys(destinations))
             if self._wanted:
                 self._ready.notify()
 
@@ -53,7 +53,7 @@ class Waker:
         if not self._stopped:
             time.sleep(GATHER_SECONDS)
         with self._ready:
-            wanted, self._wanted = self._wanted, set()
+            wanted, self._wanted = self._wanted, {}
         for merchant_id, platform in wanted:
             self._try(merchant_id, platform)
         return bool(wanted)
