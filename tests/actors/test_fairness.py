@@ -13,7 +13,7 @@ from tests.actors import fairness_simulator as town
 from tests.actors.fairness_simulator import MIXES, Result, simulate
 from tracklayer import turns, web
 from tracklayer.actors.crew import WORKER_THREADS
-from tracklayer.actors.lanes import HOUSEKEEPERS, Lanes
+from tracklayer.actors.lanes import FRESH, HOUSEKEEPERS, Lanes
 from tracklayer.actors.schedule import periodic
 from tracklayer.actors.waker import GATHER_SECONDS
 from tracklayer.domain import health
@@ -69,10 +69,16 @@ def test_a_platform_that_hangs_leaves_half_to_the_others(mix: str) -> None:
 def test_of_more_backlogs_than_lanes_each_gets_its_turn(mix: str) -> None:
     result = after(mix)
     assert result.most["all"] <= ALL
-    everything = sum(got.delivered for got in result.groups.values())
+    assert result.most["backlogs"] <= ALL - FRESH
     for name, got in result.groups.items():
         assert got.unserved <= got.destinations * 0.2, name
-        assert got.most < everything / 100, name
+
+
+def test_who_keeps_up_is_served_at_once_beside_five_hundred_backlogs_once_it_is_known_who_that_is() -> None:
+    fresh = after("backlogs_and_fresh").groups["fresh"]
+    assert fresh.unserved == 0
+    assert fresh.later_p95 is not None
+    assert fresh.later_p95 < 0.2
 
 
 def test_small_backlogs_are_done_while_a_great_one_goes_on() -> None:
@@ -102,11 +108,12 @@ def seconds(span: timedelta) -> str:
 
 
 def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
-    quarter, half, _, everybody = Lanes(WORKER_THREADS)._limits
+    quarter, half, _, everybody, of_backlogs = Lanes(WORKER_THREADS)._limits
     assert rule("Threads of a worker") == f"{WORKER_THREADS}"
     assert rule("Lanes of one destination") == f"a quarter: {quarter}"
     assert rule("Lanes of one merchant") == rule("Lanes of one platform") == f"half: {half}"
     assert rule("Lanes of all deliveries") == f"all but {HOUSEKEEPERS}: {everybody}"
+    assert rule("Lanes of all backlogs, while others are busy") == f"{FRESH} fewer: {of_backlogs}"
     assert rule("A slice") == f"{deliver.SLICE_SECONDS:g} s, or {deliver.BATCHES} batches"
     assert rule("A backlog") == f"{turns.SHARE} due at once"
     assert rule("A batch while others are busy") == f"{turns.SHARE} deliveries"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from tracklayer.actors.lanes import HOUSEKEEPERS, Lanes
+from tracklayer.actors.lanes import FRESH, HOUSEKEEPERS, Lanes
 
 
 def enter(stack: ExitStack, lanes: Lanes, *destinations: tuple[int, str]) -> list[bool]:
@@ -87,3 +87,29 @@ def test_two_who_leave_wake_two() -> None:
         enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"), (4, "meta"))
     assert lanes.missed((1, "meta")) == [(3, "meta")]
     assert lanes.missed((2, "tiktok")) == [(4, "meta")]
+
+
+def test_backlogs_leave_lanes_to_whoever_keeps_up() -> None:
+    lanes = Lanes(16)
+    with ExitStack() as stack:
+        behind = [lanes.enter((n, f"platform {n}"), yields=True) for n in range(12)]
+        assert [stack.enter_context(lane) for lane in behind].count(True) == 14 - FRESH
+        assert enter(stack, lanes, *((n, f"platform {n}") for n in range(20, 25))) == [True] * FRESH + [False]
+        assert lanes.missed((99, "x")) == []
+    assert [lanes.missed((99, "x")) for _ in range(4)] == [
+        [(10, "platform 10")],
+        [(11, "platform 11")],
+        [(24, "platform 24")],
+        [],
+    ]
+
+
+def test_whoever_was_overtaken_when_it_was_called_is_called_first_again() -> None:
+    lanes = Lanes(4)
+    with ExitStack() as stack:
+        enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"), (4, "tiktok"))
+    assert lanes.missed((1, "meta")) == [(3, "meta")]
+    with ExitStack() as stack:
+        assert enter(stack, lanes, (5, "meta"), (6, "tiktok"), (3, "meta")) == [True, True, False]
+    assert lanes.missed((5, "meta")) == [(3, "meta")]
+    assert lanes.missed((5, "meta")) == [(4, "tiktok")]

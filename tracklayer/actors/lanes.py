@@ -7,20 +7,22 @@ merchant whose backlogs on many platforms would take every thread for as long as
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
 Destination = tuple[int, str]  # merchant id, platform
 HOUSEKEEPERS = 2  # threads
+FRESH = 4  # lanes that backlogs leave to whoever keeps up while there is somebody, however many backlogs there are
 
 
 class Lanes:
     """``threads``: of the process. A destination gets a quarter of them, a merchant or a platform half.
 
-    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs. Whoever finds no room stands in
-    line, and each lane that becomes free is offered to the one that has stood there longest and fits.
+    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs, and backlogs together
+    ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free is offered to the
+    one that has stood there longest and fits.
     """
 
     def __init__(self, threads: int) -> None:
@@ -29,26 +31,35 @@ class Lanes:
             max(1, threads // 2),
             max(1, threads // 2),
             max(1, threads - HOUSEKEEPERS),
+            max(1, threads - HOUSEKEEPERS - FRESH),
         )
         self._lock = threading.Lock()
         self._taken: Counter[object] = Counter()
         self._places = count()
-        self._lines: defaultdict[str, dict[Destination, int]] = defaultdict(
-            dict
-        )  # by platform; which place, of all of them
+        # By platform, and whether it is of those that yield: who stands there, oldest first, at which place of all of them.
+        self._lines: defaultdict[tuple[str, bool], OrderedDict[Destination, int]] = defaultdict(OrderedDict)
+        self._called: dict[Destination, int] = {}  # whom somebody was told of, and their places
 
     @contextmanager
-    def enter(self, destination: Destination) -> Iterator[bool]:
-        """True where there was room. Where there was none, ``missed`` names it, when it is its turn, to whoever leaves."""
-        keys = _keys(destination)
+    def enter(self, destination: Destination, *, yields: bool = False) -> Iterator[bool]:
+        """True where there was room. Where there was none, ``missed`` names it, when it is its turn, to whoever leaves.
+
+        ``yields``: it has a backlog, and others have something to do.
+        """
+        keys = _keys(destination, yields)
         with self._lock:
-            line = self._lines[destination[1]]
-            room = self._has_room(destination)
+            room = self._has_room(keys)
+            called = self._called.pop(destination, None)
+            before = self._lines[destination[1], not yields].pop(destination, called)
+            line = self._lines[destination[1], yields]
             if room:
                 self._taken.update(keys)
                 line.pop(destination, None)
             elif destination not in line:
-                line[destination] = next(self._places)
+                line[destination] = next(self._places) if before is None else before
+                line.move_to_end(
+                    destination, last=before is None
+                )  # whoever was overtaken on the way is next all the same
         try:
             yield room
         finally:
@@ -64,25 +75,25 @@ class Lanes:
         has waited longest. One, for the one lane that is free; it is told once.
         """
         with self._lock:
-            fitting = [found for line in self._lines.values() if (found := self._first(line, destination)) is not None]
+            fitting = []
+            for (platform, yields), line in self._lines.items():
+                # What nobody of a line could have is asked first: of the others a few are passed over at most.
+                if line and self._has_room(_keys((0, platform), yields)):
+                    for other, place in line.items():
+                        if other != destination and self._has_room(_keys(other, yields)):
+                            fitting.append((place, other, line))
+                            break
             if not fitting:
                 return []
-            _, other = min(fitting)
-            del self._lines[other[1]][other]
+            _, other, line = min(fitting, key=lambda found: found[0])
+            self._called[other] = line.pop(other)
             return [other]
 
-    def _first(self, line: dict[Destination, int], left: Destination) -> tuple[int, Destination] | None:
-        """Of one platform. Passes over a few at most: where it is the platform that is full, no one has room."""
-        for other, place in line.items():
-            if self._taken["platform", other[1]] >= self._limits[2]:
-                return None
-            if other != left and self._has_room(other):
-                return place, other
-        return None
-
-    def _has_room(self, destination: Destination) -> bool:
-        return all(self._taken[key] < limit for key, limit in zip(_keys(destination), self._limits, strict=True))
+    def _has_room(self, keys: tuple[object, ...]) -> bool:
+        return all(self._taken[key] < limit for key, limit in zip(keys, self._limits, strict=False))
 
 
-def _keys(destination: Destination) -> tuple[object, ...]:
-    return (destination, ("merchant", destination[0]), ("platform", destination[1]), "all")
+def _keys(destination: Destination, yields: bool) -> tuple[object, ...]:
+    """What it takes a lane of, in the order of the limits."""
+    keys = (destination, ("merchant", destination[0]), ("platform", destination[1]), "all")
+    return (*keys, "backlogs") if yields else keys
