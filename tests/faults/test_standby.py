@@ -299,6 +299,44 @@ async def test_one_that_was_promoted_is_a_database_of_its_own(
             assert standby_trouble(of_another.url_of(name_of(database)), LAG) == sentence_of(ANOTHER)
 
 
+async def test_after_a_fail_over_another_standby_serves(
+    runtime: Runtime, merchant: Merchant, database: str, lonely: StandbyServer, asked: Statements
+) -> None:
+    name = name_of(database)
+    with StandbyServer(lonely.data) as second:
+        lonely.promote()
+        connection.connect(lonely.url_of(name))
+        try:
+            store(runtime, merchant, "after the fail-over")
+            async with serving(runtime, merchant, second.url_of(name)) as server:
+                await server.until(
+                    lambda: second.ask("SELECT max(received_tli) FROM pg_stat_wal_receiver") == 2, "news"
+                )
+                await server.until(lambda: server.trouble is None, "the second one to serve")
+                asked.clear()
+                found = (await server.api(EVENT, id="after the fail-over"))["event"]
+                assert found["timesReceived"] == 1
+                assert [sql for sql in asked.standby if "times_received" in sql]
+        finally:
+            connection.connect(database)
+
+
+async def test_a_door_that_is_jammed_keeps_nobody_from_reading(
+    runtime: Runtime, merchant: Merchant, database: str, follower: StandbyServer
+) -> None:
+    """Whose key is known is answered, though no short question is: then the primary is read from."""
+    async with serving(runtime, merchant, follower.url_of(name_of(database))) as server:
+        await server.api("{ merchant { name } }")
+        with closing(psycopg2.connect(database)) as other:
+            other.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+            stuck = [
+                asyncio.create_task(server.api.post(EVENT, {"id": "a"}, key=f"tl_{'x' * 30}{n}")) for n in range(4)
+            ]
+            await asyncio.sleep(0)
+            assert (await server.api("{ merchant { name } }"))["merchant"] == {"name": "Shop"}
+            await asyncio.gather(*stuck)
+
+
 def test_the_primary_itself_is_no_standby(database: str) -> None:
     assert standby_trouble(database, LAG) == sentence_of(NO_STANDBY)
 

@@ -57,9 +57,8 @@ class Lanes:
                 line.pop(destination, None)
             elif destination not in line:
                 line[destination] = next(self._places) if before is None else before
-                line.move_to_end(
-                    destination, last=before is None
-                )  # whoever was overtaken on the way is next all the same
+                if before is not None:  # it was overtaken on its way here
+                    line.move_to_end(destination, last=False)
         try:
             yield room
         finally:

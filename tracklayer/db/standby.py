@@ -59,12 +59,14 @@ SELECT system_identifier, left(pg_walfile_name(flushed), 8), flushed::text
 FROM (SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END AS flushed) AS w, pg_control_system()
 """
 
-# Of the standby. Its control file names an old timeline until it has written something of the new one: then it waits.
+# Of the standby. After a fail-over its control file names the old timeline until its next checkpoint; who may look at what
+# it receives, a member of pg_monitor for instance, knows the new one at once.
 _LOOK = """
 SELECT pg_is_in_recovery(),
-       system_identifier = %s AND upper(lpad(to_hex(greatest(timeline_id, min_recovery_end_timeline)), 8, '0')) = %s,
+       system_identifier = %s AND upper(lpad(to_hex(greatest(timeline_id, min_recovery_end_timeline, received)), 8, '0')) = %s,
        pg_last_wal_replay_lsn() >= %s::pg_lsn
-FROM pg_control_system(), pg_control_checkpoint(), pg_control_recovery()
+FROM pg_control_system(), pg_control_checkpoint(), pg_control_recovery(),
+     (SELECT max(received_tli) AS received FROM pg_stat_wal_receiver) AS r
 """
 
 
@@ -154,12 +156,14 @@ class Standby:
         self._told_at = -math.inf
 
     async def begin(self) -> Position | None:
-        """How far it must have come for who begins to read now. None: it does not serve, or there is no primary to ask.
-
-        Raises DatabaseAwayError where the primary does not answer.
-        """
+        """How far it must have come for who begins to read now. None: it does not serve, or there is no primary to ask."""
         self.watch()
-        return await self._position() if self.trouble is None else None
+        if self.trouble is not None:
+            return None
+        try:
+            return await self._position()
+        except DatabaseAwayError:  # or busy at its door: whoever reads from it will see
+            return None
 
     async def read(self, wanted: Position, call: Callable[[], T]) -> T:
         """What ``call`` reads there. Raises NotServedError, and what ``call`` does."""
