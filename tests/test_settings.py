@@ -56,6 +56,8 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         requests_per_second=200.0,
         drain=timedelta(seconds=2),
         allow_private_webhooks=False,
+        read_database_url=None,
+        read_lag=timedelta(seconds=0.5),
     )
 
 
@@ -83,6 +85,8 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_REQUESTS_PER_SECOND",
         "TRACKLAYER_DRAIN_SECONDS",
         "TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS",
+        "TRACKLAYER_READ_DATABASE_URL",
+        "TRACKLAYER_READ_LAG_SECONDS",
     ]
 
 
@@ -261,6 +265,17 @@ def test_addresses_of_the_operator_are_read_with_the_server_that_sends_to_them()
     assert faults_of({"TRACKLAYER_OPERATOR_EMAIL": "ops@example.com"}) == [
         "TRACKLAYER_OPERATOR_EMAIL needs TRACKLAYER_SMTP_URL: no mail goes out without it"
     ]
+
+
+def test_a_standby_needs_a_primary_and_shows_no_password() -> None:
+    environ = {"TRACKLAYER_READ_DATABASE_URL": "postgresql://reader:hunter2@b/name", "TRACKLAYER_READ_LAG_SECONDS": "2"}
+    assert faults_of(environ) == [
+        "TRACKLAYER_READ_DATABASE_URL needs TRACKLAYER_DATABASE_URL: the embedded PostgreSQL has no standby"
+    ]
+    read = load_settings({**environ, "TRACKLAYER_DATABASE_URL": "postgresql://h/n", "TRACKLAYER_SECRET_KEY": "s" * 40})
+    assert str(read.read_database_url) == "postgresql://reader:hunter2@b/name"
+    assert read.read_lag == timedelta(seconds=2)
+    assert "hunter2" not in repr(read)
 
 
 def test_every_fault_is_named_at_once() -> None:

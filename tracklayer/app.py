@@ -87,6 +87,8 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         spare_collector(GC_THRESHOLD)
+        if door.house.standby is not None:
+            door.house.standby.watch()
         async with hub.running():
             yield
         await door.close()
@@ -109,7 +111,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             Route("/graphql", browsed, methods=["GET", "POST", "OPTIONS"], name="graphql"),
             Route("/graphql/", browsed, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
-            *health_routes(runtime, lambda: door.house.intake.was_away, troubles),
+            *health_routes(runtime, lambda: door.house.intake.was_away, troubles, door.house.standby),
             *well_known_routes(runtime),
             *docs_routes(),
             *session_routes(runtime),

@@ -55,6 +55,8 @@ class Settings:
     requests_per_second: float
     drain: timedelta
     allow_private_webhooks: bool
+    read_database_url: Secret | None
+    read_lag: timedelta
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             f"{PREFIX}SECRET_KEY is required when {PREFIX}DATABASE_URL is set: make one with `{MAKE_ONE}` "
             "and give every process the same"
         )
+    if values.get("read_database_url") is not None and not has_database:
+        faults.append(f"{PREFIX}READ_DATABASE_URL needs {PREFIX}DATABASE_URL: the embedded PostgreSQL has no standby")
     if values.get("operator_email") and values.get("smtp_url", ...) is None:
         faults.append(f"{PREFIX}OPERATOR_EMAIL needs {PREFIX}SMTP_URL: no mail goes out without it")
     if faults:
@@ -113,6 +117,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         requests_per_second=values["requests_per_second"],
         drain=values["drain_seconds"],
         allow_private_webhooks=values["allow_private_webhooks"],
+        read_database_url=values["read_database_url"],
+        read_lag=values["read_lag_seconds"],
     )
 
 
@@ -396,6 +402,18 @@ SETTINGS = (
         "`true`: merchants' webhooks may lead into private networks, this machine's own too; only where all merchants are "
         "trusted",
         _yes_or_no,
+    ),
+    SettingSpec(
+        f"{PREFIX}READ_DATABASE_URL",
+        None,
+        "`postgresql://…` of a streaming standby, or of several, that serves the queries of `api`; unset: the primary does",
+        _secret_url("postgresql", "postgres"),
+    ),
+    SettingSpec(
+        f"{PREFIX}READ_LAG_SECONDS",
+        "0.5",
+        "how long a query waits until the standby has all that was acknowledged before it; beyond it the primary serves",
+        _seconds,
     ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

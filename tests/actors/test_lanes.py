@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from tracklayer.actors.lanes import HOUSEKEEPERS, Lanes
+from tracklayer.actors.lanes import FRESH, HOUSEKEEPERS, Lanes
 
 
 def enter(stack: ExitStack, lanes: Lanes, *destinations: tuple[int, str]) -> list[bool]:
@@ -25,23 +25,13 @@ def test_a_platform_that_hangs_for_everybody_leaves_half_to_the_others() -> None
         assert enter(stack, lanes, (9, "tiktok")) == [True]
 
 
-def test_platforms_that_hang_leave_each_other_and_the_rest_half_of_what_is_left() -> None:
+def test_two_platforms_that_hang_leave_lanes_to_the_others() -> None:
     lanes = Lanes(16)
     with ExitStack() as stack:
         assert enter(stack, lanes, *((merchant, "meta") for merchant in range(16))).count(True) == 8
         assert enter(stack, lanes, *((merchant, "tiktok") for merchant in range(16))).count(True) == 4
         assert enter(stack, lanes, (20, "reddit")) == [True]
         assert enter(stack, lanes, (21, "snapchat")) == [True]
-
-
-def test_of_two_busy_platforms_the_one_that_has_more_gives_way() -> None:
-    lanes = Lanes(16)
-    with ExitStack() as stack, ExitStack() as leaving:
-        enter(leaving, lanes, (1, "meta"), (2, "meta"), (3, "meta"))
-        assert enter(stack, lanes, *((merchant, "meta") for merchant in range(10, 16))).count(True) == 5
-        assert enter(stack, lanes, *((merchant, "tiktok") for merchant in range(16))).count(True) == 4
-        leaving.close()
-        assert enter(stack, lanes, (20, "tiktok"), (1, "meta")) == [True, False]
 
 
 def test_a_merchant_leaves_half_to_the_others() -> None:
@@ -65,21 +55,70 @@ def test_a_single_thread_delivers_too() -> None:
         assert enter(stack, lanes, (2, "tiktok")) == [True]
 
 
-def test_whoever_leaves_is_told_once_who_found_no_room_for_what_it_held() -> None:
+def test_whoever_leaves_is_told_who_has_waited_longest_and_has_room_by_now() -> None:
     lanes = Lanes(4)
     with ExitStack() as stack:
-        enter(stack, lanes, (1, "meta"), (1, "meta"), (1, "tiktok"), (2, "meta"), (3, "meta"))
-        assert lanes.missed((9, "x")) == []
-    assert lanes.missed((1, "meta")) == [(1, "meta"), (2, "meta")]
-    assert lanes.missed((1, "meta")) == [(3, "meta")]
-    assert lanes.missed((1, "meta")) == []
+        enter(stack, lanes, (1, "meta"), (1, "meta"), (1, "tiktok"), (2, "meta"), (3, "meta"), (2, "meta"))
+        assert lanes.missed((9, "x")) == []  # all is taken still
+    assert lanes.missed((1, "meta")) == [(2, "meta")]  # others than itself
+    told = [lanes.missed((1, "tiktok")) for _ in range(3)]
+    assert told == [[(1, "meta")], [(3, "meta")], []]
 
 
-def test_of_thousands_that_found_no_room_each_that_leaves_tells_the_two_that_waited_longest() -> None:
+def test_whoever_finds_room_stands_in_line_no_more() -> None:
+    lanes = Lanes(4)
+    with ExitStack() as stack:
+        enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"))
+    with ExitStack() as stack:
+        assert enter(stack, lanes, (3, "meta")) == [True]
+    assert lanes.missed((3, "meta")) == []
+
+
+def test_of_a_full_platform_and_a_full_merchant_nobody_is_told() -> None:
     lanes = Lanes(16)
     with ExitStack() as stack:
-        enter(stack, lanes, *((merchant, "meta") for merchant in range(3000)))
-    assert lanes.missed((0, "meta")) == [(8, "meta"), (9, "meta")]
+        enter(
+            stack, lanes, *((merchant, "meta") for merchant in range(10, 18)), *[(1, "tiktok")] * 3, *[(1, "x_ads")] * 3
+        )
+        enter(stack, lanes, (5, "meta"), (1, "tiktok"), (2, "x_ads"))
+        assert lanes.missed((9, "x")) == []  # 14 lanes are taken
     with ExitStack() as stack:
-        assert enter(stack, lanes, (10, "meta")) == [True]  # woken by the sweep meanwhile
-    assert lanes.missed((0, "meta")) == [(11, "meta"), (12, "meta")]
+        enter(stack, lanes, *((merchant, "meta") for merchant in range(10, 18)))
+        assert lanes.missed((10, "meta")) == [(1, "tiktok")]
+        assert lanes.missed((10, "meta")) == [(2, "x_ads")]
+        assert lanes.missed((10, "meta")) == []
+    assert lanes.missed((10, "meta")) == [(5, "meta")]
+
+
+def test_two_who_leave_wake_two() -> None:
+    lanes = Lanes(4)
+    with ExitStack() as stack:
+        enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"), (4, "meta"))
+    assert lanes.missed((1, "meta")) == [(3, "meta")]
+    assert lanes.missed((2, "tiktok")) == [(4, "meta")]
+
+
+def test_backlogs_leave_lanes_to_whoever_keeps_up() -> None:
+    lanes = Lanes(16)
+    with ExitStack() as stack:
+        behind = [lanes.enter((n, f"platform {n}"), yields=True) for n in range(12)]
+        assert [stack.enter_context(lane) for lane in behind].count(True) == 14 - FRESH
+        assert enter(stack, lanes, *((n, f"platform {n}") for n in range(20, 25))) == [True] * FRESH + [False]
+        assert lanes.missed((99, "x")) == []
+    assert [lanes.missed((99, "x")) for _ in range(4)] == [
+        [(10, "platform 10")],
+        [(11, "platform 11")],
+        [(24, "platform 24")],
+        [],
+    ]
+
+
+def test_whoever_was_overtaken_when_it_was_called_is_called_first_again() -> None:
+    lanes = Lanes(4)
+    with ExitStack() as stack:
+        enter(stack, lanes, (1, "meta"), (2, "tiktok"), (3, "meta"), (4, "tiktok"))
+    assert lanes.missed((1, "meta")) == [(3, "meta")]
+    with ExitStack() as stack:
+        assert enter(stack, lanes, (5, "meta"), (6, "tiktok"), (3, "meta")) == [True, True, False]
+    assert lanes.missed((5, "meta")) == [(3, "meta")]
+    assert lanes.missed((5, "meta")) == [(4, "tiktok")]

@@ -12,6 +12,7 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tests.servers import wait_until
 from tests.services.test_deliver import ingest
+from tracklayer.actors.lanes import Lanes
 from tracklayer.actors.together import OF_DESTINATION, Together
 from tracklayer.actors.waker import MOST, Waker
 from tracklayer.clock import FrozenClock
@@ -137,7 +138,7 @@ def test_a_platform_that_hangs_for_everybody_leaves_half_of_the_requests_to_othe
 def test_what_is_more_than_there_are_requests_goes_as_they_are_done(runtime: Runtime, gate: Gate) -> None:
     shops = town(runtime, 60)
     with process(runtime, threads=1) as (together, _):
-        together._lanes._limits = (4, 4, 4, 4)
+        together._lanes = Lanes(6, 4)
         together([(shop.merchant_id, "meta") for shop in shops])
         until(60)
     assert len(gate.sent) == len(set(gate.sent)) == 60

@@ -21,10 +21,11 @@ def deliver_alone(
     runtime: Runtime, worker: WorkerLock, lanes: Lanes, wake: Waker, merchant_id: int, platform: str
 ) -> None:
     destination = (merchant_id, platform)
-    with lanes.enter(destination) as room:
+    turns = runtime.turns
+    with lanes.enter(destination, yields=turns.is_behind(destination) and turns.is_busy()) as room:
         more = room and deliver_due(runtime, worker.number(), merchant_id, platform)
     if room:
-        # Others first: they found every lane taken. Should this fail before, the sweep wakes them within a second.
+        # Who stands in line comes first. Should this fail before, the sweep wakes them within a second.
         wake.alone(lanes.missed(destination))
     if more:
         wake.alone([destination])

@@ -15,12 +15,13 @@ from itertools import count
 Destination = tuple[int, str]  # merchant id, platform
 HOUSEKEEPERS = 2  # threads
 FRESH = 4  # lanes that backlogs leave to whoever keeps up while there is somebody, however many backlogs there are
+LAST = 2  # lanes that no platform gets which has a quarter of the threads
 _ALL, _BACKLOGS = "all", "backlogs"
 
 
 class Lanes:
-    """``threads``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant half, and a
-    platform half of what other platforms leave: two that hang have three quarters at most, and three seven eighths.
+    """``threads``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant or a platform
+    half. The ``LAST`` ones go to platforms that have less than a quarter, so that two that hang leave some to the others.
 
     Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs, and backlogs together
     ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free is offered to the
@@ -108,10 +109,13 @@ class Lanes:
             return [other]
 
     def _has_room(self, keys: tuple[object, ...]) -> bool:
-        of_others = self._taken[_ALL] - self._taken[keys[2]]
-        of_platform = max(1, (self._threads - of_others) // 2)
-        limits = self._of_destination, self._of_merchant, of_platform, self._of_all, self._of_backlogs
+        limits = self._limits(self._taken[_ALL])
         return all(self._taken[key] < limit for key, limit in zip(keys, limits, strict=False))
+
+    def _limits(self, taken: int) -> tuple[int, ...]:
+        """Of a destination, a merchant, a platform, all deliveries and all backlogs, while so many are taken."""
+        of_platform = max(1, self._threads // (4 if taken >= self._of_all - LAST else 2))
+        return self._of_destination, self._of_merchant, of_platform, self._of_all, self._of_backlogs
 
 
 def _keys(destination: Destination, yields: bool) -> tuple[object, ...]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
 from tracklayer.services import deliver
 
 
 def sweep(runtime: Runtime, wake: Wake) -> None:
-    wake(deliver.sweep(runtime).wake)
+    found = deliver.sweep(runtime).wake
+    random.shuffle(
+        found
+    )  # where there are more than lanes, who comes first finds one: it must not be the same ones each time
+    wake(found)

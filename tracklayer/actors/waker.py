@@ -30,8 +30,9 @@ class Waker:
         of_use: Callable[[Iterable[Destination]], Iterable[Destination]] = list,
     ) -> None:
         self._send, self._send_alone, self._of_use = send, send_alone, of_use
-        self._wanted: set[tuple[int, str]] = set()
-        self._wanted_alone: set[tuple[int, str]] = set()
+        # In the order in which they were asked for.
+        self._wanted: dict[Destination, None] = {}
+        self._wanted_alone: dict[Destination, None] = {}
         self._ready = threading.Condition()
         self._stopped = False
         self._failures = 0
@@ -52,9 +53,9 @@ class Waker:
             self._ready.notify()
         self._thread.join(timeout=3)
 
-    def _want(self, wanted: set[tuple[int, str]], destinations: Iterable[tuple[int, str]]) -> None:
+    def _want(self, wanted: dict[Destination, None], destinations: Iterable[Destination]) -> None:
         with self._ready:
-            wanted.update(destinations)
+            wanted.update(dict.fromkeys(destinations))
             if wanted:
                 self._ready.notify()
 

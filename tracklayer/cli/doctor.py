@@ -22,6 +22,7 @@ from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.migrate import pending, unknown
+from tracklayer.db.standby import standby_trouble
 from tracklayer.domain import watch
 from tracklayer.domain.monitors.words import counted
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
@@ -101,6 +102,9 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         yield Finding("database", True, f"PostgreSQL {version}{' (embedded)' if embedded is not None else ''}")
         if only_reads:
             yield Finding("database", False, "only reads, so nothing can be stored: a standby, or set to read only")
+        if settings.read_database_url is not None:
+            trouble = standby_trouble(str(settings.read_database_url), settings.read_lag)
+            yield Finding("standby", trouble is None, trouble or "serves queries, and has all that the primary has")
         missing = pending()
         version_fault = version_trouble(missing, unknown())
         if version_fault is None:

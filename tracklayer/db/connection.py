@@ -10,7 +10,7 @@ import math
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -58,6 +58,15 @@ class _Patience(threading.local):
 
 
 _patience = _Patience()
+
+
+class _Lent(threading.local):
+    """Whether this thread uses a session of another server than the pool's."""
+
+    here = False
+
+
+_lent = _Lent()
 
 
 class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
@@ -181,13 +190,14 @@ def _readable(session: Session) -> bool:
 database = Pool(None, max_connections=POOL_SIZE, timeout=POOL_WAIT)
 
 
-def _be_quick() -> None:
+def be_quick() -> None:
+    """This thread's work has somebody who waits for it."""
     _patience.seconds = REQUEST_SECONDS
 
 
-_threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db", initializer=_be_quick)
+_threads = ThreadPoolExecutor(max_workers=POOL_SIZE - 4, thread_name_prefix="db", initializer=be_quick)
 # For what everybody waits for: short questions, which must not stand behind somebody's long reads.
-_door_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="door", initializer=_be_quick)
+_door_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="door", initializer=be_quick)
 
 
 def connect(url: str) -> None:
@@ -211,6 +221,9 @@ def session() -> Iterator[None]:
 
     Raises DatabaseAwayError where PostgreSQL cannot serve now.
     """
+    if _lent.here:
+        yield
+        return
     try:
         if not database.is_closed():
             with _spent_when_lost():
@@ -223,6 +236,21 @@ def session() -> Iterator[None]:
         if sessions.is_away(error):
             raise DatabaseAwayError() from error
         raise
+
+
+@contextmanager
+def lend(other: Session) -> Iterator[None]:
+    """A session of another server in the place of the pool's, for this thread and the length of the block.
+
+    Errors come as the driver, or peewee, raises them: what is wrong there says nothing about the pool's server.
+    """
+    database._state.set_connection(other)
+    _lent.here = True
+    try:
+        yield
+    finally:
+        _lent.here = False
+        database._state.reset()
 
 
 @contextmanager
@@ -328,7 +356,13 @@ async def run_in_db_thread(function: Callable[P, T], *args: P.args, **kwargs: P.
 async def run_for_merchant(
     function: Callable[Concatenate[int, P], T], merchant_id: int, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """``function(merchant_id, ...)`` as ``run_in_db_thread`` does; of one merchant a few at a time, the others wait.
+    """``function(merchant_id, ...)`` as ``run_in_db_thread`` does; of one merchant a few at a time, the others wait."""
+    call = functools.partial(function, merchant_id, *args, **kwargs)
+    return await in_place(merchant_id, functools.partial(run_in_db_thread, call))
+
+
+async def in_place(merchant_id: int, work: Callable[[], Awaitable[T]]) -> T:
+    """``work`` in one of the few places of a merchant; the others wait.
 
     So whoever asks for what takes long, and asks for it again and again, takes his own place and nobody else's.
     """
@@ -349,7 +383,7 @@ async def run_for_merchant(
     except BaseException:
         leave()
         raise
-    working = asyncio.ensure_future(_in_thread(_threads, functools.partial(function, merchant_id, *args, **kwargs)))
+    working = asyncio.ensure_future(work())
 
     def done(ended: asyncio.Future[T]) -> None:
         places.free.release()

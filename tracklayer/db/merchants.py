@@ -154,9 +154,9 @@ def note_use(merchant_id: int, key_id: int, now: datetime) -> None:
     """
     execute("LOCK TABLE api_keys IN ROW EXCLUSIVE MODE NOWAIT")
     execute(
-        "UPDATE api_keys SET last_used_at = %s WHERE key_id IN ("
+        "UPDATE api_keys SET last_used_at = %s WHERE merchant_id = %s AND key_id IN ("
         "SELECT key_id FROM api_keys WHERE merchant_id = %s AND key_id = %s FOR NO KEY UPDATE SKIP LOCKED)",
-        (now, merchant_id, key_id),
+        (now, merchant_id, merchant_id, key_id),
     )
 
 

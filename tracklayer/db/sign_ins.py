@@ -17,9 +17,9 @@ MAX_CODES = 100  # of a merchant that wait to be used: the oldest goes for a new
 def insert_session(session_hash: bytes, merchant_id: int, key_id: int, now: datetime) -> None:
     """A new session; needs the merchant's lock, so that two do not make room for the same."""
     execute(
-        "DELETE FROM sessions WHERE session_hash IN (SELECT session_hash FROM sessions WHERE merchant_id = %s "
-        "AND key_id = %s ORDER BY last_seen_at DESC OFFSET %s)",
-        (merchant_id, key_id, MAX_SESSIONS - 1),
+        "DELETE FROM sessions WHERE merchant_id = %s AND session_hash IN (SELECT session_hash FROM sessions "
+        "WHERE merchant_id = %s AND key_id = %s ORDER BY last_seen_at DESC OFFSET %s)",
+        (merchant_id, merchant_id, key_id, MAX_SESSIONS - 1),
     )
     execute(
         "INSERT INTO sessions (session_hash, merchant_id, key_id, created_at, last_seen_at) VALUES (%s, %s, %s, %s, %s)",
@@ -66,9 +66,9 @@ def note_seen(session_hash: bytes, now: datetime) -> None:
 
 def insert_code(code_hash: bytes, merchant_id: int, now: datetime, expires_at: datetime) -> None:
     execute(
-        "DELETE FROM sign_in_codes WHERE code_hash IN (SELECT code_hash FROM sign_in_codes WHERE merchant_id = %s "
-        "ORDER BY created_at DESC OFFSET %s)",
-        (merchant_id, MAX_CODES - 1),
+        "DELETE FROM sign_in_codes WHERE merchant_id = %s AND code_hash IN (SELECT code_hash FROM sign_in_codes "
+        "WHERE merchant_id = %s ORDER BY created_at DESC OFFSET %s)",
+        (merchant_id, merchant_id, MAX_CODES - 1),
     )
     execute(
         "INSERT INTO sign_in_codes (code_hash, merchant_id, created_at, expires_at) VALUES (%s, %s, %s, %s)",

@@ -15,6 +15,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType as Kind
 
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.schema import errors
@@ -132,6 +133,11 @@ class _Gate(SchemaExtension):
         if operation.pre_execution_errors:
             _count_mistake(operation)
         yield
+
+    def on_execute(self) -> Iterator[None]:
+        operation = self.execution_context
+        with operation.context.reading(only_reads=operation.operation_type is Kind.QUERY):
+            yield
 
 
 def _count_mistake(operation: ExecutionContext) -> None:

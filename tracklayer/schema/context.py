@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -16,6 +17,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
+from tracklayer.db.standby import Standby, read_for_merchant, reading_from
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.access import Scopes
@@ -56,7 +58,7 @@ class Present:
 class House:
     """What all operations of a process share."""
 
-    __slots__ = ("hub", "intake", "keys", "limits", "runtime", "sockets", "subscriptions", "wake")
+    __slots__ = ("hub", "intake", "keys", "limits", "runtime", "sockets", "standby", "subscriptions", "wake")
 
     def __init__(self, runtime: Runtime, intake: Intake, wake: Wake, hub: AlertHub, keys: Keys, limits: Limits) -> None:
         self.runtime = runtime
@@ -65,6 +67,8 @@ class House:
         self.hub = hub
         self.keys = keys
         self.limits = limits
+        url = runtime.settings.read_database_url
+        self.standby = Standby(str(url), runtime.settings.read_lag) if url is not None else None
         self.sockets = Present()
         self.subscriptions = Present()
 
@@ -132,6 +136,12 @@ class Context:
         fresh.is_stream = True
         return fresh
 
+    def reading(self, *, only_reads: bool) -> AbstractContextManager[None]:
+        """Around an operation: a query reads from the standby, where there is one; of a stream, where the primary tells more
+        with every answer, none does.
+        """
+        return reading_from(self.house.standby if only_reads and not self.is_stream else None)
+
     def renew(self) -> None:
         """For the next event of a subscription: nothing that was read for the one before is kept."""
         merchant_id, self.loaders = self.loaders.merchant_id, Loaders(self.runtime)
@@ -183,7 +193,7 @@ async def read(function: Callable[Concatenate[int, P], T], merchant_id: int, *ar
         with bounded_read():
             return function(merchant_id, *args, **kwargs)
 
-    return await run_for_merchant(bounded, merchant_id)
+    return await read_for_merchant(bounded, merchant_id)
 
 
 async def work(context: Context, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -80,6 +80,8 @@ class GraphQLDoor(LiveDoor):
         """Stores what was taken in, before the process ends."""
         self._long.close()
         await self.house.intake.close()
+        if self.house.standby is not None:
+            await self.house.standby.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -219,7 +221,8 @@ class GraphQLDoor(LiveDoor):
         context = self._context(HTTPConnection(scope), None, holder)
         context.cost = cost
         try:
-            found = await plan.run(variables or {}, context)
+            with context.reading(only_reads=plan.only_reads):
+                found = await plan.run(variables or {}, context)
         except Doubt:
             return None
         tells_cost = TELL_COST in headers

@@ -11,11 +11,12 @@ from strawberry.dataloader import DataLoader
 
 from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants, repeats
 from tracklayer.db.alerts import Place, Span, Waits
-from tracklayer.db.connection import bounded_read, run_for_merchant
+from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.repeats import Difference
+from tracklayer.db.standby import read_for_merchant
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.standing import Standing
 from tracklayer.domain.stitching import Stitched
@@ -121,37 +122,37 @@ def waits_of(row: DeliveryRow, now: datetime) -> Waits:
 
 
 async def _events(merchant_id: int, event_ids: list[str]) -> list[EventRow | None]:
-    found = await run_for_merchant(events.events_by_id, merchant_id, event_ids)
+    found = await read_for_merchant(events.events_by_id, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
 
 
 async def _deliveries(merchant_id: int, keys: list[tuple[str, str]]) -> list[DeliveryRow | None]:
-    found = await run_for_merchant(deliveries.deliveries_by_key, merchant_id, keys)
+    found = await read_for_merchant(deliveries.deliveries_by_key, merchant_id, keys)
     return [found.get(key) for key in keys]
 
 
 async def _alerts(merchant_id: int, alert_ids: list[int]) -> list[AlertRow | None]:
-    found = await run_for_merchant(alerts.alerts_by_id, merchant_id, alert_ids)
+    found = await read_for_merchant(alerts.alerts_by_id, merchant_id, alert_ids)
     return [found.get(alert_id) for alert_id in alert_ids]
 
 
 async def _decisions(runtime: Runtime, merchant_id: int, found: list[EventRow]) -> list[Stitched | None]:
-    decided = await run_for_merchant(partial(decisions, runtime), merchant_id, found)
+    decided = await read_for_merchant(partial(decisions, runtime), merchant_id, found)
     return [decided.get(row.event_id) for row in found]
 
 
 async def _differences(merchant_id: int, event_ids: list[str]) -> list[Difference | None]:
-    found = await run_for_merchant(repeats.differences_of, merchant_id, event_ids)
+    found = await read_for_merchant(repeats.differences_of, merchant_id, event_ids)
     return [found.get(event_id) for event_id in event_ids]
 
 
 async def _deliveries_of_events(merchant_id: int, event_ids: list[str]) -> list[list[DeliveryRow]]:
-    found = await run_for_merchant(deliveries.deliveries_of_events, merchant_id, event_ids)
+    found = await read_for_merchant(deliveries.deliveries_of_events, merchant_id, event_ids)
     return [found[event_id] for event_id in event_ids]
 
 
 async def _alerts_of_deliveries(merchant_id: int, waits: list[Waits]) -> list[list[AlertRow]]:
-    found = await run_for_merchant(alerts.alerts_of_deliveries, merchant_id, waits)
+    found = await read_for_merchant(alerts.alerts_of_deliveries, merchant_id, waits)
     return [found[wait.event_id, wait.platform] for wait in waits]
 
 
@@ -159,7 +160,7 @@ async def _deliveries_of_alerts(merchant_id: int, window: timedelta, asked: list
     found: dict[Asked, list[DeliveryRow]] = {}
     for after, limit in dict.fromkeys((ask[1], ask[2]) for ask in asked):  # one, unless a document asks for two
         spans = [ask[0] for ask in asked if ask[1:] == (after, limit)]
-        rows = await run_for_merchant(_deliveries_of_spans, merchant_id, window, spans, after, limit)
+        rows = await read_for_merchant(_deliveries_of_spans, merchant_id, window, spans, after, limit)
         found.update({(span, after, limit): rows[span.alert_id] for span in spans})
     return [found[ask] for ask in asked]
 
@@ -172,7 +173,7 @@ def _deliveries_of_spans(
 
 
 async def _destinations(runtime: Runtime, merchant_id: int, platforms: list[str]) -> list[DestinationRow | None]:
-    found = await run_for_merchant(partial(_shown_destinations, runtime), merchant_id)
+    found = await read_for_merchant(partial(_shown_destinations, runtime), merchant_id)
     by_platform = {row.platform: row for row in found}
     return [by_platform.get(platform) for platform in platforms]
 
@@ -182,22 +183,22 @@ def _shown_destinations(runtime: Runtime, merchant_id: int) -> list[DestinationR
 
 
 async def _merchants(merchant_ids: list[int]) -> list[MerchantRow | None]:
-    return [await run_for_merchant(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
+    return [await read_for_merchant(merchants.merchant_by_id, merchant_id) for merchant_id in merchant_ids]
 
 
 async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
-    return [await run_for_merchant(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
+    return [await read_for_merchant(merchants.api_keys, merchant_id) for merchant_id in merchant_ids]
 
 
 async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
-    found = await run_for_merchant(deliveries.waiting_by_platform, merchant_id)
+    found = await read_for_merchant(deliveries.waiting_by_platform, merchant_id)
     return [found.get(platform, 0) for platform in platforms]
 
 
 async def _standings(
     merchant_id: int, window: timedelta, clock: Callable[[], datetime], platforms: list[str]
 ) -> list[Standing | LookupError]:
-    found = await run_for_merchant(_standings_of, merchant_id, window, clock())
+    found = await read_for_merchant(_standings_of, merchant_id, window, clock())
     return [found.get(platform) or LookupError("the destination was removed") for platform in platforms]
 
 
@@ -207,12 +208,12 @@ def _standings_of(merchant_id: int, window: timedelta, now: datetime) -> dict[st
 
 
 async def _open_alerts(merchant_id: int, platforms: list[str]) -> list[list[AlertRow]]:
-    found = await run_for_merchant(alerts.open_alerts, merchant_id)
+    found = await read_for_merchant(alerts.open_alerts, merchant_id)
     return [[row for row in found if (row.platform or "") == platform] for platform in platforms]
 
 
 async def _advice(merchant_id: int, platforms: list[str]) -> list[list[Advice]]:
-    found = await run_for_merchant(_advice_of, merchant_id)
+    found = await read_for_merchant(_advice_of, merchant_id)
     return [found.get((merchant_id, platform), []) for platform in platforms]
 
 

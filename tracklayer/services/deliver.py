@@ -172,6 +172,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
         return False
     ends = time.monotonic() + SLICE_SECONDS
     turn = runtime.turns.of((merchant_id, platform))
+    was_behind = runtime.turns.is_behind((merchant_id, platform))
     for _ in range(BATCHES):
         if not runtime.clock.is_sure:
             return False  # it would take what is not due yet, or drop what still has time
@@ -192,6 +193,8 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
             return False
         if batch.turn_ends_at is not None or time.monotonic() > ends:
             return True  # a probe, or a step of a release, is done: the row says what is next
+        if runtime.turns.is_behind((merchant_id, platform)) and not was_behind:
+            return True  # it turned out to have a backlog, and goes on in a lane of those
     return True
 
 

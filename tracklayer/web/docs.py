@@ -40,6 +40,9 @@ READING_ORDER = (
     "alerts",
     "retention",
     "erasure",
+    "operations",
+    "growing",
+    "fairness",
 )
 
 HTML = "text/html; charset=utf-8"

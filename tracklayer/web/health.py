@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
 from tracklayer.db.migrate import pending, unknown
+from tracklayer.db.standby import Standby
 from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import advice, has_a_key
@@ -28,10 +29,13 @@ KEPT_SECONDS = 0.25  # what was found, for those who ask right afterwards
 
 
 def health_routes(
-    runtime: Runtime, was_away: Callable[[], bool], troubles: Callable[[], Sequence[Trouble]] = tuple
+    runtime: Runtime,
+    was_away: Callable[[], bool],
+    troubles: Callable[[], Sequence[Trouble]] = tuple,
+    standby: Standby | None = None,
 ) -> list[Route]:
     """``was_away``: whether what was to be stored a moment ago could not be. ``troubles``: of the whole installation."""
-    readyz = _Readiness(runtime, was_away, troubles).readyz
+    readyz = _Readiness(runtime, was_away, troubles, standby).readyz
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
 
 
@@ -74,13 +78,15 @@ class _Readiness:
     runtime: Runtime
     was_away: Callable[[], bool]
     amiss: Callable[[], Sequence[Trouble]]
+    standby: Standby | None = None
     _looking: asyncio.Future[_Found] | None = None
     _looked_at: float = -math.inf
     _slow: list[str] = field(default_factory=list)
     _slow_due: float = -math.inf
 
     async def readyz(self, request: Request) -> Response:
-        """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves.
+        """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves, and that its standby
+        does not.
 
         ``troubles`` are what is wrong elsewhere: with no worker alive this door still takes events, and
         whoever took it out of a load balancer for that would lose some.
@@ -99,8 +105,11 @@ class _Readiness:
         if self.was_away():
             return _unready("the database could not store what was sent a moment ago")
         answer: dict[str, object] = {"ready": True}
-        if found.warnings:
-            answer["warnings"] = found.warnings
+        warnings = list(found.warnings)
+        if self.standby is not None and self.standby.trouble is not None:
+            warnings.append(self.standby.trouble)
+        if warnings:
+            answer["warnings"] = warnings
         amiss = self.amiss()
         if amiss:
             # No titles: whoever comes by may ask, and they name hosts and count merchants' destinations.

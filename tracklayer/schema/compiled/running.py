@@ -10,7 +10,7 @@ from inspect import isawaitable
 from typing import Any
 
 import strawberry
-from graphql import ExecutionResult, VariableDefinitionNode, execute, parse
+from graphql import ExecutionResult, OperationType, VariableDefinitionNode, execute, parse
 from graphql.execution.values import get_variable_values
 
 from tracklayer.schema.compiled.source import Doubt, Source
@@ -37,6 +37,7 @@ class Plan:
         operation = measured.operation
         self.cost = measured.cost
         self.scopes = measured.scopes
+        self.only_reads = operation.operation is OperationType.QUERY
         self._schema = schema
         self._text = text
         self._name = operation.name.value if operation.name else None
