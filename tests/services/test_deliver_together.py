@@ -41,6 +41,7 @@ from tracklayer.services.deliver_together import (
 )
 from tracklayer.services.destinations import pause_destination, set_destination
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.outage import to_wake
 
 LOST = 999_999  # a worker that nobody is
 
@@ -105,6 +106,8 @@ def test_what_a_look_costs_does_not_grow_with_its_destinations(
     found = []
     for count in (2, 20):
         shops = town(runtime, count)
+        to_wake(runtime, queues_of(shops))  # how platforms are doing is known for a second
+        runtime.outages.seconds = 60
         at = clock.move(timedelta(milliseconds=1500))
         with counted(monkeypatch) as statements:
             assert go(runtime, worker, shops) == []

@@ -89,9 +89,9 @@ class Lanes:
         """Whether there is room for nobody."""
         return self.taken >= self._of_all
 
-    def missed(self, destination: Destination) -> list[Destination]:
+    def missed(self, destination: Destination, *, itself: bool = False) -> list[Destination]:
         """Whom to wake now that ``destination`` has left: of all others that found no room and have it by now, the one that
-        has waited longest. One, for the one lane that is free; it is told once.
+        has waited longest. One, for the one lane that is free; it is told once. ``itself``: it may be the one, too.
         """
         with self._lock:
             fitting = []
@@ -99,7 +99,7 @@ class Lanes:
                 # What nobody of a line could have is asked first: of the others a few are passed over at most.
                 if line and self._has_room(_keys((0, platform), yields)):
                     for other, place in line.items():
-                        if other != destination and self._has_room(_keys(other, yields)):
+                        if (itself or other != destination) and self._has_room(_keys(other, yields)):
                             fitting.append((place, other, line))
                             break
             if not fitting:

@@ -98,7 +98,7 @@ class Together:
         with self._lock:
             for destination in destinations:
                 self._lanes.leave(destination)
-                missed += self._lanes.missed(destination)
+                missed += self._lanes.missed(destination, itself=True)
             self._lock.notify_all()
         self(missed)
 
