@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -16,6 +16,9 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.domain.alert import AlertKind
 
+ACTIVE_FOR = timedelta(
+    minutes=70
+)  # after its last counter: the watches look back an hour, and at some names more seldom
 HOPS = 2000  # merchants of one statement that goes from one to the next
 
 # From each merchant to the next, by an index that begins with it: however many rows each has.
