@@ -93,11 +93,12 @@ def put_silence_off(until: Mapping[int, datetime | None], now: datetime) -> None
 
 
 def look_for_silence(merchant_id: int, now: datetime) -> None:
-    """The next look judges its silence: what is usual of it was learned anew."""
+    """The next look judges its silence: what is usual of it, if anything is, was learned anew."""
     execute(
-        "INSERT INTO looks (merchant_id, silence_at) VALUES (%s, %s) "
+        "INSERT INTO looks (merchant_id, silence_at) SELECT merchant_id, %s FROM baselines "
+        "WHERE merchant_id = %s AND platform = '' AND learned <> 'null' "
         "ON CONFLICT (merchant_id) DO UPDATE SET silence_at = excluded.silence_at",
-        (merchant_id, now),
+        (now, merchant_id),
     )
 
 

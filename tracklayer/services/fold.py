@@ -63,14 +63,15 @@ class _Step:
 def fold_counters(runtime: Runtime) -> int:
     """One round; how many rows were taken up. Safe with any number of callers: one of them does it.
 
-    The steps take turns, a page each, so that a large backlog of one keeps no other from its turn, however soon the time
-    is over; and a merchant whose counters cannot be added up is left out.
+    The steps take turns, a page each, and each has one, however soon the time is over: so a large backlog of one keeps no
+    other waiting. A merchant whose counters cannot be added up is left out.
     """
     ends = time.monotonic() + BUDGET_SECONDS
     steps = deque(_steps(runtime.clock.now()))
-    folded = 0
-    while steps and time.monotonic() < ends:
+    folded, first_turns = 0, len(steps)
+    while steps and (first_turns > 0 or time.monotonic() < ends):
         step = steps.popleft()
+        first_turns -= 1
         try:
             taken, more = step.page()
         except Exception as error:
