@@ -198,6 +198,7 @@ def _silence_at() -> list[tuple[datetime]]:
 def test_learning_anew_makes_the_next_look_judge_its_silence(
     runtime: Runtime, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Who has sent nothing since is learned anew once a day."""
     shop = Shop(runtime, clock, new_merchant(runtime, meta=False))
     shop.learns()
     watch = Watch(runtime)
@@ -206,8 +207,17 @@ def test_learning_anew_makes_the_next_look_judge_its_silence(
     clock.move(timedelta(hours=7))
     with in_transaction():
         execute("UPDATE looks SET silence_at = %s", (clock.now() + timedelta(hours=6),))
-    learn_baselines(runtime)
+    assert learn_baselines(runtime) == 0  # nothing came since
+    ingest_events(runtime, shop.merchant.holder, [draft(occurred_at=clock.now().isoformat())])
+    clock.move(timedelta(minutes=11))
+    fold_counters(runtime)
+    assert learn_baselines(runtime) == 1
     assert concerned(clock.now()).silent == {shop.merchant.merchant_id}
+    learned = []
+    for _ in range(6):
+        clock.move(timedelta(hours=7))
+        learned.append(learn_baselines(runtime))
+    assert learned == [1, 0, 0, 0, 1, 0]  # what came shortly before the first one counts as since
 
 
 @pytest.mark.parametrize("hour", [0, 5, 12])

@@ -258,15 +258,24 @@ def rejected_since(merchant_id: int, since: datetime) -> int:
 # Baselines -----------------------------------------------------------------------------------------------------------
 
 
-def merchants_to_learn(learned_before: datetime, limit: int) -> list[int]:
-    """Merchants whose baselines are older, those without any first."""
-    found = rows(
-        "SELECT m.merchant_id FROM merchants m "
-        "LEFT JOIN baselines b ON b.merchant_id = m.merchant_id AND b.platform = '' "
-        "WHERE b.learned_until IS NULL OR b.learned_until < %s ORDER BY b.learned_until NULLS FIRST, m.merchant_id LIMIT %s",
-        (learned_before, limit),
-    )
-    return [row[0] for row in found]
+# Those without any first. Of whom nothing came since, nothing much is to be learned.
+TO_LEARN = """
+(SELECT merchant_id FROM merchants m
+ WHERE NOT EXISTS (SELECT 1 FROM baselines WHERE merchant_id = m.merchant_id AND platform = '')
+ ORDER BY merchant_id LIMIT %(limit)s)
+UNION ALL
+(SELECT b.merchant_id FROM baselines b LEFT JOIN looks l USING (merchant_id)
+ WHERE b.platform = '' AND b.learned_until < %(before)s
+   AND (b.learned_until < %(idle_before)s OR l.active_until > b.learned_until)
+ ORDER BY b.learned_until, b.merchant_id LIMIT %(limit)s)
+LIMIT %(limit)s
+"""
+
+
+def merchants_to_learn(learned_before: datetime, idle_before: datetime, limit: int) -> list[int]:
+    """Merchants whose baselines are older, those without any first; ``idle_before``: of those who have sent nothing since."""
+    params: Any = {"before": learned_before, "idle_before": idle_before, "limit": limit}
+    return [row[0] for row in rows(TO_LEARN, params)]
 
 
 def active_hours(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:

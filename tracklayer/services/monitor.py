@@ -37,6 +37,7 @@ LOOK = timedelta(seconds=20)  # what is left is taken up by the next one
 ROUND = "monitor"
 PLACES = 16  # of which a process takes the same ones again: it knows these merchants
 LEARN_EVERY = timedelta(hours=6)
+LEARN_IDLE_EVERY = timedelta(days=1)  # of those who have sent nothing since
 LEARN_MERCHANTS = 50  # by one call
 LEARN = timedelta(seconds=20)
 
@@ -156,18 +157,17 @@ def learn_baselines(runtime: Runtime) -> int:
     until = now.replace(minute=0, second=0, microsecond=0)
     ends = time.monotonic() + LEARN.total_seconds()
     with in_transaction():
-        merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, LEARN_MERCHANTS)
+        merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, now - LEARN_IDLE_EVERY, LEARN_MERCHANTS)
     count = 0
     for merchant_id in merchant_ids:
         if time.monotonic() > ends:
             break
         learned = False
         what = f"learning what is normal for merchant {merchant_id}"
-        with alone(runtime, what), in_transaction(), statements_within(LONG_SECONDS):
-            db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
-            db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
-            learn_coverage(merchant_id, until)
-            db_looks.look_for_silence(merchant_id, now)
+        with alone(runtime, what):
+            for learn in (_learn_arrivals, _learn_names, _learn_coverage):  # each a step of its own
+                with in_transaction(), statements_within(LONG_SECONDS):
+                    learn(merchant_id, until, now)
             learned = True
         count += learned
         if not learned:
@@ -175,6 +175,20 @@ def learn_baselines(runtime: Runtime) -> int:
             with alone(runtime, f"putting off merchant {merchant_id}"), in_transaction():
                 db.write_baselines(merchant_id, {"": None}, now)
     return count
+
+
+def _learn_arrivals(merchant_id: int, until: datetime, now: datetime) -> None:
+    db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
+    db_looks.look_for_silence(merchant_id, now)
+
+
+def _learn_names(merchant_id: int, until: datetime, now: datetime) -> None:
+    db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
+    db_looks.look_for_silence(merchant_id, now)
+
+
+def _learn_coverage(merchant_id: int, until: datetime, now: datetime) -> None:
+    learn_coverage(merchant_id, until)
 
 
 def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:

@@ -8,12 +8,13 @@ pages of the database, its time and Python's.
 from __future__ import annotations
 
 import argparse
-import statistics
+import gc
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -42,8 +43,7 @@ NAMES = ("AddToCart", "PageView", "Purchase")  # that each sends
 MINUTES = 60  # of four weeks in which an idle merchant sent something
 WAITING = 20  # deliveries of each queue of those with backlogs
 LOOKS = 5
-LEARNED = 100  # merchants whose learning is measured; that of all others is told by it
-SWEEPS = 20
+A_LOOK = "monitor, a look"
 LOOK_SECONDS, STEP_MS, ROUND_SECONDS = 3.0, 100.0, 60.0
 
 
@@ -62,39 +62,26 @@ def run(args: argparse.Namespace) -> int:
     with ground() as place:
         found_on = machine()
         house = fill(place, count)
-        found = measure(place.runtime, house)
-        small = {"every_minutes": 0, "hours": 0, "rows": 0.0, "before_folding": 0.0}
-    goals = _goals(found)
+        found, kept_mb = measure(place.runtime, house)
+    goals = list(_goals(found))
     if args.json:
-        print_json(
-            {
-                "machine": found_on,
-                "merchants": count,
-                "jobs": {name: asdict(cost) for name, cost in found.items()},
-                "small_merchant": small,
-                "goals": [goal.as_json() for goal in goals],
-            }
-        )
+        jobs = {name: asdict(cost) for name, cost in found.items()}
+        goals_json = [goal.as_json() for goal in goals]
+        print_json({"machine": found_on, "merchants": count, "jobs": jobs, "kept_mb": kept_mb, "goals": goals_json})
         return 0
     print(f"{describe(found_on)}\n{count:,} merchants x {len(PLATFORMS)} destinations, {house.active} of them active\n")
     print(table(HEAD, [[name, *cost.line()] for name, cost in found.items()]))
-    print(
-        f"\na merchant with an event every {small['every_minutes']} minutes, after {small['hours']} hours: "
-        f"{small['rows']:.2f} rows of counters an hour and destination, {small['before_folding']:.2f} before they are folded"
-    )
+    print(f"\nwhat the monitors keep: {kept_mb[0]:.2f} MB after {LOOKS} looks, {kept_mb[1]:.2f} MB after {2 * LOOKS}")
     print("\n" + goals_table(goals))
     return 0
 
 
-def _goals(found: dict[str, Cost]) -> list[Goal]:
-    look = found["monitor, a look"]
-    goals = [Goal("a look of all monitors: seconds, database and Python", look.seconds, LOOK_SECONDS, True)]
+def _goals(found: dict[str, Cost]) -> Iterator[Goal]:
+    yield Goal("a look of all monitors: seconds, database and Python", found[A_LOOK].seconds, LOOK_SECONDS, True)
     for name, cost in found.items():
-        if "round" in name or "look" in name:
-            goals.append(Goal(f"{name}: longest step, ms", cost.longest_ms, STEP_MS, True))
-        if "round" in name:
-            goals.append(Goal(f"{name}: seconds", cost.seconds, ROUND_SECONDS, True))
-    return goals
+        if "look" not in name:
+            yield Goal(f"{name}: longest step, ms", cost.longest_ms, STEP_MS, True)
+            yield Goal(f"{name}: seconds", cost.seconds, ROUND_SECONDS, True)
 
 
 # Filling -------------------------------------------------------------------------------------------------------------
@@ -169,9 +156,7 @@ def _statements() -> Iterator[str]:
     ids = {"merchant_id": "m", "event_id": "'order_' || n"}
     yield _multiplied("events", "event_id = 'template'", ids, waiting)
     yield _multiplied("deliveries", "event_id = 'template'", ids, waiting)
-    yield (
-        "UPDATE queues SET waiting = 0, slot = 0"  # of the template alone, so far
-    )
+    yield "UPDATE queues SET waiting = 0, slot = 0"  # of the template alone, so far
     yield _multiplied(
         "queues",
         "merchant_id = %(template)s",
@@ -188,7 +173,7 @@ def _statements() -> Iterator[str]:
         "SELECT m, '', at, 0, 1, 0 FROM generate_series(%(first)s, %(last)s) AS m, "
         "generate_series(1, %(minutes)s) AS n, LATERAL (SELECT date_trunc('minute', %(now)s::timestamptz "
         "- interval '70 minutes' - n * (interval '28 days' / (%(minutes)s + 3)) - ((m * 7919 + n * 104729) %% 600) * "
-        "interval '1 minute') + interval '11 hours' * (m %% 2) * 0 AS at) AS times ON CONFLICT DO NOTHING"
+        "interval '1 minute') AS at) AS times ON CONFLICT DO NOTHING"
     )
     yield (
         "INSERT INTO minutes (merchant_id, platform, minute, slot, routed, delivered, acknowledged, finished, latency) "
@@ -273,7 +258,7 @@ class Cost:
     """Of one run. ``database_seconds``: waiting for statements; ``python_seconds``: of the processor, beside that.
 
     ``read``: rows that the database took up; ``pages``: of its memory or disk that it looked into; ``longest_ms``: of a
-    transaction. ``kept_bytes``: what Python has allocated more than before.
+    transaction; ``did``: what the job says that it did.
     """
 
     database_seconds: float
@@ -370,32 +355,35 @@ def _statistics() -> tuple[int, int]:
     return int(read), int(pages)
 
 
-def measure(runtime: Runtime, house: House) -> dict[str, Cost]:
-    found: dict[str, Cost] = {}
+def measure(runtime: Runtime, house: House) -> tuple[dict[str, Cost], tuple[float, float]]:
+    """What each job costs; and what the monitors keep in memory after some looks, and after as many more, in MB."""
     watch = monitor.Watch(runtime)
-    found["monitor, the first look"] = cost_of(watch.look)
-    looks = [cost_of(watch.look) for _ in range(LOOKS)]
-    found["monitor, a look"] = (
-        statistics.median_low(looks) if False else sorted(looks, key=lambda one: one.seconds)[LOOKS // 2]
-    )
-    woken: list[list[tuple[int, str]]] = []
-
-    def sweep() -> int:
-        woken.append(deliver.sweep(runtime).wake)
-        return len(woken[-1])
-
-    found["sweep, a step"] = cost_of(sweep)
+    found = {"monitor, the first look of a process": cost_of(watch.look)}
+    looks = sorted((cost_of(watch.look) for _ in range(LOOKS)), key=lambda cost: cost.seconds)
+    found[A_LOOK] = looks[LOOKS // 2]
+    found["sweep, one"] = cost_of(lambda: len(deliver.sweep(runtime).wake))
     found["purge, a round"] = cost_of(lambda: purge_expired(runtime))
     found["fold, a round"] = cost_of(lambda: fold_counters(runtime))
     found["fold, the next round"] = cost_of(lambda: fold_counters(runtime))
+    # As many as come of age in a minute, if all of them send.
+    share = min(house.merchants, round(house.merchants / (monitor.LEARN_EVERY / timedelta(minutes=1))))
     with in_transaction():
         execute(
-            "UPDATE baselines SET learned_until = learned_until - interval '7 hours' WHERE merchant_id < %s",
-            (house.first + LEARNED,),
+            "UPDATE baselines SET learned_until = %s WHERE merchant_id < %s AND platform = ''",
+            (house.now - timedelta(days=2), house.first + share),
         )
-    found["learn, a step"] = cost_of(lambda: monitor.learn_baselines(runtime))
-    return found
+    found["learn, a minute's share"] = cost_of(lambda: monitor.learn_baselines(runtime))
+    return found, _kept_mb(runtime)
 
 
-if __name__ == "__main__":
-    raise SystemExit(run(argparse.Namespace(merchants=MERCHANTS, quick=True, json=False)))
+def _kept_mb(runtime: Runtime) -> tuple[float, float]:
+    tracemalloc.start()
+    watch = monitor.Watch(runtime)
+    kept = []
+    for _ in range(2):
+        for _ in range(LOOKS):
+            watch.look()
+        gc.collect()
+        kept.append(tracemalloc.get_traced_memory()[0] / 1e6)
+    tracemalloc.stop()
+    return kept[0], kept[1]
