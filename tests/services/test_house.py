@@ -94,7 +94,7 @@ def test_whoever_waits_fails_or_is_told_of_is_looked_at_however_long_ago_anythin
 ) -> None:
     waiting = new_merchant(runtime)
     ingest_events(runtime, waiting.holder, [draft()])
-    failing, told, silent, _ = idle_merchants(4)
+    failing, told, silent, advised, _ = idle_merchants(5)
     hold([failing])
     with in_transaction():
         for merchant_id, kind in ((told, "value_lost"), (silent, "tracking_stopped")):
@@ -103,10 +103,15 @@ def test_whoever_waits_fails_or_is_told_of_is_looked_at_however_long_ago_anythin
                 "VALUES (%s, %s, 'warning', '', '', %s, %s)",
                 (merchant_id, kind, NOW, NOW),
             )
+        execute(
+            "INSERT INTO advice (merchant_id, platform, code, event_name, sentence, next_step, count, since, last_seen_at, "
+            "details) VALUES (%s, '', 'events_late', '', '', '', 1, %s, %s, '{}')",
+            (advised, NOW, NOW),
+        )
     clock.move(timedelta(hours=12))
     fold_counters(runtime)
     found = concerned(clock.now())
-    assert found.merchants == {waiting.merchant_id, failing, told}
+    assert found.merchants == {waiting.merchant_id, failing, told, advised}
     assert found.silent == {silent}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from tracklayer.db.advice import QUIET
 from tracklayer.db.connection import execute, rows
 from tracklayer.domain.alert import AlertKind
 
@@ -37,6 +38,7 @@ ACTIVE = "SELECT merchant_id FROM looks WHERE active_until > %s"
 TROUBLED = """
 SELECT merchant_id FROM destinations WHERE (state = 'held' OR failing_since IS NOT NULL) AND removed_at IS NULL
 """
+UNSEEN_ADVICE = "SELECT DISTINCT merchant_id FROM advice WHERE last_seen_at <= %s"
 SILENT = "SELECT merchant_id FROM looks WHERE silence_at <= %s"
 OPEN = "SELECT merchant_id, bool_or(kind = %s), bool_or(kind <> %s) FROM alerts WHERE resolved_at IS NULL GROUP BY merchant_id"
 
@@ -50,10 +52,14 @@ class Concerned:
 
 
 def concerned(now: datetime) -> Concerned:
-    """Of whom something can have changed: what was counted lately, what waits, fails or is told of, and time itself."""
+    """Of whom something can have changed: what was counted lately, what waits, fails or is told of, and time itself.
+
+    Advice that was not found again for as long as it takes to be over is judged, so that it is.
+    """
     merchants = {*_walk(COUNTING), *_walk(WAITING)}
     merchants.update(row[0] for row in rows(ACTIVE, (now,)))
     merchants.update(row[0] for row in rows(TROUBLED))
+    merchants.update(row[0] for row in rows(UNSEEN_ADVICE, (now - QUIET,)))
     silent = {row[0] for row in rows(SILENT, (now,))}
     kind = AlertKind.TRACKING_STOPPED.value
     for merchant_id, of_silence, of_others in rows(OPEN, (kind, kind)):
