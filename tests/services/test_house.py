@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
+from tracklayer.actors.monitor import Monitor
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import looks
@@ -274,6 +275,22 @@ def test_a_look_is_shared_out_and_each_merchant_is_looked_at_once(
     assert Counter(looked) == Counter(ids)
     assert open_alerts() == [(merchant_id, "platform_down") for merchant_id in ids]
     assert Watch(runtime).join() == 0
+
+
+def test_a_look_that_nobody_can_be_called_to_is_one_processs_alone(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "MERCHANTS", 2)
+    ids = idle_merchants(5)
+    hold(ids)
+    told: list[int] = []
+
+    def call() -> None:
+        raise ConnectionError("the broker is away")
+
+    Monitor(runtime, lambda: told.append(1), call)()
+    assert told == [1]
+    assert open_alerts() == [(merchant_id, "platform_down") for merchant_id in ids]
 
 
 def test_what_a_look_did_not_come_to_is_the_next_ones_first(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

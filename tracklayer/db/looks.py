@@ -17,9 +17,8 @@ from tracklayer.db.advice import QUIET
 from tracklayer.db.connection import execute, rows
 from tracklayer.domain.alert import AlertKind
 
-ACTIVE_FOR = timedelta(
-    minutes=70
-)  # after its last counter: the watches look back an hour, and at some names more seldom
+# After its last counter: the watches look back an hour, and at some names only each half hour.
+ACTIVE_FOR = timedelta(minutes=70)
 HOPS = 2000  # merchants of one statement that goes from one to the next
 
 # From each merchant to the next, by an index that begins with it: however many rows each has.
@@ -82,17 +81,17 @@ def _walk(sql: str) -> list[int]:
 
 # Silence -------------------------------------------------------------------------------------------------------------
 
-# One that lies ahead stays: it says no more than before when, and is not written at every look.
+# One that lies ahead stays, so that not every look writes it.
 PUT_OFF = """
 INSERT INTO looks (merchant_id, silence_at)
-SELECT merchant_id, at FROM json_to_recordset(%(given)s::json) AS x(merchant_id bigint, at timestamptz) ORDER BY merchant_id
+SELECT x.merchant_id, x.at FROM json_to_recordset(%(given)s::json) AS x(merchant_id bigint, at timestamptz)
+LEFT JOIN looks l USING (merchant_id) WHERE l.silence_at IS NULL OR l.silence_at <= %(now)s ORDER BY merchant_id
 ON CONFLICT (merchant_id) DO UPDATE SET silence_at = excluded.silence_at
-WHERE looks.silence_at IS NULL AND excluded.silence_at IS NOT NULL OR looks.silence_at <= %(now)s
 """
 
 
-def put_silence_off(until: Mapping[int, datetime | None], now: datetime) -> None:
-    """Merchant -> before when no silence of it or its names can be told; None: nothing is usual of it."""
+def put_silence_off(until: Mapping[int, datetime], now: datetime) -> None:
+    """Merchant -> before when no silence of it or its names can be told."""
     given = [{"merchant_id": merchant_id, "at": at} for merchant_id, at in until.items()]
     if given:
         execute(PUT_OFF, {"given": orjson.dumps(given).decode(), "now": now})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A look at the merchants of whom something can have changed: what the counters say is judged, and alerts are made of the verdicts."""
+"""A look at the merchants of whom something can have changed: verdicts on their counters, and alerts made of those."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS look_pages (
 """,
     # Whoever has a rhythm is looked at once, and it is then known when next.
     "INSERT INTO looks (merchant_id, silence_at) SELECT merchant_id, learned_until FROM baselines WHERE platform = '' "
-    "ON CONFLICT (merchant_id) DO NOTHING",
+    "AND learned <> 'null' ON CONFLICT (merchant_id) DO NOTHING",
 )
 
 

@@ -52,10 +52,11 @@ def look_at_silence(page: Page) -> Verdicts:
     open_names = _open_names(page)
     sending: list[int] = []
     hushed: dict[int, datetime] = {}  # its last event
-    again: dict[int, datetime | None] = dict.fromkeys(page.merchant_ids)  # without a rhythm: when one is learned
+    again: dict[int, datetime] = {}
     for merchant_id, view, names in _views(page, open_names):
         if view.last_event_at is None:
-            again[merchant_id] = None if view.rhythm is None else _again(view.rhythm, page.now, page.now)
+            if view.rhythm is not None:
+                again[merchant_id] = _again(view.rhythm, page.now, page.now)
             continue  # silent for weeks: whoever is to know does, and an open alert stays
         open_now = page.open_subjects(merchant_id)
         found, is_open = judge_merchant(view, page.now), WHOLE in open_now
@@ -64,7 +65,6 @@ def look_at_silence(page: Page) -> Verdicts:
         elif not found and is_open and view.rhythm is not None:
             found = _without_its_carrier(page, merchant_id, view.rhythm, names)
         verdicts.add(merchant_id, [WHOLE], found)
-        again.pop(merchant_id)
         if found or is_open:
             continue  # it is looked at as long as an alert is open
         sending.append(merchant_id)
@@ -162,7 +162,7 @@ def _look_at_names(
     hushed: Mapping[int, datetime],
     open_names: Mapping[int, Collection[str]],
     verdicts: Verdicts,
-    again: dict[int, datetime | None],
+    again: dict[int, datetime],
 ) -> None:
     """An open one is judged in any case: where its name has no rhythm any more, nothing is usual, and it resolves."""
     also = [(merchant_id, name) for merchant_id in merchant_ids for name in open_names.get(merchant_id, ())]
@@ -182,11 +182,10 @@ def _look_at_names(
                 verdicts.add(merchant_id, [finding.subject], [finding])
 
 
-def _sooner(again: dict[int, datetime | None], merchant_id: int, at: datetime) -> None:
+def _sooner(again: dict[int, datetime], merchant_id: int, at: datetime) -> None:
     """Of those that are looked at for an open alert anyway, nothing is noted."""
-    known = again.get(merchant_id)
-    if known is not None:
-        again[merchant_id] = min(known, at)
+    if merchant_id in again:
+        again[merchant_id] = min(again[merchant_id], at)
 
 
 def _again_of_name(page: Page, found: QuietName) -> datetime:
