@@ -50,6 +50,8 @@ TABLES = (
     "redelivery_pages",
     "sealing_keys",
     "rounds",
+    "looks",
+    "look_pages",
     "heartbeats",
     "operator_alerts",
     "operator_messages",

@@ -78,6 +78,19 @@ def test_what_was_fired_while_it_ran_makes_one_more_run(new_jobs: Callable[[], J
     assert ran == ["slow", "afterwards"]
 
 
+def test_whoever_finds_a_job_running_may_take_part_in_it(new_jobs: Callable[[], Jobs], clock: FrozenClock) -> None:
+    one, other = new_jobs(), new_jobs()
+    ran: list[str] = []
+
+    def run() -> None:
+        assert not other.run("sweep", lambda: ran.append("twice"), lambda: ran.append("a part"))
+        ran.append("the rest")
+
+    fire(clock)
+    one.run("sweep", run, lambda: ran.append("its own part"))
+    assert ran == ["a part", "the rest"]
+
+
 def test_ten_minutes_without_a_worker_are_one_run_and_few_messages(
     new_jobs: Callable[[], Jobs], clock: FrozenClock
 ) -> None:

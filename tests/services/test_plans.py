@@ -210,9 +210,9 @@ def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: M
 def test_who_has_work_is_read_in_the_order_of_what_is_due(
     runtime: Runtime, stranger: Merchant, clock: FrozenClock
 ) -> None:
-    last = {"last": db_destinations.LAST_MERCHANT, "limit": 100}
     for after in (0, stranger.merchant_id - 1):
-        found = scans(db_destinations.DUE_DESTINATIONS, {"now": clock.now(), "after": after, **last})
+        given = {"now": clock.now(), "merchant": after, "platform": "meta", "hops": 100}
+        found = scans(db_destinations.WAITING_DESTINATIONS, given)
         assert found.keys() == {"deliveries_due"}
         assert "merchant_id" in found["deliveries_due"]
     assert scans(db_destinations.LAST_WAITING, ()).keys() == {"deliveries_due"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -15,16 +16,16 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import Mail
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, claim_due
-from tracklayer.db.destinations import due_destinations
+from tracklayer.db.destinations import waiting_destinations
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow
 from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save_redelivery, take_redelivery
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.services import monitor, privacy
+from tracklayer.services import deliver, monitor, privacy
 from tracklayer.services.alone import MOST_ALIKE, pages_of_merchants, stop_at, tell_fault
 from tracklayer.services.deliver import deliver_due, some_with_work, sweep
-from tracklayer.services.destinations import set_destination
+from tracklayer.services.destinations import remove_destination, sandbox_destinations, set_destination
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
@@ -380,11 +381,56 @@ def test_what_is_due_is_found_from_anywhere_on(runtime: Runtime, clock: FrozenCl
     ids = [shop.merchant_id for shop in shops]
     with in_transaction():
         found = [
-            [key[0] for key in due_destinations(clock.now(), 3, after)] for after in (0, ids[1], ids[3], ids[3] + 9)
+            [key[0] for key, is_due in waiting_destinations(clock.now(), 3, (after, "meta")) if is_due]
+            for after in (0, ids[1], ids[3], ids[3] + 9)
         ]
     assert found == [ids[:3], [ids[2], ids[3], ids[0]], ids[:3], ids[:3]]
     assert sorted(some_with_work(runtime, 9)) == [(merchant_id, "meta") for merchant_id in ids]
     assert len(some_with_work(runtime, 2)) == 2
+
+
+def test_each_destination_that_is_due_is_woken_once_a_round(
+    runtime: Runtime, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that stands where a sweep stops: with three destinations each, that is in the middle of a merchant."""
+    shops = [new_merchant(runtime) for _ in range(7)]
+    for shop in shops:
+        sandbox_destinations(runtime, shop.merchant_id, ("reddit", "snapchat"))
+        ingest_events(runtime, shop.holder, [draft()])
+    everybody = [(shop.merchant_id, platform) for shop in shops for platform in ("meta", "reddit", "snapchat")]
+    monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 4)
+    woken = [sweep(runtime).wake for _ in range(21)]
+    assert woken[0] == everybody[:4]
+    assert woken[1] == everybody[4:8]
+    assert Counter(key for keys in woken for key in keys) == dict.fromkeys(everybody, 4)
+    monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 20)  # all but one
+    woken = [sweep(runtime).wake for _ in range(21)]
+    assert Counter(key for keys in woken for key in keys) == dict.fromkeys(everybody, 20)
+
+
+def test_what_waits_for_a_platform_that_is_away_costs_a_sweep_no_more_than_its_share(
+    runtime: Runtime, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shops = [new_merchant(runtime) for _ in range(9)]
+    for shop in shops:
+        ingest_events(runtime, shop.holder, [draft()])
+        if shop is not shops[-1]:
+            failing_destination(shop.merchant_id)
+    monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 3)
+    last = [(shops[-1].merchant_id, "meta")]
+    assert [sweep(runtime).wake for _ in range(6)] == [[], [], last, [], [], last]
+
+
+def test_removed_destinations_are_looked_at_page_by_page(
+    runtime: Runtime, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shops = [new_merchant(runtime) for _ in range(5)]
+    for shop in shops:
+        if shop is shops[-1]:
+            ingest_events(runtime, shop.holder, [draft()])
+        remove_destination(runtime, shop.merchant_id, "meta")
+    monkeypatch.setattr(deliver, "REMOVED", 2)
+    assert [sweep(runtime).dropped for _ in range(3)] == [0, 0, 1]
 
 
 def test_what_waits_for_a_platform_of_a_newer_version_is_left_to_it(

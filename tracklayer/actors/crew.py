@@ -108,8 +108,10 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
         return dramatiq.actor(actor_name=name, queue_name=queue, broker=broker)(run)
 
     def job(name: str, body: Callable[[], object]) -> Any:
+        join = body.join if isinstance(body, Monitor) else None
+
         def run() -> None:
-            if turns.run(name, body):
+            if turns.run(name, body, join):
                 jobs[name].send()  # fired again meanwhile, however often: one more run, behind what waits already
 
         return actor(name, HOUSEKEEPING, run)
@@ -132,7 +134,7 @@ def assemble(runtime: Runtime, broker: dramatiq.Broker, threads: int = WORKER_TH
         "erase": lambda: erase(runtime),
         "notify": Notify(runtime),
         "post": post,
-        "monitor": Monitor(runtime, notify_now),
+        "monitor": Monitor(runtime, notify_now, lambda: jobs["monitor"].send()),
         "learn": lambda: learn_baselines(runtime),
         "fold": lambda: fold_counters(runtime),
     }

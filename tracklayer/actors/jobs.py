@@ -35,10 +35,11 @@ class Jobs:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
 
-    def run(self, name: str, body: Callable[[], object]) -> bool:
+    def run(self, name: str, body: Callable[[], object], join: Callable[[], object] | None = None) -> bool:
         """Runs a job that was fired, unless it runs somewhere; whether it was fired again meanwhile.
 
-        A message that comes late, twice, or for a firing that others have taken up costs this one look.
+        A message that comes late, twice, or for a firing that others have taken up costs this one look; and ``join``, of a
+        job that several take part in.
         Raises DatabaseAwayError, and what ``body`` raises.
         """
         now = self._runtime.clock.now()
@@ -46,6 +47,8 @@ class Jobs:
         with in_transaction():
             number = begin_job(name, worker, now)
         if number is None:
+            if join is not None:
+                join()
             return False
         began = time.monotonic()
         run = _Run(number, began, began)

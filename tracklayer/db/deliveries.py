@@ -480,10 +480,10 @@ SELECT merchant_id, platform, max(window_ends_at), sum(count(*)) OVER () FROM (
 GROUP BY merchant_id, platform ORDER BY min(window_ends_at)
 """
 REMOVED_QUEUES = """
-SELECT merchant_id, platform FROM destinations x
-WHERE removed_at IS NOT NULL AND EXISTS (
+SELECT merchant_id, platform, EXISTS (
     SELECT 1 FROM deliveries d WHERE d.merchant_id = x.merchant_id AND d.platform = x.platform AND d.due_at IS NOT NULL)
-LIMIT %(limit)s
+FROM destinations x WHERE removed_at IS NOT NULL AND (merchant_id, platform) > (%s, %s)
+ORDER BY merchant_id, platform LIMIT %s
 """
 DROP_WAITING = f"""
 WITH dropped AS (
@@ -508,9 +508,11 @@ def expired_queues(now: datetime, after: datetime | None, limit: int) -> tuple[l
     return [(row[0], row[1]) for row in found], max(row[2] for row in found) if is_full else None
 
 
-def removed_queues(limit: int) -> list[tuple[int, str]]:
-    """Removed destinations with deliveries that still wait."""
-    return [(row[0], row[1]) for row in rows(REMOVED_QUEUES, {"limit": limit})]  # type: ignore[arg-type]
+def removed_queues(after: tuple[int, str], limit: int) -> tuple[list[tuple[int, str]], tuple[int, str] | None]:
+    """(those of ``limit`` removed destinations behind one that still have deliveries waiting, where to go on; None: no more)."""
+    found = rows(REMOVED_QUEUES, (*after, limit))
+    following = (found[-1][0], found[-1][1]) if len(found) == limit else None
+    return [(row[0], row[1]) for row in found if row[2]], following
 
 
 def drop_expired(merchant_id: int, platform: str, now: datetime, limit: int, changes: Changes) -> int:

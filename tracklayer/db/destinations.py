@@ -210,36 +210,42 @@ def put_probe_off(merchant_id: int, platform: str, until: datetime) -> None:
     )
 
 
-# From one destination that has something waiting to the next, by the index that workers claim by: what it costs grows
-# with the number of those, and not with how much each has waiting.
-DUE_DESTINATIONS = """
+# From one destination that has something waiting to the next, by the index that workers claim by: what it costs is
+# bounded by ``hops``, and does not grow with how much each has waiting, nor with how many wait for a platform that is away.
+WAITING_DESTINATIONS = """
 WITH RECURSIVE walk AS (
-    (SELECT merchant_id, platform, due_at FROM deliveries
-     WHERE due_at IS NOT NULL AND merchant_id > %(after)s AND merchant_id <= %(last)s
+    (SELECT 1 AS hop, merchant_id, platform, due_at FROM deliveries
+     WHERE due_at IS NOT NULL AND (merchant_id, platform) > (%(merchant)s, %(platform)s)
      ORDER BY merchant_id, platform, due_at LIMIT 1)
     UNION ALL
-    SELECT next.* FROM walk w CROSS JOIN LATERAL (
+    SELECT w.hop + 1, next.* FROM walk w CROSS JOIN LATERAL (
         SELECT merchant_id, platform, due_at FROM deliveries d
         WHERE due_at IS NOT NULL AND (d.merchant_id, d.platform) > (w.merchant_id, w.platform)
-          AND merchant_id <= %(last)s
         ORDER BY merchant_id, platform, due_at LIMIT 1) AS next
+    WHERE w.hop < %(hops)s
 )
-SELECT w.merchant_id, w.platform FROM walk w JOIN destinations x USING (merchant_id, platform)
-WHERE w.due_at <= %(now)s AND x.removed_at IS NULL AND x.state <> 'paused'
-  AND (x.resume_at IS NULL OR x.resume_at <= %(now)s) AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(now)s)
-LIMIT %(limit)s
+SELECT w.merchant_id, w.platform, coalesce(w.due_at <= %(now)s AND x.removed_at IS NULL AND x.state <> 'paused'
+  AND (x.resume_at IS NULL OR x.resume_at <= %(now)s) AND (x.turn_ends_at IS NULL OR x.turn_ends_at <= %(now)s), false)
+FROM walk w JOIN destinations x USING (merchant_id, platform) ORDER BY w.hop
 """
-LAST_MERCHANT = 2**63 - 1
+Place = tuple[int, str]  # merchant id, platform
+BEGINNING: Place = (0, "")
 
 
-def due_destinations(now: datetime, limit: int, after: int = 0) -> list[tuple[int, str]]:
-    """(merchant id, platform) of destinations that have work and may do it, those of merchants behind ``after`` first."""
-    found: list[tuple[int, str]] = []
-    for first, last in ((after, LAST_MERCHANT), (0, after)):
-        if last > first and len(found) < limit:
-            params: Any = {"now": now, "limit": limit - len(found), "after": first, "last": last}
-            found += [(row[0], row[1]) for row in rows(DUE_DESTINATIONS, params)]
+def waiting_destinations(now: datetime, hops: int, after: Place = BEGINNING) -> list[tuple[Place, bool]]:
+    """Destinations with something waiting, in the order of their keys: (key, whether they have work and may do it).
+
+    Those behind ``after`` first, then the others; ``hops`` of them at most, each once.
+    """
+    found = _walk(now, hops, after)
+    if len(found) < hops and after > BEGINNING:
+        found += [one for one in _walk(now, hops - len(found), BEGINNING) if one[0] <= after]
     return found
+
+
+def _walk(now: datetime, hops: int, after: Place) -> list[tuple[Place, bool]]:
+    params: Any = {"now": now, "hops": hops, "merchant": after[0], "platform": after[1]}
+    return [((row[0], row[1]), row[2]) for row in rows(WAITING_DESTINATIONS, params)]
 
 
 # In the whole order of that index, so that no other one fits.

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import ACTIVITY, COHORT, adding
+from tracklayer.db.looks import ACTIVE_FOR
 
 FOLD_LOCK = 7_301_006  # one folds at a time: two would wait for each other's rows
 
@@ -33,16 +34,23 @@ WITH taken AS (
         drop_reasons = add_counts(minutes.drop_reasons, excluded.drop_reasons),
         latency = CASE WHEN excluded.latency IS NULL THEN minutes.latency
                        ELSE add_counts(minutes.latency, excluded.latency) END
-)
-SELECT count(*) FROM taken
-"""
+)"""
+_COUNT = "\nSELECT count(*) FROM taken\n"
+# Whose rows these are is looked at for another while (db/looks.py); not written anew for each of their minutes.
+_NOTED = """, noted AS (
+    INSERT INTO looks AS l (merchant_id, active_until)
+    SELECT merchant_id, max(minute) + %(active)s FROM taken GROUP BY merchant_id HAVING max(minute) + %(active)s > %(now)s
+    ORDER BY merchant_id
+    ON CONFLICT (merchant_id) DO UPDATE SET active_until = excluded.active_until
+    WHERE l.active_until IS NULL OR l.active_until < excluded.active_until - interval '5 minutes'
+)"""
 _KEY = "merchant_id, platform, minute, slot"
 _OF = "merchant_id <> ALL(%(without)s) AND (%(only)s::bigint[] IS NULL OR merchant_id = ANY(%(only)s::bigint[]))"
 FOLD_SLOTS = f"""
 WITH chosen AS (
     SELECT {_KEY} FROM minutes WHERE slot <> 0 AND minute < %(before)s AND {_OF}
     ORDER BY minute LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), {_FOLD.strip().removeprefix("WITH ")}"""
+), {_FOLD.strip().removeprefix("WITH ")}{_NOTED}{_COUNT}"""
 # Only what has come of age lately is looked for: what is older was folded then, and what is counted in it later has a
 # slot. The two instants make it a range of minutes_age.
 FOLD_HOURS = f"""
@@ -51,7 +59,7 @@ WITH chosen AS (
     WHERE minute >= %(since)s AND minute < %(hours_before)s AND slot = 0
       AND extract(epoch FROM minute)::bigint %% 3600 <> 0 AND {_OF}
     LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), {_FOLD.strip().removeprefix("WITH ")}"""
+), {_FOLD.strip().removeprefix("WITH ")}{_COUNT}"""
 
 FORGET = """
 DELETE FROM minutes WHERE ctid = ANY(ARRAY(SELECT ctid FROM minutes WHERE minute < %(before)s LIMIT %(limit)s))
@@ -87,9 +95,13 @@ class Whose:
     without: tuple[int, ...] = ()
 
 
-def fold_slots(before: datetime, hours_before: datetime, limit: int, whose: Whose) -> int:
+EVERYBODY = Whose()
+
+
+def fold_slots(before: datetime, hours_before: datetime, limit: int, whose: Whose, now: datetime) -> int:
     """Adds up what several backends counted in minutes before an instant; how many rows were taken up."""
-    return _count(FOLD_SLOTS, {"before": before, "hours_before": hours_before, "limit": limit, **of_whom(whose)})
+    params = {"before": before, "hours_before": hours_before, "limit": limit, "active": ACTIVE_FOR, "now": now}
+    return _count(FOLD_SLOTS, params | of_whom(whose))
 
 
 def fold_hours(since: datetime, hours_before: datetime, limit: int, whose: Whose) -> int:

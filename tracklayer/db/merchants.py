@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -72,6 +72,28 @@ def page_of_merchants(after: int, limit: int) -> list[tuple[int, int]]:
         (after, limit),
     )
     return [(row[0], row[1]) for row in found]
+
+
+# What is oldest of each, by the indexes that the purge deletes by. ``browser_id <> ''`` is how those say it.
+_OLDEST = "(SELECT {at} FROM {table} WHERE merchant_id = m.merchant_id {of} ORDER BY {at} LIMIT 1)"
+EXPIRED = """
+SELECT merchant_id FROM unnest(%s::bigint[], %s::timestamptz[]) AS m(merchant_id, before) WHERE least({}) < before
+""".format(
+    ", ".join(
+        [
+            _OLDEST.format(table="events", at="received_at", of=""),
+            *(
+                _OLDEST.format(table=table, at="last_seen_at", of="AND browser_id <> ''")
+                for table in ("browsers", "browser_signals", "browser_people")
+            ),
+        ]
+    )
+)
+
+
+def with_expired(before: Mapping[int, datetime]) -> set[int]:
+    """Of merchants (id -> instant) those with events that arrived, or browsers that were seen last, before then."""
+    return {row[0] for row in rows(EXPIRED, (list(before), list(before.values())))}
 
 
 def insert_api_key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -81,12 +81,14 @@ class DestinationFacts:
     action_source: str | None
 
 
-# The longest due by the index that workers claim by; what a worker has in hand right now is still due.
+# The longest due by the index that workers claim by; what a worker has in hand right now is still due. ``LIMIT 1`` keeps the
+# planner from joining: it would read the baselines of all merchants, and all events where there are few.
 DESTINATIONS = """
 SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.failing_since, d.resume_at, d.settings::text,
        b.learned::text, coalesce(q.waiting, 0), o.due_at, o.window_ends_at, e.occurred_at, e.action_source
 FROM destinations d
-LEFT JOIN baselines b ON b.merchant_id = d.merchant_id AND b.platform = d.platform
+LEFT JOIN LATERAL (
+    SELECT learned FROM baselines WHERE merchant_id = d.merchant_id AND platform = d.platform LIMIT 1) AS b ON true
 LEFT JOIN LATERAL (
     SELECT sum(waiting)::bigint AS waiting FROM queues
     WHERE merchant_id = d.merchant_id AND platform = d.platform) AS q ON true
@@ -94,7 +96,9 @@ LEFT JOIN LATERAL (
     SELECT due_at, window_ends_at, event_id FROM deliveries
     WHERE merchant_id = d.merchant_id AND platform = d.platform AND due_at <= %(now)s
     ORDER BY due_at LIMIT 1) AS o ON true
-LEFT JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = o.event_id
+LEFT JOIN LATERAL (
+    SELECT occurred_at, action_source FROM events
+    WHERE merchant_id = d.merchant_id AND event_id = o.event_id LIMIT 1) AS e ON true
 WHERE d.merchant_id = ANY(%(merchants)s) AND d.removed_at IS NULL
 ORDER BY d.merchant_id, d.platform
 """
@@ -111,25 +115,33 @@ def _facts(row: tuple[Any, ...]) -> DestinationFacts:
 
 
 # Of the newest troubles, however many there are, a few are looked at.
-LAST_ERROR = """
-SELECT last_error, event_id FROM (
-    (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
-     WHERE merchant_id = %(merchant)s AND status = 'failed' ORDER BY queued_at DESC LIMIT 100)
-    UNION ALL
-    (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
-     WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 100)) AS troubled
-WHERE platform = %(platform)s AND last_error IS NOT NULL AND last_attempt_at >= %(since)s
-ORDER BY last_attempt_at DESC LIMIT 1
+LAST_ERRORS = """
+SELECT x.merchant_id, x.platform, e.last_error, e.event_id
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
+CROSS JOIN LATERAL (
+    SELECT last_error, event_id FROM (
+        (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
+         WHERE merchant_id = x.merchant_id AND status = 'failed' ORDER BY queued_at DESC LIMIT 100)
+        UNION ALL
+        (SELECT platform, event_id, last_error, last_attempt_at FROM deliveries
+         WHERE merchant_id = x.merchant_id AND status = 'dropped' ORDER BY queued_at DESC LIMIT 100)) AS troubled
+    WHERE platform = x.platform AND last_error IS NOT NULL AND last_attempt_at >= x.since
+    ORDER BY last_attempt_at DESC LIMIT 1) AS e
 """
 
 
-def last_error(merchant_id: int, platform: str, since: datetime) -> tuple[str | None, str | None]:
-    """(what a platform said of the delivery that failed last, its event), of the newest ones; it holds nothing personal.
+def last_errors(since: Mapping[Key, datetime]) -> dict[Key, tuple[str, str]]:
+    """Of destinations, (what a platform said of the delivery that failed last, its event), of the newest ones; it holds
 
-    Of attempts from ``since`` on: an older one says nothing of what fails now.
+    nothing personal. Of attempts from an instant on: an older one says nothing of what fails now.
     """
-    found = rows(LAST_ERROR, {"merchant": merchant_id, "platform": platform, "since": since})  # type: ignore[arg-type]
-    return (found[0][0], found[0][1]) if found else (None, None)
+    params: Any = {**_keys(since), "since": list(since.values())}
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows(LAST_ERRORS, params)} if since else {}
+
+
+def _keys(keys: Iterable[Key]) -> dict[str, Any]:
+    pairs = list(keys)
+    return {"merchants": [key[0] for key in pairs], "platforms": [key[1] for key in pairs]}
 
 
 TOLD_CAUSE = """
@@ -194,18 +206,29 @@ def _delivered_sources(merchant_id: int, platform: str, names: Sequence[str]) ->
 
 # Those that were queued before the longest due one are what went out last, as the queue goes by that order.
 ANSWER_TIMES = """
-SELECT (attempt_log -> -1 ->> 'duration_ms')::int FROM (
-    SELECT platform, status, attempt_log, delivered_at FROM deliveries
-    WHERE merchant_id = %(merchant)s AND queued_at <= %(before)s ORDER BY queued_at DESC LIMIT 500) AS lately
-WHERE platform = %(platform)s AND status = 'delivered' AND delivered_at >= %(since)s LIMIT 50
+SELECT x.merchant_id, x.platform, a.ms
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(before)s::timestamptz[]) AS x(merchant_id, platform, before)
+CROSS JOIN LATERAL (
+    SELECT (attempt_log -> -1 ->> 'duration_ms')::int AS ms FROM (
+        SELECT platform, status, attempt_log, delivered_at FROM deliveries
+        WHERE merchant_id = x.merchant_id AND queued_at <= x.before ORDER BY queued_at DESC LIMIT 500) AS lately
+    WHERE platform = x.platform AND status = 'delivered' AND delivered_at >= %(since)s LIMIT 50) AS a
+WHERE a.ms IS NOT NULL
 """
 
 
-def answer_seconds(merchant_id: int, platform: str, before: datetime, since: datetime) -> float | None:
-    """How long a platform takes to answer: the median of deliveries that it acknowledged since an instant; None: of none."""
-    params: Any = {"merchant": merchant_id, "platform": platform, "before": before, "since": since}
-    found = [row[0] for row in rows(ANSWER_TIMES, params) if row[0] is not None]
-    return median(found) / 1000 if found else None
+def answer_seconds(before: Mapping[Key, datetime], since: datetime) -> dict[Key, float]:
+    """How long platforms take to answer: the median of deliveries that they acknowledged since an instant, if any.
+
+    ``before``: of each destination, when its longest due delivery was due.
+    """
+    if not before:
+        return {}
+    params: Any = {**_keys(before), "before": list(before.values()), "since": since}
+    found: dict[Key, list[int]] = {}
+    for merchant_id, platform, milliseconds in rows(ANSWER_TIMES, params):
+        found.setdefault((merchant_id, platform), []).append(milliseconds)
+    return {key: median(times) / 1000 for key, times in found.items()}
 
 
 # Merchants -----------------------------------------------------------------------------------------------------------
@@ -258,15 +281,24 @@ def rejected_since(merchant_id: int, since: datetime) -> int:
 # Baselines -----------------------------------------------------------------------------------------------------------
 
 
-def merchants_to_learn(learned_before: datetime, limit: int) -> list[int]:
-    """Merchants whose baselines are older, those without any first."""
-    found = rows(
-        "SELECT m.merchant_id FROM merchants m "
-        "LEFT JOIN baselines b ON b.merchant_id = m.merchant_id AND b.platform = '' "
-        "WHERE b.learned_until IS NULL OR b.learned_until < %s ORDER BY b.learned_until NULLS FIRST, m.merchant_id LIMIT %s",
-        (learned_before, limit),
-    )
-    return [row[0] for row in found]
+# Those without any first. Of whom nothing came since, nothing much is to be learned.
+TO_LEARN = """
+(SELECT merchant_id FROM merchants m
+ WHERE NOT EXISTS (SELECT 1 FROM baselines WHERE merchant_id = m.merchant_id AND platform = '')
+ ORDER BY merchant_id LIMIT %(limit)s)
+UNION ALL
+(SELECT b.merchant_id FROM baselines b LEFT JOIN looks l USING (merchant_id)
+ WHERE b.platform = '' AND b.learned_until < %(before)s
+   AND (b.learned_until < %(idle_before)s OR l.active_until > b.learned_until)
+ ORDER BY b.learned_until, b.merchant_id LIMIT %(limit)s)
+LIMIT %(limit)s
+"""
+
+
+def merchants_to_learn(learned_before: datetime, idle_before: datetime, limit: int) -> list[int]:
+    """Merchants whose baselines are older, those without any first; ``idle_before``: of those who have sent nothing since."""
+    params: Any = {"before": learned_before, "idle_before": idle_before, "limit": limit}
+    return [row[0] for row in rows(TO_LEARN, params)]
 
 
 def active_hours(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:

@@ -19,19 +19,25 @@ from tracklayer.db.connection import execute, rows
 UNFOLDED = timedelta(days=1)
 HOURS_FROM = timedelta(days=2)  # what is older is kept by the hour
 
-# The last event of each name by the primary keys, backwards. What is told after hours is not asked for before.
+# The last event of each name by the primary keys, backwards. What is told after hours is not asked for before. One that
+# had none for long may have one at any moment.
 LAST_OF_NAMES = """
-SELECT b.merchant_id, b.event_name, b.rhythm::text, last.minute FROM name_baselines b
-CROSS JOIN LATERAL (
+SELECT b.merchant_id, b.event_name, last.minute, coalesce(last.minute, %(now)s) + make_interval(secs => b.told_after) AS at,
+       CASE WHEN last.minute IS NOT NULL
+             AND (last.minute + make_interval(secs => b.told_after) <= %(now)s OR also.event_name IS NOT NULL)
+            THEN b.rhythm::text END
+FROM name_baselines b
+LEFT JOIN LATERAL (
     SELECT minute FROM coverage WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND minute >= %(since)s
-    ORDER BY minute DESC LIMIT 1) AS newest
-CROSS JOIN LATERAL (
+    ORDER BY minute DESC LIMIT 1) AS newest ON true
+LEFT JOIN LATERAL (
     SELECT CASE WHEN newest.minute >= %(exact_since)s THEN newest.minute ELSE greatest(newest.minute, (
         SELECT minute FROM name_minutes WHERE merchant_id = b.merchant_id AND event_name = b.event_name
-        ORDER BY minute DESC LIMIT 1)) END AS minute) AS last
+        ORDER BY minute DESC LIMIT 1)) END AS minute WHERE newest.minute IS NOT NULL) AS last ON true
+LEFT JOIN unnest(%(open_merchants)s::bigint[], %(open_names)s::text[]) AS also(merchant_id, event_name)
+    ON (also.merchant_id, also.event_name) = (b.merchant_id, b.event_name)
 WHERE b.merchant_id = ANY(%(merchants)s::bigint[] || %(open_merchants)s::bigint[]) AND b.event_name <> '' AND b.rhythm IS NOT NULL
-  AND (b.merchant_id = ANY(%(merchants)s::bigint[]) AND last.minute + make_interval(secs => b.told_after) <= %(now)s
-       OR (b.merchant_id, b.event_name) IN (SELECT * FROM unnest(%(open_merchants)s::bigint[], %(open_names)s::text[])))
+  AND (b.merchant_id = ANY(%(merchants)s::bigint[]) OR also.event_name IS NOT NULL)
 """
 
 
@@ -47,10 +53,12 @@ class QuietName:
 
 def quiet_names(
     merchant_ids: Sequence[int], also: Sequence[tuple[int, str]], since: datetime, now: datetime
-) -> list[QuietName]:
-    """Names with a rhythm that have been silent long enough to be looked at, and (merchant, name) ``also``, of whomever.
+) -> tuple[list[QuietName], dict[int, datetime]]:
+    """Names with a rhythm that have been silent long enough to be looked at, and (merchant, name) ``also``, of whomever;
 
-    One that has had no event since ``since`` is left out.
+    and, by merchant, when the first of its others will have been, if no event of it comes.
+
+    One that has had no event since ``since`` is not looked at.
     """
     params: Any = {
         "merchants": list(merchant_ids),
@@ -60,7 +68,14 @@ def quiet_names(
         "open_merchants": [key[0] for key in also],
         "open_names": [key[1] for key in also],
     }
-    return [QuietName(row[0], row[1], orjson.loads(row[2]), row[3]) for row in rows(LAST_OF_NAMES, params)]
+    quiet: list[QuietName] = []
+    others: dict[int, datetime] = {}
+    for merchant_id, name, minute, at, rhythm in rows(LAST_OF_NAMES, params):
+        if rhythm is not None:
+            quiet.append(QuietName(merchant_id, name, orjson.loads(rhythm), minute))
+        else:
+            others[merchant_id] = min(at, others.get(merchant_id, at))
+    return quiet, others
 
 
 def rhythms_of(merchant_id: int) -> dict[str, dict[str, Any]]:

@@ -105,10 +105,12 @@ T = TypeVar("T")
 BATCHES = 20  # of one wake-up, and
 SLICE_SECONDS = 0.5  # at most: then the worker's thread is free for others, and the wake-up is sent again
 SWEEP_LEASES = 20  # taken back by one sweep
-SWEEP_ROWS = 2000  # dropped from one queue by one sweep
+SWEEP_ROWS = 2000  # that ran out of time, looked at by one sweep
+DROP_ROWS = 1000  # dropped from one queue by one sweep
 SWEEP_QUEUES = 200  # that one sweep drops from
 SWEEP_SECONDS = 10  # that it drops for at most: what is left is taken up by the next one
-DUE_DESTINATIONS = 10_000  # woken by one sweep
+DUE_DESTINATIONS = 3000  # with something waiting, looked at by one sweep: 100,000 have their turn within a minute
+REMOVED = 300  # destinations that were removed, looked at by one sweep
 BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that others have is left to the next wake-up
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
@@ -123,7 +125,7 @@ UNREAD = Unknown(CANNOT_READ)
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
 WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
-EXPIRED_ROUND, DUE_ROUND = "expired", "due"
+EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
@@ -858,7 +860,7 @@ def sweep(runtime: Runtime) -> Swept:
                 break
             with alone(runtime, f"dropping from the queue of merchant {merchant_id}, {platform},"), in_transaction():
                 changes = Changes()
-                gone = drop(merchant_id, platform, now, SWEEP_ROWS, changes)
+                gone = drop(merchant_id, platform, now, DROP_ROWS, changes)
                 changes.write()
                 dropped += gone
     with alone(runtime, "looking for what is due"):
@@ -881,26 +883,40 @@ def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tup
             expired, following = db.expired_queues(now, None, SWEEP_ROWS)
         if following != after:
             db_schedule.set_place(EXPIRED_ROUND, following.isoformat() if following else None)
-        return expired, db.removed_queues(SWEEP_ROWS)
+        behind = _key_at(REMOVED_ROUND)
+        removed, last = db.removed_queues(behind, REMOVED)
+        _go_on_behind(REMOVED_ROUND, behind, last)
+        return expired, removed
 
 
 def _with_work(now: datetime) -> list[tuple[int, str]]:
-    """Destinations with work; where those are more than one sweep wakes, the next one goes on behind them."""
+    """Destinations with work; where those with anything waiting are more than one sweep looks at, the next one goes on behind.
+
+    So each is woken once a round, whoever is due besides, and none twice before the others.
+    """
     with in_transaction():
-        place = db_schedule.place_of(DUE_ROUND)
-        found = db_destinations.due_destinations(now, DUE_DESTINATIONS, int(place or 0))
-        following = str(found[-1][0]) if len(found) == DUE_DESTINATIONS else None
-        if following != place:
-            db_schedule.set_place(DUE_ROUND, following)
-        return found
+        behind = _key_at(DUE_ROUND)
+        found = db_destinations.waiting_destinations(now, DUE_DESTINATIONS, behind)
+        _go_on_behind(DUE_ROUND, behind, found[-1][0] if len(found) == DUE_DESTINATIONS else None)
+        return [key for key, is_due in found if is_due]
+
+
+def _key_at(round_: str) -> tuple[int, str]:
+    merchant_id, _, platform = (db_schedule.place_of(round_) or "0 ").partition(" ")
+    return int(merchant_id), platform
+
+
+def _go_on_behind(round_: str, before: tuple[int, str], key: tuple[int, str] | None) -> None:
+    if (key or db_destinations.BEGINNING) != before:
+        db_schedule.set_place(round_, f"{key[0]} {key[1]}" if key else None)
 
 
 def some_with_work(runtime: Runtime, limit: int) -> list[tuple[int, str]]:
     """Destinations that have work, from anywhere on: several who ask at once find different ones."""
     with in_transaction():
-        after = random.randint(0, db_destinations.last_merchant_waiting())
-        found = db_destinations.due_destinations(runtime.clock.now(), limit, after)
-    return to_wake(runtime, found)
+        after = random.randint(0, db_destinations.last_merchant_waiting()), ""
+        found = db_destinations.waiting_destinations(runtime.clock.now(), DUE_DESTINATIONS, after)
+    return to_wake(runtime, [key for key, is_due in found if is_due][:limit])
 
 
 def _rescue(runtime: Runtime, now: datetime) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from tracklayer.db import coverage_folding
 from tracklayer.db import folding as db
+from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
-from tracklayer.db.folding import Whose
+from tracklayer.db.folding import EVERYBODY, Whose
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
 
@@ -20,43 +23,101 @@ HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest i
 FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing that was counted there is left
 COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
 NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks
-PAGE = 2000
-BUDGET_SECONDS = 6  # of each step
+PAGE, SMALLEST_PAGE = 2000, 100  # rows of one transaction; what took longer than ``STEP`` is followed by a smaller one
+STEP = 0.1  # seconds
+BUDGET_SECONDS = 20  # of one round
+ALONE_SECONDS = 6  # of a step whose rows cannot be added up, for those of each merchant alone
+HOURS_ROUND, HOURS_AGAIN = "fold hours", timedelta(hours=3)  # for another process's clock, and an older version
+
+
+@dataclass
+class _Step:
+    """``fold(limit, whose)`` takes up so many rows at most, and tells how many; ``concerned(without)``: merchants that have
+
+    some, where rows can be taken up by merchant. ``done`` is called when there are no more.
+    """
+
+    what: str
+    fold: Callable[[int, Whose], int]
+    concerned: Callable[[Sequence[int]], list[int]] | None = None
+    done: Callable[[], None] | None = None
+    limit: int = PAGE // 8
+
+    def page(self, whose: Whose = EVERYBODY) -> tuple[int, bool]:
+        """(how many rows were taken up, whether there are more). A transaction of its own."""
+        began, limit = time.monotonic(), self.limit
+        with in_transaction(), statements_within(LONG_SECONDS):
+            if not db.lock_folding():
+                return 0, False
+            taken = self.fold(limit, whose)
+            if taken < limit and self.done is not None and whose is EVERYBODY:
+                self.done()
+        took = time.monotonic() - began
+        if took > STEP:
+            self.limit = max(SMALLEST_PAGE, limit // 2)
+        elif took < STEP / 2:
+            self.limit = min(PAGE, limit * 2)
+        return taken, taken >= limit
 
 
 def fold_counters(runtime: Runtime) -> int:
     """One round; how many rows were taken up. Safe with any number of callers: one of them does it.
 
-    Each step has its own time, so that a large backlog of one keeps no other from its turn, and a merchant whose
-    counters cannot be added up is left out.
+    The steps take turns, a page each, and each has one, however soon the time is over: so a large backlog of one keeps no
+    other waiting. A merchant whose counters cannot be added up is left out.
     """
-    now = runtime.clock.now()
-    hours_before = hours_end(now)
-    since = hours_before - HOURS_LOOK_BACK
-    slots_before = now - SLOTS_AFTER
+    ends = time.monotonic() + BUDGET_SECONDS
+    steps = deque(_steps(runtime.clock.now()))
+    folded, first_turns = 0, len(steps)
+    while steps and (first_turns > 0 or time.monotonic() < ends):
+        step = steps.popleft()
+        first_turns -= 1
+        try:
+            taken, more = step.page()
+        except Exception as error:
+            if is_everybodys(error):
+                raise
+            tell_fault(runtime, step.what, error)
+            taken, more = _each_alone(runtime, step), False
+        folded += taken
+        if more:
+            steps.append(step)
+    return folded
 
-    folded = _fold(
-        runtime,
-        lambda whose: db.fold_slots(slots_before, hours_before, PAGE, whose),
+
+def _steps(now: datetime) -> Iterator[_Step]:
+    hours_before, slots_before = hours_end(now), now - SLOTS_AFTER
+    yield _Step(
+        "folding counters",
+        lambda limit, whose: db.fold_slots(slots_before, hours_before, limit, whose, now),
         lambda without: db.merchants_with_slots(slots_before, PAGE, without),
     )
-    folded += _fold(
-        runtime,
-        lambda whose: db.fold_hours(since, hours_before, PAGE, whose),
-        lambda without: db.merchants_with_minutes(since, hours_before, PAGE, without),
-    )
+    with in_transaction():
+        place = db_schedule.place_of(HOURS_ROUND)
+    if place is None or datetime.fromisoformat(place) < hours_before:  # once an hour there is another one
+        since = hours_before - HOURS_LOOK_BACK
+        if place is not None:
+            since = max(since, datetime.fromisoformat(place) - HOURS_AGAIN)
+        yield _Step(
+            "folding counters",
+            lambda limit, whose: db.fold_hours(since, hours_before, limit, whose),
+            lambda without: db.merchants_with_minutes(since, hours_before, PAGE, without),
+            lambda: db_schedule.set_place(HOURS_ROUND, hours_before.isoformat()),
+        )
     for table in coverage_folding.KEYS:
-        folded += _fold_coverage(runtime, table, now)
-    for what, step in (
-        ("forgetting old counters", lambda: db.forget_minutes(now - FORGET_AFTER, PAGE)),
-        ("folding queues", lambda: db.fold_queues(PAGE)),
-        ("forgetting what events carried", lambda: coverage_folding.forget("coverage", now - FORGET_AFTER, PAGE)),
-        ("forgetting what was refused", lambda: coverage_folding.forget("rejections", now - FORGET_AFTER, PAGE)),
-        ("forgetting names", lambda: coverage_folding.forget("name_minutes", now - NAMES_FORGET_AFTER, PAGE)),
+        yield from _steps_of_coverage(table, now)
+    yield _Step("forgetting old counters", lambda limit, _: db.forget_minutes(now - FORGET_AFTER, limit))
+    yield _Step("folding queues", lambda limit, _: db.fold_queues(limit))
+    for what, table, after in (
+        ("forgetting what events carried", "coverage", FORGET_AFTER),
+        ("forgetting what was refused", "rejections", FORGET_AFTER),
+        ("forgetting names", "name_minutes", NAMES_FORGET_AFTER),
     ):
-        with alone(runtime, what):
-            folded += _pages(step)
-    return folded
+        yield _Step(what, partial(_forget, table, now - after))
+
+
+def _forget(table: str, before: datetime, limit: int, _: Whose) -> int:
+    return coverage_folding.forget(table, before, limit)
 
 
 def hours_end(now: datetime) -> datetime:
@@ -64,59 +125,44 @@ def hours_end(now: datetime) -> datetime:
     return (now - HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
 
 
-def _fold_coverage(runtime: Runtime, table: str, now: datetime) -> int:
+def _steps_of_coverage(table: str, now: datetime) -> Iterator[_Step]:
     slots_before, names_since = now - SLOTS_AFTER, now - NAMES_FORGET_AFTER
     hours_before = (now - COVERAGE_HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
-    folded = _fold(
-        runtime,
-        lambda whose: coverage_folding.fold_slots(table, slots_before, hours_before, names_since, PAGE, whose),
+    yield _Step(
+        "folding counters",
+        lambda limit, whose: coverage_folding.fold_slots(table, slots_before, hours_before, names_since, limit, whose),
         lambda without: coverage_folding.merchants_with_slots(table, slots_before, PAGE, without),
     )
-    return folded + _fold(
-        runtime,
-        lambda whose: coverage_folding.fold_hours(table, hours_before, PAGE, whose),
+    yield _Step(
+        "folding counters",
+        lambda limit, whose: coverage_folding.fold_hours(table, hours_before, limit, whose),
         lambda without: coverage_folding.merchants_with_minutes(table, hours_before, PAGE, without),
     )
 
 
-def _fold(runtime: Runtime, fold: Callable[[Whose], int], concerned: Callable[[Sequence[int]], list[int]]) -> int:
-    """Pages of all merchants; where one fails, each merchant of it alone, and without those it fails for."""
+def _each_alone(runtime: Runtime, step: _Step) -> int:
+    """The rows of each merchant by themselves, where a page failed, then all but those of the merchants they fail for."""
+    if step.concerned is None:
+        return 0
     folded = 0
     broken: list[int] = []
-
-    def page() -> int:
-        return fold(Whose(without=tuple(broken)))
-
-    try:
-        return _pages(page)
-    except Exception as error:
-        if is_everybodys(error):
-            raise
-        tell_fault(runtime, "folding counters", error)
     with in_transaction():
-        merchant_ids = concerned(broken)
-    ends = time.monotonic() + BUDGET_SECONDS
+        merchant_ids = step.concerned(broken)
+    ends = time.monotonic() + ALONE_SECONDS
     for merchant_id in merchant_ids:
-        if time.monotonic() > ends:
-            break
         before = len(broken)
         broken.append(merchant_id)
-        with alone(runtime, f"folding counters of merchant {merchant_id}"):
-            folded += _pages(functools.partial(fold, Whose(only=(merchant_id,))))
+        with alone(runtime, f"{step.what} of merchant {merchant_id}"):
+            folded += _pages(step, Whose(only=(merchant_id,)), ends)
             del broken[before:]
     with alone(runtime, "folding the other counters"):
-        folded += _pages(page)
+        folded += _pages(step, Whose(without=tuple(broken)), ends)
     return folded
 
 
-def _pages(step: Callable[[], int]) -> int:
-    """Page after page until one is not full, or the time is over; how many rows. Each in its own transaction."""
-    ends = time.monotonic() + BUDGET_SECONDS
-    folded, taken = 0, PAGE
-    while taken >= PAGE and time.monotonic() < ends:
-        with in_transaction(), statements_within(LONG_SECONDS):
-            if not db.lock_folding():
-                return folded
-            taken = step()
+def _pages(step: _Step, whose: Whose, ends: float) -> int:
+    folded, more = 0, True
+    while more and time.monotonic() < ends:
+        taken, more = step.page(whose)
         folded += taken
     return folded

@@ -1,16 +1,19 @@
-"""A look at every destination and merchant: what the counters say is judged, and alerts are made of the verdicts."""
+"""A look at the merchants of whom something can have changed: verdicts on their counters, and alerts made of those."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import alerts as db_alerts
+from tracklayer.db import looks as db_looks
 from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.db.looks import LookPage
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import LEARN_FROM, learn_arrivals, learn_success
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
@@ -28,38 +31,60 @@ from tracklayer.services.watches.rejections import look_at_rejections
 from tracklayer.services.watches.silence import look_at_silence
 from tracklayer.services.watches.sources import Sources
 
-MERCHANTS = 200  # of one page: one transaction of a few statements for each watch
+MERCHANTS = 100  # of one page: one transaction of a few statements for each watch
+ROTATED = 100  # of the merchants that nothing happens to: these, too, are looked at in turn, for what changes by itself
 LOOK = timedelta(seconds=20)  # what is left is taken up by the next one
 ROUND = "monitor"
+PLACES = 16  # of which a process takes the same ones again: it knows these merchants
 LEARN_EVERY = timedelta(hours=6)
+LEARN_IDLE_EVERY = timedelta(days=1)  # of those who have sent nothing since
 LEARN_MERCHANTS = 50  # by one call
+LEARN = timedelta(seconds=20)
 
 
 class Watch:
-    """The looks of one process, by all watches."""
+    """The looks of one process, by all watches. ``call``: asks so many others to ``join`` a look that has begun."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, call: Callable[[int], object] = lambda pages: None) -> None:
+        self._runtime, self._call = runtime, call
         self._looks: Sequence[Look] = (
             Destinations(),
-            look_at_silence,
             look_at_rejections,
             MatchQuality(),
             Quality(),
             Sources(),
         )
+        self._mine: deque[int] = deque(maxlen=PLACES)
 
     def look(self) -> int:
-        """Judges everything once; how many alerts opened, opened again or resolved.
+        """Judges everybody of whom something can have changed, once; how many alerts opened, opened again or resolved.
 
+        What one process looks at is a page; of several, all that ``join`` take their part, and no merchant is taken twice.
         Safe with any number of processes at once, not with several threads of one.
         """
+        pages = _pages(self._runtime.clock.now())
+        if len(pages) == 1:
+            return self._look_at_page(pages[0])
+        self._call(len(pages) - 1)
+        return self.join()
+
+    def join(self) -> int:
+        """Takes part in the look that goes on, if one does; as ``look``. What is left at the end the next look begins with."""
         changed, ends = 0, time.monotonic() + LOOK.total_seconds()
-        for page in pages_of_merchants(ROUND, MERCHANTS):
-            merchant_ids = [merchant_id for merchant_id, _ in page]
-            changed += sum(self._look_at(look, merchant_ids) for look in self._looks)
-            if time.monotonic() > ends:
-                break  # the next look begins behind this page
+        while time.monotonic() < ends:
+            with in_transaction():
+                page = db_looks.take_page(self._mine)
+            if page is None:
+                break
+            if page.place not in self._mine:
+                self._mine.append(page.place)
+            changed += self._look_at_page(page)
+        return changed
+
+    def _look_at_page(self, page: LookPage) -> int:
+        changed = self._look_at(look_at_silence, page.silence_ids) if page.silence_ids else 0
+        if page.merchant_ids:
+            changed += sum(self._look_at(look, page.merchant_ids) for look in self._looks)
         return changed
 
     def _look_at(self, look: Look, merchant_ids: Sequence[int]) -> int:
@@ -95,6 +120,34 @@ def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
     return changed
 
 
+def _pages(now: datetime) -> list[LookPage]:
+    """Whom this look is at, in pages; where that is more than one, they are written down for all who take part.
+
+    First come those that the last look did not come to. Who is looked at in any case, however often, is found by one
+    look at what changed; the others, of whom only what is told can be over by itself, take turns.
+    """
+    rotated = [merchant_id for merchant_id, _ in next(pages_of_merchants(ROUND, ROTATED), [])]
+    with in_transaction():
+        concerned = db_looks.concerned(now)
+        left = db_looks.left_over()
+        merchants = _in_order([page.merchant_ids for page in left], {*concerned.merchants, *rotated})
+        silent = _in_order([page.silence_ids for page in left], {*concerned.silent, *rotated})
+        count = max(1, -(-max(len(merchants), len(silent)) // MERCHANTS))
+        pages = [
+            LookPage(place, merchants[place * MERCHANTS :][:MERCHANTS], silent[place * MERCHANTS :][:MERCHANTS])
+            for place in range(count)
+        ]
+        if count > 1:
+            db_looks.write_pages(pages)
+    return pages
+
+
+def _in_order(left: Sequence[Sequence[int]], concerned: set[int]) -> list[int]:
+    """Those that are left of a look first, whether they are concerned now or not."""
+    first = list(dict.fromkeys(merchant_id for page in left for merchant_id in page))
+    return [*first, *sorted(concerned.difference(first))]
+
+
 # Learning ------------------------------------------------------------------------------------------------------------
 
 
@@ -102,19 +155,19 @@ def learn_baselines(runtime: Runtime) -> int:
     """Learns anew what is normal for the merchants whose baselines are the oldest; of how many."""
     now = runtime.clock.now()
     until = now.replace(minute=0, second=0, microsecond=0)
-    ends = time.monotonic() + LOOK.total_seconds()
+    ends = time.monotonic() + LEARN.total_seconds()
     with in_transaction():
-        merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, LEARN_MERCHANTS)
+        merchant_ids = db.merchants_to_learn(now - LEARN_EVERY, now - LEARN_IDLE_EVERY, LEARN_MERCHANTS)
     count = 0
     for merchant_id in merchant_ids:
         if time.monotonic() > ends:
             break
         learned = False
         what = f"learning what is normal for merchant {merchant_id}"
-        with alone(runtime, what), in_transaction(), statements_within(LONG_SECONDS):
-            db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
-            db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
-            learn_coverage(merchant_id, until)
+        with alone(runtime, what):
+            for learn in (_learn_arrivals, _learn_names, _learn_coverage):  # each a step of its own
+                with in_transaction(), statements_within(LONG_SECONDS):
+                    learn(merchant_id, until, now)
             learned = True
         count += learned
         if not learned:
@@ -122,6 +175,20 @@ def learn_baselines(runtime: Runtime) -> int:
             with alone(runtime, f"putting off merchant {merchant_id}"), in_transaction():
                 db.write_baselines(merchant_id, {"": None}, now)
     return count
+
+
+def _learn_arrivals(merchant_id: int, until: datetime, now: datetime) -> None:
+    db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
+    db_looks.look_for_silence(merchant_id, now)
+
+
+def _learn_names(merchant_id: int, until: datetime, now: datetime) -> None:
+    db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
+    db_looks.look_for_silence(merchant_id, now)
+
+
+def _learn_coverage(merchant_id: int, until: datetime, now: datetime) -> None:
+    learn_coverage(merchant_id, until)
 
 
 def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.cli.bench import chaos, deliver, ingest, mapping, read
+from tracklayer.cli.bench import chaos, deliver, ingest, mapping, merchants, read
 
-BENCHMARKS = (mapping, ingest, deliver, read, chaos)
+BENCHMARKS = (mapping, ingest, deliver, read, merchants, chaos)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

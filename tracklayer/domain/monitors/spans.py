@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -57,19 +58,23 @@ class Memory:
     """What this process saw of the minutes that run: the cuts of each destination, for as long as they matter."""
 
     def __init__(self) -> None:
-        self._cuts: dict[tuple[int, str], list[Cut]] = {}
+        self._cuts: OrderedDict[tuple[int, str], list[Cut]] = OrderedDict()  # those noted last at the end
+
+    def __len__(self) -> int:
+        return len(self._cuts)
 
     def cuts(self, merchant_id: int, platform: str) -> Sequence[Cut]:
         return self._cuts.get((merchant_id, platform), ())
 
     def note(self, merchant_id: int, platform: str, minutes: Sequence[Minute], now: datetime) -> None:
-        """Remembers what the running minute holds at ``now``; forgets what is older than the minute before."""
+        """Remembers what the running minute holds at ``now``; forgets what is older than the minute before, of all."""
         key = merchant_id, platform
         running = now.replace(second=0, microsecond=0)
-        kept = [cut for cut in self._cuts.get(key, ()) if cut[0] >= running - MINUTE]
+        kept = [cut for cut in self._cuts.pop(key, ()) if cut[0] >= running - MINUTE]
         if minutes and minutes[-1][0] == running:
             kept.append((now, minutes[-1][1]))
         if kept:
             self._cuts[key] = kept
-        else:
-            self._cuts.pop(key, None)
+        # Whoever is not looked at any more is none of those that were noted lately.
+        while self._cuts and (first := next(iter(self._cuts.items())))[1][-1][0] < running - MINUTE:
+            del self._cuts[first[0]]

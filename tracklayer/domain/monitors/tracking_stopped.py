@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
-from tracklayer.domain.monitors.learn import USUAL_AT_LEAST, Rhythm, level_of
+from tracklayer.domain.monitors.learn import HOUR, USUAL_AT_LEAST, Rhythm, level_of
 from tracklayer.domain.monitors.views import MerchantView, NameView
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
 
@@ -160,6 +160,25 @@ def kept_up(others: Sequence[tuple[float, int]]) -> float:
 def may_have_stopped(rhythm: Rhythm, last_event_at: datetime, now: datetime, times: float = TIMES_USUAL) -> bool:
     """The quick test: whether it would be told if the traffic before was as usual. ``times``: its usual silence."""
     return _swallowed(rhythm, last_event_at, 1.0, times, now) is not None
+
+
+def told_at_the_earliest(
+    rhythm: Rhythm, last_event_at: datetime, now: datetime, within: timedelta, times: float = TIMES_USUAL
+) -> datetime:
+    """Before then a silence is not told, whatever the traffic before it was; now: it may be. At most ``within`` from now.
+
+    An event that comes meanwhile makes that later, and never sooner.
+    """
+    missing = times * rhythm.usual - rhythm.expected(last_event_at, now)
+    at = now
+    while missing > 0 and at < now + within:
+        following = min(now + within, at.replace(minute=0, second=0, microsecond=0) + HOUR)
+        swallowed = rhythm.expected(at, following)
+        if swallowed > missing:
+            following = at + (following - at) * (missing / swallowed)
+        missing -= swallowed
+        at = following
+    return min(now + within, max(at, last_event_at + LEAST_SILENCE))
 
 
 def is_hushed(view: MerchantView, now: datetime) -> bool:

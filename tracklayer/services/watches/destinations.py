@@ -34,16 +34,12 @@ class Destinations:
         facts = db.destination_facts(page.merchant_ids, page.now)
         verdicts = Verdicts()
         late: dict[int, list[Late]] = {merchant_id: [] for merchant_id in page.merchant_ids}
-        for (merchant_id, platform), view in _views(page, self._memory, facts).items():
-            open_now = page.open_subjects(merchant_id)
+        views = _views(page, self._memory, facts)
+        for (merchant_id, platform), view in _looked_into(page, views).items():
             is_judged = False
-            kinds = {kind for kind in OF_DESTINATIONS if Subject(kind, platform) in open_now}
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
-                found = _judge(merchant_id, view, kinds, page.now)
-                if BACKLOG in open_now and not is_told_alone(found, kinds):
-                    # While they are told together, each asks for as much to be over as an open one of its own.
-                    still = _judge(merchant_id, view, {*kinds, AlertKind.QUEUE_BACKLOG}, page.now)
-                    found += [finding for finding in still if is_shortage(finding)]
+                found, still = _judge(page, merchant_id, view)
+                found += [finding for finding in still if is_shortage(finding)]
                 # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
                 judged = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
@@ -98,28 +94,47 @@ def _operator_is_told(runtime: Runtime) -> bool:
     return any(trouble.kind in TOLD_TO_OPERATOR for trouble in open_troubles())
 
 
-def _judge(merchant_id: int, view: DestinationView, kinds: set[AlertKind], now: datetime) -> list[Finding]:
-    """Judged twice where something is found: the second time with what is read only then, and makes the words."""
-    found = judge_destination(view, kinds, now)
-    if found and view.state is DestinationState.ACTIVE:
-        return judge_destination(_looked_into(merchant_id, view, found, now), kinds, now)
-    return found
+def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Finding], list[Finding]]:
+    """(what is found, what besides while the backlogs of several are told together).
+
+    Then each asks for as much to be over as an open one of its own.
+    """
+    open_now = page.open_subjects(merchant_id)
+    kinds = {kind for kind in OF_DESTINATIONS if Subject(kind, view.platform) in open_now}
+    found = judge_destination(view, kinds, page.now)
+    if BACKLOG not in open_now or is_told_alone(found, kinds):
+        return found, []
+    return found, judge_destination(view, {*kinds, AlertKind.QUEUE_BACKLOG}, page.now)
 
 
-def _looked_into(merchant_id: int, view: DestinationView, found: Sequence[Finding], now: datetime) -> DestinationView:
-    since = min(finding.since for finding in found)
-    error, event_id = db.last_error(merchant_id, view.platform, since)
-    view = replace(view, last_error=error, last_failed=event_id)
-    if error is None and view.outage is not None and view.outage.until is None:
-        cause, reason = db.told_cause(merchant_id, view.platform)
-        view = replace(view, told_cause=cause, told_reason=reason)
-    if any(span.unmappable for span in view.spans):
-        view = replace(view, unmappable=db.unmappable_grounds(merchant_id, view.platform, since))
-    if view.oldest is not None and any(finding.kind is AlertKind.QUEUE_BACKLOG for finding in found):
-        lately = now - RECENT
-        seconds = db.answer_seconds(merchant_id, view.platform, view.oldest.due_at, lately)
-        view = replace(view, answer_seconds=seconds)
-    return view
+def _looked_into(page: Page, views: Mapping[Key, DestinationView]) -> dict[Key, DestinationView]:
+    """With what is read only of those where something is found; judged again, that makes the words."""
+    troubled: dict[Key, list[Finding]] = {}
+    for key, view in views.items():
+        with alone(page.runtime, f"judging merchant {key[0]}, {key[1]},"):
+            found, still = _judge(page, key[0], view)
+            if (found or still) and view.state is DestinationState.ACTIVE:
+                troubled[key] = [*found, *still]
+    since = {key: min(finding.since for finding in found) for key, found in troubled.items()}
+    errors = db.last_errors(since)
+    late = {
+        key: oldest.due_at
+        for key, found in troubled.items()
+        if (oldest := views[key].oldest) is not None
+        and any(finding.kind is AlertKind.QUEUE_BACKLOG for finding in found)
+    }
+    seconds = db.answer_seconds(late, page.now - RECENT)
+    looked = dict(views)
+    for key in troubled:
+        error, event_id = errors.get(key, (None, None))
+        view = replace(views[key], last_error=error, last_failed=event_id, answer_seconds=seconds.get(key))
+        if error is None and view.outage is not None and view.outage.until is None:
+            cause, reason = db.told_cause(*key)
+            view = replace(view, told_cause=cause, told_reason=reason)
+        if any(span.unmappable for span in view.spans):
+            view = replace(view, unmappable=db.unmappable_grounds(*key, since[key]))
+        looked[key] = view
+    return looked
 
 
 def _judge_removed(page: Page, there: set[Key], verdicts: Verdicts) -> None:

@@ -22,19 +22,21 @@ from tracklayer.domain.monitors.match_quality_drop import (
     wants_past,
 )
 from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.services.watches.memory import Remembered
 from tracklayer.services.watches.page import Page, Verdicts
 
 MINUTE = timedelta(minutes=1)
 LEAST_GLANCE = timedelta(minutes=5)
 LONGEST_REST = timedelta(minutes=30)  # between two looks at a name of which few events come
+MOST_NAMES = 50_000  # of which a process remembers when it looked at them
 
 
 class MatchQuality:
     """The looks of one process. It looks at a name again when about another event should have come, by whole minutes."""
 
     def __init__(self) -> None:
-        self._due: dict[Key, datetime] = {}
-        self._deep_due: dict[Key, datetime] = {}
+        self._due: Remembered[Key, datetime] = Remembered(MOST_NAMES)
+        self._deep_due: Remembered[Key, datetime] = Remembered(MOST_NAMES)
 
     def __call__(self, page: Page) -> Verdicts:
         """First a glance at the newest events of each name; minutes are read where that shows something, or is open,
@@ -63,7 +65,7 @@ class MatchQuality:
             if key in open_now or self._is_deep(key, until) or wants_past(_cells(newest[key]), baseline, users[key[0]])
         ]
         for key in amiss:
-            self._deep_due[key] = until + DEEP_LOOK
+            self._deep_due.note(key, until + DEEP_LOOK)
         past = db.past(amiss, until - LOOK_BACK, until)
         told = db.open_details(sorted({key[0] for key in open_now}))
         for key, covered in past.items():
@@ -74,14 +76,16 @@ class MatchQuality:
             finding = judge_match_quality_drop(view, page.now)
             verdicts.add(key[0], [subject], [finding] if finding is not None else [])
         for key, seconds in due.items():
-            self._due[key] = until + max(MINUTE, min(LONGEST_REST, timedelta(seconds=seconds / GLANCE)))
+            self._due.note(key, until + max(MINUTE, min(LONGEST_REST, timedelta(seconds=seconds / GLANCE))))
         for key in open_now:
             self._due.pop(key, None)
         return verdicts
 
     def _is_deep(self, key: Key, until: datetime) -> bool:
         """The first ones of a process are spread out, so that not all merchants' come at once."""
-        return until >= self._deep_due.setdefault(key, until + DEEP_LOOK * (key[0] % 20) / 20)
+        if key not in self._deep_due:
+            self._deep_due.note(key, until + DEEP_LOOK * (key[0] % 20) / 20)
+        return until >= self._deep_due[key]
 
     def _is_due(self, key: Key, until: datetime) -> bool:
         return key not in self._due or self._due[key] <= until

@@ -38,6 +38,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.alone import alone
+from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page, Verdicts
 
 LOOK_EVERY = timedelta(seconds=55)  # at one merchant: what it is judged by are minutes
@@ -48,7 +49,8 @@ ADVISED = 5  # merchants of a page by one look: each is read a day
 LEARNED = 10  # names of a page by one look, of which four weeks are read; beside them so many
 SALES_LEARNED = 40  # names of sales, which must not wait until all that never brings a value was read
 LEARN_EVERY = timedelta(hours=6)  # of a name that usually brings no value
-MOST_LEARNED = 50_000  # names that a process remembers
+MOST_LEARNED = 20_000  # names that a process remembers: of those that usually bring a value, with the hours of a day
+MOST_OPEN = 1000  # with the hours of a week
 SAMPLED = 20  # merchants of a page by one look, of whose newest events a sample is read
 DUPLICATES_WITHIN = timedelta(minutes=10)
 LEAST_CONVERSIONS = 20  # within these minutes; of a shop that has fewer,
@@ -60,7 +62,7 @@ GONE_AFTER = timedelta(days=7)  # of an alert about a name that comes no more
 
 @dataclass(frozen=True, slots=True)
 class _Learned:
-    """What is usual of a name as of ``until``, an hour's start; ``day``: its last 24 hours before that."""
+    """What is usual of a name as of ``until``, an hour's start; ``day``: its last 24 hours before that, where anything is."""
 
     until: datetime
     value: Usual | None
@@ -80,11 +82,11 @@ class Quality:
     """The looks of one process. It remembers whom it looked at when, and what is usual of names that gave reason to ask."""
 
     def __init__(self) -> None:
-        self._looked: dict[int, datetime] = {}
-        self._advised: dict[int, datetime] = {}
-        self._sampled: dict[int, datetime] = {}
-        self._learned: dict[tuple[int, str], _Learned] = {}
-        self._open: dict[tuple[int, str], _Hours] = {}
+        self._looked: Remembered[int, datetime] = Remembered(MERCHANTS)
+        self._advised: Remembered[int, datetime] = Remembered(MERCHANTS)
+        self._sampled: Remembered[int, datetime] = Remembered(MERCHANTS)
+        self._learned: Remembered[tuple[int, str], _Learned] = Remembered(MOST_LEARNED)
+        self._open: Remembered[tuple[int, str], _Hours] = Remembered(MOST_OPEN)
 
     def __call__(self, page: Page) -> Verdicts:
         now, verdicts = page.now, Verdicts()
@@ -110,7 +112,7 @@ class Quality:
         self._advise(page, due, shops, found, judged)
         db_advice.write_advice(found, now)
         db_advice.forget_advice(judged, now)
-        self._looked.update(dict.fromkeys(due, now))  # where it failed, the next call looks again
+        self._looked.note_all(due, now)  # where it failed, the next call looks again
         return verdicts
 
     # Values -----------------------------------------------------------------------------------------------------------
@@ -167,14 +169,12 @@ class Quality:
             return None
         hours = db.counts_by_hour(merchant_id, name, until - LEARN_FROM, until)
         before = [one for one in hours if one.minute < until - DAY]
-        if len(self._learned) >= MOST_LEARNED:
-            self._learned.clear()
-        learned = self._learned[key] = _Learned(
-            until,
-            learn_usual(_values(before)) or learn_usual(_values(hours)),
-            learn_usual(_currencies(before)) or learn_usual(_currencies(hours)),
-            [one for one in hours if one.minute >= until - DAY],
-        )
+        value = learn_usual(_values(before)) or learn_usual(_values(hours))
+        currency = learn_usual(_currencies(before)) or learn_usual(_currencies(hours))
+        is_usual = value is not None or currency is not None
+        day = [one for one in hours if is_usual and one.minute >= until - DAY]
+        learned = _Learned(until, value, currency, day)
+        self._learned.note(key, learned)
         return learned
 
     def _since_open(self, merchant_id: int, name: str, since: datetime, now: datetime) -> list[Counts]:
@@ -189,9 +189,7 @@ class Quality:
         if hour > read.until:
             added = db.counts_by_hour(merchant_id, name, read.until, hour)
             read = _Hours(since, hour, [*(one for one in read.counts if one.minute >= since), *added])
-        if len(self._open) >= MOST_LEARNED:
-            self._open.clear()
-        self._open[merchant_id, name] = read
+        self._open.note((merchant_id, name), read)
         return [*read.counts, *db.counts_by_hour(merchant_id, name, read.until, until)]
 
     # Duplicates -------------------------------------------------------------------------------------------------------
@@ -242,7 +240,7 @@ class Quality:
                         before=before,
                     )
                     verdicts.add(merchant_id, [subject], [finding] if finding is not None else [])
-            self._sampled[merchant_id] = now
+            self._sampled.note(merchant_id, now)
 
     # Advice -----------------------------------------------------------------------------------------------------------
 
@@ -283,7 +281,7 @@ class Quality:
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
             )
-        self._advised.update(dict.fromkeys(chosen, now))
+        self._advised.note_all(chosen, now)
 
 
 _OF_MERCHANT = (

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from tracklayer.db import looks as db_looks
 from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
 from tracklayer.db.names import QuietName
@@ -15,6 +16,7 @@ from tracklayer.domain.monitors import judge_merchant
 from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import (
     LEAST_SILENCE,
+    TIMES_USUAL,
     TIMES_USUAL_OF_A_NAME,
     carrier,
     fell_silent_before,
@@ -23,12 +25,15 @@ from tracklayer.domain.monitors.tracking_stopped import (
     judge_name_stopped,
     may_have_stopped,
     most_frequent,
+    told_at_the_earliest,
 )
 from tracklayer.domain.monitors.views import LEVEL_OF, MerchantView, NameView
 from tracklayer.services.watches.names import rhythm_of
 from tracklayer.services.watches.page import Page, Verdicts
 
 MINUTE = timedelta(minutes=1)
+LONGEST_REST = timedelta(hours=6)  # between two looks at a merchant of whom nothing can be told before
+RELOOK = timedelta(minutes=5)
 WHOLE = Subject(AlertKind.TRACKING_STOPPED)
 REFUSED = Subject(AlertKind.EVENTS_REJECTED)
 
@@ -40,12 +45,19 @@ def look_at_silence(page: Page) -> Verdicts:
     to be, only those are that are open, or that had fallen silent long before. A name with an open alert is none of what
     is expected of the merchant: it is silent only if the others are. So the two never take turns.
     What is refused at the door has arrived: where an alert tells of that, none tells of silence.
+
+    It writes down until when there is nothing to tell of each: no other look is needed before then, however busy it is.
     """
     verdicts = Verdicts()
     open_names = _open_names(page)
     sending: list[int] = []
     hushed: dict[int, datetime] = {}  # its last event
+    again: dict[int, datetime] = {}
     for merchant_id, view, names in _views(page, open_names):
+        if view.last_event_at is None:
+            if view.rhythm is not None:
+                again[merchant_id] = _again(view.rhythm, page.now, page.now)
+            continue  # silent for weeks: whoever is to know does, and an open alert stays
         open_now = page.open_subjects(merchant_id)
         found, is_open = judge_merchant(view, page.now), WHOLE in open_now
         if found and REFUSED in open_now and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
@@ -54,13 +66,25 @@ def look_at_silence(page: Page) -> Verdicts:
             found = _without_its_carrier(page, merchant_id, view.rhythm, names)
         verdicts.add(merchant_id, [WHOLE], found)
         if found or is_open:
-            continue
+            continue  # it is looked at as long as an alert is open
         sending.append(merchant_id)
-        if view.last_event_at is not None and is_hushed(view, page.now):
+        if names is None and view.rhythm is not None:
+            again[merchant_id] = _again(view.rhythm, view.last_event_at, page.now)
+        if is_hushed(view, page.now):
             hushed[merchant_id] = view.last_event_at
     if sending:
-        _look_at_names(page, sending, hushed, open_names, verdicts)
+        _look_at_names(page, sending, hushed, open_names, verdicts, again)
+    db_looks.put_silence_off(again, page.now)
     return verdicts
+
+
+def _again(rhythm: Rhythm, last: datetime, now: datetime, times: float = TIMES_USUAL) -> datetime:
+    """When a silence is to be looked at that is not told now.
+
+    One that may be told already, but for how little came before it or of others, has waited and may wait a little more.
+    """
+    at = told_at_the_earliest(rhythm, last, now, LONGEST_REST, times)
+    return at if at > now else now + min(RELOOK, (now - last) / 50)
 
 
 Names = Mapping[str, Rhythm]
@@ -68,11 +92,13 @@ Names = Mapping[str, Rhythm]
 
 def _views(page: Page, open_names: Mapping[int, Collection[str]]) -> list[tuple[int, MerchantView, Names | None]]:
     """(merchant, what is judged of it, the names without an open alert where there is one about another)."""
-    views, now = [], page.now
+    views: list[tuple[int, MerchantView, Names | None]] = []
+    now = page.now
     for merchant_id, learned, minute in db.last_events(page.merchant_ids, now - LEARN_FROM):
-        if minute is None:
-            continue  # silent for weeks: whoever is to know does, and an open alert stays
         rhythm: Rhythm | None = rhythm_of(learned)
+        if minute is None:
+            views.append((merchant_id, MerchantView(rhythm, None), None))
+            continue
         names: Names | None = None
         name: str | None = None
         if merchant_id in open_names:
@@ -108,7 +134,8 @@ def _without_its_carrier(page: Page, merchant_id: int, whole: Rhythm, names: Nam
     opened, _ = page.lately[merchant_id, WHOLE]
     rhythms = _names_of(merchant_id)
     also = [(merchant_id, name) for name in rhythms]
-    last = {one.name: one.minute + MINUTE for one in db_names.quiet_names([], also, page.now - LEARN_FROM, page.now)}
+    quiet, _ = db_names.quiet_names([], also, page.now - LEARN_FROM, page.now)
+    last = {one.name: one.minute + MINUTE for one in quiet}
     name = carrier(whole, rhythms, {name: at for name, at in last.items() if at <= opened}, page.now)
     refused = Subject(AlertKind.EVENTS_REJECTED, event_name=name)
     if name is None or refused in page.open_subjects(merchant_id):
@@ -135,19 +162,34 @@ def _look_at_names(
     hushed: Mapping[int, datetime],
     open_names: Mapping[int, Collection[str]],
     verdicts: Verdicts,
+    again: dict[int, datetime],
 ) -> None:
     """An open one is judged in any case: where its name has no rhythm any more, nothing is usual, and it resolves."""
     also = [(merchant_id, name) for merchant_id in merchant_ids for name in open_names.get(merchant_id, ())]
     for merchant_id, name in also:
         verdicts.add(merchant_id, [_subject(name)])
     quiet: dict[int, list[QuietName]] = defaultdict(list)
-    for found in db_names.quiet_names(merchant_ids, also, page.now - LEARN_FROM, page.now):
+    found_quiet, others = db_names.quiet_names(merchant_ids, also, page.now - LEARN_FROM, page.now)
+    for found in found_quiet:
         quiet[found.merchant_id].append(found)
+    for merchant_id, at in others.items():
+        _sooner(again, merchant_id, at)
     for merchant_id, names in quiet.items():
         for each in names:
+            _sooner(again, merchant_id, _again_of_name(page, each))
             finding = _judge(page, each, hushed.get(merchant_id))
             if finding is not None:
                 verdicts.add(merchant_id, [finding.subject], [finding])
+
+
+def _sooner(again: dict[int, datetime], merchant_id: int, at: datetime) -> None:
+    """Of those that are looked at for an open alert anyway, nothing is noted."""
+    if merchant_id in again:
+        again[merchant_id] = min(again[merchant_id], at)
+
+
+def _again_of_name(page: Page, found: QuietName) -> datetime:
+    return _again(rhythm_of(found.rhythm), found.minute + MINUTE, page.now, TIMES_USUAL_OF_A_NAME)
 
 
 def _subject(name: str) -> Subject:

@@ -11,6 +11,8 @@ from tracklayer.db.advice import Judged
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.monitors.source_not_taken import advise_on_sources
 from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.services.watches.memory import MERCHANTS as MOST_REMEMBERED
+from tracklayer.services.watches.memory import Remembered
 from tracklayer.services.watches.page import Page, Verdicts
 
 WITHIN = timedelta(days=1)
@@ -23,7 +25,7 @@ class Sources:
     """The looks of one process. It remembers whom it looked at when. It opens no alert: what it finds is advice."""
 
     def __init__(self) -> None:
-        self._looked: dict[int, datetime] = {}
+        self._looked: Remembered[int, datetime] = Remembered(MOST_REMEMBERED)
 
     def __call__(self, page: Page) -> Verdicts:
         now = page.now
@@ -31,7 +33,7 @@ class Sources:
         chosen = sorted(due, key=lambda one: self._looked.get(one, NEVER))[:MERCHANTS]
         if chosen:
             self._advise(page, chosen)
-            self._looked.update(dict.fromkeys(chosen, now))
+            self._looked.note_all(chosen, now)
         return Verdicts()
 
     def _advise(self, page: Page, chosen: list[int]) -> None:
