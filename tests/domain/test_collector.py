@@ -13,6 +13,7 @@ from tracklayer.domain.collector import (
     address_of,
     changed,
     cookie_header,
+    is_one_site,
     judge_call,
     origin_of,
     registrable,
@@ -85,6 +86,11 @@ def test_a_cookies_domain_is_one_that_somebody_owns(given: dict[str, Any], domai
         ({"origins": [SHOP], "cookie_domain": "example"}, ("cookie_domain",), "INVALID_VALUE"),
         ({"origins": ["https://shop.github.io"], "cookie_domain": "github.io"}, ("cookie_domain",), "INVALID_VALUE"),
         ({"origins": [SHOP], "cookie_domain": "other.example"}, ("cookie_domain",), "INVALID_VALUE"),
+        (
+            {"origins": [SHOP, "https://evil.example"], "cookie_domain": "shop.example"},
+            ("cookie_domain",),
+            "INVALID_VALUE",
+        ),
         ({"origins": [SHOP], "cookie_domain": "127.0.0.1"}, ("cookie_domain",), "INVALID_VALUE"),
         ({"origins": [SHOP], "cookie_domain": "shop.example; Path=/x"}, ("cookie_domain",), "INVALID_VALUE"),
     ],
@@ -101,6 +107,9 @@ def test_what_is_left_out_stays() -> None:
     assert changed(before, {"enabled": False}) == Collector(False, (SHOP,), "shop.example", True)
     assert changed(before, {"origins": ["https://other.example"]}) == Collector(
         True, ("https://other.example",), "other.example", True
+    )
+    assert changed(before, {"origins": [SHOP, "https://other.example"]}) == Collector(
+        True, (SHOP, "https://other.example"), None, True
     )
     assert Collector.read(before.stored()) == before
 
@@ -127,6 +136,27 @@ def test_a_cookie_is_the_collectors_own_where_its_host_is_outside_the_domain() -
     assert collector.domain_at("badshop.example") is None
     assert collector.domain_at("localhost") is None
     assert Collector(True, (SHOP,)).domain_at("t.shop.example") is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_one"),
+    [
+        (SHOP, "t.shop.example", True),
+        (SHOP, "www.shop.example", True),
+        (SHOP, "t.other.example", False),
+        ("https://evil.example", "t.shop.example", False),
+        ("https://a.github.io", "b.github.io", False),
+        ("https://github.io", "github.io", True),
+        ("http://127.0.0.1:9350", "127.0.0.1", True),
+        ("http://[::1]:9350", "::1", True),
+        ("http://localhost:9350", "localhost", True),
+        ("http://localhost:9350", "127.0.0.1", False),
+        ("http://127.0.0.1", "127.0.0.2", False),
+        ("null", "", False),
+    ],
+)
+def test_a_cookie_is_given_within_one_site(origin: str, host: str, is_one: bool) -> None:
+    assert is_one_site(origin, host) is is_one
 
 
 def test_a_cookie_lives_at_most_400_days() -> None:

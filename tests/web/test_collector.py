@@ -175,19 +175,44 @@ async def test_a_click_is_as_old_as_its_cookie_says(page: Page, clock: FrozenClo
     ("base", "origin", "settings", "end"),
     [
         pytest.param(f"http://{HOST}", "http://shop.example", {}, "Domain=shop.example; Path=/", id="not secure"),
-        pytest.param("https://data.else.example", SHOP, {}, "Path=/; Secure", id="another domain"),
         pytest.param(f"https://{HOST}", SHOP, {"cookie_domain": ""}, "Path=/; Secure", id="no domain"),
         pytest.param(f"https://{HOST}:8443", SHOP, {}, "Domain=shop.example; Path=/; Secure", id="a port"),
-        pytest.param("http://127.0.0.1:8000", "http://shop.example", {}, "Path=/", id="a trial"),
+        pytest.param("http://127.0.0.1:8000", "http://127.0.0.1:9350", {}, "Path=/", id="a trial"),
+        pytest.param("http://[::1]:8000", "http://[::1]:9350", {}, "Path=/", id="a trial over IPv6"),
+        pytest.param("http://localhost:8000", "http://localhost:9350", {}, "Path=/", id="a trial by name"),
     ],
 )
 async def test_the_cookies_domain_is_the_shops_own_or_the_exact_host(
     runtime: Runtime, merchant: Merchant, app: Application, base: str, origin: str, settings: dict[str, Any], end: str
 ) -> None:
-    key = settings_of(runtime, merchant, enabled=True, origins=[SHOP, "http://shop.example"], **settings)
+    origins = [SHOP, "http://shop.example"] if "shop" in origin else [origin]
+    key = settings_of(runtime, merchant, enabled=True, origins=origins, **settings)
     page = Page(app, key, base=base, headers={"origin": origin})
     given = (await page.call()).headers["set-cookie"].replace("; HttpOnly; SameSite=Lax", "")
     assert given == f"_tlb={page.cookie}; Max-Age=7776000; {end}"
+
+
+@pytest.mark.parametrize("host", ["t.shop.example", "127.0.0.1:8000", "else.example", "x" * 300 + ".evil.example", ""])
+async def test_a_page_of_another_site_changes_nobodys_cookie(
+    runtime: Runtime, app: Application, page: Page, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any name leads to the collector of every merchant, and a form of another site is sent with its answer's cookies taken."""
+    await page.call(p=CLICK)
+    evil = "https://www.evil.example"
+    other = settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[evil])
+    forms: list[dict[str, Any]] = [{}, {"s": "granted"}, {"s": "denied"}]
+    for body in forms:
+        answer = await Page(app, other, headers={"origin": evil, "host": host}).call(p=CLICK, **body)
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (204, None)
+    assert browsers() == [(page.cookie, None)]
+    assert caplog.text.count("must keep the Host header") == 1
+
+    # What asks for the id passes it on itself.
+    asked = Page(app, other, headers={"origin": evil, "host": host})
+    answer = await asked.call(p=CLICK, i=True)
+    assert "set-cookie" not in answer.headers
+    assert (answer.json()["browserId"], None) in browsers()
+    assert len(browsers()) == 2
 
 
 @pytest.mark.parametrize(("days", "seconds"), [(30, 2_592_000), (365, 31_536_000)])

@@ -71,6 +71,17 @@ class Collector:
         return domain if domain is not None and lies_within(host, domain) else None
 
 
+def is_one_site(origin: str, host: str) -> bool:
+    """Whether a page may be given a cookie by this host: both are one owner's. A browser takes none of another's in a page's
+    call, but it does where the page sends a form there.
+    """
+    page = host_of(origin)
+    if page == host:
+        return bool(page)
+    site = registrable(page)
+    return site is not None and site == registrable(host)
+
+
 def lifetime_of(retention_days: int) -> timedelta:
     """Of the cookie: it tells of nobody longer than what it names is kept."""
     return min(timedelta(days=retention_days), LONGEST)
@@ -120,7 +131,7 @@ def changed(before: Collector, given: Mapping[str, Any]) -> Collector | list[Pro
         domain = _plain_name(text.removeprefix(".")) if text else None
         if text and (wrong := _wrong_with_domain(domain, origins)):
             problems.append(Problem(("cookie_domain",), "INVALID_VALUE", wrong))
-    elif origins != before.origins and (domain is None or not _has_any(domain, origins)):
+    elif origins != before.origins and (domain is None or _outside(domain, origins)):
         domain = _domain_of_all(origins)
     enabled = bool(given.get("enabled", before.enabled))
     if enabled and not origins and not problems:
@@ -181,13 +192,13 @@ def _wrong_with_domain(domain: str | None, origins: Sequence[str]) -> str | None
         return "The cookie's domain must be a name such as shop.example.com."
     if registrable(domain) is None:
         return "Anybody can have a name below this one, so browsers share no cookie on it: name your own domain."
-    if origins and not _has_any(domain, origins):
-        return "None of the origins lies within the cookie's domain."
+    if outside := _outside(domain, origins):
+        return f"{outside[0]} does not lie within the cookie's domain: its pages could set the cookie of others."
     return None
 
 
-def _has_any(domain: str, origins: Sequence[str]) -> bool:
-    return any(lies_within(host_of(origin), domain) for origin in origins)
+def _outside(domain: str, origins: Sequence[str]) -> list[str]:
+    return [origin for origin in origins if not lies_within(host_of(origin), domain)]
 
 
 def _domain_of_all(origins: Sequence[str]) -> str | None:

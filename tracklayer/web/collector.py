@@ -16,6 +16,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import ipaddress
+import logging
 import math
 import re
 import time
@@ -35,6 +36,7 @@ from tracklayer.domain.collector import (
     Verdict,
     cookie_header,
     is_browser_id,
+    is_one_site,
     is_public_key,
     judge_call,
 )
@@ -52,12 +54,15 @@ from tracklayer.services.collect import (
 )
 from tracklayer.web.docs import HERE
 
+log = logging.getLogger(__name__)
+
 SCRIPT = HERE / "static" / "tl.js"
 MAX_BODY = 4 * 1024  # bytes
 OF_ADDRESS = 60  # calls a minute of one address, or of one IPv6 network
 OF_MERCHANT = 5_000  # calls a second of all pages of a merchant
 ADDRESSES = 50_000  # that are remembered
 RETRY_AFTER_SECONDS = 2
+TELL_SECONDS = 600.0  # between two lines of the log about pages of another site
 FOR_EVER = b"public, max-age=31536000, immutable"
 FOR_AN_HOUR = b"public, max-age=3600, stale-while-revalidate=86400"
 
@@ -112,6 +117,7 @@ class CollectorDoor:
         self._now = now
         self._addresses = Buckets(OF_ADDRESS / 60, OF_ADDRESS, ADDRESSES)
         self._merchants = Buckets(OF_MERCHANT, OF_MERCHANT)
+        self._told_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``/tl.js`` or ``/t``."""
@@ -187,6 +193,11 @@ class CollectorDoor:
         )
         if verdict is Verdict.IGNORE:
             return None
+        is_own = _is_one_site(asked.origin, asked.host)
+        if not is_own:
+            self._tell_of_another_site(named.merchant_id)
+            if verdict is Verdict.TAKE and sent.get("i") is not True:
+                return None  # nobody would ever know this browser again
         domain = named.collector.domain_at(asked.host)
         now = self._runtime.clock.now()
         if verdict is Verdict.TAKE:
@@ -196,10 +207,10 @@ class CollectorDoor:
         else:
             value, lifetime = REFUSED, min(named.lifetime, REFUSED_FOR)
         cookie = cookie_header(value, lifetime, domain, is_secure=asked.is_secure)
-        given = (b"set-cookie", cookie.encode())
+        given = [(b"set-cookie", cookie.encode())] if is_own else []
         if verdict is Verdict.TAKE:
             # Whatever becomes of the call: an id that nothing is known of does no harm, and the next call has it.
-            headers.append(given)
+            headers += given
             signals = [(seen.kind, seen.value, seen.since) for seen in seen_in(_map(sent, "p"), _map(sent, "c"), now)]
             signals += [(kind, text, now) for kind, text in _machine(asked)]
             consent = "granted" if said == "granted" else None
@@ -208,8 +219,21 @@ class CollectorDoor:
         if verdict is Verdict.FORGET and asked.browser is not None:
             # The id goes only once what is known of it is gone: else nobody could ask for that again.
             await self.collection.keep(Call(named.merchant_id, asked.browser, now, "denied", forgets=True))
-        headers.append(given)
+        headers += given
         return None
+
+    def _tell_of_another_site(self, merchant_id: int) -> None:
+        now = self._now()
+        if now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            log.warning(
+                "pages call the collector under a name of another site, so they get no cookie: what passes /t on must keep "
+                "the Host header (merchant %s)",
+                merchant_id,
+            )
+
+
+_is_one_site = lru_cache(maxsize=4096)(is_one_site)
 
 
 def _read(scope: Scope) -> _Asked:
@@ -244,9 +268,10 @@ def _read(scope: Scope) -> _Asked:
 
 
 def _name(host: bytes) -> str:
-    """Of a ``Host`` header, without its port."""
-    text = host.decode("latin-1").lower()
-    return text if text.endswith("]") else text.rpartition(":")[0] or text
+    """Of a ``Host`` header, without its port; empty of one that is too long for a name."""
+    text = host[:300].decode("latin-1").lower()
+    name = text if text.endswith("]") else text.rpartition(":")[0] or text
+    return name.removeprefix("[").removesuffix("]") if len(name) < 256 else ""
 
 
 async def _body(length: int, receive: Receive) -> bytes:
