@@ -13,9 +13,11 @@ from tracklayer.domain.collector import (
     address_of,
     changed,
     cookie_header,
+    ends_of_others,
     is_one_site,
     judge_call,
     origin_of,
+    ours_of,
     registrable,
     shares_half,
     snippet,
@@ -157,6 +159,40 @@ def test_a_cookie_is_the_collectors_own_where_its_host_is_outside_the_domain() -
 )
 def test_a_cookie_is_given_within_one_site(origin: str, host: str, is_one: bool) -> None:
     assert is_one_site(origin, host) is is_one
+
+
+@pytest.mark.parametrize(
+    ("held", "domain", "ours"),
+    [
+        ([], "shop.example", None),
+        (["a"], "shop.example", "a"),
+        (["a", "a"], None, "a"),
+        (["planted", "a"], "shop.example", "a"),
+        (["0", "a"], "shop.example", "a"),
+        (["planted", "0"], "shop.example", "0"),
+        # A cookie of the same path on the registered domain may be older or newer than ours.
+        (["a", "planted"], "t.shop.example", None),
+        (["planted", "a"], None, None),
+    ],
+)
+def test_of_several_cookies_the_one_that_the_server_set_counts(
+    held: list[str], domain: str | None, ours: str | None
+) -> None:
+    assert ours_of(held, "t.shop.example", domain) == ours
+
+
+def test_what_others_put_beside_the_cookie_is_ended() -> None:
+    found = ends_of_others("t.shop.example", "shop.example")
+    assert [one.removeprefix("_tlb=; Max-Age=0; ") for one in found] == [
+        "Path=/",
+        "Path=/t",
+        "Domain=t.shop.example; Path=/",
+        "Domain=t.shop.example; Path=/t",
+        "Domain=shop.example; Path=/t",
+    ]
+    assert "_tlb=; Max-Age=0; Domain=shop.example; Path=/" in ends_of_others("t.shop.example", None)
+    assert ends_of_others("127.0.0.1", None) == ["_tlb=; Max-Age=0; Path=/t"]
+    assert len(ends_of_others("a." * 100 + "shop.example", "shop.example")) == 14
 
 
 def test_a_cookie_lives_at_most_400_days() -> None:

@@ -78,15 +78,15 @@ class Page:
         """``body``: in place of what is sent of the call."""
         sent = {"m": self.key, "s": None, "q": False, "i": False, "p": {}, "c": {}, **body}
         headers = {"origin": SHOP, "user-agent": AGENT, "content-type": "text/plain;charset=UTF-8", **self.headers}
-        if self.cookie:
+        if self.cookie and "cookie" not in self.headers:
             headers["cookie"] = f"theme=dark; _tlb={self.cookie}"
         transport = httpx.ASGITransport(self.app, client=(self.address, 1))
         async with httpx.AsyncClient(transport=transport, base_url=self.base) as client:
             text = json.dumps(sent).encode() if content is None else content
             answer = await client.post("/t", content=text, headers={k: v for k, v in headers.items() if v})
-        given = answer.headers.get("set-cookie")
-        if given is not None:
-            name, _, value = given.partition(";")[0].partition("=")
+        given = answer.headers.get_list("set-cookie")
+        if given:
+            name, _, value = given[-1].partition(";")[0].partition("=")
             assert name == "_tlb"
             self.cookie = value
         return answer
@@ -393,6 +393,35 @@ async def test_a_cookie_that_is_not_of_our_form_is_replaced(page: Page, cookie: 
     await page.call()
     assert is_browser_id(page.cookie)
     assert browsers() == [(page.cookie, None)] or cookie.startswith("0" * 32)
+
+
+async def test_a_cookie_that_a_sibling_host_planted_is_not_adopted(page: Page) -> None:
+    await page.call(p=CLICK)
+    first, planted = page.cookie, "b7" * 16
+    page.headers["cookie"] = f"_tlb={planted}; _tlb={first}"  # the longer path comes first
+    answer = await page.call(i=True)
+    assert (answer.json(), page.cookie) == ({"browserId": first}, first)
+    assert "_tlb=; Max-Age=0; Domain=shop.example; Path=/t" in answer.headers.get_list("set-cookie")
+    page.headers["cookie"] = f"_tlb=0; _tlb={first}"
+    assert (await page.call(i=True)).json() == {"browserId": first}
+    assert browsers() == [(first, None)]
+    page.headers["cookie"] = f"_tlb={planted}; _tlb=0"
+    answer = await page.call(i=True)
+    assert answer.json() == {"browserId": None}
+    assert len(browsers()) == 1
+
+
+async def test_where_nobody_can_tell_whose_cookie_it_is_the_browser_is_new(
+    runtime: Runtime, merchant: Merchant, page: Page
+) -> None:
+    settings_of(runtime, merchant, cookie_domain="")
+    planted = "b7" * 16
+    page.headers["cookie"] = f"_tlb={'a' * 32}; _tlb={planted}"
+    answer = await page.call(p=CLICK)
+    assert is_browser_id(page.cookie)
+    assert [id for id, _ in browsers()] == [page.cookie]
+    assert page.cookie not in ("a" * 32, planted)
+    assert "_tlb=; Max-Age=0; Domain=shop.example; Path=/" in answer.headers.get_list("set-cookie")
 
 
 async def test_a_forged_id_is_a_browser_of_its_own(page: Page) -> None:

@@ -22,6 +22,7 @@ REFUSED = "0"  # what the cookie holds of a browser whose user refused: nothing 
 LONGEST = timedelta(days=400)  # browsers keep no cookie longer
 REFUSED_FOR = timedelta(days=180)  # then one may be asked anew
 MAX_ORIGINS = 20
+MOST_NAMES = 6  # of a host and what it lies below, whose cookies are ended
 MAX_ORIGIN = 253 + len("https://:65535")  # characters
 HALF_IPV4, HALF_IPV6 = 16, 64  # bits of an address that Safari compares
 
@@ -238,6 +239,31 @@ def cookie_header(value: str, lifetime: timedelta, domain: str | None, *, is_sec
     return (
         f"{COOKIE}={value}; Max-Age={seconds}{where}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if is_secure else ''}"
     )
+
+
+def ours_of(held: Sequence[str], host: str, domain: str | None) -> str | None:
+    """Of the values that a call brings of the cookie, in the browser's order, the one that this server set; None: it cannot be
+    told. ``domain``: of the cookie, as this host sets it.
+
+    Another host below the shop's domain can add cookies of this name, but not replace one that is ``HttpOnly`` by a script. On
+    the registered domain itself, it can do so only with a longer path: browsers send that one first.
+    """
+    if len(set(held)) < 2 or (domain is not None and domain == registrable(host)):
+        return held[-1] if held else None
+    return None
+
+
+def ends_of_others(host: str, domain: str | None) -> list[str]:
+    """``Set-Cookie`` headers that end what others can have put beside the cookie, and leave that itself."""
+    names = [host]
+    while (site := registrable(host)) is not None and names[-1] != site and len(names) < MOST_NAMES:
+        names.append(names[-1].partition(".")[2])
+    return [
+        f"{COOKIE}=; Max-Age=0{'' if name is None else f'; Domain={name}'}; Path={path}"
+        for name in (None, *(names if registrable(host) else ()))
+        for path in ("/", "/t")
+        if (name, path) != (domain, "/")
+    ]
 
 
 def snippet(address: str, public_key: str, *, consent_required: bool) -> str:

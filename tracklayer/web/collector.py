@@ -35,10 +35,12 @@ from tracklayer.domain.collector import (
     REFUSED_FOR,
     Verdict,
     cookie_header,
+    ends_of_others,
     is_browser_id,
     is_one_site,
     is_public_key,
     judge_call,
+    ours_of,
 )
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.shown import MAX_KINDS, MAX_VALUE, seen_in
@@ -92,14 +94,13 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class _Asked:
-    """A call as it came. ``browser``: the cookie's value, where it is of our form."""
+    """A call as it came. ``held``: the cookie's values that are of our form, as the browser orders them."""
 
     host: str
     origin: str
     agent: str
     address: str
-    browser: str | None
-    has_refused: bool
+    held: Sequence[str]
     opts_out: bool
     is_speculative: bool
     is_secure: bool
@@ -184,10 +185,13 @@ class CollectorDoor:
     async def _keep(self, asked: _Asked, sent: Mapping[str, Any], named: Named, headers: Headers) -> str | None:
         """The browser's id, where anything is kept of it."""
         said = sent.get("s")
+        domain = named.collector.domain_at(asked.host)
+        ours = ours_of(asked.held, asked.host, domain)
+        browser = None if ours == REFUSED else ours
         verdict = judge_call(
             said if said in ("granted", "denied") else None,
-            is_known=asked.browser is not None,
-            has_refused=asked.has_refused,
+            is_known=browser is not None,
+            has_refused=ours == REFUSED or (ours is None and REFUSED in asked.held),
             must_ask=sent.get("q") is True or named.collector.consent_required,
             opts_out=asked.opts_out,
         )
@@ -198,16 +202,18 @@ class CollectorDoor:
             self._tell_of_another_site(named.merchant_id)
             if verdict is Verdict.TAKE and sent.get("i") is not True:
                 return None  # nobody would ever know this browser again
-        domain = named.collector.domain_at(asked.host)
         now = self._runtime.clock.now()
         if verdict is Verdict.TAKE:
-            value, lifetime = asked.browser or new_browser_id(), named.lifetime
+            value, lifetime = browser or new_browser_id(), named.lifetime
         elif asked.opts_out:  # its browser refuses again at every call: nothing need be remembered in it
             value, lifetime = "", named.lifetime * 0
         else:
             value, lifetime = REFUSED, min(named.lifetime, REFUSED_FOR)
         cookie = cookie_header(value, lifetime, domain, is_secure=asked.is_secure)
-        given = [(b"set-cookie", cookie.encode())] if is_own else []
+        given: Headers = []
+        if is_own:
+            ends = ends_of_others(asked.host, domain) if len(asked.held) > 1 else ()
+            given = [(b"set-cookie", one.encode()) for one in (*ends, cookie)]
         if verdict is Verdict.TAKE:
             # Whatever becomes of the call: an id that nothing is known of does no harm, and the next call has it.
             headers += given
@@ -216,9 +222,9 @@ class CollectorDoor:
             consent = "granted" if said == "granted" else None
             await self.collection.keep(Call(named.merchant_id, value, now, consent, signals[:MAX_KINDS]))
             return value
-        if verdict is Verdict.FORGET and asked.browser is not None:
+        if verdict is Verdict.FORGET and browser is not None:
             # The id goes only once what is known of it is gone: else nobody could ask for that again.
-            await self.collection.keep(Call(named.merchant_id, asked.browser, now, "denied", forgets=True))
+            await self.collection.keep(Call(named.merchant_id, browser, now, "denied", forgets=True))
         headers += given
         return None
 
@@ -238,16 +244,15 @@ _is_one_site = lru_cache(maxsize=4096)(is_one_site)
 
 def _read(scope: Scope) -> _Asked:
     found: dict[bytes, bytes] = {}
-    browser, has_refused = None, False
+    held: list[str] = []
     for name, value in scope["headers"]:
         if name in _WANTED:
             found.setdefault(name, value)
         elif name == b"cookie" and COOKIE.encode() in value:
             for part in value.decode("latin-1").split(";"):
-                key, _, held = part.strip().partition("=")
-                if key == COOKIE:
-                    browser = browser or (held if is_browser_id(held) else None)
-                    has_refused = has_refused or held == REFUSED
+                key, _, value = part.strip().partition("=")
+                if key == COOKIE and (value == REFUSED or is_browser_id(value)):
+                    held.append(value)
     origin = found.get(b"origin", b"").decode("latin-1")
     length = found.get(b"content-length", b"0")
     purpose = found.get(b"sec-purpose", b"") + found.get(b"purpose", b"")
@@ -257,8 +262,7 @@ def _read(scope: Scope) -> _Asked:
         origin=origin,
         agent=found.get(b"user-agent", b"")[: MAX_VALUE + 1].decode("latin-1").strip(),
         address=client[0] if client else "",
-        browser=browser,
-        has_refused=has_refused,
+        held=held,
         opts_out=found.get(b"sec-gpc", b"").strip() == b"1",
         is_speculative=b"prefetch" in purpose or b"prerender" in purpose,
         # A page over https calls nothing that is not; behind a proxy the server itself may not know.
