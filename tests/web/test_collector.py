@@ -21,11 +21,13 @@ from tests.factories import Api, Merchant, new_merchant
 from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import connect, in_transaction, rows
+from tracklayer.db.erasures import add_suppressions, add_tombstones, erase_browsers, mark_merchant
 from tracklayer.db.identities import Link, link_people
 from tracklayer.domain.collector import is_browser_id, is_public_key
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
 from tracklayer.services.collect import BATCH, MOST_ASKED, MOST_KEYS, Collection, Directory, OverloadedError
+from tracklayer.services.marks import marker_of
 from tracklayer.services.merchants import update_merchant
 from tracklayer.web.collector import MAX_BODY, OF_ADDRESS, OF_MERCHANT, SCRIPT, CollectorDoor
 
@@ -300,6 +302,86 @@ async def test_a_browser_that_opts_out_is_not_followed(page: Page, said: str | N
     assert signals() == {}
 
 
+async def test_a_refused_id_stays_refused(page: Page, merchant: Merchant) -> None:
+    """Whatever still brings it: another tab, a copy of the cookie, somebody who has read it."""
+    await page.call(p=CLICK)
+    browser_id = page.cookie
+    await page.call(s="denied")
+    bodies: list[dict[str, Any]] = [{}, {"i": True}]
+    for body in bodies:
+        page.cookie = browser_id
+        answer = await page.call(p=CLICK, **body)
+        assert page.cookie == "0"
+        assert "Max-Age=7776000" in answer.headers["set-cookie"]
+    assert answer.json() == {"browserId": None}
+    assert browsers() == [(browser_id, "denied")]
+    assert signals() == {}
+
+    page.cookie = browser_id
+    answer = await page.call(p=CLICK, s="granted", i=True)
+    assert answer.json() == {"browserId": page.cookie}
+    assert is_browser_id(page.cookie)
+    assert page.cookie != browser_id
+    assert dict(browsers()) == {browser_id: "denied", page.cookie: "granted"}
+    assert signals(browser_id) == {}
+    assert signals(page.cookie)["gclid"] == CLICK["gclid"]
+
+
+async def test_a_refusal_and_a_consent_of_one_moment_are_a_refusal(runtime: Runtime, key: str) -> None:
+    now, one = runtime.clock.now(), "a" * 32
+    calls = [
+        collect.Call(1, one, now, "granted", [("gclid", "before", now)]),
+        collect.Call(1, one, now, "denied", forgets=True),
+        collect.Call(1, one, now, "granted", [("gclid", "after", now)]),
+        collect.Call(1, "b" * 32, now, None, [("gclid", "b", now)]),
+    ]
+    found = collect.store(calls, 250)
+    assert found == [collect.Outcome.DENIED] * 3 + [collect.Outcome.KEPT]
+    assert dict(browsers()) == {one: "denied", "b" * 32: None}
+    assert signals(one) == {}
+
+
+async def test_an_erased_browser_does_not_come_back(runtime: Runtime, merchant: Merchant, page: Page) -> None:
+    """One that is to be left alone has its id on, so that it is known; what was only erased is a new browser."""
+    ids: dict[str, str] = {}
+    for name in ("suppressed", "erased", "other"):
+        page.cookie = ""
+        await page.call()
+        ids[name] = page.cookie
+    marker = marker_of(runtime)
+    marks = {name: marker.mark(merchant.merchant_id, f"browser_id:{one}") for name, one in ids.items()}
+    now = runtime.clock.now()
+    with in_transaction():
+        erase_browsers(merchant.merchant_id, [ids["suppressed"], ids["erased"]])
+        mark_merchant(merchant.merchant_id)
+        add_suppressions(merchant.merchant_id, [marks["suppressed"]], now)
+        add_tombstones(merchant.merchant_id, {marks["erased"]: now + timedelta(days=90)})
+    runtime.marker = None  # as in a process that has erased nobody
+    page.app.collector = CollectorDoor(runtime, answer_seconds=PATIENCE_SECONDS)
+
+    bodies: list[dict[str, Any]] = [{}, {"s": "granted"}, {"i": True}]
+    for body in bodies:
+        page.cookie = ids["suppressed"]
+        answer = await page.call(p=CLICK, **body)
+        assert "set-cookie" not in answer.headers
+    assert answer.json() == {"browserId": None}
+    assert browsers() == [(ids["other"], None)]
+    page.cookie = ids["suppressed"]
+    await page.call(s="denied")
+    assert page.cookie == "0"
+    assert browsers() == [(ids["other"], None)]
+
+    page.cookie = ids["erased"]
+    answer = await page.call(p=CLICK, i=True)
+    assert answer.json() == {"browserId": page.cookie}
+    assert page.cookie not in ids.values()
+    assert {id for id, _ in browsers()} == {ids["other"], page.cookie}
+    assert signals(page.cookie)["gclid"] == CLICK["gclid"]
+
+    page.cookie = ids["other"]
+    assert (await page.call(i=True)).json() == {"browserId": ids["other"]}
+
+
 async def test_a_call_that_says_nothing_does_not_take_back_a_consent(page: Page) -> None:
     await page.call(s="granted")
     await page.call()
@@ -542,9 +624,9 @@ async def test_many_calls_of_a_moment_are_one_commit(
     sizes: list[int] = []
     real = collect.store
 
-    def store(calls: Any, lock_ms: int) -> None:
+    def store(calls: Any, lock_ms: int) -> list[collect.Outcome]:
         sizes.append(len(calls))
-        real(calls, lock_ms)
+        return real(calls, lock_ms)
 
     monkeypatch.setattr(collect, "store", store)
     await page.call()
@@ -709,13 +791,13 @@ async def test_what_waits_is_bounded(runtime: Runtime, key: str, monkeypatch: py
     now = runtime.clock.now()
     calls = [collection.keep(collect.Call(1, f"{number:032x}", now)) for number in range(5)]
     found = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(one) for one in found] == [type(None)] * 3 + [OverloadedError] * 2
+    assert [type(one) for one in found] == [collect.Outcome] * 3 + [OverloadedError] * 2
     assert len(browsers()) == 3
     assert BATCH > 3
 
 
 async def test_keys_that_name_nobody_are_remembered_and_bounded(runtime: Runtime, key: str) -> None:
-    directory = Directory()
+    directory = Directory(runtime)
     unknown = [f"tlp_{number:022d}" for number in range(MOST_ASKED + 50)]
     found = await asyncio.gather(directory.find(key), *(directory.find(one) for one in unknown), return_exceptions=True)
     assert isinstance(found[0], collect.Named)

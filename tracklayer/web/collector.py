@@ -22,6 +22,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -51,6 +52,7 @@ from tracklayer.services.collect import (
     Collection,
     Directory,
     Named,
+    Outcome,
     OverloadedError,
     new_browser_id,
 )
@@ -107,13 +109,31 @@ class _Asked:
     length: int
 
 
+@dataclass(slots=True)
+class _Cookies:
+    """What the answer to a call of the collector's own site sets."""
+
+    asked: _Asked
+    domain: str | None
+    lifetime: timedelta
+
+    def of(self, value: str | None) -> Headers:
+        """None: the cookie goes, and nothing need be remembered in its place."""
+        lifetime = min(self.lifetime, REFUSED_FOR) if value == REFUSED else self.lifetime
+        cookie = cookie_header(
+            value or "", lifetime if value else timedelta(0), self.domain, is_secure=self.asked.is_secure
+        )
+        ends = ends_of_others(self.asked.host, self.domain) if len(self.asked.held) > 1 else ()
+        return [(b"set-cookie", one.encode()) for one in (*ends, cookie)]
+
+
 class CollectorDoor:
     """Of one process, on its event loop. ``now``: seconds, for the limits. ``answer_seconds``: that a call waits for its commit."""
 
     def __init__(
         self, runtime: Runtime, now: Callable[[], float] = time.monotonic, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
-        self.directory, self.collection = Directory(), Collection(answer_seconds)
+        self.directory, self.collection = Directory(runtime), Collection(answer_seconds)
         self._runtime = runtime
         self._now = now
         self._addresses = Buckets(OF_ADDRESS / 60, OF_ADDRESS, ADDRESSES)
@@ -202,31 +222,60 @@ class CollectorDoor:
             self._tell_of_another_site(named.merchant_id)
             if verdict is Verdict.TAKE and sent.get("i") is not True:
                 return None  # nobody would ever know this browser again
-        now = self._runtime.clock.now()
+        cookies = _Cookies(asked, domain, named.lifetime) if is_own else None
         if verdict is Verdict.TAKE:
-            value, lifetime = browser or new_browser_id(), named.lifetime
-        elif asked.opts_out:  # its browser refuses again at every call: nothing need be remembered in it
-            value, lifetime = "", named.lifetime * 0
-        else:
-            value, lifetime = REFUSED, min(named.lifetime, REFUSED_FOR)
-        cookie = cookie_header(value, lifetime, domain, is_secure=asked.is_secure)
-        given: Headers = []
-        if is_own:
-            ends = ends_of_others(asked.host, domain) if len(asked.held) > 1 else ()
-            given = [(b"set-cookie", one.encode()) for one in (*ends, cookie)]
-        if verdict is Verdict.TAKE:
-            # Whatever becomes of the call: an id that nothing is known of does no harm, and the next call has it.
-            headers += given
-            signals = [(seen.kind, seen.value, seen.since) for seen in seen_in(_map(sent, "p"), _map(sent, "c"), now)]
-            signals += [(kind, text, now) for kind, text in _machine(asked)]
-            consent = "granted" if said == "granted" else None
-            await self.collection.keep(Call(named.merchant_id, value, now, consent, signals[:MAX_KINDS]))
-            return value
+            return await self._take_in(asked, sent, named, browser, cookies, headers)
         if verdict is Verdict.FORGET and browser is not None:
             # The id goes only once what is known of it is gone: else nobody could ask for that again.
-            await self.collection.keep(Call(named.merchant_id, browser, now, "denied", forgets=True))
-        headers += given
+            now = self._runtime.clock.now()
+            mark = self._mark(named, browser)
+            await self.collection.keep(Call(named.merchant_id, browser, now, "denied", forgets=True, mark=mark))
+        if cookies is not None:
+            # What opts out by itself says it again at every call.
+            headers += cookies.of(None if asked.opts_out else REFUSED)
         return None
+
+    async def _take_in(
+        self,
+        asked: _Asked,
+        sent: Mapping[str, Any],
+        named: Named,
+        browser: str | None,
+        cookies: _Cookies | None,
+        headers: Headers,
+    ) -> str | None:
+        """The browser's id; None where it turns out that nothing may be kept of it."""
+        now = self._runtime.clock.now()
+        consent = "granted" if sent.get("s") == "granted" else None
+        signals = [(seen.kind, seen.value, seen.since) for seen in seen_in(_map(sent, "p"), _map(sent, "c"), now)]
+        signals += [(kind, text, now) for kind, text in _machine(asked)]
+        signals = signals[:MAX_KINDS]
+        value: str | None = browser or new_browser_id()
+        try:
+            if browser is not None:
+                mark = self._mark(named, browser)
+                outcome = await self.collection.keep(Call(named.merchant_id, browser, now, consent, signals, mark=mark))
+                if outcome is Outcome.SUPPRESSED:
+                    # The id stays, and is not renewed: by it alone the next call is known to be of whom nothing may be kept.
+                    cookies, value = None, None
+                elif outcome is Outcome.DENIED and consent is None:
+                    value = None
+                elif outcome is not Outcome.KEPT:  # a refused id stays refused, and an erased one is nobody's
+                    browser, value = None, new_browser_id()
+            if browser is None and value is not None:
+                await self.collection.keep(Call(named.merchant_id, value, now, consent, signals))
+        finally:
+            # Also where it is not known whether it was kept: an id that nothing is known of does no harm, and the next call has it.
+            if cookies is not None:
+                headers += cookies.of(value or REFUSED)
+        return value
+
+    def _mark(self, named: Named, browser: str) -> bytes | None:
+        """By which it is known whether a browser's person was erased."""
+        if not named.is_marked:
+            return None
+        mark: bytes = self._runtime.marker.mark(named.merchant_id, f"browser_id:{browser}")
+        return mark
 
     def _tell_of_another_site(self, merchant_id: int) -> None:
         now = self._now()
