@@ -29,7 +29,17 @@ from tracklayer.services import collect
 from tracklayer.services.collect import BATCH, MOST_ASKED, MOST_KEYS, Collection, Directory, OverloadedError
 from tracklayer.services.marks import marker_of
 from tracklayer.services.merchants import update_merchant
-from tracklayer.web.collector import MAX_BODY, OF_ADDRESS, OF_MERCHANT, SCRIPT, CollectorDoor
+from tracklayer.web.collector import (
+    MAX_BODY,
+    NEW_AT_ONCE,
+    NEW_OF_MERCHANT,
+    OF_ADDRESS,
+    OF_MERCHANT,
+    OF_NETWORK,
+    SCRIPT,
+    CollectorDoor,
+    _networks,
+)
 
 SHOP, HOST = "https://www.shop.example", "t.shop.example"
 AGENT = (
@@ -336,7 +346,7 @@ async def test_a_refusal_and_a_consent_of_one_moment_are_a_refusal(runtime: Runt
         collect.Call(1, "b" * 32, now, None, [("gclid", "b", now)]),
     ]
     found = collect.store(calls, 250)
-    assert found == [collect.Outcome.DENIED] * 3 + [collect.Outcome.KEPT]
+    assert found == [collect.Outcome.DENIED] * 3 + [collect.Outcome.KEPT_NEW]
     assert dict(browsers()) == {one: "denied", "b" * 32: None}
     assert signals(one) == {}
 
@@ -603,6 +613,70 @@ async def test_one_ipv6_network_is_one_address(page: Page, time: Time) -> None:
     assert (await page.call()).status_code == 429
     page.address = "2a00:1450:4001:81c::1"
     assert (await page.call()).status_code == 204
+
+
+@pytest.mark.parametrize("network", ["2a00:1450:4001:{:x}::1", "8.8.4.{}"])
+async def test_a_whole_network_has_a_limit_with_each_merchant(
+    runtime: Runtime, app: Application, page: Page, merchant: Merchant, time: Time, network: str
+) -> None:
+    other = Page(app, settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[SHOP]))
+    page.address = network.format(0)
+    assert (
+        app.collector._networks.take((merchant.merchant_id, _networks(page.address)[1]), OF_NETWORK - 20, time.now) == 0
+    )
+    statuses = []
+    for number in range(21):
+        page.address = network.format(number)
+        statuses.append((await page.call()).status_code)
+    assert statuses == [204] * 20 + [429]
+    page.address = "8.8.5.1"
+    assert (await page.call()).status_code == 204
+    other.address = network.format(1)
+    assert (await other.call()).status_code == 204
+
+
+@pytest.mark.parametrize("text", ["x" * 60_000, "unknown", "", "1.2.3", "::1%eth0"])
+async def test_what_is_no_address_is_one_caller(page: Page, time: Time, text: str) -> None:
+    """What a proxy passes on as one is anybody's text."""
+    page.address = text
+    assert page.app.collector._addresses.take("", OF_ADDRESS - 1, time.now) == 0
+    assert [(await page.call()).status_code for _ in range(2)] == [204, 429]
+    assert list(page.app.collector._addresses._buckets) == [""]
+    assert signals() == {}
+
+
+async def test_a_port_does_not_make_another_address(page: Page, time: Time) -> None:
+    page.address = f"{ADDRESS}:50001"
+    assert page.app.collector._addresses.take(_networks(ADDRESS)[0], OF_ADDRESS - 1, time.now) == 0
+    assert [(await page.call()).status_code for _ in range(2)] == [204, 429]
+    assert signals()["client_ip"] == ADDRESS
+
+
+async def test_new_browsers_have_a_limit_that_those_who_are_known_do_not_feel(
+    runtime: Runtime, app: Application, page: Page, merchant: Merchant, time: Time
+) -> None:
+    new = app.collector._new
+    assert new.take(merchant.merchant_id, NEW_AT_ONCE - 2, time.now) == 0
+    await page.call()
+    known = page.cookie
+    page.cookie = "a" * 32  # one that nobody gave counts as well
+    await page.call()
+    for cookie in ("", "b" * 32):
+        page.cookie = cookie
+        answer = await page.call(p=CLICK)
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (429, None)
+    assert [id for id, _ in browsers()] == sorted([known, "a" * 32])
+    page.cookie = known
+    assert (await page.call(p=CLICK)).status_code == 204
+    assert signals(known)["gclid"] == CLICK["gclid"]
+    assert (await page.call(s="denied")).status_code == 204
+
+    other = settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[SHOP])
+    assert (await Page(app, other).call()).status_code == 204
+    time.now += 1
+    page.cookie = ""
+    assert (await page.call()).status_code == 204
+    assert NEW_OF_MERCHANT >= 60
 
 
 async def test_a_merchants_pages_have_a_limit_and_other_merchants_do_not_feel_it(

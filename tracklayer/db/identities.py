@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -320,19 +320,23 @@ def has_refused(merchant_id: int, browser_id: str) -> bool:
 SHOW = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
-        merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz)
+        merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz,
+        only_known boolean)
+), taken AS MATERIALIZED (
+    SELECT g.* FROM given g WHERE CASE WHEN only_known THEN EXISTS (SELECT FROM browsers b
+        WHERE b.merchant_id = g.merchant_id AND b.browser_id = g.browser_id) ELSE true END
 ), seen AS (
     INSERT INTO browsers (merchant_id, browser_id, first_seen_at, last_seen_at, consent)
-    SELECT merchant_id, browser_id, min(at), max(at), min(consent) FROM given  -- of denied and granted, denied
+    SELECT merchant_id, browser_id, min(at), max(at), min(consent) FROM taken  -- of denied and granted, denied
     GROUP BY merchant_id, browser_id ORDER BY merchant_id, browser_id
     ON CONFLICT (merchant_id, browser_id) DO UPDATE
         SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at),
             consent = least(excluded.consent, browsers.consent)  -- of denied and granted, denied
-    RETURNING merchant_id, browser_id, consent
+    RETURNING merchant_id, browser_id, consent, xmax = 0 AS is_new
 ), latest AS (
     SELECT *, row_number() OVER (PARTITION BY merchant_id, browser_id, kind ORDER BY last_at DESC, value) AS place FROM (
         SELECT merchant_id, browser_id, kind, value, min(coalesce(since, at)) AS first_at, max(at) AS last_at
-        FROM given JOIN seen USING (merchant_id, browser_id)
+        FROM taken JOIN seen USING (merchant_id, browser_id)
         WHERE kind IS NOT NULL AND seen.consent IS DISTINCT FROM 'denied' GROUP BY merchant_id, browser_id, kind, value) g
 ), shown AS (
     INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at)
@@ -353,14 +357,15 @@ DELETE FROM browser_signals s USING (
         LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
 WHERE s.merchant_id = old.merchant_id AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
 )
-SELECT merchant_id, browser_id FROM seen WHERE consent = 'denied'
+SELECT merchant_id, browser_id, consent, is_new FROM seen
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None.
-    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here.
+    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here. ``only_known``: of a
+    browser that is not known nothing is noted.
     """
 
     browser_id: str
@@ -369,6 +374,14 @@ class Shown:
     at: datetime
     consent: str | None = None
     since: datetime | None = None
+    only_known: bool = False
+
+
+class Seen(NamedTuple):
+    """``consent``: after what was shown; where it is denied, nothing was noted. ``is_new``: it was not known before."""
+
+    consent: str | None
+    is_new: bool
 
 
 def show(merchant_id: int, shown: Sequence[Shown]) -> None:
@@ -376,9 +389,9 @@ def show(merchant_id: int, shown: Sequence[Shown]) -> None:
     show_all({merchant_id: shown})
 
 
-def show_all(shown: Mapping[int, Sequence[Shown]]) -> set[tuple[int, str]]:
-    """The same of several merchants, by their ids, in one statement; the (merchant id, browser id) of those that denied consent,
-    now or before, of whom nothing was noted. Needs a transaction.
+def show_all(shown: Mapping[int, Sequence[Shown]]) -> dict[tuple[int, str], Seen]:
+    """The same of several merchants, by their ids, in one statement; (merchant id, browser id) -> what is known now, without
+    those of whom nothing was noted as they are not known. Needs a transaction.
     """
     # Thousands a second: ``asdict`` takes ten times as long.
     given = [
@@ -390,11 +403,15 @@ def show_all(shown: Mapping[int, Sequence[Shown]]) -> set[tuple[int, str]]:
             "at": one.at,
             "consent": one.consent,
             "since": one.since,
+            "only_known": one.only_known,
         }
         for merchant_id, those in shown.items()
         for one in those
     ]
-    return set(rows(SHOW, {"shown": JsonLiteral(given)})) if given else set()  # type: ignore[arg-type]
+    if not given:
+        return {}
+    found = rows(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
+    return {(row[0], row[1]): Seen(row[2], row[3]) for row in found}
 
 
 BARRED = """

@@ -26,7 +26,7 @@ from tracklayer.db.connection import (
     in_transaction,
     run_in_db_thread,
 )
-from tracklayer.db.identities import Shown, barred, forget_signals, show_all
+from tracklayer.db.identities import Seen, Shown, barred, forget_signals, show_all
 from tracklayer.db.merchants import collectors_of, page_of_collectors
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
@@ -147,6 +147,8 @@ class Outcome(Enum):
     """What became of a call."""
 
     KEPT = "kept"
+    KEPT_NEW = "kept new"  # of a browser that was not known
+    UNKNOWN = "unknown"  # a browser that is not known, and no new one was to be kept
     DENIED = "denied"  # consent, now or before: nothing of it is kept
     ERASED = "erased"  # the browser's person was: nothing of it is kept
     SUPPRESSED = "suppressed"  # and is to be left alone
@@ -155,7 +157,8 @@ class Outcome(Enum):
 @dataclass(slots=True)
 class Call:
     """Of one browser. ``signals``: (kind, value, since when). ``forgets``: its user refused, and all of it goes. ``mark``: by which
-    it is known whether it was erased, where its merchant has erased people.
+    it is known whether it was erased, where its merchant has erased people. ``only_known``: nothing is kept of a browser that is
+    not known.
     """
 
     merchant_id: int
@@ -165,6 +168,7 @@ class Call:
     signals: Sequence[tuple[str, str, datetime]] = ()
     forgets: bool = False
     mark: bytes | None = None
+    only_known: bool = False
     done: asyncio.Future[Outcome] | None = field(default=None, repr=False)
 
 
@@ -292,15 +296,22 @@ def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
             for place, call in enumerate(calls)
             if call.mark is not None and (key := (call.merchant_id, call.mark)) in erased
         }
-        denied = _store([call for place, call in enumerate(calls) if place not in gone])
+        seen = _store([call for place, call in enumerate(calls) if place not in gone])
     return [
-        gone.get(place) or (Outcome.DENIED if (call.merchant_id, call.browser_id) in denied else Outcome.KEPT)
-        for place, call in enumerate(calls)
+        gone.get(place) or _outcome(seen.get((call.merchant_id, call.browser_id))) for place, call in enumerate(calls)
     ]
 
 
-def _store(calls: Sequence[Call]) -> set[tuple[int, str]]:
-    """The (merchant id, browser id) of those that denied consent. Needs a transaction."""
+def _outcome(seen: Seen | None) -> Outcome:
+    if seen is None:
+        return Outcome.UNKNOWN
+    if seen.consent == "denied":
+        return Outcome.DENIED
+    return Outcome.KEPT_NEW if seen.is_new else Outcome.KEPT
+
+
+def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
+    """(merchant id, browser id) -> what is known now. Needs a transaction."""
     shown: dict[int, dict[str, list[Shown]]] = {}
     forgotten: dict[int, set[str]] = {}
     for call in calls:
@@ -308,9 +319,10 @@ def _store(calls: Sequence[Call]) -> set[tuple[int, str]]:
         if call.forgets:
             those.clear()
             forgotten.setdefault(call.merchant_id, set()).add(call.browser_id)
-        those.append(Shown(call.browser_id, None, None, call.at, call.consent))
+        those.append(Shown(call.browser_id, None, None, call.at, call.consent, None, call.only_known))
         those += [
-            Shown(call.browser_id, kind, value, call.at, call.consent, since) for kind, value, since in call.signals
+            Shown(call.browser_id, kind, value, call.at, call.consent, since, call.only_known)
+            for kind, value, since in call.signals
         ]
     for merchant_id in sorted(forgotten):
         forget_signals(merchant_id, sorted(forgotten[merchant_id]))

@@ -43,6 +43,7 @@ from tracklayer.domain.collector import (
     judge_call,
     ours_of,
 )
+from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.shown import MAX_KINDS, MAX_VALUE, seen_in
 from tracklayer.runtime import Runtime
@@ -62,9 +63,14 @@ log = logging.getLogger(__name__)
 
 SCRIPT = HERE / "static" / "tl.js"
 MAX_BODY = 4 * 1024  # bytes
-OF_ADDRESS = 60  # calls a minute of one address, or of one IPv6 network
+OF_ADDRESS = 60  # calls a minute of one address, or of one IPv6 /64
+OF_NETWORK = (
+    1_200  # calls a minute of one merchant from one IPv4 /24 or IPv6 /48: a carrier has many customers behind each
+)
 OF_MERCHANT = 5_000  # calls a second of all pages of a merchant
-ADDRESSES = 50_000  # that are remembered
+# New browsers a minute of a merchant, and how many at once: of a shop with 250 million visitors a month, and its campaign.
+NEW_OF_MERCHANT, NEW_AT_ONCE = 6_000, 60_000
+ADDRESSES = 50_000  # that are remembered, and as many networks
 RETRY_AFTER_SECONDS = 2
 TELL_SECONDS = 600.0  # between two lines of the log about pages of another site
 FOR_EVER = b"public, max-age=31536000, immutable"
@@ -137,7 +143,9 @@ class CollectorDoor:
         self._runtime = runtime
         self._now = now
         self._addresses = Buckets(OF_ADDRESS / 60, OF_ADDRESS, ADDRESSES)
+        self._networks = Buckets(OF_NETWORK / 60, OF_NETWORK, ADDRESSES)
         self._merchants = Buckets(OF_MERCHANT, OF_MERCHANT)
+        self._new = Buckets(NEW_OF_MERCHANT / 60, NEW_AT_ONCE)
         self._told_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,9 +178,8 @@ class CollectorDoor:
         if scope["method"] != "POST":
             raise RefusedError(405, (b"allow", b"POST"))
         asked = _read(scope)
-        wait = self._addresses.take(_network(asked.address), 1, self._now())
-        if wait:
-            raise _limited(wait)
+        own, network = _networks(asked.address)
+        _limit(self._addresses.take(own, 1, self._now()))
         text = await _body(asked.length, receive)
         if asked.is_speculative or _is_no_visitor(asked.agent):
             return 204, b""
@@ -185,9 +192,8 @@ class CollectorDoor:
             (b"access-control-allow-credentials", b"true"),
             (b"vary", b"origin"),
         ]
-        wait = self._merchants.take(named.merchant_id, 1, self._now())
-        if wait:
-            raise _limited(wait)
+        _limit(self._networks.take((named.merchant_id, network), 1, self._now()))
+        _limit(self._merchants.take(named.merchant_id, 1, self._now()))
         browser_id = await self._keep(asked, sent, named, headers)
         if sent.get("i") is True:
             return 200, write_json({"browserId": browser_id})
@@ -246,24 +252,33 @@ class CollectorDoor:
     ) -> str | None:
         """The browser's id; None where it turns out that nothing may be kept of it."""
         now = self._runtime.clock.now()
+        merchant_id = named.merchant_id
         consent = "granted" if sent.get("s") == "granted" else None
         signals = [(seen.kind, seen.value, seen.since) for seen in seen_in(_map(sent, "p"), _map(sent, "c"), now)]
         signals += [(kind, text, now) for kind, text in _machine(asked)]
         signals = signals[:MAX_KINDS]
-        value: str | None = browser or new_browser_id()
+        value: str | None = browser
         try:
             if browser is not None:
-                mark = self._mark(named, browser)
-                outcome = await self.collection.keep(Call(named.merchant_id, browser, now, consent, signals, mark=mark))
-                if outcome is Outcome.SUPPRESSED:
+                call = Call(merchant_id, browser, now, consent, signals, mark=self._mark(named, browser))
+                call.only_known = self._new.left(merchant_id, self._now()) < 1
+                outcome = await self.collection.keep(call)
+                if outcome is Outcome.KEPT_NEW:
+                    self._new.charge(merchant_id, 1, self._now())
+                elif outcome is Outcome.SUPPRESSED:
                     # The id stays, and is not renewed: by it alone the next call is known to be of whom nothing may be kept.
                     cookies, value = None, None
                 elif outcome is Outcome.DENIED and consent is None:
                     value = None
                 elif outcome is not Outcome.KEPT:  # a refused id stays refused, and an erased one is nobody's
-                    browser, value = None, new_browser_id()
-            if browser is None and value is not None:
-                await self.collection.keep(Call(named.merchant_id, value, now, consent, signals))
+                    browser = None
+            if browser is None:
+                _limit(self._new.take(merchant_id, 1, self._now()))
+                value = new_browser_id()
+                await self.collection.keep(Call(merchant_id, value, now, consent, signals))
+        except RefusedError:
+            cookies = None
+            raise
         finally:
             # Also where it is not known whether it was kept: an id that nothing is known of does no harm, and the next call has it.
             if cookies is not None:
@@ -310,7 +325,7 @@ def _read(scope: Scope) -> _Asked:
         host=_name(found.get(b"host", b"")),
         origin=origin,
         agent=found.get(b"user-agent", b"")[: MAX_VALUE + 1].decode("latin-1").strip(),
-        address=client[0] if client else "",
+        address=machine_address(client[0]) or "" if client else "",
         held=held,
         opts_out=found.get(b"sec-gpc", b"").strip() == b"1",
         is_speculative=b"prefetch" in purpose or b"prerender" in purpose,
@@ -382,19 +397,22 @@ def _is_no_visitor(agent: str) -> bool:
     return not agent or _BOTS.search(agent) is not None
 
 
-def _network(address: str) -> str:
-    """Whose calls are counted together: one IPv6 machine has as many addresses as it likes."""
-    if ":" not in address:
-        return address
-    try:
-        found = ipaddress.IPv6Address(address)
-    except ValueError:
-        return address
-    return str(found.ipv4_mapped or int(found) >> 64)
+@lru_cache(maxsize=4096)
+def _networks(address: str) -> tuple[str, str]:
+    """Whose calls are counted together: one IPv6 machine has as many addresses as it likes, and who rents a network has all of
+    it. Empty: no address, all of which are counted as one.
+    """
+    if not address:
+        return "", ""
+    found = ipaddress.ip_address(address)
+    own, wide = (32, 24) if found.version == 4 else (64, 48)
+    return tuple(str(ipaddress.ip_network((found, bits), strict=False)) for bits in (own, wide))  # type: ignore[return-value]
 
 
-def _limited(wait: float) -> RefusedError:
-    return RefusedError(429, (b"retry-after", str(max(1, math.ceil(wait))).encode()))
+def _limit(wait: float) -> None:
+    """Raises RefusedError where something is to be waited for, so many seconds."""
+    if wait:
+        raise RefusedError(429, (b"retry-after", str(max(1, math.ceil(wait))).encode()))
 
 
 @cache
