@@ -51,7 +51,13 @@ class Pages:
                 f"""<!doctype html><form method=post enctype="text/plain" action="{collector}/t"><input name='{name}'"""
                 f""" value='{rest}'></form><script>onload = () => setTimeout(() => document.forms[0].submit())</script>"""
             )
-        return f'<!doctype html><title>Shop</title><link rel="icon" href="data:,"><script src="{self.tag}"{asks} defer></script>'
+        named = ""
+        if path.startswith("/names"):
+            named = "<div id=tl></div><div id=tlConsent></div>" + "".join(
+                f"<img name={name} alt=''><form name={name}></form>"
+                for name in ("currentScript", "cookie", "referrer", "visibilityState", "prerendering")
+            )
+        return f'<!doctype html><title>Shop</title><link rel="icon" href="data:,">{named}<script src="{self.tag}"{asks} defer></script>'
 
 
 @contextmanager
@@ -236,6 +242,28 @@ def test_a_form_of_another_site_does_not_change_the_cookie(
         cookie = kept(context)
         assert cookie is not None
         assert cookie["value"] == browser_id
+
+
+def test_elements_of_a_page_that_have_names_of_its_own_do_not_silence_the_script(
+    visitor: Visitor, pages: Pages
+) -> None:
+    with visitor.browser() as context:
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(pages.address("/plain"))
+        page.evaluate("document.cookie = '_fbp=fb.1.1596403881668.1116446470'")
+        # The page that is left tells of the new cookie as well.
+        with page.expect_response(lambda answer: "gclid" in (answer.request.post_data or "")) as told:
+            page.goto(pages.address("/names?gclid=Cj0KCQ_x-1"))
+        assert told.value.status == 204
+        sent: Any = told.value.request.post_data_json
+        assert sent["p"] == {"gclid": "Cj0KCQ_x-1"}
+        assert sent["c"] == {"_fbp": "fb.1.1596403881668.1116446470"}
+        cookie = kept(context)
+        assert cookie is not None
+        assert page.evaluate("tl.id()") == cookie["value"]
+        assert faults == []
 
 
 def test_before_consent_nothing_is_set_and_nothing_is_told(visitor: Visitor, pages: Pages) -> None:
