@@ -110,9 +110,11 @@ def test_what_is_left_out_stays() -> None:
     assert changed(before, {"origins": ["https://other.example"]}) == Collector(
         True, ("https://other.example",), "other.example", True
     )
-    assert changed(before, {"origins": [SHOP, "https://other.example"]}) == Collector(
-        True, (SHOP, "https://other.example"), None, True
-    )
+    both = (SHOP, "https://other.example")
+    problems = changed(before, {"origins": both})  # the shop's backend would lose the cookie without a word
+    assert isinstance(problems, list)
+    assert [(problem.field, problem.code) for problem in problems] == [(("origins",), "INVALID_VALUE")]
+    assert changed(before, {"origins": both, "cookie_domain": None}) == Collector(True, both, None, True)
     assert Collector.read(before.stored()) == before
 
 

@@ -132,8 +132,13 @@ def changed(before: Collector, given: Mapping[str, Any]) -> Collector | list[Pro
         domain = _plain_name(text.removeprefix(".")) if text else None
         if text and (wrong := _wrong_with_domain(domain, origins)):
             problems.append(Problem(("cookie_domain",), "INVALID_VALUE", wrong))
-    elif origins != before.origins and (domain is None or _outside(domain, origins)):
+    elif origins != before.origins and (domain is None or not _within(domain, origins)):
         domain = _domain_of_all(origins)
+    elif origins != before.origins and domain is not None and (outside := _outside(domain, origins)):
+        message = (
+            f"{outside[0]} does not lie within the cookie's domain, {domain}: set another domain, or none, with it."
+        )
+        problems.append(Problem(("origins",), "INVALID_VALUE", message))
     enabled = bool(given.get("enabled", before.enabled))
     if enabled and not origins and not problems:
         message = "Name the shop's own origins, such as https://www.shop.example.com: pages of others may not call."
@@ -194,8 +199,12 @@ def _wrong_with_domain(domain: str | None, origins: Sequence[str]) -> str | None
     if registrable(domain) is None:
         return "Anybody can have a name below this one, so browsers share no cookie on it: name your own domain."
     if outside := _outside(domain, origins):
-        return f"{outside[0]} does not lie within the cookie's domain: its pages could set the cookie of others."
+        return f"{outside[0]} does not lie within the cookie's domain, so its pages cannot have the cookie."
     return None
+
+
+def _within(domain: str, origins: Sequence[str]) -> list[str]:
+    return [origin for origin in origins if lies_within(host_of(origin), domain)]
 
 
 def _outside(domain: str, origins: Sequence[str]) -> list[str]:
