@@ -20,7 +20,7 @@ import pytest
 from tests.factories import Api, Merchant, new_merchant
 from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import connect, in_transaction, rows
+from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
 from tracklayer.db.erasures import add_suppressions, add_tombstones, erase_browsers, mark_merchant
 from tracklayer.db.identities import Link, link_people
 from tracklayer.domain.collector import is_browser_id, is_public_key
@@ -312,6 +312,14 @@ async def test_a_browser_that_opts_out_is_not_followed(page: Page, said: str | N
     assert signals() == {}
 
 
+def refusal_of(browser_id: str) -> collect.Call:
+    with in_transaction():
+        ((merchant_id, at),) = rows(
+            "SELECT merchant_id, last_seen_at FROM browsers WHERE browser_id = %s", (browser_id,)
+        )
+    return collect.Call(merchant_id, browser_id, at, "denied", forgets=True)
+
+
 async def test_a_refused_id_stays_refused(page: Page, merchant: Merchant) -> None:
     """Whatever still brings it: another tab, a copy of the cookie, somebody who has read it."""
     await page.call(p=CLICK)
@@ -349,6 +357,30 @@ async def test_a_refusal_and_a_consent_of_one_moment_are_a_refusal(runtime: Runt
     assert found == [collect.Outcome.DENIED] * 3 + [collect.Outcome.KEPT_NEW]
     assert dict(browsers()) == {one: "denied", "b" * 32: None}
     assert signals(one) == {}
+
+
+async def test_a_refusal_deletes_what_another_process_was_writing(page: Page, database: str) -> None:
+    await page.call()
+    browser_id = page.cookie
+    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+        # As another process does: the browser's row first, then what it showed.
+        cursor.execute("UPDATE browsers SET consent = NULL WHERE browser_id = %s", (browser_id,))
+        cursor.execute(
+            "INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at) "
+            "SELECT merchant_id, browser_id, 'gclid', 'late', last_seen_at, last_seen_at FROM browsers"
+        )
+        refusing = asyncio.create_task(run_in_db_thread(collect.store, [refusal_of(browser_id)], 60_000))
+        with closing(psycopg2.connect(database)) as third, third.cursor() as looking:
+            third.autocommit = True
+            for _ in range(10 * PATIENCE_SECONDS):
+                looking.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if looking.fetchone() == (1,):
+                    break
+                await asyncio.sleep(0.1)
+        other.commit()
+        assert await refusing == [collect.Outcome.DENIED]
+    assert browsers() == [(browser_id, "denied")]
+    assert signals() == {}
 
 
 async def test_an_erased_browser_does_not_come_back(runtime: Runtime, merchant: Merchant, page: Page) -> None:

@@ -324,11 +324,13 @@ def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
             Shown(call.browser_id, kind, value, call.at, call.consent, since, call.only_known)
             for kind, value, since in call.signals
         ]
-    for merchant_id in sorted(forgotten):
-        forget_signals(merchant_id, sorted(forgotten[merchant_id]))
-    return show_all(
+    seen = show_all(
         {merchant_id: [one for those in browsers.values() for one in those] for merchant_id, browsers in shown.items()}
     )
+    # Now that their rows are held: what another process was writing of them is there to be deleted.
+    for merchant_id in sorted(forgotten):
+        forget_signals(merchant_id, sorted(forgotten[merchant_id]))
+    return seen
 
 
 @dataclass(frozen=True, slots=True)
