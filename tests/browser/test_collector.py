@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.browser.conftest import PATIENCE_MS
 from tests.browser.installation import Installation
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36"
+PLANTED = "b7" * 16
 SET = """
 mutation($collector: CollectorInput!) {
   updateMerchant(input: {collector: $collector}) { merchant { collector { publicKey } } userErrors { message } }
@@ -38,7 +40,24 @@ class Pages:
 
     def text(self, path: str) -> str:
         asks = ' data-consent="required"' if path.startswith("/asks") else ""
-        return f'<!doctype html><title>Shop</title><link rel="icon" href="data:,"><script src="{self.tag}"{asks} defer></script>'
+        if path == "/plants":
+            where = "Domain=shop.test; Path=/t; Max-Age=99999"
+            return f"<!doctype html><script>document.cookie = '_tlb={PLANTED}; {where}'</script>"
+        if path == "/sends":
+            call = json.dumps({"m": self.tag.partition("m=")[2], "s": "denied", "x": "="})
+            name, _, rest = call.partition("=")
+            collector = self.tag.partition("/tl.js")[0]
+            return (
+                f"""<!doctype html><form method=post enctype="text/plain" action="{collector}/t"><input name='{name}'"""
+                f""" value='{rest}'></form><script>onload = () => setTimeout(() => document.forms[0].submit())</script>"""
+            )
+        named = ""
+        if path.startswith("/names"):
+            named = "<div id=tl></div><div id=tlConsent></div>" + "".join(
+                f"<img name={name} alt=''><form name={name}></form>"
+                for name in ("currentScript", "cookie", "referrer", "visibilityState", "prerendering")
+            )
+        return f'<!doctype html><title>Shop</title><link rel="icon" href="data:,">{named}<script src="{self.tag}"{asks} defer></script>'
 
 
 @contextmanager
@@ -189,6 +208,62 @@ def test_another_sites_page_gets_nothing(visitor: Visitor, pages: Pages) -> None
         cookie = kept(context)
         assert cookie is not None
         assert (cookie["value"], cookie["domain"]) == (browser_id, ".shop.test")
+
+
+def test_a_script_on_a_sibling_host_does_not_give_the_browser_its_id(visitor: Visitor, pages: Pages) -> None:
+    with visitor.browser() as context:
+        page = context.new_page()
+        page.goto(pages.address("/plain"))
+        browser_id = page.evaluate("tl.id()")
+        page.goto(pages.address("/plants", "blog.shop.test"))
+        assert sorted(cookie.get("value", "") for cookie in context.cookies()) == sorted([browser_id, PLANTED])
+        page.goto(pages.address("/plain"))
+        assert page.evaluate("tl.id()") == browser_id
+        cookie = kept(context)  # and there is one
+        assert cookie is not None
+        assert (cookie["value"], cookie["path"], cookie["httpOnly"]) == (browser_id, "/", True)
+
+
+def test_a_form_of_another_site_does_not_change_the_cookie(
+    visitor: Visitor, pages: Pages, installed: Installation
+) -> None:
+    """Its own merchant's key, at the shop's collector."""
+    other = Pages()
+    with serving(other), visitor.browser() as context:
+        wish = {"enabled": True, "origins": [other.address("", "www.evil.test").rstrip("/")]}
+        done = installed.new_shop("Other").ask(SET, collector=wish)["updateMerchant"]
+        other.tag = pages.tag.partition("m=")[0] + "m=" + done["merchant"]["collector"]["publicKey"]
+        page = context.new_page()
+        page.goto(pages.address("/plain"))
+        browser_id = page.evaluate("tl.id()")
+        with page.expect_response(lambda answer: answer.url.endswith("/t")) as told:
+            page.goto(other.address("/sends", "www.evil.test"))
+        assert told.value.status == 204  # it is taken, and changes nothing
+        cookie = kept(context)
+        assert cookie is not None
+        assert cookie["value"] == browser_id
+
+
+def test_elements_of_a_page_that_have_names_of_its_own_do_not_silence_the_script(
+    visitor: Visitor, pages: Pages
+) -> None:
+    with visitor.browser() as context:
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(pages.address("/plain"))
+        page.evaluate("document.cookie = '_fbp=fb.1.1596403881668.1116446470'")
+        # The page that is left tells of the new cookie as well.
+        with page.expect_response(lambda answer: "gclid" in (answer.request.post_data or "")) as told:
+            page.goto(pages.address("/names?gclid=Cj0KCQ_x-1"))
+        assert told.value.status == 204
+        sent: Any = told.value.request.post_data_json
+        assert sent["p"] == {"gclid": "Cj0KCQ_x-1"}
+        assert sent["c"] == {"_fbp": "fb.1.1596403881668.1116446470"}
+        cookie = kept(context)
+        assert cookie is not None
+        assert page.evaluate("tl.id()") == cookie["value"]
+        assert faults == []
 
 
 def test_before_consent_nothing_is_set_and_nothing_is_told(visitor: Visitor, pages: Pages) -> None:

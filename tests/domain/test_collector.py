@@ -13,8 +13,11 @@ from tracklayer.domain.collector import (
     address_of,
     changed,
     cookie_header,
+    ends_of_others,
+    is_one_site,
     judge_call,
     origin_of,
+    ours_of,
     registrable,
     shares_half,
     snippet,
@@ -85,6 +88,11 @@ def test_a_cookies_domain_is_one_that_somebody_owns(given: dict[str, Any], domai
         ({"origins": [SHOP], "cookie_domain": "example"}, ("cookie_domain",), "INVALID_VALUE"),
         ({"origins": ["https://shop.github.io"], "cookie_domain": "github.io"}, ("cookie_domain",), "INVALID_VALUE"),
         ({"origins": [SHOP], "cookie_domain": "other.example"}, ("cookie_domain",), "INVALID_VALUE"),
+        (
+            {"origins": [SHOP, "https://evil.example"], "cookie_domain": "shop.example"},
+            ("cookie_domain",),
+            "INVALID_VALUE",
+        ),
         ({"origins": [SHOP], "cookie_domain": "127.0.0.1"}, ("cookie_domain",), "INVALID_VALUE"),
         ({"origins": [SHOP], "cookie_domain": "shop.example; Path=/x"}, ("cookie_domain",), "INVALID_VALUE"),
     ],
@@ -102,6 +110,11 @@ def test_what_is_left_out_stays() -> None:
     assert changed(before, {"origins": ["https://other.example"]}) == Collector(
         True, ("https://other.example",), "other.example", True
     )
+    both = (SHOP, "https://other.example")
+    problems = changed(before, {"origins": both})  # the shop's backend would lose the cookie without a word
+    assert isinstance(problems, list)
+    assert [(problem.field, problem.code) for problem in problems] == [(("origins",), "INVALID_VALUE")]
+    assert changed(before, {"origins": both, "cookie_domain": None}) == Collector(True, both, None, True)
     assert Collector.read(before.stored()) == before
 
 
@@ -127,6 +140,61 @@ def test_a_cookie_is_the_collectors_own_where_its_host_is_outside_the_domain() -
     assert collector.domain_at("badshop.example") is None
     assert collector.domain_at("localhost") is None
     assert Collector(True, (SHOP,)).domain_at("t.shop.example") is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_one"),
+    [
+        (SHOP, "t.shop.example", True),
+        (SHOP, "www.shop.example", True),
+        (SHOP, "t.other.example", False),
+        ("https://evil.example", "t.shop.example", False),
+        ("https://a.github.io", "b.github.io", False),
+        ("https://github.io", "github.io", True),
+        ("http://127.0.0.1:9350", "127.0.0.1", True),
+        ("http://[::1]:9350", "::1", True),
+        ("http://localhost:9350", "localhost", True),
+        ("http://localhost:9350", "127.0.0.1", False),
+        ("http://127.0.0.1", "127.0.0.2", False),
+        ("null", "", False),
+    ],
+)
+def test_a_cookie_is_given_within_one_site(origin: str, host: str, is_one: bool) -> None:
+    assert is_one_site(origin, host) is is_one
+
+
+@pytest.mark.parametrize(
+    ("held", "domain", "ours"),
+    [
+        ([], "shop.example", None),
+        (["a"], "shop.example", "a"),
+        (["a", "a"], None, "a"),
+        (["planted", "a"], "shop.example", "a"),
+        (["0", "a"], "shop.example", "a"),
+        (["planted", "0"], "shop.example", "0"),
+        # A cookie of the same path on the registered domain may be older or newer than ours.
+        (["a", "planted"], "t.shop.example", None),
+        (["planted", "a"], None, None),
+    ],
+)
+def test_of_several_cookies_the_one_that_the_server_set_counts(
+    held: list[str], domain: str | None, ours: str | None
+) -> None:
+    assert ours_of(held, "t.shop.example", domain) == ours
+
+
+def test_what_others_put_beside_the_cookie_is_ended() -> None:
+    found = ends_of_others("t.shop.example", "shop.example")
+    assert [one.removeprefix("_tlb=; Max-Age=0; ") for one in found] == [
+        "Path=/",
+        "Path=/t",
+        "Domain=t.shop.example; Path=/",
+        "Domain=t.shop.example; Path=/t",
+        "Domain=shop.example; Path=/t",
+    ]
+    assert "_tlb=; Max-Age=0; Domain=shop.example; Path=/" in ends_of_others("t.shop.example", None)
+    assert ends_of_others("127.0.0.1", None) == ["_tlb=; Max-Age=0; Path=/t"]
+    assert len(ends_of_others("a." * 100 + "shop.example", "shop.example")) == 14
 
 
 def test_a_cookie_lives_at_most_400_days() -> None:

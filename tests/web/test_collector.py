@@ -20,14 +20,26 @@ import pytest
 from tests.factories import Api, Merchant, new_merchant
 from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import connect, in_transaction, rows
+from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
+from tracklayer.db.erasures import add_suppressions, add_tombstones, erase_browsers, mark_merchant
 from tracklayer.db.identities import Link, link_people
 from tracklayer.domain.collector import is_browser_id, is_public_key
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
 from tracklayer.services.collect import BATCH, MOST_ASKED, MOST_KEYS, Collection, Directory, OverloadedError
+from tracklayer.services.marks import marker_of
 from tracklayer.services.merchants import update_merchant
-from tracklayer.web.collector import MAX_BODY, OF_ADDRESS, OF_MERCHANT, SCRIPT, CollectorDoor
+from tracklayer.web.collector import (
+    MAX_BODY,
+    NEW_AT_ONCE,
+    NEW_OF_MERCHANT,
+    OF_ADDRESS,
+    OF_MERCHANT,
+    OF_NETWORK,
+    SCRIPT,
+    CollectorDoor,
+    _networks,
+)
 
 SHOP, HOST = "https://www.shop.example", "t.shop.example"
 AGENT = (
@@ -78,15 +90,15 @@ class Page:
         """``body``: in place of what is sent of the call."""
         sent = {"m": self.key, "s": None, "q": False, "i": False, "p": {}, "c": {}, **body}
         headers = {"origin": SHOP, "user-agent": AGENT, "content-type": "text/plain;charset=UTF-8", **self.headers}
-        if self.cookie:
+        if self.cookie and "cookie" not in self.headers:
             headers["cookie"] = f"theme=dark; _tlb={self.cookie}"
         transport = httpx.ASGITransport(self.app, client=(self.address, 1))
         async with httpx.AsyncClient(transport=transport, base_url=self.base) as client:
             text = json.dumps(sent).encode() if content is None else content
             answer = await client.post("/t", content=text, headers={k: v for k, v in headers.items() if v})
-        given = answer.headers.get("set-cookie")
-        if given is not None:
-            name, _, value = given.partition(";")[0].partition("=")
+        given = answer.headers.get_list("set-cookie")
+        if given:
+            name, _, value = given[-1].partition(";")[0].partition("=")
             assert name == "_tlb"
             self.cookie = value
         return answer
@@ -175,19 +187,44 @@ async def test_a_click_is_as_old_as_its_cookie_says(page: Page, clock: FrozenClo
     ("base", "origin", "settings", "end"),
     [
         pytest.param(f"http://{HOST}", "http://shop.example", {}, "Domain=shop.example; Path=/", id="not secure"),
-        pytest.param("https://data.else.example", SHOP, {}, "Path=/; Secure", id="another domain"),
         pytest.param(f"https://{HOST}", SHOP, {"cookie_domain": ""}, "Path=/; Secure", id="no domain"),
         pytest.param(f"https://{HOST}:8443", SHOP, {}, "Domain=shop.example; Path=/; Secure", id="a port"),
-        pytest.param("http://127.0.0.1:8000", "http://shop.example", {}, "Path=/", id="a trial"),
+        pytest.param("http://127.0.0.1:8000", "http://127.0.0.1:9350", {}, "Path=/", id="a trial"),
+        pytest.param("http://[::1]:8000", "http://[::1]:9350", {}, "Path=/", id="a trial over IPv6"),
+        pytest.param("http://localhost:8000", "http://localhost:9350", {}, "Path=/", id="a trial by name"),
     ],
 )
 async def test_the_cookies_domain_is_the_shops_own_or_the_exact_host(
     runtime: Runtime, merchant: Merchant, app: Application, base: str, origin: str, settings: dict[str, Any], end: str
 ) -> None:
-    key = settings_of(runtime, merchant, enabled=True, origins=[SHOP, "http://shop.example"], **settings)
+    origins = [SHOP, "http://shop.example"] if "shop" in origin else [origin]
+    key = settings_of(runtime, merchant, enabled=True, origins=origins, **settings)
     page = Page(app, key, base=base, headers={"origin": origin})
     given = (await page.call()).headers["set-cookie"].replace("; HttpOnly; SameSite=Lax", "")
     assert given == f"_tlb={page.cookie}; Max-Age=7776000; {end}"
+
+
+@pytest.mark.parametrize("host", ["t.shop.example", "127.0.0.1:8000", "else.example", "x" * 300 + ".evil.example", ""])
+async def test_a_page_of_another_site_changes_nobodys_cookie(
+    runtime: Runtime, app: Application, page: Page, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any name leads to the collector of every merchant, and a form of another site is sent with its answer's cookies taken."""
+    await page.call(p=CLICK)
+    evil = "https://www.evil.example"
+    other = settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[evil])
+    forms: list[dict[str, Any]] = [{}, {"s": "granted"}, {"s": "denied"}]
+    for body in forms:
+        answer = await Page(app, other, headers={"origin": evil, "host": host}).call(p=CLICK, **body)
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (204, None)
+    assert browsers() == [(page.cookie, None)]
+    assert caplog.text.count("must keep the Host header") == 1
+
+    # What asks for the id passes it on itself.
+    asked = Page(app, other, headers={"origin": evil, "host": host})
+    answer = await asked.call(p=CLICK, i=True)
+    assert "set-cookie" not in answer.headers
+    assert (answer.json()["browserId"], None) in browsers()
+    assert len(browsers()) == 2
 
 
 @pytest.mark.parametrize(("days", "seconds"), [(30, 2_592_000), (365, 31_536_000)])
@@ -273,6 +310,118 @@ async def test_a_browser_that_opts_out_is_not_followed(page: Page, said: str | N
     assert "_tlb=; Max-Age=0; Domain=shop.example" in answer.headers["set-cookie"]
     assert browsers() == [(browser_id, "denied")]
     assert signals() == {}
+
+
+def refusal_of(browser_id: str) -> collect.Call:
+    with in_transaction():
+        ((merchant_id, at),) = rows(
+            "SELECT merchant_id, last_seen_at FROM browsers WHERE browser_id = %s", (browser_id,)
+        )
+    return collect.Call(merchant_id, browser_id, at, "denied", forgets=True)
+
+
+async def test_a_refused_id_stays_refused(page: Page, merchant: Merchant) -> None:
+    """Whatever still brings it: another tab, a copy of the cookie, somebody who has read it."""
+    await page.call(p=CLICK)
+    browser_id = page.cookie
+    await page.call(s="denied")
+    bodies: list[dict[str, Any]] = [{}, {"i": True}]
+    for body in bodies:
+        page.cookie = browser_id
+        answer = await page.call(p=CLICK, **body)
+        assert page.cookie == "0"
+        assert "Max-Age=7776000" in answer.headers["set-cookie"]
+    assert answer.json() == {"browserId": None}
+    assert browsers() == [(browser_id, "denied")]
+    assert signals() == {}
+
+    page.cookie = browser_id
+    answer = await page.call(p=CLICK, s="granted", i=True)
+    assert answer.json() == {"browserId": page.cookie}
+    assert is_browser_id(page.cookie)
+    assert page.cookie != browser_id
+    assert dict(browsers()) == {browser_id: "denied", page.cookie: "granted"}
+    assert signals(browser_id) == {}
+    assert signals(page.cookie)["gclid"] == CLICK["gclid"]
+
+
+async def test_a_refusal_and_a_consent_of_one_moment_are_a_refusal(runtime: Runtime, key: str) -> None:
+    now, one = runtime.clock.now(), "a" * 32
+    calls = [
+        collect.Call(1, one, now, "granted", [("gclid", "before", now)]),
+        collect.Call(1, one, now, "denied", forgets=True),
+        collect.Call(1, one, now, "granted", [("gclid", "after", now)]),
+        collect.Call(1, "b" * 32, now, None, [("gclid", "b", now)]),
+    ]
+    found = collect.store(calls, 250)
+    assert found == [collect.Outcome.DENIED] * 3 + [collect.Outcome.KEPT_NEW]
+    assert dict(browsers()) == {one: "denied", "b" * 32: None}
+    assert signals(one) == {}
+
+
+async def test_a_refusal_deletes_what_another_process_was_writing(page: Page, database: str) -> None:
+    await page.call()
+    browser_id = page.cookie
+    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+        # As another process does: the browser's row first, then what it showed.
+        cursor.execute("UPDATE browsers SET consent = NULL WHERE browser_id = %s", (browser_id,))
+        cursor.execute(
+            "INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at) "
+            "SELECT merchant_id, browser_id, 'gclid', 'late', last_seen_at, last_seen_at FROM browsers"
+        )
+        refusing = asyncio.create_task(run_in_db_thread(collect.store, [refusal_of(browser_id)], 60_000))
+        with closing(psycopg2.connect(database)) as third, third.cursor() as looking:
+            third.autocommit = True
+            for _ in range(10 * PATIENCE_SECONDS):
+                looking.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if looking.fetchone() == (1,):
+                    break
+                await asyncio.sleep(0.1)
+        other.commit()
+        assert await refusing == [collect.Outcome.DENIED]
+    assert browsers() == [(browser_id, "denied")]
+    assert signals() == {}
+
+
+async def test_an_erased_browser_does_not_come_back(runtime: Runtime, merchant: Merchant, page: Page) -> None:
+    """One that is to be left alone has its id on, so that it is known; what was only erased is a new browser."""
+    ids: dict[str, str] = {}
+    for name in ("suppressed", "erased", "other"):
+        page.cookie = ""
+        await page.call()
+        ids[name] = page.cookie
+    marker = marker_of(runtime)
+    marks = {name: marker.mark(merchant.merchant_id, f"browser_id:{one}") for name, one in ids.items()}
+    now = runtime.clock.now()
+    with in_transaction():
+        erase_browsers(merchant.merchant_id, [ids["suppressed"], ids["erased"]])
+        mark_merchant(merchant.merchant_id)
+        add_suppressions(merchant.merchant_id, [marks["suppressed"]], now)
+        add_tombstones(merchant.merchant_id, {marks["erased"]: now + timedelta(days=90)})
+    runtime.marker = None  # as in a process that has erased nobody
+    page.app.collector = CollectorDoor(runtime, answer_seconds=PATIENCE_SECONDS)
+
+    bodies: list[dict[str, Any]] = [{}, {"s": "granted"}, {"i": True}]
+    for body in bodies:
+        page.cookie = ids["suppressed"]
+        answer = await page.call(p=CLICK, **body)
+        assert "set-cookie" not in answer.headers
+    assert answer.json() == {"browserId": None}
+    assert browsers() == [(ids["other"], None)]
+    page.cookie = ids["suppressed"]
+    await page.call(s="denied")
+    assert page.cookie == "0"
+    assert browsers() == [(ids["other"], None)]
+
+    page.cookie = ids["erased"]
+    answer = await page.call(p=CLICK, i=True)
+    assert answer.json() == {"browserId": page.cookie}
+    assert page.cookie not in ids.values()
+    assert {id for id, _ in browsers()} == {ids["other"], page.cookie}
+    assert signals(page.cookie)["gclid"] == CLICK["gclid"]
+
+    page.cookie = ids["other"]
+    assert (await page.call(i=True)).json() == {"browserId": ids["other"]}
 
 
 async def test_a_call_that_says_nothing_does_not_take_back_a_consent(page: Page) -> None:
@@ -368,6 +517,35 @@ async def test_a_cookie_that_is_not_of_our_form_is_replaced(page: Page, cookie: 
     await page.call()
     assert is_browser_id(page.cookie)
     assert browsers() == [(page.cookie, None)] or cookie.startswith("0" * 32)
+
+
+async def test_a_cookie_that_a_sibling_host_planted_is_not_adopted(page: Page) -> None:
+    await page.call(p=CLICK)
+    first, planted = page.cookie, "b7" * 16
+    page.headers["cookie"] = f"_tlb={planted}; _tlb={first}"  # the longer path comes first
+    answer = await page.call(i=True)
+    assert (answer.json(), page.cookie) == ({"browserId": first}, first)
+    assert "_tlb=; Max-Age=0; Domain=shop.example; Path=/t" in answer.headers.get_list("set-cookie")
+    page.headers["cookie"] = f"_tlb=0; _tlb={first}"
+    assert (await page.call(i=True)).json() == {"browserId": first}
+    assert browsers() == [(first, None)]
+    page.headers["cookie"] = f"_tlb={planted}; _tlb=0"
+    answer = await page.call(i=True)
+    assert answer.json() == {"browserId": None}
+    assert len(browsers()) == 1
+
+
+async def test_where_nobody_can_tell_whose_cookie_it_is_the_browser_is_new(
+    runtime: Runtime, merchant: Merchant, page: Page
+) -> None:
+    settings_of(runtime, merchant, cookie_domain="")
+    planted = "b7" * 16
+    page.headers["cookie"] = f"_tlb={'a' * 32}; _tlb={planted}"
+    answer = await page.call(p=CLICK)
+    assert is_browser_id(page.cookie)
+    assert [id for id, _ in browsers()] == [page.cookie]
+    assert page.cookie not in ("a" * 32, planted)
+    assert "_tlb=; Max-Age=0; Domain=shop.example; Path=/" in answer.headers.get_list("set-cookie")
 
 
 async def test_a_forged_id_is_a_browser_of_its_own(page: Page) -> None:
@@ -469,6 +647,70 @@ async def test_one_ipv6_network_is_one_address(page: Page, time: Time) -> None:
     assert (await page.call()).status_code == 204
 
 
+@pytest.mark.parametrize("network", ["2a00:1450:4001:{:x}::1", "8.8.4.{}"])
+async def test_a_whole_network_has_a_limit_with_each_merchant(
+    runtime: Runtime, app: Application, page: Page, merchant: Merchant, time: Time, network: str
+) -> None:
+    other = Page(app, settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[SHOP]))
+    page.address = network.format(0)
+    assert (
+        app.collector._networks.take((merchant.merchant_id, _networks(page.address)[1]), OF_NETWORK - 20, time.now) == 0
+    )
+    statuses = []
+    for number in range(21):
+        page.address = network.format(number)
+        statuses.append((await page.call()).status_code)
+    assert statuses == [204] * 20 + [429]
+    page.address = "8.8.5.1"
+    assert (await page.call()).status_code == 204
+    other.address = network.format(1)
+    assert (await other.call()).status_code == 204
+
+
+@pytest.mark.parametrize("text", ["x" * 60_000, "unknown", "", "1.2.3", "::1%eth0"])
+async def test_what_is_no_address_is_one_caller(page: Page, time: Time, text: str) -> None:
+    """What a proxy passes on as one is anybody's text."""
+    page.address = text
+    assert page.app.collector._addresses.take("", OF_ADDRESS - 1, time.now) == 0
+    assert [(await page.call()).status_code for _ in range(2)] == [204, 429]
+    assert list(page.app.collector._addresses._buckets) == [""]
+    assert signals() == {}
+
+
+async def test_a_port_does_not_make_another_address(page: Page, time: Time) -> None:
+    page.address = f"{ADDRESS}:50001"
+    assert page.app.collector._addresses.take(_networks(ADDRESS)[0], OF_ADDRESS - 1, time.now) == 0
+    assert [(await page.call()).status_code for _ in range(2)] == [204, 429]
+    assert signals()["client_ip"] == ADDRESS
+
+
+async def test_new_browsers_have_a_limit_that_those_who_are_known_do_not_feel(
+    runtime: Runtime, app: Application, page: Page, merchant: Merchant, time: Time
+) -> None:
+    new = app.collector._new
+    assert new.take(merchant.merchant_id, NEW_AT_ONCE - 2, time.now) == 0
+    await page.call()
+    known = page.cookie
+    page.cookie = "a" * 32  # one that nobody gave counts as well
+    await page.call()
+    for cookie in ("", "b" * 32):
+        page.cookie = cookie
+        answer = await page.call(p=CLICK)
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (429, None)
+    assert [id for id, _ in browsers()] == sorted([known, "a" * 32])
+    page.cookie = known
+    assert (await page.call(p=CLICK)).status_code == 204
+    assert signals(known)["gclid"] == CLICK["gclid"]
+    assert (await page.call(s="denied")).status_code == 204
+
+    other = settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[SHOP])
+    assert (await Page(app, other).call()).status_code == 204
+    time.now += 1
+    page.cookie = ""
+    assert (await page.call()).status_code == 204
+    assert NEW_OF_MERCHANT >= 60
+
+
 async def test_a_merchants_pages_have_a_limit_and_other_merchants_do_not_feel_it(
     runtime: Runtime, app: Application, page: Page, merchant: Merchant, time: Time
 ) -> None:
@@ -488,9 +730,9 @@ async def test_many_calls_of_a_moment_are_one_commit(
     sizes: list[int] = []
     real = collect.store
 
-    def store(calls: Any, lock_ms: int) -> None:
+    def store(calls: Any, lock_ms: int) -> list[collect.Outcome]:
         sizes.append(len(calls))
-        real(calls, lock_ms)
+        return real(calls, lock_ms)
 
     monkeypatch.setattr(collect, "store", store)
     await page.call()
@@ -655,13 +897,13 @@ async def test_what_waits_is_bounded(runtime: Runtime, key: str, monkeypatch: py
     now = runtime.clock.now()
     calls = [collection.keep(collect.Call(1, f"{number:032x}", now)) for number in range(5)]
     found = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(one) for one in found] == [type(None)] * 3 + [OverloadedError] * 2
+    assert [type(one) for one in found] == [collect.Outcome] * 3 + [OverloadedError] * 2
     assert len(browsers()) == 3
     assert BATCH > 3
 
 
 async def test_keys_that_name_nobody_are_remembered_and_bounded(runtime: Runtime, key: str) -> None:
-    directory = Directory()
+    directory = Directory(runtime)
     unknown = [f"tlp_{number:022d}" for number in range(MOST_ASKED + 50)]
     found = await asyncio.gather(directory.find(key), *(directory.find(one) for one in unknown), return_exceptions=True)
     assert isinstance(found[0], collect.Named)

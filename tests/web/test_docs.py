@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tests.web import errors_guide
 from tracklayer import mappers, web
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import READ_TIMEOUT_MS, run_in_db_thread
+from tracklayer.db.connection import READ_TIMEOUT_MS, in_transaction, run_in_db_thread
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import (
     ACTION_SOURCES,
@@ -43,6 +43,7 @@ from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
 from tracklayer.schema.http import TELL_COST
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.merchants import update_merchant
 from tracklayer.settings import load_settings
 from tracklayer.web.docs import docs_routes, layout, read_markdown
 
@@ -442,7 +443,7 @@ def test_the_data_model_names_every_field_and_every_reason() -> None:
 
 def test_every_command_and_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for slug in GUIDES for line in shell(slug).splitlines() if line.startswith("tracklayer ")]
-    assert len(lines) == 17
+    assert len(lines) == 18
     for line in lines:
         words = line.split()[1:]
         with pytest.raises(SystemExit) as ended:
@@ -542,6 +543,32 @@ async def test_repeats_are_answered_as_the_guide_shows(api: Api) -> None:
     assert [error["code"] for error in conflict["userErrors"]] == ["EVENT_ID_CONFLICT"]
     assert (await api.ingest({**refund, "occurred_at": "2026-11-20T14:59:00Z"}))["outcome"] == "ACCEPTED"
     assert (await api('{ event(eventId: "order_12345") { timesReceived } }'))["event"] == {"timesReceived": 3}
+
+
+async def test_the_guide_on_identity_leads_to_an_event_with_a_click(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, tmp_path: Path
+) -> None:
+    """After the quickstart, in the same installation: the page's call first, then the event, with the id that it gave."""
+    clock.move(datetime.now(UTC) - clock.now())
+    await api.ingest(draft("order_12345"))
+    subprocess.run(["bash", "-c", SHELL + "API_KEY=x\n" + shell("identity")], cwd=tmp_path, check=True, timeout=30)
+    event, call = ((tmp_path / f"request_{number}.json").read_text() for number in (1, 2))
+    origin = re.search(r"--origin (http://\S+)", shell("identity"))
+    assert origin is not None
+    with in_transaction():
+        row = update_merchant(runtime, merchant.merchant_id, {"collector": {"enabled": True, "origins": [origin[1]]}})
+    assert not isinstance(row, list)
+    clock.move(timedelta(seconds=10))
+    headers = {"user-agent": "Mozilla/5.0", "origin": origin[1], "host": "127.0.0.1:8000"}
+    answer = await api.client.post("/t", content=call.replace("tlp_...", str(row.public_key)), headers=headers)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (200, True)
+    (shown,) = set(re.findall(r'"browserId": "(\w{32})"', event))
+    sent = event.replace(shown, answer.json()["browserId"])
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json"}
+    answer = await api.client.post("/graphql", content=sent, headers=headers)
+    assert answer.json() == {"data": {"ingestEvent": {"outcome": "ACCEPTED", "userErrors": []}}}
+    looked = (await api(fences("graphql", GUIDES["identity"])[-1]))["event"]
+    assert {"field": "gclid", "value": "Cj0KCQ_x-1"}.items() <= looked["enrichment"][0].items()
 
 
 @pytest.mark.parametrize("slug", ["api", "data-model", "identity", "retention"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -314,24 +314,30 @@ def has_refused(merchant_id: int, browser_id: str) -> bool:
 
 
 # What browsers showed in calls of a moment, of any merchants: who calls again and again is one row a value. Of a kind the
-# latest values are kept; those of this call are the latest. Written in the order of the keys, and what somebody holds at the
-# moment goes another time, so that no two wait crosswise.
+# latest values are kept; those of this call are the latest. Of who denied consent nothing is kept, then or ever again: this
+# is looked at in the row that is held. Written in the order of the keys, and what somebody holds at the moment goes another
+# time, so that no two wait crosswise.
 SHOW = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
-        merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz)
+        merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz,
+        only_known boolean)
+), taken AS MATERIALIZED (
+    SELECT g.* FROM given g WHERE CASE WHEN only_known THEN EXISTS (SELECT FROM browsers b
+        WHERE b.merchant_id = g.merchant_id AND b.browser_id = g.browser_id) ELSE true END
 ), seen AS (
     INSERT INTO browsers (merchant_id, browser_id, first_seen_at, last_seen_at, consent)
-    SELECT merchant_id, browser_id, min(at), max(at),
-        (array_agg(consent ORDER BY at DESC) FILTER (WHERE consent IS NOT NULL))[1] FROM given
+    SELECT merchant_id, browser_id, min(at), max(at), min(consent) FROM taken  -- of denied and granted, denied
     GROUP BY merchant_id, browser_id ORDER BY merchant_id, browser_id
     ON CONFLICT (merchant_id, browser_id) DO UPDATE
         SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at),
-            consent = coalesce(excluded.consent, browsers.consent)
+            consent = least(excluded.consent, browsers.consent)  -- of denied and granted, denied
+    RETURNING merchant_id, browser_id, consent, xmax = 0 AS is_new
 ), latest AS (
     SELECT *, row_number() OVER (PARTITION BY merchant_id, browser_id, kind ORDER BY last_at DESC, value) AS place FROM (
         SELECT merchant_id, browser_id, kind, value, min(coalesce(since, at)) AS first_at, max(at) AS last_at
-        FROM given WHERE kind IS NOT NULL GROUP BY merchant_id, browser_id, kind, value) g
+        FROM taken JOIN seen USING (merchant_id, browser_id)
+        WHERE kind IS NOT NULL AND seen.consent IS DISTINCT FROM 'denied' GROUP BY merchant_id, browser_id, kind, value) g
 ), shown AS (
     INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at)
     SELECT merchant_id, browser_id, kind, value, first_at, last_at FROM latest WHERE place <= {MOST_VALUES}
@@ -339,7 +345,7 @@ WITH given AS (
     ON CONFLICT (merchant_id, browser_id, kind, value) DO UPDATE
         SET last_seen_at = greatest(browser_signals.last_seen_at, excluded.last_seen_at)
     RETURNING merchant_id, browser_id, kind, value
-)
+), old AS (
 DELETE FROM browser_signals s USING (
     SELECT h.*
     FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown GROUP BY 1, 2, 3) l
@@ -350,13 +356,16 @@ DELETE FROM browser_signals s USING (
         WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value = o.value
         LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
 WHERE s.merchant_id = old.merchant_id AND s.browser_id = old.browser_id AND s.kind = old.kind AND s.value = old.value
+)
+SELECT merchant_id, browser_id, consent, is_new FROM seen
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None.
-    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here.
+    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here. ``only_known``: of a
+    browser that is not known nothing is noted.
     """
 
     browser_id: str
@@ -365,6 +374,14 @@ class Shown:
     at: datetime
     consent: str | None = None
     since: datetime | None = None
+    only_known: bool = False
+
+
+class Seen(NamedTuple):
+    """``consent``: after what was shown; where it is denied, nothing was noted. ``is_new``: it was not known before."""
+
+    consent: str | None
+    is_new: bool
 
 
 def show(merchant_id: int, shown: Sequence[Shown]) -> None:
@@ -372,8 +389,10 @@ def show(merchant_id: int, shown: Sequence[Shown]) -> None:
     show_all({merchant_id: shown})
 
 
-def show_all(shown: Mapping[int, Sequence[Shown]]) -> None:
-    """The same of several merchants, by their ids, in one statement. Needs a transaction."""
+def show_all(shown: Mapping[int, Sequence[Shown]]) -> dict[tuple[int, str], Seen]:
+    """The same of several merchants, by their ids, in one statement; (merchant id, browser id) -> what is known now, without
+    those of whom nothing was noted as they are not known. Needs a transaction.
+    """
     # Thousands a second: ``asdict`` takes ten times as long.
     given = [
         {
@@ -384,12 +403,33 @@ def show_all(shown: Mapping[int, Sequence[Shown]]) -> None:
             "at": one.at,
             "consent": one.consent,
             "since": one.since,
+            "only_known": one.only_known,
         }
         for merchant_id, those in shown.items()
         for one in those
     ]
-    if given:
-        execute(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
+    if not given:
+        return {}
+    found = rows(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
+    return {(row[0], row[1]): Seen(row[2], row[3]) for row in found}
+
+
+BARRED = """
+SELECT x.merchant_id, x.mark, s.mark IS NOT NULL FROM unnest(%s::bigint[], %s::bytea[]) AS x(merchant_id, mark)
+LEFT JOIN LATERAL (SELECT mark FROM suppressions
+    WHERE merchant_id = x.merchant_id AND mark = x.mark LIMIT 1) AS s ON true
+LEFT JOIN LATERAL (SELECT mark FROM tombstones
+    WHERE merchant_id = x.merchant_id AND mark = x.mark LIMIT 1) AS t ON true
+WHERE s.mark IS NOT NULL OR t.mark IS NOT NULL
+"""
+
+
+def barred(marks: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], bool]:
+    """Of (merchant id, mark) those whose browser was erased -> whether it is to be left alone."""
+    if not marks:
+        return {}
+    found = rows(BARRED, ([merchant_id for merchant_id, _ in marks], [mark for _, mark in marks]))
+    return {(row[0], bytes(row[1])): row[2] for row in found}
 
 
 def forget_signals(merchant_id: int, browser_ids: Sequence[str]) -> None:

@@ -205,13 +205,15 @@ def merchant_holder(merchant_id: int) -> KeyHolder | None:
     return KeyHolder(merchant_id, 0, scopes, found[0][0], frozenset(found[0][1]), is_marked=found[0][2])
 
 
-def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any]]:
-    """Public key -> (merchant id, retention days, the column ``collector``); unknown keys are missing."""
+def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any, bool]]:
+    """Public key -> (merchant id, retention days, the column ``collector``, whether people were erased); unknown keys are
+    missing.
+    """
     found = rows(
-        "SELECT public_key, merchant_id, retention_days, collector FROM merchants WHERE public_key = ANY(%s)",
+        "SELECT public_key, merchant_id, retention_days, collector, marked FROM merchants WHERE public_key = ANY(%s)",
         (list(public_keys),),
     )
-    return {row[0]: (row[1], row[2], row[3]) for row in found}
+    return {row[0]: (row[1], row[2], row[3], row[4]) for row in found}
 
 
 def page_of_collectors(after: int, limit: int) -> list[tuple[int, Any]]:

@@ -22,6 +22,7 @@ REFUSED = "0"  # what the cookie holds of a browser whose user refused: nothing 
 LONGEST = timedelta(days=400)  # browsers keep no cookie longer
 REFUSED_FOR = timedelta(days=180)  # then one may be asked anew
 MAX_ORIGINS = 20
+MOST_NAMES = 6  # of a host and what it lies below, whose cookies are ended
 MAX_ORIGIN = 253 + len("https://:65535")  # characters
 HALF_IPV4, HALF_IPV6 = 16, 64  # bits of an address that Safari compares
 
@@ -69,6 +70,17 @@ class Collector:
         """The cookie's ``Domain`` in an answer under this host name; None: the exact host, as a browser would take no other."""
         domain = self.cookie_domain
         return domain if domain is not None and lies_within(host, domain) else None
+
+
+def is_one_site(origin: str, host: str) -> bool:
+    """Whether a page may be given a cookie by this host: both are one owner's. A browser takes none of another's in a page's
+    call, but it does where the page sends a form there.
+    """
+    page = host_of(origin)
+    if page == host:
+        return bool(page)
+    site = registrable(page)
+    return site is not None and site == registrable(host)
 
 
 def lifetime_of(retention_days: int) -> timedelta:
@@ -120,8 +132,13 @@ def changed(before: Collector, given: Mapping[str, Any]) -> Collector | list[Pro
         domain = _plain_name(text.removeprefix(".")) if text else None
         if text and (wrong := _wrong_with_domain(domain, origins)):
             problems.append(Problem(("cookie_domain",), "INVALID_VALUE", wrong))
-    elif origins != before.origins and (domain is None or not _has_any(domain, origins)):
+    elif origins != before.origins and (domain is None or not _within(domain, origins)):
         domain = _domain_of_all(origins)
+    elif origins != before.origins and domain is not None and (outside := _outside(domain, origins)):
+        message = (
+            f"{outside[0]} does not lie within the cookie's domain, {domain}: set another domain, or none, with it."
+        )
+        problems.append(Problem(("origins",), "INVALID_VALUE", message))
     enabled = bool(given.get("enabled", before.enabled))
     if enabled and not origins and not problems:
         message = "Name the shop's own origins, such as https://www.shop.example.com: pages of others may not call."
@@ -181,13 +198,17 @@ def _wrong_with_domain(domain: str | None, origins: Sequence[str]) -> str | None
         return "The cookie's domain must be a name such as shop.example.com."
     if registrable(domain) is None:
         return "Anybody can have a name below this one, so browsers share no cookie on it: name your own domain."
-    if origins and not _has_any(domain, origins):
-        return "None of the origins lies within the cookie's domain."
+    if outside := _outside(domain, origins):
+        return f"{outside[0]} does not lie within the cookie's domain, so its pages cannot have the cookie."
     return None
 
 
-def _has_any(domain: str, origins: Sequence[str]) -> bool:
-    return any(lies_within(host_of(origin), domain) for origin in origins)
+def _within(domain: str, origins: Sequence[str]) -> list[str]:
+    return [origin for origin in origins if lies_within(host_of(origin), domain)]
+
+
+def _outside(domain: str, origins: Sequence[str]) -> list[str]:
+    return [origin for origin in origins if not lies_within(host_of(origin), domain)]
 
 
 def _domain_of_all(origins: Sequence[str]) -> str | None:
@@ -227,6 +248,31 @@ def cookie_header(value: str, lifetime: timedelta, domain: str | None, *, is_sec
     return (
         f"{COOKIE}={value}; Max-Age={seconds}{where}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if is_secure else ''}"
     )
+
+
+def ours_of(held: Sequence[str], host: str, domain: str | None) -> str | None:
+    """Of the values that a call brings of the cookie, in the browser's order, the one that this server set; None: it cannot be
+    told. ``domain``: of the cookie, as this host sets it.
+
+    Another host below the shop's domain can add cookies of this name, but not replace one that is ``HttpOnly`` by a script. On
+    the registered domain itself, it can do so only with a longer path: browsers send that one first.
+    """
+    if len(set(held)) < 2 or (domain is not None and domain == registrable(host)):
+        return held[-1] if held else None
+    return None
+
+
+def ends_of_others(host: str, domain: str | None) -> list[str]:
+    """``Set-Cookie`` headers that end what others can have put beside the cookie, and leave that itself."""
+    names = [host]
+    while (site := registrable(host)) is not None and names[-1] != site and len(names) < MOST_NAMES:
+        names.append(names[-1].partition(".")[2])
+    return [
+        f"{COOKIE}=; Max-Age=0{'' if name is None else f'; Domain={name}'}; Path={path}"
+        for name in (None, *(names if registrable(host) else ()))
+        for path in ("/", "/t")
+        if (name, path) != (domain, "/")
+    ]
 
 
 def snippet(address: str, public_key: str, *, consent_required: bool) -> str:

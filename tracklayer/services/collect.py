@@ -1,7 +1,8 @@
 """Keeps what shops' pages show of their browsers: many calls of a moment in one statement, one commit.
 
 Nobody is linked here, and no email is taken: a call tells of its own browser alone. A call is answered after its commit; where
-that takes longer than ``ANSWER_SECONDS``, or the database is away, its caller is told so, and nothing waits in memory.
+that takes longer than ``ANSWER_SECONDS``, or the database is away, its caller is told so, and nothing waits in memory. Nothing is
+kept of a browser that refused, or whose person was erased, by whatever call: what became of a call is told.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from tracklayer.db.connection import (
@@ -24,10 +26,12 @@ from tracklayer.db.connection import (
     in_transaction,
     run_in_db_thread,
 )
-from tracklayer.db.identities import Shown, forget_signals, show_all
+from tracklayer.db.identities import Seen, Shown, barred, forget_signals, show_all
 from tracklayer.db.merchants import collectors_of, page_of_collectors
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
+from tracklayer.runtime import Runtime
+from tracklayer.services.marks import marker_of
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +54,12 @@ class OverloadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Whom a public key names. ``lifetime``: of the cookie."""
+    """Whom a public key names. ``lifetime``: of the cookie. ``is_marked``: people of this merchant were erased."""
 
     merchant_id: int
     lifetime: timedelta
     collector: Collector
+    is_marked: bool = False
 
 
 def new_browser_id() -> str:
@@ -65,7 +70,8 @@ def new_browser_id() -> str:
 class Directory:
     """Which merchant a public key names. Keys that wait are looked up together; known ones never make room for unknown ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._known: OrderedDict[str, tuple[Named, float]] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._asked: dict[str, asyncio.Future[Named | None]] = {}
@@ -100,7 +106,7 @@ class Directory:
             while self._asked:
                 keys = list(self._asked)
                 try:
-                    found = await ask_at_the_door(collectors_of, keys)
+                    found = await ask_at_the_door(_looked_up, self._runtime, keys)
                 except Exception as error:
                     if not isinstance(error, DatabaseAwayError):
                         log.exception("public keys could not be looked up")
@@ -109,7 +115,7 @@ class Directory:
                     continue
                 now = time.monotonic()
                 for key in keys:
-                    named = _named(*found[key]) if key in found else None
+                    named = found.get(key)
                     self._keep(key, named, now)
                     _end(self._asked.pop(key), named)
         finally:
@@ -127,13 +133,33 @@ class Directory:
                 kept.popitem(last=False)
 
 
-def _named(merchant_id: int, retention_days: int, collector: Any) -> Named:
-    return Named(merchant_id, lifetime_of(retention_days), Collector.read(collector))
+def _looked_up(runtime: Runtime, public_keys: Sequence[str]) -> dict[str, Named]:
+    found = {
+        key: Named(merchant_id, lifetime_of(retention_days), Collector.read(collector), is_marked)
+        for key, (merchant_id, retention_days, collector, is_marked) in collectors_of(public_keys).items()
+    }
+    if any(named.is_marked for named in found.values()):
+        marker_of(runtime)  # read here, where a row may be asked: ``/t`` takes it from memory
+    return found
+
+
+class Outcome(Enum):
+    """What became of a call."""
+
+    KEPT = "kept"
+    KEPT_NEW = "kept new"  # of a browser that was not known
+    UNKNOWN = "unknown"  # a browser that is not known, and no new one was to be kept
+    DENIED = "denied"  # consent, now or before: nothing of it is kept
+    ERASED = "erased"  # the browser's person was: nothing of it is kept
+    SUPPRESSED = "suppressed"  # and is to be left alone
 
 
 @dataclass(slots=True)
 class Call:
-    """Of one browser. ``signals``: (kind, value, since when). ``forgets``: its user refused, and all of it goes."""
+    """Of one browser. ``signals``: (kind, value, since when). ``forgets``: its user refused, and all of it goes. ``mark``: by which
+    it is known whether it was erased, where its merchant has erased people. ``only_known``: nothing is kept of a browser that is
+    not known.
+    """
 
     merchant_id: int
     browser_id: str
@@ -141,7 +167,9 @@ class Call:
     consent: str | None = None
     signals: Sequence[tuple[str, str, datetime]] = ()
     forgets: bool = False
-    done: asyncio.Future[None] | None = field(default=None, repr=False)
+    mark: bytes | None = None
+    only_known: bool = False
+    done: asyncio.Future[Outcome] | None = field(default=None, repr=False)
 
 
 class Collection:
@@ -161,8 +189,8 @@ class Collection:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def keep(self, call: Call) -> None:
-        """Returns when it is committed. Raises DatabaseAwayError where that is not so, or takes too long: what becomes of it is then
+    async def keep(self, call: Call) -> Outcome:
+        """Returns when it is committed, with what became of it. Raises DatabaseAwayError where that is not so, or takes too long: what becomes of it is then
         unknown; OverloadedError.
         """
         now = time.monotonic()
@@ -178,7 +206,7 @@ class Collection:
             self._task = asyncio.create_task(self._store_all())
         try:
             async with asyncio.timeout(self._answer_seconds):
-                await call.done
+                return await call.done
         except TimeoutError:
             raise DatabaseAwayError from None
 
@@ -203,8 +231,6 @@ class Collection:
         """Tells whoever waits. False where the database is away, so that nothing need be tried now."""
         error = await _stored(batch, lock_ms)
         if error is None:
-            for call in batch:
-                _end(call.done, None)
             return True
         self._tell(error)
         merchants = {call.merchant_id for call in batch}
@@ -227,8 +253,6 @@ class Collection:
             error = await _stored(calls, APART_LOCK_MS) if locked < MOST_LOCKED else DatabaseAwayError()
             if error is None:
                 locked = 0
-                for call in calls:
-                    _end(call.done, None)
                 continue
             locked += 1
             if locked <= MOST_LOCKED and isinstance(error, DatabaseAwayError) and is_in_the_way(error):
@@ -251,16 +275,43 @@ class Collection:
 
 
 async def _stored(calls: Sequence[Call], lock_ms: int) -> Exception | None:
-    """What went wrong."""
+    """Tells whoever waits what became of it; or what went wrong, and nobody is told yet."""
     try:
-        await run_in_db_thread(store, calls, lock_ms)
+        outcomes = await run_in_db_thread(store, calls, lock_ms)
     except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
         return error
+    for call, outcome in zip(calls, outcomes, strict=True):
+        _end(call.done, outcome)
     return None
 
 
-def store(calls: Sequence[Call], lock_ms: int) -> None:
+def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
     """Keeps what calls tell, in their order, in one transaction. Of one that forgets, only that its user refused stays."""
+    with in_transaction():
+        execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
+        marks = {(call.merchant_id, call.mark) for call in calls if call.mark is not None}
+        erased = barred(sorted(marks))
+        gone = {  # by place in ``calls``
+            place: Outcome.SUPPRESSED if erased[key] else Outcome.ERASED
+            for place, call in enumerate(calls)
+            if call.mark is not None and (key := (call.merchant_id, call.mark)) in erased
+        }
+        seen = _store([call for place, call in enumerate(calls) if place not in gone])
+    return [
+        gone.get(place) or _outcome(seen.get((call.merchant_id, call.browser_id))) for place, call in enumerate(calls)
+    ]
+
+
+def _outcome(seen: Seen | None) -> Outcome:
+    if seen is None:
+        return Outcome.UNKNOWN
+    if seen.consent == "denied":
+        return Outcome.DENIED
+    return Outcome.KEPT_NEW if seen.is_new else Outcome.KEPT
+
+
+def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
+    """(merchant id, browser id) -> what is known now. Needs a transaction."""
     shown: dict[int, dict[str, list[Shown]]] = {}
     forgotten: dict[int, set[str]] = {}
     for call in calls:
@@ -268,20 +319,18 @@ def store(calls: Sequence[Call], lock_ms: int) -> None:
         if call.forgets:
             those.clear()
             forgotten.setdefault(call.merchant_id, set()).add(call.browser_id)
-        those.append(Shown(call.browser_id, None, None, call.at, call.consent))
+        those.append(Shown(call.browser_id, None, None, call.at, call.consent, None, call.only_known))
         those += [
-            Shown(call.browser_id, kind, value, call.at, call.consent, since) for kind, value, since in call.signals
+            Shown(call.browser_id, kind, value, call.at, call.consent, since, call.only_known)
+            for kind, value, since in call.signals
         ]
-    with in_transaction():
-        execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
-        for merchant_id in sorted(forgotten):
-            forget_signals(merchant_id, sorted(forgotten[merchant_id]))
-        show_all(
-            {
-                merchant_id: [one for those in browsers.values() for one in those]
-                for merchant_id, browsers in shown.items()
-            }
-        )
+    seen = show_all(
+        {merchant_id: [one for those in browsers.values() for one in those] for merchant_id, browsers in shown.items()}
+    )
+    # Now that their rows are held: what another process was writing of them is there to be deleted.
+    for merchant_id in sorted(forgotten):
+        forget_signals(merchant_id, sorted(forgotten[merchant_id]))
+    return seen
 
 
 @dataclass(frozen=True, slots=True)

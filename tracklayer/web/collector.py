@@ -16,11 +16,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import ipaddress
+import logging
 import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -34,10 +36,14 @@ from tracklayer.domain.collector import (
     REFUSED_FOR,
     Verdict,
     cookie_header,
+    ends_of_others,
     is_browser_id,
+    is_one_site,
     is_public_key,
     judge_call,
+    ours_of,
 )
+from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.shown import MAX_KINDS, MAX_VALUE, seen_in
 from tracklayer.runtime import Runtime
@@ -47,17 +53,26 @@ from tracklayer.services.collect import (
     Collection,
     Directory,
     Named,
+    Outcome,
     OverloadedError,
     new_browser_id,
 )
 from tracklayer.web.docs import HERE
 
+log = logging.getLogger(__name__)
+
 SCRIPT = HERE / "static" / "tl.js"
 MAX_BODY = 4 * 1024  # bytes
-OF_ADDRESS = 60  # calls a minute of one address, or of one IPv6 network
+OF_ADDRESS = 60  # calls a minute of one address, or of one IPv6 /64
+OF_NETWORK = (
+    1_200  # calls a minute of one merchant from one IPv4 /24 or IPv6 /48: a carrier has many customers behind each
+)
 OF_MERCHANT = 5_000  # calls a second of all pages of a merchant
-ADDRESSES = 50_000  # that are remembered
+# New browsers a minute of a merchant, and how many at once: of a shop with 250 million visitors a month, and its campaign.
+NEW_OF_MERCHANT, NEW_AT_ONCE = 6_000, 60_000
+ADDRESSES = 50_000  # that are remembered, and as many networks
 RETRY_AFTER_SECONDS = 2
+TELL_SECONDS = 600.0  # between two lines of the log about pages of another site
 FOR_EVER = b"public, max-age=31536000, immutable"
 FOR_AN_HOUR = b"public, max-age=3600, stale-while-revalidate=86400"
 
@@ -87,18 +102,35 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class _Asked:
-    """A call as it came. ``browser``: the cookie's value, where it is of our form."""
+    """A call as it came. ``held``: the cookie's values that are of our form, as the browser orders them."""
 
     host: str
     origin: str
     agent: str
     address: str
-    browser: str | None
-    has_refused: bool
+    held: Sequence[str]
     opts_out: bool
     is_speculative: bool
     is_secure: bool
     length: int
+
+
+@dataclass(slots=True)
+class _Cookies:
+    """What the answer to a call of the collector's own site sets."""
+
+    asked: _Asked
+    domain: str | None
+    lifetime: timedelta
+
+    def of(self, value: str | None) -> Headers:
+        """None: the cookie goes, and nothing need be remembered in its place."""
+        lifetime = min(self.lifetime, REFUSED_FOR) if value == REFUSED else self.lifetime
+        cookie = cookie_header(
+            value or "", lifetime if value else timedelta(0), self.domain, is_secure=self.asked.is_secure
+        )
+        ends = ends_of_others(self.asked.host, self.domain) if len(self.asked.held) > 1 else ()
+        return [(b"set-cookie", one.encode()) for one in (*ends, cookie)]
 
 
 class CollectorDoor:
@@ -107,11 +139,14 @@ class CollectorDoor:
     def __init__(
         self, runtime: Runtime, now: Callable[[], float] = time.monotonic, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
-        self.directory, self.collection = Directory(), Collection(answer_seconds)
+        self.directory, self.collection = Directory(runtime), Collection(answer_seconds)
         self._runtime = runtime
         self._now = now
         self._addresses = Buckets(OF_ADDRESS / 60, OF_ADDRESS, ADDRESSES)
+        self._networks = Buckets(OF_NETWORK / 60, OF_NETWORK, ADDRESSES)
         self._merchants = Buckets(OF_MERCHANT, OF_MERCHANT)
+        self._new = Buckets(NEW_OF_MERCHANT / 60, NEW_AT_ONCE)
+        self._told_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``/tl.js`` or ``/t``."""
@@ -143,9 +178,8 @@ class CollectorDoor:
         if scope["method"] != "POST":
             raise RefusedError(405, (b"allow", b"POST"))
         asked = _read(scope)
-        wait = self._addresses.take(_network(asked.address), 1, self._now())
-        if wait:
-            raise _limited(wait)
+        own, network = _networks(asked.address)
+        _limit(self._addresses.take(own, 1, self._now()))
         text = await _body(asked.length, receive)
         if asked.is_speculative or _is_no_visitor(asked.agent):
             return 204, b""
@@ -158,9 +192,8 @@ class CollectorDoor:
             (b"access-control-allow-credentials", b"true"),
             (b"vary", b"origin"),
         ]
-        wait = self._merchants.take(named.merchant_id, 1, self._now())
-        if wait:
-            raise _limited(wait)
+        _limit(self._networks.take((named.merchant_id, network), 1, self._now()))
+        _limit(self._merchants.take(named.merchant_id, 1, self._now()))
         browser_id = await self._keep(asked, sent, named, headers)
         if sent.get("i") is True:
             return 200, write_json({"browserId": browser_id})
@@ -178,52 +211,112 @@ class CollectorDoor:
     async def _keep(self, asked: _Asked, sent: Mapping[str, Any], named: Named, headers: Headers) -> str | None:
         """The browser's id, where anything is kept of it."""
         said = sent.get("s")
+        domain = named.collector.domain_at(asked.host)
+        ours = ours_of(asked.held, asked.host, domain)
+        browser = None if ours == REFUSED else ours
         verdict = judge_call(
             said if said in ("granted", "denied") else None,
-            is_known=asked.browser is not None,
-            has_refused=asked.has_refused,
+            is_known=browser is not None,
+            has_refused=ours == REFUSED or (ours is None and REFUSED in asked.held),
             must_ask=sent.get("q") is True or named.collector.consent_required,
             opts_out=asked.opts_out,
         )
         if verdict is Verdict.IGNORE:
             return None
-        domain = named.collector.domain_at(asked.host)
-        now = self._runtime.clock.now()
+        is_own = _is_one_site(asked.origin, asked.host)
+        if not is_own:
+            self._tell_of_another_site(named.merchant_id)
+            if verdict is Verdict.TAKE and sent.get("i") is not True:
+                return None  # nobody would ever know this browser again
+        cookies = _Cookies(asked, domain, named.lifetime) if is_own else None
         if verdict is Verdict.TAKE:
-            value, lifetime = asked.browser or new_browser_id(), named.lifetime
-        elif asked.opts_out:  # its browser refuses again at every call: nothing need be remembered in it
-            value, lifetime = "", named.lifetime * 0
-        else:
-            value, lifetime = REFUSED, min(named.lifetime, REFUSED_FOR)
-        cookie = cookie_header(value, lifetime, domain, is_secure=asked.is_secure)
-        given = (b"set-cookie", cookie.encode())
-        if verdict is Verdict.TAKE:
-            # Whatever becomes of the call: an id that nothing is known of does no harm, and the next call has it.
-            headers.append(given)
-            signals = [(seen.kind, seen.value, seen.since) for seen in seen_in(_map(sent, "p"), _map(sent, "c"), now)]
-            signals += [(kind, text, now) for kind, text in _machine(asked)]
-            consent = "granted" if said == "granted" else None
-            await self.collection.keep(Call(named.merchant_id, value, now, consent, signals[:MAX_KINDS]))
-            return value
-        if verdict is Verdict.FORGET and asked.browser is not None:
+            return await self._take_in(asked, sent, named, browser, cookies, headers)
+        if verdict is Verdict.FORGET and browser is not None:
             # The id goes only once what is known of it is gone: else nobody could ask for that again.
-            await self.collection.keep(Call(named.merchant_id, asked.browser, now, "denied", forgets=True))
-        headers.append(given)
+            now = self._runtime.clock.now()
+            mark = self._mark(named, browser)
+            await self.collection.keep(Call(named.merchant_id, browser, now, "denied", forgets=True, mark=mark))
+        if cookies is not None:
+            # What opts out by itself says it again at every call.
+            headers += cookies.of(None if asked.opts_out else REFUSED)
         return None
+
+    async def _take_in(
+        self,
+        asked: _Asked,
+        sent: Mapping[str, Any],
+        named: Named,
+        browser: str | None,
+        cookies: _Cookies | None,
+        headers: Headers,
+    ) -> str | None:
+        """The browser's id; None where it turns out that nothing may be kept of it."""
+        now = self._runtime.clock.now()
+        merchant_id = named.merchant_id
+        consent = "granted" if sent.get("s") == "granted" else None
+        signals = [(seen.kind, seen.value, seen.since) for seen in seen_in(_map(sent, "p"), _map(sent, "c"), now)]
+        signals += [(kind, text, now) for kind, text in _machine(asked)]
+        signals = signals[:MAX_KINDS]
+        value: str | None = browser
+        try:
+            if browser is not None:
+                call = Call(merchant_id, browser, now, consent, signals, mark=self._mark(named, browser))
+                call.only_known = self._new.left(merchant_id, self._now()) < 1
+                outcome = await self.collection.keep(call)
+                if outcome is Outcome.KEPT_NEW:
+                    self._new.charge(merchant_id, 1, self._now())
+                elif outcome is Outcome.SUPPRESSED:
+                    # The id stays, and is not renewed: by it alone the next call is known to be of whom nothing may be kept.
+                    cookies, value = None, None
+                elif outcome is Outcome.DENIED and consent is None:
+                    value = None
+                elif outcome is not Outcome.KEPT:  # a refused id stays refused, and an erased one is nobody's
+                    browser = None
+            if browser is None:
+                _limit(self._new.take(merchant_id, 1, self._now()))
+                value = new_browser_id()
+                await self.collection.keep(Call(merchant_id, value, now, consent, signals))
+        except RefusedError:
+            cookies = None
+            raise
+        finally:
+            # Also where it is not known whether it was kept: an id that nothing is known of does no harm, and the next call has it.
+            if cookies is not None:
+                headers += cookies.of(value or REFUSED)
+        return value
+
+    def _mark(self, named: Named, browser: str) -> bytes | None:
+        """By which it is known whether a browser's person was erased."""
+        if not named.is_marked:
+            return None
+        mark: bytes = self._runtime.marker.mark(named.merchant_id, f"browser_id:{browser}")
+        return mark
+
+    def _tell_of_another_site(self, merchant_id: int) -> None:
+        now = self._now()
+        if now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            log.warning(
+                "pages call the collector under a name of another site, so they get no cookie: what passes /t on must keep "
+                "the Host header (merchant %s)",
+                merchant_id,
+            )
+
+
+_is_one_site = lru_cache(maxsize=4096)(is_one_site)
 
 
 def _read(scope: Scope) -> _Asked:
     found: dict[bytes, bytes] = {}
-    browser, has_refused = None, False
+    held: list[str] = []
     for name, value in scope["headers"]:
         if name in _WANTED:
             found.setdefault(name, value)
         elif name == b"cookie" and COOKIE.encode() in value:
             for part in value.decode("latin-1").split(";"):
-                key, _, held = part.strip().partition("=")
-                if key == COOKIE:
-                    browser = browser or (held if is_browser_id(held) else None)
-                    has_refused = has_refused or held == REFUSED
+                key, _, value = part.strip().partition("=")
+                if key == COOKIE and (value == REFUSED or is_browser_id(value)):
+                    held.append(value)
     origin = found.get(b"origin", b"").decode("latin-1")
     length = found.get(b"content-length", b"0")
     purpose = found.get(b"sec-purpose", b"") + found.get(b"purpose", b"")
@@ -232,9 +325,8 @@ def _read(scope: Scope) -> _Asked:
         host=_name(found.get(b"host", b"")),
         origin=origin,
         agent=found.get(b"user-agent", b"")[: MAX_VALUE + 1].decode("latin-1").strip(),
-        address=client[0] if client else "",
-        browser=browser,
-        has_refused=has_refused,
+        address=machine_address(client[0]) or "" if client else "",
+        held=held,
         opts_out=found.get(b"sec-gpc", b"").strip() == b"1",
         is_speculative=b"prefetch" in purpose or b"prerender" in purpose,
         # A page over https calls nothing that is not; behind a proxy the server itself may not know.
@@ -244,9 +336,10 @@ def _read(scope: Scope) -> _Asked:
 
 
 def _name(host: bytes) -> str:
-    """Of a ``Host`` header, without its port."""
-    text = host.decode("latin-1").lower()
-    return text if text.endswith("]") else text.rpartition(":")[0] or text
+    """Of a ``Host`` header, without its port; empty of one that is too long for a name."""
+    text = host[:300].decode("latin-1").lower()
+    name = text if text.endswith("]") else text.rpartition(":")[0] or text
+    return name.removeprefix("[").removesuffix("]") if len(name) < 256 else ""
 
 
 async def _body(length: int, receive: Receive) -> bytes:
@@ -304,19 +397,22 @@ def _is_no_visitor(agent: str) -> bool:
     return not agent or _BOTS.search(agent) is not None
 
 
-def _network(address: str) -> str:
-    """Whose calls are counted together: one IPv6 machine has as many addresses as it likes."""
-    if ":" not in address:
-        return address
-    try:
-        found = ipaddress.IPv6Address(address)
-    except ValueError:
-        return address
-    return str(found.ipv4_mapped or int(found) >> 64)
+@lru_cache(maxsize=4096)
+def _networks(address: str) -> tuple[str, str]:
+    """Whose calls are counted together: one IPv6 machine has as many addresses as it likes, and who rents a network has all of
+    it. Empty: no address, all of which are counted as one.
+    """
+    if not address:
+        return "", ""
+    found = ipaddress.ip_address(address)
+    own, wide = (32, 24) if found.version == 4 else (64, 48)
+    return tuple(str(ipaddress.ip_network((found, bits), strict=False)) for bits in (own, wide))  # type: ignore[return-value]
 
 
-def _limited(wait: float) -> RefusedError:
-    return RefusedError(429, (b"retry-after", str(max(1, math.ceil(wait))).encode()))
+def _limit(wait: float) -> None:
+    """Raises RefusedError where something is to be waited for, so many seconds."""
+    if wait:
+        raise RefusedError(429, (b"retry-after", str(max(1, math.ceil(wait))).encode()))
 
 
 @cache

@@ -4,8 +4,10 @@
 //   tl.id()                   a promise of the browser's id for your backend, or null
 (() => {
   'use strict'
-  const tag = document.currentScript
-  if (!tag || window.tl) return
+  // An element that a page names "cookie" or "tl" stands in the place of what is the browser's, or ours.
+  const the = (name) => Object.getOwnPropertyDescriptor(Document.prototype, name)?.get?.call(document)
+  const tag = the('currentScript')
+  if (!(tag instanceof HTMLScriptElement) || typeof window.tl?.consent === 'function') return
   const here = new URL(tag.src)
   const to = new URL('t', here).href
   const key = here.searchParams.get('m')
@@ -32,14 +34,14 @@
       room -= size
       into[name] = value
     }
-    for (const address of [location.href, document.referrer]) {
+    for (const address of [location.href, the('referrer')]) {
       if (!address) continue
       const url = new URL(address)
       // Another site's address has that site's clicks.
       if (url.hostname !== location.hostname) continue
       for (const name of parameters) keep(p, name, url.searchParams.get(name) || '')
     }
-    for (const part of document.cookie.split('; ')) {
+    for (const part of the('cookie').split('; ')) {
       const at = part.indexOf('=')
       const name = part.slice(0, at)
       if (at > 0 && cookies.test(name)) keep(c, name, part.slice(at + 1))
@@ -88,12 +90,12 @@
     // The platforms' own tags set their cookies a moment later.
     setTimeout(again, 3000)
     addEventListener('visibilitychange', () => {
-      if (document.visibilityState === 'hidden' && may() && last) {
+      if (the('visibilityState') === 'hidden' && may() && last) {
         const seen = shown()
         if (JSON.stringify(seen) !== last && navigator.sendBeacon(to, body(seen, false))) last = JSON.stringify(seen)
       }
     })
   }
-  if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true })
+  if (the('prerendering')) document.addEventListener('prerenderingchange', start, { once: true })
   else start()
 })()
