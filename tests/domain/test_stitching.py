@@ -15,6 +15,7 @@ from tracklayer.domain.stitching import (
     MOST_EVENTS_A_DAY,
     MOST_IN_A_BROWSER,
     Browser,
+    Enriched,
     Known,
     Note,
     Person,
@@ -25,6 +26,7 @@ from tracklayer.domain.stitching import (
     may_be_linked,
     pair_of,
     stitch,
+    without_refused,
 )
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -277,6 +279,15 @@ def test_a_note_says_why_nothing_was_given() -> None:
         names_one = one.user_data.browser_id is not None
         found = judge_event(one, Known(browser) if names_one else Known(browsers=[browser], person=DIGEST))
         assert found == Stitched(note=note), browser
+
+
+def test_what_is_of_a_browser_that_refused_since_is_taken_back() -> None:
+    decided = Stitched(
+        (Enriched("gclid", "g", "email", NOW, BROWSER), Enriched("ttclid", "t", "email", NOW, OTHER)), None
+    )
+    assert without_refused(decided, None, {"another"}) == decided
+    assert without_refused(decided, None, {BROWSER}) == Stitched(decided.fields[1:], Note.CONSENT_DENIED)
+    assert without_refused(decided, OTHER, {OTHER}) == Stitched(note=Note.CONSENT_DENIED)
 
 
 def test_a_mailbox_of_many_gives_an_anonymous_event_nobody() -> None:

@@ -492,6 +492,51 @@ async def test_a_browser_is_the_same_one_with_a_blank_behind_its_id(
     assert [error["code"] for error in said["identify"]["userErrors"]] == ["CONSENT_DENIED"]
 
 
+async def test_what_was_added_is_taken_back_where_the_browser_refuses_before_it_is_sent_again(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    show(merchant, clock.now(), fbclid="hers", fbp="fb.1.1700000000000.123")
+    show(merchant, clock.now(), OTHER, ttclid="t")
+    for browser in (BROWSER, OTHER):
+        ingest(runtime, merchant, f"link_{browser}", browser_id=browser, email="jane@example.com")
+    deliver(runtime, merchant, worker)
+    refuse = {"platform": "meta", "kind": "refuse", "event_ids": ["cart", "phoned", "others", "bare"]}
+    httpx.post(f"{sandbox.url}/_faults", json=refuse).raise_for_status()
+    ingest(runtime, merchant, "cart", browser_id=BROWSER, **DEVICE)
+    ingest(runtime, merchant, "bare", browser_id=BROWSER, client_user_agent=AGENT)
+    ingest(runtime, merchant, "phoned", email="jane@example.com", **DEVICE)
+    ingest(runtime, merchant, "others", browser_id=OTHER, **DEVICE)
+    deliver(runtime, merchant, worker)
+    assert added("cart")[0].keys() == {"fbc", "fbp", "email"}
+    assert added("phoned")[0].keys() == {"fbc", "fbp", "ttclid"}
+    with in_transaction():
+        db.show(merchant.merchant_id, [Shown(BROWSER, None, None, clock.now(), "denied")])
+        db.forget_signals(merchant.merchant_id, [BROWSER])
+    expected: dict[str, tuple[set[str], str | None]] = {
+        "cart": (set(), "CONSENT_DENIED"),
+        "phoned": ({"ttclid"}, "CONSENT_DENIED"),
+        "others": ({"ttclid", "email"}, None),
+    }
+    for event_id, (fields, note) in expected.items():  # at once, before it is sent again
+        seen = (await api(STITCHED, id=event_id))["event"]
+        assert ({one["field"] for one in seen["enrichment"]}, seen["enrichmentNote"]) == (fields, note)
+    httpx.delete(f"{sandbox.url}/_faults").raise_for_status()
+    ids = [(event_id, "meta") for event_id in (*expected, "bare")]
+    assert redeliver_ids(runtime, merchant.merchant_id, ids, DeliverySearch()).requeued == 4
+    deliver(runtime, merchant, worker)
+    last = {item["event_id"]: item["user_data"] for body in sent(sandbox) for item in body["data"]}
+    assert not {"fbc", "fbp", "em"} & last["cart"].keys()
+    assert not {"fbc", "fbp"} & last["phoned"].keys()
+    assert last["others"]["em"] == [JANE]
+    with in_transaction():
+        assert rows("SELECT event_id, drop_reason FROM deliveries WHERE status = 'dropped'") == [
+            ("bare", "missing_identifiers")
+        ]
+    for event_id, (fields, note) in expected.items():
+        kept, why = added(event_id)
+        assert (set(kept), why) == (fields, note.lower() if note else None)
+
+
 async def test_a_browser_of_many_gives_nobody_anything_and_says_so(
     api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:

@@ -42,12 +42,13 @@ class Wanted:
 
 @dataclass
 class Found:
-    """What is known of some events. ``decided``: event id -> what was decided before; ``browsers`` by id; ``seen_with``: person
-    -> ids of the browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to
-    ``MOST_EVENTS_A_DAY`` + 1.
+    """What is known of some events. ``decided``: event id -> what was decided before; ``refused``: event id -> the browsers that
+    it, or what was added to it, is of and that refused since; ``browsers`` by id; ``seen_with``: person -> ids of the
+    browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to ``MOST_EVENTS_A_DAY`` + 1.
     """
 
     decided: dict[str, Stitched] = field(default_factory=dict)
+    refused: dict[str, set[str]] = field(default_factory=dict)
     browsers: dict[str, Browser] = field(default_factory=dict)
     seen_with: dict[str, list[str]] = field(default_factory=dict)
     events_today: dict[str, int] = field(default_factory=dict)
@@ -78,6 +79,13 @@ WITH wanted AS MATERIALIZED (
     GROUP BY browser_id
 )
 SELECT 'decided', event_id, fields, note, NULL::timestamptz, NULL::timestamptz FROM wanted WHERE is_decided
+UNION ALL
+SELECT 'refused', w.event_id, b.browser_id, NULL, NULL, NULL FROM wanted w
+CROSS JOIN LATERAL (SELECT browser_id FROM browsers
+    WHERE merchant_id = %(merchant)s AND consent = 'denied' AND browser_id = ANY(ARRAY(
+        SELECT w.browser_id UNION ALL SELECT f ->> 'browser_id' FROM json_array_elements(w.fields::json) f))
+    LIMIT 100) b
+WHERE w.is_decided AND w.fields <> '[]'
 UNION ALL
 SELECT 'seen', person, browser_id, NULL, NULL, NULL FROM seen
 UNION ALL
@@ -129,6 +137,8 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     for what, key, first, second, since, last in rows(LOOK_UP, params):
         if what == "decided":
             found.decided[key] = read_decision(first, second)
+        elif what == "refused":
+            found.refused.setdefault(key, set()).add(first)
         elif what == "seen":
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
@@ -151,6 +161,20 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             refused.get(browser_id, False),
         )
     return found
+
+
+def take_back(merchant_id: int, left: Mapping[str, Stitched]) -> None:
+    """What is left of what was decided about events, by event id. What somebody holds goes another time."""
+    given = [
+        {"event_id": event_id, "fields": write_fields(one.fields), "note": one.note} for event_id, one in left.items()
+    ]
+    execute(
+        "UPDATE enrichments n SET fields = x.fields, note = x.note "
+        "FROM json_to_recordset(%s) AS x(event_id text, fields json, note text) "
+        "WHERE n.merchant_id = %s AND n.event_id = x.event_id AND n.event_id IN (SELECT event_id FROM enrichments "
+        "WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id FOR NO KEY UPDATE SKIP LOCKED)",
+        (JsonLiteral(given), merchant_id, merchant_id, list(left)),
+    )
 
 
 # Nothing leaves before something later has committed, and that writes this to disk as well.
@@ -212,14 +236,22 @@ _NOTES = frozenset(Note)
 
 def read_fields(text: str) -> tuple[Enriched, ...]:
     return tuple(
-        Enriched(one["field"], one["value"], one["source"], datetime.fromisoformat(one["seen_at"]))
+        Enriched(
+            one["field"], one["value"], one["source"], datetime.fromisoformat(one["seen_at"]), one.get("browser_id")
+        )
         for one in orjson.loads(text)
     )
 
 
 def write_fields(fields: Iterable[Enriched]) -> list[dict[str, Any]]:
     return [
-        {"field": one.field, "value": one.value, "source": one.source, "seen_at": one.seen_at.isoformat()}
+        {
+            "field": one.field,
+            "value": one.value,
+            "source": one.source,
+            "seen_at": one.seen_at.isoformat(),
+            **({"browser_id": one.browser_id} if one.browser_id is not None else {}),
+        }
         for one in fields
     ]
 

@@ -17,7 +17,7 @@ An event's own value always wins. Where consent was denied, nothing is added. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -135,14 +135,20 @@ class Browser:
     is_refused: bool = False  # whoever uses it denied consent
 
 
+Showing = tuple[Signal, Browser]  # and which browser showed it
+
+
 @dataclass(frozen=True, slots=True)
 class Enriched:
-    """One identifier that was added. ``value``: text; of an email or phone its digests by rule name."""
+    """One identifier that was added. ``value``: text; of an email or phone its digests by rule name. ``browser_id``: which
+    browser showed it, where the event does not name one.
+    """
 
     field: str
     value: str | Mapping[str, str]
     source: str
     seen_at: datetime
+    browser_id: str | None = None
 
 
 class Note(StrEnum):
@@ -209,7 +215,7 @@ def _by_browser(event: Event, browser: Browser | None) -> Stitched:
         return Stitched(note=Note.BROWSER_OF_MANY)
     late = _of_late(event, browser)
     people, note = _people(event, late)
-    shown = browser.signals
+    shown = [(signal, browser) for signal in browser.signals]
     fields = (*_signals(event, shown, COOKIE), *people)
     if not fields and note is None:
         # An anonymous event could have had the person of its browser.
@@ -235,18 +241,18 @@ def _by_person(event: Event, known: Known) -> Stitched:
     of_few = [(browser, late) for browser, late in allowed if not _is_of_many(event, browser)]
     if not of_few:
         return Stitched(note=Note.BROWSER_OF_MANY)
-    theirs = [signal for browser, late in of_few for signal in _of_person(event, browser, late, names)]
+    theirs = [(signal, browser) for browser, late in of_few for signal in _of_person(event, browser, late, names)]
     if fields := _signals(event, theirs, EMAIL):
         return Stitched(fields)
-    shown = [signal for browser, _ in of_few for signal in browser.signals]
+    shown = [(signal, browser) for browser, _ in of_few for signal in browser.signals]
     if _signals(event, shown, EMAIL):
         return Stitched(note=Note.SHARED_BROWSER)
     return Stitched(note=_why_nothing(event, shown, EMAIL))
 
 
-def _why_nothing(event: Event, shown: Sequence[Signal], source: str) -> Note | None:
+def _why_nothing(event: Event, shown: Sequence[Showing], source: str) -> Note | None:
     """Of an event that nothing of this was added to; None: it has all of it itself."""
-    known = [(signal, KINDS[signal.kind]) for signal in shown if _is_given(signal, source)]
+    known = [(signal, KINDS[signal.kind]) for signal, _ in shown if _is_given(signal, source)]
     if not known:
         return Note.NO_BROWSER_KNOWN
     return None if any(_is_in_time(event.occurred_at, signal, kind) for signal, kind in known) else Note.OUT_OF_TIME
@@ -295,23 +301,26 @@ def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: fr
     return [signal for signal in browser.signals if since < signal.first_seen_at <= until]
 
 
-def _signals(event: Event, shown: Sequence[Signal], source: str) -> tuple[Enriched, ...]:
+def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """The newest of each kind that the event has not, and whose time has not passed."""
     own = event.user_data
     newest: dict[str, Signal] = {}
-    for signal in shown:
+    where: dict[str, str] = {}
+    for signal, browser in shown:
         if not _is_given(signal, source) or not _is_in_time(event.occurred_at, signal, KINDS[signal.kind]):
             continue
         best = newest.get(signal.kind)
         if best is None or _age(signal) > _age(best):
             newest[signal.kind] = signal
+            where[signal.kind] = browser.browser_id
     clicks = [newest.pop(kind) for kind in GOOGLE_CLICKS if kind in newest]
     if clicks:
         last = max(clicks, key=_age)
         newest[last.kind] = last
-    _build_fbc(newest)
+    if _build_fbc(newest):
+        where["fbc"] = where["fbclid"]
     return tuple(
-        Enriched(kind, newest[kind].value, source, newest[kind].first_seen_at)
+        Enriched(kind, newest[kind].value, source, newest[kind].first_seen_at, where[kind] if source == EMAIL else None)
         for kind in KINDS
         if kind in newest and not any(getattr(own, other) for other in _GROUP_OF.get(kind, (kind,)))
     ) + _own_click(event, shown, source)
@@ -330,18 +339,21 @@ def _is_in_time(occurred_at: datetime, signal: Signal, kind: Kind) -> bool:
     return kind.window is None or occurred_at - signal.first_seen_at <= kind.window
 
 
-def _build_fbc(newest: dict[str, Signal]) -> None:
-    """Meta's cookie of the newest click, with the time at which that click was first seen, in place of the click id alone."""
+def _build_fbc(newest: dict[str, Signal]) -> bool:
+    """Meta's cookie of the newest click, with the time at which that click was first seen, in place of the click id alone;
+    whether it was built.
+    """
     click = newest.pop("fbclid", None)
     cookie = newest.get("fbc")
     if click is None:
-        return
+        return False
     if cookie is not None:
         # The cookie says when the page itself first saw the same click, which may be before we did.
         of_cookie = "".join(cookie.value.split(".", 3)[3:])
         if of_cookie == click.value or of_cookie.startswith(f"{click.value}.") or _age(cookie) > _age(click):
-            return
+            return False
     newest["fbc"] = replace(click, kind="fbc", value=fbc_of(click.value, click.first_seen_at))
+    return True
 
 
 def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
@@ -349,12 +361,12 @@ def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
     return f"fb.1.{(first_seen_at - _EPOCH) // timedelta(milliseconds=1)}.{fbclid}"
 
 
-def _own_click(event: Event, shown: Sequence[Signal], source: str) -> tuple[Enriched, ...]:
+def _own_click(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """Where an event brings a click id alone: since when that very click is known."""
     own = event.user_data
     if own.fbclid is None or own.fbc is not None or source != COOKIE:
         return ()
-    for signal in shown:
+    for signal, _ in shown:
         if (
             signal.kind == "fbclid"
             and signal.value == own.fbclid
@@ -415,6 +427,12 @@ def _people(event: Event, late: Sequence[Person]) -> tuple[tuple[Enriched, ...],
         if event.occurred_at - at <= SURE:
             found.append(Enriched(kind, dict(person.digests), COOKIE, at))
     return tuple(found), None
+
+
+def without_refused(decided: Stitched, browser_id: str | None, refused: Collection[str]) -> Stitched:
+    """What is left of what was decided about an event once browsers refused. ``browser_id``: the one that it names."""
+    fields = () if browser_id in refused else tuple(one for one in decided.fields if one.browser_id not in refused)
+    return decided if len(fields) == len(decided.fields) else Stitched(fields, Note.CONSENT_DENIED)
 
 
 def may_be_linked(browser_id: str, kind: str, value: Matchable) -> bool:

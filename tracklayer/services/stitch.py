@@ -1,7 +1,7 @@
 """What events get that their browser, or their person's, showed: decided once, before an event is first mapped.
 
 The events' own rows never change. Every attempt, on any worker, and every redelivery maps the same event with the same
-fields beside it, which are a row of ``enrichments``.
+fields beside it, which are a row of ``enrichments``. But for one thing: what is of a browser that refused since is taken back.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tracklayer.domain.stitching import (
     browser_of,
     enriched,
     judge_event,
+    without_refused,
 )
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -136,6 +137,12 @@ def _decide(
     if not asked:
         return {}
     known = db.look_up(merchant_id, asked, stitching.retention, now)
+    left = {
+        event_id: without_refused(known.decided[event_id], browsers[event_id], those)
+        for event_id, those in known.refused.items()
+    }
+    if left and store:
+        db.take_back(merchant_id, left)
     fresh = []
     for event, was_tried in events:
         event_id, those = event.event_id, people[event.event_id]
@@ -147,7 +154,7 @@ def _decide(
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
     if fresh and store:
         decided = db.store_decisions(merchant_id, fresh, now)
-    return {**known.decided, **decided}
+    return {**known.decided, **left, **decided}
 
 
 def _known(browser_id: str | None, people: Sequence[str], found: db.Found) -> Known:
