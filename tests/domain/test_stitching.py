@@ -200,6 +200,23 @@ def test_of_a_browser_with_anothers_email_a_phone_takes_only_what_came_between()
     assert given(stitch(both, known)) == {"gclid": "hers"}
 
 
+def test_of_two_who_have_one_telephone_neither_gets_what_the_other_showed_by_it() -> None:
+    other = replace(person("7" * 64), pairs=frozenset([pair_of("7" * 64, PHONE)]))
+    at_home = Browser(BROWSER, [signal("gclid", "g", HOUR)], [paired(), other, person(PHONE, "phone")])
+    caller = event(phone=Matchable.read("+4915112340002"))
+    assert judge_event(caller, Known(browsers=[at_home], person=PHONE)) == Stitched(note=Note.SHARED_BROWSER)
+    # One mailbox may have two telephones.
+    two = replace(person(), pairs=frozenset([pair_of(DIGEST, PHONE), pair_of(DIGEST, "6" * 64)]))
+    phones = [person(PHONE, "phone"), person("6" * 64, "phone")]
+    hers = Browser(BROWSER, [signal("gclid", "g", HOUR)], [two, *phones])
+    buyer = event(email=Matchable.read("x@example.com"))
+    assert given(stitch(buyer, Known(browsers=[hers], person=DIGEST))) == {"gclid": "g"}
+    # Who says both emails says that they are one's.
+    both = event(emails=(Matchable.read("x@example.com"), Matchable.read("y@example.com")))
+    known = Known(browsers=[at_home], person=DIGEST, names=frozenset([DIGEST, "7" * 64]))
+    assert given(stitch(both, known)) == {"gclid": "g"}
+
+
 def test_two_spellings_of_one_mailbox_are_one_person() -> None:
     one = Person("email", DIGEST, {"basic": DIGEST, "google": "9" * 64}, NOW - 2 * HOUR, NOW - 2 * HOUR)
     other = Person("email", "9" * 64, {"basic": "9" * 64, "google": "9" * 64}, NOW - HOUR, NOW - HOUR)

@@ -290,11 +290,16 @@ def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: fr
     user_data = event.user_data
     told = {kind for kind, given in (("email", user_data.all_emails), ("phone", user_data.all_phones)) if given}
     # Of a kind that the event says itself, whoever it does not say is another.
-    others = [
-        person.last_seen_at
+    theirs = [
+        person
         for person in late
-        if not any(_are_one(person, one) and (person.kind == one.kind or person.kind not in told) for one in own)
+        if any(_are_one(person, one) and (person.kind == one.kind or person.kind not in told) for one in own)
     ]
+    emails = [person for person in theirs if person.kind == "email"]
+    pairs = ((one, other) for one, other in combinations(emails, 2) if one not in own or other not in own)
+    if not all(_are_one(one, other) for one, other in pairs):
+        return ()  # two who have one telephone
+    others = [person.last_seen_at for person in late if person not in theirs]
     if not others:
         return browser.signals
     since, until = max(others) + LINK_GRAIN, max(_seen_before(event, one) for one in own)
