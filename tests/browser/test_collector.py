@@ -294,6 +294,25 @@ def test_before_consent_nothing_is_set_and_nothing_is_told(visitor: Visitor, pag
         assert [cookie["value"] for cookie in context.cookies() if cookie.get("name") == "_tlb"] == ["0"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("history.pushState({}, '', '/asks/basket')", id="a page that changes its own address"),
+        pytest.param("history.replaceState({}, '', location.pathname)", id="a page that cleans its address"),
+    ],
+)
+def test_a_click_is_told_after_its_address_has_gone(visitor: Visitor, pages: Pages, change: str) -> None:
+    with visitor.browser() as context:
+        page = context.new_page()
+        page.goto(pages.address("/asks?gclid=Cj0KCQ_x-1"))
+        page.evaluate(change)
+        assert "gclid" not in page.url
+        with page.expect_request(lambda request: request.url.endswith("/t")) as told:
+            page.evaluate("tl.consent(true)")
+        sent: Any = told.value.post_data_json
+        assert sent["p"] == {"gclid": "Cj0KCQ_x-1"}
+
+
 def test_what_was_chosen_before_the_script_is_there_counts(visitor: Visitor, pages: Pages) -> None:
     with visitor.browser() as context:
         context.add_init_script("window.tlConsent = true")

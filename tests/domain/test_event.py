@@ -991,6 +991,15 @@ def test_a_cookie_whose_time_is_in_seconds_is_named_and_kept(name: str, cookie: 
         ("client_ip", "localhost"),
         ("browser_id", "short"),
         ("browser_id", "with a space"),
+        ("browser_id", "anonymous"),
+        ("browser_id", "unknown1"),
+        ("browser_id", "not_set_"),
+        ("browser_id", "NO_COOKIE"),
+        ("browser_id", "notSetYet"),
+        ("browser_id", "12345678"),
+        ("browser_id", "0" * 32),
+        ("browser_id", "00000000-0000-0000-0000-000000000000"),
+        ("browser_id", "00000000-0000-4000-8000-000000000000"),
         ("fbp", "1596403881668.1116446470"),
         ("fbc", "fb.1.1713877200.AQ zXy"),
         ("fbc", "IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB"),
@@ -1019,6 +1028,26 @@ def test_a_malformed_identifier_is_kept_as_sent_and_named(name: str, value: str)
     assert (warning.code, warning.field) == ("IDENTIFIER_MALFORMED", ("user_data", name))
     assert warning.message.startswith(f"user_data.{name} must ")
     assert warning.message.endswith(". The event is taken without it: platforms that would refuse it do not get it.")
+
+
+def test_a_browser_is_the_same_one_with_blanks_around_its_id() -> None:
+    read = taken(draft(user_data={"browser_id": " 0c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f\t"}))
+    assert read.event.user_data.browser_id == "0c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f"
+    assert read.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+        "Vq3kP0x7YhR2mZs8bTn4Lw",
+        "VqxkPaxbYhRcmZsdbTneLw",
+        "visitor-120045",
+    ],
+)
+def test_ids_of_browsers_by_chance_are_no_words(value: str) -> None:
+    assert taken(draft(user_data={"browser_id": value})).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,30 @@ def test_a_time_that_cannot_be_is_not_believed(at: datetime) -> None:
     assert seen.since == NOW
 
 
+@pytest.mark.parametrize(
+    ("at", "kind"),
+    [
+        (NOW + timedelta(minutes=5), "fbc"),
+        (NOW + timedelta(minutes=6), "fbclid"),
+        (NOW + timedelta(days=300), "fbclid"),
+        (NOW - timedelta(days=400), "fbc"),
+        (NOW - timedelta(days=401), "fbclid"),
+    ],
+)
+def test_of_a_cookie_whose_clock_is_wrong_the_click_is_left(at: datetime, kind: str) -> None:
+    cookie = f"fb.1.{int(at.timestamp() * 1000)}.IwAR2F4-dbP0"
+    for tail in ("", ".AQ"):
+        (seen,) = seen_in({}, {"_fbc": cookie + tail}, NOW)
+        if kind == "fbc":
+            assert (seen.kind, seen.value, seen.since) == ("fbc", cookie + tail, min(at, NOW))
+        else:
+            assert seen == Seen("fbclid", "IwAR2F4-dbP0", NOW)
+    # The address says which click it is.
+    found = seen_in({"fbclid": "New-1"}, {"_fbc": cookie}, NOW)
+    assert Seen("fbclid", "New-1", NOW) in found
+    assert len(found) == (2 if kind == "fbc" else 1)
+
+
 def test_every_kind_is_one_that_is_stitched_and_all_of_them_fit_into_a_call() -> None:
     kinds = {form.kind for form in (*PARAMETERS.values(), *COOKIES.values())} | {"ga_session_id"}
     assert kinds <= set(KINDS)

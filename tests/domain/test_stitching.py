@@ -13,7 +13,9 @@ from tracklayer.domain.stitching import (
     KINDS,
     MOST_BROWSERS,
     MOST_EVENTS_A_DAY,
+    MOST_IN_A_BROWSER,
     Browser,
+    Enriched,
     Known,
     Note,
     Person,
@@ -22,10 +24,13 @@ from tracklayer.domain.stitching import (
     enriched,
     judge_event,
     may_be_linked,
+    pair_of,
     stitch,
+    without_refused,
 )
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+BROWSER, OTHER = "browser_of_jane_000001", "browser_of_jane_000002"
 DIGEST = "973dfe463ec85785f5f95af5ba3906e64c23a8bce2d4b2b88f8ef90d2640d1b0"
 
 
@@ -58,63 +63,63 @@ def test_a_click_counts_within_its_platforms_window_to_the_second(kind: str, win
         (window + timedelta(seconds=1), {}),
         (timedelta(minutes=-5), {kind: "x"}),
     ):
-        browser = Browser("b" * 22, [signal(kind, "x", before)])
-        assert given(stitch(event(browser_id="b" * 22), Known(browser))) == expected
-    late = Browser("b" * 22, [signal(kind, "x", timedelta(minutes=-5, seconds=-1))])
-    assert stitch(event(browser_id="b" * 22), Known(late)) == ()
+        browser = Browser(BROWSER, [signal(kind, "x", before)])
+        assert given(stitch(event(browser_id=BROWSER), Known(browser))) == expected
+    late = Browser(BROWSER, [signal(kind, "x", timedelta(minutes=-5, seconds=-1))])
+    assert stitch(event(browser_id=BROWSER), Known(late)) == ()
 
 
 def test_own_values_win() -> None:
     browser = Browser(
-        "b" * 22, [signal("gclid", "theirs", HOUR), signal("fbp", "fb.1.1.1", HOUR), signal("ttclid", "t", HOUR)]
+        BROWSER, [signal("gclid", "theirs", HOUR), signal("fbp", "fb.1.1.1", HOUR), signal("ttclid", "t", HOUR)]
     )
-    found = given(stitch(event(browser_id="b" * 22, gbraid="own", fbp="own"), Known(browser)))
+    found = given(stitch(event(browser_id=BROWSER, gbraid="own", fbp="own"), Known(browser)))
     assert found == {"ttclid": "t"}
 
 
 def test_the_newest_click_of_google_is_the_one() -> None:
-    browser = Browser("b" * 22, [signal("gclid", "old", 2 * HOUR), signal("wbraid", "new", HOUR)])
-    assert given(stitch(event(browser_id="b" * 22), Known(browser))) == {"wbraid": "new"}
+    browser = Browser(BROWSER, [signal("gclid", "old", 2 * HOUR), signal("wbraid", "new", HOUR)])
+    assert given(stitch(event(browser_id=BROWSER), Known(browser))) == {"wbraid": "new"}
 
 
 def test_fbc_is_built_with_the_time_at_which_its_click_was_first_seen() -> None:
     first = NOW - 3 * DAY
     seen = Signal("fbclid", "AbC", first, NOW - HOUR)
-    browser = Browser("b" * 22, [seen])
+    browser = Browser(BROWSER, [seen])
     built = f"fb.1.{int(first.timestamp() * 1000)}.AbC"
-    assert given(stitch(event(browser_id="b" * 22), Known(browser))) == {"fbc": built}
-    assert given(stitch(event(browser_id="b" * 22, fbclid="AbC"), Known(browser))) == {"fbc": built}
-    assert stitch(event(browser_id="b" * 22, fbclid="other"), Known(browser)) == ()
+    assert given(stitch(event(browser_id=BROWSER), Known(browser))) == {"fbc": built}
+    assert given(stitch(event(browser_id=BROWSER, fbclid="AbC"), Known(browser))) == {"fbc": built}
+    assert stitch(event(browser_id=BROWSER, fbclid="other"), Known(browser)) == ()
     tailed = signal("fbc", "fb.1.1700000000000.AbC.AQ", HOUR)
-    assert given(stitch(event(browser_id="b" * 22), Known(replace(browser, signals=(seen, tailed))))) == {
+    assert given(stitch(event(browser_id=BROWSER), Known(replace(browser, signals=(seen, tailed))))) == {
         "fbc": tailed.value
     }
     cookie = signal("fbc", "fb.1.1700000000000.AbC", HOUR)
-    both = Browser("b" * 22, [seen, cookie])
-    assert given(stitch(event(browser_id="b" * 22), Known(both))) == {"fbc": cookie.value}
+    both = Browser(BROWSER, [seen, cookie])
+    assert given(stitch(event(browser_id=BROWSER), Known(both))) == {"fbc": cookie.value}
 
 
 def test_a_visit_that_is_over_gives_no_session_and_no_address() -> None:
     kinds = ("ga_session_id", "client_ip", "client_user_agent")
-    within = Browser("b" * 22, [signal(kind, "1", DAY, timedelta(minutes=30)) for kind in kinds])
-    over = Browser("b" * 22, [signal(kind, "1", DAY, timedelta(minutes=30, seconds=1)) for kind in kinds])
-    assert set(given(stitch(event(browser_id="b" * 22), Known(within)))) == set(kinds)
-    assert stitch(event(browser_id="b" * 22), Known(over)) == ()
-    assert set(given(stitch(event(browser_id="b" * 22, client_ip="203.0.113.1"), Known(within)))) == {"ga_session_id"}
+    within = Browser(BROWSER, [signal(kind, "1", DAY, timedelta(minutes=30)) for kind in kinds])
+    over = Browser(BROWSER, [signal(kind, "1", DAY, timedelta(minutes=30, seconds=1)) for kind in kinds])
+    assert set(given(stitch(event(browser_id=BROWSER), Known(within)))) == set(kinds)
+    assert stitch(event(browser_id=BROWSER), Known(over)) == ()
+    assert set(given(stitch(event(browser_id=BROWSER, client_ip="203.0.113.1"), Known(within)))) == {"ga_session_id"}
 
 
 def test_an_anonymous_event_gets_the_one_person_of_its_browser_and_of_a_shared_one_nobody() -> None:
-    one = Browser("b" * 22, people=[person()])
-    assert given(stitch(event(browser_id="b" * 22), Known(one))) == {"email": {"basic": DIGEST}}
-    two = Browser("b" * 22, [signal("ttclid", "t", HOUR)], people=[person(), person("0" * 64)])
-    assert given(stitch(event(browser_id="b" * 22), Known(two))) == {"ttclid": "t"}
+    one = Browser(BROWSER, people=[person()])
+    assert given(stitch(event(browser_id=BROWSER), Known(one))) == {"email": {"basic": DIGEST}}
+    two = Browser(BROWSER, [signal("ttclid", "t", HOUR)], people=[person(), person("0" * 64)])
+    assert given(stitch(event(browser_id=BROWSER), Known(two))) == {"ttclid": "t"}
     for before, is_given in ((DAY, True), (DAY + timedelta(seconds=1), False)):
-        seen = Browser("b" * 22, people=[replace(person(), first_seen_at=NOW - 9 * DAY, last_seen_at=NOW - before)])
-        assert bool(stitch(event(browser_id="b" * 22), Known(seen))) is is_given
+        seen = Browser(BROWSER, people=[replace(person(), first_seen_at=NOW - 9 * DAY, last_seen_at=NOW - before)])
+        assert bool(stitch(event(browser_id=BROWSER), Known(seen))) is is_given
     for before, count in ((30 * DAY, 0), (30 * DAY + timedelta(seconds=1), 1)):  # the other one still counts
-        both = Browser("b" * 22, people=[person(), person("0" * 64, before=before)])
-        assert len(stitch(event(browser_id="b" * 22), Known(both))) == count
-    assert stitch(event(browser_id="b" * 22, email=Matchable.read("x@example.com")), Known(one)) == ()
+        both = Browser(BROWSER, people=[person(), person("0" * 64, before=before)])
+        assert len(stitch(event(browser_id=BROWSER), Known(both))) == count
+    assert stitch(event(browser_id=BROWSER, email=Matchable.read("x@example.com")), Known(one)) == ()
 
 
 def test_a_person_takes_clicks_from_browser_to_browser_and_nothing_of_a_visit() -> None:
@@ -124,13 +129,11 @@ def test_a_person_takes_clicks_from_browser_to_browser_and_nothing_of_a_visit() 
         signal("ga_client_id", "1.2", HOUR),
     ]
     newer = [signal("gclid", "newer", timedelta(minutes=1))]
-    known = Known(
-        browsers=[Browser("b" * 22, signals, [person()]), Browser("c" * 22, newer, [person()])], person=DIGEST
-    )
+    known = Known(browsers=[Browser(BROWSER, signals, [person()]), Browser(OTHER, newer, [person()])], person=DIGEST)
     buyer = event(email=Matchable.read("x@example.com"))
     assert given(stitch(buyer, known)) == {"gclid": "newer"}
     assert [one.source for one in stitch(buyer, known)] == ["email"]
-    many = [Browser(f"{n:022}", [signal("gclid", "g", HOUR)], [person()]) for n in range(MOST_BROWSERS + 1)]
+    many = [Browser(f"browser_{n:06}", [signal("gclid", "g", HOUR)], [person()]) for n in range(MOST_BROWSERS + 1)]
     assert given(stitch(buyer, Known(browsers=many[:MOST_BROWSERS], person=DIGEST))) == {"gclid": "g"}
     assert judge_event(buyer, Known(browsers=many, person=DIGEST)) == Stitched(note=Note.MAILBOX_OF_MANY)
     busy = replace(known, events_today=MOST_EVENTS_A_DAY + 1)
@@ -145,7 +148,7 @@ def test_of_a_shared_browser_a_person_takes_what_came_between_the_others_and_the
         signal("ttclid", "between", 2 * HOUR),
         signal("twclid", "after both", timedelta(minutes=30)),
     ]
-    known = Known(browsers=[Browser("b" * 22, signals, [person(), theirs])], person=DIGEST)
+    known = Known(browsers=[Browser(BROWSER, signals, [person(), theirs])], person=DIGEST)
     buyer = event(email=Matchable.read("x@example.com"))
     assert given(stitch(buyer, known)) == {"ttclid": "between"}
 
@@ -153,15 +156,160 @@ def test_of_a_shared_browser_a_person_takes_what_came_between_the_others_and_the
 def test_what_is_learnt_after_an_event_does_not_change_it() -> None:
     buyer = event(email=Matchable.read("x@example.com"))
     for before, expected in ((timedelta(minutes=-5), {"gclid": "g"}), (timedelta(minutes=-5, seconds=-1), {})):
-        browser = Browser("b" * 22, [signal("gclid", "g", HOUR)], [person(before=before)])
+        browser = Browser(BROWSER, [signal("gclid", "g", HOUR)], [person(before=before)])
         assert given(stitch(buyer, Known(browsers=[browser], person=DIGEST))) == expected
-        anonymous = Browser("b" * 22, [], [person(before=before)])
-        assert bool(stitch(event(browser_id="b" * 22), Known(anonymous))) == bool(expected)
+        anonymous = Browser(BROWSER, [], [person(before=before)])
+        assert bool(stitch(event(browser_id=BROWSER), Known(anonymous))) == bool(expected)
+
+
+PHONE = "5" * 64
+
+
+def paired(phone: str = PHONE, before: timedelta = timedelta(hours=1)) -> Person:
+    return replace(person(before=before), pairs=frozenset([pair_of(DIGEST, phone)]))
+
+
+def test_an_email_and_a_phone_are_one_persons_only_where_one_call_said_both() -> None:
+    anonymous = event(browser_id=BROWSER)
+    theirs = Browser(BROWSER, people=[paired(), person(PHONE, "phone", timedelta(hours=3))])
+    assert given(stitch(anonymous, Known(theirs))) == {"email": {"basic": DIGEST}, "phone": {"basic": PHONE}}
+    for email in (person(), paired("6" * 64)):
+        of_two = Browser(BROWSER, people=[email, person(PHONE, "phone")])
+        assert judge_event(anonymous, Known(of_two)) == Stitched(note=Note.SHARED_BROWSER)
+    third = replace(theirs, people=[*theirs.people, person("6" * 64, "phone")])
+    assert judge_event(anonymous, Known(third)) == Stitched(note=Note.SHARED_BROWSER)
+
+
+def test_of_a_browser_with_anothers_email_a_phone_takes_only_what_came_between() -> None:
+    signals = [signal("gclid", "hers", 6 * HOUR), signal("ttclid", "between", 2 * HOUR)]
+    caller = event(phone=Matchable.read("+4915112340002"))
+    for email, expected in (
+        (person(before=5 * HOUR), {"ttclid": "between"}),
+        (paired(before=5 * HOUR), {"gclid": "hers", "ttclid": "between"}),
+    ):
+        browser = Browser(BROWSER, signals, [email, person(PHONE, "phone")])
+        assert given(stitch(caller, Known(browsers=[browser], person=PHONE))) == expected
+    # Who says another email beside that phone is not whose email it is.
+    both = event(email=Matchable.read("new@example.com"), phone=Matchable.read("+4915112340002"))
+    of_another = Browser(BROWSER, signals[:1], [paired(), person(PHONE, "phone")])
+    known = Known(browsers=[of_another], person=PHONE, names=frozenset([PHONE, "7" * 64]))
+    assert judge_event(both, known) == Stitched(note=Note.SHARED_BROWSER)
+    # One that says both says that they are one.
+    of_theirs = Browser(BROWSER, signals[:1], [person(), person(PHONE, "phone")])
+    known = Known(browsers=[of_theirs], person=DIGEST, names=frozenset([PHONE, DIGEST]))
+    assert given(stitch(both, known)) == {"gclid": "hers"}
+
+
+def test_of_two_who_have_one_telephone_neither_gets_what_the_other_showed_by_it() -> None:
+    other = replace(person("7" * 64), pairs=frozenset([pair_of("7" * 64, PHONE)]))
+    at_home = Browser(BROWSER, [signal("gclid", "g", HOUR)], [paired(), other, person(PHONE, "phone")])
+    caller = event(phone=Matchable.read("+4915112340002"))
+    assert judge_event(caller, Known(browsers=[at_home], person=PHONE)) == Stitched(note=Note.SHARED_BROWSER)
+    # One mailbox may have two telephones.
+    two = replace(person(), pairs=frozenset([pair_of(DIGEST, PHONE), pair_of(DIGEST, "6" * 64)]))
+    phones = [person(PHONE, "phone"), person("6" * 64, "phone")]
+    hers = Browser(BROWSER, [signal("gclid", "g", HOUR)], [two, *phones])
+    buyer = event(email=Matchable.read("x@example.com"))
+    assert given(stitch(buyer, Known(browsers=[hers], person=DIGEST))) == {"gclid": "g"}
+    # Who says both emails says that they are one's.
+    both = event(emails=(Matchable.read("x@example.com"), Matchable.read("y@example.com")))
+    known = Known(browsers=[at_home], person=DIGEST, names=frozenset([DIGEST, "7" * 64]))
+    assert given(stitch(both, known)) == {"gclid": "g"}
+
+
+def test_two_spellings_of_one_mailbox_are_one_person() -> None:
+    one = Person("email", DIGEST, {"basic": DIGEST, "google": "9" * 64}, NOW - 2 * HOUR, NOW - 2 * HOUR)
+    other = Person("email", "9" * 64, {"basic": "9" * 64, "google": "9" * 64}, NOW - HOUR, NOW - HOUR)
+    found = judge_event(event(browser_id=BROWSER), Known(Browser(BROWSER, people=[one, other])))
+    assert (given(found.fields), found.note) == ({"email": dict(other.digests)}, None)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"first_name": "Bob"},
+        {"last_name": "Other"},
+        {"street": "Main Street 1"},
+        {"date_of_birth": "1990-02-16"},
+        {"lead_id": "1234567890"},
+        {"external_id": "c-1"},
+    ],
+)
+def test_an_event_that_names_somebody_gets_nobody_elses_email(own: dict[str, str]) -> None:
+    browser = Browser(BROWSER, [signal("ttclid", "t", HOUR)], [person()])
+    found = judge_event(event(browser_id=BROWSER, **own), Known(browser))
+    assert (given(found.fields), found.note) == ({"ttclid": "t"}, None)
+    assert len(stitch(event(browser_id=BROWSER, city="Berlin", zip="10115", country="DE"), Known(browser))) == 2
+
+
+def test_a_later_link_says_nothing_of_an_earlier_event() -> None:
+    seen = replace(person(), first_seen_at=NOW - 19 * DAY, last_seen_at=NOW + 6 * DAY)
+    anonymous = event(browser_id=BROWSER)
+    assert judge_event(anonymous, Known(Browser(BROWSER, people=[seen]))) == Stitched(note=Note.OUT_OF_TIME)
+    recent = replace(seen, first_seen_at=NOW - HOUR)
+    (found,) = stitch(anonymous, Known(Browser(BROWSER, people=[recent])))
+    assert (found.field, found.seen_at) == ("email", NOW - HOUR)
+    buyer = event(email=Matchable.read("x@example.com"))
+    for first, expected in ((19 * DAY, {"gclid": "g"}), (31 * DAY, {})):
+        browser = Browser(BROWSER, [signal("gclid", "g", HOUR)], [replace(seen, first_seen_at=NOW - first)])
+        assert given(stitch(buyer, Known(browsers=[browser], person=DIGEST))) == expected
+
+
+@pytest.mark.parametrize("kind", ["email", "phone"])
+def test_a_browser_of_many_gives_nobody_anything(kind: str) -> None:
+    buyer = event(email=Matchable.read("x@example.com"))
+    for count, is_of_many in ((MOST_IN_A_BROWSER, False), (MOST_IN_A_BROWSER + 1, True)):
+        people = [person(f"{n:064}", kind, timedelta(days=n)) for n in range(count)]
+        till = Browser(BROWSER, [signal("gclid", "the first one's", HOUR), signal("fbp", "f", HOUR)], people)
+        for one in (event(browser_id=BROWSER), replace(buyer, user_data=UserData(email=None, browser_id=BROWSER))):
+            found = judge_event(one, Known(till))
+            assert bool(found.fields) is not is_of_many
+            assert (found.note is Note.BROWSER_OF_MANY) is is_of_many
+        by_them = judge_event(buyer, Known(browsers=[till], person=people[0].digest))
+        assert (by_them == Stitched(note=Note.BROWSER_OF_MANY)) is is_of_many
+    # Seen so long ago, they do not use it any more.
+    before = [person(f"{n:064}", kind, timedelta(days=31)) for n in range(MOST_IN_A_BROWSER + 1)]
+    assert given(stitch(event(browser_id=BROWSER), Known(Browser(BROWSER, [signal("gclid", "g", HOUR)], before))))
+
+
+def test_what_is_no_browsers_id_names_none() -> None:
+    browser = Browser(BROWSER, [signal("gclid", "g", HOUR)], [person()])
+    buyer = event(email=Matchable.read("x@example.com"), browser_id="anonymous")
+    assert given(stitch(buyer, Known(browsers=[browser], person=DIGEST))) == {"gclid": "g"}
+
+
+def test_a_note_says_why_nothing_was_given() -> None:
+    buyer = event(email=Matchable.read("x@example.com"))
+    known = event(browser_id=BROWSER, email=Matchable.read("x@example.com"))
+    old, click = signal("gclid", "g", 91 * DAY), signal("gclid", "g", HOUR)
+    for one, browser, note in (
+        (known, Browser(BROWSER, people=[person()]), Note.NO_BROWSER_KNOWN),  # its own link alone
+        (known, Browser(BROWSER, [old]), Note.OUT_OF_TIME),
+        (known, Browser(BROWSER, [signal("gclid", "g", -HOUR)]), Note.OUT_OF_TIME),
+        (replace(known, user_data=UserData(browser_id=BROWSER, gclid="own")), Browser(BROWSER, [click]), None),
+        (event(browser_id=BROWSER), Browser(BROWSER, people=[person(before=2 * DAY)]), Note.OUT_OF_TIME),
+        (buyer, Browser(BROWSER, [click], [person(before=3 * HOUR), person("0" * 64)]), Note.SHARED_BROWSER),
+        (buyer, Browser(BROWSER, [old], [person()]), Note.OUT_OF_TIME),
+        (buyer, Browser(BROWSER, [signal("client_ip", "203.0.113.1", HOUR)], [person()]), Note.NO_BROWSER_KNOWN),
+        (buyer, Browser(BROWSER, [click], [person(before=31 * DAY)]), Note.OUT_OF_TIME),
+    ):
+        names_one = one.user_data.browser_id is not None
+        found = judge_event(one, Known(browser) if names_one else Known(browsers=[browser], person=DIGEST))
+        assert found == Stitched(note=note), browser
+
+
+def test_what_is_of_a_browser_that_refused_since_is_taken_back() -> None:
+    decided = Stitched(
+        (Enriched("gclid", "g", "email", NOW, BROWSER), Enriched("ttclid", "t", "email", NOW, OTHER)), None
+    )
+    assert without_refused(decided, None, {"another"}) == decided
+    assert without_refused(decided, None, {BROWSER}) == Stitched(decided.fields[1:], Note.CONSENT_DENIED)
+    assert without_refused(decided, OTHER, {OTHER}) == Stitched(note=Note.CONSENT_DENIED)
 
 
 def test_a_mailbox_of_many_gives_an_anonymous_event_nobody() -> None:
-    browser = Browser("b" * 22, [signal("gclid", "g", HOUR)], [replace(person(), is_of_many=True)])
-    found = judge_event(event(browser_id="b" * 22), Known(browser))
+    browser = Browser(BROWSER, [signal("gclid", "g", HOUR)], [replace(person(), is_of_many=True)])
+    found = judge_event(event(browser_id=BROWSER), Known(browser))
     assert (given(found.fields), found.note) == ({"gclid": "g"}, Note.MAILBOX_OF_MANY)
 
 
@@ -180,47 +328,47 @@ def test_a_mailbox_of_many_gives_an_anonymous_event_nobody() -> None:
     ],
 )
 def test_mailboxes_that_are_nobodys_are_not_linked(text: str, expected: bool) -> None:
-    assert may_be_linked("b" * 22, "email", Matchable.read(text)) is expected
+    assert may_be_linked(BROWSER, "email", Matchable.read(text)) is expected
     assert not may_be_linked("short", "email", Matchable.read(text))
 
 
 def test_why_nothing_was_added() -> None:
-    shared = Browser("b" * 22, people=[person(), person("0" * 64)])
-    refused = Browser("b" * 22, is_refused=True)
-    named = event(browser_id="b" * 22)
+    shared = Browser(BROWSER, people=[person(), person("0" * 64)])
+    refused = Browser(BROWSER, is_refused=True)
+    named = event(browser_id=BROWSER)
     assert judge_event(named, Known()).note is Note.NO_BROWSER_KNOWN
     assert judge_event(named, Known(shared)).note is Note.SHARED_BROWSER
     assert judge_event(named, Known(refused)).note is Note.CONSENT_DENIED
     denied = replace(named, consent=Consent(ad_user_data="denied"))
     assert judge_event(denied, Known(shared)).note is Note.CONSENT_DENIED
-    assert judge_event(named, Known(Browser("b" * 22, people=[person()]))).note is None
+    assert judge_event(named, Known(Browser(BROWSER, people=[person()]))).note is None
 
 
 def test_of_two_clicks_metas_cookie_is_of_the_newer_one() -> None:
     clicked = signal("fbclid", "old", 3 * HOUR)
     later = signal("fbc", "fb.1.1700000000000.new", HOUR)
-    assert given(stitch(event(browser_id="b" * 22), Known(Browser("b" * 22, [clicked, later])))) == {"fbc": later.value}
+    assert given(stitch(event(browser_id=BROWSER), Known(Browser(BROWSER, [clicked, later])))) == {"fbc": later.value}
     tailed = signal("fbc", "fb.1.1700000000000.old.AQ", 4 * HOUR)
-    found = stitch(event(browser_id="b" * 22), Known(Browser("b" * 22, [clicked, tailed])))
+    found = stitch(event(browser_id=BROWSER), Known(Browser(BROWSER, [clicked, tailed])))
     assert given(found) == {"fbc": tailed.value}
     earlier = signal("fbc", "fb.1.1700000000000.other", 4 * HOUR)
     built = f"fb.1.{int(clicked.first_seen_at.timestamp() * 1000)}.old"
-    assert given(stitch(event(browser_id="b" * 22), Known(Browser("b" * 22, [clicked, earlier])))) == {"fbc": built}
+    assert given(stitch(event(browser_id=BROWSER), Known(Browser(BROWSER, [clicked, earlier])))) == {"fbc": built}
 
 
 def test_whoever_denied_consent_gets_and_gives_nothing() -> None:
     signals = [signal("gclid", "g", HOUR)]
-    denied = replace(event(browser_id="b" * 22), consent=Consent(ad_user_data="denied"))
-    assert stitch(denied, Known(Browser("b" * 22, signals))) == ()
-    assert stitch(event(browser_id="b" * 22), Known(Browser("b" * 22, signals, [person()], is_refused=True))) == ()
+    denied = replace(event(browser_id=BROWSER), consent=Consent(ad_user_data="denied"))
+    assert stitch(denied, Known(Browser(BROWSER, signals))) == ()
+    assert stitch(event(browser_id=BROWSER), Known(Browser(BROWSER, signals, [person()], is_refused=True))) == ()
     buyer = event(email=Matchable.read("x@example.com"))
-    refused = [Browser("b" * 22, signals, [person()], is_refused=True)]
+    refused = [Browser(BROWSER, signals, [person()], is_refused=True)]
     assert judge_event(buyer, Known(browsers=refused, person=DIGEST)) == Stitched(note=Note.CONSENT_DENIED)
 
 
 def test_a_mapper_gets_the_added_values_beside_the_events_own() -> None:
-    given_event = event(browser_id="b" * 22, gclid="own")
-    browser = Browser("b" * 22, [signal("ttclid", "t", HOUR)], people=[person()])
+    given_event = event(browser_id=BROWSER, gclid="own")
+    browser = Browser(BROWSER, [signal("ttclid", "t", HOUR)], people=[person()])
     found = enriched(given_event, stitch(given_event, Known(browser)))
     assert (found.user_data.gclid, found.user_data.ttclid) == ("own", "t")
     assert found.user_data.email is not None

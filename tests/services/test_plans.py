@@ -290,8 +290,8 @@ def many_browsers(stranger: Merchant, merchant: Merchant, clock: FrozenClock) ->
 def test_what_is_known_of_events_is_looked_up_by_key_however_many_browsers_there_are(
     many_browsers: Merchant, merchant: Merchant, clock: FrozenClock
 ) -> None:
-    wanted = [identities.Wanted(f"new_{n}", f"browser_{n}", None) for n in range(250)]
-    wanted += [identities.Wanted(f"mail_{n}", None, f"{n:064}") for n in range(250)]
+    wanted = [identities.Wanted(f"new_{n}", f"browser_{n}") for n in range(250)]
+    wanted += [identities.Wanted(f"mail_{n}", None, (f"{n:064}",)) for n in range(250)]
     for one in (many_browsers, merchant):
         params = identities.look_up_arguments(one.merchant_id, wanted, timedelta(days=90), clock.now())
         found = all_scans(identities.LOOK_UP, params, IDENTITIES)

@@ -20,7 +20,15 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock
-from tracklayer.domain.stitching import LINK_GRAIN, MOST_BROWSERS, MOST_PEOPLE, MOST_VALUES
+from tracklayer.domain.stitching import (
+    LINK_GRAIN,
+    MOST_BROWSERS,
+    MOST_IN_A_BROWSER,
+    MOST_PAIRS,
+    MOST_PEOPLE,
+    MOST_VALUES,
+    pair_of,
+)
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -117,6 +125,8 @@ def test_an_event_links_its_browser_with_its_email_and_phone_once(
         {"browser_id": BROWSER, "email": "POS@shop.example"},
         {"browser_id": BROWSER, "phone": "0151 23456789"},
         {"browser_id": "short", "email": "jane@example.com"},
+        {"browser_id": "anonymous", "email": "jane@example.com"},
+        {"browser_id": "00000000-0000-0000-0000-000000000000", "email": "jane@example.com"},
     ],
 )
 def test_what_tells_of_nobody_links_nothing(runtime: Runtime, merchant: Merchant, user_data: dict[str, Any]) -> None:
@@ -216,7 +226,7 @@ async def test_why_nothing_was_added_is_shown(
 ) -> None:
     ask_for(runtime, merchant)
     show(merchant, clock.now(), gclid="g")
-    show(merchant, clock.now(), "refused_browser_1", "denied", gclid="g")
+    show(merchant, clock.now(), "refused_browser_0001", "denied", gclid="g")
     for email in ("jane@example.com", "john@example.com"):
         ingest(runtime, merchant, email, browser_id=BROWSER, email=email)
     for number in range(MOST_BROWSERS + 1):
@@ -224,8 +234,8 @@ async def test_why_nothing_was_added_is_shown(
     ingest(runtime, merchant, "shared", browser_id=BROWSER)
     ingest(runtime, merchant, "many", email="team@example.com")
     ingest(runtime, merchant, "many_in_a_browser", browser_id="browser_0003")
-    ingest(runtime, merchant, "refused", browser_id="refused_browser_1")
-    ingest(runtime, merchant, "unknown", browser_id="unknown_browser_1")
+    ingest(runtime, merchant, "refused", browser_id="refused_browser_0001")
+    ingest(runtime, merchant, "unknown", browser_id="unknown_browser_0001")
     ingest(runtime, merchant, "stranger", email="stranger@example.com")
     ingest(runtime, merchant, "nobody", client_user_agent=AGENT)
     notes = {
@@ -393,6 +403,158 @@ def test_four_workers_and_signals_that_arrive_meanwhile_still_decide_once(
     assert {name: len(found) for name, found in told.items()} == dict.fromkeys(told, count)
 
 
+def added(event_id: str) -> tuple[dict[str, Any], str | None]:
+    with in_transaction():
+        ((fields, note),) = rows("SELECT fields, note FROM enrichments WHERE event_id = %s", (event_id,))
+    return {one["field"]: one["value"] for one in fields}, note
+
+
+async def test_an_email_and_a_phone_that_no_call_said_together_are_two_people(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    async def say(browser_id: str, **user_data: str) -> None:
+        said = await api(IDENTIFY, input={"browserId": browser_id, "userData": user_data})
+        assert said["identify"]["ok"]
+
+    await say(BROWSER, email="jane@example.com")
+    await say(BROWSER, phone="+16505550123")
+    ingest(runtime, merchant, "two", browser_id=BROWSER)
+    deliver(runtime, merchant, worker)
+    assert added("two") == ({}, "shared_browser")
+    # Both were seen a moment ago: that they are one person's is news all the same.
+    clock.move(timedelta(minutes=5))
+    await say(BROWSER, email="jane@example.com", phone="+16505550123")
+    ingest(runtime, merchant, "one", browser_id=BROWSER)
+    deliver(runtime, merchant, worker)
+    fields, note = added("one")
+    assert (set(fields), note) == ({"email", "phone"}, None)
+    assert fields["email"]["basic"] == JANE
+    assert "pairs" not in fields["email"]
+    # It is still known when each was seen alone since, and an order says it as well as a call.
+    clock.move(timedelta(hours=2))
+    await say(BROWSER, email="jane@example.com")
+    ingest(runtime, merchant, "still", browser_id=BROWSER)
+    ingest(runtime, merchant, "order", browser_id=OTHER, email="john@example.com", phone="+16505550199")
+    deliver(runtime, merchant, worker)
+    ingest(runtime, merchant, "johns", browser_id=OTHER)
+    deliver(runtime, merchant, worker)
+    for event_id in ("still", "johns"):
+        assert added(event_id)[0].keys() == {"email", "phone"}
+
+
+def test_of_an_email_the_latest_phones_that_came_with_it_are_remembered(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for number in range(MOST_PAIRS + 2):
+        clock.move(timedelta(minutes=1))
+        phone = f"+1650555{number:04}"
+        ingest(runtime, merchant, f"o{number}", browser_id=BROWSER, email="jane@example.com", phone=phone)
+    with in_transaction():
+        ((pairs,),) = rows("SELECT digests ->> 'pairs' FROM browser_people WHERE kind = 'email'")
+        phones = rows("SELECT digest FROM browser_people WHERE kind = 'phone' ORDER BY last_seen_at DESC")
+    assert pairs.split() == [pair_of(JANE, digest) for (digest,) in phones[:MOST_PAIRS]]
+
+
+def test_an_order_is_found_by_its_phone_or_another_email_where_its_email_was_seen_nowhere(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    show(merchant, clock.now(), gclid="g")
+    show(merchant, clock.now(), OTHER, gclid="o")
+    ingest(runtime, merchant, "a", browser_id=BROWSER, phone="+16505550123")
+    ingest(runtime, merchant, "b", browser_id=OTHER, email="second@example.com")
+    ingest(runtime, merchant, "phone", email="new@example.com", phone="+16505550123")
+    ingest(runtime, merchant, "second", emails=["first@example.com", "second@example.com"])
+    ingest(runtime, merchant, "email", email="second@example.com", phone="+16505550123")
+    ingest(runtime, merchant, "placeholder", browser_id="anonymous", email="second@example.com")
+    deliver(runtime, merchant, worker)
+    found = {event_id: added(event_id)[0] for event_id in ("phone", "second", "email", "placeholder")}
+    assert found == {
+        "phone": {"gclid": "g"},
+        "second": {"gclid": "o"},
+        "email": {"gclid": "o"},
+        "placeholder": {"gclid": "o"},
+    }
+
+
+async def test_a_browser_is_the_same_one_with_a_blank_behind_its_id(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    show(merchant, clock.now(), gclid="g")
+    said = await api(IDENTIFY, input={"browserId": f"{BROWSER} ", "userData": {"email": "jane@example.com"}})
+    assert said["identify"]["ok"]
+    assert [row[:2] for row in links(merchant)] == [(BROWSER, "email")]
+    ingest(runtime, merchant, "order", browser_id=f"{BROWSER} ")
+    deliver(runtime, merchant, worker)
+    assert added("order")[0].keys() == {"gclid", "email"}
+    show(merchant, clock.now(), "refused_browser_0001", "denied", gclid="g")
+    refused = {"browserId": " refused_browser_0001", "userData": {"email": "jane@example.com"}}
+    said = await api(IDENTIFY, input=refused)
+    assert [error["code"] for error in said["identify"]["userErrors"]] == ["CONSENT_DENIED"]
+
+
+async def test_what_was_added_is_taken_back_where_the_browser_refuses_before_it_is_sent_again(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    show(merchant, clock.now(), fbclid="hers", fbp="fb.1.1700000000000.123")
+    show(merchant, clock.now(), OTHER, ttclid="t")
+    for browser in (BROWSER, OTHER):
+        ingest(runtime, merchant, f"link_{browser}", browser_id=browser, email="jane@example.com")
+    deliver(runtime, merchant, worker)
+    refuse = {"platform": "meta", "kind": "refuse", "event_ids": ["cart", "phoned", "others", "bare"]}
+    httpx.post(f"{sandbox.url}/_faults", json=refuse).raise_for_status()
+    ingest(runtime, merchant, "cart", browser_id=BROWSER, **DEVICE)
+    ingest(runtime, merchant, "bare", browser_id=BROWSER, client_user_agent=AGENT)
+    ingest(runtime, merchant, "phoned", email="jane@example.com", **DEVICE)
+    ingest(runtime, merchant, "others", browser_id=OTHER, **DEVICE)
+    deliver(runtime, merchant, worker)
+    assert added("cart")[0].keys() == {"fbc", "fbp", "email"}
+    assert added("phoned")[0].keys() == {"fbc", "fbp", "ttclid"}
+    with in_transaction():
+        db.show(merchant.merchant_id, [Shown(BROWSER, None, None, clock.now(), "denied")])
+        db.forget_signals(merchant.merchant_id, [BROWSER])
+    expected: dict[str, tuple[set[str], str | None]] = {
+        "cart": (set(), "CONSENT_DENIED"),
+        "phoned": ({"ttclid"}, "CONSENT_DENIED"),
+        "others": ({"ttclid", "email"}, None),
+    }
+    for event_id, (fields, note) in expected.items():  # at once, before it is sent again
+        seen = (await api(STITCHED, id=event_id))["event"]
+        assert ({one["field"] for one in seen["enrichment"]}, seen["enrichmentNote"]) == (fields, note)
+    httpx.delete(f"{sandbox.url}/_faults").raise_for_status()
+    ids = [(event_id, "meta") for event_id in (*expected, "bare")]
+    assert redeliver_ids(runtime, merchant.merchant_id, ids, DeliverySearch()).requeued == 4
+    deliver(runtime, merchant, worker)
+    last = {item["event_id"]: item["user_data"] for body in sent(sandbox) for item in body["data"]}
+    assert not {"fbc", "fbp", "em"} & last["cart"].keys()
+    assert not {"fbc", "fbp"} & last["phoned"].keys()
+    assert last["others"]["em"] == [JANE]
+    with in_transaction():
+        assert rows("SELECT event_id, drop_reason FROM deliveries WHERE status = 'dropped'") == [
+            ("bare", "missing_identifiers")
+        ]
+    for event_id, (fields, note) in expected.items():
+        kept, why = added(event_id)
+        assert (set(kept), why) == (fields, note.lower() if note else None)
+
+
+async def test_a_browser_of_many_gives_nobody_anything_and_says_so(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    show(merchant, clock.now(), gclid="the first one's")
+    for number in range(MOST_IN_A_BROWSER + 3):
+        clock.move(timedelta(minutes=1))
+        own: dict[str, Any] = {"email": f"k{number}@example.com", "phone": f"+1650555{number:04}"}
+        ingest(runtime, merchant, f"order_{number}", browser_id=BROWSER, **own)
+        deliver(runtime, merchant, worker)
+    clock.move(timedelta(minutes=1))
+    ingest(runtime, merchant, "anonymous", browser_id=BROWSER)
+    ingest(runtime, merchant, "phoned", email="k7@example.com")
+    deliver(runtime, merchant, worker)
+    for event_id in (f"order_{MOST_IN_A_BROWSER + 1}", f"order_{MOST_IN_A_BROWSER + 2}", "anonymous", "phoned"):
+        found = (await api(STITCHED, id=event_id))["event"]
+        assert (found["enrichment"], found["enrichmentNote"]) == ([], "BROWSER_OF_MANY")
+
+
 async def test_identify_links_and_says_what_is_wrong(api: Api, merchant: Merchant, clock: FrozenClock) -> None:
     async def say(browser_id: str, **user_data: str) -> Any:
         return (await api(IDENTIFY, input={"browserId": browser_id, "userData": user_data}))["identify"]
@@ -404,14 +566,14 @@ async def test_identify_links_and_says_what_is_wrong(api: Api, merchant: Merchan
         row[:2] for row in links(merchant)
     ] == [(BROWSER, "email"), (OTHER, "phone")]
     before = links(merchant)
-    show(merchant, clock.now(), "refused_browser_1", "denied", gclid="g")
+    show(merchant, clock.now(), "refused_browser_0001", "denied", gclid="g")
     for browser_id, user_data, field, code in (
         (BROWSER, {}, "userData", "REQUIRED"),
         (BROWSER, {"firstName": "Jane"}, "userData", "REQUIRED"),
         (BROWSER, {"email": "noreply@shop.example"}, "userData", "NOT_LINKED"),
         ("short", {"email": "jane@example.com"}, "browserId", "INVALID_VALUE"),
         (BROWSER, {"email": "jane@example.com", "browserId": OTHER}, "userData.browserId", "INVALID_VALUE"),
-        ("refused_browser_1", {"email": "jane@example.com"}, "browserId", "CONSENT_DENIED"),
+        ("refused_browser_0001", {"email": "jane@example.com"}, "browserId", "CONSENT_DENIED"),
     ):
         found = await say(browser_id, **user_data)
         assert not found["ok"]

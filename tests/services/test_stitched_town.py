@@ -44,7 +44,7 @@ class Stored(Memory):
         if own.browser_id is None and person is None:
             return Known()
         with in_transaction():
-            wanted = [Wanted(event.event_id, own.browser_id, person)]
+            wanted = [Wanted(event.event_id, own.browser_id, (person,) if person is not None else ())]
             found = db.look_up(self.merchant_id, wanted, RETENTION, now)
         if own.browser_id is not None:
             return Known(found.browsers.get(own.browser_id))

@@ -16,8 +16,10 @@ from tracklayer.domain.stitching import (
     LINK_GRAIN,
     MOST_BROWSERS,
     MOST_EVENTS_A_DAY,
+    MOST_PAIRS,
     MOST_PEOPLE,
     MOST_VALUES,
+    PAIR,
     Browser,
     Enriched,
     Note,
@@ -31,21 +33,22 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An event that is looked at for the first time. ``person``: the digest of its email, or phone, where it names no browser."""
+    """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser."""
 
     event_id: str
     browser_id: str | None
-    person: str | None
+    people: Sequence[str] = ()
 
 
 @dataclass
 class Found:
-    """What is known of some events. ``decided``: event id -> what was decided before; ``browsers`` by id; ``seen_with``: person
-    -> ids of the browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to
-    ``MOST_EVENTS_A_DAY`` + 1.
+    """What is known of some events. ``decided``: event id -> what was decided before; ``refused``: event id -> the browsers that
+    it, or what was added to it, is of and that refused since; ``browsers`` by id; ``seen_with``: person -> ids of the
+    browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to ``MOST_EVENTS_A_DAY`` + 1.
     """
 
     decided: dict[str, Stitched] = field(default_factory=dict)
+    refused: dict[str, set[str]] = field(default_factory=dict)
     browsers: dict[str, Browser] = field(default_factory=dict)
     seen_with: dict[str, list[str]] = field(default_factory=dict)
     events_today: dict[str, int] = field(default_factory=dict)
@@ -59,11 +62,11 @@ _PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of sa
 LOOK_UP = f"""
 WITH wanted AS MATERIALIZED (
     SELECT w.*, e.event_id IS NOT NULL AS is_decided, e.fields, e.note
-    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, person text)
+    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, people text[])
     LEFT JOIN LATERAL (SELECT event_id, fields::text, note FROM enrichments
         WHERE merchant_id = %(merchant)s AND event_id = w.event_id LIMIT 1) e ON true
 ), persons AS MATERIALIZED (
-    SELECT DISTINCT person FROM wanted WHERE person IS NOT NULL AND NOT is_decided
+    SELECT DISTINCT person FROM wanted CROSS JOIN unnest(people) AS p(person) WHERE NOT is_decided
 ), seen AS MATERIALIZED (
     SELECT p.person, b.browser_id FROM persons p
     CROSS JOIN LATERAL (SELECT browser_id FROM browser_people
@@ -76,6 +79,13 @@ WITH wanted AS MATERIALIZED (
     GROUP BY browser_id
 )
 SELECT 'decided', event_id, fields, note, NULL::timestamptz, NULL::timestamptz FROM wanted WHERE is_decided
+UNION ALL
+SELECT 'refused', w.event_id, b.browser_id, NULL, NULL, NULL FROM wanted w
+CROSS JOIN LATERAL (SELECT browser_id FROM browsers
+    WHERE merchant_id = %(merchant)s AND consent = 'denied' AND browser_id = ANY(ARRAY(
+        SELECT w.browser_id UNION ALL SELECT f ->> 'browser_id' FROM json_array_elements(w.fields::json) f))
+    LIMIT 100) b
+WHERE w.is_decided AND w.fields <> '[]'
 UNION ALL
 SELECT 'seen', person, browser_id, NULL, NULL, NULL FROM seen
 UNION ALL
@@ -127,6 +137,8 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     for what, key, first, second, since, last in rows(LOOK_UP, params):
         if what == "decided":
             found.decided[key] = read_decision(first, second)
+        elif what == "refused":
+            found.refused.setdefault(key, set()).add(first)
         elif what == "seen":
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
@@ -137,7 +149,9 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             signals.setdefault(key, []).append(Signal(first, second, since, last))
         else:
             kind, _, digest = first.partition(" ")
-            person = Person(kind, digest, orjson.loads(second), since, last, what == "many")
+            digests = orjson.loads(second)
+            pairs = frozenset(digests.pop(_PAIRS, "").split())
+            person = Person(kind, digest, digests, since, last, what == "many", pairs)
             people.setdefault(key, []).append(person)
     for browser_id in {*refused, *people, *signals}:
         found.browsers[browser_id] = Browser(
@@ -147,6 +161,20 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             refused.get(browser_id, False),
         )
     return found
+
+
+def take_back(merchant_id: int, left: Mapping[str, Stitched]) -> None:
+    """What is left of what was decided about events, by event id. What somebody holds goes another time."""
+    given = [
+        {"event_id": event_id, "fields": write_fields(one.fields), "note": one.note} for event_id, one in left.items()
+    ]
+    execute(
+        "UPDATE enrichments n SET fields = x.fields, note = x.note "
+        "FROM json_to_recordset(%s) AS x(event_id text, fields json, note text) "
+        "WHERE n.merchant_id = %s AND n.event_id = x.event_id AND n.event_id IN (SELECT event_id FROM enrichments "
+        "WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id FOR NO KEY UPDATE SKIP LOCKED)",
+        (JsonLiteral(given), merchant_id, merchant_id, list(left)),
+    )
 
 
 # Nothing leaves before something later has committed, and that writes this to disk as well.
@@ -208,22 +236,41 @@ _NOTES = frozenset(Note)
 
 def read_fields(text: str) -> tuple[Enriched, ...]:
     return tuple(
-        Enriched(one["field"], one["value"], one["source"], datetime.fromisoformat(one["seen_at"]))
+        Enriched(
+            one["field"], one["value"], one["source"], datetime.fromisoformat(one["seen_at"]), one.get("browser_id")
+        )
         for one in orjson.loads(text)
     )
 
 
 def write_fields(fields: Iterable[Enriched]) -> list[dict[str, Any]]:
     return [
-        {"field": one.field, "value": one.value, "source": one.source, "seen_at": one.seen_at.isoformat()}
+        {
+            "field": one.field,
+            "value": one.value,
+            "source": one.source,
+            "seen_at": one.seen_at.isoformat(),
+            **({"browser_id": one.browser_id} if one.browser_id is not None else {}),
+        }
         for one in fields
     ]
 
 
 LINK_COLUMNS = (
     "merchant_id bigint, event_id text, browser_id text, kind text, digest text, digests json, at timestamptz, "
-    "received_at timestamptz"
+    "received_at timestamptz, pair text"
 )
+# Beside the digests of an email: with which phones one call said it, each as ``pair_of``.
+_PAIRS = "pairs"
+
+
+def _with_pairs(digests: str, pairs: str, unless_null: str = "pairs") -> str:
+    return (
+        f"CASE WHEN {unless_null} IS NULL THEN {digests} "
+        f"ELSE ({digests}::jsonb || jsonb_build_object('{_PAIRS}', {pairs}))::json END"
+    )
+
+
 # What comes with events, or by ``identify``: browsers and people, from ``{source}``. Who was seen so a moment ago is not
 # written again, and who denied consent in that browser not at all. Of a browser the latest people are kept, and of a person
 # as many browsers as tell that they are too many. What somebody holds at the moment goes another time, and nothing goes
@@ -231,21 +278,24 @@ LINK_COLUMNS = (
 # for each other crosswise. Whoever sends the first has asked that events be stitched, from that one on.
 LINKING = f"""links AS MATERIALIZED (
     SELECT merchant_id, digest, browser_id, min(kind) AS kind, (array_agg(digests))[1] AS digests, min(at) AS since,
-           max(at) AS until, min(received_at) AS received_at
+           max(at) AS until, min(received_at) AS received_at, string_agg(DISTINCT pair, ' ') AS pairs
     FROM {{source}} GROUP BY merchant_id, digest, browser_id
 ), news AS MATERIALIZED (
-    SELECT l.* FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at FROM browser_people p
+    SELECT l.* FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at, digests FROM browser_people p
         WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest AND p.browser_id = l.browser_id LIMIT 1) p ON true
     LEFT JOIN LATERAL (SELECT consent FROM browsers b
         WHERE b.merchant_id = l.merchant_id AND b.browser_id = l.browser_id LIMIT 1) b ON true
     WHERE b.consent IS DISTINCT FROM 'denied' AND (p.last_seen_at IS NULL OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
-       OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s')
+       OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s'
+       OR NOT string_to_array(l.pairs, ' ') <@ string_to_array(coalesce(p.digests ->> '{_PAIRS}', ''), ' '))
 ), linked AS (
     INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
-    SELECT merchant_id, digest, browser_id, kind, digests, since, until FROM news ORDER BY merchant_id, digest, browser_id
+    SELECT merchant_id, digest, browser_id, kind, {_with_pairs("digests", "pairs")}, since, until
+    FROM news ORDER BY merchant_id, digest, browser_id
     ON CONFLICT (merchant_id, digest, browser_id) DO UPDATE
         SET last_seen_at = greatest(browser_people.last_seen_at, excluded.last_seen_at),
-            first_seen_at = least(browser_people.first_seen_at, excluded.first_seen_at)
+            first_seen_at = least(browser_people.first_seen_at, excluded.first_seen_at),
+            digests = {_with_pairs("browser_people.digests", f"left(concat_ws(' ', excluded.digests ->> '{_PAIRS}', browser_people.digests ->> '{_PAIRS}'), {MOST_PAIRS * (PAIR + 1)})", "excluded.digests ->> '" + _PAIRS + "'")}
     RETURNING merchant_id, digest, browser_id
 ), crowd AS MATERIALIZED (
     SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM linked) n
@@ -278,13 +328,16 @@ LINK = f"WITH {LINKING.format(source=f'json_to_recordset(%s) AS l({LINK_COLUMNS}
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """``at``: when they were seen together. ``digests``: by rule name."""
+    """``at``: when they were seen together. ``digests``: by rule name. ``pair``: of an email, ``pair_of`` it and the phone that
+    came with it.
+    """
 
     browser_id: str
     kind: str
     digest: str
     digests: Mapping[str, str]
     at: datetime
+    pair: str | None = None
 
 
 def link_record(link: Link, merchant_id: int, event_id: str | None, received_at: datetime) -> dict[str, Any]:
@@ -298,6 +351,7 @@ def link_record(link: Link, merchant_id: int, event_id: str | None, received_at:
         "digests": link.digests,
         "at": link.at,
         "received_at": received_at,
+        "pair": link.pair,
     }
 
 

@@ -855,6 +855,8 @@ class _Reader:
         elif _stands_for_none(name, text):
             self.absent(path)
             return None
+        if name == "browser_id":
+            text = text.strip()  # compared with others, by who stitches and who erases
         if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
             return cookie[1]
         wanted = identifiers.FORMATS.get(name)

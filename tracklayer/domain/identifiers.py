@@ -53,6 +53,11 @@ _GA_SESSION = re.compile(r"\d{1,19}|(?:_ga_\w{1,40}=)?(?:GS[12][.%]|[a-z][0-9]{1
 _RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
 _BROWSER_ID = re.compile(r"[A-Za-z0-9._~-]{8,128}")
+_EVERYDAY_BROWSER_ID = re.compile(rf"{_NO_PLACEHOLDER}(?:{_BROWSER_ID.pattern})")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_FEW = 4  # different letters and digits: 00000000-0000-4000-8000-000000000000
+_COUNTED = "01234567890123456789"
+_NO_SEPARATOR = str.maketrans("", "", "._~-")
 
 MAX_IDENTIFIER = 2048  # characters: what is longer identifies nobody, and is not kept
 
@@ -178,6 +183,26 @@ def is_zero_uuid(value: str) -> bool:
     return not value.strip("0-")
 
 
+def is_browser_id(value: str) -> bool:
+    """An id that one browser can have. What many send in place of one is none: zeros, ``anonymous``, ``NO_COOKIE``, ``unknown1``."""
+    text = value.strip()
+    return (
+        _BROWSER_ID.fullmatch(text) is not None
+        and len(set(text) - set("._~-")) > _FEW
+        and not _is_words(text)
+        and text not in _COUNTED
+    )
+
+
+def _is_words(text: str) -> bool:
+    """Words, and a small number at most behind them. Of letters by chance a change of case makes words of one or two."""
+    bare = text.rstrip("0123456789")
+    if len(text) - len(bare) > 3 or len(text) > 24 or not bare.translate(_NO_SEPARATOR).isalpha():
+        return False
+    lengths = [len(word) for word in _WORD.findall(bare)]
+    return min(lengths) > 1 and sum(lengths) >= (3 if len(text) < 16 else 5) * len(lengths)
+
+
 class Format(NamedTuple):
     """``is_everyday`` is the quick test that most values pass; only those that fail it are asked ``is_right``."""
 
@@ -233,7 +258,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "client_ip": Format(_EVERYDAY_IPV4.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
         "external_id": Format(_EVERYDAY_ID.fullmatch, lambda value: True, ""),
         "client_user_agent": Format(_EVERYDAY_AGENT.fullmatch, lambda value: True, ""),
-        "browser_id": _format(_BROWSER_ID, "must be the value of TrackLayer's own cookie"),
+        "browser_id": Format(
+            lambda value: _EVERYDAY_BROWSER_ID.fullmatch(value) is not None and is_browser_id(value),
+            is_browser_id,
+            "must be the value of TrackLayer's own cookie",
+        ),
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
         "fbclid": _OPAQUE_ID,

@@ -16,6 +16,7 @@ from tracklayer.domain import normalise
 
 MAX_VALUE = 1024  # bytes
 MAX_KINDS = 20  # of one call
+CLOCKS = timedelta(minutes=5)  # that a browser's may be ahead
 OLDEST = timedelta(days=400)  # what a cookie may say of its own age: browsers keep none longer
 
 # Opaque to everyone but its platform: the letters that URLs and cookies are written with, case kept.
@@ -92,7 +93,7 @@ def seen_in(parameters: Mapping[str, Any], cookies: Mapping[str, Any], now: date
         for name, raw in sent.items():
             form = forms.get(name)
             if form is not None and form.kind not in found and (seen := _read(form, raw, now)) is not None:
-                found[form.kind] = seen
+                found.setdefault(seen.kind, seen)
     session = max((read for name, raw in cookies.items() if (read := _session(name, raw))), default=None, key=int)
     if session is not None:
         found["ga_session_id"] = Seen("ga_session_id", session, now)
@@ -113,6 +114,9 @@ def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:
         said = datetime.fromtimestamp(int(stamp) / (1000 if "ms" in parts else 1), UTC)
         if now - OLDEST <= said < now:
             since = said
+        elif form.kind == "fbc" and not now - OLDEST <= said <= now + CLOCKS:
+            # A clock that is wrong: of the cookie the click is left, and when it was seen is for us to say.
+            return Seen("fbclid", value.split(".")[3], now)
     return Seen(form.kind, value, since)
 
 

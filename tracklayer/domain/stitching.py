@@ -4,20 +4,25 @@ A *signal* is something that a browser showed: a click id of its address, a plat
 browser and an email (or phone) came together in one authenticated call. From these, for one event and as of its own time:
 
 - ``cookie``: the event names a browser, and gets what that browser showed; and its email or phone, where the browser was
-  seen with exactly one of late, and within a day. One that was seen with two is shared, and gives its anonymous events to neither.
+  seen with exactly one person of late, and within a day. One that was seen with two is shared, and gives its anonymous events
+  to neither. An email and a phone are one person's where one call said both, and else two people's.
 - ``email``: the event names no browser but an email or phone, and gets the newest click of the browsers that were seen with
   it; of a shared one only what came after the others were last seen there, and before this person was. One that was seen
   with many browsers, or has very many events, is a mailbox of many, and gives and takes nothing.
+
+A browser that was seen with many people is nobody's: a till, a call centre. It gives nothing to anybody.
 
 An event's own value always wins. Where consent was denied, nothing is added. Nothing that was added is ever linked on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
+from itertools import combinations
 
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS
@@ -31,8 +36,11 @@ LATE = timedelta(days=30)  # of late: whom a browser was seen with, and where a 
 SURE = timedelta(days=1)  # after which that somebody was seen in a browser does not say any more who uses it
 MOST_BROWSERS = 10  # of one person of late; with more it is a mailbox of many
 MOST_EVENTS_A_DAY = 50  # of one email; with more it is a shop's counter
-MOST_PEOPLE = 5  # that are remembered of a browser
+MOST_IN_A_BROWSER = 5  # emails, or phones, of late; with more it is a browser of many
+MOST_PEOPLE = 2 * (MOST_IN_A_BROWSER + 1)  # emails and phones that are remembered of a browser: as many as tell that
 MOST_VALUES = 3  # of one kind that are remembered of a browser: the present one and two before
+PAIR = 16  # letters of what says that an email and a phone came together
+MOST_PAIRS = 6  # that are remembered of an email in a browser
 LINK_GRAIN = timedelta(hours=1)  # a browser and a person that are seen together again so soon are not noted once more
 
 # What stands before the @ of mailboxes that are nobody's, or a whole shop's.
@@ -102,7 +110,7 @@ class Signal:
 @dataclass(frozen=True, slots=True)
 class Person:
     """An email or phone that a browser was seen with. ``kind``: email or phone. ``digests``: by rule name. ``is_of_many``: it
-    is a mailbox of many.
+    is a mailbox of many. ``pairs``: of an email ``pair_of`` it and each phone that one call said it with.
     """
 
     kind: str
@@ -111,6 +119,12 @@ class Person:
     first_seen_at: datetime
     last_seen_at: datetime
     is_of_many: bool = False
+    pairs: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The same for each spelling of a mailbox that is known to be one."""
+        return self.digests.get("google") or self.digest
 
 
 @dataclass(frozen=True)
@@ -121,14 +135,20 @@ class Browser:
     is_refused: bool = False  # whoever uses it denied consent
 
 
+Showing = tuple[Signal, Browser]  # and which browser showed it
+
+
 @dataclass(frozen=True, slots=True)
 class Enriched:
-    """One identifier that was added. ``value``: text; of an email or phone its digests by rule name."""
+    """One identifier that was added. ``value``: text; of an email or phone its digests by rule name. ``browser_id``: which
+    browser showed it, where the event does not name one.
+    """
 
     field: str
     value: str | Mapping[str, str]
     source: str
     seen_at: datetime
+    browser_id: str | None = None
 
 
 class Note(StrEnum):
@@ -137,7 +157,9 @@ class Note(StrEnum):
     CONSENT_DENIED = "consent_denied"
     SHARED_BROWSER = "shared_browser"  # seen with two people of late: whose anonymous event it is cannot be known
     MAILBOX_OF_MANY = "mailbox_of_many"
-    NO_BROWSER_KNOWN = "no_browser_known"  # its browser, or a browser of its email or phone, was never seen
+    BROWSER_OF_MANY = "browser_of_many"
+    NO_BROWSER_KNOWN = "no_browser_known"  # its browser, or each browser of its email or phone, never showed anything
+    OUT_OF_TIME = "out_of_time"  # what is known is past its window, or came after the event
 
 
 @dataclass(frozen=True)
@@ -146,13 +168,14 @@ class Known:
 
     ``browser``: the one that the event names, if it was ever seen. ``browsers``: those that its email or phone was seen
     with of late, ``MOST_BROWSERS`` + 1 at most. ``person``: the digest of that email or phone. ``events_today``: of it,
-    within 24 hours.
+    within 24 hours. ``names``: the digests of all emails and phones of the event.
     """
 
     browser: Browser | None = None
     browsers: Sequence[Browser] = ()
     person: str | None = None
     events_today: int = 0
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -172,59 +195,140 @@ def judge_event(event: Event, known: Known) -> Stitched:
     """What ``stitch`` gives, with a note."""
     if event.consent.ad_user_data == "denied":
         return Stitched(note=Note.CONSENT_DENIED)
-    own = event.user_data
-    if own.browser_id is not None:
-        browser = known.browser
-        if browser is None:
-            return Stitched(note=Note.NO_BROWSER_KNOWN)
-        if browser.is_refused:
-            return Stitched(note=Note.CONSENT_DENIED)
-        people, note = _people(event, browser)
-        return Stitched((*_signals(event, browser.signals, COOKIE, travelling=False), *people), note)
+    if browser_of(event.user_data) is not None:
+        return _by_browser(event, known.browser)
+    return _by_person(event, known)
+
+
+def browser_of(user_data: UserData) -> str | None:
+    """The browser that an event names; what is no browser's id is none."""
+    browser_id = user_data.browser_id
+    return browser_id.strip() if browser_id is not None and FORMATS["browser_id"].is_right(browser_id) else None
+
+
+def _by_browser(event: Event, browser: Browser | None) -> Stitched:
+    if browser is None:
+        return Stitched(note=Note.NO_BROWSER_KNOWN)
+    if browser.is_refused:
+        return Stitched(note=Note.CONSENT_DENIED)
+    if _is_of_many(event, browser):
+        return Stitched(note=Note.BROWSER_OF_MANY)
+    late = _of_late(event, browser)
+    people, note = _people(event, late)
+    shown = [(signal, browser) for signal in browser.signals]
+    fields = (*_signals(event, shown, COOKIE), *people)
+    if not fields and note is None:
+        # An anonymous event could have had the person of its browser.
+        note = Note.OUT_OF_TIME if late and not _names_somebody(event.user_data) else _why_nothing(event, shown, COOKIE)
+    return Stitched(fields, note)
+
+
+def _by_person(event: Event, known: Known) -> Stitched:
     if len(known.browsers) > MOST_BROWSERS or known.events_today > MOST_EVENTS_A_DAY:
         return Stitched(note=Note.MAILBOX_OF_MANY)
+    names = known.names | {known.person or ""}
     of_theirs = [(browser, _of_late(event, browser)) for browser in known.browsers]
-    with_them = [(browser, late) for browser, late in of_theirs if any(one.digest == known.person for one in late)]
+    with_them = [
+        (browser, late)
+        for browser, late in of_theirs
+        if any(one.digest == known.person and _is_late(event, one) for one in late)
+    ]
     if not with_them:
-        return Stitched(note=Note.NO_BROWSER_KNOWN)
+        return Stitched(note=Note.OUT_OF_TIME if known.browsers else Note.NO_BROWSER_KNOWN)
     allowed = [(browser, late) for browser, late in with_them if not browser.is_refused]
     if not allowed:
         return Stitched(note=Note.CONSENT_DENIED)
-    signals = [signal for browser, late in allowed for signal in _of_person(browser, late, known.person)]
-    return Stitched(_signals(event, signals, EMAIL, travelling=True))
+    of_few = [(browser, late) for browser, late in allowed if not _is_of_many(event, browser)]
+    if not of_few:
+        return Stitched(note=Note.BROWSER_OF_MANY)
+    theirs = [(signal, browser) for browser, late in of_few for signal in _of_person(event, browser, late, names)]
+    if fields := _signals(event, theirs, EMAIL):
+        return Stitched(fields)
+    shown = [(signal, browser) for browser, _ in of_few for signal in browser.signals]
+    if _signals(event, shown, EMAIL):
+        return Stitched(note=Note.SHARED_BROWSER)
+    return Stitched(note=_why_nothing(event, shown, EMAIL))
 
 
-def _of_person(browser: Browser, late: Sequence[Person], digest: str | None) -> Sequence[Signal]:
+def _why_nothing(event: Event, shown: Sequence[Showing], source: str) -> Note | None:
+    """Of an event that nothing of this was added to; None: it has all of it itself."""
+    known = [(signal, KINDS[signal.kind]) for signal, _ in shown if _is_given(signal, source)]
+    if not known:
+        return Note.NO_BROWSER_KNOWN
+    return None if any(_is_in_time(event.occurred_at, signal, kind) for signal, kind in known) else Note.OUT_OF_TIME
+
+
+def _is_given(signal: Signal, source: str) -> bool:
+    return signal.kind in KINDS and (source == COOKIE or KINDS[signal.kind].travels)
+
+
+def _is_of_many(event: Event, browser: Browser) -> bool:
+    """Whether many people use it, also where only those after the event are still remembered."""
+    names: dict[str, set[str]] = {}
+    for person in browser.people:
+        if event.occurred_at - person.last_seen_at <= LATE:
+            names.setdefault(person.kind, set()).add(person.name)
+    return any(len(of_kind) > MOST_IN_A_BROWSER for of_kind in names.values())
+
+
+def pair_of(email: str, phone: str) -> str:
+    """What says that one call had this email and this phone, by their digests. It names neither."""
+    return sha256(f"{email} {phone}".encode()).hexdigest()[:PAIR]
+
+
+def _are_one(one: Person, other: Person) -> bool:
+    """Whether two emails or phones of a browser are known to be one person's."""
+    if one.kind == other.kind:
+        return one.name == other.name
+    email, phone = (one, other) if one.kind == "email" else (other, one)
+    return pair_of(email.digest, phone.digest) in email.pairs
+
+
+def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: frozenset[str]) -> Sequence[Signal]:
     """What a browser showed while one of its people used it, as far as that is certain."""
-    own = next(person for person in late if person.digest == digest)
-    others = [person.last_seen_at for person in late if person.kind == own.kind and person.digest != digest]
+    own = [person for person in late if person.digest in names]
+    user_data = event.user_data
+    told = {kind for kind, given in (("email", user_data.all_emails), ("phone", user_data.all_phones)) if given}
+    # Of a kind that the event says itself, whoever it does not say is another.
+    theirs = [
+        person
+        for person in late
+        if any(_are_one(person, one) and (person.kind == one.kind or person.kind not in told) for one in own)
+    ]
+    emails = [person for person in theirs if person.kind == "email"]
+    pairs = ((one, other) for one, other in combinations(emails, 2) if one not in own or other not in own)
+    if not all(_are_one(one, other) for one, other in pairs):
+        return ()  # two who have one telephone
+    others = [person.last_seen_at for person in late if person not in theirs]
     if not others:
         return browser.signals
-    since = max(others) + LINK_GRAIN
-    return [signal for signal in browser.signals if since < signal.first_seen_at <= own.last_seen_at]
+    since, until = max(others) + LINK_GRAIN, max(_seen_before(event, one) for one in own)
+    return [signal for signal in browser.signals if since < signal.first_seen_at <= until]
 
 
-def _signals(event: Event, signals: Iterable[Signal], source: str, *, travelling: bool) -> tuple[Enriched, ...]:
+def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """The newest of each kind that the event has not, and whose time has not passed."""
     own = event.user_data
     newest: dict[str, Signal] = {}
-    for signal in signals:
-        kind = KINDS.get(signal.kind)
-        if kind is None or (travelling and not kind.travels) or not _is_in_time(event.occurred_at, signal, kind):
+    where: dict[str, str] = {}
+    for signal, browser in shown:
+        if not _is_given(signal, source) or not _is_in_time(event.occurred_at, signal, KINDS[signal.kind]):
             continue
         best = newest.get(signal.kind)
         if best is None or _age(signal) > _age(best):
             newest[signal.kind] = signal
+            where[signal.kind] = browser.browser_id
     clicks = [newest.pop(kind) for kind in GOOGLE_CLICKS if kind in newest]
     if clicks:
         last = max(clicks, key=_age)
         newest[last.kind] = last
-    _build_fbc(newest)
+    if _build_fbc(newest):
+        where["fbc"] = where["fbclid"]
     return tuple(
-        Enriched(kind, newest[kind].value, source, newest[kind].first_seen_at)
+        Enriched(kind, newest[kind].value, source, newest[kind].first_seen_at, where[kind] if source == EMAIL else None)
         for kind in KINDS
         if kind in newest and not any(getattr(own, other) for other in _GROUP_OF.get(kind, (kind,)))
-    ) + _own_click(event, signals, source)
+    ) + _own_click(event, shown, source)
 
 
 def _age(signal: Signal) -> tuple[datetime, str]:
@@ -240,18 +344,21 @@ def _is_in_time(occurred_at: datetime, signal: Signal, kind: Kind) -> bool:
     return kind.window is None or occurred_at - signal.first_seen_at <= kind.window
 
 
-def _build_fbc(newest: dict[str, Signal]) -> None:
-    """Meta's cookie of the newest click, with the time at which that click was first seen, in place of the click id alone."""
+def _build_fbc(newest: dict[str, Signal]) -> bool:
+    """Meta's cookie of the newest click, with the time at which that click was first seen, in place of the click id alone;
+    whether it was built.
+    """
     click = newest.pop("fbclid", None)
     cookie = newest.get("fbc")
     if click is None:
-        return
+        return False
     if cookie is not None:
         # The cookie says when the page itself first saw the same click, which may be before we did.
         of_cookie = "".join(cookie.value.split(".", 3)[3:])
         if of_cookie == click.value or of_cookie.startswith(f"{click.value}.") or _age(cookie) > _age(click):
-            return
+            return False
     newest["fbc"] = replace(click, kind="fbc", value=fbc_of(click.value, click.first_seen_at))
+    return True
 
 
 def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
@@ -259,12 +366,12 @@ def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
     return f"fb.1.{(first_seen_at - _EPOCH) // timedelta(milliseconds=1)}.{fbclid}"
 
 
-def _own_click(event: Event, signals: Iterable[Signal], source: str) -> tuple[Enriched, ...]:
+def _own_click(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """Where an event brings a click id alone: since when that very click is known."""
     own = event.user_data
     if own.fbclid is None or own.fbc is not None or source != COOKIE:
         return ()
-    for signal in signals:
+    for signal, _ in shown:
         if (
             signal.kind == "fbclid"
             and signal.value == own.fbclid
@@ -283,23 +390,54 @@ def _of_late(event: Event, browser: Browser) -> list[Person]:
     ]
 
 
-def _people(event: Event, browser: Browser) -> tuple[tuple[Enriched, ...], Note | None]:
+def _seen_before(event: Event, person: Person) -> datetime:
+    """When one of ``_of_late`` was last seen before the event, as far as that is known: a later time takes the place of those
+    between.
+    """
+    return person.last_seen_at if person.last_seen_at <= event.occurred_at + SOON else person.first_seen_at
+
+
+def _is_late(event: Event, person: Person) -> bool:
+    return event.occurred_at - _seen_before(event, person) <= LATE
+
+
+def _names_somebody(own: UserData) -> bool:
+    return bool(
+        own.all_emails
+        or own.all_phones
+        or own.external_id
+        or own.first_name
+        or own.last_name
+        or own.date_of_birth
+        or own.street
+        or own.lead_id
+    )
+
+
+def _people(event: Event, late: Sequence[Person]) -> tuple[tuple[Enriched, ...], Note | None]:
     """The one email, and the one phone, that the browser was seen with of late: of an event that names nobody."""
-    own = event.user_data
-    if own.all_emails or own.all_phones or own.external_id:
+    if _names_somebody(event.user_data) or not late:
         return (), None
-    late = _of_late(event, browser)
-    found = []
-    for kind in ("email", "phone"):
-        seen = [person for person in late if person.kind == kind]
-        if len({person.digest for person in seen}) > 1:
-            return (), Note.SHARED_BROWSER
-        # A browser of two looks like one's until both are seen: what was long ago does not say whose this visit is.
-        if seen and event.occurred_at - seen[0].last_seen_at <= SURE:
-            found.append(Enriched(kind, dict(seen[0].digests), COOKIE, seen[0].last_seen_at))
+    if not all(_are_one(one, other) for one, other in combinations(late, 2)):
+        return (), Note.SHARED_BROWSER
     if any(person.is_of_many for person in late):
         return (), Note.MAILBOX_OF_MANY
+    found = []
+    for kind in ("email", "phone"):
+        seen = [(_seen_before(event, one), one) for one in late if one.kind == kind]
+        if not seen:
+            continue
+        at, person = max(seen, key=lambda each: (each[0], each[1].digest))
+        # A browser of two looks like one's until both are seen: what was long ago does not say whose this visit is.
+        if event.occurred_at - at <= SURE:
+            found.append(Enriched(kind, dict(person.digests), COOKIE, at))
     return tuple(found), None
+
+
+def without_refused(decided: Stitched, browser_id: str | None, refused: Collection[str]) -> Stitched:
+    """What is left of what was decided about an event once browsers refused. ``browser_id``: the one that it names."""
+    fields = () if browser_id in refused else tuple(one for one in decided.fields if one.browser_id not in refused)
+    return decided if len(fields) == len(decided.fields) else Stitched(fields, Note.CONSENT_DENIED)
 
 
 def may_be_linked(browser_id: str, kind: str, value: Matchable) -> bool:

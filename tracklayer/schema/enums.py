@@ -40,15 +40,23 @@ EnrichmentNote = _enum(
         "CONSENT_DENIED": ("consent_denied", "Consent was denied, with the event or in its browser."),
         "SHARED_BROWSER": (
             "shared_browser",
-            "Its browser was seen with two people of late, so an event that names nobody is neither's.",
+            "Its browser was seen with two people of late: whose event, or whose click, it was cannot be known.",
         ),
         "MAILBOX_OF_MANY": (
             "mailbox_of_many",
             "The email or phone was seen with very many browsers or events: it is a counter's or a team's.",
         ),
+        "BROWSER_OF_MANY": (
+            "browser_of_many",
+            "The browser was seen with very many people of late: it is a till's, or a call centre's.",
+        ),
         "NO_BROWSER_KNOWN": (
             "no_browser_known",
-            "Its browser was never seen, or its email or phone with no browser before it.",
+            "Its browser never showed anything, or its email or phone was seen with no browser that did.",
+        ),
+        "OUT_OF_TIME": (
+            "out_of_time",
+            "What is known is past its platform's window, too old to be sure of, or came after the event.",
         ),
     },
 )

@@ -60,8 +60,9 @@ class Identified:
 def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: Mapping[str, Any]) -> Identified:
     """Links a browser with an email, a phone, or both. ``user_data`` is judged as that of an event; safe to call again."""
     now = runtime.clock.now()
+    browser_id, given = browser_id.strip(), user_data.get("browser_id")
     problems = [] if FORMATS["browser_id"].is_right(browser_id) else [_BAD_BROWSER]
-    if user_data.get("browser_id") not in (None, browser_id):
+    if given is not None and given.strip() != browser_id:
         problems.append(_TWO_BROWSERS)
     draft = {
         "event_name": "Identify",

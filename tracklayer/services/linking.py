@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from tracklayer.db.identities import Link, link_record
 from tracklayer.domain import normalise
 from tracklayer.domain.event import Event, UserData
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.stitching import may_be_linked
+from tracklayer.domain.stitching import browser_of, may_be_linked, pair_of
 
 
 def digest_of(kind: str, value: Matchable) -> str | None:
@@ -18,14 +19,17 @@ def digest_of(kind: str, value: Matchable) -> str | None:
     return value.email_sha256("basic") if kind == "email" else value.phone_sha256("digits", None)
 
 
-def person_of(user_data: UserData) -> str | None:
-    """The digest under which the person of an event is known: of the email, else of the phone, in the usual form."""
-    for kind, values in (("email", user_data.all_emails[:1]), ("phone", user_data.all_phones[:1])):
-        for value in values:
-            found = digest_of(kind, value)
-            if found is not None:
-                return found
-    return None
+def people_of(user_data: UserData) -> Iterator[str]:
+    """The digests under which the person of an event may be known, in the order in which they are asked: of the email, of the
+    phone, of further ones.
+    """
+    given = (("email", user_data.all_emails), ("phone", user_data.all_phones))
+    first = [(kind, value) for kind, values in given for value in values[:1]]
+    more = [(kind, value) for kind, values in given for value in values[1:]]
+    for kind, value in (*first, *more):
+        digest = digest_of(kind, value)
+        if digest is not None:
+            yield digest
 
 
 def links_of(event: Event, at: datetime, kept: Mapping[str, Any] | None = None) -> list[Link]:
@@ -34,7 +38,7 @@ def links_of(event: Event, at: datetime, kept: Mapping[str, Any] | None = None) 
     ``kept``: digests by field that were made of it already, as ``persist.to_record`` has them.
     """
     user_data = event.user_data
-    browser_id = user_data.browser_id
+    browser_id = browser_of(user_data)
     if browser_id is None or event.consent.ad_user_data == "denied":
         return []
     found = []
@@ -50,6 +54,9 @@ def links_of(event: Event, at: datetime, kept: Mapping[str, Any] | None = None) 
         digest = digests.get("as_given") or digests.get("basic" if kind == "email" else "digits")
         if digest:
             found.append(Link(browser_id, kind, digest, digests, at))
+    if len(found) == 2:
+        email, phone = found
+        return [replace(email, pair=pair_of(email.digest, phone.digest)), phone]
     return found
 
 

@@ -1,7 +1,7 @@
 """What events get that their browser, or their person's, showed: decided once, before an event is first mapped.
 
 The events' own rows never change. Every attempt, on any worker, and every redelivery maps the same event with the same
-fields beside it, which are a row of ``enrichments``.
+fields beside it, which are a row of ``enrichments``. But for one thing: what is of a browser that refused since is taken back.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Protocol
 
 from tracklayer.db import identities as db
@@ -17,12 +18,21 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.events import EventRow, EventToMap
 from tracklayer.db.identities import Decision, Wanted
 from tracklayer.domain.event import Event
-from tracklayer.domain.stitching import Browser, Known, Stitched, enriched, judge_event
+from tracklayer.domain.stitching import (
+    MOST_EVENTS_A_DAY,
+    Browser,
+    Known,
+    Stitched,
+    browser_of,
+    enriched,
+    judge_event,
+    without_refused,
+)
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.linking import person_of
+from tracklayer.services.linking import people_of
 
 NOTHING = Stitched()
 
@@ -113,35 +123,50 @@ def _decide(
     """What each event gets, by event id: what was decided before, else what is decided now. Those without browser and person
     are missing: nothing can be known of them.
     """
-    people = {event.event_id: person_of(event.user_data) for event, _ in events}
-    asked = [
-        Wanted(event.event_id, browser_id, people[event.event_id] if browser_id is None else None)
+    browsers = {event.event_id: browser_of(event.user_data) for event, _ in events}
+    # Of an event that names a browser, only whose it is, is noted.
+    people = {
+        event.event_id: list(islice(people_of(event.user_data), None if browsers[event.event_id] is None else 1))
         for event, _ in events
-        if (browser_id := event.user_data.browser_id) is not None or people[event.event_id] is not None
+    }
+    asked = [
+        Wanted(event_id, browsers[event_id], () if browsers[event_id] is not None else those)
+        for event_id, those in people.items()
+        if browsers[event_id] is not None or those
     ]
     if not asked:
         return {}
     known = db.look_up(merchant_id, asked, stitching.retention, now)
+    left = {
+        event_id: without_refused(known.decided[event_id], browsers[event_id], those)
+        for event_id, those in known.refused.items()
+    }
+    if left and store:
+        db.take_back(merchant_id, left)
     fresh = []
     for event, was_tried in events:
-        event_id, person = event.event_id, people[event.event_id]
-        if event_id in known.decided or (event.user_data.browser_id is None and person is None):
+        event_id, those = event.event_id, people[event.event_id]
+        if event_id in known.decided or (browsers[event_id] is None and not those):
             continue
         # What a platform may have got without anything added stays so.
-        found = NOTHING if was_tried else _judge(runtime, merchant_id, event, _known(event, person, known))
-        fresh.append(Decision(event_id, found, person))
+        found = NOTHING if was_tried else _judge(runtime, merchant_id, event, _known(browsers[event_id], those, known))
+        fresh.append(Decision(event_id, found, those[0] if those else None))
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
     if fresh and store:
         decided = db.store_decisions(merchant_id, fresh, now)
-    return {**known.decided, **decided}
+    return {**known.decided, **left, **decided}
 
 
-def _known(event: Event, person: str | None, found: db.Found) -> Known:
-    browser_id = event.user_data.browser_id
+def _known(browser_id: str | None, people: Sequence[str], found: db.Found) -> Known:
     if browser_id is not None:
         return Known(found.browsers.get(browser_id))
-    browsers = [found.browsers.get(one, Browser(one)) for one in found.seen_with.get(person or "", ())]
-    return Known(None, browsers, person, found.events_today.get(person or "", 0))
+    # By its email, and by its phone or another email where that was seen nowhere.
+    person = next(
+        (one for one in people if one in found.seen_with or found.events_today.get(one, 0) > MOST_EVENTS_A_DAY),
+        people[0],
+    )
+    browsers = [found.browsers.get(one, Browser(one)) for one in found.seen_with.get(person, ())]
+    return Known(None, browsers, person, found.events_today.get(person, 0), frozenset(people))
 
 
 def _judge(runtime: Runtime, merchant_id: int, event: Event, known: Known) -> Stitched:

@@ -34,7 +34,8 @@
       room -= size
       into[name] = value
     }
-    for (const address of [location.href, the('referrer')]) {
+    // A page that changes its own address has lost what it was opened with.
+    for (const address of [location.href, performance.getEntriesByType('navigation')[0]?.name, the('referrer')]) {
       if (!address) continue
       const url = new URL(address)
       // Another site's address has that site's clicks.

@@ -20,9 +20,11 @@ function origin(field: string, source: string): string {
 
 const notes = {
   CONSENT_DENIED: 'Nothing was added: consent was denied.',
-  SHARED_BROWSER: 'Nobody was added: its browser was seen with two people of late.',
+  SHARED_BROWSER: 'Whose it is cannot be known: its browser was seen with two people of late.',
   MAILBOX_OF_MANY: "Nothing was added: its email or phone is a counter's or a team's, seen with very many browsers or events.",
+  BROWSER_OF_MANY: 'Nothing was added: its browser was seen with very many people, as that of a till or a call centre.',
   NO_BROWSER_KNOWN: 'Nothing was added: no browser is known that it could come from.',
+  OUT_OF_TIME: 'Nothing was added: what is known is too old for it, or came after it.',
 }
 
 export type Fields = { [key: string]: Json }

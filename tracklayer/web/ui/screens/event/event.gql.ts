@@ -112,12 +112,16 @@ export type DropReason =
 export type EnrichmentNote =
   /** Consent was denied, with the event or in its browser. */
   | 'CONSENT_DENIED'
-  /** Its browser was seen with two people of late, so an event that names nobody is neither's. */
+  /** Its browser was seen with two people of late: whose event, or whose click, it was cannot be known. */
   | 'SHARED_BROWSER'
   /** The email or phone was seen with very many browsers or events: it is a counter's or a team's. */
   | 'MAILBOX_OF_MANY'
-  /** Its browser was never seen, or its email or phone with no browser before it. */
-  | 'NO_BROWSER_KNOWN';
+  /** The browser was seen with very many people of late: it is a till's, or a call centre's. */
+  | 'BROWSER_OF_MANY'
+  /** Its browser never showed anything, or its email or phone was seen with no browser that did. */
+  | 'NO_BROWSER_KNOWN'
+  /** What is known is past its platform's window, too old to be sure of, or came after the event. */
+  | 'OUT_OF_TIME';
 
 /** An ad platform that events are delivered to. */
 export type Platform =
