@@ -342,22 +342,16 @@ def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[Link
     return [LinkRow(*row) for row in found]
 
 
-def erase_browsers(merchant_id: int, browser_ids: Sequence[str]) -> dict[str, int]:
-    """Deletes browsers with what they showed and whom they were seen with; table -> rows."""
-    return {
-        table: execute(
-            f"DELETE FROM {table} WHERE merchant_id = %s AND browser_id = ANY(%s)", (merchant_id, list(browser_ids))
-        )
-        for table in ("browser_people", "browser_signals", "browsers")
-    }
-
-
 def erase_links(merchant_id: int, links: Sequence[tuple[str, str]]) -> int:
-    """Deletes that browsers were seen with somebody, by (browser id, digest); how many."""
+    """Deletes that browsers were seen with somebody, by (browser id, digest); how many. The caller holds the browsers' rows."""
     if not links:
         return 0
+    given = (merchant_id, tuple(sorted(links)))
     return execute(
-        "DELETE FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN %s", (merchant_id, tuple(links))
+        "WITH old AS MATERIALIZED (SELECT browser_id, digest FROM browser_people "
+        "WHERE merchant_id = %s AND (browser_id, digest) IN %s ORDER BY digest, browser_id FOR UPDATE) "
+        "DELETE FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN (SELECT browser_id, digest FROM old)",
+        (*given, merchant_id),
     )
 
 

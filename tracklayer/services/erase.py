@@ -11,7 +11,8 @@ transaction, so a kill at any point neither skips an event nor counts one twice.
 - ``people``: browsers, what they showed, and whom they were seen with.
 - ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries.
 
-Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters.
+Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters; and
+in another step the job's row, browsers, what they showed, and whom they were seen with.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import LONG_SECONDS, bounded_read, in_transaction, rows, statements_within
 from tracklayer.db.erasures import ErasureRow, Looked
+from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
@@ -367,7 +369,8 @@ def _count(row: ErasureRow, counts: Mapping[str, int]) -> None:
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     alone, shared = linked_browsers(row.merchant_id, wanted)
     asked = wanted.asked_browsers
-    gone = db.erase_browsers(row.merchant_id, sorted(alone | asked)) if alone | asked else {}
+    held = hold_browsers(row.merchant_id, alone | asked | shared)
+    gone = forget_browsers(row.merchant_id, alone | asked, held) if alone | asked else {}
     links = [
         (link.browser_id, link.digest)
         for link in db.links_of_browsers(row.merchant_id, sorted(shared))
