@@ -272,6 +272,7 @@ def test_what_is_known_of_events_is_looked_up_by_key_however_many_browsers_there
             assert "merchant" in what
             key = {"browser_people_pkey": "digest", "enrichments_pkey": "event_id", "enrichments_of": "person"}
             assert key.get(index, "browser_id") in what
+        assert "event_id" in scans(identities.LOOK_UP, params, ("deliveries",))["deliveries_pkey"]
 
 
 def test_a_link_is_stored_by_key_however_many_browsers_there_are(

@@ -40,12 +40,13 @@ class Wanted:
 
 @dataclass
 class Found:
-    """What is known of some events. ``decided``: event id -> what was decided before; ``browsers`` by id; ``seen_with``: person
-    -> ids of the browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to
-    ``MOST_EVENTS_A_DAY`` + 1.
+    """What is known of some events. ``decided``: event id -> what was decided before; ``tried``: those undecided ones that a
+    platform may have got as they came; ``browsers`` by id; ``seen_with``: person -> ids of the browsers, of late;
+    ``events_today``: person -> events of the last 24 hours, counted to ``MOST_EVENTS_A_DAY`` + 1.
     """
 
     decided: dict[str, Stitched] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
     browsers: dict[str, Browser] = field(default_factory=dict)
     seen_with: dict[str, list[str]] = field(default_factory=dict)
     events_today: dict[str, int] = field(default_factory=dict)
@@ -55,7 +56,8 @@ _PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of sa
 
 # One statement for all events of a claim. Each part is bounded: a few browsers a person, a few values and people a browser
 # (``LINKING`` and ``SHOW`` keep no more). What was decided before is not looked for again: of the same event that is all but
-# its first platform.
+# its first platform. Whoever decides has committed that before anything leaves: so what is undecided, and was sent or is on
+# its way to any platform, went without anything added.
 LOOK_UP = f"""
 WITH wanted AS MATERIALIZED (
     SELECT w.*, e.event_id IS NOT NULL AS is_decided, e.fields, e.note
@@ -76,6 +78,15 @@ WITH wanted AS MATERIALIZED (
     GROUP BY browser_id
 )
 SELECT 'decided', event_id, fields, note, NULL::timestamptz, NULL::timestamptz FROM wanted WHERE is_decided
+UNION ALL
+SELECT 'tried', w.event_id, NULL, NULL, NULL, NULL FROM wanted w
+CROSS JOIN LATERAL (SELECT 1 FROM deliveries
+    WHERE merchant_id = %(merchant)s AND event_id = w.event_id AND attempt_log <> '[]' LIMIT 1) d
+WHERE NOT w.is_decided
+UNION ALL
+SELECT 'tried', c.event_id, NULL, NULL, NULL, NULL
+FROM (SELECT unnest(sending) AS event_id FROM claims WHERE merchant_id = %(merchant)s) c
+WHERE c.event_id IN (SELECT event_id FROM wanted WHERE NOT is_decided)
 UNION ALL
 SELECT 'seen', person, browser_id, NULL, NULL, NULL FROM seen
 UNION ALL
@@ -127,6 +138,8 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     for what, key, first, second, since, last in rows(LOOK_UP, params):
         if what == "decided":
             found.decided[key] = read_decision(first, second)
+        elif what == "tried":
+            found.tried.add(key)
         elif what == "seen":
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
