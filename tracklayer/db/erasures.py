@@ -11,7 +11,7 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import lock_queue
+from tracklayer.db.deliveries import lock_queue, wait_briefly
 from tracklayer.domain.delivery import DropReason
 
 LAST_ID = 2**63 - 1
@@ -218,6 +218,10 @@ def browsers_of(merchant_id: int, event_ids: Sequence[str]) -> set[str]:
 
 
 # While a merchant's queues are held, nobody takes a delivery out of them, queues one anew or makes one for a stored event.
+QUEUE_MS = 250  # that is waited for each of them
+HOLD = """
+SELECT event_id FROM events WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id FOR UPDATE SKIP LOCKED
+"""
 QUEUES = "SELECT platform FROM destinations WHERE merchant_id = %s ORDER BY platform"
 DROP = """
 UPDATE deliveries d
@@ -283,14 +287,18 @@ class Gone:
 
 
 def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> Gone:
-    """Deletes events with all that hangs on them; those with a delivery in a worker's hands stay, without what waits.
+    """Deletes events with all that hangs on them; those with a delivery in a worker's hands stay, without what waits, and those
+    that somebody holds stay as they are.
 
-    What waits is dropped first, and the ledger counts both. Needs a transaction.
+    What waits is dropped first, and the ledger counts both. Needs a transaction. While it waits for a queue nothing is taken
+    out of those that it has: so it waits briefly, and then fails.
     """
+    wait_briefly(QUEUE_MS)
     for (platform,) in rows(QUEUES, (merchant_id,)):
         lock_queue(merchant_id, platform)
+    held = [row[0] for row in rows(HOLD, (merchant_id, list(event_ids)))]
     reason = DropReason.ERASED.value
-    params: Any = {"merchant": merchant_id, "ids": list(event_ids), "now": now, "reason": reason}
+    params: Any = {"merchant": merchant_id, "ids": held, "now": now, "reason": reason}
     changes, gone = Changes(), Gone()
     for platform, received_at in rows(DROP, params):
         changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
