@@ -22,7 +22,7 @@ class ErasureRow:
     """``wanted``, ``after``: sealed. ``identifiers``: [kind, cut off keyed hash]. ``counts``: table -> rows deleted.
 
     ``platforms``: platform -> {deliveries, attempted, delivered, first_at, last_at}, of the deliveries deleted. ``stage``: what
-    it is at, since ``staged_at``. ``scanned``: events that were looked at.
+    it is at, since ``staged_at``. ``scanned``: events that were looked at. ``failures``: of its next step, in a row.
     """
 
     merchant_id: int
@@ -41,11 +41,13 @@ class ErasureRow:
     platforms: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished_at: datetime | None = None
     receipt: str | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
 
 
 COLUMNS = (
     "merchant_id, erasure_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, after, "
-    "scanned, counts, platforms, finished_at, receipt"
+    "scanned, counts, platforms, finished_at, receipt, failures, failing_since"
 )
 INSERT = """
 INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at)
@@ -102,7 +104,7 @@ def take_erasure(now: datetime) -> ErasureRow | None:
 
 SAVE = """
 UPDATE erasures SET wanted = %s, stage = %s, after = %s, scanned = %s, counts = %s, platforms = %s, next_at = %s,
-    staged_at = %s, finished_at = %s, receipt = %s
+    staged_at = %s, finished_at = %s, receipt = %s, failures = 0, failing_since = NULL
 WHERE merchant_id = %s AND erasure_id = %s
 """
 
@@ -145,10 +147,40 @@ def page_of_erasures(merchant_id: int, before: int | None, limit: int) -> list[E
     return [_read(row) for row in found]
 
 
-def postpone(merchant_id: int, erasure_id: int, until: datetime) -> None:
-    """Nothing of it is done before an instant."""
+def postpone(merchant_id: int, erasure_id: int, now: datetime, until: datetime) -> None:
+    """Its step failed: nothing of it is done before an instant."""
     execute(
-        "UPDATE erasures SET next_at = %s WHERE merchant_id = %s AND erasure_id = %s", (until, merchant_id, erasure_id)
+        "UPDATE erasures SET next_at = %s, failures = failures + 1, failing_since = coalesce(failing_since, %s) "
+        "WHERE merchant_id = %s AND erasure_id = %s",
+        (until, now, merchant_id, erasure_id),
+    )
+
+
+GIVEN_UP = "given_up"  # the stage of one that finished without a receipt
+
+
+def failing_erasures(before: datetime, limit: int) -> list[tuple[int, int, datetime]]:
+    """(merchant id, erasure id, since when) of those whose step has failed since before an instant, oldest first."""
+    found = rows(
+        "SELECT merchant_id, erasure_id, failing_since FROM erasures WHERE finished_at IS NULL "
+        "AND failing_since < %s ORDER BY failing_since LIMIT %s",
+        (before, limit),
+    )
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+def give_up_lost_erasures(key_ids: Collection[bytes], now: datetime) -> None:
+    """Ends those that go on and are sealed with none of these keys: nobody can tell any more whom they meant."""
+    execute(
+        "WITH lost AS (SELECT merchant_id, erasure_id FROM erasures e WHERE finished_at IS NULL AND EXISTS (SELECT FROM ("
+        "VALUES (wanted), (after) UNION ALL SELECT sealed FROM erasure_traces t "
+        "WHERE t.merchant_id = e.merchant_id AND t.erasure_id = e.erasure_id) AS x(sealed) "
+        "WHERE length(sealed) > 4 AND NOT substring(sealed FROM 2 FOR 4) = ANY(%s::bytea[])) FOR UPDATE), "
+        "gone AS (DELETE FROM erasure_traces t USING lost WHERE t.merchant_id = lost.merchant_id "
+        "AND t.erasure_id = lost.erasure_id) "
+        "UPDATE erasures e SET finished_at = %s, stage = %s, wanted = '', after = NULL FROM lost "
+        "WHERE e.merchant_id = lost.merchant_id AND e.erasure_id = lost.erasure_id",
+        (list(key_ids), now, GIVEN_UP),
     )
 
 

@@ -27,7 +27,14 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import LONG_SECONDS, bounded_read, in_transaction, rows, statements_within
+from tracklayer.db.connection import (
+    LONG_SECONDS,
+    DatabaseAwayError,
+    bounded_read,
+    in_transaction,
+    rows,
+    statements_within,
+)
 from tracklayer.db.erasures import ErasureRow, Looked
 from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.merchants import merchant_holder
@@ -49,6 +56,7 @@ MAX_IDS = 1000  # events that are named by their ids
 MAX_VALUE = 1000  # characters of an identifier
 MOST_MET = 5000  # browsers of erased events that are looked at
 AFTER_ERROR = timedelta(minutes=1)
+BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
 IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looked at again
 # What other processes know of a merchant is a second old, and what is on its way into the database is answered within a few:
 # after this long all of them look for marks, and what they took in before that is there.
@@ -243,10 +251,16 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
         except Exception as error:
             if row is None or is_everybodys(error):
                 raise
-            # A bug that one of them meets must not keep the others from their turn.
+            # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
             tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
+            now = runtime.clock.now()
             with in_transaction():
-                db.postpone(row.merchant_id, row.erasure_id, runtime.clock.now() + AFTER_ERROR)
+                db.postpone(
+                    row.merchant_id,
+                    row.erasure_id,
+                    now,
+                    now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR),
+                )
         steps += 1
         time.sleep(min(time.monotonic() - started, 0.5))
     return steps
