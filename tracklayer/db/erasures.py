@@ -514,7 +514,15 @@ PLACES = (
         ("sentence", "next_step", "example_event_id", "details"),
         frozenset({"details"}),
     ),
-    # One that goes on needs what it searches for: it is waited for.
+    # One that goes on needs what it searches for, and where it is.
+    Place(
+        "redeliveries",
+        ("redelivery_id",),
+        ("refused_examples",),
+        frozenset({"refused_examples"}),
+        "finished_at IS NULL",
+    ),
+    Place("redelivery_pages", ("redelivery_id", "page"), ("keys",), frozenset({"keys"})),
     Place(
         "redeliveries",
         ("redelivery_id",),
@@ -531,6 +539,16 @@ def is_any_redelivered(merchant_id: int, before: datetime) -> bool:
         rows(
             "SELECT 1 FROM redeliveries WHERE merchant_id = %s AND finished_at IS NULL AND requested_at <= %s LIMIT 1",
             (merchant_id, before),
+        )
+    )
+
+
+def is_any_at(merchant_id: int, event_ids: Collection[str]) -> bool:
+    """Whether a redelivery that goes on stands at one of some events."""
+    return bool(
+        rows(
+            "SELECT 1 FROM redeliveries WHERE merchant_id = %s AND finished_at IS NULL AND after ->> 1 = ANY(%s) LIMIT 1",
+            (merchant_id, list(event_ids)),
         )
     )
 

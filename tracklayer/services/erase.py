@@ -9,7 +9,8 @@ transaction, so a kill at any point neither skips an event nor counts one twice.
   have taken in before it knew.
 - ``settle``: repeats of erased events that were on their way into the database when their tombstones were written.
 - ``people``: browsers, what they showed, and whom they were seen with.
-- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries.
+- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
+  waited for, but not for ever.
 
 Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters; and
 in another step the job's row, browsers, what they showed, and whom they were seen with.
@@ -61,6 +62,8 @@ IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looke
 # What other processes know of a merchant is a second old, and what is on its way into the database is answered within a few:
 # after this long all of them look for marks, and what they took in before that is there.
 SETTLE = timedelta(seconds=10)
+ONE_PAGE = timedelta(minutes=10)  # that a redelivery is waited for: longer than any page takes that it has in hand
+NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erased event, until it goes on
 RECEIPTS = timedelta(days=3 * 365)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -428,13 +431,16 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> tuple[set[str], set[str
 
 
 def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    if db.is_any_redelivered(row.merchant_id, row.staged_at):
-        row.next_at = now + IN_HANDS
-        return
     context = _context(row.merchant_id, row.erasure_id, "traces")
     ids: set[str] = set()
     for sealed in db.traces(row.merchant_id, row.erasure_id):
         ids.update(orjson.loads(runtime.sealer.open(sealed, context)))
+    waited = now - row.staged_at
+    if (waited < ONE_PAGE and db.is_any_redelivered(row.merchant_id, row.staged_at)) or (
+        waited < NEXT_PAGE and db.is_any_at(row.merchant_id, ids)
+    ):
+        row.next_at = now + max(IN_HANDS, waited / 60)
+        return
     if ids:
         found, is_done = remove_traces(row.merchant_id, ids)
         _count(row, {"mentions": found})
