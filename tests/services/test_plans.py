@@ -305,6 +305,20 @@ def test_what_of_browsers_is_past_its_time_is_read_in_its_order(many_browsers: M
     assert "none" not in found
 
 
+def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merchant: Merchant) -> None:
+    for one in (many_browsers, merchant):
+        given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
+        statements: list[tuple[str, str, Sequence[Any]]] = [
+            ("browsers", identities.HOLD_BROWSERS, given),
+            ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
+            *((table, sql, given) for table, sql in identities.FORGET.items()),
+        ]
+        for table, sql, params in statements:
+            found = all_scans(sql, params, (table,))
+            assert found
+            assert all("browser_id" in what and "merchant_id" in what for _, what in found)
+
+
 HANGING_ON_EVENTS = ("deliveries", "enrichments", "differing_repeats")
 
 

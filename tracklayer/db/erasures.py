@@ -382,17 +382,24 @@ def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[Link
     return [LinkRow(*row) for row in found]
 
 
+ERASE_LINKS = """
+WITH old AS MATERIALIZED (
+    SELECT p.merchant_id, p.browser_id, p.digest
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS x(merchant_id, browser_id, digest)
+    JOIN browser_people p USING (merchant_id, browser_id, digest)
+    ORDER BY p.digest, p.browser_id FOR UPDATE OF p
+)
+DELETE FROM browser_people p USING old
+WHERE p.merchant_id = old.merchant_id AND p.browser_id = old.browser_id AND p.digest = old.digest
+"""
+
+
 def erase_links(merchant_id: int, links: Sequence[tuple[str, str]]) -> int:
     """Deletes that browsers were seen with somebody, by (browser id, digest); how many. The caller holds the browsers' rows."""
     if not links:
         return 0
-    given = (merchant_id, tuple(sorted(links)))
-    return execute(
-        "WITH old AS MATERIALIZED (SELECT browser_id, digest FROM browser_people "
-        "WHERE merchant_id = %s AND (browser_id, digest) IN %s ORDER BY digest, browser_id FOR UPDATE) "
-        "DELETE FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN (SELECT browser_id, digest FROM old)",
-        (*given, merchant_id),
-    )
+    browser_ids, digests = zip(*links, strict=True)
+    return execute(ERASE_LINKS, ([merchant_id] * len(links), list(browser_ids), list(digests)))
 
 
 # Marks ------------------------------------------------------------------------------------------------------------

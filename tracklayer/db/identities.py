@@ -424,15 +424,25 @@ _KEYS = {
 }
 
 
+# By pairs, so that each browser is looked up: of one merchant that is named the planner might read all browsers.
+_PAIRS = "unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)"
+HOLD_BROWSERS = f"""
+SELECT b.browser_id FROM {_PAIRS} JOIN browsers b ON b.merchant_id = x.merchant_id AND b.browser_id = x.browser_id
+ORDER BY b.browser_id FOR UPDATE OF b
+"""
+
+
+def pairs(merchant_id: int, browser_ids: Collection[str]) -> tuple[list[int], list[str]]:
+    """What these statements take: of each browser once."""
+    found = sorted(set(browser_ids))
+    return [merchant_id] * len(found), found
+
+
 def hold_browsers(merchant_id: int, browser_ids: Collection[str]) -> set[str]:
     """Until this transaction ends nobody else writes what these browsers showed, or whom they were seen with; those that have
     a row, and are held by it. All in one call.
     """
-    found = rows(
-        "SELECT browser_id FROM browsers WHERE merchant_id = %s AND browser_id = ANY(%s) ORDER BY browser_id FOR UPDATE",
-        (merchant_id, sorted(browser_ids)),
-    )
-    return {row[0] for row in found}
+    return {row[0] for row in rows(HOLD_BROWSERS, pairs(merchant_id, browser_ids))}
 
 
 def forget_signals(merchant_id: int, browser_ids: Collection[str]) -> dict[str, int]:
@@ -457,13 +467,25 @@ def forget_browsers(merchant_id: int, browser_ids: Collection[str], held: Collec
 
 
 def _delete_of(table: str, merchant_id: int, browser_ids: Collection[str]) -> int:
-    """In the order in which others write, as not every browser has a row that could be held."""
-    key = _KEYS[table]
-    return execute(
-        f"WITH old AS MATERIALIZED (SELECT {key} FROM {table} WHERE merchant_id = %s AND browser_id = ANY(%s) "
-        f"ORDER BY {key} FOR UPDATE) DELETE FROM {table} WHERE merchant_id = %s AND ({key}) IN (SELECT {key} FROM old)",
-        (merchant_id, sorted(browser_ids), merchant_id),
-    )
+    return execute(FORGET[table], pairs(merchant_id, browser_ids))
+
+
+def _of_alias(alias: str, key: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in key.split(", "))
+
+
+# In the order in which others write, as not every browser has a row that could be held.
+FORGET = {
+    table: f"""
+WITH old AS MATERIALIZED (
+    SELECT t.merchant_id, {_of_alias("t", key)} FROM {_PAIRS}
+    JOIN {table} t ON t.merchant_id = x.merchant_id AND t.browser_id = x.browser_id
+    ORDER BY {_of_alias("t", key)} FOR UPDATE OF t
+)
+DELETE FROM {table} t USING old WHERE (t.merchant_id, {_of_alias("t", key)}) = (old.merchant_id, {_of_alias("old", key)})
+"""
+    for table, key in _KEYS.items()
+}
 
 
 # ``browser_id <> ''`` is what the indexes by age say, so that they fit nothing else. One statement, so that a merchant who has none costs one.
