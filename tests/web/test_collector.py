@@ -21,8 +21,8 @@ from tests.factories import Api, Merchant, new_merchant
 from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
-from tracklayer.db.erasures import add_suppressions, add_tombstones, erase_browsers, mark_merchant
-from tracklayer.db.identities import Link, link_people
+from tracklayer.db.erasures import add_suppressions, add_tombstones, mark_merchant
+from tracklayer.db.identities import Link, forget_browsers, hold_browsers, link_people
 from tracklayer.domain.collector import is_browser_id, is_public_key
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
@@ -394,7 +394,8 @@ async def test_an_erased_browser_does_not_come_back(runtime: Runtime, merchant: 
     marks = {name: marker.mark(merchant.merchant_id, f"browser_id:{one}") for name, one in ids.items()}
     now = runtime.clock.now()
     with in_transaction():
-        erase_browsers(merchant.merchant_id, [ids["suppressed"], ids["erased"]])
+        gone = [ids["suppressed"], ids["erased"]]
+        forget_browsers(merchant.merchant_id, gone, hold_browsers(merchant.merchant_id, gone))
         mark_merchant(merchant.merchant_id)
         add_suppressions(merchant.merchant_id, [marks["suppressed"]], now)
         add_tombstones(merchant.merchant_id, {marks["erased"]: now + timedelta(days=90)})

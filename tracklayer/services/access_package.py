@@ -36,7 +36,8 @@ def export_person(runtime: Runtime, merchant_id: int, request: Request) -> Itera
     with bounded_read():
         wanted.browsers, shared = erase.linked_browsers(merchant_id, wanted)
         named = db.still_there(merchant_id, wanted.event_ids) if wanted.event_ids else []
-        yield from _events(runtime, merchant_id, named)
+        found = list(_events(runtime, merchant_id, named))
+    yield from found  # whoever reads may be slow: meanwhile no transaction is open
     until, after = runtime.clock.now() + SETTLE, (erase.BEGINNING, "")
     while wanted.tokens:
         with bounded_read():
@@ -49,7 +50,8 @@ def export_person(runtime: Runtime, merchant_id: int, request: Request) -> Itera
         after = (page[-1].received_at, page[-1].event_id)
     for browser_id in sorted(wanted.browsers | wanted.asked_browsers):
         with bounded_read():
-            yield "browser", _browser(merchant_id, browser_id)
+            browser = _browser(merchant_id, browser_id)
+        yield "browser", browser
     for browser_id in sorted(shared):
         # What others may have shown with it is theirs.
         yield "browser", {"browser_id": browser_id, "shared_with_others": True}

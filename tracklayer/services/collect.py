@@ -329,7 +329,7 @@ def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
     )
     # Now that their rows are held: what another process was writing of them is there to be deleted.
     for merchant_id in sorted(forgotten):
-        forget_signals(merchant_id, sorted(forgotten[merchant_id]))
+        forget_signals(merchant_id, forgotten[merchant_id])
     return seen
 
 

@@ -9,9 +9,11 @@ transaction, so a kill at any point neither skips an event nor counts one twice.
   have taken in before it knew.
 - ``settle``: repeats of erased events that were on their way into the database when their tombstones were written.
 - ``people``: browsers, what they showed, and whom they were seen with.
-- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries.
+- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
+  waited for, but not for ever.
 
-Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters.
+Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters; and
+in another step the job's row, browsers, what they showed, and whom they were seen with.
 """
 
 from __future__ import annotations
@@ -26,8 +28,16 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import LONG_SECONDS, bounded_read, in_transaction, rows, statements_within
+from tracklayer.db.connection import (
+    LONG_SECONDS,
+    DatabaseAwayError,
+    bounded_read,
+    in_transaction,
+    rows,
+    statements_within,
+)
 from tracklayer.db.erasures import ErasureRow, Looked
+from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
@@ -47,10 +57,13 @@ MAX_IDS = 1000  # events that are named by their ids
 MAX_VALUE = 1000  # characters of an identifier
 MOST_MET = 5000  # browsers of erased events that are looked at
 AFTER_ERROR = timedelta(minutes=1)
+BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
 IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looked at again
 # What other processes know of a merchant is a second old, and what is on its way into the database is answered within a few:
 # after this long all of them look for marks, and what they took in before that is there.
 SETTLE = timedelta(seconds=10)
+ONE_PAGE = timedelta(minutes=10)  # that a redelivery is waited for: longer than any page takes that it has in hand
+NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erased event, until it goes on
 RECEIPTS = timedelta(days=3 * 365)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -241,10 +254,16 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
         except Exception as error:
             if row is None or is_everybodys(error):
                 raise
-            # A bug that one of them meets must not keep the others from their turn.
+            # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
             tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
+            now = runtime.clock.now()
             with in_transaction():
-                db.postpone(row.merchant_id, row.erasure_id, runtime.clock.now() + AFTER_ERROR)
+                db.postpone(
+                    row.merchant_id,
+                    row.erasure_id,
+                    now,
+                    now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR),
+                )
         steps += 1
         time.sleep(min(time.monotonic() - started, 0.5))
     return steps
@@ -367,7 +386,8 @@ def _count(row: ErasureRow, counts: Mapping[str, int]) -> None:
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     alone, shared = linked_browsers(row.merchant_id, wanted)
     asked = wanted.asked_browsers
-    gone = db.erase_browsers(row.merchant_id, sorted(alone | asked)) if alone | asked else {}
+    held = hold_browsers(row.merchant_id, alone | asked | shared)
+    gone = forget_browsers(row.merchant_id, alone | asked, held) if alone | asked else {}
     links = [
         (link.browser_id, link.digest)
         for link in db.links_of_browsers(row.merchant_id, sorted(shared))
@@ -411,13 +431,16 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> tuple[set[str], set[str
 
 
 def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    if db.is_any_redelivered(row.merchant_id, row.staged_at):
-        row.next_at = now + IN_HANDS
-        return
     context = _context(row.merchant_id, row.erasure_id, "traces")
     ids: set[str] = set()
     for sealed in db.traces(row.merchant_id, row.erasure_id):
         ids.update(orjson.loads(runtime.sealer.open(sealed, context)))
+    waited = now - row.staged_at
+    if (waited < ONE_PAGE and db.is_any_redelivered(row.merchant_id, row.staged_at)) or (
+        waited < NEXT_PAGE and db.is_any_at(row.merchant_id, ids)
+    ):
+        row.next_at = now + max(IN_HANDS, waited / 60)
+        return
     if ids:
         found, is_done = remove_traces(row.merchant_id, ids)
         _count(row, {"mentions": found})

@@ -149,7 +149,8 @@ def _decide(
         if event_id in known.decided or (browsers[event_id] is None and not those):
             continue
         # What a platform may have got without anything added stays so.
-        found = NOTHING if was_tried else _judge(runtime, merchant_id, event, _known(browsers[event_id], those, known))
+        is_tried = was_tried or event_id in known.tried
+        found = NOTHING if is_tried else _judge(runtime, merchant_id, event, _known(browsers[event_id], those, known))
         fresh.append(Decision(event_id, found, those[0] if those else None))
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
     if fresh and store:
