@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.erasures import ErasureRow
+from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown
 from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
@@ -26,6 +28,7 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.services.access_package import as_json, export_person
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.erase import (
     SETTLE,
     Counted,
@@ -36,11 +39,12 @@ from tracklayer.services.erase import (
     unsuppress_person,
 )
 from tracklayer.services.identify import identify
-from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
+from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events, judge, store
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.marks import marker_of
 from tracklayer.services.receipts import ReceiptError, read_keys, rotate_key, verify_receipt
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.stitch import decisions
 
 OPERATOR = {"operator": "test"}
 EMAIL = "canary.jane@shop.example"
@@ -112,7 +116,7 @@ def test_a_person_goes_and_a_neighbour_stays(runtime: Runtime, merchant: Merchan
     send(runtime, merchant, of("hers-3", DIGEST), of("alias", "canaryjane@shop.example"), of("nobodys", None))
     send(runtime, other, of("hers-1"))
     looked = count_person(runtime, merchant.merchant_id, Request(email=EMAIL))
-    assert looked == Counted(events=3, deliveries=3)
+    assert looked == Counted(events=3, deliveries=3, emails=1)
     assert len(stored(merchant)) == 6
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
@@ -479,9 +483,12 @@ def test_browsers_of_one_person_go_and_shared_ones_lose_the_link(
     assert stored(merchant) == ["his-on-alone", "on-johns", "on-shared"]
     assert done.counts["identities"] == 2
     with in_transaction():
-        left = rows("SELECT browser_id, digest FROM browser_people ORDER BY 1")
+        left = rows("SELECT browser_id, digest FROM browser_people WHERE digests::text <> '{}' ORDER BY 1")
+        # That somebody else uses it stays known: else what she does there would become John's.
+        nameless = rows("SELECT browser_id, kind, last_seen_at FROM browser_people WHERE digests::text = '{}'")
         signals = rows("SELECT browser_id FROM browser_signals ORDER BY 1")
     assert left == [("johns", john), ("shared", john)]
+    assert nameless == [("shared", "email", now)]
     assert signals == [("johns",), ("shared",)]
     assert DIGEST not in dump()
 
@@ -565,3 +572,227 @@ def test_thirty_people_leave_a_world_that_is_untouched_to_the_row(
     again = [draft for draft in drafts if draft["event_id"] in theirs]
     assert {type(one) for one in send(runtime, merchant, *again)} == {Forgotten}
     sound(clock)
+
+
+def test_who_writes_an_address_alike_is_somebody_else(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """But at Gmail, which has one mailbox for all of them, on two domains."""
+    plain = ("anna@firm.example", "jdoe@firm.example", "j.doe@firm.example")
+    for number, email in enumerate(plain):
+        send(runtime, merchant, of(f"plain-{number}", email), of(f"digest-{number}", normalise.sha256_hex(email)))
+    for email in ("an-na@firm.example", "anna+x@firm.example", "j_doe@firm.example", "jdo.e@firm.example"):
+        assert count_person(runtime, merchant.merchant_id, Request(email=email)) == Counted(), email
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email="J.Doe@firm.example")))
+    assert stored(merchant) == ["digest-0", "digest-1", "plain-0", "plain-1"]
+    assert [
+        len(one.warnings) for one in send(runtime, merchant, of("n1", normalise.sha256_hex("jdoe@firm.example")))
+    ] == [0]
+    for number, email in enumerate(
+        ("ro.e@googlemail.com", normalise.sha256_hex("roe@googlemail.com"), normalise.sha256_hex("r.oe@gmail.com"))
+    ):
+        send(runtime, merchant, of(f"roe-{number}", email))
+    send(runtime, merchant, of("form", "r.oe%40gmail.com"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email="r.oe@gmail.com")))
+    assert [one for one in stored(merchant) if one.startswith(("roe", "form"))] == []
+
+
+def test_a_number_that_reads_in_two_ways_is_told_and_left(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for platform, settings in (
+        ("tiktok", {"pixel_code": "C5H2A3B4D5E6F7G8H9I0", "access_token": "t", "default_country": "DE"}),
+        ("meta", {"default_country": "GB"}),
+    ):
+        assert isinstance(set_destination(runtime, merchant.merchant_id, platform, settings, None), Changed)
+    send(runtime, merchant, of("either", None, phone="07911 123456"), of("hers", None, phone="+44 7911 123456"))
+    send(runtime, merchant, of("at-home", None, phone="07911 123456", country="GB"))
+    for phone, count in (("+497911123456", 0), ("+447911123456", 2)):
+        looked = count_person(runtime, merchant.merchant_id, Request(phone=phone))
+        assert isinstance(looked, Counted)
+        assert (looked.events, looked.uncertain, looked.uncertain_ids) == (count, 1, ["either"])
+    refused = count_person(runtime, merchant.merchant_id, Request(phone="07911 123456"))
+    assert isinstance(refused, list)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(phone="+447911123456")))
+    assert stored(merchant) == ["either"]
+    assert done.counts["uncertain"] == 1
+    # Neither is the other one left alone.
+    assert send(runtime, merchant, of("his", None, phone="+497911123456"))[0].warnings == ()
+
+
+def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) -> None:
+    """A browser that showed a click, and was seen with somebody in one call."""
+    links = []
+    for kind, value in people.items():
+        digests = normalise.email_digests(value) if kind == "email" else normalise.phone_digests(value, frozenset())
+        digest = digests["basic" if kind == "email" else "digits"]
+        links.append(Link(browser, kind, digest, digests, clock.now()))
+    with in_transaction():
+        identities.show(merchant.merchant_id, [Shown(browser, "gclid", f"click-{browser}", clock.now())])
+        identities.link_people(merchant.merchant_id, links, clock.now())
+    clock.move(timedelta(seconds=1))
+
+
+def links(merchant: Merchant) -> list[tuple[str, str]]:
+    """(browser, kind) of those that name somebody."""
+    with in_transaction():
+        return rows(
+            "SELECT browser_id, kind FROM browser_people WHERE merchant_id = %s AND digests::text <> '{}' ORDER BY 1, 2",
+            (merchant.merchant_id,),
+        )
+
+
+LAPTOP = "1aptop0f" * 4
+
+
+def test_an_asked_browser_that_others_use_gives_what_names_nobody(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for email in ("bob@other.example", "carl@other.example"):
+        seen(merchant, clock, LAPTOP, email=email)
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP + " "), of("doras", "dora@new.example"))
+    for name in ("bob", "carl"):
+        send(runtime, merchant, of(f"{name}s", f"{name}@other.example", browser_id=LAPTOP))
+    send(runtime, merchant, of("number-7s", None, external_id="7", browser_id=LAPTOP))
+    for request, events in (
+        (Request(browser_id=LAPTOP), ["nobodys"]),
+        (Request(browser_id=LAPTOP, email="dora@new.example"), ["doras", "nobodys"]),
+    ):
+        looked = count_person(runtime, merchant.merchant_id, request)
+        assert isinstance(looked, Counted)
+        assert (looked.events, looked.browsers, looked.shared, looked.uncertain) == (len(events), 1, 1, 3)
+        assert looked.uncertain_ids == ["bobs", "carls", "number-7s"]
+        package = list(export_person(runtime, merchant.merchant_id, request))
+        assert sorted(part["event_id"] for kind, part in package if kind == "event") == events
+        assert [part for kind, part in package if kind == "browser"] == [
+            {"browser_id": LAPTOP, "shared_with_others": True}
+        ]
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, request))
+    assert stored(merchant) == ["bobs", "carls", "number-7s"]
+    assert links(merchant) == [(LAPTOP, "email")] * 2
+    told = orjson.loads(done.receipt or "")["receipt"]
+    assert told["browsers"] == {"forgotten": 0, "shared_and_kept": 1}
+    assert told["events_kept_as_uncertain"] == 3
+    # Nobody is left alone but Dora.
+    after = send(runtime, merchant, of("x", None, browser_id=LAPTOP), of("b", "bob@other.example", browser_id=LAPTOP))
+    assert [one.warnings for one in after] == [(), ()]
+
+
+def test_an_asked_browser_of_one_person_goes_with_what_that_person_did_there(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email=EMAIL, phone="+4915123456789")
+    send(runtime, merchant, of("hers", EMAIL, browser_id=LAPTOP), of("nobodys", None, browser_id=LAPTOP))
+    send(runtime, merchant, of("elsewhere", EMAIL), of("johns", "john@shop.example", phone="+12125550123"))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(browser_id=LAPTOP))
+    done = finish(runtime, clock, row)
+    assert stored(merchant) == ["elsewhere", "johns"]
+    assert (done.counts["identities"], links(merchant)) == (1, [])
+    # What names only the browser is of the person who is left alone; what names somebody is not.
+    anonymous, named = send(
+        runtime, merchant, of("after", None, browser_id=LAPTOP), of("named", "john@shop.example", browser_id=LAPTOP)
+    )
+    assert [one.code for one in anonymous.warnings] == ["PERSON_SUPPRESSED"]
+    assert named.warnings == ()
+
+
+def test_what_a_person_is_known_by_through_erased_events_goes_too(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Asked for by a customer's number: the email and phone that came with it stay linked with no browser."""
+    send(runtime, merchant, of("hers", EMAIL, phone="+4915123456789", external_id="eve-1", browser_id=LAPTOP))
+    seen(merchant, clock, "johns-browser", email="john@shop.example")
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP), of("johns", None, browser_id="johns-browser"))
+    assert links(merchant) == [(LAPTOP, "email"), (LAPTOP, "phone"), ("johns-browser", "email")]
+    looked = count_person(runtime, merchant.merchant_id, Request(external_id="eve-1"))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.browsers, looked.shared) == (2, 1, 0)
+    package = list(export_person(runtime, merchant.merchant_id, Request(external_id="eve-1")))
+    assert [part.get("event_id") for _, part in package] == ["hers", "nobodys", None]
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(external_id="eve-1")))
+    assert stored(merchant) == ["johns"]
+    assert links(merchant) == [("johns-browser", "email")]
+    assert [len(one.warnings) for one in send(runtime, merchant, of("later", None, browser_id=LAPTOP))] == [1]
+    # By its id alone an event takes its links along, and nothing else.
+    send(runtime, merchant, of("single", None, phone="+12125550123", browser_id="johns-browser"))
+    row = begin(runtime, merchant, Request(event_ids=("single",)))
+    done = finish(runtime, clock, row)
+    assert links(merchant) == [("johns-browser", "email")]
+    assert (orjson.loads(done.receipt or "")["receipt"]["suppressed"], stored(merchant)) == (False, ["johns", "later"])
+
+
+def test_a_shared_browser_stays_shared(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """Kim and Lee, and a lodger of whom only the phone is known: what Kim does next is nobody's, and her phone goes with her."""
+    for browser in ("kim-and-lee", "kim-and-lodger"):
+        seen(merchant, clock, browser, email="kim@home.example", phone="+4915199990001")
+    seen(merchant, clock, "kim-and-lee", email="lee@home.example")
+    seen(merchant, clock, "kim-and-lodger", phone="+4915199990002")
+    clock.move(timedelta(minutes=1))
+    begun = begin(runtime, merchant, Request(email="kim@home.example"))
+    done = finish(runtime, clock, begun)
+    assert done.counts["shared"] == 2
+    assert links(merchant) == [("kim-and-lee", "email"), ("kim-and-lodger", "phone")]
+    for browser in ("kim-and-lee", "kim-and-lodger"):
+        send(runtime, merchant, of(f"after-{browser}", None, browser_id=browser))
+    with in_transaction():
+        found = list(events_by_id(merchant.merchant_id, ["after-kim-and-lee", "after-kim-and-lodger"]).values())
+    given = {
+        key: [one.field for one in value.fields]
+        for key, value in decisions(runtime, merchant.merchant_id, found).items()
+    }
+    assert given["after-kim-and-lee"] == ["gclid"]
+
+
+def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    seen(merchant, clock, LAPTOP, email="ja.ne.dot@gmail.com")
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP))
+    looked = count_person(runtime, merchant.merchant_id, Request(email="janedot@googlemail.com"))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.browsers) == (1, 1)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email="janedot@googlemail.com")))
+    assert (stored(merchant), links(merchant), done.counts["identities"]) == ([], [], 1)
+
+
+def test_an_erased_browser_is_left_alone_until_the_person_is_let_back(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL, phone="+4915123456789")))
+    assert [len(one.warnings) for one in send(runtime, merchant, of("after", None, browser_id=LAPTOP))] == [1]
+    assert not identify(runtime, merchant.holder, LAPTOP, {"email": "john@shop.example"}).is_linked
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    assert [len(one.warnings) for one in send(runtime, merchant, of("again", None, browser_id=LAPTOP))] == [0]
+
+
+def test_a_refusal_outlives_the_browser(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    with in_transaction():
+        identities.show(merchant.merchant_id, [Shown(LAPTOP, None, None, clock.now(), "denied")])
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(browser_id=LAPTOP), suppress=False))
+    assert LAPTOP not in dump()
+    assert not identify(runtime, merchant.holder, LAPTOP, {"email": EMAIL}).is_linked
+
+
+def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    call = judge(runtime, merchant.holder, [of("late")])  # by a process that then stood still
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    for _ in range(12):
+        clock.move(timedelta(seconds=1))
+        continue_erasures(runtime, 30)
+    assert state(row).stage == "settle"
+    steps = store([call], runtime.settings.retry_window)
+    with in_transaction(), suppress(StopIteration):
+        statement, arguments = next(steps)
+        while True:
+            statement, arguments = steps.send(run_statement(statement, arguments))
+    assert stored(merchant) == ["late"]
+    finish(runtime, clock, row)
+    assert stored(merchant) == []

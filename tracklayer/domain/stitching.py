@@ -295,7 +295,8 @@ def _people(event: Event, browser: Browser) -> tuple[tuple[Enriched, ...], Note 
         if len({person.digest for person in seen}) > 1:
             return (), Note.SHARED_BROWSER
         # A browser of two looks like one's until both are seen: what was long ago does not say whose this visit is.
-        if seen and event.occurred_at - seen[0].last_seen_at <= SURE:
+        # One without digests was erased: that somebody else uses the browser is all that is known.
+        if seen and seen[0].digests and event.occurred_at - seen[0].last_seen_at <= SURE:
             found.append(Enriched(kind, dict(seen[0].digests), COOKIE, seen[0].last_seen_at))
     if any(person.is_of_many for person in late):
         return (), Note.MAILBOX_OF_MANY

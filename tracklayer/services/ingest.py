@@ -17,7 +17,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
-from tracklayer.domain.person import tokens_of_event
+from tracklayer.domain.person import to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -179,7 +179,7 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         marker = marker_of(runtime)
         item.tombstone = marker.mark(merchant.merchant_id, of_event(event.event_id))
         tokens = tokens_of_event(record["user_data"], record["digests"], merchant.default_countries)
-        item.marks = tuple(marker.marks(merchant.merchant_id, tokens))
+        item.marks = tuple(marker.marks(merchant.merchant_id, to_leave_alone(tokens)))
     call.items.append(item)
     call.size += read.size
 
