@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from contextlib import suppress
@@ -14,6 +15,7 @@ import pytest
 
 from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, draft, new_merchant
 from tracklayer import cli
+from tracklayer.cli.erase import _would_go
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
 from tracklayer.db import identities
@@ -420,14 +422,22 @@ async def test_a_receipt_verifies_until_a_byte_changes(
     assert len(read_keys((tmp_path / "keys.json").read_bytes())) == 2
     verify = ["erase", "verify", str(tmp_path / "receipt.json"), "--keys", str(tmp_path / "keys.json")]
     assert cli.main(verify) == 0
-    (tmp_path / "receipt.json").write_bytes(receipt.replace(b'"events":1', b'"events":2'))
+    for changed in (
+        receipt.replace(b'"events":1', b'"events":2'),
+        b"[" * 100_000,
+        receipt.replace(json.dumps(orjson.loads(receipt)["signature"]["key_id"]).encode(), b"[]"),
+    ):
+        (tmp_path / "receipt.json").write_bytes(changed)
+        assert cli.main(verify) == 1
+    (tmp_path / "keys.json").write_bytes(b"[" * 100_000)
     assert cli.main(verify) == 1
 
 
 ERASE = """
 mutation($input: ErasePersonInput!, $dryRun: Boolean) {
   erasePerson(input: $input, dryRun: $dryRun) {
-    eventsErased deliveriesErased identitiesErased complete receipt erasure { id state } userErrors { field code message }
+    eventsErased deliveriesErased identitiesErased sharedIdentities eventsUncertain uncertainEventIds differentEmails
+    differentExternalIds complete receipt erasure { id state } userErrors { field code message }
   }
 }"""
 
@@ -796,3 +806,26 @@ def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merch
     assert stored(merchant) == ["late"]
     finish(runtime, clock, row)
     assert stored(merchant) == []
+
+
+async def test_a_dry_run_tells_what_may_be_many_people(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email="a@shop.example")
+    for number in range(3):
+        send(runtime, merchant, of(f"e{number}", f"p{number}@shop.example", external_id="1", browser_id=LAPTOP))
+    send(runtime, merchant, of("ring", None, external_id="2", browser_id=LAPTOP))
+    found = (await api(ERASE, input={"externalId": "1", "browserId": LAPTOP}, dryRun=True))["erasePerson"]
+    assert (found["eventsErased"], found["differentEmails"], found["differentExternalIds"]) == (3, 3, 1)
+    assert (found["eventsUncertain"], found["uncertainEventIds"], found["sharedIdentities"]) == (1, ["ring"], 1)
+    for nobody in ("guest", "Unknown", " n/a ", "anonymous"):
+        refused = (await api(ERASE, input={"externalId": nobody}, dryRun=True))["erasePerson"]
+        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_VALUE"], nobody
+    counted = count_person(runtime, merchant.merchant_id, Request(external_id="1", browser_id=LAPTOP))
+    assert isinstance(counted, Counted)
+    said = _would_go(counted)
+    assert "3 events with 3 deliveries would be erased, and 0 browsers forgotten." in said
+    assert "1 browser that others were seen with too would stay" in said
+    assert "3 emails, 1 external id, all different" in said
+    assert "1 event would stay, as it may be somebody else's" in said
+    assert said.endswith(": ring")

@@ -736,6 +736,9 @@ class ErasureNode(Node):
     identities_erased: int = _field(
         ADMIN, "Browsers that were forgotten, or that are linked to the person no more. Counted at the end."
     )
+    events_uncertain: int = _field(
+        ADMIN, "Events so far that stay, as they may be somebody else's. A dry run tells the ids of some."
+    )
     requested_at: DateTime = _field(ADMIN, "When it was asked for.")
     finished_at: DateTime | None = _field(ADMIN, "When it was done.")
     suppressed: bool = _field(
@@ -1039,6 +1042,7 @@ def erasure_node(row: ErasureRow) -> ErasureNode:
         events_erased=row.counts.get("events", 0),
         deliveries_erased=row.counts.get("deliveries", 0),
         identities_erased=row.counts.get("identities", 0),
+        events_uncertain=row.counts.get("uncertain", 0),
         requested_at=DateTime(row.requested_at),
         finished_at=_instant(row.finished_at),
         suppressed=row.suppress,
