@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, draft, new_merchant
+from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, camel, draft, new_merchant
 from tracklayer import cli
 from tracklayer.cli.erase import _would_go
 from tracklayer.clock import FrozenClock
@@ -829,3 +829,60 @@ async def test_a_dry_run_tells_what_may_be_many_people(
     assert "3 emails, 1 external id, all different" in said
     assert "1 event would stay, as it may be somebody else's" in said
     assert said.endswith(": ring")
+
+
+SENT = """
+mutation($input: IngestEventInput!) {
+  ingestEvent(input: $input) { outcome event { eventId timesReceived deliveries { status } } userErrors { code } }
+}"""
+PREVIEW = """
+query($input: IngestEventInput!) { preview(input: $input, platform: META) { request wouldSend verdicts { rule } } }"""
+IDENTIFY = """
+mutation($browser: String!, $email: String!) {
+  identify(input: {browserId: $browser, userData: {email: $email}}) { ok userErrors { code } }
+}"""
+
+
+async def test_who_may_only_send_is_not_told_who_was_erased(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL, external_id="customer-7")))
+    made = await api('mutation { createApiKey(input: {name: "till", scopes: [INGEST]}) { key } }')
+    till = Api(api.client, made["createApiKey"]["key"])
+    with in_transaction():
+        before = rows("SELECT count(*) FROM browser_people")
+    for event_id, email in (("hers-new", EMAIL), ("johns", "john@shop.example")):
+        found = (await till(SENT, input=camel(of(event_id, email))))["ingestEvent"]
+        assert (found["outcome"], found["userErrors"]) == ("ACCEPTED", [])
+        assert found["event"]["deliveries"] == [{"status": "QUEUED"}]
+        found = await till(IDENTIFY, browser=LAPTOP[::-1], email=email)
+        assert found["identify"] == {"ok": True, "userErrors": []}
+    found = (await till(SENT, input=camel(of("hers"))))["ingestEvent"]
+    assert (found["outcome"], found["userErrors"]) == ("COALESCED", [])
+    assert (found["event"]["eventId"], found["event"]["timesReceived"]) == ("hers", 2)
+    assert stored(merchant) == ["hers-new", "johns"]
+    with in_transaction():  # John's alone
+        assert rows("SELECT count(*) FROM browser_people") == [(before[0][0] + 1,)]
+    # Who may read is told.
+    found = (await api(IDENTIFY, browser=LAPTOP, email=EMAIL))["identify"]
+    assert (found["ok"], [error["code"] for error in found["userErrors"]]) == (False, ["PERSON_SUPPRESSED"])
+    user_data = {"email": "new@shop.example", "externalId": "customer-7"}
+    both = await api(
+        "mutation($input: IdentifyInput!) { identify(input: $input) { ok } }",
+        input={"browserId": LAPTOP, "userData": user_data},
+    )
+    assert both["identify"] == {"ok": False}
+    refused = {"wouldSend": False, "request": None, "verdicts": [{"rule": "suppressed"}]}
+    assert (await api(PREVIEW, input=camel(of("p", EMAIL))))["preview"] == refused
+    assert (await api(PREVIEW, input=camel(of("p", "john@shop.example"))))["preview"]["wouldSend"]
+    event = await api(
+        '{ event(eventId: "hers-new") { suppressed preview(platform: META) { wouldSend verdicts { rule } } '
+        "deliveries { status dropReason preview { wouldSend } } } }"
+    )
+    assert event["event"] == {
+        "suppressed": True,
+        "preview": {"wouldSend": False, "verdicts": [{"rule": "suppressed"}]},
+        "deliveries": [{"status": "DROPPED", "dropReason": "SUPPRESSED", "preview": {"wouldSend": False}}],
+    }

@@ -143,12 +143,13 @@ CODES: dict[str, Meaning] = {
         is_warning=True,
     ),
     "EVENT_ERASED": Meaning(
-        "The event was erased with its person. Its repeat is counted, and nothing of it is stored.",
+        "The event was erased with its person. Its repeat is counted, and nothing of it is stored. A key that may only send is not told.",
         "Nothing; whatever sends it again may stop.",
         is_warning=True,
     ),
     "PERSON_SUPPRESSED": Meaning(
-        "The person was erased, and is to be left alone: the event is stored without identifiers, and sent nowhere.",
+        "The person was erased, and is to be left alone: the event is stored without identifiers, and sent nowhere. A key that may only "
+        "send is not told.",
         "Nothing; where the person has changed their mind, `unsuppressPerson`.",
         is_warning=True,
     ),

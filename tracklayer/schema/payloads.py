@@ -74,7 +74,9 @@ def _path_of(problem: Problem) -> list[str]:
 class IngestEventPayload:
     outcome: IngestOutcome = strawberry.field(metadata=SENDER, description="Accepted, coalesced or rejected.")
     event: EventNode | None = strawberry.field(
-        metadata=SENDER, description="The event as stored; null where it was rejected, or was erased before."
+        metadata=SENDER,
+        description="The event as stored; null where it was rejected, or was erased before: a key that may only send is "
+        "shown what it sent.",
     )
     index: int | None = strawberry.field(
         metadata=SENDER, description="Which of the inputs it answers, from 0; 0 of a single one."
