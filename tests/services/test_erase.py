@@ -330,9 +330,17 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
     send(runtime, merchant, of("before"))
     clock.move(timedelta(minutes=1))
     finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
-    url = f"https://shop.example.com/thanks?gclid=canary-click&email={EMAIL}"
+    url = f"https://shop.example.com/p/canary.jane?gclid=canary-click&email={EMAIL}"
     event = {**of("after", EMAIL, first_name="Canarina", gclid="canary-click"), "event_source_url": url}
-    event["custom_data"]["properties"] = {"note": f"call {EMAIL}", "size": "L"}
+    event["custom_data"] |= {
+        "properties": {"note": f"call {EMAIL}", "cust": "canary-customer"},
+        "search_string": "canary jane",
+        "content_name": "Gift for Canarina",
+        "order_id": "canary-order",
+        "contents": [
+            {"id": "sku-1", "quantity": 2, "item_price": 9.5, "title": "Canarina's", "coupon": "canary-coupon"}
+        ],
+    }
     answer = await api.ingest(event)
     assert answer["outcome"] == "ACCEPTED"
     assert "PERSON_SUPPRESSED" in [error["code"] for error in answer["userErrors"]]
@@ -345,12 +353,15 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
         )
         deliveries = rows("SELECT event_id, status, drop_reason, due_at FROM deliveries ORDER BY 1")
     assert found[0][:3] == ({}, None, None)
-    assert found[0][3]["properties"] == {"size": "L"}
-    assert found[0][3]["value"] == 129.99
-    assert found[0][4] == "https://shop.example.com/thanks"
+    assert found[0][3] == {
+        "value": 129.99,
+        "currency": "USD",
+        "contents": [{"id": "sku-1", "quantity": 2, "item_price": 9.5}],
+    }
+    assert found[0][4] == "https://shop.example.com/"
     assert deliveries[:2] == [(one, "dropped", "suppressed", None) for one in ("after", "by-digest")]
     text = dump()
-    assert not [one for one in (DIGEST, EMAIL, "canary-click", "Canarina") if one in text]
+    assert not [one for one in (DIGEST, "canary", "Canarina") if one in text]
     deliver(runtime, worker, merchant)
     assert minute_sums(merchant, "meta")[3:6] == (4, 3, 0)
     sound(clock)
