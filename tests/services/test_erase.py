@@ -6,7 +6,7 @@ import json
 import logging
 import random
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -897,3 +897,47 @@ async def test_who_may_only_send_is_not_told_who_was_erased(
         "preview": {"wouldSend": False, "verdicts": [{"rule": "suppressed"}]},
         "deliveries": [{"status": "DROPPED", "dropReason": "SUPPRESSED", "preview": {"wouldSend": False}}],
     }
+
+
+def test_a_merchant_who_begins_many_keeps_nobody_waiting(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracklayer.services import erase
+
+    other = new_merchant(runtime, name="Other")
+    for number in range(20):
+        begin(runtime, merchant, Request(email=f"p{number}@shop.example"))
+    clock.move(timedelta(milliseconds=1))
+    row = begin(runtime, other, Request(email=EMAIL))
+    turns = []
+    for _ in range(12):
+        clock.move(timedelta(milliseconds=1))
+        with in_transaction():
+            taken = db.take_erasure(clock.now())
+            assert taken is not None
+            taken.next_at = clock.now()
+            db.save_erasure(taken)
+        turns.append(taken.merchant_id)
+    assert turns.count(other.merchant_id) == 6
+    monkeypatch.setattr(erase, "MAX_OPEN", 20)
+    found = erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), OPERATOR, suppress=True)
+    assert isinstance(found, list)
+    assert [one.code for one in found] == ["TOO_MANY_ERASURES"]
+    assert finish(runtime, clock, row).finished_at is not None
+
+
+def test_a_receipt_tells_the_first_attempt_of_all(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    deliver(runtime, worker, merchant)
+    first = clock.now()
+    with in_transaction():
+        ((logged,),) = rows("SELECT attempt_log -> 0 ->> 'at' FROM deliveries")
+    clock.move(timedelta(hours=1))
+    with in_transaction():  # redelivered since
+        execute("UPDATE deliveries SET last_attempt_at = %s, delivered_at = %s", (clock.now(), clock.now()))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    given = done.platforms["meta"]
+    assert datetime.fromisoformat(given["first_at"]) == datetime.fromisoformat(logged) <= first < clock.now()
+    assert datetime.fromisoformat(given["last_at"]) > first

@@ -87,17 +87,48 @@ def insert_erasure(
     )
 
 
-# Merchants take turns: first the one whose turn has been due for longest.
+# Merchants take turns, however much each has begun: first the one whose last turn was longest ago. One look-up a merchant who
+# has any, by the index that holds what goes on alone.
+TURNS = """
+WITH RECURSIVE merchant AS (
+    (SELECT merchant_id FROM erasures WHERE finished_at IS NULL ORDER BY merchant_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.merchant_id FROM erasures e WHERE e.finished_at IS NULL AND e.merchant_id > m.merchant_id
+            ORDER BY e.merchant_id LIMIT 1)
+    FROM merchant m WHERE m.merchant_id IS NOT NULL
+)
+SELECT m.merchant_id FROM merchant m
+CROSS JOIN LATERAL (SELECT min(next_at) AS next_at, max(taken_at) AS taken_at FROM erasures e
+    WHERE e.merchant_id = m.merchant_id AND e.finished_at IS NULL) t
+WHERE t.next_at <= %s ORDER BY t.taken_at NULLS FIRST, t.next_at, m.merchant_id LIMIT 100
+"""
 TAKE = f"""
-SELECT {COLUMNS} FROM erasures WHERE finished_at IS NULL AND next_at <= %s
-ORDER BY next_at, merchant_id, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s
+ORDER BY next_at, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 
 def take_erasure(now: datetime) -> ErasureRow | None:
     """One whose turn it is; this transaction holds it until it ends."""
-    found = rows(TAKE, (now,))
-    return _read(found[0]) if found else None
+    for (merchant_id,) in rows(TURNS, (now,)):
+        for found in rows(TAKE, (merchant_id, now)):
+            row = _read(found)
+            execute(
+                "UPDATE erasures SET taken_at = %s WHERE merchant_id = %s AND erasure_id = %s",
+                (now, merchant_id, row.erasure_id),
+            )
+            return row
+    return None
+
+
+def count_open(merchant_id: int, limit: int) -> int:
+    """How many of a merchant's go on, counted to ``limit``. Whoever asks next waits until this transaction ends."""
+    rows("SELECT pg_advisory_xact_lock(%s, hashtext('erasures'))", (merchant_id,))
+    found = rows(
+        "SELECT count(*) FROM (SELECT FROM erasures WHERE merchant_id = %s AND finished_at IS NULL LIMIT %s) AS e",
+        (merchant_id, limit),
+    )
+    return int(found[0][0])
 
 
 SAVE = """
@@ -235,7 +266,7 @@ WITH old AS (
 ), deliveries_gone AS (
     DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
     RETURNING d.platform, d.received_at, d.status, d.attempts, d.last_attempt_at, d.delivered_at, d.queued_at,
-              jsonb_array_length(d.attempt_log) AS logged
+              jsonb_array_length(d.attempt_log) AS logged, (d.attempt_log -> 0 ->> 'at')::timestamptz AS began_at
 ), repeats_gone AS (
     DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
     RETURNING 1
@@ -250,7 +281,7 @@ SELECT 'event', event_id, received_at, 1, 0, 0, NULL::timestamptz, NULL::timesta
 UNION ALL
 SELECT 'delivery', platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
        count(*) FILTER (WHERE attempts > 0 OR logged > 0), count(*) FILTER (WHERE status = 'delivered'),
-       min(coalesce(delivered_at, last_attempt_at)), max(coalesce(delivered_at, last_attempt_at))
+       min(least(began_at, last_attempt_at, delivered_at)), max(coalesce(delivered_at, last_attempt_at))
 FROM deliveries_gone GROUP BY platform, minute
 UNION ALL
 SELECT 'differing_repeats', '', NULL, count(*), 0, 0, NULL, NULL FROM repeats_gone

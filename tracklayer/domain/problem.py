@@ -101,6 +101,10 @@ CODES: dict[str, Meaning] = {
     "NOT_LINKED": Meaning(
         "`identify` found nobody whom a browser could be linked with.", "Send the email or phone of a person."
     ),
+    "TOO_MANY_ERASURES": Meaning(
+        "So many people of this merchant are being erased that no further one is begun.",
+        "Ask again when some have finished.",
+    ),
     "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
     "EMPTY_FILTER": Meaning(
         "Neither a filter nor ids say which are meant.",

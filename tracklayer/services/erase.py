@@ -48,6 +48,7 @@ MOST = 200  # of them that are deleted in it: meanwhile nothing is taken out of 
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
 LOOK_SECONDS = 8.0  # of a dry run
 MAX_IDS = 1000  # events that are named by their ids
+MAX_OPEN = 1000  # of a merchant, that go on at once
 MAX_VALUE = 1000  # characters of an identifier
 MOST_BROUGHT = 5000  # links that erased events brought
 MOST_VALUES = 1000  # different emails, phones or external ids that a dry run counts
@@ -338,6 +339,12 @@ def erase_person(
     )
     suppress = suppress and bool(tokens)  # an event's id says of no other event whose it is
     with holders_change(runtime, merchant_id), in_transaction():
+        if db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN:
+            return [
+                Problem(
+                    (), "TOO_MANY_ERASURES", f"{MAX_OPEN:,} erasures go on already. Ask again when some have finished."
+                )
+            ]
         row = db.insert_erasure(
             merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "scan", now
         )
