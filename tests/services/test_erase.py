@@ -21,6 +21,7 @@ from tracklayer.db import erasures as db
 from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow
 from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown
@@ -29,6 +30,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.services.access_package import as_json, export_person
+from tracklayer.services.check import check_destination
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.erase import (
@@ -38,6 +40,7 @@ from tracklayer.services.erase import (
     continue_erasures,
     count_person,
     erase_person,
+    purge_erasures,
     unsuppress_person,
 )
 from tracklayer.services.identify import identify
@@ -941,3 +944,33 @@ def test_a_receipt_tells_the_first_attempt_of_all(
     given = done.platforms["meta"]
     assert datetime.fromisoformat(given["first_at"]) == datetime.fromisoformat(logged) <= first < clock.now()
     assert datetime.fromisoformat(given["last_at"]) > first
+
+
+def test_an_erased_event_stays_away_when_events_are_kept_for_longer(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    clock.move(timedelta(days=100))  # of a merchant who kept events for 90 days, and keeps them for a year now
+    purge_erasures(runtime)
+    again = {**of("hers"), "occurred_at": clock.now()}
+    assert [type(one) for one in send(runtime, merchant, again)] == [Forgotten]
+    clock.move(timedelta(days=266))
+    purge_erasures(runtime)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM tombstones") == [(0,)]
+
+
+async def test_a_check_of_settings_tells_suppressed_from_refused(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    send(runtime, merchant, of("hers"), of("johns", "john@shop.example"))
+    with in_transaction():
+        row = destination(merchant.merchant_id, "meta")
+    assert row is not None
+    found = check_destination(runtime, row)
+    assert found is not None
+    assert (found.would_send, found.refused) == (1, {"SUPPRESSED": 1})

@@ -30,7 +30,7 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import LONG_SECONDS, bounded_read, in_transaction, rows, statements_within
+from tracklayer.db.connection import LONG_SECONDS, bounded_read, in_transaction, statements_within
 from tracklayer.db.erasures import ErasureRow, Looked
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
@@ -39,7 +39,7 @@ from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.marks import PREFIX, marker_of, of_event
-from tracklayer.services.merchants import holders_change
+from tracklayer.services.merchants import RETENTION_DAYS, holders_change
 from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import remove_traces
 
@@ -59,6 +59,9 @@ IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looke
 # after this long all of them look for marks, and what they took in before that is there.
 SETTLE = timedelta(seconds=10)
 RECEIPTS = timedelta(days=3 * 365)
+TOMBSTONES = timedelta(
+    days=max(RETENTION_DAYS)
+)  # from an event's arrival: a merchant may choose to keep for longer later
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What shops send as the external id of whoever has none.
 EVERYBODYS = frozenset("guest anonymous unknown nobody user customer default test none n/a na".split())
@@ -507,11 +510,8 @@ def _erase(runtime: Runtime, row: ErasureRow, wanted: Wanted, event_ids: Sequenc
     gone = db.erase_events(merchant_id, event_ids, now)
     if wanted.bring((one for one in looked if one.event_id in gone.events), countries_of(merchant_id)):
         _keep(runtime, row, wanted)
-    retention = timedelta(
-        days=rows("SELECT retention_days FROM merchants WHERE merchant_id = %s", (merchant_id,))[0][0]
-    )
     db.add_tombstones(
-        merchant_id, {marker.mark(merchant_id, of_event(one)): at + retention for one, at in gone.events.items()}
+        merchant_id, {marker.mark(merchant_id, of_event(one)): at + TOMBSTONES for one, at in gone.events.items()}
     )
     if gone.events:
         context = _context(merchant_id, row.erasure_id, "traces")
