@@ -29,6 +29,7 @@ from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
+from tracklayer.services import erase
 from tracklayer.services.access_package import as_json, export_person
 from tracklayer.services.check import check_destination
 from tracklayer.services.deliver import deliver_due
@@ -169,6 +170,10 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
         (Request(email="j.doe@shop.example"), {"emails": ["a@shop.example", "J.Doe@shop.example"]}),
         (Request(external_id="customer-7"), {"external_id": normalise.sha256_hex("customer-7")}),
         (Request(browser_id="b" * 22), {"browser_id": "b" * 22}),
+        (Request(browser_id="b" * 22), {"browser_id": f" {'b' * 22} "}),
+        (Request(email="janeroe77@gmail.com"), {"email": "jane.roe77@googlemail.com"}),
+        (Request(email="ue@ex.example"), {"email": "ue%40ex.example"}),
+        (Request(phone="0170 1234567"), {"phone": "0170 1234567"}),
         (Request(event_ids=("hers",)), {}),
     ):
         send(runtime, merchant, of("hers", None, **user_data), of("his", "john@shop.example"))
@@ -191,18 +196,9 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
     assert "hers-canary" not in dump()
 
 
-def test_killed_at_every_step_it_ends_the_same(
-    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tracklayer.services import erase
-
-    monkeypatch.setattr(erase, "PAGE", 7)
-    monkeypatch.setattr(erase, "MOST", 2)
-    for number in range(40):
-        send(runtime, merchant, of(f"e{number:02}", EMAIL if number % 3 == 0 else f"p{number}@shop.example"))
-        clock.move(timedelta(milliseconds=1))
-    clock.move(timedelta(minutes=1))
-    row, real, kills = begin(runtime, merchant, Request(email=EMAIL)), db.save_erasure, 0
+def killed_through(runtime: Runtime, clock: FrozenClock, row: ErasureRow, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Every second step ends as by a kill just before its commit; how many did."""
+    real, kills = db.save_erasure, 0
     for attempt in range(400):
         if attempt % 2 == 0:
 
@@ -221,6 +217,20 @@ def test_killed_at_every_step_it_ends_the_same(
         if state(row).finished_at is not None:
             break
         clock.move(timedelta(seconds=1))
+    return kills
+
+
+def test_killed_at_every_step_it_ends_the_same(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "PAGE", 7)
+    monkeypatch.setattr(erase, "MOST", 2)
+    for number in range(40):
+        send(runtime, merchant, of(f"e{number:02}", EMAIL if number % 3 == 0 else f"p{number}@shop.example"))
+        clock.move(timedelta(milliseconds=1))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    kills = killed_through(runtime, clock, row, monkeypatch)
     done = state(row)
     assert kills > 5
     assert done.counts["events"] == 14
@@ -905,8 +915,6 @@ async def test_who_may_only_send_is_not_told_who_was_erased(
 def test_a_merchant_who_begins_many_keeps_nobody_waiting(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tracklayer.services import erase
-
     other = new_merchant(runtime, name="Other")
     for number in range(20):
         begin(runtime, merchant, Request(email=f"p{number}@shop.example"))
@@ -974,3 +982,36 @@ async def test_a_check_of_settings_tells_suppressed_from_refused(
     found = check_destination(runtime, row)
     assert found is not None
     assert (found.would_send, found.refused) == (1, {"SUPPRESSED": 1})
+
+
+def test_links_are_looked_up_by_indexes(runtime: Runtime, merchant: Merchant) -> None:
+    with in_transaction():
+        execute("SET LOCAL enable_seqscan = off")
+        params: Any = {"merchant": merchant.merchant_id, "digests": [DIGEST], "limit": 9}
+        plan = "\n".join(row[0] for row in rows(f"EXPLAIN {db.BROWSERS_WITH}", params))
+    assert "browser_people_gmail" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "PAGE", 5)
+    monkeypatch.setattr(erase, "MOST", 2)
+    for number in range(6):
+        browser = f"{number}" * 32
+        whose = {"external_id": "eve-1"} if number % 2 == 0 else {}
+        send(runtime, merchant, of(f"anonymous-{number}", None, browser_id=browser))
+        send(runtime, merchant, of(f"named-{number}", f"p{number}@shop.example", browser_id=browser, **whose))
+        clock.move(timedelta(milliseconds=1))
+    clock.move(timedelta(minutes=1))
+    looked = count_person(runtime, merchant.merchant_id, Request(external_id="eve-1"))
+    assert isinstance(looked, Counted)
+    row = begin(runtime, merchant, Request(external_id="eve-1"))
+    kills = killed_through(runtime, clock, row, monkeypatch)
+    done = state(row)
+    assert kills > 5
+    assert (done.counts["events"], done.counts["identities"]) == (looked.events, looked.browsers) == (6, 3)
+    assert stored(merchant) == [f"{kind}-{number}" for kind in ("anonymous", "named") for number in (1, 3, 5)]
+    assert [browser for browser, _ in links(merchant)] == [f"{number}" * 32 for number in (1, 3, 5)]
+    sound(clock)

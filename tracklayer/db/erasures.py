@@ -353,15 +353,19 @@ class LinkRow(NamedTuple):
 MOST_LINKS = 2000  # that are looked at
 
 
+BROWSERS_WITH = """
+(SELECT DISTINCT browser_id FROM browser_people
+    WHERE merchant_id = %(merchant)s AND digest = ANY(%(digests)s) LIMIT %(limit)s)
+UNION
+(SELECT DISTINCT browser_id FROM browser_people
+    WHERE merchant_id = %(merchant)s AND digests ->> 'google' = ANY(%(digests)s) LIMIT %(limit)s)
+"""
+
+
 def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
     """Browsers that were seen with whom these digests are of, in whichever spelling of a Gmail address."""
-    found = rows(
-        "(SELECT DISTINCT browser_id FROM browser_people WHERE merchant_id = %(merchant)s AND digest = ANY(%(digests)s) "
-        "LIMIT %(limit)s) UNION (SELECT DISTINCT browser_id FROM browser_people "
-        "WHERE merchant_id = %(merchant)s AND digests ->> 'google' = ANY(%(digests)s) LIMIT %(limit)s)",
-        {"merchant": merchant_id, "digests": list(digests), "limit": MOST_LINKS},  # type: ignore[arg-type]
-    )
-    return [row[0] for row in found]
+    params: Any = {"merchant": merchant_id, "digests": list(digests), "limit": MOST_LINKS}
+    return [row[0] for row in rows(BROWSERS_WITH, params)]
 
 
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
