@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, identities, monitors, sources
+from tracklayer.db import channels, erasures, identities, monitors, sources
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
@@ -21,6 +21,7 @@ from tracklayer.db.events import (
     LOOKED,
     NEWEST_OF_EACH_NAME,
     OLDEST_RECEIVED,
+    PURGE,
     STORE_AND_LINK,
     EventSearch,
     page_query,
@@ -271,6 +272,7 @@ def test_what_is_known_of_events_is_looked_up_by_key_however_many_browsers_there
             assert "merchant" in what
             key = {"browser_people_pkey": "digest", "enrichments_pkey": "event_id", "enrichments_of": "person"}
             assert key.get(index, "browser_id") in what
+        assert "event_id" in scans(identities.LOOK_UP, params, ("deliveries",))["deliveries_pkey"]
 
 
 def test_a_link_is_stored_by_key_however_many_browsers_there_are(
@@ -301,3 +303,55 @@ def test_what_of_browsers_is_past_its_time_is_read_in_its_order(many_browsers: M
     found = scans(identities.PURGE_IDENTITIES, params, IDENTITIES)
     assert found.keys() >= {"browsers_age", "browser_signals_age", "browser_people_age"}
     assert "none" not in found
+
+
+def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merchant: Merchant) -> None:
+    for one in (many_browsers, merchant):
+        given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
+        statements: list[tuple[str, str, Sequence[Any]]] = [
+            ("browsers", identities.HOLD_BROWSERS, given),
+            ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
+            *((table, sql, given) for table, sql in identities.FORGET.items()),
+        ]
+        for table, sql, params in statements:
+            found = all_scans(sql, params, (table,))
+            assert found
+            assert all("browser_id" in what and "merchant_id" in what for _, what in found)
+
+
+HANGING_ON_EVENTS = ("deliveries", "enrichments", "differing_repeats")
+
+
+def test_what_hangs_on_events_is_looked_up_by_their_ids(
+    many_browsers: Merchant, merchant: Merchant, clock: FrozenClock
+) -> None:
+    now = clock.now()
+    with in_transaction():
+        execute(
+            "INSERT INTO differing_repeats SELECT merchant_id, event_id, decided_at, '{}' FROM enrichments WHERE merchant_id = %s",
+            (merchant.merchant_id,),
+        )
+        execute("ANALYZE differing_repeats")
+    erase = {"ids": ["order_1", "order_2"], "now": now, "reason": "erased"}
+    page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "limit": 100}
+    for one in (many_browsers, merchant):
+        of = {"merchant": one.merchant_id}
+        assert "event_id" in scans(erasures.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
+        for sql, params in ((erasures.ERASE, erase), (PURGE, {"before": now + timedelta(days=1), "limit": 5})):
+            found = all_scans(sql, {**of, **params}, HANGING_ON_EVENTS)
+            assert {index for index, _ in found} == {f"{table}_pkey" for table in HANGING_ON_EVENTS}
+            assert all("event_id" in what for _, what in found)
+
+
+def test_ids_of_events_are_compared_by_their_bytes_wherever_they_are_a_key(database: str) -> None:
+    with in_transaction():
+        found = rows(
+            "SELECT i.indexrelid::regclass::text, c.collname FROM pg_index i "
+            "JOIN pg_class t ON t.oid = i.indrelid AND t.relnamespace = 'public'::regnamespace "
+            "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'event_id' AND a.attnum = ANY(i.indkey) "
+            "JOIN pg_collation c ON c.oid = a.attcollation"
+        )
+    assert {"enrichments_pkey", "differing_repeats_pkey", "deliveries_pkey", "events_pkey"} <= {
+        name for name, _ in found
+    }
+    assert {collation for _, collation in found} == {"C"}

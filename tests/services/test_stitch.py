@@ -316,6 +316,62 @@ def test_retried_and_redelivered_it_is_one_body(
     assert bodies[0]["user_data"]["em"] == [JANE]
 
 
+def bodies_of(sandbox: SandboxServer, event_id: str) -> list[Any]:
+    """What platforms were told of the person of an event, attempt by attempt."""
+    items = [item for body in sent(sandbox) for item in body["data"]]
+    return [item.get("user_data") or item["user"] for item in items if item["event_id"] == event_id]
+
+
+@pytest.mark.parametrize("redelivered", [True, False])
+def test_what_one_platform_got_as_it_came_goes_as_it_came_to_all(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, redelivered: bool
+) -> None:
+    """It was tried before anybody asked for stitching, by a link that was committed later and received before."""
+    set_destination(runtime, merchant.merchant_id, "tiktok", example_settings(mapper_for("tiktok")), None)
+    show(merchant, clock.now(), fbp="fb.1.1700000000000.123", ttp="ttp_of_jane")
+    ingest(runtime, merchant, "order", browser_id=BROWSER, **DEVICE)
+    fault = {"kind": "refuse", "event_ids": ["order"]} if redelivered else {"kind": "error"}
+    fault["platform"] = "meta"
+    httpx.post(f"{sandbox.url}/_faults", json=fault).raise_for_status()
+    deliver(runtime, merchant, worker)
+    with in_transaction():
+        of_jane = Link(BROWSER, "email", JANE, {"basic": JANE}, clock.now())
+        db.link_people(merchant.merchant_id, [of_jane], clock.now())
+    httpx.delete(f"{sandbox.url}/_faults").raise_for_status()
+    if redelivered:
+        assert redeliver_ids(runtime, merchant.merchant_id, [("order", "meta")], DeliverySearch()).requeued == 1
+    else:
+        deliver(runtime, merchant, worker, "tiktok")
+        clock.move(timedelta(minutes=5))
+    deliver(runtime, merchant, worker)
+    with in_transaction():
+        assert rows("SELECT fields FROM enrichments") == [([],)]
+    told = bodies_of(sandbox, "order")
+    assert len(told) == (2 if redelivered else 3)
+    assert not any({"fbp", "ttp", "em", "email"} & one.keys() for one in told)
+
+
+def test_what_is_on_its_way_as_it_came_goes_as_it_came_to_all(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, between: Any
+) -> None:
+    """One platform has it in its hands when stitching is asked for, and another one takes it up."""
+    set_destination(runtime, merchant.merchant_id, "tiktok", example_settings(mapper_for("tiktok")), None)
+    show(merchant, clock.now(), fbp="fb.1.1700000000000.123", ttp="ttp_of_jane")
+    ingest(runtime, merchant, "order", browser_id=BROWSER, **DEVICE)
+
+    def meanwhile() -> None:
+        with in_transaction():
+            of_jane = Link(BROWSER, "email", JANE, {"basic": JANE}, clock.now())
+            db.link_people(merchant.merchant_id, [of_jane], clock.now())
+        deliver(runtime, merchant, worker, "tiktok")
+
+    between(meanwhile)
+    deliver(runtime, merchant, worker)
+    told = bodies_of(sandbox, "order")
+    assert len(told) == 2
+    assert not any({"fbp", "ttp", "em", "email"} & one.keys() for one in told)
+
+
 def test_four_workers_and_signals_that_arrive_meanwhile_still_decide_once(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str, sandbox: SandboxServer
 ) -> None:

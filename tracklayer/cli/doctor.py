@@ -21,6 +21,7 @@ from tracklayer.db.alert_mails import mail_trouble
 from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tracklayer.db.erasures import failing_erasures
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.domain import watch
 from tracklayer.domain.monitors.words import counted
@@ -41,6 +42,8 @@ from tracklayer.services.watch_operator import facts_now
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
 MOST_COLLECTORS = 20  # whose names are looked up
+MOST_ERASURES = 5  # that are named
+FAILING = timedelta(minutes=5)  # that a step of one has failed for: less may be rows that somebody held
 MAIL_SECONDS = 5  # for each step of a session
 LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
@@ -113,6 +116,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         if settings.smtp_url is not None and not missing:
             yield _mails()
         if not missing:
+            yield from _erasures()
             yield from _advice()
             yield from _collectors(settings)
         skew = clock_skew().total_seconds()
@@ -228,6 +232,20 @@ def _advice() -> Iterator[Finding]:
         yield Finding(
             "advice", True, f"given to merchants: {codes}; `advice` of a merchant and its destinations says more"
         )
+
+
+def _erasures() -> Iterator[Finding]:
+    """Those whose step fails again and again: they would never end."""
+    with connection.session():
+        failing = failing_erasures(datetime.now(UTC) - FAILING, MOST_ERASURES + 1)
+    if not failing:
+        return
+    some = ", ".join(
+        f"{erasure_id} of merchant {merchant_id} since {since:%Y-%m-%d %H:%M} UTC"
+        for merchant_id, erasure_id, since in failing[:MOST_ERASURES]
+    )
+    more = " and more" if len(failing) > MOST_ERASURES else ""
+    yield Finding("erasures", False, f"a step fails again and again of {some}{more}: the workers' log has the trace")
 
 
 def _collectors(settings: Settings) -> Iterator[Finding]:

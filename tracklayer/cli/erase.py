@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.erasures import ErasureRow, erasure_by_id
+from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
@@ -108,14 +109,23 @@ def _some(count: int, noun: str) -> str:
 
 def _finish(runtime: Runtime, begun: ErasureRow) -> ErasureRow:
     """Does what there is to do, beside whichever workers there are, until this one has finished."""
+    failures = 0
     while True:
         continue_erasures(runtime)
         with in_transaction():
             row = erasure_by_id(begun.merchant_id, begun.erasure_id)
         if row is None:
             raise CommandError("the merchant is gone")
+        if row.stage == GIVEN_UP:
+            raise CommandError("the secret key that it was sealed with was given up: erase this person anew")
         if row.finished_at is not None:
             return row
+        if row.failures > failures:
+            print(
+                f"erasure {row.erasure_id}: its next step failed, {row.failures} in a row; it is tried again in a minute",
+                file=sys.stderr,
+            )
+        failures = row.failures
         time.sleep(PAUSE_SECONDS)
 
 

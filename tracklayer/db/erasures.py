@@ -11,7 +11,7 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import lock_queue
+from tracklayer.db.deliveries import lock_queue, wait_briefly
 from tracklayer.domain.delivery import DropReason
 
 LAST_ID = 2**63 - 1
@@ -22,7 +22,7 @@ class ErasureRow:
     """``wanted``, ``after``: sealed. ``identifiers``: [kind, cut off keyed hash]. ``counts``: table -> rows deleted.
 
     ``platforms``: platform -> {deliveries, attempted, delivered, first_at, last_at}, of the deliveries deleted. ``stage``: what
-    it is at, since ``staged_at``. ``scanned``: events that were looked at.
+    it is at, since ``staged_at``. ``scanned``: events that were looked at. ``failures``: of its next step, in a row.
     """
 
     merchant_id: int
@@ -41,11 +41,13 @@ class ErasureRow:
     platforms: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished_at: datetime | None = None
     receipt: str | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
 
 
 COLUMNS = (
     "merchant_id, erasure_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, after, "
-    "scanned, counts, platforms, finished_at, receipt"
+    "scanned, counts, platforms, finished_at, receipt, failures, failing_since"
 )
 INSERT = """
 INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at)
@@ -133,7 +135,7 @@ def count_open(merchant_id: int, limit: int) -> int:
 
 SAVE = """
 UPDATE erasures SET wanted = %s, stage = %s, after = %s, scanned = %s, counts = %s, platforms = %s, next_at = %s,
-    staged_at = %s, finished_at = %s, receipt = %s
+    staged_at = %s, finished_at = %s, receipt = %s, failures = 0, failing_since = NULL
 WHERE merchant_id = %s AND erasure_id = %s
 """
 
@@ -176,10 +178,40 @@ def page_of_erasures(merchant_id: int, before: int | None, limit: int) -> list[E
     return [_read(row) for row in found]
 
 
-def postpone(merchant_id: int, erasure_id: int, until: datetime) -> None:
-    """Nothing of it is done before an instant."""
+def postpone(merchant_id: int, erasure_id: int, now: datetime, until: datetime) -> None:
+    """Its step failed: nothing of it is done before an instant."""
     execute(
-        "UPDATE erasures SET next_at = %s WHERE merchant_id = %s AND erasure_id = %s", (until, merchant_id, erasure_id)
+        "UPDATE erasures SET next_at = %s, failures = failures + 1, failing_since = coalesce(failing_since, %s) "
+        "WHERE merchant_id = %s AND erasure_id = %s",
+        (until, now, merchant_id, erasure_id),
+    )
+
+
+GIVEN_UP = "given_up"  # the stage of one that finished without a receipt
+
+
+def failing_erasures(before: datetime, limit: int) -> list[tuple[int, int, datetime]]:
+    """(merchant id, erasure id, since when) of those whose step has failed since before an instant, oldest first."""
+    found = rows(
+        "SELECT merchant_id, erasure_id, failing_since FROM erasures WHERE finished_at IS NULL "
+        "AND failing_since < %s ORDER BY failing_since LIMIT %s",
+        (before, limit),
+    )
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+def give_up_lost_erasures(key_ids: Collection[bytes], now: datetime) -> None:
+    """Ends those that go on and are sealed with none of these keys: nobody can tell any more whom they meant."""
+    execute(
+        "WITH lost AS (SELECT merchant_id, erasure_id FROM erasures e WHERE finished_at IS NULL AND EXISTS (SELECT FROM ("
+        "VALUES (wanted), (after) UNION ALL SELECT sealed FROM erasure_traces t "
+        "WHERE t.merchant_id = e.merchant_id AND t.erasure_id = e.erasure_id) AS x(sealed) "
+        "WHERE length(sealed) > 4 AND NOT substring(sealed FROM 2 FOR 4) = ANY(%s::bytea[])) FOR UPDATE), "
+        "gone AS (DELETE FROM erasure_traces t USING lost WHERE t.merchant_id = lost.merchant_id "
+        "AND t.erasure_id = lost.erasure_id) "
+        "UPDATE erasures e SET finished_at = %s, stage = %s, wanted = '', after = NULL FROM lost "
+        "WHERE e.merchant_id = lost.merchant_id AND e.erasure_id = lost.erasure_id",
+        (list(key_ids), now, GIVEN_UP),
     )
 
 
@@ -246,6 +278,10 @@ def deliveries_of(merchant_id: int, event_ids: Sequence[str]) -> int:
 
 
 # While a merchant's queues are held, nobody takes a delivery out of them, queues one anew or makes one for a stored event.
+QUEUE_MS = 250  # that is waited for each of them
+HOLD = """
+SELECT event_id FROM events WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id FOR UPDATE SKIP LOCKED
+"""
 QUEUES = "SELECT platform FROM destinations WHERE merchant_id = %s ORDER BY platform"
 DROP = """
 UPDATE deliveries d
@@ -311,14 +347,18 @@ class Gone:
 
 
 def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> Gone:
-    """Deletes events with all that hangs on them; those with a delivery in a worker's hands stay, without what waits.
+    """Deletes events with all that hangs on them; those with a delivery in a worker's hands stay, without what waits, and those
+    that somebody holds stay as they are.
 
-    What waits is dropped first, and the ledger counts both. Needs a transaction.
+    What waits is dropped first, and the ledger counts both. Needs a transaction. While it waits for a queue nothing is taken
+    out of those that it has: so it waits briefly, and then fails.
     """
+    wait_briefly(QUEUE_MS)
     for (platform,) in rows(QUEUES, (merchant_id,)):
         lock_queue(merchant_id, platform)
+    held = [row[0] for row in rows(HOLD, (merchant_id, list(event_ids)))]
     reason = DropReason.ERASED.value
-    params: Any = {"merchant": merchant_id, "ids": list(event_ids), "now": now, "reason": reason}
+    params: Any = {"merchant": merchant_id, "ids": held, "now": now, "reason": reason}
     changes, gone = Changes(), Gone()
     for platform, received_at in rows(DROP, params):
         changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
@@ -397,16 +437,6 @@ def refused_browsers(merchant_id: int, browser_ids: Sequence[str]) -> set[str]:
     return {row[0] for row in found}
 
 
-def erase_browsers(merchant_id: int, browser_ids: Sequence[str]) -> dict[str, int]:
-    """Deletes browsers with what they showed and whom they were seen with; table -> rows."""
-    return {
-        table: execute(
-            f"DELETE FROM {table} WHERE merchant_id = %s AND browser_id = ANY(%s)", (merchant_id, list(browser_ids))
-        )
-        for table in ("browser_people", "browser_signals", "browsers")
-    }
-
-
 NAMELESS = """
 INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
 SELECT merchant_id, replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), browser_id, kind, '{}',
@@ -415,8 +445,20 @@ FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN %s
 """
 
 
+ERASE_LINKS = """
+WITH old AS MATERIALIZED (
+    SELECT p.merchant_id, p.browser_id, p.digest
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS x(merchant_id, browser_id, digest)
+    JOIN browser_people p USING (merchant_id, browser_id, digest)
+    ORDER BY p.digest, p.browser_id FOR UPDATE OF p
+)
+DELETE FROM browser_people p USING old
+WHERE p.merchant_id = old.merchant_id AND p.browser_id = old.browser_id AND p.digest = old.digest
+"""
+
+
 def erase_links(merchant_id: int, links: Sequence[tuple[str, str]], *, is_shared: bool) -> int:
-    """Deletes that browsers were seen with somebody, by (browser id, digest); how many. Needs a transaction.
+    """Deletes that browsers were seen with somebody, by (browser id, digest); how many. The caller holds the browsers' rows.
 
     ``is_shared``: in the place of each stays that the browser was seen with somebody, so that it does not become another's
     alone.
@@ -425,9 +467,8 @@ def erase_links(merchant_id: int, links: Sequence[tuple[str, str]], *, is_shared
         return 0
     if is_shared:
         execute(NAMELESS, (merchant_id, tuple(links)))
-    return execute(
-        "DELETE FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN %s", (merchant_id, tuple(links))
-    )
+    browser_ids, digests = zip(*links, strict=True)
+    return execute(ERASE_LINKS, ([merchant_id] * len(links), list(browser_ids), list(digests)))
 
 
 # Marks ------------------------------------------------------------------------------------------------------------
@@ -552,7 +593,15 @@ PLACES = (
         ("sentence", "next_step", "example_event_id", "details"),
         frozenset({"details"}),
     ),
-    # One that goes on needs what it searches for: it is waited for.
+    # One that goes on needs what it searches for, and where it is.
+    Place(
+        "redeliveries",
+        ("redelivery_id",),
+        ("refused_examples",),
+        frozenset({"refused_examples"}),
+        "finished_at IS NULL",
+    ),
+    Place("redelivery_pages", ("redelivery_id", "page"), ("keys",), frozenset({"keys"})),
     Place(
         "redeliveries",
         ("redelivery_id",),
@@ -569,6 +618,16 @@ def is_any_redelivered(merchant_id: int, before: datetime) -> bool:
         rows(
             "SELECT 1 FROM redeliveries WHERE merchant_id = %s AND finished_at IS NULL AND requested_at <= %s LIMIT 1",
             (merchant_id, before),
+        )
+    )
+
+
+def is_any_at(merchant_id: int, event_ids: Collection[str]) -> bool:
+    """Whether a redelivery that goes on stands at one of some events."""
+    return bool(
+        rows(
+            "SELECT 1 FROM redeliveries WHERE merchant_id = %s AND finished_at IS NULL AND after ->> 1 = ANY(%s) LIMIT 1",
+            (merchant_id, list(event_ids)),
         )
     )
 

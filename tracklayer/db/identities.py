@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,12 +40,13 @@ class Wanted:
 
 @dataclass
 class Found:
-    """What is known of some events. ``decided``: event id -> what was decided before; ``browsers`` by id; ``seen_with``: person
-    -> ids of the browsers, of late; ``events_today``: person -> events of the last 24 hours, counted to
-    ``MOST_EVENTS_A_DAY`` + 1.
+    """What is known of some events. ``decided``: event id -> what was decided before; ``tried``: those undecided ones that a
+    platform may have got as they came; ``browsers`` by id; ``seen_with``: person -> ids of the browsers, of late;
+    ``events_today``: person -> events of the last 24 hours, counted to ``MOST_EVENTS_A_DAY`` + 1.
     """
 
     decided: dict[str, Stitched] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
     browsers: dict[str, Browser] = field(default_factory=dict)
     seen_with: dict[str, list[str]] = field(default_factory=dict)
     events_today: dict[str, int] = field(default_factory=dict)
@@ -55,7 +56,8 @@ _PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of sa
 
 # One statement for all events of a claim. Each part is bounded: a few browsers a person, a few values and people a browser
 # (``LINKING`` and ``SHOW`` keep no more). What was decided before is not looked for again: of the same event that is all but
-# its first platform.
+# its first platform. Whoever decides has committed that before anything leaves: so what is undecided, and was sent or is on
+# its way to any platform, went without anything added.
 LOOK_UP = f"""
 WITH wanted AS MATERIALIZED (
     SELECT w.*, e.event_id IS NOT NULL AS is_decided, e.fields, e.note
@@ -76,6 +78,15 @@ WITH wanted AS MATERIALIZED (
     GROUP BY browser_id
 )
 SELECT 'decided', event_id, fields, note, NULL::timestamptz, NULL::timestamptz FROM wanted WHERE is_decided
+UNION ALL
+SELECT 'tried', w.event_id, NULL, NULL, NULL, NULL FROM wanted w
+CROSS JOIN LATERAL (SELECT 1 FROM deliveries
+    WHERE merchant_id = %(merchant)s AND event_id = w.event_id AND attempt_log <> '[]' LIMIT 1) d
+WHERE NOT w.is_decided
+UNION ALL
+SELECT 'tried', c.event_id, NULL, NULL, NULL, NULL
+FROM (SELECT unnest(sending) AS event_id FROM claims WHERE merchant_id = %(merchant)s) c
+WHERE c.event_id IN (SELECT event_id FROM wanted WHERE NOT is_decided)
 UNION ALL
 SELECT 'seen', person, browser_id, NULL, NULL, NULL FROM seen
 UNION ALL
@@ -127,6 +138,8 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     for what, key, first, second, since, last in rows(LOOK_UP, params):
         if what == "decided":
             found.decided[key] = read_decision(first, second)
+        elif what == "tried":
+            found.tried.add(key)
         elif what == "seen":
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
@@ -166,7 +179,8 @@ def store_decisions(merchant_id: int, decisions: Sequence[Decision], now: dateti
     """What each event gets, by event id: another's word counts where somebody was ahead.
 
     In the order of ids, so that two of them never wait crosswise. Whoever waits sees what the other one committed: for that
-    each statement must see its own moment (READ COMMITTED). Whoever sends anything by it commits something after it.
+    each statement must see its own moment (READ COMMITTED). Whoever sends anything by it commits something after it. Of an
+    event that was erased or purged since, nothing is stored: nobody would ever take it away.
     """
     given = [
         {
@@ -181,8 +195,10 @@ def store_decisions(merchant_id: int, decisions: Sequence[Decision], now: dateti
         "INSERT INTO enrichments (merchant_id, event_id, fields, note, person, decided_at) "
         "SELECT %s, event_id, fields, note, person, %s "
         "FROM json_to_recordset(%s) AS x(event_id text, fields json, note text, person text) "
-        f"WHERE {_WITHOUT_FLUSH} ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id",
-        (merchant_id, now, JsonLiteral(given)),
+        f"WHERE {_WITHOUT_FLUSH} AND EXISTS (SELECT FROM events e "
+        "WHERE e.merchant_id = %s AND e.event_id = x.event_id FOR KEY SHARE) "
+        "ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id",
+        (merchant_id, now, JsonLiteral(given), merchant_id),
     )
     found = {one.event_id: one.stitched for one in decisions}
     others = sorted(found.keys() - {row[0] for row in stored})
@@ -225,7 +241,8 @@ LINK_COLUMNS = (
     "received_at timestamptz"
 )
 # What comes with events, or by ``identify``: browsers and people, from ``{source}``. Who was seen so a moment ago is not
-# written again, and who denied consent in that browser not at all. Of a browser the latest people are kept, and of a person
+# written again, and who denied consent in that browser not at all: its row is held, so that a refusal of the same moment
+# either is seen here or takes away what is written here. Of a browser the latest people are kept, and of a person
 # as many browsers as tell that they are too many. What somebody holds at the moment goes another time, and nothing goes
 # before all is written (``crowd`` reads ``linked``: otherwise PostgreSQL runs the last part first), so that no two ever wait
 # for each other crosswise. Whoever sends the first has asked that events be stitched, from that one on.
@@ -233,13 +250,18 @@ LINKING = f"""links AS MATERIALIZED (
     SELECT merchant_id, digest, browser_id, min(kind) AS kind, (array_agg(digests))[1] AS digests, min(at) AS since,
            max(at) AS until, min(received_at) AS received_at
     FROM {{source}} GROUP BY merchant_id, digest, browser_id
-), news AS MATERIALIZED (
+), fresh AS MATERIALIZED (
     SELECT l.* FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at FROM browser_people p
         WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest AND p.browser_id = l.browser_id LIMIT 1) p ON true
-    LEFT JOIN LATERAL (SELECT consent FROM browsers b
-        WHERE b.merchant_id = l.merchant_id AND b.browser_id = l.browser_id LIMIT 1) b ON true
-    WHERE b.consent IS DISTINCT FROM 'denied' AND (p.last_seen_at IS NULL OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
-       OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s')
+    WHERE p.last_seen_at IS NULL OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
+       OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s'
+), asked_of AS MATERIALIZED (
+    SELECT b.* FROM (SELECT DISTINCT merchant_id, browser_id FROM fresh ORDER BY merchant_id, browser_id) f
+    CROSS JOIN LATERAL (SELECT merchant_id, browser_id, consent FROM browsers b
+        WHERE b.merchant_id = f.merchant_id AND b.browser_id = f.browser_id LIMIT 1 FOR SHARE) b
+), news AS MATERIALIZED (
+    SELECT f.* FROM fresh f WHERE NOT EXISTS (SELECT FROM asked_of a
+        WHERE a.merchant_id = f.merchant_id AND a.browser_id = f.browser_id AND a.consent = 'denied')
 ), linked AS (
     INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
     SELECT merchant_id, digest, browser_id, kind, digests, since, until FROM news ORDER BY merchant_id, digest, browser_id
@@ -314,8 +336,9 @@ def has_refused(merchant_id: int, browser_id: str) -> bool:
 
 
 # What browsers showed in calls of a moment, of any merchants: who calls again and again is one row a value. Of a kind the
-# latest values are kept; those of this call are the latest. Written in the order of the keys, and what somebody holds at the
-# moment goes another time, so that no two wait crosswise.
+# latest values are kept; those of this call are the latest. Written in the order of the keys, first all browsers (``shown``
+# reads ``seen``: otherwise PostgreSQL runs that part last), and what somebody holds at the moment goes another time, so that
+# no two wait crosswise.
 SHOW = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
@@ -328,6 +351,7 @@ WITH given AS (
     ON CONFLICT (merchant_id, browser_id) DO UPDATE
         SET last_seen_at = greatest(browsers.last_seen_at, excluded.last_seen_at),
             consent = coalesce(excluded.consent, browsers.consent)
+    RETURNING 1
 ), latest AS (
     SELECT *, row_number() OVER (PARTITION BY merchant_id, browser_id, kind ORDER BY last_at DESC, value) AS place FROM (
         SELECT merchant_id, browser_id, kind, value, min(coalesce(since, at)) AS first_at, max(at) AS last_at
@@ -335,6 +359,7 @@ WITH given AS (
 ), shown AS (
     INSERT INTO browser_signals (merchant_id, browser_id, kind, value, first_seen_at, last_seen_at)
     SELECT merchant_id, browser_id, kind, value, first_at, last_at FROM latest WHERE place <= {MOST_VALUES}
+        AND (SELECT count(*) FROM seen) > 0
     ORDER BY merchant_id, browser_id, kind, value
     ON CONFLICT (merchant_id, browser_id, kind, value) DO UPDATE
         SET last_seen_at = greatest(browser_signals.last_seen_at, excluded.last_seen_at)
@@ -392,19 +417,77 @@ def show_all(shown: Mapping[int, Sequence[Shown]]) -> None:
         execute(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
 
 
-def forget_signals(merchant_id: int, browser_ids: Sequence[str]) -> None:
-    """Deletes what browsers showed, and whom they were seen with: whoever uses them denied consent."""
-    for table in ("browser_signals", "browser_people"):
-        execute(
-            f"DELETE FROM {table} WHERE merchant_id = %s AND browser_id = ANY(%s)", (merchant_id, list(browser_ids))
-        )
-
-
 _KEYS = {
     "browser_people": "digest, browser_id",
     "browser_signals": "browser_id, kind, value",
     "browsers": "browser_id",
 }
+
+
+# By pairs, so that each browser is looked up: of one merchant that is named the planner might read all browsers.
+_PAIRS = "unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)"
+HOLD_BROWSERS = f"""
+SELECT b.browser_id FROM {_PAIRS} JOIN browsers b ON b.merchant_id = x.merchant_id AND b.browser_id = x.browser_id
+ORDER BY b.browser_id FOR UPDATE OF b
+"""
+
+
+def pairs(merchant_id: int, browser_ids: Collection[str]) -> tuple[list[int], list[str]]:
+    """What these statements take: of each browser once."""
+    found = sorted(set(browser_ids))
+    return [merchant_id] * len(found), found
+
+
+def hold_browsers(merchant_id: int, browser_ids: Collection[str]) -> set[str]:
+    """Until this transaction ends nobody else writes what these browsers showed, or whom they were seen with; those that have
+    a row, and are held by it. All in one call.
+    """
+    return {row[0] for row in rows(HOLD_BROWSERS, pairs(merchant_id, browser_ids))}
+
+
+def forget_signals(merchant_id: int, browser_ids: Collection[str]) -> dict[str, int]:
+    """Deletes what browsers showed, and whom they were seen with; table -> rows.
+
+    The caller holds the browsers' rows by an earlier statement, so whatever was being written is seen here.
+    """
+    return {table: _delete_of(table, merchant_id, browser_ids) for table in ("browser_signals", "browser_people")}
+
+
+def forget_browsers(merchant_id: int, browser_ids: Collection[str], held: Collection[str]) -> dict[str, int]:
+    """Deletes browsers with all that is known of them; table -> rows. ``held``: by ``hold_browsers``.
+
+    One that got its row since then is not waited for: whoever writes it may wait for one of these.
+    """
+    known = set(browser_ids) & set(held)
+    return {
+        "browser_signals": _delete_of("browser_signals", merchant_id, known),
+        "browser_people": _delete_of("browser_people", merchant_id, browser_ids),
+        "browsers": _delete_of("browsers", merchant_id, known),
+    }
+
+
+def _delete_of(table: str, merchant_id: int, browser_ids: Collection[str]) -> int:
+    return execute(FORGET[table], pairs(merchant_id, browser_ids))
+
+
+def _of_alias(alias: str, key: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in key.split(", "))
+
+
+# In the order in which others write, as not every browser has a row that could be held.
+FORGET = {
+    table: f"""
+WITH old AS MATERIALIZED (
+    SELECT t.merchant_id, {_of_alias("t", key)} FROM {_PAIRS}
+    JOIN {table} t ON t.merchant_id = x.merchant_id AND t.browser_id = x.browser_id
+    ORDER BY {_of_alias("t", key)} FOR UPDATE OF t
+)
+DELETE FROM {table} t USING old WHERE (t.merchant_id, {_of_alias("t", key)}) = (old.merchant_id, {_of_alias("old", key)})
+"""
+    for table, key in _KEYS.items()
+}
+
+
 # ``browser_id <> ''`` is what the indexes by age say, so that they fit nothing else. One statement, so that a merchant who has none costs one.
 PURGE_IDENTITIES = "WITH {} SELECT greatest({}), {}".format(
     ", ".join(

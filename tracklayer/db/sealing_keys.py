@@ -49,9 +49,20 @@ def keys_of_channels() -> set[bytes]:
     return {bytes(row[0]) for row in found}
 
 
+# A job's sealed columns are empty, or gone, when it has finished.
+_KEYS_OF_ERASURES = """
+SELECT substring(sealed FROM 2 FOR 4) FROM erasure_keys WHERE length(sealed) > 4
+UNION
+SELECT substring(x.sealed FROM 2 FOR 4) FROM erasures e CROSS JOIN LATERAL (VALUES (e.wanted), (e.after)) AS x(sealed)
+WHERE e.finished_at IS NULL AND length(x.sealed) > 4
+UNION
+SELECT substring(t.sealed FROM 2 FOR 4) FROM erasures e JOIN erasure_traces t USING (merchant_id, erasure_id)
+WHERE e.finished_at IS NULL AND length(t.sealed) > 4
+"""
+
+
 def keys_of_erasures() -> set[bytes]:
-    """Ids of keys that seal the keys of erasures; of a database that has none yet, none."""
+    """Ids of keys that seal the keys of erasures, and what those that go on look for; of a database that has none yet, none."""
     if not rows("SELECT to_regclass('erasure_keys') IS NOT NULL")[0][0]:
         return set()
-    found = rows("SELECT DISTINCT substring(sealed FROM 2 FOR 4) FROM erasure_keys WHERE length(sealed) > 4")
-    return {bytes(row[0]) for row in found}
+    return {bytes(row[0]) for row in rows(_KEYS_OF_ERASURES)}

@@ -261,6 +261,10 @@ ErasureState = _enum(
     {
         "RUNNING": ("running", "Events are still being looked at, or waited for."),
         "FINISHED": ("finished", "All that is the person's is gone, and there is a receipt."),
+        "GIVEN_UP": (
+            "given_up",
+            "The operator gave up the secret key that it was sealed with, so nobody can tell whom it meant: ask for it again.",
+        ),
     },
 )
 GivenUpBy = _enum(

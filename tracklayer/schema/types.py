@@ -16,7 +16,7 @@ from tracklayer.db.answers import lately_answered
 from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
 from tracklayer.db.destinations import health_of
-from tracklayer.db.erasures import ErasureRow, page_of_erasures
+from tracklayer.db.erasures import GIVEN_UP, ErasureRow, page_of_erasures
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
@@ -756,6 +756,11 @@ class RetentionPreview:
 )
 class ErasureNode(Node):
     state: ErasureState = _field(ADMIN, "Whether it is done.")
+    failing_since: DateTime | None = _field(
+        ADMIN,
+        "Since when its next step has failed, again and again; null: it does not. It is tried each minute, and the log of the "
+        "workers, or of `tracklayer erase`, says why.",
+    )
     events_erased: int = _field(ADMIN, "Events deleted so far.")
     deliveries_erased: int = _field(ADMIN, "Deliveries deleted so far, with their logs.")
     identities_erased: int = _field(
@@ -1063,7 +1068,10 @@ def redelivery_node(row: RedeliveryRow) -> RedeliveryNode:
 def erasure_node(row: ErasureRow) -> ErasureNode:
     return ErasureNode(
         id=ID(ids.encode("Erasure", row.merchant_id, row.erasure_id)),
-        state=ErasureState("running" if row.finished_at is None else "finished"),
+        state=ErasureState(
+            "running" if row.finished_at is None else "given_up" if row.stage == GIVEN_UP else "finished"
+        ),
+        failing_since=_instant(row.failing_since),
         events_erased=row.counts.get("events", 0),
         deliveries_erased=row.counts.get("deliveries", 0),
         identities_erased=row.counts.get("identities", 0),

@@ -42,7 +42,8 @@ def export_person(runtime: Runtime, merchant_id: int, request: Request) -> Itera
         known = sorted(db.known_browsers(merchant_id, sorted(linked.alone)))
     for browser_id in known:
         with bounded_read():
-            yield "browser", _browser(merchant_id, browser_id)
+            browser = _browser(merchant_id, browser_id)
+        yield "browser", browser  # whoever reads may be slow: meanwhile no transaction is open
     for browser_id in sorted(linked.shared):
         # What others may have shown with it is theirs.
         yield "browser", {"browser_id": browser_id, "shared_with_others": True}

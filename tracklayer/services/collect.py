@@ -274,14 +274,17 @@ def store(calls: Sequence[Call], lock_ms: int) -> None:
         ]
     with in_transaction():
         execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
+        told = {
+            merchant_id: [one for those in browsers.values() for one in those]
+            for merchant_id, browsers in shown.items()
+        }
+        if forgotten:
+            # First the browsers' own rows, all of them, in their order: then whoever was writing what they showed is done, or
+            # finds the refusal.
+            show_all({merchant_id: [one for one in those if one.kind is None] for merchant_id, those in told.items()})
         for merchant_id in sorted(forgotten):
-            forget_signals(merchant_id, sorted(forgotten[merchant_id]))
-        show_all(
-            {
-                merchant_id: [one for those in browsers.values() for one in those]
-                for merchant_id, browsers in shown.items()
-            }
-        )
+            forget_signals(merchant_id, forgotten[merchant_id])
+        show_all(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,14 @@ its worker, which renews the lease until it is written; what of the batch was no
 | sweep | leases of the lost; what has no time or no destination | the lease's row (stepped over where held); queue lock |
 | redeliver | what failed or was dropped, no lease | queue lock |
 | deliver stored | nothing: it makes what was not there | destination row, queue lock, the events' rows (shared) |
-| purge | what is past its retention, no lease | the event's rows |
+| stitch | nothing: it writes what its lease's events get | the events' rows (shared), in a transaction of its own |
+| purge | what is past its retention, no lease | the events' rows (stepped over where held) |
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
-Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, counters.
+Locks are taken in this order and never the other way: job, destination row, queue lock, lease, events, deliveries, what else
+hangs on events, counters. Of what browsers showed: ``browsers``, in the order of their ids and all at once, then
+``browser_signals``, then ``browser_people``, each in the order of its key; who holds one of these waits for none of the others
+above. A refusal and an erasure hold the browsers' rows, a link reads them shared, and purge steps over what is held.
 """
 
 from __future__ import annotations

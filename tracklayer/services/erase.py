@@ -11,9 +11,11 @@ transaction, so a kill at any point neither skips an event nor counts one twice.
   tombstones were written, and events that were judged before the request.
 - ``people``: browsers, what they showed, and whom they were seen with. Where erased events tell of a browser that nobody else
   uses, ``scan`` and ``settle`` come once more, for what came with it and names nobody.
-- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries.
+- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
+  waited for, but not for ever.
 
-Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters.
+Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters; and
+in another step the job's row, browsers, what they showed, and whom they were seen with.
 """
 
 from __future__ import annotations
@@ -30,8 +32,15 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import LONG_SECONDS, bounded_read, in_transaction, statements_within
+from tracklayer.db.connection import (
+    LONG_SECONDS,
+    DatabaseAwayError,
+    bounded_read,
+    in_transaction,
+    statements_within,
+)
 from tracklayer.db.erasures import ErasureRow, Looked
+from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
@@ -54,10 +63,13 @@ MOST_BROUGHT = 5000  # links that erased events brought
 MOST_VALUES = 1000  # different emails, phones or external ids that a dry run counts
 MOST_EXAMPLES = 20  # ids of events that may be the person's
 AFTER_ERROR = timedelta(minutes=1)
+BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
 IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looked at again
 # What other processes know of a merchant is a second old, and what is on its way into the database is answered within a few:
 # after this long all of them look for marks, and what they took in before that is there.
 SETTLE = timedelta(seconds=10)
+ONE_PAGE = timedelta(minutes=10)  # that a redelivery is waited for: longer than any page takes that it has in hand
+NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erased event, until it goes on
 RECEIPTS = timedelta(days=3 * 365)
 TOMBSTONES = timedelta(
     days=max(RETENTION_DAYS)
@@ -408,10 +420,16 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
         except Exception as error:
             if row is None or is_everybodys(error):
                 raise
-            # A bug that one of them meets must not keep the others from their turn.
+            # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
             tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
+            now = runtime.clock.now()
             with in_transaction():
-                db.postpone(row.merchant_id, row.erasure_id, runtime.clock.now() + AFTER_ERROR)
+                db.postpone(
+                    row.merchant_id,
+                    row.erasure_id,
+                    now,
+                    now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR),
+                )
         steps += 1
         time.sleep(min(time.monotonic() - started, 0.5))
     return steps
@@ -556,7 +574,8 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
     muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
     _mute(runtime, row, wanted, muted, now)
-    _count(row, db.erase_browsers(merchant_id, alone) if alone else {})
+    held = hold_browsers(merchant_id, linked.alone | linked.shared)
+    _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
     others = {link.browser_id for link in _others(merchant_id, linked)}
     for is_shared in (True, False):
         links = [(link.browser_id, link.digest) for link in linked.links if (link.browser_id in others) is is_shared]
@@ -625,13 +644,16 @@ def _tokens(link: db.LinkRow) -> set[str]:
 
 
 def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    if db.is_any_redelivered(row.merchant_id, row.staged_at):
-        row.next_at = now + IN_HANDS
-        return
     context = _context(row.merchant_id, row.erasure_id, "traces")
     ids: set[str] = set()
     for sealed in db.traces(row.merchant_id, row.erasure_id):
         ids.update(orjson.loads(runtime.sealer.open(sealed, context)))
+    waited = now - row.staged_at
+    if (waited < ONE_PAGE and db.is_any_redelivered(row.merchant_id, row.staged_at)) or (
+        waited < NEXT_PAGE and db.is_any_at(row.merchant_id, ids)
+    ):
+        row.next_at = now + max(IN_HANDS, waited / 60)
+        return
     if ids:
         found, is_done = remove_traces(row.merchant_id, ids)
         _count(row, {"mentions": found})

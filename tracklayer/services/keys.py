@@ -76,13 +76,14 @@ def confirm_keys(sealer: Sealer, now: datetime) -> None:
 def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
     """Gives up what was sealed with keys that are gone, so that this process's keys do; how many keys those were.
 
-    Destinations whose secrets are closed stay, and are to be given them anew.
+    Destinations whose secrets are closed stay, and are to be given them anew. Erasures that go on end without a receipt.
     """
     with in_transaction():
         db.lock_sealing_keys()
         lost = [key_id for key_id, sealed in db.sealing_keys().items() if not _opens(sealer, sealed)]
         db.forget_sealing_keys(lost)
         db_erasures.retire_lost_keys(sealer.key_ids, now)
+        db_erasures.give_up_lost_erasures(sealer.key_ids, now)
         db.add_sealing_key(sealer.newest, sealer.seal(_PLAIN, _CONTEXT), now)
         return len(lost)
 

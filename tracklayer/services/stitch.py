@@ -128,7 +128,11 @@ def _decide(
         if event_id in known.decided or (event.user_data.browser_id is None and person is None):
             continue
         # What a platform may have got without anything added stays so.
-        found = NOTHING if was_tried else _judge(runtime, merchant_id, event, _known(event, person, known))
+        found = (
+            NOTHING
+            if was_tried or event_id in known.tried
+            else _judge(runtime, merchant_id, event, _known(event, person, known))
+        )
         fresh.append(Decision(event_id, found, person))
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
     if fresh and store:

@@ -13,6 +13,9 @@ from tracklayer.db import erasures as db
 
 PAGE = 500  # rows that are read at once
 ERASED = "erased"  # what stands in the place of an id
+_NO_IDS = frozenset(
+    {"code", "kind", "platform", "reason", "severity", "state", "status"}
+)  # an event may be called as these
 _QUOTED = re.compile(r"`([^`\n]+)`")
 
 
@@ -61,7 +64,7 @@ def _clean_value(value: Any, ids: Collection[str]) -> Any:
     if isinstance(value, list):
         return [_clean_value(one, ids) for one in value]
     if isinstance(value, dict):
-        return {_clean_text(name, ids): _clean_value(one, ids) for name, one in value.items()}
+        return {name: one if name in _NO_IDS else _clean_value(one, ids) for name, one in value.items()}
     return value
 
 

@@ -1,0 +1,202 @@
+"""Erasures as jobs: what stops one is told, what waits for one goes on, and many share their look at the events."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import psycopg2
+import pytest
+
+from tests.factories import API_KEY_SECRET, Api, Merchant
+from tests.services.test_erase import EMAIL, begin, deliver, finish, of, send, state, stored
+from tracklayer import cli
+from tracklayer.clock import FrozenClock
+from tracklayer.db import deliveries as db_deliveries
+from tracklayer.db import identities, redeliveries
+from tracklayer.db.connection import database, execute, in_transaction, rows
+from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.identities import Shown
+from tracklayer.db.sealing_keys import keys_of_erasures
+from tracklayer.mappers import mapper_for
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
+from tracklayer.services.access_package import export_person
+from tracklayer.services.destinations import example_settings, set_destination
+from tracklayer.services.erase import Request, continue_erasures
+from tracklayer.services.keys import confirm_keys, forget_lost_keys, look_at_keys
+
+NEW_KEY = "another-secret-key-of-forty-characters-xx"
+ERASURES = """{ merchant { erasures { nodes { state failingSince receipt } } } }"""
+
+
+def keys(*secrets: str) -> Sealer:
+    return Sealer(secrets)
+
+
+async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
+    runtime: Runtime,
+    merchant: Merchant,
+    api: Api,
+    clock: FrozenClock,
+    migrated: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The key is rotated in mid-job, and then taken away."""
+    old = runtime.sealer
+    confirm_keys(old, clock.now())
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    runtime.sealer, runtime.marker = keys(NEW_KEY, API_KEY_SECRET), None
+    confirm_keys(runtime.sealer, clock.now())
+    continue_erasures(runtime, 0.1)
+    with in_transaction():
+        assert old.newest in keys_of_erasures()
+    runtime.sealer, runtime.marker = keys(NEW_KEY), None
+    assert look_at_keys(runtime.sealer).lost == {old.newest}
+
+    for _ in range(2):
+        clock.move(timedelta(minutes=2))
+        continue_erasures(runtime, 0.1)
+    assert state(row).failures == 2
+    (told,) = (await api(ERASURES))["merchant"]["erasures"]["nodes"]
+    assert told == {"state": "RUNNING", "failingSince": "2026-11-20T15:03:00.000Z", "receipt": None}
+    with in_transaction():
+        execute("UPDATE erasures SET failing_since = %s", (datetime.now(UTC) - timedelta(hours=1),))
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", NEW_KEY)
+    assert cli.main(["doctor"]) == 1
+    assert f"a step fails again and again of {row.erasure_id} of merchant {row.merchant_id}" in capsys.readouterr().out
+
+    runtime.sealer, runtime.marker = keys(NEW_KEY, API_KEY_SECRET), None
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, row)
+    assert done.failing_since is None
+    assert done.receipt is not None
+    with in_transaction():
+        assert keys_of_erasures() == {runtime.sealer.newest}
+
+
+async def test_a_job_whose_key_is_given_up_says_so(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    confirm_keys(runtime.sealer, clock.now())
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    runtime.sealer, runtime.marker = keys(NEW_KEY), None
+    assert forget_lost_keys(runtime.sealer, clock.now()) == 1
+    (told,) = (await api(ERASURES))["merchant"]["erasures"]["nodes"]
+    assert told == {"state": "GIVEN_UP", "failingSince": None, "receipt": None}
+    assert state(row).wanted == b""
+    assert continue_erasures(runtime, 0.1) == 0
+    again = begin(runtime, merchant, Request(email=EMAIL))
+    assert finish(runtime, clock, again).counts["events"] == 1
+
+
+def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, migrated: str
+) -> None:
+    """The lock of a host that vanished: the step is over at once, and with it the locks that it has."""
+    set_destination(runtime, merchant.merchant_id, "tiktok", example_settings(mapper_for("tiktok")), None)
+    send(runtime, merchant, of("hers"), of("his", "john@shop.example"))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    with in_transaction():
+        before = rows("SHOW lock_timeout")
+    with closing(psycopg2.connect(migrated)) as holder:
+        holder.cursor().execute(db_deliveries.LOCK_QUEUE, db_deliveries._queue(merchant.merchant_id, "tiktok"))
+        waits: list[Any] = []
+        real = db_deliveries.lock_queue
+        with pytest.MonkeyPatch.context() as patch:
+
+            def lock(*queue: Any) -> None:
+                waits.extend(rows("SHOW lock_timeout"))
+                real(*queue)
+
+            patch.setattr("tracklayer.db.erasures.lock_queue", lock)
+            continue_erasures(runtime, 0.1)
+        assert waits == [("250ms",), ("250ms",)] != before
+        assert state(row).failures == 1
+        deliver(runtime, worker, merchant)
+        holder.rollback()
+    clock.move(timedelta(seconds=10))
+    assert finish(runtime, clock, row).counts["events"] == 1
+    assert stored(merchant) == ["his"]
+
+
+def test_a_redelivery_that_does_not_end_holds_no_erasure_for_ever(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"), of("his", "john@shop.example"))
+    clock.move(timedelta(minutes=1))
+    with in_transaction():
+        job = redeliveries.insert_redelivery(merchant.merchant_id, DeliverySearch(), True, clock.now())
+        redeliveries.insert_pages(job, [[("hers", "meta"), ("his", "meta")]])
+        job.examples = {"purged": "hers"}
+        job.next_page_at = clock.now() + timedelta(days=300)
+        redeliveries.save_redelivery(job)
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    for _ in range(30):
+        continue_erasures(runtime, 0.1)
+        clock.move(timedelta(minutes=1))
+    assert state(row).receipt is not None
+    with in_transaction():
+        assert rows("SELECT refused_examples FROM redeliveries") == [({"purged": "erased"},)]
+        assert rows("SELECT keys FROM redelivery_pages") == [([["erased", "meta"], ["his", "meta"]],)]
+
+
+def test_a_redelivery_that_stands_at_an_erased_event_is_waited_for_a_day(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    with in_transaction():
+        job = redeliveries.insert_redelivery(merchant.merchant_id, DeliverySearch(), False, clock.now())
+        job.search = DeliverySearch(after=(clock.now(), "hers", "meta"))
+        job.next_page_at = clock.now() + timedelta(days=300)
+        redeliveries.save_redelivery(job)
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    stages = []
+    for _ in range(30):
+        for _ in range(3):
+            continue_erasures(runtime, 0.1)
+            clock.move(timedelta(minutes=20))
+        stages.append(state(row).stage)
+    assert stages[0] == stages[20] == "traces"
+    assert stages[-1] == "finished"
+
+
+def test_what_is_called_as_an_erased_event_stays(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """Somebody's events have ids that are words of ours."""
+    send(runtime, merchant, of("meta"), of("platform"))
+    details = orjson.dumps({"platform": "meta", "example_event_id": "meta"}).decode()
+    with in_transaction():
+        execute(
+            "INSERT INTO alerts (merchant_id, kind, severity, title, message, details, opened_at, last_seen_at) "
+            "VALUES (%s, 'platform_down', 'warning', 'x', 'y', %s, %s, %s)",
+            (merchant.merchant_id, details, clock.now(), clock.now()),
+        )
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    with in_transaction():
+        assert rows("SELECT details FROM alerts") == [({"platform": "meta", "example_event_id": "erased"},)]
+
+
+def test_a_slow_reader_of_an_access_package_keeps_no_transaction_open(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with in_transaction():
+        identities.show(merchant.merchant_id, [Shown("b" * 32, "fbp", "fb.1.1", clock.now())])
+    send(runtime, merchant, of("hers", browser_id="b" * 32), of("hers-too"))
+    clock.move(timedelta(minutes=1))
+    parts = []
+    asked = Request(email=EMAIL, browser_id="b" * 32, event_ids=("hers", "hers-too"))
+    for part in export_person(runtime, merchant.merchant_id, asked):
+        parts.append(part[0])
+        assert not database.in_transaction()
+    assert parts == ["event", "event", "browser"]
