@@ -352,7 +352,6 @@ def erase_person(
     identifiers = sorted(
         [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens)
     )
-    suppress = suppress and bool(tokens)  # an event's id says of no other event whose it is
     with holders_change(runtime, merchant_id), in_transaction():
         if db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN:
             return [
@@ -360,12 +359,14 @@ def erase_person(
                     (), "TOO_MANY_ERASURES", f"{MAX_OPEN:,} erasures go on already. Ask again when some have finished."
                 )
             ]
-        row = db.insert_erasure(
-            merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "scan", now
-        )
         wanted = Wanted(tokens, list(request.event_ids))
         linked = linked_browsers(merchant_id, wanted)
         wanted.browsers, wanted.beside = linked.alone, linked.beside
+        # Neither an event's id nor a browser that others use says of any other event whose it is.
+        suppress = suppress and bool(wanted.names or linked.alone)
+        row = db.insert_erasure(
+            merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "scan", now
+        )
         _keep(runtime, row, wanted)
         db.save_erasure(row)
         db.mark_merchant(merchant_id)
