@@ -425,9 +425,9 @@ _KEYS = {
 
 
 # By pairs, so that each browser is looked up: of one merchant that is named the planner might read all browsers.
-_PAIRS = "unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)"
+_GIVEN_BROWSERS = "unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)"
 HOLD_BROWSERS = f"""
-SELECT b.browser_id FROM {_PAIRS} JOIN browsers b ON b.merchant_id = x.merchant_id AND b.browser_id = x.browser_id
+SELECT b.browser_id FROM {_GIVEN_BROWSERS} JOIN browsers b ON b.merchant_id = x.merchant_id AND b.browser_id = x.browser_id
 ORDER BY b.browser_id FOR UPDATE OF b
 """
 
@@ -478,7 +478,7 @@ def _of_alias(alias: str, key: str) -> str:
 FORGET = {
     table: f"""
 WITH old AS MATERIALIZED (
-    SELECT t.merchant_id, {_of_alias("t", key)} FROM {_PAIRS}
+    SELECT t.merchant_id, {_of_alias("t", key)} FROM {_GIVEN_BROWSERS}
     JOIN {table} t ON t.merchant_id = x.merchant_id AND t.browser_id = x.browser_id
     ORDER BY {_of_alias("t", key)} FOR UPDATE OF t
 )

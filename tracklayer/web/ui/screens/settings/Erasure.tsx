@@ -95,8 +95,12 @@ export function Erasure() {
             { name: 'Asked for', cell: (row) => <Time at={row.requestedAt} exact /> },
             {
               name: 'State',
-              cell: (row) =>
-                row.state === 'FINISHED' ? <Mark tone="good" word="Finished" /> : <Mark tone="wait" word={`Running, ${counted(row.eventsScanned, 'event')} looked at`} />,
+              cell: (row) => {
+                if (row.state === 'FINISHED') return <Mark tone="good" word="Finished" />
+                if (row.state === 'GIVEN_UP') return <Mark tone="bad" word="Its secret key was given up: erase again" />
+                const looked = `${counted(row.eventsScanned, 'event')} looked at`
+                return row.failingSince ? <Mark tone="bad" word={`Fails and is tried again, ${looked}`} /> : <Mark tone="wait" word={`Running, ${looked}`} />
+              },
             },
             { name: 'Events', isNumber: true, cell: (row) => count(row.eventsErased) },
             { name: 'Deliveries', isNumber: true, cell: (row) => count(row.deliveriesErased) },

@@ -25,14 +25,16 @@ export type ErasureState =
   /** Events are still being looked at, or waited for. */
   | 'RUNNING'
   /** All that is the person's is gone, and there is a receipt. */
-  | 'FINISHED';
+  | 'FINISHED'
+  /** The operator gave up the secret key that it was sealed with, so nobody can tell whom it meant: ask for it again. */
+  | 'GIVEN_UP';
 
-export type ErasedFragment = { id: string, state: ErasureState, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null };
+export type ErasedFragment = { id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null };
 
 export type ErasuresQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ErasuresQuery = { merchant: { id: string, erasures: { nodes: Array<{ id: string, state: ErasureState, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null }> } } };
+export type ErasuresQuery = { merchant: { id: string, erasures: { nodes: Array<{ id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null }> } } };
 
 export type ErasePersonMutationVariables = Exact<{
   input: ErasePersonInput;
@@ -41,7 +43,7 @@ export type ErasePersonMutationVariables = Exact<{
 }>;
 
 
-export type ErasePersonMutation = { erasePerson: { eventsErased: number, deliveriesErased: number, identitiesErased: number, sharedIdentities: number, complete: boolean, erasure: { id: string, state: ErasureState, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type ErasePersonMutation = { erasePerson: { eventsErased: number, deliveriesErased: number, identitiesErased: number, sharedIdentities: number, complete: boolean, erasure: { id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
-export const Erasures = "query Erasures{merchant{id erasures(first:10){nodes{...Erased}}}}fragment Erased on Erasure{id state eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
-export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities complete erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
+export const Erasures = "query Erasures{merchant{id erasures(first:10){nodes{...Erased}}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
+export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities complete erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
