@@ -109,6 +109,24 @@ def test_it_is_one_process_of_each_role_and_none_when_it_has_ended(data_dir: Pat
     assert roles().startswith("none is running, and nothing is meant to")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("erase", "--merchant", "1", "--email", "jane@shop.example", "--dry-run"),
+        ("merchant", "create", "--name", "Shop"),
+        ("doctor",),
+    ],
+)
+def test_a_command_in_another_directory_makes_no_installation_there(data_dir: Path, command: tuple[str, ...]) -> None:
+    environ = {**os.environ, "TRACKLAYER_DATA_DIR": str(data_dir)}
+    found = subprocess.run(
+        [sys.executable, "-m", "tracklayer", *command], env=environ, capture_output=True, check=False, text=True
+    )
+    assert found.returncode == 1
+    assert f"there is no installation in {data_dir}: set TRACKLAYER_DATA_DIR" in found.stdout + found.stderr
+    assert not data_dir.exists()
+
+
 def test_killed_it_starts_again_and_finds_everything(data_dir: Path) -> None:
     port = free_port()
     with up(data_dir, port) as (process, _):

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, draft, new_merchant
+from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, camel, draft, new_merchant
 from tracklayer import cli
+from tracklayer.cli.erase import _would_go
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
 from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow
+from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown
 from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
+from tracklayer.services import erase
 from tracklayer.services.access_package import as_json, export_person
+from tracklayer.services.check import check_destination
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.erase import (
     SETTLE,
     Counted,
@@ -33,14 +41,16 @@ from tracklayer.services.erase import (
     continue_erasures,
     count_person,
     erase_person,
+    purge_erasures,
     unsuppress_person,
 )
 from tracklayer.services.identify import identify
-from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
+from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events, judge, store
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.marks import marker_of
 from tracklayer.services.receipts import ReceiptError, read_keys, rotate_key, verify_receipt
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.stitch import decisions
 
 OPERATOR = {"operator": "test"}
 EMAIL = "canary.jane@shop.example"
@@ -112,7 +122,7 @@ def test_a_person_goes_and_a_neighbour_stays(runtime: Runtime, merchant: Merchan
     send(runtime, merchant, of("hers-3", DIGEST), of("alias", "canaryjane@shop.example"), of("nobodys", None))
     send(runtime, other, of("hers-1"))
     looked = count_person(runtime, merchant.merchant_id, Request(email=EMAIL))
-    assert looked == Counted(events=3, deliveries=3)
+    assert looked == Counted(events=3, deliveries=3, emails=1)
     assert len(stored(merchant)) == 6
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
@@ -160,6 +170,10 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
         (Request(email="j.doe@shop.example"), {"emails": ["a@shop.example", "J.Doe@shop.example"]}),
         (Request(external_id="customer-7"), {"external_id": normalise.sha256_hex("customer-7")}),
         (Request(browser_id="b" * 22), {"browser_id": "b" * 22}),
+        (Request(browser_id="b" * 22), {"browser_id": f" {'b' * 22} "}),
+        (Request(email="janeroe77@gmail.com"), {"email": "jane.roe77@googlemail.com"}),
+        (Request(email="ue@ex.example"), {"email": "ue%40ex.example"}),
+        (Request(phone="0170 1234567"), {"phone": "0170 1234567"}),
         (Request(event_ids=("hers",)), {}),
     ):
         send(runtime, merchant, of("hers", None, **user_data), of("his", "john@shop.example"))
@@ -182,18 +196,9 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
     assert "hers-canary" not in dump()
 
 
-def test_killed_at_every_step_it_ends_the_same(
-    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tracklayer.services import erase
-
-    monkeypatch.setattr(erase, "PAGE", 7)
-    monkeypatch.setattr(erase, "MOST", 2)
-    for number in range(40):
-        send(runtime, merchant, of(f"e{number:02}", EMAIL if number % 3 == 0 else f"p{number}@shop.example"))
-        clock.move(timedelta(milliseconds=1))
-    clock.move(timedelta(minutes=1))
-    row, real, kills = begin(runtime, merchant, Request(email=EMAIL)), db.save_erasure, 0
+def killed_through(runtime: Runtime, clock: FrozenClock, row: ErasureRow, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Every second step ends as by a kill just before its commit; how many did."""
+    real, kills = db.save_erasure, 0
     for attempt in range(400):
         if attempt % 2 == 0:
 
@@ -212,6 +217,20 @@ def test_killed_at_every_step_it_ends_the_same(
         if state(row).finished_at is not None:
             break
         clock.move(timedelta(seconds=1))
+    return kills
+
+
+def test_killed_at_every_step_it_ends_the_same(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "PAGE", 7)
+    monkeypatch.setattr(erase, "MOST", 2)
+    for number in range(40):
+        send(runtime, merchant, of(f"e{number:02}", EMAIL if number % 3 == 0 else f"p{number}@shop.example"))
+        clock.move(timedelta(milliseconds=1))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    kills = killed_through(runtime, clock, row, monkeypatch)
     done = state(row)
     assert kills > 5
     assert done.counts["events"] == 14
@@ -324,9 +343,17 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
     send(runtime, merchant, of("before"))
     clock.move(timedelta(minutes=1))
     finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
-    url = f"https://shop.example.com/thanks?gclid=canary-click&email={EMAIL}"
+    url = f"https://shop.example.com/p/canary.jane?gclid=canary-click&email={EMAIL}"
     event = {**of("after", EMAIL, first_name="Canarina", gclid="canary-click"), "event_source_url": url}
-    event["custom_data"]["properties"] = {"note": f"call {EMAIL}", "size": "L"}
+    event["custom_data"] |= {
+        "properties": {"note": f"call {EMAIL}", "cust": "canary-customer"},
+        "search_string": "canary jane",
+        "content_name": "Gift for Canarina",
+        "order_id": "canary-order",
+        "contents": [
+            {"id": "sku-1", "quantity": 2, "item_price": 9.5, "title": "Canarina's", "coupon": "canary-coupon"}
+        ],
+    }
     answer = await api.ingest(event)
     assert answer["outcome"] == "ACCEPTED"
     assert "PERSON_SUPPRESSED" in [error["code"] for error in answer["userErrors"]]
@@ -339,12 +366,15 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
         )
         deliveries = rows("SELECT event_id, status, drop_reason, due_at FROM deliveries ORDER BY 1")
     assert found[0][:3] == ({}, None, None)
-    assert found[0][3]["properties"] == {"size": "L"}
-    assert found[0][3]["value"] == 129.99
-    assert found[0][4] == "https://shop.example.com/thanks"
+    assert found[0][3] == {
+        "value": 129.99,
+        "currency": "USD",
+        "contents": [{"id": "sku-1", "quantity": 2, "item_price": 9.5}],
+    }
+    assert found[0][4] == "https://shop.example.com/"
     assert deliveries[:2] == [(one, "dropped", "suppressed", None) for one in ("after", "by-digest")]
     text = dump()
-    assert not [one for one in (DIGEST, EMAIL, "canary-click", "Canarina") if one in text]
+    assert not [one for one in (DIGEST, "canary", "Canarina") if one in text]
     deliver(runtime, worker, merchant)
     assert minute_sums(merchant, "meta")[3:6] == (4, 3, 0)
     sound(clock)
@@ -416,14 +446,22 @@ async def test_a_receipt_verifies_until_a_byte_changes(
     assert len(read_keys((tmp_path / "keys.json").read_bytes())) == 2
     verify = ["erase", "verify", str(tmp_path / "receipt.json"), "--keys", str(tmp_path / "keys.json")]
     assert cli.main(verify) == 0
-    (tmp_path / "receipt.json").write_bytes(receipt.replace(b'"events":1', b'"events":2'))
+    for changed in (
+        receipt.replace(b'"events":1', b'"events":2'),
+        b"[" * 100_000,
+        receipt.replace(json.dumps(orjson.loads(receipt)["signature"]["key_id"]).encode(), b"[]"),
+    ):
+        (tmp_path / "receipt.json").write_bytes(changed)
+        assert cli.main(verify) == 1
+    (tmp_path / "keys.json").write_bytes(b"[" * 100_000)
     assert cli.main(verify) == 1
 
 
 ERASE = """
 mutation($input: ErasePersonInput!, $dryRun: Boolean) {
   erasePerson(input: $input, dryRun: $dryRun) {
-    eventsErased deliveriesErased identitiesErased complete receipt erasure { id state } userErrors { field code message }
+    eventsErased deliveriesErased identitiesErased sharedIdentities eventsUncertain uncertainEventIds differentEmails
+    differentExternalIds complete receipt erasure { id state } userErrors { field code message }
   }
 }"""
 
@@ -479,9 +517,12 @@ def test_browsers_of_one_person_go_and_shared_ones_lose_the_link(
     assert stored(merchant) == ["his-on-alone", "on-johns", "on-shared"]
     assert done.counts["identities"] == 2
     with in_transaction():
-        left = rows("SELECT browser_id, digest FROM browser_people ORDER BY 1")
+        left = rows("SELECT browser_id, digest FROM browser_people WHERE digests::text <> '{}' ORDER BY 1")
+        # That somebody else uses it stays known: else what she does there would become John's.
+        nameless = rows("SELECT browser_id, kind, last_seen_at FROM browser_people WHERE digests::text = '{}'")
         signals = rows("SELECT browser_id FROM browser_signals ORDER BY 1")
     assert left == [("johns", john), ("shared", john)]
+    assert nameless == [("shared", "email", now)]
     assert signals == [("johns",), ("shared",)]
     assert DIGEST not in dump()
 
@@ -564,4 +605,414 @@ def test_thirty_people_leave_a_world_that_is_untouched_to_the_row(
     # Sent again, and imported: nothing comes back, and nothing new is known of anybody.
     again = [draft for draft in drafts if draft["event_id"] in theirs]
     assert {type(one) for one in send(runtime, merchant, *again)} == {Forgotten}
+    sound(clock)
+
+
+def test_who_writes_an_address_alike_is_somebody_else(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """But at Gmail, which has one mailbox for all of them, on two domains."""
+    plain = ("anna@firm.example", "jdoe@firm.example", "j.doe@firm.example")
+    for number, email in enumerate(plain):
+        send(runtime, merchant, of(f"plain-{number}", email), of(f"digest-{number}", normalise.sha256_hex(email)))
+    for email in ("an-na@firm.example", "anna+x@firm.example", "j_doe@firm.example", "jdo.e@firm.example"):
+        assert count_person(runtime, merchant.merchant_id, Request(email=email)) == Counted(), email
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email="J.Doe@firm.example")))
+    assert stored(merchant) == ["digest-0", "digest-1", "plain-0", "plain-1"]
+    assert [
+        len(one.warnings) for one in send(runtime, merchant, of("n1", normalise.sha256_hex("jdoe@firm.example")))
+    ] == [0]
+    for number, email in enumerate(
+        ("ro.e@googlemail.com", normalise.sha256_hex("roe@googlemail.com"), normalise.sha256_hex("r.oe@gmail.com"))
+    ):
+        send(runtime, merchant, of(f"roe-{number}", email))
+    send(runtime, merchant, of("form", "r.oe%40gmail.com"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email="r.oe@gmail.com")))
+    assert [one for one in stored(merchant) if one.startswith(("roe", "form"))] == []
+
+
+def test_a_number_that_reads_in_two_ways_is_told_and_left(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for platform, settings in (
+        ("tiktok", {"pixel_code": "C5H2A3B4D5E6F7G8H9I0", "access_token": "t", "default_country": "DE"}),
+        ("meta", {"default_country": "GB"}),
+    ):
+        assert isinstance(set_destination(runtime, merchant.merchant_id, platform, settings, None), Changed)
+    send(runtime, merchant, of("either", None, phone="07911 123456"), of("hers", None, phone="+44 7911 123456"))
+    send(runtime, merchant, of("at-home", None, phone="07911 123456", country="GB"))
+    for phone, count in (("+497911123456", 0), ("+447911123456", 2)):
+        looked = count_person(runtime, merchant.merchant_id, Request(phone=phone))
+        assert isinstance(looked, Counted)
+        assert (looked.events, looked.uncertain, looked.uncertain_ids) == (count, 1, ["either"])
+    refused = count_person(runtime, merchant.merchant_id, Request(phone="07911 123456"))
+    assert isinstance(refused, list)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(phone="+447911123456")))
+    assert stored(merchant) == ["either"]
+    assert done.counts["uncertain"] == 1
+    # Neither is the other one left alone.
+    assert send(runtime, merchant, of("his", None, phone="+497911123456"))[0].warnings == ()
+
+
+def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) -> None:
+    """A browser that showed a click, and was seen with somebody in one call."""
+    links = []
+    for kind, value in people.items():
+        digests = normalise.email_digests(value) if kind == "email" else normalise.phone_digests(value, frozenset())
+        digest = digests["basic" if kind == "email" else "digits"]
+        links.append(Link(browser, kind, digest, digests, clock.now()))
+    with in_transaction():
+        identities.show(merchant.merchant_id, [Shown(browser, "gclid", f"click-{browser}", clock.now())])
+        identities.link_people(merchant.merchant_id, links, clock.now())
+    clock.move(timedelta(seconds=1))
+
+
+def links(merchant: Merchant) -> list[tuple[str, str]]:
+    """(browser, kind) of those that name somebody."""
+    with in_transaction():
+        return rows(
+            "SELECT browser_id, kind FROM browser_people WHERE merchant_id = %s AND digests::text <> '{}' ORDER BY 1, 2",
+            (merchant.merchant_id,),
+        )
+
+
+LAPTOP = "1aptop0f" * 4
+
+
+def test_an_asked_browser_that_others_use_gives_what_names_nobody(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for email in ("bob@other.example", "carl@other.example"):
+        seen(merchant, clock, LAPTOP, email=email)
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP + " "), of("doras", "dora@new.example"))
+    for name in ("bob", "carl"):
+        send(runtime, merchant, of(f"{name}s", f"{name}@other.example", browser_id=LAPTOP))
+    send(runtime, merchant, of("number-7s", None, external_id="7", browser_id=LAPTOP))
+    for request, events in (
+        (Request(browser_id=LAPTOP), ["nobodys"]),
+        (Request(browser_id=LAPTOP, email="dora@new.example"), ["doras", "nobodys"]),
+    ):
+        looked = count_person(runtime, merchant.merchant_id, request)
+        assert isinstance(looked, Counted)
+        assert (looked.events, looked.browsers, looked.shared, looked.uncertain) == (len(events), 1, 1, 3)
+        assert looked.uncertain_ids == ["bobs", "carls", "number-7s"]
+        package = list(export_person(runtime, merchant.merchant_id, request))
+        assert sorted(part["event_id"] for kind, part in package if kind == "event") == events
+        assert [part for kind, part in package if kind == "browser"] == [
+            {"browser_id": LAPTOP, "shared_with_others": True}
+        ]
+    clock.move(timedelta(minutes=1))
+    assert not begin(runtime, merchant, Request(browser_id=LAPTOP)).suppress  # it would be whoever uses it
+    done = finish(runtime, clock, begin(runtime, merchant, request))
+    assert stored(merchant) == ["bobs", "carls", "number-7s"]
+    assert links(merchant) == [(LAPTOP, "email")] * 2
+    told = orjson.loads(done.receipt or "")["receipt"]
+    assert told["browsers"] == {"forgotten": 0, "shared_and_kept": 1}
+    assert told["events_kept_as_uncertain"] == 3
+    # Nobody is left alone but Dora.
+    after = send(runtime, merchant, of("x", None, browser_id=LAPTOP), of("b", "bob@other.example", browser_id=LAPTOP))
+    assert [one.warnings for one in after] == [(), ()]
+
+
+def test_an_asked_browser_of_one_person_goes_with_what_that_person_did_there(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email=EMAIL, phone="+4915123456789")
+    send(runtime, merchant, of("hers", EMAIL, browser_id=LAPTOP), of("nobodys", None, browser_id=LAPTOP))
+    send(runtime, merchant, of("elsewhere", EMAIL), of("johns", "john@shop.example", phone="+12125550123"))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(browser_id=LAPTOP))
+    done = finish(runtime, clock, row)
+    assert stored(merchant) == ["elsewhere", "johns"]
+    assert (done.counts["identities"], links(merchant)) == (1, [])
+    # What names only the browser is of the person who is left alone; what names somebody is not.
+    anonymous, named = send(
+        runtime, merchant, of("after", None, browser_id=LAPTOP), of("named", "john@shop.example", browser_id=LAPTOP)
+    )
+    assert [one.code for one in anonymous.warnings] == ["PERSON_SUPPRESSED"]
+    assert named.warnings == ()
+
+
+def test_what_a_person_is_known_by_through_erased_events_goes_too(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Asked for by a customer's number: the email and phone that came with it stay linked with no browser."""
+    send(runtime, merchant, of("hers", EMAIL, phone="+4915123456789", external_id="eve-1", browser_id=LAPTOP))
+    seen(merchant, clock, "johns-browser", email="john@shop.example")
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP), of("johns", None, browser_id="johns-browser"))
+    assert links(merchant) == [(LAPTOP, "email"), (LAPTOP, "phone"), ("johns-browser", "email")]
+    looked = count_person(runtime, merchant.merchant_id, Request(external_id="eve-1"))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.browsers, looked.shared) == (2, 1, 0)
+    package = list(export_person(runtime, merchant.merchant_id, Request(external_id="eve-1")))
+    assert [part.get("event_id") for _, part in package] == ["hers", "nobodys", None]
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(external_id="eve-1")))
+    assert stored(merchant) == ["johns"]
+    assert links(merchant) == [("johns-browser", "email")]
+    assert [len(one.warnings) for one in send(runtime, merchant, of("later", None, browser_id=LAPTOP))] == [1]
+    # By its id alone an event takes its links along, and nothing else.
+    send(runtime, merchant, of("single", None, phone="+12125550123", browser_id="johns-browser"))
+    row = begin(runtime, merchant, Request(event_ids=("single",)))
+    done = finish(runtime, clock, row)
+    assert links(merchant) == [("johns-browser", "email")]
+    assert (orjson.loads(done.receipt or "")["receipt"]["suppressed"], stored(merchant)) == (False, ["johns", "later"])
+
+
+def test_a_shared_browser_stays_shared(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """Kim and Lee, and a lodger of whom only the phone is known: what Kim does next is nobody's, and her phone goes with her."""
+    for browser in ("kim-and-lee", "kim-and-lodger"):
+        seen(merchant, clock, browser, email="kim@home.example", phone="+4915199990001")
+    seen(merchant, clock, "kim-and-lee", email="lee@home.example")
+    seen(merchant, clock, "kim-and-lodger", phone="+4915199990002")
+    clock.move(timedelta(minutes=1))
+    begun = begin(runtime, merchant, Request(email="kim@home.example"))
+    done = finish(runtime, clock, begun)
+    assert done.counts["shared"] == 2
+    assert links(merchant) == [("kim-and-lee", "email"), ("kim-and-lodger", "phone")]
+    for browser in ("kim-and-lee", "kim-and-lodger"):
+        send(runtime, merchant, of(f"after-{browser}", None, browser_id=browser))
+    with in_transaction():
+        found = list(events_by_id(merchant.merchant_id, ["after-kim-and-lee", "after-kim-and-lodger"]).values())
+    given = {
+        key: [one.field for one in value.fields]
+        for key, value in decisions(runtime, merchant.merchant_id, found).items()
+    }
+    assert given["after-kim-and-lee"] == ["gclid"]
+
+
+def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    seen(merchant, clock, LAPTOP, email="ja.ne.dot@gmail.com")
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP))
+    looked = count_person(runtime, merchant.merchant_id, Request(email="janedot@googlemail.com"))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.browsers) == (1, 1)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email="janedot@googlemail.com")))
+    assert (stored(merchant), links(merchant), done.counts["identities"]) == ([], [], 1)
+
+
+def test_an_erased_browser_is_left_alone_until_the_person_is_let_back(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL, phone="+4915123456789")))
+    assert [len(one.warnings) for one in send(runtime, merchant, of("after", None, browser_id=LAPTOP))] == [1]
+    assert not identify(runtime, merchant.holder, LAPTOP, {"email": "john@shop.example"}).is_linked
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    assert [len(one.warnings) for one in send(runtime, merchant, of("again", None, browser_id=LAPTOP))] == [0]
+
+
+def test_a_refusal_outlives_the_browser(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    with in_transaction():
+        identities.show(merchant.merchant_id, [Shown(LAPTOP, None, None, clock.now(), "denied")])
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(browser_id=LAPTOP), suppress=False))
+    assert LAPTOP not in dump()
+    assert not identify(runtime, merchant.holder, LAPTOP, {"email": EMAIL}).is_linked
+
+
+def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    call = judge(runtime, merchant.holder, [of("late")])  # by a process that then stood still
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    for _ in range(12):
+        clock.move(timedelta(seconds=1))
+        continue_erasures(runtime, 30)
+    assert state(row).stage == "settle"
+    steps = store([call], runtime.settings.retry_window)
+    with in_transaction(), suppress(StopIteration):
+        statement, arguments = next(steps)
+        while True:
+            statement, arguments = steps.send(run_statement(statement, arguments))
+    assert stored(merchant) == ["late"]
+    finish(runtime, clock, row)
+    assert stored(merchant) == []
+
+
+async def test_a_dry_run_tells_what_may_be_many_people(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email="a@shop.example")
+    for number in range(3):
+        send(runtime, merchant, of(f"e{number}", f"p{number}@shop.example", external_id="1", browser_id=LAPTOP))
+    send(runtime, merchant, of("ring", None, external_id="2", browser_id=LAPTOP))
+    found = (await api(ERASE, input={"externalId": "1", "browserId": LAPTOP}, dryRun=True))["erasePerson"]
+    assert (found["eventsErased"], found["differentEmails"], found["differentExternalIds"]) == (3, 3, 1)
+    assert (found["eventsUncertain"], found["uncertainEventIds"], found["sharedIdentities"]) == (1, ["ring"], 1)
+    for nobody in ("guest", "Unknown", " n/a ", "anonymous"):
+        refused = (await api(ERASE, input={"externalId": nobody}, dryRun=True))["erasePerson"]
+        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_VALUE"], nobody
+    counted = count_person(runtime, merchant.merchant_id, Request(external_id="1", browser_id=LAPTOP))
+    assert isinstance(counted, Counted)
+    said = _would_go(counted)
+    assert "3 events with 3 deliveries would be erased, and 0 browsers forgotten." in said
+    assert "1 browser that others were seen with too would stay" in said
+    assert "3 emails, 1 external id, all different" in said
+    assert "1 event would stay, as it may be somebody else's" in said
+    assert said.endswith(": ring")
+
+
+SENT = """
+mutation($input: IngestEventInput!) {
+  ingestEvent(input: $input) { outcome event { eventId timesReceived deliveries { status } } userErrors { code } }
+}"""
+PREVIEW = """
+query($input: IngestEventInput!) { preview(input: $input, platform: META) { request wouldSend verdicts { rule } } }"""
+IDENTIFY = """
+mutation($browser: String!, $email: String!) {
+  identify(input: {browserId: $browser, userData: {email: $email}}) { ok userErrors { code } }
+}"""
+
+
+async def test_who_may_only_send_is_not_told_who_was_erased(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL, external_id="customer-7")))
+    made = await api('mutation { createApiKey(input: {name: "till", scopes: [INGEST]}) { key } }')
+    till = Api(api.client, made["createApiKey"]["key"])
+    with in_transaction():
+        before = rows("SELECT count(*) FROM browser_people")
+    for event_id, email in (("hers-new", EMAIL), ("johns", "john@shop.example")):
+        found = (await till(SENT, input=camel(of(event_id, email))))["ingestEvent"]
+        assert (found["outcome"], found["userErrors"]) == ("ACCEPTED", [])
+        assert found["event"]["deliveries"] == [{"status": "QUEUED"}]
+        found = await till(IDENTIFY, browser=LAPTOP[::-1], email=email)
+        assert found["identify"] == {"ok": True, "userErrors": []}
+    found = (await till(SENT, input=camel(of("hers"))))["ingestEvent"]
+    assert (found["outcome"], found["userErrors"]) == ("COALESCED", [])
+    assert (found["event"]["eventId"], found["event"]["timesReceived"]) == ("hers", 2)
+    assert stored(merchant) == ["hers-new", "johns"]
+    with in_transaction():  # John's alone
+        assert rows("SELECT count(*) FROM browser_people") == [(before[0][0] + 1,)]
+    # Who may read is told.
+    found = (await api(IDENTIFY, browser=LAPTOP, email=EMAIL))["identify"]
+    assert (found["ok"], [error["code"] for error in found["userErrors"]]) == (False, ["PERSON_SUPPRESSED"])
+    user_data = {"email": "new@shop.example", "externalId": "customer-7"}
+    both = await api(
+        "mutation($input: IdentifyInput!) { identify(input: $input) { ok } }",
+        input={"browserId": LAPTOP, "userData": user_data},
+    )
+    assert both["identify"] == {"ok": False}
+    refused = {"wouldSend": False, "request": None, "verdicts": [{"rule": "suppressed"}]}
+    assert (await api(PREVIEW, input=camel(of("p", EMAIL))))["preview"] == refused
+    assert (await api(PREVIEW, input=camel(of("p", "john@shop.example"))))["preview"]["wouldSend"]
+    event = await api(
+        '{ event(eventId: "hers-new") { suppressed preview(platform: META) { wouldSend verdicts { rule } } '
+        "deliveries { status dropReason preview { wouldSend } } } }"
+    )
+    assert event["event"] == {
+        "suppressed": True,
+        "preview": {"wouldSend": False, "verdicts": [{"rule": "suppressed"}]},
+        "deliveries": [{"status": "DROPPED", "dropReason": "SUPPRESSED", "preview": {"wouldSend": False}}],
+    }
+
+
+def test_a_merchant_who_begins_many_keeps_nobody_waiting(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = new_merchant(runtime, name="Other")
+    for number in range(20):
+        begin(runtime, merchant, Request(email=f"p{number}@shop.example"))
+    clock.move(timedelta(milliseconds=1))
+    row = begin(runtime, other, Request(email=EMAIL))
+    turns = []
+    for _ in range(12):
+        clock.move(timedelta(milliseconds=1))
+        with in_transaction():
+            taken = db.take_erasure(clock.now())
+            assert taken is not None
+            taken.next_at = clock.now()
+            db.save_erasure(taken)
+        turns.append(taken.merchant_id)
+    assert turns.count(other.merchant_id) == 6
+    monkeypatch.setattr(erase, "MAX_OPEN", 20)
+    found = erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), OPERATOR, suppress=True)
+    assert isinstance(found, list)
+    assert [one.code for one in found] == ["TOO_MANY_ERASURES"]
+    assert finish(runtime, clock, row).finished_at is not None
+
+
+def test_a_receipt_tells_the_first_attempt_of_all(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    deliver(runtime, worker, merchant)
+    first = clock.now()
+    with in_transaction():
+        ((logged,),) = rows("SELECT attempt_log -> 0 ->> 'at' FROM deliveries")
+    clock.move(timedelta(hours=1))
+    with in_transaction():  # redelivered since
+        execute("UPDATE deliveries SET last_attempt_at = %s, delivered_at = %s", (clock.now(), clock.now()))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    given = done.platforms["meta"]
+    assert datetime.fromisoformat(given["first_at"]) == datetime.fromisoformat(logged) <= first < clock.now()
+    assert datetime.fromisoformat(given["last_at"]) > first
+
+
+def test_an_erased_event_stays_away_when_events_are_kept_for_longer(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    clock.move(timedelta(days=100))  # of a merchant who kept events for 90 days, and keeps them for a year now
+    purge_erasures(runtime)
+    again = {**of("hers"), "occurred_at": clock.now()}
+    assert [type(one) for one in send(runtime, merchant, again)] == [Forgotten]
+    clock.move(timedelta(days=266))
+    purge_erasures(runtime)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM tombstones") == [(0,)]
+
+
+async def test_a_check_of_settings_tells_suppressed_from_refused(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    send(runtime, merchant, of("hers"), of("johns", "john@shop.example"))
+    with in_transaction():
+        row = destination(merchant.merchant_id, "meta")
+    assert row is not None
+    found = check_destination(runtime, row)
+    assert found is not None
+    assert (found.would_send, found.refused) == (1, {"SUPPRESSED": 1})
+
+
+def test_links_are_looked_up_by_indexes(runtime: Runtime, merchant: Merchant) -> None:
+    with in_transaction():
+        execute("SET LOCAL enable_seqscan = off")
+        params: Any = {"merchant": merchant.merchant_id, "digests": [DIGEST], "limit": 9}
+        plan = "\n".join(row[0] for row in rows(f"EXPLAIN {db.BROWSERS_WITH}", params))
+    assert "browser_people_gmail" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "PAGE", 5)
+    monkeypatch.setattr(erase, "MOST", 2)
+    for number in range(6):
+        browser = f"{number}" * 32
+        whose = {"external_id": "eve-1"} if number % 2 == 0 else {}
+        send(runtime, merchant, of(f"anonymous-{number}", None, browser_id=browser))
+        send(runtime, merchant, of(f"named-{number}", f"p{number}@shop.example", browser_id=browser, **whose))
+        clock.move(timedelta(milliseconds=1))
+    clock.move(timedelta(minutes=1))
+    looked = count_person(runtime, merchant.merchant_id, Request(external_id="eve-1"))
+    assert isinstance(looked, Counted)
+    row = begin(runtime, merchant, Request(external_id="eve-1"))
+    kills = killed_through(runtime, clock, row, monkeypatch)
+    done = state(row)
+    assert kills > 5
+    assert (done.counts["events"], done.counts["identities"]) == (looked.events, looked.browsers) == (6, 3)
+    assert stored(merchant) == [f"{kind}-{number}" for kind in ("anonymous", "named") for number in (1, 3, 5)]
+    assert [browser for browser, _ in links(merchant)] == [f"{number}" * 32 for number in (1, 3, 5)]
     sound(clock)

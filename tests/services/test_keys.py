@@ -196,7 +196,7 @@ def data_dir() -> Iterator[Path]:
 
 def test_the_embedded_database_gets_no_new_key_where_the_old_one_is_gone(data_dir: Path) -> None:
     settings = replace(load_settings({}), data_dir=data_dir)
-    with runtime_of(settings) as made:
+    with runtime_of(settings, apply_migrations=True) as made:
         assert isinstance(create_merchant(made, "Shop"), tuple)
     kept = data_dir / "secret_key"
     key = kept.read_text()

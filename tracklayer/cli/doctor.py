@@ -98,7 +98,7 @@ def examine(*, invariants: bool = False) -> Iterator[Finding]:
 def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     try:
-        connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
+        connection.connect(embedded.find() if embedded is not None else str(settings.database_url))
         with connection.session():
             version = connection.rows("SHOW server_version")[0][0]
             only_reads = connection.reads_only()

@@ -13,7 +13,7 @@ from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
-from tracklayer.services.erase import Request, continue_erasures, count_person, erase_person
+from tracklayer.services.erase import Counted, Request, continue_erasures, count_person, erase_person
 from tracklayer.services.receipts import WELL_KNOWN, ReceiptError, published_keys, read_keys, verify_receipt
 
 PAUSE_SECONDS = 0.5  # between two looks at what others may do, too
@@ -60,12 +60,9 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(counted, list):
                 raise wrong(counted)
             if args.json:
-                print_json({name: getattr(counted, name) for name in ("events", "deliveries", "browsers", "shared")})
+                print_json(vars(counted))
             else:
-                print(
-                    f"{counted.events} events with {counted.deliveries} deliveries would be erased, and {counted.browsers} "
-                    f"browsers forgotten; {counted.shared} of those were seen with others too, and only lose the link."
-                )
+                print(_would_go(counted))
             return 0
         begun = erase_person(runtime, merchant_id, asked, OPERATOR, suppress=not args.no_suppress)
         if isinstance(begun, list):
@@ -74,12 +71,40 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(done.receipt)
     else:
-        counts = done.counts
-        print(
-            f"{counts.get('events', 0)} events with {counts.get('deliveries', 0)} deliveries are erased. The receipt:\n\n"
-            f"{done.receipt}"
-        )
+        events, deliveries = done.counts.get("events", 0), done.counts.get("deliveries", 0)
+        if uncertain := done.counts.get("uncertain", 0):
+            print(f"{_some(uncertain, 'event')} may be somebody else's, and stayed: a dry run tells which.")
+        print(f"Erased: {_some(events, 'event')} with {_some(deliveries, 'delivery')}. The receipt:\n\n{done.receipt}")
     return 0
+
+
+def _would_go(counted: Counted) -> str:
+    """A dry run's result, in sentences."""
+    lines = [
+        f"{_some(counted.events, 'event')} with {_some(counted.deliveries, 'delivery')} would be erased, and "
+        f"{_some(counted.browsers - counted.shared, 'browser')} forgotten."
+    ]
+    if counted.shared:
+        lines.append(
+            f"{_some(counted.shared, 'browser')} that others were seen with too would stay, and only lose the link."
+        )
+    kinds = {"email": counted.emails, "phone": counted.phones, "external id": counted.external_ids}
+    if max(kinds.values()) > 1:
+        several = ", ".join(_some(count, kind) for kind, count in kinds.items() if count)
+        lines.append(f"These events have {several}, all different: is that one person?")
+    if counted.uncertain:
+        lines.append(
+            f"{_some(counted.uncertain, 'event')} would stay, as {'it' if counted.uncertain == 1 else 'they'} may be somebody "
+            "else's: a phone that reads in two ways, or another person in the browser that you named. Look, and name with "
+            f"--event-id what is this person's: {', '.join(counted.uncertain_ids)}"
+        )
+    return "\n".join(lines)
+
+
+def _some(count: int, noun: str) -> str:
+    """``1 browser``, ``2 deliveries``."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else several}"
 
 
 def _finish(runtime: Runtime, begun: ErasureRow) -> ErasureRow:

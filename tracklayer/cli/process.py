@@ -81,11 +81,14 @@ def runtime_of(
 
     ``wait``: for a database that is not there yet, until a signal ends that; ``waits_for`` is told why, in a sentence.
     ``lacks`` is told what keeps it from starting, ``key`` or ``migrations``, while the database can be asked.
-    Raises CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``, and
-    KeyLostError where it was sealed with a key that is not there.
+    ``apply_migrations``: makes the embedded one where there is none, too. Raises EmbeddedPostgresError where there is none,
+    CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``, and KeyLostError
+    where it was sealed with a key that is not there.
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
-    url = embedded.start() if embedded is not None else str(settings.database_url)
+    url = str(settings.database_url)
+    if embedded is not None:
+        url = embedded.start() if apply_migrations else embedded.find()
     if embedded is not None and wait:
         embedded.keep_running()
 

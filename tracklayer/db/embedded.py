@@ -81,8 +81,17 @@ class EmbeddedPostgres:
         self._leaving = threading.Event()
         self._keeper: threading.Thread | None = None
 
+    def find(self) -> str:
+        """As ``start``, where there is one already: whoever is in the wrong directory makes none."""
+        if not (self._data_dir / "PG_VERSION").exists():
+            raise EmbeddedPostgresError(
+                f"there is no installation in {self._data_dir.parent}: set TRACKLAYER_DATA_DIR to the directory of yours, or make "
+                "one with `tracklayer up`"
+            )
+        return self.start()
+
     def start(self) -> str:
-        """A ``postgresql://`` URL. Raises EmbeddedPostgresError."""
+        """A ``postgresql://`` URL; makes what is not there. Raises EmbeddedPostgresError."""
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:

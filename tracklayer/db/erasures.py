@@ -89,17 +89,48 @@ def insert_erasure(
     )
 
 
-# Merchants take turns: first the one whose turn has been due for longest.
+# Merchants take turns, however much each has begun: first the one whose last turn was longest ago. One look-up a merchant who
+# has any, by the index that holds what goes on alone.
+TURNS = """
+WITH RECURSIVE merchant AS (
+    (SELECT merchant_id FROM erasures WHERE finished_at IS NULL ORDER BY merchant_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.merchant_id FROM erasures e WHERE e.finished_at IS NULL AND e.merchant_id > m.merchant_id
+            ORDER BY e.merchant_id LIMIT 1)
+    FROM merchant m WHERE m.merchant_id IS NOT NULL
+)
+SELECT m.merchant_id FROM merchant m
+CROSS JOIN LATERAL (SELECT min(next_at) AS next_at, max(taken_at) AS taken_at FROM erasures e
+    WHERE e.merchant_id = m.merchant_id AND e.finished_at IS NULL) t
+WHERE t.next_at <= %s ORDER BY t.taken_at NULLS FIRST, t.next_at, m.merchant_id LIMIT 100
+"""
 TAKE = f"""
-SELECT {COLUMNS} FROM erasures WHERE finished_at IS NULL AND next_at <= %s
-ORDER BY next_at, merchant_id, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s
+ORDER BY next_at, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 
 def take_erasure(now: datetime) -> ErasureRow | None:
     """One whose turn it is; this transaction holds it until it ends."""
-    found = rows(TAKE, (now,))
-    return _read(found[0]) if found else None
+    for (merchant_id,) in rows(TURNS, (now,)):
+        for found in rows(TAKE, (merchant_id, now)):
+            row = _read(found)
+            execute(
+                "UPDATE erasures SET taken_at = %s WHERE merchant_id = %s AND erasure_id = %s",
+                (now, merchant_id, row.erasure_id),
+            )
+            return row
+    return None
+
+
+def count_open(merchant_id: int, limit: int) -> int:
+    """How many of a merchant's go on, counted to ``limit``. Whoever asks next waits until this transaction ends."""
+    rows("SELECT pg_advisory_xact_lock(%s, hashtext('erasures'))", (merchant_id,))
+    found = rows(
+        "SELECT count(*) FROM (SELECT FROM erasures WHERE merchant_id = %s AND finished_at IS NULL LIMIT %s) AS e",
+        (merchant_id, limit),
+    )
+    return int(found[0][0])
 
 
 SAVE = """
@@ -204,16 +235,23 @@ class Looked(NamedTuple):
     added: str | None
 
 
-PAGE = """
+_LOOKED = """
 SELECT e.event_id, e.received_at, e.user_data::text, e.digests::text, n.fields::text FROM (
-    SELECT event_id, received_at, user_data, digests FROM events
-    WHERE merchant_id = %(merchant)s AND received_at >= %(since)s AND received_at < %(until)s
-      AND (received_at, event_id) > (%(since)s, %(id)s)
-    ORDER BY received_at, event_id LIMIT %(limit)s) AS e
+    SELECT event_id, received_at, user_data, digests FROM events WHERE merchant_id = %(merchant)s AND {condition}) AS e
 LEFT JOIN LATERAL (SELECT fields FROM enrichments
     WHERE merchant_id = %(merchant)s AND event_id = e.event_id LIMIT 1) AS n ON true
 ORDER BY e.received_at, e.event_id
 """
+PAGE = _LOOKED.format(
+    condition="received_at >= %(since)s AND received_at < %(until)s AND (received_at, event_id) > (%(since)s, %(id)s) "
+    "ORDER BY received_at, event_id LIMIT %(limit)s"
+)
+NAMED = _LOOKED.format(condition="event_id = ANY(%(ids)s)")
+
+
+def looked_at(merchant_id: int, event_ids: Sequence[str]) -> list[Looked]:
+    """Some events by id, in the order in which they came; those that are not stored are missing."""
+    return [Looked(*row) for row in rows(NAMED, {"merchant": merchant_id, "ids": list(event_ids)})]  # type: ignore[arg-type]
 
 
 def events_after(merchant_id: int, after: tuple[datetime, str], until: datetime, limit: int) -> list[Looked]:
@@ -237,16 +275,6 @@ def deliveries_of(merchant_id: int, event_ids: Sequence[str]) -> int:
         "SELECT count(*) FROM deliveries WHERE merchant_id = %s AND event_id = ANY(%s)", (merchant_id, list(event_ids))
     )
     return int(found[0][0])
-
-
-def browsers_of(merchant_id: int, event_ids: Sequence[str]) -> set[str]:
-    """The browsers that some events name."""
-    found = rows(
-        "SELECT DISTINCT user_data ->> 'browser_id' FROM events WHERE merchant_id = %s AND event_id = ANY(%s) "
-        "AND user_data ->> 'browser_id' IS NOT NULL",
-        (merchant_id, list(event_ids)),
-    )
-    return {row[0] for row in found}
 
 
 # While a merchant's queues are held, nobody takes a delivery out of them, queues one anew or makes one for a stored event.
@@ -274,7 +302,7 @@ WITH old AS (
 ), deliveries_gone AS (
     DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
     RETURNING d.platform, d.received_at, d.status, d.attempts, d.last_attempt_at, d.delivered_at, d.queued_at,
-              jsonb_array_length(d.attempt_log) AS logged
+              jsonb_array_length(d.attempt_log) AS logged, (d.attempt_log -> 0 ->> 'at')::timestamptz AS began_at
 ), repeats_gone AS (
     DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
     RETURNING 1
@@ -289,7 +317,7 @@ SELECT 'event', event_id, received_at, 1, 0, 0, NULL::timestamptz, NULL::timesta
 UNION ALL
 SELECT 'delivery', platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
        count(*) FILTER (WHERE attempts > 0 OR logged > 0), count(*) FILTER (WHERE status = 'delivered'),
-       min(coalesce(delivered_at, last_attempt_at)), max(coalesce(delivered_at, last_attempt_at))
+       min(least(began_at, last_attempt_at, delivered_at)), max(coalesce(delivered_at, last_attempt_at))
 FROM deliveries_gone GROUP BY platform, minute
 UNION ALL
 SELECT 'differing_repeats', '', NULL, count(*), 0, 0, NULL, NULL FROM repeats_gone
@@ -353,33 +381,68 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
 
 
 class LinkRow(NamedTuple):
-    """A browser was seen with somebody. ``digests``: by rule."""
+    """A browser was seen with somebody. ``digests``: by rule; empty where that one was erased."""
 
     browser_id: str
     kind: str
     digest: str
     digests: dict[str, str]
+    first_seen_at: datetime
 
 
 MOST_LINKS = 2000  # that are looked at
 
 
+BROWSERS_WITH = """
+(SELECT DISTINCT browser_id FROM browser_people
+    WHERE merchant_id = %(merchant)s AND digest = ANY(%(digests)s) LIMIT %(limit)s)
+UNION
+(SELECT DISTINCT browser_id FROM browser_people
+    WHERE merchant_id = %(merchant)s AND digests ->> 'google' = ANY(%(digests)s) LIMIT %(limit)s)
+"""
+
+
 def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
-    """Browsers that were seen with whom these digests are of."""
-    found = rows(
-        "SELECT DISTINCT browser_id FROM browser_people WHERE merchant_id = %s AND digest = ANY(%s) LIMIT %s",
-        (merchant_id, list(digests), MOST_LINKS),
-    )
-    return [row[0] for row in found]
+    """Browsers that were seen with whom these digests are of, in whichever spelling of a Gmail address."""
+    params: Any = {"merchant": merchant_id, "digests": list(digests), "limit": MOST_LINKS}
+    return [row[0] for row in rows(BROWSERS_WITH, params)]
 
 
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
     """Everybody that some browsers were seen with: of each there are a few."""
     found = rows(
-        "SELECT browser_id, kind, digest, digests FROM browser_people WHERE merchant_id = %s AND browser_id = ANY(%s)",
+        "SELECT browser_id, kind, digest, digests, first_seen_at FROM browser_people "
+        "WHERE merchant_id = %s AND browser_id = ANY(%s)",
         (merchant_id, list(browser_ids)),
     )
     return [LinkRow(*row) for row in found]
+
+
+def known_browsers(merchant_id: int, browser_ids: Sequence[str]) -> set[str]:
+    """Of which of some browsers anything is kept beside events."""
+    tables = ("browsers", "browser_signals", "browser_people")
+    sql = " UNION ".join(
+        f"SELECT browser_id FROM {table} WHERE merchant_id = %(merchant)s AND browser_id = ANY(%(ids)s)"
+        for table in tables
+    )
+    return {row[0] for row in rows(sql, {"merchant": merchant_id, "ids": list(browser_ids)})}  # type: ignore[arg-type]
+
+
+def refused_browsers(merchant_id: int, browser_ids: Sequence[str]) -> set[str]:
+    """In which of some browsers consent was denied."""
+    found = rows(
+        "SELECT browser_id FROM browsers WHERE merchant_id = %s AND browser_id = ANY(%s) AND consent = 'denied'",
+        (merchant_id, list(browser_ids)),
+    )
+    return {row[0] for row in found}
+
+
+NAMELESS = """
+INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
+SELECT merchant_id, replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), browser_id, kind, '{}',
+       first_seen_at, last_seen_at
+FROM browser_people WHERE merchant_id = %s AND (browser_id, digest) IN %s
+"""
 
 
 ERASE_LINKS = """
@@ -394,10 +457,16 @@ WHERE p.merchant_id = old.merchant_id AND p.browser_id = old.browser_id AND p.di
 """
 
 
-def erase_links(merchant_id: int, links: Sequence[tuple[str, str]]) -> int:
-    """Deletes that browsers were seen with somebody, by (browser id, digest); how many. The caller holds the browsers' rows."""
+def erase_links(merchant_id: int, links: Sequence[tuple[str, str]], *, is_shared: bool) -> int:
+    """Deletes that browsers were seen with somebody, by (browser id, digest); how many. The caller holds the browsers' rows.
+
+    ``is_shared``: in the place of each stays that the browser was seen with somebody, so that it does not become another's
+    alone.
+    """
     if not links:
         return 0
+    if is_shared:
+        execute(NAMELESS, (merchant_id, tuple(links)))
     browser_ids, digests = zip(*links, strict=True)
     return execute(ERASE_LINKS, ([merchant_id] * len(links), list(browser_ids), list(digests)))
 
@@ -422,19 +491,22 @@ def add_tombstones(merchant_id: int, marks: Mapping[bytes, datetime]) -> None:
         )
 
 
-def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime) -> int:
-    """How many were new."""
+def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime, of_mark: bytes | None = None) -> int:
+    """How many were new. ``of_mark``: the mark of the person whose browsers these are of; they are lifted with it."""
     return execute(
-        "INSERT INTO suppressions (merchant_id, mark, since) SELECT %s, mark, %s FROM unnest(%s::bytea[]) AS x(mark) "
-        "ON CONFLICT DO NOTHING",
-        (merchant_id, now, sorted(marks)),
+        "INSERT INTO suppressions (merchant_id, mark, since, of_mark) "
+        "SELECT %s, mark, %s, %s FROM unnest(%s::bytea[]) AS x(mark) ON CONFLICT DO NOTHING",
+        (merchant_id, now, of_mark, sorted(marks)),
     )
 
 
 def remove_suppressions(merchant_id: int, marks: Sequence[bytes]) -> int:
-    """How many were there."""
+    """How many were there, with those of the browsers of whom they are of."""
+    params: Any = {"merchant": merchant_id, "marks": sorted(marks)}
     return execute(
-        "DELETE FROM suppressions WHERE merchant_id = %s AND mark = ANY(%s::bytea[])", (merchant_id, sorted(marks))
+        "DELETE FROM suppressions WHERE merchant_id = %(merchant)s AND (mark = ANY(%(marks)s::bytea[]) "
+        "OR of_mark = ANY(%(marks)s::bytea[]))",
+        params,
     )
 
 

@@ -141,6 +141,11 @@ class KeyHolder:
     session: bytes | None = None
     is_marked: bool = False
 
+    @property
+    def may_read(self) -> bool:
+        """Whether it may know what is stored, and not only send."""
+        return not self.scopes.isdisjoint(("read", "admin"))
+
 
 # What a holder is made of, from api_keys ``k`` and merchants ``m``.
 HOLDER = (

@@ -3,11 +3,12 @@
 A *token* is ``kind:value``. An event has some and a request has some; the event is of that person where both have one. Of
 email and phone the values are SHA-256, as they are stored:
 
-- ``email``: of an address whose spelling was known, in the usual form, and for Gmail without dots and +tag. Forms of other
-  platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
-- ``email_given``: of a digest that the merchant made, by whichever rule: it is compared with every form.
-- ``phone``: in every form and country in which it was read.
-- ``external_id``, ``browser_id``: as sent; an external id also as its SHA-256.
+- ``email``: of an address whose spelling was known, in the usual form, and for Gmail without dots and +tag, on both of its
+  domains. Forms of other platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
+- ``email_given``: of a digest that the merchant made: it is compared with the same forms, and for the same reason no others.
+- ``phone``: of a number that reads in one way. ``phone_maybe``: in each way, where the countries in which it is read make
+  different numbers of it: whose it is cannot be told.
+- ``external_id``, ``browser_id``: as sent, without blanks around it; an external id also as its SHA-256.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tracklayer.domain import normalise
 from tracklayer.domain.normalise import digest_in, sha256_hex
 
 _STRICT = ("basic", "google")
+_GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
+_FEWEST_DIGITS = 6  # of a text that may be somebody's number
 
 
 def tokens_of_event(
@@ -27,8 +30,7 @@ def tokens_of_event(
     """Of an event as it is stored. ``countries``: in which phones without a country code are read."""
     found: set[str] = set()
     digests = digests or {}
-    country = normalise.country(user_data["country"]) if user_data.get("country") else None
-    own = country.upper() if country else None
+    own = _country_of(user_data)
     for kind, read in (("email", _stored_email), ("phone", _stored_phone)):
         if shown := user_data.get(kind):
             found |= read(shown, digests.get(kind), countries, own)
@@ -38,9 +40,24 @@ def tokens_of_event(
             found |= read(shown, one, countries, own)
     if external_id := user_data.get("external_id"):
         found |= _external(external_id)
-    if browser_id := user_data.get("browser_id"):
-        found.add(f"browser_id:{browser_id}")
+    if browser_id := browser_of(user_data):
+        found.add(of_browser(browser_id))
     return found
+
+
+def _country_of(user_data: Mapping[str, Any]) -> str | None:
+    country = normalise.country(user_data["country"]) if user_data.get("country") else None
+    return country.upper() if country else None
+
+
+def browser_of(user_data: Mapping[str, Any]) -> str | None:
+    """The browser that a stored event names."""
+    return (user_data.get("browser_id") or "").strip() or None
+
+
+def of_browser(browser_id: str) -> str:
+    """The token of a browser."""
+    return f"browser_id:{browser_id.strip()}"
 
 
 def tokens_of_added(fields: Iterable[Mapping[str, Any]]) -> set[str]:
@@ -55,9 +72,44 @@ def tokens_of_added(fields: Iterable[Mapping[str, Any]]) -> set[str]:
     return found
 
 
-def names_somebody(tokens: Iterable[str]) -> bool:
-    """Whether they say who it was, and not only with which browser."""
-    return any(not token.startswith("browser_id:") for token in tokens)
+def names_of(tokens: Iterable[str]) -> set[str]:
+    """Those that say who it was, and not only with which browser."""
+    return {token for token in tokens if not token.startswith("browser_id:")}
+
+
+def to_leave_alone(tokens: Iterable[str]) -> set[str]:
+    """By which of an event's tokens it is of somebody who is to be left alone: a browser speaks for whom nothing else names."""
+    found = set(tokens)
+    return names_of(found) or found
+
+
+def maybe(tokens: Iterable[str]) -> set[str]:
+    """What an event has that may be of somebody with these tokens, or of somebody else."""
+    return {token.replace("phone:", "phone_maybe:", 1) for token in tokens if token.startswith("phone:")}
+
+
+def people_of_event(
+    user_data: Mapping[str, Any], digests: Mapping[str, Any] | None, countries: frozenset[str]
+) -> list[tuple[str, str, set[str]]]:
+    """(email or phone, the digest under which a browser is linked with it, its tokens), of all that a stored event has."""
+    people, own = [], _country_of(user_data)
+    for kind, form in (("email", "basic"), ("phone", "digits")):
+        more = user_data.get(f"{kind}s") or ()
+        kept = (digests or {}).get(f"{kind}s") or [None] * len(more)
+        for shown, found in [
+            (user_data.get(kind), (digests or {}).get(kind)),
+            *zip(more, kept, strict=False),
+        ]:
+            if shown:
+                one = {kind: shown, "country": user_data.get("country")}
+                tokens = tokens_of_event(one, {kind: found} if found is not None else None, countries)
+                if found is None:
+                    is_email = kind == "email"
+                    found = (
+                        normalise.email_digests(shown) if is_email else normalise.phone_digests(shown, countries, own)
+                    )
+                people.append((kind, found.get(form) or digest_in(shown), tokens))
+    return [(kind, digest, tokens) for kind, digest, tokens in people if digest]
 
 
 def _stored_email(
@@ -81,7 +133,13 @@ def _stored_phone(shown: str, found: Mapping[str, str] | None, countries: frozen
         found = normalise.phone_digests(shown, countries, own)
     if not found:
         return {f"phone:{digest_in(shown) or _of_text(shown)}"}
-    return {f"phone:{digest}" for digest in found.values() if digest}
+    kind = "phone_maybe" if len(_numbers(found)) > 1 else "phone"
+    return {f"{kind}:{digest}" for digest in found.values() if digest}
+
+
+def _numbers(found: Mapping[str, str]) -> set[str]:
+    """The digests of the different numbers that one text may be."""
+    return {digest for rule, digest in found.items() if rule.partition(":")[0] == "digits" and digest}
 
 
 def tokens_of_email(value: str) -> set[str]:
@@ -89,13 +147,25 @@ def tokens_of_email(value: str) -> set[str]:
     digest = digest_in(value)
     if digest is not None:
         return {f"email:{digest}", f"email_given:{digest}"}
-    found = normalise.email_digests(value)
-    return _stored_email(value, found) | {f"email_given:{digest}" for digest in found.values() if digest}
+    basic = normalise.email(value) or ""
+    local, _, domain = basic.partition("@")
+    digests = set[str]()
+    for spelling in [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]:
+        found = normalise.email_digests(spelling)
+        digests |= {found[rule] for rule in _STRICT if found.get(rule)}
+        digests.add(_of_text(spelling.replace("@", "%40")))  # as a form sent it: kept as a text that is no address
+    return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests}
 
 
 def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:
-    """Of a number, or a SHA-256 of one."""
+    """Of a number, or a SHA-256 of one; of one that cannot be read, as its text was stored."""
     return _stored_phone(value, None, countries, None)
+
+
+def is_phone(value: str, countries: frozenset[str]) -> bool:
+    """Whether somebody can be found by it: a number that reads in one way, or a text that may be one in none."""
+    found = normalise.phone_digests(value, countries)
+    return len(_numbers(found)) == 1 or (not found and sum(map(str.isdecimal, value)) >= _FEWEST_DIGITS)
 
 
 def tokens_of_external_id(value: str) -> set[str]:

@@ -101,6 +101,10 @@ CODES: dict[str, Meaning] = {
     "NOT_LINKED": Meaning(
         "`identify` found nobody whom a browser could be linked with.", "Send the email or phone of a person."
     ),
+    "TOO_MANY_ERASURES": Meaning(
+        "So many people of this merchant are being erased that no further one is begun.",
+        "Ask again when some have finished.",
+    ),
     "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
     "EMPTY_FILTER": Meaning(
         "Neither a filter nor ids say which are meant.",
@@ -143,12 +147,13 @@ CODES: dict[str, Meaning] = {
         is_warning=True,
     ),
     "EVENT_ERASED": Meaning(
-        "The event was erased with its person. Its repeat is counted, and nothing of it is stored.",
+        "The event was erased with its person. Its repeat is counted, and nothing of it is stored. A key that may only send is not told.",
         "Nothing; whatever sends it again may stop.",
         is_warning=True,
     ),
     "PERSON_SUPPRESSED": Meaning(
-        "The person was erased, and is to be left alone: the event is stored without identifiers, and sent nowhere.",
+        "The person was erased, and is to be left alone: the event is stored without identifiers, and sent nowhere. A key that may only "
+        "send is not told.",
         "Nothing; where the person has changed their mind, `unsuppressPerson`.",
         is_warning=True,
     ),

@@ -429,7 +429,8 @@ def _people(event: Event, late: Sequence[Person]) -> tuple[tuple[Enriched, ...],
             continue
         at, person = max(seen, key=lambda each: (each[0], each[1].digest))
         # A browser of two looks like one's until both are seen: what was long ago does not say whose this visit is.
-        if event.occurred_at - at <= SURE:
+        # One without digests was erased: that somebody else uses the browser is all that is known.
+        if person.digests and event.occurred_at - at <= SURE:
             found.append(Enriched(kind, dict(person.digests), COOKIE, at))
     return tuple(found), None
 

@@ -48,6 +48,7 @@ from tracklayer.schema.payloads import (
     RedeliverPayload,
     TestDestinationPayload,
     UnsuppressPersonPayload,
+    erase_payload,
     ingest_payload,
     user_errors,
 )
@@ -68,7 +69,7 @@ from tracklayer.schema.types import (
 )
 from tracklayer.services import channels, destinations, merchants
 from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
-from tracklayer.services.erase import Request, count_person, erase_person, requester, unsuppress_person
+from tracklayer.services.erase import Counted, Request, count_person, erase_person, requester, unsuppress_person
 from tracklayer.services.identify import Identified, identify
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Forgotten, Rejected
 from tracklayer.services.pacing import Redelivered
@@ -233,31 +234,13 @@ class Mutation:
         if dry_run:
             counted = await run_for_merchant(partial(count_person, context.runtime), holder.merchant_id, request)
             if isinstance(counted, list):
-                return _not_erased(counted)
-            return ErasePersonPayload(
-                events_erased=counted.events,
-                deliveries_erased=counted.deliveries,
-                identities_erased=counted.browsers,
-                shared_identities=counted.shared,
-                complete=counted.complete,
-                erasure=None,
-                receipt=None,
-                user_errors=[],
-            )
+                return erase_payload(Counted(), problems=counted)
+            return erase_payload(counted)
         verb = partial(_erase, context.runtime, holder.key_id, bool(suppress))
         found = await run_for_merchant(verb, holder.merchant_id, request)
         if isinstance(found, list):
-            return _not_erased(found)
-        return ErasePersonPayload(
-            events_erased=0,
-            deliveries_erased=0,
-            identities_erased=0,
-            shared_identities=0,
-            complete=False,
-            erasure=erasure_node(found),
-            receipt=None,
-            user_errors=[],
-        )
+            return erase_payload(Counted(), problems=found)
+        return erase_payload(Counted(complete=False), erasure=erasure_node(found))
 
     @strawberry.mutation(
         metadata=ADMIN,
@@ -574,19 +557,6 @@ def _erase(
     with in_transaction():
         by = requester(merchant_id, key_id)
     return erase_person(runtime, merchant_id, request, by, suppress=suppress)
-
-
-def _not_erased(problems: list[Problem]) -> ErasePersonPayload:
-    return ErasePersonPayload(
-        events_erased=0,
-        deliveries_erased=0,
-        identities_erased=0,
-        shared_identities=0,
-        complete=True,
-        erasure=None,
-        receipt=None,
-        user_errors=user_errors(problems),
-    )
 
 
 def _by_ids(

@@ -36,6 +36,7 @@ from tracklayer.schema.types import (
     refused_groups,
 )
 from tracklayer.services.check import MOST, SINCE, Checked, check_destination
+from tracklayer.services.erase import MOST_EXAMPLES, Counted
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, Ingested
 
 MAX_USER_ERRORS = 20  # of one input: whoever has more has made the same mistake again and again
@@ -73,7 +74,9 @@ def _path_of(problem: Problem) -> list[str]:
 class IngestEventPayload:
     outcome: IngestOutcome = strawberry.field(metadata=SENDER, description="Accepted, coalesced or rejected.")
     event: EventNode | None = strawberry.field(
-        metadata=SENDER, description="The event as stored; null where it was rejected, or was erased before."
+        metadata=SENDER,
+        description="The event as stored; null where it was rejected, or was erased before: a key that may only send is "
+        "shown what it sent.",
     )
     index: int | None = strawberry.field(
         metadata=SENDER, description="Which of the inputs it answers, from 0; 0 of a single one."
@@ -216,6 +219,21 @@ class ErasePersonPayload:
         metadata=ADMIN,
         description="Those of them that others were seen with as well: they stay, and lose the link. Of a dry run.",
     )
+    events_uncertain: int = strawberry.field(
+        metadata=ADMIN,
+        description="Events that stay, as they may be somebody else's: a phone that reads in two ways, or another person in the "
+        "browser that was asked for. Of a dry run.",
+    )
+    uncertain_event_ids: list[str] = strawberry.field(
+        metadata=ADMIN | at_most(MOST_EXAMPLES),
+        description="The eventId of some of them, at most 20: name in `eventIds` what is the person's.",
+    )
+    different_emails: int = strawberry.field(
+        metadata=ADMIN,
+        description="How many different emails the events have, counted to 1,000: several may be several people. Of a dry run.",
+    )
+    different_phones: int = strawberry.field(metadata=ADMIN, description="The same of phones.")
+    different_external_ids: int = strawberry.field(metadata=ADMIN, description="The same of external ids.")
     complete: bool = strawberry.field(
         metadata=ADMIN,
         description="Whether all events were looked at. False: the job goes on, or a dry run had no more time.",
@@ -260,6 +278,27 @@ class IdentifyPayload:
 
 def _check(runtime: Runtime, merchant_id: int, row: DestinationRow) -> Checked | None:
     return check_destination(runtime, row)
+
+
+def erase_payload(
+    counted: Counted, *, erasure: ErasureNode | None = None, problems: Sequence[Problem] = ()
+) -> ErasePersonPayload:
+    """What would be erased; or what begins to be, or why nothing does."""
+    return ErasePersonPayload(
+        events_erased=counted.events,
+        deliveries_erased=counted.deliveries,
+        identities_erased=counted.browsers,
+        shared_identities=counted.shared,
+        events_uncertain=counted.uncertain,
+        uncertain_event_ids=counted.uncertain_ids,
+        different_emails=counted.emails,
+        different_phones=counted.phones,
+        different_external_ids=counted.external_ids,
+        complete=counted.complete,
+        erasure=erasure,
+        receipt=None,
+        user_errors=user_errors(problems),
+    )
 
 
 def ingest_payload(ingested: Ingested, index: int) -> IngestEventPayload:

@@ -72,7 +72,8 @@ from tracklayer.schema.types import (
 from tracklayer.services.alert_chart import chart_of_alert
 from tracklayer.services.credentials import merchant_settings, settings_to_map
 from tracklayer.services.groups import groups_of
-from tracklayer.services.preview import prepare, preview
+from tracklayer.services.marks import is_left_alone
+from tracklayer.services.preview import LEFT_ALONE, prepare, preview
 
 MAX_ID = 2**63
 _FILTER = strawberry.argument(description="Narrows the list.")
@@ -323,8 +324,10 @@ class Query:
             else merchant_settings(await context.merchant())
         )
         prepared = prepare(platform.value, settings)
-        found = await work(context, preview, to_draft(input), prepared, context.now, worded)
-        return preview_node(found)
+        draft = to_draft(input)
+        if context.caller.is_marked and await work(context, is_left_alone, context.runtime, context.caller, draft):
+            return preview_node(LEFT_ALONE)
+        return preview_node(await work(context, preview, draft, prepared, context.now, worded))
 
     @strawberry.field(metadata=PUBLIC | at_most(len(PLATFORMS)), description="What TrackLayer knows of each platform.")
     async def platforms(self, info: Info) -> list[PlatformInfo]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from tracklayer.db.redeliveries import RedeliveryRow
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.alert import began_at
 from tracklayer.domain.delivery import DestinationState as State
+from tracklayer.domain.delivery import DropReason as Dropped
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
@@ -68,7 +70,7 @@ from tracklayer.services.alert import alert_url
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of, preview_stored
-from tracklayer.services.preview import Preview, prepare
+from tracklayer.services.preview import LEFT_ALONE, Preview, prepare
 from tracklayer.services.privacy import preview_retention
 from tracklayer.services.refusals import reason_and_field
 
@@ -334,6 +336,8 @@ class EventNode(Node):
         self, info: Info, platform: Annotated[Platform, strawberry.argument(description="The platform.")]
     ) -> DeliveryPreview:
         context = context_of(info)
+        if await self.is_left_alone(info):
+            return preview_node(LEFT_ALONE)
         destination = await context.loaders.destination.load(platform.value)
         sealer = context.runtime.sealer
         settings = settings_to_map(sealer, destination) if destination else merchant_settings(await context.merchant())
@@ -367,9 +371,28 @@ class EventNode(Node):
         found = await _stitched(info, self.row)
         return EnrichmentNote(found.note.value) if found is not None and found.note is not None else None
 
-    @strawberry.field(metadata=SENDER | at_most(len(PLATFORMS)), description="Its deliveries, one a platform at most.")
-    async def deliveries(self, info: Info) -> list[DeliveryNode]:
+    @strawberry.field(
+        metadata=READ,
+        description="Whether its person was erased before, and is left alone: then it came without identifiers, and is sent "
+        "nowhere. As its deliveries say.",
+    )
+    async def suppressed(self, info: Info) -> bool:
+        return await self.is_left_alone(info)
+
+    async def is_left_alone(self, info: Info) -> bool:
         rows = await context_of(info).loaders.deliveries_of_event.load(self.row.event_id)
+        return any(row.drop_reason == Dropped.SUPPRESSED for row in rows)
+
+    @strawberry.field(
+        metadata=SENDER | at_most(len(PLATFORMS)),
+        description="Its deliveries, one a platform at most. To a key that may only send, those of a person who is left alone are "
+        "QUEUED: it could ask who was erased.",
+    )
+    async def deliveries(self, info: Info) -> list[DeliveryNode]:
+        context = context_of(info)
+        rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
+        if not context.caller.may_read:
+            rows = [replace(row, status="queued") if row.drop_reason == Dropped.SUPPRESSED else row for row in rows]
         return [delivery_node(row) for row in rows]
 
     @strawberry.field(
@@ -516,6 +539,8 @@ class DeliveryNode(Node):
         "kept sealed; sends nothing. Null: it has no destination any more.",
     )
     async def preview(self, info: Info) -> DeliveryPreview | None:
+        if self.row.drop_reason == Dropped.SUPPRESSED:
+            return preview_node(LEFT_ALONE)
         found = await _as_mapped(info, self.row)
         if found is None:
             return None
@@ -740,6 +765,9 @@ class ErasureNode(Node):
     deliveries_erased: int = _field(ADMIN, "Deliveries deleted so far, with their logs.")
     identities_erased: int = _field(
         ADMIN, "Browsers that were forgotten, or that are linked to the person no more. Counted at the end."
+    )
+    events_uncertain: int = _field(
+        ADMIN, "Events so far that stay, as they may be somebody else's. A dry run tells the ids of some."
     )
     requested_at: DateTime = _field(ADMIN, "When it was asked for.")
     finished_at: DateTime | None = _field(ADMIN, "When it was done.")
@@ -1051,6 +1079,7 @@ def erasure_node(row: ErasureRow) -> ErasureNode:
         events_erased=row.counts.get("events", 0),
         deliveries_erased=row.counts.get("deliveries", 0),
         identities_erased=row.counts.get("identities", 0),
+        events_uncertain=row.counts.get("uncertain", 0),
         requested_at=DateTime(row.requested_at),
         finished_at=_instant(row.finished_at),
         suppressed=row.suppress,

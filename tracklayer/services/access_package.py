@@ -19,7 +19,7 @@ from tracklayer.db.events import EventRow, loads
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services import erase, persist
-from tracklayer.services.erase import PAGE, SETTLE, Request, Wanted, check_request, tokens_of
+from tracklayer.services.erase import Request, Wanted, check_request, tokens_of
 
 Part = tuple[str, dict[str, Any]]  # event or browser, and what is stored of it
 
@@ -33,26 +33,18 @@ def export_person(runtime: Runtime, merchant_id: int, request: Request) -> Itera
     """Piece by piece, the events in the order in which they came. Sealed fields are opened. Raises SealError."""
     countries = erase.countries_of(merchant_id)
     wanted = Wanted(tokens_of(request, countries), list(request.event_ids))
-    with bounded_read():
-        wanted.browsers, shared = erase.linked_browsers(merchant_id, wanted)
-        named = db.still_there(merchant_id, wanted.event_ids) if wanted.event_ids else []
-        found = list(_events(runtime, merchant_id, named))
-    yield from found  # whoever reads may be slow: meanwhile no transaction is open
-    until, after = runtime.clock.now() + SETTLE, (erase.BEGINNING, "")
-    while wanted.tokens:
+    for page in erase.look(runtime, merchant_id, wanted):
         with bounded_read():
-            page = db.events_after(merchant_id, after, until, PAGE)
-            hits = [one.event_id for one in page if one.event_id not in named and wanted.finds(one, countries)]
-            found = list(_events(runtime, merchant_id, hits))
+            found = list(_events(runtime, merchant_id, [one.event_id for one in page.theirs]))
         yield from found
-        if len(page) < PAGE:
-            break
-        after = (page[-1].received_at, page[-1].event_id)
-    for browser_id in sorted(wanted.browsers | wanted.asked_browsers):
+    with bounded_read():
+        linked = erase.linked_browsers(merchant_id, wanted)
+        known = sorted(db.known_browsers(merchant_id, sorted(linked.alone)))
+    for browser_id in known:
         with bounded_read():
             browser = _browser(merchant_id, browser_id)
-        yield "browser", browser
-    for browser_id in sorted(shared):
+        yield "browser", browser  # whoever reads may be slow: meanwhile no transaction is open
+    for browser_id in sorted(linked.shared):
         # What others may have shown with it is theirs.
         yield "browser", {"browser_id": browser_id, "shared_with_others": True}
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction, statements_within
+from tracklayer.db.deliveries import deliveries_of_events
+from tracklayer.db.events import EventRow
+from tracklayer.db.merchants import merchant_holder
 from tracklayer.db.models import DestinationRow
+from tracklayer.domain.delivery import DropReason
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
@@ -42,6 +47,7 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
     try:
         with in_transaction(), statements_within(seconds):
             events = db.newest_of_each_name(row.merchant_id, runtime.clock.now() - SINCE, MOST)
+            left_alone = _left_alone(row.merchant_id, events)
         added = decisions(runtime, row.merchant_id, events)
         settings = settings_to_map(runtime.sealer, row)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
@@ -58,6 +64,8 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
         reason, about = None, None
         if not is_taken(row.event_names, event.event_name):
             reason = FILTERED
+        elif event.event_id in left_alone:
+            reason = DropReason.SUPPRESSED.name
         else:
             try:
                 refused = refusal(event, mapper, settings, event.received_at, runtime.sealer, added.get(event.event_id))
@@ -72,6 +80,16 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
         else:
             tally(found.refused, found.examples, reason, event.event_id, about)
     return found
+
+
+def _left_alone(merchant_id: int, events: Sequence[EventRow]) -> set[str]:
+    """Those of people who were erased before, as their deliveries say."""
+    holder = merchant_holder(merchant_id)
+    if holder is None or not holder.is_marked:
+        return set()
+    found = deliveries_of_events(merchant_id, [event.event_id for event in events])
+    suppressed = DropReason.SUPPRESSED
+    return {key for key, those in found.items() if any(one.drop_reason == suppressed for one in those)}
 
 
 def in_words(found: Checked) -> str:

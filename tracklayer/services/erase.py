@@ -7,8 +7,10 @@ transaction, so a kill at any point neither skips an event nor counts one twice.
 - ``ids``: events that were named by their ids.
 - ``scan``: all events up to the request; with ``suppress`` those of the moment after it as well, which another process may
   have taken in before it knew.
-- ``settle``: repeats of erased events that were on their way into the database when their tombstones were written.
-- ``people``: browsers, what they showed, and whom they were seen with.
+- ``settle``: what was on its way into the database for longer than that: repeats of erased events that were judged before their
+  tombstones were written, and events that were judged before the request.
+- ``people``: browsers, what they showed, and whom they were seen with. Where erased events tell of a browser that nobody else
+  uses, ``scan`` and ``settle`` come once more, for what came with it and names nobody.
 - ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
   waited for, but not for ever.
 
@@ -19,9 +21,11 @@ in another step the job's row, browsers, what they showed, and whom they were se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -33,7 +37,6 @@ from tracklayer.db.connection import (
     DatabaseAwayError,
     bounded_read,
     in_transaction,
-    rows,
     statements_within,
 )
 from tracklayer.db.erasures import ErasureRow, Looked
@@ -45,7 +48,7 @@ from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.marks import PREFIX, marker_of, of_event
-from tracklayer.services.merchants import holders_change
+from tracklayer.services.merchants import RETENTION_DAYS, holders_change
 from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import remove_traces
 
@@ -54,8 +57,11 @@ MOST = 200  # of them that are deleted in it: meanwhile nothing is taken out of 
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
 LOOK_SECONDS = 8.0  # of a dry run
 MAX_IDS = 1000  # events that are named by their ids
+MAX_OPEN = 1000  # of a merchant, that go on at once
 MAX_VALUE = 1000  # characters of an identifier
-MOST_MET = 5000  # browsers of erased events that are looked at
+MOST_BROUGHT = 5000  # links that erased events brought
+MOST_VALUES = 1000  # different emails, phones or external ids that a dry run counts
+MOST_EXAMPLES = 20  # ids of events that may be the person's
 AFTER_ERROR = timedelta(minutes=1)
 BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
 IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looked at again
@@ -65,7 +71,12 @@ SETTLE = timedelta(seconds=10)
 ONE_PAGE = timedelta(minutes=10)  # that a redelivery is waited for: longer than any page takes that it has in hand
 NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erased event, until it goes on
 RECEIPTS = timedelta(days=3 * 365)
+TOMBSTONES = timedelta(
+    days=max(RETENTION_DAYS)
+)  # from an event's arrival: a merchant may choose to keep for longer later
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# What shops send as the external id of whoever has none.
+EVERYBODYS = frozenset("guest anonymous unknown nobody user customer default test none n/a na".split())
 
 
 @dataclass(frozen=True)
@@ -81,42 +92,102 @@ class Request:
 
 @dataclass
 class Counted:
-    """What would go. ``browsers``: linked directly; ``shared``: those of them that others use as well, which only lose the
-    link. ``complete``: whether all events were looked at.
+    """What would go. ``browsers``: known to be the person's, or asked for; ``shared``: those of them that others use as well,
+    which stay, and only lose the link. ``uncertain``: events that stay, as they may be somebody else's, with ``uncertain_ids``
+    of a few. ``emails``, ``phones``, ``external_ids``: how many different ones the events have, 1,000 at most each.
+    ``complete``: whether all events were looked at.
     """
 
     events: int = 0
     deliveries: int = 0
     browsers: int = 0
     shared: int = 0
+    uncertain: int = 0
+    uncertain_ids: list[str] = field(default_factory=list)
+    emails: int = 0
+    phones: int = 0
+    external_ids: int = 0
     complete: bool = True
+
+
+class Whose(Enum):
+    THEIRS = "theirs"
+    UNCERTAIN = "uncertain"  # it may be
+    ANOTHERS = "anothers"  # or nobody's
 
 
 @dataclass
 class Wanted:
-    """What a job looks for. ``browsers``: of the person alone; ``met``: of erased events."""
+    """What a job looks for. ``tokens``: by which the person was asked for. ``browsers``: of the person alone. ``beside``: tokens
+    of whom an asked browser was seen with, where that was one person: they count in that browser only. ``brought``: (browser,
+    digest) of the person, as erased events have them together. ``is_again``: it looks for what came with browsers of these.
+    """
 
     tokens: frozenset[str]
     event_ids: list[str] = field(default_factory=list)
     browsers: set[str] = field(default_factory=set)
-    met: set[str] = field(default_factory=set)
+    beside: set[str] = field(default_factory=set)
+    brought: set[tuple[str, str]] = field(default_factory=set)
+    is_again: bool = False
 
-    @property
-    def asked_browsers(self) -> set[str]:
-        return {token.partition(":")[2] for token in self.tokens if token.startswith("browser_id:")}
+    @cached_property
+    def names(self) -> set[str]:
+        return person.names_of(self.tokens)
 
-    def finds(self, looked: Looked, countries: frozenset[str]) -> bool:
+    @cached_property
+    def asked(self) -> set[str]:
+        """Browsers that were asked for."""
+        return {token.partition(":")[2] for token in self.tokens - self.names}
+
+    def judge(self, looked: Looked, countries: frozenset[str]) -> Whose:
         """Whether an event is the person's: by its own identifiers, by what was added to it for that person, or because it
-        names nobody and came with a browser that only the person uses.
+        names nobody and came with a browser that only the person uses, or that was asked for.
         """
         user_data = orjson.loads(looked.user_data)
         digests = orjson.loads(looked.digests) if looked.digests else None
-        own = person.tokens_of_event(user_data, digests, countries)
-        if not self.tokens.isdisjoint(own):
-            return True
-        if looked.added and not self.tokens.isdisjoint(person.tokens_of_added(orjson.loads(looked.added))):
-            return True
-        return user_data.get("browser_id") in self.browsers and not person.names_somebody(own)
+        own = person.names_of(person.tokens_of_event(user_data, digests, countries))
+        named = own | (person.tokens_of_added(orjson.loads(looked.added)) if looked.added else set())
+        if not self.names.isdisjoint(named):
+            return Whose.THEIRS
+        browser = person.browser_of(user_data)
+        if browser in self.browsers or browser in self.asked:
+            if not named or not self.beside.isdisjoint(named):
+                return Whose.THEIRS
+            if browser in self.asked:
+                return Whose.UNCERTAIN
+        return Whose.ANOTHERS if person.maybe(self.names).isdisjoint(own) else Whose.UNCERTAIN
+
+    def bring(self, looked: Iterable[Looked], countries: frozenset[str]) -> bool:
+        """Notes whom their browsers were seen with in events of the person; whether any of it is new.
+
+        Where an event has the person's own email among several, the others are not the person's.
+        """
+        before = len(self.brought)
+        for one in looked:
+            user_data = orjson.loads(one.user_data)
+            browser = person.browser_of(user_data)
+            if browser is None or len(self.brought) >= MOST_BROUGHT:
+                continue
+            people = person.people_of_event(user_data, orjson.loads(one.digests) if one.digests else None, countries)
+            known = {kind for kind, _, tokens in people if not (self.names | self.beside).isdisjoint(tokens)}
+            self.brought |= {
+                (browser, digest)
+                for kind, digest, tokens in people
+                if kind not in known or not (self.names | self.beside).isdisjoint(tokens)
+            }
+        return len(self.brought) > before
+
+
+@dataclass
+class Linked:
+    """Browsers of a person: those that nobody else was seen with, those that others were seen with as well, the person's links
+    in the latter, and ``beside`` as in ``Wanted``.
+    """
+
+    alone: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
+    links: list[db.LinkRow] = field(default_factory=list)
+    beside: set[str] = field(default_factory=set)
 
 
 def check_request(request: Request, countries: frozenset[str]) -> list[Problem]:
@@ -130,10 +201,14 @@ def check_request(request: Request, countries: frozenset[str]) -> list[Problem]:
             problems.append(Problem((name,), "INVALID_VALUE", "It must be plain text, and not empty."))
         elif name == "email" and not normalise.is_sha256(value) and normalise.email(value) is None:
             problems.append(Problem((name,), "INVALID_VALUE", "It must be an e-mail address, or the SHA-256 of one."))
-        elif name == "phone" and not normalise.is_sha256(value) and not normalise.phone_digests(value, countries):
+        elif name == "phone" and not normalise.is_sha256(value) and not person.is_phone(value, countries):
             message = "It must be a phone number with its country code, or the SHA-256 of one."
             problems.append(Problem((name,), "INVALID_VALUE", message))
-        elif normalise.is_nobodys(value) or normalise.digest_in(value) in normalise.digests_of_nothing():
+        elif (
+            normalise.is_nobodys(value)
+            or normalise.digest_in(value) in normalise.digests_of_nothing()
+            or (name == "external_id" and value.strip().lower() in EVERYBODYS)
+        ):
             problems.append(Problem((name,), "INVALID_VALUE", "It stands for no value, and would mean many people."))
     if len(request.event_ids) > MAX_IDS:
         problems.append(Problem(("event_ids",), "TOO_LARGE", f"At most {MAX_IDS:,} events are named at once."))
@@ -155,7 +230,7 @@ def tokens_of(request: Request, countries: frozenset[str]) -> frozenset[str]:
     if request.external_id is not None:
         found |= person.tokens_of_external_id(request.external_id)
     if request.browser_id is not None:
-        found.add(f"browser_id:{request.browser_id.strip()}")
+        found.add(person.of_browser(request.browser_id))
     return frozenset(found)
 
 
@@ -169,26 +244,96 @@ def count_person(
         return problems
     wanted = Wanted(tokens_of(request, countries), list(request.event_ids))
     counted, ends = Counted(), time.monotonic() + seconds
-    with bounded_read():
-        alone, shared = linked_browsers(merchant_id, wanted)
-        wanted.browsers = alone
-        named = db.still_there(merchant_id, wanted.event_ids) if wanted.event_ids else []
-        counted.events, counted.deliveries = len(named), db.deliveries_of(merchant_id, named)
-    counted.browsers, counted.shared = len(alone | shared | wanted.asked_browsers), len(shared)
-    until, after, seen = runtime.clock.now() + SETTLE, (BEGINNING, ""), set(named)
-    while wanted.tokens:
+    different = {kind: Different() for kind in ("email", "phone", "external_id")}
+    for page in look(runtime, merchant_id, wanted):
         with bounded_read():
-            page = db.events_after(merchant_id, after, until, PAGE)
-            hits = [one.event_id for one in page if one.event_id not in seen and wanted.finds(one, countries)]
+            hits = [one.event_id for one in page.theirs]
             counted.events += len(hits)
             counted.deliveries += db.deliveries_of(merchant_id, hits) if hits else 0
-        if len(page) < PAGE:
-            break
-        after = (page[-1].received_at, page[-1].event_id)
-        if time.monotonic() > ends:
+        counted.uncertain += len(page.uncertain)
+        counted.uncertain_ids += [one.event_id for one in page.uncertain[: MOST_EXAMPLES - len(counted.uncertain_ids)]]
+        for one in page.theirs:
+            _tell_apart(one, countries, different)
+        if time.monotonic() > ends and not page.is_last:
             counted.complete = False
             break
+    counted.emails, counted.phones, counted.external_ids = (one.count for one in different.values())
+    with bounded_read():
+        linked = linked_browsers(merchant_id, wanted)
+        counted.shared = len(linked.shared)
+        counted.browsers = counted.shared + len(db.known_browsers(merchant_id, sorted(linked.alone)))
     return counted
+
+
+@dataclass
+class Different:
+    """Counts values that have nothing in common, up to ``MOST_VALUES``."""
+
+    count: int = 0
+    seen: set[str] = field(default_factory=set)
+
+    def add(self, forms: set[str]) -> None:
+        if forms and self.count < MOST_VALUES:
+            self.count += self.seen.isdisjoint(forms)
+            self.seen |= forms
+
+
+def _tell_apart(looked: Looked, countries: frozenset[str], different: Mapping[str, Different]) -> None:
+    user_data = orjson.loads(looked.user_data)
+    digests = orjson.loads(looked.digests) if looked.digests else None
+    for kind, _, tokens in person.people_of_event(user_data, digests, countries):
+        different[kind].add({token.partition(":")[2] for token in tokens})
+    if external_id := user_data.get("external_id"):
+        different["external_id"].add(person.tokens_of_external_id(external_id))
+
+
+@dataclass
+class Page:
+    """Events that were looked at, as far as they are the person's, or may be."""
+
+    theirs: list[Looked]
+    uncertain: list[Looked]
+    is_last: bool = False
+
+
+def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
+    """All events of a person, page by page, without a change to any; ``wanted`` comes to know the person's browsers.
+
+    As the job does it: those that the request names, those that are found by it, and then those that came with browsers that the
+    found ones tell of, and name nobody.
+    """
+    countries = countries_of(merchant_id)
+    with bounded_read():
+        linked = linked_browsers(merchant_id, wanted)
+        wanted.browsers, wanted.beside = linked.alone, linked.beside
+        named = db.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
+    wanted.bring(named, countries)
+    yield Page(named, [], is_last=not wanted.tokens)
+    until, seen, before = runtime.clock.now() + SETTLE, {one.event_id for one in named}, set[str]()
+    while wanted.tokens:
+        after = (BEGINNING, "")
+        while True:
+            with bounded_read():
+                page = db.events_after(merchant_id, after, until, PAGE)
+            found = Page([], [], is_last=len(page) < PAGE)
+            for one in page:
+                whose = wanted.judge(one, countries)
+                if one.event_id in seen or whose is Whose.ANOTHERS:
+                    continue
+                if not wanted.is_again:
+                    (found.theirs if whose is Whose.THEIRS else found.uncertain).append(one)
+                elif whose is Whose.THEIRS and replace(wanted, browsers=before).judge(one, countries) is not whose:
+                    found.theirs.append(one)
+            wanted.bring(found.theirs, countries)
+            yield found
+            if found.is_last:
+                break
+            after = (page[-1].received_at, page[-1].event_id)
+        with bounded_read():
+            new = linked_browsers(merchant_id, wanted).alone - wanted.browsers
+        if wanted.is_again or not new:
+            return
+        before, wanted.browsers, wanted.is_again = wanted.browsers, wanted.browsers | new, True
 
 
 def erase_person(
@@ -208,17 +353,39 @@ def erase_person(
         [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens)
     )
     with holders_change(runtime, merchant_id), in_transaction():
+        if db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN:
+            return [
+                Problem(
+                    (), "TOO_MANY_ERASURES", f"{MAX_OPEN:,} erasures go on already. Ask again when some have finished."
+                )
+            ]
+        wanted = Wanted(tokens, list(request.event_ids))
+        linked = linked_browsers(merchant_id, wanted)
+        wanted.browsers, wanted.beside = linked.alone, linked.beside
+        # Neither an event's id nor a browser that others use says of any other event whose it is.
+        suppress = suppress and bool(wanted.names or linked.alone)
         row = db.insert_erasure(
             merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "scan", now
         )
-        wanted = Wanted(tokens, list(request.event_ids))
-        wanted.browsers = linked_browsers(merchant_id, wanted)[0]
         _keep(runtime, row, wanted)
         db.save_erasure(row)
         db.mark_merchant(merchant_id)
         if suppress:
-            db.add_suppressions(merchant_id, marker.marks(merchant_id, tokens), now)
+            db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
+            _mute(runtime, row, wanted, linked.alone, now)
     return row
+
+
+def _mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[str], now: datetime) -> None:
+    """What comes with these browsers and names nobody is of the person, who is to be left alone."""
+    marker = marker_of(runtime)
+    tokens = map(person.of_browser, browsers)
+    # One of the request's marks, the same each time: whoever lets the person back may know less than was known then.
+    kinds = {
+        kind: {token for token in wanted.names if token.startswith(kind)} for kind in ("email", "phone", "external")
+    }
+    of_person = min(marker.marks(row.merchant_id, next(filter(None, kinds.values()), ())), default=None)
+    db.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
 
 
 def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
@@ -296,13 +463,19 @@ def _ids(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> No
 
 
 def _scan(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    settled_at = row.requested_at + SETTLE
+    # Since when all that comes is known to be the person's: browsers that were found on the way are known later.
+    settled_at = (row.staged_at if wanted.is_again else row.requested_at) + SETTLE
     is_settled = now >= settled_at
     # What was being written when this was asked for may still come in among what was received just before.
     until = (settled_at if row.suppress else row.requested_at + timedelta.resolution) if is_settled else None
     countries = countries_of(row.merchant_id)
     page = db.events_after(row.merchant_id, _place(runtime, row), until or row.requested_at - SETTLE, PAGE)
-    if _walk(runtime, row, wanted, page, [one.event_id for one in page if wanted.finds(one, countries)], now):
+    whose = {one.event_id: wanted.judge(one, countries) for one in page}
+    hits = [event_id for event_id, found in whose.items() if found is Whose.THEIRS]
+    done, is_more = _walk(runtime, row, wanted, page, hits, now)
+    if not wanted.is_again:
+        _count(row, {"uncertain": sum(whose[one.event_id] is Whose.UNCERTAIN for one in done)})
+    if is_more:
         return
     if not is_settled:
         row.next_at = settled_at
@@ -316,14 +489,21 @@ def _settle(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     page = db.events_after(row.merchant_id, after, row.staged_at + SETTLE, PAGE)
     marks = {one.event_id: marker.mark(row.merchant_id, of_event(one.event_id)) for one in page}
     erased = db.with_tombstone(row.merchant_id, list(marks.values())) if page else set()
-    if not _walk(runtime, row, wanted, page, [one for one, mark in marks.items() if mark in erased], now):
+    countries = countries_of(row.merchant_id)
+    hits = [
+        one.event_id
+        for one in page
+        if marks[one.event_id] in erased
+        or ((row.suppress or one.received_at <= row.requested_at) and wanted.judge(one, countries) is Whose.THEIRS)
+    ]
+    if not _walk(runtime, row, wanted, page, hits, now)[1]:
         _enter(row, "people", now)
 
 
 def _walk(
     runtime: Runtime, row: ErasureRow, wanted: Wanted, page: Sequence[Looked], hits: Sequence[str], now: datetime
-) -> bool:
-    """Deletes those of a page that are meant, and notes how far it came; False where there is nothing behind it."""
+) -> tuple[Sequence[Looked], bool]:
+    """Deletes those of a page that are meant, and notes how far it came; (what is done, whether there may be more)."""
     some = hits[:MOST]
     left = _erase(runtime, row, wanted, some, now) if some else []
     done = list(page)
@@ -338,23 +518,19 @@ def _walk(
             orjson.dumps([last.received_at, last.event_id]), _context(row.merchant_id, row.erasure_id, "place")
         )
         row.scanned += len(done)
-    return len(done) < len(page) or len(page) == PAGE
+    return done, len(done) < len(page) or len(page) == PAGE
 
 
 def _erase(runtime: Runtime, row: ErasureRow, wanted: Wanted, event_ids: Sequence[str], now: datetime) -> set[str]:
     """Deletes events, leaves their tombstones, and counts; which have to be waited for."""
     merchant_id = row.merchant_id
     marker = marker_of(runtime)
-    met = db.browsers_of(merchant_id, event_ids) - wanted.met
-    if met and len(wanted.met) < MOST_MET:
-        wanted.met |= met
-        _keep(runtime, row, wanted)
+    looked = db.looked_at(merchant_id, event_ids)
     gone = db.erase_events(merchant_id, event_ids, now)
-    retention = timedelta(
-        days=rows("SELECT retention_days FROM merchants WHERE merchant_id = %s", (merchant_id,))[0][0]
-    )
+    if wanted.bring((one for one in looked if one.event_id in gone.events), countries_of(merchant_id)):
+        _keep(runtime, row, wanted)
     db.add_tombstones(
-        merchant_id, {marker.mark(merchant_id, of_event(one)): at + retention for one, at in gone.events.items()}
+        merchant_id, {marker.mark(merchant_id, of_event(one)): at + TOMBSTONES for one, at in gone.events.items()}
     )
     if gone.events:
         context = _context(merchant_id, row.erasure_id, "traces")
@@ -384,50 +560,88 @@ def _count(row: ErasureRow, counts: Mapping[str, int]) -> None:
 
 
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    alone, shared = linked_browsers(row.merchant_id, wanted)
-    asked = wanted.asked_browsers
-    held = hold_browsers(row.merchant_id, alone | asked | shared)
-    gone = forget_browsers(row.merchant_id, alone | asked, held) if alone | asked else {}
-    links = [
-        (link.browser_id, link.digest)
-        for link in db.links_of_browsers(row.merchant_id, sorted(shared))
-        if _is_of(link, wanted)
-    ]
-    _count(row, gone)
-    _count(row, {"browser_people": db.erase_links(row.merchant_id, links)})
-    was_there = gone.get("browsers", 0) or (1 if any(gone.values()) else 0)
-    _count(row, {"identities": (max(was_there, len(alone)) if gone else 0) + len(shared)})
+    merchant_id = row.merchant_id
+    linked = linked_browsers(merchant_id, wanted)
+    new = linked.alone - wanted.browsers
+    if new and not wanted.is_again:
+        wanted.browsers, wanted.is_again = wanted.browsers | new, True
+        _keep(runtime, row, wanted)
+        if row.suppress:
+            _mute(runtime, row, wanted, new, now)
+        _enter(row, "scan", now)
+        return
+    alone = sorted(linked.alone)
+    forgotten = len(db.known_browsers(merchant_id, alone)) if alone else 0
+    # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
+    muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
+    _mute(runtime, row, wanted, muted, now)
+    held = hold_browsers(merchant_id, linked.alone | linked.shared)
+    _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
+    others = {link.browser_id for link in _others(merchant_id, linked)}
+    for is_shared in (True, False):
+        links = [(link.browser_id, link.digest) for link in linked.links if (link.browser_id in others) is is_shared]
+        _count(row, {"browser_people": db.erase_links(merchant_id, links, is_shared=is_shared)})
+    _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
     _enter(row, "traces", now)
 
 
-def _is_of(link: db.LinkRow, wanted: Wanted) -> bool:
-    return not wanted.tokens.isdisjoint(person.tokens_of_added([{"field": link.kind, "value": link.digests}]))
+def _others(merchant_id: int, linked: Linked) -> list[db.LinkRow]:
+    """Links of others in the browsers that a person shares."""
+    own = {(link.browser_id, link.digest) for link in linked.links}
+    found = db.links_of_browsers(merchant_id, sorted(linked.shared)) if linked.shared else []
+    return [link for link in found if (link.browser_id, link.digest) not in own]
 
 
-def linked_browsers(merchant_id: int, wanted: Wanted) -> tuple[set[str], set[str]]:
-    """(browsers that were seen with this person alone, those that were seen with others as well): one hop, no further.
+def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
+    """The browsers that this person was seen with, or that were asked for: one hop, no further.
 
-    A browser was seen with others where it was seen with another email, or with another phone: of a kind that was not asked
-    for, one is the person's own.
+    Of a browser's links those are the person's that fit what was asked for, that erased events of theirs brought, or that came
+    in one call with such a one. All others are somebody else's. Where nothing but a browser was asked for, whoever was seen
+    with it is meant, if that was one person. Events that were asked for by id take their links along, and no browser.
     """
-    digests = sorted(token.partition(":")[2] for token in wanted.tokens if token.startswith(("email", "phone")))
+    digests = sorted(token.partition(":")[2] for token in wanted.names if token.startswith(("email", "phone")))
     candidates = set(db.browsers_with(merchant_id, digests)) if digests else set()
-    candidates |= wanted.met
+    candidates |= {browser_id for browser_id, _ in wanted.brought} | wanted.asked
+    found = Linked()
     if not candidates:
-        return set(), set()
-    links: dict[str, list[db.LinkRow]] = {}
+        return found
+    links: dict[str, list[db.LinkRow]] = {browser_id: [] for browser_id in wanted.asked}
     for link in db.links_of_browsers(merchant_id, sorted(candidates)):
         links.setdefault(link.browser_id, []).append(link)
-    alone, shared = set[str](), set[str]()
     for browser_id, of_browser in links.items():
-        own = [link for link in of_browser if _is_of(link, wanted)]
-        if not own:
-            continue
-        kinds = {link.kind for link in own}
-        others = [link for link in of_browser if link not in own]
-        is_shared = any(link.kind in kinds for link in others) or len({link.digest for link in others}) > 1
-        (shared if is_shared else alone).add(browser_id)
-    return alone, shared
+        named = [link for link in of_browser if link.digests]  # the others were of people who are erased
+        own = [link for link in named if _is_of(link, wanted)]
+        if browser_id in wanted.asked and not wanted.names:
+            own = named if _is_one_person(named) else []
+        own = [link for link in named if link in own or any(_came_together(link, other) for other in own)]
+        is_alone = len(own) == len(named) and bool(wanted.tokens)
+        if browser_id in wanted.asked or own:
+            (found.alone if is_alone else found.shared).add(browser_id)
+            found.links += [] if is_alone else own
+        if browser_id in wanted.asked and is_alone:
+            found.beside.update(*map(_tokens, own))
+    return found
+
+
+def _is_of(link: db.LinkRow, wanted: Wanted) -> bool:
+    return (link.browser_id, link.digest) in wanted.brought or not wanted.names.isdisjoint(_tokens(link))
+
+
+def _came_together(link: db.LinkRow, other: db.LinkRow) -> bool:
+    """An email and a phone in one call: both were seen first at the same instant."""
+    return link.kind != other.kind and link.first_seen_at == other.first_seen_at
+
+
+def _is_one_person(links: Sequence[db.LinkRow]) -> bool:
+    return all(
+        _came_together(link, links[0])
+        or (link.kind == links[0].kind and not _tokens(link).isdisjoint(_tokens(links[0])))
+        for link in links
+    )
+
+
+def _tokens(link: db.LinkRow) -> set[str]:
+    return person.tokens_of_added([{"field": link.kind, "value": link.digests}])
 
 
 def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
@@ -467,14 +681,24 @@ def _keep(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
         "tokens": sorted(wanted.tokens),
         "event_ids": wanted.event_ids,
         "browsers": sorted(wanted.browsers),
-        "met": sorted(wanted.met),
+        "beside": sorted(wanted.beside),
+        "met": sorted({browser_id for browser_id, _ in wanted.brought}),  # for processes of the version before
+        "brought": sorted(wanted.brought),
+        "is_again": wanted.is_again,
     }
     row.wanted = runtime.sealer.seal(orjson.dumps(kept), _context(row.merchant_id, row.erasure_id, "wanted"))
 
 
 def _wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
     kept = orjson.loads(runtime.sealer.open(row.wanted, _context(row.merchant_id, row.erasure_id, "wanted")))
-    return Wanted(frozenset(kept["tokens"]), kept["event_ids"], set(kept["browsers"]), set(kept["met"]))
+    return Wanted(
+        frozenset(kept["tokens"]),
+        kept["event_ids"],
+        set(kept["browsers"]),
+        set(kept.get("beside", ())),  # of one that began before this version
+        {(browser_id, digest) for browser_id, digest in kept.get("brought", ())},
+        kept.get("is_again", False),
+    )
 
 
 def _place(runtime: Runtime, row: ErasureRow) -> tuple[datetime, str]:

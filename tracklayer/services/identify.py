@@ -12,7 +12,7 @@ from tracklayer.db.erasures import is_any_suppressed
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
-from tracklayer.domain.person import tokens_of_added
+from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_external_id
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services.linking import links_of
@@ -51,14 +51,19 @@ _SUPPRESSED = Problem(
 
 @dataclass(frozen=True)
 class Identified:
-    """``is_linked``: the browser is known to be seen with this person; ``problems`` may hold warnings all the same."""
+    """``is_linked``: the browser is known to be seen with this person, as far as the caller may know; ``problems`` may hold
+    warnings all the same.
+    """
 
     is_linked: bool
     problems: tuple[Problem, ...]
 
 
 def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: Mapping[str, Any]) -> Identified:
-    """Links a browser with an email, a phone, or both. ``user_data`` is judged as that of an event; safe to call again."""
+    """Links a browser with an email, a phone, or both. ``user_data`` is judged as that of an event; safe to call again.
+
+    A key that may only send is not told that a person is left alone: it hears that they are linked.
+    """
     now = runtime.clock.now()
     browser_id, given = browser_id.strip(), user_data.get("browser_id")
     problems = [] if FORMATS["browser_id"].is_right(browser_id) else [_BAD_BROWSER]
@@ -84,10 +89,14 @@ def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: 
         return Identified(False, (_UNUSABLE, *warnings))
     if merchant.is_marked:
         tokens = tokens_of_added({"field": link.kind, "value": link.digests} for link in links)
-        marks = marker_of(runtime).marks(merchant.merchant_id, {*tokens, f"browser_id:{browser_id}"})
+        if person.external_id:
+            tokens |= tokens_of_external_id(person.external_id)
+        marks = marker_of(runtime).marks(merchant.merchant_id, {*tokens, of_browser(browser_id)})
         with in_transaction():
-            if is_any_suppressed(merchant.merchant_id, marks):
-                return Identified(False, (_SUPPRESSED, *warnings))
+            is_suppressed = is_any_suppressed(merchant.merchant_id, marks)
+        if is_suppressed:
+            # Whoever may only send could ask of anybody whether they were erased.
+            return Identified(False, (_SUPPRESSED, *warnings)) if merchant.may_read else Identified(True, warnings)
     with in_transaction():
         if db.has_refused(merchant.merchant_id, browser_id):
             return Identified(False, (_REFUSED, *warnings))

@@ -17,7 +17,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
-from tracklayer.domain.person import tokens_of_event
+from tracklayer.domain.person import to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -182,7 +182,7 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         marker = marker_of(runtime)
         item.tombstone = marker.mark(merchant.merchant_id, of_event(event.event_id))
         tokens = tokens_of_event(record["user_data"], record["digests"], merchant.default_countries)
-        item.marks = tuple(marker.marks(merchant.merchant_id, tokens))
+        item.marks = tuple(marker.marks(merchant.merchant_id, to_leave_alone(tokens)))
     call.items.append(item)
     call.size += read.size
 
@@ -418,7 +418,11 @@ _IS_SUPPRESSED = Problem.said(
 def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
     event, row = item.read.event, item.row
     if item.is_erased:
-        return Forgotten(event.event_id, (_WAS_ERASED,))
+        if merchant.may_read:
+            return Forgotten(event.event_id, (_WAS_ERASED,))
+        # Whoever may only send hears of a repeat of what it sent: else it could ask of anybody whether they were erased.
+        record = {**item.record, "received_at": min(event.occurred_at, item.record["received_at"])}
+        return Coalesced(_counted(NewEventRow(record), 2), item.read.warnings)
     if row is None:
         path = ("event_id",)
         conflict = Problem.said(
@@ -435,7 +439,7 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         return Rejected((conflict,), event.event_id)
     if item.is_suppressed:
         # In what it differs is not looked at: of what was stored, nobody is to be told apart.
-        warnings = (*item.read.warnings, _IS_SUPPRESSED)
+        warnings = (*item.read.warnings, _IS_SUPPRESSED) if merchant.may_read else item.read.warnings
         return Accepted(row, warnings) if item.inserted else Coalesced(_counted(row, item.count), warnings)
     if item.inserted:
         return Accepted(row, item.read.warnings)
@@ -444,7 +448,7 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
     except SealError:
         differing = []  # a key was taken away too early: `doctor` says so; the repeat is a repeat all the same
     paths = tuple(".".join(path) for path in differing)
-    if not merchant.scopes & {"read", "admin"}:
+    if not merchant.may_read:
         # Field by field, whoever may only send could guess what is stored with made-up repeats.
         is_told = bool(differing) and item.count <= MAX_TOLD_REPEATS
         told = (_DIFFERS_SOMEWHERE,) if is_told else ()

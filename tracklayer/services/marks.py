@@ -11,11 +11,16 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from tracklayer.db import erasures as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import KeyRow
+from tracklayer.db.merchants import KeyHolder
+from tracklayer.domain import person
+from tracklayer.domain.event import read_event
 from tracklayer.runtime import Runtime
+from tracklayer.services.persist import to_record
 
 PREFIX = 12  # hexadecimal digits of a mark that a receipt shows: enough to tell them apart
 _CONTEXT = "erasure key"
@@ -47,6 +52,20 @@ def marker_of(runtime: Runtime) -> Marker:
             row = key_of(runtime, "mark", lambda: (os.urandom(32), None))
         runtime.marker = Marker(runtime.sealer.open(row.sealed, context_of(row.key_id)))
     return runtime.marker  # type: ignore[no-any-return]
+
+
+def is_left_alone(runtime: Runtime, merchant: KeyHolder, draft: Any) -> bool:
+    """Whether an event would be of somebody who is to be left alone, were it sent now."""
+    now = runtime.clock.now()
+    read = read_event(draft, now, merchant.default_countries) if merchant.is_marked else []
+    if isinstance(read, list):
+        return False
+    countries = merchant.default_countries
+    record = to_record(read.event, merchant.merchant_id, now, runtime.sealer, merchant.hash_user_data, countries)
+    tokens = person.tokens_of_event(record["user_data"], record["digests"], countries)
+    marks = marker_of(runtime).marks(merchant.merchant_id, person.to_leave_alone(tokens))
+    with in_transaction():
+        return db.is_any_suppressed(merchant.merchant_id, marks)
 
 
 def key_of(runtime: Runtime, purpose: str, make: object) -> KeyRow:

@@ -35,6 +35,7 @@ from tracklayer.domain.event import (
     UserData,
     made_of,
 )
+from tracklayer.domain.facts import host_of
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, Rule
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
@@ -128,14 +129,22 @@ def to_record(
 
 
 def without_person(record: dict[str, Any], event: Event) -> dict[str, Any]:
-    """A row of somebody who is to be left alone: that it happened, and for how much, with nothing that says who it was.
+    """A row of somebody who is to be left alone: that it happened on which site, with what and for how much, and nothing that
+    says who it was. Words that anybody wrote are left out, such as what was searched for, and so is the order's number.
 
     Consent counts as denied, so that no later delivery of it goes out either.
     """
-    url, custom_data = _impersonal(event.event_source_url, event.custom_data)
+    given, host = event.custom_data, host_of(event.event_source_url)
+    custom_data = CustomData(
+        given.value,
+        given.currency,
+        product_ids=given.product_ids,
+        contents=tuple(Content(one.id, one.quantity, one.item_price, discount=one.discount) for one in given.contents),
+        num_items=given.num_items,
+    )
     kept = {
         **record,
-        "event_source_url": url.partition("?")[0].partition("#")[0] if url is not None else None,
+        "event_source_url": f"https://{host}/" if host else None,
         "user_data": {},
         "digests": None,
         "sealed": None,

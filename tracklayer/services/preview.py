@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from tracklayer.domain.delivery import PlatformRequest
+from tracklayer.domain.delivery import DropReason, PlatformRequest
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import WORDS
 from tracklayer.domain.normalise import is_nobodys, is_placeholder
@@ -24,6 +24,14 @@ class Preview(NamedTuple):
     request: dict[str, Any] | None
     verdicts: list[RuleVerdict]
     refused: str | None = None
+
+
+# Of an event of somebody who is to be left alone: whatever a platform would say of it.
+LEFT_ALONE = Preview(
+    None,
+    [RuleVerdict("suppressed", False, "The person was erased, and is to be left alone: nothing is sent.")],
+    DropReason.SUPPRESSED.value.upper(),
+)
 
 
 @dataclass(frozen=True)

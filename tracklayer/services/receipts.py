@@ -35,6 +35,9 @@ NOT_COVERED = (
 )
 
 
+_NO_TABLES = ("identities", "shared", "uncertain", "mentions")  # of what is counted
+
+
 class ReceiptError(Exception):
     """A receipt does not verify; the message says why, in a sentence."""
 
@@ -47,7 +50,8 @@ def canonical(value: Any) -> bytes:
 def write_receipt(runtime: Runtime, row: ErasureRow) -> str:
     """The signed receipt of an erasure that has finished. Needs a transaction."""
     assert row.finished_at is not None
-    counts = {table: count for table, count in row.counts.items() if table not in ("identities", "mentions")}
+    counts = {table: count for table, count in row.counts.items() if table not in _NO_TABLES}
+    shared = row.counts.get("shared", 0)
     told = {
         "version": 1,
         "erasure": str(row.erasure_id),
@@ -58,6 +62,8 @@ def write_receipt(runtime: Runtime, row: ErasureRow) -> str:
         "identifiers": [{"kind": kind, "keyed_hash": cut} for kind, cut in row.identifiers],
         "suppressed": row.suppress,
         "deleted": counts,
+        "browsers": {"forgotten": row.counts.get("identities", 0) - shared, "shared_and_kept": shared},
+        "events_kept_as_uncertain": row.counts.get("uncertain", 0),
         "mentions_removed": row.counts.get("mentions", 0),
         "platforms": [_platform(key, found) for key, found in sorted(row.platforms.items())],
         "not_covered": list(NOT_COVERED),
@@ -94,13 +100,14 @@ def verify_receipt(text: bytes, keys: Mapping[str, bytes]) -> dict[str, Any]:
         told, signature = value["receipt"], value["signature"]
         key_id, algorithm, signed = signature["key_id"], signature["algorithm"], signature["value"]
         is_as_written = canonical(value) == text and bytes.fromhex(signed).hex() == signed
-    except (ValueError, KeyError, TypeError):
+        is_named = isinstance(key_id, str)
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ReceiptError("This is no receipt of an erasure.") from None
     if value.keys() != {"receipt", "signature"} or signature.keys() != {"key_id", "algorithm", "value"}:
         raise ReceiptError("This receipt was changed: it holds what none has.")
     if not is_as_written:
         raise ReceiptError("This receipt was changed: it is not spelt as receipts are.")
-    if algorithm != ALGORITHM or key_id not in keys:
+    if algorithm != ALGORITHM or not is_named or key_id not in keys:
         raise ReceiptError("This receipt was signed with a key that is not among the published ones.")
     try:
         Ed25519PublicKey.from_public_bytes(keys[key_id]).verify(bytes.fromhex(signed), canonical(told))
@@ -139,7 +146,7 @@ def read_keys(text: bytes) -> dict[str, bytes]:
     """Key id -> public key, of a file as it stands at the well-known address. Raises ReceiptError."""
     try:
         return {one["key_id"]: bytes.fromhex(one["public_key"]) for one in json.loads(text)["keys"]}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ReceiptError("This is no file of public keys, as it stands at " + WELL_KNOWN + ".") from None
 
 
