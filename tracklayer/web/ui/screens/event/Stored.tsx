@@ -33,10 +33,6 @@ export function fieldsOf(value: Json): Fields {
   return value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof Digits) ? value : {}
 }
 
-function isSuppressed(event: Event): boolean {
-  return event.deliveries.some((one) => one.dropReason === 'SUPPRESSED')
-}
-
 export function Stored({ event }: { event: Event }) {
   const user = fieldsOf(event.userData)
   const custom = fieldsOf(event.customData)
@@ -79,7 +75,7 @@ export function Stored({ event }: { event: Event }) {
         <h3>Who: {counted(Object.keys(user).length, 'identifier')}</h3>
         {Object.keys(user).length === 0 && (
           <p class="quiet">
-            {isSuppressed(event)
+            {event.suppressed
               ? 'Taken away: the person was erased, and is to be left alone.'
               : 'None was sent, or none that could be used: most platforms cannot tell whose event this is.'}
           </p>

@@ -14,7 +14,7 @@ import { Mark } from '../../parts/Status'
 import { Table } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
-import { ErasePerson, Erasures, type ErasePersonMutation, type ErasuresQuery } from './erasure.gql'
+import { ErasePerson, Erasures, UnsuppressPerson, type ErasePersonMutation, type ErasuresQuery } from './erasure.gql'
 import { TextField } from './TextField'
 
 type Row = ErasuresQuery['merchant']['erasures']['nodes'][number]
@@ -77,6 +77,18 @@ export function Erasure() {
           <Action scope="ADMIN" disabled={Object.keys(input).length === 0} run={async () => setLooked(await call(true))}>
             See what would go …
           </Action>
+          <Action
+            scope="ADMIN"
+            disabled={Object.keys(input).length === 0}
+            run={async () => {
+              const { unsuppressPerson } = await ask(UnsuppressPerson, { input })
+              setTroubles(unsuppressPerson.userErrors)
+              if (unsuppressPerson.userErrors.length) return
+              say(unsuppressPerson.lifted ? 'Later events of this person are taken as anybody’s again.' : 'This person was not left alone.')
+            }}
+          >
+            Let this person back
+          </Action>
         </div>
       </form>
       {looked && (
@@ -107,6 +119,18 @@ export function Erasure() {
           </p>
           {looked.sharedIdentities > 0 && (
             <p>{counted(looked.sharedIdentities, 'browser')} that others use as well would stay, and lose the link to this person.</p>
+          )}
+          {Math.max(looked.differentEmails, looked.differentPhones, looked.differentExternalIds) > 1 && (
+            <p>
+              <b>They may be several people’s:</b> the events carry {counted(looked.differentEmails, 'email')},{' '}
+              {counted(looked.differentPhones, 'phone')} and {counted(looked.differentExternalIds, 'id of your own', 'ids of your own')}.
+            </p>
+          )}
+          {looked.eventsUncertain > 0 && (
+            <p>
+              {counted(looked.eventsUncertain, 'event')} would stay, as they may be somebody else’s: {looked.uncertainEventIds.join(', ')}
+              {looked.eventsUncertain > looked.uncertainEventIds.length && ' …'}. Name what is the person’s among the event ids.
+            </p>
           )}
           <p>This cannot be taken back. Your backups, and what the platforms have, are not touched.</p>
         </Confirm>

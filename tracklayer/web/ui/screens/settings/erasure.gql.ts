@@ -43,7 +43,15 @@ export type ErasePersonMutationVariables = Exact<{
 }>;
 
 
-export type ErasePersonMutation = { erasePerson: { eventsErased: number, deliveriesErased: number, identitiesErased: number, sharedIdentities: number, complete: boolean, erasure: { id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type ErasePersonMutation = { erasePerson: { eventsErased: number, deliveriesErased: number, identitiesErased: number, sharedIdentities: number, eventsUncertain: number, uncertainEventIds: Array<string>, differentEmails: number, differentPhones: number, differentExternalIds: number, complete: boolean, erasure: { id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null } | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+
+export type UnsuppressPersonMutationVariables = Exact<{
+  input: ErasePersonInput;
+}>;
+
+
+export type UnsuppressPersonMutation = { unsuppressPerson: { lifted: boolean, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
 export const Erasures = "query Erasures{merchant{id erasures(first:10){nodes{...Erased}}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
-export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities complete erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
+export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities eventsUncertain uncertainEventIds differentEmails differentPhones differentExternalIds complete erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
+export const UnsuppressPerson = "mutation UnsuppressPerson($input:ErasePersonInput!){unsuppressPerson(input:$input){lifted userErrors{field code message}}}" as Operation<UnsuppressPersonMutation, UnsuppressPersonMutationVariables>
