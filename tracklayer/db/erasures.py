@@ -12,6 +12,7 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import lock_queue, wait_briefly
+from tracklayer.db.identities import pairs
 from tracklayer.domain.delivery import DropReason
 
 LAST_ID = 2**63 - 1
@@ -373,13 +374,15 @@ def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
     return [row[0] for row in found]
 
 
+LINKS_OF_BROWSERS = """
+SELECT p.browser_id, p.kind, p.digest, p.digests FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)
+JOIN browser_people p ON p.merchant_id = x.merchant_id AND p.browser_id = x.browser_id
+"""
+
+
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
     """Everybody that some browsers were seen with: of each there are a few."""
-    found = rows(
-        "SELECT browser_id, kind, digest, digests FROM browser_people WHERE merchant_id = %s AND browser_id = ANY(%s)",
-        (merchant_id, list(browser_ids)),
-    )
-    return [LinkRow(*row) for row in found]
+    return [LinkRow(*row) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]
 
 
 ERASE_LINKS = """
