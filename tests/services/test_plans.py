@@ -340,6 +340,7 @@ def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merc
         given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
         statements: list[tuple[str, str, Sequence[Any]]] = [
             ("browsers", identities.HOLD_BROWSERS, given),
+            ("browser_people", erasures.LINKS_OF_BROWSERS, given),
             ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
             *((table, sql, given) for table, sql in identities.FORGET.items()),
         ]

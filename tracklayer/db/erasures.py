@@ -12,6 +12,7 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import lock_queue, wait_briefly
+from tracklayer.db.identities import pairs
 from tracklayer.domain.delivery import DropReason
 
 LAST_ID = 2**63 - 1
@@ -408,31 +409,40 @@ def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
     return [row[0] for row in rows(BROWSERS_WITH, params)]
 
 
+LINKS_OF_BROWSERS = """
+SELECT p.browser_id, p.kind, p.digest, p.digests, p.first_seen_at FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)
+JOIN browser_people p ON p.merchant_id = x.merchant_id AND p.browser_id = x.browser_id
+"""
+
+
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
     """Everybody that some browsers were seen with: of each there are a few."""
-    found = rows(
-        "SELECT browser_id, kind, digest, digests, first_seen_at FROM browser_people "
-        "WHERE merchant_id = %s AND browser_id = ANY(%s)",
-        (merchant_id, list(browser_ids)),
-    )
-    return [LinkRow(*row) for row in found]
+    return [LinkRow(*row) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]
+
+
+# By key, also of a merchant who is new to the planner.
+_GIVEN = "unnest(%(merchants)s::bigint[], %(ids)s::text[]) AS x(merchant_id, browser_id)"
 
 
 def known_browsers(merchant_id: int, browser_ids: Sequence[str]) -> set[str]:
     """Of which of some browsers anything is kept beside events."""
     tables = ("browsers", "browser_signals", "browser_people")
     sql = " UNION ".join(
-        f"SELECT browser_id FROM {table} WHERE merchant_id = %(merchant)s AND browser_id = ANY(%(ids)s)"
+        f"SELECT t.browser_id FROM {_GIVEN} JOIN {table} t "
+        "ON t.merchant_id = x.merchant_id AND t.browser_id = x.browser_id"
         for table in tables
     )
-    return {row[0] for row in rows(sql, {"merchant": merchant_id, "ids": list(browser_ids)})}  # type: ignore[arg-type]
+    merchants, ids = pairs(merchant_id, browser_ids)
+    return {row[0] for row in rows(sql, {"merchants": merchants, "ids": ids})}  # type: ignore[arg-type]
 
 
 def refused_browsers(merchant_id: int, browser_ids: Sequence[str]) -> set[str]:
     """In which of some browsers consent was denied."""
+    merchants, ids = pairs(merchant_id, browser_ids)
     found = rows(
-        "SELECT browser_id FROM browsers WHERE merchant_id = %s AND browser_id = ANY(%s) AND consent = 'denied'",
-        (merchant_id, list(browser_ids)),
+        f"SELECT b.browser_id FROM {_GIVEN} JOIN browsers b "
+        "ON b.merchant_id = x.merchant_id AND b.browser_id = x.browser_id WHERE b.consent = 'denied'",
+        {"merchants": merchants, "ids": ids},  # type: ignore[arg-type]
     )
     return {row[0] for row in found}
 
