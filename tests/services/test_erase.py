@@ -169,8 +169,8 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
         (Request(email="j.doe@gmail.com"), {"emails": ["jdoe+x@gmail.com"]}),
         (Request(email="j.doe@shop.example"), {"emails": ["a@shop.example", "J.Doe@shop.example"]}),
         (Request(external_id="customer-7"), {"external_id": normalise.sha256_hex("customer-7")}),
-        (Request(browser_id="b" * 22), {"browser_id": "b" * 22}),
-        (Request(browser_id="b" * 22), {"browser_id": f" {'b' * 22} "}),
+        (Request(browser_id="4f8a1c5e9b2d7f60a1b2c3"), {"browser_id": "4f8a1c5e9b2d7f60a1b2c3"}),
+        (Request(browser_id="4f8a1c5e9b2d7f60a1b2c3"), {"browser_id": " 4f8a1c5e9b2d7f60a1b2c3 "}),
         (Request(email="janeroe77@gmail.com"), {"email": "jane.roe77@googlemail.com"}),
         (Request(email="ue@ex.example"), {"email": "ue%40ex.example"}),
         (Request(phone="0170 1234567"), {"phone": "0170 1234567"}),
@@ -739,9 +739,9 @@ def test_what_a_person_is_known_by_through_erased_events_goes_too(
 ) -> None:
     """Asked for by a customer's number: the email and phone that came with it stay linked with no browser."""
     send(runtime, merchant, of("hers", EMAIL, phone="+4915123456789", external_id="eve-1", browser_id=LAPTOP))
-    seen(merchant, clock, "johns-browser", email="john@shop.example")
-    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP), of("johns", None, browser_id="johns-browser"))
-    assert links(merchant) == [(LAPTOP, "email"), (LAPTOP, "phone"), ("johns-browser", "email")]
+    seen(merchant, clock, "4f8a1c5e9b-johns", email="john@shop.example")
+    send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP), of("johns", None, browser_id="4f8a1c5e9b-johns"))
+    assert links(merchant) == [(LAPTOP, "email"), (LAPTOP, "phone"), ("4f8a1c5e9b-johns", "email")]
     looked = count_person(runtime, merchant.merchant_id, Request(external_id="eve-1"))
     assert isinstance(looked, Counted)
     assert (looked.events, looked.browsers, looked.shared) == (2, 1, 0)
@@ -750,36 +750,38 @@ def test_what_a_person_is_known_by_through_erased_events_goes_too(
     clock.move(timedelta(minutes=1))
     finish(runtime, clock, begin(runtime, merchant, Request(external_id="eve-1")))
     assert stored(merchant) == ["johns"]
-    assert links(merchant) == [("johns-browser", "email")]
+    assert links(merchant) == [("4f8a1c5e9b-johns", "email")]
     assert [len(one.warnings) for one in send(runtime, merchant, of("later", None, browser_id=LAPTOP))] == [1]
     # By its id alone an event takes its links along, and nothing else.
-    send(runtime, merchant, of("single", None, phone="+12125550123", browser_id="johns-browser"))
+    send(runtime, merchant, of("single", None, phone="+12125550123", browser_id="4f8a1c5e9b-johns"))
     row = begin(runtime, merchant, Request(event_ids=("single",)))
     done = finish(runtime, clock, row)
-    assert links(merchant) == [("johns-browser", "email")]
+    assert links(merchant) == [("4f8a1c5e9b-johns", "email")]
     assert (orjson.loads(done.receipt or "")["receipt"]["suppressed"], stored(merchant)) == (False, ["johns", "later"])
 
 
 def test_a_shared_browser_stays_shared(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     """Kim and Lee, and a lodger of whom only the phone is known: what Kim does next is nobody's, and her phone goes with her."""
-    for browser in ("kim-and-lee", "kim-and-lodger"):
+    for browser in ("4f8a1c5e9b2d-lee", "4f8a1c5e9b2d-lodger"):
         seen(merchant, clock, browser, email="kim@home.example", phone="+4915199990001")
-    seen(merchant, clock, "kim-and-lee", email="lee@home.example")
-    seen(merchant, clock, "kim-and-lodger", phone="+4915199990002")
+    seen(merchant, clock, "4f8a1c5e9b2d-lee", email="lee@home.example")
+    seen(merchant, clock, "4f8a1c5e9b2d-lodger", phone="+4915199990002")
     clock.move(timedelta(minutes=1))
     begun = begin(runtime, merchant, Request(email="kim@home.example"))
     done = finish(runtime, clock, begun)
     assert done.counts["shared"] == 2
-    assert links(merchant) == [("kim-and-lee", "email"), ("kim-and-lodger", "phone")]
-    for browser in ("kim-and-lee", "kim-and-lodger"):
+    assert links(merchant) == [("4f8a1c5e9b2d-lee", "email"), ("4f8a1c5e9b2d-lodger", "phone")]
+    for browser in ("4f8a1c5e9b2d-lee", "4f8a1c5e9b2d-lodger"):
         send(runtime, merchant, of(f"after-{browser}", None, browser_id=browser))
     with in_transaction():
-        found = list(events_by_id(merchant.merchant_id, ["after-kim-and-lee", "after-kim-and-lodger"]).values())
+        found = list(
+            events_by_id(merchant.merchant_id, ["after-4f8a1c5e9b2d-lee", "after-4f8a1c5e9b2d-lodger"]).values()
+        )
     given = {
         key: [one.field for one in value.fields]
         for key, value in decisions(runtime, merchant.merchant_id, found).items()
     }
-    assert given["after-kim-and-lee"] == ["gclid"]
+    assert given["after-4f8a1c5e9b2d-lee"] == ["gclid"]
 
 
 def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
@@ -1000,7 +1002,7 @@ def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
     monkeypatch.setattr(erase, "PAGE", 5)
     monkeypatch.setattr(erase, "MOST", 2)
     for number in range(6):
-        browser = f"{number}" * 32
+        browser = f"{number}4f8a1c5e9b2d7f6" * 2
         whose = {"external_id": "eve-1"} if number % 2 == 0 else {}
         send(runtime, merchant, of(f"anonymous-{number}", None, browser_id=browser))
         send(runtime, merchant, of(f"named-{number}", f"p{number}@shop.example", browser_id=browser, **whose))
@@ -1014,5 +1016,5 @@ def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
     assert kills > 5
     assert (done.counts["events"], done.counts["identities"]) == (looked.events, looked.browsers) == (6, 3)
     assert stored(merchant) == [f"{kind}-{number}" for kind in ("anonymous", "named") for number in (1, 3, 5)]
-    assert [browser for browser, _ in links(merchant)] == [f"{number}" * 32 for number in (1, 3, 5)]
+    assert [browser for browser, _ in links(merchant)] == [f"{number}4f8a1c5e9b2d7f6" * 2 for number in (1, 3, 5)]
     sound(clock)

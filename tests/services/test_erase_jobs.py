@@ -191,11 +191,11 @@ def test_a_slow_reader_of_an_access_package_keeps_no_transaction_open(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
     with in_transaction():
-        identities.show(merchant.merchant_id, [Shown("b" * 32, "fbp", "fb.1.1", clock.now())])
-    send(runtime, merchant, of("hers", browser_id="b" * 32), of("hers-too"))
+        identities.show(merchant.merchant_id, [Shown("4f8a1c5e9b2d7f60" * 2, "fbp", "fb.1.1", clock.now())])
+    send(runtime, merchant, of("hers", browser_id="4f8a1c5e9b2d7f60" * 2), of("hers-too"))
     clock.move(timedelta(minutes=1))
     parts = []
-    asked = Request(email=EMAIL, browser_id="b" * 32, event_ids=("hers", "hers-too"))
+    asked = Request(email=EMAIL, browser_id="4f8a1c5e9b2d7f60" * 2, event_ids=("hers", "hers-too"))
     for part in export_person(runtime, merchant.merchant_id, asked):
         parts.append(part[0])
         assert not database.in_transaction()
