@@ -22,7 +22,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.destinations import pause_destination, resume_destination, set_destination
-from tracklayer.services.drops import MAX_EXAMPLES, note_drops
+from tracklayer.services.drops import MAX_EXAMPLES, _words, note_drops
 from tracklayer.services.pacing import PAGE
 from tracklayer.services.post import post_due
 from tracklayer.services.redeliver import continue_redeliveries, redeliver_matching
@@ -215,3 +215,22 @@ def test_a_topic_that_is_taken_up_again_begins_anew(
     clock.move(timedelta(minutes=5))
     assert note_drops(posting) == 0
     assert types(receiver) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            [("ga4", "missing_identifiers", 3)],
+            "3 deliveries were given up: Google Analytics 4 3 (missing identifiers). These are past mending: what is corrected "
+            "counts for the next events.",
+        ),
+        (
+            [("meta", "event_too_old", 1), ("tiktok", "invalid_field", 2)],
+            "3 deliveries were given up: Meta 1 (event too old), TikTok 2 (invalid field). 1 of them is past mending: what is "
+            "corrected counts for the next events. Correct the cause of the others, then redeliver them.",
+        ),
+    ],
+)
+def test_what_no_redelivery_mends_is_said_so(counts: list[tuple[str, str, int]], said: str) -> None:
+    assert _words(counts) == said

@@ -11,6 +11,7 @@ from tracklayer.db import channels as db
 from tracklayer.db.channels import ChannelRow
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.domain.channel import EventTopic
+from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.node_id import node_id
 from tracklayer.mappers import title_of
 from tracklayer.runtime import Runtime
@@ -22,6 +23,16 @@ EVERY = timedelta(minutes=1)  # at most one message a channel
 SETTLED_AFTER = timedelta(minutes=1)
 LONGEST = timedelta(hours=1)  # that one message tells of: after a longer pause several follow one another
 MAX_EXAMPLES = 20
+# Reasons that lie in the event as it was sent, or in its age: no redelivery brings another answer.
+LOST = frozenset(
+    {
+        DropReason.MISSING_IDENTIFIERS,
+        DropReason.EVENT_TOO_OLD,
+        DropReason.CONSENT_DENIED,
+        DropReason.ERASED,
+        DropReason.SUPPRESSED,
+    }
+)
 TURN_SECONDS = 5.0
 
 
@@ -82,4 +93,10 @@ def _words(counts: Sequence[tuple[str, str, int]]) -> str:
     total = sum(count for _, _, count in counts)
     were = "1 delivery was" if total == 1 else f"{total:,} deliveries were"
     parts = [f"{title_of(platform)} {count:,} ({reason.replace('_', ' ')})" for platform, reason, count in counts]
-    return f"{were} given up: {', '.join(parts)}. Correct the cause, then redeliver them."
+    lost = sum(count for _, reason, count in counts if reason in LOST)
+    what_to_do = "Correct the cause, then redeliver them."
+    if lost:
+        those = "These are" if lost == total else f"{lost:,} of them {'is' if lost == 1 else 'are'}"
+        what_to_do = f"{those} past mending: what is corrected counts for the next events."
+        what_to_do += "" if lost == total else " Correct the cause of the others, then redeliver them."
+    return f"{were} given up: {', '.join(parts)}. {what_to_do}"
