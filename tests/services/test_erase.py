@@ -24,8 +24,9 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow
 from tracklayer.db.events import events_by_id, run_statement
-from tracklayer.db.identities import Link, Shown
+from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.domain import normalise
+from tracklayer.domain.person import of_browser
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
@@ -805,6 +806,18 @@ def test_an_erased_browser_is_left_alone_until_the_person_is_let_back(
     assert not identify(runtime, merchant.holder, LAPTOP, {"email": "john@shop.example"}).is_linked
     assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
     assert [len(one.warnings) for one in send(runtime, merchant, of("again", None, browser_id=LAPTOP))] == [0]
+
+
+def test_an_erased_browser_that_is_not_left_alone_comes_back_as_another(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL), suppress=False))
+    (mark,) = marker_of(runtime).marks(merchant.merchant_id, [of_browser(LAPTOP)])
+    with in_transaction():
+        assert barred([(merchant.merchant_id, mark)]) == {(merchant.merchant_id, mark): False}
+    assert [len(one.warnings) for one in send(runtime, merchant, of("after", None, browser_id=LAPTOP))] == [0]
 
 
 def test_a_refusal_outlives_the_browser(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:

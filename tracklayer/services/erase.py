@@ -575,6 +575,9 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
     muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
     _mute(runtime, row, wanted, muted, now)
+    if not row.suppress:  # a page that still has the id gets a new one
+        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
+        db.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
     _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
     others = {link.browser_id for link in _others(merchant_id, linked)}
