@@ -15,6 +15,9 @@ import { isTroubled, isWaiting, length, type Delivery, type Event } from './stor
 
 export type Preview = NonNullable<SentTodayQuery['event']>['deliveries'][number]['preview']
 
+// No redelivery brings another answer.
+const PAST_MENDING: ReadonlySet<string | null> = new Set(['EVENT_TOO_OLD', 'CONSENT_DENIED', 'ERASED', 'SUPPRESSED'])
+
 export function DeliveryCard({
   event,
   delivery,
@@ -46,7 +49,7 @@ export function DeliveryCard({
             {delivery.attempts > 1 && `, at attempt ${delivery.attempts}`}
           </span>
         )}
-        {isTroubled(delivery) && (
+        {isTroubled(delivery) && !PAST_MENDING.has(delivery.dropReason) && (
           <Action scope="ADMIN" run={redeliver}>
             Redeliver …
           </Action>
