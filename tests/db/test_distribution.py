@@ -28,6 +28,8 @@ ROOM = Path(db.__file__).parent
 # Tables of the installation itself: few rows, which stay on one node.
 OF_THE_INSTALLATION = {
     "periodic_jobs",
+    "look_pages",
+    "platform_health",
     "rounds",
     "heartbeats",
     "operator_alerts",
@@ -42,6 +44,7 @@ KEYLESS = (
     "asked before anybody knows whose it is: a hash, or a public key, has to lead to its merchant first, on one node"
 )
 COUNT = "counts over all merchants for the operator, now and then: each node counts its own"
+PLATFORM = "over all merchants of a platform that is or was down, a page at a time: each node holds or releases its own"
 BUILT = "put together at run time, behind merchant_id: its texts are looked at below"
 RANGE = "tied to its merchant by a range of one, int8range(merchant_id, merchant_id, '[]'), for an index of ranges"
 TEXT = "tied to its merchant by a text of both, merchant_id || '/' || person, for an index of that: merchant_id has to stand beside it"
@@ -66,11 +69,13 @@ EXPLAINED: dict[str, str] = {
     "deliveries.REMOVED_QUEUES": ROUND,
     "deliveries._IN_HOURS": BUILT,
     "deliveries.page_query": BUILT,
-    "destinations.DUE_DESTINATIONS": ROUND,
     "destinations.LAST_WAITING": ROUND,
+    "destinations.WAITING_DESTINATIONS": ROUND,
     "destinations.count_with_other_settings": COUNT,
     "destinations.forget_removed_secrets": ROUND,
-    "erasures.TAKE": ROUND,
+    "erasures.TURNS": ROUND,
+    "erasures.failing_erasures": ROUND,
+    "erasures.give_up_lost_erasures": ROUND,
     "erasures.purge_erasures": ROUND,
     "erasures.purge_tombstones": ROUND,
     "events._IN_HOURS": BUILT,
@@ -84,16 +89,29 @@ EXPLAINED: dict[str, str] = {
     "heartbeats._STALLED": COUNT,
     "heartbeats.queued": COUNT,
     "identities.LOOK_UP": TEXT,
+    "looks.ACTIVE": ROUND,
+    "looks.COUNTING": ROUND,
+    "looks.OPEN": ROUND,
+    "looks.SILENT": ROUND,
+    "looks.TROUBLED": ROUND,
+    "looks.UNSEEN_ADVICE": ROUND,
+    "looks.WAITING": ROUND,
     "merchants.collectors_of": KEYLESS,
     "merchants.default_merchant_id": KEYLESS,
     "merchants.key_holder": KEYLESS,
     "merchants.page_of_collectors": ROUND,
     "merchants.page_of_merchants": ROUND,
     "merchants.sole_merchant_id": KEYLESS,
-    "monitors.merchants_to_learn": ROUND,
+    "monitors.TO_LEARN": ROUND,
+    "outages.COUNT_HELD": COUNT,
+    "outages.FAILING_WITH": PLATFORM,
+    "outages.LOCK_HELD": PLATFORM,
+    "outages.PLATFORMS_HELD": PLATFORM,
+    "outages.in_hand": COUNT,
     "redeliveries.TAKE": ROUND,
     "redeliveries.purge_redeliveries": ROUND,
     "sealing_keys._KEYS_OF_DESTINATIONS": COUNT,
+    "sealing_keys._KEYS_OF_ERASURES": COUNT,
     "sealing_keys.keys_of_channels": COUNT,
     "sign_ins.end_session": KEYLESS,
     "sign_ins.living_sessions": KEYLESS,
