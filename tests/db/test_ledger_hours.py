@@ -132,11 +132,16 @@ def test_the_ledger_of_weeks_reads_hours_and_what_is_not_folded_yet(
         "bucket": "day",
     }
     with in_transaction():
-        # As many minutes that are folded as there are in weeks: the planner must have seen them, whatever it saw before.
+        # As many minutes that are folded as there are in weeks, and others' that are not: the planner must have seen them, whatever it saw before.
         execute(
             "INSERT INTO minutes (merchant_id, platform, minute, slot) "
             "SELECT %s, '', %s::timestamptz + n * interval '5 minutes', 0 FROM generate_series(1, 5000) AS n",
             (merchant.merchant_id, params["since"]),
+        )
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot) "
+            "SELECT %s + n, '', %s::timestamptz - n * interval '1 minute', 1 FROM generate_series(1, 5000) AS n",
+            (merchant.merchant_id, params["until"]),
         )
         execute("ANALYZE minutes, ledger_hours")
         execute("SET LOCAL enable_seqscan = off")
