@@ -400,8 +400,7 @@ def test_each_destination_that_is_due_is_woken_once_a_round(
     everybody = [(shop.merchant_id, platform) for shop in shops for platform in ("meta", "reddit", "snapchat")]
     monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 4)
     woken = [sweep(runtime).wake for _ in range(21)]
-    assert woken[0] == everybody[:4]
-    assert woken[1] == everybody[4:8]
+    assert [sorted(keys) for keys in woken[:2]] == [everybody[:4], everybody[4:8]]
     assert Counter(key for keys in woken for key in keys) == dict.fromkeys(everybody, 4)
     monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 20)  # all but one
     woken = [sweep(runtime).wake for _ in range(21)]

@@ -142,5 +142,7 @@ async def test_ten_destinations_cost_as_many_statements_as_one(
             caplog.clear()
             assert len(await standing(api)) == 1 + len(platforms)
         asked = [record.getMessage() for record in caplog.records if record.name == "peewee"]
-        counts.append(len([text for text in asked if "SELECT" in text and "api_keys" not in text]))
+        # Whose key it is, and how platforms are doing, is known for a second, whatever is asked.
+        known = ("api_keys", "platform_health")
+        counts.append(len([text for text in asked if "SELECT" in text and not any(name in text for name in known)]))
     assert counts[0] == counts[1]
