@@ -11,7 +11,7 @@ import pytest
 
 import tracklayer
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.problem import CODES, Choice, Name, Problem
+from tracklayer.domain.problem import CODES, Choice, Name, Problem, worded
 from tracklayer.domain.text import is_storable, is_storable_json, wrong_with_name
 
 ROOT = Path(tracklayer.__file__).parent
@@ -54,12 +54,12 @@ def test_a_sentence_is_spelled_by_whoever_words_it() -> None:
     path = ("custom_data", "value")
     problem = Problem.said(path, "INVALID_VALUE", Name(path), " must be ", Choice("website"), " {sic}.")
     assert problem.message == "custom_data.value must be website {sic}."
-    assert problem.worded("/".join, str.upper) == "custom_data/value must be WEBSITE {sic}."
+    assert worded(problem.parts, "/".join, str.upper) == "custom_data/value must be WEBSITE {sic}."
     assert problem == Problem(path, "INVALID_VALUE", problem.message)
     under = problem.under("input")
-    assert (under.field, under.worded("/".join, str.upper)) == (
+    assert (under.field, worded(under.parts, "/".join, str.upper)) == (
         ("input", *path),
-        problem.worded("/".join, str.upper),
+        worded(problem.parts, "/".join, str.upper),
     )
 
 

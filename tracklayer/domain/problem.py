@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -39,17 +40,19 @@ class Problem:
     @classmethod
     def said(cls, path: tuple[str, ...], code: str, *parts: Part) -> Problem:
         """One whose sentence names fields or choices."""
-        return cls(path, code, _worded(parts, ".".join, str), parts)
-
-    def worded(self, name: Callable[[tuple[str, ...]], str], choice: Callable[[str], str]) -> str:
-        """The sentence, with fields and choices as somebody else spells them."""
-        return _worded(self.parts, name, choice) if self.parts else self.message
+        return cls(path, code, _said(parts), parts)
 
     def under(self, *parents: str) -> Problem:
         return Problem((*parents, *self.field), self.code, self.message, self.parts)
 
 
-def _worded(parts: tuple[Part, ...], name: Callable[[tuple[str, ...]], str], choice: Callable[[str], str]) -> str:
+@lru_cache(maxsize=1024)  # the same few sentences are said of event after event
+def _said(parts: tuple[Part, ...]) -> str:
+    return worded(parts, ".".join, str)
+
+
+def worded(parts: tuple[Part, ...], name: Callable[[tuple[str, ...]], str], choice: Callable[[str], str]) -> str:
+    """A sentence, with fields and choices as somebody spells them."""
     return "".join(
         name(part.path) if isinstance(part, Name) else choice(part.value) if isinstance(part, Choice) else part
         for part in parts

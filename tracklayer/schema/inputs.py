@@ -15,7 +15,8 @@ from strawberry import ID
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
 from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field
-from tracklayer.domain.problem import Problem
+from tracklayer.domain.problem import Part, Problem
+from tracklayer.domain.problem import worded as in_words
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
     ActionSource,
@@ -380,7 +381,12 @@ def dotted_path(path: Sequence[str]) -> str:
 
 def worded(problem: Problem) -> str:
     """What is wrong, in the spelling of this API."""
-    return problem.worded(dotted_path, str.upper)
+    return _spelt(problem.parts) if problem.parts else problem.message
+
+
+@lru_cache(maxsize=1024)
+def _spelt(parts: tuple[Part, ...]) -> str:
+    return in_words(parts, dotted_path, str.upper)
 
 
 @cache
