@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 Destination = tuple[int, str]  # merchant id, platform
@@ -70,22 +70,25 @@ class Turns:
         with self._condition:
             self._fresh += 1
 
-    def end(self, destination: Destination | None) -> None:
+    def end(self, destinations: Iterable[Destination]) -> None:
         with self._condition:
             self._fresh -= 1
-            if destination not in self._behind:  # it may have turned out to be
+            if not self._behind.issuperset(destinations):  # they may have turned out to be
                 self._fresh_at = time.monotonic()
             if not self._fresh:
                 self._condition.notify_all()
 
     @contextmanager
-    def fresh(self) -> Iterator[None]:
-        """Around what is done for many destinations together, all of which keep up."""
+    def fresh(self) -> Iterator[list[Destination]]:
+        """Around what is done for many destinations together. Who does it adds to the list which of them keep up: one that
+        has a backlog, and is not known to, must not pass for the others that it would have to make room for.
+        """
+        keep_up: list[Destination] = []
         self.begin()
         try:
-            yield
+            yield keep_up
         finally:
-            self.end(None)
+            self.end(keep_up)
 
     def step_aside(self) -> None:
         """Lets those through who keep up; at once where there is nobody."""
@@ -135,7 +138,7 @@ class Turn:
         try:
             yield
         finally:
-            self._turns.end(self._destination)
+            self._turns.end([self._destination])
 
     def look_around(self) -> None:
         """In the midst of long work: lets others through if this destination is behind."""

@@ -199,7 +199,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
             return False
         if batch.turn_ends_at is not None or time.monotonic() > ends:
             return True  # a probe, or a step of a release, is done: the row says what is next
-        if runtime.turns.is_behind((merchant_id, platform)) and not was_behind:
+        if not was_behind and runtime.turns.is_behind((merchant_id, platform)) and runtime.turns.is_busy():
             return True  # it turned out to have a backlog, and goes on in a lane of those
     return True
 

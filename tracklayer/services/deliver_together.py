@@ -102,8 +102,9 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
         return [], alone
     now = runtime.clock.now()
     try:
-        with runtime.turns.fresh():
+        with runtime.turns.fresh() as keep_up:
             seen, claimed, others = _claim(queues, now, worker)
+            keep_up += [(lease.merchant_id, lease.platform) for lease, those in claimed.items() if len(those) < FEW]
     except Exception as error:
         if is_everybodys(error):
             raise
@@ -157,7 +158,8 @@ def _begin(runtime: Runtime, errands: Sequence[Errand]) -> None:
 
     def write() -> tuple[datetime, set[int]]:
         now = runtime.clock.now()
-        with runtime.turns.fresh(), in_transaction():
+        with runtime.turns.fresh() as keep_up, in_transaction():
+            keep_up += [errand.queue for errand in plain if errand.batch.items < FEW]
             return now, db.start_sending([errand.batch.lease for errand in plain], now, KEPT_LOCK_MS)
 
     try:
@@ -207,7 +209,8 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
 
     def write() -> set[int]:
         now = runtime.clock.now()
-        with runtime.turns.fresh(), in_transaction():
+        with runtime.turns.fresh() as keep_up, in_transaction():
+            keep_up += [one.errand.queue for one in answered if len(one.items) < FEW]
             held = db.end_leases([one.errand.batch.lease for one in answered], KEPT_LOCK_MS)
             changes = Changes()
             done = [
