@@ -12,7 +12,7 @@ import heapq
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -193,7 +193,7 @@ class Worker:
             alone = isinstance(condition, Held | Recovering)
             claimed, arrived = self._claim(place, condition)
             if alone:
-                place.health = _with_turn(place.health, now)
+                place.health = replace(place.health, turn_ends_at=now + timedelta(minutes=2))
             yield "compute", LOOK_COST + claimed * EACH_COST, not place.behind
             sent_at = self._clock()
             yield "wait", TIMEOUT if place.answer is None else place.answer, False
@@ -226,19 +226,6 @@ class Worker:
         if not place.behind:
             self._fresh_at = self._now
         return claimed, arrived
-
-
-def _with_turn(health: Health, now: datetime) -> Health:
-    return Health(
-        health.state,
-        health.reason,
-        health.failures,
-        health.failing_since,
-        health.resume_at,
-        health.probe_seconds,
-        health.recovering_since,
-        now + timedelta(minutes=2),
-    )
 
 
 def town() -> list[Place]:

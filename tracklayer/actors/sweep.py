@@ -11,7 +11,6 @@ from tracklayer.services import deliver
 
 def sweep(runtime: Runtime, wake: Wake) -> None:
     found = deliver.sweep(runtime).wake
-    random.shuffle(
-        found
-    )  # where there are more than lanes, who comes first finds one: it must not be the same ones each time
+    # Where there are more than lanes, who comes first finds one: it must not be the same ones each time.
+    random.shuffle(found)
     wake(found)

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tracklayer.actors.lanes import Destination
+
 log = logging.getLogger(__name__)
 
-Destination = tuple[int, str]  # merchant id, platform
 GATHER_SECONDS = 0.02  # what a burst is gathered for: one message instead of hundreds, at a price nobody sees
 MOST = 100  # destinations of one message: as many as one look is for
 COMPLAIN_EVERY = 100  # failures: the first is told, then one in a hundred
@@ -39,10 +40,10 @@ class Waker:
         self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
         self._thread.start()
 
-    def __call__(self, destinations: Iterable[tuple[int, str]]) -> None:
+    def __call__(self, destinations: Iterable[Destination]) -> None:
         self._want(self._wanted, destinations)
 
-    def alone(self, destinations: Iterable[tuple[int, str]]) -> None:
+    def alone(self, destinations: Iterable[Destination]) -> None:
         """Each with a message of its own."""
         self._want(self._wanted_alone, destinations)
 

@@ -32,6 +32,8 @@ class DropReason(StrEnum):
 # What a platform's rules refuse before anything is sent: a failure, as what it refuses itself is. That consent is denied,
 # that the platform has no such event, or that nobody wanted it sent any more, is none.
 UNMAPPABLE = frozenset({DropReason.MISSING_IDENTIFIERS, DropReason.INVALID_FIELD, DropReason.EVENT_TOO_OLD})
+# What cannot come right by being sent again.
+IN_VAIN = frozenset({DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED, DropReason.ERASED, DropReason.SUPPRESSED})
 
 
 class DestinationState(StrEnum):

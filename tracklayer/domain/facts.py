@@ -98,10 +98,7 @@ def facts_of(event: Event, now: datetime) -> int:
 
 @lru_cache(maxsize=4096)  # a merchant's events carry the same few sets of identifiers
 def _mask_of(names: tuple[str, ...]) -> int:
-    mask = 0
-    for name in names:
-        mask |= BITS.get(name, 0)
-    return mask
+    return mask_of(name for name in names if name in BITS)
 
 
 def names_in(facts: int) -> list[str]:

@@ -96,7 +96,7 @@ from tracklayer.services import persist
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
-from tracklayer.services.outage import admitted, note_outcomes, see_to_platforms, to_wake
+from tracklayer.services.outage import may_claim, note_outcomes, see_to_platforms, to_wake
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
 from tracklayer.services.transport import NotWrittenError, send
@@ -184,7 +184,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
             return False  # it would take what is not due yet, or drop what still has time
         if runtime.kept.is_much((merchant_id, platform)):
             return False  # its rows are locked: the sweep wakes it when they are free
-        if not admitted(runtime, [(merchant_id, platform)]):
+        if not may_claim(runtime, merchant_id, platform):
             return False  # the platform is down for everybody: the sweep holds what is due, and names who probes it
         taken = _claim_patiently(runtime, worker, merchant_id, platform, turn)
         if taken is None:

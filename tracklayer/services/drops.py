@@ -11,7 +11,7 @@ from tracklayer.db import channels as db
 from tracklayer.db.channels import ChannelRow
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.domain.channel import EventTopic
-from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.delivery import IN_VAIN, DropReason
 from tracklayer.domain.node_id import node_id
 from tracklayer.mappers import title_of
 from tracklayer.runtime import Runtime
@@ -23,16 +23,7 @@ EVERY = timedelta(minutes=1)  # at most one message a channel
 SETTLED_AFTER = timedelta(minutes=1)
 LONGEST = timedelta(hours=1)  # that one message tells of: after a longer pause several follow one another
 MAX_EXAMPLES = 20
-# Reasons that lie in the event as it was sent, or in its age: no redelivery brings another answer.
-LOST = frozenset(
-    {
-        DropReason.MISSING_IDENTIFIERS,
-        DropReason.EVENT_TOO_OLD,
-        DropReason.CONSENT_DENIED,
-        DropReason.ERASED,
-        DropReason.SUPPRESSED,
-    }
-)
+LOST = IN_VAIN | {DropReason.MISSING_IDENTIFIERS}  # an event that was sent without them stays so
 TURN_SECONDS = 5.0
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from tracklayer.db.delivery_groups import GroupRow
 from tracklayer.db.models import DestinationRow
-from tracklayer.domain.delivery import DeliveryStatus, DestinationState, DropReason
+from tracklayer.domain.delivery import IN_VAIN, DeliveryStatus, DestinationState, DropReason
 from tracklayer.services.explain import Explained, explain
 
-# What cannot come right by being sent again.
-_IN_VAIN = {DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED, DropReason.ERASED, DropReason.SUPPRESSED}
 # What is lost unless somebody acts, before what is lost anyhow, before what is as it should be.
 _RANKS = {
     DropReason.RETRIES_EXHAUSTED: 1,
@@ -69,14 +67,16 @@ def _group(row: GroupRow, destination: DestinationRow | None) -> Group:
     is_waiting = row.status != DeliveryStatus.DROPPED
     is_held = is_waiting and state is not DestinationState.ACTIVE
     explained = explain(row.platform, row.code, row.drop_reason)
-    return Group(row, is_held, explained, _what_to_do(row, is_held, state), row.status in _ENDED and not _is_vain(row))
+    return Group(
+        row,
+        is_held,
+        explained,
+        _what_to_do(row, is_held, state),
+        row.status in _ENDED and row.drop_reason not in IN_VAIN,
+    )
 
 
 _ENDED = (DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
-
-
-def _is_vain(row: GroupRow) -> bool:
-    return row.drop_reason in _IN_VAIN
 
 
 def _what_to_do(row: GroupRow, is_held: bool, state: DestinationState) -> str:

@@ -93,18 +93,13 @@ def _may_look(health: PlatformHealth, merchant_id: int) -> bool:
     return not health.is_down or merchant_id in health.probers
 
 
-def admitted(runtime: Runtime, destinations: Iterable[Key]) -> list[Key]:
-    """Those that may be claimed for now. Of one that was named for a probe this uses up its turn. Raises DatabaseAwayError.
+def may_claim(runtime: Runtime, merchant_id: int, platform: str) -> bool:
+    """Whether its platform serves, or it was named for a probe: this uses up its turn. Raises DatabaseAwayError.
 
     Costs no statement but the one a second, and one for each probe.
     """
-    platforms = _platforms(runtime)
-    found = []
-    for merchant_id, platform in destinations:
-        health = platforms.get(platform, SERVING)
-        if not health.is_down or (_may_look(health, merchant_id) and _take_probe(runtime, merchant_id, platform)):
-            found.append((merchant_id, platform))
-    return found
+    health = _platforms(runtime).get(platform, SERVING)
+    return not health.is_down or (_may_look(health, merchant_id) and _take_probe(runtime, merchant_id, platform))
 
 
 def by_platform(runtime: Runtime, destinations: Iterable[Key]) -> tuple[list[Key], list[Key]]:

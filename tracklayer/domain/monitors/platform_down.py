@@ -102,7 +102,7 @@ def _still_down(view: DestinationView, now: datetime) -> Tally | None:
     streak = streak_of(view.spans)
     if streak is not None:
         return streak
-    newest = next((span for span in reversed(view.recent) if span.outcomes), None)
+    newest = _newest(view)
     if view.told_cause == Cause.CREDENTIALS and newest is not None and not newest.credentials_refused:
         return None  # it is let in again: that does not come and go by itself
     lately = _lately(view.recent, now)
@@ -150,11 +150,10 @@ def _refused(view: DestinationView, streak: Tally) -> Finding:
 def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
     """Of one that is not held: it answers now and then, or is about to be held."""
     why = _why(view, streak)
-    newest = next((span for span in reversed(view.recent) if span.outcomes), None)
-    is_back = newest is not None and not newest.failed
+    newest = _newest(view)
     now_what = (
         f"It has taken events again since {clock_time(newest.start)}: you need do nothing, and this ends once that has lasted."
-        if newest is not None and is_back
+        if newest is not None and not newest.failed
         else why.what_to_do(view.name, view.credential)
     )
     return _finding(
@@ -264,10 +263,13 @@ def first_loss(oldest: Oldest, now: datetime) -> str:
 
 def _is_refusing(view: DestinationView) -> bool:
     """The quick test: whether the newest span with outcomes has failures and nothing else."""
-    for span in reversed(view.recent):
-        if span.outcomes:
-            return not span.acknowledged
-    return False
+    newest = _newest(view)
+    return newest is not None and not newest.acknowledged
+
+
+def _newest(view: DestinationView) -> Span | None:
+    """The newest span with outcomes."""
+    return next((span for span in reversed(view.recent) if span.outcomes), None)
 
 
 def streak_of(spans: Sequence[Span]) -> Tally | None:
