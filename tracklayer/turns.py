@@ -104,6 +104,11 @@ class Turn:
         self._turns = turns
         self._destination = destination
         self._claimed = 0
+        self._may_be_behind = False
+
+    def may_be_behind(self) -> None:
+        """More may be due than was asked for: it must not pass for one that keeps up, for which backlogs make room."""
+        self._may_be_behind = True
 
     def limit(self, most: int) -> int:
         """How many deliveries to claim now, at most ``most``."""
@@ -138,7 +143,7 @@ class Turn:
         try:
             yield
         finally:
-            self._turns.end([self._destination])
+            self._turns.end(() if self._may_be_behind else (self._destination,))
 
     def look_around(self) -> None:
         """In the midst of long work: lets others through if this destination is behind."""

@@ -116,6 +116,7 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
         turn = runtime.turns.of(queue)
         turn.claimed(len(those), FEW, sum([len(one.event.custom_data) + len(one.event.user_data) for one in those]))
         if len(those) == FEW:
+            turn.may_be_behind()
             others.append(queue)
         try:
             batch = batch_of(runtime, lease, seen[queue], turn, now, None)
