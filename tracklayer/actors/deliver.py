@@ -29,7 +29,3 @@ def deliver_alone(
         wake.alone(lanes.missed(destination))
     if more:
         wake.alone([destination])
-        if lanes.has_room(destination) and not turns.is_busy():
-            wake.at_once(
-                destination
-            )  # a backlog gets the lanes that it may have by and by, where nobody else needs them

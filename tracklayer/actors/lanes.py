@@ -79,10 +79,6 @@ class Lanes:
                 if not self._taken[key]:
                     del self._taken[key]
 
-    def has_room(self, destination: Destination) -> bool:
-        with self._lock:
-            return self._has_room(_keys(destination, yields=False))
-
     @property
     def taken(self) -> int:
         """By all together."""

@@ -47,10 +47,6 @@ class Waker:
         """Each with a message of its own."""
         self._want(self._wanted_alone, destinations)
 
-    def at_once(self, destination: Destination) -> None:
-        """One more message, beside what is gathered."""
-        self._try(self._send_alone, *destination)
-
     def stop(self) -> None:
         """Sends what is gathered, then ends."""
         with self._ready:
