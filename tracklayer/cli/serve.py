@@ -38,8 +38,12 @@ WRONG_FOR_GOOD = 78  # exit status of one of several processes that would end ag
 DRAIN_SECONDS = 35  # of a process that only delivers: longer than the longest request to a platform, half a minute
 
 
-class Stopped(Exception):
-    """A signal asked this process to end."""
+class Stopped(BaseException):
+    """A signal asked this process to end.
+
+    No ``Exception``: it is raised wherever the process happens to be, and ``except Exception`` there, as in every handler of
+    a log, would lose the signal.
+    """
 
 
 class Stopper:
