@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +33,21 @@ def test_a_sealed_value_shows_nothing_of_what_is_in_it() -> None:
 def test_the_same_value_is_sealed_differently_every_time() -> None:
     sealer = Sealer([NEW])
     assert len({sealer.seal(PLAIN, "event/1/a") for _ in range(100)}) == 100
+
+
+def test_no_nonce_comes_twice_in_threads_or_in_a_child_that_was_forked() -> None:
+    sealer, pipe = Sealer([NEW]), os.pipe()
+    nonces = [sealer.seal(PLAIN, "x")[5:17]]
+    child = os.fork()
+    if child == 0:
+        os.write(pipe[1], b"".join(sealer.seal(PLAIN, "x")[5:17] for _ in range(100)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(pipe[0], 1200)
+    nonces += [theirs[at : at + 12] for at in range(0, len(theirs), 12)]
+    with ThreadPoolExecutor(4) as threads:
+        nonces += threads.map(lambda _: sealer.seal(PLAIN, "x")[5:17], range(2000))
+    assert len(nonces) == len(set(nonces)) == 2101
 
 
 def test_a_sealed_value_opens_from_a_memoryview_as_a_database_gives_it() -> None:

@@ -20,6 +20,21 @@ _VERSION = b"\x01"
 _NONCE = 12  # bytes, as NIST SP 800-38D recommends for GCM
 
 
+_AT_ONCE = 256  # nonces: a call of the system for each took a quarter of the time of sealing
+_nonces: list[bytes] = []
+os.register_at_fork(after_in_child=_nonces.clear)  # none is ever used twice
+
+
+def _nonce() -> bytes:
+    """Random bytes that nobody else has. Safe in several threads: each takes another one off the list."""
+    try:
+        return _nonces.pop()
+    except IndexError:
+        found = os.urandom(_NONCE * _AT_ONCE)
+        _nonces.extend(found[at : at + _NONCE] for at in range(_NONCE, len(found), _NONCE))
+        return found[:_NONCE]
+
+
 class SealError(Exception):
     """The value was sealed with a key this process does not have, or was tampered with."""
 
@@ -46,7 +61,7 @@ class Sealer:
     def seal(self, plain: bytes, context: str, key_id: bytes | None = None) -> bytes:
         """With the newest key, or with the one of ours that is named."""
         key_id = key_id or self.newest
-        nonce = os.urandom(_NONCE)
+        nonce = _nonce()
         return _VERSION + key_id + nonce + self._ciphers[key_id].encrypt(nonce, plain, context.encode())
 
     def open(self, sealed: bytes | memoryview, context: str) -> bytes:
