@@ -101,10 +101,11 @@ WITH given AS (
         SET times_received = events.times_received + excluded.times_received,
             last_received_at = greatest(events.last_received_at, excluded.last_received_at)
         WHERE events.event_name = excluded.event_name
-    RETURNING *, xmax = 0 AS inserted
+    RETURNING merchant_id, event_id, times_received, xmax = 0 AS inserted, event_name, received_at, {found}
 ), received AS (
     SELECT s.merchant_id, date_trunc('minute', g.received_at, 'UTC') AS minute, s.inserted,
-           g.times_received - s.inserted::int AS repeats, coalesce(g.counted_as, s.event_name) AS event_name, s.action_source, coalesce(g.host, '') AS host, g.facts
+           g.times_received - s.inserted::int AS repeats, coalesce(g.counted_as, s.event_name) AS event_name,
+           g.action_source, coalesce(g.host, '') AS host, g.facts
     FROM stored s JOIN given g USING (merchant_id, event_id)
     UNION ALL
     SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused
@@ -147,23 +148,32 @@ WITH given AS (
     ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
     RETURNING merchant_id, platform
 )"""
-_STORED = """
-SELECT merchant_id, event_id, times_received, inserted, NULL, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
-       NULL, NULL, NULL, NULL, NULL::bytea, NULL, NULL, NULL
-FROM stored WHERE inserted
+# What is stored of a repeat; of a new event the caller has it, and it is not carried through the statement.
+_OF_REPEATS = {
+    "old_name": "event_name",
+    "occurred_at": "occurred_at",
+    "old_received_at": "received_at",
+    "last_received_at": "last_received_at",
+    "action_source": "action_source",
+    "event_source_url": "event_source_url",
+    "user_data": "user_data::text",
+    "digests": "digests::text",
+    "sealed": "sealed",
+    "custom_data": "custom_data::text",
+    "consent": "consent::text",
+    "device": "device::text",
+}
+_FOUND = ", ".join(f"CASE WHEN xmax <> 0 THEN {value} END AS {name}" for name, value in _OF_REPEATS.items())
+_STORED = f"""
+SELECT merchant_id, event_id, times_received, inserted, {", ".join(_OF_REPEATS)} FROM stored
 UNION ALL
-SELECT merchant_id, event_id, times_received, inserted, event_name, occurred_at, received_at, last_received_at,
-       action_source, event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text,
-       device::text
-FROM stored WHERE NOT inserted
-UNION ALL
-SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL FROM queued
+SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM queued
 """
 _ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
 _WANTED = "count(*) FILTER (WHERE wanted)"
 # What becomes of the deliveries of new events: they are queued, or dropped before anybody sees them.
 _QUEUEING = _STORE.format(
+    found=_FOUND,
     columns="due_at, window_ends_at",
     values="received_at, received_at + $3",
     counts="waiting",
@@ -173,6 +183,7 @@ _QUEUEING = _STORE.format(
     waits="wanted",
 )
 _DROPPING = _STORE.format(
+    found=_FOUND,
     columns="""window_ends_at, status, drop_reason, finished_at,
                             last_error""",
     values="""received_at + $3, 'dropped', 'suppressed', received_at,

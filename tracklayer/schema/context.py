@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -32,6 +32,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SENDERS = frozenset({"ingest"})
+_AS_EVER = nullcontext()
 MAX_OF_A_KEY = 2_000  # sockets of one key in this process, and as many subscriptions
 
 
@@ -140,6 +141,8 @@ class Context:
         """Around an operation: a query reads from the standby, where there is one; of a stream, where the primary tells more
         with every answer, none does.
         """
+        if self.house.standby is None:
+            return _AS_EVER
         return reading_from(self.house.standby if only_reads and not self.is_stream else None)
 
     def renew(self) -> None:

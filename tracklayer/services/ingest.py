@@ -206,7 +206,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
         for item in call.items:
             if item is not None and not item.is_erased:
                 groups.setdefault(item.key, []).append(item)
-    rejected = [record for call in calls for record in _rejections(call, call.refused)]
+    rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused)]
     wake: set[Wake] = set()
     while groups or rejected:
         stored = yield from _store_firsts(groups, rejected, window)
@@ -229,7 +229,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
             repeats = [item for item in items if item.conflict is None]
             if repeats:
                 groups[key] = repeats
-    rejected = [record for call in calls for record in _rejections(call, _conflicts(call))]
+    rejected = [record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts)]
     if rejected:
         yield "store_events", db.store_arguments([], rejected, window)
     if marked:
