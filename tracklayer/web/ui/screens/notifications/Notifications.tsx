@@ -108,7 +108,6 @@ export function Notifications() {
       {rows.length > 0 && (
         <Table
           label="Alerts"
-          asCards
           rows={rows}
           isStale={isStale}
           href={(row) => `/notifications/${encodeURIComponent(row.id)}`}
