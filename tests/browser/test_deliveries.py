@@ -83,6 +83,31 @@ def test_what_would_be_refused_is_told_beforehand_by_reason(visit: Visitors, ins
     expect(row).to_contain_text("fine")
 
 
+def test_what_would_be_dropped_again_is_told_and_no_success(visit: Visitors, installed: Installation) -> None:
+    shop = shop_with(installed, "Dropped again")
+    shop.send("bare_1", "bare_2", userData={})
+    shop.wait_for("bare_2", "META", "DROPPED")
+    page = visit(shop.key)
+    page.goto("/deliveries?status=DROPPED")
+    page.get_by_role("button", name="Redeliver all that match").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("All 2 would be dropped again at once")
+    again = dialog.get_by_role("group", name="Dropped again, by reason").get_by_role("row")
+    expect(again.filter(has_text="Missing identifiers")).to_contain_text("userData")
+    expect(dialog.get_by_role("button", name="Redeliver")).to_have_count(0)
+    dialog.get_by_role("button", name="Close", exact=True).last.click()
+
+    shop.send("priced", customData={"value": "5.00"})
+    shop.wait_for("priced", "META", "DROPPED")
+    shop.set_destination("meta", default_currency="EUR")
+    page.get_by_role("button", name="Redeliver all that match").click()
+    expect(dialog).to_contain_text("2 of them would be dropped again at once")
+    dialog.get_by_role("button", name="Redeliver 3").click()
+    told = "3 deliveries are queued again; 2 of these are dropped again at once: missing identifiers."
+    expect(page.locator(".said.bad")).to_have_text(told)
+    shop.wait_for("priced", "META", "DELIVERED")
+
+
 def test_rows_are_chosen_and_sent_again_by_keys_alone(visit: Visitors, installed: Installation) -> None:
     shop = shop_with(installed, "Keys")
     installed.fault("meta", "refuse", event_ids=["kept", "again"])

@@ -32,6 +32,12 @@ def test_a_row_is_balanced_when_everything_is_accounted_for(change: dict[str, An
     assert replace(ROW, **change).is_balanced is balanced
 
 
+def test_people_who_were_erased_are_counted_apart_and_the_row_adds_up() -> None:
+    row = replace(ROW, drop_reasons={"invalid_field": 0, "erased": 1, "suppressed": 2})
+    assert (row.left_alone, row.dropped, row.is_balanced) == (3, 3, True)
+    assert (ROW.left_alone, with_totals([row, ROW])[0].left_alone) == (0, 3)
+
+
 def test_the_merchants_row_comes_first_with_the_sums_of_its_platforms() -> None:
     later = AT + timedelta(hours=1)
     tiktok = replace(ROW, platform="tiktok", drop_reasons={"event_too_old": 3}, latency=[2, 3])

@@ -337,6 +337,40 @@ async def test_a_group_is_redelivered_alone_and_its_job_is_found_again(
     }
 
 
+CHECK = """
+mutation($dryRun: Boolean) { redeliver(filter: { platform: META }, dryRun: $dryRun) {
+  requeued check { deliveries wouldSend refused { reason field count exampleEventId } } } }"""
+
+
+async def test_what_is_refused_again_is_told_before_and_after(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    ingest_events(runtime, merchant.holder, [draft("good"), draft("bare", user_data={})])
+    with in_transaction():
+        execute(f"UPDATE deliveries SET {ENDED}, drop_reason = 'missing_identifiers'")
+    group = {"reason": "MISSING_IDENTIFIERS", "field": "userData", "count": 1, "exampleEventId": "bare"}
+    expected = {"requeued": 2, "check": {"deliveries": 2, "wouldSend": 1, "refused": [group]}}
+    for is_dry in (True, False):
+        assert (await api(CHECK, dryRun=is_dry))["redeliver"] == expected
+    stored = await api(
+        "mutation($filter: EventFilter!) { deliverStored(platform: META, filter: $filter) { matched check { deliveries } } }",
+        filter={"eventName": "Purchase"},
+    )
+    assert stored["deliverStored"] == {"matched": 2, "check": None}  # what it refuses, it does not make
+
+
+async def test_a_delivery_tells_whether_a_redelivery_could_help(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    reasons = ("retries_exhausted", "missing_identifiers", "event_too_old", "consent_denied", "erased", "suppressed")
+    ingest_events(runtime, merchant.holder, [draft(reason) for reason in (*reasons, "queued", "delivered")])
+    with in_transaction():
+        execute(f"UPDATE deliveries SET {ENDED}, drop_reason = event_id WHERE event_id = ANY(%s)", (list(reasons),))
+        execute(
+            "UPDATE deliveries SET status = 'delivered', due_at = NULL, delivered_at = queued_at, finished_at = queued_at "
+            "WHERE event_id = 'delivered'"
+        )
+    found = await api("{ deliveries(first: 20) { nodes { mayRedeliver event { eventId } } } }")
+    helped = {one["event"]["eventId"] for one in found["deliveries"]["nodes"] if one["mayRedeliver"]}
+    assert helped == {"retries_exhausted", "missing_identifiers"}
+
+
 async def test_redeliveries_are_paged_newest_first_and_are_their_merchants_own(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:

@@ -317,6 +317,7 @@ SCOPED = [
     ('{ node(id: "x") { id } }', "READ"),
     ("mutation { redeliver(filter: {}) { matched } }", "ADMIN"),
     ("mutation { deliverStored(platform: META, filter: {}) { matched } }", "ADMIN"),
+    ("mutation { exportPerson(input: {}) { complete } }", "ADMIN"),
     ("mutation { pauseDestination(platform: META) { userErrors { code } } }", "ADMIN"),
     ("mutation { resumeDestination(platform: META) { userErrors { code } } }", "ADMIN"),
     ("mutation { removeDestination(platform: META) { userErrors { code } } }", "ADMIN"),

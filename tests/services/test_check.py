@@ -7,13 +7,17 @@ from typing import Any
 
 from tests.factories import API_KEY_SECRET, META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import database, execute, in_transaction
+from tracklayer.db.connection import database, execute, in_transaction, rows
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
-from tracklayer.services.check import MOST, Checked, check_destination, in_words
+from tracklayer.services.check import MOST, Checked, check_destination, check_redelivery, in_words
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.pacing import PAGE, Redelivered
+from tracklayer.services.redeliver import count_ids, count_matching, redeliver_matching
 from tracklayer.services.refusals import INTERNAL
 
 
@@ -105,3 +109,59 @@ def test_no_transaction_is_open_while_events_are_mapped(runtime: Runtime, mercha
     runtime.sealer = Watching([API_KEY_SECRET])
     assert done(check_destination(runtime, row)).would_send == 2
     assert opened == [False] * 3  # the destination's secrets, and two persons' names
+
+
+def missing(runtime: Runtime, merchant: Merchant, worker: int) -> None:
+    """Two that nobody could be matched by, of three that were dropped or failed."""
+    meta(runtime, merchant)
+    nobody = {"user_data": {}, "custom_data": {"value": 5, "currency": "EUR"}}
+    ingest_events(runtime, merchant.holder, [draft("bare_1", **nobody), draft("bare_2", **nobody)])
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+    ingest_events(runtime, merchant.holder, [draft("good")])
+    with in_transaction():
+        execute("UPDATE deliveries SET status = 'failed', attempts = 1 WHERE event_id = 'good'")
+
+
+def test_a_redelivery_tells_what_is_refused_again_before_and_after(
+    runtime: Runtime, merchant: Merchant, worker: int
+) -> None:
+    missing(runtime, merchant, worker)
+    ids = merchant.merchant_id
+    dry = count_matching(runtime, ids, DeliverySearch())
+    before = done(check_redelivery(runtime, ids, dry.due))
+    assert (dry.requeued, before.events, before.would_send) == (3, 3, 1)
+    assert before.refused == {"MISSING_IDENTIFIERS/user_data": 2}
+    by_ids = count_ids(runtime, ids, [("bare_1", "meta")], DeliverySearch())
+    assert done(check_redelivery(runtime, ids, by_ids.due)).would_send == 0
+
+    result = redeliver_matching(runtime, ids, DeliverySearch())
+    assert result.due == dry.due
+    while deliver_due(runtime, worker, ids, "meta"):
+        pass
+    assert done(check_redelivery(runtime, ids, result.due)) == before
+    with in_transaction():
+        assert rows("SELECT count(*) FROM deliveries WHERE drop_reason = 'missing_identifiers'") == [(2,)]
+
+
+def test_a_redelivery_is_held_against_the_settings_of_now_and_the_time_when_it_is_due(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    meta(runtime, merchant)
+    ingest_events(runtime, merchant.holder, [draft("a", custom_data={"value": 5}), draft("b")])
+    ids, now = merchant.merchant_id, clock.now()
+    due = {("a", "meta"): now, ("b", "meta"): now, ("gone", "meta"): now, ("b", "tiktok"): now}
+    found = done(check_redelivery(runtime, ids, due))
+    assert (found.events, found.would_send, found.refused) == (2, 1, {"INVALID_FIELD/custom_data.currency": 1})
+    set_destination(runtime, ids, "meta", {"default_currency": "EUR"}, ["Nothing else"])  # it was made, so it is sent
+    assert done(check_redelivery(runtime, ids, due)).would_send == 2
+    later = {key: now + timedelta(days=8) for key in due}
+    assert done(check_redelivery(runtime, ids, later)).refused == {"EVENT_TOO_OLD/occurred_at": 2}
+    assert done(check_redelivery(runtime, ids, due, seconds=0)) == Checked()
+
+
+def test_no_more_than_a_page_of_a_redelivery_is_noted(runtime: Runtime, merchant: Merchant) -> None:
+    found = Redelivered()
+    for number in range(PAGE + 5):
+        found.queue((f"order_{number}", "meta"), runtime.clock.now())
+    assert (found.requeued, len(found.due)) == (PAGE + 5, PAGE)

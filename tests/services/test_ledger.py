@@ -41,7 +41,7 @@ PLATFORMS = ("meta", "tiktok")
 LEDGER = """
 query($since: DateTime!, $until: DateTime!, $bucket: LedgerBucket) {
   ledger(since: $since, until: $until, bucket: $bucket) { balanced rows {
-    bucketStart platform eventsAccepted eventsCoalesced eventsRejected routed filtered delivered dropped waiting held
+    bucketStart platform eventsAccepted eventsCoalesced eventsRejected routed filtered delivered dropped leftAlone waiting held
     dropReasons latencyP50Ms latencyP95Ms } } }"""
 
 
@@ -292,6 +292,7 @@ async def test_the_ledger_over_the_api(
         "filtered": 4,
         "delivered": 2,
         "dropped": 1,
+        "leftAlone": 0,
         "waiting": 0,
         "held": 1,
         "dropReasons": {"missing_identifiers": 1},

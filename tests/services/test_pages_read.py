@@ -75,6 +75,8 @@ def rows_read(sql: str, params: Any, of: tuple[str, ...] = ("deliveries",)) -> d
         (db.DeliverySearch("tiktok", ("dropped",)), 0),
         (db.DeliverySearch("pinterest"), 0),
         (db.DeliverySearch("meta"), 51),
+        (db.DeliverySearch("meta", ("dropped",)), 51),
+        (db.DeliverySearch("meta", ("delivered", "dropped")), 51),
         (db.DeliverySearch(drop_reason=("event_too_old",)), 3),
         (db.DeliverySearch(drop_reason=("window_expired",)), 0),
         (db.DeliverySearch("tiktok", drop_reason=("consent_denied",)), 0),

@@ -34,6 +34,13 @@ class DropReason(StrEnum):
 UNMAPPABLE = frozenset({DropReason.MISSING_IDENTIFIERS, DropReason.INVALID_FIELD, DropReason.EVENT_TOO_OLD})
 # What cannot come right by being sent again.
 IN_VAIN = frozenset({DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED, DropReason.ERASED, DropReason.SUPPRESSED})
+# Whose person was erased, before or since: neither a success nor a failure of a destination.
+LEFT_ALONE = frozenset({DropReason.ERASED, DropReason.SUPPRESSED})
+
+
+def may_redeliver(status: str, drop_reason: str | None) -> bool:
+    """Whether a new series of attempts could help: it failed or was dropped, for what may come right."""
+    return status in (DeliveryStatus.FAILED, DeliveryStatus.DROPPED) and drop_reason not in IN_VAIN
 
 
 class DestinationState(StrEnum):

@@ -59,6 +59,8 @@ DOWN = (
     "(down for every merchant since "  # how it ends where the destination is held with its platform, before the instant
 )
 
+CREDENTIALS_REFUSED = "credentials refused"  # so begins the reason of such a hold
+
 
 @dataclass(frozen=True, slots=True)
 class Active:
@@ -147,7 +149,7 @@ def _judged(health: Health, outcomes: Sequence[Outcome], now: datetime, started_
     for outcome in outcomes:
         match outcome:
             case CredentialsRefused():
-                return _hold(health, f"credentials refused: {message_of(outcome)}", now)
+                return _hold(health, f"{CREDENTIALS_REFUSED}: {message_of(outcome)}", now)
             case RateLimited(retry_after_seconds=wait):
                 return _limited(health, wait, now)
             case Unreachable() | Unknown():

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from tracklayer.domain.delivery import LEFT_ALONE
+
 BUCKETS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 LONGEST = {"minute": timedelta(days=1), "hour": timedelta(days=31), "day": timedelta(days=366)}
 
@@ -32,6 +34,11 @@ class Cohort:
     drop_reasons: Mapping[str, int]
     latency: Sequence[int]
     purged: int = 0
+
+    @property
+    def left_alone(self) -> int:
+        """How many of ``dropped`` were so because somebody was erased."""
+        return sum(self.drop_reasons.get(reason, 0) for reason in LEFT_ALONE)
 
     @property
     def is_balanced(self) -> bool:

@@ -104,6 +104,10 @@ CODES: dict[str, Meaning] = {
     "NOT_LINKED": Meaning(
         "`identify` found nobody whom a browser could be linked with.", "Send the email or phone of a person."
     ),
+    "SEALED": Meaning(
+        "`exportPerson`: some of it is sealed with a secret key that this server has no more.",
+        "Start TrackLayer with the keys of before as well.",
+    ),
     "TOO_MANY_ERASURES": Meaning(
         "So many people of this merchant are being erased that no further one is begun.",
         "Ask again when some have finished.",

@@ -271,8 +271,8 @@ DEFAULT_PAGE_URL = Setting(
 REQUIRE_CONSENT = Setting(
     "require_consent",
     "Require consent",
-    "Whose events are sent only where consent.ad_user_data is granted: always (or true) everybody's, eea those of people in "
-    "the EEA, the United Kingdom and Switzerland and of those whose country is not known, never (or false) nobody's. Without "
+    "Whose events are sent only where consent.ad_user_data is granted: always everybody's, eea those of people in the EEA, "
+    "the United Kingdom and Switzerland and of those whose country is not known, never nobody's: it is not asked for. Without "
     "it the merchant's own rule counts. Where consent is denied, nothing is sent under any rule.",
     required=False,
     example="eea",

@@ -46,6 +46,11 @@ class LedgerRow:
     )
     delivered: int = strawberry.field(metadata=READ, description="Deliveries that the platform acknowledged.")
     dropped: int = strawberry.field(metadata=READ, description="Deliveries given up: dropReasons says why.")
+    left_alone: int = strawberry.field(
+        metadata=READ,
+        description="Those of dropped whose person was erased, since or before (erased and suppressed in dropReasons): no more a "
+        "failure than what is filtered. A success rate is delivered / (delivered + dropped - leftAlone).",
+    )
     waiting: int = strawberry.field(
         metadata=READ, description="Deliveries on their way or waiting for the next attempt."
     )
@@ -163,6 +168,7 @@ def _row(row: Cohort) -> LedgerRow:
         filtered=row.filtered,
         delivered=row.delivered,
         dropped=row.dropped,
+        left_alone=row.left_alone,
         waiting=row.waiting,
         held=row.held,
         drop_reasons=JSON(dict(row.drop_reasons)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -15,10 +16,11 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.erasures import ErasureRow
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow
+from tracklayer.db.redeliveries import Key
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids
-from tracklayer.schema.access import ADMIN, INGEST, at_most
+from tracklayer.schema.access import ADMIN, INGEST, at_most, weighs
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import Platform
 from tracklayer.schema.inputs import (
@@ -41,6 +43,7 @@ from tracklayer.schema.payloads import (
     CreateApiKeyPayload,
     DestinationPayload,
     ErasePersonPayload,
+    ExportPersonPayload,
     IdentifyPayload,
     IngestEventPayload,
     IngestEventsPayload,
@@ -68,6 +71,7 @@ from tracklayer.schema.types import (
     verdict_node,
 )
 from tracklayer.services import channels, destinations, merchants
+from tracklayer.services.access_package import package_of
 from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
 from tracklayer.services.erase import Counted, Request, count_person, erase_person, requester, unsuppress_person
 from tracklayer.services.identify import Identified, identify
@@ -88,6 +92,7 @@ EMPTY_EVENT_FILTER = Problem(
     "EMPTY_FILTER",
     "This filter means every event that is stored. Say since when: receivedSince suffices.",
 )
+EXPORT = 1_000  # objects: an answer of megabytes takes as long
 T = TypeVar("T")
 TRIALS_FULL = (
     f"A merchant may try {OF_ONE} destinations or channels at once, and a server a few in all: others have not answered yet. "
@@ -148,7 +153,7 @@ class Mutation:
         description="Starts a new series of attempts for failed and dropped deliveries, without upper limit; a filter "
         "without status finds both. Without ids and without a filter that narrows it is refused with EMPTY_FILTER, unless "
         "`all` is true. Each keeps its event's time and deduplication id. What is delivered, waits already "
-        "or is too old for its platform is refused. Scope ADMIN.",
+        "or is too old for its platform is refused; `check` tells what the platforms' rules would refuse again. Scope ADMIN.",
     )
     async def redeliver(
         self,
@@ -176,7 +181,7 @@ class Mutation:
             by_ids = count_ids if dry_run else redeliver_ids
             result = await run_for_merchant(partial(_by_ids, by_ids, context.runtime), holder.merchant_id, ids, search)
         context.wake(result.wake)
-        return _redelivered(result)
+        return _redelivered(result, result.due)
 
     @strawberry.mutation(
         metadata=ADMIN,
@@ -255,6 +260,28 @@ class Mutation:
         if isinstance(found, list):
             return UnsuppressPersonPayload(lifted=False, user_errors=user_errors(found))
         return UnsuppressPersonPayload(lifted=bool(found), user_errors=[])
+
+    @strawberry.mutation(
+        metadata=ADMIN | weighs(EXPORT),
+        description="What is stored about somebody who asks for it: events with their deliveries and attempts, and browsers with "
+        "what they showed, sealed fields opened. Changes nothing: it is a mutation so that who was asked for stands in no URL. "
+        "Scope ADMIN.",
+    )
+    async def export_person(
+        self, info: Info, input: Annotated[ErasePersonInput, strawberry.argument(description="Who.")]
+    ) -> ExportPersonPayload:
+        context = context_of(info)
+        verb = partial(package_of, context.runtime)
+        found = await run_for_merchant(verb, context.caller.merchant_id, _request(input))
+        if isinstance(found, list):
+            return ExportPersonPayload(events=0, browsers=0, complete=True, json=None, user_errors=user_errors(found))
+        return ExportPersonPayload(
+            events=found.events,
+            browsers=found.browsers,
+            complete=found.json is not None,
+            json=found.json,
+            user_errors=[],
+        )
 
     @strawberry.mutation(
         metadata=ADMIN,
@@ -530,13 +557,14 @@ async def _change_destination(
     return DestinationPayload(destination=destination_node(found.row), changed=changed, user_errors=[])
 
 
-def _redelivered(result: Redelivered) -> RedeliverPayload:
+def _redelivered(result: Redelivered, due: Mapping[Key, datetime] | None = None) -> RedeliverPayload:
     return RedeliverPayload(
         matched=result.matched,
         requeued=result.requeued,
         refused=refused_groups(result.refused, result.examples),
         complete=result.complete,
         job=redelivery_node(result.job) if result.job is not None else None,
+        due=due,
         user_errors=[],
     )
 

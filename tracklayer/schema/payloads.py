@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 import strawberry
@@ -10,6 +11,7 @@ from strawberry import Info
 
 from tracklayer.db.connection import DatabaseAwayError, run_for_merchant
 from tracklayer.db.models import DestinationRow
+from tracklayer.db.redeliveries import Key
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most, weighs
@@ -35,9 +37,11 @@ from tracklayer.schema.types import (
     event_node,
     refused_groups,
 )
-from tracklayer.services.check import MOST, SINCE, Checked, check_destination
-from tracklayer.services.erase import MOST_EXAMPLES, Counted
+from tracklayer.services.access_package import MOST_BYTES
+from tracklayer.services.check import MOST, SINCE, Checked, check_destination, check_redelivery
+from tracklayer.services.erase import LOOK_SECONDS, MOST_EXAMPLES, Counted
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, Ingested
+from tracklayer.services.pacing import PAGE as REDELIVERED
 
 MAX_USER_ERRORS = 20  # of one input: whoever has more has made the same mistake again and again
 _ERRORS = "What is wrong, or worth knowing; empty when all is well."
@@ -101,6 +105,18 @@ class IngestEventsPayload:
 
 
 @strawberry.type(
+    description=f"What would be sent of deliveries that are queued again, as their destinations are set now, each at the time "
+    f"when it is due: of the first {REDELIVERED:,}, and as many as 2 s suffice for."
+)
+class RedeliveryCheck:
+    deliveries: int = strawberry.field(metadata=ADMIN, description="How many were looked at.")
+    would_send: int = strawberry.field(metadata=ADMIN, description="Those of them that would be sent.")
+    refused: list[RefusedGroup] = strawberry.field(
+        metadata=ADMIN | at_most(MAX_REASONS), description="Those of them that would not, by reason and field."
+    )
+
+
+@strawberry.type(
     description="What was queued, or would be. Up to 1,000 deliveries, or stored events, are done when this answer is given; of more "
     "than that, the first 1,000, and `job` does the rest. A dry run looks at all that match."
 )
@@ -122,6 +138,29 @@ class RedeliverPayload:
     job: RedeliveryNode | None = strawberry.field(
         metadata=ADMIN, description="What does the rest; `node(id)` tells how far it is. Null: there is no rest."
     )
+    due: strawberry.Private[Mapping[Key, datetime] | None] = None  # of what is queued again, or would be
+
+    @strawberry.field(
+        metadata=ADMIN | weighs(REDELIVERED),
+        description="What would be sent of those that are queued, or would be: a delivery that the platform's rules refuse "
+        "again is dropped again at once. Null of deliverStored, whose `refused` says so already, and where the check itself "
+        "failed. Made when it is selected.",
+    )
+    async def check(self, info: Info) -> RedeliveryCheck | None:
+        if self.due is None:
+            return None
+        context = context_of(info)
+        check = partial(_check_redelivery, context.runtime)
+        try:
+            found = await run_for_merchant(check, context.caller.merchant_id, self.due)
+        except DatabaseAwayError:
+            return None  # what was done is committed, which the rest of the answer says
+        if found is None:
+            return None
+        return RedeliveryCheck(
+            deliveries=found.events, would_send=found.would_send, refused=refused_groups(found.refused, found.examples)
+        )
+
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
@@ -247,6 +286,26 @@ class ErasePersonPayload:
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 
 
+@strawberry.type(
+    description=f"What is stored about somebody, to give to that person: as far as it is found within {LOOK_SECONDS:.0f} s and is "
+    f"no more than {MOST_BYTES // 1_000_000} MB."
+)
+class ExportPersonPayload:
+    events: int = strawberry.field(metadata=ADMIN, description="Events that were found.")
+    browsers: int = strawberry.field(
+        metadata=ADMIN, description="Browsers that were found, those that others use as well among them."
+    )
+    complete: bool = strawberry.field(
+        metadata=ADMIN,
+        description="Whether that is all. False: `json` is null, and `tracklayer person export` gives it, however much it is.",
+    )
+    json: str | None = strawberry.field(
+        metadata=ADMIN,
+        description='The access package: `{"events": [...], "browsers": [...]}`, sealed fields opened; null: it would be a part.',
+    )
+    user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
+
+
 @strawberry.type(description="Whether somebody was suppressed until now.")
 class UnsuppressPersonPayload:
     lifted: bool = strawberry.field(
@@ -278,6 +337,10 @@ class IdentifyPayload:
 
 def _check(runtime: Runtime, merchant_id: int, row: DestinationRow) -> Checked | None:
     return check_destination(runtime, row)
+
+
+def _check_redelivery(runtime: Runtime, merchant_id: int, due: Mapping[Key, datetime]) -> Checked | None:
+    return check_redelivery(runtime, merchant_id, due)
 
 
 def erase_payload(

@@ -25,7 +25,7 @@ from tracklayer.domain.advice import Advice
 from tracklayer.domain.alert import began_at
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import DropReason as Dropped
-from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled
+from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled, may_redeliver
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
@@ -511,6 +511,14 @@ class DeliveryNode(Node):
         if self.row.due_at is not None:
             return max(self.row.due_at, context_of(info).now)
         return self.row.last_attempt_at
+
+    @strawberry.field(
+        metadata=READ,
+        description="Whether a redelivery could help; false of what is delivered or waits, and of what no redelivery mends: it "
+        "is too old, consent is denied, or the person was erased.",
+    )
+    def may_redeliver(self) -> bool:
+        return may_redeliver(self.row.status, self.row.drop_reason)
 
     @strawberry.field(metadata=READ, description="What the last refusal means and what to do next.")
     def explanation(self, info: Info) -> ErrorExplanation | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +20,31 @@ from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow, loads
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services import erase, persist
-from tracklayer.services.erase import Request, Wanted, check_request, tokens_of
+from tracklayer.services.erase import LOOK_SECONDS, Request, Wanted, check_request, tokens_of
 
 Part = tuple[str, dict[str, Any]]  # event or browser, and what is stored of it
+MOST_BYTES = 8_000_000  # of a package that is one answer
+_SEALED = Problem(
+    (),
+    "SEALED",
+    "Some of it is sealed with a secret key that this server has no more, so it cannot be shown. Whoever runs TrackLayer knows "
+    "the keys of before.",
+)
+
+
+@dataclass
+class Package:
+    """``json``: as ``as_json`` puts it; None: there is more than one answer holds, and ``events`` and ``browsers`` are of a part."""
+
+    events: int = 0
+    browsers: int = 0
+    json: str | None = None
+
+
+class TooLongError(Exception):
+    """There was no time to look at all events."""
 
 
 def check_export(runtime: Runtime, merchant_id: int, request: Request) -> list[Problem]:
@@ -29,18 +52,61 @@ def check_export(runtime: Runtime, merchant_id: int, request: Request) -> list[P
     return check_request(request, erase.countries_of(merchant_id))
 
 
-def export_person(runtime: Runtime, merchant_id: int, request: Request) -> Iterator[Part]:
-    """Piece by piece, the events in the order in which they came. Sealed fields are opened. Raises SealError."""
+def package_of(
+    runtime: Runtime, merchant_id: int, request: Request, seconds: float = LOOK_SECONDS, most: int = MOST_BYTES
+) -> Package | list[Problem]:
+    """All that ``export_person`` finds, where that takes no longer, and is no more; or what is wrong with the request."""
+    problems = check_export(runtime, merchant_id, request)
+    if problems:
+        return problems
+    found = Package()
+
+    def counted() -> Iterator[Part]:
+        for kind, part in export_person(runtime, merchant_id, request, ends=time.monotonic() + seconds):
+            if kind == "event":
+                found.events += 1
+            else:
+                found.browsers += 1
+            yield kind, part
+
+    pieces, size = list[bytes](), 0
+    try:
+        for piece in as_json(counted()):
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                return found
+    except TooLongError:
+        return found
+    except SealError:
+        return [_SEALED]
+    found.json = b"".join(pieces).decode()
+    return found
+
+
+def export_person(runtime: Runtime, merchant_id: int, request: Request, ends: float = math.inf) -> Iterator[Part]:
+    """Piece by piece, the events in the order in which they came. Sealed fields are opened. Raises SealError.
+
+    ``ends``: by the monotonic clock; raises TooLongError where it is past that before all were looked at.
+    """
+
+    def on_time() -> None:
+        if time.monotonic() > ends:
+            raise TooLongError
+
     countries = erase.countries_of(merchant_id)
     wanted = Wanted(tokens_of(request, countries), list(request.event_ids))
     for page in erase.look(runtime, merchant_id, wanted):
         with bounded_read():
             found = list(_events(runtime, merchant_id, [one.event_id for one in page.theirs]))
         yield from found
+        if not page.is_last:
+            on_time()
     with bounded_read():
         linked = erase.linked_browsers(merchant_id, wanted)
         known = sorted(db.known_browsers(merchant_id, sorted(linked.alone)))
     for browser_id in known:
+        on_time()
         with bounded_read():
             browser = _browser(merchant_id, browser_id)
         yield "browser", browser  # whoever reads may be slow: meanwhile no transaction is open

@@ -1,40 +1,55 @@
-"""What a destination, as it is set, would take of its merchant's last events: told when it is set. Sends and stores nothing."""
+"""What destinations, as they are set, would get: of a merchant's last events, told when one is set, or of what is sent again.
+
+Sends and stores nothing.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction, statements_within
 from tracklayer.db.deliveries import deliveries_of_events
 from tracklayer.db.events import EventRow
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.db.models import DestinationRow
+from tracklayer.db.redeliveries import Key
 from tracklayer.domain.delivery import DropReason
-from tracklayer.mappers import mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.credentials import settings_to_map
-from tracklayer.services.refusals import FILTERED, INTERNAL, is_taken, reason_and_field, refusal, tally
+from tracklayer.services.refusals import FILTERED, is_taken, reason_and_field, tally, why_not_sent
 from tracklayer.services.stitch import decisions
 from tracklayer.turns import STEP
 
 MOST = 200  # events of one check
 SINCE = timedelta(days=7)
-CHECK_SECONDS = 2.0  # then it tells of as many events as it came to
+CHECK_SECONDS = 2.0  # then it tells of as many as it came to
+
+Why = tuple[str, str | None] | None  # reason and field; None: it would be sent
 
 
 @dataclass
 class Checked:
-    """``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those."""
+    """``events``: or deliveries, that were looked at. ``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those."""
 
     events: int = 0
     would_send: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+
+    def count(self, event_id: str, why: Why) -> None:
+        """One more, which is sent unless ``why`` says why not."""
+        self.events += 1
+        if why is None:
+            self.would_send += 1
+        else:
+            tally(self.refused, self.examples, why[0], event_id, why[1])
 
 
 def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CHECK_SECONDS) -> Checked | None:
@@ -60,25 +75,49 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
             time.sleep(0)  # whoever else has something to do in this process goes first
         if time.monotonic() > ends:
             break
-        found.events += 1
-        reason, about = None, None
+        why: Why
         if not is_taken(row.event_names, event.event_name):
-            reason = FILTERED
+            why = FILTERED, None
         elif event.event_id in left_alone:
-            reason = DropReason.SUPPRESSED.name
+            why = DropReason.SUPPRESSED.name, None
         else:
-            try:
-                refused = refusal(event, mapper, settings, event.received_at, runtime.sealer, added.get(event.event_id))
-            except Exception as error:  # noqa: BLE001 - it is logged, without its words
-                tell_fault(runtime, f"checking an event for {row.platform}", error, (row.merchant_id, event.event_id))
-                reason = INTERNAL
-            else:
-                if refused is not None:
-                    reason, about = refused.reason.name, refused.field
-        if reason is None:
-            found.would_send += 1
-        else:
-            tally(found.refused, found.examples, reason, event.event_id, about)
+            why = why_not_sent(runtime, row, mapper, settings, event, event.received_at, added.get(event.event_id))
+        found.count(event.event_id, why)
+    return found
+
+
+def check_redelivery(
+    runtime: Runtime, merchant_id: int, due: Mapping[Key, datetime], seconds: float = CHECK_SECONDS
+) -> Checked | None:
+    """What destinations would get of deliveries that are queued again, at the times when they are due; None where that failed.
+
+    What an event's name is does not matter: a delivery that was made is sent. It never raises: whatever it is asked for may
+    be done already.
+    """
+    ends = time.monotonic() + seconds
+    try:
+        with in_transaction(), statements_within(seconds):
+            events = db.events_by_id(merchant_id, list({event_id for event_id, _ in due}))
+            there = {row.platform: row for row in db_destinations.destinations(merchant_id)}
+        added = decisions(runtime, merchant_id, list(events.values()))
+        settings = {
+            platform: settings_to_map(runtime.sealer, there[platform])
+            for platform in {platform for _, platform in due}
+            if platform in there and platform in PLATFORMS  # of a newer version's platform nothing is known
+        }
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        tell_fault(runtime, "checking a redelivery", error, merchant_id)
+        return None
+    found = Checked()
+    for number, ((event_id, platform), at) in enumerate(due.items()):
+        if number % STEP == 0:
+            time.sleep(0)  # whoever else has something to do in this process goes first
+        if time.monotonic() > ends:
+            break
+        if event_id in events and platform in settings:
+            mapper, event = mapper_for(platform), events[event_id]
+            why = why_not_sent(runtime, there[platform], mapper, settings[platform], event, at, added.get(event_id))
+            found.count(event_id, why)
     return found
 
 

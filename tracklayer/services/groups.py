@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tracklayer.db.delivery_groups import GroupRow
 from tracklayer.db.models import DestinationRow
-from tracklayer.domain.delivery import IN_VAIN, DeliveryStatus, DestinationState, DropReason
+from tracklayer.domain.delivery import DeliveryStatus, DestinationState, DropReason, may_redeliver
+from tracklayer.domain.health import CREDENTIALS_REFUSED
 from tracklayer.services.explain import Explained, explain
 
 # What is lost unless somebody acts, before what is lost anyhow, before what is as it should be.
@@ -40,6 +41,9 @@ _DO = {
 }
 _DO_FAILED = "They are tried again by themselves: mend the cause, and the next attempt takes them along."
 _DO_HELD = "They go out by themselves once the destination is well again; what has waited for 24 hours is dropped."
+_DO_RENEW = (
+    "Set new credentials on the destination: then they go out by themselves; what has waited for 24 hours is dropped."
+)
 _DO_PAUSED = "They go out once you resume the destination; what has waited for 24 hours is dropped."
 _DO_OURS = "TrackLayer itself failed: it tries again, and the operator finds the trace in the log."
 _DO_WAITING = "Nothing to do: they are on their way."
@@ -71,19 +75,19 @@ def _group(row: GroupRow, destination: DestinationRow | None) -> Group:
         row,
         is_held,
         explained,
-        _what_to_do(row, is_held, state),
-        row.status in _ENDED and row.drop_reason not in IN_VAIN,
+        _what_to_do(row, destination if is_held else None),
+        may_redeliver(row.status, row.drop_reason),
     )
 
 
-_ENDED = (DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
-
-
-def _what_to_do(row: GroupRow, is_held: bool, state: DestinationState) -> str:
+def _what_to_do(row: GroupRow, holder: DestinationRow | None) -> str:
+    """``holder``: the destination that keeps them back."""
     if row.drop_reason is not None:
         return _DO[DropReason(row.drop_reason)]
-    if is_held:
-        return _DO_PAUSED if state is DestinationState.PAUSED else _DO_HELD
+    if holder is not None:
+        if holder.state == DestinationState.PAUSED:
+            return _DO_PAUSED
+        return _DO_RENEW if (holder.state_reason or "").startswith(CREDENTIALS_REFUSED) else _DO_HELD
     if row.code == _OURS:
         return _DO_OURS
     return _DO_FAILED if row.status == DeliveryStatus.FAILED else _DO_WAITING

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tracklayer.db import redeliveries as db
-from tracklayer.db.redeliveries import RedeliveryRow
+from tracklayer.db.redeliveries import Key, RedeliveryRow
 from tracklayer.domain.channel import EventTopic
 from tracklayer.domain.node_id import node_id
 from tracklayer.services.channels import note_event
@@ -28,6 +28,7 @@ class Redelivered:
     """``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those.
 
     ``job``: does the rest; None where there is none. ``complete``: whether all that match were looked at.
+    ``due``: when deliveries that existed before are due again, or would be: of the first page of them.
     """
 
     matched: int = 0
@@ -37,6 +38,12 @@ class Redelivered:
     job: RedeliveryRow | None = None
     examples: dict[str, str] = field(default_factory=dict)
     complete: bool = True
+    due: dict[Key, datetime] = field(default_factory=dict)
+
+    def queue(self, key: Key, at: datetime) -> None:
+        self.requeued += 1
+        if len(self.due) < PAGE:
+            self.due[key] = at
 
     def refuse(self, reason: str, event_id: str, about: str | None = None) -> None:
         tally(self.refused, self.examples, reason, event_id, about)

@@ -138,11 +138,11 @@ def _count(
                 held = db_redeliveries.in_hands(merchant_id)
                 due = _sort(merchant_id, page, now, result, booked if is_big else None)
             for platform, events in due.items():
-                for event_id in events:
+                for event_id, at in events.items():
                     if (event_id, platform) in held:
                         result.refuse(IN_HANDS, event_id)
                     else:
-                        result.requeued += 1
+                        result.queue((event_id, platform), at)
     except ReadTimeoutError:
         more = True
     result.complete, result.refused = not more, +result.refused
@@ -235,9 +235,11 @@ def _requeue(
     changes = Changes()
     for platform, events_due in sorted(due.items()):
         requeued = db.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
-        result.requeued += len(requeued)
-        for event_id in events_due.keys() - requeued:
-            result.refuse(IN_HANDS, event_id)
+        for event_id, at in events_due.items():
+            if event_id in requeued:
+                result.queue((event_id, platform), at)
+            else:
+                result.refuse(IN_HANDS, event_id)
         result.wake.add((merchant_id, platform))
     changes.write()
     result.refused = +result.refused

@@ -6,11 +6,13 @@ from collections.abc import MutableMapping
 from datetime import datetime
 
 from tracklayer.db.events import EventRow
+from tracklayer.db.models import DestinationRow
 from tracklayer.domain.stitching import Stitched, enriched
 from tracklayer.mappers.base import Mapper, Refused, Settings
 from tracklayer.mappers.outgoing import map_event
-from tracklayer.sealing import Sealer
+from tracklayer.runtime import Runtime
 from tracklayer.services import persist
+from tracklayer.services.alone import tell_fault
 
 MOST_WITH_FIELD = 10  # groups that name a field; what comes then is counted by its reason alone, of which there are few
 UNKNOWN_ID = "unknown id"
@@ -50,15 +52,25 @@ def is_taken(event_names: list[str] | None, event_name: str) -> bool:
     return event_names is None or event_name in event_names
 
 
-def refusal(
-    row: EventRow, mapper: Mapper, settings: Settings, as_of: datetime, sealer: Sealer, added: Stitched | None = None
-) -> Refused | None:
-    """Why a platform would get nothing of a stored event at an instant; None: it would get it. Raises SealError.
+def why_not_sent(
+    runtime: Runtime,
+    row: DestinationRow,
+    mapper: Mapper,
+    settings: Settings,
+    event: EventRow,
+    as_of: datetime,
+    added: Stitched | None = None,
+) -> tuple[str, str | None] | None:
+    """Why a destination would get nothing of a stored event at an instant: reason, and field; None: it would get it.
 
-    ``added``: what was, or would be, added to it.
+    ``added``: what was, or would be, added to it. It never raises: a fault is told, and INTERNAL.
     """
-    event = persist.to_event(row, sealer)
-    if added is not None:
-        event = enriched(event, added.fields)
-    mapped = map_event(mapper, event, settings, as_of)
-    return mapped if isinstance(mapped, Refused) else None
+    try:
+        found = persist.to_event(event, runtime.sealer)
+        if added is not None:
+            found = enriched(found, added.fields)
+        mapped = map_event(mapper, found, settings, as_of)
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        tell_fault(runtime, f"mapping a stored event for {row.platform}", error, (event.merchant_id, event.event_id))
+        return INTERNAL, None
+    return (mapped.reason.name, mapped.field) if isinstance(mapped, Refused) else None

@@ -26,13 +26,12 @@ from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.alone import tell_fault
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.destinations import NOT_FOUND
 from tracklayer.services.fold import hours_end
 from tracklayer.services.ingest import Wake
 from tracklayer.services.pacing import APART, LOOK_SECONDS, PAGE, Redelivered, book, so_far, tell_end
-from tracklayer.services.refusals import FILTERED, HAS_ONE, PURGED, REMOVED, TOO_OLD, is_taken, refusal
+from tracklayer.services.refusals import FILTERED, HAS_ONE, INTERNAL, PURGED, REMOVED, TOO_OLD, is_taken, why_not_sent
 from tracklayer.services.stitch import decisions
 from tracklayer.turns import STEP
 
@@ -185,22 +184,16 @@ def _judge(
         if not is_taken(row.event_names, event.event_name):
             result.refuse(FILTERED, event.event_id)
             continue
-        try:
-            refused = refusal(event, mapper, settings, at, runtime.sealer, added.get(event.event_id))
-        except Exception as error:  # noqa: BLE001 - it is logged, without its words
-            # As at ingest: it waits for a mended version, or the key it was sealed with, and is dropped aloud.
-            tell_fault(
-                runtime, f"mapping a stored event for {row.platform}", error, (event.merchant_id, event.event_id)
-            )
-            refused = None
-        if refused is None:
+        why = why_not_sent(runtime, row, mapper, settings, event, at, added.get(event.event_id))
+        if why is None or why[0] == INTERNAL:
+            # As at ingest, a fault of ours waits for a mended version, or the key it was sealed with, and is dropped aloud.
             due[event.event_id] = at
             if booked is not None:
                 at += APART
-        elif refused.reason is DropReason.EVENT_TOO_OLD:
+        elif why[0] == DropReason.EVENT_TOO_OLD.name:
             result.refuse(TOO_OLD, event.event_id)
         else:
-            result.refuse(refused.reason.name, event.event_id, refused.field)
+            result.refuse(why[0], event.event_id, why[1])
     return due, at
 
 

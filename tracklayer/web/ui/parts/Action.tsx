@@ -28,7 +28,7 @@ export function Action({
       type="button"
       class={kind}
       disabled={disabled || isBusy}
-      aria-disabled={lacks}
+      aria-disabled={lacks || undefined}
       title={lacks ? `Your key lacks the scope ${scope}.` : title}
       onClick={async () => {
         if (lacks) {

@@ -28,11 +28,27 @@ const deliveries: Record<string, [Tone, string]> = {
   FAILED: ['warn', 'Retrying'],
   DROPPED: ['bad', 'Dropped'],
   HELD: ['off', 'Held'],
+  LEFT_ALONE: ['off', 'Left alone'],
 }
 
+/** Whether the reason of a drop is that the person was erased, since or before: nobody's failure. */
+export const isLeftAlone = (reason: string | null) => reason === 'ERASED' || reason === 'SUPPRESSED'
+
 /** FAILED is shown as Retrying: it is tried again; what is given up is Dropped. */
-export function DeliveryMark({ status, held = false, quiet = false }: { status: string; held?: boolean; quiet?: boolean }) {
-  const [tone, word] = deliveries[held && status !== 'DELIVERED' && status !== 'DROPPED' ? 'HELD' : status] ?? ['off', status]
+export function DeliveryMark({
+  status,
+  held = false,
+  reason,
+  quiet = false,
+}: {
+  status: string
+  held?: boolean
+  /** Why it was dropped. */
+  reason: string | null
+  quiet?: boolean
+}) {
+  const state = held && status !== 'DELIVERED' && status !== 'DROPPED' ? 'HELD' : isLeftAlone(reason) ? 'LEFT_ALONE' : status
+  const [tone, word] = deliveries[state] ?? ['off', status]
   return <Mark tone={tone} word={word} quiet={quiet} />
 }
 

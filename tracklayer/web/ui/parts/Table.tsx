@@ -17,7 +17,8 @@ export interface Column<Row> {
   isUnnamed?: boolean
 }
 
-/** A list as a table. `href`: where a row leads; its first cell becomes the link. `chosen`: rows may be selected. */
+/** A list as a table. `href`: where a row leads; its first cell becomes the link. `chosen`: rows may be selected.
+ * `asCards`: where there is no room for columns, a row is a card. */
 export function Table<Row extends { id: string }>({
   label,
   columns,
@@ -26,6 +27,7 @@ export function Table<Row extends { id: string }>({
   chosen,
   choose,
   isStale = false,
+  asCards = false,
 }: {
   label: string
   columns: Column<Row>[]
@@ -34,6 +36,7 @@ export function Table<Row extends { id: string }>({
   chosen?: ReadonlySet<string>
   choose?: (id: string) => void
   isStale?: boolean
+  asCards?: boolean
 }) {
   const [at, setShown] = useState<string | null>(null)
   const here = useRef<string | null>(null) // keys may come faster than rows are drawn
@@ -88,7 +91,7 @@ export function Table<Row extends { id: string }>({
   ])
 
   return (
-    <div class="table" role="group" aria-label={label} tabIndex={0} aria-busy={isStale}>
+    <div class={asCards ? 'table as-cards' : 'table'} role="group" aria-label={label} tabIndex={0} aria-busy={isStale}>
       <table class={isStale ? 'stale' : ''}>
         <thead>
           <tr>
@@ -118,7 +121,7 @@ export function Table<Row extends { id: string }>({
                 </td>
               )}
               {columns.map((column, index) => (
-                <td key={column.name} class={classOf(column)}>
+                <td key={column.name} class={classOf(column)} data-name={(href && index === 0) || column.isUnnamed ? undefined : column.name}>
                   {href && index === 0 ? <a href={href(row)}>{column.cell(row)}</a> : column.cell(row)}
                 </td>
               ))}

@@ -12,7 +12,7 @@ import { Action } from '../../parts/Action'
 import { Fresh } from '../../parts/List'
 import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
-import { DeliveryMark } from '../../parts/Status'
+import { DeliveryMark, isLeftAlone } from '../../parts/Status'
 import { Time } from '../../parts/Time'
 import { DeliveryGroups, DroppedByReason, type DeliveryFilter, type DeliveryGroupsQuery } from './deliveries.gql'
 import { idOf, isEmpty, linkTo, within, type Kind } from './filter'
@@ -147,7 +147,7 @@ function useDropped(filter: DeliveryFilter, isWanted: boolean): Dropped | null {
 }
 
 function toneOf(group: Group): string {
-  if (group.status === 'DROPPED') return group.dropReason === 'CONSENT_DENIED' ? 'off' : 'bad'
+  if (group.status === 'DROPPED') return group.dropReason === 'CONSENT_DENIED' || isLeftAlone(group.dropReason) ? 'off' : 'bad'
   return group.status === 'FAILED' || group.held || group.code ? 'warn' : 'off'
 }
 
@@ -215,7 +215,7 @@ function Line({
       <div class="told">
         <h3>
           {where.length === 1 ? titleOf(group.platform) : `${where.length} platforms`}
-          <DeliveryMark status={group.status} held={group.held} />
+          <DeliveryMark status={group.status} held={group.held} reason={group.dropReason} />
           {group.dropReason && <span>{words(group.dropReason)}</span>}
           {isOwnCode(group) && !group.held && <code>{group.code}</code>}
         </h3>

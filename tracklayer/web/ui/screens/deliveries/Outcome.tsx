@@ -1,20 +1,22 @@
 // What a redelivery would do, or did: how many, and why the others are left.
 
-import { count, words } from '../../lib/format'
+import { count, counted, words } from '../../lib/format'
 import { eventHref } from '../../lib/links'
-import type { OutcomeFragment } from './deliveries.gql'
+import { Notice } from '../../parts/Notice'
+import type { CheckedFragment, OutcomeFragment } from './deliveries.gql'
 
 type Refused = OutcomeFragment['refused']
+type Check = CheckedFragment['check']
 
 /** Reason, how many, one of them. */
-export function RefusedList({ refused }: { refused: Refused }) {
+export function RefusedList({ refused, what = 'Left as they are' }: { refused: Refused; what?: string }) {
   if (!refused.length) return null
   return (
-    <div class="table" role="group" aria-label="Left as they are, by reason" tabIndex={0}>
+    <div class="table" role="group" aria-label={`${what}, by reason`} tabIndex={0}>
       <table>
         <thead>
           <tr>
-            <th scope="col">Left as they are, because</th>
+            <th scope="col">{what}, because</th>
             <th scope="col" class="number">
               How many
             </th>
@@ -28,9 +30,11 @@ export function RefusedList({ refused }: { refused: Refused }) {
                 {reasonOf(one.reason)} {one.field && <code>{one.field}</code>}
               </th>
               <td class="number">{count(one.count)}</td>
-              <td class="event-id">
+              <td>
                 {one.exampleEventId ? (
-                  <a href={eventHref(one.exampleEventId)}>{one.exampleEventId}</a>
+                  <a class="event-id" href={eventHref(one.exampleEventId)}>
+                    {one.exampleEventId}
+                  </a>
                 ) : (
                   '–'
                 )}
@@ -66,4 +70,42 @@ export function Told({ found, what, made }: { found: OutcomeFragment; what: stri
       <RefusedList refused={found.refused} />
     </>
   )
+}
+
+const dropped = (check: Check) => (check ? check.deliveries - check.wouldSend : 0)
+
+/** Whether some of what is queued would be sent, or may be: not all of it was looked at. */
+export function mayHelp(requeued: number, check: Check): boolean {
+  return requeued > 0 && (!check || check.wouldSend > 0 || check.deliveries < requeued)
+}
+
+/** What of a redelivery would be dropped again before anything is sent. */
+export function RefusedAgain({ requeued, check }: { requeued: number; check: Check }) {
+  if (!requeued) return null
+  if (!check) return <p class="quiet">What the platforms’ rules would refuse again could not be looked at.</p>
+  const again = dropped(check)
+  const isAll = check.deliveries >= requeued
+  if (!again) return isAll ? null : <p class="quiet">Of the first {count(check.deliveries)} looked at, each would be sent.</p>
+  return (
+    <Notice tone="warn">
+      <p>
+        <strong>
+          {again === requeued ? (again === 1 ? 'It' : `All ${count(again)}`) : `${count(again)} of ${isAll ? 'them' : `the first ${count(check.deliveries)} looked at`}`}{' '}
+          would be dropped again at once:
+        </strong>{' '}
+        as the destinations are set now, nothing would be sent.
+      </p>
+      <RefusedList refused={check.refused} what="Dropped again" />
+    </Notice>
+  )
+}
+
+/** What a redelivery did, for whoever asked for it. */
+export function redelivered(requeued: number, check: Check): [string, { isBad: boolean }] {
+  const queued = `${counted(requeued, 'delivery is', 'deliveries are')} queued again`
+  const again = dropped(check)
+  if (!check || !again) return [`${queued}.`, { isBad: false }]
+  const of = check.deliveries < requeued ? `the first ${count(check.deliveries)}` : 'these'
+  const reasons = [...new Set(check.refused.map((one) => reasonOf(one.reason).toLowerCase()))].join(', ')
+  return [`${queued}; ${count(again)} of ${of} ${again === 1 ? 'is' : 'are'} dropped again at once: ${reasons}.`, { isBad: true }]
 }

@@ -5,15 +5,15 @@ import { useEffect, useState } from 'preact/hooks'
 import { say } from '../../lib/announce'
 import { ask, ApiError } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
-import { count, counted } from '../../lib/format'
+import { count } from '../../lib/format'
 import { factsOf, platforms, type Platform } from '../../lib/platforms'
 import { go, withParams } from '../../lib/router'
 import { Action } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
-import { Redeliver, UnansweredAmong, type DeliveryFilter, type OutcomeFragment } from './deliveries.gql'
+import { Redeliver, UnansweredAmong, type DeliveryFilter, type RedeliverMutation } from './deliveries.gql'
 import { inWords, isEmpty } from './filter'
-import { Told } from './Outcome'
+import { mayHelp, redelivered, RefusedAgain, Told } from './Outcome'
 
 export interface Wish {
   /** In a few words, for the title. */
@@ -25,7 +25,7 @@ export interface Wish {
 }
 
 export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () => void; done: () => void }) {
-  const [found, setFound] = useState<OutcomeFragment | null>(null)
+  const [found, setFound] = useState<RedeliverMutation['redeliver'] | null>(null)
   const [error, setError] = useState<ApiError | null>(null)
   const [turn, setTurn] = useState(0)
   const variables = { filter: wish.filter, ids: wish.ids, all: wish.ids === null && isEmpty(wish.filter) }
@@ -56,14 +56,12 @@ export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () =
     }
     close()
     if (redeliver.job) go(withParams({ job: redeliver.job.id, of: found?.complete ? String(found.matched) : null }))
-    say(
-      redeliver.job
-        ? `${counted(redeliver.requeued, 'delivery', 'deliveries')} queued; the rest follows in the background.`
-        : `${counted(redeliver.requeued, 'delivery is', 'deliveries are')} queued again.`,
-    )
+    const [told, tone] = redelivered(redeliver.requeued, redeliver.check)
+    say(redeliver.job ? `${told} The rest follows in the background.` : told, tone)
     done()
   }
 
+  const canHelp = found !== null && mayHelp(found.requeued, found.check)
   return (
     <Dialog title="Redeliver" close={close}>
       <p>
@@ -80,21 +78,24 @@ export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () =
       {found && (
         <>
           <Told found={found} what="delivery" made="be queued again" />
-          <DuplicateRisk wish={wish} />
-          <p class="quiet">
-            Each starts a new series of five attempts and has 24 hours. Time and event id stay as they were.
-            {found.requeued > 1000 && ' They are released at up to 1,000 a second, so that fresh events need not wait.'}
-          </p>
+          <RefusedAgain requeued={found.requeued} check={found.check} />
+          {canHelp && <DuplicateRisk wish={wish} />}
+          {canHelp && (
+            <p class="quiet">
+              Each starts a new series of five attempts and has 24 hours. Time and event id stay as they were.
+              {found.requeued > 1000 && ' They are released at up to 1,000 a second, so that fresh events need not wait.'}
+            </p>
+          )}
         </>
       )}
       <div class="actions">
-        {found && found.requeued > 0 && (
+        {found && canHelp && (
           <Action scope="ADMIN" kind="main" run={send}>
             {found.complete ? `Redeliver ${count(found.requeued)}` : 'Redeliver all of them'}
           </Action>
         )}
         <button type="button" onClick={close}>
-          {found && found.requeued === 0 ? 'Close' : 'Cancel'}
+          {found && !canHelp ? 'Close' : 'Cancel'}
         </button>
       </div>
     </Dialog>

@@ -30,7 +30,7 @@ const columns: Column<Row>[] = [
     cell: (row) => (
       <>
         <div>{titleOf(row.platform)}</div>
-        <DeliveryMark status={row.status} held={row.held} />
+        <DeliveryMark status={row.status} held={row.held} reason={row.dropReason} />
         {row.dropReason && <div class="quiet">{words(row.dropReason)}</div>}
         {row.duplicateRisk && (
           <Badge tone="warn" title="An attempt got no answer, another followed or is to come, and the platform may count both.">

@@ -8,15 +8,12 @@ import { Action } from '../../parts/Action'
 import { JsonView } from '../../parts/Code'
 import { Notice } from '../../parts/Notice'
 import { Facts } from '../../parts/Page'
-import { DeliveryMark, Mark } from '../../parts/Status'
+import { DeliveryMark, isLeftAlone, Mark } from '../../parts/Status'
 import { Time } from '../../parts/Time'
 import type { SentTodayQuery } from './event.gql'
-import { isTroubled, isWaiting, length, type Delivery, type Event } from './story'
+import { isWaiting, length, type Delivery, type Event } from './story'
 
 export type Preview = NonNullable<SentTodayQuery['event']>['deliveries'][number]['preview']
-
-// No redelivery brings another answer.
-const PAST_MENDING: ReadonlySet<string | null> = new Set(['EVENT_TOO_OLD', 'CONSENT_DENIED', 'ERASED', 'SUPPRESSED'])
 
 export function DeliveryCard({
   event,
@@ -42,21 +39,21 @@ export function DeliveryCard({
         <h3>
           <a href={`/destinations/${delivery.platform.toLowerCase()}`}>{title}</a>
         </h3>
-        <DeliveryMark status={delivery.status} held={delivery.held} />
+        <DeliveryMark status={delivery.status} held={delivery.held} reason={delivery.dropReason} />
         {delivery.latencyMs !== null && (
           <span class="quiet" title={`${delivery.latencyMs} ms`}>
             {length(delivery.latencyMs)} after it arrived
             {delivery.attempts > 1 && `, at attempt ${delivery.attempts}`}
           </span>
         )}
-        {isTroubled(delivery) && !PAST_MENDING.has(delivery.dropReason) && (
+        {delivery.mayRedeliver && (
           <Action scope="ADMIN" run={redeliver}>
             Redeliver …
           </Action>
         )}
       </div>
       {found && (
-        <div class={`notice ${delivery.status === 'DROPPED' ? 'bad' : 'warn'}`}>
+        <div class={`notice ${isLeftAlone(delivery.dropReason) ? '' : delivery.status === 'DROPPED' ? 'bad' : 'warn'}`}>
           <p>
             <strong>{found.summary}</strong> {found.field && <>It is about <code>{found.field}</code>.</>}
           </p>

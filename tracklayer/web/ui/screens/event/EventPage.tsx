@@ -21,7 +21,7 @@ import { OneEvent, SentToday, type OneEventQuery, type SentTodayQuery } from './
 import { NotFound } from './NotFound'
 import { RedeliverDialog } from './Redeliver'
 import { Stored } from './Stored'
-import { finding, isTroubled, isWaiting, type Event } from './story'
+import { finding, isWaiting, type Event } from './story'
 import { Timeline } from './Timeline'
 import './event.css'
 
@@ -38,16 +38,13 @@ export function EventPage({ eventId }: { eventId: string }) {
   // Asked once, and not with every look: it maps the event for each platform.
   const today = useAsk(SentToday, { eventId }, { when: event !== null && event.deliveries.length > 0 })
   const previews = new Map(today.data?.event?.deliveries.map((one) => [one.id, one.preview]) ?? [])
-  const refusing = (event?.deliveries ?? [])
-    .filter((one) => asks?.includes(one.id) && previews.get(one.id)?.wouldSend === false)
-    .map((one) => titleOf(one.platform))
-  const troubled = event?.deliveries.filter(isTroubled) ?? []
+  const mendable = event?.deliveries.filter((one) => one.mayRedeliver) ?? []
   useKeys([
     {
       keys: 'r',
       does: 'Redeliver what was not taken',
       run: () => {
-        if (troubled.length && may('ADMIN')) setAsks(troubled.map((one) => one.id))
+        if (mendable.length && may('ADMIN')) setAsks(mendable.map((one) => one.id))
       },
     },
   ])
@@ -62,8 +59,8 @@ export function EventPage({ eventId }: { eventId: string }) {
             <Copy text={event.eventId}>Copy id</Copy>
             <Copy text={() => asCurl(event)}>Copy as curl</Copy>
             <Copy text={() => asGraphQL(event)}>Copy as GraphQL</Copy>
-            {troubled.length > 0 && (
-              <Action scope="ADMIN" kind="main" title="Redeliver (r)" run={() => setAsks(troubled.map((one) => one.id))}>
+            {mendable.length > 0 && (
+              <Action scope="ADMIN" kind="main" title="Redeliver (r)" run={() => setAsks(mendable.map((one) => one.id))}>
                 Redeliver …
               </Action>
             )}
@@ -75,7 +72,7 @@ export function EventPage({ eventId }: { eventId: string }) {
       {asked.data === null && !asked.error && <Loading what="Looking for the event" />}
       {asked.data && !event && <NotFound eventId={eventId} retentionDays={asked.data.merchant.retentionDays} />}
       {asked.data && event && <Found event={event} merchant={asked.data.merchant} previews={previews} today={today} redeliver={(id) => setAsks([id])} />}
-      {asks && <RedeliverDialog ids={asks} refusing={refusing} close={() => setAsks(null)} done={asked.again} />}
+      {asks && <RedeliverDialog ids={asks} close={() => setAsks(null)} done={asked.again} />}
     </Page>
   )
 }

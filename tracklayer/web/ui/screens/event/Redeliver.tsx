@@ -9,26 +9,17 @@ import { count, counted } from '../../lib/format'
 import { Action } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
+import { mayHelp, redelivered, RefusedAgain, RefusedList } from '../deliveries/Outcome'
 import { RedeliverThese, type RedeliverTheseMutation } from './redeliver.gql'
 
 type Result = RedeliverTheseMutation['redeliver']
 
-/** `ids`: of deliveries. Asks first what would be queued and what refused; `done` is called after it was done.
- * `refusing`: the platforms among them that are known to be sent nothing of the event today. */
-export function RedeliverDialog({
-  ids,
-  close,
-  done,
-  refusing = [],
-}: {
-  ids: string[]
-  close: () => void
-  done: () => void
-  refusing?: string[]
-}) {
+/** `ids`: of deliveries. Asks first what would be queued and what refused; `done` is called after it was done. */
+export function RedeliverDialog({ ids, close, done }: { ids: string[]; close: () => void; done: () => void }) {
   const dry = useAsk(RedeliverThese, { ids, dryRun: true })
   const [result, setResult] = useState<Result | null>(null)
   const shown = result ?? dry.data?.redeliver ?? null
+  const canHelp = shown !== null && mayHelp(shown.requeued, shown.check)
   const problem = shown?.userErrors[0]?.message
 
   return (
@@ -40,37 +31,18 @@ export function RedeliverDialog({
         <>
           <p>
             {result ? (
-              <strong>{counted(shown.requeued, 'delivery is', 'deliveries are')} queued again.</strong>
-            ) : shown.requeued ? (
+              <strong>{redelivered(shown.requeued, shown.check)[0]}</strong>
+            ) : canHelp ? (
               <>
                 <strong>{counted(shown.requeued, 'delivery', 'deliveries')}</strong> would be queued again, with five new attempts in
                 the next 24 hours. The time of the event and the id by which platforms tell copies stay as they are.
               </>
             ) : (
-              <strong>Nothing would be queued.</strong>
+              <strong>{shown.requeued ? 'No redelivery helps.' : 'Nothing would be queued.'}</strong>
             )}
           </p>
-          {!result && shown.requeued > 0 && refusing.length > 0 && (
-            <Notice tone="warn">
-              <p>
-                {refusing.join(', ')}: today nothing would be sent there, and the delivery would be dropped again. The event's page says why;
-                change the destination's settings first.
-              </p>
-            </Notice>
-          )}
-          {shown.refused.length > 0 && (
-            <>
-              <p>Left alone:</p>
-              <ul>
-                {shown.refused.map((group) => (
-                  <li key={`${group.reason}/${group.field}`}>
-                    {count(group.count)}: {group.reason}
-                    {group.field && ` (${group.field})`}
-                  </li>
-                ))}
-              </ul>
-            </>
-          )}
+          {!result && <RefusedAgain requeued={shown.requeued} check={shown.check} />}
+          <RefusedList refused={shown.refused} />
         </>
       )}
       <div class="actions">
@@ -83,15 +55,15 @@ export function RedeliverDialog({
             <Action
               scope="ADMIN"
               kind="main"
-              disabled={!shown?.requeued}
+              disabled={!canHelp}
               run={async () => {
                 const { redeliver } = await ask(RedeliverThese, { ids, dryRun: false })
                 setResult(redeliver)
-                if (!redeliver.userErrors.length) say(`${counted(redeliver.requeued, 'delivery is', 'deliveries are')} queued again.`)
+                if (!redeliver.userErrors.length) say(...redelivered(redeliver.requeued, redeliver.check))
                 done()
               }}
             >
-              Redeliver {shown?.requeued ? count(shown.requeued) : ''}
+              Redeliver {canHelp ? count(shown.requeued) : ''}
             </Action>
             <button type="button" onClick={close}>
               Leave it

@@ -2,6 +2,7 @@
 
 import { counted, latency } from '../../lib/format'
 import { duration } from '../../lib/time'
+import { isLeftAlone } from '../../parts/Status'
 import type { OneEventQuery } from './event.gql'
 
 export type Event = NonNullable<OneEventQuery['event']>
@@ -62,21 +63,19 @@ export function isWaiting(delivery: Delivery): boolean {
   return delivery.status === 'QUEUED' || delivery.status === 'FAILED'
 }
 
-export function isTroubled(delivery: Delivery): boolean {
-  return delivery.status === 'DROPPED' || delivery.status === 'FAILED'
-}
-
 /** What became of it, in a sentence. */
 export function finding(event: Event): string {
   if (!event.deliveries.length) return 'It goes to no platform.'
   const of = (status: (delivery: Delivery) => boolean) => event.deliveries.filter(status).length
   const delivered = of((one) => one.status === 'DELIVERED')
-  const dropped = of((one) => one.status === 'DROPPED')
+  const alone = of((one) => isLeftAlone(one.dropReason))
+  const dropped = of((one) => one.status === 'DROPPED') - alone
   const waiting = of(isWaiting)
   const parts = [
     delivered && `${delivered} of ${counted(event.deliveries.length, 'platform')} took it`,
     waiting && `${waiting} ${waiting === 1 ? 'waits' : 'wait'}`,
     dropped && `${dropped} ${dropped === 1 ? 'was' : 'were'} given up`,
+    alone && `${alone} ${alone === 1 ? 'was' : 'were'} left alone`,
   ].filter(Boolean)
   return `${parts.join(', ')}.`
 }

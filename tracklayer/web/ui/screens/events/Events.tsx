@@ -64,7 +64,7 @@ function Platforms({ row }: { row: Row }) {
     <ul class="event-platforms">
       {row.deliveries.map((one) => (
         <li key={one.id}>
-          <DeliveryMark status={one.status} held={one.held} quiet /> <span title={titleOf(one.platform)}>{shortTitle(one.platform)}</span>
+          <DeliveryMark status={one.status} held={one.held} reason={one.dropReason} quiet /> <span title={titleOf(one.platform)}>{shortTitle(one.platform)}</span>
         </li>
       ))}
     </ul>

@@ -8,7 +8,7 @@ const SHORT: Record<string, string> = {
   dateOfBirth: 'birth date',
   externalId: 'external id',
   clientIp: 'IP',
-  clientUserAgent: 'browser',
+  clientUserAgent: 'user agent',
   browserId: 'browser id',
   gaClientId: 'GA client',
   gaSessionId: 'GA session',

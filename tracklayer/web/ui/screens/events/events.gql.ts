@@ -17,6 +17,29 @@ export type DeliveryStatus =
   /** Given up: dropReason says why. */
   | 'DROPPED';
 
+/** Why a delivery was given up. */
+export type DropReason =
+  /** Five attempts failed. */
+  | 'RETRIES_EXHAUSTED'
+  /** It could not be delivered within 24 hours. */
+  | 'WINDOW_EXPIRED'
+  /** The platform has no event for this name. */
+  | 'UNSUPPORTED_EVENT'
+  /** Nothing by which the platform could match a person. */
+  | 'MISSING_IDENTIFIERS'
+  /** A field that the platform demands is missing or wrong. */
+  | 'INVALID_FIELD'
+  /** The event happened longer ago than the platform takes. */
+  | 'EVENT_TOO_OLD'
+  /** The person refused the use of their data for ads. */
+  | 'CONSENT_DENIED'
+  /** Its destination was removed while it waited. */
+  | 'DESTINATION_REMOVED'
+  /** The person was erased while it waited. */
+  | 'ERASED'
+  /** The person was erased before, and is to be left alone: nothing was sent. */
+  | 'SUPPRESSED';
+
 /** Narrows a list of events. */
 export type EventFilter = {
   /** This name. */
@@ -77,7 +100,7 @@ export type RetentionDays =
   /** 365 days. */
   | 'DAYS_365';
 
-export type EventLineFragment = { id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> };
+export type EventLineFragment = { id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean }> };
 
 export type EventListQueryVariables = Exact<{
   first?: number | null | undefined;
@@ -86,7 +109,7 @@ export type EventListQueryVariables = Exact<{
 }>;
 
 
-export type EventListQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type EventListQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type EventsAgainQueryVariables = Exact<{
   ids: Array<string> | string;
@@ -94,7 +117,7 @@ export type EventsAgainQueryVariables = Exact<{
 
 
 export type EventsAgainQuery = { nodes: Array<
-    | { id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean }> }
+    | { id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean }> }
     | Record<PropertyKey, never>
    | null> };
 
@@ -110,7 +133,7 @@ export type EventsKeptQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type EventsKeptQuery = { merchant: { retentionDays: RetentionDays } };
 
-export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{...EventLine}pageInfo{hasNextPage endCursor}}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status held}}" as Operation<EventListQuery, EventListQueryVariables>
-export const EventsAgain = "query EventsAgain($ids:[ID!]!){nodes(ids:$ids){...EventLine}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status held}}" as Operation<EventsAgainQuery, EventsAgainQueryVariables>
+export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{...EventLine}pageInfo{hasNextPage endCursor}}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status dropReason held}}" as Operation<EventListQuery, EventListQueryVariables>
+export const EventsAgain = "query EventsAgain($ids:[ID!]!){nodes(ids:$ids){...EventLine}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status dropReason held}}" as Operation<EventsAgainQuery, EventsAgainQueryVariables>
 export const EventById = "query EventById($eventId:String!){event(eventId:$eventId){eventId}}" as Operation<EventByIdQuery, EventByIdQueryVariables>
 export const EventsKept = "query EventsKept{merchant{retentionDays}}" as Operation<EventsKeptQuery, EventsKeptQueryVariables>

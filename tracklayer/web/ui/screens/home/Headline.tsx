@@ -3,13 +3,18 @@
 import type { ComponentChildren } from 'preact'
 
 import { count, latency, percent } from '../../lib/format'
+import { isLeftAlone } from '../../parts/Status'
 import type { LedgerFiguresFragment as Figures } from './home.gql'
 import { deliveriesHref, eventsHref, heldHref } from './links'
 import type { Range } from './range'
+import { reasonsOf } from './Waterfall'
 
-/** What is delivered of what came to its end: what waits is neither. */
+/** Given up, though somebody wanted it delivered. */
+export const lost = (row: Figures) => row.dropped - row.leftAlone
+
+/** What is delivered of what came to its end: what waits is neither, nor is what goes nowhere as its person was erased. */
 export function deliveredShare(row: Figures): number | null {
-  const ended = row.delivered + row.dropped
+  const ended = row.delivered + lost(row)
   return ended > 0 ? row.delivered / ended : null
 }
 
@@ -45,9 +50,9 @@ export function Headline({ row, past, range }: { row: Figures; past: Figures | n
       />
       <Figure
         name="Dropped"
-        value={count(row.dropped)}
-        href={deliveriesHref(range, platform, { status: 'DROPPED' })}
-        change={past && more(row.dropped, past.dropped, spell)}
+        value={count(lost(row))}
+        href={lostHref(row, range)}
+        change={past && more(lost(row), lost(past), spell)}
       />
       <Figure
         name="Median latency"
@@ -63,6 +68,13 @@ export function Headline({ row, past, range }: { row: Figures; past: Figures | n
       />
     </ul>
   )
+}
+
+/** By reason, where some of what is dropped is none of it. */
+function lostHref(row: Figures, range: Range): string {
+  const reasons = reasonsOf(row).map(([reason]) => reason.toUpperCase())
+  const dropReason = reasons.filter((one) => one !== 'PURGED' && !isLeftAlone(one))
+  return deliveriesHref(range, row.platform, row.leftAlone ? { dropReason } : { status: 'DROPPED' })
 }
 
 function Figure({ name, value, href, change }: { name: string; value: string; href?: string | undefined; change: ComponentChildren }) {

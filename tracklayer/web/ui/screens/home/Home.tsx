@@ -127,6 +127,7 @@ const NOTHING: Omit<Figures, 'platform'> = {
   filtered: 0,
   routed: 0,
   delivered: 0,
+  leftAlone: 0,
   waiting: 0,
   held: 0,
   dropped: 0,
@@ -228,6 +229,7 @@ function bySteps(series: SeriesRow[], range: Range): Map<number, SeriesRow> {
             eventsRejected: sum.eventsRejected + row.eventsRejected,
             routed: sum.routed + row.routed,
             delivered: sum.delivered + row.delivered,
+            leftAlone: sum.leftAlone + row.leftAlone,
           }
         : row,
     )
@@ -243,7 +245,8 @@ function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']
   const refused = times.map((at) => rows.get(at)?.eventsRejected ?? 0)
   const share = times.map((at) => {
     const row = rows.get(at)
-    return row && row.routed > 0 ? row.delivered / row.routed : null
+    const wanted = row ? row.routed - row.leftAlone : 0
+    return row && wanted > 0 ? row.delivered / wanted : null
   })
   const known = share.filter((one) => one !== null)
   const most = Math.max(0, ...events)

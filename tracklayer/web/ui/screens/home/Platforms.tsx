@@ -9,7 +9,7 @@ import { ago, duration, exactTime, now, shortTime } from '../../lib/time'
 import { Badge, DestinationMark } from '../../parts/Status'
 import { Table, type Column } from '../../parts/Table'
 import { Time } from '../../parts/Time'
-import { deliveredShare } from './Headline'
+import { deliveredShare, lost } from './Headline'
 import { reasonsOf } from './Waterfall'
 import type { HomeDestinationsQuery, LedgerFiguresFragment as Figures } from './home.gql'
 import { deliveriesHref } from './links'
@@ -130,8 +130,10 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
     ['delivered', figures.delivered, 'good'],
     ['waiting', figures.waiting, 'wait'],
     ['held', figures.held, 'warn'],
-    ['dropped', figures.dropped, 'bad'],
+    ['dropped', lost(figures), 'bad'],
+    ['left alone', figures.leftAlone, 'off'],
   ]
+  const wanted = figures.routed - figures.leftAlone
   let at = 0
   const told = parts.filter(([, n]) => n).map(([name, n]) => `${count(n)} ${name}`)
   return (
@@ -144,7 +146,7 @@ function Share({ line: { id, figures }, range }: { line: Line; range: Range }) {
         })}
       </svg>
       <small>
-        {`${percent(figures.delivered / figures.routed)} delivered`}
+        {wanted > 0 ? `${percent(figures.delivered / wanted)} delivered` : 'none to deliver'}
         {parts.slice(1).map(([name, n]) => n > 0 && `, ${count(n)} ${name}`)}
       </small>
     </a>

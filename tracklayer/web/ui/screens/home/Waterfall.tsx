@@ -2,7 +2,7 @@
 
 import { count, percent, words } from '../../lib/format'
 import { titleOf } from '../../lib/platforms'
-import { Mark } from '../../parts/Status'
+import { isLeftAlone, Mark } from '../../parts/Status'
 import type { LedgerFiguresFragment as Figures } from './home.gql'
 import { deliveriesHref, eventsHref, heldHref, waitingHref } from './links'
 import type { Range } from './range'
@@ -15,7 +15,10 @@ interface Step {
   tone: 'sum' | 'good' | 'wait' | 'warn' | 'bad' | 'off'
   href?: string | undefined
   note?: string | undefined
+  /** It is taken away from what was there before it. */
+  isLess?: boolean
 }
+
 
 export function reasonsOf(row: Figures): [string, number][] {
   const found = Object.entries((row.dropReasons ?? {}) as Record<string, number>).filter(([, n]) => n !== 0)
@@ -29,7 +32,7 @@ function atTheDoor(all: Figures, row: Figures, range: Range): Step[] {
   let left = sent
   const take = (name: string, value: number, tone: Step['tone'], href?: string, note?: string) => {
     left -= value
-    if (value) steps.push({ name, value, from: left, tone, href, note })
+    if (value) steps.push({ name, value, from: left, tone, href, note, isLess: true })
   }
   take('Repeats', all.eventsCoalesced, 'off', undefined, 'known already, counted once')
   take('Refused at the door', all.eventsRejected, 'bad', '#refused', 'see why below')
@@ -53,6 +56,7 @@ function onTheWay(row: Figures, range: Range): Step[] {
       from: row.routed,
       tone: 'off',
       href: platform ? eventsHref(range, platform) : undefined,
+      isLess: true,
       note: platform ? 'it does not take events of that name' : 'destinations that do not take events of that name',
     })
   steps.push({ name: 'To be delivered', value: row.routed, from: 0, tone: 'sum', href: deliveriesHref(range, platform) })
@@ -67,7 +71,9 @@ function onTheWay(row: Figures, range: Range): Step[] {
   for (const [reason, n] of reasonsOf(row)) {
     const isPurged = reason === 'purged'
     const href = isPurged ? undefined : deliveriesHref(range, platform, { dropReason: reason.toUpperCase() })
-    put(`Dropped: ${words(reason).toLowerCase()}`, n, 'bad', href, isPurged ? 'deleted while it waited' : undefined)
+    const isLeft = isLeftAlone(reason.toUpperCase())
+    const note = isPurged ? 'deleted while it waited' : isLeft ? 'nobody’s failure: the person was erased' : undefined
+    put(`${isLeft ? 'Left alone' : 'Dropped'}: ${words(reason).toLowerCase()}`, n, isLeft ? 'off' : 'bad', href, note)
   }
   return steps
 }
@@ -123,7 +129,7 @@ function Steps({ label, steps, most, of }: { label: string; steps: Step[]; most:
               />
             </svg>
             <span class="home-step-count">
-              {step.tone === 'off' || step.name.startsWith('Refused') ? '−' : ''}
+              {step.isLess ? '−' : ''}
               {count(step.value)}
             </span>
             <span class="home-step-share">{step.tone !== 'sum' && of > 0 && step.value <= of ? percent(step.value / of) : ''}</span>

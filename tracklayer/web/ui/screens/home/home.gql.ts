@@ -97,7 +97,7 @@ export type Platform =
   /** X Ads. */
   | 'X_ADS';
 
-export type LedgerFiguresFragment = { platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number, filtered: number, routed: number, delivered: number, waiting: number, held: number, dropped: number, dropReasons: Json, purged: number, balanced: boolean, latencyP50Ms: number | null, latencyP95Ms: number | null };
+export type LedgerFiguresFragment = { platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number, filtered: number, routed: number, delivered: number, waiting: number, held: number, dropped: number, leftAlone: number, dropReasons: Json, purged: number, balanced: boolean, latencyP50Ms: number | null, latencyP95Ms: number | null };
 
 export type HomeLedgerQueryVariables = Exact<{
   since: string;
@@ -107,7 +107,7 @@ export type HomeLedgerQueryVariables = Exact<{
 }>;
 
 
-export type HomeLedgerQuery = { ledger: { balanced: boolean, whole: Array<{ platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number, filtered: number, routed: number, delivered: number, waiting: number, held: number, dropped: number, dropReasons: Json, purged: number, balanced: boolean, latencyP50Ms: number | null, latencyP95Ms: number | null }>, series: Array<{ bucketStart: string, eventsAccepted: number, eventsRejected: number, routed: number, delivered: number }> }, rejections: Array<{ code: string, field: string | null, eventName: string, count: number, meaning: string | null, nextStep: string | null }> };
+export type HomeLedgerQuery = { ledger: { balanced: boolean, whole: Array<{ platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number, filtered: number, routed: number, delivered: number, waiting: number, held: number, dropped: number, leftAlone: number, dropReasons: Json, purged: number, balanced: boolean, latencyP50Ms: number | null, latencyP95Ms: number | null }>, series: Array<{ bucketStart: string, eventsAccepted: number, eventsRejected: number, routed: number, delivered: number, leftAlone: number }> }, rejections: Array<{ code: string, field: string | null, eventName: string, count: number, meaning: string | null, nextStep: string | null }> };
 
 export type HomeBeforeQueryVariables = Exact<{
   since: string;
@@ -116,7 +116,7 @@ export type HomeBeforeQueryVariables = Exact<{
 }>;
 
 
-export type HomeBeforeQuery = { ledger: { whole: Array<{ platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number, filtered: number, routed: number, delivered: number, waiting: number, held: number, dropped: number, dropReasons: Json, purged: number, balanced: boolean, latencyP50Ms: number | null, latencyP95Ms: number | null }> } };
+export type HomeBeforeQuery = { ledger: { whole: Array<{ platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number, filtered: number, routed: number, delivered: number, waiting: number, held: number, dropped: number, leftAlone: number, dropReasons: Json, purged: number, balanced: boolean, latencyP50Ms: number | null, latencyP95Ms: number | null }> } };
 
 export type AdviceLineFragment = { code: AdviceCode, sentence: string, nextStep: string, exampleEventId: string | null };
 
@@ -130,7 +130,7 @@ export type FirstRunQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type FirstRunQuery = { merchant: { destinations: Array<{ platform: Platform, state: DestinationState }> }, events: { nodes: Array<{ eventId: string, eventName: string, receivedAt: string, deliveries: Array<{ platform: Platform, status: DeliveryStatus }> }> }, deliveries: { nodes: Array<{ platform: Platform, deliveredAt: string | null, latencyMs: number | null, event: { eventId: string } }> } };
 
-export const HomeLedger = "query HomeLedger($since:DateTime!$until:DateTime!$bucket:LedgerBucket!$platform:Platform){ledger(since:$since until:$until bucket:$bucket){balanced whole{...LedgerFigures}series(platform:$platform){bucketStart eventsAccepted eventsRejected routed delivered}}rejections(since:$since until:$until){code field eventName count meaning nextStep}}fragment LedgerFigures on LedgerRow{platform eventsAccepted eventsCoalesced eventsRejected filtered routed delivered waiting held dropped dropReasons purged balanced latencyP50Ms latencyP95Ms}" as Operation<HomeLedgerQuery, HomeLedgerQueryVariables>
-export const HomeBefore = "query HomeBefore($since:DateTime!$until:DateTime!$bucket:LedgerBucket!){ledger(since:$since until:$until bucket:$bucket){whole{...LedgerFigures}}}fragment LedgerFigures on LedgerRow{platform eventsAccepted eventsCoalesced eventsRejected filtered routed delivered waiting held dropped dropReasons purged balanced latencyP50Ms latencyP95Ms}" as Operation<HomeBeforeQuery, HomeBeforeQueryVariables>
+export const HomeLedger = "query HomeLedger($since:DateTime!$until:DateTime!$bucket:LedgerBucket!$platform:Platform){ledger(since:$since until:$until bucket:$bucket){balanced whole{...LedgerFigures}series(platform:$platform){bucketStart eventsAccepted eventsRejected routed delivered leftAlone}}rejections(since:$since until:$until){code field eventName count meaning nextStep}}fragment LedgerFigures on LedgerRow{platform eventsAccepted eventsCoalesced eventsRejected filtered routed delivered waiting held dropped leftAlone dropReasons purged balanced latencyP50Ms latencyP95Ms}" as Operation<HomeLedgerQuery, HomeLedgerQueryVariables>
+export const HomeBefore = "query HomeBefore($since:DateTime!$until:DateTime!$bucket:LedgerBucket!){ledger(since:$since until:$until bucket:$bucket){whole{...LedgerFigures}}}fragment LedgerFigures on LedgerRow{platform eventsAccepted eventsCoalesced eventsRejected filtered routed delivered waiting held dropped leftAlone dropReasons purged balanced latencyP50Ms latencyP95Ms}" as Operation<HomeBeforeQuery, HomeBeforeQueryVariables>
 export const HomeDestinations = "query HomeDestinations{merchant{advice{...AdviceLine}destinations{platform state stateReason waiting advice{...AdviceLine}openAlerts{id title severity}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}}}}fragment AdviceLine on Advice{code sentence nextStep exampleEventId}" as Operation<HomeDestinationsQuery, HomeDestinationsQueryVariables>
 export const FirstRun = "query FirstRun{merchant{destinations{platform state}}events(first:1){nodes{eventId eventName receivedAt deliveries{platform status}}}deliveries(first:1 filter:{status:[DELIVERED]}){nodes{platform deliveredAt latencyMs event{eventId}}}}" as Operation<FirstRunQuery, FirstRunQueryVariables>

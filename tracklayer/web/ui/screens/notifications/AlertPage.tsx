@@ -196,7 +196,7 @@ function Meanwhile({ alert }: { alert: Alert }) {
               { name: 'Event', cell: (row) => row.event.eventId },
               { name: 'Name', cell: (row) => row.event.eventName, isMinor: true },
               ...(alert.platform ? [] : [{ name: 'Platform', cell: (row: (typeof page.rows)[number]) => titleOf(row.platform) }]),
-              { name: 'State', cell: (row) => <DeliveryMark status={row.status} held={row.held} /> },
+              { name: 'State', cell: (row) => <DeliveryMark status={row.status} held={row.held} reason={row.dropReason} /> },
               { name: 'Queued', cell: (row) => <Time at={row.queuedAt} short />, isMinor: true },
               { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
               { name: 'Last error', cell: (row) => row.lastError, isMinor: true },

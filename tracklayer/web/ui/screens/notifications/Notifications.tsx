@@ -226,7 +226,7 @@ function NobodyIsTold() {
         {alertEmails.length > 0
           ? 'Nobody is told of alerts: there are mail addresses, and no mail server is set up that could send to them.'
           : 'Nobody is told of alerts: there is no mail address, webhook or Slack channel.'}{' '}
-        <a href="/settings">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>, so that you hear of trouble while it is
+        <a href="/settings#channels">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>, so that you hear of trouble while it is
         small.
       </p>
     </Notice>

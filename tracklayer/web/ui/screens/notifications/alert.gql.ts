@@ -119,6 +119,29 @@ export type DestinationState =
   /** Unreachable, or its credentials are refused: deliveries wait, one probe at a time goes out. */
   | 'HELD';
 
+/** Why a delivery was given up. */
+export type DropReason =
+  /** Five attempts failed. */
+  | 'RETRIES_EXHAUSTED'
+  /** It could not be delivered within 24 hours. */
+  | 'WINDOW_EXPIRED'
+  /** The platform has no event for this name. */
+  | 'UNSUPPORTED_EVENT'
+  /** Nothing by which the platform could match a person. */
+  | 'MISSING_IDENTIFIERS'
+  /** A field that the platform demands is missing or wrong. */
+  | 'INVALID_FIELD'
+  /** The event happened longer ago than the platform takes. */
+  | 'EVENT_TOO_OLD'
+  /** The person refused the use of their data for ads. */
+  | 'CONSENT_DENIED'
+  /** Its destination was removed while it waited. */
+  | 'DESTINATION_REMOVED'
+  /** The person was erased while it waited. */
+  | 'ERASED'
+  /** The person was erased before, and is to be left alone: nothing was sent. */
+  | 'SUPPRESSED';
+
 /** An ad platform that events are delivered to. */
 export type Platform =
   /** Meta. */
@@ -166,7 +189,7 @@ export type ChartOfAlertQueryVariables = Exact<{
 
 export type ChartOfAlertQuery = { alertChart: { title: string, unit: AlertChartUnit, since: string, stepSeconds: number, times: Array<string>, counts: Array<number> | null, series: Array<{ role: AlertSeriesRole, label: string, values: Array<number | null> }> } | null };
 
-export type DeliveryMeanwhileFragment = { id: string, platform: Platform, status: DeliveryStatus, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } };
+export type DeliveryMeanwhileFragment = { id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } };
 
 export type DeliveriesMeanwhileAgainQueryVariables = Exact<{
   ids: Array<string> | string;
@@ -174,7 +197,7 @@ export type DeliveriesMeanwhileAgainQueryVariables = Exact<{
 
 
 export type DeliveriesMeanwhileAgainQuery = { nodes: Array<
-    | { id: string, platform: Platform, status: DeliveryStatus, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } }
+    | { id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } }
     | Record<PropertyKey, never>
    | null> };
 
@@ -185,7 +208,7 @@ export type DeliveriesOfAlertQueryVariables = Exact<{
 
 
 export type DeliveriesOfAlertQuery = { node:
-    | { __typename: 'Alert', id: string, deliveries: { nodes: Array<{ id: string, platform: Platform, status: DeliveryStatus, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    | { __typename: 'Alert', id: string, deliveries: { nodes: Array<{ id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean, queuedAt: string, attempts: number, lastError: string | null, event: { eventId: string, eventName: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
     | { __typename: 'AlertChannel' }
     | { __typename: 'ApiKey' }
     | { __typename: 'Delivery' }
@@ -228,8 +251,8 @@ export type TryDestinationMutation = { testDestination: { attempt: { outcome: At
 
 export const AlertById = "query AlertById($id:ID!){node(id:$id){__typename ...on Alert{id kind severity state platform eventName title message details openedAt lastSeenAt acknowledgedAt note snoozedUntil resolvedAt}}}" as Operation<AlertByIdQuery, AlertByIdQueryVariables>
 export const ChartOfAlert = "query ChartOfAlert($id:ID!){alertChart(id:$id){title unit since stepSeconds times counts series{role label values}}}" as Operation<ChartOfAlertQuery, ChartOfAlertQueryVariables>
-export const DeliveriesMeanwhileAgain = "query DeliveriesMeanwhileAgain($ids:[ID!]!){nodes(ids:$ids){...DeliveryMeanwhile}}fragment DeliveryMeanwhile on Delivery{id platform status held queuedAt attempts lastError event{eventId eventName}}" as Operation<DeliveriesMeanwhileAgainQuery, DeliveriesMeanwhileAgainQueryVariables>
-export const DeliveriesOfAlert = "query DeliveriesOfAlert($id:ID!$after:String){node(id:$id){__typename ...on Alert{id deliveries(first:50 after:$after){nodes{...DeliveryMeanwhile}pageInfo{hasNextPage endCursor}}}}}fragment DeliveryMeanwhile on Delivery{id platform status held queuedAt attempts lastError event{eventId eventName}}" as Operation<DeliveriesOfAlertQuery, DeliveriesOfAlertQueryVariables>
+export const DeliveriesMeanwhileAgain = "query DeliveriesMeanwhileAgain($ids:[ID!]!){nodes(ids:$ids){...DeliveryMeanwhile}}fragment DeliveryMeanwhile on Delivery{id platform status dropReason held queuedAt attempts lastError event{eventId eventName}}" as Operation<DeliveriesMeanwhileAgainQuery, DeliveriesMeanwhileAgainQueryVariables>
+export const DeliveriesOfAlert = "query DeliveriesOfAlert($id:ID!$after:String){node(id:$id){__typename ...on Alert{id deliveries(first:50 after:$after){nodes{...DeliveryMeanwhile}pageInfo{hasNextPage endCursor}}}}}fragment DeliveryMeanwhile on Delivery{id platform status dropReason held queuedAt attempts lastError event{eventId eventName}}" as Operation<DeliveriesOfAlertQuery, DeliveriesOfAlertQueryVariables>
 export const AdviceNow = "query AdviceNow{merchant{advice{...AdviceLine}destinations{platform state stateReason waiting advice{...AdviceLine}}}}fragment AdviceLine on Advice{code sentence nextStep since eventName}" as Operation<AdviceNowQuery, AdviceNowQueryVariables>
 export const AcknowledgeAlert = "mutation AcknowledgeAlert($id:ID!$note:String){acknowledgeAlert(id:$id note:$note){alert{id acknowledgedAt}userErrors{message}}}" as Operation<AcknowledgeAlertMutation, AcknowledgeAlertMutationVariables>
 export const SnoozeAlert = "mutation SnoozeAlert($id:ID!$until:DateTime){snoozeAlert(id:$id until:$until){alert{id snoozedUntil}userErrors{message}}}" as Operation<SnoozeAlertMutation, SnoozeAlertMutationVariables>

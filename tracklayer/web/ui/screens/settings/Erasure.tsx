@@ -7,6 +7,7 @@ import { ask } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
 import { may } from '../../lib/session'
+import { clock } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Section } from '../../parts/Page'
@@ -14,7 +15,7 @@ import { Mark } from '../../parts/Status'
 import { Table } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
-import { ErasePerson, Erasures, UnsuppressPerson, type ErasePersonMutation, type ErasuresQuery } from './erasure.gql'
+import { ErasePerson, Erasures, ExportPerson, UnsuppressPerson, type ErasePersonMutation, type ErasuresQuery } from './erasure.gql'
 import { TextField } from './TextField'
 
 type Row = ErasuresQuery['merchant']['erasures']['nodes'][number]
@@ -46,10 +47,10 @@ export function Erasure() {
   }
   const rows = asked.data?.merchant.erasures.nodes ?? []
   return (
-    <Section title="Erase a person">
+    <Section title="A person’s data">
       <p>
-        Deletes everything that is stored about somebody who asks to be forgotten. What the ad platforms have is theirs to delete: the
-        receipt says what each got. <a href="/docs/erasure">How to answer such a request</a>
+        Gives all that is stored about somebody who asks for it, or deletes it where they ask to be forgotten. What the ad platforms
+        have is theirs to delete: the receipt says what each got. <a href="/docs/erasure">How to answer such a request</a>
       </p>
       <form class="settings-form" autocomplete="off" onSubmit={(event) => event.preventDefault()}>
         <Troubles troubles={troubles} shown={['email', 'phone', 'externalId', 'browserId', 'eventIds']} />
@@ -76,6 +77,26 @@ export function Erasure() {
         <div class="actions">
           <Action scope="ADMIN" disabled={Object.keys(input).length === 0} run={async () => setLooked(await call(true))}>
             See what would go …
+          </Action>
+          <Action
+            scope="ADMIN"
+            title="All that is stored about this person, as JSON"
+            disabled={Object.keys(input).length === 0}
+            run={async () => {
+              const { exportPerson } = await ask(ExportPerson, { input })
+              setTroubles(exportPerson.userErrors)
+              if (exportPerson.userErrors.length) return
+              const { events, browsers, json } = exportPerson
+              if (json === null)
+                say('It is more than can be put together here: whoever runs TrackLayer gets it with “tracklayer person export”.', { isBad: true })
+              else if (events + browsers === 0) say('Nothing is stored about this person.')
+              else {
+                download(json, `person-${new Date(clock()).toISOString().slice(0, 19).replaceAll(':', '')}.json`)
+                say(`${counted(events, 'event')} and ${counted(browsers, 'browser')}: keep the file as what it is.`)
+              }
+            }}
+          >
+            Download what is stored
           </Action>
           <Action
             scope="ADMIN"
@@ -138,6 +159,7 @@ export function Erasure() {
       {rows.length > 0 && (
         <Table<Row>
           label="Erasures"
+          asCards
           rows={rows}
           columns={[
             { name: 'Asked for', cell: (row) => <Time at={row.requestedAt} exact /> },
@@ -152,12 +174,12 @@ export function Erasure() {
             },
             { name: 'Events', isNumber: true, cell: (row) => count(row.eventsErased) },
             { name: 'Deliveries', isNumber: true, cell: (row) => count(row.deliveriesErased) },
-            { name: 'Left alone', isMinor: true, cell: (row) => (row.suppressed ? 'yes' : 'no') },
+            { name: 'Left alone', cell: (row) => (row.suppressed ? 'yes' : 'no') },
             {
               name: 'Receipt',
               cell: (row) =>
                 row.receipt ? (
-                  <button type="button" class="plain" onClick={() => download(row)}>
+                  <button type="button" class="plain" onClick={() => download(row.receipt!, `erasure-${row.requestedAt.slice(0, 19).replaceAll(':', '')}.json`)}>
                     Download
                   </button>
                 ) : (
@@ -171,12 +193,12 @@ export function Erasure() {
   )
 }
 
-/** As it was signed, letter by letter. */
-function download(row: Row): void {
-  const address = URL.createObjectURL(new Blob([row.receipt ?? ''], { type: 'application/json' }))
+/** As it is, letter by letter: a receipt is signed. */
+function download(text: string, name: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: 'application/json' }))
   const link = document.createElement('a')
   link.href = address
-  link.download = `erasure-${row.requestedAt.slice(0, 19).replaceAll(':', '')}.json`
+  link.download = name
   link.click()
   URL.revokeObjectURL(address)
 }

@@ -43,6 +43,7 @@ export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
     >
       <Table
         label="API keys"
+        asCards
         rows={rows}
         columns={[
           {

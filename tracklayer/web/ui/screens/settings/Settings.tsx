@@ -1,3 +1,5 @@
+import { useEffect } from 'preact/hooks'
+
 import { useAsk } from '../../lib/ask'
 import { may } from '../../lib/session'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
@@ -16,6 +18,10 @@ import { Settings as Question } from './settings.gql'
 export function Settings() {
   const asked = useAsk(Question, {}, { every: 15_000 })
   const merchant = asked.data?.merchant
+  const isThere = merchant !== undefined
+  useEffect(() => {
+    if (isThere && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView()
+  }, [isThere])
   return (
     <Page title="Settings">
       <ErrorNotice error={asked.error} again={asked.again} />
@@ -36,7 +42,9 @@ export function Settings() {
               <Emails merchant={merchant} saved={asked.again} />
             </div>
           </div>
-          <Channels channels={merchant.alertChannels} changed={asked.again} />
+          <div id="channels">
+            <Channels channels={merchant.alertChannels} changed={asked.again} />
+          </div>
           <Collector merchant={merchant} saved={asked.again} />
           <Erasure />
           <Keys keys={merchant.apiKeys} changed={asked.again} />

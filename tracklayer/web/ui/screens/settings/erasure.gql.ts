@@ -52,6 +52,14 @@ export type UnsuppressPersonMutationVariables = Exact<{
 
 export type UnsuppressPersonMutation = { unsuppressPerson: { lifted: boolean, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
+export type ExportPersonMutationVariables = Exact<{
+  input: ErasePersonInput;
+}>;
+
+
+export type ExportPersonMutation = { exportPerson: { events: number, browsers: number, complete: boolean, json: string | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+
 export const Erasures = "query Erasures{merchant{id erasures(first:10){nodes{...Erased}}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
 export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities eventsUncertain uncertainEventIds differentEmails differentPhones differentExternalIds complete erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
 export const UnsuppressPerson = "mutation UnsuppressPerson($input:ErasePersonInput!){unsuppressPerson(input:$input){lifted userErrors{field code message}}}" as Operation<UnsuppressPersonMutation, UnsuppressPersonMutationVariables>
+export const ExportPerson = "mutation ExportPerson($input:ErasePersonInput!){exportPerson(input:$input){events browsers complete json userErrors{field code message}}}" as Operation<ExportPersonMutation, ExportPersonMutationVariables>

@@ -1,0 +1,71 @@
+"""What is stored about a person, in Settings: downloaded, erased, and taken back; of whom is said before and stands in no URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitors
+from tests.browser.installation import Installation, Shop
+
+MARIA = {"email": "maria@example.com", "clientIp": "203.0.113.42", "clientUserAgent": "Mozilla/5.0"}
+
+
+def asked(page: Page, email: str) -> None:
+    page.get_by_role("region", name="A person’s data").get_by_label("Email").fill(email)
+
+
+def test_a_persons_data_is_downloaded_and_erased_and_counts_as_no_failure(
+    visit: Visitors, installed: Installation
+) -> None:
+    shop = installed.new_shop("People", "meta")
+    shop.send("hers", userData=MARIA)
+    shop.send("his")
+    for event_id in ("hers", "his"):
+        shop.wait_for(event_id, "META", "DELIVERED")
+    page = visit(shop.key)
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto("/settings")
+    asked(page, "maria@example.com")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download what is stored").click()
+    package = orjson.loads(Path(download.value.path()).read_bytes())
+    assert [event["event_id"] for event in package["events"]] == ["hers"]
+    expect(page.locator(".said")).to_have_text("1 event and 0 browsers: keep the file as what it is.")
+
+    page.get_by_role("button", name="See what would go").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Whoever fits email maria@example.com. They are left alone from now on")
+    expect(dialog).to_contain_text("1 event, 1 delivery and 0 browsers would go.")
+    dialog.get_by_role("textbox").fill("erase")
+    dialog.get_by_role("button", name="Erase").click()
+    erasures = page.get_by_role("group", name="Erasures")
+    expect(erasures).to_contain_text("Finished")
+
+    shop.send("again", userData=MARIA)
+    shop.wait_for("again", "META", "DROPPED")
+    page.goto("/")
+    figures = page.locator(".home-headline li")
+    expect(figures.filter(has_text="Success rate")).to_contain_text("100 %")
+    expect(page.get_by_role("list", name="What became of it at all destinations")).to_contain_text(
+        "Left alone: suppressed"
+    )
+    page.goto("/events/again")
+    expect(page.get_by_role("article", name="Meta")).to_contain_text("Left alone")
+    expect(page.get_by_role("button", name="Redeliver")).to_have_count(0)
+
+    page.goto("/settings")
+    asked(page, "maria@example.com")
+    page.get_by_role("button", name="Let this person back").click()
+    expect(page.locator(".said")).to_have_text("Later events of this person are taken as anybody’s again.")
+    assert not [url for url in urls if "maria" in url]
+
+
+def test_a_key_that_only_reads_gets_no_data_of_a_person(visit: Visitors, shop: Shop) -> None:
+    page = visit(shop.new_key("Reader", "READ")[1])
+    page.goto("/settings")
+    button = page.get_by_role("button", name="Download what is stored")
+    expect(button).to_be_disabled()
