@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.refusals import Unmappable
 from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told
+from tracklayer.domain.monitors.worth import NOTHING, Worth
 
 NOW = datetime(2026, 5, 4, 14, 30, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -37,6 +39,8 @@ def minutes(*given: dict[str, int]) -> list[Span]:
     ]
 
 
+SALES = Worth({"USD": Decimal("23398.2"), "EUR": Decimal(129)})
+MANY_SALES = replace(SALES, is_all=False)  # only some of them were added up
 META = DestinationView(
     "meta",
     "Meta",
@@ -138,10 +142,10 @@ TEXTS: list[Text] = [
         held("unreachable: 500 the platform gave no reason"),
         "Meta answers with errors (500)",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
-            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
-            " that waits goes out once it answers as usual. The reason: unreachable: 500 the platform gave no "
-            "reason. The next try is at 2026-05-04 14:32 UTC."
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in "
+            "23 h 40 min. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits "
+            "goes out once it answers as usual. The reason: unreachable: 500 the platform gave no reason. The "
+            "next try is at 2026-05-04 14:32 UTC."
         ),
     ),
     (
@@ -149,11 +153,11 @@ TEXTS: list[Text] = [
         held("unanswered: no answer in time"),
         "Meta is too slow: requests time out",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
-            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
-            " that waits goes out once it answers as usual. What was sent may have arrived all the same: no "
-            "delivery is sent more than five times, each try is in its log, and platforms that recognise copies "
-            "count it once. The reason: unanswered: no answer in time. The next try is at 2026-05-04 14:32 UTC."
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in "
+            "23 h 40 min. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits "
+            "goes out once it answers as usual. What was sent may have arrived all the same: no delivery is sent "
+            "more than five times, each try is in its log, and platforms that recognise copies count it once. The "
+            "reason: unanswered: no answer in time. The next try is at 2026-05-04 14:32 UTC."
         ),
     ),
     (
@@ -161,12 +165,12 @@ TEXTS: list[Text] = [
         held("unanswered: the connection was cut before the answer"),
         "Meta does not answer",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
-            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
-            " that waits goes out once it answers as usual. What was sent may have arrived all the same: no "
-            "delivery is sent more than five times, each try is in its log, and platforms that recognise copies "
-            "count it once. The reason: unanswered: the connection was cut before the answer. The next try is at "
-            "2026-05-04 14:32 UTC."
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in "
+            "23 h 40 min. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits "
+            "goes out once it answers as usual. What was sent may have arrived all the same: no delivery is sent "
+            "more than five times, each try is in its log, and platforms that recognise copies count it once. The "
+            "reason: unanswered: the connection was cut before the answer. The next try is at 2026-05-04 14:32 "
+            "UTC."
         ),
     ),
     (
@@ -174,8 +178,8 @@ TEXTS: list[Text] = [
         held("unreachable: the connection failed", waiting=0, oldest=None),
         "Meta cannot be reached",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: nothing waits for it yet. You need do nothing: "
-            "it is tried again every few minutes, and all that waits goes out once it answers. Where no other "
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: nothing waits for it at the moment. You need do "
+            "nothing: TrackLayer keeps trying, and all that waits goes out once it answers. Where no other "
             "platform can be reached either, TrackLayer's operator must look at its network. The reason: "
             "unreachable: the connection failed. The next try is at 2026-05-04 14:32 UTC."
         ),
@@ -185,11 +189,11 @@ TEXTS: list[Text] = [
         held("intercepted: 302 something in between answered, such as a proxy"),
         "Something between TrackLayer and Meta answers in its place",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
-            " 23 h 40 min. TrackLayer's operator must let its requests through: a proxy, a firewall or a sign-in "
-            "page stands in the way. You need do nothing: it is tried again every few minutes, and all that waits"
-            " goes out once it gets through. The reason: intercepted: 302 something in between answered, such as "
-            "a proxy. The next try is at 2026-05-04 14:32 UTC."
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in "
+            "23 h 40 min. TrackLayer's operator must let its requests through: a proxy, a firewall or a sign-in "
+            "page stands in the way. You need do nothing: TrackLayer keeps trying, and all that waits goes out "
+            "once it gets through. The reason: intercepted: 302 something in between answered, such as a proxy. "
+            "The next try is at 2026-05-04 14:32 UTC."
         ),
     ),
     (
@@ -197,10 +201,10 @@ TEXTS: list[Text] = [
         held("unreachable: 200 the answer does not confirm every event"),
         "Meta answers, but confirms no event",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in"
-            " 23 h 40 min. You need do nothing, the fault is Meta's: it is tried again every few minutes, and all"
-            " that waits goes out once it answers as usual. The reason: unreachable: 200 the answer does not "
-            "confirm every event. The next try is at 2026-05-04 14:32 UTC."
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the first is lost in "
+            "23 h 40 min. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits "
+            "goes out once it answers as usual. The reason: unreachable: 200 the answer does not confirm every "
+            "event. The next try is at 2026-05-04 14:32 UTC."
         ),
     ),
     (
@@ -221,10 +225,10 @@ TEXTS: list[Text] = [
         ),
         "Meta answers with errors (503)",
         (
-            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the oldest are being"
-            " lost for their age. You need do nothing, the fault is Meta's: it is tried again every few minutes, "
-            "and all that waits goes out once it answers as usual. The reason: unreachable: 503 down for "
-            "maintenance. The next try is at 2026-05-04 14:32 UTC."
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, and the oldest are being "
+            "lost for their age. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that "
+            "waits goes out once it answers as usual. The reason: unreachable: 503 down for maintenance. The next "
+            "try is at 2026-05-04 14:32 UTC."
         ),
     ),
     (
@@ -232,10 +236,10 @@ TEXTS: list[Text] = [
         seen(replace(META, recent=FLAKY, last_error="500 an unknown error")),
         "Meta answers with errors (500)",
         (
-            "Meta has accepted 150 of the last 240 attempts, since 2026-05-04 14:26 UTC: 1,204 deliveries wait. "
-            "You need do nothing, the fault is Meta's: it is tried again every few minutes, and all that waits "
-            "goes out once it answers as usual. What Meta said last: 500 an unknown error. Usually 3.0% of its "
-            "events fail at first."
+            "Meta has accepted 90 of the last 180 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait. "
+            "You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits goes out once "
+            "it answers as usual. What Meta said last: 500 an unknown error. Usually 3.0% of its events fail at "
+            "first."
         ),
     ),
     (
@@ -251,8 +255,8 @@ TEXTS: list[Text] = [
         ),
         "Meta is too slow: requests time out",
         (
-            "Meta has accepted 100 of the last 150 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait. "
-            "It has taken events again since 2026-05-04 14:29 UTC: you need do nothing, and this ends once that has "
+            "Meta has accepted 40 of the last 90 attempts, since 2026-05-04 14:28 UTC: 1,204 deliveries wait. It "
+            "has taken events again since 2026-05-04 14:29 UTC: you need do nothing, and this ends once that has "
             "lasted. What Meta said last: no answer in time. Usually 3.0% of its events fail at first."
         ),
     ),
@@ -274,7 +278,7 @@ TEXTS: list[Text] = [
         (
             "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
             "after five attempts. Whoever last changed your shop's events or this destination's settings must "
-            "mend that now; then redeliver what was dropped. The destination is new: what is usual there is not known yet."
+            "mend that now; then redeliver what was dropped."
         ),
     ),
     (
@@ -301,8 +305,7 @@ TEXTS: list[Text] = [
             "TikTok can be sent none of your events: 100% lack the page's URL (`eventSourceUrl`). Since "
             "2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's events must add it now, "
             "event `order_17` is an example. Or set a default page on the destination, and redeliver what was "
-            'dropped. The deliveries say: "TikTok takes no web event without its page". The destination is new: '
-            "what is usual there is not known yet."
+            'dropped. The deliveries say: "TikTok takes no web event without its page".'
         ),
     ),
     (
@@ -315,7 +318,7 @@ TEXTS: list[Text] = [
             "events must add at least one identifier now, event `order_18` (Purchase) is an example. No "
             "redelivery helps these; events that never have one can be left out, by name, in the destination's "
             'settings. The deliveries say: "nobody to match: send an email or a phone". Besides: 25% have no '
-            "currency (`customData.currency`). The destination is new: what is usual there is not known yet."
+            "currency (`customData.currency`)."
         ),
     ),
     (
@@ -326,7 +329,7 @@ TEXTS: list[Text] = [
             "Meta can be sent none of your events: 100% happened longer ago than it takes (`occurredAt`). Since "
             "2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your shop's events must send them "
             "soon after they happen, event `order_20` is an example. No redelivery helps these. The deliveries "
-            'say: "older than the 7 days that Meta takes". The destination is new: what is usual there is not known yet.'
+            'say: "older than the 7 days that Meta takes".'
         ),
     ),
     (
@@ -338,7 +341,7 @@ TEXTS: list[Text] = [
             "(`userData.gaClientId`). Since 2026-05-04 14:27 UTC 1,980 events are lost to it: whoever sends your "
             "shop's events must add it now, event `o_21` is an example. No redelivery helps these; events that "
             "never have one can be left out, by name, in the destination's settings. The deliveries say: \"GA4 "
-            "wants the client id of the site's tag\". The destination is new: what is usual there is not known yet."
+            "wants the client id of the site's tag\"."
         ),
     ),
     (
@@ -347,8 +350,7 @@ TEXTS: list[Text] = [
         "TikTok can be sent none of your events",
         (
             "TikTok can be sent none of your events: its rules refuse them. Since 2026-05-04 14:27 UTC 1,980 "
-            "events are lost to it: the dropped deliveries say what each of them lacks. The destination is new: "
-            "what is usual there is not known yet."
+            "events are lost to it: the dropped deliveries say what each of them lacks."
         ),
     ),
     (
@@ -364,12 +366,12 @@ TEXTS: list[Text] = [
         "Meta can be sent none of your events",
         (
             "Meta can be sent none of your events: 60% lack everything by which it could match a person "
-            "(`userData`). Since 2026-05-04 14:27 UTC 144 events are lost to it: whoever sends your shop's events"
-            " must add at least one identifier now, event `order_18` (Purchase) is an example. No redelivery "
-            "helps these; events that never have one can be left out, by name, in the destination's settings. The"
-            ' deliveries say: "nobody to match: send an email or a phone". Besides: 20% have no currency '
+            "(`userData`). Since 2026-05-04 14:27 UTC 144 events are lost to it: whoever sends your shop's events "
+            "must add at least one identifier now, event `order_18` (Purchase) is an example. No redelivery helps "
+            "these; events that never have one can be left out, by name, in the destination's settings. The "
+            'deliveries say: "nobody to match: send an email or a phone". Besides: 20% have no currency '
             "(`customData.currency`). Of what was sent, Meta refused 36. What Meta said last: 400 Invalid fbc "
-            "format. The destination is new: what is usual there is not known yet."
+            "format."
         ),
     ),
     (
@@ -491,11 +493,11 @@ TEXTS: list[Text] = [
         ),
         "Meta answers with errors (500): 83% get through instead of 97%",
         (
-            "110 of 660 events since 2026-05-04 14:15 UTC got no answer of Meta that counts at the first attempt:"
-            " they are sent again, up to five times in a day, and lost only if none gets through. You need do "
-            "nothing, the fault is Meta's: it is tried again every few minutes, and all that waits goes out once "
-            "it answers as usual. What Meta said last: 500 an unknown error. 83.3% were accepted at the first "
-            "attempt in 15 min; 97.0% is usual."
+            "110 of 660 events since 2026-05-04 14:17 UTC got no answer of Meta that counts at the first attempt: "
+            "they are sent again, up to five times in a day, and lost only if none gets through. You need do "
+            "nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits goes out once it answers "
+            "as usual. What Meta said last: 500 an unknown error. 83.3% were accepted at the first attempt in 15 "
+            "min; 97.0% is usual."
         ),
     ),
     (
@@ -511,7 +513,9 @@ TEXTS: list[Text] = [
     ),
     (
         "too few workers, for several destinations",
-        lambda: gather_backlogs([("Meta", queued()()), ("TikTok", queued(platform="tiktok", waiting=7)())], NOW),
+        lambda: gather_backlogs(
+            [("Meta", queued()(), NOTHING), ("TikTok", queued(platform="tiktok", waiting=7)(), NOTHING)], NOW
+        ),
         "1,211 deliveries to 2 platforms wait: TrackLayer is too slow",
         (
             "1,211 deliveries to 2 platforms wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 "
@@ -566,10 +570,10 @@ TEXTS: list[Text] = [
         "1,204 deliveries to Meta wait: Meta answers with errors (500)",
         (
             "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
-            "unless it goes out before. You need do nothing, the fault is Meta's: it is tried again every few "
-            "minutes, and all that waits goes out once it answers as usual. What Meta said last: 500 an unknown "
-            "error. The oldest is 2 min late; usually none is. 576 arrive and 82 leave a minute: it does not "
-            "clear at this pace."
+            "unless it goes out before. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and "
+            "all that waits goes out once it answers as usual. What Meta said last: 500 an unknown error. The "
+            "oldest is 2 min late; usually none is. 576 arrive and 82 leave a minute: it does not clear at this "
+            "pace."
         ),
     ),
     (
@@ -598,6 +602,204 @@ TEXTS: list[Text] = [
             "1,204 deliveries to Meta wait since 2026-05-03 13:30 UTC because the destination is paused, and the "
             "oldest are being lost for their age. Whoever paused it must resume it now: then all that are left are "
             "sent."
+        ),
+    ),
+    (
+        "money that waits",
+        held("unreachable: 503 down for maintenance", waiting_worth=SALES),
+        "Meta answers with errors (503)",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, worth 23,398.20 USD and "
+            "129.00 EUR in sales, and the first is lost in 23 h 40 min. You need do nothing, the fault is Meta's: "
+            "TrackLayer keeps trying, and all that waits goes out once it answers as usual. The reason: "
+            "unreachable: 503 down for maintenance. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "money that waits, of which only some was added up",
+        held("credentials refused: 401 Unauthorized", waiting_worth=MANY_SALES),
+        "Meta refuses your access token: set a new one now",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, worth at least 23,398.20 "
+            "USD and 129.00 EUR in sales, and the first is lost in 23 h 40 min. Whoever manages your account at "
+            "Meta must make a new access token and set it on the destination: all that waits goes out at once. "
+            "The reason: credentials refused: 401 Unauthorized. The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "money that an outage has cost",
+        held(
+            "unreachable: 503 down for maintenance",
+            waiting_worth=MANY_SALES,
+            lost_worth={DropReason.WINDOW_EXPIRED: SALES},
+            oldest=Oldest(NOW - timedelta(hours=25), NOW - timedelta(hours=1)),
+        ),
+        "Meta answers with errors (503)",
+        (
+            "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, worth at least 23,398.20 "
+            "USD and 129.00 EUR in sales, and the oldest are being lost for their age, so far sales worth "
+            "23,398.20 USD and 129.00 EUR. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and "
+            "all that waits goes out once it answers as usual. The reason: unreachable: 503 down for maintenance. "
+            "The next try is at 2026-05-04 14:32 UTC."
+        ),
+    ),
+    (
+        "money of errors now and then",
+        seen(replace(META, recent=FLAKY, last_error="500 an unknown error", waiting_worth=SALES)),
+        "Meta answers with errors (500)",
+        (
+            "Meta has accepted 90 of the last 180 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait, "
+            "worth 23,398.20 USD and 129.00 EUR in sales. You need do nothing, the fault is Meta's: TrackLayer "
+            "keeps trying, and all that waits goes out once it answers as usual. What Meta said last: 500 an "
+            "unknown error. Usually 3.0% of its events fail at first."
+        ),
+    ),
+    (
+        "money that is refused",
+        refused_all(
+            waiting_worth=SALES,
+            failing_worth=Worth({"USD": Decimal(100)}),
+            lost_worth={DropReason.RETRIES_EXHAUSTED: SALES},
+        ),
+        "Meta refuses every event",
+        (
+            "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
+            "after five attempts, and sales worth 23,498.20 USD and 129.00 EUR are lost or about to be. Whoever "
+            "last changed your shop's events or this destination's settings must mend that now; then redeliver "
+            "what was dropped. Usually 3.0% of its events fail at first."
+        ),
+    ),
+    (
+        "money that cannot be sent",
+        unmappable_all(NO_PAGE, lost_worth={DropReason.INVALID_FIELD: MANY_SALES}),
+        "TikTok can be sent none of your events",
+        (
+            "TikTok can be sent none of your events: 100% lack the page's URL (`eventSourceUrl`). Since "
+            "2026-05-04 14:27 UTC 1,980 events, worth at least 23,398.20 USD and 129.00 EUR in sales, are lost to "
+            "it: whoever sends your shop's events must add it now, event `order_17` is an example. Or set a "
+            'default page on the destination, and redeliver what was dropped. The deliveries say: "TikTok takes '
+            'no web event without its page".'
+        ),
+    ),
+    (
+        "money of the half that cannot be sent",
+        dropped(
+            {"acknowledged": 30, "unmappable": 30}, unmappable=[NO_PAGE], lost_worth={DropReason.INVALID_FIELD: SALES}
+        ),
+        "Meta can be sent only 50% of your events instead of 97%",
+        (
+            "30 of 60 events since 2026-05-04 14:29 UTC cannot be sent to Meta and are lost to it, worth "
+            "23,398.20 USD and 129.00 EUR in sales: 50% lack the page's URL (`eventSourceUrl`). Whoever sends "
+            "your shop's events must add it now, event `order_17` is an example. Or set a default page on the "
+            'destination, and redeliver what was dropped. The deliveries say: "TikTok takes no web event without '
+            'its page". 50.0% were accepted at the first attempt in 65 s; 97.0% is usual.'
+        ),
+    ),
+    (
+        "money of the half that is refused",
+        dropped(
+            {"acknowledged": 30, "refused": 30},
+            failing_worth=Worth({"USD": Decimal(100)}),
+            lost_worth={DropReason.RETRIES_EXHAUSTED: SALES},
+        ),
+        "Meta accepts 50% instead of 97%",
+        (
+            "Meta did not accept 30 of 60 events since 2026-05-04 14:29 UTC, worth 23,498.20 USD and 129.00 EUR "
+            "in sales, and each of them is lost to it unless a later attempt succeeds. Whoever last changed your "
+            "shop's events or this destination's settings must look at what changed then: the deliveries that "
+            "failed say what is wrong with each. 50.0% were accepted at the first attempt in 65 s; 97.0% is "
+            "usual."
+        ),
+    ),
+    (
+        "money of some that is not answered",
+        dropped(
+            {"acknowledged": 41, "unreachable": 9},
+            success=SuccessRate(0.97, 0.005, 100_000),
+            last_error="500 an unknown error",
+            failing_worth=SALES,
+        ),
+        "Meta answers with errors (500): 83% get through instead of 97%",
+        (
+            "110 of 660 events since 2026-05-04 14:17 UTC got no answer of Meta that counts at the first attempt: "
+            "they are sent again, up to five times in a day, and lost only if none gets through; sales worth "
+            "23,398.20 USD and 129.00 EUR wait for that. You need do nothing, the fault is Meta's: TrackLayer "
+            "keeps trying, and all that waits goes out once it answers as usual. What Meta said last: 500 an "
+            "unknown error. 83.3% were accepted at the first attempt in 15 min; 97.0% is usual."
+        ),
+    ),
+    (
+        "some is shut out",
+        dropped(
+            {"acknowledged": 41, "credentials_refused": 9},
+            success=SuccessRate(0.97, 0.005, 100_000),
+            last_error="401 Unauthorized",
+        ),
+        "Meta refuses your access token: set a new one now: 83% get through instead of 97%",
+        (
+            "110 of 660 events since 2026-05-04 14:17 UTC got no answer of Meta that counts at the first attempt: "
+            "they are sent again, up to five times in a day, and lost only if none gets through. Whoever manages "
+            "your account at Meta must make a new access token and set it on the destination: all that waits goes "
+            "out at once. What Meta said last: 401 Unauthorized. 83.3% were accepted at the first attempt in 15 "
+            "min; 97.0% is usual."
+        ),
+    ),
+    (
+        "money in a queue",
+        queued(waiting_worth=MANY_SALES),
+        "1,204 deliveries to Meta wait: TrackLayer is too slow",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, worth at least 23,398.20 USD and 129.00 "
+            "EUR in sales, and the first is lost in 23 h 58 min unless it goes out before. TrackLayer's operator "
+            "must start more workers now, or see whether those there are do work (`tracklayer doctor`). You need "
+            "do nothing but tell them. The oldest is 2 min late; usually none is. 576 arrive and 96 leave a "
+            "minute: it does not clear at this pace."
+        ),
+    ),
+    (
+        "credentials refused, and a queue",
+        queued(*[{"routed": 600, "acknowledged": 85, "credentials_refused": 15, "finished": 85}] * 2),
+        "1,204 deliveries to Meta wait: Meta refuses your access token: set a new one now",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
+            "unless it goes out before. Whoever manages your account at Meta must make a new access token and set "
+            "it on the destination: all that waits goes out at once. The oldest is 2 min late; usually none is. "
+            "576 arrive and 82 leave a minute: it does not clear at this pace."
+        ),
+    ),
+    (
+        "money in the queues of several destinations",
+        lambda: gather_backlogs(
+            [
+                ("Meta", queued()(), MANY_SALES),
+                ("TikTok", queued(platform="tiktok", waiting=7)(), Worth({"USD": Decimal(50), "EUR": Decimal(258)})),
+            ],
+            NOW,
+        ),
+        "1,211 deliveries to 2 platforms wait: TrackLayer is too slow",
+        (
+            "1,211 deliveries to 2 platforms wait since 2026-05-04 14:28 UTC, worth at least 23,398.20 USD and "
+            "258.00 EUR in sales, and the first is lost in 23 h 58 min unless it goes out before. TrackLayer's "
+            "operator must start more workers now, or see whether those there are do work (`tracklayer doctor`). "
+            "You need do nothing but tell them. They are for Meta and TikTok. The oldest is 2 min late; usually "
+            "none is."
+        ),
+    ),
+    (
+        "money at a paused destination",
+        seen(
+            replace(
+                META,
+                state=DestinationState.PAUSED,
+                waiting_worth=SALES,
+                oldest=Oldest(NOW - timedelta(hours=21), NOW + timedelta(hours=3)),
+            )
+        ),
+        "Meta is paused, and its oldest deliveries near their end",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-03 17:30 UTC because the destination is paused, worth "
+            "23,398.20 USD and 129.00 EUR in sales, and the first is lost in 3 h unless it goes out before. "
+            "Whoever paused it must resume it now: then all of them are sent."
         ),
     ),
 ]
