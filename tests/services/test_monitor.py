@@ -26,6 +26,7 @@ from tracklayer.services.destinations import pause_destination, remove_destinati
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.watches import destinations
 
 
 class Scene:
@@ -192,6 +193,42 @@ def test_an_outage_tells_what_waits_in_money_and_counts_from_its_first_failure_t
             assert f"since {since:%Y-%m-%d %H:%M} UTC" in message
     assert scene.alerts() == [("platform_down", False)]
     assert scene.told()[2]["since"] == since.isoformat()
+
+
+def test_money_that_cannot_be_added_up_costs_no_alert(scene: Scene) -> None:
+    scene.passes(60, every=5)
+    scene.fault("error")
+    scene.passes(30, every=5)
+    with in_transaction():
+        execute(
+            """UPDATE events SET custom_data = '{"value": 1e999999, "currency": "USD"}' WHERE event_id = 'order_15'"""
+        )
+    scene.passes(30, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    _, message, details = scene.told()
+    assert f"{details['waiting']} deliveries wait, and the first is lost in 2" in message
+
+
+def test_what_waits_is_added_up_when_it_is_found_and_then_ever_more_seldom(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summed: list[datetime] = []
+    real = destinations.sales_at  # type: ignore[attr-defined]
+
+    def counted(since: dict[tuple[int, str], datetime]) -> Any:
+        if since:
+            summed.append(scene.clock.now())
+        return real(since)
+
+    monkeypatch.setattr(destinations, "sales_at", counted)
+    scene.passes(60, every=5)
+    assert summed == []  # nothing is in trouble
+    scene.fault("error")
+    began = scene.clock.now()
+    scene.passes(900, every=60)
+    assert scene.alerts() == [("platform_down", True)]
+    after = [(at - began).total_seconds() for at in summed]
+    assert len(after) == 8  # of 49 looks at it
 
 
 NOBODY: dict[str, Any] = {"user_data": {}}

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.db import monitors as db
 from tracklayer.db.alerts import ToldAs, told_as
+from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.db.operator_alerts import open_troubles
 from tracklayer.db.worth import MOST_ADDED, Sales, sales_at
@@ -29,7 +30,7 @@ from tracklayer.services.watches.page import Page, Verdicts
 
 TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
-SUMMED = 50_000  # deliveries that one page's look adds up; what is left over comes first the next time
+SUMMED = 20_000  # deliveries that one page's look adds up; what is left over comes first the next time
 LEAST_SUMMED = 100  # that a destination counts as, for what it dropped
 
 
@@ -149,9 +150,12 @@ class SalesKnown:
             if left < 0 and due:
                 break
             due.append(key)
-        added = sales_at({key: begun[key] for key in due})
-        for key, sales in added.items():
-            self._known.note(key, (page.now, views[key].waiting, sales))
+        added: dict[Key, Sales] = {}
+        # An alert without its money is better than none: where this fails, what it did alone is undone.
+        with alone(page.runtime, "adding up what sales are worth"), in_transaction():
+            added = sales_at({key: begun[key] for key in due})
+        for key in due:
+            self._known.note(key, (page.now, views[key].waiting, added.get(key, Sales())))
         return {
             key: added[key] if key in added else _at_least(self._known[key], views[key].waiting)
             for key in troubled
