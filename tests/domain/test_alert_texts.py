@@ -14,14 +14,20 @@ from typing import Any
 
 import pytest
 
-from tracklayer.domain.alert import AlertKind, Finding
+from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.delivery import DestinationState, DropReason
-from tracklayer.domain.monitors import judge_destination
+from tracklayer.domain.monitors import judge_destination, judge_merchant
 from tracklayer.domain.monitors.causes import Cause
-from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.event_name_unknown import Fate, Spelling, judge_event_name_unknown
+from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
+from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
+from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told
+from tracklayer.domain.monitors.tracking_stopped import judge_name_stopped
+from tracklayer.domain.monitors.value_lost import Measure, Sample, judge_value_lost
+from tracklayer.domain.monitors.value_lost import Usual as UsualValue
+from tracklayer.domain.monitors.views import DestinationView, MerchantView, NameView, Oldest, Span, Told
 from tracklayer.domain.monitors.worth import NOTHING, Worth
 
 NOW = datetime(2026, 5, 4, 14, 30, 5, tzinfo=UTC)
@@ -110,6 +116,50 @@ def queued(*spans: dict[str, int], **changes: Any) -> Callable[[], Finding]:
     return seen(replace(view, **changes))
 
 
+def there(found: Finding | None) -> Finding:
+    assert found is not None
+    return found
+
+
+def rejected(name: str | None, *refused: tuple[str, str, str, int], accepted: int = 10) -> Callable[[], Finding]:
+    """Ten minutes in each of which so many were refused of each (name, code, field)."""
+
+    def make() -> Finding:
+        start = NOW.replace(second=0) - 10 * MINUTE
+        causes = {each[:3]: each[3] for each in refused}
+        doors = [DoorMinute(start + n * MINUTE, accepted, {"PageView": accepted}, causes) for n in range(10)]
+        found = judge_events_rejected(DoorView(doors, SuccessRate(0.99, 0.01, 100_000)), NOW)
+        return there(found[Subject(AlertKind.EVENTS_REJECTED, event_name=name)])
+
+    return make
+
+
+def copied() -> Finding:
+    """Forty purchases, of which twelve came again under another id."""
+    sold = [
+        Conversion(f"order_{n}", "Purchase", NOW - MINUTE, {"email": f"person_{n}"}, Decimal("129.99"), "USD")
+        for n in range(40)
+    ]
+    again = [replace(one, event_id=f"{one.event_id}-web", occurred_at=NOW - MINUTE / 2) for one in sold[:12]]
+    return there(judge_likely_duplicates("Purchase", [*sold, *again], is_open=False, since=NOW - 10 * MINUTE))
+
+
+def silent(name: str | None) -> Finding:
+    rhythm, last = Rhythm((30.0,) * 168, 6.9, 2.0), NOW - 40 * MINUTE
+    if name is not None:
+        return there(judge_name_stopped(NameView(name, rhythm, last, others=[(20.0, 20)]), is_open=False, now=NOW))
+    (found,) = judge_merchant(MerchantView(rhythm, last), NOW)
+    return found
+
+
+def worthless() -> Finding:
+    start, web = NOW.replace(second=0) - 30 * MINUTE, ("website", "shop.example.com")
+    samples = [Sample(start + n * MINUTE, web, 2, 2 if n < 20 else 0) for n in range(30)]
+    measure = Measure("value", samples, UsualValue({web: 0.99}, 0.99, 0.004))
+    return there(judge_value_lost("Purchase", [measure], is_open=False, told_until=None, now=NOW))
+
+
+MISSPELT = Spelling("snapchat", "Snapchat", "purchase", "Purchase", Fate.FILTERED, 60, NOW - 50 * MINUTE, NOW)
 RUNNING = Span(NOW.replace(second=0), NOW, acknowledged=30, refused=30)
 FLAKY = minutes({"acknowledged": 60}, *[{"acknowledged": 30, "unreachable": 30}] * 3)
 
@@ -802,6 +852,88 @@ TEXTS: list[Text] = [
             "Whoever paused it must resume it now: then all of them are sent."
         ),
     ),
+    (
+        "events of one name are refused at the door",
+        rejected("Purchase", ("Purchase", "INVALID_CURRENCY", "custom_data.currency", 8)),
+        "All Purchase events are refused",
+        (
+            "16 of 16 Purchase events since 2026-05-04 14:28 UTC were refused for wrong fields, and are reported "
+            "to no platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) "
+            "now, and then send these events again. Send a code such as `USD`. Refused for: `customData.currency` "
+            "(INVALID_CURRENCY) 16: The currency is no ISO 4217 code."
+        ),
+    ),
+    (
+        "events of several names are refused at the door",
+        rejected(
+            None,
+            ("Purchase", "INVALID_CURRENCY", "custom_data.currency", 8),
+            ("PageView", "INVALID_TIME", "occurred_at", 4),
+        ),
+        "55% of events are refused",
+        (
+            "12 of 22 events since 2026-05-04 14:29 UTC were refused for wrong fields, and are reported to no "
+            "platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) now, and "
+            "then send these events again. Send a code such as `USD`. Refused for: `customData.currency` "
+            "(INVALID_CURRENCY) 8: The currency is no ISO 4217 code; `occurredAt` (INVALID_TIME) 4: The time is "
+            "no date with time and offset. By name: Purchase 8, PageView 4. Usually 1.0% are refused."
+        ),
+    ),
+    (
+        "conversions that come twice",
+        copied,
+        "12 of 52 Purchase events are probably copies",
+        (
+            "12 of the 52 newest Purchase events since 2026-05-04 14:29 UTC are probably copies of 12 conversions "
+            "under other event ids, and every platform counts them again: 1,559.88 USD too much. Whoever sends "
+            "the shop's events must give each order one event id, its own, in every retry and from browser and "
+            "server alike. Compare `order_0` and `order_0-web`, for one."
+        ),
+    ),
+    (
+        "nothing comes any more",
+        lambda: silent(None),
+        "No event for 40 min",
+        (
+            "No event has arrived for 40 min: whatever happened in the shop since 2026-05-04 13:50 UTC is "
+            "reported to no platform. Whoever maintains the shop must look now at whether the shop still sends: "
+            "its last deployment, its API key, its connection to TrackLayer. Usually about 40 would have arrived "
+            "since; the chance of none while all is well is one in 496,194,760."
+        ),
+    ),
+    (
+        "nothing of one name comes any more",
+        lambda: silent("Purchase"),
+        "No Purchase event for 40 min",
+        (
+            "No Purchase event has arrived for 40 min, while others do: what happened since 2026-05-04 13:50 UTC "
+            "is reported as Purchase to no platform. Whoever maintains the shop must look now at what sends "
+            "Purchase: the last change of the pages and the code where it arises, and of the tag that sends it. "
+            "Usually about 40 would have arrived since; the chance of none while all is well is one in "
+            "496,194,760."
+        ),
+    ),
+    (
+        "values that are lost",
+        worthless,
+        "Purchase events bring no value since 14:20 UTC",
+        (
+            "20 of 20 Purchase events since 2026-05-04 14:20 UTC came without a value: campaigns that bid by "
+            "value take these for worth nothing, and spend less on such people. Whoever maintains the checkout on "
+            "shop.example.com must look now at what changed then, and have it send custom_data.value as a number "
+            "above 0. Usually 99% of them bring one."
+        ),
+    ),
+    (
+        "a name that is misspelt",
+        lambda: there(judge_event_name_unknown(MISSPELT, is_open=False)),
+        "Snapchat gets no purchase: it is called Purchase there",
+        (
+            "60 events named purchase came within the last hour, since 2026-05-04 13:40 UTC at least, and "
+            "Snapchat got none of them: it takes Purchase, and not this spelling. Have the shop send Purchase. "
+            "Under the right name came 0 events in the same hour; what was left out is stored here."
+        ),
+    ),
 ]
 
 
@@ -815,6 +947,11 @@ def test_an_alert_says_it_as_whoever_must_act_would_want_it(
 
 def test_every_cause_has_its_text() -> None:
     assert {make().details.get("cause") for _, make, _, _ in TEXTS} - {None} == set(Cause)
+
+
+def test_every_kind_has_its_text() -> None:
+    """But for identifiers: what is said of them is tested with what is seen of them, in ``test_match_quality``."""
+    assert {make().kind for _, make, _, _ in TEXTS} == set(AlertKind) - {AlertKind.MATCH_QUALITY_DROP}
 
 
 def test_no_two_causes_share_a_title() -> None:
