@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tracklayer.db import monitors as db
 from tracklayer.db.alerts import ToldAs, told_as
@@ -120,6 +121,24 @@ def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Fi
     return found, judge_destination(view, {*kinds, AlertKind.QUEUE_BACKLOG}, page.now)
 
 
+class _Summed(NamedTuple):
+    """``since``: from when on what was dropped was counted; ``waiting``: how many deliveries there were."""
+
+    at: datetime
+    since: datetime
+    waiting: int
+    sales: Sales
+
+    def as_the_least(self, since: datetime, waiting: int) -> Sales:
+        """What is left of it: what was lost is so for good, what waits may have gone out where fewer do."""
+        lost = {reason: replace(worth, is_all=False) for reason, worth in self.sales.lost.items()}
+        if since > self.since:
+            lost = {}  # something else is told than before
+        if waiting < self.waiting:
+            return Sales(lost=lost)
+        return Sales(replace(self.sales.waiting, is_all=False), replace(self.sales.failing, is_all=False), lost)
+
+
 class SalesKnown:
     """What sales are worth at destinations in trouble, as a process added them up last.
 
@@ -128,7 +147,7 @@ class SalesKnown:
     """
 
     def __init__(self) -> None:
-        self._known: Remembered[Key, tuple[datetime, int, Sales]] = Remembered(MERCHANTS)
+        self._known: Remembered[Key, _Summed] = Remembered(MERCHANTS)
 
     def of(
         self, page: Page, views: Mapping[Key, DestinationView], troubled: Mapping[Key, Sequence[Finding]]
@@ -136,7 +155,7 @@ class SalesKnown:
         """Of those of which it is known. What was added up a while ago is told as the least that it is."""
         for key in views.keys() - troubled.keys():
             self._known.pop(key, None)
-        summed_at = {key: self._known[key][0] if key in self._known else None for key in troubled}
+        summed_at = {key: self._known[key].at if key in self._known else None for key in troubled}
         begun = {key: min(finding.since for finding in found) for key, found in troubled.items()}
         wanted = [
             key
@@ -155,21 +174,12 @@ class SalesKnown:
         with alone(page.runtime, "adding up what sales are worth"), in_transaction():
             added = sales_at({key: begun[key] for key in due})
         for key in due:
-            self._known.note(key, (page.now, views[key].waiting, added.get(key, Sales())))
+            self._known.note(key, _Summed(page.now, begun[key], views[key].waiting, added.get(key, Sales())))
         return {
-            key: added[key] if key in added else _at_least(self._known[key], views[key].waiting)
+            key: added[key] if key in added else self._known[key].as_the_least(begun[key], views[key].waiting)
             for key in troubled
             if key in self._known
         }
-
-
-def _at_least(known: tuple[datetime, int, Sales], waiting: int) -> Sales:
-    """What is left of an earlier sum: what was lost is so for good, what waits may have gone out where fewer do."""
-    _, waited, sales = known
-    lost = {reason: replace(worth, is_all=False) for reason, worth in sales.lost.items()}
-    if waiting < waited:
-        return Sales(lost=lost)
-    return Sales(replace(sales.waiting, is_all=False), replace(sales.failing, is_all=False), lost)
 
 
 def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesKnown) -> dict[Key, DestinationView]:
