@@ -137,8 +137,10 @@ def test_an_outage_is_announced_shown_and_resolves_where_it_stands(visit: Visito
     expect(page.get_by_text("Resolved", exact=True).first).to_be_visible()
     expect(page.get_by_role("button", name="Snooze")).to_have_count(0)
     # What is over is told as that.
-    expect(page.get_by_role("region", name="As it was when last seen")).to_contain_text("Meta has accepted none")
-    figures = page.get_by_role("region", name="Figures when last seen")
+    expect(page.get_by_role("region", name="It is over: what was told when it opened")).to_contain_text(
+        "Meta has accepted none"
+    )
+    figures = page.get_by_role("region", name="Figures of then")
     expect(figures).to_contain_text("Causethe platform refuses them")
     expect(figures).not_to_contain_text("Waiting")
     seen = page.get_by_role("region", name="What was seen")

@@ -254,7 +254,9 @@ def test_a_backtest_prints_what_would_have_been_raised(environ: str, capsys: pyt
     found = orjson.loads(capsys.readouterr().out)
     assert (found["merchant_id"], found["kind"], found["resolved_at"]) == (merchant, "tracking_stopped", None)
     assert main(["monitors", "backtest", "--days", "1", "--merchant", merchant]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    assert "Left out, as their counters are not kept for so long: events_rejected, match_quality_drop, " in told.err
+    lines = told.out.splitlines()
     assert "still open UTC  critical tracking_stopped  No event for" in lines[0]
     assert lines[1] == "1 alert of 1 merchant in 1 day"
     assert main(["monitors", "backtest", "--merchant", "999"]) == 1

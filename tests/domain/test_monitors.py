@@ -261,6 +261,20 @@ def test_an_outage_keeps_its_cause_until_there_is_a_newer_error() -> None:
     assert shut.title == "Meta refuses your credentials: set new ones now"
 
 
+def test_an_open_outage_is_counted_from_its_first_failure_as_long_as_its_cause_is_the_same() -> None:
+    well, gone, half = {"acknowledged": 60}, {"unreachable": 2}, {"acknowledged": 30, "unreachable": 10}
+    began = NOW.replace(second=0) - 7 * MINUTE + timedelta(seconds=20)
+    first = {"acknowledged": 20, "unreachable": 1}
+    outage = Told(began + MINUTE, None, began)
+    view = replace(VIEW, recent=minutes(*[well] * 3, first, *[gone] * 3, half, half, half), outage=outage)
+    found = only(replace(view, told_cause="server_error", told_reason="unreachable: 500 the platform failed"), DOWN)
+    assert (found.since, found.details["acknowledged"], found.details["failures"]) == (began, 90, 37)
+    assert "accepted 90 of the last 127 attempts, since 2026-03-04 14:23 UTC" in found.message
+    # Of another cause what was before tells nothing.
+    other = only(replace(view, told_cause="refused", told_reason="400 Invalid"), DOWN)
+    assert other.since > began
+
+
 def test_refusals_are_not_over_with_one_that_comes_through() -> None:
     assert judged(replace(VIEW, recent=minutes({"refused": 60}, {"refused": 59, "acknowledged": 1})), DOWN) == [DOWN]
     half = replace(VIEW, recent=minutes({"refused": 60}, {"refused": 30, "acknowledged": 30}))
@@ -375,6 +389,19 @@ def test_a_drop_is_open_until_the_last_minutes_are_as_usual() -> None:
     low, usual = {"acknowledged": 30, "refused": 30}, {"acknowledged": 58, "refused": 2}
     assert judged(replace(VIEW, recent=minutes(*[low] * 5, usual)), DROP) == [DROP]
     assert judged(replace(VIEW, recent=minutes(*[low] * 5, *[usual] * 5)), DROP) == []
+
+
+def test_an_open_drop_counts_what_is_lost_from_its_first_failure_and_judges_the_last_minutes() -> None:
+    well, low, half = {"acknowledged": 60}, {"acknowledged": 15, "refused": 45}, {"acknowledged": 45, "refused": 15}
+    view = replace(VIEW, recent=minutes(*[well] * 2, *[low] * 10, *[half] * 5))
+    began = view.recent[2].start
+    found = only(replace(view, rate_drop=Told(began + MINUTE, None, began)), DROP)
+    assert (found.since, found.details["acknowledged"], found.details["failed"]) == (began, 375, 525)
+    assert (found.title, found.severity) == ("Meta accepts 75% instead of 97%", Severity.WARNING)
+    assert "did not accept 525 of 900 events since" in found.message
+    # When it is found, what was well before it is none of it.
+    first = only(replace(VIEW, recent=minutes(*[well] * 4, {"acknowledged": 2, "refused": 58})))
+    assert (first.since, first.details["failed"]) == (NOW.replace(second=0) - MINUTE, 58)
 
 
 @pytest.mark.parametrize("success", [None, SuccessRate(0.5, 0.01, 1000)], ids=["new", "never well"])

@@ -76,3 +76,15 @@ def test_where_there_are_repeats_only_new_events_of_a_name_are_spoken_of() -> No
     found = found_of(view)
     assert found[PURCHASE].title == "All new Purchase events are refused"
     assert found[PURCHASE].message.startswith("20 of 20 new Purchase events since")
+
+
+def test_an_open_one_counts_from_where_it_began_and_its_title_tells_of_now() -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    refused = {("Purchase", *TIME): 8}
+    start = NOW.replace(second=0) - 20 * MINUTE
+    worse = [DoorMinute(start + n * MINUTE, 0, {}, {("Purchase", *TIME): 20}) for n in range(10)]
+    better = [DoorMinute(start + n * MINUTE, 32, {"Purchase": 32}, refused) for n in range(10, 20)]
+    view = DoorView([*worse, *better], usual, is_open=True, began={None: start})
+    found = found_of(view)[WHOLE]
+    assert (found.since, found.title) == (start, "20% of events are refused")
+    assert found.message.startswith(f"280 of 600 events since {start:%Y-%m-%d %H:%M} UTC were refused for wrong fields")

@@ -19,10 +19,12 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema import schema
+from tracklayer.services.alert import settle_findings
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import example_settings, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
@@ -52,6 +54,28 @@ def open_alert(merchant: Merchant, clock: FrozenClock, platform: str | None = "m
             "VALUES (%s, 'platform_down', 'critical', %s, 'Meta is down', 'It does not answer.', %s, %s)",
             (merchant.merchant_id, platform, clock.now(), clock.now()),
         )
+
+
+async def test_an_alert_that_is_over_says_what_it_said_when_it_opened(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    def seen(title: str, waiting: int) -> None:
+        details = {"waiting": waiting}
+        found = Finding(AlertKind.PLATFORM_DOWN, "meta", Severity.WARNING, title, title, clock.now(), details)
+        settle_findings(runtime, merchant.merchant_id, [found], [], clock.now())
+
+    seen("12 wait", 12)
+    clock.move(timedelta(minutes=1))
+    seen("Nothing waits", 0)
+    asked = "{ alerts { nodes { state title message details } } }"
+    (found,) = (await api(asked))["alerts"]["nodes"]
+    assert (found["state"], found["title"], found["details"]["waiting"]) == ("OPEN", "Nothing waits", 0)
+    for _ in range(2):
+        clock.move(timedelta(minutes=1))
+        settle_findings(runtime, merchant.merchant_id, [], [Subject(AlertKind.PLATFORM_DOWN, "meta")], clock.now())
+    (found,) = (await api(asked))["alerts"]["nodes"]
+    assert (found["state"], found["title"], found["message"]) == ("RESOLVED", "12 wait", "12 wait")
+    assert found["details"]["waiting"] == 12
 
 
 async def test_an_event_leads_to_its_deliveries_and_their_alerts(

@@ -26,6 +26,7 @@ from tracklayer.services.destinations import pause_destination, remove_destinati
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.watches import destinations
 
 
 class Scene:
@@ -92,6 +93,12 @@ class Scene:
             )
         return title, message, details
 
+    def told(self) -> tuple[str, str, dict[str, Any]]:
+        """The same as it was when it was told."""
+        with in_transaction():
+            [(told,)] = rows("SELECT told FROM alerts WHERE merchant_id = %s", (self.merchant.merchant_id,))
+        return told["title"], told["message"], told["details"]
+
     def history(self, platform: str, since: datetime, until: datetime, where: str = "true", **counts: int) -> None:
         """Counters of the past: ``counts`` in each minute that ``where``, in terms of ``minute``, admits."""
         names = list(counts)
@@ -150,13 +157,78 @@ def test_a_held_destination_is_told_with_its_cause_until_the_end(
     assert scene.alerts() == [("platform_down", True)]
     found, message, details = scene.alert()
     assert (found, details["cause"]) == (title, cause)
-    assert f"{details['waiting']} deliveries wait, and the first is lost in 2" in message
+    assert f"{details['waiting']} deliveries wait, worth " in message
+    assert " USD in sales, and the first is lost in 2" in message
     assert details["waiting"] > 0
     scene.mend()
     scene.passes(600, every=5)
     assert scene.alerts() == [("platform_down", False)]
     found, _, details = scene.alert()
     assert (found, details["cause"]) == (title, cause)
+
+
+def test_an_outage_tells_what_waits_in_money_and_counts_from_its_first_failure_to_its_end(scene: Scene) -> None:
+    scene.passes(180, every=5)
+    began = scene.clock.now()
+    scene.fault("error")
+    scene.passes(60, every=5)
+    title, message, details = scene.told()
+    assert title == "Meta answers with errors (500)"
+    money = f"{details['waiting'] * 129.99:,.2f} USD"
+    assert f"{details['waiting']} deliveries wait, worth {money} in sales, and the first is lost in 2" in message
+    assert details["waiting_worth"] == {"USD": f"{details['waiting'] * 129.99:.2f}"}
+    since = datetime.fromisoformat(details["since"])
+    assert began <= since <= began + timedelta(seconds=10)
+    scene.passes(60, every=5)
+    _, message, details = scene.alert()
+    assert "deliveries wait, worth at least " in message  # added up a while ago
+    scene.mend()
+    for _ in range(20):
+        scene.passes(30, every=5)
+        _, message, details = scene.alert()
+        assert datetime.fromisoformat(details["since"]) == since
+        if "acknowledged" in details:
+            # Nothing of what had been accepted before.
+            assert details["acknowledged"] <= scene.sent - 36
+            assert f"since {since:%Y-%m-%d %H:%M} UTC" in message
+    assert scene.alerts() == [("platform_down", False)]
+    assert scene.told()[2]["since"] == since.isoformat()
+
+
+def test_money_that_cannot_be_added_up_costs_no_alert(scene: Scene) -> None:
+    scene.passes(60, every=5)
+    scene.fault("error")
+    scene.passes(30, every=5)
+    with in_transaction():
+        execute(
+            """UPDATE events SET custom_data = '{"value": 1e999999, "currency": "USD"}' WHERE event_id = 'order_15'"""
+        )
+    scene.passes(30, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    _, message, details = scene.told()
+    assert f"{details['waiting']} deliveries wait, and the first is lost in 2" in message
+
+
+def test_what_waits_is_added_up_when_it_is_found_and_then_ever_more_seldom(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summed: list[datetime] = []
+    real = destinations.sales_at  # type: ignore[attr-defined]
+
+    def counted(since: dict[tuple[int, str], datetime]) -> Any:
+        if since:
+            summed.append(scene.clock.now())
+        return real(since)
+
+    monkeypatch.setattr(destinations, "sales_at", counted)
+    scene.passes(60, every=5)
+    assert summed == []  # nothing is in trouble
+    scene.fault("error")
+    began = scene.clock.now()
+    scene.passes(900, every=60)
+    assert scene.alerts() == [("platform_down", True)]
+    after = [(at - began).total_seconds() for at in summed]
+    assert len(after) == 8  # of 49 looks at it
 
 
 NOBODY: dict[str, Any] = {"user_data": {}}
@@ -187,7 +259,8 @@ def test_a_new_destination_whose_rules_refuse_everything_is_told_within_a_minute
     assert title == "Meta can be sent none of your events"
     assert message.startswith(f"Meta can be sent none of your events: 100% {lack}. Since 2026-11-20 15:00 UTC ")
     count, example = details["unmappable"], details["example_event_id"]
-    assert f"{count} events are lost to it: whoever sends your shop's events must add" in message
+    assert f"{count} events{' are' if changes is WORTHLESS else ', worth '}" in message
+    assert " are lost to it: whoever sends your shop's events must add" in message
     assert f"event `{example}` (Purchase) is an example" in message
     assert (details["cause"], details["drop_reason"], details["field"]) == ("unmappable", reason, field)
     assert example in [f"order_{n}" for n in range(45)]
@@ -224,7 +297,8 @@ def test_a_new_destination_of_whose_events_half_are_refused_is_told_as_that(scen
     assert scene.alerts() == [("delivery_rate_drop", True)]
     title, message, details = scene.alert()
     assert title == "Meta can be sent only 50% of your events"
-    assert "cannot be sent to Meta and are lost to it: 50% lack everything by which" in message
+    assert "cannot be sent to Meta and are lost to it, worth at least " in message
+    assert " USD in sales: 50% lack everything by which" in message
     assert "other Purchase events do go out: what sends these differs" in message
     assert message.endswith("the least to be expected of a destination is 80%.")
     assert details["usual_success_rate"] is None
@@ -487,6 +561,33 @@ def test_a_backtest_finds_what_the_stored_counters_show_and_tells_nobody(scene: 
     assert scene.alerts() == []
     [(_, week)] = backtest(scene.runtime, 7, scene.merchant.merchant_id)
     assert [(one.finding.kind.value, one.opened_at, one.resolved_at) for one in week] == found
+
+
+def test_a_backtest_knows_that_a_queue_is_empty_and_what_the_credentials_were(scene: Scene) -> None:
+    """What was tried in vain during an outage goes out as a retry: nothing waits any more, whatever was tried first."""
+    now = scene.clock.now().replace(minute=0, second=0, microsecond=0)
+    scene.clock.move(now - scene.clock.now())
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    steady = {"routed": 60, "acknowledged": 60, "finished": 60}
+    late = {"routed": 60, "acknowledged": 660, "finished": 660, "retries_acknowledged": 15}
+    for began, failure, tried in (
+        (now - 20 * hour, "unreachable", {"unreachable": 15, "retries_failed": 0}),
+        (now - 16 * hour, "unknown", {"unknown": 15, "retries_failed": 0}),
+        (now - 12 * hour, "credentials_refused", {"credentials_refused": 15, "retries_failed": 0}),
+    ):
+        scene.history("meta", began - hour, began, "true", **steady)
+        scene.history("meta", began, began + minute, "true", routed=60, **tried)
+        probes = {"routed": 60, failure: 1, "retries_failed": 1}
+        scene.history("meta", began + minute, began + 10 * minute, "true", **probes)
+        scene.history("meta", began + 10 * minute, began + 11 * minute, "true", **late)
+        scene.history("meta", began + 11 * minute, began + hour, "true", **steady)
+    [(_, raised)] = backtest(scene.runtime, 1)
+    assert [(one.finding.kind.value, one.finding.details["cause"]) for one in raised] == [
+        ("platform_down", "unreachable"),
+        ("platform_down", "no_answer"),
+        ("platform_down", "credentials_refused"),
+    ]
+    assert all(one.resolved_at is not None for one in raised)
 
 
 def test_a_backtest_without_counters_says_nothing(scene: Scene) -> None:

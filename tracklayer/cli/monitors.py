@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 import orjson
 
 from tracklayer.cli.process import CommandError, merchant_id_of, runtime_of, settings_with_log
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
-from tracklayer.domain.monitors.replay import Raised
+from tracklayer.domain.alert import AlertKind
+from tracklayer.domain.monitors.replay import REPLAYED, Raised
 from tracklayer.services.backtest import MOST_DAYS, backtest
+
+LEFT_OUT = (
+    f"Replayed are {', '.join(REPLAYED)}. Left out, as their counters are not kept for so long:"
+    f" {', '.join(kind for kind in AlertKind if kind not in REPLAYED)}, and tracking_stopped of single event names. What a"
+    " platform answered is not kept either: one that answered with errors (500) is told as one that cannot be reached."
+)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,7 +29,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="replay stored counters: which alerts today's rules would have raised",
         description="Replays the stored minutes of all destinations and merchants through the monitors, and prints the"
         " alerts that they would have raised. Nothing is written, nobody is told. The counters do not say when a"
-        " destination was held or what its queue held, so both are inferred from attempts, arrivals and departures.",
+        " destination was held or what its queue held, so both are inferred from attempts, arrivals and departures. "
+        + LEFT_OUT,
     )
     replay.add_argument(
         "--days", type=_days, default=30, metavar="N", help=f"how far back, 1 to {MOST_DAYS} (%(default)s)"
@@ -50,6 +59,7 @@ def run_backtest(args: argparse.Namespace) -> int:
             count += len(raised)
             for alert in raised:
                 _print(merchant_id, alert, as_json=args.json)
+    print(LEFT_OUT, file=sys.stderr)
     if not args.json:
         print(f"{_counted(count, 'alert')} of {_counted(merchants, 'merchant')} in {_counted(args.days, 'day')}")
     return 0

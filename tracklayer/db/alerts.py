@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject, told
+from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject, since_told, told
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
 MAX_TITLE, MAX_MESSAGE = 200, 4000  # characters
@@ -133,6 +133,32 @@ def open_lately(
         if known is None or resolved_at is None or (known[1] is not None and resolved_at > known[1]):
             lately[key] = opened_at, resolved_at
     return lately
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAs:
+    """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause."""
+
+    began: datetime | None
+    cause: str | None
+    reason: str | None
+
+
+TOLD_AS = """
+SELECT merchant_id, kind, platform, event_name, told #>> '{details,since}', details ->> 'since', details ->> 'cause', coalesce(details ->> 'reason', details ->> 'last_error')
+FROM alerts WHERE merchant_id = ANY(%(merchants)s) AND kind = ANY(%(kinds)s) AND resolved_at IS NULL
+"""
+
+
+def told_as(merchant_ids: Sequence[int], kinds: Collection[AlertKind]) -> dict[tuple[int, Subject], ToldAs]:
+    """What the open alerts of some kinds said last, by (merchant, subject)."""
+    params: Any = {"merchants": list(merchant_ids), "kinds": sorted(kinds)}
+    return {
+        (row[0], Subject(AlertKind(row[1]), row[2], row[3])): ToldAs(
+            since_told({"since": row[4]}, {"since": row[5]}), row[6], row[7]
+        )
+        for row in rows(TOLD_AS, params)
+    }
 
 
 def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | None:

@@ -144,18 +144,6 @@ def _keys(keys: Iterable[Key]) -> dict[str, Any]:
     return {"merchants": [key[0] for key in pairs], "platforms": [key[1] for key in pairs]}
 
 
-TOLD_CAUSE = """
-SELECT details ->> 'cause', coalesce(details ->> 'reason', details ->> 'last_error') FROM alerts
-WHERE merchant_id = %(merchant)s AND kind = 'platform_down' AND platform = %(platform)s AND resolved_at IS NULL
-"""
-
-
-def told_cause(merchant_id: int, platform: str) -> tuple[str | None, str | None]:
-    """(what the open outage of a platform was put down to, the words it was told by); None where there is none."""
-    found = rows(TOLD_CAUSE, {"merchant": merchant_id, "platform": platform})  # type: ignore[arg-type]
-    return (found[0][0], found[0][1]) if found else (None, None)
-
-
 # What the newest ones say is taken for all of them. A ground is told by its rule's words where they differ.
 UNMAPPABLE_GROUNDS = """
 SELECT g.*, e.event_name, e.action_source FROM (

@@ -78,13 +78,19 @@ class Finding:
 
 def began_at(opened_at: datetime, *details: Mapping[str, Any] | None) -> datetime:
     """Since when what an alert tells of held: the earliest that its details, now and when it was told, say; or its opening."""
-    found = [opened_at]
+    since = since_told(*details)
+    return opened_at if since is None else min(opened_at, since)
+
+
+def since_told(*details: Mapping[str, Any] | None) -> datetime | None:
+    """The earliest instant since when an alert's details say that it holds; None where none of them does."""
+    found = []
     for one in details:
         try:
             found.append(datetime.fromisoformat(str((one or {})["since"])))
         except (KeyError, ValueError):
             continue
-    return min(at for at in found if at.tzinfo is not None)
+    return min((at for at in found if at.tzinfo is not None), default=None)
 
 
 # How long an open alert must have had no finding before it resolves. A platform's verdict needs many refusals in a

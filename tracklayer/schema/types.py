@@ -67,6 +67,7 @@ from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.schema.standing import DestinationStanding, standing_node
 from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
+from tracklayer.services.channels import told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of, preview_stored
@@ -575,7 +576,11 @@ class AlertNode(Node):
     platform: Platform | None = _field(READ, "The platform; null for an alert of the whole merchant.")
     event_name: str | None = _field(READ, "The event name, where it is about events of one name.")
     title: str = _field(READ, "In a few words.")
-    message: str = _field(READ, "What was seen against what is normal, with figures.")
+    message: str = _field(
+        READ,
+        "What is lost or at risk, since when, who must do what, and the figures; of one that is over as it was told when it "
+        "opened.",
+    )
     details: JSON = _field(READ, "The figures.")
     opened_at: DateTime = _field(READ, "Since when.")
     last_seen_at: DateTime = _field(READ, "When it was last found to hold.")
@@ -1014,17 +1019,18 @@ def delivery_node(row: DeliveryRow) -> DeliveryNode:
 
 
 def alert_node(row: AlertRow) -> AlertNode:
+    told = told_of(row)
     return AlertNode(
         id=ID(ids.encode("Alert", row.merchant_id, row.alert_id)),
         row=row,
         kind=AlertKind(row.kind),
-        severity=AlertSeverity(row.severity),
+        severity=AlertSeverity(told["severity"]),
         state=AlertState("resolved" if row.resolved_at else "open"),
         platform=Platform(row.platform) if row.platform else None,
         event_name=row.event_name if row.event_name != OTHERS else None,  # of several: details lists them
-        title=row.title,
-        message=row.message,
-        details=JSON(row.details),
+        title=told["title"],
+        message=told["message"],
+        details=JSON(told["details"]),
         opened_at=DateTime(row.opened_at),
         last_seen_at=DateTime(row.last_seen_at),
         acknowledged_at=_instant(row.acknowledged_at),

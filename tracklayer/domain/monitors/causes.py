@@ -61,7 +61,7 @@ class Unanswered:
 
     def what_to_do(self, name: str, credential: str) -> str:
         """Who must act, and how; a sentence."""
-        again = "it is tried again every few minutes, and all that waits goes out once it"
+        again = "TrackLayer keeps trying, and all that waits goes out once it"
         match self.cause:
             case Cause.CREDENTIALS:
                 return (
@@ -123,6 +123,11 @@ def cause_of_error(error: str | None, *, is_unknown: bool) -> Unanswered:
         is_late = error is not None and NO_ANSWER_IN_TIME in error
         return Unanswered(Cause.TIMED_OUT if is_late else Cause.NO_ANSWER)
     return _by_status(_status_in(error))
+
+
+def cause_of_attempts(error: str | None, *, is_shut_out: bool, is_unknown: bool) -> Unanswered:
+    """The same of many. ``is_shut_out``: most were refused for the credentials, whatever the last one was answered."""
+    return Unanswered(Cause.CREDENTIALS) if is_shut_out else cause_of_error(error, is_unknown=is_unknown)
 
 
 def cause_told(cause: str | None, said: str | None) -> Unanswered | None:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
-from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.monitors.causes import Cause, cause_of_error
+from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
+from tracklayer.domain.monitors.causes import Cause, cause_of_attempts
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
-from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, next_step, others, rule
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.steadiness import LATELY
 from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Span
 from tracklayer.domain.monitors.words import capitalised, clock_time, ended, lasting, percent
+from tracklayer.domain.monitors.worth import details, in_sales, said
 
 # Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
@@ -66,7 +67,7 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
         if window is not None and not is_open:
             window = _dropped(view, expected, now)
         if window is not None:
-            return _finding(view, expected, window, now)
+            return _finding(view, expected, window, _whole(view, window), now)
     return None
 
 
@@ -80,10 +81,12 @@ class Window:
     refused: int = 0
     unmappable: int = 0
     unanswered: int = 0
+    mostly_credentials: bool = False
     mostly_unknown: bool = False
 
 
-def _finding(view: DestinationView, expected: Expected, window: Window, now: datetime) -> Finding:
+def _finding(view: DestinationView, expected: Expected, window: Window, whole: Window, now: datetime) -> Finding:
+    """``window``: how it is now; ``whole``: all since the drop began, which is what is lost."""
     total = window.good + window.bad
     rate = window.good / total
     usual = expected.usual
@@ -94,7 +97,7 @@ def _finding(view: DestinationView, expected: Expected, window: Window, now: dat
         normal = f"the least to be expected of a destination is {percent(expected.share)}."
         instead = ""
     figures = f"{percent(rate, 1)} were accepted at the first attempt {_within(now - window.since)}; {normal}"
-    cause, title, message = _words(view, window, rate, instead)
+    cause, title, message = _words(view, window, whole, rate, instead)
     worst = view.unmappable[0] if view.unmappable and window.unmappable else None
     return Finding(
         AlertKind.DELIVERY_RATE_DROP,
@@ -102,19 +105,20 @@ def _finding(view: DestinationView, expected: Expected, window: Window, now: dat
         Severity.CRITICAL if rate < 0.5 else Severity.WARNING,
         title,
         f"{message} {figures}",
-        window.since,
+        whole.since,
         {
             "cause": cause,
             "success_rate": round(rate, 4),
             "usual_success_rate": round(usual.share, 4) if usual is not None else None,
-            "acknowledged": window.good,
-            "failed": window.bad,
-            "unmappable": window.unmappable,
+            "acknowledged": whole.good,
+            "failed": whole.bad,
+            "unmappable": whole.unmappable,
             "probability": failures_at_least(window.bad, total, 1 - expected.share, expected.spread),
             "last_error": view.last_error,
             "drop_reason": worst.reason if worst else None,
             "field": worst.field if worst else None,
             "example_event_id": worst.example if worst else view.last_failed,
+            **details(failing_worth=view.failing_worth, lost_worth=view.lost(view.lost_worth)),
         },
     )
 
@@ -123,14 +127,26 @@ def _within(span: timedelta) -> str:
     return f"in {lasting(span)}" if span >= timedelta(minutes=1) else "within this minute"
 
 
-def _words(view: DestinationView, window: Window, rate: float, instead: str) -> tuple[Cause, str, str]:
+def _whole(view: DestinationView, window: Window) -> Window:
+    """All since the drop began: as it was told, or else from the first failure of a window on."""
+    began = view.known_since(view.rate_drop)
+    since = window.since if began is None else min(began, window.since)
+    spans = [span for span in view.spans if span.start >= since]
+    first = next((span.start for span in spans if span.first_failed), since)
+    return _window(first if began is None else since, [span for span in spans if span.start >= first])
+
+
+def _words(view: DestinationView, window: Window, whole: Window, rate: float, instead: str) -> tuple[Cause, str, str]:
     """(cause, title, what is lost and who must do what): of the larger cause, where there are several."""
-    name, total = view.name, window.good + window.bad
-    since = clock_time(window.since)
-    said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
+    name, total = view.name, whole.good + whole.bad
+    since = clock_time(whole.since)
+    last = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
     if window.unmappable >= max(window.refused, window.unanswered, 1):
-        part = min(window.unmappable, window.bad) / total
-        lost = f"{window.unmappable:,} of {total:,} events since {since} cannot be sent to {name} and are lost to it"
+        part = min(window.unmappable, window.bad) / (window.good + window.bad)
+        lost = (
+            f"{whole.unmappable:,} of {total:,} events since {since} cannot be sent to {name} and are lost to it"
+            f"{in_sales(view.lost(UNMAPPABLE))}"
+        )
         title = f"{name} can be sent only {percent(rate)} of your events{instead}"
         if not view.unmappable:
             return Cause.UNMAPPABLE, title, f"{lost}: {NOT_KNOWN}."
@@ -138,19 +154,24 @@ def _words(view: DestinationView, window: Window, rate: float, instead: str) -> 
         why = f"{percent(worst.share * part)} {lacking(worst)}. {capitalised(next_step(worst))}{rule(worst)}"
         return Cause.UNMAPPABLE, title, f"{lost}: {why}{others(view.unmappable, part)}"
     if window.unanswered > window.refused:
-        why_not = cause_of_error(view.last_error, is_unknown=window.mostly_unknown)
+        why_not = cause_of_attempts(
+            view.last_error, is_shut_out=window.mostly_credentials, is_unknown=window.mostly_unknown
+        )
+        money = said(view.failing_worth)
         words = (
-            f"{window.bad:,} of {total:,} events since {since} got no answer of {name} that counts at the first attempt:"
-            " they are sent again, up to five times in a day, and lost only if none gets through."
-            f" {why_not.what_to_do(name, view.credential)}{said}"
+            f"{whole.bad:,} of {total:,} events since {since} got no answer of {name} that counts at the first attempt:"
+            " they are sent again, up to five times in a day, and lost only if none gets through"
+            f"{f'; sales worth {money} wait for that' if money else ''}."
+            f" {why_not.what_to_do(name, view.credential)}{last}"
         )
         return why_not.cause, f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}", words
     example = f", event `{view.last_failed}` for one" if view.last_failed else ""
-    unmappable = f" {window.unmappable:,} more could not even be sent: {NOT_KNOWN}." if window.unmappable else ""
+    unmappable = f" {whole.unmappable:,} more could not even be sent: {NOT_KNOWN}." if whole.unmappable else ""
+    money = in_sales(view.failing_worth + view.lost(REFUSED))
     words = (
-        f"{name} did not accept {max(0, window.bad - window.unmappable):,} of {total:,} events since {since}, and each of them is lost to it unless a"
-        " later attempt succeeds. Whoever last changed your shop's events or this destination's settings must look at what"
-        f" changed then: the deliveries that failed say what is wrong with each{example}.{said}{unmappable}"
+        f"{name} did not accept {max(0, whole.bad - whole.unmappable):,} of {total:,} events since {since}{money}, and each of"
+        " them is lost to it unless a later attempt succeeds. Whoever last changed your shop's events or this destination's settings must look at what"
+        f" changed then: the deliveries that failed say what is wrong with each{example}.{last}{unmappable}"
     )
     return Cause.REFUSED, f"{name} accepts {percent(rate)}{instead or ' of your events'}", words
 
@@ -183,6 +204,7 @@ def _window(since: datetime, spans: Sequence[Span]) -> Window:
         sum(span.refused for span in spans),
         sum(span.unmappable for span in spans),
         sum(span.unanswered for span in spans),
+        sum(span.credentials_refused for span in spans) * 2 > sum(span.unanswered for span in spans),
         sum(span.unknown for span in spans) * 2 > sum(span.unanswered for span in spans),
     )
 

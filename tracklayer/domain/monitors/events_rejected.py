@@ -11,7 +11,7 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.words import clock_time, counted, spelt
+from tracklayer.domain.monitors.words import clock_time, counted, percent, spelt
 from tracklayer.domain.problem import CODES
 
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
@@ -58,7 +58,7 @@ class DoorView:
 
     ``usual``, ``usual_names``, ``usual_causes``: the shares that are accepted, and not refused for one code and field.
     ``open_names``: of the alerts that are open; ``told_until``: name (None: all) -> when its last one was over. What was
-    told is not told again.
+    told is not told again. ``began``: name (None: all) -> since when its open alert says that it holds.
     """
 
     minutes: Sequence[DoorMinute]
@@ -68,6 +68,7 @@ class DoorView:
     is_open: bool = False
     open_names: Collection[str] = ()
     told_until: Mapping[str | None, datetime] = field(default_factory=dict)
+    began: Mapping[str | None, datetime] = field(default_factory=dict)
 
     def fresh(self, minute: DoorMinute) -> DoorMinute:
         """Without the refusals that an alert tells of, or told of."""
@@ -96,18 +97,18 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     usual = _capped(view.usual)
     if view.is_open:
         since = _still([minute.of(None) for minute in view.minutes], usual) or _cause_still(view)
-        return {whole: _finding(view, None, since, now) if since else None}
+        return {whole: _finding(view, None, since) if since else None}
     found: dict[Subject, Finding | None] = {whole: None}
     for name in view.open_names:
         still = _still([minute.of(name) for minute in view.minutes], _capped(view.usual_names.get(name)))
-        found[_subject(name)] = _finding(view, name, still, now) if still else None
+        found[_subject(name)] = _finding(view, name, still) if still else None
     fresh = replace(view, minutes=[view.fresh(minute) for minute in view.minutes])
     bad = {}
     for name in sorted(_names(fresh.minutes)):
         since = _too_many([minute.of(name) for minute in fresh.minutes], _capped(view.usual_names.get(name)), now)
         if since is not None:
             bad[name] = since
-            found[_subject(name)] = _finding(fresh, name, since, now)
+            found[_subject(name)] = _finding(fresh, name, since)
     since, cause = _too_many([minute.of(None) for minute in fresh.minutes], usual, now), None
     if since is None:
         since, cause = _cause_too_often(fresh, now)
@@ -119,11 +120,11 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         cause is not None and part >= NEARLY_ALL and any(_without(one, name)[1] for one in fresh.minutes[-HALF_HOUR:])
     )
     if is_its_own or _others_are_well(fresh, name, begin, usual, now):
-        found[_subject(name)] = _finding(fresh, name, begin, now)
+        found[_subject(name)] = _finding(fresh, name, begin)
         return found
     return {
         **{_subject(each): found[_subject(each)] for each in view.open_names},
-        whole: _finding(fresh, None, begin, now),
+        whole: _finding(fresh, None, begin),
     }
 
 
@@ -270,17 +271,21 @@ def _cause_still(view: DoorView) -> datetime | None:
     return None
 
 
-def _finding(view: DoorView, name: str | None, since: datetime, now: datetime) -> Finding:
+def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
+    """``lately``: since when too much is refused now; what was refused is counted since an open alert's own beginning."""
+    since = lately
+    if name in view.began and (view.is_open if name is None else name in view.open_names):
+        since = min(lately, max(view.began[name], view.minutes[0].start))
     inside = [minute for minute in view.minutes if minute.start >= since]
     causes = _causes(inside, name)
-    bad = causes.total()
-    total = bad + sum(minute.accepted if name is None else minute.names.get(name, 0) for minute in inside)
+    bad, total = _counts(inside, name)
     usual = view.usual if name is None else view.usual_names.get(name)
     what = "event" if name is None else f"{name} event"
     if name is not None and any(minute.repeated for minute in inside):
         what = f"new {what}"  # some of the repeats may be of this name, and were accepted
-    share = bad / total if total else 0.0
-    how_many = "All" if bad == total else f"{share:.0%} of"
+    bad_now, total_now = _counts([minute for minute in inside if minute.start >= lately], name)
+    share = bad_now / total_now if total_now else 0.0
+    how_many = "All" if bad_now == total_now else f"{percent(share)} of"
     told = causes.most_common(MOST_TOLD)
     (code, where), _ = told[0] if told else (("", ""), 0)
     names = Counter({each: sum(minute.of(each)[2] for minute in inside) for each in _names(inside)}).most_common(
@@ -309,6 +314,12 @@ def _finding(view: DoorView, name: str | None, since: datetime, now: datetime) -
         },
         event_name=name,
     )
+
+
+def _counts(minutes: Sequence[DoorMinute], name: str | None) -> tuple[int, int]:
+    """(refused, arrived) of one name, or of all; of a name without repeats, which nobody counts by name."""
+    bad = _causes(minutes, name).total()
+    return bad, bad + sum(minute.accepted if name is None else minute.names.get(name, 0) for minute in minutes)
 
 
 def _names(minutes: Sequence[DoorMinute]) -> set[str]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.event_names import is_purchase, is_sale
 from tracklayer.domain.monitors.words import clock_time, counted
+from tracklayer.domain.monitors.worth import said, worth_of
 
 APART = timedelta(minutes=2)  # between a copy and the one before it: who buys the same again later means it
 GROUPS, SHARE = 10, 0.10  # conversions that came twice, and their copies' share of the name's events
@@ -229,12 +230,8 @@ def _is_from_many_places(group: Group) -> bool:
 
 def _finding(name: str, events: Group, groups: Sequence[Group], orders: int, since: datetime) -> Finding:
     largest, copies = max(groups, key=len), sum(len(group) - 1 for group in groups)
-    worth: dict[str, Decimal] = {}
-    for group in groups:
-        for event in group[1:]:
-            if event.value and event.currency:
-                worth[event.currency] = worth.get(event.currency, Decimal(0)) + event.value
-    money = [f"{amount:,.2f} {currency}" for currency, amount in sorted(worth.items(), key=lambda one: -one[1])[:3]]
+    worth = worth_of((event.currency, event.value) for group in groups for event in group[1:])
+    money = said(worth)
     began = max(min(group[1].occurred_at for group in groups), since)
     pair = [event.event_id for event in largest[:2]]
     by_order = f" {counted(orders, 'order')} came under several event ids each." if orders else ""
@@ -245,7 +242,7 @@ def _finding(name: str, events: Group, groups: Sequence[Group], orders: int, sin
         f"{copies:,} of {len(events):,} {name} events are probably copies",
         f"{copies:,} of the {len(events):,} newest {name} events since {clock_time(began)} are probably copies of "
         f"{counted(len(groups), 'conversion')} under other event ids, and every platform counts them again"
-        f"{f': {_and(money)} too much' if money else ''}. Whoever sends the shop's events must give each order one event id, "
+        f"{f': {money} too much' if money else ''}. Whoever sends the shop's events must give each order one event id, "
         f"its own, in every retry and from browser and server alike. Compare `{pair[0]}` and `{pair[1]}`, for one.{by_order}",
         began,
         {
@@ -255,7 +252,7 @@ def _finding(name: str, events: Group, groups: Sequence[Group], orders: int, sin
             "largest": len(largest),
             "orders": orders,
             "is_certain": True,
-            "worth": {currency: str(amount) for currency, amount in worth.items()},
+            "worth": worth.as_json(),
             "example_event_ids": pair,
         },
         event_name=name,
@@ -296,7 +293,3 @@ def _question(name: str, events: Group, groups: Sequence[Group], since: datetime
         },
         event_name=name,
     )
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

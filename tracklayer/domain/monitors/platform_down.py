@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
-from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.health import UNANSWERED
-from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_error, cause_of_hold, cause_told
-from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, lost, next_step, others, rule
+from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_attempts, cause_of_hold, cause_told
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
-from tracklayer.domain.monitors.steadiness import LATELY, is_not_back, keeps_failing
-from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Oldest, Span
+from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, keeps_failing
+from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Oldest, Span, money_of, so_far
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
+from tracklayer.domain.monitors.worth import in_sales, said
 
 # A hold is told once its first probe, half a minute after it began, has brought nothing either: a hiccup is over by then.
 TOLD_AFTER = timedelta(seconds=36)
@@ -76,6 +77,8 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
     streak = _still_down(view, now) if is_open else _newly_down(view, now)
     if streak is None or now - streak.since > FORGOTTEN_AFTER:
         return None
+    if is_open:
+        streak = _since_it_began(view, streak)
     match streak.cause:
         case Cause.UNMAPPABLE:
             return _unmappable(view, streak)
@@ -113,37 +116,58 @@ def _still_down(view: DestinationView, now: datetime) -> Tally | None:
     return None
 
 
+def _since_it_began(view: DestinationView, streak: Tally) -> Tally:
+    """The same of all that an open alert tells of, as long as it has the same cause."""
+    began = view.known_since(view.outage)
+    is_told_as = None if cause_told(view.told_cause, view.told_reason) is not None else view.told_cause
+    if began is None or view.told_cause is None or is_told_as != streak.cause:
+        return streak
+    since = [span for span in reversed(view.spans) if span.outcomes and span.end > began]
+    if not since:
+        return streak
+    # What was accepted in the span in which it began was accepted before.
+    first = since[-1]
+    whole = _tally([*since[:-1], replace(first, acknowledged=0) if first.start < began else first])
+    if whole.cause != streak.cause:
+        return streak
+    return replace(
+        whole, since=began, mostly_credentials=streak.mostly_credentials, mostly_unknown=streak.mostly_unknown
+    )
+
+
 def _unmappable(view: DestinationView, streak: Tally) -> Finding:
     total = max(1, streak.acknowledged + streak.failed)
     part = streak.unmappable / total
     all_of_them = not streak.acknowledged
     title = f"{view.name} can be sent {'none' if all_of_them else 'hardly any'} of your events"
-    since = clock_time(streak.since)
+    since, gone = clock_time(streak.since), lost(streak.unmappable, view.lost(UNMAPPABLE))
     if view.unmappable:
         worst = view.unmappable[0]
-        said = (
-            f"{title}: {percent(worst.share * part)} {lacking(worst)}. Since {since} {lost(streak.unmappable)}:"
+        message = (
+            f"{title}: {percent(worst.share * part)} {lacking(worst)}. Since {since} {gone}:"
             f" {next_step(worst)}{rule(worst)}{others(view.unmappable, part)}"
         )
     else:
-        said = f"{title}: its rules refuse them. Since {since} {lost(streak.unmappable)}: {NOT_KNOWN}."
+        message = f"{title}: its rules refuse them. Since {since} {gone}: {NOT_KNOWN}."
     if streak.refused:
-        said += f" Of what was sent, {view.name} refused {streak.refused:,}.{_said(view)}"
-    return _finding(view, streak, Cause.UNMAPPABLE, title, f"{said} {_normal(view)}")
+        message += f" Of what was sent, {view.name} refused {streak.refused:,}.{_said(view)}"
+    return _finding(view, streak, Cause.UNMAPPABLE, title, f"{message}{_normal(view)}")
 
 
 def _refused(view: DestinationView, streak: Tally) -> Finding:
     example = f" Event `{view.last_failed}` is an example." if view.last_failed else ""
     before = f" {streak.unmappable:,} more could not even be sent: {NOT_KNOWN}." if streak.unmappable else ""
+    money = said(view.failing_worth + view.lost(REFUSED))
+    at_stake = f", and sales worth {money} are lost or about to be" if money else ""
     return _finding(
         view,
         streak,
         Cause.REFUSED,
         f"{view.name} refuses {'nearly ' if streak.acknowledged else ''}every event",
         f"{view.name} has accepted {_how_few(streak)}, since"
-        f" {clock_time(streak.since)}: each event is lost to it after five attempts. Whoever last changed your shop's"
+        f" {clock_time(streak.since)}: each event is lost to it after five attempts{at_stake}. Whoever last changed your shop's"
         f" events or this destination's settings must mend that now; then redeliver what was dropped.{_said(view)}"
-        f"{example}{before} {_normal(view)}",
+        f"{example}{before}{_normal(view)}",
     )
 
 
@@ -162,7 +186,7 @@ def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
         why.cause,
         why.title(view.name, view.credential),
         f"{view.name} has accepted {_how_few(streak)}, since {clock_time(streak.since)}:"
-        f" {_waits(view, now)}. {now_what}{_said(view)} {_normal(view)}",
+        f" {_waits(view, now)}. {now_what}{_said(view)}{_normal(view)}",
     )
 
 
@@ -171,9 +195,7 @@ def _why(view: DestinationView, streak: Tally) -> Unanswered:
     told = cause_told(view.told_cause, view.told_reason)
     if view.last_error is None and told is not None:
         return told
-    if streak.mostly_credentials:
-        return Unanswered(Cause.CREDENTIALS)
-    return cause_of_error(view.last_error, is_unknown=streak.mostly_unknown)
+    return cause_of_attempts(view.last_error, is_shut_out=streak.mostly_credentials, is_unknown=streak.mostly_unknown)
 
 
 def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, message: str) -> Finding:
@@ -197,6 +219,7 @@ def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, mes
             "field": worst.field if worst else None,
             "example_event_id": worst.example if worst else view.last_failed,
             "waiting": view.waiting,
+            **money_of(view),
         },
     )
 
@@ -215,9 +238,7 @@ def _said(view: DestinationView) -> str:
 
 def _normal(view: DestinationView) -> str:
     share = usually_refused(view)
-    if share is None:
-        return "The destination is new: what is usual there is not known yet."
-    return f"Usually {percent(share, 1)} of its events fail at first."
+    return "" if share is None else f" Usually {percent(share, 1)} of its events fail at first."
 
 
 def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
@@ -242,22 +263,24 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
             "first_loss_at": view.oldest.expires_at if view.oldest else None,
+            **money_of(view),
         },
     )
 
 
 def _waits(view: DestinationView, now: datetime) -> str:
-    """``3 deliveries wait, and the first is lost in 23 h``."""
+    """``3 deliveries wait, worth 389.97 USD in sales, and the first is lost in 23 h``."""
     if not view.waiting:
-        return "nothing waits for it yet"
+        return "nothing waits for it at the moment"
     waiting = f"{counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}"
-    return waiting + (f", and {first_loss(view.oldest, now)}" if view.oldest is not None else "")
+    waiting += in_sales(view.waiting_worth)
+    return waiting + (f", and {_first_loss(view, view.oldest, now)}" if view.oldest is not None else "")
 
 
-def first_loss(oldest: Oldest, now: datetime) -> str:
+def _first_loss(view: DestinationView, oldest: Oldest, now: datetime) -> str:
     left = oldest.expires_at - now
     if left <= timedelta():
-        return "the oldest are being lost for their age"
+        return f"the oldest are being lost for their age{so_far(view)}"
     return f"the first is lost in {lasting(left)}"
 
 
@@ -284,8 +307,10 @@ def streak_of(spans: Sequence[Span]) -> Tally | None:
 
 
 def _lately(spans: Sequence[Span], now: datetime) -> Tally | None:
+    """Of the last minutes, from the first in which much failed."""
     late = [span for span in reversed(spans) if span.outcomes and span.end > now - LATELY]
-    return _tally(late) if late else None
+    much = [place for place, span in enumerate(late) if span.failed >= MUCH * span.outcomes]
+    return _tally(late[: much[-1] + 1] if much else late) if late else None
 
 
 def _tally(spans: Sequence[Span]) -> Tally:

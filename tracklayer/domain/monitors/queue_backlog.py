@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.monitors.causes import Cause, cause_of_error
+from tracklayer.domain.monitors.causes import Cause, cause_of_attempts
 from tracklayer.domain.monitors.steadiness import LATELY, often_fails
-from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told
-from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting
+from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told, money_of, so_far
+from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, listed
+from tracklayer.domain.monitors.worth import Worth, details, in_sales, least_of_all
 
 LATE = timedelta(seconds=90)  # a minute's rest after a rate limit, or a deploy, is shorter
 LATE_AND_GROWING = timedelta(seconds=60)  # enough where more arrives than leaves by more than chance
@@ -59,12 +60,13 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     when = f"clears in {lasting(clears)} at this pace" if clears is not None else "does not clear at this pace"
     why = _cause(view, now)
     waits = f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}"
+    money = in_sales(view.waiting_worth)
     return Finding(
         AlertKind.QUEUE_BACKLOG,
         view.platform,
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
         f"{waits}: {why.title}",
-        f"{waits} since {clock_time(since)}, {_loss(left)}. {why.what_to_do}{why.figures} The oldest is"
+        f"{waits} since {clock_time(since)}{money}, {_loss(left, so_far(view))}. {why.what_to_do}{why.figures} The oldest is"
         f" {lasting(late)} late; usually none is. {arrivals * 60:,.0f} arrive and {departures * 60:,.0f} leave a minute: it"
         f" {when}.",
         since,
@@ -76,6 +78,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "leaving_per_second": round(departures, 2),
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
             "first_loss_at": view.oldest.expires_at,
+            **money_of(view),
         },
     )
 
@@ -117,7 +120,8 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
         )
     if unanswered and unanswered >= A_PART * asked:
         unknown = sum(span.unknown for span in lately)
-        why = cause_of_error(view.last_error, is_unknown=unknown * 2 > unanswered)
+        is_shut_out = sum(span.credentials_refused for span in lately) * 2 > unanswered
+        why = cause_of_attempts(view.last_error, is_shut_out=is_shut_out, is_unknown=unknown * 2 > unanswered)
         said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
         return _Why(why.cause, why.title(name, view.credential), why.what_to_do(name, view.credential), said)
     if view.answer_seconds is not None and view.answer_seconds >= SLOW:
@@ -131,35 +135,36 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
     return _WORKERS
 
 
-def gather_backlogs(found: Sequence[tuple[str, Finding]], now: datetime) -> Finding:
-    """One finding of several destinations' own that TrackLayer's shortage keeps late: (title of the platform, finding)."""
-    waiting = sum(finding.details["waiting"] for _, finding in found)
-    names = [name for name, _ in found]
-    since = min(finding.since for _, finding in found)
-    first_loss_at = min(finding.details["first_loss_at"] for _, finding in found)
+def gather_backlogs(found: Sequence[tuple[str, Finding, Worth]], now: datetime) -> Finding:
+    """One finding of several destinations' own that TrackLayer's shortage keeps late: (title of the platform, finding,
+
+    what the sales are worth that wait). An event may wait for several: then it is no more worth for that.
+    """
+    waiting = sum(finding.details["waiting"] for _, finding, _ in found)
+    names = [name for name, _, _ in found]
+    since = min(finding.since for _, finding, _ in found)
+    first_loss_at = min(finding.details["first_loss_at"] for _, finding, _ in found)
+    worth = found[0][2] if len(found) == 1 else least_of_all(one for _, _, one in found)
     where = names[0] if len(names) == 1 else f"{len(names)} platforms"
     waits = f"{counted(waiting, 'delivery', 'deliveries')} to {where} wait{'s' if waiting == 1 else ''}"
-    named = "" if len(names) == 1 else f" They are for {_listed(names)}."
+    named = "" if len(names) == 1 else f" They are for {listed(names)}."
     return Finding(
         AlertKind.QUEUE_BACKLOG,
         None,
         Severity.CRITICAL if first_loss_at - now < CRITICAL else Severity.WARNING,
         f"{waits}: {_WORKERS.title}",
-        f"{waits} since {clock_time(since)}, {_loss(first_loss_at - now)}. {_WORKERS.what_to_do}{named} The oldest is"
+        f"{waits} since {clock_time(since)}{in_sales(worth)}, {_loss(first_loss_at - now)}. {_WORKERS.what_to_do}{named} The oldest is"
         f" {lasting(now - since)} late; usually none is.",
         since,
         {
             "cause": Cause.WORKERS,
             "waiting": waiting,
-            "platforms": [finding.platform for _, finding in found],
+            "platforms": [finding.platform for _, finding, _ in found],
             "oldest_late_seconds": round((now - since).total_seconds()),
             "first_loss_at": first_loss_at,
+            **details(waiting_worth=worth),
         },
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Finding | None:
@@ -173,10 +178,17 @@ def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Findi
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
         f"{view.name} is paused, and {'deliveries are being lost' if is_losing else 'its oldest deliveries near their end'}",
         f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''} since"
-        f" {clock_time(oldest.due_at)} because the destination is paused, {_loss(left)}. Whoever paused it must resume it"
+        f" {clock_time(oldest.due_at)} because the destination is paused{in_sales(view.waiting_worth)},"
+        f" {_loss(left, so_far(view))}. Whoever paused it must resume it"
         f" now: then {'all that are left' if is_losing else 'all of them'} are sent.",
         oldest.due_at,
-        {"cause": Cause.PAUSED, "waiting": view.waiting, "paused": True, "first_loss_at": oldest.expires_at},
+        {
+            "cause": Cause.PAUSED,
+            "waiting": view.waiting,
+            "paused": True,
+            "first_loss_at": oldest.expires_at,
+            **money_of(view),
+        },
     )
 
 
@@ -192,9 +204,9 @@ def _lasted(outage: Told | None, oldest: Oldest) -> timedelta:
     return outage.until - outage.since
 
 
-def _loss(left: timedelta) -> str:
+def _loss(left: timedelta, so_far: str = "") -> str:
     if left <= timedelta():
-        return "and the oldest are being lost for their age"
+        return f"and the oldest are being lost for their age{so_far}"
     return f"and the first is lost in {lasting(left)} unless it goes out before"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.monitors.words import counted, percent
+from tracklayer.domain.monitors.worth import Worth, in_sales
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ _LACKING = {
     "action_source": "a source that it takes",
 }
 _ABSENT = {"custom_data.value": "no value", "custom_data.currency": "no currency"}
+# How deliveries end that a platform refuses as often as they are sent.
+REFUSED = frozenset({DropReason.RETRIES_EXHAUSTED, DropReason.WINDOW_EXPIRED})
 _DEFAULTS = {"event_source_url": "default page", "custom_data.currency": "default currency"}
 NOT_KNOWN = "the dropped deliveries say what each of them lacks"
 
@@ -95,9 +98,10 @@ def rule(found: Unmappable) -> str:
     return f' The deliveries say: "{found.message.rstrip(" .")}".' if found.message else ""
 
 
-def lost(count: int) -> str:
-    """``1,980 events are lost to it``."""
-    return f"{counted(count, 'event')} {'is' if count == 1 else 'are'} lost to it"
+def lost(count: int, worth: Worth) -> str:
+    """``1,980 events, worth 12,345.00 EUR in sales, are lost to it``."""
+    money = in_sales(worth)
+    return f"{counted(count, 'event')}{money}{',' if money else ''} {'is' if count == 1 else 'are'} lost to it"
 
 
 def camel(path: str) -> str:

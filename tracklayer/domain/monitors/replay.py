@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Known, Step, next_step
 from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.health import UNANSWERED
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.spans import Minute, spans_of
@@ -30,6 +31,8 @@ from tracklayer.domain.monitors.views import (
     wants_past,
 )
 
+# Of whole merchants and of destinations. What the others are judged by is kept by the minute for two days.
+REPLAYED = (*OF_DESTINATIONS, AlertKind.TRACKING_STOPPED)
 MINUTE = timedelta(minutes=1)
 WINDOW = timedelta(hours=24)  # a delivery's
 HELD_AFTER = 3  # requests in a row without an answer
@@ -66,7 +69,7 @@ class Lives:
         known, raised = self._known[kind]
         if known.resolved_at is not None and known.resolved_at <= now - PAST:
             return None
-        return Told(raised.opened_at, known.resolved_at)
+        return Told(raised.opened_at, known.resolved_at, raised.finding.since)
 
     def settle(self, kind: AlertKind, finding: Finding | None, now: datetime) -> Step:
         known, raised = self._known.get(kind, (None, None))
@@ -169,13 +172,18 @@ class _Past:
 
 
 class _Inferred:
-    """What the counters let one know of the engine: whether it was held, and how much had not been sent yet."""
+    """What the counters let one know of the engine: whether it was held, and how much had not been sent yet.
+
+    Of what came to be queued so much waits at most as has not left: what was tried in vain and went out later is no more
+    counted as a first attempt.
+    """
 
     def __init__(self) -> None:
         self.failing_since: datetime | None = None
         self.reason: str | None = None
         self.is_held = False
         self.unsent = 0
+        self._waiting = 0
         self._unanswered = 0
         self._arrivals: deque[tuple[datetime, int]] = deque()  # of what had not been sent yet, oldest first
 
@@ -188,7 +196,10 @@ class _Inferred:
             return
         self.failing_since = self.failing_since or span.start
         self._unanswered += unanswered
-        self.reason = "credentials_refused" if span.credentials_refused else self.reason or "unreachable"
+        if span.credentials_refused * 2 > unanswered + span.credentials_refused:
+            self.reason = "credentials refused"
+        else:
+            self.reason = UNANSWERED if span.unknown * 2 > unanswered else "unreachable"
         self.is_held = self.is_held or bool(span.credentials_refused) or self._unanswered >= HELD_AFTER
 
     def _note_queue(self, span: Span) -> None:
@@ -198,6 +209,9 @@ class _Inferred:
         retried = span.retries_failed - span.too_late
         left = span.first_acknowledged + span.refused - retried
         left = max(0, left) + max(0, span.finished - span.acknowledged - retried)
+        self._waiting = max(0, self._waiting + span.arrived - span.finished)
+        unsent = sum(count for _, count in self._arrivals)
+        left = max(left, unsent - self._waiting)
         while left > 0 and self._arrivals:
             at, count = self._arrivals.popleft()
             if count > left:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, said
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
@@ -96,10 +97,14 @@ class Oldest:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """When the last alert of one kind about a destination was open; ``until`` None: it still is."""
+    """When the last alert of one kind about a destination was open; ``until`` None: it still is.
+
+    ``began``: of an open one, since when what it tells of held when it was told.
+    """
 
     since: datetime
     until: datetime | None
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,9 @@ class DestinationView:
     since then,
     ``last_failed`` (an event's id), without personal data; ``told_cause`` and ``told_reason``: what its open outage was put
     down to so far; ``unmappable``: on what grounds its rules refused events, the
-    commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last.
+    commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
+    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of
+    those that were dropped since it began, by reason.
     """
 
     platform: str
@@ -138,6 +145,19 @@ class DestinationView:
     unmappable: Sequence[Unmappable] = ()
     answer_seconds: float | None = None
     credential: str = "credentials"
+    waiting_worth: Worth = NOTHING
+    failing_worth: Worth = NOTHING
+    lost_worth: Mapping[DropReason, Worth] = field(default_factory=dict)
+
+    def lost(self, reasons: Collection[DropReason]) -> Worth:
+        """The worth of what was dropped for these reasons since it began."""
+        return sum((worth for reason, worth in self.lost_worth.items() if reason in reasons), NOTHING)
+
+    def known_since(self, told: Told | None) -> datetime | None:
+        """Since when an open alert tells of it, or from when on it is known; None where none is open."""
+        if told is None or told.until is not None or told.began is None or not self.spans:
+            return None
+        return max(told.began, self.spans[0].start)
 
     @property
     def spans(self) -> Sequence[Span]:
@@ -145,6 +165,17 @@ class DestinationView:
         if not self.recent:
             return self.past
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
+
+
+def so_far(view: DestinationView) -> str:
+    """``, so far sales worth 1,234.00 EUR``: of what was lost for its age; empty where nothing is known."""
+    money = said(view.lost((DropReason.WINDOW_EXPIRED, DropReason.EVENT_TOO_OLD)))
+    return f", so far sales worth {money}" if money else ""
+
+
+def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
+    """What ``details`` of an alert hold of it: ``waiting_worth`` and ``lost_worth``, currency -> amount, where known."""
+    return details(waiting_worth=view.waiting_worth, lost_worth=view.lost(view.lost_worth))
 
 
 def without_imports(view: DestinationView) -> DestinationView:

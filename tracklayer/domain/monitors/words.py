@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 
@@ -17,6 +18,11 @@ def capitalised(text: str) -> str:
 def ended(text: str) -> str:
     """With one full stop, whatever it ends in."""
     return text if text.endswith(("!", "?")) else text.rstrip(" .") + "."
+
+
+def listed(parts: Sequence[str]) -> str:
+    """``Meta, TikTok and Snapchat``."""
+    return " and ".join([*([", ".join(parts[:-1])] if len(parts) > 1 else []), *parts[-1:]])
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tracklayer.db import monitors as db
+from tracklayer.db.alerts import ToldAs, told_as
+from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.db.operator_alerts import open_troubles
+from tracklayer.db.worth import MOST_ADDED, Sales, sales_at
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
@@ -17,11 +21,18 @@ from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.views import PAST, RECENT, DestinationView, Oldest, Told, wants_past
+from tracklayer.domain.monitors.worth import Worth
 from tracklayer.domain.watch import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone
+from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page, Verdicts
+
+TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
+SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
+SUMMED = 20_000  # deliveries that one page's look adds up; what is left over comes first the next time
+LEAST_SUMMED = 100  # that a destination counts as, for what it dropped
 
 
 class Destinations:
@@ -29,13 +40,14 @@ class Destinations:
 
     def __init__(self) -> None:
         self._memory = Memory()
+        self._sales = SalesKnown()
 
     def __call__(self, page: Page) -> Verdicts:
         facts = db.destination_facts(page.merchant_ids, page.now)
         verdicts = Verdicts()
         late: dict[int, list[Late]] = {merchant_id: [] for merchant_id in page.merchant_ids}
         views = _views(page, self._memory, facts)
-        for (merchant_id, platform), view in _looked_into(page, views).items():
+        for (merchant_id, platform), view in _looked_into(page, views, self._sales).items():
             is_judged = False
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
                 found, still = _judge(page, merchant_id, view)
@@ -45,7 +57,9 @@ class Destinations:
                 judged = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
                 others = [finding for finding in found if not is_shortage(finding)]
                 verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], others)
-                late[merchant_id] += [(view.name, finding) for finding in found if is_shortage(finding)]
+                late[merchant_id] += [
+                    (view.name, finding, view.waiting_worth) for finding in found if is_shortage(finding)
+                ]
                 is_judged = True
             if not is_judged:
                 late.pop(merchant_id, None)  # whether all of them are well is not known
@@ -55,7 +69,7 @@ class Destinations:
         return verdicts
 
 
-Late = tuple[str, Finding]  # the platform's title, and its own backlog for want of workers
+Late = tuple[str, Finding, Worth]  # the platform's title, its own backlog for want of workers, and what waits in it
 BACKLOG = Subject(AlertKind.QUEUE_BACKLOG)  # of several destinations
 TOLD_TO_OPERATOR = frozenset({NO_ROLE["worker"], OLD_QUEUE, BROKER_KIND})
 
@@ -81,11 +95,11 @@ def _tell_shortage(page: Page, late: Mapping[int, Sequence[Late]], verdicts: Ver
         told = BACKLOG in open_now
         if is_told and not told:
             found = [one for one in found if one[1].severity is Severity.CRITICAL or one[1].subject in open_now]
-        own = [finding for _, finding in found if finding.subject in open_now]
+        own = [finding for _, finding, _ in found if finding.subject in open_now]
         if found and (told or (len(found) > 1 and len(own) < len(found))):
             verdicts.add(merchant_id, [BACKLOG], [*own, gather_backlogs(found, page.now)])
         else:
-            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding in found])
+            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding, _ in found])
 
 
 def _operator_is_told(runtime: Runtime) -> bool:
@@ -107,14 +121,78 @@ def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Fi
     return found, judge_destination(view, {*kinds, AlertKind.QUEUE_BACKLOG}, page.now)
 
 
-def _looked_into(page: Page, views: Mapping[Key, DestinationView]) -> dict[Key, DestinationView]:
+class _Summed(NamedTuple):
+    """``since``: from when on what was dropped was counted; ``waiting``: how many deliveries there were."""
+
+    at: datetime
+    since: datetime
+    waiting: int
+    sales: Sales
+
+    def as_the_least(self, since: datetime, waiting: int) -> Sales:
+        """What is left of it: what was lost is so for good, what waits may have gone out where fewer do."""
+        lost = {reason: replace(worth, is_all=False) for reason, worth in self.sales.lost.items()}
+        if since > self.since:
+            lost = {}  # something else is told than before
+        if waiting < self.waiting:
+            return Sales(lost=lost)
+        return Sales(replace(self.sales.waiting, is_all=False), replace(self.sales.failing, is_all=False), lost)
+
+
+class SalesKnown:
+    """What sales are worth at destinations in trouble, as a process added them up last.
+
+    That reads up to thousands of rows of each, and a platform that is down is so for all merchants: it is done when
+    something is found, and again when that has lasted a quarter longer.
+    """
+
+    def __init__(self) -> None:
+        self._known: Remembered[Key, _Summed] = Remembered(MERCHANTS)
+
+    def of(
+        self, page: Page, views: Mapping[Key, DestinationView], troubled: Mapping[Key, Sequence[Finding]]
+    ) -> dict[Key, Sales]:
+        """Of those of which it is known. What was added up a while ago is told as the least that it is."""
+        for key in views.keys() - troubled.keys():
+            self._known.pop(key, None)
+        summed_at = {key: self._known[key].at if key in self._known else None for key in troubled}
+        begun = {key: min(finding.since for finding in found) for key, found in troubled.items()}
+        wanted = [
+            key
+            for key, at in summed_at.items()
+            if at is None or page.now - at >= max(SUM_EVERY, (at - begun[key]) * SUM_AGAIN)
+        ]
+        due: list[Key] = []
+        left = SUMMED
+        for key in sorted(wanted, key=lambda one: (summed_at[one] is not None, summed_at[one] or page.now)):
+            left -= min(MOST_ADDED, views[key].waiting) + LEAST_SUMMED
+            if left < 0 and due:
+                break
+            due.append(key)
+        added: dict[Key, Sales] = {}
+        # An alert without its money is better than none: where this fails, what it did alone is undone.
+        with alone(page.runtime, "adding up what sales are worth"), in_transaction():
+            added = sales_at({key: begun[key] for key in due})
+        for key in due:
+            self._known.note(key, _Summed(page.now, begun[key], views[key].waiting, added.get(key, Sales())))
+        return {
+            key: added[key] if key in added else self._known[key].as_the_least(begun[key], views[key].waiting)
+            for key in troubled
+            if key in self._known
+        }
+
+
+def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesKnown) -> dict[Key, DestinationView]:
     """With what is read only of those where something is found; judged again, that makes the words."""
-    troubled: dict[Key, list[Finding]] = {}
+    in_trouble: dict[Key, list[Finding]] = {}
     for key, view in views.items():
         with alone(page.runtime, f"judging merchant {key[0]}, {key[1]},"):
             found, still = _judge(page, key[0], view)
-            if (found or still) and view.state is DestinationState.ACTIVE:
-                troubled[key] = [*found, *still]
+            if found or still:
+                in_trouble[key] = [*found, *still]
+    sales = known.of(page, views, in_trouble)
+    looked = {key: _with_sales(view, sales[key]) if key in sales else view for key, view in views.items()}
+    troubled = {key: found for key, found in in_trouble.items() if views[key].state is DestinationState.ACTIVE}
     since = {key: min(finding.since for finding in found) for key, found in troubled.items()}
     errors = db.last_errors(since)
     late = {
@@ -124,17 +202,17 @@ def _looked_into(page: Page, views: Mapping[Key, DestinationView]) -> dict[Key, 
         and any(finding.kind is AlertKind.QUEUE_BACKLOG for finding in found)
     }
     seconds = db.answer_seconds(late, page.now - RECENT)
-    looked = dict(views)
     for key in troubled:
         error, event_id = errors.get(key, (None, None))
-        view = replace(views[key], last_error=error, last_failed=event_id, answer_seconds=seconds.get(key))
-        if error is None and view.outage is not None and view.outage.until is None:
-            cause, reason = db.told_cause(*key)
-            view = replace(view, told_cause=cause, told_reason=reason)
+        view = replace(looked[key], last_error=error, last_failed=event_id, answer_seconds=seconds.get(key))
         if any(span.unmappable for span in view.spans):
             view = replace(view, unmappable=db.unmappable_grounds(*key, since[key]))
         looked[key] = view
     return looked
+
+
+def _with_sales(view: DestinationView, sales: Sales) -> DestinationView:
+    return replace(view, waiting_worth=sales.waiting, failing_worth=sales.failing, lost_worth=sales.lost)
 
 
 def _judge_removed(page: Page, there: set[Key], verdicts: Verdicts) -> None:
@@ -149,6 +227,8 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     now, lately = page.now, page.lately
     recent_since = (now - RECENT).replace(second=0, microsecond=0)
     minutes = db.recent_minutes(page.merchant_ids, recent_since)
+    open_ones = [key[0] for key, (_, until) in lately.items() if key[1].kind in TOLD_BEFORE and until is None]
+    told = told_as(list(dict.fromkeys(open_ones)), TOLD_BEFORE) if open_ones else {}
     views = {}
     for facts in found:
         key = facts.merchant_id, facts.platform
@@ -156,17 +236,30 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
             continue
         with alone(page.runtime, f"the monitors' look at merchant {key[0]}, {key[1]},"):
             view = _view(facts, minutes.get(key, []), memory, now)
-            outage = lately.get((key[0], Subject(AlertKind.PLATFORM_DOWN, key[1])))
-            rate_drop = lately.get((key[0], Subject(AlertKind.DELIVERY_RATE_DROP, key[1])))
+            outage = key[0], Subject(AlertKind.PLATFORM_DOWN, key[1])
+            rate_drop = key[0], Subject(AlertKind.DELIVERY_RATE_DROP, key[1])
+            before = told.get(outage)
             views[key] = replace(
-                view, outage=Told(*outage) if outage else None, rate_drop=Told(*rate_drop) if rate_drop else None
+                view,
+                outage=_told(lately.get(outage), before),
+                rate_drop=_told(lately.get(rate_drop), told.get(rate_drop)),
+                told_cause=before.cause if before else None,
+                told_reason=before.reason if before else None,
             )
     wanted = [
-        key for key, view in views.items() if wants_past(view.recent, view.success) or view.failing_since is not None
+        key
+        for key, view in views.items()
+        if wants_past(view.recent, view.success)
+        or view.failing_since is not None
+        or any(one is not None and one.until is None for one in (view.outage, view.rate_drop))
     ]
     for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
         views[key] = replace(views[key], past=spans_of(past, (), now))
     return views
+
+
+def _told(span: tuple[datetime, datetime | None] | None, before: ToldAs | None) -> Told | None:
+    return None if span is None else Told(*span, before.began if before is not None else None)
 
 
 def _view(facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, now: datetime) -> DestinationView:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import coverage as db_coverage
 from tracklayer.db import names as db
+from tracklayer.db.alerts import told_as
 from tracklayer.db.coverage import RefusedEvents
 from tracklayer.domain.alert import AlertKind, Subject
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
@@ -39,8 +41,13 @@ def look_at_rejections(page: Page) -> Verdicts:
     if wanted:
         since = (page.now - PAST).replace(second=0, microsecond=0)
         doors.update(_doors(wanted, db_coverage.rejections_by_minute(wanted, since, until), since, until))
+    began: dict[int, dict[str | None, datetime]] = defaultdict(dict)
+    for (merchant_id, subject), before in told_as(sorted(told), [AlertKind.EVENTS_REJECTED]).items() if told else ():
+        if before.began is not None:
+            began[merchant_id][subject.event_name] = before.began
     for merchant_id in concerned:
         view = _view(page, merchant_id, doors.get(merchant_id, []), usual.get(merchant_id, {}))
+        view = replace(view, began=began[merchant_id])
         found = judge_events_rejected(view, page.now)
         verdicts.add(merchant_id, found, [finding for finding in found.values() if finding is not None])
     return verdicts

@@ -90,7 +90,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           </a>
         )}
       </p>
-      <Section title={isOver ? 'As it was when last seen' : 'What happened, and what to do'}>
+      <Section title={isOver ? 'It is over: what was told when it opened' : 'What happened, and what to do'}>
         <p class="told">
           <Ticked text={alert.message} />
         </p>
@@ -108,7 +108,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
       </Section>
       <AlertChart id={alert.id} openedAt={alert.openedAt} resolvedAt={alert.resolvedAt} />
       <div class="columns">
-        <Section title={isOver ? 'Figures when last seen' : 'Figures'}>
+        <Section title={isOver ? 'Figures of then' : 'Figures'}>
           <Figures details={alert.details} isOver={isOver} />
         </Section>
         <Care alert={alert} changed={changed} />

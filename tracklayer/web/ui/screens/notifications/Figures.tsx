@@ -48,6 +48,9 @@ const known: Record<string, [string, Show] | null> = {
   acknowledged: ['Accepted', number],
   unmappable: ['Could not be sent', number],
   waiting: ['Waiting', number],
+  waiting_worth: ['Sales that wait', money],
+  failing_worth: ['Sales tried in vain', money],
+  lost_worth: ['Sales that are lost', money],
   success_rate: ['Accepted at the first attempt', share],
   usual_success_rate: ['Usually accepted', share],
   usual_failure_share: ['Usually failing at first', share],
@@ -95,7 +98,15 @@ const known: Record<string, [string, Show] | null> = {
 }
 
 /** What lies ahead of an outage, or waits in it: of none that is over. */
-const RUNNING = ['waiting', 'next_try_at', 'first_loss_at', 'oldest_late_seconds', 'clears_in_seconds']
+const RUNNING = [
+  'waiting',
+  'waiting_worth',
+  'failing_worth',
+  'next_try_at',
+  'first_loss_at',
+  'oldest_late_seconds',
+  'clears_in_seconds',
+]
 
 /** `isOver`: what it tells of is. */
 export function Figures({ details, isOver }: { details: Json; isOver: boolean }) {

@@ -1,0 +1,106 @@
+"""What sales at a platform are worth: of what waits and of what was lost, by their keys, and of a bounded number."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from tests.factories import Merchant, draft
+from tests.services.test_plans import scans
+from tracklayer.clock import FrozenClock
+from tracklayer.db import worth
+from tracklayer.db.connection import execute, in_transaction
+from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.monitors.worth import NOTHING, Worth
+from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import ingest_events
+
+
+def bring(runtime: Runtime, merchant: Merchant, count: int, first: int = 0, **changes: Any) -> None:
+    drafts = [draft(f"order_{n}", **changes) for n in range(first, first + count)]
+    ingest_events(runtime, merchant.holder, drafts)
+
+
+def sales(merchant: Merchant, clock: FrozenClock) -> worth.Sales:
+    key = merchant.merchant_id, "meta"
+    with in_transaction():
+        return worth.sales_at({key: clock.now() - timedelta(hours=1)})[key]
+
+
+def drop(merchant: Merchant, event_ids: list[str], reason: DropReason, clock: FrozenClock, ago: timedelta) -> None:
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = %s, due_at = NULL, finished_at = %s "
+            "WHERE merchant_id = %s AND event_id = ANY(%s)",
+            (reason, clock.now() - ago, merchant.merchant_id, event_ids),
+        )
+
+
+def test_only_sales_with_a_value_and_a_currency_are_added_up_each_in_its_own(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    assert sales(merchant, clock) == worth.Sales()
+    bring(runtime, merchant, 3)
+    bring(runtime, merchant, 2, 3, custom_data={"value": 10, "currency": "EUR"})
+    bring(runtime, merchant, 1, 5, custom_data={"value": 0, "currency": "EUR"})
+    bring(runtime, merchant, 1, 6, custom_data={"value": 5})
+    bring(runtime, merchant, 1, 7, custom_data={})
+    bring(runtime, merchant, 1, 8, event_name="AddToCart")
+    found = sales(merchant, clock)
+    assert found.waiting == Worth({"USD": Decimal("389.97"), "EUR": Decimal(20)})
+    assert found.failing == NOTHING
+    assert found.lost == {}
+
+
+def test_what_was_tried_in_vain_and_what_was_dropped_since_are_told_apart(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    bring(runtime, merchant, 6)
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'failed' WHERE merchant_id = %s AND event_id = 'order_0'",
+            (merchant.merchant_id,),
+        )
+    drop(merchant, ["order_1", "order_2"], DropReason.RETRIES_EXHAUSTED, clock, timedelta(minutes=1))
+    drop(merchant, ["order_3"], DropReason.INVALID_FIELD, clock, timedelta(hours=2))  # before it began
+    drop(merchant, ["order_4"], DropReason.CONSENT_DENIED, clock, timedelta(minutes=1))  # nobody's loss
+    found = sales(merchant, clock)
+    assert found.waiting == Worth({"USD": Decimal("259.98")})
+    assert found.failing == Worth({"USD": Decimal("129.99")})
+    assert found.lost == {DropReason.RETRIES_EXHAUSTED: Worth({"USD": Decimal("259.98")})}
+
+
+def test_of_more_than_a_thousand_a_thousand_are_added_up_and_told_as_the_least(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    for first in range(0, 2200, 500):
+        bring(runtime, merchant, min(500, 2200 - first), first, custom_data={"value": 1, "currency": "USD"})
+    dropped = [f"order_{n}" for n in range(1100)]
+    drop(merchant, dropped, DropReason.WINDOW_EXPIRED, clock, timedelta(minutes=1))
+    found = sales(merchant, clock)
+    assert found.waiting == Worth({"USD": Decimal(1000)}, is_all=False)
+    assert found.lost == {DropReason.WINDOW_EXPIRED: Worth({"USD": Decimal(1000)}, is_all=False)}
+
+
+def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    for first in range(0, 3000, 500):
+        bring(runtime, merchant, 500, first)
+    drop(merchant, [f"order_{n}" for n in range(20)], DropReason.INVALID_FIELD, clock, timedelta(minutes=1))
+    with in_transaction():
+        execute("ANALYZE deliveries")
+        execute("ANALYZE events")
+    params = {
+        "merchants": [merchant.merchant_id],
+        "platforms": ["meta"],
+        "since": [clock.now()],
+        "reasons": sorted(worth.LOST),
+    }
+    waiting = scans(worth.WAITING, params)
+    assert waiting.keys() == {"deliveries_due", "events_pkey"}
+    assert "platform" in waiting["deliveries_due"]
+    assert "event_id" in waiting["events_pkey"]
+    dropped = scans(worth.DROPPED, params)
+    assert dropped.keys() == {"deliveries_reasons", "events_pkey"}
+    assert "drop_reason" in dropped["deliveries_reasons"]
+    assert "event_id" in dropped["events_pkey"]

@@ -1,0 +1,115 @@
+"""What the sales are worth that wait for a platform, or were lost to it: of a bounded number of deliveries, by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from tracklayer.db.connection import rows
+from tracklayer.domain.delivery import DeliveryStatus, DropReason
+from tracklayer.domain.event_names import is_sale
+from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
+
+Key = tuple[int, str]  # merchant id, platform
+MOST_ADDED = (
+    1000  # deliveries of a destination that wait, those due longest; and of each reason for which it dropped some
+)
+LOST = frozenset(
+    {
+        DropReason.RETRIES_EXHAUSTED,
+        DropReason.WINDOW_EXPIRED,
+        DropReason.MISSING_IDENTIFIERS,
+        DropReason.INVALID_FIELD,
+        DropReason.EVENT_TOO_OLD,
+    }
+)
+
+# What an event brings itself, by event name and currency. Each by its key: ``LIMIT 1`` keeps the planner from joining.
+_OF_EVENTS = """
+CROSS JOIN LATERAL (
+    SELECT event_name, custom_data ->> 'currency' AS currency,
+           CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value
+    FROM events WHERE merchant_id = x.merchant_id AND event_id = d.event_id LIMIT 1) AS e
+GROUP BY 1, 2, 3, 4, 5
+"""
+WAITING = f"""
+SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value), max(d.read)
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
+CROSS JOIN LATERAL (
+    SELECT event_id, status, count(*) OVER () AS read FROM (
+        SELECT event_id, status FROM deliveries
+        WHERE merchant_id = x.merchant_id AND platform = x.platform AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT {MOST_ADDED}) AS oldest) AS d {_OF_EVENTS}
+"""
+# Of the newest that were dropped, those that were since an instant. ``read``: of how many that is, here and above.
+DROPPED = f"""
+SELECT x.merchant_id, x.platform, r.reason, e.event_name, e.currency, sum(e.value), max(d.read)
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
+CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
+CROSS JOIN LATERAL (
+    SELECT event_id, read FROM (
+        SELECT event_id, finished_at, count(*) OVER () AS read FROM (
+            SELECT event_id, finished_at FROM deliveries
+            WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason
+            ORDER BY queued_at DESC, event_id DESC LIMIT {MOST_ADDED}) AS newest) AS counted
+    WHERE finished_at >= x.since OFFSET 0) AS d {_OF_EVENTS}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sales:
+    """Worth of the sales of a destination: that wait, of those the ones that were tried in vain, and lost, by reason."""
+
+    waiting: Worth = NOTHING
+    failing: Worth = NOTHING
+    lost: Mapping[DropReason, Worth] = field(default_factory=dict)
+
+
+def sales_at(since: Mapping[Key, datetime]) -> dict[Key, Sales]:
+    """Of destinations; ``since``: from when on what was dropped counts. Events that are no sale, or that bring no value or no
+
+    currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, the
+    newest: where there are more, a sum is one of at least so much.
+    """
+    if not since:
+        return {}
+    params: dict[str, Any] = {
+        "merchants": [key[0] for key in since],
+        "platforms": [key[1] for key in since],
+        "since": list(since.values()),
+        "reasons": sorted(LOST),
+    }
+    waiting, failing, lost = _Sums(), _Sums(), _Sums()
+    for merchant_id, platform, status, *sale in rows(WAITING, params):  # type: ignore[arg-type]
+        waiting.add((merchant_id, platform, ""), *sale)
+        if status == DeliveryStatus.FAILED:
+            failing.add((merchant_id, platform, ""), *sale)
+    for merchant_id, platform, reason, *sale in rows(DROPPED, params):  # type: ignore[arg-type]
+        lost.add((merchant_id, platform, reason), *sale)
+    return {
+        key: Sales(
+            waiting.of((*key, "")),
+            failing.of((*key, "")),
+            {reason: worth for reason in LOST if (worth := lost.of((*key, reason))).amounts},
+        )
+        for key in since
+    }
+
+
+class _Sums:
+    """By (merchant id, platform, reason or '')."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, str, str], Worth] = {}
+
+    def add(
+        self, key: tuple[int, str, str], event_name: str, currency: str | None, value: Decimal | None, read: int
+    ) -> None:
+        one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=read < MOST_ADDED)
+        self._found[key] = self.of(key) + one
+
+    def of(self, key: tuple[int, str, str]) -> Worth:
+        return self._found.get(key, NOTHING)

@@ -1,0 +1,69 @@
+"""What sales are worth, in the words of alerts: sums by currency of what the events bring themselves.
+
+Nothing is converted, estimated or made up: a sale without a value or without a currency adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tracklayer.domain.monitors.words import listed
+
+MOST_TOLD = 3  # currencies of a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """``amounts``: currency -> sum. ``is_all``: of every event that it is about, and not only of some."""
+
+    amounts: Mapping[str, Decimal] = field(default_factory=dict)
+    is_all: bool = True
+
+    def __add__(self, other: Worth) -> Worth:
+        return worth_of([*self.amounts.items(), *other.amounts.items()], is_all=self.is_all and other.is_all)
+
+    def as_json(self) -> dict[str, str]:
+        return {currency: str(amount) for currency, amount in self.amounts.items()}
+
+
+NOTHING = Worth()
+
+
+def worth_of(sales: Iterable[tuple[str | None, Decimal | None]], *, is_all: bool = True) -> Worth:
+    """Of (currency, value)s."""
+    amounts: dict[str, Decimal] = {}
+    for currency, value in sales:
+        if currency and value:
+            amounts[currency] = amounts.get(currency, Decimal(0)) + value
+    return Worth(amounts, is_all)
+
+
+def least_of_all(parts: Iterable[Worth]) -> Worth:
+    """What is known of events of which each may be in several parts: of each currency the largest sum, at least."""
+    amounts: dict[str, Decimal] = {}
+    for part in parts:
+        for currency, amount in part.amounts.items():
+            amounts[currency] = max(amount, amounts.get(currency, Decimal(0)))
+    return Worth(amounts, is_all=False)
+
+
+def said(worth: Worth) -> str:
+    """``at least 40,560.00 USD and 129.00 EUR``; empty where nothing is known."""
+    largest = sorted(worth.amounts.items(), key=lambda one: (-one[1], one[0]))
+    told = [f"{amount:,.2f} {currency}" for currency, amount in largest[:MOST_TOLD]]
+    if len(largest) > MOST_TOLD:
+        told.append(f"sums in {len(largest) - MOST_TOLD} more")
+    return f"{'' if worth.is_all else 'at least '}{listed(told)}" if told else ""
+
+
+def in_sales(worth: Worth) -> str:
+    """``, worth at least 40,560.00 USD in sales``, behind what it is about; empty where nothing is known."""
+    money = said(worth)
+    return f", worth {money} in sales" if money else ""
+
+
+def details(**worths: Worth) -> dict[str, dict[str, str]]:
+    """As an alert's figures, without those of which nothing is known."""
+    return {name: worth.as_json() for name, worth in worths.items() if worth.amounts}
