@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -427,7 +427,8 @@ WITH given AS (
 ), old AS (
 DELETE FROM browser_signals s USING (
     SELECT h.*
-    FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown GROUP BY 1, 2, 3) l
+    FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown JOIN seen USING (merchant_id, browser_id)
+        WHERE NOT is_new GROUP BY 1, 2, 3) l
     CROSS JOIN LATERAL (SELECT value FROM browser_signals
         WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value <> ALL(l.given)
         ORDER BY last_seen_at DESC OFFSET greatest({MOST_VALUES} - cardinality(l.given), 0)) o
@@ -465,31 +466,44 @@ class Seen(NamedTuple):
 
 def show(merchant_id: int, shown: Sequence[Shown]) -> None:
     """Notes what browsers showed. Needs a transaction."""
-    show_all({merchant_id: shown})
+    show_all([shown_record(merchant_id, *astuple(one)) for one in shown])
 
 
-def show_all(shown: Mapping[int, Sequence[Shown]]) -> dict[tuple[int, str], Seen]:
-    """The same of several merchants, by their ids, in one statement; (merchant id, browser id) -> what is known now, without
-    those of whom nothing was noted as they are not known. Needs a transaction.
+# Thousands a second: an object for each of them would take longer than all the rest of it.
+def shown_record(
+    merchant_id: int,
+    browser_id: str,
+    kind: str | None,
+    value: str | None,
+    at: datetime,
+    consent: str | None,
+    since: datetime | None,
+    only_known: bool,
+) -> dict[str, Any]:
+    """One of ``Shown`` as ``SHOW`` takes it."""
+    return {
+        "merchant_id": merchant_id,
+        "browser_id": browser_id,
+        "kind": kind,
+        "value": value,
+        "at": at,
+        "consent": consent,
+        "since": since,
+        "only_known": only_known,
+    }
+
+
+def show_all(records: Sequence[Mapping[str, Any]], lock_ms: int | None = None) -> dict[tuple[int, str], Seen]:
+    """The same of several merchants, each as ``shown_record``, in one statement; (merchant id, browser id) -> what is known now,
+    without those of whom nothing was noted as they are not known.
+
+    Needs a transaction. With ``lock_ms`` it is one of its own, sent and answered at once, and waits for a lock so long.
     """
-    # Thousands a second: ``asdict`` takes ten times as long.
-    given = [
-        {
-            "merchant_id": merchant_id,
-            "browser_id": one.browser_id,
-            "kind": one.kind,
-            "value": one.value,
-            "at": one.at,
-            "consent": one.consent,
-            "since": one.since,
-            "only_known": one.only_known,
-        }
-        for merchant_id, those in shown.items()
-        for one in those
-    ]
-    if not given:
+    if not records:
         return {}
-    found = rows(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
+    # In one message, and so in one transaction.
+    sql = SHOW if lock_ms is None else f"SET LOCAL lock_timeout = {lock_ms}; {SHOW}"
+    found = rows(sql, {"shown": JsonLiteral(records)})  # type: ignore[arg-type]
     return {(row[0], row[1]): Seen(row[2], row[3]) for row in found}
 
 
