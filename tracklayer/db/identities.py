@@ -363,25 +363,39 @@ class Link:
     pair: str | None = None
 
 
-def link_record(link: Link, merchant_id: int, event_id: str | None, received_at: datetime) -> dict[str, Any]:
-    """A row of ``LINK_COLUMNS`` as JSON values."""
+def link_record(
+    merchant_id: int,
+    event_id: str | None,
+    browser_id: str,
+    kind: str,
+    digest: str,
+    digests: Mapping[str, str],
+    at: datetime,
+    received_at: datetime,
+    pair: str | None,
+) -> dict[str, Any]:
+    """A row of ``LINK_COLUMNS`` as JSON values: a ``Link`` that came with an event, or without one."""
     return {
         "merchant_id": merchant_id,
         "event_id": event_id,
-        "browser_id": link.browser_id,
-        "kind": link.kind,
-        "digest": link.digest,
-        "digests": link.digests,
-        "at": link.at,
+        "browser_id": browser_id,
+        "kind": kind,
+        "digest": digest,
+        "digests": digests,
+        "at": at,
         "received_at": received_at,
-        "pair": link.pair,
+        "pair": pair,
     }
 
 
 def link_people(merchant_id: int, links: Sequence[Link], now: datetime) -> None:
     """Notes that browsers were seen with people. Needs a transaction."""
     if links:
-        rows(LINK, (JsonLiteral([link_record(one, merchant_id, None, now) for one in links]),))
+        given = [
+            link_record(merchant_id, None, one.browser_id, one.kind, one.digest, one.digests, one.at, now, one.pair)
+            for one in links
+        ]
+        rows(LINK, (JsonLiteral(given),))
 
 
 def has_refused(merchant_id: int, browser_id: str) -> bool:

@@ -183,6 +183,7 @@ def is_zero_uuid(value: str) -> bool:
     return not value.strip("0-")
 
 
+@lru_cache(maxsize=1024)  # of one event it is asked several times
 def is_browser_id(value: str) -> bool:
     """An id that one browser can have. What many send in place of one is none: zeros, ``anonymous``, ``NO_COOKIE``, ``unknown1``."""
     text = value.strip()
