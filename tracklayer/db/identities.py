@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -33,11 +33,14 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser."""
+    """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser.
+    ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at.
+    """
 
     event_id: str
     browser_id: str | None
     people: Sequence[str] = ()
+    is_anonymous: bool = True
 
 
 @dataclass
@@ -65,7 +68,7 @@ _PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of sa
 LOOK_UP = f"""
 WITH wanted AS MATERIALIZED (
     SELECT w.*, e.event_id IS NOT NULL AS is_decided, e.fields, e.note
-    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, people text[])
+    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, people text[], is_anonymous boolean)
     LEFT JOIN LATERAL (SELECT event_id, fields::text, note FROM enrichments
         WHERE merchant_id = %(merchant)s AND event_id = w.event_id LIMIT 1) e ON true
 ), persons AS MATERIALIZED (
@@ -76,8 +79,8 @@ WITH wanted AS MATERIALIZED (
         WHERE merchant_id = %(merchant)s AND digest = p.person AND last_seen_at >= %(late)s
         LIMIT {MOST_BROWSERS + 1}) b
 ), ids AS MATERIALIZED (
-    SELECT browser_id, bool_or(is_named) AS is_named FROM (
-        SELECT browser_id, true AS is_named FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
+    SELECT browser_id, bool_or(is_anonymous) AS is_anonymous FROM (
+        SELECT browser_id, is_anonymous FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
         UNION ALL SELECT browser_id, false FROM seen) AS b
     GROUP BY browser_id
 )
@@ -113,7 +116,7 @@ SELECT 'signal', i.browser_id, s.kind, s.value, s.first_seen_at, s.last_seen_at 
 CROSS JOIN LATERAL (SELECT * FROM browser_signals
     WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 100) s
 UNION ALL
-SELECT CASE WHEN i.is_named AND (
+SELECT CASE WHEN i.is_anonymous AND (
         (SELECT count(*) FROM (SELECT FROM browser_people
             WHERE merchant_id = %(merchant)s AND digest = p.digest AND last_seen_at >= %(late)s
             LIMIT {MOST_BROWSERS + 1}) AS b) > {MOST_BROWSERS}
@@ -134,7 +137,17 @@ def look_up_arguments(
     """What ``LOOK_UP`` takes."""
     return {
         "merchant": merchant_id,
-        "wanted": JsonLiteral([asdict(one) for one in wanted]),
+        "wanted": JsonLiteral(
+            [
+                {
+                    "event_id": one.event_id,
+                    "browser_id": one.browser_id,
+                    "people": one.people,
+                    "is_anonymous": one.is_anonymous,
+                }
+                for one in wanted
+            ]
+        ),
         "late": max(now - LATE, now - retention),
         "oldest": now - retention,
         "day": now - DAY,
@@ -261,12 +274,13 @@ def read_fields(text: str) -> tuple[Enriched, ...]:
 
 
 def write_fields(fields: Iterable[Enriched]) -> list[dict[str, Any]]:
+    """As orjson writes them, with their times."""
     return [
         {
             "field": one.field,
             "value": one.value,
             "source": one.source,
-            "seen_at": one.seen_at.isoformat(),
+            "seen_at": one.seen_at,
             **({"browser_id": one.browser_id} if one.browser_id is not None else {}),
         }
         for one in fields
