@@ -641,9 +641,14 @@ async def test_calls_of_a_moment_are_one_way_to_the_server_and_back(
         return real(sql, *args, **options)
 
     begin = pool.begin
+
+    def begun(*args: Any) -> None:
+        statements.append("BEGIN")
+        begin(*args)
+
     with monkeypatch.context() as patch:
         patch.setattr(pool, "execute_sql", noted)
-        patch.setattr(pool, "begin", lambda *args: (statements.append("BEGIN"), begin(*args)))
+        patch.setattr(pool, "begin", begun)
         await page.call(p=CLICK)
         assert len(statements) == 1
         assert (await page.call(s="denied")).status_code == 204  # what is deleted needs a transaction of several
