@@ -103,6 +103,7 @@ def _run(args: argparse.Namespace) -> int:
     goals = [
         Goal("POST /t, new browsers: calls/s", pages.rate("new"), 3000),
         Goal("POST /t, known browsers: calls/s", pages.rate("known"), 3000),
+        Goal("POST /t, new browsers: calls/s of the bare route", pages.rate("new") / pages.rate("json"), 0.5),
         Goal(f"POST /t, {PACE:g} a second: p99 in ms", pages.median("new, paced", "p99_ms"), 20, True),
         *(
             Goal(f"{of} {CASES[case]}: events/s of without", ingest.rate(of, case) / ingest.rate(of, "plain"), 0.97)
@@ -342,7 +343,7 @@ def _looks(place: Ground, sizes: list[int]) -> list[dict[str, float]]:
 
 
 def _look(place: Ground, merchant_id: int, stored: int, turn: int) -> dict[str, float]:
-    numbers = [1 + (turn * LOOKED_UP + place) * stored // (LOOKS * LOOKED_UP) for place in range(LOOKED_UP)]
+    numbers = [1 + (turn * LOOKED_UP + step) * stored // (LOOKS * LOOKED_UP) for step in range(LOOKED_UP)]
     wanted = [
         Wanted(f"look_{number}", _browser_id(number), ())
         if number % 2
