@@ -308,8 +308,10 @@ def test_what_is_known_of_events_is_looked_up_by_key_however_many_browsers_there
 def test_a_link_is_stored_by_key_however_many_browsers_there_are(
     runtime: Runtime, many_browsers: Merchant, clock: FrozenClock
 ) -> None:
-    link = identities.Link("browser_7", "email", f"{1:064}", {}, clock.now())
-    given = identities.link_record(link, many_browsers.merchant_id, "new", clock.now())
+    now = clock.now()
+    given = identities.link_record(
+        many_browsers.merchant_id, "new", "browser_7", "email", f"{1:064}", {}, now, now, None
+    )
     found = scans(identities.LINK, (JsonLiteral([given]),), (*IDENTITIES, "merchants"))
     assert found.keys() <= {"browser_people_pkey", "browser_people_of", "browsers_pkey", "merchants_pkey", "none"}
     assert "none" not in found or merchants_are_few()

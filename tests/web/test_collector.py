@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,7 @@ from tests.factories import Api, Merchant, new_merchant
 from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
+from tracklayer.db.connection import database as pool
 from tracklayer.db.erasures import add_suppressions, add_tombstones, mark_merchant
 from tracklayer.db.identities import Link, forget_browsers, hold_browsers, link_people
 from tracklayer.domain.collector import is_browser_id, is_public_key
@@ -39,6 +41,7 @@ from tracklayer.web.collector import (
     SCRIPT,
     CollectorDoor,
     _networks,
+    _public,
 )
 
 SHOP, HOST = "https://www.shop.example", "t.shop.example"
@@ -605,6 +608,51 @@ async def test_an_address_of_nobody_on_the_internet_is_not_kept(page: Page) -> N
     page.address = "10.0.0.7"
     await page.call()
     assert signals() == {}
+
+
+def test_an_ordinary_address_is_judged_as_if_it_were_looked_at_closely() -> None:
+    addresses = [
+        f"{first}.{rest}" for first in range(256) for rest in ("0.0.0", "0.0.1", "16.0.9", "168.1.1", "255.255.255")
+    ]
+    addresses += [
+        "100.64.0.1",
+        "172.31.255.255",
+        "192.0.2.1",
+        "198.18.0.1",
+        "203.0.113.9",
+        "2001:4860:4860::8844",
+        "::1",
+        "",
+    ]
+    for address in addresses:
+        is_somebodys = bool(address) and ipaddress.ip_address(address).is_global
+        assert (_public(address) == address) is is_somebodys, address
+
+
+async def test_calls_of_a_moment_are_one_way_to_the_server_and_back(
+    page: Page, app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await page.call()  # whom the key names is known
+    statements: list[str] = []
+    real = pool.execute_sql
+
+    def noted(sql: str, *args: Any, **options: Any) -> Any:
+        statements.append(sql)
+        return real(sql, *args, **options)
+
+    begin = pool.begin
+
+    def begun(*args: Any) -> None:
+        statements.append("BEGIN")
+        begin(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "execute_sql", noted)
+        patch.setattr(pool, "begin", begun)
+        await page.call(p=CLICK)
+        assert len(statements) == 1
+        assert (await page.call(s="denied")).status_code == 204  # what is deleted needs a transaction of several
+    assert [sql.split()[0] for sql in statements] == ["SET", "BEGIN", "SELECT", "WITH", "WITH", "WITH"]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -33,11 +33,14 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser."""
+    """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser.
+    ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at.
+    """
 
     event_id: str
     browser_id: str | None
     people: Sequence[str] = ()
+    is_anonymous: bool = True
 
 
 @dataclass
@@ -65,7 +68,7 @@ _PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of sa
 LOOK_UP = f"""
 WITH wanted AS MATERIALIZED (
     SELECT w.*, e.event_id IS NOT NULL AS is_decided, e.fields, e.note
-    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, people text[])
+    FROM json_to_recordset(%(wanted)s) AS w(event_id text, browser_id text, people text[], is_anonymous boolean)
     LEFT JOIN LATERAL (SELECT event_id, fields::text, note FROM enrichments
         WHERE merchant_id = %(merchant)s AND event_id = w.event_id LIMIT 1) e ON true
 ), persons AS MATERIALIZED (
@@ -76,8 +79,8 @@ WITH wanted AS MATERIALIZED (
         WHERE merchant_id = %(merchant)s AND digest = p.person AND last_seen_at >= %(late)s
         LIMIT {MOST_BROWSERS + 1}) b
 ), ids AS MATERIALIZED (
-    SELECT browser_id, bool_or(is_named) AS is_named FROM (
-        SELECT browser_id, true AS is_named FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
+    SELECT browser_id, bool_or(is_anonymous) AS is_anonymous FROM (
+        SELECT browser_id, is_anonymous FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
         UNION ALL SELECT browser_id, false FROM seen) AS b
     GROUP BY browser_id
 )
@@ -113,7 +116,7 @@ SELECT 'signal', i.browser_id, s.kind, s.value, s.first_seen_at, s.last_seen_at 
 CROSS JOIN LATERAL (SELECT * FROM browser_signals
     WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 100) s
 UNION ALL
-SELECT CASE WHEN i.is_named AND (
+SELECT CASE WHEN i.is_anonymous AND (
         (SELECT count(*) FROM (SELECT FROM browser_people
             WHERE merchant_id = %(merchant)s AND digest = p.digest AND last_seen_at >= %(late)s
             LIMIT {MOST_BROWSERS + 1}) AS b) > {MOST_BROWSERS}
@@ -134,7 +137,17 @@ def look_up_arguments(
     """What ``LOOK_UP`` takes."""
     return {
         "merchant": merchant_id,
-        "wanted": JsonLiteral([asdict(one) for one in wanted]),
+        "wanted": JsonLiteral(
+            [
+                {
+                    "event_id": one.event_id,
+                    "browser_id": one.browser_id,
+                    "people": one.people,
+                    "is_anonymous": one.is_anonymous,
+                }
+                for one in wanted
+            ]
+        ),
         "late": max(now - LATE, now - retention),
         "oldest": now - retention,
         "day": now - DAY,
@@ -261,12 +274,13 @@ def read_fields(text: str) -> tuple[Enriched, ...]:
 
 
 def write_fields(fields: Iterable[Enriched]) -> list[dict[str, Any]]:
+    """As orjson writes them, with their times."""
     return [
         {
             "field": one.field,
             "value": one.value,
             "source": one.source,
-            "seen_at": one.seen_at.isoformat(),
+            "seen_at": one.seen_at,
             **({"browser_id": one.browser_id} if one.browser_id is not None else {}),
         }
         for one in fields
@@ -363,25 +377,39 @@ class Link:
     pair: str | None = None
 
 
-def link_record(link: Link, merchant_id: int, event_id: str | None, received_at: datetime) -> dict[str, Any]:
-    """A row of ``LINK_COLUMNS`` as JSON values."""
+def link_record(
+    merchant_id: int,
+    event_id: str | None,
+    browser_id: str,
+    kind: str,
+    digest: str,
+    digests: Mapping[str, str],
+    at: datetime,
+    received_at: datetime,
+    pair: str | None,
+) -> dict[str, Any]:
+    """A row of ``LINK_COLUMNS`` as JSON values: a ``Link`` that came with an event, or without one."""
     return {
         "merchant_id": merchant_id,
         "event_id": event_id,
-        "browser_id": link.browser_id,
-        "kind": link.kind,
-        "digest": link.digest,
-        "digests": link.digests,
-        "at": link.at,
+        "browser_id": browser_id,
+        "kind": kind,
+        "digest": digest,
+        "digests": digests,
+        "at": at,
         "received_at": received_at,
-        "pair": link.pair,
+        "pair": pair,
     }
 
 
 def link_people(merchant_id: int, links: Sequence[Link], now: datetime) -> None:
     """Notes that browsers were seen with people. Needs a transaction."""
     if links:
-        rows(LINK, (JsonLiteral([link_record(one, merchant_id, None, now) for one in links]),))
+        given = [
+            link_record(merchant_id, None, one.browser_id, one.kind, one.digest, one.digests, one.at, now, one.pair)
+            for one in links
+        ]
+        rows(LINK, (JsonLiteral(given),))
 
 
 def has_refused(merchant_id: int, browser_id: str) -> bool:
@@ -427,7 +455,8 @@ WITH given AS (
 ), old AS (
 DELETE FROM browser_signals s USING (
     SELECT h.*
-    FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown GROUP BY 1, 2, 3) l
+    FROM (SELECT merchant_id, browser_id, kind, array_agg(value) AS given FROM shown JOIN seen USING (merchant_id, browser_id)
+        WHERE NOT is_new GROUP BY 1, 2, 3) l
     CROSS JOIN LATERAL (SELECT value FROM browser_signals
         WHERE merchant_id = l.merchant_id AND browser_id = l.browser_id AND kind = l.kind AND value <> ALL(l.given)
         ORDER BY last_seen_at DESC OFFSET greatest({MOST_VALUES} - cardinality(l.given), 0)) o
@@ -465,31 +494,44 @@ class Seen(NamedTuple):
 
 def show(merchant_id: int, shown: Sequence[Shown]) -> None:
     """Notes what browsers showed. Needs a transaction."""
-    show_all({merchant_id: shown})
+    show_all([shown_record(merchant_id, *astuple(one)) for one in shown])
 
 
-def show_all(shown: Mapping[int, Sequence[Shown]]) -> dict[tuple[int, str], Seen]:
-    """The same of several merchants, by their ids, in one statement; (merchant id, browser id) -> what is known now, without
-    those of whom nothing was noted as they are not known. Needs a transaction.
+# Thousands a second: an object for each of them would take longer than all the rest of it.
+def shown_record(
+    merchant_id: int,
+    browser_id: str,
+    kind: str | None,
+    value: str | None,
+    at: datetime,
+    consent: str | None,
+    since: datetime | None,
+    only_known: bool,
+) -> dict[str, Any]:
+    """One of ``Shown`` as ``SHOW`` takes it."""
+    return {
+        "merchant_id": merchant_id,
+        "browser_id": browser_id,
+        "kind": kind,
+        "value": value,
+        "at": at,
+        "consent": consent,
+        "since": since,
+        "only_known": only_known,
+    }
+
+
+def show_all(records: Sequence[Mapping[str, Any]], lock_ms: int | None = None) -> dict[tuple[int, str], Seen]:
+    """The same of several merchants, each as ``shown_record``, in one statement; (merchant id, browser id) -> what is known now,
+    without those of whom nothing was noted as they are not known.
+
+    Needs a transaction. With ``lock_ms`` it is one of its own, sent and answered at once, and waits for a lock so long.
     """
-    # Thousands a second: ``asdict`` takes ten times as long.
-    given = [
-        {
-            "merchant_id": merchant_id,
-            "browser_id": one.browser_id,
-            "kind": one.kind,
-            "value": one.value,
-            "at": one.at,
-            "consent": one.consent,
-            "since": one.since,
-            "only_known": one.only_known,
-        }
-        for merchant_id, those in shown.items()
-        for one in those
-    ]
-    if not given:
+    if not records:
         return {}
-    found = rows(SHOW, {"shown": JsonLiteral(given)})  # type: ignore[arg-type]
+    # In one message, and so in one transaction.
+    sql = SHOW if lock_ms is None else f"SET LOCAL lock_timeout = {lock_ms}; {SHOW}"
+    found = rows(sql, {"shown": JsonLiteral(records)})  # type: ignore[arg-type]
     return {(row[0], row[1]): Seen(row[2], row[3]) for row in found}
 
 

@@ -186,12 +186,12 @@ def is_zero_uuid(value: str) -> bool:
 def is_browser_id(value: str) -> bool:
     """An id that one browser can have. What many send in place of one is none: zeros, ``anonymous``, ``NO_COOKIE``, ``unknown1``."""
     text = value.strip()
-    return (
-        _BROWSER_ID.fullmatch(text) is not None
-        and len(set(text) - set("._~-")) > _FEW
-        and not _is_words(text)
-        and text not in _COUNTED
-    )
+    return _BROWSER_ID.fullmatch(text) is not None and _is_of_one(text)
+
+
+@lru_cache(maxsize=1024)  # of one event it is asked several times
+def _is_of_one(text: str) -> bool:
+    return len(set(text) - set("._~-")) > _FEW and not _is_words(text) and text not in _COUNTED
 
 
 def _is_words(text: str) -> bool:

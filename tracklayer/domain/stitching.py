@@ -18,11 +18,12 @@ An event's own value always wins. Where consent was denied, nothing is added. No
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from itertools import combinations
+from typing import NamedTuple
 
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS
@@ -99,8 +100,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
 _GROUP_OF = {kind: group for group in _GROUPS for kind in group}
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     kind: str
     value: str
     first_seen_at: datetime
@@ -138,8 +138,7 @@ class Browser:
 Showing = tuple[Signal, Browser]  # and which browser showed it
 
 
-@dataclass(frozen=True, slots=True)
-class Enriched:
+class Enriched(NamedTuple):
     """One identifier that was added. ``value``: text; of an email or phone its digests by rule name. ``browser_id``: which
     browser showed it, where the event does not name one.
     """
@@ -219,7 +218,7 @@ def _by_browser(event: Event, browser: Browser | None) -> Stitched:
     fields = (*_signals(event, shown, COOKIE), *people)
     if not fields and note is None:
         # An anonymous event could have had the person of its browser.
-        note = Note.OUT_OF_TIME if late and not _names_somebody(event.user_data) else _why_nothing(event, shown, COOKIE)
+        note = Note.OUT_OF_TIME if late and not names_somebody(event.user_data) else _why_nothing(event, shown, COOKIE)
     return Stitched(fields, note)
 
 
@@ -264,6 +263,8 @@ def _is_given(signal: Signal, source: str) -> bool:
 
 def _is_of_many(event: Event, browser: Browser) -> bool:
     """Whether many people use it, also where only those after the event are still remembered."""
+    if len(browser.people) <= MOST_IN_A_BROWSER:
+        return False
     names: dict[str, set[str]] = {}
     for person in browser.people:
         if event.occurred_at - person.last_seen_at <= LATE:
@@ -357,7 +358,7 @@ def _build_fbc(newest: dict[str, Signal]) -> bool:
         of_cookie = "".join(cookie.value.split(".", 3)[3:])
         if of_cookie == click.value or of_cookie.startswith(f"{click.value}.") or _age(cookie) > _age(click):
             return False
-    newest["fbc"] = replace(click, kind="fbc", value=fbc_of(click.value, click.first_seen_at))
+    newest["fbc"] = click._replace(kind="fbc", value=fbc_of(click.value, click.first_seen_at))
     return True
 
 
@@ -401,7 +402,8 @@ def _is_late(event: Event, person: Person) -> bool:
     return event.occurred_at - _seen_before(event, person) <= LATE
 
 
-def _names_somebody(own: UserData) -> bool:
+def names_somebody(own: UserData) -> bool:
+    """Whether an event says itself whose it is: then it gets nobody else's email or phone."""
     return bool(
         own.all_emails
         or own.all_phones
@@ -416,7 +418,7 @@ def _names_somebody(own: UserData) -> bool:
 
 def _people(event: Event, late: Sequence[Person]) -> tuple[tuple[Enriched, ...], Note | None]:
     """The one email, and the one phone, that the browser was seen with of late: of an event that names nobody."""
-    if _names_somebody(event.user_data) or not late:
+    if names_somebody(event.user_data) or not late:
         return (), None
     if not all(_are_one(one, other) for one, other in combinations(late, 2)):
         return (), Note.SHARED_BROWSER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -124,7 +124,7 @@ def _events(runtime: Runtime, merchant_id: int, event_ids: list[str]) -> Iterato
     for event_id in event_ids:
         if event_id in events:
             event = _event(runtime, events[event_id])
-            event["enrichment"] = [asdict(one) for one in added[event_id].fields] if event_id in added else []
+            event["enrichment"] = [one._asdict() for one in added[event_id].fields] if event_id in added else []
             event["deliveries"] = [_delivery(one) for one in deliveries[event_id]]
             yield "event", event
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from tracklayer.db.connection import (
     in_transaction,
     run_in_db_thread,
 )
-from tracklayer.db.identities import Seen, Shown, barred, forget_signals, show_all
+from tracklayer.db.identities import Seen, barred, forget_signals, show_all, shown_record
 from tracklayer.db.merchants import collectors_of, page_of_collectors
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
@@ -183,6 +183,9 @@ class Collection:
         self._waiting: list[Call] = []
         self._task: asyncio.Task[None] | None = None
         self._began: float | None = None  # the batch in hand, on the monotonic clock
+        # Whoever waits, or did so a moment ago, and until when: one timer for all of them.
+        self._asked: deque[tuple[float, asyncio.Future[Outcome]]] = deque()
+        self._late: asyncio.TimerHandle | None = None
         self._locked: dict[int, float] = {}  # merchant id -> until when it is refused, on the monotonic clock
         self._told_at = float("-inf")
 
@@ -190,8 +193,8 @@ class Collection:
         return len(self._waiting)
 
     async def keep(self, call: Call) -> Outcome:
-        """Returns when it is committed, with what became of it. Raises DatabaseAwayError where that is not so, or takes too long: what becomes of it is then
-        unknown; OverloadedError.
+        """Returns when it is committed, with what became of it. Raises DatabaseAwayError where that is not so, or takes too
+        long: what becomes of it is then unknown; OverloadedError.
         """
         now = time.monotonic()
         if self._began is not None and now - self._began > self._answer_seconds:
@@ -200,15 +203,24 @@ class Collection:
             raise LockedOutError
         if len(self._waiting) >= MAX_WAITING:
             raise OverloadedError
-        call.done = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Outcome] = loop.create_future()
+        call.done = done
         self._waiting.append(call)
+        self._asked.append((now + self._answer_seconds, done))
+        if self._late is None:
+            self._late = loop.call_later(self._answer_seconds, self._tell_late)
         if self._task is None:
             self._task = asyncio.create_task(self._store_all())
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                return await call.done
-        except TimeoutError:
-            raise DatabaseAwayError from None
+        return await done
+
+    def _tell_late(self) -> None:
+        """Tells whoever has waited for long enough, and comes again when the next one will have."""
+        now = time.monotonic()
+        asked = self._asked
+        while asked and (asked[0][1].done() or asked[0][0] <= now):
+            _fail(asked.popleft()[1], DatabaseAwayError())
+        self._late = asyncio.get_running_loop().call_later(asked[0][0] - now, self._tell_late) if asked else None
 
     async def _store_all(self) -> None:
         """Until nothing waits."""
@@ -287,16 +299,20 @@ async def _stored(calls: Sequence[Call], lock_ms: int) -> Exception | None:
 
 def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
     """Keeps what calls tell, in their order, in one transaction. Of one that forgets, only that its user refused stays."""
-    with in_transaction():
-        execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
-        marks = {(call.merchant_id, call.mark) for call in calls if call.mark is not None}
-        erased = barred(sorted(marks))
-        gone = {  # by place in ``calls``
-            place: Outcome.SUPPRESSED if erased[key] else Outcome.ERASED
-            for place, call in enumerate(calls)
-            if call.mark is not None and (key := (call.merchant_id, call.mark)) in erased
-        }
-        seen = _store([call for place, call in enumerate(calls) if place not in gone])
+    gone: dict[int, Outcome] = {}  # by place in ``calls``
+    if any(call.forgets or call.mark is not None for call in calls):
+        with in_transaction():
+            execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
+            marks = {(call.merchant_id, call.mark) for call in calls if call.mark is not None}
+            erased = barred(sorted(marks))
+            gone = {
+                place: Outcome.SUPPRESSED if erased[key] else Outcome.ERASED
+                for place, call in enumerate(calls)
+                if call.mark is not None and (key := (call.merchant_id, call.mark)) in erased
+            }
+            seen = _store([call for place, call in enumerate(calls) if place not in gone])
+    else:
+        seen = show_all(_records(calls), lock_ms)  # the everyday case: one way to the server and back
     return [
         gone.get(place) or _outcome(seen.get((call.merchant_id, call.browser_id))) for place, call in enumerate(calls)
     ]
@@ -312,25 +328,36 @@ def _outcome(seen: Seen | None) -> Outcome:
 
 def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
     """(merchant id, browser id) -> what is known now. Needs a transaction."""
-    shown: dict[int, dict[str, list[Shown]]] = {}
     forgotten: dict[int, set[str]] = {}
-    for call in calls:
-        those = shown.setdefault(call.merchant_id, {}).setdefault(call.browser_id, [])
+    last: dict[tuple[int, str], int] = {}  # the place of a browser's last call that forgets
+    for place, call in enumerate(calls):
         if call.forgets:
-            those.clear()
             forgotten.setdefault(call.merchant_id, set()).add(call.browser_id)
-        those.append(Shown(call.browser_id, None, None, call.at, call.consent, None, call.only_known))
-        those += [
-            Shown(call.browser_id, kind, value, call.at, call.consent, since, call.only_known)
-            for kind, value, since in call.signals
-        ]
+            last[call.merchant_id, call.browser_id] = place
+    # What was shown before is forgotten, too.
     seen = show_all(
-        {merchant_id: [one for those in browsers.values() for one in those] for merchant_id, browsers in shown.items()}
+        _records([c for place, c in enumerate(calls) if place >= last.get((c.merchant_id, c.browser_id), 0)])
     )
     # Now that their rows are held: what another process was writing of them is there to be deleted.
     for merchant_id in sorted(forgotten):
         forget_signals(merchant_id, forgotten[merchant_id])
     return seen
+
+
+def _records(calls: Sequence[Call]) -> list[dict[str, Any]]:
+    found = []
+    for call in calls:
+        merchant_id, browser_id, at, consent, only_known = (
+            call.merchant_id,
+            call.browser_id,
+            call.at,
+            call.consent,
+            call.only_known,
+        )
+        found.append(shown_record(merchant_id, browser_id, None, None, at, consent, None, only_known))
+        for kind, value, since in call.signals:
+            found.append(shown_record(merchant_id, browser_id, kind, value, at, consent, since, only_known))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ its worker, which renews the lease until it is written; what of the batch was no
 | hold, release with a platform | nothing: states of destinations | the platform's row, destination rows (stepped over where held) |
 | redeliver | what failed or was dropped, no lease | queue lock |
 | deliver stored | nothing: it makes what was not there | destination row, queue lock, the events' rows (shared) |
-| stitch | nothing: it writes what its lease's events get | the events' rows (shared), in a transaction of its own |
+| stitch | nothing: it writes what its lease's events get | the events' rows (shared), by a statement of its own |
 | purge | what is past its retention, no lease | the events' rows (stepped over where held) |
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
@@ -46,7 +46,7 @@ import orjson
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import schedule as db_schedule
-from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, session
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
@@ -360,7 +360,7 @@ def stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: date
     events = [ToStitch(found.event, found.claim.received_at, found.claim.attempts > 0) for found in claimed]
 
     def decide() -> dict[str, Event]:
-        with batch.turn.work(), in_transaction():
+        with batch.turn.work(), session():  # each statement is a transaction of its own: none of them needs another
             return stitched(runtime, merchant_id, batch.stitching, events, now)
 
     def give_back() -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,16 +31,37 @@ def people_of(user_data: UserData) -> Iterator[str]:
             yield digest
 
 
-def links_of(event: Event, at: datetime, kept: Mapping[str, Any] | None = None) -> list[Link]:
-    """The browser and the people that an event brings together; none where consent was denied.
+def links_of(event: Event, at: datetime) -> list[Link]:
+    """The browser and the people that an event brings together; none where consent was denied."""
+    browser_id = browser_of(event.user_data)
+    if browser_id is None or event.consent.ad_user_data == "denied":
+        return []
+    return [
+        Link(browser_id, kind, digest, digests, at, pair) for kind, digest, digests, pair in _people(event, browser_id)
+    ]
+
+
+def link_records(event: Event, record: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
+    """``links_of`` an event as it is stored with its ``record``: seen together when it happened."""
+    browser_id = browser_of(event.user_data)
+    if browser_id is None or event.consent.ad_user_data == "denied":
+        return []
+    at = min(event.occurred_at, now)
+    return [
+        link_record(record["merchant_id"], event.event_id, browser_id, kind, digest, digests, at, now, pair)
+        for kind, digest, digests, pair in _people(event, browser_id, record["digests"])
+    ]
+
+
+def _people(
+    event: Event, browser_id: str, kept: Mapping[str, Any] | None = None
+) -> list[tuple[str, str, Mapping[str, str], str | None]]:
+    """(kind, digest, digests, ``pair_of`` an email and the phone that came with it) of an email and a phone.
 
     ``kept``: digests by field that were made of it already, as ``persist.to_record`` has them.
     """
     user_data = event.user_data
-    browser_id = browser_of(user_data)
-    if browser_id is None or event.consent.ad_user_data == "denied":
-        return []
-    found = []
+    found: list[tuple[str, str, Mapping[str, str], str | None]] = []
     for kind, value in (("email", user_data.email), ("phone", user_data.phone)):
         if value is None:  # a further one does as well
             more = user_data.emails if kind == "email" else user_data.phones
@@ -53,18 +73,11 @@ def links_of(event: Event, at: datetime, kept: Mapping[str, Any] | None = None) 
         digests = (kept or {}).get(kind) or _digests_of(kind, value)
         digest = digests.get("as_given") or digests.get("basic" if kind == "email" else "digits")
         if digest:
-            found.append(Link(browser_id, kind, digest, digests, at))
+            found.append((kind, digest, digests, None))
     if len(found) == 2:
-        email, phone = found
-        return [replace(email, pair=pair_of(email.digest, phone.digest)), phone]
+        kind, digest, digests, _ = found[0]
+        found[0] = (kind, digest, digests, pair_of(digest, found[1][1]))
     return found
-
-
-def link_records(event: Event, record: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
-    """``links_of`` an event as it is stored with its ``record``: seen together when it happened."""
-    at = min(event.occurred_at, now)
-    merchant_id, event_id = record["merchant_id"], event.event_id
-    return [link_record(link, merchant_id, event_id, now) for link in links_of(event, at, record["digests"])]
 
 
 def _digests_of(kind: str, value: Matchable) -> Mapping[str, str]:

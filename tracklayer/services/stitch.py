@@ -26,6 +26,7 @@ from tracklayer.domain.stitching import (
     browser_of,
     enriched,
     judge_event,
+    names_somebody,
     without_refused,
 )
 from tracklayer.runtime import Runtime
@@ -80,7 +81,7 @@ def stitched(
     """The events of a merchant as mappers get them, by event id; empty where its events are not stitched.
 
     What was not decided before is decided now, and stored. An event that cannot be read is left to whoever reads it next, and
-    tells why. Needs a transaction.
+    tells why. Needs a session, and no transaction: what is decided is stored by one statement.
     """
     if stitching is None:
         return {}
@@ -129,11 +130,13 @@ def _decide(
         event.event_id: list(islice(people_of(event.user_data), None if browsers[event.event_id] is None else 1))
         for event, _ in events
     }
-    asked = [
-        Wanted(event_id, browsers[event_id], () if browsers[event_id] is not None else those)
-        for event_id, those in people.items()
-        if browsers[event_id] is not None or those
-    ]
+    asked = []
+    for event, _ in events:
+        browser_id, those = browsers[event.event_id], people[event.event_id]
+        if browser_id is not None:
+            asked.append(Wanted(event.event_id, browser_id, is_anonymous=not names_somebody(event.user_data)))
+        elif those:
+            asked.append(Wanted(event.event_id, None, those))
     if not asked:
         return {}
     known = db.look_up(merchant_id, asked, stitching.retention, now)

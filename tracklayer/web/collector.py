@@ -381,10 +381,18 @@ def _machine(asked: _Asked) -> Sequence[tuple[str, str]]:
     return (("client_ip", address), ("client_user_agent", asked.agent))
 
 
+# What IPv4 addresses begin with of which all are somebody's: the others are looked at closely.
+_EVERYBODYS = frozenset(str(first) for first in range(1, 224)) - frozenset("10 100 127 169 172 192 198 203".split())
+
+
 # Looked at closely once: of both there are few, for how often they come. What is kept is a few megabytes.
-@lru_cache(maxsize=4096)
 def _public(text: str) -> str | None:
-    """An address that is somebody's on the internet, in its usual form."""
+    """An address as ``machine_address`` has it, if it is somebody's on the internet."""
+    return text if text.partition(".")[0] in _EVERYBODYS else _looked_at(text)
+
+
+@lru_cache(maxsize=4096)
+def _looked_at(text: str) -> str | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -397,16 +405,17 @@ def _is_no_visitor(agent: str) -> bool:
     return not agent or _BOTS.search(agent) is not None
 
 
-@lru_cache(maxsize=4096)
 def _networks(address: str) -> tuple[str, str]:
     """Whose calls are counted together: one IPv6 machine has as many addresses as it likes, and who rents a network has all of
-    it. Empty: no address, all of which are counted as one.
+    it. ``address``: as ``machine_address`` has it; empty: none, all of which are counted as one.
     """
-    if not address:
-        return "", ""
+    return _networks_of_ipv6(address) if ":" in address else (address, address.rpartition(".")[0])
+
+
+@lru_cache(maxsize=4096)
+def _networks_of_ipv6(address: str) -> tuple[str, str]:
     found = ipaddress.ip_address(address)
-    own, wide = (32, 24) if found.version == 4 else (64, 48)
-    return tuple(str(ipaddress.ip_network((found, bits), strict=False)) for bits in (own, wide))  # type: ignore[return-value]
+    return tuple(str(ipaddress.ip_network((found, bits), strict=False)) for bits in (64, 48))  # type: ignore[return-value]
 
 
 def _limit(wait: float) -> None:

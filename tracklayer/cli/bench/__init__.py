@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.cli.bench import chaos, deliver, ingest, mapping, merchants, read
+from tracklayer.cli.bench import chaos, deliver, identity, ingest, mapping, merchants, read
 
-BENCHMARKS = (mapping, ingest, deliver, read, merchants, chaos)
+BENCHMARKS = (mapping, ingest, deliver, read, identity, merchants, chaos)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+from tracklayer.actors.crew import GC_THRESHOLD
 from tracklayer.cli.bench.ground import SECRET, as_child
 from tracklayer.cli.bench.ingest import purchase
 from tracklayer.db import connection
@@ -17,7 +18,7 @@ from tracklayer.domain.event import ReadEvent, read_event
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped
 from tracklayer.mappers.outgoing import map_event
-from tracklayer.runtime import Runtime, build_runtime
+from tracklayer.runtime import Runtime, build_runtime, spare_collector
 from tracklayer.schema.scalars import write_instant
 from tracklayer.sealing import Sealer
 from tracklayer.services import deliver
@@ -79,6 +80,7 @@ def _in_threads(works: list[Callable[[], None]]) -> None:
 
 
 def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
+    spare_collector(GC_THRESHOLD)  # as a worker is
     for job in jobs:
         runtime = build_runtime(load_settings({}), job["url"], Sealer([SECRET]))
         started = time.monotonic()

@@ -134,12 +134,15 @@ class Bench:
         self._note("requests", events / self._courier.ask({**job, "what": "requests"}))
         merchants = self.fill(events)
         self._note("statements", events / self._courier.ask({**job, "what": "statements", "merchants": merchants}))
-        merchants = self.fill(events)
+        self._note("worker", self.rate_of_worker(events, self.fill(events)))
+
+    def rate_of_worker(self, events: int, merchants: list[int]) -> float:
+        """Deliveries a second of a worker process to whom all that waits is these merchants' events."""
         with installation(self.place, Crowd(0, 1, 1), self.platforms_url):
             self.wait_until_done(merchants)
         with session():
             sql = "SELECT extract(epoch FROM max(delivered_at) - min(last_attempt_at)) FROM deliveries WHERE merchant_id = ANY(%s)"
-            self._note("worker", events / float(rows(sql, (merchants,))[0][0]))
+            return events / float(rows(sql, (merchants,))[0][0])
 
     def _note(self, name: str, rate: float) -> None:
         self.found.setdefault(name, []).append(rate)

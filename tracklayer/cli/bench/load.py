@@ -1,4 +1,5 @@
-"""Asks a server as fast as it answers, over a number of connections: a process of its own, lean on purpose.
+"""Asks a server as fast as it answers, or so many times a second, over a number of connections: a process of its own, lean on
+purpose.
 
 It shares the machine with what it measures, so requests are put together from prebuilt bytes, answers are looked at
 and not parsed, and each connection has one request on its way.
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, cast
 
 import uvloop
@@ -20,14 +23,17 @@ from tracklayer.cli.bench.ground import as_child
 ID_LENGTH = 20  # characters of an event id: all the same, so that the length of a request is known beforehand
 ID_MARK = "~" * ID_LENGTH
 TAIL_MARK = ID_MARK[-7:]  # wherever it stands alone: the last digits of the id
+ADDRESS_MARK = "~address~"  # in the head: an IPv4 address, each request's own
 WAIT_SECONDS = 30  # for the last answers
+_visitors = count()  # of all measurements: each has an address of its own
 
 
 @dataclass(frozen=True)
 class Job:
     """One measurement. ``head``: the HTTP head up to the length; ``body``: with ``{items}`` where the items go, each
     ``item`` with ``ID_MARK`` for its id and ``TAIL_MARK`` for its last digits. ``expected`` is found ``batch`` times in
-    every right answer.
+    every right answer. ``rate``: requests a second, and each one's latency counts from when it was due; 0: as fast as answers
+    come.
     """
 
     port: int
@@ -40,6 +46,7 @@ class Job:
     most: int
     expected: str
     prefix: str
+    rate: float = 0.0
 
 
 class Load:
@@ -53,6 +60,10 @@ class Load:
         self._pieces = pieces
         self._job = job
         self._expected = job.expected.encode()
+        self._is_marked = ID_MARK in job.head or ADDRESS_MARK in job.head
+        self._idle: deque[_Connection] = deque()  # that wait until the next request is due
+        self._made = 0  # requests that were due
+        self._overdue: deque[float] = deque()  # when those were that found no idle connection
         self._next = 0
         self._open = 0
         self.latencies: list[float] = []
@@ -70,8 +81,13 @@ class Load:
         started = time.perf_counter()
         self._deadline = started + self._job.seconds
         self._open = len(connections)
-        for connection in connections:
-            connection.ask()
+        if self._job.rate:
+            self._idle.extend(connections)
+            self._started = started
+            self._make_due()
+        else:
+            for connection in connections:
+                connection.ask()
         try:
             await asyncio.wait_for(self._done, self._job.seconds + WAIT_SECONDS)
         except TimeoutError:
@@ -90,12 +106,39 @@ class Load:
             "p99_ms": _place(found, 0.99),
         }
 
-    def request(self) -> bytes | None:
-        """The next one, or None when time or count is up."""
+    def _make_due(self) -> None:
+        """Sends what is due, and comes again for the next one."""
+        now = time.perf_counter()
+        while (due := self._started + self._made / self._job.rate) <= min(now, self._deadline):
+            self._made += 1
+            if self._idle:
+                self._idle.popleft().ask(due)
+            else:
+                self._overdue.append(due)
+        if due <= self._deadline:
+            asyncio.get_running_loop().call_later(due - now, self._make_due)
+        else:
+            self._deadline = now
+            while self._idle:
+                self._idle.popleft().ask()  # which finds that the time is up
+
+    def go_on(self, connection: _Connection) -> None:
+        """What a connection does that got its answer."""
+        if not self._job.rate:
+            connection.ask()
+        elif self._overdue:
+            connection.ask(self._overdue.popleft())
+        elif time.perf_counter() > self._deadline:
+            connection.ask()
+        else:
+            self._idle.append(connection)
+
+    def request(self, due: float | None) -> bytes | None:
+        """The next one, or None when time or count is up; what was due in time is sent however late."""
         job = self._job
-        if self._next >= job.most or time.perf_counter() > self._deadline:
+        if self._next >= job.most or (due is None and time.perf_counter() > self._deadline):
             return None
-        parts = [self._head]
+        parts = [self._own_head() if self._is_marked else self._head]
         for place in range(job.batch):
             event_id = f"{job.prefix}{self._next + place:0{ID_LENGTH - len(job.prefix)}d}".encode()
             if place:
@@ -106,8 +149,15 @@ class Load:
         parts.append(self._tail)
         return b"".join(parts)
 
+    def _own_head(self) -> bytes:
+        job, number = self._job, self._next
+        event_id = f"{job.prefix}{number:0{ID_LENGTH - len(job.prefix)}d}".encode()
+        visitor = next(_visitors)
+        address = f"9.{visitor >> 16 & 255}.{visitor >> 8 & 255}.{visitor & 255}".encode()
+        return self._head.replace(ID_MARK.encode(), event_id).replace(ADDRESS_MARK.encode(), address)
+
     def answered(self, answer: bytes, seconds: float) -> None:
-        if answer.startswith(b"HTTP/1.1 200") and answer.count(self._expected) == self._job.batch:
+        if answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 204")) and answer.count(self._expected) == self._job.batch:
             self.latencies.append(seconds)
         else:
             self.errors += 1
@@ -129,13 +179,13 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
 
-    def ask(self) -> None:
-        request = self._load.request()
+    def ask(self, due: float | None = None) -> None:
+        request = self._load.request(due)
         if request is None:
             self._asked = None
             self._load.finished()
             return
-        self._asked = time.perf_counter()
+        self._asked = due or time.perf_counter()
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -144,10 +194,11 @@ class _Connection(asyncio.Protocol):
         end = data.find(b"\r\n\r\n")
         if end >= 0:
             at = data.find(b"content-length: ", 0, end + 2) + 16
-            if len(data) >= end + 4 + int(data[at : data.index(b"\r", at)]):
+            if at < 16 or len(data) >= end + 4 + int(data[at : data.index(b"\r", at)]):  # a 204 says no length
                 self._buffer = b""
                 self._load.answered(data, time.perf_counter() - (self._asked or 0))
-                self.ask()
+                self._asked = None
+                self._load.go_on(self)
                 return
         self._buffer = data
 
