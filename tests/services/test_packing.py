@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import orjson
@@ -17,8 +18,19 @@ from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_pages_read import rows_read
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
-from tracklayer.db import alert_charts, answers, counters, heartbeats, monitors, names, packing, quality, standing
-from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db import (
+    alert_charts,
+    answers,
+    connection,
+    counters,
+    heartbeats,
+    monitors,
+    names,
+    packing,
+    quality,
+    standing,
+)
+from tracklayer.db.connection import execute, in_transaction, rows, session
 from tracklayer.db.counters import ACTIVITY, COHORT, LATENCY_BOUNDS, adding
 from tracklayer.db.events import EventSearch, page_of_events
 from tracklayer.db.folding import EVERYBODY, Whose, lock_folding
@@ -34,6 +46,7 @@ from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.privacy import purge_expired
 
+MIGRATION = import_module("tracklayer.db.migrations.0066_packed_minutes")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PLATFORMS = ("meta", "tiktok")
 COUNTED = (*COHORT, *ACTIVITY)
@@ -400,9 +413,22 @@ def test_a_stretch_of_minutes_reads_its_own_hours(runtime: Runtime, shop: Mercha
     assert sum(read.values()) <= 5, read
 
 
-def test_the_state_is_said_in_every_heartbeat(database: str) -> None:
+def test_every_process_says_in_its_heartbeat_that_it_reads_what_is_packed(database: str) -> None:
     with in_transaction():
         heartbeats.beat("new", ["worker", "api"], "a", "1", {"closed": 1})
         found = rows("SELECT says::text FROM heartbeats")
         assert not heartbeats.any_reads_minutes_alone()
     assert [orjson.loads(row[0]) for row in found] == [{"closed": 1, heartbeats.READS_COUNTED: True}] * 2
+
+
+def test_the_migration_may_be_done_again_while_much_is_packed(runtime: Runtime, shop: Merchant, database: str) -> None:
+    count_some(shop.merchant_id, random.Random(9), 60, 5 * HOUR, NOW - MINUTE)
+    fold_counters(runtime)
+    before = everything()
+    with session():
+        MIGRATION.up(None, connection.database)
+    assert everything() == before
+    count_some(shop.merchant_id, random.Random(10), 20, 5 * HOUR, NOW - MINUTE)
+    before = everything()
+    fold_counters(runtime)
+    assert everything() == before
