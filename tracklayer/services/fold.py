@@ -25,7 +25,7 @@ FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing t
 COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
 NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks
 PAGE = 2000  # rows of one transaction; what took longer than ``STEP`` is followed by a smaller one, down to a twentieth
-PAGE_OF_HOURS = 400  # of packing: an hour has up to sixty rows
+PAGE_OF_HOURS = 200  # of packing: an hour has up to sixty rows
 STEP = 0.1  # seconds
 BUDGET_SECONDS = 20  # of one round
 ALONE_SECONDS = 6  # of a step whose rows cannot be added up, for those of each merchant alone
