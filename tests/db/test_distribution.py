@@ -108,6 +108,8 @@ EXPLAINED: dict[str, str] = {
     "outages.LOCK_HELD": PLATFORM,
     "outages.PLATFORMS_HELD": PLATFORM,
     "outages.in_hand": COUNT,
+    "packing.FORGET": ROUND,
+    "packing._merchants": ROUND,
     "redeliveries.TAKE": ROUND,
     "redeliveries.purge_redeliveries": ROUND,
     "sealing_keys._KEYS_OF_DESTINATIONS": COUNT,
@@ -127,7 +129,7 @@ _TIED = re.compile(
     r"merchant_id\s*(?:=|IN\b)|USING \(merchant_id|=\s*(?:\w+\.)?merchant_id\b"
     r"|\(\s*(?:\w+\.)?merchant_id\s*,[^()]*\)\s*(?:=|IN\b)"
 )
-_CREATED = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)")
+_CREATED = re.compile(r"CREATE (?:TABLE|OR REPLACE VIEW) (?:IF NOT EXISTS )?(\w+)")
 TABLES = {
     name for path in (ROOM / "migrations").glob("*.py") for name in _CREATED.findall(path.read_text())
 } - OF_THE_INSTALLATION

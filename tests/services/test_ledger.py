@@ -223,7 +223,7 @@ class Walk:
         is_held = bool(state) and state[0][0] in ("paused", "held")
         gone = dict(
             select(
-                "SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), sum(purged) FROM minutes "
+                "SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), sum(purged) FROM counted "
                 "WHERE merchant_id = %s AND platform = %s GROUP BY 1",
                 self.merchant.merchant_id,
                 platform,

@@ -507,12 +507,12 @@ def test_minutes_of_several_backends_become_one_row_and_old_ones_an_hour(scene: 
     fold_counters(scene.runtime)
     with in_transaction():
         found = rows(
-            "SELECT minute, slot, accepted, (drop_reasons ->> 'consent')::int, latency[2] FROM minutes "
-            "WHERE merchant_id = %s AND slot = 0 ORDER BY minute",
-            (scene.merchant.merchant_id,),
+            "SELECT minute, accepted, (drop_reasons ->> 'consent')::int, latency[2] FROM counted "
+            "WHERE merchant_id = %s AND minute <= %s ORDER BY minute",
+            (scene.merchant.merchant_id, hour),
         )
         fresh = rows("SELECT count(*) FROM minutes WHERE merchant_id = %s AND slot <> 0", (scene.merchant.merchant_id,))
-    assert found == [(old, 0, 4, 8, 12), (hour, 0, 2, 4, 6)]
+    assert found == [(old, 4, 8, 12), (hour, 2, 4, 6)]
     assert fresh == [(2,)]
 
 
@@ -523,7 +523,7 @@ def test_minutes_become_hours_when_they_come_of_age_and_go_after_all_retention(s
         scene.clock.move(hour + timedelta(days=days, hours=1) - scene.clock.now())
         fold_counters(scene.runtime)
         with in_transaction():
-            assert rows("SELECT count(*), sum(accepted) FROM minutes")[0] == expected
+            assert rows("SELECT count(*), sum(accepted) FROM counted")[0] == expected
 
 
 def test_a_backtest_finds_what_the_stored_counters_show_and_tells_nobody(scene: Scene) -> None:

@@ -268,7 +268,7 @@ def test_the_sample_of_the_newest_reads_no_more_than_it_needs(scene: Scene) -> N
         of_name = str(rows(f"EXPLAIN {db.HOURS}", month))
         page: Any = {"merchants": [scene.merchant.merchant_id], "since": since, "until": since}
         repeated = str(rows(f"EXPLAIN {db.REPEATED}", (scene.merchant.merchant_id, since, since, 20)))
-        received = str(rows(f"EXPLAIN {db.RECEIVED}", ([scene.merchant.merchant_id], since, since)))
+        received = str(rows(f"EXPLAIN {db.RECEIVED}", page | {"until": scene.clock.now()}))
         of_all = [str(rows(f"EXPLAIN {sql}", page)) for sql in (db.MINUTES, db.DAYS)]
     assert "events_received" in plan
     assert "events_received" in repeated

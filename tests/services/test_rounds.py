@@ -311,7 +311,7 @@ def test_counters_that_cannot_be_added_up_keep_no_others_from_it(
     fold_counters(runtime)
     fold_counters(runtime)
     with in_transaction():
-        found = rows("SELECT merchant_id, count(*), sum(accepted)::bigint FROM minutes GROUP BY merchant_id ORDER BY 1")
+        found = rows("SELECT merchant_id, count(*), sum(accepted)::bigint FROM counted GROUP BY merchant_id ORDER BY 1")
     assert found == [
         (shops[0].merchant_id, 4, 8_000_000_000),
         (shops[1].merchant_id, 2, 4),

@@ -12,22 +12,24 @@ from typing import Any, NamedTuple
 import orjson
 
 from tracklayer.db.connection import rows
+from tracklayer.db.counters import counted_in
 from tracklayer.db.names import UNFOLDED
 from tracklayer.domain.alert_chart import ChartRange
 
 _PLACE = "floor(extract(epoch FROM minute - %(since)s) / %(seconds)s)::int AS place"
 _WITHIN = "merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s"
+_COUNTED_WITHIN = f"merchant_id = %(merchant)s AND {counted_in()}"
 
 OUTCOMES = f"""
 SELECT {_PLACE}, sum(acknowledged)::bigint,
        sum(refused + unmappable + credentials_refused + unreachable + unknown)::bigint,
        sum(retries_acknowledged)::bigint, sum(retries_failed)::bigint,
        sum(routed + requeued)::bigint, sum(finished)::bigint
-FROM minutes WHERE {_WITHIN} AND platform = ANY(%(platforms)s) GROUP BY 1
+FROM counted WHERE {_COUNTED_WITHIN} AND platform = ANY(%(platforms)s) GROUP BY 1
 """
 RECEIVED = f"""
 SELECT {_PLACE}, sum(accepted + coalesced)::bigint, sum(rejected)::bigint
-FROM minutes WHERE {_WITHIN} AND platform = '' GROUP BY 1
+FROM counted WHERE {_COUNTED_WITHIN} AND platform = '' GROUP BY 1
 """
 REFUSED = f"""
 SELECT {_PLACE}, sum(events)::bigint FROM rejections WHERE {_WITHIN} AND event_name = %(name)s GROUP BY 1

@@ -6,20 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import rows
+from tracklayer.db.counters import last_counted
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 
 WITHIN = timedelta(days=35)  # how far back answers are looked for: as far as minutes are kept
 LOOKED = 100  # deliveries of each kind
 
 # The last minute with an answer, the last one with an acknowledgement, and what is due first of all that waits.
-LAST_ANSWERED = """
-SELECT (SELECT minute FROM minutes
-        WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND minute >= %(oldest)s
-          AND acknowledged + refused + rate_limited + credentials_refused + unreachable + unknown > 0
-        ORDER BY minute DESC LIMIT 1),
-       (SELECT minute FROM minutes
-        WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND minute >= %(oldest)s AND acknowledged > 0
-        ORDER BY minute DESC LIMIT 1),
+_OF = ("%(merchant)s", "%(platform)s", "%(oldest)s")
+_ANY_ANSWER = "acknowledged + refused + rate_limited + credentials_refused + unreachable + unknown > 0"
+LAST_ANSWERED = f"""
+SELECT {last_counted(*_OF, _ANY_ANSWER)},
+       {last_counted(*_OF, "acknowledged > 0", "acknowledged > 0")},
        (SELECT due_at FROM deliveries
         WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at IS NOT NULL ORDER BY due_at LIMIT 1)
 """

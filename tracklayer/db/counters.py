@@ -45,6 +45,38 @@ def adding(columns: Iterable[str]) -> str:
     return f"ON CONFLICT (merchant_id, platform, minute, slot) DO UPDATE SET {sums}"
 
 
+def counted_in(since: str | None = "%(since)s", until: str | None = "%(until)s") -> str:
+    """Conditions for ``counted``, which is ``minutes`` and what is packed of them (db/packing.py): from an instant up to one.
+
+    Of the packed ones only the hours that lie in it, at least in part, are read.
+    """
+    found = []
+    if since is not None:
+        found.append(f"hour >= date_trunc('hour', {since}, 'UTC') AND minute >= {since}")
+    if until is not None:
+        found.append(f"hour < {until} AND minute < {until}")
+    return " AND ".join(found)
+
+
+def last_counted(merchant: str, platform: str, since: str, which: str, of_hours: str = "true") -> str:
+    """A subquery: the last minute from an instant on with ``which``, or null; ``of_hours``: what its hour has then, at least.
+
+    Backwards by the keys, and no further than the last one.
+    """
+    return f"""(SELECT max(minute) FROM (
+        (SELECT minute FROM minutes
+         WHERE merchant_id = {merchant} AND platform = {platform} AND minute >= {since} AND {which}
+         ORDER BY minute DESC LIMIT 1)
+        UNION ALL
+        (SELECT p.minute FROM ledger_hours h CROSS JOIN LATERAL (
+            SELECT max(minute) AS minute FROM counted
+            WHERE merchant_id = h.merchant_id AND platform = h.platform AND hour >= h.hour
+              AND hour < h.hour + interval '1 hour' AND minute >= {since} AND {which}) AS p
+         WHERE h.merchant_id = {merchant} AND h.platform = {platform} AND h.parts IS NOT NULL
+           AND h.hour >= date_trunc('hour', {since}, 'UTC') AND {of_hours} AND p.minute IS NOT NULL
+         ORDER BY h.hour DESC LIMIT 1)) AS either)"""
+
+
 class Changes:
     """What one transaction counts, gathered, then written once by ``write``."""
 
@@ -119,9 +151,9 @@ FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, minute 
                    ELSE add_counts(minutes.latency, excluded.latency) END
 """
 
-FILTERED = """
+FILTERED = f"""
 SELECT x.since, sum(m.filtered)::bigint FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) AS x(since, until)
-JOIN minutes m ON m.merchant_id = %(merchant)s AND m.platform = %(platform)s AND m.minute >= x.since AND m.minute < x.until
+JOIN counted m ON m.merchant_id = %(merchant)s AND m.platform = %(platform)s AND {counted_in("x.since", "x.until")}
 GROUP BY x.since
 """
 

@@ -381,8 +381,9 @@ class EventSearch:
 # An event without a delivery was filtered by its name, or not offered at all, as there was no destination then. The ledger
 # knows which minutes have some of the first kind; of what is older than five weeks, which hours.
 _COUNTED = (
-    "(SELECT sum(m.filtered) FROM minutes m WHERE m.merchant_id = e.merchant_id AND m.platform = %s "
-    "AND m.minute = date_trunc('{}', e.received_at, 'UTC'))"
+    "(SELECT sum(m.filtered) FROM counted m WHERE m.merchant_id = e.merchant_id AND m.platform = %s "
+    "AND m.hour >= date_trunc('hour', e.received_at, 'UTC') AND m.hour <= date_trunc('{0}', e.received_at, 'UTC') "
+    "AND m.minute = date_trunc('{0}', e.received_at, 'UTC'))"
 )
 _FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
         WHERE x.merchant_id = e.merchant_id AND x.platform = %s AND x.created_at <= e.received_at)

@@ -9,10 +9,15 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import counted_in
 from tracklayer.db.deliveries import is_alive
 from tracklayer.domain.watch import Beat, JobFacts, Waiting
 
 KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays
+# What every process says since it reads packed counters, too (db/packing.py). Whoever says nothing of it and lives, or may come
+# back, is of an older version.
+READS_COUNTED = "reads_counted"
+COMES_BACK = timedelta(minutes=10)
 MOST_BEATS = 2000  # rows that are read: far more processes than sessions that PostgreSQL has
 
 BEAT = """
@@ -32,9 +37,17 @@ def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Map
         "roles": list(roles),
         "host": host,
         "version": version,
-        "says": orjson.dumps(says).decode(),
+        "says": orjson.dumps({**says, READS_COUNTED: True}).decode(),
     }
     found: timedelta | None = rows(BEAT, params)[0][0]
+    return found
+
+
+def any_reads_minutes_alone() -> bool:
+    found: bool = rows(
+        "SELECT EXISTS (SELECT FROM heartbeats WHERE beat_at > clock_timestamp() - %s AND ended_at IS NULL AND NOT says ? %s)",
+        (COMES_BACK, READS_COUNTED),
+    )[0][0]
     return found
 
 
@@ -133,8 +146,9 @@ WITH RECURSIVE walk AS (
       AND (x.resume_at IS NULL OR x.resume_at <= clock_timestamp() - %(old)s)
       AND NOT EXISTS (SELECT 1 FROM claims c
         WHERE c.merchant_id = w.merchant_id AND c.platform = w.platform AND {is_alive("c.worker")})
-      AND NOT EXISTS (SELECT 1 FROM minutes m
-        WHERE m.merchant_id = w.merchant_id AND m.platform = w.platform AND m.minute > clock_timestamp() - %(old)s
+      AND NOT EXISTS (SELECT 1 FROM counted m
+        WHERE m.merchant_id = w.merchant_id AND m.platform = w.platform
+          AND {counted_in("statement_timestamp() - %(old)s", None)}
           AND m.finished + m.acknowledged + m.refused + m.rate_limited + m.unreachable + m.credentials_refused > 0)
 )
 SELECT platform, count(*), array_agg(DISTINCT merchant_id), clock_timestamp() - min(due_at),

@@ -81,17 +81,17 @@ WITH stored AS (
            count(*) FILTER (WHERE status = 'delivered') AS delivered,
            count(*) FILTER (WHERE status = 'dropped') AS dropped
     FROM deliveries WHERE merchant_id = %(merchant)s GROUP BY 1, 2
-), counted AS (
+), tallied AS (
     SELECT platform, {_bucket("minute")} AS minute, sum(accepted) AS accepted, sum(filtered) AS filtered, sum(routed) AS routed,
            sum(waiting) AS waiting, sum(delivered) AS delivered, sum(dropped) AS dropped, sum(purged) AS purged
-    FROM minutes WHERE merchant_id = %(merchant)s AND platform <> '' GROUP BY 1, 2
+    FROM counted WHERE merchant_id = %(merchant)s AND platform <> '' GROUP BY 1, 2
 ), compared AS (
     SELECT platform, minute, coalesce(c.accepted, 0) AS accepted, coalesce(c.filtered, 0) AS filtered,
            coalesce(c.routed, 0) AS routed, coalesce(c.waiting, 0) AS waiting, coalesce(c.delivered, 0) AS delivered,
            coalesce(c.dropped, 0) AS dropped, coalesce(c.purged, 0) AS purged, coalesce(s.n, 0) AS n,
            coalesce(s.waiting, 0) AS there, coalesce(s.delivered, 0) AS delivered_there,
            coalesce(s.dropped, 0) AS dropped_there
-    FROM stored s FULL JOIN counted c USING (platform, minute)
+    FROM stored s FULL JOIN tallied c USING (platform, minute)
 )
 """
 
@@ -120,14 +120,14 @@ REASONS = f"""
 WITH stored AS (
     SELECT platform, {_bucket("received_at")} AS minute, drop_reason AS reason, count(*) AS n
     FROM deliveries WHERE merchant_id = %(merchant)s AND status = 'dropped' GROUP BY 1, 2, 3
-), counted AS (
+), tallied AS (
     SELECT platform, {_bucket("minute")} AS minute, r.key AS reason, sum(r.value::int) AS n
-    FROM minutes, jsonb_each_text(drop_reasons) AS r WHERE merchant_id = %(merchant)s GROUP BY 1, 2, 3
+    FROM counted, jsonb_each_text(drop_reasons) AS r WHERE merchant_id = %(merchant)s GROUP BY 1, 2, 3
 ), purged AS (
-    SELECT platform, {_bucket("minute")} AS minute FROM minutes WHERE merchant_id = %(merchant)s AND purged > 0
+    SELECT platform, {_bucket("minute")} AS minute FROM counted WHERE merchant_id = %(merchant)s AND purged > 0
 )
 SELECT platform, count(DISTINCT minute), NULL
-FROM stored s FULL JOIN counted c USING (platform, minute, reason)
+FROM stored s FULL JOIN tallied c USING (platform, minute, reason)
 WHERE coalesce(s.n, 0) <> coalesce(c.n, 0) AND (platform, minute) NOT IN (SELECT platform, minute FROM purged)
 GROUP BY platform
 """
@@ -138,7 +138,7 @@ SELECT NULL, count(*), NULL FROM (
     FROM events WHERE merchant_id = %(merchant)s GROUP BY 1) AS stored
 FULL JOIN (
     SELECT {_bucket("minute")} AS minute, sum(accepted) AS accepted, sum(purged) AS purged
-    FROM minutes WHERE merchant_id = %(merchant)s AND platform = '' GROUP BY 1) AS counted USING (minute)
+    FROM counted WHERE merchant_id = %(merchant)s AND platform = '' GROUP BY 1) AS tallied USING (minute)
 WHERE coalesce(accepted, 0) <> coalesce(n, 0) + coalesce(purged, 0) HAVING count(*) > 0
 """
 
@@ -156,8 +156,8 @@ WHERE coalesce(waiting, 0) <> coalesce(n, 0)
 _DAY = "minute >= date_trunc('hour', %(late)s::timestamptz, 'UTC') - interval '1 day'"
 _RECEIVED = f"""
 received AS (
-    SELECT minute, sum(accepted) AS accepted, sum(rejected) AS rejected FROM minutes
-    WHERE merchant_id = %(merchant)s AND platform = '' AND {_DAY} GROUP BY minute)
+    SELECT minute, sum(accepted) AS accepted, sum(rejected) AS rejected FROM counted
+    WHERE merchant_id = %(merchant)s AND platform = '' AND {_DAY} AND {_DAY.replace("minute", "hour")} GROUP BY minute)
 """
 COVERAGE = f"""
 WITH RECURSIVE names AS (

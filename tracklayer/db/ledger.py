@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import rows
-from tracklayer.db.counters import LATENCY_BOUNDS
+from tracklayer.db.counters import LATENCY_BOUNDS, counted_in
 from tracklayer.db.events import PURGED
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.ledger import Cohort, bucket_of
@@ -20,14 +20,17 @@ _SUMMED = ("accepted", "coalesced", "rejected", "filtered", "routed", "delivered
 _SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in _SUMMED)
 _REASONS = ", ".join(f"coalesce(sum((drop_reasons ->> '{reason}')::int), 0)" for reason in REASONS)
 _LATENCY = ", ".join(f"coalesce(sum(latency[{place}]), 0)" for place in range(1, PLACES + 1))
-_RANGE = """merchant_id = %(merchant)s AND {at} >= %(since)s AND {at} < %(until)s
+_WHOSE = """merchant_id = %(merchant)s
       AND platform = ANY(ARRAY(SELECT platform FROM destinations WHERE merchant_id = %(merchant)s) || ARRAY[''])"""
 _COLUMNS = ", ".join((*_SUMMED, "drop_reasons", "latency"))
-_MINUTES = f"SELECT minute AS at, platform, {_COLUMNS} FROM minutes WHERE {_RANGE.format(at='minute')}"
+_MINUTES = f"SELECT minute AS at, platform, {_COLUMNS} FROM counted WHERE {_WHOSE}"
 # Hours, which hold what is folded, and what was counted since: the two are of one moment, as the statement is one.
 _HOURS = f"""
-    SELECT hour AS at, platform, {_COLUMNS} FROM ledger_hours WHERE {_RANGE.format(at="hour")}
-    UNION ALL {_MINUTES} AND slot <> 0"""
+    SELECT hour AS at, platform, {_COLUMNS} FROM ledger_hours
+    WHERE {_WHOSE} AND hour >= %(first)s AND hour < %(last)s
+    UNION ALL
+    SELECT minute AS at, platform, {_COLUMNS} FROM minutes
+    WHERE {_WHOSE} AND slot <> 0 AND minute >= %(first)s AND minute < %(last)s"""
 _SUMMED_UP = f"""
 SELECT m.bucket, m.platform, {", ".join(f"m.{name}" for name in _SUMMED)}, coalesce(x.state <> 'active', false),
        m.reasons, m.latency
@@ -40,19 +43,16 @@ WHERE ({", ".join(f"m.{name}" for name in _SUMMED)}) <> ({", ".join("0" for _ in
 """
 _BUCKET = "date_trunc(%(bucket)s, at, 'UTC')"
 LEDGER_OF = {
-    "minute": _SUMMED_UP.format(bucket=_BUCKET, counted=_MINUTES),
+    "minute": _SUMMED_UP.format(bucket=_BUCKET, counted=f"{_MINUTES} AND {counted_in()}"),
     "hour": _SUMMED_UP.format(bucket=_BUCKET, counted=_HOURS),
     "day": _SUMMED_UP.format(bucket=_BUCKET, counted=_HOURS),
 }
 # All as one: whole hours, and minutes only where an hour lies in it in part.
 LEDGER_AS_ONE = _SUMMED_UP.format(
     bucket="%(since)s::timestamptz",
-    counted=f"""
-    SELECT hour AS at, platform, {_COLUMNS} FROM ledger_hours WHERE {_RANGE.format(at="hour")}
-      AND hour >= %(first)s AND hour < %(last)s
-    UNION ALL {_MINUTES} AND slot <> 0 AND minute >= %(first)s AND minute < %(last)s
-    UNION ALL {_MINUTES} AND minute < %(first)s
-    UNION ALL {_MINUTES} AND minute >= %(last)s""",
+    counted=f"""{_HOURS}
+    UNION ALL {_MINUTES} AND {counted_in(until="%(first)s")}
+    UNION ALL {_MINUTES} AND {counted_in(since="%(last)s")}""",
 )
 
 
@@ -62,7 +62,14 @@ def ledger(merchant_id: int, since: datetime, until: datetime, bucket: str) -> l
     Both are beginnings of buckets.
     The rows without a platform hold what was counted of events; ``with_totals`` adds the sums of deliveries.
     """
-    params: Any = {"merchant": merchant_id, "since": since, "until": until, "bucket": bucket}
+    params: Any = {
+        "merchant": merchant_id,
+        "since": since,
+        "until": until,
+        "first": since,
+        "last": until,
+        "bucket": bucket,
+    }
     return [_cohort(row) for row in rows(LEDGER_OF[bucket], params)]
 
 
@@ -79,15 +86,16 @@ def as_one_params(merchant_id: int, since: datetime, until: datetime) -> Any:
     return {"merchant": merchant_id, "since": since, "until": until, "first": first, "last": last}
 
 
-EVENTS_ACCEPTED = """
-SELECT coalesce(sum(accepted), 0)::bigint FROM minutes
-WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s
+EVENTS_ACCEPTED = f"""
+SELECT coalesce(sum(accepted), 0)::bigint FROM counted
+WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()}
 """
 
 
 def events_accepted(merchant_id: int, since: datetime, until: datetime) -> int:
     """How many events arrived from ``since`` up to ``until``, by whole minutes: of counters, and so of deleted ones too."""
-    return int(rows(EVENTS_ACCEPTED, (merchant_id, since, until))[0][0])
+    params: Any = {"merchant": merchant_id, "since": since, "until": until}
+    return int(rows(EVENTS_ACCEPTED, params)[0][0])
 
 
 def _cohort(row: tuple[Any, ...]) -> Cohort:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import counted_in, last_counted
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.refusals import Unmappable
 from tracklayer.domain.monitors.spans import COUNTS, Counts, Minute
@@ -21,8 +22,8 @@ Key = tuple[int, str]  # merchant id, platform
 _SUMS = ", ".join(f"sum({name})::bigint" for name in COUNTS)
 RECENT = f"""
 SELECT d.merchant_id, d.platform, m.* FROM destinations d CROSS JOIN LATERAL (
-    SELECT minute, {_SUMS} FROM minutes
-    WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %(since)s GROUP BY minute) AS m
+    SELECT minute, {_SUMS} FROM counted
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in(until=None)} GROUP BY minute) AS m
 WHERE d.merchant_id = ANY(%(merchants)s) AND d.removed_at IS NULL
 ORDER BY d.merchant_id, d.platform, m.minute
 """
@@ -30,8 +31,8 @@ ORDER BY d.merchant_id, d.platform, m.minute
 PAST = f"""
 SELECT x.merchant_id, x.platform, m.* FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
 CROSS JOIN LATERAL (
-    SELECT minute, {_SUMS} FROM minutes
-    WHERE merchant_id = x.merchant_id AND platform = x.platform AND minute >= %(since)s AND minute < %(until)s
+    SELECT minute, {_SUMS} FROM counted
+    WHERE merchant_id = x.merchant_id AND platform = x.platform AND {counted_in()}
     GROUP BY minute) AS m
 ORDER BY x.merchant_id, x.platform, m.minute
 """
@@ -221,13 +222,10 @@ def answer_seconds(before: Mapping[Key, datetime], since: datetime) -> dict[Key,
 
 # Merchants -----------------------------------------------------------------------------------------------------------
 
-# The last minute with an event by the primary key, backwards.
-LAST_EVENTS = """
-SELECT b.merchant_id, b.learned::text, last.minute FROM baselines b
-LEFT JOIN LATERAL (
-    SELECT minute FROM minutes WHERE merchant_id = b.merchant_id AND platform = '' AND minute >= %(since)s
-      AND accepted + coalesced > 0
-    ORDER BY minute DESC LIMIT 1) AS last ON true
+_WITH_EVENTS = "accepted + coalesced > 0"
+LAST_EVENTS = f"""
+SELECT b.merchant_id, b.learned::text, {last_counted("b.merchant_id", "''", "%(since)s", _WITH_EVENTS, _WITH_EVENTS)}
+FROM baselines b
 WHERE b.merchant_id = ANY(%(merchants)s) AND b.platform = '' AND b.learned <> 'null'
 """
 
@@ -238,31 +236,31 @@ def last_events(merchant_ids: Sequence[int], since: datetime) -> list[tuple[int,
     return [(row[0], orjson.loads(row[1]), row[2]) for row in found]
 
 
+_ACTIVE = f"merchant_id = %(merchant)s AND platform = '' AND {counted_in()} AND {_WITH_EVENTS}"
+
+
 def minutes_with_events(merchant_id: int, spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
     """In how many minutes of each span an event arrived."""
-    sql = (
-        "SELECT count(DISTINCT minute) FROM minutes WHERE merchant_id = %s AND platform = '' "
-        "AND minute >= %s AND minute < %s AND accepted + coalesced > 0"
-    )
-    return [rows(sql, (merchant_id, since, until))[0][0] for since, until in spans]
+    sql = f"SELECT count(DISTINCT minute) FROM counted WHERE {_ACTIVE}"
+    return [rows(sql, _span(merchant_id, since, until))[0][0] for since, until in spans]
 
 
 def active_minutes(merchant_id: int, since: datetime, until: datetime) -> list[datetime]:
     """The minutes in which an event arrived, in order; at most one for each minute of the span."""
-    found = rows(
-        "SELECT DISTINCT minute FROM minutes WHERE merchant_id = %s AND platform = '' "
-        "AND minute >= %s AND minute < %s AND accepted + coalesced > 0 ORDER BY minute",
-        (merchant_id, since, until),
-    )
-    return [row[0] for row in found]
+    sql = f"SELECT DISTINCT minute FROM counted WHERE {_ACTIVE} ORDER BY minute"
+    return [row[0] for row in rows(sql, _span(merchant_id, since, until))]
+
+
+def _span(merchant_id: int, since: datetime, until: datetime | None = None) -> Any:
+    return {"merchant": merchant_id, "since": since, "until": until}
 
 
 def rejected_since(merchant_id: int, since: datetime) -> int:
     sql = (
-        "SELECT coalesce(sum(rejected), 0)::bigint FROM minutes "
-        "WHERE merchant_id = %s AND platform = '' AND minute >= %s"
+        "SELECT coalesce(sum(rejected), 0)::bigint FROM counted "
+        f"WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in(until=None)}"
     )
-    count: int = rows(sql, (merchant_id, since))[0][0]
+    count: int = rows(sql, _span(merchant_id, since))[0][0]
     return count
 
 
@@ -292,19 +290,17 @@ def merchants_to_learn(learned_before: datetime, idle_before: datetime, limit: i
 def active_hours(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:
     """Hour -> in how many of its minutes an event arrived, and how many did, repeats included; only hours with any."""
     found = rows(
-        "SELECT date_trunc('hour', minute, 'UTC'), count(DISTINCT minute), sum(accepted + coalesced)::bigint FROM minutes "
-        "WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s AND accepted + coalesced > 0 GROUP BY 1",
-        (merchant_id, since, until),
+        "SELECT date_trunc('hour', minute, 'UTC'), count(DISTINCT minute), sum(accepted + coalesced)::bigint FROM counted "
+        f"WHERE {_ACTIVE} GROUP BY 1",
+        _span(merchant_id, since, until),
     )
     return {row[0]: (row[1], row[2]) for row in found}
 
 
-GAPS = """
+GAPS = f"""
 SELECT minute - gap + interval '1 minute', minute FROM (
     SELECT minute, minute - lag(minute) OVER (ORDER BY minute) AS gap FROM (
-        SELECT DISTINCT minute FROM minutes
-        WHERE merchant_id = %(merchant)s AND platform = '' AND minute >= %(since)s AND minute < %(until)s
-          AND accepted + coalesced > 0) AS active) AS gaps
+        SELECT DISTINCT minute FROM counted WHERE {_ACTIVE}) AS active) AS gaps
 WHERE gap >= %(least)s ORDER BY gap DESC LIMIT 1000
 """
 
@@ -317,11 +313,11 @@ def longest_gaps(
     return [(row[0], row[1]) for row in rows(GAPS, params)]
 
 
-ATTEMPTS = """
+ATTEMPTS = f"""
 SELECT d.platform, m.good, m.bad FROM destinations d CROSS JOIN LATERAL (
     SELECT sum(acknowledged - retries_acknowledged)::bigint AS good,
            sum(refused + unmappable + credentials_refused + unreachable + unknown - retries_failed)::bigint AS bad
-    FROM minutes WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %(since)s AND minute < %(until)s
+    FROM counted WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in()}
     GROUP BY date_trunc('hour', minute, 'UTC')) AS m
 WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
 """

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import counted_in
 
 # What is not folded yet is read from coverage: usually ten minutes of it, and a day where nobody folded for so long.
 UNFOLDED = timedelta(days=1)
@@ -180,11 +181,12 @@ def events_of_names(
     return [(row[0], row[1], row[2], row[3]) for row in rows(EVENTS, params)]
 
 
-ACCEPTED = """
-SELECT x.merchant_id, m.minute, sum(m.accepted + m.coalesced)::bigint, sum(m.coalesced)::bigint FROM unnest(%s::bigint[]) AS x(merchant_id)
+ACCEPTED = f"""
+SELECT x.merchant_id, m.minute, sum(m.accepted + m.coalesced)::bigint, sum(m.coalesced)::bigint
+FROM unnest(%(merchants)s::bigint[]) AS x(merchant_id)
 CROSS JOIN LATERAL (
-    SELECT minute, accepted, coalesced FROM minutes
-    WHERE merchant_id = x.merchant_id AND platform = '' AND minute >= %s AND minute < %s) AS m
+    SELECT minute, accepted, coalesced FROM counted
+    WHERE merchant_id = x.merchant_id AND platform = '' AND {counted_in()}) AS m
 GROUP BY 1, 2
 """
 
@@ -193,7 +195,8 @@ def accepted_by_minute(
     merchant_ids: Sequence[int], since: datetime, until: datetime
 ) -> dict[tuple[int, datetime], tuple[int, int]]:
     """(merchant, minute) -> (events accepted, repeats included; the repeats); minutes in which anything arrived."""
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows(ACCEPTED, (list(merchant_ids), since, until))}
+    params: Any = {"merchants": list(merchant_ids), "since": since, "until": until}
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows(ACCEPTED, params)}
 
 
 def rejected_of_name(merchant_id: int, name: str, since: datetime) -> int:
@@ -242,10 +245,11 @@ def write_name_baselines(merchant_id: int, learned: Mapping[str, Learned], until
 
 def received_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:
     """Hour -> (events accepted, repeats included, and refused); only hours with any."""
+    params: Any = {"merchant": merchant_id, "since": since, "until": until}
     found = rows(
-        "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(rejected)::bigint FROM minutes "
-        "WHERE merchant_id = %s AND platform = '' AND minute >= %s AND minute < %s GROUP BY 1",
-        (merchant_id, since, until),
+        "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(rejected)::bigint FROM counted "
+        f"WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()} GROUP BY 1",
+        params,
     )
     return {row[0]: (row[1], row[2]) for row in found}
 

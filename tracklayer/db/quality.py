@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
+from tracklayer.db.counters import counted_in
 from tracklayer.db.coverage import BY_NAME
 from tracklayer.db.events import loads
 from tracklayer.domain.facts import BITS
@@ -130,10 +131,10 @@ def exact(value: Any) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-RECEIVED = """
-SELECT x.merchant_id, m.accepted, m.coalesced FROM unnest(%s::bigint[]) AS x(merchant_id) CROSS JOIN LATERAL (
-    SELECT coalesce(sum(accepted), 0)::bigint AS accepted, coalesce(sum(coalesced), 0)::bigint AS coalesced FROM minutes
-    WHERE merchant_id = x.merchant_id AND platform = '' AND minute >= %s AND minute < %s) AS m
+RECEIVED = f"""
+SELECT x.merchant_id, m.accepted, m.coalesced FROM unnest(%(merchants)s::bigint[]) AS x(merchant_id) CROSS JOIN LATERAL (
+    SELECT coalesce(sum(accepted), 0)::bigint AS accepted, coalesce(sum(coalesced), 0)::bigint AS coalesced FROM counted
+    WHERE merchant_id = x.merchant_id AND platform = '' AND {counted_in()}) AS m
 """
 REPEATED = f"""
 SELECT event_id FROM (
@@ -145,7 +146,8 @@ WHERE last_received_at >= %s AND times_received > %s ORDER BY times_received DES
 
 def received(merchant_ids: Sequence[int], since: datetime, until: datetime) -> dict[int, tuple[int, int]]:
     """Merchant -> its events from ``since`` to ``until`` (not included): new ones, and repeats of an event id."""
-    return {row[0]: (row[1], row[2]) for row in rows(RECEIVED, (list(merchant_ids), since, until))}
+    params: Any = {"merchants": list(merchant_ids), "since": since, "until": until}
+    return {row[0]: (row[1], row[2]) for row in rows(RECEIVED, params)}
 
 
 def most_repeated(merchant_id: int, stored_since: datetime, since: datetime, least: int) -> str | None:
@@ -188,7 +190,7 @@ def shops(merchant_ids: Sequence[int]) -> dict[int, Shop]:
     return found
 
 
-TOO_OLD = """
+TOO_OLD = f"""
 SELECT d.platform, m.dropped,
        CASE WHEN m.dropped > 0 THEN (
            SELECT event_id FROM (
@@ -196,13 +198,14 @@ SELECT d.platform, m.dropped,
                WHERE merchant_id = d.merchant_id AND status = 'dropped' ORDER BY queued_at DESC LIMIT 200) AS troubled
            WHERE platform = d.platform AND drop_reason = 'event_too_old' LIMIT 1) END
 FROM destinations d CROSS JOIN LATERAL (
-    SELECT coalesce(sum((drop_reasons ->> 'event_too_old')::int), 0)::bigint AS dropped FROM minutes
-    WHERE merchant_id = d.merchant_id AND platform = d.platform AND minute >= %s AND minute < %s) AS m
-WHERE d.merchant_id = %s AND d.removed_at IS NULL
+    SELECT coalesce(sum((drop_reasons ->> 'event_too_old')::int), 0)::bigint AS dropped FROM counted
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in()}) AS m
+WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL
 """
 
 
 def too_old_events(merchant_id: int, now: datetime, within: timedelta) -> dict[str, tuple[int, str | None]]:
     """Platform -> how many events did not go there for their age, and the event id of one of the newest of these."""
-    found = rows(TOO_OLD, (now - within, now + timedelta(minutes=1), merchant_id))
+    params: Any = {"merchant": merchant_id, "since": now - within, "until": now + timedelta(minutes=1)}
+    found = rows(TOO_OLD, params)
     return {platform: (dropped, event_id) for platform, dropped, event_id in found}

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
+from tracklayer.db.counters import counted_in
 
 DELIVERED_WITHIN = timedelta(days=35)  # how far back the last acknowledgement is looked for: as far as minutes are kept
 BESIDES = timedelta(hours=2)  # what arrived longer ago than its window and this, and waits, has begun anew
@@ -33,7 +34,7 @@ class WaitingRow(NamedTuple):
 
 # What was counted lately is not in hours yet, and is little. Of all else the last hour with an acknowledgement, and its minutes:
 # where there is none for long, or never was, no minute is read.
-LATELY = """
+LATELY = f"""
 WITH counting AS MATERIALIZED (
     SELECT platform, max(minute) AS minute FROM minutes
     WHERE merchant_id = %(merchant)s AND slot <> 0 AND minute >= %(oldest)s AND acknowledged > 0 GROUP BY platform
@@ -48,14 +49,14 @@ LEFT JOIN LATERAL (
           AND hour >= date_trunc('hour', %(oldest)s::timestamptz, 'UTC')
         ORDER BY hour DESC LIMIT 1) AS h
     CROSS JOIN LATERAL (
-        SELECT minute FROM minutes
-        WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= h.hour
-          AND minute < h.hour + interval '1 hour' AND minute >= %(oldest)s AND acknowledged > 0
+        SELECT minute FROM counted
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in("h.hour", "h.hour + interval '1 hour'")}
+          AND minute >= %(oldest)s AND acknowledged > 0
         ORDER BY minute DESC LIMIT 1) AS last) AS folded ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(routed + requeued), 0)::bigint AS arrived, coalesce(sum(finished), 0)::bigint AS finished,
            coalesce(sum(acknowledged), 0)::bigint AS acknowledged
-    FROM minutes WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= %(since)s) AS flow
+    FROM counted WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in(until=None)}) AS flow
 """
 
 
@@ -72,7 +73,7 @@ def lately(merchant_id: int, platforms: Sequence[str], since: datetime, now: dat
 
 # Those due first, by the index that workers claim by; and of the first minute in which something arrived that still
 # waits, which the ledger knows: one that failed may be due long after others that came later.
-LONGEST_WAITING = """
+LONGEST_WAITING = f"""
 WITH asked AS (SELECT unnest(%(platforms)s::text[]) AS platform), found AS (
     SELECT x.platform, d.* FROM asked x CROSS JOIN LATERAL (
         SELECT event_id, coalesce(requeued_at, queued_at) AS since, window_ends_at FROM deliveries
@@ -80,8 +81,8 @@ WITH asked AS (SELECT unnest(%(platforms)s::text[]) AS platform), found AS (
         ORDER BY due_at LIMIT %(first_due)s) AS d
     UNION
     SELECT x.platform, d.* FROM asked x CROSS JOIN LATERAL (
-        SELECT minute FROM minutes
-        WHERE merchant_id = %(merchant)s AND platform = x.platform AND minute >= %(oldest)s
+        SELECT minute FROM counted
+        WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in("%(oldest)s", None)} AND waiting <> 0
         GROUP BY minute HAVING sum(waiting) > 0 ORDER BY minute LIMIT 1) AS m
     CROSS JOIN LATERAL (
         SELECT event_id, coalesce(requeued_at, queued_at) AS since, window_ends_at FROM deliveries

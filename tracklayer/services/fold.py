@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from tracklayer.db import coverage_folding
+from tracklayer.db import coverage_folding, heartbeats, packing
 from tracklayer.db import folding as db
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.folding import EVERYBODY, Whose
+from tracklayer.db.packing import Place
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
 
@@ -23,7 +24,8 @@ HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest i
 FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing that was counted there is left
 COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
 NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks
-PAGE, SMALLEST_PAGE = 2000, 100  # rows of one transaction; what took longer than ``STEP`` is followed by a smaller one
+PAGE = 2000  # rows of one transaction; what took longer than ``STEP`` is followed by a smaller one, down to a twentieth
+PAGE_OF_HOURS = 200  # of packing: an hour has up to sixty rows
 STEP = 0.1  # seconds
 BUDGET_SECONDS = 20  # of one round
 ALONE_SECONDS = 6  # of a step whose rows cannot be added up, for those of each merchant alone
@@ -41,7 +43,11 @@ class _Step:
     fold: Callable[[int, Whose], int]
     concerned: Callable[[Sequence[int]], list[int]] | None = None
     done: Callable[[], None] | None = None
-    limit: int = PAGE // 8
+    largest: int = PAGE
+    limit: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limit = self.largest // 8
 
     def page(self, whose: Whose = EVERYBODY) -> tuple[int, bool]:
         """(how many rows were taken up, whether there are more). A transaction of its own."""
@@ -54,9 +60,9 @@ class _Step:
                 self.done()
         took = time.monotonic() - began
         if took > STEP:
-            self.limit = max(SMALLEST_PAGE, limit // 2)
+            self.limit = max(self.largest // 20, limit // 2)
         elif took < STEP / 2:
-            self.limit = min(PAGE, limit * 2)
+            self.limit = min(self.largest, limit * 2)
         return taken, taken >= limit
 
 
@@ -104,9 +110,11 @@ def _steps(now: datetime) -> Iterator[_Step]:
             lambda without: db.merchants_with_minutes(since, hours_before, PAGE, without),
             lambda: db_schedule.set_place(HOURS_ROUND, hours_before.isoformat()),
         )
+    yield from _steps_of_packing(now)
     for table in coverage_folding.KEYS:
         yield from _steps_of_coverage(table, now)
     yield _Step("forgetting old counters", lambda limit, _: db.forget_minutes(now - FORGET_AFTER, limit))
+    yield _Step("forgetting old counters", lambda limit, _: packing.forget_hours(now - FORGET_AFTER, limit))
     yield _Step("folding queues", lambda limit, _: db.fold_queues(limit))
     for what, table, after in (
         ("forgetting what events carried", "coverage", FORGET_AFTER),
@@ -123,6 +131,31 @@ def _forget(table: str, before: datetime, limit: int, _: Whose) -> int:
 def hours_end(now: datetime) -> datetime:
     """What was counted before is kept by the hour."""
     return (now - HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
+
+
+def _steps_of_packing(now: datetime) -> Iterator[_Step]:
+    with in_transaction():
+        if heartbeats.any_reads_minutes_alone():
+            return
+    # By then few backends count in the hour; what they count is packed after it.
+    before = (now - SLOTS_AFTER).replace(minute=0, second=0, microsecond=0)
+    hours_before = hours_end(now)
+    places: dict[Whose, Place] = {}  # what was packed in this round is not passed over again with each page
+
+    def pack(limit: int, whose: Whose) -> int:
+        packed, place = packing.pack(places.get(whose, Place(before)), limit, whose)
+        places[whose] = place
+        return packed
+
+    yield _Step(
+        "packing counters", pack, partial(packing.merchants_to_pack, before, PAGE_OF_HOURS), largest=PAGE_OF_HOURS
+    )
+    yield _Step(
+        "packing counters",
+        lambda limit, whose: packing.pack_hours(hours_before, limit, whose),
+        partial(packing.merchants_by_minute, hours_before, PAGE_OF_HOURS),
+        largest=PAGE_OF_HOURS,
+    )
 
 
 def _steps_of_coverage(table: str, now: datetime) -> Iterator[_Step]:

@@ -23,6 +23,7 @@ from tracklayer.cli.bench.ground import Goal, Ground, describe, goals_table, gro
 from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import database, execute, in_transaction, rows, unlimited_session
+from tracklayer.db.counters import ACTIVITY, COHORT
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain.monitors.learn import WEEK_HOURS, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import told_after
@@ -44,6 +45,7 @@ MINUTES = 60  # of four weeks in which an idle merchant sent something
 WAITING = 20  # deliveries of each queue of those with backlogs
 LOOKS = 5
 A_LOOK = "monitor, a look"
+SMALL, SMALL_QUICK = 50, 5  # merchants that are sent one event a minute
 LOOK_SECONDS, STEP_MS, ROUND_SECONDS = 3.0, 100.0, 60.0
 
 
@@ -63,15 +65,28 @@ def run(args: argparse.Namespace) -> int:
         found_on = machine()
         house = fill(place, count)
         found, kept_mb = measure(place.runtime, house)
-    goals = list(_goals(found))
+        day = a_day(place.runtime, SMALL_QUICK if args.quick else SMALL)
+    goals = [*_goals(found), Goal("rows of counters an hour and destination", day.after.rows_an_hour, 1.0, True)]
     if args.json:
         jobs = {name: asdict(cost) for name, cost in found.items()}
         goals_json = [goal.as_json() for goal in goals]
-        print_json({"machine": found_on, "merchants": count, "jobs": jobs, "kept_mb": kept_mb, "goals": goals_json})
+        print_json(
+            {
+                "machine": found_on,
+                "merchants": count,
+                "jobs": jobs,
+                "kept_mb": kept_mb,
+                "day": asdict(day),
+                "goals": goals_json,
+            }
+        )
         return 0
     print(f"{describe(found_on)}\n{count:,} merchants x {len(PLATFORMS)} destinations, {house.active} of them active\n")
     print(table(HEAD, [[name, *cost.line()] for name, cost in found.items()]))
     print(f"\nwhat the monitors keep: {kept_mb[0]:.2f} MB after {LOOKS} looks, {kept_mb[1]:.2f} MB after {2 * LOOKS}")
+    print(f"\n{day.merchants:,} merchants x {len(PLATFORMS)} destinations, one event a minute for a day:\n")
+    print(table(["counters", "rows", "an hour and destination", "bytes a delivery"], list(day.lines())))
+    print(f"\npacked within {day.packing.seconds:.1f} s, the longest step {day.packing.longest_ms:.0f} ms")
     print("\n" + goals_table(goals))
     return 0
 
@@ -209,12 +224,8 @@ def _statements() -> Iterator[str]:
         "INSERT INTO name_minutes (merchant_id, event_name, minute, events) SELECT merchant_id, name, minute, 1 "
         "FROM minutes, unnest(%(names)s::text[]) AS name WHERE platform = ''"
     )
-    counts = ("accepted", "coalesced", "rejected", "filtered", "routed", "waiting", "delivered", "dropped", "purged")
-    yield (
-        f"INSERT INTO ledger_hours (merchant_id, platform, hour, {', '.join(counts)}) SELECT merchant_id, platform, "
-        f"date_trunc('hour', minute, 'UTC'), {', '.join(f'sum({name})' for name in counts)} FROM minutes WHERE slot = 0 "
-        "GROUP BY 1, 2, 3"
-    )
+    yield _HOURS
+    yield _PACKED
     learned = "%(now)s::timestamptz - (m %% 360) * interval '1 minute'"
     every = "generate_series(%(first)s, %(last)s) AS m"
     yield (
@@ -231,6 +242,21 @@ def _statements() -> Iterator[str]:
         "INSERT INTO coverage_baselines (merchant_id, learned_until, learned, glances) "
         f"SELECT m, {learned}, '{{}}', '{{\"Purchase\": 3600, \"PageView\": 600}}' FROM {every}"
     )
+
+
+_COUNTS = (*COHORT, *ACTIVITY)
+_SUMMED = (*COHORT, "acknowledged")
+# As they stand after rounds of folding: hours that are over are packed.
+_HOURS = (
+    f"INSERT INTO ledger_hours (merchant_id, platform, hour, {', '.join(_SUMMED)}, parts, loose, by_minute) "
+    f"SELECT merchant_id, platform, date_trunc('hour', minute, 'UTC') AS hour, {', '.join(f'sum({n})' for n in _SUMMED)}, "
+    "array_agg(ROW(extract(minute FROM minute AT TIME ZONE 'UTC'), "
+    f"{', '.join(f'nullif({n}, 0)' for n in _COUNTS)}, drop_reasons, latency)::counted_minute ORDER BY minute) "
+    "FILTER (WHERE minute < date_trunc('hour', %(now)s::timestamptz - interval '10 minutes', 'UTC')), "
+    "bool_or(minute >= date_trunc('hour', %(now)s::timestamptz - interval '10 minutes', 'UTC')), "
+    "bool_or(extract(minute FROM minute AT TIME ZONE 'UTC') <> 0) FROM minutes WHERE slot = 0 GROUP BY 1, 2, 3"
+)
+_PACKED = "DELETE FROM minutes WHERE slot = 0 AND minute < date_trunc('hour', %(now)s::timestamptz - interval '10 minutes', 'UTC')"
 
 
 def _multiplied(table: str, which: str, changes: dict[str, str], series: str) -> str:
@@ -374,6 +400,79 @@ def measure(runtime: Runtime, house: House) -> tuple[dict[str, Cost], tuple[floa
         )
     found["learn, a minute's share"] = cost_of(lambda: monitor.learn_baselines(runtime))
     return found, _kept_mb(runtime)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """``size``: bytes with all indexes, as much room left as ever. ``hours``: of all destinations together."""
+
+    rows: int
+    size: int
+    hours: int
+    deliveries: int
+
+    @property
+    def rows_an_hour(self) -> float:
+        return self.rows / self.hours
+
+    def line(self) -> list[str]:
+        return [f"{self.rows:,}", f"{self.rows_an_hour:.1f}", f"{self.size / self.deliveries:.0f}"]
+
+
+@dataclass(frozen=True)
+class Day:
+    """What is counted of merchants that are sent one event a minute for a day, before and after it is packed."""
+
+    merchants: int
+    before: Stored
+    after: Stored
+    packing: Cost
+
+    def lines(self) -> Iterator[list[str]]:
+        yield ["a row a minute", *self.before.line()]
+        yield ["packed", *self.after.line()]
+
+
+def a_day(runtime: Runtime, merchants: int) -> Day:
+    """Of merchants that nobody else counts of; all other counters are deleted."""
+    params: Any = {"merchants": merchants, "platforms": list(PLATFORMS)}
+    params["now"] = runtime.clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    with unlimited_session():
+        execute("SET session_replication_role = replica")
+        execute("TRUNCATE minutes, ledger_hours")
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, routed, delivered, acknowledged, finished, latency) "
+            "SELECT m, platform, %(now)s::timestamptz - n * interval '1 minute', 0, 1, sent, sent, sent, sent, "
+            "CASE sent WHEN 1 THEN '{0,1}'::int[] END FROM generate_series(1, 24 * 60) AS n, "
+            "generate_series(1, %(merchants)s) AS m, unnest(%(platforms)s::text[] || ARRAY['']) AS platform, "
+            "LATERAL (SELECT (platform <> '')::int AS sent) AS x",
+            params,
+        )
+        execute(_HOURS, params)
+        execute("UPDATE ledger_hours SET parts = NULL, loose = true, by_minute = false")
+        execute("SET session_replication_role = origin")
+    before = _stored(merchants)
+    packing = cost_of(lambda: _until_nothing(lambda: fold_counters(runtime)))
+    return Day(merchants, before, _stored(merchants), packing)
+
+
+def _until_nothing(job: Callable[[], int]) -> int:
+    did = 0
+    while done := job():
+        did += done
+    return did
+
+
+def _stored(merchants: int) -> Stored:
+    with unlimited_session():
+        raw = database.connection()
+        raw.cursor().execute("VACUUM (FULL, ANALYZE) minutes")
+        raw.cursor().execute("VACUUM (FULL, ANALYZE) ledger_hours")
+        ((count, size),) = rows(
+            "SELECT (SELECT count(*) FROM minutes) + (SELECT count(*) FROM ledger_hours), "
+            "pg_total_relation_size('minutes') + pg_total_relation_size('ledger_hours')"
+        )
+    return Stored(count, size, 24 * merchants * (len(PLATFORMS) + 1), 24 * 60 * merchants * len(PLATFORMS))
 
 
 def _kept_mb(runtime: Runtime) -> tuple[float, float]:
