@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
+from httpx._transports import default as httpx_transport
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
 from tests.servers import RedisServer
@@ -54,6 +56,12 @@ for _name in [
     name for name in os.environ if name.startswith("TRACKLAYER_") and not name.startswith("TRACKLAYER_TEST_")
 ]:
     del os.environ[_name]
+
+# Hundreds of processes are started, and each would compile the same again: that takes longer than all else at their start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Each of httpx's clients, and so each `httpx.get`, reads all authorities that there are: twenty times as long as it asks.
+httpx_transport.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
