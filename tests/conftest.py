@@ -16,10 +16,11 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as httpx_transport
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
-from tests.servers import RedisServer
+from tests.servers import PATIENCE_SECONDS, RedisServer
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
@@ -63,6 +64,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Each of httpx's clients, and so each `httpx.get`, reads all authorities that there are: twenty times as long as it asks.
 httpx_transport.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+
+# What a test asks with httpx's own patience of five seconds may take longer beside other tests.
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _phase, float(PATIENCE_SECONDS))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
