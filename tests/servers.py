@@ -30,7 +30,7 @@ __all__ = [
     "wait_until",
 ]
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:

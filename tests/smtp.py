@@ -69,11 +69,14 @@ class MailServer:
         if self._starttls:
             options |= {"tls_context": self._tls, "require_starttls": True}
 
+        taken: list[SMTP] = []
+
         def made() -> SMTP:
             self.sessions += 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a password without TLS: nobody listens to a test
-                return SMTP(self, loop=self._loop, **options)
+                taken.append(SMTP(self, loop=self._loop, **options))
+            return taken[-1]
 
         server = self._loop.run_until_complete(
             self._loop.create_server(made, sock=self._socket, ssl=None if self._starttls else self._tls)
@@ -81,10 +84,14 @@ class MailServer:
         ready.set()
         self._loop.run_forever()
         server.close()
+        for session in taken:
+            # A client has not left: it logs its end now, and not when it is forgotten.
+            if isinstance(session.transport, asyncio.WriteTransport):
+                session.transport.abort()
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.gather(*left, asyncio.sleep(0), return_exceptions=True))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 

@@ -21,8 +21,9 @@ from tracklayer.sandbox.engine import CUT, DEFAULT_LIMITS, Limits
 from tracklayer.sandbox.platforms import PLATFORMS
 from tracklayer.sandbox.platforms.base import Platform
 
-START_SECONDS = 10  # a loaded machine; usually some hundredths
-STOP_SECONDS = 2
+START_SECONDS = STOP_SECONDS = 10  # a loaded machine; usually some hundredths
+LAST_SECONDS = 1  # that requests have to end when their connections were cut
+TICK_SECONDS = 0.1  # uvicorn counts ten to a second
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, so that none is closed under their hands
 
 
@@ -71,16 +72,16 @@ class SandboxServer:
         thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
         thread.start()
         if not server.answers.wait(START_SECONDS):
-            server.should_exit = True
+            server.end()
             raise RuntimeError("The sandbox did not start.")
         self._server, self._thread = server, thread
         return self
 
     def stop(self) -> None:
-        """Cuts every connection and frees the port, within two seconds; does nothing where it is stopped."""
+        """Cuts every connection and frees the port, and waits for no request; does nothing where it is stopped."""
         if self._server is None or self._thread is None:
             return
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(STOP_SECONDS)
         if self._thread.is_alive():
             raise RuntimeError("The sandbox did not stop.")
@@ -121,19 +122,41 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's, which ends when it is told to, and not up to a fifth of a second later: most tests start one."""
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.answers = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+
+    def end(self) -> None:
+        """From any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._told.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.answers.set()
 
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), TICK_SECONDS)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cuts the connections first: a hanging request would be waited for."""
+        """Cuts the connections, since a hanging request would be waited for. There is no lifespan to end."""
+        for server in self.servers:
+            server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=LAST_SECONDS)  # what is left is cancelled with the loop
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -155,5 +178,4 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=1,
     )

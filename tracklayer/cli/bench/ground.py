@@ -254,7 +254,18 @@ def redis_binary() -> str | None:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    """One that nobody is given by chance within the next minute: it takes who asks for just this one.
+
+    A connection was there, and the system lets the port of whoever ended it first rest.
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0] as accepted,
+    ):
+        accepted.shutdown(socket.SHUT_WR)
+        client.recv(1)
+        client.close()
         return int(server.getsockname()[1])
 
 
