@@ -70,6 +70,7 @@ TABLES = (
     "enrichments",
     "erasures",
     "erasure_traces",
+    "erasure_walks",
     "erasure_keys",
     "tombstones",
     "suppressions",

@@ -26,7 +26,8 @@ from tracklayer.services import deliver as engine
 from tracklayer.services import stitch
 from tracklayer.services.collect import Call, store
 from tracklayer.services.deliver import deliver_due, sweep
-from tracklayer.services.erase import Request, continue_erasures
+from tracklayer.services.erase import Request
+from tracklayer.services.erase_jobs import continue_erasures
 
 BROWSER = "b" * 32
 PATIENCE_MS = 60_000
@@ -123,7 +124,7 @@ def test_whoever_writes_of_a_browser_takes_its_row_first(
         link(merchant, clock)
     row = begin(runtime, merchant, Request(email=EMAIL))
     with in_transaction():
-        execute("UPDATE erasures SET stage = 'people'")
+        execute("UPDATE erasures SET stage = 'people', next_at = requested_at")
 
     def work() -> None:
         if who == "refuse":

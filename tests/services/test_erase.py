@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.destinations import destination
-from tracklayer.db.erasures import ErasureRow
+from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.domain import normalise
@@ -30,7 +31,7 @@ from tracklayer.domain.person import of_browser
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
-from tracklayer.services import erase
+from tracklayer.services import erase, erase_jobs
 from tracklayer.services.access_package import as_json, export_person
 from tracklayer.services.check import check_destination
 from tracklayer.services.deliver import deliver_due
@@ -39,12 +40,12 @@ from tracklayer.services.erase import (
     SETTLE,
     Counted,
     Request,
-    continue_erasures,
     count_person,
     erase_person,
     purge_erasures,
     unsuppress_person,
 )
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events, judge, store
 from tracklayer.services.invariants import check_invariants
@@ -189,6 +190,7 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
     send(runtime, merchant, of("hers-canary"))
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
+    clock.move(SETTLE)
     continue_erasures(runtime, 30)
     assert state(row).finished_at is None
     assert stored(merchant) == []
@@ -199,20 +201,20 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
 
 def killed_through(runtime: Runtime, clock: FrozenClock, row: ErasureRow, monkeypatch: pytest.MonkeyPatch) -> int:
     """Every second step ends as by a kill just before its commit; how many did."""
-    real, kills = db.save_erasure, 0
+    real, kills = db.save_erasures, 0
     for attempt in range(400):
         if attempt % 2 == 0:
 
-            def killed(row: ErasureRow) -> None:
-                real(row)
+            def killed(some: Sequence[ErasureRow]) -> None:
+                real(some)
                 raise KeyboardInterrupt
 
-            monkeypatch.setattr(db, "save_erasure", killed)
+            monkeypatch.setattr(db, "save_erasures", killed)
             try:
                 continue_erasures(runtime, 0.001)
             except KeyboardInterrupt:
                 kills += 1
-            monkeypatch.setattr(db, "save_erasure", real)
+            monkeypatch.setattr(db, "save_erasures", real)
         else:
             continue_erasures(runtime, 0.001)
         if state(row).finished_at is not None:
@@ -224,8 +226,8 @@ def killed_through(runtime: Runtime, clock: FrozenClock, row: ErasureRow, monkey
 def test_killed_at_every_step_it_ends_the_same(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erase, "PAGE", 7)
-    monkeypatch.setattr(erase, "MOST", 2)
+    monkeypatch.setattr(erase_jobs, "PAGE", 7)
+    monkeypatch.setattr(erase_jobs, "MOST", 2)
     for number in range(40):
         send(runtime, merchant, of(f"e{number:02}", EMAIL if number % 3 == 0 else f"p{number}@shop.example"))
         clock.move(timedelta(milliseconds=1))
@@ -258,7 +260,7 @@ def test_what_a_worker_has_in_its_hands_is_waited_for(
 
     between(meanwhile)
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
-    assert seen == ["scan", ["hers", "hers-too", "his"]]
+    assert seen == ["walk", ["hers", "hers-too", "his"]]
     done = finish(runtime, clock, row)
     assert stored(merchant) == ["his"]
     assert done.platforms["meta"]["delivered"] == 2
@@ -837,7 +839,7 @@ def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merch
     for _ in range(12):
         clock.move(timedelta(seconds=1))
         continue_erasures(runtime, 30)
-    assert state(row).stage == "settle"
+    assert state(row).stage == "settling"
     steps = store([call], runtime.settings.retry_window)
     with in_transaction(), suppress(StopIteration):
         statement, arguments = next(steps)
@@ -936,14 +938,15 @@ def test_a_merchant_who_begins_many_keeps_nobody_waiting(
         begin(runtime, merchant, Request(email=f"p{number}@shop.example"))
     clock.move(timedelta(milliseconds=1))
     row = begin(runtime, other, Request(email=EMAIL))
+    clock.move(SETTLE)
     turns = []
     for _ in range(12):
         clock.move(timedelta(milliseconds=1))
         with in_transaction():
-            taken = db.take_erasure(clock.now())
-            assert taken is not None
+            taken = db.take_turn(clock.now())
+            assert isinstance(taken, WalkRow)
             taken.next_at = clock.now()
-            db.save_erasure(taken)
+            db.save_walk(taken)
         turns.append(taken.merchant_id)
     assert turns.count(other.merchant_id) == 6
     monkeypatch.setattr(erase, "MAX_OPEN", 20)
@@ -1012,8 +1015,8 @@ def test_links_are_looked_up_by_indexes(runtime: Runtime, merchant: Merchant) ->
 def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erase, "PAGE", 5)
-    monkeypatch.setattr(erase, "MOST", 2)
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    monkeypatch.setattr(erase_jobs, "MOST", 2)
     for number in range(6):
         browser = f"{number}4f8a1c5e9b2d7f6" * 2
         whose = {"external_id": "eve-1"} if number % 2 == 0 else {}

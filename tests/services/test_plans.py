@@ -364,7 +364,7 @@ def test_what_hangs_on_events_is_looked_up_by_their_ids(
         )
         execute("ANALYZE differing_repeats")
     erase = {"ids": ["order_1", "order_2"], "now": now, "reason": "erased"}
-    page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "limit": 100}
+    page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "last": "", "limit": 100}
     for one in (many_browsers, merchant):
         of = {"merchant": one.merchant_id}
         assert "event_id" in scans(erasures.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
