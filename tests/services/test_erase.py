@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.domain import normalise
 from tracklayer.domain.person import of_browser
+from tracklayer.domain.stitching import Note, pair_of
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
@@ -495,7 +497,7 @@ def test_browsers_of_one_person_go_and_shared_ones_lose_the_link(
         identities.link_people(
             merchant.merchant_id,
             [
-                Link("alone", "email", DIGEST, {"basic": DIGEST}, now),
+                Link("alone", "email", DIGEST, {"basic": DIGEST}, now, pair_of(DIGEST, "f" * 64)),
                 Link("alone", "phone", "f" * 64, {"digits": "f" * 64}, now),
                 Link("shared", "email", DIGEST, {"basic": DIGEST}, now),
                 Link("shared", "email", john, {"basic": john}, now),
@@ -665,6 +667,9 @@ def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) ->
         digests = normalise.email_digests(value) if kind == "email" else normalise.phone_digests(value, frozenset())
         digest = digests["basic" if kind == "email" else "digits"]
         links.append(Link(browser, kind, digest, digests, clock.now()))
+    if {link.kind for link in links} == {"email", "phone"}:
+        email, phone = sorted(links, key=lambda link: link.kind)
+        links = [replace(email, pair=pair_of(email.digest, phone.digest)), phone]
     with in_transaction():
         identities.show(merchant.merchant_id, [Shown(browser, "gclid", f"click-{browser}", clock.now())])
         identities.link_people(merchant.merchant_id, links, clock.now())
@@ -785,6 +790,32 @@ def test_a_shared_browser_stays_shared(runtime: Runtime, merchant: Merchant, clo
         for key, value in decisions(runtime, merchant.merchant_id, found).items()
     }
     assert given["after-4f8a1c5e9b2d-lee"] == ["gclid"]
+
+
+def test_who_is_one_person_is_the_same_to_stitching_and_to_erasure(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    """An email and a phone that came at one instant by two calls are two people; those of one call are one, whenever they
+    were first seen.
+    """
+    at_once, later = "4f8a1c5e9b2d-once", "4f8a1c5e9b2d-later"
+    for said in ({"email": EMAIL}, {"phone": "+4915199990001"}):
+        assert identify(runtime, merchant.holder, at_once, said).is_linked
+        assert identify(runtime, merchant.holder, later, said).is_linked
+    clock.move(timedelta(hours=2))
+    assert identify(runtime, merchant.holder, later, {"email": EMAIL, "phone": "+4915199990001"}).is_linked
+    for browser in (at_once, later):
+        send(runtime, merchant, of(f"in-{browser}", None, browser_id=browser))
+    deliver(runtime, worker, merchant)
+    with in_transaction():
+        decided = identities.decided(merchant.merchant_id, [f"in-{at_once}", f"in-{later}"])
+    assert decided[f"in-{at_once}"].note is Note.SHARED_BROWSER
+    assert {one.field for one in decided[f"in-{later}"].fields} >= {"email", "phone"}
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    assert (done.counts["identities"], done.counts["shared"]) == (2, 1)
+    assert links(merchant) == [(at_once, "phone")]
+    assert stored(merchant) == [f"in-{at_once}"]
 
 
 def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:

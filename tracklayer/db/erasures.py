@@ -12,8 +12,9 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import lock_queue, wait_briefly
-from tracklayer.db.identities import pairs
+from tracklayer.db.identities import pairs, read_person
 from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.stitching import Person
 
 LAST_ID = 2**63 - 1
 
@@ -484,13 +485,10 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
 
 
 class LinkRow(NamedTuple):
-    """A browser was seen with somebody. ``digests``: by rule; empty where that one was erased."""
+    """A browser was seen with somebody. The person's ``digests`` are empty where that one was erased."""
 
     browser_id: str
-    kind: str
-    digest: str
-    digests: dict[str, str]
-    first_seen_at: datetime
+    person: Person
 
 
 MOST_LINKS = 2000  # that are looked at
@@ -512,14 +510,14 @@ def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
 
 
 LINKS_OF_BROWSERS = """
-SELECT p.browser_id, p.kind, p.digest, p.digests, p.first_seen_at FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)
+SELECT p.browser_id, p.kind, p.digest, p.digests, p.first_seen_at, p.last_seen_at FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)
 JOIN browser_people p ON p.merchant_id = x.merchant_id AND p.browser_id = x.browser_id
 """
 
 
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
     """Everybody that some browsers were seen with: of each there are a few."""
-    return [LinkRow(*row) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]
+    return [LinkRow(row[0], read_person(*row[1:])) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]
 
 
 # By key, also of a merchant who is new to the planner.

@@ -163,9 +163,7 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             signals.setdefault(key, []).append(Signal(first, second, since, last))
         else:
             kind, _, digest = first.partition(" ")
-            digests = orjson.loads(second)
-            pairs = frozenset(digests.pop(_PAIRS, "").split())
-            person = Person(kind, digest, digests, since, last, what == "many", pairs)
+            person = read_person(kind, digest, orjson.loads(second), since, last, is_of_many=what == "many")
             people.setdefault(key, []).append(person)
     for browser_id in {*refused, *people, *signals}:
         found.browsers[browser_id] = Browser(
@@ -175,6 +173,14 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             refused.get(browser_id, False),
         )
     return found
+
+
+def read_person(
+    kind: str, digest: str, digests: Mapping[str, str], since: datetime, last: datetime, *, is_of_many: bool = False
+) -> Person:
+    """As a row of ``browser_people`` has it."""
+    of_rules = {rule: value for rule, value in digests.items() if rule != _PAIRS}
+    return Person(kind, digest, of_rules, since, last, is_of_many, frozenset(digests.get(_PAIRS, "").split()))
 
 
 def take_back(merchant_id: int, left: Mapping[str, Stitched]) -> None:

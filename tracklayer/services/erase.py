@@ -6,11 +6,12 @@ Here is whom a request means, what of a merchant's is theirs, and how an erasure
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from tracklayer.db.erasures import ErasureRow, Looked
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.stitching import are_one
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services.marks import PREFIX, marker_of, of_event
@@ -417,11 +419,11 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
     for link in db.links_of_browsers(merchant_id, sorted(candidates)):
         links.setdefault(link.browser_id, []).append(link)
     for browser_id, of_browser in links.items():
-        named = [link for link in of_browser if link.digests]  # the others were of people who are erased
+        named = [link for link in of_browser if link.person.digests]  # the others were of people who are erased
         own = [link for link in named if _is_of(link, wanted)]
         if browser_id in wanted.asked and not wanted.names:
-            own = named if _is_one_person(named) else []
-        own = [link for link in named if link in own or any(_came_together(link, other) for other in own)]
+            own = named if all(are_one(*both) for both in combinations([link.person for link in named], 2)) else []
+        own = [link for link in named if any(link is one or are_one(link.person, one.person) for one in own)]
         is_alone = len(own) == len(named) and bool(wanted.tokens)
         if browser_id in wanted.asked or own:
             (found.alone if is_alone else found.shared).add(browser_id)
@@ -433,30 +435,17 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
 
 def links_of_others(merchant_id: int, linked: Linked) -> list[db.LinkRow]:
     """In the browsers that a person shares."""
-    own = {(link.browser_id, link.digest) for link in linked.links}
+    own = {(link.browser_id, link.person.digest) for link in linked.links}
     found = db.links_of_browsers(merchant_id, sorted(linked.shared)) if linked.shared else []
-    return [link for link in found if (link.browser_id, link.digest) not in own]
+    return [link for link in found if (link.browser_id, link.person.digest) not in own]
 
 
 def _is_of(link: db.LinkRow, wanted: Wanted) -> bool:
-    return (link.browser_id, link.digest) in wanted.brought or not wanted.names.isdisjoint(_tokens(link))
-
-
-def _came_together(link: db.LinkRow, other: db.LinkRow) -> bool:
-    """An email and a phone in one call: both were seen first at the same instant."""
-    return link.kind != other.kind and link.first_seen_at == other.first_seen_at
-
-
-def _is_one_person(links: Sequence[db.LinkRow]) -> bool:
-    return all(
-        _came_together(link, links[0])
-        or (link.kind == links[0].kind and not _tokens(link).isdisjoint(_tokens(links[0])))
-        for link in links
-    )
+    return (link.browser_id, link.person.digest) in wanted.brought or not wanted.names.isdisjoint(_tokens(link))
 
 
 def _tokens(link: db.LinkRow) -> set[str]:
-    return person.tokens_of_added([{"field": link.kind, "value": link.digests}])
+    return person.tokens_of_added([{"field": link.person.kind, "value": link.person.digests}])
 
 
 def countries_of(merchant_id: int) -> frozenset[str]:

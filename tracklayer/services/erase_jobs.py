@@ -417,7 +417,9 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
     others = {link.browser_id for link in links_of_others(merchant_id, linked)}
     for is_shared in (True, False):
-        links = [(link.browser_id, link.digest) for link in linked.links if (link.browser_id in others) is is_shared]
+        links = [
+            (link.browser_id, link.person.digest) for link in linked.links if (link.browser_id in others) is is_shared
+        ]
         _count(row, {"browser_people": db.erase_links(merchant_id, links, is_shared=is_shared)})
     _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
     _enter(row, "traces", now)
