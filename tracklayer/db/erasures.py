@@ -697,8 +697,8 @@ class Mentions:
 
 
 PLACES = (
-    Mentions("alerts", ("alert_id",), ("title", "message", "details", "told"), frozenset({"details", "told"})),
-    Mentions("channel_messages", ("message_id",), ("data",), frozenset({"data"})),
+    Mentions("alerts", ("alert_id",), ("title", "message", "note", "details", "told"), frozenset({"details", "told"})),
+    Mentions("channel_messages", ("message_id",), ("data", "last_error"), frozenset({"data"})),
     Mentions(
         "advice",
         ("platform", "code", "event_name"),

@@ -58,7 +58,7 @@ from tracklayer.services.erase import (
 from tracklayer.services.marks import Marker, marker_of, of_event
 from tracklayer.services.merchants import RETENTION_DAYS
 from tracklayer.services.receipts import write_receipt
-from tracklayer.services.traces import remove_traces
+from tracklayer.services.traces import Ids, remove_traces
 
 MOST = 200  # events that are deleted in one transaction: meanwhile nothing is taken out of this merchant's queues
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
@@ -437,7 +437,7 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
         row.next_at = now + max(IN_HANDS, waited / 60)
         return
     if ids:
-        found, is_done = remove_traces(row.merchant_id, ids)
+        found, is_done = remove_traces(row.merchant_id, Ids(ids))
         _count(row, {"mentions": found})
         if not is_done:
             row.next_at = now + IN_HANDS
