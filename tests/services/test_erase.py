@@ -818,6 +818,31 @@ def test_who_is_one_person_is_the_same_to_stitching_and_to_erasure(
     assert stored(merchant) == [f"in-{at_once}"]
 
 
+def test_what_anothers_event_got_of_an_erased_browser_does_not_name_it(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    """Bob's order got a click of the browser that he and Jane use; then it is long ago that he was seen there."""
+    john = "john@shop.example"
+    seen(merchant, clock, LAPTOP, email=john)
+    send(runtime, merchant, of("his", john))
+    deliver(runtime, worker, merchant)
+    with in_transaction():
+        before = identities.decided(merchant.merchant_id, ["his"])["his"]
+        execute("DELETE FROM browser_people")
+        sent = rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")
+    assert {one.browser_id for one in before.fields} == {LAPTOP}
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL), suppress=False))
+    assert (done.counts["identities"], done.counts["mentions"]) == (1, 1)
+    assert LAPTOP not in dump().replace(f"click-{LAPTOP}", "")  # the click is his
+    with in_transaction():
+        assert identities.decided(merchant.merchant_id, ["his"])["his"].fields == tuple(
+            replace(one, browser_id=None) for one in before.fields
+        )
+        assert (rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")) == sent
+
+
 def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     seen(merchant, clock, LAPTOP, email="ja.ne.dot@gmail.com")
     send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP))

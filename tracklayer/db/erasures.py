@@ -481,6 +481,24 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
     return gone
 
 
+UNNAME = """
+UPDATE enrichments n SET fields = (
+    SELECT json_agg(CASE WHEN f ->> 'browser_id' = ANY(%(browsers)s) THEN (f::jsonb - 'browser_id')::json ELSE f END
+        ORDER BY place)
+    FROM json_array_elements(n.fields) WITH ORDINALITY AS x(f, place))
+WHERE n.merchant_id = %(merchant)s AND n.event_id IN (SELECT event_id FROM enrichments
+        WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) ORDER BY event_id FOR NO KEY UPDATE)
+    AND EXISTS (SELECT FROM json_array_elements(n.fields) f WHERE f ->> 'browser_id' = ANY(%(browsers)s))
+RETURNING n.event_id
+"""
+
+
+def unname_browsers(merchant_id: int, event_ids: Sequence[str], browser_ids: Sequence[str]) -> list[str]:
+    """Of some events, takes away of which of some browsers something was added to them; those that it was done to."""
+    params: Any = {"merchant": merchant_id, "ids": list(event_ids), "browsers": list(browser_ids)}
+    return [row[0] for row in rows(UNNAME, params)]
+
+
 # Browsers ---------------------------------------------------------------------------------------------------------
 
 

@@ -85,20 +85,24 @@ class Whose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an event says of whose it is. ``own``: tokens of its own names, ``named``: besides, of what was added to it."""
+    """What an event says of whose it is. ``own``: tokens of its own names, ``named``: besides, of what was added to it.
+    ``lenders``: browsers that it does not name, and that something was added of.
+    """
 
     looked: Looked
     own: set[str]
     named: set[str]
     browser: str | None
+    lenders: set[str]
 
     @classmethod
     def of(cls, looked: Looked, countries: frozenset[str]) -> Facts:
         user_data = orjson.loads(looked.user_data)
         digests = orjson.loads(looked.digests) if looked.digests else None
         own = person.names_of(person.tokens_of_event(user_data, digests, countries))
-        named = own | (person.tokens_of_added(orjson.loads(looked.added)) if looked.added else set())
-        return cls(looked, own, named, person.browser_of(user_data))
+        added = orjson.loads(looked.added) if looked.added else []
+        lenders = {one["browser_id"] for one in added if "browser_id" in one}
+        return cls(looked, own, own | person.tokens_of_added(added), person.browser_of(user_data), lenders)
 
     @property
     def known_by(self) -> set[str]:

@@ -267,6 +267,8 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
     page = db.events_after(merchant_id, since, until, PAGE)
     stretches = [one.left(walk) for one in walk.walkers]
     by_token = _by_token(walk.walkers)
+    forgotten = {browser: one.row for one in walk.walkers for browser in one.wanted.browsers}
+    lent = dict[str, set[str]]()
     settling = [place for place, one in enumerate(walk.walkers) if one.row.stage == "settling"]
     erased = _came_back(marker_of(runtime), merchant_id, page) if settling else set()
     meant, uncertain = dict[str, list[tuple[ErasureRow, Wanted]]](), list[tuple[Place, ErasureRow]]()
@@ -284,8 +286,16 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
                 meant.setdefault(looked.event_id, []).append((one.row, one.wanted))
             elif whose is Whose.UNCERTAIN and not one.wanted.is_again:
                 uncertain.append((place, one.row))
+        if looked.event_id not in meant and not facts.lenders.isdisjoint(forgotten):
+            lent[looked.event_id] = facts.lenders & forgotten.keys()
     some = dict(list(meant.items())[:MOST])
     left = _erase(runtime, merchant_id, some, now) if some else set()
+    # What somebody else's event got of a browser stays theirs, but not which browser that was.
+    unnamed = db.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
+    for event_id in unnamed:
+        row = forgotten[min(lent[event_id])]
+        _count(row, {"mentions": 1})
+        walk.changed[row.erasure_id] = row
     for those in some.values():
         walk.changed |= {row.erasure_id: row for row, _ in those}
     if left:
