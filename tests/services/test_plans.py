@@ -9,6 +9,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db import channels, erasures, identities, monitors, sources, together
@@ -338,11 +339,12 @@ def test_what_of_browsers_is_past_its_time_is_read_in_its_order(many_browsers: M
 def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merchant: Merchant) -> None:
     for one in (many_browsers, merchant):
         given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
-        statements: list[tuple[str, str, Sequence[Any]]] = [
+        statements: list[tuple[str, str, Mapping[str, Any] | Sequence[Any]]] = [
             ("browsers", identities.HOLD_BROWSERS, given),
             ("browser_people", erasures.LINKS_OF_BROWSERS, given),
             ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
             *((table, sql, given) for table, sql in identities.FORGET.items()),
+            ("browser_people", identities.FORGET_LATE, {"since": NOW, "until": NOW, "limit": 500}),
         ]
         for table, sql, params in statements:
             found = all_scans(sql, params, (table,))
