@@ -63,6 +63,56 @@ def finish_all(runtime: Runtime, clock: FrozenClock, begun: Sequence[db.ErasureR
     return [finish(runtime, clock, row) for row in begun]
 
 
+def test_what_may_mention_events_is_read_once_for_all_who_are_as_far(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them fails, and keeps none of the others from its end."""
+    for number, email in enumerate(PEOPLE[:20]):
+        send(runtime, merchant, of(f"canary-{number:02}", email))
+    with in_transaction():
+        for number in range(21):
+            execute(
+                "INSERT INTO alerts (merchant_id, kind, severity, title, message, details, opened_at, last_seen_at) "
+                "VALUES (%s, %s, 'warning', 'x', %s, '{}', %s, %s)",
+                (
+                    merchant.merchant_id,
+                    f"kind {number}",
+                    f"See canary-{number:02}, canary-00.",
+                    clock.now(),
+                    clock.now(),
+                ),
+            )
+    clock.move(timedelta(minutes=1))
+    begun = [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[:20]]
+    while {state(row).stage for row in begun} != {"traces"}:
+        with monkeypatch.context() as patch:
+            patch.setattr(erase_jobs, "_traces", lambda *_: None)
+            continue_erasures(runtime, 0.5)
+        clock.move(timedelta(seconds=1))
+    with in_transaction():
+        execute("UPDATE erasure_traces SET sealed = 'x' WHERE erasure_id = %s", (begun[7].erasure_id,))
+    read: Counter[str] = Counter()
+    real = db.page_of_place
+
+    def page(place: db.Mentions, *args: Any) -> Any:
+        read[place.table] += 1
+        return real(place, *args)
+
+    monkeypatch.setattr(db, "page_of_place", page)
+    for _ in range(5):
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(minutes=1))
+    done = [state(row) for row in begun]
+    assert [number for number, row in enumerate(done) if row.receipt is None] == [7]
+    assert done[7].failures > 1
+    assert read["alerts"] == 1
+    assert [row.counts.get("mentions") for row in done] == [21, *[1] * 6, None, *[1] * 12]
+    with in_transaction():
+        said = [row[0] for row in rows("SELECT message FROM alerts ORDER BY alert_id")]
+    left = {7: "See canary-07, erased.", 20: "See canary-20, erased."}
+    assert said == [left.get(number, "See erased, erased.") for number in range(21)]
+
+
 @pytest.mark.parametrize("people", [1, 60])
 def test_sixty_erasures_read_the_events_as_often_as_one(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, people: int

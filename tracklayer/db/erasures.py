@@ -176,6 +176,16 @@ def walkers(merchant_id: int) -> list[ErasureRow]:
     return [_read(row) for row in found]
 
 
+def others_at(row: ErasureRow, now: datetime, limit: int) -> list[ErasureRow]:
+    """Further ones of the merchant that are at the same stage, whose turn it is as well; this transaction holds them."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s AND stage = %s "
+        "AND erasure_id <> %s ORDER BY erasure_id LIMIT %s FOR UPDATE SKIP LOCKED",
+        (row.merchant_id, now, row.stage, row.erasure_id, limit),
+    )
+    return [_read(one) for one in found]
+
+
 def save_walk(walk: WalkRow) -> None:
     """Where it is, in the transaction of what was done there."""
     execute(

@@ -26,6 +26,7 @@ those that walk are written by whoever holds the walk alone.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,7 @@ from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import Ids, remove_traces
 
 MOST = 200  # events that are deleted in one transaction: meanwhile nothing is taken out of this merchant's queues
+TOGETHER = 100  # erasures whose mentions are looked for at once
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
 AFTER_ERROR = timedelta(minutes=1)
 BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
@@ -113,7 +115,7 @@ def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> 
 def _step(runtime: Runtime, row: ErasureRow, now: datetime) -> None:
     """The next step of one that this transaction holds, and that needs no look at the events."""
     wanted = read_wanted(runtime, row)
-    row.next_at, row.failures, row.failing_since = now, 0, None
+    row.next_at, failures = now, row.failures
     stages: dict[str, Callable[[Runtime, ErasureRow, Wanted, datetime], None]] = {
         "ids": _ids,
         "scan": _join,
@@ -122,6 +124,8 @@ def _step(runtime: Runtime, row: ErasureRow, now: datetime) -> None:
         "traces": _traces,
     }
     stages[row.stage](runtime, row, wanted, now)
+    if row.failures == failures:
+        row.failures, row.failing_since = 0, None
     db.save_erasures([row])
 
 
@@ -236,9 +240,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
             wanted = read_wanted(runtime, row)
             joined = walk.place if row.lap is None else _open_place(runtime, row.merchant_id, row.after)
         except Exception as error:  # noqa: BLE001 - what one of them looks for cannot be read: the others go on
-            tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
-            row.lap, row.after, row.next_at = None, None, now + AFTER_ERROR
-            row.failures, row.failing_since = row.failures + 1, row.failing_since or now
+            _set_aside(runtime, row, error, now)
             walk.changed[row.erasure_id] = row
             continue
         if row.lap is None:
@@ -250,6 +252,12 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
             row.failures, row.failing_since = 0, None
             walk.changed[row.erasure_id] = row
         walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted)))
+
+
+def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetime) -> None:
+    tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
+    row.lap, row.after, row.next_at = None, None, now + AFTER_ERROR
+    row.failures, row.failing_since = row.failures + 1, row.failing_since or now
 
 
 def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
@@ -436,22 +444,40 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
 
 
 def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    context = context_of(row.merchant_id, row.erasure_id, "traces")
-    ids: set[str] = set()
+    """Of this one, and of others of its merchant that are as far: what may mention an event is read once for all of them."""
+    others = db.others_at(row, now, TOGETHER)
+    ready, whose = list[ErasureRow](), dict[str, int]()
+    for one in (row, *others):
+        one.next_at, waited = now, now - one.staged_at
+        try:
+            ids = _traces_of(runtime, one)
+        except (SealError, ValueError) as error:  # what one of them deleted cannot be read: the others go on
+            _set_aside(runtime, one, error, now)
+            continue
+        one.failures, one.failing_since = 0, None
+        if (waited < ONE_PAGE and db.is_any_redelivered(one.merchant_id, one.staged_at)) or (
+            waited < NEXT_PAGE and db.is_any_at(one.merchant_id, ids)
+        ):
+            one.next_at = now + max(IN_HANDS, waited / 60)
+        else:
+            ready.append(one)
+            whose |= dict.fromkeys(ids, one.erasure_id)
+    found, is_done = remove_traces(row.merchant_id, Ids(whose)) if whose else (Counter[int](), True)
+    waiting = set() if is_done else set(whose.values())
+    for one in ready:
+        _count(one, {"mentions": found[one.erasure_id]})
+        if one.erasure_id in waiting:
+            one.next_at = now + IN_HANDS
+            continue
+        db.forget_traces(one.merchant_id, one.erasure_id)
+        one.finished_at, one.wanted, one.after, one.stage = now, b"", None, "finished"
+        one.receipt = write_receipt(runtime, one)
+    db.save_erasures(others)
+
+
+def _traces_of(runtime: Runtime, row: ErasureRow) -> set[str]:
+    """Ids of events that it has deleted."""
+    context, found = context_of(row.merchant_id, row.erasure_id, "traces"), set[str]()
     for sealed in db.traces(row.merchant_id, row.erasure_id):
-        ids.update(orjson.loads(runtime.sealer.open(sealed, context)))
-    waited = now - row.staged_at
-    if (waited < ONE_PAGE and db.is_any_redelivered(row.merchant_id, row.staged_at)) or (
-        waited < NEXT_PAGE and db.is_any_at(row.merchant_id, ids)
-    ):
-        row.next_at = now + max(IN_HANDS, waited / 60)
-        return
-    if ids:
-        found, is_done = remove_traces(row.merchant_id, Ids(ids))
-        _count(row, {"mentions": found})
-        if not is_done:
-            row.next_at = now + IN_HANDS
-            return
-    db.forget_traces(row.merchant_id, row.erasure_id)
-    row.finished_at, row.wanted, row.after, row.stage = now, b"", None, "finished"
-    row.receipt = write_receipt(runtime, row)
+        found.update(orjson.loads(runtime.sealer.open(sealed, context)))
+    return found
