@@ -521,7 +521,7 @@ def barred(marks: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], bool]:
 FORGET_LATE = """
 WITH refused AS MATERIALIZED (
     SELECT merchant_id, browser_id, last_seen_at FROM browsers
-    WHERE consent = 'denied' AND last_seen_at >= %(since)s AND last_seen_at < %(until)s
+    WHERE consent = 'denied' AND browser_id <> '' AND last_seen_at >= %(since)s AND last_seen_at < %(until)s
     ORDER BY last_seen_at LIMIT %(limit)s
 ), late AS MATERIALIZED (
     SELECT p.merchant_id, p.digest, p.browser_id FROM refused r
