@@ -12,6 +12,7 @@ from graphql import GraphQLField, GraphQLInterfaceType, GraphQLObjectType, get_n
 from tests.conftest import NOW
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.db.connection import execute, in_transaction
+from tracklayer.domain.identifiers import is_browser_id
 from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 from tracklayer.schema.access import UndeclaredError, guard, scopes_of
@@ -226,3 +227,26 @@ async def test_a_batch_shows_its_sender_no_more_than_one_event_does(
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
     assert answer["errors"][0]["path"] == ["ingestEvents", "results", 0, "event", "customData"]
     assert answer["data"]["ingestEvents"]["results"][0]["event"] is None
+
+
+async def test_who_may_only_read_sees_browsers_that_are_the_same_and_no_id(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    """With a browser's id, and the public key that every page shows, anybody could tell the collector of that browser."""
+    laptop, phone = "4f8a1c5e9b2d7f60" * 2, "7f604f8a1c5e9b2d" * 2
+    for event_id, browser in (("a", laptop), ("b", laptop), ("c", phone)):
+        user_data = {"browser_id": browser, "email": "jane@example.com"}
+        await api(INGEST, input=camel(draft(event_id, user_data=user_data)))
+    everything = '{ a: event(eventId: "a") { userData } b: event(eventId: "b") { userData } c: event(eventId: "c") { userData } }'
+    seen = {}
+    for scopes in (("read",), ("read", "ingest"), ("admin",)):
+        found = await Api(api.client, key_of(runtime, merchant, *scopes))(everything)
+        seen[scopes] = [found[one]["userData"]["browser_id"] for one in ("a", "b", "c")]
+    assert seen["admin",] == seen["read", "ingest"] == [laptop, laptop, phone]
+    one, same, other = seen["read",]
+    assert one == same != other
+    assert {len(one), len(other)} == {len("sha256:") + 16}
+    assert not any(is_browser_id(shown) for shown in (one, other))
+    reader = Api(api.client, key_of(runtime, merchant, "read"))
+    text = str(await reader('{ event(eventId: "a") { userData identifiers deliveries { preview { request } } } }'))
+    assert laptop not in text

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.factories import Merchant
+from tests.factories import Merchant, new_merchant
 from tests.services.test_erase import DIGEST, EMAIL, begin, finish, of, send, state, stored
 from tracklayer.clock import FrozenClock
 from tracklayer.db import identities as db
@@ -26,7 +26,9 @@ from tracklayer.services import deliver as engine
 from tracklayer.services import stitch
 from tracklayer.services.collect import Call, store
 from tracklayer.services.deliver import deliver_due, sweep
-from tracklayer.services.erase import Request, continue_erasures
+from tracklayer.services.erase import Request
+from tracklayer.services.erase_jobs import continue_erasures
+from tracklayer.services.privacy import forget_refused
 
 BROWSER = "b" * 32
 PATIENCE_MS = 60_000
@@ -112,6 +114,36 @@ def test_what_was_being_written_of_a_browser_goes_with_a_refusal(
             execute("UPDATE browsers SET consent = 'granted'")
 
 
+def test_what_came_in_the_moment_of_a_first_refusal_goes_a_little_later(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str
+) -> None:
+    """There is no row of that browser yet that either could hold."""
+    other = new_merchant(runtime, name="Other")
+    written, go_on = threading.Event(), threading.Event()
+
+    def order() -> None:
+        with in_transaction():
+            link(merchant, clock)
+            written.set()
+            go_on.wait()
+
+    with in_the_background(order):
+        written.wait()
+        refuse(merchant, clock, BROWSER, *(f"refused-{number:04}" for number in range(9)))
+        go_on.set()
+    with in_transaction():
+        link(merchant, clock)  # from then on it is known
+        link(merchant, clock, "4f8a1c5e9b2d-other")
+        link(other, clock)
+        assert rows("SELECT count(*) FROM browser_people") == [(3,)]
+    clock.move(timedelta(minutes=1))
+    assert forget_refused(runtime) == 1
+    with in_transaction():
+        found = rows("SELECT merchant_id, browser_id FROM browser_people ORDER BY 1, 2")
+    assert found == [(merchant.merchant_id, "4f8a1c5e9b2d-other"), (other.merchant_id, BROWSER)]
+    assert forget_refused(runtime) == 0
+
+
 @pytest.mark.parametrize("who", ["show", "link", "refuse", "erase"])
 def test_whoever_writes_of_a_browser_takes_its_row_first(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str, who: str
@@ -123,7 +155,7 @@ def test_whoever_writes_of_a_browser_takes_its_row_first(
         link(merchant, clock)
     row = begin(runtime, merchant, Request(email=EMAIL))
     with in_transaction():
-        execute("UPDATE erasures SET stage = 'people'")
+        execute("UPDATE erasures SET stage = 'people', next_at = requested_at")
 
     def work() -> None:
         if who == "refuse":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,15 +24,16 @@ from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.destinations import destination
-from tracklayer.db.erasures import ErasureRow
+from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.domain import normalise
 from tracklayer.domain.person import of_browser
+from tracklayer.domain.stitching import Note, pair_of
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
-from tracklayer.services import erase
+from tracklayer.services import erase, erase_jobs
 from tracklayer.services.access_package import as_json, export_person
 from tracklayer.services.check import check_destination
 from tracklayer.services.deliver import deliver_due
@@ -39,12 +42,12 @@ from tracklayer.services.erase import (
     SETTLE,
     Counted,
     Request,
-    continue_erasures,
     count_person,
     erase_person,
     purge_erasures,
     unsuppress_person,
 )
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events, judge, store
 from tracklayer.services.invariants import check_invariants
@@ -189,6 +192,7 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
     send(runtime, merchant, of("hers-canary"))
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
+    clock.move(SETTLE)
     continue_erasures(runtime, 30)
     assert state(row).finished_at is None
     assert stored(merchant) == []
@@ -199,20 +203,20 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
 
 def killed_through(runtime: Runtime, clock: FrozenClock, row: ErasureRow, monkeypatch: pytest.MonkeyPatch) -> int:
     """Every second step ends as by a kill just before its commit; how many did."""
-    real, kills = db.save_erasure, 0
+    real, kills = db.save_erasures, 0
     for attempt in range(400):
         if attempt % 2 == 0:
 
-            def killed(row: ErasureRow) -> None:
-                real(row)
+            def killed(some: Sequence[ErasureRow]) -> None:
+                real(some)
                 raise KeyboardInterrupt
 
-            monkeypatch.setattr(db, "save_erasure", killed)
+            monkeypatch.setattr(db, "save_erasures", killed)
             try:
                 continue_erasures(runtime, 0.001)
             except KeyboardInterrupt:
                 kills += 1
-            monkeypatch.setattr(db, "save_erasure", real)
+            monkeypatch.setattr(db, "save_erasures", real)
         else:
             continue_erasures(runtime, 0.001)
         if state(row).finished_at is not None:
@@ -224,8 +228,8 @@ def killed_through(runtime: Runtime, clock: FrozenClock, row: ErasureRow, monkey
 def test_killed_at_every_step_it_ends_the_same(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erase, "PAGE", 7)
-    monkeypatch.setattr(erase, "MOST", 2)
+    monkeypatch.setattr(erase_jobs, "PAGE", 7)
+    monkeypatch.setattr(erase_jobs, "MOST", 2)
     for number in range(40):
         send(runtime, merchant, of(f"e{number:02}", EMAIL if number % 3 == 0 else f"p{number}@shop.example"))
         clock.move(timedelta(milliseconds=1))
@@ -258,7 +262,7 @@ def test_what_a_worker_has_in_its_hands_is_waited_for(
 
     between(meanwhile)
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
-    assert seen == ["scan", ["hers", "hers-too", "his"]]
+    assert seen == ["walk", ["hers", "hers-too", "his"]]
     done = finish(runtime, clock, row)
     assert stored(merchant) == ["his"]
     assert done.platforms["meta"]["delivered"] == 2
@@ -493,7 +497,7 @@ def test_browsers_of_one_person_go_and_shared_ones_lose_the_link(
         identities.link_people(
             merchant.merchant_id,
             [
-                Link("alone", "email", DIGEST, {"basic": DIGEST}, now),
+                Link("alone", "email", DIGEST, {"basic": DIGEST}, now, pair_of(DIGEST, "f" * 64)),
                 Link("alone", "phone", "f" * 64, {"digits": "f" * 64}, now),
                 Link("shared", "email", DIGEST, {"basic": DIGEST}, now),
                 Link("shared", "email", john, {"basic": john}, now),
@@ -663,6 +667,9 @@ def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) ->
         digests = normalise.email_digests(value) if kind == "email" else normalise.phone_digests(value, frozenset())
         digest = digests["basic" if kind == "email" else "digits"]
         links.append(Link(browser, kind, digest, digests, clock.now()))
+    if {link.kind for link in links} == {"email", "phone"}:
+        email, phone = sorted(links, key=lambda link: link.kind)
+        links = [replace(email, pair=pair_of(email.digest, phone.digest)), phone]
     with in_transaction():
         identities.show(merchant.merchant_id, [Shown(browser, "gclid", f"click-{browser}", clock.now())])
         identities.link_people(merchant.merchant_id, links, clock.now())
@@ -785,6 +792,57 @@ def test_a_shared_browser_stays_shared(runtime: Runtime, merchant: Merchant, clo
     assert given["after-4f8a1c5e9b2d-lee"] == ["gclid"]
 
 
+def test_who_is_one_person_is_the_same_to_stitching_and_to_erasure(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    """An email and a phone that came at one instant by two calls are two people; those of one call are one, whenever they
+    were first seen.
+    """
+    at_once, later = "4f8a1c5e9b2d-once", "4f8a1c5e9b2d-later"
+    for said in ({"email": EMAIL}, {"phone": "+4915199990001"}):
+        assert identify(runtime, merchant.holder, at_once, said).is_linked
+        assert identify(runtime, merchant.holder, later, said).is_linked
+    clock.move(timedelta(hours=2))
+    assert identify(runtime, merchant.holder, later, {"email": EMAIL, "phone": "+4915199990001"}).is_linked
+    for browser in (at_once, later):
+        send(runtime, merchant, of(f"in-{browser}", None, browser_id=browser))
+    deliver(runtime, worker, merchant)
+    with in_transaction():
+        decided = identities.decided(merchant.merchant_id, [f"in-{at_once}", f"in-{later}"])
+    assert decided[f"in-{at_once}"].note is Note.SHARED_BROWSER
+    assert {one.field for one in decided[f"in-{later}"].fields} >= {"email", "phone"}
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    assert (done.counts["identities"], done.counts["shared"]) == (2, 1)
+    assert links(merchant) == [(at_once, "phone")]
+    assert stored(merchant) == [f"in-{at_once}"]
+
+
+def test_what_anothers_event_got_of_an_erased_browser_does_not_name_it(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    """Bob's order got a click of the browser that he and Jane use; then it is long ago that he was seen there."""
+    john = "john@shop.example"
+    seen(merchant, clock, LAPTOP, email=john)
+    send(runtime, merchant, of("his", john))
+    deliver(runtime, worker, merchant)
+    with in_transaction():
+        before = identities.decided(merchant.merchant_id, ["his"])["his"]
+        execute("DELETE FROM browser_people")
+        sent = rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")
+    assert {one.browser_id for one in before.fields} == {LAPTOP}
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL), suppress=False))
+    assert (done.counts["identities"], done.counts["mentions"]) == (1, 1)
+    assert LAPTOP not in dump().replace(f"click-{LAPTOP}", "")  # the click is his
+    with in_transaction():
+        assert identities.decided(merchant.merchant_id, ["his"])["his"].fields == tuple(
+            one._replace(browser_id=None) for one in before.fields
+        )
+        assert (rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")) == sent
+
+
 def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     seen(merchant, clock, LAPTOP, email="ja.ne.dot@gmail.com")
     send(runtime, merchant, of("nobodys", None, browser_id=LAPTOP))
@@ -837,7 +895,7 @@ def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merch
     for _ in range(12):
         clock.move(timedelta(seconds=1))
         continue_erasures(runtime, 30)
-    assert state(row).stage == "settle"
+    assert state(row).stage == "settling"
     steps = store([call], runtime.settings.retry_window)
     with in_transaction(), suppress(StopIteration):
         statement, arguments = next(steps)
@@ -936,14 +994,15 @@ def test_a_merchant_who_begins_many_keeps_nobody_waiting(
         begin(runtime, merchant, Request(email=f"p{number}@shop.example"))
     clock.move(timedelta(milliseconds=1))
     row = begin(runtime, other, Request(email=EMAIL))
+    clock.move(SETTLE)
     turns = []
     for _ in range(12):
         clock.move(timedelta(milliseconds=1))
         with in_transaction():
-            taken = db.take_erasure(clock.now())
-            assert taken is not None
+            taken = db.take_turn(clock.now())
+            assert isinstance(taken, WalkRow)
             taken.next_at = clock.now()
-            db.save_erasure(taken)
+            db.save_walk(taken)
         turns.append(taken.merchant_id)
     assert turns.count(other.merchant_id) == 6
     monkeypatch.setattr(erase, "MAX_OPEN", 20)
@@ -1012,8 +1071,8 @@ def test_links_are_looked_up_by_indexes(runtime: Runtime, merchant: Merchant) ->
 def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erase, "PAGE", 5)
-    monkeypatch.setattr(erase, "MOST", 2)
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    monkeypatch.setattr(erase_jobs, "MOST", 2)
     for number in range(6):
         browser = f"{number}4f8a1c5e9b2d7f6" * 2
         whose = {"external_id": "eve-1"} if number % 2 == 0 else {}

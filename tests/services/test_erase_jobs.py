@@ -25,7 +25,8 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.access_package import export_person
 from tracklayer.services.destinations import example_settings, set_destination
-from tracklayer.services.erase import Request, continue_erasures
+from tracklayer.services.erase import SETTLE, Request
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.keys import confirm_keys, forget_lost_keys, look_at_keys
 
 NEW_KEY = "another-secret-key-of-forty-characters-xx"
@@ -53,6 +54,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
     row = begin(runtime, merchant, Request(email=EMAIL))
     runtime.sealer, runtime.marker = keys(NEW_KEY, API_KEY_SECRET), None
     confirm_keys(runtime.sealer, clock.now())
+    clock.move(SETTLE)
     continue_erasures(runtime, 0.1)
     with in_transaction():
         assert old.newest in keys_of_erasures()
@@ -64,7 +66,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
         continue_erasures(runtime, 0.1)
     assert state(row).failures == 2
     (told,) = (await api(ERASURES))["merchant"]["erasures"]["nodes"]
-    assert told == {"state": "RUNNING", "failingSince": "2026-11-20T15:03:00.000Z", "receipt": None}
+    assert told == {"state": "RUNNING", "failingSince": "2026-11-20T15:03:10.000Z", "receipt": None}
     with in_transaction():
         execute("UPDATE erasures SET failing_since = %s", (datetime.now(UTC) - timedelta(hours=1),))
     monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
@@ -106,6 +108,7 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
     send(runtime, merchant, of("hers"), of("his", "john@shop.example"))
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
+    clock.move(SETTLE)
     with in_transaction():
         before = rows("SHOW lock_timeout")
     with closing(psycopg2.connect(migrated)) as holder:
@@ -185,6 +188,48 @@ def test_what_is_called_as_an_erased_event_stays(runtime: Runtime, merchant: Mer
     finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
     with in_transaction():
         assert rows("SELECT details FROM alerts") == [({"platform": "meta", "example_event_id": "erased"},)]
+
+
+def test_ids_with_backticks_and_within_words_leave_no_mention(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    ids = ("canary`1", "canary-order-77", "canary-order-7", "T`1", "refund", "C1", "123456")
+    send(runtime, merchant, *(of(one) for one in ids), of("canary-order-8", "john@shop.example"))
+    said = (
+        "Events `canary`1`, `T`1`, `C1` and xcanary-order-77x, 'canary-order-7', canary-order-8; a refund of C1, `refund`.",
+        "{'id': 'canary-order-77', 'C1': 1}",
+        "see canary-order-7/refund, no. 123456 of 1234567",
+        orjson.dumps({"last_error": "id=canary-order-77;", "kind": "refund", "reason": "no canary`1"}).decode(),
+        "HTTP 400: canary-order-7canary-order-77",
+    )
+    with in_transaction():
+        execute(
+            "INSERT INTO alerts (merchant_id, kind, severity, title, message, note, details, opened_at, last_seen_at) "
+            "VALUES (%s, 'platform_down', 'warning', %s, %s, %s, %s, %s, %s)",
+            (merchant.merchant_id, said[1], said[0], said[2], said[3], clock.now(), clock.now()),
+        )
+        execute(
+            "INSERT INTO alert_channels (merchant_id, kind, shown, secrets, topics, min_severity, created_at) "
+            "VALUES (%s, 'webhook', 'x', '', '{}', 'warning', %s)",
+            (merchant.merchant_id, clock.now()),
+        )
+        execute(
+            "INSERT INTO channel_messages (merchant_id, channel_id, type, data, last_error, created_at, due_at, "
+            "next_attempt_at) SELECT %s, channel_id, 'delivery.dropped', '{}', %s, %s, %s, %s FROM alert_channels",
+            (merchant.merchant_id, said[4], *[clock.now()] * 3),
+        )
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    assert done.counts["mentions"] == 2
+    with in_transaction():
+        ((message, title, note, details),) = rows("SELECT message, title, note, details FROM alerts")
+        assert rows("SELECT last_error FROM channel_messages") == [("HTTP 400: erasederased",)]
+    # A word, or what is too short to be told from one, stays where it is not marked as an id.
+    assert message == (
+        "Events `erased`, `erased`, `erased` and xerasedx, 'erased', canary-order-8; a refund of C1, `erased`."
+    )
+    assert (title, note) == ("{'id': 'erased', 'C1': 1}", "see erased/refund, no. erased of 1234567")
+    assert details == {"last_error": "id=erased;", "kind": "refund", "reason": "no erased"}
 
 
 def test_a_slow_reader_of_an_access_package_keeps_no_transaction_open(

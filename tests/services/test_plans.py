@@ -9,6 +9,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db import channels, erasures, identities, monitors, sources, together
@@ -340,11 +341,12 @@ def test_what_of_browsers_is_past_its_time_is_read_in_its_order(many_browsers: M
 def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merchant: Merchant) -> None:
     for one in (many_browsers, merchant):
         given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
-        statements: list[tuple[str, str, Sequence[Any]]] = [
+        statements: list[tuple[str, str, Mapping[str, Any] | Sequence[Any]]] = [
             ("browsers", identities.HOLD_BROWSERS, given),
             ("browser_people", erasures.LINKS_OF_BROWSERS, given),
             ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
             *((table, sql, given) for table, sql in identities.FORGET.items()),
+            ("browser_people", identities.FORGET_LATE, {"since": NOW, "until": NOW, "limit": 500}),
         ]
         for table, sql, params in statements:
             found = all_scans(sql, params, (table,))
@@ -366,7 +368,7 @@ def test_what_hangs_on_events_is_looked_up_by_their_ids(
         )
         execute("ANALYZE differing_repeats")
     erase = {"ids": ["order_1", "order_2"], "now": now, "reason": "erased"}
-    page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "limit": 100}
+    page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "last": "", "limit": 100}
     for one in (many_browsers, merchant):
         of = {"merchant": one.merchant_id}
         assert "event_id" in scans(erasures.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracklayer.runtime import Runtime
-from tracklayer.services.erase import continue_erasures
+from tracklayer.services.erase_jobs import continue_erasures
 
 
 def erase(runtime: Runtime) -> None:

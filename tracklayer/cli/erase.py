@@ -13,7 +13,8 @@ from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
-from tracklayer.services.erase import Counted, Request, continue_erasures, count_person, erase_person
+from tracklayer.services.erase import Counted, Request, count_person, erase_person
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.receipts import WELL_KNOWN, ReceiptError, published_keys, read_keys, verify_receipt
 
 PAUSE_SECONDS = 0.5  # between two looks at what others may do, too

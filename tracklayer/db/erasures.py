@@ -12,8 +12,9 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import lock_queue, wait_briefly
-from tracklayer.db.identities import pairs
+from tracklayer.db.identities import pairs, read_person
 from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.stitching import Person
 
 LAST_ID = 2**63 - 1
 
@@ -23,7 +24,8 @@ class ErasureRow:
     """``wanted``, ``after``: sealed. ``identifiers``: [kind, cut off keyed hash]. ``counts``: table -> rows deleted.
 
     ``platforms``: platform -> {deliveries, attempted, delivered, first_at, last_at}, of the deliveries deleted. ``stage``: what
-    it is at, since ``staged_at``. ``scanned``: events that were looked at. ``failures``: of its next step, in a row.
+    it is at, since ``staged_at``. ``scanned``: events that were looked at. ``failures``: of its next step, in a row. ``lap``: of
+    the merchant's walk, in which it joined that; with ``after`` the place, and ``looked`` the count, at which it did.
     """
 
     merchant_id: int
@@ -44,11 +46,26 @@ class ErasureRow:
     receipt: str | None = None
     failures: int = 0
     failing_since: datetime | None = None
+    lap: int | None = None
+    looked: int = 0
 
+
+@dataclass(slots=True)
+class WalkRow:
+    """A merchant's look at its events, for all erasures that need one. ``place``: sealed; None: the beginning."""
+
+    merchant_id: int
+    place: bytes | None
+    lap: int
+    looked: int
+    next_at: datetime
+
+
+WALKING = ("walk", "settling")  # stages of erasures that look at events, all of a merchant together
 
 COLUMNS = (
     "merchant_id, erasure_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, after, "
-    "scanned, counts, platforms, finished_at, receipt, failures, failing_since"
+    "scanned, counts, platforms, finished_at, receipt, failures, failing_since, lap, looked"
 )
 INSERT = """
 INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at)
@@ -99,29 +116,93 @@ WITH RECURSIVE merchant AS (
     SELECT (SELECT e.merchant_id FROM erasures e WHERE e.finished_at IS NULL AND e.merchant_id > m.merchant_id
             ORDER BY e.merchant_id LIMIT 1)
     FROM merchant m WHERE m.merchant_id IS NOT NULL
+), turn AS (
+    SELECT m.merchant_id, t.alone_at, CASE WHEN t.walk_at IS NOT NULL THEN greatest(t.walk_at, w.next_at) END AS walk_at,
+           greatest(t.taken_at, w.taken_at) AS taken_at
+    FROM merchant m
+    CROSS JOIN LATERAL (SELECT min(next_at) FILTER (WHERE NOT stage = ANY(%(walking)s)) AS alone_at,
+            min(next_at) FILTER (WHERE stage = ANY(%(walking)s)) AS walk_at, max(taken_at) AS taken_at
+        FROM erasures e WHERE e.merchant_id = m.merchant_id AND e.finished_at IS NULL) t
+    LEFT JOIN erasure_walks w ON w.merchant_id = m.merchant_id
 )
-SELECT m.merchant_id FROM merchant m
-CROSS JOIN LATERAL (SELECT min(next_at) AS next_at, max(taken_at) AS taken_at FROM erasures e
-    WHERE e.merchant_id = m.merchant_id AND e.finished_at IS NULL) t
-WHERE t.next_at <= %s ORDER BY t.taken_at NULLS FIRST, t.next_at, m.merchant_id LIMIT 100
+SELECT merchant_id, alone_at, walk_at FROM turn
+WHERE least(alone_at, walk_at) <= %(now)s ORDER BY taken_at NULLS FIRST, least(alone_at, walk_at), merchant_id LIMIT 100
 """
 TAKE = f"""
-SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s
+SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s AND NOT stage = ANY(%s)
 ORDER BY next_at, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+TAKE_WALK = """
+SELECT merchant_id, place, lap, looked, next_at FROM erasure_walks WHERE merchant_id = %s AND next_at <= %s
+FOR UPDATE SKIP LOCKED
+"""
+BEGIN_WALK = """
+INSERT INTO erasure_walks (merchant_id, next_at) VALUES (%s, %s) ON CONFLICT DO NOTHING
+RETURNING merchant_id, place, lap, looked, next_at
 """
 
 
-def take_erasure(now: datetime) -> ErasureRow | None:
-    """One whose turn it is; this transaction holds it until it ends."""
-    for (merchant_id,) in rows(TURNS, (now,)):
-        for found in rows(TAKE, (merchant_id, now)):
-            row = _read(found)
-            execute(
-                "UPDATE erasures SET taken_at = %s WHERE merchant_id = %s AND erasure_id = %s",
-                (now, merchant_id, row.erasure_id),
-            )
-            return row
+def take_turn(now: datetime) -> ErasureRow | WalkRow | None:
+    """An erasure whose turn it is, or a merchant's look at its events; this transaction holds it until it ends."""
+    walking = list(WALKING)
+    for merchant_id, alone_at, walk_at in rows(TURNS, {"walking": walking, "now": now}):  # type: ignore[arg-type]
+        is_walk_first = walk_at is not None and (alone_at is None or walk_at <= alone_at)
+        for is_walk in (is_walk_first, not is_walk_first):
+            at = walk_at if is_walk else alone_at
+            if at is None or at > now:
+                continue
+            if is_walk:
+                given = (merchant_id, now)
+                for found in rows(TAKE_WALK, given) or rows(BEGIN_WALK, given):
+                    execute("UPDATE erasure_walks SET taken_at = %s WHERE merchant_id = %s", (now, merchant_id))
+                    return WalkRow(found[0], _bytes(found[1]), *found[2:])
+            for found in () if is_walk else rows(TAKE, (merchant_id, now, walking)):
+                row = _read(found)
+                execute(
+                    "UPDATE erasures SET taken_at = %s WHERE merchant_id = %s AND erasure_id = %s",
+                    (now, merchant_id, row.erasure_id),
+                )
+                return row
     return None
+
+
+def walkers(merchant_id: int) -> list[ErasureRow]:
+    """A merchant's erasures that look at events, or wait for that. Nobody changes them but who holds the merchant's walk."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND stage = ANY(%s) "
+        "ORDER BY erasure_id",
+        (merchant_id, list(WALKING)),
+    )
+    return [_read(row) for row in found]
+
+
+def others_at(row: ErasureRow, now: datetime, limit: int) -> list[ErasureRow]:
+    """Further ones of the merchant that are at the same stage, whose turn it is as well; this transaction holds them."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s AND stage = %s "
+        "AND erasure_id <> %s ORDER BY erasure_id LIMIT %s FOR UPDATE SKIP LOCKED",
+        (row.merchant_id, now, row.stage, row.erasure_id, limit),
+    )
+    return [_read(one) for one in found]
+
+
+def save_walk(walk: WalkRow) -> None:
+    """Where it is, in the transaction of what was done there."""
+    execute(
+        "UPDATE erasure_walks SET place = %s, lap = %s, looked = %s, next_at = %s WHERE merchant_id = %s",
+        (walk.place, walk.lap, walk.looked, walk.next_at, walk.merchant_id),
+    )
+
+
+def postpone_walk(merchant_id: int, now: datetime, until: datetime) -> None:
+    """Its step failed: nothing of it is done before an instant, for none of those that would have been in it."""
+    execute("UPDATE erasure_walks SET next_at = %s WHERE merchant_id = %s", (until, merchant_id))
+    execute(
+        "UPDATE erasures SET failures = failures + 1, failing_since = coalesce(failing_since, %s), "
+        "next_at = CASE WHEN lap IS NULL THEN %s ELSE next_at END "
+        "WHERE merchant_id = %s AND finished_at IS NULL AND stage = ANY(%s) AND (lap IS NOT NULL OR next_at <= %s)",
+        (now, until, merchant_id, list(WALKING), now),
+    )
 
 
 def count_open(merchant_id: int, limit: int) -> int:
@@ -135,17 +216,23 @@ def count_open(merchant_id: int, limit: int) -> int:
 
 
 SAVE = """
-UPDATE erasures SET wanted = %s, stage = %s, after = %s, scanned = %s, counts = %s, platforms = %s, next_at = %s,
-    staged_at = %s, finished_at = %s, receipt = %s, failures = 0, failing_since = NULL
-WHERE merchant_id = %s AND erasure_id = %s
+UPDATE erasures e SET wanted = x.wanted, stage = x.stage, after = x.after, scanned = x.scanned, counts = x.counts::jsonb,
+    platforms = x.platforms::jsonb, next_at = x.next_at, staged_at = x.staged_at, finished_at = x.finished_at,
+    receipt = x.receipt, lap = x.lap, looked = x.looked, failures = x.failures, failing_since = x.failing_since
+FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::text[], %s::bytea[], %s::bigint[], %s::text[], %s::text[],
+    %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::bigint[], %s::bigint[], %s::int[],
+    %s::timestamptz[]) AS x(merchant_id, erasure_id, wanted, stage, after, scanned, counts, platforms, next_at, staged_at,
+    finished_at, receipt, lap, looked, failures, failing_since)
+WHERE e.merchant_id = x.merchant_id AND e.erasure_id = x.erasure_id AND e.finished_at IS NULL
 """
 
 
-def save_erasure(row: ErasureRow) -> None:
-    """Where it stands, in the transaction of what it did."""
-    execute(
-        SAVE,
+def save_erasures(erasures: Sequence[ErasureRow]) -> None:
+    """Where they stand, in the transaction of what they did. What was given up meanwhile stays so."""
+    given = [
         (
+            row.merchant_id,
+            row.erasure_id,
             row.wanted,
             row.stage,
             row.after,
@@ -156,24 +243,35 @@ def save_erasure(row: ErasureRow) -> None:
             row.staged_at,
             row.finished_at,
             row.receipt,
-            row.merchant_id,
-            row.erasure_id,
-        ),
-    )
+            row.lap,
+            row.looked,
+            row.failures,
+            row.failing_since,
+        )
+        for row in erasures
+    ]
+    if given:
+        execute(SAVE, [list(column) for column in zip(*given, strict=True)])
+
+
+# Of one that walks: what the walk has looked at since it joined counts as well.
+_SHOWN = COLUMNS.replace(
+    "scanned,",
+    "scanned + CASE WHEN lap IS NULL THEN 0 ELSE coalesce((SELECT w.looked FROM erasure_walks w "
+    "WHERE w.merchant_id = erasures.merchant_id), looked) - looked END,",
+)
 
 
 def erasure_by_id(merchant_id: int, erasure_id: int) -> ErasureRow | None:
     """A merchant's own one."""
-    found = rows(
-        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND erasure_id = %s", (merchant_id, erasure_id)
-    )
+    found = rows(f"SELECT {_SHOWN} FROM erasures WHERE merchant_id = %s AND erasure_id = %s", (merchant_id, erasure_id))
     return _read(found[0]) if found else None
 
 
 def page_of_erasures(merchant_id: int, before: int | None, limit: int) -> list[ErasureRow]:
     """The newest first, at most ``limit``; ``before``: the number of the last one seen."""
     found = rows(
-        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND erasure_id < %s ORDER BY erasure_id DESC LIMIT %s",
+        f"SELECT {_SHOWN} FROM erasures WHERE merchant_id = %s AND erasure_id < %s ORDER BY erasure_id DESC LIMIT %s",
         (merchant_id, LAST_ID if before is None else before, limit),
     )
     return [_read(row) for row in found]
@@ -218,12 +316,18 @@ def give_up_lost_erasures(key_ids: Collection[bytes], now: datetime) -> None:
 
 def _read(found: Sequence[Any]) -> ErasureRow:
     values = list(found)
-    values[4] = bytes(values[4])
-    values[10] = bytes(values[10]) if values[10] is not None else None
+    values[4], values[10] = _bytes(values[4]), _bytes(values[10])
     return ErasureRow(*values)
 
 
+def _bytes(found: Any) -> bytes | None:
+    return bytes(found) if found is not None else None
+
+
 # The person's events ----------------------------------------------------------------------------------------------
+
+
+Place = tuple[datetime, str]  # when an event came, and its id
 
 
 class Looked(NamedTuple):
@@ -244,7 +348,8 @@ LEFT JOIN LATERAL (SELECT fields FROM enrichments
 ORDER BY e.received_at, e.event_id
 """
 PAGE = _LOOKED.format(
-    condition="received_at >= %(since)s AND received_at < %(until)s AND (received_at, event_id) > (%(since)s, %(id)s) "
+    condition="received_at >= %(since)s AND received_at <= %(until)s AND (received_at, event_id) > (%(since)s, %(id)s) "
+    "AND (received_at, event_id) <= (%(until)s, %(last)s) "
     "ORDER BY received_at, event_id LIMIT %(limit)s"
 )
 NAMED = _LOOKED.format(condition="event_id = ANY(%(ids)s)")
@@ -255,9 +360,19 @@ def looked_at(merchant_id: int, event_ids: Sequence[str]) -> list[Looked]:
     return [Looked(*row) for row in rows(NAMED, {"merchant": merchant_id, "ids": list(event_ids)})]  # type: ignore[arg-type]
 
 
-def events_after(merchant_id: int, after: tuple[datetime, str], until: datetime, limit: int) -> list[Looked]:
-    """A merchant's events behind a place and received before an instant, in the order in which they came."""
-    params: Any = {"merchant": merchant_id, "since": after[0], "id": after[1], "until": until, "limit": limit}
+def events_after(merchant_id: int, after: Place, until: Place, limit: int) -> list[Looked]:
+    """A merchant's events behind a place, and not behind another, in the order in which they came.
+
+    A place is that of an event, which has come at an instant; with an empty id it is before all that came then.
+    """
+    params: Any = {
+        "merchant": merchant_id,
+        "since": after[0],
+        "id": after[1],
+        "until": until[0],
+        "last": until[1],
+        "limit": limit,
+    }
     return [Looked(*row) for row in rows(PAGE, params)]
 
 
@@ -302,49 +417,47 @@ WITH old AS (
     ORDER BY e.event_id FOR UPDATE OF e SKIP LOCKED
 ), deliveries_gone AS (
     DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
-    RETURNING d.platform, d.received_at, d.status, d.attempts, d.last_attempt_at, d.delivered_at, d.queued_at,
+    RETURNING d.event_id, d.platform, d.received_at, d.status, d.attempts, d.last_attempt_at, d.delivered_at,
               jsonb_array_length(d.attempt_log) AS logged, (d.attempt_log -> 0 ->> 'at')::timestamptz AS began_at
 ), repeats_gone AS (
     DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
-    RETURNING 1
+    RETURNING r.event_id
 ), enrichments_gone AS (
     DELETE FROM enrichments n USING old WHERE n.merchant_id = old.merchant_id AND n.event_id = old.event_id
-    RETURNING 1
+    RETURNING n.event_id
 ), events_gone AS (
     DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
     RETURNING e.event_id, e.received_at
 )
-SELECT 'event', event_id, received_at, 1, 0, 0, NULL::timestamptz, NULL::timestamptz FROM events_gone
+SELECT 'event', event_id, '', received_at, false, false, NULL::timestamptz, NULL::timestamptz FROM events_gone
 UNION ALL
-SELECT 'delivery', platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
-       count(*) FILTER (WHERE attempts > 0 OR logged > 0), count(*) FILTER (WHERE status = 'delivered'),
-       min(least(began_at, last_attempt_at, delivered_at)), max(coalesce(delivered_at, last_attempt_at))
-FROM deliveries_gone GROUP BY platform, minute
+SELECT 'delivery', event_id, platform, received_at, attempts > 0 OR logged > 0, status = 'delivered',
+       least(began_at, last_attempt_at, delivered_at), coalesce(delivered_at, last_attempt_at) FROM deliveries_gone
 UNION ALL
-SELECT 'differing_repeats', '', NULL, count(*), 0, 0, NULL, NULL FROM repeats_gone
+SELECT 'differing_repeats', event_id, '', NULL, false, false, NULL, NULL FROM repeats_gone
 UNION ALL
-SELECT 'enrichments', '', NULL, count(*), 0, 0, NULL, NULL FROM enrichments_gone
+SELECT 'enrichments', event_id, '', NULL, false, false, NULL, NULL FROM enrichments_gone
 """
 
 
 class Given(NamedTuple):
-    """What a platform got: of the deliveries deleted, in one minute of their arrival."""
+    """What a platform got: of one delivery that was deleted."""
 
+    event_id: str
     platform: str
-    deliveries: int
-    attempted: int
-    delivered: int
+    is_attempted: bool
+    is_delivered: bool
     first_at: datetime | None
     last_at: datetime | None
 
 
 @dataclass(slots=True)
 class Gone:
-    """``events``: id -> when it was received. ``others``: table -> rows."""
+    """``events``: id -> when it was received. ``others``: (table, event id), one a row."""
 
     events: dict[str, datetime] = field(default_factory=dict)
     given: list[Given] = field(default_factory=list)
-    others: dict[str, int] = field(default_factory=dict)
+    others: list[tuple[str, str]] = field(default_factory=list)
 
 
 def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> Gone:
@@ -365,30 +478,45 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
         changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
         changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
         changes.add(merchant_id, platform, now, finished=1)
-    for what, key, at, count, attempted, delivered, first_at, last_at in rows(ERASE, params):
+    for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at in rows(ERASE, params):
         if what == "event":
-            gone.events[key] = at
+            gone.events[event_id] = at
             changes.add(merchant_id, "", at, purged=1)
         elif what == "delivery":
-            gone.given.append(Given(key, count, attempted, delivered, first_at, last_at))
-            changes.add(merchant_id, key, at, purged=count)
-        elif count:
-            gone.others[what] = count
+            gone.given.append(Given(event_id, platform, is_attempted, is_delivered, first_at, last_at))
+            changes.add(merchant_id, platform, at, purged=1)
+        else:
+            gone.others.append((what, event_id))
     changes.write()
     return gone
+
+
+UNNAME = """
+UPDATE enrichments n SET fields = (
+    SELECT json_agg(CASE WHEN f ->> 'browser_id' = ANY(%(browsers)s) THEN (f::jsonb - 'browser_id')::json ELSE f END
+        ORDER BY place)
+    FROM json_array_elements(n.fields) WITH ORDINALITY AS x(f, place))
+WHERE n.merchant_id = %(merchant)s AND n.event_id IN (SELECT event_id FROM enrichments
+        WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) ORDER BY event_id FOR NO KEY UPDATE)
+    AND EXISTS (SELECT FROM json_array_elements(n.fields) f WHERE f ->> 'browser_id' = ANY(%(browsers)s))
+RETURNING n.event_id
+"""
+
+
+def unname_browsers(merchant_id: int, event_ids: Sequence[str], browser_ids: Sequence[str]) -> list[str]:
+    """Of some events, takes away of which of some browsers something was added to them; those that it was done to."""
+    params: Any = {"merchant": merchant_id, "ids": list(event_ids), "browsers": list(browser_ids)}
+    return [row[0] for row in rows(UNNAME, params)]
 
 
 # Browsers ---------------------------------------------------------------------------------------------------------
 
 
 class LinkRow(NamedTuple):
-    """A browser was seen with somebody. ``digests``: by rule; empty where that one was erased."""
+    """A browser was seen with somebody. The person's ``digests`` are empty where that one was erased."""
 
     browser_id: str
-    kind: str
-    digest: str
-    digests: dict[str, str]
-    first_seen_at: datetime
+    person: Person
 
 
 MOST_LINKS = 2000  # that are looked at
@@ -410,14 +538,14 @@ def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
 
 
 LINKS_OF_BROWSERS = """
-SELECT p.browser_id, p.kind, p.digest, p.digests, p.first_seen_at FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)
+SELECT p.browser_id, p.kind, p.digest, p.digests, p.first_seen_at, p.last_seen_at FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, browser_id)
 JOIN browser_people p ON p.merchant_id = x.merchant_id AND p.browser_id = x.browser_id
 """
 
 
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
     """Everybody that some browsers were seen with: of each there are a few."""
-    return [LinkRow(*row) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]
+    return [LinkRow(row[0], read_person(*row[1:])) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]
 
 
 # By key, also of a merchant who is new to the planner.
@@ -559,12 +687,14 @@ def purge_erasures(before: datetime, limit: int) -> int:
 # Traces: what names an erased event by its id -----------------------------------------------------------------------
 
 
-def add_trace(merchant_id: int, erasure_id: int, sealed: bytes) -> None:
+def add_traces(merchant_id: int, sealed: Mapping[int, bytes]) -> None:
+    """Ids of events that erasures deleted, by erasure id."""
     execute(
-        "INSERT INTO erasure_traces (merchant_id, erasure_id, page, sealed) SELECT %(merchant)s, %(erasure)s, "
-        "coalesce((SELECT max(page) FROM erasure_traces WHERE merchant_id = %(merchant)s AND erasure_id = %(erasure)s), 0) + 1, "
-        "%(sealed)s",
-        {"merchant": merchant_id, "erasure": erasure_id, "sealed": sealed},  # type: ignore[arg-type]
+        "INSERT INTO erasure_traces (merchant_id, erasure_id, page, sealed) SELECT %(merchant)s, x.erasure_id, "
+        "coalesce((SELECT max(page) FROM erasure_traces t WHERE t.merchant_id = %(merchant)s "
+        "AND t.erasure_id = x.erasure_id), 0) + 1, x.sealed "
+        "FROM unnest(%(ids)s::bigint[], %(sealed)s::bytea[]) AS x(erasure_id, sealed)",
+        {"merchant": merchant_id, "ids": list(sealed), "sealed": list(sealed.values())},  # type: ignore[arg-type]
     )
 
 
@@ -581,7 +711,7 @@ def forget_traces(merchant_id: int, erasure_id: int) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class Mentions:
     """A table that may name an event by its id. ``columns``: those that may, ``json``: those of them that are JSON.
 
     ``only``: a condition on its rows.
@@ -595,24 +725,24 @@ class Place:
 
 
 PLACES = (
-    Place("alerts", ("alert_id",), ("title", "message", "details", "told"), frozenset({"details", "told"})),
-    Place("channel_messages", ("message_id",), ("data",), frozenset({"data"})),
-    Place(
+    Mentions("alerts", ("alert_id",), ("title", "message", "note", "details", "told"), frozenset({"details", "told"})),
+    Mentions("channel_messages", ("message_id",), ("data", "last_error"), frozenset({"data"})),
+    Mentions(
         "advice",
         ("platform", "code", "event_name"),
         ("sentence", "next_step", "example_event_id", "details"),
         frozenset({"details"}),
     ),
     # One that goes on needs what it searches for, and where it is.
-    Place(
+    Mentions(
         "redeliveries",
         ("redelivery_id",),
         ("refused_examples",),
         frozenset({"refused_examples"}),
         "finished_at IS NULL",
     ),
-    Place("redelivery_pages", ("redelivery_id", "page"), ("keys",), frozenset({"keys"})),
-    Place(
+    Mentions("redelivery_pages", ("redelivery_id", "page"), ("keys",), frozenset({"keys"})),
+    Mentions(
         "redeliveries",
         ("redelivery_id",),
         ("search", "stored", "after", "refused_examples"),
@@ -642,7 +772,7 @@ def is_any_at(merchant_id: int, event_ids: Collection[str]) -> bool:
     )
 
 
-def page_of_place(place: Place, merchant_id: int, after: Sequence[Any] | None, limit: int) -> list[tuple[Any, ...]]:
+def page_of_place(place: Mentions, merchant_id: int, after: Sequence[Any] | None, limit: int) -> list[tuple[Any, ...]]:
     """Rows of a merchant, key first, then the columns as text; By key."""
     key, columns = ", ".join(place.key), ", ".join(f"{name}::text" for name in place.columns)
     behind = f"AND ({key}) > %s" if after is not None else ""
@@ -654,7 +784,7 @@ def page_of_place(place: Place, merchant_id: int, after: Sequence[Any] | None, l
 
 
 def rewrite(
-    place: Place, merchant_id: int, key: Sequence[Any], before: Mapping[str, Any], after: Mapping[str, Any]
+    place: Mentions, merchant_id: int, key: Sequence[Any], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> int:
     """Writes the columns that differ, unless somebody changed them meanwhile; how many rows."""
     changed = [name for name in place.columns if before[name] != after[name]]

@@ -176,9 +176,7 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             signals.setdefault(key, []).append(Signal(first, second, since, last))
         else:
             kind, _, digest = first.partition(" ")
-            digests = orjson.loads(second)
-            pairs = frozenset(digests.pop(_PAIRS, "").split())
-            person = Person(kind, digest, digests, since, last, what == "many", pairs)
+            person = read_person(kind, digest, orjson.loads(second), since, last, is_of_many=what == "many")
             people.setdefault(key, []).append(person)
     for browser_id in {*refused, *people, *signals}:
         found.browsers[browser_id] = Browser(
@@ -188,6 +186,14 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             refused.get(browser_id, False),
         )
     return found
+
+
+def read_person(
+    kind: str, digest: str, digests: Mapping[str, str], since: datetime, last: datetime, *, is_of_many: bool = False
+) -> Person:
+    """As a row of ``browser_people`` has it."""
+    of_rules = {rule: value for rule, value in digests.items() if rule != _PAIRS}
+    return Person(kind, digest, of_rules, since, last, is_of_many, frozenset(digests.get(_PAIRS, "").split()))
 
 
 def take_back(merchant_id: int, left: Mapping[str, Stitched]) -> None:
@@ -551,6 +557,36 @@ def barred(marks: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], bool]:
         return {}
     found = rows(BARRED, ([merchant_id for merchant_id, _ in marks], [mark for _, mark in marks]))
     return {(row[0], bytes(row[1])): row[2] for row in found}
+
+
+# By the keys of the page, so that each browser is looked up.
+FORGET_LATE = """
+WITH refused AS MATERIALIZED (
+    SELECT merchant_id, browser_id, last_seen_at FROM browsers
+    WHERE consent = 'denied' AND browser_id <> '' AND last_seen_at >= %(since)s AND last_seen_at < %(until)s
+    ORDER BY last_seen_at LIMIT %(limit)s
+), late AS MATERIALIZED (
+    SELECT p.merchant_id, p.digest, p.browser_id FROM refused r
+    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people
+        WHERE merchant_id = r.merchant_id AND browser_id = r.browser_id
+        LIMIT 100 FOR UPDATE SKIP LOCKED) p
+), gone AS (
+    DELETE FROM browser_people p USING late l
+    WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest AND p.browser_id = l.browser_id RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone), count(*), max(last_seen_at) FROM refused
+"""
+
+
+def forget_late(since: datetime, until: datetime, limit: int) -> tuple[int, datetime | None]:
+    """Deletes whom browsers were seen with that refused, or were last seen since, between two instants; (how many, from when to
+    go on where there may be more). Needs a transaction.
+
+    A refusal holds the browser's row, so that no link of the same moment is missed; a browser's first refusal has none to hold.
+    """
+    params: Any = {"since": since, "until": until, "limit": limit}
+    gone, looked, last = rows(FORGET_LATE, params)[0]
+    return gone, last if looked == limit and last > since else None
 
 
 _KEYS = {

@@ -146,6 +146,10 @@ class KeyHolder:
         """Whether it may know what is stored, and not only send."""
         return not self.scopes.isdisjoint(("read", "admin"))
 
+    @property
+    def may_send(self) -> bool:
+        return not self.scopes.isdisjoint(("ingest", "admin"))
+
 
 # What a holder is made of, from api_keys ``k`` and merchants ``m``.
 HOLDER = (

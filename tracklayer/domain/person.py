@@ -72,6 +72,11 @@ def tokens_of_added(fields: Iterable[Mapping[str, Any]]) -> set[str]:
     return found
 
 
+def shown_browser(merchant_id: int, browser_id: str) -> str:
+    """As whoever may not send sees a browser's id: two that are the same look the same. It is of no browser's form itself."""
+    return f"sha256:{sha256_hex(f'{merchant_id}/{browser_id.strip()}')[:16]}"
+
+
 def names_of(tokens: Iterable[str]) -> set[str]:
     """Those that say who it was, and not only with which browser."""
     return {token for token in tokens if not token.startswith("browser_id:")}

@@ -277,8 +277,10 @@ def pair_of(email: str, phone: str) -> str:
     return sha256(f"{email} {phone}".encode()).hexdigest()[:PAIR]
 
 
-def _are_one(one: Person, other: Person) -> bool:
-    """Whether two emails or phones of a browser are known to be one person's."""
+def are_one(one: Person, other: Person) -> bool:
+    """Whether two emails or phones of a browser are known to be one person's: spellings of one mailbox, or an email and a phone
+    that one call said. It is the same for what an event gets and for what is erased.
+    """
     if one.kind == other.kind:
         return one.name == other.name
     email, phone = (one, other) if one.kind == "email" else (other, one)
@@ -294,11 +296,11 @@ def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: fr
     theirs = [
         person
         for person in late
-        if any(_are_one(person, one) and (person.kind == one.kind or person.kind not in told) for one in own)
+        if any(are_one(person, one) and (person.kind == one.kind or person.kind not in told) for one in own)
     ]
     emails = [person for person in theirs if person.kind == "email"]
     pairs = ((one, other) for one, other in combinations(emails, 2) if one not in own or other not in own)
-    if not all(_are_one(one, other) for one, other in pairs):
+    if not all(are_one(one, other) for one, other in pairs):
         return ()  # two who have one telephone
     others = [person.last_seen_at for person in late if person not in theirs]
     if not others:
@@ -420,7 +422,7 @@ def _people(event: Event, late: Sequence[Person]) -> tuple[tuple[Enriched, ...],
     """The one email, and the one phone, that the browser was seen with of late: of an event that names nobody."""
     if names_somebody(event.user_data) or not late:
         return (), None
-    if not all(_are_one(one, other) for one, other in combinations(late, 2)):
+    if not all(are_one(one, other) for one, other in combinations(late, 2)):
         return (), Note.SHARED_BROWSER
     if any(person.is_of_many for person in late):
         return (), Note.MAILBOX_OF_MANY

@@ -21,6 +21,7 @@ from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
+from tracklayer.domain import person
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.alert import began_at
 from tracklayer.domain.delivery import DestinationState as State
@@ -283,10 +284,14 @@ class EventNode(Node):
     @strawberry.field(
         metadata=READ | weighs(_IDENTIFIERS),
         description="The identifiers as persisted, snake_case: email and phone as SHA-256 by default, names and address "
-        "sealed and shown as dots.",
+        "sealed and shown as dots. A key of scope READ alone sees of browser_id a digest, the same for the same browser.",
     )
-    def user_data(self) -> JSON:
-        return JSON(loads(self.row.user_data))
+    def user_data(self, info: Info) -> JSON:
+        found = loads(self.row.user_data)
+        # By the id itself the collector takes whatever somebody tells of that browser.
+        if "browser_id" in found and not context_of(info).caller.may_send:
+            found["browser_id"] = person.shown_browser(self.row.merchant_id, found["browser_id"])
+        return JSON(found)
 
     @strawberry.field(metadata=READ | weighs(_LARGE), description="The business context as persisted, snake_case.")
     def custom_data(self) -> JSON:

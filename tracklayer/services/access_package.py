@@ -178,7 +178,8 @@ def _browser(merchant_id: int, browser_id: str) -> dict[str, Any]:
         "consent": seen[2],
         "signals": [dict(zip(names, one, strict=True)) for one in signals],
         "people": [
-            {"kind": link.kind, "sha256": link.digest} for link in db.links_of_browsers(merchant_id, [browser_id])
+            {"kind": person.kind, "sha256": person.digest}
+            for _, person in db.links_of_browsers(merchant_id, [browser_id])
         ],
     }
 

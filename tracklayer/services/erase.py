@@ -1,60 +1,35 @@
-"""Erases a person: what would go is counted first, then a job does it, and leaves a signed receipt.
+"""Erases a person: what would go is counted first, then a job does it (``erase_jobs``), and leaves a signed receipt.
 
-Nothing leads from a person to events by an index, which every event would pay for: the job looks at a merchant's events in
-the order in which they came, page by page, and rests as long as it works. A page, the place behind it and the counts are one
-transaction, so a kill at any point neither skips an event nor counts one twice. Its stages:
-
-- ``ids``: events that were named by their ids.
-- ``scan``: all events up to the request; with ``suppress`` those of the moment after it as well, which another process may
-  have taken in before it knew.
-- ``settle``: what was on its way into the database for longer than that: repeats of erased events that were judged before their
-  tombstones were written, and events that were judged before the request.
-- ``people``: browsers, what they showed, and whom they were seen with. Where erased events tell of a browser that nobody else
-  uses, ``scan`` and ``settle`` come once more, for what came with it and names nobody.
-- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
-  waited for, but not for ever.
-
-Locks are taken in the order of ``services.deliver``: the job's row, the merchant's queues, events, deliveries, counters; and
-in another step the job's row, browsers, what they showed, and whom they were seen with.
+Here is whom a request means, what of a merchant's is theirs, and how an erasure begins.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
-from tracklayer.db.connection import (
-    LONG_SECONDS,
-    DatabaseAwayError,
-    bounded_read,
-    in_transaction,
-    statements_within,
-)
+from tracklayer.db.connection import bounded_read, in_transaction
 from tracklayer.db.erasures import ErasureRow, Looked
-from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.stitching import are_one
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
-from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.marks import PREFIX, marker_of, of_event
-from tracklayer.services.merchants import RETENTION_DAYS, holders_change
-from tracklayer.services.receipts import write_receipt
-from tracklayer.services.traces import remove_traces
+from tracklayer.services.merchants import holders_change
 
 PAGE = 1000  # events that are looked at in one transaction
-MOST = 200  # of them that are deleted in it: meanwhile nothing is taken out of this merchant's queues
-TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
 LOOK_SECONDS = 8.0  # of a dry run
 MAX_IDS = 1000  # events that are named by their ids
 MAX_OPEN = 1000  # of a merchant, that go on at once
@@ -62,18 +37,10 @@ MAX_VALUE = 1000  # characters of an identifier
 MOST_BROUGHT = 5000  # links that erased events brought
 MOST_VALUES = 1000  # different emails, phones or external ids that a dry run counts
 MOST_EXAMPLES = 20  # ids of events that may be the person's
-AFTER_ERROR = timedelta(minutes=1)
-BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
-IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looked at again
 # What other processes know of a merchant is a second old, and what is on its way into the database is answered within a few:
 # after this long all of them look for marks, and what they took in before that is there.
 SETTLE = timedelta(seconds=10)
-ONE_PAGE = timedelta(minutes=10)  # that a redelivery is waited for: longer than any page takes that it has in hand
-NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erased event, until it goes on
 RECEIPTS = timedelta(days=3 * 365)
-TOMBSTONES = timedelta(
-    days=max(RETENTION_DAYS)
-)  # from an event's arrival: a merchant may choose to keep for longer later
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What shops send as the external id of whoever has none.
 EVERYBODYS = frozenset("guest anonymous unknown nobody user customer default test none n/a na".split())
@@ -116,6 +83,33 @@ class Whose(Enum):
     ANOTHERS = "anothers"  # or nobody's
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an event says of whose it is. ``own``: tokens of its own names, ``named``: besides, of what was added to it.
+    ``lenders``: browsers that it does not name, and that something was added of.
+    """
+
+    looked: Looked
+    own: set[str]
+    named: set[str]
+    browser: str | None
+    lenders: set[str]
+
+    @classmethod
+    def of(cls, looked: Looked, countries: frozenset[str]) -> Facts:
+        user_data = orjson.loads(looked.user_data)
+        digests = orjson.loads(looked.digests) if looked.digests else None
+        own = person.names_of(person.tokens_of_event(user_data, digests, countries))
+        added = orjson.loads(looked.added) if looked.added else []
+        lenders = {one["browser_id"] for one in added if "browser_id" in one}
+        return cls(looked, own, own | person.tokens_of_added(added), person.browser_of(user_data), lenders)
+
+    @property
+    def known_by(self) -> set[str]:
+        """All tokens by which it may be somebody's."""
+        return self.named if self.browser is None else self.named | {person.of_browser(self.browser)}
+
+
 @dataclass
 class Wanted:
     """What a job looks for. ``tokens``: by which the person was asked for. ``browsers``: of the person alone. ``beside``: tokens
@@ -135,27 +129,31 @@ class Wanted:
         return person.names_of(self.tokens)
 
     @cached_property
+    def maybe(self) -> set[str]:
+        return person.maybe(self.names)
+
+    @property
+    def looked_for(self) -> set[str]:
+        """All tokens of events that may be the person's: no other one is."""
+        return self.names | self.maybe | set(map(person.of_browser, self.browsers | self.asked))
+
+    @cached_property
     def asked(self) -> set[str]:
         """Browsers that were asked for."""
         return {token.partition(":")[2] for token in self.tokens - self.names}
 
-    def judge(self, looked: Looked, countries: frozenset[str]) -> Whose:
+    def judge(self, facts: Facts) -> Whose:
         """Whether an event is the person's: by its own identifiers, by what was added to it for that person, or because it
         names nobody and came with a browser that only the person uses, or that was asked for.
         """
-        user_data = orjson.loads(looked.user_data)
-        digests = orjson.loads(looked.digests) if looked.digests else None
-        own = person.names_of(person.tokens_of_event(user_data, digests, countries))
-        named = own | (person.tokens_of_added(orjson.loads(looked.added)) if looked.added else set())
-        if not self.names.isdisjoint(named):
+        if not self.names.isdisjoint(facts.named):
             return Whose.THEIRS
-        browser = person.browser_of(user_data)
-        if browser in self.browsers or browser in self.asked:
-            if not named or not self.beside.isdisjoint(named):
+        if facts.browser in self.browsers or facts.browser in self.asked:
+            if not facts.named or not self.beside.isdisjoint(facts.named):
                 return Whose.THEIRS
-            if browser in self.asked:
+            if facts.browser in self.asked:
                 return Whose.UNCERTAIN
-        return Whose.ANOTHERS if person.maybe(self.names).isdisjoint(own) else Whose.UNCERTAIN
+        return Whose.ANOTHERS if self.maybe.isdisjoint(facts.own) else Whose.UNCERTAIN
 
     def bring(self, looked: Iterable[Looked], countries: frozenset[str]) -> bool:
         """Notes whom their browsers were seen with in events of the person; whether any of it is new.
@@ -309,7 +307,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         named = db.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
     wanted.bring(named, countries)
     yield Page(named, [], is_last=not wanted.tokens)
-    until, seen, before = runtime.clock.now() + SETTLE, {one.event_id for one in named}, set[str]()
+    until, seen, before = (runtime.clock.now() + SETTLE, ""), {one.event_id for one in named}, set[str]()
     while wanted.tokens:
         after = (BEGINNING, "")
         while True:
@@ -317,12 +315,13 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
                 page = db.events_after(merchant_id, after, until, PAGE)
             found = Page([], [], is_last=len(page) < PAGE)
             for one in page:
-                whose = wanted.judge(one, countries)
+                facts = Facts.of(one, countries)
+                whose = wanted.judge(facts)
                 if one.event_id in seen or whose is Whose.ANOTHERS:
                     continue
                 if not wanted.is_again:
                     (found.theirs if whose is Whose.THEIRS else found.uncertain).append(one)
-                elif whose is Whose.THEIRS and replace(wanted, browsers=before).judge(one, countries) is not whose:
+                elif whose is Whose.THEIRS and replace(wanted, browsers=before).judge(facts) is not whose:
                     found.theirs.append(one)
             wanted.bring(found.theirs, countries)
             yield found
@@ -365,18 +364,20 @@ def erase_person(
         # Neither an event's id nor a browser that others use says of any other event whose it is.
         suppress = suppress and bool(wanted.names or linked.alone)
         row = db.insert_erasure(
-            merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "scan", now
+            merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "walk", now
         )
-        _keep(runtime, row, wanted)
-        db.save_erasure(row)
+        if not request.event_ids:
+            row.next_at = now + SETTLE
+        keep_wanted(runtime, row, wanted)
+        db.save_erasures([row])
         db.mark_merchant(merchant_id)
         if suppress:
             db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
-            _mute(runtime, row, wanted, linked.alone, now)
+            mute(runtime, row, wanted, linked.alone, now)
     return row
 
 
-def _mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[str], now: datetime) -> None:
+def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[str], now: datetime) -> None:
     """What comes with these browsers and names nobody is of the person, who is to be left alone."""
     marker = marker_of(runtime)
     tokens = map(person.of_browser, browsers)
@@ -405,196 +406,6 @@ def unsuppress_person(runtime: Runtime, merchant_id: int, request: Request) -> i
         return db.remove_suppressions(merchant_id, marks)
 
 
-def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
-    """Does steps of those whose turn it is; how many. Any number may run at once: each is one's at a time."""
-    ends, steps = time.monotonic() + seconds, 0
-    while time.monotonic() < ends:
-        started, row = time.monotonic(), None
-        try:
-            with in_transaction(), statements_within(LONG_SECONDS):
-                now = runtime.clock.now()
-                row = db.take_erasure(now)
-                if row is None:
-                    break
-                _step(runtime, row, now)
-                db.save_erasure(row)
-        except Exception as error:
-            if row is None or is_everybodys(error):
-                raise
-            # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
-            tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
-            now = runtime.clock.now()
-            with in_transaction():
-                db.postpone(
-                    row.merchant_id,
-                    row.erasure_id,
-                    now,
-                    now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR),
-                )
-        steps += 1
-        time.sleep(min(time.monotonic() - started, 0.5))
-    return steps
-
-
-def _step(runtime: Runtime, row: ErasureRow, now: datetime) -> None:
-    """The next step of one that this transaction holds."""
-    wanted = _wanted(runtime, row)
-    row.next_at = now
-    stages: dict[str, Callable[[Runtime, ErasureRow, Wanted, datetime], None]] = {
-        "ids": _ids,
-        "scan": _scan,
-        "settle": _settle,
-        "people": _people,
-        "traces": _traces,
-    }
-    stages[row.stage](runtime, row, wanted, now)
-
-
-def _enter(row: ErasureRow, stage: str, now: datetime, wait: timedelta = timedelta()) -> None:
-    row.stage, row.staged_at, row.after, row.next_at = stage, now, None, now + wait
-
-
-def _ids(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    there = db.still_there(row.merchant_id, wanted.event_ids)
-    if not there:
-        _enter(row, "scan" if wanted.tokens else "settle", now, timedelta() if wanted.tokens else SETTLE)
-    elif _erase(runtime, row, wanted, there[:MOST], now):
-        row.next_at = now + IN_HANDS
-
-
-def _scan(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    # Since when all that comes is known to be the person's: browsers that were found on the way are known later.
-    settled_at = (row.staged_at if wanted.is_again else row.requested_at) + SETTLE
-    is_settled = now >= settled_at
-    # What was being written when this was asked for may still come in among what was received just before.
-    until = (settled_at if row.suppress else row.requested_at + timedelta.resolution) if is_settled else None
-    countries = countries_of(row.merchant_id)
-    page = db.events_after(row.merchant_id, _place(runtime, row), until or row.requested_at - SETTLE, PAGE)
-    whose = {one.event_id: wanted.judge(one, countries) for one in page}
-    hits = [event_id for event_id, found in whose.items() if found is Whose.THEIRS]
-    done, is_more = _walk(runtime, row, wanted, page, hits, now)
-    if not wanted.is_again:
-        _count(row, {"uncertain": sum(whose[one.event_id] is Whose.UNCERTAIN for one in done)})
-    if is_more:
-        return
-    if not is_settled:
-        row.next_at = settled_at
-    else:
-        _enter(row, "settle", now, SETTLE)
-
-
-def _settle(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    marker = marker_of(runtime)
-    after = _place(runtime, row) if row.after is not None else (row.requested_at - SETTLE, "")
-    page = db.events_after(row.merchant_id, after, row.staged_at + SETTLE, PAGE)
-    marks = {one.event_id: marker.mark(row.merchant_id, of_event(one.event_id)) for one in page}
-    erased = db.with_tombstone(row.merchant_id, list(marks.values())) if page else set()
-    countries = countries_of(row.merchant_id)
-    hits = [
-        one.event_id
-        for one in page
-        if marks[one.event_id] in erased
-        or ((row.suppress or one.received_at <= row.requested_at) and wanted.judge(one, countries) is Whose.THEIRS)
-    ]
-    if not _walk(runtime, row, wanted, page, hits, now)[1]:
-        _enter(row, "people", now)
-
-
-def _walk(
-    runtime: Runtime, row: ErasureRow, wanted: Wanted, page: Sequence[Looked], hits: Sequence[str], now: datetime
-) -> tuple[Sequence[Looked], bool]:
-    """Deletes those of a page that are meant, and notes how far it came; (what is done, whether there may be more)."""
-    some = hits[:MOST]
-    left = _erase(runtime, row, wanted, some, now) if some else []
-    done = list(page)
-    if left:
-        row.next_at = now + IN_HANDS
-        done = page[: next(place for place, one in enumerate(page) if one.event_id in left)]  # type: ignore[assignment]
-    elif len(some) < len(hits):
-        done = page[: next(place for place, one in enumerate(page) if one.event_id == hits[MOST])]  # type: ignore[assignment]
-    if done:
-        last = done[-1]
-        row.after = runtime.sealer.seal(
-            orjson.dumps([last.received_at, last.event_id]), _context(row.merchant_id, row.erasure_id, "place")
-        )
-        row.scanned += len(done)
-    return done, len(done) < len(page) or len(page) == PAGE
-
-
-def _erase(runtime: Runtime, row: ErasureRow, wanted: Wanted, event_ids: Sequence[str], now: datetime) -> set[str]:
-    """Deletes events, leaves their tombstones, and counts; which have to be waited for."""
-    merchant_id = row.merchant_id
-    marker = marker_of(runtime)
-    looked = db.looked_at(merchant_id, event_ids)
-    gone = db.erase_events(merchant_id, event_ids, now)
-    if wanted.bring((one for one in looked if one.event_id in gone.events), countries_of(merchant_id)):
-        _keep(runtime, row, wanted)
-    db.add_tombstones(
-        merchant_id, {marker.mark(merchant_id, of_event(one)): at + TOMBSTONES for one, at in gone.events.items()}
-    )
-    if gone.events:
-        context = _context(merchant_id, row.erasure_id, "traces")
-        db.add_trace(merchant_id, row.erasure_id, runtime.sealer.seal(orjson.dumps(sorted(gone.events)), context))
-    _count(row, {"events": len(gone.events), "deliveries": sum(one.deliveries for one in gone.given), **gone.others})
-    for given in gone.given:
-        so_far = row.platforms.setdefault(
-            given.platform, {"deliveries": 0, "attempted": 0, "delivered": 0, "first_at": None, "last_at": None}
-        )
-        for name in ("deliveries", "attempted", "delivered"):
-            so_far[name] += getattr(given, name)
-        for name, choose in (("first_at", min), ("last_at", max)):
-            known = [at for at in (so_far[name], _iso(getattr(given, name))) if at is not None]
-            so_far[name] = choose(known, default=None)
-    return set(event_ids) & set(db.still_there(merchant_id, event_ids)) if len(gone.events) < len(event_ids) else set()
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat(timespec="microseconds") if at is not None else None
-
-
-def _count(row: ErasureRow, counts: Mapping[str, int]) -> None:
-    for table, count in counts.items():
-        if not count:
-            continue
-        row.counts[table] = row.counts.get(table, 0) + count
-
-
-def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    merchant_id = row.merchant_id
-    linked = linked_browsers(merchant_id, wanted)
-    new = linked.alone - wanted.browsers
-    if new and not wanted.is_again:
-        wanted.browsers, wanted.is_again = wanted.browsers | new, True
-        _keep(runtime, row, wanted)
-        if row.suppress:
-            _mute(runtime, row, wanted, new, now)
-        _enter(row, "scan", now)
-        return
-    alone = sorted(linked.alone)
-    forgotten = len(db.known_browsers(merchant_id, alone)) if alone else 0
-    # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
-    muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
-    _mute(runtime, row, wanted, muted, now)
-    if not row.suppress:  # a page that still has the id gets a new one
-        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
-        db.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
-    held = hold_browsers(merchant_id, linked.alone | linked.shared)
-    _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
-    others = {link.browser_id for link in _others(merchant_id, linked)}
-    for is_shared in (True, False):
-        links = [(link.browser_id, link.digest) for link in linked.links if (link.browser_id in others) is is_shared]
-        _count(row, {"browser_people": db.erase_links(merchant_id, links, is_shared=is_shared)})
-    _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
-    _enter(row, "traces", now)
-
-
-def _others(merchant_id: int, linked: Linked) -> list[db.LinkRow]:
-    """Links of others in the browsers that a person shares."""
-    own = {(link.browser_id, link.digest) for link in linked.links}
-    found = db.links_of_browsers(merchant_id, sorted(linked.shared)) if linked.shared else []
-    return [link for link in found if (link.browser_id, link.digest) not in own]
-
-
 def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
     """The browsers that this person was seen with, or that were asked for: one hop, no further.
 
@@ -612,11 +423,11 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
     for link in db.links_of_browsers(merchant_id, sorted(candidates)):
         links.setdefault(link.browser_id, []).append(link)
     for browser_id, of_browser in links.items():
-        named = [link for link in of_browser if link.digests]  # the others were of people who are erased
+        named = [link for link in of_browser if link.person.digests]  # the others were of people who are erased
         own = [link for link in named if _is_of(link, wanted)]
         if browser_id in wanted.asked and not wanted.names:
-            own = named if _is_one_person(named) else []
-        own = [link for link in named if link in own or any(_came_together(link, other) for other in own)]
+            own = named if all(are_one(*both) for both in combinations([link.person for link in named], 2)) else []
+        own = [link for link in named if any(link is one or are_one(link.person, one.person) for one in own)]
         is_alone = len(own) == len(named) and bool(wanted.tokens)
         if browser_id in wanted.asked or own:
             (found.alone if is_alone else found.shared).add(browser_id)
@@ -626,47 +437,19 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
     return found
 
 
+def links_of_others(merchant_id: int, linked: Linked) -> list[db.LinkRow]:
+    """In the browsers that a person shares."""
+    own = {(link.browser_id, link.person.digest) for link in linked.links}
+    found = db.links_of_browsers(merchant_id, sorted(linked.shared)) if linked.shared else []
+    return [link for link in found if (link.browser_id, link.person.digest) not in own]
+
+
 def _is_of(link: db.LinkRow, wanted: Wanted) -> bool:
-    return (link.browser_id, link.digest) in wanted.brought or not wanted.names.isdisjoint(_tokens(link))
-
-
-def _came_together(link: db.LinkRow, other: db.LinkRow) -> bool:
-    """An email and a phone in one call: both were seen first at the same instant."""
-    return link.kind != other.kind and link.first_seen_at == other.first_seen_at
-
-
-def _is_one_person(links: Sequence[db.LinkRow]) -> bool:
-    return all(
-        _came_together(link, links[0])
-        or (link.kind == links[0].kind and not _tokens(link).isdisjoint(_tokens(links[0])))
-        for link in links
-    )
+    return (link.browser_id, link.person.digest) in wanted.brought or not wanted.names.isdisjoint(_tokens(link))
 
 
 def _tokens(link: db.LinkRow) -> set[str]:
-    return person.tokens_of_added([{"field": link.kind, "value": link.digests}])
-
-
-def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    context = _context(row.merchant_id, row.erasure_id, "traces")
-    ids: set[str] = set()
-    for sealed in db.traces(row.merchant_id, row.erasure_id):
-        ids.update(orjson.loads(runtime.sealer.open(sealed, context)))
-    waited = now - row.staged_at
-    if (waited < ONE_PAGE and db.is_any_redelivered(row.merchant_id, row.staged_at)) or (
-        waited < NEXT_PAGE and db.is_any_at(row.merchant_id, ids)
-    ):
-        row.next_at = now + max(IN_HANDS, waited / 60)
-        return
-    if ids:
-        found, is_done = remove_traces(row.merchant_id, ids)
-        _count(row, {"mentions": found})
-        if not is_done:
-            row.next_at = now + IN_HANDS
-            return
-    db.forget_traces(row.merchant_id, row.erasure_id)
-    row.finished_at, row.wanted, row.after, row.stage = now, b"", None, "finished"
-    row.receipt = write_receipt(runtime, row)
+    return person.tokens_of_added([{"field": link.person.kind, "value": link.person.digests}])
 
 
 def countries_of(merchant_id: int) -> frozenset[str]:
@@ -675,11 +458,11 @@ def countries_of(merchant_id: int) -> frozenset[str]:
     return holder.default_countries if holder is not None else frozenset()
 
 
-def _context(merchant_id: int, erasure_id: int, what: str) -> str:
+def context_of(merchant_id: int, erasure_id: int, what: str) -> str:
     return f"erasure/{merchant_id}/{erasure_id}/{what}"
 
 
-def _keep(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
+def keep_wanted(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
     kept = {
         "tokens": sorted(wanted.tokens),
         "event_ids": wanted.event_ids,
@@ -689,11 +472,11 @@ def _keep(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
         "brought": sorted(wanted.brought),
         "is_again": wanted.is_again,
     }
-    row.wanted = runtime.sealer.seal(orjson.dumps(kept), _context(row.merchant_id, row.erasure_id, "wanted"))
+    row.wanted = runtime.sealer.seal(orjson.dumps(kept), context_of(row.merchant_id, row.erasure_id, "wanted"))
 
 
-def _wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
-    kept = orjson.loads(runtime.sealer.open(row.wanted, _context(row.merchant_id, row.erasure_id, "wanted")))
+def read_wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
+    kept = orjson.loads(runtime.sealer.open(row.wanted, context_of(row.merchant_id, row.erasure_id, "wanted")))
     return Wanted(
         frozenset(kept["tokens"]),
         kept["event_ids"],
@@ -702,13 +485,6 @@ def _wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
         {(browser_id, digest) for browser_id, digest in kept.get("brought", ())},
         kept.get("is_again", False),
     )
-
-
-def _place(runtime: Runtime, row: ErasureRow) -> tuple[datetime, str]:
-    if row.after is None:
-        return BEGINNING, ""
-    at, event_id = orjson.loads(runtime.sealer.open(row.after, _context(row.merchant_id, row.erasure_id, "place")))
-    return datetime.fromisoformat(at), event_id
 
 
 def requester(merchant_id: int, key_id: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ ROUND = "purge"
 REDELIVERIES = timedelta(days=30)  # how long one that is finished can be looked up
 ALERT_HISTORY = timedelta(days=30)  # how long openings, resolvings and their e-mails are kept; alerts themselves stay
 HISTORY_BATCH = 5000
+REFUSED_LATELY = timedelta(minutes=10)  # some rounds: longer than any link is on its way
 
 
 def purge_expired(runtime: Runtime, budget: timedelta = RUN) -> int:
@@ -124,6 +125,20 @@ def _in_steps(purge: Callable[[int], tuple[int, bool]], deadline: float) -> tupl
             return purged, True
         batch = max(SMALLEST_BATCH, batch // 2) if took > SLOW_BATCH.total_seconds() else min(BATCH, batch * 2)
         time.sleep(took)
+
+
+def forget_refused(runtime: Runtime) -> int:
+    """Deletes links that came with an event in the very moment of a browser's first refusal; how many.
+
+    Such a link and the refusal do not see each other. Nothing is ever given by it, as the browser refused.
+    """
+    now, gone = runtime.clock.now(), 0
+    since: datetime | None = now - REFUSED_LATELY
+    while since is not None:
+        with in_transaction():
+            some, since = db_identities.forget_late(since, now, HISTORY_BATCH)
+        gone += some
+    return gone
 
 
 def purge_alert_history(runtime: Runtime) -> int:

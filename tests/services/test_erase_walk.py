@@ -1,0 +1,288 @@
+"""Many erasures of a merchant look at its events together: each event is read once for all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import Merchant, new_merchant
+from tests.services.test_erase import EMAIL, begin, dump, finish, of, send, sound, state, stored
+from tests.services.test_erase_jobs import NEW_KEY, keys
+from tracklayer.clock import FrozenClock
+from tracklayer.db import erasures as db
+from tracklayer.db.connection import Pool, execute, in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.services import erase_jobs
+from tracklayer.services.erase import SETTLE, Request
+from tracklayer.services.erase_jobs import continue_erasures
+
+PEOPLE = [f"canary{number:02}@shop.example" for number in range(60)]
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Statements that are run meanwhile, and ``read``: events that pages of them held."""
+    found: Counter[str] = Counter()
+    real_sql, real_page = Pool.execute_sql, db.events_after
+
+    def run(self: Pool, sql: str, *args: Any, **kwargs: Any) -> Any:
+        found["statements"] += 1
+        return real_sql(self, sql, *args, **kwargs)
+
+    def page(*args: Any) -> list[db.Looked]:
+        looked = real_page(*args)
+        found["pages"] += 1
+        found["read"] += len(looked)
+        return looked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "execute_sql", run)
+        patch.setattr(db, "events_after", page)
+        yield found
+
+
+def a_town(runtime: Runtime, merchant: Merchant, clock: FrozenClock, events: int) -> list[str]:
+    """Every tenth event is of one of ``PEOPLE``; ids of the others."""
+    others = []
+    for number in range(events):
+        whose = PEOPLE[number // 10 % len(PEOPLE)] if number % 10 == 0 else f"n{number}@shop.example"
+        if number % 10:
+            others.append(f"e{number:04}")
+        send(runtime, merchant, of(f"e{number:04}", whose))
+        clock.move(timedelta(milliseconds=1))
+    clock.move(timedelta(minutes=1))
+    return others
+
+
+def finish_all(runtime: Runtime, clock: FrozenClock, begun: Sequence[db.ErasureRow]) -> list[db.ErasureRow]:
+    return [finish(runtime, clock, row) for row in begun]
+
+
+def test_what_may_mention_events_is_read_once_for_all_who_are_as_far(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them fails, and keeps none of the others from its end."""
+    for number, email in enumerate(PEOPLE[:20]):
+        send(runtime, merchant, of(f"canary-{number:02}", email))
+    with in_transaction():
+        for number in range(21):
+            execute(
+                "INSERT INTO alerts (merchant_id, kind, severity, title, message, details, opened_at, last_seen_at) "
+                "VALUES (%s, %s, 'warning', 'x', %s, '{}', %s, %s)",
+                (
+                    merchant.merchant_id,
+                    f"kind {number}",
+                    f"See canary-{number:02}, canary-00.",
+                    clock.now(),
+                    clock.now(),
+                ),
+            )
+    clock.move(timedelta(minutes=1))
+    begun = [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[:20]]
+    while {state(row).stage for row in begun} != {"traces"}:
+        with monkeypatch.context() as patch:
+            patch.setattr(erase_jobs, "_traces", lambda *_: None)
+            continue_erasures(runtime, 0.5)
+        clock.move(timedelta(seconds=1))
+    with in_transaction():
+        execute("UPDATE erasure_traces SET sealed = 'x' WHERE erasure_id = %s", (begun[7].erasure_id,))
+    read: Counter[str] = Counter()
+    real = db.page_of_place
+
+    def page(place: db.Mentions, *args: Any) -> Any:
+        read[place.table] += 1
+        return real(place, *args)
+
+    monkeypatch.setattr(db, "page_of_place", page)
+    for _ in range(5):
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(minutes=1))
+    done = [state(row) for row in begun]
+    assert [number for number, row in enumerate(done) if row.receipt is None] == [7]
+    assert done[7].failures > 1
+    assert read["alerts"] == 1
+    assert [row.counts.get("mentions") for row in done] == [21, *[1] * 6, None, *[1] * 12]
+    with in_transaction():
+        said = [row[0] for row in rows("SELECT message FROM alerts ORDER BY alert_id")]
+    left = {7: "See canary-07, erased.", 20: "See canary-20, erased."}
+    assert said == [left.get(number, "See erased, erased.") for number in range(21)]
+
+
+@pytest.mark.parametrize("people", [1, 60])
+def test_sixty_erasures_read_the_events_as_often_as_one(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, people: int
+) -> None:
+    monkeypatch.setattr(erase_jobs, "PAGE", 50)
+    others = a_town(runtime, merchant, clock, 600)
+    begun = [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[:people]]
+    clock.move(SETTLE)
+    with counted(monkeypatch) as found:
+        continue_erasures(runtime, 30)
+    assert {state(row).stage for row in begun} == {"settling"}
+    assert {state(row).scanned for row in begun} == {600}
+    assert found["read"] == 600
+    assert found["pages"] == 13  # the last one is empty
+    assert found["statements"] < 13 * 40  # of a page with six or fewer events to delete, whoever wants them
+    with counted(monkeypatch) as found:
+        done = finish_all(runtime, clock, begun)
+    assert (found["pages"], found["read"]) == (1, 0)
+    assert [row.counts["events"] for row in done] == [1] * people
+    gone = {f"e{number * 10:04}" for number in range(people)}
+    assert stored(merchant) == sorted({*others, *(f"e{number:04}" for number in range(0, 600, 10))} - gone)
+    with in_transaction():
+        assert rows("SELECT place, lap FROM erasure_walks") == [(None, 0)]
+
+
+def test_one_that_comes_later_joins_and_goes_round(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_jobs, "PAGE", 10)
+    others = a_town(runtime, merchant, clock, 200)
+    first = begin(runtime, merchant, Request(email=PEOPLE[0]))
+    clock.move(SETTLE)
+    with counted(monkeypatch) as found:
+        for _ in range(12):
+            continue_erasures(runtime, 0.001)
+        assert (state(first).scanned, found["read"]) == (120, 120)
+        # Each comes when the others are in the middle, and none of them keeps another.
+        late = [begin(runtime, merchant, Request(email=PEOPLE[number])) for number in (1, 18)]
+        clock.move(SETTLE)
+        for _ in range(5):
+            continue_erasures(runtime, 0.001)
+        latest = begin(runtime, merchant, Request(email=PEOPLE[2]), suppress=False)
+        clock.move(SETTLE)
+        for _ in range(4):
+            continue_erasures(runtime, 0.001)
+        assert state(first).stage == "settling"
+        assert {state(row).stage for row in (*late, latest)} == {"walk"}
+        done = finish_all(runtime, clock, [first, *late, latest])
+    assert [row.counts["events"] for row in done] == [1] * 4
+    assert min(row.scanned for row in done) >= 200 - 3  # what others deleted, nobody sees
+    assert found["read"] <= 2 * 200
+    gone = {f"e{number * 10:04}" for number in (0, 1, 2, 18)}
+    assert stored(merchant) == sorted({*others, *(f"e{number:04}" for number in range(0, 200, 10))} - gone)
+    sound(clock)
+
+
+def test_an_event_of_two_is_the_first_ones_and_one_after_a_request_is_nobodys(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Each looks at what came until it was asked for, whoever else looks at more."""
+    send(runtime, merchant, of("of-two", None, emails=PEOPLE[:2]), of("of-one", PEOPLE[1]))
+    clock.move(timedelta(minutes=1))
+    early = begin(runtime, merchant, Request(email=PEOPLE[1]), suppress=False)
+    clock.move(timedelta(seconds=1))
+    send(runtime, merchant, of("after", PEOPLE[1]))
+    clock.move(timedelta(seconds=1))
+    late = begin(runtime, merchant, Request(email=PEOPLE[0]))
+    done = finish_all(runtime, clock, [early, late])
+    assert [row.counts.get("events") for row in done] == [2, None]
+    assert stored(merchant) == ["after"]
+
+
+def test_merchants_do_not_wait_for_each_others_walks(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    other = new_merchant(runtime, name="Other")
+    a_town(runtime, merchant, clock, 100)
+    send(runtime, other, of("hers"))
+    clock.move(timedelta(minutes=1))
+    for email in PEOPLE:
+        begin(runtime, merchant, Request(email=email))
+    row = begin(runtime, other, Request(email=EMAIL))
+    clock.move(SETTLE)
+    for _ in range(2):
+        clock.move(timedelta(milliseconds=1))
+        continue_erasures(runtime, 0.001)
+    assert stored(other) == []
+    assert finish(runtime, clock, row).counts["events"] == 1
+
+
+def test_one_whose_key_is_away_keeps_no_other_one(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    a_town(runtime, merchant, clock, 40)
+    sealer = runtime.sealer
+    stuck = begin(runtime, merchant, Request(email=PEOPLE[1]))
+    with in_transaction():
+        execute("UPDATE erasures SET wanted = %s", (keys(NEW_KEY).seal(b"{}", "elsewhere"),))
+    row = begin(runtime, merchant, Request(email=PEOPLE[0]))
+    assert finish(runtime, clock, row).counts["events"] == 1
+    assert state(stuck).failures > 0
+    assert state(stuck).failing_since is not None
+    runtime.sealer = sealer
+
+
+def test_a_walk_whose_place_cannot_be_read_begins_anew(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    a_town(runtime, merchant, clock, 40)
+    row = begin(runtime, merchant, Request(email=PEOPLE[3]))
+    clock.move(SETTLE)
+    for _ in range(2):
+        continue_erasures(runtime, 0.001)
+    assert state(row).scanned == 10
+    with in_transaction():
+        execute("UPDATE erasure_walks SET place = %s", (keys(NEW_KEY).seal(b"[]", "elsewhere"),))
+    assert finish(runtime, clock, row).counts["events"] == 1
+
+
+def test_one_that_the_version_before_began_joins(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """That one looked by itself: its place means nothing to the others, so it looks at all events again."""
+    a_town(runtime, merchant, clock, 40)
+    for stage, email in (("scan", PEOPLE[0]), ("settle", PEOPLE[1])):
+        row = begin(runtime, merchant, Request(email=email))
+        with in_transaction():
+            execute(
+                "UPDATE erasures SET stage = %s, scanned = 7, after = 'x', next_at = requested_at WHERE erasure_id = %s",
+                (stage, row.erasure_id),
+            )
+        done = finish(runtime, clock, row)
+        assert done.counts.get("events") == (1 if stage == "scan" else None)
+        assert done.scanned == (40 if stage == "scan" else 0)
+
+
+def test_killed_at_every_step_sixty_end_the_same(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_jobs, "PAGE", 40)
+    monkeypatch.setattr(erase_jobs, "MOST", 3)
+    others = a_town(runtime, merchant, clock, 600)
+    begun = [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[:30]]
+    real, kills = db.save_erasures, 0
+
+    def killed(some: Sequence[db.ErasureRow]) -> None:
+        real(some)
+        raise KeyboardInterrupt
+
+    for attempt in range(1000):
+        if attempt == 20:
+            begun += [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[30:]]
+        if attempt % 2 == 0:
+            monkeypatch.setattr(db, "save_erasures", killed)
+            try:
+                continue_erasures(runtime, 0.001)
+            except KeyboardInterrupt:
+                kills += 1
+            monkeypatch.setattr(db, "save_erasures", real)
+        else:
+            continue_erasures(runtime, 0.001)
+        if len(begun) == 60 and all(state(row).finished_at for row in begun):
+            break
+        clock.move(timedelta(milliseconds=500))
+    done = [state(row) for row in begun]
+    assert kills > 50
+    assert [row.counts["events"] for row in done] == [1] * 60
+    assert [row.counts["deliveries"] for row in done] == [1] * 60
+    assert stored(merchant) == others
+    text = dump()
+    assert [email for email in PEOPLE if email in text] == []
+    sound(clock)

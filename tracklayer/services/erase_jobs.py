@@ -1,0 +1,483 @@
+"""Erasures go on, step by step, whichever process does it: a step and what it counts are one transaction.
+
+A kill at any point neither skips an event nor counts one twice. The stages of an erasure:
+
+- ``ids``: events that were named by their ids.
+- ``walk``: all events up to the request; with ``suppress`` those of the moment after it as well, which another process may
+  have taken in before it knew.
+- ``settling``: what was on its way into the database for longer than that: repeats of erased events that were judged before
+  their tombstones were written, and events that were judged before the request.
+- ``people``: browsers, what they showed, and whom they were seen with. Where erased events tell of a browser that nobody else
+  uses, ``walk`` and ``settling`` come once more, for what came with it and names nobody.
+- ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
+  waited for, but not for ever.
+
+Nothing leads from a person to events by an index, which every event would pay for. So events are looked at in the order in
+which they came, page by page, with rests, and **all erasures of a merchant that need it look together**: a page is read once,
+what an event may be known by is made once, and found among what all of them look for. Whoever comes joins at the place where the
+others are, goes with them to the end and from the beginning to where it joined: each has its own stretch, and places that nobody
+needs are passed over. So a thousand erasures take the time of one, and new ones neither wait for the others nor hold them up.
+
+Locks are taken in the order of ``services.deliver``: the erasure's row or the merchant's walk, the merchant's queues, events,
+deliveries, counters; and in another step the erasure's row, browsers, what they showed, and whom they were seen with. Rows of
+those that walk are written by whoever holds the walk alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from tracklayer.db import erasures as db
+from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
+from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
+from tracklayer.db.identities import forget_browsers, hold_browsers
+from tracklayer.domain import person
+from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
+from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.erase import (
+    BEGINNING,
+    PAGE,
+    SETTLE,
+    Facts,
+    Wanted,
+    Whose,
+    context_of,
+    countries_of,
+    keep_wanted,
+    linked_browsers,
+    links_of_others,
+    mute,
+    read_wanted,
+)
+from tracklayer.services.marks import Marker, marker_of, of_event
+from tracklayer.services.merchants import RETENTION_DAYS
+from tracklayer.services.receipts import write_receipt
+from tracklayer.services.traces import Ids, remove_traces
+
+MOST = 200  # events that are deleted in one transaction: meanwhile nothing is taken out of this merchant's queues
+TOGETHER = 100  # erasures whose mentions are looked for at once
+TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
+AFTER_ERROR = timedelta(minutes=1)
+BUSY = timedelta(seconds=10)  # until what somebody holds, or what took too long, is tried again
+IN_HANDS = timedelta(seconds=1)  # until what a worker has in its hands is looked at again
+ONE_PAGE = timedelta(minutes=10)  # that a redelivery is waited for: longer than any page takes that it has in hand
+NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erased event, until it goes on
+TOMBSTONES = timedelta(
+    days=max(RETENTION_DAYS)
+)  # from an event's arrival: a merchant may choose to keep for longer later
+
+
+def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
+    """Does steps of those whose turn it is; how many. Any number may run at once: each is one's at a time."""
+    ends, steps = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        started, turn = time.monotonic(), None
+        try:
+            with in_transaction(), statements_within(LONG_SECONDS):
+                now = runtime.clock.now()
+                turn = db.take_turn(now)
+                if turn is None:
+                    break
+                if isinstance(turn, WalkRow):
+                    _walk(runtime, turn, now)
+                else:
+                    _step(runtime, turn, now)
+        except Exception as error:
+            if turn is None or is_everybodys(error):
+                raise
+            # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
+            _put_off(runtime, turn, error)
+        steps += 1
+        time.sleep(min(time.monotonic() - started, 0.5))
+    return steps
+
+
+def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> None:
+    now = runtime.clock.now()
+    until = now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR)
+    if isinstance(turn, WalkRow):
+        tell_fault(runtime, f"erasures of merchant {turn.merchant_id}", error)
+        with in_transaction():
+            db.postpone_walk(turn.merchant_id, now, until)
+    else:
+        tell_fault(runtime, f"erasure {turn.erasure_id} of merchant {turn.merchant_id}", error)
+        with in_transaction():
+            db.postpone(turn.merchant_id, turn.erasure_id, now, until)
+
+
+def _step(runtime: Runtime, row: ErasureRow, now: datetime) -> None:
+    """The next step of one that this transaction holds, and that needs no look at the events."""
+    wanted = read_wanted(runtime, row)
+    row.next_at, failures = now, row.failures
+    stages: dict[str, Callable[[Runtime, ErasureRow, Wanted, datetime], None]] = {
+        "ids": _ids,
+        "scan": _join,
+        "settle": _join,
+        "people": _people,
+        "traces": _traces,
+    }
+    stages[row.stage](runtime, row, wanted, now)
+    if row.failures == failures:
+        row.failures, row.failing_since = 0, None
+    db.save_erasures([row])
+
+
+def _enter(row: ErasureRow, stage: str, now: datetime, wait: timedelta = timedelta()) -> None:
+    row.stage, row.staged_at, row.after, row.lap, row.next_at = stage, now, None, None, now + wait
+
+
+def _ids(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
+    there = db.still_there(row.merchant_id, wanted.event_ids)
+    if not there:
+        _enter(row, "walk" if wanted.tokens else "settling", now, SETTLE)
+    elif _erase(runtime, row.merchant_id, {event_id: [(row, wanted)] for event_id in there[:MOST]}, now):
+        row.next_at = now + IN_HANDS
+
+
+def _join(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
+    """One that the version before began by itself: it looks at all events with the others."""
+    row.scanned = 0
+    if row.stage == "scan" and not wanted.is_again:
+        row.counts.pop("uncertain", None)
+    _enter(row, "walk" if row.stage == "scan" else "settling", now, SETTLE)
+
+
+# The walk ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Walker:
+    """An erasure that looks at a merchant's events together with others, in its stretch: behind ``since``, up to ``until``.
+
+    ``joined``: the place at which it did.
+    """
+
+    row: ErasureRow
+    wanted: Wanted
+    joined: Place
+    since: Place
+    until: Place
+
+    def left(self, walk: Walk) -> tuple[Place, Place]:
+        """What this lap still has for it: behind one place, up to another; nothing where that is not behind the first."""
+        ends = self.until if walk.row.lap == self.row.lap else min(self.joined, self.until)
+        return max(self.since, walk.place), ends
+
+    def needs(self, walk: Walk) -> bool:
+        since, until = self.left(walk)
+        return since < until
+
+    def is_done(self, walk: Walk) -> bool:
+        return not self.needs(walk) and (walk.row.lap != self.row.lap or self.joined <= self.since)
+
+    def judge(self, facts: Facts, is_erased: bool) -> Whose:
+        """Of an event in its stretch. ``is_erased``: it is one that was, and came back."""
+        whose = self.wanted.judge(facts)
+        if self.row.stage == "walk":
+            return whose
+        if whose is Whose.THEIRS and (self.row.suppress or facts.looked.received_at <= self.row.requested_at):
+            return whose
+        return Whose.THEIRS if is_erased else Whose.ANOTHERS
+
+
+@dataclass
+class Walk:
+    """A merchant's, with those who are in it. ``is_lost``: where it was is not known any more. ``changed``: of those who were in
+    it, by erasure id, what is to be saved.
+    """
+
+    row: WalkRow
+    place: Place
+    is_lost: bool = False
+    walkers: list[Walker] = field(default_factory=list)
+    changed: dict[int, ErasureRow] = field(default_factory=dict)
+
+
+def _walk(runtime: Runtime, row: WalkRow, now: datetime) -> None:
+    """The next page of a merchant's events, for all erasures that need it."""
+    try:
+        walk = Walk(row, _open_place(runtime, row.merchant_id, row.place))
+    except SealError:  # its key is gone: all of them begin anew
+        walk = Walk(row, (BEGINNING, ""), is_lost=True)
+    row.next_at = now
+    _gather(runtime, walk, now)
+    if walk.walkers and not any(one.needs(walk) for one in walk.walkers):
+        row.lap, walk.place = row.lap + 1, (BEGINNING, "")
+    stretches = [stretch for one in walk.walkers if (stretch := one.left(walk))[0] < stretch[1]]
+    if stretches:
+        since = min(stretches)[0]
+        until = max(ends for begins, ends in stretches if begins == since)
+        _look(runtime, walk, since, until, now)
+    for one in [one for one in walk.walkers if one.is_done(walk)]:
+        one.row.scanned += row.looked - one.row.looked
+        if one.row.stage == "walk":
+            _enter(one.row, "settling", now, SETTLE)
+        else:
+            _enter(one.row, "people", now)
+        walk.walkers.remove(one)
+        walk.changed[one.row.erasure_id] = one.row
+    # Without anybody in it, nothing of where it was stays.
+    row.place = _sealed(runtime, row.merchant_id, walk.place) if walk.walkers else None
+    db.save_erasures([walk.changed[erasure_id] for erasure_id in sorted(walk.changed)])
+    db.save_walk(row)
+
+
+def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
+    """Those that are in the walk, and those that join it now, at its place."""
+    for row in db.walkers(walk.row.merchant_id):
+        if walk.is_lost:
+            row.lap = None
+        if row.lap is None and row.next_at > now:
+            continue
+        try:
+            wanted = read_wanted(runtime, row)
+            joined = walk.place if row.lap is None else _open_place(runtime, row.merchant_id, row.after)
+        except Exception as error:  # noqa: BLE001 - what one of them looks for cannot be read: the others go on
+            _set_aside(runtime, row, error, now)
+            walk.changed[row.erasure_id] = row
+            continue
+        if row.lap is None:
+            row.lap, row.looked, row.after = walk.row.lap, walk.row.looked, _sealed(runtime, row.merchant_id, joined)
+            if row.stage == "walk" and not wanted.is_again:
+                row.counts.pop("uncertain", None)  # it is at the beginning, perhaps again
+            walk.changed[row.erasure_id] = row
+        if row.failures:
+            row.failures, row.failing_since = 0, None
+            walk.changed[row.erasure_id] = row
+        walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted)))
+
+
+def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetime) -> None:
+    tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
+    row.lap, row.after, row.next_at = None, None, now + AFTER_ERROR
+    row.failures, row.failing_since = row.failures + 1, row.failing_since or now
+
+
+def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
+    """Which events one has to look at: behind the first place, up to the second."""
+    if row.stage == "settling":
+        return (row.requested_at - SETTLE, ""), (row.staged_at + SETTLE, "")
+    # From then on all that comes is known to be the person's: browsers that were found on the way are known later.
+    settled_at = (row.staged_at if wanted.is_again else row.requested_at) + SETTLE
+    return (BEGINNING, ""), (settled_at if row.suppress else row.requested_at + timedelta.resolution, "")
+
+
+def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetime) -> None:
+    """Looks at a page of events behind one place and not behind another, deletes those that are meant, and moves on."""
+    merchant_id, countries = walk.row.merchant_id, countries_of(walk.row.merchant_id)
+    page = db.events_after(merchant_id, since, until, PAGE)
+    stretches = [one.left(walk) for one in walk.walkers]
+    by_token = _by_token(walk.walkers)
+    forgotten = {browser: one.row for one in walk.walkers for browser in one.wanted.browsers}
+    lent = dict[str, set[str]]()
+    settling = [place for place, one in enumerate(walk.walkers) if one.row.stage == "settling"]
+    erased = _came_back(marker_of(runtime), merchant_id, page) if settling else set()
+    meant, uncertain = dict[str, list[tuple[ErasureRow, Wanted]]](), list[tuple[Place, ErasureRow]]()
+    for looked in page:
+        facts, place = Facts.of(looked, countries), (looked.received_at, looked.event_id)
+        found = set().union(*(by_token.get(token, ()) for token in facts.known_by))
+        found |= set(settling) if looked.event_id in erased else set()
+        for number in sorted(found):
+            begins, ends = stretches[number]
+            if not begins < place <= ends:
+                continue
+            one = walk.walkers[number]
+            whose = one.judge(facts, looked.event_id in erased)
+            if whose is Whose.THEIRS:
+                meant.setdefault(looked.event_id, []).append((one.row, one.wanted))
+            elif whose is Whose.UNCERTAIN and not one.wanted.is_again:
+                uncertain.append((place, one.row))
+        if looked.event_id not in meant and not facts.lenders.isdisjoint(forgotten):
+            lent[looked.event_id] = facts.lenders & forgotten.keys()
+    some = dict(list(meant.items())[:MOST])
+    left = _erase(runtime, merchant_id, some, now) if some else set()
+    # What somebody else's event got of a browser stays theirs, but not which browser that was.
+    unnamed = db.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
+    for event_id in unnamed:
+        row = forgotten[min(lent[event_id])]
+        _count(row, {"mentions": 1})
+        walk.changed[row.erasure_id] = row
+    for those in some.values():
+        walk.changed |= {row.erasure_id: row for row, _ in those}
+    if left:
+        walk.row.next_at = now + IN_HANDS
+    # Up to the first one that stays: it has to be looked at again.
+    stay = left or (meant.keys() - some.keys())
+    done = page[: next((at for at, one in enumerate(page) if one.event_id in stay), len(page))]
+    walk.row.looked += len(done)
+    if len(done) == len(page) < PAGE:
+        walk.place = until
+    elif done:
+        walk.place = (done[-1].received_at, done[-1].event_id)
+    for place, row in uncertain:
+        if place <= walk.place:
+            _count(row, {"uncertain": 1})
+            walk.changed[row.erasure_id] = row
+
+
+def _by_token(walkers: Sequence[Walker]) -> dict[str, list[int]]:
+    """By what an event may be known to be somebody's -> whose, as places in ``walkers``."""
+    found = dict[str, list[int]]()
+    for place, one in enumerate(walkers):
+        for token in one.wanted.looked_for:
+            found.setdefault(token, []).append(place)
+    return found
+
+
+def _came_back(marker: Marker, merchant_id: int, page: Iterable[Looked]) -> set[str]:
+    """Of some events those that were erased already."""
+    marks = {one.event_id: marker.mark(merchant_id, of_event(one.event_id)) for one in page}
+    found = db.with_tombstone(merchant_id, list(marks.values())) if marks else set()
+    return {event_id for event_id, mark in marks.items() if mark in found}
+
+
+def _erase(
+    runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[tuple[ErasureRow, Wanted]]], now: datetime
+) -> set[str]:
+    """Deletes events, leaves their tombstones, and counts; which have to be waited for. ``meant``: event id -> whose it is.
+
+    An event of several people counts as the first one's, and tells all of them of browsers.
+    """
+    marker, countries = marker_of(runtime), countries_of(merchant_id)
+    looked = db.looked_at(merchant_id, list(meant))
+    gone = db.erase_events(merchant_id, list(meant), now)
+    theirs: dict[int, tuple[ErasureRow, Wanted, list[Looked]]] = {}
+    for one in looked:
+        for row, wanted in meant[one.event_id] if one.event_id in gone.events else ():
+            theirs.setdefault(row.erasure_id, (row, wanted, []))[2].append(one)
+    for row, wanted, those in theirs.values():
+        if wanted.bring(those, countries):
+            keep_wanted(runtime, row, wanted)
+    db.add_tombstones(
+        merchant_id, {marker.mark(merchant_id, of_event(one)): at + TOMBSTONES for one, at in gone.events.items()}
+    )
+    firsts = {event_id: those[0][0] for event_id, those in meant.items()}
+    deleted: dict[int, list[str]] = {}
+    for event_id in gone.events:
+        deleted.setdefault(firsts[event_id].erasure_id, []).append(event_id)
+        _count(firsts[event_id], {"events": 1})
+    for table, event_id in gone.others:
+        _count(firsts[event_id], {table: 1})
+    for given in gone.given:
+        row = firsts[given.event_id]
+        _count(row, {"deliveries": 1})
+        so_far = row.platforms.setdefault(
+            given.platform, {"deliveries": 0, "attempted": 0, "delivered": 0, "first_at": None, "last_at": None}
+        )
+        so_far["deliveries"] += 1
+        so_far["attempted"] += given.is_attempted
+        so_far["delivered"] += given.is_delivered
+        for name, choose in (("first_at", min), ("last_at", max)):
+            known = [at for at in (so_far[name], _iso(getattr(given, name))) if at is not None]
+            so_far[name] = choose(known, default=None)
+    if deleted:
+        db.add_traces(
+            merchant_id,
+            {
+                erasure_id: runtime.sealer.seal(
+                    orjson.dumps(sorted(ids)), context_of(merchant_id, erasure_id, "traces")
+                )
+                for erasure_id, ids in sorted(deleted.items())
+            },
+        )
+    return set(db.still_there(merchant_id, list(meant))) if len(gone.events) < len(meant) else set()
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat(timespec="microseconds") if at is not None else None
+
+
+def _count(row: ErasureRow, counts: Mapping[str, int]) -> None:
+    for table, count in counts.items():
+        if not count:
+            continue
+        row.counts[table] = row.counts.get(table, 0) + count
+
+
+def _open_place(runtime: Runtime, merchant_id: int, sealed: bytes | None) -> Place:
+    if sealed is None:
+        return BEGINNING, ""
+    at, event_id = orjson.loads(runtime.sealer.open(sealed, f"erasure/{merchant_id}/place"))
+    return datetime.fromisoformat(at), event_id
+
+
+def _sealed(runtime: Runtime, merchant_id: int, place: Place) -> bytes:
+    return runtime.sealer.seal(orjson.dumps(place), f"erasure/{merchant_id}/place")
+
+
+def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
+    merchant_id = row.merchant_id
+    linked = linked_browsers(merchant_id, wanted)
+    new = linked.alone - wanted.browsers
+    if new and not wanted.is_again:
+        wanted.browsers, wanted.is_again = wanted.browsers | new, True
+        keep_wanted(runtime, row, wanted)
+        if row.suppress:
+            mute(runtime, row, wanted, new, now)
+        _enter(row, "walk", now, SETTLE)
+        return
+    alone = sorted(linked.alone)
+    forgotten = len(db.known_browsers(merchant_id, alone)) if alone else 0
+    # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
+    muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
+    mute(runtime, row, wanted, muted, now)
+    if not row.suppress:  # a page that still has the id gets a new one
+        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
+        db.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
+    held = hold_browsers(merchant_id, linked.alone | linked.shared)
+    _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
+    others = {link.browser_id for link in links_of_others(merchant_id, linked)}
+    for is_shared in (True, False):
+        links = [
+            (link.browser_id, link.person.digest) for link in linked.links if (link.browser_id in others) is is_shared
+        ]
+        _count(row, {"browser_people": db.erase_links(merchant_id, links, is_shared=is_shared)})
+    _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
+    _enter(row, "traces", now)
+
+
+def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
+    """Of this one, and of others of its merchant that are as far: what may mention an event is read once for all of them."""
+    others = db.others_at(row, now, TOGETHER)
+    ready, whose = list[ErasureRow](), dict[str, int]()
+    for one in (row, *others):
+        one.next_at, waited = now, now - one.staged_at
+        try:
+            ids = _traces_of(runtime, one)
+        except (SealError, ValueError) as error:  # what one of them deleted cannot be read: the others go on
+            _set_aside(runtime, one, error, now)
+            continue
+        one.failures, one.failing_since = 0, None
+        if (waited < ONE_PAGE and db.is_any_redelivered(one.merchant_id, one.staged_at)) or (
+            waited < NEXT_PAGE and db.is_any_at(one.merchant_id, ids)
+        ):
+            one.next_at = now + max(IN_HANDS, waited / 60)
+        else:
+            ready.append(one)
+            whose |= dict.fromkeys(ids, one.erasure_id)
+    found, is_done = remove_traces(row.merchant_id, Ids(whose)) if whose else (Counter[int](), True)
+    waiting = set() if is_done else set(whose.values())
+    for one in ready:
+        _count(one, {"mentions": found[one.erasure_id]})
+        if one.erasure_id in waiting:
+            one.next_at = now + IN_HANDS
+            continue
+        db.forget_traces(one.merchant_id, one.erasure_id)
+        one.finished_at, one.wanted, one.after, one.stage = now, b"", None, "finished"
+        one.receipt = write_receipt(runtime, one)
+    db.save_erasures(others)
+
+
+def _traces_of(runtime: Runtime, row: ErasureRow) -> set[str]:
+    """Ids of events that it has deleted."""
+    context, found = context_of(row.merchant_id, row.erasure_id, "traces"), set[str]()
+    for sealed in db.traces(row.merchant_id, row.erasure_id):
+        found.update(orjson.loads(runtime.sealer.open(sealed, context)))
+    return found
