@@ -161,8 +161,9 @@ def test_what_a_shorter_retention_deletes_is_told_without_reading_events(
     stranger: Merchant, clock: FrozenClock
 ) -> None:
     assert scans(OLDEST_RECEIVED, (stranger.merchant_id,)).keys() == {"events_received"}
-    span = (clock.now() - timedelta(days=365), clock.now() - timedelta(days=30))
-    assert scans(EVENTS_ACCEPTED, (stranger.merchant_id, *span)) == {}
+    since, until = clock.now() - timedelta(days=365), clock.now() - timedelta(days=30)
+    asked = {"merchant": stranger.merchant_id, "since": since, "until": until}
+    assert scans(EVENTS_ACCEPTED, asked) == {}
 
 
 def test_ids_that_begin_alike_are_looked_up_as_such(stranger: Merchant, merchant: Merchant) -> None:
