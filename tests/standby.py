@@ -24,7 +24,8 @@ class StandbyServer:
     """Follows the server in ``primary``, the folder of its socket. ``url_of``: of one of its databases."""
 
     def __init__(self, primary: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="tl"))
+        # On the same disk: on a slower one it would be behind for as long as the primary is busy.
+        self._folder = Path(tempfile.mkdtemp(prefix="tl", dir=primary.parent.parent))
         self._folder.chmod(0o755)
         self.data = self._folder / "pg"
         self.data.mkdir(mode=0o700)
