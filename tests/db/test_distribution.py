@@ -74,6 +74,7 @@ EXPLAINED: dict[str, str] = {
     "destinations.count_with_other_settings": COUNT,
     "destinations.forget_removed_secrets": ROUND,
     "erasures.TURNS": ROUND,
+    "identities.FORGET_LATE": ROUND,
     "erasures.failing_erasures": ROUND,
     "erasures.give_up_lost_erasures": ROUND,
     "erasures.purge_erasures": ROUND,
