@@ -103,7 +103,6 @@ def _run(args: argparse.Namespace) -> int:
     goals = [
         Goal("POST /t, new browsers: calls/s", pages.rate("new"), 3000),
         Goal("POST /t, known browsers: calls/s", pages.rate("known"), 3000),
-        Goal("POST /t, new browsers: calls/s of the bare route", pages.rate("new") / pages.rate("json"), 0.5),
         Goal(f"POST /t, {PACE:g} a second: p99 in ms", pages.median("new, paced", "p99_ms"), 20, True),
         *(
             Goal(f"{of} {CASES[case]}: events/s of without", ingest.rate(of, case) / ingest.rate(of, "plain"), 0.97)
