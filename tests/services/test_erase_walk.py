@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, new_merchant
+from tests.factories import API_KEY_SECRET, Merchant, new_merchant
 from tests.services.test_browser_rows import in_the_background
 from tests.services.test_erase import EMAIL, LAPTOP, begin, dump, finish, of, seen, send, sound, state, stored
 from tests.services.test_erase_jobs import NEW_KEY, keys
@@ -25,6 +26,7 @@ from tracklayer.services import erase_jobs
 from tracklayer.services.erase import SETTLE, Request
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.keys import KeyLostError, confirm_keys
 
 PEOPLE = [f"canary{number:02}@shop.example" for number in range(60)]
 
@@ -329,6 +331,32 @@ def test_a_walk_whose_place_cannot_be_read_begins_anew(
     assert state(row).scanned == 10
     with in_transaction():
         execute("UPDATE erasure_walks SET place = %s", (keys(NEW_KEY).seal(b"[]", "elsewhere"),))
+    assert finish(runtime, clock, row).counts["events"] == 1
+
+
+def test_while_a_key_is_rotated_a_process_without_it_sends_no_walk_back(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers take turns, and one of them was not started anew yet."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    a_town(runtime, merchant, clock, 60)
+    row = begin(runtime, merchant, Request(email=PEOPLE[3]))
+    clock.move(SETTLE)
+    before, after = runtime.sealer, keys(NEW_KEY, API_KEY_SECRET)
+    confirm_keys(after, clock.now())
+    dice, scanned = random.Random(3), []
+    for _ in range(60):
+        runtime.sealer = dice.choice((before, after))
+        continue_erasures(runtime, 0.001)
+        clock.move(timedelta(seconds=1))
+        scanned.append(state(row).scanned)
+        if len(scanned) == 20:
+            assert state(row).stage == "walk"
+            with pytest.raises(KeyLostError), in_transaction():  # none starts without it now
+                confirm_keys(before, clock.now())
+    assert scanned == sorted(scanned)
+    assert scanned[-1] >= 60
+    runtime.sealer = after
     assert finish(runtime, clock, row).counts["events"] == 1
 
 

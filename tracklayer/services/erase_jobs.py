@@ -16,7 +16,7 @@ Nothing leads from a person to events by an index, which every event would pay f
 which they came, page by page, with rests, and **all erasures of a merchant that need it look together**: a page is read once,
 what an event may be known by is made once, and found among what all of them look for. Whoever comes joins at the place where the
 others are, goes with them to the end and from the beginning to where it joined: each has its own stretch, and places that nobody
-needs are passed over. So a thousand erasures take the time of one, and new ones neither wait for the others nor hold them up.
+needs are passed over. So a thousand erasures take some times as long as one, and new ones neither wait for the others nor hold them up.
 
 Locks are taken in the order of ``services.deliver``: the erasure's row or the merchant's walk, the merchant's queues, events,
 deliveries, counters; and in another step the erasure's row, browsers, what they showed, and whom they were seen with. Rows of
@@ -37,6 +37,7 @@ from tracklayer.db import erasures as db
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
 from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
+from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -76,6 +77,10 @@ TOMBSTONES = timedelta(
 )  # from an event's arrival: a merchant may choose to keep for longer later
 
 
+class PlaceElsewhereError(Exception):
+    """A process with a newer key has been at this walk, and others of its kind go on with it: this one would begin anew."""
+
+
 def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
     """Does steps of those whose turn it is; how many. Any number may run at once: each is one's at a time."""
     ends, steps = time.monotonic() + seconds, 0
@@ -103,7 +108,8 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
 
 def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> None:
     now = runtime.clock.now()
-    until = now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR)
+    waits = {PlaceElsewhereError: IN_HANDS, DatabaseAwayError: BUSY}
+    until = now + next((wait for kind, wait in waits.items() if isinstance(error, kind)), AFTER_ERROR)
     if isinstance(turn, WalkRow):
         tell_fault(runtime, f"erasures of merchant {turn.merchant_id}", error)
         with in_transaction():
@@ -205,7 +211,10 @@ def _walk(runtime: Runtime, row: WalkRow, now: datetime) -> None:
     """The next page of a merchant's events, for all erasures that need it."""
     try:
         walk = Walk(row, _open_place(runtime, row.merchant_id, row.place))
-    except SealError:  # its key is gone: all of them begin anew
+    except SealError as error:
+        if row.place is not None and row.place[1:5] in sealing_keys().keys() - runtime.sealer.key_ids:
+            raise PlaceElsewhereError from error
+        # Its key is gone: all of them begin anew.
         walk = Walk(row, (BEGINNING, ""), is_lost=True)
     row.next_at = now
     _gather(runtime, walk, now)
