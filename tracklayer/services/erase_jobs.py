@@ -16,7 +16,8 @@ Nothing leads from a person to events by an index, which every event would pay f
 which they came, page by page, with rests, and **all erasures of a merchant that need it look together**: a page is read once,
 what an event may be known by is made once, and found among what all of them look for. Whoever comes joins at the place where the
 others are, goes with them to the end and from the beginning to where it joined: each has its own stretch, and places that nobody
-needs are passed over. So a thousand erasures take some times as long as one, and new ones neither wait for the others nor hold them up.
+needs are passed over. So a thousand erasures take some times as long as one, and a new one does not wait for the others to
+end; each of its stages may last until they have gone round once.
 
 Locks are taken in the order of ``services.deliver``: the erasure's row or the merchant's walk, the merchant's queues, events,
 deliveries, counters; and in another step the erasure's row, browsers, what they showed, and whom they were seen with. Rows of
