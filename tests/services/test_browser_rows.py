@@ -144,6 +144,28 @@ def test_what_came_in_the_moment_of_a_first_refusal_goes_a_little_later(
     assert forget_refused(runtime) == 0
 
 
+def test_what_came_in_that_moment_goes_too_where_no_worker_was_there_for_an_hour(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    assert forget_refused(runtime) == 0
+    clock.move(timedelta(minutes=1))
+    written, go_on = threading.Event(), threading.Event()
+
+    def order() -> None:
+        with in_transaction():
+            link(merchant, clock)
+            written.set()
+            go_on.wait()
+
+    with in_the_background(order):
+        written.wait()
+        refuse(merchant, clock, BROWSER)
+        go_on.set()
+    clock.move(timedelta(hours=1))
+    assert forget_refused(runtime) == 1
+    assert forget_refused(runtime) == 0
+
+
 @pytest.mark.parametrize("who", ["show", "link", "refuse", "erase"])
 def test_whoever_writes_of_a_browser_takes_its_row_first(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str, who: str

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, new_merchant
-from tests.services.test_erase import EMAIL, begin, dump, finish, of, send, sound, state, stored
+from tests.factories import API_KEY_SECRET, Merchant, new_merchant
+from tests.services.test_browser_rows import in_the_background
+from tests.services.test_erase import EMAIL, LAPTOP, begin, dump, finish, of, seen, send, sound, state, stored
 from tests.services.test_erase_jobs import NEW_KEY, keys
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
@@ -20,6 +25,8 @@ from tracklayer.runtime import Runtime
 from tracklayer.services import erase_jobs
 from tracklayer.services.erase import SETTLE, Request
 from tracklayer.services.erase_jobs import continue_erasures
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.keys import KeyLostError, confirm_keys
 
 PEOPLE = [f"canary{number:02}@shop.example" for number in range(60)]
 
@@ -204,6 +211,98 @@ def test_merchants_do_not_wait_for_each_others_walks(
     assert finish(runtime, clock, row).counts["events"] == 1
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_walk_that_somebody_holds_is_passed_over_and_not_waited_for(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, is_known: bool
+) -> None:
+    """``is_known``: it went on before."""
+    other = new_merchant(runtime, name="Other")
+    for one in (merchant, other):
+        begin(runtime, one, Request(email=EMAIL))
+        clock.move(timedelta(milliseconds=1))
+    clock.move(SETTLE)
+    for _ in range(2 if is_known else 0):
+        with in_transaction():
+            turn = db.take_turn(clock.now())
+            assert isinstance(turn, db.WalkRow)
+            turn.next_at = clock.now()
+            db.save_walk(turn)
+        clock.move(timedelta(milliseconds=1))
+    taken, go_on = threading.Event(), threading.Event()
+
+    def worker() -> None:
+        with in_transaction():
+            turn = db.take_turn(clock.now())
+            assert turn is not None
+            assert turn.merchant_id == merchant.merchant_id
+            taken.set()
+            go_on.wait(20)
+
+    with in_the_background(worker):
+        taken.wait()
+        started = time.monotonic()
+        try:
+            with in_transaction():
+                turn = db.take_turn(clock.now())
+        finally:
+            go_on.set()
+    assert turn is not None
+    assert turn.merchant_id == other.merchant_id
+    assert time.monotonic() - started < 4  # sooner than a wait for a lock ends
+
+
+def test_whoever_of_two_has_finished_an_event_of_both_is_mentioned_no_more(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """It counts as the first one's, who stands still, and may be given up."""
+    send(runtime, merchant, of("canary-of-both", None, emails=PEOPLE[:2]))
+    with in_transaction():
+        execute(
+            "INSERT INTO alerts (merchant_id, kind, severity, title, message, details, opened_at, last_seen_at) "
+            "VALUES (%s, 'kind', 'warning', 'x', 'See canary-of-both.', '{}', %s, %s)",
+            (merchant.merchant_id, clock.now(), clock.now()),
+        )
+    clock.move(timedelta(minutes=1))
+    first, second = [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[:2]]
+    while state(first).stage != "people":
+        continue_erasures(runtime, 0.001)
+        clock.move(timedelta(seconds=1))
+    with in_transaction():
+        execute("UPDATE erasures SET next_at = next_at + interval '1 day' WHERE erasure_id = %s", (first.erasure_id,))
+    assert finish(runtime, clock, second).receipt is not None
+    assert state(first).receipt is None
+    with in_transaction():
+        assert rows("SELECT message FROM alerts") == [("See erased.",)]
+        execute("UPDATE erasures SET next_at = %s WHERE erasure_id = %s", (clock.now(), first.erasure_id))
+    done = [finish(runtime, clock, first), state(second)]
+    assert [(row.counts.get("events"), row.counts.get("mentions")) for row in done] == [(1, None), (None, 1)]
+
+
+def test_what_came_back_tells_of_browsers_to_nobody_but_whose_it_is(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Two are erased together, and a repeat of one's event was on its way when that was deleted."""
+    seen(merchant, clock, LAPTOP, email=PEOPLE[1])
+    his = of("his", PEOPLE[1], browser_id=LAPTOP)
+    send(runtime, merchant, of("hers", PEOPLE[0]), his)
+    clock.move(timedelta(minutes=1))
+    begun = [
+        begin(runtime, merchant, Request(email=PEOPLE[0])),
+        begin(runtime, merchant, Request(email=PEOPLE[1]), suppress=False),
+    ]
+    while {state(row).stage for row in begun} != {"settling"}:
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(seconds=1))
+    assert stored(merchant) == []
+    ingest_events(runtime, replace(merchant.holder, is_marked=False), [his])
+    assert stored(merchant) == ["his"]
+    done = finish_all(runtime, clock, begun)
+    assert stored(merchant) == []
+    assert [(row.counts["events"], row.counts.get("identities", 0)) for row in done] == [(1, 0), (2, 1)]
+    # Of his browser nothing was found out by hers: it is not left alone.
+    assert send(runtime, merchant, of("after", None, browser_id=LAPTOP))[0].warnings == ()
+
+
 def test_one_whose_key_is_away_keeps_no_other_one(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +331,32 @@ def test_a_walk_whose_place_cannot_be_read_begins_anew(
     assert state(row).scanned == 10
     with in_transaction():
         execute("UPDATE erasure_walks SET place = %s", (keys(NEW_KEY).seal(b"[]", "elsewhere"),))
+    assert finish(runtime, clock, row).counts["events"] == 1
+
+
+def test_while_a_key_is_rotated_a_process_without_it_sends_no_walk_back(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers take turns, and one of them was not started anew yet."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    a_town(runtime, merchant, clock, 60)
+    row = begin(runtime, merchant, Request(email=PEOPLE[3]))
+    clock.move(SETTLE)
+    before, after = runtime.sealer, keys(NEW_KEY, API_KEY_SECRET)
+    confirm_keys(after, clock.now())
+    dice, scanned = random.Random(3), []
+    for _ in range(60):
+        runtime.sealer = dice.choice((before, after))
+        continue_erasures(runtime, 0.001)
+        clock.move(timedelta(seconds=1))
+        scanned.append(state(row).scanned)
+        if len(scanned) == 20:
+            assert state(row).stage == "walk"
+            with pytest.raises(KeyLostError), in_transaction():  # none starts without it now
+                confirm_keys(before, clock.now())
+    assert scanned == sorted(scanned)
+    assert scanned[-1] >= 60
+    runtime.sealer = after
     assert finish(runtime, clock, row).counts["events"] == 1
 
 

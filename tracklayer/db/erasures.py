@@ -136,14 +136,20 @@ TAKE_WALK = """
 SELECT merchant_id, place, lap, looked, next_at FROM erasure_walks WHERE merchant_id = %s AND next_at <= %s
 FOR UPDATE SKIP LOCKED
 """
+# Looked for first, and by one at a time: to insert beside a row that somebody writes is to wait until that one has committed.
 BEGIN_WALK = """
-INSERT INTO erasure_walks (merchant_id, next_at) VALUES (%s, %s) ON CONFLICT DO NOTHING
-RETURNING merchant_id, place, lap, looked, next_at
+INSERT INTO erasure_walks (merchant_id, next_at) SELECT %(merchant)s, %(now)s
+WHERE CASE WHEN EXISTS (SELECT FROM erasure_walks WHERE merchant_id = %(merchant)s) THEN false
+    ELSE pg_try_advisory_xact_lock(%(merchant)s, hashtext('erasure walk')) END
+ON CONFLICT DO NOTHING RETURNING merchant_id, place, lap, looked, next_at
 """
 
 
 def take_turn(now: datetime) -> ErasureRow | WalkRow | None:
-    """An erasure whose turn it is, or a merchant's look at its events; this transaction holds it until it ends."""
+    """An erasure whose turn it is, or a merchant's look at its events; this transaction holds it until it ends.
+
+    What somebody holds is passed over, and not waited for.
+    """
     walking = list(WALKING)
     for merchant_id, alone_at, walk_at in rows(TURNS, {"walking": walking, "now": now}):  # type: ignore[arg-type]
         is_walk_first = walk_at is not None and (alone_at is None or walk_at <= alone_at)
@@ -152,8 +158,8 @@ def take_turn(now: datetime) -> ErasureRow | WalkRow | None:
             if at is None or at > now:
                 continue
             if is_walk:
-                given = (merchant_id, now)
-                for found in rows(TAKE_WALK, given) or rows(BEGIN_WALK, given):
+                begins: Any = {"merchant": merchant_id, "now": now}
+                for found in rows(TAKE_WALK, (merchant_id, now)) or rows(BEGIN_WALK, begins):
                     execute("UPDATE erasure_walks SET taken_at = %s WHERE merchant_id = %s", (now, merchant_id))
                     return WalkRow(found[0], _bytes(found[1]), *found[2:])
             for found in () if is_walk else rows(TAKE, (merchant_id, now, walking)):

@@ -65,4 +65,8 @@ def keys_of_erasures() -> set[bytes]:
     """Ids of keys that seal the keys of erasures, and what those that go on look for; of a database that has none yet, none."""
     if not rows("SELECT to_regclass('erasure_keys') IS NOT NULL")[0][0]:
         return set()
-    return {bytes(row[0]) for row in rows(_KEYS_OF_ERASURES)}
+    found = {bytes(row[0]) for row in rows(_KEYS_OF_ERASURES)}
+    if rows("SELECT to_regclass('erasure_walks') IS NOT NULL")[0][0]:
+        walks = rows("SELECT DISTINCT substring(place FROM 2 FOR 4) FROM erasure_walks WHERE length(place) > 4")
+        found |= {bytes(row[0]) for row in walks}
+    return found

@@ -6,13 +6,13 @@ Here is whom a request means, what of a merchant's is theirs, and how an erasure
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -155,25 +155,36 @@ class Wanted:
                 return Whose.UNCERTAIN
         return Whose.ANOTHERS if self.maybe.isdisjoint(facts.own) else Whose.UNCERTAIN
 
-    def bring(self, looked: Iterable[Looked], countries: frozenset[str]) -> bool:
+    def bring(self, tales: Iterable[Tale]) -> bool:
         """Notes whom their browsers were seen with in events of the person; whether any of it is new.
 
         Where an event has the person's own email among several, the others are not the person's.
         """
-        before = len(self.brought)
-        for one in looked:
-            user_data = orjson.loads(one.user_data)
-            browser = person.browser_of(user_data)
+        before, own = len(self.brought), self.names | self.beside
+        for browser, people in tales:
             if browser is None or len(self.brought) >= MOST_BROUGHT:
                 continue
-            people = person.people_of_event(user_data, orjson.loads(one.digests) if one.digests else None, countries)
-            known = {kind for kind, _, tokens in people if not (self.names | self.beside).isdisjoint(tokens)}
+            known = {kind for kind, _, tokens in people if not own.isdisjoint(tokens)}
             self.brought |= {
-                (browser, digest)
-                for kind, digest, tokens in people
-                if kind not in known or not (self.names | self.beside).isdisjoint(tokens)
+                (browser, digest) for kind, digest, tokens in people if kind not in known or not own.isdisjoint(tokens)
             }
         return len(self.brought) > before
+
+
+class Tale(NamedTuple):
+    """What an event tells of its browser: whom it was seen with, as ``person.people_of_event`` says it."""
+
+    browser: str | None
+    people: Sequence[tuple[str, str, set[str]]]
+
+
+def tale_of(looked: Looked, countries: frozenset[str]) -> Tale:
+    user_data = orjson.loads(looked.user_data)
+    browser = person.browser_of(user_data)
+    if browser is None:
+        return Tale(None, ())
+    digests = orjson.loads(looked.digests) if looked.digests else None
+    return Tale(browser, person.people_of_event(user_data, digests, countries))
 
 
 @dataclass
@@ -305,7 +316,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         linked = linked_browsers(merchant_id, wanted)
         wanted.browsers, wanted.beside = linked.alone, linked.beside
         named = db.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
-    wanted.bring(named, countries)
+    wanted.bring(tale_of(one, countries) for one in named)
     yield Page(named, [], is_last=not wanted.tokens)
     until, seen, before = (runtime.clock.now() + SETTLE, ""), {one.event_id for one in named}, set[str]()
     while wanted.tokens:
@@ -323,7 +334,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
                     (found.theirs if whose is Whose.THEIRS else found.uncertain).append(one)
                 elif whose is Whose.THEIRS and replace(wanted, browsers=before).judge(facts) is not whose:
                     found.theirs.append(one)
-            wanted.bring(found.theirs, countries)
+            wanted.bring(tale_of(one, countries) for one in found.theirs)
             yield found
             if found.is_last:
                 break

@@ -16,7 +16,8 @@ Nothing leads from a person to events by an index, which every event would pay f
 which they came, page by page, with rests, and **all erasures of a merchant that need it look together**: a page is read once,
 what an event may be known by is made once, and found among what all of them look for. Whoever comes joins at the place where the
 others are, goes with them to the end and from the beginning to where it joined: each has its own stretch, and places that nobody
-needs are passed over. So a thousand erasures take the time of one, and new ones neither wait for the others nor hold them up.
+needs are passed over. So a thousand erasures take some times as long as one, and a new one does not wait for the others to
+end; each of its stages may last until they have gone round once.
 
 Locks are taken in the order of ``services.deliver``: the erasure's row or the merchant's walk, the merchant's queues, events,
 deliveries, counters; and in another step the erasure's row, browsers, what they showed, and whom they were seen with. Rows of
@@ -37,6 +38,7 @@ from tracklayer.db import erasures as db
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
 from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
+from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -46,6 +48,7 @@ from tracklayer.services.erase import (
     PAGE,
     SETTLE,
     Facts,
+    Tale,
     Wanted,
     Whose,
     context_of,
@@ -55,6 +58,7 @@ from tracklayer.services.erase import (
     links_of_others,
     mute,
     read_wanted,
+    tale_of,
 )
 from tracklayer.services.marks import Marker, marker_of, of_event
 from tracklayer.services.merchants import RETENTION_DAYS
@@ -72,6 +76,10 @@ NEXT_PAGE = timedelta(days=1)  # that one is waited for which stands at an erase
 TOMBSTONES = timedelta(
     days=max(RETENTION_DAYS)
 )  # from an event's arrival: a merchant may choose to keep for longer later
+
+
+class PlaceElsewhereError(Exception):
+    """A process with a newer key has been at this walk, and others of its kind go on with it: this one would begin anew."""
 
 
 def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
@@ -101,7 +109,8 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
 
 def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> None:
     now = runtime.clock.now()
-    until = now + (BUSY if isinstance(error, DatabaseAwayError) else AFTER_ERROR)
+    waits = {PlaceElsewhereError: IN_HANDS, DatabaseAwayError: BUSY}
+    until = now + next((wait for kind, wait in waits.items() if isinstance(error, kind)), AFTER_ERROR)
     if isinstance(turn, WalkRow):
         tell_fault(runtime, f"erasures of merchant {turn.merchant_id}", error)
         with in_transaction():
@@ -177,14 +186,13 @@ class Walker:
     def is_done(self, walk: Walk) -> bool:
         return not self.needs(walk) and (walk.row.lap != self.row.lap or self.joined <= self.since)
 
-    def judge(self, facts: Facts, is_erased: bool) -> Whose:
-        """Of an event in its stretch. ``is_erased``: it is one that was, and came back."""
+    def judge(self, facts: Facts, is_back: bool) -> Whose:
+        """Of an event in its stretch. ``is_back``: it is one that was erased, and came back."""
         whose = self.wanted.judge(facts)
         if self.row.stage == "walk":
             return whose
-        if whose is Whose.THEIRS and (self.row.suppress or facts.looked.received_at <= self.row.requested_at):
-            return whose
-        return Whose.THEIRS if is_erased else Whose.ANOTHERS
+        is_meant = is_back or self.row.suppress or facts.looked.received_at <= self.row.requested_at
+        return whose if whose is Whose.THEIRS and is_meant else Whose.ANOTHERS
 
 
 @dataclass
@@ -204,7 +212,10 @@ def _walk(runtime: Runtime, row: WalkRow, now: datetime) -> None:
     """The next page of a merchant's events, for all erasures that need it."""
     try:
         walk = Walk(row, _open_place(runtime, row.merchant_id, row.place))
-    except SealError:  # its key is gone: all of them begin anew
+    except SealError as error:
+        if row.place is not None and row.place[1:5] in sealing_keys().keys() - runtime.sealer.key_ids:
+            raise PlaceElsewhereError from error
+        # Its key is gone: all of them begin anew.
         walk = Walk(row, (BEGINNING, ""), is_lost=True)
     row.next_at = now
     _gather(runtime, walk, now)
@@ -279,21 +290,25 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
     lent = dict[str, set[str]]()
     settling = [place for place, one in enumerate(walk.walkers) if one.row.stage == "settling"]
     erased = _came_back(marker_of(runtime), merchant_id, page) if settling else set()
-    meant, uncertain = dict[str, list[tuple[ErasureRow, Wanted]]](), list[tuple[Place, ErasureRow]]()
+    meant, uncertain = dict[str, list[Meant]](), list[tuple[Place, ErasureRow]]()
     for looked in page:
+        if len(meant) > MOST:
+            break  # from there on it is looked at again
         facts, place = Facts.of(looked, countries), (looked.received_at, looked.event_id)
         found = set().union(*(by_token.get(token, ()) for token in facts.known_by))
-        found |= set(settling) if looked.event_id in erased else set()
-        for number in sorted(found):
-            begins, ends = stretches[number]
-            if not begins < place <= ends:
-                continue
-            one = walk.walkers[number]
-            whose = one.judge(facts, looked.event_id in erased)
+        is_back = looked.event_id in erased
+        found |= set(settling) if is_back else set()
+        those = [walk.walkers[number] for number in sorted(found) if _lies_in(place, stretches[number])]
+        for one in those:
+            whose = one.judge(facts, is_back)
             if whose is Whose.THEIRS:
                 meant.setdefault(looked.event_id, []).append((one.row, one.wanted))
             elif whose is Whose.UNCERTAIN and not one.wanted.is_again:
                 uncertain.append((place, one.row))
+        if is_back and looked.event_id not in meant:
+            # Somebody else's, who was erased: it goes, and whoever takes it away learns nothing of it.
+            settler = next((one.row for one in those if one.row.stage == "settling"), None)
+            meant |= {looked.event_id: [(settler, None)]} if settler is not None else {}
         if looked.event_id not in meant and not facts.lenders.isdisjoint(forgotten):
             lent[looked.event_id] = facts.lenders & forgotten.keys()
     some = dict(list(meant.items())[:MOST])
@@ -304,8 +319,8 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
         row = forgotten[min(lent[event_id])]
         _count(row, {"mentions": 1})
         walk.changed[row.erasure_id] = row
-    for those in some.values():
-        walk.changed |= {row.erasure_id: row for row, _ in those}
+    for owners in some.values():
+        walk.changed |= {row.erasure_id: row for row, _ in owners}
     if left:
         walk.row.next_at = now + IN_HANDS
     # Up to the first one that stays: it has to be looked at again.
@@ -320,6 +335,10 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
         if place <= walk.place:
             _count(row, {"uncertain": 1})
             walk.changed[row.erasure_id] = row
+
+
+def _lies_in(place: Place, stretch: tuple[Place, Place]) -> bool:
+    return stretch[0] < place <= stretch[1]
 
 
 def _by_token(walkers: Sequence[Walker]) -> dict[str, list[int]]:
@@ -338,22 +357,26 @@ def _came_back(marker: Marker, merchant_id: int, page: Iterable[Looked]) -> set[
     return {event_id for event_id, mark in marks.items() if mark in found}
 
 
-def _erase(
-    runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[tuple[ErasureRow, Wanted]]], now: datetime
-) -> set[str]:
+Meant = tuple[ErasureRow, Wanted | None]  # whose an event is; None: nothing is to be learnt of it
+
+
+def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Meant]], now: datetime) -> set[str]:
     """Deletes events, leaves their tombstones, and counts; which have to be waited for. ``meant``: event id -> whose it is.
 
-    An event of several people counts as the first one's, and tells all of them of browsers.
+    An event of several people counts as the first one's, and tells all of them of browsers; none of them has finished while
+    anything mentions it.
     """
     marker, countries = marker_of(runtime), countries_of(merchant_id)
-    looked = db.looked_at(merchant_id, list(meant))
+    # Once for all of them, and before anybody waits for the queues that are held from then on.
+    tales = {one.event_id: tale_of(one, countries) for one in db.looked_at(merchant_id, list(meant))}
     gone = db.erase_events(merchant_id, list(meant), now)
-    theirs: dict[int, tuple[ErasureRow, Wanted, list[Looked]]] = {}
-    for one in looked:
-        for row, wanted in meant[one.event_id] if one.event_id in gone.events else ():
-            theirs.setdefault(row.erasure_id, (row, wanted, []))[2].append(one)
+    theirs: dict[int, tuple[ErasureRow, Wanted, list[Tale]]] = {}
+    for event_id, tale in tales.items():
+        for row, wanted in meant[event_id] if event_id in gone.events else ():
+            if wanted is not None:
+                theirs.setdefault(row.erasure_id, (row, wanted, []))[2].append(tale)
     for row, wanted, those in theirs.values():
-        if wanted.bring(those, countries):
+        if wanted.bring(those):
             keep_wanted(runtime, row, wanted)
     db.add_tombstones(
         merchant_id, {marker.mark(merchant_id, of_event(one)): at + TOMBSTONES for one, at in gone.events.items()}
@@ -361,7 +384,8 @@ def _erase(
     firsts = {event_id: those[0][0] for event_id, those in meant.items()}
     deleted: dict[int, list[str]] = {}
     for event_id in gone.events:
-        deleted.setdefault(firsts[event_id].erasure_id, []).append(event_id)
+        for row, _ in meant[event_id]:
+            deleted.setdefault(row.erasure_id, []).append(event_id)
         _count(firsts[event_id], {"events": 1})
     for table, event_id in gone.others:
         _count(firsts[event_id], {table: 1})
@@ -446,7 +470,7 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
 def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     """Of this one, and of others of its merchant that are as far: what may mention an event is read once for all of them."""
     others = db.others_at(row, now, TOGETHER)
-    ready, whose = list[ErasureRow](), dict[str, int]()
+    ready, whose, deleting = list[ErasureRow](), dict[str, int](), set[int]()
     for one in (row, *others):
         one.next_at, waited = now, now - one.staged_at
         try:
@@ -461,12 +485,12 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             one.next_at = now + max(IN_HANDS, waited / 60)
         else:
             ready.append(one)
-            whose |= dict.fromkeys(ids, one.erasure_id)
+            whose = dict.fromkeys(ids, one.erasure_id) | whose
+            deleting |= {one.erasure_id} if ids else set()
     found, is_done = remove_traces(row.merchant_id, Ids(whose)) if whose else (Counter[int](), True)
-    waiting = set() if is_done else set(whose.values())
     for one in ready:
         _count(one, {"mentions": found[one.erasure_id]})
-        if one.erasure_id in waiting:
+        if not is_done and one.erasure_id in deleting:
             one.next_at = now + IN_HANDS
             continue
         db.forget_traces(one.merchant_id, one.erasure_id)

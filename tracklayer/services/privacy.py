@@ -12,6 +12,7 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
 from tracklayer.db import identities as db_identities
 from tracklayer.db import merchants as db_merchants
+from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.ledger import events_accepted
 from tracklayer.runtime import Runtime
@@ -24,6 +25,7 @@ RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 MERCHANTS = 1000  # of one page: 4000 look-ups
 TURN = 2000  # events of one merchant, until the others have had their turn
 ROUND = "purge"
+REFUSED = "refused"  # the name of the place up to which late refusals were looked at
 REDELIVERIES = timedelta(days=30)  # how long one that is finished can be looked up
 ALERT_HISTORY = timedelta(days=30)  # how long openings, resolvings and their e-mails are kept; alerts themselves stay
 HISTORY_BATCH = 5000
@@ -133,10 +135,14 @@ def forget_refused(runtime: Runtime) -> int:
     Such a link and the refusal do not see each other. Nothing is ever given by it, as the browser refused.
     """
     now, gone = runtime.clock.now(), 0
-    since: datetime | None = now - REFUSED_LATELY
+    with in_transaction():
+        before = db_schedule.place_of(REFUSED)
+    last = datetime.fromisoformat(before) if before is not None else now
+    since: datetime | None = min(last, now) - REFUSED_LATELY  # and what came while no worker was there
     while since is not None:
         with in_transaction():
             some, since = db_identities.forget_late(since, now, HISTORY_BATCH)
+            db_schedule.set_place(REFUSED, (since or now).isoformat())
         gone += some
     return gone
 

@@ -236,11 +236,11 @@ class Store:
         days = {count: write_instant(hour - timedelta(days=count)) for count in (1, 30, 90)}
         until = write_instant(hour)
         (alert, *_) = self._post(ALERTS_PAGE, {})["data"]["alerts"]["nodes"]
-        dropped = {"status": ["DROPPED"], "platform": "META"}
+        dropped = {"status": ["DROPPED"], "platform": PLATFORMS[0].upper()}
         return {
             "home, a day": (LEDGER, {"since": days[1], "until": until, "bucket": "HOUR"}),
             "home, 90 days": (LEDGER, {"since": days[90], "until": until, "bucket": "DAY"}),
-            "events of a platform": (EVENTS, {"filter": {"platform": "META"}}),
+            "events of a platform": (EVENTS, {"filter": {"platform": PLATFORMS[0].upper()}}),
             "events that were not taken": (EVENTS, {"filter": {"deliveryStatuses": ["FAILED", "DROPPED"]}}),
             "deliveries, grouped": (GROUPS, {}),
             "deliveries": (DELIVERIES, {}),
