@@ -13,6 +13,7 @@ from tests.conftest import NOW
 from tests.factories import Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.worth import Key, Sales
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DropReason
@@ -21,12 +22,17 @@ from tracklayer.domain.monitors.worth import Worth
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.redeliver import redeliver_ids
 from tracklayer.services.watches import destinations
 from tracklayer.services.watches.destinations import SalesKnown
 from tracklayer.services.watches.page import Page
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 BEGAN = NOW - 8 * HOUR
+DROP = (
+    "UPDATE deliveries SET status = 'dropped', drop_reason = 'window_expired', due_at = NULL, finished_at = %s "
+    "WHERE event_id = %s"
+)
 
 
 def look(known: SalesKnown, runtime: Runtime, keys: list[Key], waiting: int, *spans: Span) -> dict[Key, Sales]:
@@ -58,6 +64,22 @@ def test_what_waited_hours_ago_and_went_out_is_not_told_of_what_waits_now(
         clock.move(20 * MINUTE)
 
 
+def test_what_was_lost_and_is_queued_again_is_not_told_as_lost(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    key = merchant.merchant_id, "meta"
+    known = SalesKnown()
+    ingest_events(runtime, merchant.holder, [draft("order_1")])
+    with in_transaction():
+        execute(DROP, (NOW, "order_1"))
+    assert look(known, runtime, [key], 0)[key].lost == {DropReason.WINDOW_EXPIRED: Worth({"USD": Decimal("129.99")})}
+    clock.move(MINUTE)
+    assert redeliver_ids(runtime, merchant.merchant_id, [("order_1", "meta")], DeliverySearch()).requeued == 1
+    clock.move(MINUTE)
+    found = look(known, runtime, [key], 1, Span(clock.now() - MINUTE, clock.now(), requeued=1))[key]
+    assert found == Sales(waiting=Worth({"USD": Decimal("129.99")}))
+
+
 def test_what_was_told_before_a_sum_failed_is_told_on(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,11 +87,7 @@ def test_what_was_told_before_a_sum_failed_is_told_on(
     known = SalesKnown()
     ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(3)])
     with in_transaction():
-        execute(
-            "UPDATE deliveries SET status = 'dropped', drop_reason = 'window_expired', due_at = NULL, finished_at = %s "
-            "WHERE event_id = 'order_0'",
-            (NOW,),
-        )
+        execute(DROP, (NOW, "order_0"))
     look(known, runtime, [key], 2)
 
     def fails(_: Mapping[Key, Any]) -> NoReturn:

@@ -124,9 +124,10 @@ def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Fi
 
 
 class _Summed(NamedTuple):
-    """``since``: from when on what was dropped was counted; ``waiting``: how many deliveries there were; ``flows``: whether
+    """``since``: from when on what was dropped was counted; ``waiting``: how many deliveries there were.
 
-    some have left since, so that others may wait now.
+    ``flows``: whether some have left since, so that others may wait now; ``came_back``: whether some were queued again, so that
+    what was lost may not be.
     """
 
     at: datetime
@@ -134,20 +135,26 @@ class _Summed(NamedTuple):
     waiting: int
     sales: Sales
     flows: bool = False
+    came_back: bool = False
 
     def lasts(self, since: datetime) -> timedelta:
-        return SUM_EVERY if self.flows else max(SUM_EVERY, (self.at - since) * SUM_AGAIN)
+        return SUM_EVERY if self.flows or self.came_back else max(SUM_EVERY, (self.at - since) * SUM_AGAIN)
 
     def seen(self, view: DestinationView) -> _Summed:
-        flows = self.flows or any(span.finished and span.start >= self.at for span in view.recent)
-        return self._replace(flows=flows and bool(self.sales.waiting.amounts))
+        later = [span for span in view.recent if span.start >= self.at]
+        flows = self.flows or any(span.finished for span in later)
+        came_back = self.came_back or any(span.requeued for span in later)
+        return self._replace(
+            flows=flows and bool(self.sales.waiting.amounts), came_back=came_back and bool(self.sales.lost)
+        )
 
     def as_the_least(self, since: datetime, waiting: int, now: datetime) -> Sales:
-        """What is left of it: what was lost is so for good, what waits may have gone out, and others wait in its place."""
+        """What is left of it: what waits may have gone out, and others wait in its place; what was lost may be queued again."""
+        is_old = now - self.at >= SUM_EVERY
         lost = {reason: replace(worth, is_all=False) for reason, worth in self.sales.lost.items()}
-        if since > self.since:
+        if since > self.since or (self.came_back and is_old):
             lost = {}  # something else is told than before
-        if waiting < self.waiting or (self.flows and now - self.at >= SUM_EVERY):
+        if waiting < self.waiting or (self.flows and is_old):
             return Sales(lost=lost)
         return Sales(replace(self.sales.waiting, is_all=False), replace(self.sales.failing, is_all=False), lost)
 
@@ -156,7 +163,7 @@ class SalesKnown:
     """What sales are worth at destinations in trouble, as a process added them up last.
 
     That reads up to thousands of rows of each, and a platform that is down is so for all merchants: it is done when
-    something is found, and again when that has lasted a quarter longer, or after a minute where what waits is not what waited.
+    something is found, and again when that has lasted a quarter longer, or after a minute where others wait, or are lost, by then.
     """
 
     def __init__(self) -> None:
