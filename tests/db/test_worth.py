@@ -12,7 +12,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import worth
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.monitors.worth import NOTHING, Worth
+from tracklayer.domain.monitors.worth import NOTHING, Worth, said
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import ingest_events
 
@@ -51,6 +51,16 @@ def test_only_sales_with_a_value_and_a_currency_are_added_up_each_in_its_own(
     assert found.waiting == Worth({"USD": Decimal("389.97"), "EUR": Decimal(20)})
     assert found.failing == NOTHING
     assert found.lost == {}
+
+
+def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    bring(runtime, merchant, 2, custom_data={"value": -50, "currency": "EUR"})
+    assert said(sales(merchant, clock).waiting) == ""
+    bring(runtime, merchant, 1, 2, custom_data={"value": "79.99", "currency": "eur"})
+    bring(runtime, merchant, 1, 3, custom_data={"value": 1e-20, "currency": "USD"})
+    assert said(sales(merchant, clock).waiting) == "79.99 EUR"
 
 
 def test_what_was_tried_in_vain_and_what_was_dropped_since_are_told_apart(

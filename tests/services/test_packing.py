@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_pages_read import rows_read
+from tests.services.test_plans import all_scans
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import (
@@ -411,6 +412,31 @@ def test_a_stretch_of_minutes_reads_its_own_hours(runtime: Runtime, shop: Mercha
     since = {"merchants": [shop.merchant_id], "since": NOW - 20 * DAY}
     read = rows_read(monitors.LAST_EVENTS, since, ("minutes", "ledger_hours"))
     assert sum(read.values()) <= 5, read
+
+
+def test_of_several_that_are_asked_for_at_once_each_reads_its_own_hours(runtime: Runtime, shop: Merchant) -> None:
+    """However many hours of other merchants and of other times are packed."""
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, filtered) SELECT m, platform, at, 0, 1, 1 "
+            "FROM generate_series(%s, %s, interval '1 hour') AS at, generate_series(1, 20) AS m, unnest(%s) AS platform",
+            (NOW - 4 * DAY, NOW - 2 * HOUR, ["", "meta"]),
+        )
+    fold_all(runtime)
+    with in_transaction():
+        execute("ANALYZE")
+    tables = ("minutes", "ledger_hours")
+    params: Any = {"merchants": [shop.merchant_id, 7, 9], "since": NOW - 3 * HOUR, "until": NOW}
+    read = rows_read(names.ACCEPTED, params, tables)
+    assert sum(read.values()) == 3 * 2, read
+    starts = [NOW - 3 * DAY, NOW - 3 * HOUR]
+    params = {"merchant": shop.merchant_id, "platform": "meta", "since": starts, "until": [at + HOUR for at in starts]}
+    read = rows_read(counters.FILTERED, params, tables)
+    assert sum(read.values()) == 2, read
+    params = {"after": 0, "last": 20, "old": 2 * MINUTE, "steps": 100}
+    for table in tables:
+        ((_, condition),) = all_scans(heartbeats._STALLED, params, [table])
+        assert "merchant_id" in condition, (table, condition)
 
 
 def test_every_process_says_in_its_heartbeat_that_it_reads_what_is_packed(database: str) -> None:

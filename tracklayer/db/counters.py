@@ -48,7 +48,8 @@ def adding(columns: Iterable[str]) -> str:
 def counted_in(since: str | None = "%(since)s", until: str | None = "%(until)s") -> str:
     """Conditions for ``counted``, which is ``minutes`` and what is packed of them (db/packing.py): from an instant up to one.
 
-    Of the packed ones only the hours that lie in it, at least in part, are read.
+    Of the packed ones only the hours that lie in it, at least in part, are read: of whom and of when must be known there, as
+    in a subquery that adds up or has a limit. What ``counted`` is joined with only chooses among all that was read.
     """
     found = []
     if since is not None:
@@ -152,9 +153,11 @@ FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, minute 
 """
 
 FILTERED = f"""
-SELECT x.since, sum(m.filtered)::bigint FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) AS x(since, until)
-JOIN counted m ON m.merchant_id = %(merchant)s AND m.platform = %(platform)s AND {counted_in("x.since", "x.until")}
-GROUP BY x.since
+SELECT x.since, m.filtered FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) AS x(since, until)
+CROSS JOIN LATERAL (
+    SELECT sum(filtered)::bigint AS filtered FROM counted
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND {counted_in("x.since", "x.until")}) AS m
+WHERE m.filtered IS NOT NULL
 """
 
 

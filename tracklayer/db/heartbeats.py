@@ -149,7 +149,8 @@ WITH RECURSIVE walk AS (
       AND NOT EXISTS (SELECT 1 FROM counted m
         WHERE m.merchant_id = w.merchant_id AND m.platform = w.platform
           AND {counted_in("statement_timestamp() - %(old)s", None)}
-          AND m.finished + m.acknowledged + m.refused + m.rate_limited + m.unreachable + m.credentials_refused > 0)
+          AND m.finished + m.acknowledged + m.refused + m.rate_limited + m.unreachable + m.credentials_refused > 0
+        OFFSET 0)  -- for each by its key: joined, the hours of all destinations would be read
 )
 SELECT platform, count(*), array_agg(DISTINCT merchant_id), clock_timestamp() - min(due_at),
     (SELECT max(steps) FROM walk) >= %(steps)s

@@ -181,13 +181,11 @@ def events_of_names(
     return [(row[0], row[1], row[2], row[3]) for row in rows(EVENTS, params)]
 
 
+# Added up for each merchant by itself: joined, the hours of all merchants would be read for it.
 ACCEPTED = f"""
-SELECT x.merchant_id, m.minute, sum(m.accepted + m.coalesced)::bigint, sum(m.coalesced)::bigint
-FROM unnest(%(merchants)s::bigint[]) AS x(merchant_id)
-CROSS JOIN LATERAL (
-    SELECT minute, accepted, coalesced FROM counted
-    WHERE merchant_id = x.merchant_id AND platform = '' AND {counted_in()}) AS m
-GROUP BY 1, 2
+SELECT x.merchant_id, m.* FROM unnest(%(merchants)s::bigint[]) AS x(merchant_id) CROSS JOIN LATERAL (
+    SELECT minute, sum(accepted + coalesced)::bigint, sum(coalesced)::bigint FROM counted
+    WHERE merchant_id = x.merchant_id AND platform = '' AND {counted_in()} GROUP BY minute) AS m
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,7 +37,7 @@ CROSS JOIN LATERAL (
 GROUP BY 1, 2, 3, 4, 5
 """
 WAITING = f"""
-SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value), max(d.read)
+SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
 CROSS JOIN LATERAL (
     SELECT event_id, status, count(*) OVER () AS read FROM (
@@ -46,7 +47,7 @@ CROSS JOIN LATERAL (
 """
 # Of the newest that were dropped, those that were since an instant. ``read``: of how many that is, here and above.
 DROPPED = f"""
-SELECT x.merchant_id, x.platform, r.reason, e.event_name, e.currency, sum(e.value), max(d.read)
+SELECT x.merchant_id, x.platform, r.reason, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
 CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
@@ -61,17 +62,21 @@ CROSS JOIN LATERAL (
 
 @dataclass(frozen=True, slots=True)
 class Sales:
-    """Worth of the sales of a destination: that wait, of those the ones that were tried in vain, and lost, by reason."""
+    """Worth of the sales of a destination: that wait, of those the ones that were tried in vain, and lost, by reason.
+
+    ``read``: of how many deliveries, whatever they are worth.
+    """
 
     waiting: Worth = NOTHING
     failing: Worth = NOTHING
     lost: Mapping[DropReason, Worth] = field(default_factory=dict)
+    read: int = field(default=0, compare=False)
 
 
 def sales_at(since: Mapping[Key, datetime]) -> dict[Key, Sales]:
-    """Of destinations; ``since``: from when on what was dropped counts. Events that are no sale, or that bring no value or no
+    """Of destinations; ``since``: from when on what was dropped counts. Events that are no sale, or that bring no value above
 
-    currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, the
+    zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, the
     newest: where there are more, a sum is one of at least so much.
     """
     if not since:
@@ -94,6 +99,7 @@ def sales_at(since: Mapping[Key, datetime]) -> dict[Key, Sales]:
             waiting.of((*key, "")),
             failing.of((*key, "")),
             {reason: worth for reason in LOST if (worth := lost.of((*key, reason))).amounts},
+            waiting.read[key] + lost.read[key],
         )
         for key in since
     }
@@ -103,11 +109,14 @@ class _Sums:
     """By (merchant id, platform, reason or '')."""
 
     def __init__(self) -> None:
+        self.read: Counter[Key] = Counter()
         self._found: dict[tuple[int, str, str], Worth] = {}
 
     def add(
         self, key: tuple[int, str, str], event_name: str, currency: str | None, value: Decimal | None, read: int
     ) -> None:
+        if key not in self._found:
+            self.read[key[:2]] += read
         one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=read < MOST_ADDED)
         self._found[key] = self.of(key) + one
 

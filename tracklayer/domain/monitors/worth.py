@@ -1,6 +1,7 @@
 """What sales are worth, in the words of alerts: sums by currency of what the events bring themselves.
 
-Nothing is converted, estimated or made up: a sale without a value or without a currency adds nothing.
+Nothing is converted, estimated or made up: a sale without a value or without a currency adds nothing, nor does money that was
+given back.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def worth_of(sales: Iterable[tuple[str | None, Decimal | None]], *, is_all: bool
     """Of (currency, value)s."""
     amounts: dict[str, Decimal] = {}
     for currency, value in sales:
-        if currency and value:
+        if currency and value and value > 0:
             amounts[currency] = amounts.get(currency, Decimal(0)) + value
     return Worth(amounts, is_all)
 
@@ -51,7 +52,8 @@ def least_of_all(parts: Iterable[Worth]) -> Worth:
 
 def said(worth: Worth) -> str:
     """``at least 40,560.00 USD and 129.00 EUR``; empty where nothing is known."""
-    largest = sorted(worth.amounts.items(), key=lambda one: (-one[1], one[0]))
+    tellable = [one for one in worth.amounts.items() if round(one[1], 2)]
+    largest = sorted(tellable, key=lambda one: (-one[1], one[0]))
     told = [f"{amount:,.2f} {currency}" for currency, amount in largest[:MOST_TOLD]]
     if len(largest) > MOST_TOLD:
         told.append(f"sums in {len(largest) - MOST_TOLD} more")

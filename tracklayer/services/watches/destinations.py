@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from tracklayer.db.alerts import ToldAs, told_as
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.db.operator_alerts import open_troubles
-from tracklayer.db.worth import MOST_ADDED, Sales, sales_at
+from tracklayer.db.worth import Sales, sales_at
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
@@ -31,8 +32,9 @@ from tracklayer.services.watches.page import Page, Verdicts
 
 TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
-SUMMED = 20_000  # deliveries that one page's look adds up; what is left over comes first the next time
-LEAST_SUMMED = 100  # that a destination counts as, for what it dropped
+SUMMED = 20_000  # deliveries that one page's look adds up, more or less; what is left over comes first the next time
+FIRST_SUMMED = 3  # destinations of its first statements; then up to twice as many, as what these read lets expect
+LEAST_SUMMED = 100  # deliveries that a destination counts as besides
 
 
 class Destinations:
@@ -122,19 +124,37 @@ def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Fi
 
 
 class _Summed(NamedTuple):
-    """``since``: from when on what was dropped was counted; ``waiting``: how many deliveries there were."""
+    """``since``: from when on what was dropped was counted; ``waiting``: how many deliveries there were.
+
+    ``flows``: whether some have left since, so that others may wait now; ``came_back``: whether some were queued again, so that
+    what was lost may not be.
+    """
 
     at: datetime
     since: datetime
     waiting: int
     sales: Sales
+    flows: bool = False
+    came_back: bool = False
 
-    def as_the_least(self, since: datetime, waiting: int) -> Sales:
-        """What is left of it: what was lost is so for good, what waits may have gone out where fewer do."""
+    def lasts(self, since: datetime) -> timedelta:
+        return SUM_EVERY if self.flows or self.came_back else max(SUM_EVERY, (self.at - since) * SUM_AGAIN)
+
+    def seen(self, view: DestinationView) -> _Summed:
+        later = [span for span in view.recent if span.start >= self.at]
+        flows = self.flows or any(span.finished for span in later)
+        came_back = self.came_back or any(span.requeued for span in later)
+        return self._replace(
+            flows=flows and bool(self.sales.waiting.amounts), came_back=came_back and bool(self.sales.lost)
+        )
+
+    def as_the_least(self, since: datetime, waiting: int, now: datetime) -> Sales:
+        """What is left of it: what waits may have gone out, and others wait in its place; what was lost may be queued again."""
+        is_old = now - self.at >= SUM_EVERY
         lost = {reason: replace(worth, is_all=False) for reason, worth in self.sales.lost.items()}
-        if since > self.since:
+        if since > self.since or (self.came_back and is_old):
             lost = {}  # something else is told than before
-        if waiting < self.waiting:
+        if waiting < self.waiting or (self.flows and is_old):
             return Sales(lost=lost)
         return Sales(replace(self.sales.waiting, is_all=False), replace(self.sales.failing, is_all=False), lost)
 
@@ -143,7 +163,7 @@ class SalesKnown:
     """What sales are worth at destinations in trouble, as a process added them up last.
 
     That reads up to thousands of rows of each, and a platform that is down is so for all merchants: it is done when
-    something is found, and again when that has lasted a quarter longer.
+    something is found, and again when that has lasted a quarter longer, or after a minute where others wait, or are lost, by then.
     """
 
     def __init__(self) -> None:
@@ -155,31 +175,34 @@ class SalesKnown:
         """Of those of which it is known. What was added up a while ago is told as the least that it is."""
         for key in views.keys() - troubled.keys():
             self._known.pop(key, None)
-        summed_at = {key: self._known[key].at if key in self._known else None for key in troubled}
+        known = {key: self._known[key].seen(views[key]) for key in troubled if key in self._known}
+        self._known.update(known)
+        summed_at = {key: known[key].at if key in known else None for key in troubled}
         begun = {key: min(finding.since for finding in found) for key, found in troubled.items()}
-        wanted = [
-            key
-            for key, at in summed_at.items()
-            if at is None or page.now - at >= max(SUM_EVERY, (at - begun[key]) * SUM_AGAIN)
-        ]
-        due: list[Key] = []
-        left = SUMMED
-        for key in sorted(wanted, key=lambda one: (summed_at[one] is not None, summed_at[one] or page.now)):
-            left -= min(MOST_ADDED, views[key].waiting) + LEAST_SUMMED
-            if left < 0 and due:
-                break
-            due.append(key)
+        wanted = [key for key, at in summed_at.items() if at is None or page.now - at >= known[key].lasts(begun[key])]
+        due = deque(sorted(wanted, key=lambda one: (summed_at[one] is not None, summed_at[one] or page.now)))
         added: dict[Key, Sales] = {}
-        # An alert without its money is better than none: where this fails, what it did alone is undone.
-        with alone(page.runtime, "adding up what sales are worth"), in_transaction():
-            added = sales_at({key: begun[key] for key in due})
-        for key in due:
-            self._known.note(key, _Summed(page.now, begun[key], views[key].waiting, added.get(key, Sales())))
-        return {
-            key: added[key] if key in added else self._known[key].as_the_least(begun[key], views[key].waiting)
-            for key in troubled
-            if key in self._known
-        }
+        tried: list[Key] = []
+        left, several, is_well = SUMMED, FIRST_SUMMED, True
+        while due and left > 0 and is_well:
+            part = [due.popleft() for _ in range(min(several, len(due)))]
+            tried += part
+            is_well = False
+            # An alert without its money is better than none: where this fails, what it did alone is undone.
+            with alone(page.runtime, "adding up what sales are worth"), in_transaction():
+                sums = sales_at({key: begun[key] for key in part})
+                is_well = True
+            if is_well:
+                added |= sums
+                read = sum(LEAST_SUMMED + one.read for one in sums.values())
+                left -= read
+                several = max(1, min(2 * several, left * len(part) // read))
+        least = {key: one.as_the_least(begun[key], views[key].waiting, page.now) for key, one in known.items()}
+        found = {**least, **added}
+        for key in tried:
+            sales = found.setdefault(key, Sales())
+            self._known.note(key, _Summed(page.now, begun[key], views[key].waiting, sales))
+        return found
 
 
 def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesKnown) -> dict[Key, DestinationView]:
