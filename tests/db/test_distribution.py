@@ -115,6 +115,7 @@ EXPLAINED: dict[str, str] = {
     "redeliveries.purge_redeliveries": ROUND,
     "sealing_keys._KEYS_OF_DESTINATIONS": COUNT,
     "sealing_keys._KEYS_OF_ERASURES": COUNT,
+    "sealing_keys.keys_of_erasures": COUNT,
     "sealing_keys.keys_of_channels": COUNT,
     "sign_ins.end_session": KEYLESS,
     "sign_ins.living_sessions": KEYLESS,
