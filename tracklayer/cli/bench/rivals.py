@@ -139,8 +139,8 @@ def stock(url: str, merchant_id: int) -> Starlette:
     async def ingest_event(
         input: Annotated[IngestEventInput, strawberry.argument(description="The event.")],
     ) -> StockPayload:
-        outcome = await asyncio.to_thread(store, to_draft(input))
-        return StockPayload(outcome=outcome, event_id=input.event_id)
+        event = to_draft(input)
+        return StockPayload(outcome=await asyncio.to_thread(store, event), event_id=event["event_id"])
 
     mutation = strawberry.type(
         type("Mutation", (), {"ingest_event": strawberry.mutation(ingest_event), "__annotations__": {}})
