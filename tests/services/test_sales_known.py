@@ -14,7 +14,8 @@ from tests.factories import Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.worth import Key, Sales
+from tracklayer.db.monitors import Key
+from tracklayer.db.worth import Sales
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.monitors.views import DestinationView, Span

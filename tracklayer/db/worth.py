@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 from tracklayer.db.connection import rows
+from tracklayer.db.monitors import Key
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
 
-Key = tuple[int, str]  # merchant id, platform
 MOST_ADDED = (
     1000  # deliveries of a destination that wait, those due longest; and of each reason for which it dropped some
 )

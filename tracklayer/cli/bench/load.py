@@ -140,7 +140,7 @@ class Load:
             return None
         parts = [self._own_head() if self._is_marked else self._head]
         for place in range(job.batch):
-            event_id = f"{job.prefix}{self._next + place:0{ID_LENGTH - len(job.prefix)}d}".encode()
+            event_id = self._event_id(self._next + place)
             if place:
                 parts.append(b",")
             tail = event_id[-len(TAIL_MARK) :]
@@ -149,12 +149,14 @@ class Load:
         parts.append(self._tail)
         return b"".join(parts)
 
+    def _event_id(self, number: int) -> bytes:
+        prefix = self._job.prefix
+        return f"{prefix}{number:0{ID_LENGTH - len(prefix)}d}".encode()
+
     def _own_head(self) -> bytes:
-        job, number = self._job, self._next
-        event_id = f"{job.prefix}{number:0{ID_LENGTH - len(job.prefix)}d}".encode()
         visitor = next(_visitors)
         address = f"9.{visitor >> 16 & 255}.{visitor >> 8 & 255}.{visitor & 255}".encode()
-        return self._head.replace(ID_MARK.encode(), event_id).replace(ADDRESS_MARK.encode(), address)
+        return self._head.replace(ID_MARK.encode(), self._event_id(self._next)).replace(ADDRESS_MARK.encode(), address)
 
     def answered(self, answer: bytes, seconds: float) -> None:
         if answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 204")) and answer.count(self._expected) == self._job.batch:

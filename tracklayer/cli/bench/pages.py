@@ -80,7 +80,7 @@ class Meter:
                 "SELECT xact_commit, pg_current_wal_insert_lsn() - '0/0' FROM pg_stat_database "
                 "WHERE datname = current_database()"
             )[0]
-        backends = sum(_cpu(one) for one in self._postgres.children() if _cpu(one) >= 0)
+        backends = sum(map(_cpu, self._postgres.children()))
         return _cpu(self._process), backends, float(commits), float(wal)
 
 
