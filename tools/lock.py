@@ -1,6 +1,6 @@
 """Writes requirements.lock: exact versions with the hashes of every machine's wheels, and no addresses.
 
-First what TrackLayer runs with, then, below the line ``# test``, what only its tests need besides.
+First what TrackLayer runs with, then, below the line ``# test``, what only its tests and its optional parts need besides.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def resolve(*extras: str, constraints: str = "") -> dict[str, str]:
 def main() -> None:
     run = resolve("build")
     pins = "\n".join(block.split(" \\")[0] for block in run.values())
-    everything = resolve("build", "test", constraints=pins)
+    everything = resolve("build", "test", "parquet", "tracing", constraints=pins)
     only_tests = [block for name, block in everything.items() if name not in run]
     LOCK.write_text("\n".join([HEAD, *run.values(), "# test", *only_tests, ""]))
 
