@@ -88,10 +88,7 @@ WITH given AS (
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
         custom_data json, consent json, device json, counted_as text, host text, facts bigint)
-), refused AS (
-    SELECT * FROM json_to_recordset($2) AS r(
-        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text)
-), stored AS (
+){refused}, stored AS (
     INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received,
                         action_source, event_source_url, user_data, digests, sealed, custom_data, consent, device)
     SELECT merchant_id, event_id, event_name, occurred_at, received_at, received_at, times_received, action_source,
@@ -106,23 +103,14 @@ WITH given AS (
     SELECT s.merchant_id, date_trunc('minute', g.received_at, 'UTC') AS minute, s.inserted,
            g.times_received - s.inserted::int AS repeats, coalesce(g.counted_as, s.event_name) AS event_name,
            g.action_source, coalesce(g.host, '') AS host, g.facts
-    FROM stored s JOIN given g USING (merchant_id, event_id)
-    UNION ALL
-    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused
+    FROM stored s JOIN given g USING (merchant_id, event_id){received}
 ), covered AS (
     INSERT INTO coverage (merchant_id, event_name, minute, action_source, host, facts, slot, events)
     SELECT merchant_id, event_name, minute, action_source, host, facts, pg_backend_pid(), count(*)
     FROM received WHERE inserted AND facts IS NOT NULL GROUP BY merchant_id, event_name, minute, action_source, host, facts
     ON CONFLICT (merchant_id, event_name, minute, action_source, host, facts, slot)
         DO UPDATE SET events = coverage.events + excluded.events
-), rejecting AS (
-    INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
-    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
-           sum(rejected)
-    FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
-    ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
-        DO UPDATE SET events = rejections.events + excluded.events
-), offered AS (
+){rejecting}, offered AS (
     SELECT s.merchant_id, s.event_id, d.platform, s.received_at,
            d.event_names IS NULL OR s.event_name = ANY(d.event_names) AS wanted
     FROM stored s JOIN destinations d ON d.merchant_id = s.merchant_id
@@ -148,6 +136,26 @@ WITH given AS (
     ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
     RETURNING merchant_id, platform
 )"""
+# What of the calls was refused, counted with what was not. Most calls have nothing of it: opening these tables, and their indexes,
+# for nothing is a twentieth of what storing one event takes.
+_NOTHING_REFUSED = {"refused": "", "received": "", "rejecting": ""}
+_REFUSED = {
+    "refused": """, refused AS (
+    SELECT * FROM json_to_recordset($2) AS r(
+        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text)
+)""",
+    "received": """
+    UNION ALL
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused""",
+    "rejecting": """, rejecting AS (
+    INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
+           sum(rejected)
+    FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
+    ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
+        DO UPDATE SET events = rejections.events + excluded.events
+)""",
+}
 # What is stored of a repeat; of a new event the caller has it, and it is not carried through the statement.
 _OF_REPEATS = {
     "old_name": "event_name",
@@ -171,22 +179,32 @@ SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 """
 _ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
 _WANTED = "count(*) FILTER (WHERE wanted)"
+
+
 # What becomes of the deliveries of new events: they are queued, or dropped before anybody sees them.
-_QUEUEING = _STORE.format(
-    found=_FOUND,
-    columns="due_at, window_ends_at",
-    values="received_at, received_at + $3",
-    counts="waiting",
-    none="0",
-    counted=_WANTED,
-    adding=adding((*_ARRIVALS, "waiting")),
-    waits="wanted",
-)
+def _queueing(refused: dict[str, str], window: str) -> str:
+    return _STORE.format(
+        **refused,
+        found=_FOUND,
+        columns="due_at, window_ends_at",
+        values=f"received_at, received_at + {window}",
+        counts="waiting",
+        none="0",
+        counted=_WANTED,
+        adding=adding((*_ARRIVALS, "waiting")),
+        waits="wanted",
+    )
+
+
+# Arguments stand in the order in which ``run_statement`` fills them in.
+_QUEUEING = _queueing(_NOTHING_REFUSED, "$2")
+_QUEUEING_AND_REFUSING = _queueing(_REFUSED, "$3")
 _DROPPING = _STORE.format(
+    **_NOTHING_REFUSED,
     found=_FOUND,
     columns="""window_ends_at, status, drop_reason, finished_at,
                             last_error""",
-    values="""received_at + $3, 'dropped', 'suppressed', received_at,
+    values="""received_at + $2, 'dropped', 'suppressed', received_at,
            'the person was erased, and is to be left alone'""",
     counts="dropped, finished, drop_reasons",
     none="0, 0, NULL::jsonb",
@@ -200,12 +218,14 @@ _DROPPING = _STORE.format(
     waits="false",
 )
 STORE_EVENTS = _QUEUEING + _STORED
+STORE_AND_REFUSE = _QUEUEING_AND_REFUSING + _STORED
 # The same, and whom the new ones among them were seen with: a repeat links nobody.
 _LINKS_OF_NEW = (
-    f"(SELECT l.* FROM json_to_recordset($4) AS l({LINK_COLUMNS}) "
+    f"(SELECT l.* FROM json_to_recordset({{place}}) AS l({LINK_COLUMNS}) "
     "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
-STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
+STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$3'))}{_STORED}"
+STORE_LINK_AND_REFUSE = f"{_QUEUEING_AND_REFUSING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$4'))}{_STORED}"
 # Of people who are to be left alone.
 STORE_SUPPRESSED = _DROPPING + _STORED
 
@@ -246,26 +266,29 @@ class Stored:
     queued: set[tuple[int, str]]
 
 
-def store_and_link_arguments(stored: tuple[Any, ...], links: list[dict[str, Any]]) -> tuple[Any, ...]:
-    """What ``store_and_link`` takes. ``stored``: of ``store_arguments``; ``links``: as ``identities.link_record``."""
-    return (*stored, JsonLiteral(links))
-
-
-def store_arguments(
-    records: list[dict[str, Any]], rejected: list[dict[str, Any]], window: timedelta
-) -> tuple[Any, ...]:
-    """What ``store_events`` takes: events of different keys, and how many of whose were refused.
+def to_store(
+    records: list[dict[str, Any]], rejected: list[dict[str, Any]], links: list[dict[str, Any]], window: timedelta
+) -> tuple[str, tuple[Any, ...]]:
+    """The name of the statement, and what it takes: events of different keys, and how many of whose were refused.
 
     ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
     ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``;
-    without a code it is counted as rejected alone.
+    without a code it is counted as rejected alone. ``links``: as ``identities.link_record``. ``window``: of retries.
     """
-    ordered = sorted(records, key=_key)
-    return JsonLiteral(ordered), JsonLiteral(rejected), window
+    stored = JsonLiteral(sorted(records, key=_key))
+    if rejected:
+        refusing = stored, JsonLiteral(rejected), window
+        return ("store_link_and_refuse", (*refusing, JsonLiteral(links))) if links else ("store_and_refuse", refusing)
+    return ("store_and_link", (stored, window, JsonLiteral(links))) if links else ("store_events", (stored, window))
+
+
+def to_suppress(records: list[dict[str, Any]], window: timedelta) -> tuple[str, tuple[Any, ...]]:
+    """As ``to_store``, of people who are to be left alone."""
+    return "store_suppressed", (JsonLiteral(sorted(records, key=_key)), window)
 
 
 def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
-    """The rows that ``store_events`` returns."""
+    """The rows that a statement of ``to_store`` or ``to_suppress`` returns."""
     stored = Stored({}, set())
     for row in found:
         if row[3] is None:
@@ -290,10 +313,12 @@ FROM json_to_recordset($1) AS x(merchant_id bigint, event_id text) JOIN events e
 
 # name -> (types of its arguments, the statement): for whoever prepares them, and for ``run_statement``.
 STATEMENTS = {
-    "store_events": ("json, json, interval", STORE_EVENTS),
-    "store_and_link": ("json, json, interval, json", STORE_AND_LINK),
+    "store_events": ("json, interval", STORE_EVENTS),
+    "store_and_refuse": ("json, json, interval", STORE_AND_REFUSE),
+    "store_and_link": ("json, interval, json", STORE_AND_LINK),
+    "store_link_and_refuse": ("json, json, interval, json", STORE_LINK_AND_REFUSE),
     "stored_names": ("json", STORED_NAMES),
-    "store_suppressed": ("json, json, interval", STORE_SUPPRESSED),
+    "store_suppressed": ("json, interval", STORE_SUPPRESSED),
     "find_marks": ("json", FIND_MARKS),
     "count_repeats": ("json", COUNT_REPEATS),
 }

@@ -231,7 +231,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
                 groups[key] = repeats
     rejected = [record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts)]
     if rejected:
-        yield "store_events", db.store_arguments([], rejected, window)
+        yield db.to_store([], rejected, [], window)
     if marked:
         counts = [
             (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
@@ -298,12 +298,9 @@ def _store_firsts(
             links += first.links
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        step, arguments = "store_events", db.store_arguments(records, rejected, window)
-        if links:
-            step, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
-        stored = db.read_stored((yield step, arguments))
+        stored = db.read_stored((yield db.to_store(records, rejected, links, window)))
     if suppressed:
-        others = db.read_stored((yield "store_suppressed", db.store_arguments(suppressed, [], window)))
+        others = db.read_stored((yield db.to_suppress(suppressed, window)))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])

@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
-from tracklayer.db.events import READS, STATEMENTS, store_arguments
+from tracklayer.db.events import READS, STATEMENTS, to_store
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import is_in_the_way
@@ -348,8 +348,8 @@ class _Flusher:
     async def _store_nothing(self) -> Exception | None:
         """Why not even that goes: where a table is locked, or the database is away."""
         try:
-            nothing = store_arguments([], [], self._runtime.settings.retry_window)
-            await self._session.execute(_EXECUTE["store_events"], nothing)
+            name, nothing = to_store([], [], [], self._runtime.settings.retry_window)
+            await self._session.execute(_EXECUTE[name], nothing)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             return error
         self.away_at = None
