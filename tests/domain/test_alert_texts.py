@@ -121,13 +121,16 @@ def there(found: Finding | None) -> Finding:
     return found
 
 
-def rejected(name: str | None, *refused: tuple[str, str, str, int], accepted: int = 10) -> Callable[[], Finding]:
-    """Ten minutes in each of which so many were refused of each (name, code, field)."""
+def rejected(
+    name: str | None, *refused: tuple[str, str, str, int], accepted: int = 10, **worth: Worth
+) -> Callable[[], Finding]:
+    """Ten minutes in each of which so many were refused of each (name, code, field), sales of ``worth`` among them."""
 
     def make() -> Finding:
         start = NOW.replace(second=0) - 10 * MINUTE
         causes = {each[:3]: each[3] for each in refused}
-        doors = [DoorMinute(start + n * MINUTE, accepted, {"PageView": accepted}, causes) for n in range(10)]
+        names = {"PageView": accepted}
+        doors = [DoorMinute(start + n * MINUTE, accepted, names, causes, worth=worth) for n in range(10)]
         found = judge_events_rejected(DoorView(doors, SuccessRate(0.99, 0.01, 100_000)), NOW)
         return there(found[Subject(AlertKind.EVENTS_REJECTED, event_name=name)])
 
@@ -861,6 +864,23 @@ TEXTS: list[Text] = [
             "to no platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) "
             "now, and then send these events again. Send a code such as `USD`. Refused for: `customData.currency` "
             "(INVALID_CURRENCY) 16: The currency is no ISO 4217 code."
+        ),
+    ),
+    (
+        "purchases are refused at the door that say what they are worth",
+        rejected(
+            "Purchase",
+            ("Purchase", "INVALID_TIME", "occurred_at", 8),
+            Purchase=Worth({"USD": Decimal("1039.92"), "EUR": Decimal(85)}),
+            Subscribe=Worth({"USD": Decimal(10)}),
+        ),
+        "All Purchase events are refused",
+        (
+            "16 of 16 Purchase events since 2026-05-04 14:28 UTC were refused for wrong fields, worth at least "
+            "2,079.84 USD and 170.00 EUR in sales, and are reported to no platform. Whoever maintains the shop must "
+            "correct `occurredAt` (INVALID_TIME) now, and then send these events again. Send RFC 3339, such as "
+            "`2026-04-23T14:12:33.000Z`. Refused for: `occurredAt` (INVALID_TIME) 16: The time is no date with time "
+            "and offset."
         ),
     ),
     (

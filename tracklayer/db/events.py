@@ -142,7 +142,8 @@ _NOTHING_REFUSED = {"refused": "", "received": "", "rejecting": ""}
 _REFUSED = {
     "refused": """, refused AS (
     SELECT * FROM json_to_recordset($2) AS r(
-        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text)
+        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text,
+        currency text, amount numeric)
 )""",
     "received": """
     UNION ALL
@@ -154,6 +155,12 @@ _REFUSED = {
     FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
     ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
         DO UPDATE SET events = rejections.events + excluded.events
+), forgone AS (
+    INSERT INTO refused_worth (merchant_id, minute, event_name, currency, slot, amount)
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, currency, pg_backend_pid(), sum(amount)
+    FROM refused WHERE currency IS NOT NULL GROUP BY merchant_id, minute, event_name, currency
+    ON CONFLICT (merchant_id, minute, event_name, currency, slot)
+        DO UPDATE SET amount = refused_worth.amount + excluded.amount
 )""",
 }
 # What is stored of a repeat; of a new event the caller has it, and it is not carried through the statement.
@@ -273,7 +280,7 @@ def to_store(
 
     ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
     ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``;
-    without a code it is counted as rejected alone. ``links``: as ``identities.link_record``. ``window``: of retries.
+    without a code it is counted as rejected alone; with ``currency`` and ``amount`` it says what such sales are worth. ``links``: as ``identities.link_record``. ``window``: of retries.
     """
     stored = JsonLiteral(sorted(records, key=_key))
     if rejected:

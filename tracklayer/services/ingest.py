@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
-from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
+from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
 from tracklayer.domain.person import to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
@@ -118,6 +119,7 @@ class Item:
 # Event name, code, field: what refused events are counted by. Without a code: one that was refused before, and was sent
 # again as it is. An order that is retried all night is one order, and must not look like a door that refuses everything.
 Refusal = tuple[str, str | None, str | None]
+Sale = tuple[str, str]  # event name, currency
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class Call:
     outcomes: list[Ingested | None] = field(default_factory=list)
     items: list[Item | None] = field(default_factory=list)
     refused: dict[Refusal, int] = field(default_factory=dict)
+    forgone: dict[Sale, Decimal] = field(default_factory=dict)  # what the refused sales are worth, each counted once
     size: int = 0  # bytes of JSON of those that are stored
     hour: int = field(init=False)
 
@@ -137,6 +140,9 @@ class Call:
 
     def refuse(self, refusal: Refusal) -> None:
         self.refused[refusal] = self.refused.get(refusal, 0) + 1
+
+    def forgo(self, sale: Sale, amount: Decimal) -> None:
+        self.forgone[sale] = self.forgone.get(sale, Decimal(0)) + amount
 
 
 def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
@@ -163,6 +169,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         name = runtime.counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
         call.refuse((name, code, runtime.counting.fields.known(merchant.merchant_id, where, call.hour)))
+        if (sale := readable_sale(draft, read)) is not None:
+            call.forgo((name, sale[0]), sale[1])
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
@@ -206,7 +214,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
         for item in call.items:
             if item is not None and not item.is_erased:
                 groups.setdefault(item.key, []).append(item)
-    rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused)]
+    rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused, call.forgone)]
     wake: set[Wake] = set()
     while groups or rejected:
         stored = yield from _store_firsts(groups, rejected, window)
@@ -229,7 +237,9 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
             repeats = [item for item in items if item.conflict is None]
             if repeats:
                 groups[key] = repeats
-    rejected = [record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts)]
+    rejected = [
+        record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts, {})
+    ]
     if rejected:
         yield db.to_store([], rejected, [], window)
     if marked:
@@ -264,18 +274,14 @@ def _conflicts(call: Call) -> Mapping[Refusal, int]:
     return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in names)
 
 
-def _rejections(call: Call, refused: Mapping[Refusal, int]) -> list[dict[str, Any]]:
-    return [
-        {
-            "merchant_id": call.merchant.merchant_id,
-            "received_at": call.now,
-            "rejected": count,
-            "event_name": name,
-            "code": code,
-            "field": where,
-        }
-        for (name, code, where), count in refused.items()
-    ]
+def _rejections(
+    call: Call, refused: Mapping[Refusal, int], forgone: Mapping[Sale, Decimal]
+) -> Iterator[dict[str, Any]]:
+    at = {"merchant_id": call.merchant.merchant_id, "received_at": call.now}
+    for (name, code, where), count in refused.items():
+        yield {**at, "rejected": count, "event_name": name, "code": code, "field": where}
+    for (name, currency), amount in forgone.items():
+        yield {**at, "rejected": 0, "event_name": name, "currency": currency, "amount": str(amount)}
 
 
 def _store_firsts(

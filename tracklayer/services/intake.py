@@ -578,7 +578,8 @@ def _part(call: Call, begin: int, end: int) -> Call:
     """Some of a call's items as a call of their own. What was refused is counted with the first."""
     if end - begin == len(call.items):
         return call
-    return Call(call.merchant, call.now, items=call.items[begin:end], refused={} if begin else call.refused)
+    refused, forgone = ({}, {}) if begin else (call.refused, call.forgone)
+    return Call(call.merchant, call.now, items=call.items[begin:end], refused=refused, forgone=forgone)
 
 
 def _write_differences(notes: Sequence[Difference]) -> None:
