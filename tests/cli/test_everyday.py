@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +409,30 @@ def test_wrong_usage_names_what_is_wrong(args: str, told: str, capsys: pytest.Ca
     said = capsys.readouterr().err
     assert told in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["up", "sandbox"])
+def test_a_port_that_is_taken_is_one_sentence(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with handlers_kept():
+            assert main([command, "--port", port]) == 1
+    said = capsys.readouterr().err
+    assert (
+        said == f"tracklayer: cannot listen on 127.0.0.1:{port}: Address already in use; choose another with --port\n"
+    )
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """A command that serves takes signals for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 EVERYDAY = (

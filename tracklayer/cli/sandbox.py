@@ -6,8 +6,7 @@ import argparse
 from contextlib import suppress
 
 from tracklayer.cli.arguments import port_number
-from tracklayer.cli.process import CommandError
-from tracklayer.cli.serve import Stopped, Stopper
+from tracklayer.cli.serve import Stopped, Stopper, cannot_listen
 from tracklayer.sandbox.server import run_sandbox
 
 
@@ -23,7 +22,5 @@ def run(args: argparse.Namespace) -> int:
         try:
             run_sandbox(args.host, args.port)
         except OSError as error:
-            raise CommandError(
-                f"cannot listen on {args.host}:{args.port}: {error.strerror}; choose another with --port"
-            ) from None
+            raise cannot_listen(args.host, args.port, error) from None
     return 0
