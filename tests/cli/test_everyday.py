@@ -26,7 +26,7 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema import ids
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import set_destination
+from tracklayer.services.destinations import sandbox_destinations, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import authenticate, create_merchant
 
@@ -206,6 +206,14 @@ def test_a_destination_is_tested_in_the_platforms_own_test_mode(
     assert [one["code"] for one in found["user_errors"]] == ["EVENT_TOO_OLD"]
     with in_transaction():
         assert rows("SELECT count(*) FROM events") == [(0,)]
+
+
+def test_what_the_sandbox_invented_is_not_sent_to_a_real_platform(
+    refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    sandbox_destinations(runtime, merchant.merchant_id, ["tiktok"])
+    told = refused("destination", "test", "--platform", "tiktok")
+    assert told.startswith("tiktok has the invented settings of `tracklayer up --sandbox`")
 
 
 @pytest.mark.parametrize("event_id", ODD_IDS)

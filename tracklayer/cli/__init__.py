@@ -81,13 +81,18 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit status."""
+def build_parser() -> Parser:
     parser = Parser(prog="tracklayer", description="Delivers conversion events to ad platforms.")
     parser.add_argument("--version", action="version", version=f"tracklayer {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    parser = build_parser()
     args = parser.parse_args(argv, argparse.Namespace(parser=parser))  # `completion` prints what it takes
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1

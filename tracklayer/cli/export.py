@@ -22,6 +22,7 @@ from tqdm import tqdm
 from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, the_merchant
 from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
 from tracklayer.cli.shapes import delivery_json
+from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
 from tracklayer.db.embedded import load
 from tracklayer.runtime import Runtime
@@ -29,6 +30,7 @@ from tracklayer.services.export import Page, Place, event_as_sent, export_pages
 
 ROWS = 100_000  # of a file
 _UNFINISHED = ".unfinished"
+_SUBJECTS = {"events": "events", "deliveries": "deliveries of events"}
 
 # Of a Parquet file: column -> type. What is an object is JSON text there.
 _TEXT, _WHOLE, _TIME, _FLAG, _OBJECT = "string", "int64", "time", "bool", "json"
@@ -136,7 +138,8 @@ def run(args: argparse.Namespace) -> int:
         print_json({**asdict(state), "directory": str(args.to)})
     else:
         files = f"{state.files:,} file{'' if state.files == 1 else 's'}"
-        print(f"{state.rows:,} {args.kind} received before {state.until} in {files} of {args.to}")
+        until = text_of(datetime.fromisoformat(state.until))
+        print(f"{state.rows:,} {_SUBJECTS[args.kind]} received before {until} UTC are in {files} of {args.to}")
     return 0
 
 
