@@ -184,6 +184,9 @@ def test_other_names_of_the_environment_are_nobodys_business() -> None:
 
 SECONDS = "must be a number of seconds above 0 and at most a year"
 PORT = "must be a port number from 1 to 65535"
+REDIS = "must be as `redis://host:6379/0`: a port from 1 to 65535, and the number of a database"
+REDIS_OPTIONS = "must have nothing behind ? but what the Python client of Redis takes"
+SITE = "must name a host, and no port or one from 1 to 65535, such as `https://tracklayer.example.com`"
 
 
 @pytest.mark.parametrize(
@@ -193,6 +196,12 @@ PORT = "must be a port number from 1 to 65535"
         pytest.param("REDIS_URL", "redis://", "must be a URL that starts with redis:// or rediss:// or unix://", id="empty"),
         pytest.param("PUBLIC_URL", "tl.example.com", "must be a URL that starts with http:// or https://", id="public"),
         pytest.param("SANDBOX_URL", "ftp://h", "must be a URL that starts with http:// or https://", id="sandbox"),
+        pytest.param("REDIS_URL", "redis://h:99999", REDIS, id="a port of Redis that is none"),
+        pytest.param("REDIS_URL", "redis://h:6379/events", REDIS, id="a database of Redis by name"),
+        pytest.param("REDIS_URL", "redis://h/0?colour=red", REDIS_OPTIONS, id="an option of Redis that is none"),
+        pytest.param("PUBLIC_URL", "https://h:99999", SITE, id="a public port that is none"),
+        pytest.param("PUBLIC_URL", "https:///x", SITE, id="no public host"),
+        pytest.param("SANDBOX_URL", "http://h:abc", SITE, id="a sandbox's port as a word"),
         pytest.param("SMTP_URL", "mail.example.com", "must be a URL that starts with smtp:// or smtps://", id="smtp"),
         pytest.param("PORT", "0", PORT, id="port 0"),
         pytest.param("PORT", "65536", PORT, id="port 65536"),
@@ -217,6 +226,42 @@ PORT = "must be a port number from 1 to 65535"
 )  # fmt: skip
 def test_a_wrong_setting_is_named_with_what_it_must_be(name: str, text: str, fault: str) -> None:
     assert faults_of({f"TRACKLAYER_{name}": text}) == [f"TRACKLAYER_{name} {fault}"]
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        pytest.param("postgresql://u:hunter2@h:99999/db", "must name no port, or one from 1 to 65535", id="a port"),
+        pytest.param("postgresql://u:hunter2@a:1,b:x/db", "must name no port, or one from 1 to 65535", id="of several"),
+        pytest.param("postgresql://u:hunter2%zz@h/db", "is no URL that PostgreSQL understands", id="a bare %"),
+        pytest.param("postgresql://u:hunter2@h/db?colour=red", "is no URL that PostgreSQL understands", id="an option"),
+    ],
+)
+def test_a_database_that_cannot_be_named_so_is_told_without_its_password(url: str, fault: str) -> None:
+    for name in ("DATABASE_URL", "READ_DATABASE_URL"):
+        given = {
+            "TRACKLAYER_DATABASE_URL": "postgresql://h/db",
+            f"TRACKLAYER_{name}": url,
+            "TRACKLAYER_SECRET_KEY": KEY,
+        }
+        (told,) = faults_of(given)
+        assert told.startswith(f"TRACKLAYER_{name} {fault}")
+        assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://u:p%40@a:5432,b/db?target_session_attrs=read-write"),
+        ("DATABASE_URL", "postgresql:///db?host=/run/postgresql"),
+        ("REDIS_URL", "rediss://user:password@h:6380/3?ssl_cert_reqs=none"),
+        ("REDIS_URL", "redis://[::1]:6379"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("PUBLIC_URL", "https://[::1]:8443/below"),
+    ],
+)
+def test_urls_are_taken_as_their_libraries_take_them(name: str, url: str) -> None:
+    load_settings({f"TRACKLAYER_{name}": url, "TRACKLAYER_SECRET_KEY": KEY})
 
 
 @pytest.mark.parametrize("keys", ["short", "k" * 7, f"{KEY},short", " , "])

@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg2
+from psycopg2.extensions import parse_dsn
+from redis import ConnectionPool, RedisError
 from starlette.datastructures import Secret
 
 PREFIX = "TRACKLAYER_"
+_PORTS = "from 1 to 65535"
 MIN_SECRET_LENGTH = 8  # characters: below it is no secret at all
 GOOD_SECRET_LENGTH = 32  # characters: random ones cannot be guessed; `doctor` asks for as many
 MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -178,6 +182,48 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def _port_is_fine(text: str) -> bool:
+    """Whether a URL names no port, or one that there may be."""
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:
+        return False
+
+
+def _site(text: str) -> str:
+    read = _url("http", "https")(text)
+    if not urlsplit(read).hostname or not _port_is_fine(read) or read.split() != [read]:
+        raise ValueError(f"must name a host, and no port or one {_PORTS}, such as `https://tracklayer.example.com`")
+    return read
+
+
+def _postgres_url(text: str) -> Secret:
+    read = _url("postgresql", "postgres")(text)
+    try:
+        given = parse_dsn(read)
+    except psycopg2.ProgrammingError:  # its message quotes the URL
+        raise ValueError(
+            "is no URL that PostgreSQL understands: in a user, password or name write @ / : % as %40 %2F %3A %25, and "
+            "correct what follows ?"
+        ) from None
+    ports = [port for port in given.get("port", "").split(",") if port]
+    if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports):
+        raise ValueError(f"must name no port, or one {_PORTS}")
+    return Secret(read)
+
+
+def _redis_url(text: str) -> Secret:
+    read = _url("redis", "rediss", "unix")(text)
+    parts = urlsplit(read)
+    if parts.scheme != "unix" and not (_port_is_fine(read) and re.fullmatch(r"(/[0-9]*)?", parts.path)):
+        raise ValueError(f"must be as `redis://host:6379/0`: a port {_PORTS}, and the number of a database")
+    try:
+        ConnectionPool.from_url(read).make_connection()  # connects to nobody yet
+    except (TypeError, ValueError, RedisError):
+        raise ValueError("must have nothing behind ? but what the Python client of Redis takes") from None
+    return Secret(read)
+
+
 def _smtp_url(text: str) -> Secret:
     read = _url("smtp", "smtps")(text)
     parts = urlsplit(read)
@@ -191,11 +237,6 @@ def _smtp_url(text: str) -> Secret:
             "must name a host, and may name a port and a sender: `smtp://host:587?from=alerts@example.com`"
         )
     return Secret(read)
-
-
-def _secret_url(*schemes: str) -> Callable[[str], Secret]:
-    read = _url(*schemes)
-    return lambda text: Secret(read(text))
 
 
 def _addresses(text: str) -> tuple[str, ...]:
@@ -304,13 +345,13 @@ SETTINGS = (
         f"{PREFIX}DATABASE_URL",
         None,
         "`postgresql://user:password@host/name`; unset: an embedded PostgreSQL under the data directory",
-        _secret_url("postgresql", "postgres"),
+        _postgres_url,
     ),
     SettingSpec(
         f"{PREFIX}REDIS_URL",
         None,
         "`redis://host:6379/0`, the message broker of several processes or machines; unset: in the process",
-        _secret_url("redis", "rediss", "unix"),
+        _redis_url,
     ),
     SettingSpec(f"{PREFIX}DATA_DIR", ".tracklayer", "embedded database and generated secret key", Path),
     SettingSpec(
@@ -326,13 +367,13 @@ SETTINGS = (
         f"{PREFIX}PUBLIC_URL",
         None,
         "the address people use: links, and the name under which the dashboard answers, besides those of this machine; unset: `http://HOST:PORT`",
-        _url("http", "https"),
+        _site,
     ),
     SettingSpec(
         f"{PREFIX}SANDBOX_URL",
         None,
         "sends every platform's traffic to `{url}/{platform}{path of the real API}` instead of the platform",
-        _url("http", "https"),
+        _site,
     ),
     SettingSpec(
         f"{PREFIX}SMTP_URL",
@@ -407,7 +448,7 @@ SETTINGS = (
         f"{PREFIX}READ_DATABASE_URL",
         None,
         "`postgresql://…` of a streaming standby, or of several, that serves the queries of `api`; unset: the primary does",
-        _secret_url("postgresql", "postgres"),
+        _postgres_url,
     ),
     SettingSpec(
         f"{PREFIX}READ_LAG_SECONDS",

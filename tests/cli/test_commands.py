@@ -34,14 +34,6 @@ from tracklayer.services.sign_in import sign_in_with_code
 NOW = "2026-04-24T00:00:00Z"
 
 
-@pytest.fixture
-def environ(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The process's environment as an operator would set it."""
-    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", database)
-    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
-    return database
-
-
 def type_in(monkeypatch: pytest.MonkeyPatch, *lines: Any) -> None:
     content = b"".join((line if isinstance(line, bytes) else orjson.dumps(line)) + b"\n" for line in lines)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))

@@ -36,6 +36,8 @@ from tracklayer.db.standby import (
     standby_trouble,
 )
 from tracklayer.runtime import Runtime
+from tracklayer.services.export import PAGE as PAGE_OF_EXPORT
+from tracklayer.services.export import export_pages
 from tracklayer.services.ingest import ingest_events
 
 LAG = timedelta(seconds=5)  # more than a loaded machine needs, so that no test falls back by chance
@@ -441,3 +443,23 @@ def test_several_api_hosts_and_a_standby(installation: Installation, database: s
     assert follower.ask(readers) >= len(clients)
     for client in clients:
         assert [told for told in client.get("/readyz").json().get("warnings", []) if "standby" in told] == []
+
+
+def test_an_export_reads_from_the_standby_and_goes_on_at_the_primary(
+    runtime: Runtime, merchant: Merchant, database: str, lonely: StandbyServer, asked: Statements
+) -> None:
+    for part in range(3):
+        ingest_events(runtime, merchant.holder, [draft(f"order_{part}_{n:03}") for n in range(PAGE_OF_EXPORT)])
+    settings = replace(runtime.settings, read_database_url=Secret(lonely.url_of(name_of(database))))
+    until = runtime.clock.now() + timedelta(days=1)
+    asked.clear()
+    of_standby = replace(runtime, settings=settings)
+    pages = export_pages(of_standby, merchant.merchant_id, None, until, None, deliveries=True)
+    found = [event.event_id for event in next(pages).events]
+    assert [sql for sql in asked.standby if "FROM events" in sql]
+    assert [sql for sql in asked.standby if "FROM deliveries" in sql]
+    assert not [sql for sql in asked.primary if "FROM events" in sql]
+    lonely.kill()
+    found += [event.event_id for page in pages for event in page.events]
+    assert [sql for sql in asked.primary if "FROM events" in sql]
+    assert len(found) == len(set(found)) == 3 * PAGE_OF_EXPORT

@@ -15,17 +15,24 @@ import peewee
 
 from tracklayer import __version__
 from tracklayer.cli import (
+    alerts,
     bench,
+    completion,
+    deliveries,
     destination,
     doctor,
     erase,
+    event,
+    export,
     import_events,
+    key,
     merchant,
     migrate,
     monitors,
     normalize,
     person,
     preview,
+    redeliver,
     roles,
     sandbox,
     schema,
@@ -47,9 +54,15 @@ COMMANDS = (
     roles,
     migrate,
     merchant,
+    key,
     sign_in,
     destination,
+    event,
+    deliveries,
+    redeliver,
+    alerts,
     import_events,
+    export,
     erase,
     person,
     preview,
@@ -58,6 +71,7 @@ COMMANDS = (
     schema,
     doctor,
     monitors,
+    completion,
     bench,
 )
 
@@ -67,14 +81,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit status."""
+def build_parser() -> Parser:
     parser = Parser(prog="tracklayer", description="Delivers conversion events to ad platforms.")
     parser.add_argument("--version", action="version", version=f"tracklayer {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    parser = build_parser()
+    args = parser.parse_args(argv, argparse.Namespace(parser=parser))  # `completion` prints what it takes
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
     try:

@@ -1,33 +1,58 @@
-"""``tracklayer destination set``."""
+"""``tracklayer destination``: where a merchant's events go."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
+from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.process import (
     CommandError,
-    merchant_id_of,
     print_json,
     read_json,
     runtime_of,
     settings_with_log,
 )
+from tracklayer.cli.shapes import attempt_json, destination_json, explanation_json, refused_json
+from tracklayer.cli.table import print_fields, print_table, text_of
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.merchants import merchant_by_id
+from tracklayer.db.deliveries import waiting_by_platform
+from tracklayer.db.destinations import destination, destinations
+from tracklayer.db.models import DestinationRow
+from tracklayer.domain.delivery import AttemptOutcome, DestinationState
 from tracklayer.mappers import PLATFORMS
+from tracklayer.runtime import Runtime
 from tracklayer.services.check import Checked, check_destination, in_words
 from tracklayer.services.credentials import shown_settings
-from tracklayer.services.destinations import KEEP, set_destination
-from tracklayer.services.refusals import reason_and_field
+from tracklayer.services.destinations import (
+    KEEP,
+    Changed,
+    is_invented,
+    pause_destination,
+    remove_destination,
+    resume_destination,
+    set_destination,
+)
+from tracklayer.services.trial import Tried, try_destination
+
+_WORST_FIRST = {DestinationState.HELD: 0, DestinationState.PAUSED: 1, DestinationState.ACTIVE: 2}
+# What is done -> the service that does it, and what it is called afterwards.
+_CHANGES: dict[str, tuple[Callable[[Runtime, int, str], Any], str, str]] = {
+    "pause": (pause_destination, "keep its deliveries back until it is resumed", "is paused"),
+    "resume": (resume_destination, "end a pause or a hold: what waits goes out", "is active"),
+    "remove": (
+        remove_destination,
+        "remove it: what waits there is dropped, and its secrets are forgotten",
+        "is removed",
+    ),
+}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("destination", help="create or change destinations")
+    parser = commands.add_parser("destination", help="set, list, test, pause, resume and remove destinations")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    change = actions.add_parser("set", help="create or change a destination; what is left out stays")
-    change.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
-    change.add_argument("--platform", required=True, choices=PLATFORMS, help="the platform")
+    change = _action(actions, "set", "create or change a destination; what is left out stays", run_set)
     change.add_argument(
         "--settings", metavar="FILE.json", help="settings, null removes one; left out: all stay; - for standard input"
     )
@@ -36,28 +61,43 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--event-name", action="append", metavar="N", help="only events of this name; may be given again"
     )
     names.add_argument("--every-event", action="store_true", help="events of any name again")
-    change.add_argument("--json", action="store_true", help="print the result as JSON")
-    change.set_defaults(run=run_set)
+    several = actions.add_parser("list", help="list a merchant's destinations, the worst first")
+    add_merchant(several)
+    add_json(several)
+    several.set_defaults(run=run_list)
+    test = _action(
+        actions, "test", "send one event in the platform's own test mode; exit 1 where it is not taken", run_test
+    )
+    test.add_argument(
+        "--event", metavar="EVENT.json", help="the event, - for standard input; left out: an invented purchase"
+    )
+    for name, (_, what, _) in _CHANGES.items():
+        _action(actions, name, what, run_change)
+
+
+def _action(actions: Any, name: str, what: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    """Of one destination."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=what)
+    add_merchant(parser)
+    parser.add_argument("--platform", required=True, choices=PLATFORMS, help="the platform")
+    add_json(parser)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def run_set(args: argparse.Namespace) -> int:
     settings = read_json(args.settings, "settings") if args.settings is not None else KEEP
-    merchant_id = merchant_id_of(args.merchant)
     with runtime_of(settings_with_log()) as runtime:
-        with in_transaction():
-            if merchant_by_id(merchant_id) is None:
-                raise CommandError(f"there is no merchant {args.merchant}")
+        merchant_id = the_merchant(args.merchant)
         names = None if args.every_event else args.event_name or KEEP
-        found = set_destination(runtime, merchant_id, args.platform, settings, names)
-        if isinstance(found, list):
-            raise CommandError(" ".join(problem.message for problem in found))
-        shown = shown_settings(runtime.sealer, found.row)
-        checked = check_destination(runtime, found.row)
+        found = _changed(set_destination(runtime, merchant_id, args.platform, settings, names))
+        shown = shown_settings(runtime.sealer, found)
+        checked = check_destination(runtime, found)
     if args.json:
         check = as_json(checked) if checked is not None else None
         print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
     else:
-        taken = "every event" if found.row.event_names is None else ", ".join(found.row.event_names) or "no event"
+        taken = "every event" if found.event_names is None else ", ".join(found.event_names) or "no event"
         print(f"{args.platform} is set for merchant {merchant_id}: {taken}")
         print(
             in_words(checked)
@@ -67,10 +107,118 @@ def run_set(args: argparse.Namespace) -> int:
     return 0
 
 
+def _changed(found: Changed | list[Any]) -> DestinationRow:
+    if isinstance(found, list):
+        raise CommandError(" ".join(problem.message for problem in found))
+    return found.row
+
+
 def as_json(checked: Checked) -> dict[str, Any]:
     """A check in the words of JSON."""
-    refused = []
-    for key, count in sorted(checked.refused.items()):
-        reason, field = reason_and_field(key)
-        refused.append({"reason": reason, "count": count, "field": field, "example_event_id": checked.examples[key]})
+    refused = refused_json(checked.refused, checked.examples)
     return {"events": checked.events, "would_send": checked.would_send, "refused": refused}
+
+
+def run_list(args: argparse.Namespace) -> int:
+    with runtime_of(settings_with_log()) as runtime:
+        merchant_id = the_merchant(args.merchant)
+        with in_transaction():
+            found, waiting = destinations(merchant_id), waiting_by_platform(merchant_id)
+        shown = [destination_json(runtime, row, waiting.get(row.platform, 0)) for row in found]
+    if args.json:
+        print_json({"destinations": shown})
+        return 0
+    print_table(
+        ("platform", "state", "waiting", "events", "since (UTC)", "reason"),
+        [
+            (
+                one["platform"],
+                one["state"],
+                one["waiting"],
+                "all" if one["event_names"] is None else ", ".join(one["event_names"]),
+                one["created_at"],
+                one["state_reason"],
+            )
+            for one in sorted(shown, key=lambda one: (_WORST_FIRST[one["state"]], -one["waiting"], one["platform"]))
+        ],
+    )
+    return 0
+
+
+def run_change(args: argparse.Namespace) -> int:
+    service, _, done = _CHANGES[args.action]
+    with runtime_of(settings_with_log()) as runtime:
+        merchant_id = the_merchant(args.merchant)
+        row = _changed(service(runtime, merchant_id, args.platform))
+        with in_transaction():
+            waiting = waiting_by_platform(merchant_id).get(args.platform, 0)
+        shown = destination_json(runtime, row, waiting)
+    if args.json:
+        print_json({"destination": shown})
+        return 0
+    print(f"{args.platform} {done} for merchant {merchant_id}.")
+    if waiting:
+        deliveries = f"{waiting:,} {'delivery waits' if waiting == 1 else 'deliveries wait'} there"
+        what = {
+            "pause": f"{deliveries}, and are dropped where the pause lasts too long.",
+            "resume": f"{deliveries}, and go out now.",
+            "remove": f"{deliveries}, and are dropped now. Set it again to redeliver them: "
+            f"`tracklayer redeliver --platform {args.platform} --reason destination_removed`.",
+        }
+        print(what[args.action])
+    return 0
+
+
+def run_test(args: argparse.Namespace) -> int:
+    draft = read_json(args.event, "event") if args.event is not None else None
+    with runtime_of(settings_with_log()) as runtime:
+        merchant_id = the_merchant(args.merchant)
+        with in_transaction():
+            row = destination(merchant_id, args.platform)
+        if row is not None and runtime.settings.sandbox_url is None and is_invented(row):
+            raise CommandError(
+                f"{args.platform} has the invented settings of `tracklayer up --sandbox`, and this would go to the real "
+                "platform: set TRACKLAYER_SANDBOX_URL to the sandbox's address that `up` printed, or settings of your own"
+            )
+        tried = try_destination(runtime, merchant_id, args.platform, draft)
+        url = runtime.settings.public_url
+    if isinstance(tried, list):
+        raise CommandError(" ".join(problem.message for problem in tried))
+    taken = tried.attempt is not None and tried.attempt.outcome is AttemptOutcome.ACKNOWLEDGED
+    if args.json:
+        print_json(_tried_json(url, tried))
+    else:
+        _print_tried(args.platform, tried, taken=taken)
+    return 0 if taken else 1
+
+
+def _tried_json(url: str, tried: Tried) -> dict[str, Any]:
+    return {
+        "attempt": attempt_json(tried.attempt) if tried.attempt is not None else None,
+        "request": tried.request,
+        "explanation": explanation_json(url, tried.explanation),
+        "verdicts": [
+            {"rule": one.rule, "ok": one.ok, "message": one.message, "field": one.field} for one in tried.verdicts
+        ],
+        "user_errors": [{"field": list(one.field), "code": one.code, "message": one.message} for one in tried.problems],
+    }
+
+
+def _print_tried(platform: str, tried: Tried, *, taken: bool) -> None:
+    for problem in tried.problems:
+        print(problem.message)
+    if tried.attempt is not None:
+        print(f"{platform} took the test event." if taken else f"{platform} did not take the test event.")
+        print_fields(
+            [
+                ("outcome", tried.attempt.outcome.value),
+                ("HTTP status", tried.attempt.http_status),
+                ("answer", tried.attempt.error),
+                ("took", f"{tried.attempt.duration_ms:,} ms"),
+            ]
+        )
+    if tried.explanation is not None:
+        print(f"{tried.explanation.summary} {tried.explanation.next_step}")
+    for verdict in tried.verdicts:
+        if not verdict.ok:
+            print(f"  {text_of(verdict.field or verdict.rule)}: {text_of(verdict.message)}")

@@ -1,18 +1,25 @@
-"""``tracklayer import``: a backfill from a file of events, one a line."""
+"""``tracklayer import``: a backfill from a file of events, or from standard input, one event a line."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
-from tracklayer.db.connection import in_transaction
+from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
+from tracklayer.cli.lines import Line, NotTextError, lines_of
+from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.table import print_table
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.problem import Problem
@@ -20,85 +27,172 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
 
 BATCH = 500  # lines of one transaction
+MOST_GROUPS = 50  # of warnings, by code and field; what comes then is counted by its code alone
+Warned = tuple[str, str]  # code, and the field that it is about
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("import", help="backfill events from a JSONL file, one snake_case event a line")
-    parser.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
-    parser.add_argument("file", metavar="FILE.jsonl", help="the events")
-    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    parser = commands.add_parser(
+        "import",
+        help="backfill events from a JSONL file, one snake_case event a line",
+        description="Takes events in, one snake_case JSON object a line, by the same rules as ingestEvent. The file may be "
+        "compressed with gzip. A line that is refused is told with its number, and does not stop the others. What was "
+        "imported before is counted as a repeat, and never twice.",
+    )
+    add_merchant(parser)
+    parser.add_argument("file", metavar="FILE.jsonl", help="the events, plain or .gz; - for standard input")
+    parser.add_argument(
+        "--from-line", type=number(1, 10**15), default=1, metavar="N", help="begin there: what came before is imported"
+    )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit 1 where a line was rejected: the others are stored all the same, and importing again counts none twice."""
-    path = Path(args.file)
-    merchant_id = merchant_id_of(args.merchant)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise CommandError(f"cannot read {args.file}: {error.strerror}") from None
-    with file, runtime_of(settings_with_log()) as runtime:
+    with ExitStack() as stack:
+        file, size = _open(args.file, stack)
+        runtime = stack.enter_context(runtime_of(settings_with_log()))
+        merchant_id = the_merchant(args.merchant)
         with in_transaction():
             merchant = merchant_holder(merchant_id)
-        if merchant is None:
-            raise CommandError(f"there is no merchant {args.merchant}")
-        started = time.monotonic()
-        counts = _import(runtime, merchant, file, path.stat().st_size)
-    result = {name: counts[name] for name in ("accepted", "coalesced", "rejected")}
-    if args.json:
-        print_json(result)
-    else:
-        done = ", ".join(f"{count} {name}" for name, count in result.items())
-        print(f"{done} in {time.monotonic() - started:.1f} s ({_rate(counts, started)})")
-    return 1 if counts["rejected"] else 0
+        assert merchant is not None
+        found = Import(runtime, merchant, args.from_line - 1)
+        try:
+            with tqdm(total=size, unit="B", unit_scale=True, desc="import", disable=None) as progress:
+                found.take(lines_of(file, progress.update), progress)
+        except NotTextError as error:
+            found.tell(as_json=args.json)
+            raise CommandError(error.how_to_mend(args.file)) from None
+        except BrokenPipeError:
+            raise
+        except (KeyboardInterrupt, DatabaseAwayError, OSError, EOFError) as error:
+            found.tell(as_json=args.json)
+            print(_how_to_go_on(found.stored_to, args.file, merchant_id, args.merchant is not None), file=sys.stderr)
+            if isinstance(error, OSError | EOFError):
+                raise CommandError(f"cannot read {args.file} any further: {_why(error)}") from None
+            raise
+    found.tell(as_json=args.json)
+    return 1 if found.counts["rejected"] else 0
 
 
-def _import(runtime: Runtime, merchant: KeyHolder, file: BinaryIO, size: int) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    batch: list[tuple[int, Any]] = []
-    started = time.monotonic()
-    with tqdm(total=size, unit="B", unit_scale=True, desc="import", disable=None) as progress:
-        for number, line in enumerate(file, 1):
-            progress.update(len(line))
-            if not line.strip():
+def _open(name: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:
+    """The file, and its bytes where they are known."""
+    if name == "-":
+        return sys.stdin.buffer, None
+    path = Path(name)
+    try:
+        return stack.enter_context(path.open("rb")), path.stat().st_size
+    except OSError as error:
+        raise CommandError(f"cannot read {name}: {error.strerror}; - reads standard input") from None
+
+
+def _why(error: OSError | EOFError) -> str:
+    return getattr(error, "strerror", None) or str(error) or "it ends too soon"
+
+
+def _how_to_go_on(stored_to: int, file: str, merchant_id: int, names_merchant: bool) -> str:
+    """The command that does the rest."""
+    of_merchant = f"--merchant {merchant_id} " if names_merchant else ""
+    command = f"tracklayer import {of_merchant}--from-line {stored_to + 1} {shlex.quote(file)}"
+    where = f"Everything up to line {stored_to} is stored" if stored_to else "Nothing was stored yet"
+    return f"{where}. Go on with: {command}"
+
+
+@dataclass
+class Import:
+    """``stored_to``: everything up to this line is stored, or was told of."""
+
+    runtime: Runtime
+    merchant: KeyHolder
+    stored_to: int
+    counts: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[Warned] = field(default_factory=Counter)
+    examples: dict[Warned, int] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    def take(self, lines: Iterable[Line], progress: Any) -> None:
+        batch: list[tuple[int, Any]] = []
+        first = self.stored_to
+        for line in lines:
+            if line.number <= first:
                 continue
-            try:
-                batch.append((number, read_json(line)))
-            except ValueError:
-                _reject(counts, number, [Problem((), "INVALID_JSON", "This line is not JSON.")])
+            if not line.is_blank:
+                batch.append((line.number, _draft_of(line)))
             if len(batch) == BATCH:
-                _store(runtime, merchant, batch, counts)
+                self._store(batch)
                 batch = []
-                done = f"{counts.total():,} events, {counts['rejected']:,} rejected"
-                progress.set_postfix_str(f"{done}, {_rate(counts, started)}")
+                done = f"{self.counts.total():,} events, {self.counts['rejected']:,} rejected"
+                progress.set_postfix_str(f"{done}, {self._rate()}")
         if batch:
-            _store(runtime, merchant, batch, counts)
-    return counts
+            self._store(batch)
+
+    def _store(self, batch: Sequence[tuple[int, Any]]) -> None:
+        """In one transaction; then tells what was refused, in the order of the lines."""
+        with in_transaction():  # an import may take hours, and somebody may be erased meanwhile
+            self.merchant = merchant_holder(self.merchant.merchant_id) or self.merchant
+        drafts = [draft for _, draft in batch if not isinstance(draft, Problem)]
+        outcomes = iter(ingest_events(self.runtime, self.merchant, drafts).outcomes if drafts else ())
+        for line, draft in batch:
+            if isinstance(draft, Problem):
+                self._reject(line, [draft])
+                continue
+            outcome = next(outcomes)
+            match outcome:
+                case Accepted():
+                    self.counts["accepted"] += 1
+                    self._warn(line, outcome.warnings)
+                case Coalesced() | Forgotten():
+                    self.counts["coalesced"] += 1
+                    self._warn(line, outcome.warnings)
+                case _:
+                    self._reject(line, outcome.problems)
+        self.stored_to = batch[-1][0]
+
+    def _reject(self, line: int, problems: Sequence[Problem]) -> None:
+        self.counts["rejected"] += 1
+        reasons = " ".join(_reason(problem) for problem in problems)
+        tqdm.write(f"line {line}: {reasons}", file=sys.stderr)
+
+    def _warn(self, line: int, warnings: Sequence[Problem]) -> None:
+        for warning in warnings:
+            about = warning.code, ".".join(warning.field)
+            if about not in self.warnings and len(self.warnings) >= MOST_GROUPS:
+                about = warning.code, ""
+            self.warnings[about] += 1
+            self.examples.setdefault(about, line)
+
+    def _rate(self) -> str:
+        return f"{self.counts.total() / max(time.monotonic() - self.started, 0.001):,.0f} events/s"
+
+    def tell(self, *, as_json: bool) -> None:
+        """What came of it, or of it so far."""
+        result = {name: self.counts[name] for name in ("accepted", "coalesced", "rejected")}
+        warned = [
+            {"code": code, "field": about or None, "count": count, "example_line": self.examples[code, about]}
+            for (code, about), count in self.warnings.most_common()
+        ]
+        if as_json:
+            print_json({**result, "warnings": warned} if warned else result)
+            return
+        done = ", ".join(f"{count} {name}" for name, count in result.items())
+        print(f"{done} in {time.monotonic() - self.started:.1f} s ({self._rate()})")
+        if warned:
+            print("\nTaken, but:")
+            print_table(
+                ("events", "field", "such as line", "warning"),
+                [(one["count"], one["field"], str(one["example_line"]), one["code"]) for one in warned],
+            )
 
 
-def _rate(counts: Counter[str], started: float) -> str:
-    return f"{counts.total() / max(time.monotonic() - started, 0.001):,.0f} events/s"
-
-
-def _store(runtime: Runtime, merchant: KeyHolder, batch: list[tuple[int, Any]], counts: Counter[str]) -> None:
-    with in_transaction():  # an import may take hours, and somebody may be erased meanwhile
-        merchant = merchant_holder(merchant.merchant_id) or merchant
-    result = ingest_events(runtime, merchant, [draft for _, draft in batch])
-    for (number, _), outcome in zip(batch, result.outcomes, strict=True):
-        match outcome:
-            case Accepted():
-                counts["accepted"] += 1
-            case Coalesced() | Forgotten():
-                counts["coalesced"] += 1
-            case _:
-                _reject(counts, number, outcome.problems)
-
-
-def _reject(counts: Counter[str], number: int, problems: Any) -> None:
-    counts["rejected"] += 1
-    reasons = " ".join(_reason(problem) for problem in problems)
-    tqdm.write(f"line {number}: {reasons}", file=sys.stderr)
+def _draft_of(line: Line) -> Any:
+    """The event, or the Problem that the line is."""
+    if line.problem is not None:
+        return Problem((), "INVALID_JSON", line.problem)
+    try:
+        return read_json(line.content)
+    except ValueError:
+        return Problem((), "INVALID_JSON", "This line is not JSON.")
 
 
 def _reason(problem: Problem) -> str:

@@ -1,9 +1,10 @@
-"""``tracklayer merchant create`` and ``tracklayer merchant collector``."""
+"""``tracklayer merchant``: created, listed, shown, and what their shops' pages may tell."""
 
 from __future__ import annotations
 
 import argparse
 
+from tracklayer.cli.arguments import add_json, add_merchant, add_page, place_after, the_merchant
 from tracklayer.cli.process import (
     CommandError,
     merchant_id_of,
@@ -11,12 +12,18 @@ from tracklayer.cli.process import (
     runtime_of,
     settings_with_log,
 )
+from tracklayer.cli.shapes import merchant_json, page_json
+from tracklayer.cli.table import print_fields, print_table
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import Overview, overview
 from tracklayer.domain.collector import Collector, address_of, snippet
 from tracklayer.services.merchants import RETENTION_DAYS, create_merchant, update_merchant
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("merchant", help="create merchants, and set what their shops' pages may tell")
+    parser = commands.add_parser(
+        "merchant", help="create, list and show merchants, and what their shops' pages may tell"
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="create a merchant; prints its id and its API key, once")
     create.add_argument("--name", required=True, help="the merchant's name")
@@ -25,11 +32,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     create.add_argument("--no-hashing", action="store_true", help="keep email and phone plain")
     create.add_argument("--alert-email", action="append", default=[], help="who gets alerts; may be given again")
-    create.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_json(create)
     create.set_defaults(run=run_create)
 
+    several = actions.add_parser("list", help="list the merchants, by id; of those that are shown the worst first")
+    add_page(several)
+    add_json(several)
+    several.set_defaults(run=run_list)
+
+    show = actions.add_parser("show", help="show one merchant")
+    show.add_argument("merchant", nargs="?", metavar="ID", help="its id; may be left out where there is only one")
+    add_json(show)
+    show.set_defaults(run=run_show)
+
     change = actions.add_parser("collector", help="show or change what a shop's pages may tell; what is left out stays")
-    change.add_argument("--merchant", required=True, metavar="ID", help="the merchant's id")
+    add_merchant(change)
     change.add_argument(
         "--enabled", action=argparse.BooleanOptionalAction, default=None, help="whether the shop's pages may call"
     )
@@ -45,7 +62,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=None,
         help="whether nothing is set or kept before a page says that its visitor agreed",
     )
-    change.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_json(change)
     change.set_defaults(run=run_collector)
 
 
@@ -62,6 +79,73 @@ def run_create(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_list(args: argparse.Namespace) -> int:
+    after = merchant_id_of(args.after) if args.after is not None else 0
+    with runtime_of(settings_with_log()), in_transaction():
+        found = overview(after, args.limit + 1)
+    page, more = found[: args.limit], len(found) > args.limit
+    end = str(page[-1].row.merchant_id) if page else None
+    if args.json:
+        print_json(page_json([_as_json(one) for one in page], end, has_next_page=more))
+        return 0
+    worst_first = sorted(page, key=lambda one: (-one.critical, -one.open_alerts, -one.not_active, one.row.merchant_id))
+    print_table(
+        ("id", "open alerts", "critical", "not sent to", "destinations", "retention", "hashing", "name"),
+        [
+            (
+                str(one.row.merchant_id),
+                one.open_alerts,
+                one.critical,
+                one.not_active,
+                one.destinations,
+                f"{one.row.retention_days} d",
+                "on" if one.row.hash_user_data else "off",
+                one.row.name,
+            )
+            for one in worst_first
+        ],
+    )
+    place_after(end if more else None)
+    return 0
+
+
+def _as_json(one: Overview) -> dict[str, object]:
+    return {
+        **merchant_json(one.row),
+        "destinations": one.destinations,
+        "destinations_not_active": one.not_active,
+        "open_alerts": one.open_alerts,
+        "open_alerts_critical": one.critical,
+    }
+
+
+def run_show(args: argparse.Namespace) -> int:
+    with runtime_of(settings_with_log()):
+        merchant_id = the_merchant(args.merchant)
+        with in_transaction():
+            (one,) = overview(merchant_id - 1, 1)
+    if args.json:
+        print_json(_as_json(one))
+        return 0
+    row = one.row
+    print_fields(
+        [
+            ("id", str(row.merchant_id)),
+            ("name", row.name),
+            ("created", row.created_at),
+            ("retention", f"{row.retention_days} days"),
+            ("hashing", "on" if row.hash_user_data else "off: email and phone are kept plain"),
+            ("alert e-mails", ", ".join(row.alert_emails) or "nobody"),
+            ("default currency", row.default_currency),
+            ("default page", row.default_page_url),
+            ("consent required", row.require_consent),
+            ("destinations", f"{one.destinations:,}, {one.not_active:,} of them not sent to"),
+            ("open alerts", f"{one.open_alerts:,}, {one.critical:,} of them critical"),
+        ]
+    )
+    return 0
+
+
 def run_collector(args: argparse.Namespace) -> int:
     given = {
         "enabled": args.enabled,
@@ -70,8 +154,8 @@ def run_collector(args: argparse.Namespace) -> int:
         "consent_required": args.consent_required,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    merchant_id = merchant_id_of(args.merchant)
     with runtime_of(settings_with_log()) as runtime:
+        merchant_id = merchant_id_of(args.merchant) if args.merchant is not None else the_merchant(None)
         row = update_merchant(runtime, merchant_id, {"collector": changes})
         address = runtime.settings.public_url, runtime.settings.collector_hosts
     if isinstance(row, list):

@@ -17,6 +17,7 @@ from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_waiting_app
+from tracklayer.cli.arguments import port_number
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     api = commands.add_parser("api", help="serve the API; run as many as you like")
     api.add_argument("--host", help="address to listen on (TRACKLAYER_HOST)")
-    api.add_argument("--port", type=int, help="port to listen on (TRACKLAYER_PORT)")
+    api.add_argument("--port", type=port_number, help="port to listen on (TRACKLAYER_PORT)")
     api.add_argument("--processes", type=int, default=1, help="that share the port (%(default)s)")
     # Of one of several processes: the socket that its parent listens on, and who that is.
     api.add_argument("--fd", type=int, help=argparse.SUPPRESS)

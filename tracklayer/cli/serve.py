@@ -83,13 +83,18 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         bound = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+        raise cannot_listen(host, port, error) from None
     # Accepted connections inherit it: an answer is one small packet that must not wait for an acknowledgement.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A client that has stopped reading is let go: only the kernel can tell, since the server waits for it to read.
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     return bound
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> CommandError:
+    why = str(error.strerror).partition(" (while")[0]  # behind it Python names the address once more
+    return CommandError(f"cannot listen on {host}:{port}: {why}; choose another with --port")
 
 
 def settings_of_server() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tracklayer.cli.arguments import port_number
 from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
 from tracklayer.cli.up import on_port
 from tracklayer.db.connection import in_transaction
@@ -20,7 +21,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--merchant", metavar="ID", help="whose dashboard (the merchant called default, or the only one)"
     )
-    parser.add_argument("--port", type=int, help="as given to `tracklayer up`, where TRACKLAYER_PUBLIC_URL is not set")
+    parser.add_argument(
+        "--port", type=port_number, help="as given to `tracklayer up`, where TRACKLAYER_PUBLIC_URL is not set"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
 

@@ -14,6 +14,7 @@ from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import assemble
 from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
+from tracklayer.cli.arguments import port_number
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, listen, scheduling, serve_http, working
 from tracklayer.domain.watch import ROLES
@@ -31,7 +32,7 @@ SANDBOX_PORT = 9100
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("up", help="run everything on this machine: database, API, worker, scheduler")
-    parser.add_argument("--port", type=int, help="port of the API (TRACKLAYER_PORT, 8000)")
+    parser.add_argument("--port", type=port_number, help="port of the API (TRACKLAYER_PORT, 8000)")
     parser.add_argument(
         "--sandbox",
         action="store_true",

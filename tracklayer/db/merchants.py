@@ -74,6 +74,38 @@ def page_of_merchants(after: int, limit: int) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in found]
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A merchant and how it stands. ``not_active``: destinations that are paused or held; ``critical``: of the open alerts."""
+
+    row: MerchantRow
+    destinations: int
+    not_active: int
+    open_alerts: int
+    critical: int
+
+
+# Each count by an index of what is there now: a handful of rows a merchant.
+COUNTS = """
+SELECT m.merchant_id, d.there, d.not_active, a.open, a.critical
+FROM unnest(%s::bigint[]) AS m(merchant_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS there, count(*) FILTER (WHERE state <> 'active') AS not_active
+    FROM destinations WHERE merchant_id = m.merchant_id AND removed_at IS NULL) AS d
+CROSS JOIN LATERAL (
+    SELECT count(*) AS open, count(*) FILTER (WHERE severity = 'critical') AS critical
+    FROM alerts WHERE merchant_id = m.merchant_id AND resolved_at IS NULL) AS a
+"""
+
+
+def overview(after: int, limit: int) -> list[Overview]:
+    """Merchants with a higher id than ``after``, by id, at most ``limit``."""
+    found = MerchantRow.select().where(MerchantRow.merchant_id > after).order_by(MerchantRow.merchant_id).limit(limit)
+    merchants = {row.merchant_id: row for row in found}
+    counts = {row[0]: row[1:] for row in rows(COUNTS, (list(merchants),))}
+    return [Overview(row, *counts[merchant_id]) for merchant_id, row in merchants.items()]
+
+
 # What is oldest of each, by the indexes that the purge deletes by. ``browser_id <> ''`` is how those say it.
 _OLDEST = "(SELECT {at} FROM {table} WHERE merchant_id = m.merchant_id {of} ORDER BY {at} LIMIT 1)"
 EXPIRED = """

@@ -315,30 +315,41 @@ def look(session: Session, wanted: Position) -> None:
         raise BehindError
 
 
-def standby_trouble(url: str, lag: timedelta) -> str | None:
-    """What is wrong with a standby now, as one sentence, for whoever does not read from it. Raises DatabaseAwayError."""
+def connect(url: str, lag: timedelta) -> Session:
+    """A session of one's own with a standby that has all that the primary has written until now.
+
+    Raises NotServedError where it does not come so far in time, or does not serve; and DatabaseAwayError.
+    """
     with connection.session():
         wanted = position()
     if wanted is None:
-        return None
+        raise NotServedError
     ends = time.monotonic() + lag.total_seconds()
     try:
         session = sessions.connect(url, "tracklayer", POOL)
-    except psycopg2.Error:
-        return sentence_of(AWAY)
+    except psycopg2.Error as error:
+        raise NotServedError(AWAY) from error
     try:
         while True:
             try:
                 look(session, wanted)
-                return None
+                return session
             except BehindError:
                 if time.monotonic() > ends:
-                    return sentence_of(_behind(lag.total_seconds()))
+                    raise NotServedError(_behind(lag.total_seconds())) from None
                 time.sleep(PAUSES[1])
-            except NotServedError as error:
-                return sentence_of(str(error.why))
-    finally:
+    except BaseException:
         session.close()
+        raise
+
+
+def standby_trouble(url: str, lag: timedelta) -> str | None:
+    """What is wrong with a standby now, as one sentence, for whoever does not read from it. Raises DatabaseAwayError."""
+    try:
+        connect(url, lag).close()
+    except NotServedError as error:
+        return sentence_of(error.why) if error.why is not None else None
+    return None
 
 
 def _behind(lag: float) -> str:

@@ -248,6 +248,23 @@ def release_pace(health: Health, now: datetime) -> float | None:
     return pace
 
 
+def next_try(
+    next_retry_at: datetime | None, due_at: datetime | None, health: Health | None, now: datetime
+) -> datetime | None:
+    """When a delivery that waits is tried next; of a held one, when its destination is probed. None: nobody can tell.
+
+    ``health``: of its destination; None where that is gone.
+    """
+    if health is not None and health.state is DestinationState.PAUSED:
+        return None
+    planned = next_retry_at
+    if planned is None and due_at is not None and due_at > now:
+        planned = due_at  # redelivered together with many: it is not its turn yet
+    if health is None or health.resume_at is None:
+        return planned
+    return max(planned, health.resume_at) if planned else health.resume_at
+
+
 def release_time(waiting: int) -> timedelta:
     """How long a release takes for so many at least, where the platform takes all that it is sent.
 

@@ -1,11 +1,15 @@
 """Reads bodies: no larger than whoever sends one may, and no more of them at once than this process has room for.
 
+Compressed ones are inflated as they come, and both bounds are of what that gives: a small body may be a large one.
+
 How long a body may take is the server's to say: it closes a connection whose body does not come (``cli.connections``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Hashable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -19,10 +23,21 @@ STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for 
 MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
 ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
 ALWAYS = 64 * 1024  # bytes that a merchant may hold, however full the room is
+SLICE = 256 * 1024  # inflated bytes, after which others have their turn
+_GZIP, _ZLIB = 31, 15  # ``wbits`` of zlib
+ENCODINGS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": _ZLIB}  # RFC 9110, 8.4.1
 
 
 class ClientGoneError(Exception):
     """Whoever sent the request left before its end: nobody waits for an answer."""
+
+
+class UnknownEncodingError(Exception):
+    """The body has a Content-Encoding that nobody reads here."""
+
+
+class DamagedBodyError(Exception):
+    """The body is not what its Content-Encoding says, or ends too soon."""
 
 
 class Bodies:
@@ -40,12 +55,18 @@ class Bodies:
     def reader(self, owner: Hashable, most: int, headers: Mapping[bytes, bytes]) -> Reader:
         """For one request of ``owner`` with a body of at most ``most`` bytes; a block, whose end gives its room back.
 
-        Raises GraphQLError for one that announces more.
+        Raises GraphQLError for one that announces more, and UnknownEncodingError.
         """
+        wbits = None
+        if encoding := headers.get(b"content-encoding"):
+            encoding = encoding.strip().lower()
+            wbits = ENCODINGS.get(encoding)
+            if wbits is None and encoding != b"identity":
+                raise UnknownEncodingError
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced[:20]) > most:
             raise _too_large(most)
-        return Reader(self, owner, most)
+        return Reader(self, owner, most, wbits)
 
     def take(self, owner: Hashable, size: int) -> None:
         """Raises GraphQLError where there is no room."""
@@ -71,13 +92,14 @@ class Bodies:
 class Reader:
     """Reads one body."""
 
-    __slots__ = ("_bodies", "_most", "_owner", "_taken")
+    __slots__ = ("_bodies", "_most", "_owner", "_taken", "_wbits")
 
-    def __init__(self, bodies: Bodies, owner: Hashable, most: int) -> None:
+    def __init__(self, bodies: Bodies, owner: Hashable, most: int, wbits: int | None = None) -> None:
         self._bodies = bodies
         self._owner = owner
         self._most = most
         self._taken = 0
+        self._wbits = wbits
 
     def __enter__(self) -> Self:
         return self
@@ -89,21 +111,53 @@ class Reader:
             self._bodies.give_back(self._owner, self._taken)
 
     async def read(self, receive: Receive) -> bytes:
-        """The whole body. Raises ClientGoneError; GraphQLError for one that is too large, or that there is no room for."""
+        """The whole body. Raises ClientGoneError, and DamagedBodyError; GraphQLError for one that is too large, or that there is
+        no room for.
+        """
+        if self._wbits is not None:
+            return b"".join([part async for part in self._inflated(receive, zlib.decompressobj(self._wbits))])
         parts: list[bytes] = []
         while True:
             message: Message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             part: bytes = message.get("body", b"")
-            if self._taken + len(part) > self._most:
-                raise _too_large(self._most)
-            if part:
-                self._bodies.take(self._owner, len(part))
-                self._taken += len(part)
+            self._take(part)
             if not message.get("more_body", False):
                 return b"".join((*parts, part)) if parts else part
             parts.append(part)
+
+    def _take(self, part: bytes) -> None:
+        if self._taken + len(part) > self._most:
+            raise _too_large(self._most)
+        if part:
+            self._bodies.take(self._owner, len(part))
+            self._taken += len(part)
+
+    async def _inflated(self, receive: Receive, inflating: zlib._Decompress) -> AsyncIterator[bytes]:
+        """Never more than ``SLICE`` at once, and nothing beyond what the body may have."""
+        more = True
+        while more:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            packed: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            is_full = bool(packed)
+            while packed or is_full:
+                try:
+                    part = inflating.decompress(packed, SLICE)
+                except zlib.error:
+                    raise DamagedBodyError from None
+                if inflating.unused_data:
+                    raise DamagedBodyError  # something follows its end
+                self._take(part)
+                yield part
+                packed, is_full = inflating.unconsumed_tail, len(part) == SLICE
+                if is_full:
+                    await asyncio.sleep(0)
+        if not inflating.eof:
+            raise DamagedBodyError
 
 
 def _too_large(most: int) -> Exception:

@@ -28,7 +28,16 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, schema
-from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY, STRANGER_BODY, STREAM_BODY, Bodies, ClientGoneError
+from tracklayer.schema.bodies import (
+    MAX_ADMIN_BODY,
+    MAX_BODY,
+    STRANGER_BODY,
+    STREAM_BODY,
+    Bodies,
+    ClientGoneError,
+    DamagedBodyError,
+    UnknownEncodingError,
+)
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
@@ -43,6 +52,8 @@ from tracklayer.services.intake import Intake
 
 RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
+UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
+DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
@@ -104,6 +115,13 @@ class GraphQLDoor(LiveDoor):
             await self._view(scope, _again(body, receive), send)
         except ClientGoneError:
             pass
+        except DamagedBodyError:
+            await _problem(400, DAMAGED)(scope, receive, send)
+        except UnknownEncodingError:
+            refusal = _problem(415, UNKNOWN_ENCODING)
+            # The rest of the body is not read.
+            refusal.headers.update({"accept-encoding": "gzip, deflate", "connection": "close"})
+            await refusal(scope, receive, send)
         except asyncio.CancelledError:
             if not self._closing.is_set():
                 raise
@@ -180,7 +198,7 @@ class GraphQLDoor(LiveDoor):
     async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What Strawberry's view answers; an error of the request is JSON with a code, as any other is."""
         # Media types know no case; Strawberry's view does.
-        lowered = [(name, value.lower() if name == b"content-type" else value) for name, value in scope["headers"]]
+        lowered = [(name, value.lower() if name in _MEDIA_TYPES else value) for name, value in scope["headers"]]
         request = Request({**scope, "headers": lowered}, receive)
         try:
             response = await self.run(request)
@@ -291,6 +309,7 @@ class GraphQLDoor(LiveDoor):
         return response
 
 
+_MEDIA_TYPES = (b"content-type", b"accept")  # headers that hold them
 _DATA_TYPES = {
     strict: f"{media_type}; charset=utf-8".encode()
     for strict, media_type in ((False, "application/json"), (True, GRAPHQL_JSON))
@@ -354,9 +373,12 @@ def _headers_of(status: int, extensions: Iterable[Mapping[str, Any]]) -> dict[st
 
 
 def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """``accept`` in lower case: it is looked into for media types."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         found.setdefault(name, value)
+    if b"accept" in found:
+        found[b"accept"] = found[b"accept"].lower()
     return found
 
 

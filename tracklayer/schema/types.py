@@ -30,7 +30,7 @@ from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled, may_redeli
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
-from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, release_time
+from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, next_try, release_time
 from tracklayer.domain.monitors.words import spelt
 from tracklayer.domain.stitching import Enriched, Stitched
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -482,14 +482,7 @@ class DeliveryNode(Node):
             return None
         row = await context_of(info).loaders.destination.load(self.row.platform)
         health = health_of(row) if row is not None else None
-        if health is not None and health.state is State.PAUSED:
-            return None
-        planned = self.row.next_retry_at
-        if planned is None and self.row.due_at is not None and self.row.due_at > context_of(info).now:
-            planned = self.row.due_at  # redelivered together with many: it is not its turn yet
-        if health is None or health.resume_at is None:
-            return _instant(planned)
-        return _instant(max(planned, health.resume_at) if planned else health.resume_at)
+        return _instant(next_try(self.row.next_retry_at, self.row.due_at, health, context_of(info).now))
 
     @strawberry.field(
         metadata=READ | at_most(LOG_LENGTH), description=f"The attempts, oldest first; the last {LOG_LENGTH}."

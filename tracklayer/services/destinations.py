@@ -255,6 +255,13 @@ def example_settings(mapper: Mapper) -> dict[str, Any]:
     return chosen
 
 
+def is_invented(row: DestinationRow) -> bool:
+    """Whether a destination still has the settings that ``sandbox_destinations`` gave it."""
+    mapper = mapper_for(row.platform)
+    plain, _ = split_settings(mapper, example_settings(mapper))
+    return all(row.settings.get(name) == value for name, value in plain.items())
+
+
 def _get(merchant_id: int, platform: str) -> DestinationRow:
     row = db.destination(merchant_id, platform)
     assert row is not None

@@ -58,7 +58,7 @@ def deliver_stored(
     What the platform would refuse is refused here: as it is mapped for the time when it would be sent. ``matched`` are
     events, ``requeued`` deliveries made. Raises ReadTimeoutError for a search that takes too long: then nothing was done.
     """
-    _let_writers_end()
+    let_writers_end()
     with bounded_read():
         page = _read(merchant_id, platform, search)
     if page.row is None:
@@ -133,7 +133,7 @@ def continue_stored(runtime: Runtime, job: RedeliveryRow, page: Page) -> set[Wak
     return result.wake
 
 
-def _let_writers_end() -> None:
+def let_writers_end() -> None:
     """An event whose transaction began before the destination was there is not routed to it, and is seen when it ends."""
     ends = time.monotonic() + WRITERS_SECONDS
     with in_transaction():

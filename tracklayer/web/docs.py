@@ -36,6 +36,7 @@ READING_ORDER = (
     "dedup",
     "identity",
     "api",
+    "command-line",
     "errors",
     "alerts",
     "retention",

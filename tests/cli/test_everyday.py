@@ -1,0 +1,516 @@
+"""The everyday commands: what they print, what they refuse in one sentence, and that they do what the API does."""
+
+from __future__ import annotations
+
+import io
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.factories import META, Api, Merchant, draft, new_merchant
+from tracklayer.cli import main, table
+from tracklayer.clock import SystemClock
+from tracklayer.db import connection
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.schema import ids
+from tracklayer.services.alert import settle_findings
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import sandbox_destinations, set_destination
+from tracklayer.services.ingest import ingest_events
+from tracklayer.services.merchants import authenticate, create_merchant
+
+ODD_IDS = ["-x", "a b", "ü/ö?&%", "日本語", "'\"$(ls)", "--json", "x" * 255]
+
+
+@pytest.fixture
+def say(environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Types a command that must succeed; what it printed."""
+
+    def typed(*words: str, status: int = 0) -> str:
+        assert main(list(words)) == status, capsys.readouterr().err
+        connection.connect(environ)  # a command closes what it opened
+        return capsys.readouterr().out
+
+    return typed
+
+
+@pytest.fixture
+def ask(say: Callable[..., str]) -> Callable[..., Any]:
+    """The same, as JSON."""
+
+    def typed(*words: str, status: int = 0) -> Any:
+        return orjson.loads(say(*words, "--json", status=status))
+
+    return typed
+
+
+@pytest.fixture
+def refused(environ: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Types a command that must fail; its one sentence."""
+
+    def typed(*words: str) -> str:
+        assert main(list(words)) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.startswith("tracklayer: ")
+        assert told.err.count("\n") == 1
+        connection.connect(environ)
+        return told.err.removeprefix("tracklayer: ").rstrip("\n")
+
+    return typed
+
+
+def test_the_only_merchant_needs_no_name(
+    environ: str, say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime
+) -> None:
+    assert refused("key", "list") == "there is no merchant yet: make one with `tracklayer merchant create --name NAME`"
+    new_merchant(runtime)
+    assert len(ask("key", "list")["api_keys"]) == 1
+    second = new_merchant(runtime)
+    several = "there are several merchants: say which with --merchant ID; `tracklayer merchant list` shows them"
+    commands = (
+        "key list,destination list,deliveries,alerts,event show x,redeliver --all,export events --to x,import -,"
+        "destination set --platform meta"
+    )
+    for command in commands.split(","):
+        assert refused(*command.split()) == several
+    assert ask("destination", "list", "--merchant", str(second.merchant_id))["destinations"][0]["platform"] == "meta"
+    assert refused("alerts", "--merchant", "abc") == (
+        "'abc' is not a merchant's id: `tracklayer merchant create` prints it"
+    )
+    assert refused("alerts", "--merchant", "99") == "there is no merchant 99"
+
+
+def test_merchants_are_listed_page_by_page_the_worst_first(
+    say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime
+) -> None:
+    merchants = [new_merchant(runtime, name=f"Shop {n}", meta=n == 2) for n in range(3)]
+    open_alert(runtime, merchants[2].merchant_id, Severity.CRITICAL)
+    first = ask("merchant", "list", "--limit", "2")
+    assert [one["name"] for one in first["nodes"]] == ["Shop 0", "Shop 1"]
+    assert first["page_info"] == {"has_next_page": True, "end_cursor": str(merchants[1].merchant_id)}
+    rest = ask("merchant", "list", "--limit", "2", "--after", first["page_info"]["end_cursor"])
+    (third,) = rest["nodes"]
+    assert rest["page_info"]["has_next_page"] is False
+    expected = {"merchant_id": str(merchants[2].merchant_id), "id": ids.encode("Merchant", merchants[2].merchant_id)}
+    assert {name: third[name] for name in expected} == expected
+    counts = {name: third[name] for name in third if name.startswith(("destinations", "open_alerts"))}
+    assert counts == {
+        "destinations": 1,
+        "destinations_not_active": 0,
+        "open_alerts": 1,
+        "open_alerts_critical": 1,
+    }
+    lines = say("merchant", "list").splitlines()
+    assert lines[0].split()[0] == "ID"
+    assert [line.split("  ")[-1].strip() for line in lines[1:]] == ["Shop 2", "Shop 0", "Shop 1"]
+    assert ask("merchant", "show", expected["id"]) == third
+    assert "Shop 1" in say("merchant", "show", str(merchants[1].merchant_id))
+    assert refused("merchant", "show", "77") == "there is no merchant 77"
+
+
+def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
+    say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    made = ask("key", "create", "--name", "Server", "--scope", "INGEST", "--scope", "read")
+    assert set(made) == {"api_key", "key"}
+    assert (made["api_key"]["name"], made["api_key"]["scopes"]) == ("Server", ["ingest", "read"])
+    holder = authenticate(runtime, made["key"])
+    assert holder is not None
+    assert holder.scopes == {"ingest", "read"}
+    listed = ask("key", "list")["api_keys"]
+    assert [one["name"] for one in listed] == ["first key", "Server"]
+    assert listed[1] == {**made["api_key"], "last_used_at": listed[1]["last_used_at"]}
+    table_of_keys = say("key", "list")
+    assert made["key"] not in table_of_keys
+    number = next(line.split()[0] for line in table_of_keys.splitlines() if "Server" in line)
+    assert "is revoked" in say("key", "revoke", number)
+    assert ask("key", "revoke", made["api_key"]["id"])["api_key"]["revoked_at"]  # twice is as good as once
+    runtime.keyring.forget(merchant.merchant_id)
+    assert authenticate(runtime, made["key"]) is None
+    for odd in ("0", "x", "9" * 30, ids.encode("ApiKey", merchant.merchant_id + 1, int(number))):
+        assert "has no key" in refused("key", "revoke", odd)
+    assert refused("key", "create", "--name", " ", "--scope", "read") == "The name must have 1 to 200 characters."
+
+
+def test_a_destination_is_paused_resumed_and_removed(
+    say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft("order_1"), draft("order_2")])
+    paused = say("destination", "pause", "--platform", "meta")
+    assert "meta is paused" in paused
+    assert "2 deliveries wait there" in paused
+    (shown,) = ask("destination", "list")["destinations"]
+    assert (shown["state"], shown["state_reason"], shown["waiting"]) == ("paused", "paused by the merchant", 2)
+    assert shown["settings"] == {**META, "access_token": "••••ests"}
+    assert ask("destination", "resume", "--platform", "meta")["destination"]["state"] == "active"
+    assert "is removed" in say("destination", "remove", "--platform", "meta")
+    assert ask("destination", "list") == {"destinations": []}
+    for action in ("pause", "resume", "remove", "test"):
+        assert refused("destination", action, "--platform", "meta").startswith("There is no destination")
+
+
+def test_the_list_of_destinations_begins_with_the_worst(
+    say: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    set_destination(
+        runtime, merchant.merchant_id, "tiktok", {"pixel_code": "C4ABCDEFGH1234567890", "access_token": "x"}
+    )
+    set_destination(
+        runtime, merchant.merchant_id, "reddit", {"pixel_id": "a2_abcdefgh", "access_token": "token-of-reddit"}
+    )
+    with in_transaction():
+        execute(
+            "UPDATE destinations SET state = 'held', state_reason = 'away', resume_at = '2026-11-20T16:00:00Z' "
+            "WHERE platform = 'tiktok'"
+        )
+        execute("UPDATE destinations SET state = 'paused' WHERE platform = 'meta'")
+    lines = say("destination", "list").splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["tiktok", "held"], ["meta", "paused"], ["reddit", "active"]]
+
+
+def test_a_destination_is_tested_in_the_platforms_own_test_mode(
+    environ: str,
+    say: Callable[..., str],
+    ask: Callable[..., Any],
+    refused: Callable[..., str],
+    runtime: Runtime,
+    merchant: Merchant,
+    sandbox: SandboxServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_SANDBOX_URL", sandbox.url)
+    assert "test_event_code" in refused("destination", "test", "--platform", "meta")
+    set_destination(runtime, merchant.merchant_id, "meta", {"test_event_code": "TEST123"})
+    assert say("destination", "test", "--platform", "meta").startswith("meta took the test event.")
+    found = ask("destination", "test", "--platform", "meta")
+    assert (found["attempt"]["outcome"], found["attempt"]["http_status"]) == ("acknowledged", 200)
+    assert found["request"]["body"]["test_event_code"] == "TEST123"
+    assert META["access_token"] not in orjson.dumps(found).decode()
+    event = tmp_path / "event.json"
+    event.write_bytes(orjson.dumps(draft("old", occurred_at="2020-01-01T00:00:00Z")))
+    found = ask("destination", "test", "--platform", "meta", "--event", str(event), status=1)
+    assert found["attempt"] is None
+    assert [one["code"] for one in found["user_errors"]] == ["EVENT_TOO_OLD"]
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0,)]
+
+
+def test_what_the_sandbox_invented_is_not_sent_to_a_real_platform(
+    refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    sandbox_destinations(runtime, merchant.merchant_id, ["tiktok"])
+    told = refused("destination", "test", "--platform", "tiktok")
+    assert told.startswith("tiktok has the invented settings of `tracklayer up --sandbox`")
+
+
+@pytest.mark.parametrize("event_id", ODD_IDS)
+def test_an_event_of_any_id_is_shown(
+    say: Callable[..., str], runtime: Runtime, merchant: Merchant, event_id: str
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(event_id)])
+    shown = orjson.loads(say("event", "show", "--json", "--", event_id))
+    assert shown["event_id"] == event_id
+    assert [one["platform"] for one in shown["deliveries"]] == ["meta"]
+    assert event_id in say("event", "show", "--", event_id)
+
+
+def test_an_event_is_shown_with_what_became_of_it(
+    say: Callable[..., str],
+    ask: Callable[..., Any],
+    refused: Callable[..., str],
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+) -> None:
+    person = {"email": "jane@example.com", "first_name": "Jane", "client_ip": "203.0.113.42"}
+    ingest_events(runtime, merchant.holder, [draft("order_1", user_data=person)])
+    ingest_events(runtime, merchant.holder, [draft("order_1", user_data=person, custom_data={"value": 5})])
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    shown = ask("event", "show", "order_1")
+    assert (shown["times_received"], shown["user_data"]["first_name"]) == (2, "••••")
+    assert set(shown["last_difference"]["fields"]) == {"custom_data.value", "custom_data.currency"}
+    (delivery,) = shown["deliveries"]
+    assert (delivery["status"], delivery["held"], delivery["next_retry_at"]) == ("delivered", False, None)
+    assert [entry["outcome"] for entry in delivery["attempt_log"]] == ["acknowledged"]
+    text = say("event", "show", "order_1")
+    assert "acknowledged" in text
+    assert "jane@example.com" not in text
+    for odd in ("order_2", "a\x00b", "caf\udce9", "x" * 100_000):
+        assert refused("event", "show", odd[:200_000]).startswith(f"merchant {merchant.merchant_id} has no event ")
+
+
+def test_deliveries_are_narrowed_and_paged_as_in_the_api(
+    say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(f"order_{n:04}") for n in range(1, 1203)])
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = 'invalid_field', due_at = NULL, last_error = 'a' "
+            "WHERE event_id = 'order_0007'"
+        )
+    seen: list[str] = []
+    place: list[str] = []
+    while True:
+        page = ask("deliveries", "--limit", "600", *place)
+        seen += [one["event_id"] for one in page["nodes"]]
+        if not page["page_info"]["has_next_page"]:
+            break
+        place = ["--after", page["page_info"]["end_cursor"]]
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 1202
+    assert [one["event_id"] for one in ask("deliveries", "--status", "DROPPED")["nodes"]] == ["order_0007"]
+    assert [one["drop_reason"] for one in ask("deliveries", "--reason", "invalid_field")["nodes"]] == ["invalid_field"]
+    assert ask("deliveries", "--platform", "reddit") == {
+        "nodes": [],
+        "page_info": {"has_next_page": False, "end_cursor": None},
+    }
+    assert ask("deliveries", "--since", "2026-11-21")["nodes"] == []
+    assert len(ask("deliveries", "--since", "2026-11-20", "--until", "2026-11-21T00:00:00Z")["nodes"]) == 50
+    assert ask("deliveries", "--held")["nodes"] == []
+    lines = say("deliveries", "--limit", "1202").splitlines()
+    assert len(lines) == 1203
+    assert lines[1].split()[:3] == ["order_0007", "meta", "dropped"]
+    assert "--after" in refused("deliveries", "--after", "nonsense")
+    assert "--error-contains" in refused("deliveries", "--error-contains", "a\x00b")
+
+
+async def test_a_place_of_the_api_is_a_place_of_the_command(
+    ask: Callable[..., Any], runtime: Runtime, api: Api, merchant: Merchant
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(3)])
+    query = "{ deliveries(first: 1) { nodes { id } pageInfo { endCursor hasNextPage } } }"
+    told = (await api(query))["deliveries"]
+    page = ask("deliveries", "--limit", "1")
+    assert page["nodes"][0]["id"] == told["nodes"][0]["id"]
+    assert page["page_info"] == {"has_next_page": True, "end_cursor": told["pageInfo"]["endCursor"]}
+
+
+def drop(*event_ids: str, reason: str = "window_expired") -> None:
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = %s, due_at = NULL, finished_at = queued_at "
+            "WHERE event_id = ANY(%s)",
+            (reason, list(event_ids)),
+        )
+        execute("UPDATE queues SET waiting = waiting - %s", (len(event_ids),))
+
+
+def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
+    say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    runtime.clock = SystemClock()
+    now = runtime.clock.now().isoformat()
+    names = [*(f"order_{n}" for n in range(4)), "old"]
+    ingest_events(runtime, merchant.holder, [draft(name, occurred_at=now) for name in names])
+    drop("order_0", "order_1", "old")
+    with in_transaction():
+        execute("UPDATE events SET occurred_at = '2026-10-01' WHERE event_id = 'old'")
+    assert refused("redeliver").startswith("say which: ")
+    found = ask("redeliver", "--reason", "window_expired")
+    too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "example_event_id": "old"}
+    expected = {"dry_run": True, "matched": 3, "requeued": 2, "refused": [too_old], "complete": True, "job": None}
+    assert found == expected
+    told = say("redeliver", "--all")
+    assert told.startswith("2 of 3 deliveries would be queued again.")
+    assert "too old for the platform" in told
+    assert waiting() == 2
+    assert ask("redeliver", "--event-id", "order_0", "--event-id", "none", "--yes") == {
+        **expected,
+        "dry_run": False,
+        "matched": 1,
+        "requeued": 1,
+        "refused": [{"reason": "unknown id", "count": 1, "field": None, "example_event_id": None}],
+    }
+    assert waiting() == 3
+    assert ask("redeliver", "--all", "--yes")["requeued"] == 1
+    assert ask("redeliver", "--all", "--yes")["requeued"] == 0
+    assert waiting() == 4
+
+
+def waiting() -> int:
+    with in_transaction():
+        return int(rows("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL")[0][0])
+
+
+def open_alert(
+    runtime: Runtime, merchant_id: int, severity: Severity = Severity.WARNING, kind: AlertKind = AlertKind.QUEUE_BACKLOG
+) -> int:
+    finding = Finding(
+        kind, None, severity, f"A {severity} one", "What is at risk.", runtime.clock.now(), {"waiting": 7}
+    )
+    (alert_id,) = settle_findings(runtime, merchant_id, [finding], [finding.subject], runtime.clock.now())
+    return alert_id
+
+
+def test_alerts_are_listed_acknowledged_and_snoozed(
+    say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
+) -> None:
+    critical = open_alert(runtime, merchant.merchant_id, Severity.CRITICAL, AlertKind.TRACKING_STOPPED)
+    warning = open_alert(runtime, merchant.merchant_id)
+    page = ask("alerts")
+    assert [one["severity"] for one in page["nodes"]] == ["warning", "critical"]
+    assert ask("alerts", "list") == page
+    assert ask("alerts", "--limit", "1")["page_info"]["has_next_page"] is True
+    behind = ask("alerts", "list", "--after", ask("alerts", "--limit", "1")["page_info"]["end_cursor"])
+    assert [one["severity"] for one in behind["nodes"]] == ["critical"]
+    assert [line.split()[0] for line in say("alerts").splitlines()[1:]] == [str(critical), str(warning)]
+    assert ask("alerts", "--kind", "tracking_stopped")["nodes"] == [page["nodes"][1]]
+    assert ask("alerts", "--state", "resolved")["nodes"] == []
+    assert ask("alerts", "show", str(warning)) == {"alert": page["nodes"][0]}
+    assert "What is at risk." in say("alerts", "show", page["nodes"][0]["id"])
+    noted = ask("alerts", "acknowledge", str(warning), "--note", "We know.")["alert"]
+    assert (noted["note"], noted["state"]) == ("We know.", "open")
+    assert noted["acknowledged_at"] is not None
+    assert ask("alerts", "snooze", str(critical), "--for", "4h")["alert"]["snoozed_until"] is not None
+    assert ask("alerts", "snooze", str(critical), "--wake")["alert"]["snoozed_until"] is None
+    assert refused("alerts", "snooze", str(critical), "--for", "91d").startswith("Snooze it until an instant")
+    assert refused("alerts", "snooze", str(critical), "--until", "2020-01-01").startswith("Snooze it until an instant")
+    assert "1,000 characters" in refused("alerts", "acknowledge", str(critical), "--note", "x" * 1001)
+    other = create_merchant(runtime, "Other")
+    assert isinstance(other, tuple)
+    own = str(merchant.merchant_id)
+    assert ask("alerts", "--merchant", own, "show", str(warning)) == ask(
+        "alerts", "show", str(warning), "--merchant", own
+    )
+    for odd in ("0", "99", "x", ids.encode("Alert", other[0], critical)):
+        assert refused("alerts", "show", odd, "--merchant", own).startswith("there is no alert ")
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        pytest.param("up --port 99999", "must be a port number from 1 to 65535", id="up at no port"),
+        pytest.param("api --port 0", "must be a port number from 1 to 65535", id="api at no port"),
+        pytest.param("sandbox --port -1", "must be a port number from 1 to 65535", id="sandbox at no port"),
+        pytest.param("deliveries --platform myspace", "invalid choice: 'myspace'", id="an unknown platform"),
+        pytest.param("deliveries --limit 0", "must be a whole number from 1 to 10,000", id="no rows"),
+        pytest.param(
+            "deliveries --limit 99999999999999999999", "must be a whole number", id="more rows than there are"
+        ),
+        pytest.param("deliveries --since yesterday", "must be a time such as", id="a time in words"),
+        pytest.param(
+            "alerts snooze 1", "one of the arguments --for --until --wake is required", id="no end of a snooze"
+        ),
+        pytest.param("alerts snooze 1 --for ever", "must be a time span such as 30m", id="a span that is none"),
+        pytest.param("key create --name x --scope write", "invalid choice: 'write'", id="an unknown scope"),
+        pytest.param("export people --to x", "invalid choice: 'people'", id="an export of what is not there"),
+        pytest.param("completion cmd", "invalid choice: 'cmd'", id="an unknown shell"),
+    ],
+)
+def test_wrong_usage_names_what_is_wrong(args: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(args.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["up", "sandbox"])
+def test_a_port_that_is_taken_is_one_sentence(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with handlers_kept():
+            assert main([command, "--port", port]) == 1
+    said = capsys.readouterr().err
+    assert (
+        said == f"tracklayer: cannot listen on 127.0.0.1:{port}: Address already in use; choose another with --port\n"
+    )
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """A command that serves takes signals for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+EVERYDAY = (
+    "merchant list,merchant show,key create --name x --scope read,key list,key revoke 1,destination list,"
+    "destination test --platform meta,destination pause --platform meta,destination resume --platform meta,"
+    "destination remove --platform meta,event show x,deliveries,redeliver --all,alerts,alerts show 1,"
+    "alerts acknowledge 1,alerts snooze 1 --wake,export events --to DIR,import -"
+).split(",")
+
+
+@pytest.mark.parametrize("command", EVERYDAY)
+def test_a_database_that_is_away_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", "postgresql://nobody:hunter2@127.0.0.1:1/none")
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", "a-secret-key-for-tests-of-forty-characters")
+    assert main([str(tmp_path) if word == "DIR" else word for word in command.split()]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("tracklayer: the database cannot be reached")
+    assert said.count("\n") == 1
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("command", [*EVERYDAY, "doctor", "sign-in"])
+def test_another_directory_gets_no_database_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(tmp_path / "out") if word == "DIR" else word for word in command.split()]) == 1
+    said = capsys.readouterr()
+    assert f"there is no installation in {tmp_path / '.tracklayer'}: set TRACKLAYER_DATA_DIR" in said.err + said.out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh"])
+def test_a_shell_gets_what_completes_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "redeliver" in script
+    assert "rows-per-file" in script
+
+
+def test_nothing_loads_what_one_command_alone_needs() -> None:
+    looks = "import sys, tracklayer.cli; print([name for name in ('shtab', 'pyarrow') if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True).stdout
+    assert told == "[]\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_colours_and_no_longer_lines_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    titles, found = ("id", "status", "reason"), [("a", "dropped", "x" * 100), ("日本", "delivered", "a\x1b[31m\nb")]
+
+    def printed(stream: io.StringIO) -> str:
+        monkeypatch.setattr(sys, "stdout", stream)
+        table.print_table(titles, found)
+        return stream.getvalue()
+
+    assert printed(Terminal()).splitlines() == [
+        "ID    STATUS     REASON",
+        "a     \x1b[31mdropped\x1b[0m    " + "x" * 41 + "…",
+        "日本  \x1b[32mdelivered\x1b[0m  a [31m b",
+    ]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in printed(Terminal())
+    monkeypatch.delenv("NO_COLOR")
+    assert printed(io.StringIO()).splitlines()[1] == "a     dropped    " + "x" * 100

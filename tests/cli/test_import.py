@@ -1,0 +1,188 @@
+"""``tracklayer import``: what is told of a file, whatever stands in it and however it ends."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.factories import API_KEY_SECRET, Merchant, draft
+from tests.servers import wait_until
+from tracklayer.cli import lines, main
+from tracklayer.cli.import_events import BATCH
+from tracklayer.db import connection
+from tracklayer.db.connection import in_transaction, rows
+
+
+def event(number: int, **changes: object) -> bytes:
+    return orjson.dumps(draft(f"order_{number}", **changes))
+
+
+@pytest.fixture
+def load(
+    environ: str, merchant: Merchant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Imports a file of that content: (exit status, what it printed, what it said beside that)."""
+
+    def imported(content: bytes, *words: str, name: str = "events.jsonl") -> tuple[int, str, str]:
+        path = tmp_path / name
+        path.write_bytes(content)
+        status = main(["import", *words, str(path)])
+        told = capsys.readouterr()
+        connection.connect(environ)
+        return status, told.out, told.err
+
+    return imported
+
+
+def stored() -> list[str]:
+    with in_transaction():
+        return [row[0] for row in rows("SELECT event_id FROM events ORDER BY event_id")]
+
+
+def test_lines_are_told_in_order_also_those_that_are_no_json(load: Callable[..., tuple[int, str, str]]) -> None:
+    content = [event(n) for n in range(1, 8)]
+    content[1] = event(2, occurred_at="never")
+    content[2] = b"{"
+    content[4] = event(5, event_name="")
+    content[5] = b"nonsense"
+    status, _, told = load(b"\n".join(content))
+    assert status == 1
+    assert re.findall(r"line (\d+):", told) == ["2", "3", "5", "6"]
+    assert stored() == ["order_1", "order_4", "order_7"]
+
+
+def test_warnings_are_summed_up_by_code_and_field(load: Callable[..., tuple[int, str, str]]) -> None:
+    person = {"email": "jane@example.com", "gclid": "{gclid}"}
+    content = [event(n, user_data=person) for n in range(3)]
+    content.append(event(4, event_source_url="https://shop.example/?email=jane@example.com"))
+    status, told, _ = load(b"\n".join(content), "--json")
+    assert status == 0
+    found = orjson.loads(told)
+    assert {name: found[name] for name in ("accepted", "coalesced", "rejected")} == {
+        "accepted": 4,
+        "coalesced": 0,
+        "rejected": 0,
+    }
+    assert found["warnings"] == [
+        {"code": "IDENTIFIER_PLACEHOLDER", "field": "user_data.gclid", "count": 3, "example_line": 1},
+        {"code": "PERSONAL_DATA", "field": "event_source_url", "count": 1, "example_line": 4},
+    ]
+    _, told, _ = load(b"\n".join(content))
+    assert "IDENTIFIER_PLACEHOLDER" in told
+    assert "user_data.gclid" in told
+    assert "jane@example.com" not in told
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16LE"),
+        ("utf-16-be", "UTF-16BE"),
+        ("utf-32", "UTF-32"),
+    ],
+)
+def test_a_file_in_a_wide_encoding_is_named(
+    load: Callable[..., tuple[int, str, str]], encoding: str, named: str
+) -> None:
+    status, _, told = load(event(1).decode().encode(encoding), name="an export.jsonl")
+    assert status == 1
+    assert f"line 1 is {named}, and JSON is UTF-8: convert it first, by `iconv -f {named} -t UTF-8 '" in told
+    assert stored() == []
+
+
+def test_a_line_in_latin_1_is_named_and_stops_no_other(load: Callable[..., tuple[int, str, str]]) -> None:
+    latin = '{"event_id": "bücher"}'.encode("latin-1")
+    status, _, told = load(b"\n".join([event(1), latin, event(3)]))
+    assert status == 1
+    assert "line 2: This line is not UTF-8 (byte 0xFC at 16), but Latin-1 or Windows-1252, it seems" in told
+    assert stored() == ["order_1", "order_3"]
+
+
+def test_a_byte_order_mark_is_passed_over(load: Callable[..., tuple[int, str, str]]) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert load(mark + event(1) + b"\r\n\r\n" + mark + event(2) + b"\r\n")[0] == 0
+    assert stored() == ["order_1", "order_2"]
+
+
+def test_a_compressed_file_is_read_and_a_damaged_one_goes_on_where_it_broke(
+    load: Callable[..., tuple[int, str, str]],
+) -> None:
+    content = gzip.compress(b"\n".join(event(n) for n in range(BATCH * 3)))
+    assert load(content, name="events.jsonl.gz")[0] == 0
+    assert len(stored()) == BATCH * 3
+    for broken in (content[:-2000], content[:4000] + b"\0" * 100 + content[4100:]):
+        status, _, told = load(broken, name="events.jsonl.gz")
+        assert status == 1
+        assert "Go on with: tracklayer import --from-line " in told
+        assert "cannot read" in told
+        assert "Traceback" not in told
+
+
+def test_a_line_without_an_end_takes_no_more_memory_than_a_line_may(load: Callable[..., tuple[int, str, str]]) -> None:
+    endless = b'{"a": "' + b"x" * (3 * lines.MOST_BYTES) + b'"}'
+    status, _, told = load(b"\n".join([event(1), endless, event(3)]))
+    assert status == 1
+    assert f"line 2: This line has more than {lines.MOST_BYTES:,} bytes." in told
+    assert stored() == ["order_1", "order_3"]
+
+
+def test_standard_input_is_read_from_a_line_on(
+    environ: str, merchant: Merchant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = b"\n".join([event(1), b"broken", event(3), event(4)])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(["import", "--from-line", "3", "--json", "-"]) == 0
+    assert orjson.loads(capsys.readouterr().out) == {"accepted": 2, "coalesced": 0, "rejected": 0}
+    connection.connect(environ)
+    assert stored() == ["order_3", "order_4"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b"")])
+def test_an_empty_file_is_no_mistake(load: Callable[..., tuple[int, str, str]], content: bytes) -> None:
+    assert load(content, "--json")[:2] == (
+        0,
+        '{\n  "accepted": 0,\n  "coalesced": 0,\n  "rejected": 0\n}\n',
+    )
+
+
+def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant) -> None:
+    environment = {**os.environ, "TRACKLAYER_DATABASE_URL": environ, "TRACKLAYER_SECRET_KEY": API_KEY_SECRET}
+    command = [sys.executable, "-m", "tracklayer", "import", "--json", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"\n".join(event(n) for n in range(BATCH + 10)) + b"\n")
+        process.stdin.flush()  # and left open: it waits for more
+        wait_until(lambda: len(stored()) == BATCH, "the first lines are stored")
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = process.stdout.read(), process.stderr.read().decode()
+        process.stdin.close()
+        assert process.wait() == 130
+    assert orjson.loads(out) == {"accepted": BATCH, "coalesced": 0, "rejected": 0}
+    assert err.endswith(
+        f"Everything up to line {BATCH} is stored. Go on with: tracklayer import --from-line {BATCH + 1} -\n"
+    )
+
+
+def test_a_file_that_is_none_is_one_sentence(
+    environ: str, merchant: Merchant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (tmp_path, tmp_path / "none.jsonl"):
+        assert main(["import", str(path)]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"tracklayer: cannot read {path}: ")
+        assert told.count("\n") == 1

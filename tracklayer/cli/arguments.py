@@ -1,0 +1,137 @@
+"""Arguments that several commands take, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tracklayer.cli.process import CommandError, merchant_id_of
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import merchant_by_id, page_of_merchants
+from tracklayer.domain.event import read_instant
+from tracklayer.schema import ids
+
+MOST_ROWS = 10_000  # of a list: whoever wants more exports
+DEFAULT_ROWS = 50
+_AGE = re.compile(r"([0-9]{1,6})(m|h|d)")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+Moment = datetime | timedelta  # an instant, or how long ago
+
+
+def add_merchant(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
+    parser.add_argument(
+        "--merchant", metavar="ID", help="the merchant's id; may be left out where there is only one", **kwargs
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON", **kwargs)
+
+
+def add_page(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
+    """Which part of a long list is shown."""
+    parser.add_argument(
+        "--limit",
+        type=number(1, MOST_ROWS),
+        metavar="N",
+        help=f"how many at most, up to {MOST_ROWS:,} ({DEFAULT_ROWS})",
+        **{"default": DEFAULT_ROWS, **kwargs},
+    )
+    parser.add_argument(
+        "--after", metavar="CURSOR", help="go on behind this place, as the page before said it", **kwargs
+    )
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A whole number between two bounds."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least:,} to {most:,}")
+        return int(text)
+
+    return read
+
+
+def port_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:20]) < 65536:
+        raise argparse.ArgumentTypeError("must be a port number from 1 to 65535")
+    return int(text)
+
+
+def moment(text: str) -> Moment:
+    """``2026-11-20T14:00:00Z``, a day of UTC such as ``2026-11-20``, or how long ago: ``15m``, ``24h``, ``7d``."""
+    age = _AGE.fullmatch(text)
+    if age:
+        return int(age[1]) * _UNITS[age[2]]
+    found = read_instant(f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text)
+    if isinstance(found, str):
+        raise argparse.ArgumentTypeError(
+            "must be a time such as 2026-11-20T14:00:00Z, a day such as 2026-11-20, or how long ago: 15m, 24h, 7d"
+        )
+    return found
+
+
+def duration(text: str) -> timedelta:
+    age = _AGE.fullmatch(text)
+    if not age:
+        raise argparse.ArgumentTypeError("must be a time span such as 30m, 4h or 7d")
+    return int(age[1]) * _UNITS[age[2]]
+
+
+def instant_of(given: Moment | None, now: datetime) -> datetime | None:
+    if not isinstance(given, timedelta):
+        return given
+    try:
+        return now - given
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def the_merchant(given: str | None) -> int:
+    """The id of the one that was named, or of the only one there is. Raises CommandError."""
+    with in_transaction():
+        if given is None:
+            found = page_of_merchants(0, 2)
+            if len(found) == 1:
+                return found[0][0]
+            raise CommandError(
+                "there are several merchants: say which with --merchant ID; `tracklayer merchant list` shows them"
+                if found
+                else "there is no merchant yet: make one with `tracklayer merchant create --name NAME`"
+            )
+        merchant_id = merchant_id_of(given)
+        if merchant_by_id(merchant_id) is None:
+            raise CommandError(f"there is no merchant {given}")
+        return merchant_id
+
+
+def number_of(text: str, kind: str, merchant_id: int) -> int | None:
+    """The number in an id of a merchant's own, as a table shows it or as JSON and GraphQL do; None for any other."""
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    parts = ids.parts_of(text, kind, (int, int))
+    return int(parts[1]) if parts is not None and parts[0] == merchant_id and 0 <= parts[1] < ids.MAX_NUMBER else None
+
+
+def place_of(cursor: str | None, kind: str, types: tuple[type, ...]) -> Any:
+    """What a page goes on behind. Raises CommandError."""
+    if cursor is None:
+        return None
+    found = ids.parts_of(cursor, f"{kind}Cursor", (str, *types))
+    at = read_instant(found[0]) if found is not None else None
+    if found is None or not isinstance(at, datetime):
+        raise CommandError("--after is not a place of this list: give the one that the page before ended with")
+    return (at, *found[1:])
+
+
+def place_after(cursor: str | None) -> None:
+    """Says how to go on, where there is more. On stderr: a table in a pipe is a table alone."""
+    if cursor is not None:
+        print(f"There is more: --after {cursor}", file=sys.stderr)
