@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from tracklayer import metrics
 from tracklayer.schema.bodies import STRANGER_BODY
 from tracklayer.schema.live import ADMITTED
 
@@ -192,6 +193,7 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, status: int, message: str) -> None:
         """Answers, unless an answer has begun, and closes."""
+        metrics.CONNECTIONS_REFUSED.labels(status).inc()
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             phrase = {
                 400: b"Bad Request",

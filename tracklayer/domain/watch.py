@@ -90,11 +90,33 @@ class JobFacts:
 
 
 @dataclass(frozen=True)
+class Queues:
+    """What waits for one platform. ``destinations``: that have something waiting; ``held``: of them.
+
+    ``deliveries``: of all of them. ``oldest``: how long the longest due one that may be sent has been due.
+    """
+
+    destinations: int = 0
+    held: int = 0
+    deliveries: int = 0
+    oldest: timedelta | None = None
+
+    def __add__(self, other: Queues) -> Queues:
+        return Queues(
+            self.destinations + other.destinations,
+            self.held + other.held,
+            self.deliveries + other.deliveries,
+            max((one.oldest for one in (self, other) if one.oldest is not None), default=None),
+        )
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Destinations that may be delivered to, and whose deliveries have been due for longer than ``OLD``.
 
     ``stalled``: title of a platform -> how many of them nobody has served since; ``slow``: those that are served, and whose merchants
-    were told that their queue does not clear. ``more``: there may be more than were counted.
+    were told that their queue does not clear. ``more``: there may be more than were counted. ``queues``: key of a platform ->
+    all that waits for it, as far as it was walked.
     """
 
     merchants: int = 0
@@ -102,6 +124,7 @@ class Waiting:
     slow: Mapping[str, int] = field(default_factory=dict)
     oldest: timedelta = timedelta()
     more: bool = False
+    queues: Mapping[str, Queues] = field(default_factory=dict)
 
     @property
     def destinations(self) -> int:

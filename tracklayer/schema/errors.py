@@ -12,6 +12,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from tracklayer import metrics
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
 from tracklayer.services.intake import OverloadedError
 
@@ -129,7 +130,15 @@ def refused(message: str, code: str, **more: Any) -> GraphQLError:
 
 
 def masked(error: GraphQLError) -> GraphQLError:
-    """The error as the caller may see it: with a code, no value that was sent, no trace of ours."""
+    """The error as the caller may see it, counted as told."""
+    found = worded(error)
+    code = (found.extensions or {}).get("code")
+    metrics.GRAPHQL_ERRORS.labels(code if code in _CODES else "OTHER").inc()
+    return found
+
+
+def worded(error: GraphQLError) -> GraphQLError:
+    """The error as a caller may see it: with a code, no value that was sent, no trace of ours."""
     cause = error.original_error
     if isinstance(cause, DatabaseAwayError):
         is_locked = isinstance(cause, LockedOutError)
