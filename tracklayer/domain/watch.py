@@ -99,14 +99,14 @@ class Queues:
     destinations: int = 0
     held: int = 0
     deliveries: int = 0
-    oldest: timedelta | None = None
+    oldest: timedelta = timedelta()
 
     def __add__(self, other: Queues) -> Queues:
         return Queues(
             self.destinations + other.destinations,
             self.held + other.held,
             self.deliveries + other.deliveries,
-            max((one.oldest for one in (self, other) if one.oldest is not None), default=None),
+            max(self.oldest, other.oldest),
         )
 
 

@@ -127,8 +127,7 @@ def _waiting() -> Waiting | None:
 def _note_queues(queues: Mapping[str, Queues]) -> None:
     for platform in PLATFORMS:
         found = queues.get(platform, Queues())
-        oldest = found.oldest or timedelta()
-        metrics.see_queues(platform, oldest.total_seconds(), found.deliveries, found.destinations, found.held)
+        metrics.see_queues(platform, found.oldest.total_seconds(), found.deliveries, found.destinations, found.held)
 
 
 def _titled(by_platform: Mapping[str, int]) -> dict[str, int]:
