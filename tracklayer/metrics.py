@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
@@ -101,16 +101,28 @@ class Histogram(prometheus_client.Histogram):
                 bucket.inc(count)
 
 
+class Described(NamedTuple):
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+EXPORTED: dict[str, Described] = {}  # by name; a histogram's is that before ``_bucket``
+
+
 def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    EXPORTED[name] = Described("counter", labels, meaning)
     return Counter(name, meaning, labels, registry=REGISTRY)
 
 
 def _histogram(name: str, meaning: str, bounds: Sequence[float], *labels: str) -> Histogram:
+    EXPORTED[name] = Described("histogram", labels, meaning)
     return Histogram(name, meaning, labels, buckets=bounds, registry=REGISTRY)
 
 
 def _gauge(name: str, meaning: str, mode: Any, *labels: str) -> Gauge:
     """``mode``: what several processes that share a port make of theirs."""
+    EXPORTED[name] = Described("gauge", labels, meaning)
     return Gauge(name, meaning, labels, multiprocess_mode=mode, registry=REGISTRY)
 
 
@@ -128,6 +140,8 @@ LATENCIES = (
 # Taking in ------------------------------------------------------------------------------------------------------------
 
 EVENTS = _counter("tracklayer_events_total", "Events by what became of them: accepted, coalesced, rejected.", "outcome")
+for _outcome in ("accepted", "coalesced", "rejected"):
+    EVENTS.labels(_outcome)
 EVENTS_REFUSED = _counter(
     "tracklayer_events_refused_total",
     "Rejected events by the code of the first thing that was wrong; SENT_AGAIN: it was refused within the last hours "
@@ -136,6 +150,8 @@ EVENTS_REFUSED = _counter(
 )
 EVENTS_WAITING = _gauge("tracklayer_events_waiting", "Events taken in that wait for their commit.", "livesum")
 HTTP_REQUESTS = _counter("tracklayer_http_requests_total", "Requests by route and HTTP status.", "route", "status")
+for _route in ("/graphql", "/t"):
+    HTTP_REQUESTS.labels(_route, 503)
 HTTP_SECONDS = _histogram(
     "tracklayer_http_request_duration_seconds", "From a request to the beginning of its answer.", ANSWERS, "route"
 )
@@ -223,9 +239,9 @@ QUEUE_LOOKED_AT = _gauge(
 # The installation -----------------------------------------------------------------------------------------------------
 
 JOB_SECONDS = _histogram(
-    "tracklayer_job_duration_seconds", "Runs of periodic jobs: sweep, monitor, purge ...", RUNS, "job"
+    "tracklayer_job_duration_seconds", "Runs of periodic jobs: sweep, monitor, purge ...", RUNS, "job_name"
 )
-JOB_FAILURES = _counter("tracklayer_job_failures_total", "Runs of periodic jobs that failed.", "job")
+JOB_FAILURES = _counter("tracklayer_job_failures_total", "Runs of periodic jobs that failed.", "job_name")
 ALERTS = _counter("tracklayer_alerts_total", "Merchants' alerts opened and resolved.", "kind", "change")
 OPERATOR_ALERTS = _counter(
     "tracklayer_operator_alerts_total", "The operator's own alerts opened and resolved.", "kind", "change"
@@ -300,6 +316,17 @@ def introduce(version: str) -> None:
     STARTED.set(time.time())
 
 
+def begin_at_zero(platforms: Iterable[str], reasons: Sequence[str]) -> None:
+    """Shows what a worker counts before there is any: only what grows from 0 is seen to grow."""
+    for platform in platforms:
+        for outcome in _ENDS:
+            DELIVERIES.labels(platform, outcome)
+        for outcome in _ATTEMPTS:
+            ATTEMPTS.labels(platform, outcome)
+        for reason in reasons:
+            DELIVERIES_DROPPED.labels(platform, reason)
+
+
 def count_changes(
     platform: str, counts: Mapping[str, int], reasons: Mapping[str, int], places: Mapping[int, int]
 ) -> None:
@@ -342,11 +369,12 @@ def platform_request(platform: str) -> Iterator[Noted]:
 @contextmanager
 def job(name: str) -> Iterator[None]:
     """Around one run of a periodic job."""
+    failures = JOB_FAILURES.labels(name)  # there from the first run on: only what grows from 0 is seen to grow
     with JOB_SECONDS.labels(name).time():
         try:
             yield
         except BaseException:
-            JOB_FAILURES.labels(name).inc()
+            failures.inc()
             raise
 
 
@@ -505,11 +533,3 @@ def _without_old(found: list[Metric]) -> list[Metric]:
         for gauge in (looked_at, *seen)
     }
     return [metric for metric in found if metric.name not in old]
-
-
-def names() -> dict[str, str]:
-    """Name -> meaning of all that is exported, in the order of this file; a histogram's is that before ``_bucket``."""
-    return {
-        metric.name + ("_total" if metric.type == "counter" else ""): metric.documentation
-        for metric in REGISTRY.collect()
-    }

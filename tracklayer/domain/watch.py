@@ -41,6 +41,21 @@ DATABASE_READ_ONLY = "database_read_only"
 SANDBOX = "sandbox_left_set"
 CLOCK_OFF = "clock_off"
 PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
+KINDS = (
+    *NO_ROLE.values(),
+    *KEEPS_DYING.values(),
+    BROKER_KIND,
+    OLD_QUEUE,
+    JOBS_LATE,
+    WRONG_KEY,
+    MIGRATIONS,
+    DATABASE_AWAY,
+    DATABASE_FULL,
+    DATABASE_READ_ONLY,
+    SANDBOX,
+    CLOCK_OFF,
+    PLATFORM_DOWN,
+)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ _CODES: dict[str, Code] = {}
 
 def _code(name: str, meaning: str, what_to_do: str, status: int | None = None) -> str:
     _CODES[name] = Code(name, meaning, what_to_do, status)
+    metrics.GRAPHQL_ERRORS.labels(name)  # from 0 on: else the first one would not be seen
     return name
 
 

@@ -23,6 +23,10 @@ from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
 
+for _kind in AlertKind:
+    for _change in ("opened", "resolved"):
+        metrics.ALERTS.labels(_kind, _change)  # from 0 on: else the first one would not be seen
+
 LONGEST_SNOOZE = timedelta(days=90)
 MAX_NOTE = 1000  # characters
 

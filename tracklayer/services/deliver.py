@@ -168,6 +168,11 @@ class RowsHeldError(Exception):
     """Somebody holds rows of this batch; what is left to write of it is kept aside."""
 
 
+def count_from_zero() -> None:
+    """Shows a worker's counters before it has anything to count."""
+    metrics.begin_at_zero(PLATFORMS, [reason.value for reason in DropReason])
+
+
 def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) -> bool:
     """Delivers what is due at one destination. True where there is more to do: wake it again.
 

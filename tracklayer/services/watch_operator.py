@@ -41,6 +41,7 @@ from tracklayer.domain.watch import (
     DATABASE_AWAY,
     DATABASE_FULL,
     DATABASE_READ_ONLY,
+    KINDS,
     MET,
     OLD,
     REFUSALS,
@@ -63,6 +64,11 @@ from tracklayer.services.soundness import real_destinations
 from tracklayer.services.tell_operator import Notice, NotToldError, Teller
 
 log = logging.getLogger(__name__)
+
+for _kind in KINDS:  # from 0 on: else the first one would not be seen
+    metrics.OPERATOR_ALERT_OPEN.labels(_kind)
+    for _change in ("opened", "resolved"):
+        metrics.OPERATOR_ALERTS.labels(_kind, _change)
 
 TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
 # That nobody sees a trouble before it is over: several looks, and a heartbeat of everybody.
