@@ -42,6 +42,7 @@ READING_ORDER = (
     "retention",
     "erasure",
     "operations",
+    "metrics",
     "growing",
     "fairness",
 )
