@@ -217,7 +217,10 @@ async def test_a_page_loads_nothing_but_its_stylesheet_pictures_and_our_own_scri
         assert words, source
         found = await client.get(urljoin(path, source))
         assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
-    assert re.findall("<link [^>]*>", answer.text) == ['<link rel="stylesheet" href="/static/docs.css">']
+    assert re.findall("<link [^>]*>", answer.text) == [
+        '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">',
+        '<link rel="stylesheet" href="/static/docs.css">',
+    ]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/quickstart", "/docs/nothing", "/static/docs.css"])

@@ -224,6 +224,7 @@ def layout(title: str, main: str, navigation: Sequence[Group] = (), current: str
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{head}</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/docs.css">
 <script src="{_script_path()}" defer></script>
 </head>
