@@ -1,5 +1,5 @@
 // Builds the dashboard: typed GraphQL operations beside each *.graphql, then scripts and a stylesheet with
-// their hash in the name: what every page needs, and a part for each screen.
+// their hash in the name: what every page needs, and a part for each screen; and the script of the guides.
 //
 //   node tools/ui.mjs           writes them into tracklayer/web/static
 //   node tools/ui.mjs --check   writes nothing; fails where what is committed is not what the sources make
@@ -151,14 +151,20 @@ async function styles() {
   return found
 }
 
+/** The guides' own script: small, and of nothing but its source. */
+async function guides() {
+  const made = await build({ ...options, entryPoints: { docs: `${UI}/docs.ts` }, entryNames: 'docs-[hash]' })
+  return made.outputFiles
+}
+
 function nameOf(file) {
   return file.path.split('/').at(-1)
 }
 
 async function bundle() {
-  const made = new Map([...(await scripts()), ...(await styles())].map((file) => [nameOf(file), file.contents]))
+  const made = new Map([...(await scripts()), ...(await styles()), ...(await guides())].map((file) => [nameOf(file), file.contents]))
   for (const name of readdirSync(STATIC)) {
-    if (!/^(dashboard|part)-\w+\.(js|css)$/.test(name) || made.has(name)) continue
+    if (!/^(dashboard|part|docs)-\w+\.(js|css)$/.test(name) || made.has(name)) continue
     if (isCheck) stale.push(`${STATIC}/${name}`)
     else rmSync(`${STATIC}/${name}`)
   }

@@ -1,6 +1,6 @@
 """What an operator sets through ``TRACKLAYER_*``. Reads an environment, nothing else.
 
-``SETTINGS`` is the one list of names: it is parsed from, shown by ``--help`` and held against README by a test.
+``SETTINGS`` is the one list of names: it is parsed from, shown by ``--help`` and held against the guide to settings by a test.
 """
 
 from __future__ import annotations

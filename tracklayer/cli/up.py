@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import socket
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
@@ -109,26 +113,36 @@ def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str) 
     """
     lines = ["", f"TrackLayer is running at {settings.public_url}"]
     lines.append(f"  Dashboard  {dashboard}")
-    lines.append("             signs you in once, within 15 minutes; `tracklayer sign-in` prints another.")
+    lines.append(f"             signs you in once, within 15 minutes; `{own_command()} sign-in` prints another.")
     lines.append(f"  GraphQL    {settings.public_url}/graphql")
     if settings.sandbox_url:
         lines.append(f"  Sandbox    {settings.sandbox_url}  (every platform's traffic goes there)")
     if key is not None:
         lines.append(f"  API key    {key}")
         lines.append("             shown this once: keep it. The merchant is called default.")
-    lines += ["", "Send an event:", "", curl(settings.public_url, key, now), "", "Ctrl-C stops everything.", ""]
+    known = "" if key is not None else ", with API_KEY set to the key of the first start"
+    lines += ["", f"In another terminal, send an event{known}:", "", curl(settings.public_url, key, sending(now))]
+    lines += ["", "And ask what became of it:", "", curl(settings.public_url, key, asking(now))]
+    lines += ["", "Ctrl-C stops everything.", ""]
     return "\n".join(lines)
 
 
-def curl(url: str, key: str | None, now: datetime) -> str:
-    """A command line that ingests a purchase of this moment."""
+def own_command() -> str:
+    """How somebody in another terminal, in the same directory, calls us: by our name only where that is found."""
+    if shutil.which("tracklayer"):
+        return "tracklayer"
+    return sys.argv[0] if Path(sys.argv[0]).name == "tracklayer" else "python -m tracklayer"
+
+
+def sending(now: datetime) -> dict[str, Any]:
+    """A request that ingests a purchase of this moment, with all that any platform demands."""
     query = (
         "mutation($input: IngestEventInput!) { ingestEvent(input: $input) "
         "{ outcome event { eventId deliveries { platform status } } userErrors { field code message } } }"
     )
     event = {
         "eventName": "Purchase",
-        "eventId": f"order_{now:%H%M%S}",
+        "eventId": event_id(now),
         "occurredAt": write_instant(now),
         "eventSourceUrl": "https://shop.example.com/thank-you",
         "userData": {
@@ -139,9 +153,26 @@ def curl(url: str, key: str | None, now: datetime) -> str:
         },
         "customData": {"value": 129.99, "currency": "USD", "orderId": f"{now:%H%M%S}"},
     }
-    body = json.dumps({"query": query, "variables": {"input": event}})
+    return {"query": query, "variables": {"input": event}}
+
+
+def asking(now: datetime) -> dict[str, Any]:
+    """A request that reads what became of the purchase of that moment."""
+    query = (
+        "query($eventId: String!) { event(eventId: $eventId) { timesReceived "
+        "deliveries { platform status attempts latencyMs lastError explanation { summary nextStep } } } }"
+    )
+    return {"query": query, "variables": {"eventId": event_id(now)}}
+
+
+def event_id(now: datetime) -> str:
+    return f"order_{now:%H%M%S}"
+
+
+def curl(url: str, key: str | None, request: dict[str, Any]) -> str:
+    """A command line that sends a GraphQL request."""
     bearer = key if key is not None else "$API_KEY"
     return f"""curl -s {url}/graphql \\
   -H "Authorization: Bearer {bearer}" \\
   -H "Content-Type: application/json" \\
-  -d '{body}'"""
+  -d '{json.dumps(request)}'"""
