@@ -36,11 +36,26 @@ STAIRS: dict[str, frozenset[str]] = {
     "buckets": frozenset(),
     "counting": frozenset({"domain"}),
     "turns": frozenset(),
+    "tally": frozenset(),
+    "request_id": frozenset(),
+    "logs": frozenset({"request_id"}),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
     "db": frozenset({"db", "domain"}),
     "runtime": frozenset(
-        {"settings", "clock", "sealing", "tokens", "kept", "keyring", "counting", "turns", "recent", "db.connection"}
+        {
+            "settings",
+            "clock",
+            "sealing",
+            "tokens",
+            "kept",
+            "keyring",
+            "counting",
+            "turns",
+            "recent",
+            "tally",
+            "db.connection",
+        }
     ),
     "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns"},
     "actors": frozenset(
@@ -56,7 +71,7 @@ STAIRS: dict[str, frozenset[str]] = {
             "domain.watch",
         }
     ),
-    "schema": _DOORS | {"schema", "buckets"},
+    "schema": _DOORS | {"schema", "buckets", "request_id"},
     "web": _DOORS | {"web", "buckets"},
 }
 STAIRS["app"] = frozenset(STAIRS)

@@ -22,6 +22,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.site import Site
 from tracklayer.domain.watch import Trouble
+from tracklayer.request_id import HEADER, identified
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
@@ -55,7 +56,9 @@ class Application(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
-        elif self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
+            return
+        send = identified(scope, send)
+        if self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
             if scope["type"] == "http":
                 is_known = scope["path"] in COLLECTED
                 await (self.collector if is_known else NOTHING_HERE)(scope, receive, send)
@@ -99,8 +102,8 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             door,
             allow_origins=runtime.settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", TELL_COST.decode()],
-            expose_headers=["retry-after"],
+            allow_headers=["authorization", "content-type", TELL_COST.decode(), HEADER.decode()],
+            expose_headers=["retry-after", HEADER.decode()],
             max_age=PREFLIGHT_SECONDS,
         )
 

@@ -17,12 +17,14 @@ from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_waiting_app
+from tracklayer.cli.life import telling
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
     Meanwhile,
     Stopped,
     Stopper,
+    address_of,
     end_with_parent,
     listen,
     serve_http,
@@ -75,7 +77,8 @@ def run_api(args: argparse.Namespace) -> int:
 
         if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
             meanwhile.start()
-        with bound, meanwhile, _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman):
+        role = _role("api", settings, waits_for=waits_for, listens=address_of(bound))
+        with bound, meanwhile, role as (runtime, crew, watchman):
             app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
@@ -129,7 +132,11 @@ def _settings() -> Settings:
 
 @contextmanager
 def _role(
-    name: str, settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
+    name: str,
+    settings: Settings,
+    threads: int = WORKER_THREADS,
+    waits_for: Callable[[str], None] = lambda why: None,
+    listens: str | None = None,
 ) -> Iterator[tuple[Runtime, Crew, Watchman]]:
     broker, host = build_broker(str(settings.redis_url)), socket.gethostname()
     alone: list[Alone] = []
@@ -151,7 +158,8 @@ def _role(
         )
         watchman.start()
         try:
-            yield runtime, crew, watchman
+            with telling(name, runtime, settings, listens):
+                yield runtime, crew, watchman
         finally:
             watchman.stop()
             crew.stop()

@@ -50,7 +50,7 @@ class Schema(strawberry.Schema):
             cause = error.original_error
             told = isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError | ReadTimeoutError)
             if cause is not None and not told and not _is_closing(cause):
-                log.error("failed at %s", _path(error), exc_info=cause)
+                log.error("failed at %s", _path(error), exc_info=cause, extra={"kind": "failed"})
 
     async def stream(
         self,

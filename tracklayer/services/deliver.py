@@ -58,6 +58,7 @@ from tracklayer.domain.delivery import (
     BatchRejected,
     Claim,
     CredentialsRefused,
+    DeliveryStatus,
     Destination,
     DestinationState,
     DropReason,
@@ -193,7 +194,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
         try:
             _deliver_batch(runtime, batch, claimed)
         except LeaseLostError:
-            log.warning("merchant %s, %s: a batch took longer than its lease", merchant_id, platform)
+            tell_lost(batch.lease)
             return True
         except RowsHeldError:
             return False
@@ -283,15 +284,18 @@ def batch_of(
 
 def _hold_unopened(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
     """Nothing can be sent before the operator has mended it: looked at again as a platform that is away would be."""
+    more = {"kind": "destination_unreadable", "merchant_id": merchant_id, "platform": platform}
     if isinstance(error, SealError):
         log.error(
             "merchant %s, %s: cannot be opened with the keys in %s, so nothing is delivered: put back the key that sealed it",
             merchant_id,
             platform,
             source,
+            extra=more,
         )
     else:
-        log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, type(error).__name__)
+        what = type(error).__name__
+        log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, what, extra=more)
     with in_transaction():
         db.wait_briefly()
         row = db_destinations.lock_destination(merchant_id, platform)
@@ -320,6 +324,7 @@ def prepare(
     runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime
 ) -> tuple[Batch, list[Settlement], deque[list[Item]]]:
     """(the batch, what of it is not sent and why, the requests that the others go in)."""
+    runtime.tally.claimed((now - min(found.claim.due_at for found in claimed)).total_seconds())
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
@@ -395,6 +400,7 @@ def _write_begin(
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
             db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
+    runtime.tally.add("deliveries", [one.status.value for one in unsent])
     return now
 
 
@@ -649,9 +655,7 @@ def _keep(runtime: Runtime, batch: Batch, write: Callable[[], object]) -> bool:
                     renewed_at = now
             return False
         except LeaseLostError:
-            log.warning(
-                "merchant %s, %s: a batch took longer than its lease", batch.lease.merchant_id, batch.lease.platform
-            )
+            tell_lost(batch.lease)
         except Exception as error:  # noqa: BLE001 - it is logged, and the lease's end sees to the rest
             tell_fault(runtime, "writing an answer that was kept", error, batch.lease)
         return True
@@ -703,6 +707,8 @@ def _write(
         rests = rests and may_rest
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
         _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
+    runtime.tally.add("deliveries", [one.status.value for one in settlements])
+    runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, len(claims) - len(settlements))
     return rests
 
 
@@ -817,13 +823,22 @@ def _settle_or_lose(
 def _tell(destination: Destination, before: DestinationState, after: DestinationState, reason: str | None) -> None:
     if before is not after:
         log.warning(
-            "merchant %s, %s: %s -> %s (%s)",
+            f"merchant %s, %s: {before.value} -> {after.value} (%s)",  # noqa: G004 - each change is a line of its own kind
             destination.merchant_id,
             destination.platform,
-            before,
-            after,
             reason or "answers again",
+            extra={
+                "kind": f"destination_{after.value}",
+                "merchant_id": destination.merchant_id,
+                "platform": destination.platform,
+            },
         )
+
+
+def tell_lost(lease: Lease) -> None:
+    """That others have taken over what this worker had."""
+    more = {"kind": "lease_lost", "merchant_id": lease.merchant_id, "platform": lease.platform}
+    log.warning("merchant %s, %s: a batch took longer than its lease", lease.merchant_id, lease.platform, extra=more)
 
 
 def _policy(runtime: Runtime) -> RetryPolicy:
@@ -867,6 +882,7 @@ def sweep(runtime: Runtime) -> Swept:
                 gone = drop(merchant_id, platform, now, DROP_ROWS, changes)
                 changes.write()
                 dropped += gone
+    runtime.tally.add_many("deliveries", DeliveryStatus.DROPPED.value, dropped)
     with alone(runtime, "looking for what is due"):
         wake = _with_work(now)
     with alone(runtime, "looking at platforms that are down"):
@@ -964,5 +980,6 @@ def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> i
             "took back %d batches of workers that are gone, %d of their deliveries without an answer",
             len(lost),
             in_flight,
+            extra={"kind": "taken_back", "batches": len(lost), "deliveries": in_flight},
         )
     return in_flight

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
@@ -31,7 +32,19 @@ from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.ingest import Call, Ingested, Wake, differences_among, judge_one, outcomes_of, store
+from tracklayer.services.ingest import (
+    Accepted,
+    Call,
+    Coalesced,
+    Forgotten,
+    Ingested,
+    Rejected,
+    Wake,
+    differences_among,
+    judge_one,
+    outcomes_of,
+    store,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +78,13 @@ MAX_NOTES = (
     2_000  # events whose repeats differed, that wait to be noted; of more the notes are left out, and a line says so
 )
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
+
+OUTCOMES = {
+    Accepted: "accepted",
+    Coalesced: "coalesced",
+    Rejected: "rejected",
+    Forgotten: "erased",
+}  # as logs name them
 
 _EXECUTE = {
     name: f"EXECUTE {name}({', '.join(['%s'] * len(types.split(', ')))})" for name, (types, _) in STATEMENTS.items()
@@ -181,7 +201,7 @@ class _Flusher:
     def start(self) -> None:
         """Sees to it that what was added is stored."""
         if self._waiting and self.task is None:
-            self.task = asyncio.create_task(self._flush())
+            self.task = asyncio.create_task(self._flush(), context=Context())  # of no request
 
     def close(self) -> None:
         self._session.close()
@@ -370,6 +390,7 @@ class _Flusher:
                 "merchant %s: rows of it are locked in the database, by a transaction that somebody left open perhaps; its "
                 "events are refused (503) until they are free",
                 merchant_id,
+                extra={"kind": "rows_locked", "merchant_id": merchant_id},
             )
         self._locked = {known: at for known, at in self._locked.items() if now - at < FORGET_SECONDS}
         self._locked[merchant_id] = now + (
@@ -382,7 +403,8 @@ class _Flusher:
         for waiting, _ in batch:
             merchant_id = waiting.call.merchant.merchant_id
             if self._locked.pop(merchant_id, None) is not None:
-                log.warning("merchant %s: its rows are free again", merchant_id)
+                more = {"kind": "rows_free", "merchant_id": merchant_id}
+                log.warning("merchant %s: its rows are free again", merchant_id, extra=more)
 
     def _fail(self, batch: Sequence[Part], error: Exception) -> None:
         if isinstance(error, DatabaseAwayError):
@@ -448,6 +470,7 @@ class Intake:
             await self._judge_many(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
+        self._runtime.tally.add("events", [OUTCOMES[type(one)] for one in outcomes])
         self._note(differences_among(waiting.call, outcomes))
         return outcomes
 
@@ -462,6 +485,7 @@ class Intake:
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
+        self._runtime.tally.add("events", [OUTCOMES[type(one)] for one in outcomes])
         if found := differences_among(call, outcomes):
             home.call_soon_threadsafe(self._note, found)
         return outcomes
@@ -475,7 +499,7 @@ class Intake:
             else:
                 self._left_out += 1
         if self._notes and self._noting is None:
-            self._noting = asyncio.create_task(self._write_notes())
+            self._noting = asyncio.create_task(self._write_notes(), context=Context())
 
     async def _write_notes(self) -> None:
         try:

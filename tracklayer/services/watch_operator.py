@@ -134,9 +134,10 @@ def look(facts: Facts) -> None:
                 opened.append(trouble)
         over = db.resolve_unseen(CALM, undecided(facts) | {trouble.kind for trouble in found})
     for trouble in opened:
-        log.error("%s. %s", trouble.title, trouble.message)
+        more = {"kind": "trouble_opened", "trouble": trouble.kind, "severity": trouble.severity.value}
+        log.error("%s. %s", trouble.title, trouble.message, extra=more)
     for kind in over:
-        log.warning("it is over: %s", kind)
+        log.warning("it is over: %s", kind, extra={"kind": "trouble_over", "trouble": kind, "alike": kind})
 
 
 def open_troubles() -> list[Trouble]:
@@ -406,7 +407,8 @@ class Alone:
         found = database_trouble(state, now - timedelta(seconds=self.seconds), whose)
         if found.kind != self._kind:
             self._kind = found.kind
-            log.error("%s. %s", found.title, found.message)
+            more = {"kind": "trouble_opened", "trouble": found.kind, "severity": found.severity.value}
+            log.error("%s. %s", found.title, found.message, extra=more)
         message_id = self._id_of(found)
         self._open[found.kind] = message_id, found
         self._tell_apart(message_id, found)
