@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from tracklayer import __version__, logs
 from tracklayer.db.sessions import place_of
 from tracklayer.runtime import Runtime
 from tracklayer.settings import Settings
-from tracklayer.tally import Tally
+from tracklayer.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,13 @@ def telling(role: str, runtime: Runtime, settings: Settings, listens: str | None
     log.info(
         "%s %s has started: %s", role, __version__, told, extra={"kind": "started", "version": __version__, **known}
     )
-    with Minutes(runtime.tally):
+    runtime.tracer = open_tracer(os.environ, role)
+    with Minutes(runtime):
         try:
             yield
         finally:
+            if runtime.tracer is not None:
+                runtime.tracer.close()
             seconds = round(time.monotonic() - began)
             log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
 
@@ -49,8 +53,8 @@ def telling(role: str, runtime: Runtime, settings: Settings, listens: str | None
 class Minutes:
     """Writes once a minute what was done, where anything was; and what was left of it at the end."""
 
-    def __init__(self, tally: Tally, seconds: float = MINUTE) -> None:
-        self._tally, self._seconds = tally, seconds
+    def __init__(self, runtime: Runtime, seconds: float = MINUTE) -> None:
+        self._runtime, self._seconds = runtime, seconds
         self._stop = threading.Event()
         self._told_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="minutes", daemon=True)
@@ -70,13 +74,47 @@ class Minutes:
     def tell(self, *, is_end: bool = False) -> None:
         now = time.monotonic()
         seconds, self._told_at = now - self._told_at, now
-        done = self._tally.take()
+        done = self._runtime.tally.take()
         if done is not None:
             more = {"kind": "done", "seconds": round(seconds, 1), "claims": done.claims, **done.counts}
             if done.claims:
                 more["longest_wait"] = round(done.longest_wait, 1)
             log.info("%s", done.sentence(seconds), extra=more)
+        tracer = self._runtime.tracer
+        if tracer is not None and tracer.left_out:
+            left_out, tracer.left_out = tracer.left_out, 0
+            log.info("%d events were not traced: too many were; set OTEL_TRACES_SAMPLER", left_out)
         logs.tell_alike(is_end=is_end)
+
+
+def open_tracer(environ: Mapping[str, str], role: str) -> Tracer | None:
+    """What sends traces, where an exporter is set; None, with a line of the log that says why, where it cannot."""
+    protocol = _traces(environ, "PROTOCOL")
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    is_wanted = bool(_traces(environ, "ENDPOINT")) or exporter == "otlp"
+    if not is_wanted or exporter == "none" or environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    if exporter not in ("", "otlp") or protocol not in ("", "http/protobuf"):
+        log.warning(
+            "nothing is traced: of OTEL_TRACES_EXPORTER only otlp is known, and of protocols only http/protobuf"
+        )
+        return None
+    try:
+        from tracklayer import otel
+    except ImportError:
+        log.warning('nothing is traced, though an exporter is set: pip install "tracklayer[tracing]"')
+        return None
+    try:
+        return otel.build(role, __version__)
+    except Exception as error:  # noqa: BLE001 - of libraries that are not ours; without traces all else goes on
+        log.warning("nothing is traced: OTEL_* cannot be used as it is (%s)", type(error).__name__)
+        return None
+
+
+def _traces(environ: Mapping[str, str], what: str) -> str:
+    """A setting of the exporter, of traces alone or of all that is exported."""
+    names = (f"OTEL_EXPORTER_OTLP_TRACES_{what}", f"OTEL_EXPORTER_OTLP_{what}")
+    return next((found for name in names if (found := environ.get(name, "").strip())), "")
 
 
 def database_place(url: str) -> str:

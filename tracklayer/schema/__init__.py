@@ -30,6 +30,7 @@ from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
 from tracklayer.schema.subscriptions import Subscription
 from tracklayer.services.intake import OverloadedError
+from tracklayer.tracing import note_operation
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,8 @@ class _Gate(SchemaExtension):
 
     def on_execute(self) -> Iterator[None]:
         operation = self.execution_context
+        if operation.context.runtime.tracer is not None:
+            note_operation(operation.operation_type.value, operation.operation_name)
         with operation.context.reading(only_reads=operation.operation_type is Kind.QUERY):
             yield
 

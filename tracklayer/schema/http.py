@@ -40,6 +40,7 @@ from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
+from tracklayer.tracing import note_operation
 
 RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
@@ -87,6 +88,8 @@ class GraphQLDoor(LiveDoor):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+        if self.house.runtime.tracer is not None:
+            send = self.house.runtime.tracer.follow(scope, send)
         headers = _first_of_each(scope["headers"])
         try:
             holder = await self._holder(scope, headers)
@@ -218,6 +221,8 @@ class GraphQLDoor(LiveDoor):
             return None
         if not is_free(plan.scopes):
             self.house.limits.admit(holder, cost)
+        if self.house.runtime.tracer is not None:
+            note_operation("query" if plan.only_reads else "mutation", plan.name)
         context = self._context(HTTPConnection(scope), None, holder)
         context.cost = cost
         try:

@@ -55,6 +55,7 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
+    AttemptOutcome,
     BatchRejected,
     Claim,
     CredentialsRefused,
@@ -68,6 +69,7 @@ from tracklayer.domain.delivery import (
     NotSent,
     Outcome,
     PlatformReply,
+    RateLimited,
     Refusal,
     Rejected,
     Reply,
@@ -101,6 +103,7 @@ from tracklayer.services.outage import may_claim, note_outcomes, see_to_platform
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
 from tracklayer.services.transport import NotWrittenError, send
+from tracklayer.tracing import Steps
 from tracklayer.turns import STEP, Turn
 
 log = logging.getLogger(__name__)
@@ -134,6 +137,16 @@ EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
+_NAMES = {
+    Acknowledged: AttemptOutcome.ACKNOWLEDGED.value,
+    Rejected: AttemptOutcome.REJECTED.value,
+    RateLimited: AttemptOutcome.RATE_LIMITED.value,
+    CredentialsRefused: AttemptOutcome.CREDENTIALS_REFUSED.value,
+    Unreachable: AttemptOutcome.UNREACHABLE.value,
+    Unknown: AttemptOutcome.UNKNOWN.value,
+}
+
+
 class Item(NamedTuple):
     """One claimed delivery, mapped."""
 
@@ -147,7 +160,8 @@ class Batch:
     """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
 
     ``stitching``: None where the merchant's events are not stitched. ``items``: how many of it are sent, once that is known.
-    ``stitched``: event id -> the event with what was added to it.
+    ``stitched``: event id -> the event with what was added to it. ``steps``: for the traces of its events, where any is
+    written.
     """
 
     lease: Lease
@@ -157,6 +171,7 @@ class Batch:
     turn_ends_at: datetime | None
     stitching: Stitching | None = None
     items: int = 0
+    steps: Steps | None = None
     stitched: Mapping[str, Event] = field(default_factory=dict)
 
 
@@ -279,7 +294,8 @@ def batch_of(
         tuple(row.event_names) if row.event_names is not None else None,
         db_destinations.health_of(row),
     )
-    return Batch(lease, destination, mapper_for(platform), turn, turn_ends_at, stitching_in(row))
+    steps = runtime.tracer.claimed(runtime.clock.now() - now) if runtime.tracer is not None else None
+    return Batch(lease, destination, mapper_for(platform), turn, turn_ends_at, stitching_in(row), steps=steps)
 
 
 def _hold_unopened(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
@@ -325,10 +341,13 @@ def prepare(
 ) -> tuple[Batch, list[Settlement], deque[list[Item]]]:
     """(the batch, what of it is not sent and why, the requests that the others go in)."""
     runtime.tally.claimed((now - min(found.claim.due_at for found in claimed)).total_seconds())
+    steps = batch.steps.maps(claimed) if batch.steps is not None else None
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
-    return replace(batch, items=sum(map(len, todo))), unsent, todo
+    if steps is not None:
+        steps.mapped()
+    return replace(batch, items=sum(map(len, todo)), steps=steps), unsent, todo
 
 
 def send_all(
@@ -387,7 +406,10 @@ def begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Se
     def give_back() -> object:
         return _write_begin(runtime, batch, unsent, (), KEPT_LOCK_MS)
 
-    return patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    begun_at = patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    if batch.steps is not None and unsent:
+        batch.steps.unsent(unsent)
+    return begun_at
 
 
 def _write_begin(
@@ -510,6 +532,8 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _tell_fault(runtime, "building a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
+    if batch.steps is not None:
+        batch.steps.sends()
     try:
         reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
     except NotWrittenError as error:
@@ -518,6 +542,8 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _tell_fault(runtime, "sending", items[0].claim, error)
         return [UNREAD] * len(items)
+    if batch.steps is not None:
+        batch.steps.answered(reply.status if isinstance(reply, PlatformReply) else None)
     try:
         verdict = read_verdict(batch.mapper, reply, len(items))
         if isinstance(verdict, BatchRejected) or len(verdict) == len(items):
@@ -574,12 +600,23 @@ def settle(
             note_outcomes(runtime, batch.destination, verdict, sent_at)
         verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
     answer = Answer([item.claim for item in items], verdict, sent_at)
+    names = names_of(verdict, len(items)) if batch.steps is not None else []
 
     def write() -> datetime:
         with batch.turn.work():
             return _write_answer(runtime, batch, answer, todo)
 
-    return patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
+    written_at = patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
+    if batch.steps is not None:
+        batch.steps.settled([item.claim for item in items], names)
+    return written_at
+
+
+def names_of(verdict: Sequence[Outcome] | NotBuilt, count: int) -> list[str]:
+    """What each of so many came to, in a word."""
+    if isinstance(verdict, NotBuilt):
+        return ["not_built"] * count
+    return [_NAMES[type(outcome)] for outcome in verdict]
 
 
 def _write_answer(

@@ -37,6 +37,7 @@ from tracklayer.services.deliver import (
     ask,
     batch_of,
     begin,
+    names_of,
     patiently,
     prepare,
     send_all,
@@ -231,8 +232,11 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
     except Exception as error:  # noqa: BLE001 - told; one of them cannot be written, the others are
         tell_fault(runtime, "writing answers of many destinations", error)
         return list(answered)
-    written = sum(len(one.items) for one in answered if one.errand.batch.lease.claim_id in held)
-    runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, written)
+    written = [one for one in answered if one.errand.batch.lease.claim_id in held]
+    runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, sum(len(one.items) for one in written))
+    for one in written:
+        if (steps := one.errand.batch.steps) is not None:
+            steps.settled([item.claim for item in one.items], names_of(one.outcomes, len(one.items)))
     return [one for one in answered if one.errand.batch.lease.claim_id not in held]
 
 

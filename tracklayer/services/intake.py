@@ -45,6 +45,7 @@ from tracklayer.services.ingest import (
     outcomes_of,
     store,
 )
+from tracklayer.tracing import Store
 
 log = logging.getLogger(__name__)
 
@@ -300,6 +301,7 @@ class _Flusher:
         What met a lock comes back: nothing of it is stored, and its callers wait. ``lock_ms``: as ``AsyncSession.execute``.
         """
         committed = False
+        commit = Store(sum(len(part.items) for _, part in batch)) if self._runtime.tracer is not None else None
         try:
             steps = store([part for _, part in batch], self._runtime.settings.retry_window)
             name, arguments = next(steps)
@@ -309,7 +311,10 @@ class _Flusher:
                 self.away_at = None
                 name, arguments = steps.send(found)
         except StopIteration as ended:
+            if commit is not None:
+                commit.ended = time.time_ns()
             for waiting, part in batch:
+                waiting.call.stored_in = commit
                 waiting.stored += len(part.items)
                 if waiting.stored == len(waiting.call.items) and not waiting.done.done():  # its caller may have gone
                     waiting.done.set_result(None)
@@ -470,7 +475,7 @@ class Intake:
             await self._judge_many(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
-        self._runtime.tally.add("events", [OUTCOMES[type(one)] for one in outcomes])
+        self._count(waiting.call, outcomes)
         self._note(differences_among(waiting.call, outcomes))
         return outcomes
 
@@ -485,10 +490,17 @@ class Intake:
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
-        self._runtime.tally.add("events", [OUTCOMES[type(one)] for one in outcomes])
+        self._count(call, outcomes)
         if found := differences_among(call, outcomes):
             home.call_soon_threadsafe(self._note, found)
         return outcomes
+
+    def _count(self, call: Call, outcomes: Sequence[Ingested]) -> None:
+        """For the log, and for whoever follows events."""
+        found = [OUTCOMES[type(one)] for one in outcomes]
+        self._runtime.tally.add("events", found)
+        if self._runtime.tracer is not None:
+            self._runtime.tracer.stored(call.items, found, call.stored_in)
 
     def _note(self, found: Sequence[Difference]) -> None:
         """Has it written down soon in which fields repeats differed: beside the answers, which wait for nothing of it."""

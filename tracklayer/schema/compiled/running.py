@@ -40,7 +40,7 @@ class Plan:
         self.only_reads = operation.operation is OperationType.QUERY
         self._schema = schema
         self._text = text
-        self._name = operation.name.value if operation.name else None
+        self.name = operation.name.value if operation.name else None
         self._definitions = operation.variable_definitions or ()
         self._names = source.names
         self.size = 2 * len(text) + BYTES_A_CHARACTER * source.written
@@ -106,7 +106,7 @@ class Plan:
             self._schema._schema,
             parse(self._text),
             variable_values=dict(variables),
-            operation_name=self._name,
+            operation_name=self.name,
             context_value=context,
             middleware=[play_back],
             executor_class=self._schema.execution_context_class,

@@ -1,0 +1,339 @@
+"""The traces of events, from the request to the platform's answer; ``otel`` sends them, where an exporter is set.
+
+An event's trace has an id made of its merchant's and its own. So whoever takes it in and whoever delivers it, in another process
+and hours later, write into the same trace, and all of them decide by that id whether it is one of those that are written:
+nothing is carried from one to the other, and nothing is stored. A span is made when it is over, of instants that were noted,
+so what is not written costs a look at its id. Ids and outcomes are in it, and never what somebody sent.
+
+Where several go together, in a commit or in a request to a platform, the steps are told once, in the trace of the first; a
+bounded number of the others have a span of their own, with a link to it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from hashlib import blake2b
+from typing import Any
+
+from starlette.types import Message, Scope, Send
+
+LOW = 2**64 - 1  # what of a trace id a ratio is held against
+MOST_LINKED = 20  # events of one batch that have a span of their own
+MOST_A_SECOND = 500  # spans of a process: to write one down and send it takes some 50 us of the interpreter's time
+MAX_NAME = 64  # characters of an operation's name, which is the caller's
+SERVING_SENT = frozenset({"accepted", "coalesced", "acknowledged"})  # outcomes that are as they should be
+
+Place = tuple[int, int]  # trace id, span id
+
+
+class Kind(Enum):
+    """As OpenTelemetry has them."""
+
+    INTERNAL = 0
+    SERVER = 1
+    CLIENT = 2
+    CONSUMER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``began``, ``ended``: nanoseconds since 1970. ``parent``: the id of a span of the same trace."""
+
+    trace_id: int
+    span_id: int
+    parent: int | None
+    name: str
+    kind: Kind
+    began: int
+    ended: int
+    attributes: Mapping[str, str | int]
+    links: Sequence[Place] = ()
+    failed: bool = False
+
+
+class Tracer:
+    """Of one process. ``bound``: trace ids whose lower half is below it are written. ``samples``: a rule of another kind.
+
+    ``emit`` takes spans that are over; it neither blocks nor raises. ``close`` has what is left sent, for a bounded time.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Iterable[Span]], None],
+        bound: int = LOW + 1,
+        samples: Callable[[int], bool] | None = None,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.close = close
+        self.left_out = 0  # events that are not traced, since too much was
+        self._emit = emit
+        self._bound = bound
+        self._samples = samples
+        self._second, self._spans = 0, 0  # of that second
+
+    def trace_of(self, merchant_id: int, event_id: str) -> int | None:
+        """The id of an event's trace; None where it is not written."""
+        data = event_id.encode()
+        check = zlib.crc32(data, merchant_id & 0xFFFFFFFF) << 32  # the upper part of what the ratio is held against
+        if check >= self._bound:
+            return None
+        digest = blake2b(b"%d/%s" % (merchant_id, data), digest_size=12).digest()
+        trace_id = int.from_bytes(digest[:8]) << 64 | check | int.from_bytes(digest[8:])
+        if trace_id & LOW >= self._bound or not (self._samples is None or self._samples(trace_id)):
+            return None
+        if self._spans > MOST_A_SECOND and self._second == int(time.monotonic()):
+            self.left_out += 1
+            return None
+        return trace_id
+
+    def write(self, spans: Sequence[Span]) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._spans = second, 0
+        self._spans += len(spans)
+        self._emit(spans)
+
+    def follow(self, scope: Scope, send: Send) -> Send:
+        """Notes what becomes of a request, from now until its answer is sent."""
+        request = Request(self, scope)
+        REQUEST.set(request)
+
+        def sent(message: Message) -> Awaitable[None]:
+            request.sent(message)
+            return send(message)
+
+        return sent
+
+    def stored(self, items: Iterable[Any], outcomes: Iterable[str], store: Store | None) -> None:
+        """What became of the events of the request that is being answered. ``items``: of ``services/ingest.py``."""
+        request = REQUEST.get()
+        if request is not None:
+            for item, outcome in zip(items, outcomes, strict=True):
+                if item is not None and len(request.events) < MOST_LINKED:
+                    trace_id = self.trace_of(*item.key)
+                    if trace_id is not None:
+                        request.events.append((trace_id, *item.key, outcome, store))
+
+    def claimed(self, took: timedelta) -> Steps:
+        """For what was claimed just now; ``took``: how long that took."""
+        now = time.time_ns()
+        return Steps(self, now - round(took.total_seconds() * 1e9), now)
+
+
+def root_of(trace_id: int) -> int:
+    """The id of the span with which an event's trace begins: the request that it was accepted by."""
+    return trace_id >> 64 or 1
+
+
+def new_id() -> int:
+    return random.getrandbits(64) or 1
+
+
+@dataclass(slots=True)
+class Store:
+    """A commit of many events. ``place``: of the span that tells of it, once there is one."""
+
+    events: int
+    began: int = field(default_factory=time.time_ns)
+    ended: int = 0
+    place: Place | None = None
+
+
+class Request:
+    """One operation. ``operation``: its kind and its name, as far as they are known."""
+
+    __slots__ = ("_began", "_scope", "_status", "_tracer", "events", "operation")
+
+    def __init__(self, tracer: Tracer, scope: Scope) -> None:
+        self.operation: tuple[str, str | None] = ("", None)
+        self.events: list[tuple[int, int, str, str, Store | None]] = []  # trace, merchant, event, outcome, commit
+        self._tracer, self._scope, self._status = tracer, scope, 0
+        self._began = time.time_ns()
+
+    def sent(self, message: Message) -> None:
+        """Notes a part of the answer; with the last one all of it is written down."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif self.events and not message.get("more_body"):
+            spans: list[Span] = []
+            for event in self.events:
+                self._tell(spans, *event)
+            self.events = []
+            self._tracer.write(spans)
+
+    def _tell(
+        self, spans: list[Span], trace_id: int, merchant_id: int, event_id: str, outcome: str, store: Store | None
+    ) -> None:
+        is_first = outcome == "accepted"  # what comes again has a span of its own below that of the first
+        own = root_of(trace_id) if is_first else new_id()
+        of_event: dict[str, str | int] = {
+            "tracklayer.merchant.id": merchant_id,
+            "tracklayer.event.id": event_id,
+            "tracklayer.outcome": outcome,
+        }
+        kind, name = self.operation
+        of_request: dict[str, str | int] = {
+            "http.request.method": self._scope["method"],
+            "http.response.status_code": self._status,
+        }
+        if kind:
+            of_request["graphql.operation.type"] = kind
+        if name:
+            of_request["graphql.operation.name"] = name[:MAX_NAME]
+        links = [caller for caller in [caller_of(self._scope)] if caller is not None]
+        if store is not None and store.place is not None:
+            links.append(store.place)
+        elif store is not None:
+            store.place = trace_id, new_id()
+            spans.append(
+                Span(
+                    trace_id,
+                    store.place[1],
+                    own,
+                    "store",
+                    Kind.INTERNAL,
+                    store.began,
+                    store.ended,
+                    {"tracklayer.batch.size": store.events},
+                )
+            )
+        spans.append(
+            Span(
+                trace_id,
+                own,
+                None if is_first else root_of(trace_id),
+                f"{kind or 'request'} {name[:MAX_NAME]}" if name else kind or "request",
+                Kind.SERVER,
+                self._began,
+                time.time_ns(),
+                of_event | of_request,
+                links,
+                self._status >= 500,
+            )
+        )
+
+
+REQUEST: ContextVar[Request | None] = ContextVar("tracklayer.traced_request", default=None)
+
+
+def note_operation(kind: str, name: str | None) -> None:
+    """Of the request that is being answered: its kind, such as ``mutation``, and the name that it was given, if any."""
+    request = REQUEST.get()
+    if request is not None:
+        request.operation = kind, name
+
+
+def caller_of(scope: Scope) -> Place | None:
+    """The span that a caller names by ``traceparent`` (W3C Trace Context), where it is well-formed."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            parts = value.split(b"-")
+            try:
+                found = int(parts[1], 16), int(parts[2], 16)
+            except (IndexError, ValueError):
+                return None
+            return found if len(parts[1]) == 32 and len(parts[2]) == 16 and all(found) else None
+    return None
+
+
+class Steps:
+    """What is done with one claim, for those of its deliveries whose traces are written. Of one thread at a time."""
+
+    __slots__ = ("_answered", "_began", "_claimed", "_mapped", "_mapping", "_sending", "_status", "_tracer", "_traces")
+
+    def __init__(self, tracer: Tracer, began: int, claimed: int) -> None:
+        self._tracer = tracer
+        self._traces: dict[str, int] = {}  # event id -> trace id
+        self._began, self._claimed = began, claimed
+        self._mapping = self._mapped = self._sending = self._answered = 0
+        self._status: int | None = None
+
+    def maps(self, claimed: Iterable[Any]) -> Steps | None:
+        """Before it is mapped. ``claimed``: of ``db/deliveries.py``. None where no trace of them is written."""
+        self._mapping = time.time_ns()
+        for found in claimed:
+            key = found.claim.key
+            trace_id = self._tracer.trace_of(key.merchant_id, key.event_id)
+            if trace_id is not None:
+                self._traces[key.event_id] = trace_id
+        return self if self._traces else None
+
+    def mapped(self) -> None:
+        self._mapped = time.time_ns()
+
+    def sends(self) -> None:
+        self._sending, self._answered, self._status = time.time_ns(), 0, None
+
+    def answered(self, status: int | None) -> None:
+        self._answered, self._status = time.time_ns(), status
+
+    def unsent(self, settlements: Sequence[Any]) -> None:
+        """They were settled without being sent. ``settlements``: of ``domain/delivery.py``."""
+        self._sending = 0
+        told = [(one.key, one.attempts, one.drop_reason.value if one.drop_reason else "put_off") for one in settlements]
+        self._tell(told, len(settlements))
+
+    def settled(self, claims: Sequence[Any], outcomes: Sequence[str]) -> None:
+        """What one request came to is written. ``claims``: of ``domain/delivery.py``."""
+        told = [(one.key, one.attempts + 1, outcome) for one, outcome in zip(claims, outcomes, strict=True)]
+        self._tell(told, len(claims))
+
+    def _tell(self, told: Iterable[tuple[Any, int, str]], size: int) -> None:
+        ended = time.time_ns()
+        traced = [(self._traces[key.event_id], key, *what) for key, *what in told if key.event_id in self._traces]
+        if not traced:
+            return
+        places = [(trace_id, new_id()) for trace_id, *_ in traced[:MOST_LINKED]]
+        spans = []
+        for number, (place, (trace_id, key, attempt, outcome)) in enumerate(zip(places, traced, strict=False)):
+            attributes: dict[str, str | int] = {
+                "tracklayer.merchant.id": key.merchant_id,
+                "tracklayer.event.id": key.event_id,
+                "tracklayer.platform": key.platform,
+                "tracklayer.attempt": attempt,
+                "tracklayer.outcome": outcome,
+                "tracklayer.batch.size": size,
+            }
+            if self._sending and self._status is not None:
+                attributes["http.response.status_code"] = self._status
+            spans.append(
+                Span(
+                    trace_id,
+                    place[1],
+                    root_of(trace_id),
+                    f"deliver {key.platform}",
+                    Kind.CONSUMER,
+                    self._began,
+                    ended,
+                    attributes,
+                    places[1:] if number == 0 else places[:1],
+                    outcome not in SERVING_SENT,
+                )
+            )
+        self._tracer.write([*self._steps_of(places[0], traced[0][1].platform, ended), *spans])
+
+    def _steps_of(self, place: Place, platform: str, ended: int) -> list[Span]:
+        steps = [
+            ("claim", Kind.INTERNAL, self._began, self._claimed),
+            ("map", Kind.INTERNAL, self._mapping, self._mapped),
+        ]
+        if self._sending:
+            answered = self._answered or ended
+            steps += [("send", Kind.CLIENT, self._sending, answered), ("settle", Kind.INTERNAL, answered, ended)]
+        else:
+            steps.append(("settle", Kind.INTERNAL, self._mapped, ended))
+        trace_id, parent = place
+        found = []
+        for name, kind, began, step_ended in steps:
+            attributes: dict[str, str | int] = {"tracklayer.platform": platform}
+            if kind is Kind.CLIENT and self._status is not None:
+                attributes["http.response.status_code"] = self._status
+            found.append(Span(trace_id, new_id(), parent, name, kind, began, step_ended, attributes))
+        return found
