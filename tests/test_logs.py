@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import io
 import json
 import logging
@@ -147,13 +149,13 @@ def test_a_line_that_does_not_fit_its_template_is_a_line_all_the_same(log: loggi
 
 
 def test_the_request_is_named_in_both_formats(handler: Handler, log: logging.Logger, out: io.StringIO) -> None:
-    token = request_id.CURRENT.set("abc-1")
-    try:
+    def answer() -> None:
+        request_id.identified({"headers": [(b"x-request-id", b"abc-1")]}, lambda message: asyncio.sleep(0))
         log.info("failed")
         handler.setFormatter(TextFormatter())
         log.info("failed, too", extra={"trace": "  in a file\n"})
-    finally:
-        request_id.CURRENT.reset(token)
+
+    contextvars.Context().run(answer)
     first, second, trace = out.getvalue().splitlines()
     assert json.loads(first)["request_id"] == "abc-1"
     assert second.endswith("INFO tracklayer.of_a_test: failed, too (request abc-1)")

@@ -39,7 +39,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "tally": frozenset(),
     "request_id": frozenset(),
     "logs": frozenset({"request_id"}),
-    "tracing": frozenset(),
+    "tracing": frozenset({"request_id"}),
     "otel": frozenset({"tracing"}),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),

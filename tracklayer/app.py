@@ -6,6 +6,7 @@ What it answers before it has found its database is here, too.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -29,6 +30,7 @@ from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.errors import masked
 from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
+from tracklayer.tracing import BEGAN, EVENTS
 from tracklayer.web.collector import CollectorDoor
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
@@ -65,7 +67,14 @@ class Application(Starlette):
             else:
                 await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] == "POST":
-            await self.graphql(scope, receive, send)
+            tracer = self.door.house.runtime.tracer
+            if tracer is None:
+                await self.graphql(scope, receive, send)
+            else:
+                scope[BEGAN] = time.time_ns()
+                await self.graphql(scope, receive, send)
+                if EVENTS in scope:
+                    tracer.answered(scope)
         elif scope["type"] == "http" and scope["path"] in COLLECTED and self._collects_here(scope):
             await self.collector(scope, receive, send)
         else:

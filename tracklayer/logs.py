@@ -38,7 +38,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         line = super().formatMessage(record)
-        current = request_id.CURRENT.get()
+        current = request_id.current()
         if current is not None:
             line += f" (request {current})"
         trace = getattr(record, "trace", None)
@@ -61,7 +61,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        current = request_id.CURRENT.get()
+        current = request_id.current()
         if current is not None:
             line["request_id"] = current
         if record.name.partition(".")[0] == OURS:  # others put there what is none of our words

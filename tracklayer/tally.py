@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -37,22 +37,21 @@ class Tally:
         self._begin()
 
     def _begin(self) -> None:
-        self._counts: dict[str, Counter[str]] = {}
+        self._counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._claims, self._longest_wait = 0, 0.0
 
     def add(self, what: str, outcomes: Iterable[str]) -> None:
         """Counts one of ``what`` for each outcome."""
         with self._lock:
-            counts = self._counts.get(what)
-            if counts is None:
-                counts = self._counts[what] = Counter()
+            counts = self._counts[what]
             for outcome in outcomes:
-                counts[outcome] += 1
+                counts[outcome] = counts.get(outcome, 0) + 1
 
     def add_many(self, what: str, outcome: str, count: int) -> None:
         if count:
             with self._lock:
-                self._counts.setdefault(what, Counter())[outcome] += count
+                counts = self._counts[what]
+                counts[outcome] = counts.get(outcome, 0) + count
 
     def claimed(self, waited: float) -> None:
         """One claim; ``waited``: seconds that the delivery in it which was due first had been so."""
@@ -63,7 +62,7 @@ class Tally:
     def take(self) -> Done | None:
         """What was added since the last time; None: nothing."""
         with self._lock:
-            counts = {what: dict(outcomes) for what, outcomes in self._counts.items() if outcomes}
+            counts = {what: outcomes for what, outcomes in self._counts.items() if outcomes}
             done = Done(counts, self._claims, self._longest_wait)
             self._begin()
         return done if done.counts or done.claims else None

@@ -13,22 +13,23 @@ from __future__ import annotations
 
 import random
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
-from starlette.types import Message, Scope, Send
+from starlette.types import Scope
+
+from tracklayer.request_id import STATUS, scope_of_current
 
 LOW = 2**64 - 1  # what of a trace id a ratio is held against
 MOST_LINKED = 20  # events of one batch that have a span of their own
 MOST_A_SECOND = 500  # spans of a process: to write one down and send it takes some 50 us of the interpreter's time
 MAX_NAME = 64  # characters of an operation's name, which is the caller's
-SERVING_SENT = frozenset({"accepted", "coalesced", "acknowledged"})  # outcomes that are as they should be
+AS_IT_SHOULD = frozenset({"accepted", "coalesced", "acknowledged"})  # outcomes that are as they should be
 
 Place = tuple[int, int]  # trace id, span id
 
@@ -81,7 +82,7 @@ class Tracer:
     def trace_of(self, merchant_id: int, event_id: str) -> int | None:
         """The id of an event's trace; None where it is not written."""
         data = event_id.encode()
-        check = zlib.crc32(data, merchant_id & 0xFFFFFFFF) << 32  # the upper part of what the ratio is held against
+        check = crc32(data, merchant_id & 0xFFFFFFFF) << 32  # the upper part of what the ratio is held against
         if check >= self._bound:
             return None
         digest = blake2b(b"%d/%s" % (merchant_id, data), digest_size=12).digest()
@@ -100,26 +101,23 @@ class Tracer:
         self._spans += len(spans)
         self._emit(spans)
 
-    def follow(self, scope: Scope, send: Send) -> Send:
-        """Notes what becomes of a request, from now until its answer is sent."""
-        request = Request(self, scope)
-        REQUEST.set(request)
-
-        def sent(message: Message) -> Awaitable[None]:
-            request.sent(message)
-            return send(message)
-
-        return sent
-
     def stored(self, items: Iterable[Any], outcomes: Iterable[str], store: Store | None) -> None:
         """What became of the events of the request that is being answered. ``items``: of ``services/ingest.py``."""
-        request = REQUEST.get()
-        if request is not None:
-            for item, outcome in zip(items, outcomes, strict=True):
-                if item is not None and len(request.events) < MOST_LINKED:
-                    trace_id = self.trace_of(*item.key)
-                    if trace_id is not None:
-                        request.events.append((trace_id, *item.key, outcome, store))
+        for item, outcome in zip(items, outcomes, strict=False):
+            if item is None:
+                continue
+            merchant_id, event_id = item.key
+            trace_id = self.trace_of(merchant_id, event_id)
+            if trace_id is not None and (scope := scope_of_current()) is not None and BEGAN in scope:
+                scope.setdefault(EVENTS, []).append((trace_id, merchant_id, event_id, outcome, store))
+
+    def answered(self, scope: Scope) -> None:
+        """The answer to a request with ``EVENTS`` is sent."""
+        ended = time.time_ns()
+        spans: list[Span] = []
+        for event in scope[EVENTS][:MOST_LINKED]:
+            spans += _spans_of(scope, ended, *event)
+        self.write(spans)
 
     def claimed(self, took: timedelta) -> Steps:
         """For what was claimed just now; ``took``: how long that took."""
@@ -146,88 +144,39 @@ class Store:
     place: Place | None = None
 
 
-class Request:
-    """One operation. ``operation``: its kind and its name, as far as they are known."""
-
-    __slots__ = ("_began", "_scope", "_status", "_tracer", "events", "operation")
-
-    def __init__(self, tracer: Tracer, scope: Scope) -> None:
-        self.operation: tuple[str, str | None] = ("", None)
-        self.events: list[tuple[int, int, str, str, Store | None]] = []  # trace, merchant, event, outcome, commit
-        self._tracer, self._scope, self._status = tracer, scope, 0
-        self._began = time.time_ns()
-
-    def sent(self, message: Message) -> None:
-        """Notes a part of the answer; with the last one all of it is written down."""
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-        elif self.events and not message.get("more_body"):
-            spans: list[Span] = []
-            for event in self.events:
-                self._tell(spans, *event)
-            self.events = []
-            self._tracer.write(spans)
-
-    def _tell(
-        self, spans: list[Span], trace_id: int, merchant_id: int, event_id: str, outcome: str, store: Store | None
-    ) -> None:
-        is_first = outcome == "accepted"  # what comes again has a span of its own below that of the first
-        own = root_of(trace_id) if is_first else new_id()
-        of_event: dict[str, str | int] = {
-            "tracklayer.merchant.id": merchant_id,
-            "tracklayer.event.id": event_id,
-            "tracklayer.outcome": outcome,
-        }
-        kind, name = self.operation
-        of_request: dict[str, str | int] = {
-            "http.request.method": self._scope["method"],
-            "http.response.status_code": self._status,
-        }
-        if kind:
-            of_request["graphql.operation.type"] = kind
-        if name:
-            of_request["graphql.operation.name"] = name[:MAX_NAME]
-        links = [caller for caller in [caller_of(self._scope)] if caller is not None]
-        if store is not None and store.place is not None:
-            links.append(store.place)
-        elif store is not None:
-            store.place = trace_id, new_id()
-            spans.append(
-                Span(
-                    trace_id,
-                    store.place[1],
-                    own,
-                    "store",
-                    Kind.INTERNAL,
-                    store.began,
-                    store.ended,
-                    {"tracklayer.batch.size": store.events},
-                )
-            )
-        spans.append(
-            Span(
-                trace_id,
-                own,
-                None if is_first else root_of(trace_id),
-                f"{kind or 'request'} {name[:MAX_NAME]}" if name else kind or "request",
-                Kind.SERVER,
-                self._began,
-                time.time_ns(),
-                of_event | of_request,
-                links,
-                self._status >= 500,
-            )
-        )
+# Where a scope keeps when its request came, what it was (``mutation``, and the name that its sender gave it), and the events
+# of it whose traces are written.
+BEGAN, OPERATION, EVENTS = "tracklayer.began", "tracklayer.operation", "tracklayer.traced"
 
 
-REQUEST: ContextVar[Request | None] = ContextVar("tracklayer.traced_request", default=None)
-
-
-def note_operation(kind: str, name: str | None) -> None:
-    """Of the request that is being answered: its kind, such as ``mutation``, and the name that it was given, if any."""
-    request = REQUEST.get()
-    if request is not None:
-        request.operation = kind, name
+def _spans_of(
+    scope: Scope, ended: int, trace_id: int, merchant_id: int, event_id: str, outcome: str, store: Store | None
+) -> list[Span]:
+    is_first = outcome == "accepted"  # what comes again has a span of its own below that of the first
+    own = root_of(trace_id) if is_first else new_id()
+    kind, name = scope.get(OPERATION, ("request", None))
+    attributes: dict[str, str | int] = {
+        "tracklayer.merchant.id": merchant_id,
+        "tracklayer.event.id": event_id,
+        "tracklayer.outcome": outcome,
+        "http.request.method": scope["method"],
+        "http.response.status_code": scope.get(STATUS, 0),
+        "graphql.operation.type": kind,
+    }
+    if name:
+        name = attributes["graphql.operation.name"] = name[:MAX_NAME]
+    links = [caller for caller in [caller_of(scope)] if caller is not None]
+    spans = []
+    if store is not None and store.place is not None:
+        links.append(store.place)
+    elif store is not None:
+        store.place = trace_id, new_id()
+        of_store: dict[str, str | int] = {"tracklayer.batch.size": store.events}
+        spans.append(Span(*store.place, own, "store", Kind.INTERNAL, store.began, store.ended, of_store))
+    parent = None if is_first else root_of(trace_id)
+    title = f"{kind} {name}" if name else kind
+    failed = outcome not in AS_IT_SHOULD
+    return [*spans, Span(trace_id, own, parent, title, Kind.SERVER, scope[BEGAN], ended, attributes, links, failed)]
 
 
 def caller_of(scope: Scope) -> Place | None:
@@ -314,7 +263,7 @@ class Steps:
                     ended,
                     attributes,
                     places[1:] if number == 0 else places[:1],
-                    outcome not in SERVING_SENT,
+                    outcome not in AS_IT_SHOULD,
                 )
             )
         self._tracer.write([*self._steps_of(places[0], traced[0][1].platform, ended), *spans])

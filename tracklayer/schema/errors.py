@@ -155,7 +155,7 @@ def masked(error: GraphQLError) -> GraphQLError:
         return _reworded(error, message, {"code": READ_TIMEOUT})
     if cause is not None and not isinstance(cause, GraphQLError):
         message = "TrackLayer failed to answer this. Its operator finds the trace in the log."
-        current = request_id.CURRENT.get()
+        current = request_id.current()
         return _reworded(error, message, {"code": INTERNAL, **({"requestId": current} if current else {})})
     message = error.message
     for pattern, replacement in _QUOTED_VALUES:

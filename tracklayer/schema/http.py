@@ -40,7 +40,7 @@ from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
-from tracklayer.tracing import note_operation
+from tracklayer.tracing import OPERATION
 
 RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
@@ -88,8 +88,6 @@ class GraphQLDoor(LiveDoor):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        if self.house.runtime.tracer is not None:
-            send = self.house.runtime.tracer.follow(scope, send)
         headers = _first_of_each(scope["headers"])
         try:
             holder = await self._holder(scope, headers)
@@ -222,7 +220,7 @@ class GraphQLDoor(LiveDoor):
         if not is_free(plan.scopes):
             self.house.limits.admit(holder, cost)
         if self.house.runtime.tracer is not None:
-            note_operation("query" if plan.only_reads else "mutation", plan.name)
+            scope[OPERATION] = plan.operation
         context = self._context(HTTPConnection(scope), None, holder)
         context.cost = cost
         try:

@@ -40,7 +40,8 @@ class Plan:
         self.only_reads = operation.operation is OperationType.QUERY
         self._schema = schema
         self._text = text
-        self.name = operation.name.value if operation.name else None
+        self._name = operation.name.value if operation.name else None
+        self.operation = operation.operation.value, self._name  # its kind, and the name it was given
         self._definitions = operation.variable_definitions or ()
         self._names = source.names
         self.size = 2 * len(text) + BYTES_A_CHARACTER * source.written
@@ -106,7 +107,7 @@ class Plan:
             self._schema._schema,
             parse(self._text),
             variable_values=dict(variables),
-            operation_name=self.name,
+            operation_name=self._name,
             context_value=context,
             middleware=[play_back],
             executor_class=self._schema.execution_context_class,
