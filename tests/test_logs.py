@@ -7,13 +7,18 @@ import contextvars
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tracklayer
 from tracklayer import logs, request_id
 from tracklayer.logs import WINDOW_SECONDS, Handler, JsonFormatter, TextFormatter
+
+DESTINATION = ("destination_{state.value}", "destination_{after.value}")
 
 
 class Clock:
@@ -205,3 +210,19 @@ def test_a_fault_at_start_is_an_object_where_the_log_is_json(capsys: pytest.Capt
     assert json.loads(first)["faults"] == ["two", "lines"]
     assert (json.loads(first)["role"], json.loads(first)["level"]) == ("worker", "error")
     assert second == "tracklayer: a sentence"
+
+
+def test_every_kind_of_line_is_in_the_guide_and_no_other() -> None:
+    root = Path(tracklayer.__file__).parent
+    written = {
+        kind
+        for path in root.rglob("*.py")
+        for kind in re.findall(r'"kind": f?"([a-z_{}.]+)"', path.read_text())
+        if "log." in path.read_text() and path.parent.name not in ("bench", "sandbox", "platforms")
+    }
+    states = {"alert_{state}": ("opened", "resolved"), **dict.fromkeys(DESTINATION, ("active", "held", "paused"))}
+    kinds = {re.sub(r"{.*}", state, kind) for kind in written for state in states.get(kind, ("",))}
+    guide = (root / "web" / "docs" / "logging.md").read_text()
+    tables = guide[guide.index("### Lines of every day") : guide.index("## Traces")]
+    rows = [line.split("|")[1] for line in tables.splitlines() if line.startswith("| `") and "`kind`" not in line]
+    assert kinds == {kind for row in rows for kind in re.findall(r"`([a-z_]+)`", row)}

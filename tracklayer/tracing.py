@@ -12,6 +12,7 @@ bounded number of the others have a span of their own, with a link to it.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ MOST_LINKED = 20  # events of one batch that have a span of their own
 MOST_A_SECOND = 500  # spans of a process: to write one down and send it takes some 50 us of the interpreter's time
 MAX_NAME = 64  # characters of an operation's name, which is the caller's
 AS_IT_SHOULD = frozenset({"accepted", "coalesced", "acknowledged"})  # outcomes that are as they should be
+
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 Place = tuple[int, int]  # trace id, span id
 
@@ -182,13 +185,9 @@ def _spans_of(
 def caller_of(scope: Scope) -> Place | None:
     """The span that a caller names by ``traceparent`` (W3C Trace Context), where it is well-formed."""
     for name, value in scope["headers"]:
-        if name == b"traceparent":
-            parts = value.split(b"-")
-            try:
-                found = int(parts[1], 16), int(parts[2], 16)
-            except (IndexError, ValueError):
-                return None
-            return found if len(parts[1]) == 32 and len(parts[2]) == 16 and all(found) else None
+        if name == b"traceparent" and (parts := _TRACEPARENT.match(value)) is not None:
+            trace_id, span_id = int(parts[1], 16), int(parts[2], 16)
+            return (trace_id, span_id) if trace_id and span_id else None
     return None
 
 
