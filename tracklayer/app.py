@@ -6,6 +6,7 @@ What it answers before it has found its database is here, too.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -24,6 +25,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.site import Site
 from tracklayer.domain.watch import Trouble
+from tracklayer.request_id import HEADER, identified
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
@@ -31,6 +33,7 @@ from tracklayer.schema.errors import worded
 from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.settings import Settings
+from tracklayer.tracing import BEGAN, EVENTS
 from tracklayer.web.collector import CollectorDoor
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
@@ -71,14 +74,23 @@ class Application(Starlette):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
-        elif self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
+            return
+        send = identified(scope, send)
+        if self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
             if scope["type"] == "http":
                 is_known = scope["path"] in COLLECTED
                 await (self.collector if is_known else NOTHING_HERE)(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] == "POST":
-            await self.graphql(scope, receive, send)
+            tracer = self.door.house.runtime.tracer
+            if tracer is None:
+                await self.graphql(scope, receive, send)
+            else:
+                scope[BEGAN] = time.time_ns()
+                await self.graphql(scope, receive, send)
+                if EVENTS in scope:
+                    tracer.answered(scope)
         elif scope["type"] == "http" and scope["path"] in COLLECTED and self._collects_here(scope):
             await self.collector(scope, receive, send)
         else:
@@ -126,8 +138,8 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             door,
             allow_origins=runtime.settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", TELL_COST.decode()],
-            expose_headers=["retry-after"],
+            allow_headers=["authorization", "content-type", TELL_COST.decode(), HEADER.decode()],
+            expose_headers=["retry-after", HEADER.decode()],
             max_age=PREFLIGHT_SECONDS,
         )
 

@@ -164,6 +164,11 @@ def get_settings() -> Settings:
     return load_settings(os.environ)
 
 
+def wants_json(environ: Mapping[str, str]) -> bool:
+    """Whether the log is to be JSON; known though the rest of the environment may be wrong."""
+    return environ.get(f"{PREFIX}LOG_FORMAT", "").strip() == "json"
+
+
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.6)
     return f"{name} is not a setting" + (f", did you mean {near[0]}?" if near else "")

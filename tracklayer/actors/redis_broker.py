@@ -86,7 +86,8 @@ class Link:
             if was is None:
                 self._tried_at = self._since = time.monotonic()
         if was is None:
-            log.warning("Redis takes no messages (%s): workers look into the database instead", wrong)
+            more = {"kind": "broker_away"}
+            log.warning("Redis takes no messages (%s): workers look into the database instead", wrong, extra=more)
 
     def went(self) -> bool:
         """One try succeeded; True where messages go again."""
@@ -97,7 +98,7 @@ class Link:
             if self._calm < CALM_TRIES:
                 return False
             self._trouble = None
-        log.warning("messages go again through Redis")
+        log.warning("messages go again through Redis", extra={"kind": "broker_back"})
         return True
 
 

@@ -20,12 +20,14 @@ from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_metrics_app, build_waiting_app
 from tracklayer.cli.arguments import port_number
+from tracklayer.cli.life import telling
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
     Meanwhile,
     Stopped,
     Stopper,
+    address_of,
     end_with_parent,
     listen,
     serve_http,
@@ -85,7 +87,7 @@ def run_api(args: argparse.Namespace) -> int:
             bound,
             meanwhile,
             observed(own, waiting),
-            _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman),
+            _role("api", settings, waits_for=waits_for, listens=address_of(bound)) as (runtime, crew, watchman),
         ):
             waiting.is_over(runtime, lambda: watchman.troubles)
             app = build_app(runtime, crew.wake, lambda: watchman.troubles)
@@ -170,7 +172,11 @@ def observed(settings: Settings, waiting: Waiting, shared: Path | None = None) -
 
 @contextmanager
 def _role(
-    name: str, settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
+    name: str,
+    settings: Settings,
+    threads: int = WORKER_THREADS,
+    waits_for: Callable[[str], None] = lambda why: None,
+    listens: str | None = None,
 ) -> Iterator[tuple[Runtime, Crew, Watchman]]:
     broker, host = build_broker(str(settings.redis_url)), socket.gethostname()
     alone: list[Alone] = []
@@ -192,7 +198,8 @@ def _role(
         )
         watchman.start()
         try:
-            yield runtime, crew, watchman
+            with telling(name, runtime, settings, listens):
+                yield runtime, crew, watchman
         finally:
             watchman.stop()
             crew.stop()

@@ -99,6 +99,12 @@ def cannot_listen(host: str, port: int, error: OSError, chosen_by: str = "--port
     return CommandError(f"cannot listen on {host}:{port}: {why}; choose another with {chosen_by}")
 
 
+def address_of(bound: socket.socket) -> str:
+    """Where a bound socket listens."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def settings_of_server() -> dict[str, Any]:
     return {
         "log_config": None,
@@ -304,7 +310,8 @@ def supervise(
                 else:
                     resume_at = now + pause
                     pause = min(2 * pause, LONGEST_PAUSE)
-                log.warning("process %d ended with status %d", process.pid, process.returncode)
+                more = {"kind": "process_ended", "child": process.pid, "status": process.returncode}
+                log.warning("process %d ended with status %d", process.pid, process.returncode, extra=more)
     finally:
         bound.close()  # so that the door is shut when the last of them shuts it
         _end(running, stopper, drain)

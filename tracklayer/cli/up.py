@@ -19,9 +19,10 @@ from tracklayer.actors.crew import assemble
 from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.arguments import port_number
+from tracklayer.cli.life import telling
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.roles import observed
-from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, listen, scheduling, serve_http, working
+from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, address_of, listen, scheduling, serve_http, working
 from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
@@ -93,6 +94,7 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         app = build_app(runtime, crew.wake, lambda: watchman.troubles)
         meanwhile.end()
         dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))
+        stack.enter_context(telling("up", runtime, settings, address_of(bound)))
         print(welcome(settings, key, runtime.clock.now(), dashboard), flush=True)
         serve_http(app, bound, stopper)
 

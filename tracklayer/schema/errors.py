@@ -12,7 +12,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from tracklayer import metrics
+from tracklayer import metrics, request_id
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
 from tracklayer.services.intake import OverloadedError
 
@@ -108,7 +108,9 @@ READ_TIMEOUT = _code(
     "READ_TIMEOUT", "A query read for more than 10 seconds, and was ended.", "Narrow its filter: by time, status or id."
 )
 INTERNAL = _code(
-    "INTERNAL", "TrackLayer failed to answer; its operator finds the trace in the log.", "Tell the operator."
+    "INTERNAL",
+    "TrackLayer failed to answer; its operator finds the trace in the log, by the `requestId` in `extensions`.",
+    "Tell the operator, with that id.",
 )
 
 # graphql-core quotes what was sent: "... not to include unknown field 'emial'. Did you mean 'email'? Found: {'emial':
@@ -161,9 +163,9 @@ def worded(error: GraphQLError) -> GraphQLError:
         )
         return _reworded(error, message, {"code": READ_TIMEOUT})
     if cause is not None and not isinstance(cause, GraphQLError):
-        return _reworded(
-            error, "TrackLayer failed to answer this. Its operator finds the trace in the log.", {"code": INTERNAL}
-        )
+        message = "TrackLayer failed to answer this. Its operator finds the trace in the log."
+        current = request_id.current()
+        return _reworded(error, message, {"code": INTERNAL, **({"requestId": current} if current else {})})
     message = error.message
     for pattern, replacement in _QUOTED_VALUES:
         message = pattern.sub(replacement, message)

@@ -7,6 +7,7 @@ both.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -22,6 +23,8 @@ from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
+
+log = logging.getLogger(__name__)
 
 for _kind in AlertKind:
     for _change in ("opened", "resolved"):
@@ -50,11 +53,34 @@ def settle_findings(
         ):
             return []
         db.lock_alerts(merchant_id)
-        changed = [
-            _take(runtime, merchant_id, known, finding, step, now)
-            for known, finding, step in _steps(db.known_alerts(merchant_id, since), by_subject, now)
-        ]
-    return [alert_id for alert_id in changed if alert_id is not None]
+        steps = _steps(db.known_alerts(merchant_id, since), by_subject, now)
+        changed = [_take(runtime, merchant_id, known, finding, step, now) for known, finding, step in steps]
+        ids = [alert_id for alert_id in changed if alert_id is not None]
+        rows = db.alerts_by_id(merchant_id, ids) if ids else {}
+    for row in rows.values():
+        _tell(row)
+    return ids
+
+
+def _tell(row: AlertRow) -> None:
+    state = "opened" if row.resolved_at is None else "resolved"
+    more = {
+        "kind": f"alert_{state}",
+        "merchant_id": row.merchant_id,
+        "alert_id": row.alert_id,
+        "alert": row.kind,
+        "platform": row.platform,
+        "severity": row.severity,
+    }
+    about = f", {row.platform}" if row.platform else ""
+    log.info(
+        f"merchant %s%s: alert %s {state}, %s",  # noqa: G004 - each is a line of its own kind
+        row.merchant_id,
+        about,
+        row.alert_id,
+        row.kind,
+        extra=more,
+    )
 
 
 def check_note(note: str | None) -> list[Problem]:

@@ -26,6 +26,7 @@ from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.linking import link_records
 from tracklayer.services.marks import marker_of, of_event
+from tracklayer.tracing import Store
 
 MAX_EVENTS = 1000  # of one call
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
@@ -134,6 +135,7 @@ class Call:
     refused: dict[Refusal, int] = field(default_factory=dict)
     forgone: dict[Sale, Decimal] = field(default_factory=dict)  # what the refused sales are worth, each counted once
     size: int = 0  # bytes of JSON of those that are stored
+    stored_in: Store | None = None  # the commit, where events are traced
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:

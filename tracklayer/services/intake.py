@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
@@ -33,8 +34,12 @@ from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.ingest import (
+    Accepted,
     Call,
+    Coalesced,
+    Forgotten,
     Ingested,
+    Rejected,
     Wake,
     differences_among,
     judge_one,
@@ -42,6 +47,7 @@ from tracklayer.services.ingest import (
     outcomes_of,
     store,
 )
+from tracklayer.tracing import Store
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +81,13 @@ MAX_NOTES = (
     2_000  # events whose repeats differed, that wait to be noted; of more the notes are left out, and a line says so
 )
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
+
+OUTCOMES = {
+    Accepted: "accepted",
+    Coalesced: "coalesced",
+    Rejected: "rejected",
+    Forgotten: "erased",
+}  # as logs name them
 
 _EXECUTE = {
     name: f"EXECUTE {name}({', '.join(['%s'] * len(types.split(', ')))})" for name, (types, _) in STATEMENTS.items()
@@ -191,7 +204,7 @@ class _Flusher:
     def start(self) -> None:
         """Sees to it that what was added is stored."""
         if self._waiting and self.task is None:
-            self.task = asyncio.create_task(self._flush())
+            self.task = asyncio.create_task(self._flush(), context=Context())  # of no request
 
     def close(self) -> None:
         self._session.close()
@@ -290,6 +303,7 @@ class _Flusher:
         What met a lock comes back: nothing of it is stored, and its callers wait. ``lock_ms``: as ``AsyncSession.execute``.
         """
         committed = False
+        commit = Store(sum(len(part.items) for _, part in batch)) if self._runtime.tracer is not None else None
         try:
             steps = store([part for _, part in batch], self._runtime.settings.retry_window)
             name, arguments = next(steps)
@@ -302,7 +316,10 @@ class _Flusher:
                 self.away_at = None
                 name, arguments = steps.send(found)
         except StopIteration as ended:
+            if commit is not None:
+                commit.ended = time.time_ns()
             for waiting, part in batch:
+                waiting.call.stored_in = commit
                 waiting.stored += len(part.items)
                 if waiting.stored == len(waiting.call.items) and not waiting.done.done():  # its caller may have gone
                     waiting.done.set_result(None)
@@ -384,6 +401,7 @@ class _Flusher:
                 "merchant %s: rows of it are locked in the database, by a transaction that somebody left open perhaps; its "
                 "events are refused (503) until they are free",
                 merchant_id,
+                extra={"kind": "rows_locked", "merchant_id": merchant_id},
             )
         self._locked = {known: at for known, at in self._locked.items() if now - at < FORGET_SECONDS}
         self._locked[merchant_id] = now + (
@@ -396,7 +414,8 @@ class _Flusher:
         for waiting, _ in batch:
             merchant_id = waiting.call.merchant.merchant_id
             if self._locked.pop(merchant_id, None) is not None:
-                log.warning("merchant %s: its rows are free again", merchant_id)
+                more = {"kind": "rows_free", "merchant_id": merchant_id}
+                log.warning("merchant %s: its rows are free again", merchant_id, extra=more)
 
     def _fail(self, batch: Sequence[Part], error: Exception) -> None:
         if isinstance(error, DatabaseAwayError):
@@ -467,6 +486,7 @@ class Intake:
             await self._judge_many(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
+        self._count(waiting.call, outcomes)
         self._note(differences_among(waiting.call, outcomes))
         return outcomes
 
@@ -481,9 +501,17 @@ class Intake:
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
+        self._count(call, outcomes)
         if found := differences_among(call, outcomes):
             home.call_soon_threadsafe(self._note, found)
         return outcomes
+
+    def _count(self, call: Call, outcomes: Sequence[Ingested]) -> None:
+        """For the log, and for whoever follows events."""
+        found = [OUTCOMES[type(one)] for one in outcomes]
+        self._runtime.tally.add("events", found)
+        if self._runtime.tracer is not None:
+            self._runtime.tracer.stored(call.items, found, call.stored_in)
 
     def _note(self, found: Sequence[Difference]) -> None:
         """Has it written down soon in which fields repeats differed: beside the answers, which wait for nothing of it."""
@@ -494,7 +522,7 @@ class Intake:
             else:
                 self._left_out += 1
         if self._notes and self._noting is None:
-            self._noting = asyncio.create_task(self._write_notes())
+            self._noting = asyncio.create_task(self._write_notes(), context=Context())
 
     async def _write_notes(self) -> None:
         try:

@@ -151,10 +151,11 @@ def look(facts: Facts) -> None:
         over = db.resolve_unseen(CALM, undecided(facts) | {trouble.kind for trouble in found})
     for trouble in opened:
         metrics.OPERATOR_ALERTS.labels(_bare(trouble.kind), "opened").inc()
-        log.error("%s. %s", trouble.title, trouble.message)
+        more = {"kind": "trouble_opened", "trouble": trouble.kind, "severity": trouble.severity.value}
+        log.error("%s. %s", trouble.title, trouble.message, extra=more)
     for kind in over:
         metrics.OPERATOR_ALERTS.labels(_bare(kind), "resolved").inc()
-        log.warning("it is over: %s", kind)
+        log.warning("it is over: %s", kind, extra={"kind": "trouble_over", "trouble": kind, "alike": kind})
     living = {role: facts.living(role) for role in ROLES}
     ages = {role: min(beat.age for beat in beats).total_seconds() for role, beats in living.items() if beats}
     metrics.see_roles({role: len(beats) for role, beats in living.items()}, ages)
@@ -432,7 +433,8 @@ class Alone:
         found = database_trouble(state, now - timedelta(seconds=self.seconds), whose)
         if found.kind != self._kind:
             self._kind = found.kind
-            log.error("%s. %s", found.title, found.message)
+            more = {"kind": "trouble_opened", "trouble": found.kind, "severity": found.severity.value}
+            log.error("%s. %s", found.title, found.message, extra=more)
         message_id = self._id_of(found)
         self._open[found.kind] = message_id, found
         self._tell_apart(message_id, found)

@@ -58,6 +58,7 @@ READERS: dict[str, tuple[str, ...]] = {
         "command-line",
         "settings",
         "metrics",
+        "logging",
         "growing",
         "fairness",
         "guarantees",
