@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes, adding
 from tracklayer.db.identities import LINK_COLUMNS, LINKING
@@ -88,8 +89,9 @@ WITH given AS (
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
         custom_data json, consent json, device json, counted_as text, host text, facts bigint)
+    WHERE (SELECT in_time($2))
 ), refused AS (
-    SELECT * FROM json_to_recordset($2) AS r(
+    SELECT * FROM json_to_recordset($3) AS r(
         merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text)
 ), stored AS (
     INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received,
@@ -175,7 +177,7 @@ _WANTED = "count(*) FILTER (WHERE wanted)"
 _QUEUEING = _STORE.format(
     found=_FOUND,
     columns="due_at, window_ends_at",
-    values="received_at, received_at + $3",
+    values="received_at, received_at + $4",
     counts="waiting",
     none="0",
     counted=_WANTED,
@@ -186,7 +188,7 @@ _DROPPING = _STORE.format(
     found=_FOUND,
     columns="""window_ends_at, status, drop_reason, finished_at,
                             last_error""",
-    values="""received_at + $3, 'dropped', 'suppressed', received_at,
+    values="""received_at + $4, 'dropped', 'suppressed', received_at,
            'the person was erased, and is to be left alone'""",
     counts="dropped, finished, drop_reasons",
     none="0, 0, NULL::jsonb",
@@ -202,7 +204,7 @@ _DROPPING = _STORE.format(
 STORE_EVENTS = _QUEUEING + _STORED
 # The same, and whom the new ones among them were seen with: a repeat links nobody.
 _LINKS_OF_NEW = (
-    f"(SELECT l.* FROM json_to_recordset($4) AS l({LINK_COLUMNS}) "
+    f"(SELECT l.* FROM json_to_recordset($5) AS l({LINK_COLUMNS}) "
     "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
 STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
@@ -252,16 +254,20 @@ def store_and_link_arguments(stored: tuple[Any, ...], links: list[dict[str, Any]
 
 
 def store_arguments(
-    records: list[dict[str, Any]], rejected: list[dict[str, Any]], window: timedelta
+    records: list[dict[str, Any]],
+    rejected: list[dict[str, Any]],
+    window: timedelta,
+    until: datetime | Moment | None = None,
 ) -> tuple[Any, ...]:
     """What ``store_events`` takes: events of different keys, and how many of whose were refused.
 
+    ``until``: later than that, by the server's clock, nothing is stored, and ``sessions.TOO_LATE`` comes back; None: whenever.
     ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
     ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``;
     without a code it is counted as rejected alone.
     """
     ordered = sorted(records, key=_key)
-    return JsonLiteral(ordered), JsonLiteral(rejected), window
+    return JsonLiteral(ordered), until, JsonLiteral(rejected), window
 
 
 def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
@@ -290,10 +296,10 @@ FROM json_to_recordset($1) AS x(merchant_id bigint, event_id text) JOIN events e
 
 # name -> (types of its arguments, the statement): for whoever prepares them, and for ``run_statement``.
 STATEMENTS = {
-    "store_events": ("json, json, interval", STORE_EVENTS),
-    "store_and_link": ("json, json, interval, json", STORE_AND_LINK),
+    "store_events": ("json, timestamptz, json, interval", STORE_EVENTS),
+    "store_and_link": ("json, timestamptz, json, interval, json", STORE_AND_LINK),
     "stored_names": ("json", STORED_NAMES),
-    "store_suppressed": ("json, json, interval", STORE_SUPPRESSED),
+    "store_suppressed": ("json, timestamptz, json, interval", STORE_SUPPRESSED),
     "find_marks": ("json", FIND_MARKS),
     "count_repeats": ("json", COUNT_REPEATS),
 }
@@ -306,6 +312,18 @@ def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     for place, kind in enumerate(types.split(", "), 1):
         sql = sql.replace(f"${place}", f"%s::{kind}")
     return rows(sql, arguments)
+
+
+def begin_storing(seconds: float) -> datetime:
+    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none."""
+    limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
+    found: datetime = rows(limit)[0][0]
+    return found + timedelta(seconds=seconds)
+
+
+def end_storing(until: datetime) -> None:
+    """Raises DatabaseAwayError where it is too late."""
+    rows("SELECT in_time(%s)", (until,))
 
 
 def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db import events as db
+from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
@@ -26,6 +28,9 @@ from tracklayer.services.linking import link_records
 from tracklayer.services.marks import marker_of, of_event
 
 MAX_EVENTS = 1000  # of one call
+LATE_SECONDS = (
+    12.0  # from a call's arrival: what is not in the database by then is not taken in, and the sender is told
+)
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
 
 Wake = tuple[int, str]  # (merchant id, platform): a destination that has something to do
@@ -82,14 +87,16 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     Raises DatabaseAwayError: then nothing was acknowledged, and sending all of it again is right.
     """
     call = judge(runtime, merchant, drafts)
-    steps = store([call], runtime.settings.retry_window)
     with in_transaction():
+        until = db.begin_storing(LATE_SECONDS)
+        steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
             while True:
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
+        db.end_storing(until)
     outcomes = outcomes_of(runtime, call)
     if differing := differences_among(call, outcomes):
         with in_transaction():
@@ -122,7 +129,10 @@ Refusal = tuple[str, str | None, str | None]
 
 @dataclass(slots=True)
 class Call:
-    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored."""
+    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored.
+
+    ``now``: when they arrived, and ``arrived`` the same by the monotonic clock.
+    """
 
     merchant: KeyHolder
     now: datetime
@@ -130,6 +140,7 @@ class Call:
     items: list[Item | None] = field(default_factory=list)
     refused: dict[Refusal, int] = field(default_factory=dict)
     size: int = 0  # bytes of JSON of those that are stored
+    arrived: float = field(default_factory=time.monotonic)
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -191,12 +202,13 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
 Step = tuple[str, tuple[Any, ...]]
 
 
-def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any], set[Wake]]:
+def store(calls: Sequence[Call], window: timedelta, until: datetime | Moment) -> Generator[Step, list[Any], set[Wake]]:
     """The statements that store the events of all calls, one after another, as whoever holds a connection runs them.
 
     One suffices, unless an id is stored under another name: then it asks for that name and counts the repeats of it.
     Fills in the items; returns whom to wake. The same id several times: the first is stored, the others are its
-    repeats, in the order of the calls.
+    repeats, in the order of the calls. ``until``: later than that nothing is stored, as an erasure may have finished
+    meanwhile that looked for these very events.
     """
     marked = [item for call in calls if call.merchant.is_marked for item in call.items if item is not None]
     if marked:
@@ -209,7 +221,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
     rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused)]
     wake: set[Wake] = set()
     while groups or rejected:
-        stored = yield from _store_firsts(groups, rejected, window)
+        stored = yield from _store_firsts(groups, rejected, window, until)
         wake |= stored.queued
         rejected = []
         left = {key: items for key, items in groups.items() if key not in stored.events}
@@ -231,7 +243,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
                 groups[key] = repeats
     rejected = [record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts)]
     if rejected:
-        yield "store_events", db.store_arguments([], rejected, window)
+        yield "store_events", db.store_arguments([], rejected, window, until)
     if marked:
         counts = [
             (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
@@ -279,7 +291,7 @@ def _rejections(call: Call, refused: Mapping[Refusal, int]) -> list[dict[str, An
 
 
 def _store_firsts(
-    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta
+    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta, until: datetime | Moment
 ) -> Generator[Step, list[Any], Stored]:
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
@@ -298,12 +310,12 @@ def _store_firsts(
             links += first.links
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        step, arguments = "store_events", db.store_arguments(records, rejected, window)
+        step, arguments = "store_events", db.store_arguments(records, rejected, window, until)
         if links:
             step, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
         stored = db.read_stored((yield step, arguments))
     if suppressed:
-        others = db.read_stored((yield "store_suppressed", db.store_arguments(suppressed, [], window)))
+        others = db.read_stored((yield "store_suppressed", db.store_arguments(suppressed, [], window, until)))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])

@@ -87,7 +87,7 @@ class _Inserts:
                 batch.append(self._waiting.popleft())
                 records.extend(batch[-1][0])
             found = await self._session.execute(
-                "EXECUTE store_events(%s, %s, %s)", store_arguments(records, [], WINDOW)
+                "EXECUTE store_events(%s, %s, %s, %s)", store_arguments(records, [], WINDOW)
             )
             stored = {key for key, event in read_stored(found).events.items() if event.before is None}
             for _, done in batch:
