@@ -70,6 +70,7 @@ from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
 from tracklayer.services.channels import told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
+from tracklayer.services.destinations import demands
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of, preview_stored
 from tracklayer.services.preview import LEFT_ALONE, Preview, prepare
@@ -921,6 +922,13 @@ class PlatformSetting:
     label: str = _field(PUBLIC, "Its name for people.")
     help: str = _field(PUBLIC, "Where to find it.")
     required: bool = _field(PUBLIC, "Whether there is no destination without it.")
+    demand: str | None = _field(
+        PUBLIC,
+        "Where one of several is required, and this is the usual one: the sentence that says which. Null of any other.",
+    )
+    unset: str | None = _field(
+        PUBLIC, "What counts where it is not set, as the end of a sentence; null where that needs no word."
+    )
     secret: bool = _field(PUBLIC, "Whether it is sealed and shown as dots.")
     kind: SettingKind = _field(PUBLIC, "What its value is.")
     choices: list[str] = _field(PUBLIC, "All values there are of a CHOICE; empty of any other.")
@@ -1067,7 +1075,7 @@ def destination_node(row: DestinationRow) -> DestinationNode:
         state=DestinationState(row.state),
         state_reason=row.state_reason,
         event_names=list(row.event_names) if row.event_names is not None else None,
-        created_at=DateTime(row.created_at),
+        created_at=DateTime(row.set_up_at or row.created_at),
     )
 
 
@@ -1159,7 +1167,7 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
         platform=Platform(key),
         title=mapper.title,
         docs_url=f"{public_url}{docs_path(key)}",
-        settings=[setting_node(setting) for setting in mapper.settings],
+        settings=[setting_node(setting, demands(key).get(setting.name)) for setting in mapper.settings],
         event_names=JSON(dict(mapper.event_names)),
         max_event_age_hours=int(age.total_seconds() // 3600) if age is not None else None,
         batch_size=mapper.batch_size,
@@ -1172,13 +1180,15 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
     )
 
 
-def setting_node(setting: Setting) -> PlatformSetting:
+def setting_node(setting: Setting, demand: str | None) -> PlatformSetting:
     is_map = setting.kind is Kind.MAP
     return PlatformSetting(
         name=setting.name,
         label=setting.label,
         help=setting.help,
         required=setting.required,
+        demand=demand,
+        unset=setting.unset,
         secret=setting.secret,
         kind=SettingKind(setting.kind),
         choices=list(setting.choices),

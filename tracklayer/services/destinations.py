@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from tracklayer.db import destinations as db
@@ -253,6 +254,21 @@ def example_settings(mapper: Mapper) -> dict[str, Any]:
             break
         chosen[missing[0]] = examples[missing[0]]
     return chosen
+
+
+@cache
+def demands(platform: str) -> dict[str, str]:
+    """What a platform demands besides what is required, as it may be left out where others stand in its place.
+
+    Name of the setting -> the sentence that says so.
+    """
+    mapper = mapper_for(platform)
+    required = {setting.name: setting.example for setting in mapper.settings if setting.required}
+    # What it says of these very settings, behind the colon, is no part of the rule.
+    return {
+        problem.field[-1]: problem.message.partition(": ")[0].rstrip(".") + "."
+        for problem in check_settings(mapper, required)
+    }
 
 
 def _get(merchant_id: int, platform: str) -> DestinationRow:
