@@ -391,6 +391,14 @@ class EventSearch:
         return wanted & {self.platform} if self.platform is not None else wanted
 
     @property
+    def is_walked(self) -> bool:
+        """Whether events are looked at one after another for it, as no index leads to what it asks for."""
+        if self.event_id_prefix or self.unsettled is not None:
+            return False
+        wanted = (self.event_name, self.delivery_status, self.platform, self.filtered_at)
+        return any(one is not None for one in wanted) or bool(self.delivery_statuses or self.platforms)
+
+    @property
     def narrows(self) -> bool:
         """False where it finds all of a merchant's events."""
         return replace(self, event_id_prefix=self.event_id_prefix or None) != EventSearch()
@@ -458,6 +466,39 @@ def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[Ev
     if wanted & TROUBLED:
         found |= {row[1]: read_row(row) for row in rows(*troubled_query(merchant_id, search, limit))}
     return sorted(found.values(), key=lambda row: (row.received_at, row.event_id), reverse=True)[:limit]
+
+
+MOST_LOOKED = 20_000  # events that one page looks at: some hundredths of a second
+
+
+def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[list[EventRow], datetime | None]:
+    """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events at most; and how far back it looked, where
+    it is not full and there are older ones: all that was received then or later.
+    """
+    places = rows(*place_query(merchant_id, search)) if search.is_walked else []
+    if not places:
+        return page_of_events(merchant_id, search, limit), None
+    until: datetime = places[0][0]
+    since = until if search.received_since is None else max(until, search.received_since)
+    found = page_of_events(merchant_id, replace(search, received_since=since), limit)
+    return found, until if len(found) < limit else None
+
+
+def place_query(merchant_id: int, search: EventSearch) -> tuple[str, tuple[Any, ...]]:
+    """When the event was received at which a page of a search ends that looks at events one after another: no row where the
+    search comes to its end before. Read in the order of the index alone.
+    """
+    of_all = EventSearch(received_since=search.received_since, received_until=search.received_until, after=search.after)
+    where, params = _where(merchant_id, of_all)
+    hours = _hours_of(merchant_id, search)
+    if hours is None:
+        walk = f"SELECT received_at FROM events e WHERE {where} ORDER BY received_at DESC, event_id DESC LIMIT %s"
+        walked: tuple[Any, ...] = (*params, MOST_LOOKED + 1)
+    else:
+        counted, minute, given = hours
+        walk = _IN_HOURS.format(columns="received_at", where=where, in_hour=counted, in_minute=minute)
+        walked = (*given, *given, *params, MOST_LOOKED + 1, MOST_LOOKED + 1)
+    return f"SELECT received_at FROM ({walk}) AS walked OFFSET {MOST_LOOKED}", walked
 
 
 TROUBLED = frozenset({"failed", "dropped"})  # as the indexes deliveries_troubled and deliveries_troubled_late say it
@@ -528,6 +569,43 @@ def page_query(
     merchant_id: int, search: EventSearch, limit: int, event_ids: Sequence[str] | None = None
 ) -> tuple[str, tuple[Any, ...]]:
     """The statement of a page among all events, or among those of some ids, and its arguments."""
+    condition, params = _where(merchant_id, search, event_ids)
+    hours = _hours_of(merchant_id, search) if event_ids is None or search.filtered_at is not None else None
+    if hours is not None:
+        counted, minute, given = hours
+        filtered = (f" AND {_FILTERED}", [search.filtered_at] * 4) if search.filtered_at is not None else ("", [])
+        sql = _IN_HOURS.format(columns=COLUMNS, where=condition + filtered[0], in_hour=counted, in_minute=minute)
+        return sql, (*given, *given, *params, *filtered[1], limit, limit)
+    page = f"SELECT {COLUMNS} FROM events e WHERE {condition}"
+    order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
+    if search.occurred_until is None:
+        return f"{page} {order}", (*params, limit)
+    # What happened before an instant was received soon after it, or belongs to the few that came late and have an index of
+    # their own: neither way passes over all that was received since.
+    prompt = f"{page} AND NOT {LATE} AND e.received_at < %s + %s {order}"
+    sql = f"({prompt}) UNION ALL ({page} AND {LATE} {order}) {order}"
+    return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
+
+
+def _hours_of(merchant_id: int, search: EventSearch) -> tuple[str, str, tuple[Any, ...]] | None:
+    """Which hours have some, as the ledger counts them by hour and by minute, and what ``_IN_HOURS`` takes of them; None where
+    all are looked at.
+    """
+    until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
+    if search.filtered_at is not None:
+        return "filtered > 0", "filtered > 0", (merchant_id, [search.filtered_at], search.received_since, until)
+    if search.of_platforms is None or search.occurred_until is not None:
+        return None
+    statuses = search.delivery_statuses or (search.delivery_status,)
+    # What changed lately is counted in the minutes of its arrival, whatever is in their hour.
+    counted = "routed > purged" + (" AND delivered > 0" if statuses == ("delivered",) else "")
+    return counted, "true", (merchant_id, sorted(search.of_platforms), search.received_since, until)
+
+
+def _where(
+    merchant_id: int, search: EventSearch, event_ids: Sequence[str] | None = None
+) -> tuple[str, tuple[Any, ...]]:
+    """The conditions on an event ``e``, and their arguments."""
     where = ["e.merchant_id = %s"]
     params: list[Any] = [merchant_id]
     if event_ids is not None:
@@ -571,28 +649,7 @@ def page_query(
     if inner:
         of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
         where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event})")
-    until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
-    if search.filtered_at is not None:
-        hours = (merchant_id, [search.filtered_at], search.received_since, until)
-        counted, found = "filtered > 0", " AND ".join([*where, _FILTERED])
-        sql = _IN_HOURS.format(columns=COLUMNS, where=found, in_hour=counted, in_minute=counted)
-        return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit, limit)
-    if search.of_platforms is not None and event_ids is None and search.occurred_until is None:
-        hours = (merchant_id, sorted(search.of_platforms), search.received_since, until)
-        statuses = search.delivery_statuses or (search.delivery_status,)
-        # What changed lately is counted in the minutes of its arrival, whatever is in their hour.
-        counted = "routed > purged" + (" AND delivered > 0" if statuses == ("delivered",) else "")
-        sql = _IN_HOURS.format(columns=COLUMNS, where=" AND ".join(where), in_hour=counted, in_minute="true")
-        return sql, (*hours, *hours, *params, limit, limit)
-    page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
-    order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
-    if search.occurred_until is None:
-        return f"{page} {order}", (*params, limit)
-    # What happened before an instant was received soon after it, or belongs to the few that came late and have an index of
-    # their own: neither way passes over all that was received since.
-    prompt = f"{page} AND NOT {LATE} AND e.received_at < %s + %s {order}"
-    sql = f"({prompt}) UNION ALL ({page} AND {LATE} {order}) {order}"
-    return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
+    return " AND ".join(where), tuple(params)
 
 
 NEWEST_OF_EACH_NAME = f"""

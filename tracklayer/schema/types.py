@@ -39,7 +39,7 @@ from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
 from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.collector import Collector, collector_of
-from tracklayer.schema.connections import After, Connection, First, connect, page_size
+from tracklayer.schema.connections import After, Connection, First, connect, goes_on, page_size
 from tracklayer.schema.context import context_of, read, work
 from tracklayer.schema.enums import (
     ActionSource,
@@ -616,7 +616,7 @@ class AlertNode(Node):
         span = Span(self.row.alert_id, self.row.platform, began, self.row.resolved_at or context.now)
         place = (seen[0], seen[1], seen[2]) if seen else None
         rows = await context.loaders.deliveries_of_alert.load((span, place, size + 1))
-        return delivery_connection(rows, size, after)
+        return delivery_connection(rows, size, after, None)
 
 
 @strawberry.type(name="Advice", description="Something that is about to cost conversions, and what to do about it.")
@@ -991,15 +991,24 @@ def event_node(row: EventRow) -> EventNode:
     return EventNode(row=row)
 
 
-def event_connection(rows: Sequence[EventRow], first: int, after: str | None) -> Connection[EventNode]:
-    return connect(rows, first, after, event_node, lambda row: ids.cursor("Event", row.received_at, row.event_id))
+def event_connection(
+    rows: Sequence[EventRow], first: int, after: str | None, until: datetime | None
+) -> Connection[EventNode]:
+    """``until``: how far back was looked, where there is more to look at."""
+    page = connect(rows, first, after, event_node, lambda row: ids.cursor("Event", row.received_at, row.event_id))
+    return goes_on(page, until, ids.cursor("Event", until, "")) if until is not None else page
 
 
-def delivery_connection(rows: Sequence[DeliveryRow], first: int, after: str | None) -> Connection[DeliveryNode]:
+def delivery_connection(
+    rows: Sequence[DeliveryRow], first: int, after: str | None, until: datetime | None
+) -> Connection[DeliveryNode]:
+    """``until``: as of events."""
+
     def cursor(row: DeliveryRow) -> str:
         return ids.cursor("Delivery", row.queued_at, row.event_id, row.platform)
 
-    return connect(rows, first, after, delivery_node, cursor)
+    page = connect(rows, first, after, delivery_node, cursor)
+    return goes_on(page, until, ids.cursor("Delivery", until, "", "")) if until is not None else page
 
 
 def redelivery_connection(rows: Sequence[RedeliveryRow], first: int, after: str | None) -> Connection[RedeliveryNode]:
