@@ -143,12 +143,13 @@ async function scripts() {
   return made.outputFiles
 }
 
-/** All styles in one file: it is small, and no part needs to wait for its own. */
+/** All styles in one file: it is small, and no part needs to wait for its own. But for those that stand in the page itself. */
 async function styles() {
   const made = await build({ ...options, entryPoints: { dashboard: `${UI}/main.tsx` }, entryNames: 'dashboard-[hash]' })
   const found = made.outputFiles.filter((file) => file.path.endsWith('.css'))
   console.log(`css: ${(gzipSync(found[0].contents, { level: 9 }).length / 1024).toFixed(1)} KiB compressed`)
-  return found
+  const shell = await build({ ...options, entryPoints: { shell: `${UI}/parts/shell.css` } })
+  return [...found, ...shell.outputFiles]
 }
 
 /** The guides' own script: small, and of nothing but its source. */

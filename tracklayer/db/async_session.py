@@ -13,7 +13,8 @@ import os
 import select
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -27,6 +28,17 @@ from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, REST_SECONDS, Databa
 log = logging.getLogger(__name__)
 
 _NO_LIMIT = 3600.0  # seconds
+CLOCK_SECONDS = 60.0  # after which a server is asked again what time it is: clocks drift apart, and are set
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant by this host's monotonic clock: as an argument it becomes what the server's clock shows then.
+
+    Never later than that, and earlier by at most what the server's last answer was on its way.
+    """
+
+    at: float
 
 
 class AsyncSession:
@@ -54,19 +66,23 @@ class AsyncSession:
         self._refused: BaseException | None = None
         self._opening: asyncio.Task[_Wire] | None = None
         self._peer: Any = None
+        self._clock: tuple[datetime, float] | None = None  # what the server's showed, and when its answer was here
 
     async def execute(
         self, sql: str, params: Sequence[Any] = (), *, lock_ms: int | None = None
     ) -> list[tuple[Any, ...]]:
         """All rows. Raises DatabaseAwayError where PostgreSQL cannot serve now: what became of the statement is then
-        unknown. Raises psycopg2.Error for what PostgreSQL refused: then nothing was done. ``lock_ms``: of this one alone.
+        unknown. Raises psycopg2.Error for what PostgreSQL refused, or found too late: then nothing was done. ``lock_ms``: of this one alone.
         """
         own_lock_ms = lock_ms or self._lock_ms or self._limits.lock
+        is_timed = any(type(param) is Moment for param in params)
         if lock_ms is not None:  # in one message, and so in one transaction: no way to the server is added
             sql = f"SET LOCAL lock_timeout = {lock_ms}; {sql}"
         began = time.monotonic()
         try:
             wire = await self._connected()
+            if is_timed:
+                params = await self._in_its_time(wire, params)
             began = time.monotonic()
             try:
                 return await self._run(wire, sql, params)
@@ -85,12 +101,22 @@ class AsyncSession:
             is_spent = sessions.is_lost(error) or (sessions.is_out_of_time(error) and not had_its_time)
             if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
+            elif error.pgcode == sessions.TOO_LATE:
+                self._clock = None  # one that was set meanwhile may be why
+                raise
             elif not sessions.is_away(error):
                 raise
             raise DatabaseAwayError() from error
         except asyncio.CancelledError:
             self.close()  # in the middle of a statement: the session is of no use to the next one
             raise
+
+    async def _in_its_time(self, wire: _Wire, params: Sequence[Any]) -> list[Any]:
+        if self._clock is None or time.monotonic() - self._clock[1] > CLOCK_SECONDS:
+            ((shown,),) = await self._run(wire, "SELECT clock_timestamp()")
+            self._clock = shown, time.monotonic()
+        shown, at = self._clock
+        return [shown + timedelta(seconds=one.at - at) if type(one) is Moment else one for one in params]
 
     def renew(self) -> None:
         """Has another session take over as soon as it is there; until then, the one there is serves."""
@@ -138,6 +164,7 @@ class AsyncSession:
 
     def _take(self, wire: _Wire) -> _Wire:
         self._wire = wire
+        self._clock = None
         self._peer = sessions.peer_of(wire.connection)
         return wire
 

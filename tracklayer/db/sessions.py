@@ -100,8 +100,9 @@ _STALE_PLAN = (
 )
 # A table, a schema or a function of ours is not there: somebody moved it, or this session's search_path leads elsewhere.
 _NOT_THERE = ("42P01", "3F000", "42883")
+TOO_LATE = "TL001"  # what ``in_time`` says of a statement that was on its way for too long
 # Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
-_FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40")
+_FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40", TOO_LATE)
 AGAIN_AT_ONCE = ("40001", "40P01")  # serialisation failure, deadlock: nothing was done, and the other one is through
 
 

@@ -14,7 +14,8 @@ from graphql import GraphQLError, GraphQLSyntaxError
 
 from tracklayer import metrics, request_id
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
-from tracklayer.services.intake import OverloadedError
+from tracklayer.services.ingest import LATE_SECONDS
+from tracklayer.services.intake import LateError, OverloadedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ DATABASE_AWAY = _code(
 )
 OVERLOADED = _code(
     "OVERLOADED",
-    "More arrives than this server may hold; nothing of it was stored.",
+    "More arrives than this server may hold, or it waited for too long; nothing was acknowledged.",
     "Send the same request again.",
     503,
 )
@@ -155,6 +156,11 @@ def worded(error: GraphQLError) -> GraphQLError:
         message = (
             "More events are waiting than this server may hold; nothing of this request was stored. Send it again."
         )
+        if isinstance(cause, LateError):
+            message = (
+                f"This waited for more than {LATE_SECONDS:.0f} seconds; nothing was acknowledged. Send the same request again: "
+                "what was stored all the same is not counted twice."
+            )
         return _reworded(error, message, {"code": OVERLOADED, "retryable": True})
     if isinstance(cause, ReadTimeoutError):
         message = (

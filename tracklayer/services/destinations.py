@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from tracklayer.db import destinations as db
@@ -274,6 +275,21 @@ def is_invented(row: DestinationRow) -> bool:
     mapper = mapper_for(row.platform)
     plain, _ = split_settings(mapper, example_settings(mapper))
     return all(row.settings.get(name) == value for name, value in plain.items())
+
+
+@cache
+def demands(platform: str) -> dict[str, str]:
+    """What a platform demands besides what is required, as it may be left out where others stand in its place.
+
+    Name of the setting -> the sentence that says so.
+    """
+    mapper = mapper_for(platform)
+    required = {setting.name: setting.example for setting in mapper.settings if setting.required}
+    # What it says of these very settings, behind the colon, is no part of the rule.
+    return {
+        problem.field[-1]: problem.message.partition(": ")[0].rstrip(".") + "."
+        for problem in check_settings(mapper, required)
+    }
 
 
 def _get(merchant_id: int, platform: str) -> DestinationRow:

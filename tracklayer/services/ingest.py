@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,7 @@ import orjson
 
 from tracklayer import metrics
 from tracklayer.db import events as db
+from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
@@ -29,6 +31,9 @@ from tracklayer.services.marks import marker_of, of_event
 from tracklayer.tracing import Store
 
 MAX_EVENTS = 1000  # of one call
+LATE_SECONDS = (
+    12.0  # from a call's arrival: what is not in the database by then is not taken in, and the sender is told
+)
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
 
 Wake = tuple[int, str]  # (merchant id, platform): a destination that has something to do
@@ -85,14 +90,16 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     Raises DatabaseAwayError: then nothing was acknowledged, and sending all of it again is right.
     """
     call = judge(runtime, merchant, drafts)
-    steps = store([call], runtime.settings.retry_window)
     with in_transaction():
+        until = db.begin_storing(LATE_SECONDS)
+        steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
             while True:
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
+        db.end_storing(until)
     outcomes = outcomes_of(runtime, call)
     if differing := differences_among(call, outcomes):
         with in_transaction():
@@ -126,7 +133,10 @@ Sale = tuple[str, str]  # event name, currency
 
 @dataclass(slots=True)
 class Call:
-    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored."""
+    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored.
+
+    ``now``: when they arrived, and ``arrived`` the same by the monotonic clock.
+    """
 
     merchant: KeyHolder
     now: datetime
@@ -136,6 +146,7 @@ class Call:
     forgone: dict[Sale, Decimal] = field(default_factory=dict)  # what the refused sales are worth, each counted once
     size: int = 0  # bytes of JSON of those that are stored
     stored_in: Store | None = None  # the commit, where events are traced
+    arrived: float = field(default_factory=time.monotonic)
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,12 +213,13 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
 Step = tuple[str, tuple[Any, ...]]
 
 
-def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any], set[Wake]]:
+def store(calls: Sequence[Call], window: timedelta, until: datetime | Moment) -> Generator[Step, list[Any], set[Wake]]:
     """The statements that store the events of all calls, one after another, as whoever holds a connection runs them.
 
     One suffices, unless an id is stored under another name: then it asks for that name and counts the repeats of it.
     Fills in the items; returns whom to wake. The same id several times: the first is stored, the others are its
-    repeats, in the order of the calls.
+    repeats, in the order of the calls. ``until``: later than that nothing is stored, as an erasure may have finished
+    meanwhile that looked for these very events.
     """
     marked = [item for call in calls if call.merchant.is_marked for item in call.items if item is not None]
     if marked:
@@ -220,7 +232,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
     rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused, call.forgone)]
     wake: set[Wake] = set()
     while groups or rejected:
-        stored = yield from _store_firsts(groups, rejected, window)
+        stored = yield from _store_firsts(groups, rejected, window, until)
         wake |= stored.queued
         rejected = []
         left = {key: items for key, items in groups.items() if key not in stored.events}
@@ -244,7 +256,7 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
         record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts, {})
     ]
     if rejected:
-        yield db.to_store([], rejected, [], window)
+        yield db.to_store([], rejected, [], window, until)
     if marked:
         counts = [
             (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
@@ -288,7 +300,7 @@ def _rejections(
 
 
 def _store_firsts(
-    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta
+    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta, until: datetime | Moment
 ) -> Generator[Step, list[Any], Stored]:
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
@@ -307,9 +319,9 @@ def _store_firsts(
             links += first.links
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        stored = db.read_stored((yield db.to_store(records, rejected, links, window)))
+        stored = db.read_stored((yield db.to_store(records, rejected, links, window, until)))
     if suppressed:
-        others = db.read_stored((yield db.to_suppress(suppressed, window)))
+        others = db.read_stored((yield db.to_suppress(suppressed, window, until)))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])

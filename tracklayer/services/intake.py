@@ -25,15 +25,16 @@ from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from tracklayer import metrics
-from tracklayer.db.async_session import AsyncSession
+from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
 from tracklayer.db.events import READS, STATEMENTS, to_store
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
-from tracklayer.db.sessions import is_in_the_way
+from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.ingest import (
+    LATE_SECONDS,
     Accepted,
     Call,
     Coalesced,
@@ -96,6 +97,10 @@ _EXECUTE = {
 
 class OverloadedError(Exception):
     """More waits than this process may hold, or than this merchant may have waiting: nothing of the call was taken."""
+
+
+class LateError(OverloadedError):
+    """It waited for longer than ``LATE_SECONDS``: nothing more of the call is stored, but a part of a long one may be."""
 
 
 class Lines(Generic[T]):
@@ -275,6 +280,9 @@ class _Flusher:
                     line.popleft()
                     self.leave(merchant_id, count - begin)
                     continue
+                if time.monotonic() > waiting.call.arrived + LATE_SECONDS:
+                    _tell([waiting], LateError())
+                    continue
                 if is_alone and batch and left < count - begin <= most:
                     break
                 waiting.taken = end = min(begin + left, count)
@@ -305,7 +313,9 @@ class _Flusher:
         committed = False
         commit = Store(sum(len(part.items) for _, part in batch)) if self._runtime.tracer is not None else None
         try:
-            steps = store([part for _, part in batch], self._runtime.settings.retry_window)
+            first = min((part.arrived for _, part in batch), default=0.0)
+            until = Moment(first + LATE_SECONDS)
+            steps = store([part for _, part in batch], self._runtime.settings.retry_window, until)
             name, arguments = next(steps)
             while True:
                 with metrics.STORE.time():
@@ -331,7 +341,7 @@ class _Flusher:
             if _is_locked(error) and not committed:
                 return list(batch)
             if len(batch) == 1 or committed or isinstance(error, DatabaseAwayError):
-                self._fail(batch, error)
+                self._fail(batch, LateError() if code_of(error) == TOO_LATE else error)
                 return []
             middle = len(batch) // 2
             return [*await self._store(batch[:middle], lock_ms), *await self._store(batch[middle:], lock_ms)]
@@ -467,7 +477,7 @@ class Intake:
     async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
         """What became of each draft, in order; commits together with whoever else is waiting.
 
-        Raises OverloadedError before anything is stored, DatabaseAwayError where the commit is not known to have
+        Raises OverloadedError before anything is stored, LateError where it waited for too long, DatabaseAwayError where the commit is not known to have
         happened, and be it of a part: sending the same call again is right either way.
         """
         if not drafts:
@@ -626,7 +636,8 @@ def _part(call: Call, begin: int, end: int) -> Call:
     if end - begin == len(call.items):
         return call
     refused, forgone = ({}, {}) if begin else (call.refused, call.forgone)
-    return Call(call.merchant, call.now, items=call.items[begin:end], refused=refused, forgone=forgone)
+    items = call.items[begin:end]
+    return Call(call.merchant, call.now, items=items, refused=refused, forgone=forgone, arrived=call.arrived)
 
 
 def _write_differences(notes: Sequence[Difference]) -> None:

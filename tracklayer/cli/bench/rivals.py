@@ -87,7 +87,7 @@ class _Inserts:
                 batch.append(self._waiting.popleft())
                 records.extend(batch[-1][0])
             name, arguments = to_store(records, [], [], WINDOW)
-            found = await self._session.execute(f"EXECUTE {name}(%s, %s)", arguments)
+            found = await self._session.execute(f"EXECUTE {name}(%s, %s, %s)", arguments)
             stored = {key for key, event in read_stored(found).events.items() if event.before is None}
             for _, done in batch:
                 done.set_result(stored)

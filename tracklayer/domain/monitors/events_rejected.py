@@ -295,7 +295,7 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         MOST_TOLD
     )
     by_name = f" By name: {', '.join(f'{each} {count:,}' for each, count in names if each)}." if name is None else ""
-    normal = f" Usually {1 - usual.share:.1%} are refused." if usual is not None else ""
+    normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
     meaning = CODES.get(code)
     to_do = f" {meaning.what_to_do}" if meaning is not None else ""
     worth = _worth(inside, name)
