@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import orjson
+import psycopg2
 import pytest
 
 from tests.factories import API_KEY_SECRET, Merchant, draft
@@ -176,6 +178,31 @@ def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant) -> 
     assert err.endswith(
         f"Everything up to line {BATCH} is stored. Go on with: tracklayer import --from-line {BATCH + 1} -\n"
     )
+
+
+def test_a_database_that_goes_away_leaves_a_way_to_go_on(environ: str, postgres: str, merchant: Merchant) -> None:
+    environment = {**os.environ, "TRACKLAYER_DATABASE_URL": environ, "TRACKLAYER_SECRET_KEY": API_KEY_SECRET}
+    command = [sys.executable, "-m", "tracklayer", "import", "-"]
+    with closing(psycopg2.connect(postgres)) as admin, admin.cursor() as cursor:
+        admin.autocommit = True
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+            assert process.stdin is not None
+            process.stdin.write(b"\n".join(event(n) for n in range(BATCH + 1)) + b"\n")
+            process.stdin.flush()
+            wait_until(lambda: len(stored()) == BATCH, "the first lines are stored")
+            try:
+                cursor.execute("ALTER DATABASE tracklayer ALLOW_CONNECTIONS false")
+                cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'tracklayer'")
+                process.stdin.write(b"\n".join(event(n) for n in range(BATCH)) + b"\n")
+                process.stdin.close()
+                assert process.stderr is not None
+                said = process.stderr.read().decode()
+            finally:
+                cursor.execute("ALTER DATABASE tracklayer ALLOW_CONNECTIONS true")
+            assert process.wait() == 1
+    assert f"Go on with: tracklayer import --from-line {BATCH + 1} -\n" in said
+    assert said.splitlines()[-1].startswith("tracklayer: ")
+    assert "Traceback" not in said
 
 
 def test_a_file_that_is_none_is_one_sentence(

@@ -19,7 +19,7 @@ from tracklayer.cli.arguments import (
 )
 from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
 from tracklayer.cli.shapes import alert_json, page_json
-from tracklayer.cli.table import print_fields, print_table, text_of
+from tracklayer.cli.table import print_fields, print_table, quoted, text_of
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
 from tracklayer.db.connection import bounded_read, in_transaction
 from tracklayer.db.models import AlertRow
@@ -166,7 +166,7 @@ def _which(args: argparse.Namespace) -> tuple[int, int]:
 def _show(runtime: Runtime, args: argparse.Namespace, row: AlertRow | None) -> int:
     if row is None:
         raise CommandError(
-            f"there is no alert {text_of(args.id)} of this merchant: `tracklayer alerts --state all` lists them"
+            f"there is no alert {quoted(args.id)} of this merchant: `tracklayer alerts --state all` lists them"
         )
     shown = alert_json(runtime.settings.public_url, row)
     if args.json:

@@ -11,7 +11,7 @@ from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.deliveries import print_deliveries
 from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
 from tracklayer.cli.shapes import event_json, standing_delivery_json
-from tracklayer.cli.table import print_fields, print_table, text_of
+from tracklayer.cli.table import print_fields, print_table, quoted
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.deliveries import deliveries_of_events
 from tracklayer.db.destinations import destinations
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             row = events_by_id(merchant_id, [event_id]).get(event_id) if is_storable(event_id) else None
             if row is None:
                 raise CommandError(
-                    f"merchant {merchant_id} has no event {text_of(event_id)}: was it sent, or is it purged?"
+                    f"merchant {merchant_id} has no event {quoted(event_id)}: was it sent, or is it purged?"
                 )
             there = {one.platform: one for one in destinations(merchant_id)}
             rows = deliveries_of_events(merchant_id, [event_id])[event_id]

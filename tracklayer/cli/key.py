@@ -7,7 +7,7 @@ import argparse
 from tracklayer.cli.arguments import add_json, add_merchant, number_of, the_merchant
 from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
 from tracklayer.cli.shapes import key_json
-from tracklayer.cli.table import print_table
+from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import MAX_API_KEYS, api_keys
 from tracklayer.services.merchants import SCOPES, create_api_key, revoke_api_key
@@ -90,7 +90,7 @@ def run_revoke(args: argparse.Namespace) -> int:
         row = revoke_api_key(runtime, merchant_id, key_id) if key_id is not None else None
     if row is None:
         raise CommandError(
-            f"merchant {merchant_id} has no key {args.key!r}: `tracklayer key list --merchant {merchant_id}` shows them"
+            f"merchant {merchant_id} has no key {quoted(args.key)}: `tracklayer key list --merchant {merchant_id}` shows them"
         )
     if args.json:
         print_json({"api_key": key_json(row)})

@@ -18,6 +18,7 @@ _TONES = {
 }
 _GAP = "  "
 _IN_TERMINAL, _IN_PIPE = 48, 300  # columns of a cell: the longest id fits into a pipe's
+_QUOTED = 80  # of what was typed, in a sentence
 _LEAST, _LEAST_OF_LAST = 12, 24  # that a narrow terminal leaves one, and the last one
 
 
@@ -81,6 +82,11 @@ def text_of(value: object) -> str:
         return f"{value:,}"
     text = str(value)
     return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def quoted(given: str) -> str:
+    """What somebody typed, for a sentence: short, and on one line."""
+    return shortened(text_of(given), _QUOTED)
 
 
 def width_of(text: str) -> int:

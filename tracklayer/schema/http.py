@@ -116,13 +116,8 @@ class GraphQLDoor(LiveDoor):
             await self._view(scope, _again(body, receive), send)
         except ClientGoneError:
             pass
-        except DamagedBodyError:
-            await _problem(400, DAMAGED)(scope, receive, send)
-        except UnknownEncodingError:
-            refusal = _problem(415, UNKNOWN_ENCODING)
-            # The rest of the body is not read.
-            refusal.headers.update({"accept-encoding": "gzip, deflate", "connection": "close"})
-            await refusal(scope, receive, send)
+        except (DamagedBodyError, UnknownEncodingError) as error:
+            await _of_encoding(error)(scope, receive, send)
         except asyncio.CancelledError:
             if not self._closing.is_set():
                 raise
@@ -409,6 +404,16 @@ def _unstored(send: Send) -> Send:
         await send(message)
 
     return sent
+
+
+def _of_encoding(error: DamagedBodyError | UnknownEncodingError) -> Response:
+    if isinstance(error, DamagedBodyError):
+        response = _problem(400, DAMAGED)
+    else:
+        response = _problem(415, UNKNOWN_ENCODING)
+        response.headers["accept-encoding"] = "gzip, deflate"  # RFC 9110, 12.5.3
+    response.headers["connection"] = "close"  # the rest of the body is not read
+    return response
 
 
 def _problem(status: int, message: str) -> Response:
