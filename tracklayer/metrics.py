@@ -18,9 +18,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
@@ -93,12 +92,11 @@ REGISTRY = CollectorRegistry()
 class Histogram(prometheus_client.Histogram):
     """The library's, to which many observations can be added at once."""
 
-    def add(self, places: Iterable[int], total: float) -> None:
-        """``places``: how many fall to each bucket, the one without a bound included. ``total``: their sum."""
+    def add(self, places: Iterable[tuple[int, int]], total: float) -> None:
+        """``places``: of a bucket, counted from 0, how many fall to it. ``total``: the sum of all of them."""
         self._sum.inc(total)
-        for bucket, count in zip(self._buckets, places, strict=True):
-            if count:
-                bucket.inc(count)
+        for place, count in places:
+            self._buckets[place].inc(count)
 
 
 class Described(NamedTuple):
@@ -344,26 +342,24 @@ def count_changes(
         if count > 0:
             DELIVERIES_DROPPED.labels(platform, reason).inc(count)
     if places:
-        each = [places.get(place, 0) for place in range(len(_MIDDLES))]
-        LATENCY.labels(platform).add(each, sum(count * middle for count, middle in zip(each, _MIDDLES, strict=True)))
+        LATENCY.labels(platform).add(places.items(), sum([count * _MIDDLES[place] for place, count in places.items()]))
 
 
-@dataclass
-class Noted:
-    """``answer``: the class of a platform's answer, once there is one."""
+class PlatformRequest:
+    """Around one request to a platform. ``answer``: the class of its answer, once there is one."""
 
-    answer: str = "fault"
+    __slots__ = ("_began", "_platform", "answer")
 
+    def __init__(self, platform: str) -> None:
+        self._platform, self.answer = platform, "fault"
 
-@contextmanager
-def platform_request(platform: str) -> Iterator[Noted]:
-    """Around one request to a platform."""
-    noted = Noted()
-    try:
-        with PLATFORM_SECONDS.labels(platform).time():
-            yield noted
-    finally:
-        PLATFORM_REQUESTS.labels(platform, noted.answer).inc()
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        PLATFORM_SECONDS.labels(self._platform).observe(time.perf_counter() - self._began)
+        PLATFORM_REQUESTS.labels(self._platform, self.answer).inc()
 
 
 @contextmanager
@@ -469,7 +465,8 @@ class Requests:
         """Adds what was gathered to the instruments. On the event loop, as all of it."""
         HTTP_IN_FLIGHT.set(self.in_flight)
         for (route, status), places in self._places.items():
-            HTTP_SECONDS.labels(route).add(places, self._seconds[route, status])
+            met = [(place, count) for place, count in enumerate(places) if count]
+            HTTP_SECONDS.labels(route).add(met, self._seconds[route, status])
             HTTP_REQUESTS.labels(route, status).inc(sum(places))
         self._places.clear()
         self._seconds.clear()

@@ -141,10 +141,12 @@ class Changes:
                 metrics.count_changes(platform, found, reasons.get(platform, {}), places.get(platform, {}))
 
 
-def _by_platform(those: Mapping[Minute, Counter[T]]) -> dict[str, Counter[T]]:
-    found: dict[str, Counter[T]] = {}
+def _by_platform(those: Mapping[Minute, Mapping[T, int]]) -> dict[str, dict[T, int]]:
+    found: dict[str, dict[T, int]] = {}
     for (_, platform, _), own in those.items():
-        found.setdefault(platform, Counter()).update(own)
+        known = found.setdefault(platform, {})
+        for what, count in own.items():
+            known[what] = known.get(what, 0) + count
     return found
 
 

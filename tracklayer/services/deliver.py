@@ -542,9 +542,9 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
     if batch.steps is not None:
         batch.steps.sends()
     try:
-        with metrics.platform_request(destination.platform) as noted:
+        with metrics.PlatformRequest(destination.platform) as asked:
             reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
-            noted.answer = answer_of(reply)
+            asked.answer = answer_of(reply)
     except NotWrittenError as error:
         _tell_fault(runtime, "writing a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
