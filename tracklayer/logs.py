@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -26,6 +27,8 @@ MOST_KINDS = 500  # of lines that are told apart; of more those of one logger ar
 MOST_MERCHANTS = 20  # named of those that were alike
 OURS = "tracklayer"
 _OF_LOGGING = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "alike", "trace", "taskName"}
+
+_OF_LAST = ("name", "levelno", "levelname", "msg", "args", "kind", "platform")
 
 log = logging.getLogger(OURS)
 
@@ -74,11 +77,11 @@ class JsonFormatter(logging.Formatter):
 
 @dataclass
 class _Alike:
-    """``since``: when the first was told, on the monotonic clock. ``last``: one of the others."""
+    """``since``: when the first was told, on the monotonic clock. ``last``: what there is to say of the last of the others."""
 
     since: float
     more: int = 0
-    last: logging.LogRecord | None = None
+    last: dict[str, Any] | None = None
     merchants: set[int] = field(default_factory=set)
 
 
@@ -102,7 +105,8 @@ class Handler(logging.StreamHandler[TextIO]):
                 key = record.name
         known = self._known.get(key)
         if known is not None and now - known.since < WINDOW_SECONDS:
-            known.more, known.last = known.more + 1, record
+            known.more += 1
+            known.last = {name: found for name in _OF_LAST if (found := record.__dict__.get(name)) is not None}
             merchant_id = getattr(record, "merchant_id", None)
             if merchant_id is not None and len(known.merchants) < MOST_MERCHANTS:
                 known.merchants.add(merchant_id)
@@ -133,24 +137,18 @@ class Handler(logging.StreamHandler[TextIO]):
                 self._sum_up(known)
 
     def _sum_up(self, known: _Alike) -> None:
-        last = known.last
-        if last is None:
+        if known.last is None:
             return
+        last = logging.makeLogRecord(known.last)
         whose = f" (merchants {', '.join(map(str, sorted(known.merchants)))})" if known.merchants else ""
-        record = logging.LogRecord(
-            last.name,
-            last.levelno,
-            last.pathname,
-            last.lineno,
-            "and %d more like it in the last minute%s; the last: %s",
-            (known.more, whose, last.getMessage()),
-            None,
-        )
-        of_last = {name: value for name, value in last.__dict__.items() if name in ("kind", "platform")}
-        record.__dict__.update(of_last, more=known.more)
-        if known.merchants:
-            record.__dict__["merchants"] = sorted(known.merchants)
-        super().emit(record)
+        said = {
+            **known.last,
+            "msg": "and %d more like it in the last minute%s; the last: %s",
+            "args": (known.more, whose, last.getMessage()),
+            "more": known.more,
+            **({"merchants": sorted(known.merchants)} if known.merchants else {}),
+        }
+        Context().run(super().emit, logging.makeLogRecord(said))  # it is about no request, whoever has it written
 
 
 def _likeness(record: logging.LogRecord) -> Hashable:

@@ -28,7 +28,7 @@ from tracklayer.request_id import STATUS, scope_of_current
 
 LOW = 2**64 - 1  # what of a trace id a ratio is held against
 MOST_LINKED = 20  # events of one batch that have a span of their own
-MOST_A_SECOND = 500  # spans of a process: to write one down and send it takes some 50 us of the interpreter's time
+MOST_A_SECOND = 300  # spans of a process: to write one down and send it takes some 90 us of the interpreter's time
 MAX_NAME = 64  # characters of an operation's name, which is the caller's
 AS_IT_SHOULD = frozenset({"accepted", "coalesced", "acknowledged"})  # outcomes that are as they should be
 

@@ -127,6 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        logs.tell_alike(is_end=True)
 
 
 def _failed(message: str, status: int = 1) -> int:

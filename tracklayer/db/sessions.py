@@ -425,7 +425,7 @@ def place_of(url: str) -> str:
     """Host and port of a database, as libpq understands them; never who signs in, and with what."""
     given = parse_dsn(url)
     hosts, ports = given.get("host", "its default host").split(","), given.get("port", "5432").split(",")
-    return ",".join(f"{host}:{ports[min(number, len(ports) - 1)]}" for number, host in enumerate(hosts))
+    return ",".join(f"{host}:{ports[min(number, len(ports) - 1)] or 5432}" for number, host in enumerate(hosts))
 
 
 def parameters(url: str, name: str) -> dict[str, Any]:
