@@ -59,6 +59,7 @@ class Settings:
     requests_per_second: float
     drain: timedelta
     allow_private_webhooks: bool
+    allow_newer_database: bool
     read_database_url: Secret | None
     read_lag: timedelta
     metrics_port: int | None
@@ -123,6 +124,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         requests_per_second=values["requests_per_second"],
         drain=values["drain_seconds"],
         allow_private_webhooks=values["allow_private_webhooks"],
+        allow_newer_database=values["allow_newer_database"],
         read_database_url=values["read_database_url"],
         read_lag=values["read_lag_seconds"],
         metrics_port=values["metrics_port"],
@@ -458,6 +460,12 @@ SETTINGS = (
         "false",
         "`true`: merchants' webhooks may lead into private networks, this machine's own too; only where all merchants are "
         "trusted",
+        _yes_or_no,
+    ),
+    SettingSpec(
+        f"{PREFIX}ALLOW_NEWER_DATABASE",
+        "false",
+        "`true`: starts on a database that a newer version has migrated; to go back after an upgrade, and only for so long",
         _yes_or_no,
     ),
     SettingSpec(

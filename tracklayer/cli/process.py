@@ -66,7 +66,7 @@ def runtime_of(
         if embedded is not None or apply_migrations:
             migrate()
         try:
-            check_version()
+            check_version(settings)
         except CommandError:
             lacks("migrations")
             raise
@@ -141,11 +141,15 @@ def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
         log.warning("%s", trouble.sentence)
 
 
-def check_version() -> None:
-    """Raises CommandError where the database lacks migrations, or is ahead of this version."""
-    trouble = version_trouble(pending(), unknown())
-    if trouble is not None:
+def check_version(settings: Settings) -> None:
+    """Raises CommandError where the database lacks migrations, or is ahead of this version and that is not allowed."""
+    missing, newer = pending(), unknown()
+    trouble = version_trouble(missing, newer)
+    if trouble is None:
+        return
+    if missing or not settings.allow_newer_database:
         raise CommandError(trouble.sentence)
+    log.warning("%s; it starts all the same, since TRACKLAYER_ALLOW_NEWER_DATABASE is set", trouble.sentence)
 
 
 def key_file(data_dir: Path) -> Path:
