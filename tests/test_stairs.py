@@ -57,6 +57,7 @@ STAIRS: dict[str, frozenset[str]] = {
             "turns",
             "recent",
             "tally",
+            "tracing",
             "db.connection",
         }
     ),

@@ -23,6 +23,8 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.deliveries import page_query as deliveries_query
 from tracklayer.db.events import EventSearch
 from tracklayer.db.events import page_query as events_query
+from tracklayer.db.events import place_query as events_place
+from tracklayer.db.walks import place_query as deliveries_place
 
 ROOM = Path(db.__file__).parent
 # Tables of the installation itself: few rows, which stay on one node.
@@ -80,7 +82,9 @@ EXPLAINED: dict[str, str] = {
     "erasures.purge_erasures": ROUND,
     "erasures.purge_tombstones": ROUND,
     "events._IN_HOURS": BUILT,
+    "events._where": BUILT,
     "events.page_query": BUILT,
+    "events.place_query": BUILT,
     "events.troubled_query": BUILT,
     "folding.FOLD_QUEUES": ROUND,
     "folding.FORGET": ROUND,
@@ -123,6 +127,7 @@ EXPLAINED: dict[str, str] = {
     "sign_ins.purge_sign_ins": ROUND,
     "sign_ins.session_holder": KEYLESS,
     "sign_ins.take_code": KEYLESS,
+    "walks.place_query": BUILT,
 }
 
 _SQL = re.compile(r"\b(SELECT\b.+?\bFROM|INSERT INTO|UPDATE \w+|DELETE FROM)\b", re.DOTALL)
@@ -202,11 +207,14 @@ def test_what_is_put_together_at_run_time_is_tied_to_its_merchant() -> None:
     for platform, status, reason, error in product(
         (None, "meta"), ((), ("failed", "queued")), ((), ("expired",)), (None, "x")
     ):
-        sql, _ = deliveries_query(7, DeliverySearch(platform, status, reason, None, None, error, None), 50)
-        assert distributes(sql), sql
+        of_deliveries = DeliverySearch(platform, status, reason, None, None, error, None)
+        for sql, _ in (deliveries_query(7, of_deliveries, 50), deliveries_place(7, of_deliveries)):
+            assert distributes(sql), sql
     for event_name, prefix, state, where in product((None, "Purchase"), (None, "a"), (None, "failed"), (None, "meta")):
         search = EventSearch(event_name, prefix, None, None, None, None, state, (), where, (), None, None)
         sql, _ = events_query(7, search, 50)
+        assert distributes(sql), sql
+        sql, _ = events_place(7, search)
         assert distributes(sql), sql
 
 

@@ -100,7 +100,8 @@ CROSS JOIN LATERAL (
 
 def overview(after: int, limit: int) -> list[Overview]:
     """Merchants with a higher id than ``after``, by id, at most ``limit``."""
-    found = MerchantRow.select().where(MerchantRow.merchant_id > after).order_by(MerchantRow.merchant_id).limit(limit)
+    ids = [merchant_id for merchant_id, _ in page_of_merchants(after, limit)]
+    found = MerchantRow.select().where(MerchantRow.merchant_id.in_(ids)).order_by(MerchantRow.merchant_id)
     merchants = {row.merchant_id: row for row in found}
     counts = {row[0]: row[1:] for row in rows(COUNTS, (list(merchants),))}
     return [Overview(row, *counts[merchant_id]) for merchant_id, row in merchants.items()]
