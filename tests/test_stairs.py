@@ -61,7 +61,7 @@ STAIRS: dict[str, frozenset[str]] = {
             "db.connection",
         }
     ),
-    "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns", "tracing"},
+    "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns", "tracing", "tally"},
     "actors": frozenset(
         {
             "actors",

@@ -62,20 +62,18 @@ class Application(Starlette):
     asked: metrics.Requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._serve(scope, receive, send)
-            return
-        asked = metrics.Asked(self.asked, scope["path"], send)
-        try:
-            await self._serve(scope, receive, asked.send)
-        finally:
-            asked.end()
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
-            return
-        send = identified(scope, send)
+        elif scope["type"] != "http":
+            await self._serve(scope, receive, identified(scope, send))
+        else:
+            asked = metrics.Asked(self.asked, scope["path"])
+            try:
+                await self._serve(scope, receive, identified(scope, send, asked.answered))
+            finally:
+                asked.end()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
             if scope["type"] == "http":
                 is_known = scope["path"] in COLLECTED
@@ -100,6 +98,7 @@ class Application(Starlette):
         """Adds what was counted on the event loop to what the operator's Prometheus reads."""
         self.asked.write()
         metrics.EVENTS_WAITING.set(self.door.house.intake.events)
+        metrics.STORES.write()
         metrics.sample()
 
     def _collects_here(self, scope: Scope) -> bool:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -138,8 +138,7 @@ LATENCIES = (
 # Taking in ------------------------------------------------------------------------------------------------------------
 
 EVENTS = _counter("tracklayer_events_total", "Events by what became of them: accepted, coalesced, rejected.", "outcome")
-for _outcome in ("accepted", "coalesced", "rejected"):
-    EVENTS.labels(_outcome)
+ACCEPTED, COALESCED, REJECTED = (EVENTS.labels(outcome) for outcome in ("accepted", "coalesced", "rejected"))
 EVENTS_REFUSED = _counter(
     "tracklayer_events_refused_total",
     "Rejected events by the code of the first thing that was wrong; SENT_AGAIN: it was refused within the last hours "
@@ -405,7 +404,6 @@ def see_troubles(kinds: Iterable[str]) -> None:
 
 # HTTP -----------------------------------------------------------------------------------------------------------------
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _ROUTES = {
     path: path
     for path in ("/graphql", "/t", "/tl.js", "/session", "/schema.graphql", "/healthz", "/readyz", "/metrics")
@@ -420,22 +418,43 @@ def _route_of(path: str) -> str:
     return found
 
 
+class Gathered:
+    """Of one event loop, thousands a second: gathered as plain numbers, until ``write``."""
+
+    def __init__(self, histogram: Histogram, bounds: Sequence[float]) -> None:
+        self._histogram, self._bounds = histogram, bounds
+        self._places, self._total = [0] * (len(bounds) + 1), 0.0
+
+    def observe(self, value: float) -> None:
+        self._places[bisect_left(self._bounds, value)] += 1
+        self._total += value
+
+    def write(self) -> None:
+        """Adds what was gathered to the instrument."""
+        met = [(place, count) for place, count in enumerate(self._places) if count]
+        if met:
+            self._histogram.add(met, self._total)
+            self._places, self._total = [0] * (len(self._bounds) + 1), 0.0
+
+
+STORES = Gathered(STORE, QUICK)
+
+
 class Asked:
-    """One request on its way. ``send``: that of its connection, looked at."""
+    """One request on its way."""
 
-    __slots__ = ("_began", "_is_answered", "_path", "_requests", "_send")
+    __slots__ = ("_began", "_is_answered", "_path", "_requests")
 
-    def __init__(self, requests: Requests, path: str, send: Send) -> None:
-        self._requests, self._path, self._send = requests, path, send
+    def __init__(self, requests: Requests, path: str) -> None:
+        self._requests, self._path = requests, path
         self._is_answered = False
         requests.in_flight += 1
         self._began = time.perf_counter()
 
-    def send(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
-        if not self._is_answered and message["type"] == "http.response.start":
-            self._is_answered = True
-            self._requests.answered(self._path, message["status"], time.perf_counter() - self._began)
-        return self._send(message)
+    def answered(self, status: int) -> None:
+        """Its answer begins."""
+        self._is_answered = True
+        self._requests.answered(self._path, status, time.perf_counter() - self._began)
 
     def end(self) -> None:
         """Nothing more comes of it; where its client left before an answer began, only that it is gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 
 from starlette.types import Message, Scope, Send
@@ -39,15 +39,20 @@ def id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"%b%x" % (_PROCESS, next(_numbers))
 
 
-def identified(scope: Scope, send: Send) -> Send:
-    """Gives a request its id, for all that is done for it from now on, and its answer the header that says it."""
+def identified(scope: Scope, send: Send, answered: Callable[[int], None] | None = None) -> Send:
+    """Gives a request its id, for all that is done for it from now on, and its answer the header that says it.
+
+    ``answered``: told the status as the answer begins.
+    """
     request_id = scope[ID] = id_of(scope["headers"])
     _current.set(scope)
 
     def sent(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for every answer
         kind = message["type"]
         if kind == "http.response.start":
-            scope[STATUS] = message["status"]
+            scope[STATUS] = status = message["status"]
+            if answered is not None:
+                answered(status)
             message["headers"] = [*message["headers"], (HEADER, request_id)]
         elif kind == "websocket.accept":
             message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]

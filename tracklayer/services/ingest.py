@@ -28,6 +28,7 @@ from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.linking import link_records
 from tracklayer.services.marks import marker_of, of_event
+from tracklayer.tally import Tally
 from tracklayer.tracing import Store
 
 MAX_EVENTS = 1000  # of one call
@@ -392,28 +393,34 @@ def _counted(row: EventRow, times_received: int) -> EventRow:
     return EventRow(**{**values, "times_received": times_received})
 
 
-def note_stored(calls: Iterable[Call]) -> None:
-    """Counts what became of the events of calls, now that all of it is committed."""
-    accepted = coalesced = rejected = 0
-    codes: Counter[str] = Counter()
+def note_stored(tally: Tally, calls: Iterable[Call]) -> None:
+    """Counts what became of the events of calls, now that all of it is committed: for metrics and for the log."""
+    accepted = coalesced = erased = rejected = 0
     for call in calls:
         for item in call.items:
             if item is None:
                 rejected += 1
             elif item.inserted:
                 accepted += 1
-            elif item.row is not None or item.is_erased:
+            elif item.row is not None:
                 coalesced += 1
+            elif item.is_erased:
+                erased += 1
             else:
                 rejected += 1
-                codes["EVENT_ID_CONFLICT"] += 1
+                metrics.EVENTS_REFUSED.labels("EVENT_ID_CONFLICT").inc()
         for (_, code, _), count in call.refused.items():
-            codes[code or "SENT_AGAIN"] += count
-    for outcome, count in (("accepted", accepted), ("coalesced", coalesced), ("rejected", rejected)):
-        if count:
-            metrics.EVENTS.labels(outcome).inc(count)
-    for code, count in codes.items():
-        metrics.EVENTS_REFUSED.labels(code).inc(count)
+            metrics.EVENTS_REFUSED.labels(code or "SENT_AGAIN").inc(count)
+    if accepted:
+        metrics.ACCEPTED.inc(accepted)
+        tally.add_many("events", "accepted", accepted)
+    if coalesced or erased:
+        metrics.COALESCED.inc(coalesced + erased)
+        tally.add_many("events", "coalesced", coalesced)
+        tally.add_many("events", "erased", erased)
+    if rejected:
+        metrics.REJECTED.inc(rejected)
+        tally.add_many("events", "rejected", rejected)
 
 
 def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:

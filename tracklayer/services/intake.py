@@ -88,7 +88,7 @@ OUTCOMES = {
     Coalesced: "coalesced",
     Rejected: "rejected",
     Forgotten: "erased",
-}  # as logs name them
+}  # as traces name them
 
 _EXECUTE = {
     name: f"EXECUTE {name}({', '.join(['%s'] * len(types.split(', ')))})" for name, (types, _) in STATEMENTS.items()
@@ -318,10 +318,9 @@ class _Flusher:
             steps = store([part for _, part in batch], self._runtime.settings.retry_window, until)
             name, arguments = next(steps)
             while True:
-                with metrics.STORE.time():
-                    found = await self._session.execute(
-                        _EXECUTE[name], arguments, lock_ms=None if committed else lock_ms
-                    )
+                began = time.perf_counter()
+                found = await self._session.execute(_EXECUTE[name], arguments, lock_ms=None if committed else lock_ms)
+                metrics.STORES.observe(time.perf_counter() - began)
                 committed = committed or name not in READS
                 self.away_at = None
                 name, arguments = steps.send(found)
@@ -335,7 +334,7 @@ class _Flusher:
                     waiting.done.set_result(None)
             if self._locked:
                 self._let_in(batch)
-            note_stored(part for _, part in batch)
+            note_stored(self._runtime.tally, [part for _, part in batch])
             self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             if _is_locked(error) and not committed:
@@ -496,7 +495,7 @@ class Intake:
             await self._judge_many(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
-        self._count(waiting.call, outcomes)
+        self._trace(waiting.call, outcomes)
         self._note(differences_among(waiting.call, outcomes))
         return outcomes
 
@@ -511,17 +510,15 @@ class Intake:
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
-        self._count(call, outcomes)
+        self._trace(call, outcomes)
         if found := differences_among(call, outcomes):
             home.call_soon_threadsafe(self._note, found)
         return outcomes
 
-    def _count(self, call: Call, outcomes: Sequence[Ingested]) -> None:
-        """For the log, and for whoever follows events."""
-        found = [OUTCOMES[type(one)] for one in outcomes]
-        self._runtime.tally.add("events", found)
+    def _trace(self, call: Call, outcomes: Sequence[Ingested]) -> None:
+        """For whoever follows events."""
         if self._runtime.tracer is not None:
-            self._runtime.tracer.stored(call.items, found, call.stored_in)
+            self._runtime.tracer.stored(call.items, [OUTCOMES[type(one)] for one in outcomes], call.stored_in)
 
     def _note(self, found: Sequence[Difference]) -> None:
         """Has it written down soon in which fields repeats differed: beside the answers, which wait for nothing of it."""
