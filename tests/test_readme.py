@@ -1,25 +1,42 @@
-"""README is true: its commands exist, its settings are the settings, its links lead somewhere."""
+"""README is true: its commands exist, the guide's settings are the settings, its links lead somewhere."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import orjson
 import pytest
 
+from tests.browser.installation import installation
+from tests.servers import wait_until
 from tracklayer.cli import main
+from tracklayer.cli.bench.ground import clean_environ
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SETTINGS_GUIDE = (ROOT / "tracklayer" / "web" / "docs" / "settings.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+SHELL = "\n".join(BLOCKS)
+# `source` and `export` are of the terminal of whoever reads: here there is another installation, on another port.
+TERMINAL = """
+set -euo pipefail
+make() { :; }
+source() { :; }
+export() { :; }
+tracklayer() { if [ "$1" != up ]; then "$PYTHON" -m tracklayer "$@"; fi; }
+"""
 
 
-def test_the_first_two_commands_are_make_up_and_make_test() -> None:
-    commands = [line for line in SHELL.splitlines() if line and not line.startswith("#")]
-    assert commands[:2] == ["make up", "make test"]
+def test_it_is_short_and_begins_with_make_up() -> None:
+    assert len(README.splitlines()) < 200
+    assert BLOCKS[0] == "make up\n"
+    assert BLOCKS[-1] == "make test\n"
     assert re.search(r"^up:", MAKEFILE, re.MULTILINE)
     assert re.search(r"^test:", MAKEFILE, re.MULTILINE)
 
@@ -46,7 +63,7 @@ def test_every_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_settings_table_is_the_settings() -> None:
-    rows = re.findall(r"^\| `(TRACKLAYER_[A-Z_]+)` \| ([^|]*) \| (.*) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(TRACKLAYER_[A-Z_]+)` \| ([^|]*) \| (.*) \|$", SETTINGS_GUIDE, re.MULTILINE)
     wanted = [(spec.name, f"`{spec.default}`" if spec.default else "none", spec.help) for spec in SETTINGS]
     assert rows == wanted
 
@@ -60,3 +77,30 @@ def test_every_link_leads_to_a_file() -> None:
     for name in ("README.md", "CHANGELOG.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", (ROOT / name).read_text()):
             assert (ROOT / target).exists(), target
+
+
+def test_whoever_pastes_it_all_has_an_event_delivered_everywhere_and_a_shop_of_their_own(tmp_path: Path) -> None:
+    with installation() as up:
+        environ = {**clean_environ(), **up.environ, "PYTHON": sys.executable, "API_KEY": up.shop.key}
+
+        def paste(block: str) -> str:
+            script = block.replace("http://127.0.0.1:8000", up.address).replace("http://127.0.0.1:9100", up.sandbox)
+            script = re.sub(r"^API_KEY=.*$", "", script, flags=re.MULTILINE)
+            command = ["bash", "-c", TERMINAL + script]
+            done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (block, done.stderr)
+            return done.stdout
+
+        def delivered() -> bool:
+            deliveries = orjson.loads(paste(ask))["data"]["event"]["deliveries"]
+            return [delivery["status"] for delivery in deliveries] == ["DELIVERED"] * len(PLATFORMS)
+
+        begin, prepare, send, ask, live, own, break_it, _ = BLOCKS
+        assert paste(begin) + paste(prepare) + paste(live) == ""
+        assert orjson.loads(paste(send))["data"]["ingestEvent"]["outcome"] == "ACCEPTED"
+        wait_until(delivered, "every platform to have the event")
+        assert orjson.loads(paste(send))["data"]["ingestEvent"]["outcome"] == "COALESCED"
+        said = paste(own)
+        assert re.search(r'"merchant_id": "?2\b', said), said
+        assert re.search(r"http\S+/#code=\S+", said), said
+        assert '"event_id":"order_12345"' in paste(break_it)

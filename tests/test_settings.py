@@ -56,8 +56,11 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         requests_per_second=200.0,
         drain=timedelta(seconds=2),
         allow_private_webhooks=False,
+        allow_newer_database=False,
         read_database_url=None,
         read_lag=timedelta(seconds=0.5),
+        metrics_port=None,
+        metrics_token=None,
     )
 
 
@@ -85,8 +88,11 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_REQUESTS_PER_SECOND",
         "TRACKLAYER_DRAIN_SECONDS",
         "TRACKLAYER_ALLOW_PRIVATE_WEBHOOKS",
+        "TRACKLAYER_ALLOW_NEWER_DATABASE",
         "TRACKLAYER_READ_DATABASE_URL",
         "TRACKLAYER_READ_LAG_SECONDS",
+        "TRACKLAYER_METRICS_PORT",
+        "TRACKLAYER_METRICS_TOKEN",
     ]
 
 

@@ -22,7 +22,7 @@ FILES = {
 }
 
 # room -> what of ours it may import: a room, or one module of a room. The empty name is the package itself.
-_DOORS = frozenset({"services", "db", "actors", "runtime", "mappers", "domain", "sealing"})
+_DOORS = frozenset({"services", "db", "actors", "runtime", "mappers", "domain", "sealing", "metrics"})
 STAIRS: dict[str, frozenset[str]] = {
     "": frozenset(),
     "domain": frozenset({"domain"}),
@@ -36,19 +36,38 @@ STAIRS: dict[str, frozenset[str]] = {
     "buckets": frozenset(),
     "counting": frozenset({"domain"}),
     "turns": frozenset(),
+    "metrics": frozenset(),
+    "tally": frozenset(),
+    "request_id": frozenset(),
+    "logs": frozenset({"request_id"}),
+    "tracing": frozenset({"request_id"}),
+    "otel": frozenset({"tracing"}),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
-    "db": frozenset({"db", "domain"}),
+    "db": frozenset({"db", "domain", "metrics"}),
     "runtime": frozenset(
-        {"settings", "clock", "sealing", "tokens", "kept", "keyring", "counting", "turns", "recent", "db.connection"}
+        {
+            "settings",
+            "clock",
+            "sealing",
+            "tokens",
+            "kept",
+            "keyring",
+            "counting",
+            "turns",
+            "recent",
+            "tally",
+            "db.connection",
+        }
     ),
-    "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns"},
+    "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns", "tracing"},
     "actors": frozenset(
         {
             "actors",
             "services",
             "runtime",
             "kept",
+            "metrics",
             "settings",
             "db.connection",
             "db.workers",
@@ -56,13 +75,14 @@ STAIRS: dict[str, frozenset[str]] = {
             "domain.watch",
         }
     ),
-    "schema": _DOORS | {"schema", "buckets"},
+    "schema": _DOORS | {"schema", "buckets", "request_id", "tracing"},
     "web": _DOORS | {"web", "buckets"},
 }
 STAIRS["app"] = frozenset(STAIRS)
 STAIRS["cli"] = frozenset({*STAIRS, "cli"})
 STAIRS["__main__"] = frozenset({"cli"})
 
+OF_EXTRAS = frozenset({"tracklayer.otel"})  # imported where they are wanted, and nowhere else
 KNOW_PLATFORMS = ("mappers", "sandbox")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -81,7 +101,7 @@ def violations(source: str, module: str, modules: frozenset[str], *, is_package:
     for function in ast.walk(tree):
         if isinstance(function, FUNCTIONS):
             inside = (node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom))
-            found.extend((node.lineno, "imports inside a function") for node in inside)
+            found.extend((node.lineno, "imports inside a function") for node in inside if not _is_of_extra(node))
     if room not in KNOW_PLATFORMS:
         keys = (node for node in _literals(tree) if str(node.value).casefold() in PLATFORMS)
         found.extend((node.lineno, f"knows the platform {node.value!r} by name") for node in keys)
@@ -111,6 +131,14 @@ def _imports(tree: ast.AST, module: str, modules: frozenset[str], is_package: bo
         for target in targets:
             if target.split(".")[0] == "tracklayer":
                 yield node.lineno, target
+
+
+def _is_of_extra(node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether what is imported needs an extra, which may not be installed."""
+    base = [node.module] if isinstance(node, ast.ImportFrom) and node.module != "tracklayer" else []
+    prefix = "tracklayer." if isinstance(node, ast.ImportFrom) and not base else ""
+    names = base or [f"{prefix}{alias.name}" for alias in node.names]
+    return all(name in OF_EXTRAS for name in names)
 
 
 def _literals(tree: ast.AST) -> Iterator[ast.Constant]:
@@ -161,7 +189,7 @@ def test_no_two_rooms_are_above_each_other() -> None:
 HOUSE = frozenset(
     f"tracklayer.{name}"
     for name in "domain.event mappers mappers.base db db.connection db.events services.deliver actors.sweep runtime "
-    "settings clock app cli cli.up schema schema.types sandbox sandbox.app".split()
+    "settings clock app cli cli.up schema schema.types sandbox sandbox.app otel".split()
 ) | {"tracklayer"}
 
 
@@ -262,6 +290,7 @@ def test_the_checker_catches_a_step_upward(module: str, source: str, expected: l
         pytest.param("services.deliver", "from tracklayer.db import events as db", id="under another name"),
         pytest.param("db.events", "from . import connection\nfrom .connection import rows", id="relative"),
         pytest.param("cli.up", "from tracklayer import __version__, app, sandbox", id="the top of the stairs"),
+        pytest.param("cli.life", "def f():\n    from tracklayer import otel", id="what needs an extra"),
         pytest.param("web.pages", '"""Of meta."""\ndef f():\n    """meta"""\n    return f"{f}meta"', id="prose"),
         pytest.param("web.pages", "x = 'a pixel of meta'\ny = '/meta'", id="the word in longer strings"),
         pytest.param("mappers.meta", "x = 'meta'", id="a mapper knows its platform"),

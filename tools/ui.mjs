@@ -1,5 +1,5 @@
 // Builds the dashboard: typed GraphQL operations beside each *.graphql, then scripts and a stylesheet with
-// their hash in the name: what every page needs, and a part for each screen.
+// their hash in the name: what every page needs, and a part for each screen; and the script of the guides.
 //
 //   node tools/ui.mjs           writes them into tracklayer/web/static
 //   node tools/ui.mjs --check   writes nothing; fails where what is committed is not what the sources make
@@ -143,12 +143,19 @@ async function scripts() {
   return made.outputFiles
 }
 
-/** All styles in one file: it is small, and no part needs to wait for its own. */
+/** All styles in one file: it is small, and no part needs to wait for its own. But for those that stand in the page itself. */
 async function styles() {
   const made = await build({ ...options, entryPoints: { dashboard: `${UI}/main.tsx` }, entryNames: 'dashboard-[hash]' })
   const found = made.outputFiles.filter((file) => file.path.endsWith('.css'))
   console.log(`css: ${(gzipSync(found[0].contents, { level: 9 }).length / 1024).toFixed(1)} KiB compressed`)
-  return found
+  const shell = await build({ ...options, entryPoints: { shell: `${UI}/parts/shell.css` } })
+  return [...found, ...shell.outputFiles]
+}
+
+/** The guides' own script: small, and of nothing but its source. */
+async function guides() {
+  const made = await build({ ...options, entryPoints: { docs: `${UI}/docs.ts` }, entryNames: 'docs-[hash]' })
+  return made.outputFiles
 }
 
 function nameOf(file) {
@@ -156,9 +163,9 @@ function nameOf(file) {
 }
 
 async function bundle() {
-  const made = new Map([...(await scripts()), ...(await styles())].map((file) => [nameOf(file), file.contents]))
+  const made = new Map([...(await scripts()), ...(await styles()), ...(await guides())].map((file) => [nameOf(file), file.contents]))
   for (const name of readdirSync(STATIC)) {
-    if (!/^(dashboard|part)-\w+\.(js|css)$/.test(name) || made.has(name)) continue
+    if (!/^(dashboard|part|docs)-\w+\.(js|css)$/.test(name) || made.has(name)) continue
     if (isCheck) stale.push(`${STATIC}/${name}`)
     else rmSync(`${STATIC}/${name}`)
   }

@@ -26,7 +26,9 @@ from tracklayer.keyring import Keyring
 from tracklayer.recent import Recent
 from tracklayer.sealing import Sealer
 from tracklayer.settings import Settings
+from tracklayer.tally import Tally
 from tracklayer.tokens import TokenCache
+from tracklayer.tracing import Tracer
 from tracklayer.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -94,8 +96,10 @@ class Runtime:
     turns: Turns = field(default_factory=Turns, init=False, repr=False)
     counting: Counting = field(default_factory=Counting, init=False, repr=False)
     kept: Kept = field(default_factory=Kept, init=False, repr=False)
+    tally: Tally = field(default_factory=Tally, init=False, repr=False)
     outages: Recent[Any] = field(default_factory=lambda: Recent(OUTAGES_SECONDS), init=False, repr=False)
     marker: Any = field(default=None, init=False, repr=False)  # of services/marks.py, once somebody asked for it
+    tracer: Tracer | None = field(default=None, init=False, repr=False)  # where an exporter is set
     faults: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
     faults_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)

@@ -1,6 +1,6 @@
 """What an operator sets through ``TRACKLAYER_*``. Reads an environment, nothing else.
 
-``SETTINGS`` is the one list of names: it is parsed from, shown by ``--help`` and held against README by a test.
+``SETTINGS`` is the one list of names: it is parsed from, shown by ``--help`` and held against the guide to settings by a test.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ class Settings:
     requests_per_second: float
     drain: timedelta
     allow_private_webhooks: bool
+    allow_newer_database: bool
     read_database_url: Secret | None
     read_lag: timedelta
+    metrics_port: int | None
+    metrics_token: Secret | None
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         requests_per_second=values["requests_per_second"],
         drain=values["drain_seconds"],
         allow_private_webhooks=values["allow_private_webhooks"],
+        allow_newer_database=values["allow_newer_database"],
         read_database_url=values["read_database_url"],
         read_lag=values["read_lag_seconds"],
+        metrics_port=values["metrics_port"],
+        metrics_token=values["metrics_token"],
     )
 
 
@@ -158,6 +164,11 @@ def injected_names(environ: Mapping[str, str]) -> list[str]:
 def get_settings() -> Settings:
     """The process's own settings. Called by ``cli/`` only; below it, values arrive as arguments."""
     return load_settings(os.environ)
+
+
+def wants_json(environ: Mapping[str, str]) -> bool:
+    """Whether the log is to be JSON; known though the rest of the environment may be wrong."""
+    return environ.get(f"{PREFIX}LOG_FORMAT", "").strip() == "json"
 
 
 def _unknown(name: str) -> str:
@@ -321,6 +332,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _token(text: str) -> Secret:
+    """What a header can carry, and nobody can guess."""
+    if not re.fullmatch(r"[!-~]{16,512}", text):
+        raise ValueError(f"must have 16 to 512 letters, digits and signs, without spaces: make one with `{MAKE_ONE}`")
+    return Secret(text)
+
+
 def _secret_keys(text: str) -> tuple[Secret, ...]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys or any(len(key) < MIN_SECRET_LENGTH for key in keys):
@@ -445,6 +463,12 @@ SETTINGS = (
         _yes_or_no,
     ),
     SettingSpec(
+        f"{PREFIX}ALLOW_NEWER_DATABASE",
+        "false",
+        "`true`: starts on a database that a newer version has migrated; to go back after an upgrade, and only for so long",
+        _yes_or_no,
+    ),
+    SettingSpec(
         f"{PREFIX}READ_DATABASE_URL",
         None,
         "`postgresql://…` of a streaming standby, or of several, that serves the queries of `api`; unset: the primary does",
@@ -455,6 +479,20 @@ SETTINGS = (
         "0.5",
         "how long a query waits until the standby has all that was acknowledged before it; beyond it the primary serves",
         _seconds,
+    ),
+    SettingSpec(
+        f"{PREFIX}METRICS_PORT",
+        None,
+        "port on which each role serves `/metrics`, `/healthz` and `/readyz`, on `TRACKLAYER_HOST`: not for strangers; unset: "
+        "only the API has them",
+        _port,
+    ),
+    SettingSpec(
+        f"{PREFIX}METRICS_TOKEN",
+        None,
+        "bearer token that `/metrics` asks for; unset: the API shows it to this machine alone, and to nobody where the public "
+        "URL names another",
+        _token,
     ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

@@ -95,6 +95,25 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     assert {name: found for name, found in faults.items() if found} == {}
 
 
+def test_on_a_phone_the_platforms_are_cards(visit: Visitors, house: LivedIn) -> None:
+    page = visit(house.shop.key, viewport={"width": 360, "height": 780})
+    arrive(page, house.paths["home"])
+    table = page.get_by_role("group", name="Platforms, the worst first")
+    assert table.evaluate("(one) => one.scrollWidth - one.clientWidth") == 0
+    expect(table.locator("thead")).to_be_hidden()
+
+
+def test_what_is_demanded_of_a_new_destination_is_in_sight(visit: Visitors, house: LivedIn) -> None:
+    page = visit(house.shop.key)
+    arrive(page, "/destinations/snapchat")
+    expect(page.get_by_label("Pixel ID")).to_be_visible()
+    expect(page.get_by_text("or snap_app_id and app_id for app events.")).to_be_visible()
+    page.get_by_text("9 more settings, each optional").click()
+    expect(page.get_by_label("Require consent").locator("option").first).to_have_text(
+        "not set: as Settings say for all platforms"
+    )
+
+
 @pytest.mark.parametrize("look", ["dark", "narrow"])
 def test_axe_finds_nothing_in_dialogs(visit: Visitors, house: LivedIn, look: str, screens: Path | None) -> None:
     """The narrow ones are light."""

@@ -19,7 +19,7 @@ from tracklayer.mappers import mapper_for
 from tracklayer.services.destinations import example_settings
 
 HOSTILE = "<img src=x onerror=violated('seen')>"
-SAID = "96% of"  # 25 of 26
+SAID = "96.2% of"  # 25 of 26
 SET = """
 mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }
 """
@@ -119,7 +119,7 @@ def test_an_outage_is_announced_shown_and_resolves_where_it_stands(visit: Visito
     refuse_at_meta(installed, shop, *(f"refused-{n}" for n in range(25)))
     news = page.get_by_role("status").filter(has_text="New: Meta refuses every event")
     expect(news).to_be_visible()
-    assert titles(page) == ["96% of Lead events are refused"]  # nothing moves under the eyes of who reads
+    assert titles(page) == ["96.2% of Lead events are refused"]  # nothing moves under the eyes of who reads
     assert page.locator("tbody tr").first.bounding_box() == before
     news.get_by_role("button").click()
     row = page.get_by_role("row", name="Meta refuses")
@@ -181,7 +181,7 @@ def test_the_list_is_walked_by_keys_and_its_filters_are_the_address(visit: Visit
     expect(page.get_by_role("link", name=f"{SAID} Lead events are refused")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"/notifications/{alert}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("96% of Lead events are refused")
+    expect(page.get_by_role("heading", level=1)).to_have_text("96.2% of Lead events are refused")
     page.keyboard.press("a")
     expect(page.get_by_label("Note for the others, if any")).to_be_focused()
 

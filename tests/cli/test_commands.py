@@ -775,6 +775,33 @@ async def test_which_is_older_the_database_or_the_program_is_told(
             execute(undo)
 
 
+def test_an_operator_may_go_back_to_a_version_that_is_older_than_the_database(
+    environ: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = "this version is older than the database, which has 9999_later"
+    with connection.session():
+        execute("INSERT INTO schema_migrations (name, applied) VALUES ('9999_later', now())")
+    try:
+        assert main(["migrate"]) == 1
+        assert says in capsys.readouterr().err
+        monkeypatch.setenv("TRACKLAYER_ALLOW_NEWER_DATABASE", "true")
+        assert main(["migrate"]) == 0
+        assert main(["merchant", "create", "--name", "Shop"]) == 0
+        assert main(["doctor"]) == 0
+        assert f"ok     migrations  {says}" in capsys.readouterr().out
+        # What it lacks is not forgiven: its own statements would fail.
+        connection.connect(environ)
+        with connection.session():
+            execute("DELETE FROM schema_migrations WHERE name = '0016_turns'")
+        assert main(["merchant", "create", "--name", "Shop"]) == 1
+        assert "lacks 0016_turns" in capsys.readouterr().err
+    finally:
+        connection.connect(environ)
+        with connection.session():
+            execute("DELETE FROM schema_migrations WHERE name IN ('9999_later', '0016_turns')")
+            execute("INSERT INTO schema_migrations (name, applied) VALUES ('0016_turns', now())")
+
+
 def test_doctor_finds_a_read_only_database(
     altered: Callable[[str], None], environ: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,13 +121,16 @@ def there(found: Finding | None) -> Finding:
     return found
 
 
-def rejected(name: str | None, *refused: tuple[str, str, str, int], accepted: int = 10) -> Callable[[], Finding]:
-    """Ten minutes in each of which so many were refused of each (name, code, field)."""
+def rejected(
+    name: str | None, *refused: tuple[str, str, str, int], accepted: int = 10, **worth: Worth
+) -> Callable[[], Finding]:
+    """Ten minutes in each of which so many were refused of each (name, code, field), sales of ``worth`` among them."""
 
     def make() -> Finding:
         start = NOW.replace(second=0) - 10 * MINUTE
         causes = {each[:3]: each[3] for each in refused}
-        doors = [DoorMinute(start + n * MINUTE, accepted, {"PageView": accepted}, causes) for n in range(10)]
+        names = {"PageView": accepted}
+        doors = [DoorMinute(start + n * MINUTE, accepted, names, causes, worth=worth) for n in range(10)]
         found = judge_events_rejected(DoorView(doors, SuccessRate(0.99, 0.01, 100_000)), NOW)
         return there(found[Subject(AlertKind.EVENTS_REJECTED, event_name=name)])
 
@@ -288,7 +291,7 @@ TEXTS: list[Text] = [
         (
             "Meta has accepted 90 of the last 180 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait. "
             "You need do nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits goes out once "
-            "it answers as usual. What Meta said last: 500 an unknown error. Usually 3.0% of its events fail at "
+            "it answers as usual. What Meta said last: 500 an unknown error. Usually 3% of its events fail at "
             "first."
         ),
     ),
@@ -307,7 +310,7 @@ TEXTS: list[Text] = [
         (
             "Meta has accepted 40 of the last 90 attempts, since 2026-05-04 14:28 UTC: 1,204 deliveries wait. It "
             "has taken events again since 2026-05-04 14:29 UTC: you need do nothing, and this ends once that has "
-            "lasted. What Meta said last: no answer in time. Usually 3.0% of its events fail at first."
+            "lasted. What Meta said last: no answer in time. Usually 3% of its events fail at first."
         ),
     ),
     (
@@ -318,7 +321,7 @@ TEXTS: list[Text] = [
             "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
             "after five attempts. Whoever last changed your shop's events or this destination's settings must "
             "mend that now; then redeliver what was dropped. What Meta said last: 400 Invalid fbc format. Event "
-            "`order_16` is an example. Usually 3.0% of its events fail at first."
+            "`order_16` is an example. Usually 3% of its events fail at first."
         ),
     ),
     (
@@ -344,7 +347,7 @@ TEXTS: list[Text] = [
             "Meta has accepted 6 of the last 180 attempts, since 2026-05-04 14:27 UTC: each event is lost to it "
             "after five attempts. Whoever last changed your shop's events or this destination's settings must "
             "mend that now; then redeliver what was dropped. What Meta said last: 400 Invalid fbc format. Usually"
-            " 3.0% of its events fail at first."
+            " 3% of its events fail at first."
         ),
     ),
     (
@@ -438,7 +441,7 @@ TEXTS: list[Text] = [
             "after five attempts. Whoever last changed your shop's events or this destination's settings must "
             "mend that now; then redeliver what was dropped. What Meta said last: 400 Invalid fbc format. Event "
             "`order_16` is an example. 36 more could not even be sent: the dropped deliveries say what each of "
-            "them lacks. Usually 3.0% of its events fail at first."
+            "them lacks. Usually 3% of its events fail at first."
         ),
     ),
     (
@@ -449,8 +452,8 @@ TEXTS: list[Text] = [
             "30 of 60 events since 2026-05-04 14:29 UTC cannot be sent to TikTok and are lost to it: 50% lack the"
             " page's URL (`eventSourceUrl`). Whoever sends your shop's events must add it now, event `order_17` "
             "is an example. Or set a default page on the destination, and redeliver what was dropped. The "
-            'deliveries say: "TikTok takes no web event without its page". 50.0% were accepted at the first '
-            "attempt in 65 s; 97.0% is usual."
+            'deliveries say: "TikTok takes no web event without its page". 50% were accepted at the first '
+            "attempt in 65 s; 97% is usual."
         ),
     ),
     (
@@ -458,12 +461,12 @@ TEXTS: list[Text] = [
         dropped({"acknowledged": 30, "unmappable": 30}, success=None, unmappable=[NOBODY, NO_CURRENCY]),
         "Meta can be sent only 50% of your events",
         (
-            "60 of 120 events since 2026-05-04 14:28 UTC cannot be sent to Meta and are lost to it: 38% lack "
+            "60 of 120 events since 2026-05-04 14:28 UTC cannot be sent to Meta and are lost to it: 37.5% lack "
             "everything by which it could match a person (`userData`). Whoever sends your shop's events must add "
             "at least one identifier now, event `order_18` (Purchase) is an example. No redelivery helps these; "
             "events that never have one can be left out, by name, in the destination's settings. The deliveries "
-            'say: "nobody to match: send an email or a phone". Besides: 12% have no currency '
-            "(`customData.currency`). 50.0% were accepted at the first attempt in 2 min; the least to be expected"
+            'say: "nobody to match: send an email or a phone". Besides: 12.5% have no currency '
+            "(`customData.currency`). 50% were accepted at the first attempt in 2 min; the least to be expected"
             " of a destination is 80%."
         ),
     ),
@@ -479,8 +482,8 @@ TEXTS: list[Text] = [
             "everything by which it could match a person (`userData`). Whoever sends your shop's events must add "
             "at least one identifier now, event `order_18` (Purchase) is an example. No redelivery helps these; "
             "Purchase events of action source `app` and `website` do go out, so look at what sends those of "
-            '`phone_call`. The deliveries say: "nobody to match: send an email or a phone". 50.0% were accepted '
-            "at the first attempt in 65 s; 97.0% is usual."
+            '`phone_call`. The deliveries say: "nobody to match: send an email or a phone". 50% were accepted '
+            "at the first attempt in 65 s; 97% is usual."
         ),
     ),
     (
@@ -495,7 +498,7 @@ TEXTS: list[Text] = [
             "everything by which it could match a person (`userData`). Whoever sends your shop's events must add "
             "at least one identifier now, event `order_18` (Purchase) is an example. No redelivery helps these; "
             'other Purchase events do go out: what sends these differs. The deliveries say: "nobody to match: '
-            'send an email or a phone". 50.0% were accepted at the first attempt in 65 s; 97.0% is usual.'
+            'send an email or a phone". 50% were accepted at the first attempt in 65 s; 97% is usual.'
         ),
     ),
     (
@@ -506,8 +509,8 @@ TEXTS: list[Text] = [
             "Meta did not accept 30 of 60 events since 2026-05-04 14:30 UTC, and each of them is lost to it "
             "unless a later attempt succeeds. Whoever last changed your shop's events or this destination's "
             "settings must look at what changed then: the deliveries that failed say what is wrong with each. "
-            "What Meta said last: 400 Invalid fbc. 50.0% were accepted at the first attempt within this minute; "
-            "97.0% is usual."
+            "What Meta said last: 400 Invalid fbc. 50% were accepted at the first attempt within this minute; "
+            "97% is usual."
         ),
     ),
     (
@@ -518,14 +521,14 @@ TEXTS: list[Text] = [
             "Meta did not accept 30 of 60 events since 2026-05-04 14:29 UTC, and each of them is lost to it "
             "unless a later attempt succeeds. Whoever last changed your shop's events or this destination's "
             "settings must look at what changed then: the deliveries that failed say what is wrong with each, "
-            "event `order_16` for one. What Meta said last: 400 Invalid fbc format. 50.0% were accepted at the "
-            "first attempt in 65 s; 97.0% is usual."
+            "event `order_16` for one. What Meta said last: 400 Invalid fbc format. 50% were accepted at the "
+            "first attempt in 65 s; 97% is usual."
         ),
     ),
     (
         "half is refused, of a new destination",
         dropped({"acknowledged": 20, "refused": 36, "unmappable": 4}, success=None),
-        "Meta accepts 33% of your events",
+        "Meta accepts 33.3% of your events",
         (
             "Meta did not accept 36 of 60 events since 2026-05-04 14:29 UTC, and each of them is lost to it "
             "unless a later attempt succeeds. Whoever last changed your shop's events or this destination's "
@@ -541,13 +544,13 @@ TEXTS: list[Text] = [
             success=SuccessRate(0.97, 0.005, 100_000),
             last_error="500 an unknown error",
         ),
-        "Meta answers with errors (500): 83% get through instead of 97%",
+        "Meta answers with errors (500): 83.3% get through instead of 97%",
         (
             "110 of 660 events since 2026-05-04 14:17 UTC got no answer of Meta that counts at the first attempt: "
             "they are sent again, up to five times in a day, and lost only if none gets through. You need do "
             "nothing, the fault is Meta's: TrackLayer keeps trying, and all that waits goes out once it answers "
             "as usual. What Meta said last: 500 an unknown error. 83.3% were accepted at the first attempt in 15 "
-            "min; 97.0% is usual."
+            "min; 97% is usual."
         ),
     ),
     (
@@ -701,7 +704,7 @@ TEXTS: list[Text] = [
             "Meta has accepted 90 of the last 180 attempts, since 2026-05-04 14:27 UTC: 1,204 deliveries wait, "
             "worth 23,398.20 USD and 129.00 EUR in sales. You need do nothing, the fault is Meta's: TrackLayer "
             "keeps trying, and all that waits goes out once it answers as usual. What Meta said last: 500 an "
-            "unknown error. Usually 3.0% of its events fail at first."
+            "unknown error. Usually 3% of its events fail at first."
         ),
     ),
     (
@@ -716,7 +719,7 @@ TEXTS: list[Text] = [
             "Meta has accepted none of the last 180 events, since 2026-05-04 14:27 UTC: each event is lost to it "
             "after five attempts, and sales worth 23,498.20 USD and 129.00 EUR are lost or about to be. Whoever "
             "last changed your shop's events or this destination's settings must mend that now; then redeliver "
-            "what was dropped. Usually 3.0% of its events fail at first."
+            "what was dropped. Usually 3% of its events fail at first."
         ),
     ),
     (
@@ -742,7 +745,7 @@ TEXTS: list[Text] = [
             "23,398.20 USD and 129.00 EUR in sales: 50% lack the page's URL (`eventSourceUrl`). Whoever sends "
             "your shop's events must add it now, event `order_17` is an example. Or set a default page on the "
             'destination, and redeliver what was dropped. The deliveries say: "TikTok takes no web event without '
-            'its page". 50.0% were accepted at the first attempt in 65 s; 97.0% is usual.'
+            'its page". 50% were accepted at the first attempt in 65 s; 97% is usual.'
         ),
     ),
     (
@@ -757,7 +760,7 @@ TEXTS: list[Text] = [
             "Meta did not accept 30 of 60 events since 2026-05-04 14:29 UTC, worth 23,498.20 USD and 129.00 EUR "
             "in sales, and each of them is lost to it unless a later attempt succeeds. Whoever last changed your "
             "shop's events or this destination's settings must look at what changed then: the deliveries that "
-            "failed say what is wrong with each. 50.0% were accepted at the first attempt in 65 s; 97.0% is "
+            "failed say what is wrong with each. 50% were accepted at the first attempt in 65 s; 97% is "
             "usual."
         ),
     ),
@@ -769,13 +772,13 @@ TEXTS: list[Text] = [
             last_error="500 an unknown error",
             failing_worth=SALES,
         ),
-        "Meta answers with errors (500): 83% get through instead of 97%",
+        "Meta answers with errors (500): 83.3% get through instead of 97%",
         (
             "110 of 660 events since 2026-05-04 14:17 UTC got no answer of Meta that counts at the first attempt: "
             "they are sent again, up to five times in a day, and lost only if none gets through; sales worth "
             "23,398.20 USD and 129.00 EUR wait for that. You need do nothing, the fault is Meta's: TrackLayer "
             "keeps trying, and all that waits goes out once it answers as usual. What Meta said last: 500 an "
-            "unknown error. 83.3% were accepted at the first attempt in 15 min; 97.0% is usual."
+            "unknown error. 83.3% were accepted at the first attempt in 15 min; 97% is usual."
         ),
     ),
     (
@@ -785,13 +788,13 @@ TEXTS: list[Text] = [
             success=SuccessRate(0.97, 0.005, 100_000),
             last_error="401 Unauthorized",
         ),
-        "Meta refuses your access token: set a new one now: 83% get through instead of 97%",
+        "Meta refuses your access token: set a new one now: 83.3% get through instead of 97%",
         (
             "110 of 660 events since 2026-05-04 14:17 UTC got no answer of Meta that counts at the first attempt: "
             "they are sent again, up to five times in a day, and lost only if none gets through. Whoever manages "
             "your account at Meta must make a new access token and set it on the destination: all that waits goes "
             "out at once. What Meta said last: 401 Unauthorized. 83.3% were accepted at the first attempt in 15 "
-            "min; 97.0% is usual."
+            "min; 97% is usual."
         ),
     ),
     (
@@ -864,19 +867,36 @@ TEXTS: list[Text] = [
         ),
     ),
     (
+        "purchases are refused at the door that say what they are worth",
+        rejected(
+            "Purchase",
+            ("Purchase", "INVALID_TIME", "occurred_at", 8),
+            Purchase=Worth({"USD": Decimal("1039.92"), "EUR": Decimal(85)}),
+            Subscribe=Worth({"USD": Decimal(10)}),
+        ),
+        "All Purchase events are refused",
+        (
+            "16 of 16 Purchase events since 2026-05-04 14:28 UTC were refused for wrong fields, worth at least "
+            "2,079.84 USD and 170.00 EUR in sales, and are reported to no platform. Whoever maintains the shop must "
+            "correct `occurredAt` (INVALID_TIME) now, and then send these events again. Send RFC 3339, such as "
+            "`2026-04-23T14:12:33.000Z`. Refused for: `occurredAt` (INVALID_TIME) 16: The time is no date with time "
+            "and offset."
+        ),
+    ),
+    (
         "events of several names are refused at the door",
         rejected(
             None,
             ("Purchase", "INVALID_CURRENCY", "custom_data.currency", 8),
             ("PageView", "INVALID_TIME", "occurred_at", 4),
         ),
-        "55% of events are refused",
+        "54.5% of events are refused",
         (
             "12 of 22 events since 2026-05-04 14:29 UTC were refused for wrong fields, and are reported to no "
             "platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) now, and "
             "then send these events again. Send a code such as `USD`. Refused for: `customData.currency` "
             "(INVALID_CURRENCY) 8: The currency is no ISO 4217 code; `occurredAt` (INVALID_TIME) 4: The time is "
-            "no date with time and offset. By name: Purchase 8, PageView 4. Usually 1.0% are refused."
+            "no date with time and offset. By name: Purchase 8, PageView 4. Usually 1% are refused."
         ),
     ),
     (

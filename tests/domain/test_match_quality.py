@@ -293,10 +293,10 @@ def test_refusals_are_on_neither_side_and_alone_told_only_where_nobody_is_left()
     found = judged(baseline, minutes(60, (WEB, 1, "email phone"), (WEB, 30, "consent_denied")))
     assert found is not None
     assert found.severity is Severity.WARNING
-    assert found.title == "Purchase: 97% of people refuse consent instead of 9%"
+    assert found.title == "Purchase: 96.8% of people refuse consent instead of 9.1%"
     found = judged(baseline, minutes(60, (WEB, 10, ""), (WEB, 15, "consent_denied")))
     assert found is not None
-    assert " 60% of people now refuse consent; 9% is usual." in found.message
+    assert " 60% of people now refuse consent; 9.1% is usual." in found.message
 
 
 def test_a_glance_asks_for_more_only_where_something_is_amiss() -> None:

@@ -79,7 +79,7 @@ def test_a_lost_currency_is_told_as_one() -> None:
 def test_a_third_that_loses_it_is_told_with_its_share() -> None:
     found = judge(minutes(60, 3, 2))
     assert found is not None
-    assert found.title == "Only 67% of Purchase events bring a value"
+    assert found.title == "Only 66.7% of Purchase events bring a value"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_is_told_is_of_all_events_since_it_began_and_not_of_its_last_run() 
     assert found is not None
     assert found.since == NOW - 40 * MINUTE
     assert (found.details["events"], found.details["without"]) == (80, 62)
-    assert found.title == "Only 22% of Purchase events bring a value"
+    assert found.title == "Only 22.5% of Purchase events bring a value"
     assert "one in" not in found.message
 
 

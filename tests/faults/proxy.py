@@ -15,7 +15,8 @@ class FrozenProxy:
 
     ``freeze()``: the server's host vanishes; what is sent is taken and nothing comes back, no reset either, on all
     connections there are and on new ones. ``thaw()``: another host has taken its place; the old connections stay silent for
-    ever. ``hold()``: the connections there are go on, new ones stay silent. ``refuse()``: nobody listens. ``sent``: what clients sent.
+    ever. ``hold()``: the connections there are go on, new ones stay silent. ``refuse()``: nobody listens. ``stall()``: what is
+    sent waits on its way, and arrives with ``release()``. ``sent``: what clients sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -28,6 +29,8 @@ class FrozenProxy:
         self._lock = threading.Lock()
         self._mode = "forward"
         self._links: list[_Link] = []
+        self._passes = threading.Event()
+        self._passes.set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -37,9 +40,16 @@ class FrozenProxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._passes.set()
         with self._lock:
             for link in self._links:
                 link.close()
+
+    def stall(self) -> None:
+        self._passes.clear()
+
+    def release(self) -> None:
+        self._passes.set()
 
     def freeze(self) -> None:
         with self._lock:
@@ -72,17 +82,19 @@ class FrozenProxy:
                     caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     caller.close()  # with a reset
                     continue
-                link = _Link(caller, self._upstream if self._mode == "forward" else None, self.sent)
+                upstream = self._upstream if self._mode == "forward" else None
+                link = _Link(caller, upstream, self.sent, self._passes)
                 self._links.append(link)
 
 
 class _Link:
     """One connection. Frozen, it neither passes anything on nor tells one side that the other has gone."""
 
-    def __init__(self, caller: socket.socket, upstream: str | None, sent: list[bytes]) -> None:
+    def __init__(self, caller: socket.socket, upstream: str | None, sent: list[bytes], passes: threading.Event) -> None:
         self.is_frozen = upstream is None
         self._caller = caller
         self._sent = sent
+        self._passes = passes
         self._server: socket.socket | None = None
         if upstream is not None:
             self._server = socket.socket(socket.AF_UNIX)
@@ -95,6 +107,7 @@ class _Link:
             while data := source.recv(65536):
                 if source is self._caller:
                     self._sent.append(data)
+                    self._passes.wait()
                 if not self.is_frozen and sink is not None:
                     sink.sendall(data)
         if not self.is_frozen:

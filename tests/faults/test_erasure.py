@@ -17,7 +17,7 @@ from tracklayer.db.erasures import ErasureRow
 from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.erase import Request, erase_person
+from tracklayer.services.erase import Begun, Request, erase_person
 from tracklayer.services.ingest import Forgotten, ingest_events
 
 EVENTS, PEOPLE, KILLS = 5000, 50, 6
@@ -73,11 +73,11 @@ def test_fifty_people_leave_nothing_however_often_workers_are_killed(
 
     begun = []
     for email in people:
-        row = erase_person(
+        found = erase_person(
             runtime, merchant.merchant_id, Request(email=email, phone=phones[email]), OPERATOR, suppress=True
         )
-        assert isinstance(row, ErasureRow)
-        begun.append(row)
+        assert isinstance(found, Begun)
+        begun.append(found.erasure)
     installation.scheduler()
     killed: list[Process] = []
     while len(killed) < KILLS:

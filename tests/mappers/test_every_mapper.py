@@ -73,6 +73,8 @@ def test_every_setting_says_what_it_is(platform: str) -> None:
     assert [setting.name for setting in declared if not setting.label.strip() or not setting.help.strip()] == []
     assert [setting.name for setting in declared if setting.required and setting.example is None] == []
     assert len({setting.name for setting in declared}) == len(declared)
+    chosen = [s for s in declared if not s.required and s.kind in (SettingKind.CHOICE, SettingKind.FLAG)]
+    assert [setting.name for setting in chosen if not setting.unset] == []
 
 
 @every_platform

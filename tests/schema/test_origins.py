@@ -60,7 +60,7 @@ def test_a_page_of_an_allowed_origin_may_send_its_key(server: LiveServer, mercha
     answer = ask(server, merchant.key, SHOP)
     assert answer.json() == {"data": {"merchant": {"name": "Shop"}}}
     assert answer.headers["access-control-allow-origin"] == SHOP
-    assert answer.headers["access-control-expose-headers"] == "retry-after"
+    assert answer.headers["access-control-expose-headers"] == "retry-after, x-request-id"
     assert answer.headers["vary"] == "Origin"
 
 

@@ -15,7 +15,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import set_destination
+from tracklayer.services.destinations import remove_destination, set_destination
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import create_api_key
@@ -56,6 +56,50 @@ async def test_each_setting_says_what_kind_of_value_it_takes(api: Api) -> None:
     assert found["GOOGLE_ADS", "custom_variables"]["takesOthers"] is False
     assert found["GOOGLE_ADS", "tag_conversion_actions"]["kind"] == "LIST"
     assert found["GOOGLE_ADS", "service_account"] == {**nothing, "secret": True, "kind": "DOCUMENT", "example": None}
+
+
+async def test_each_setting_says_whether_it_is_demanded_and_what_counts_without_it(api: Api) -> None:
+    answer = await api("{ platforms { platform settings { name required demand unset } } }")
+    found = {
+        (platform["platform"], setting.pop("name")): setting
+        for platform in answer["platforms"]
+        for setting in platform["settings"]
+    }
+    assert found["SNAPCHAT", "pixel_id"]["demand"] == (
+        "Set pixel_id for website and offline events, or snap_app_id and app_id for app events."
+    )
+    assert {key for key, setting in found.items() if setting["demand"]} == {
+        ("SNAPCHAT", "pixel_id"),
+        ("GA4", "measurement_id"),
+        ("GOOGLE_ADS", "client_id"),
+        ("X_ADS", "pixel_token"),
+    }
+    assert found["META", "require_consent"]["unset"] == "as Settings say for all platforms"
+    assert [found["GA4", name]["unset"] for name in ("eu_endpoint", "send_ip")] == ["no", "yes"]
+    assert found["META", "pixel_id"] == {"required": True, "demand": None, "unset": None}
+
+
+async def test_a_destination_says_since_when_it_is_set_up(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """A change does not make it new; to remove it and set it up anew does."""
+
+    async def since() -> str:
+        (found,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
+        return str(found["createdAt"])
+
+    first = await since()
+    clock.move(timedelta(days=1))
+    set_destination(runtime, merchant.merchant_id, "meta", {**META, "pixel_id": "7777777777"})
+    assert await since() == first
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    clock.move(timedelta(days=1))
+    set_destination(runtime, merchant.merchant_id, "meta", META)
+    anew = clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert await since() == anew
+    clock.move(timedelta(days=1))
+    set_destination(runtime, merchant.merchant_id, "meta", {**META, "pixel_id": "7777777777"})
+    assert await since() == anew
 
 
 async def test_each_platform_says_how_a_destination_there_is_tried(api: Api) -> None:

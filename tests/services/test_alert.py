@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -84,6 +85,24 @@ def test_an_alert_opens_moves_on_and_resolves_by_itself(
             is not None
         )
     assert monitor.looks(after=15) == []
+
+
+def test_an_opening_and_a_resolving_are_a_line_of_the_log_each(
+    monitor: Monitor, merchant: Merchant, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monitor.finds()
+    monitor.finds(after=15, message="It answers half of the time.")
+    monitor.looks(after=15)
+    monitor.looks(after=10)
+    said = [record for record in caplog.records if "kind" in record.__dict__]
+    assert [record.__dict__["kind"] for record in said] == ["alert_opened", "alert_resolved"]
+    about = f"merchant {merchant.merchant_id}, meta: alert 1"
+    assert [record.getMessage() for record in said] == [
+        f"{about} opened, platform_down",
+        f"{about} resolved, platform_down",
+    ]
+    assert "answer" not in caplog.text  # nor anything else of what it found
 
 
 def test_a_finding_in_between_starts_the_quiet_anew(monitor: Monitor, merchant: Merchant) -> None:

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from tests.factories import API_KEY_SECRET, Merchant, new_merchant
+from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
 from tests.services.test_browser_rows import in_the_background
-from tests.services.test_erase import EMAIL, LAPTOP, begin, dump, finish, of, seen, send, sound, state, stored
+from tests.services.test_erase import EMAIL, LAPTOP, OPERATOR, begin, dump, finish, of, seen, send, sound, state, stored
 from tests.services.test_erase_jobs import NEW_KEY, keys
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
 from tracklayer.db.connection import Pool, execute, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services import erase_jobs
-from tracklayer.services.erase import SETTLE, Request
+from tracklayer.services.erase import SETTLE, Begun, Request, erase_person, unsuppress_person
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.keys import KeyLostError, confirm_keys
@@ -411,3 +411,99 @@ def test_killed_at_every_step_sixty_end_the_same(
     text = dump()
     assert [email for email in PEOPLE if email in text] == []
     sound(clock)
+
+
+@pytest.mark.parametrize("is_left_alone", [True, False])
+def test_asked_for_two_hundred_times_one_person_is_erased_once(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, is_left_alone: bool
+) -> None:
+    """All at once; again in the middle of it; and, where the person is not left alone, for what came meanwhile."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 50)
+    send(runtime, merchant, *(of(f"hers-{number:03}") for number in range(200)))
+    clock.move(timedelta(minutes=1))
+
+    def ask(count: int) -> list[Begun]:
+        found = []
+        for _ in range(count):
+            one = erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), OPERATOR, suppress=is_left_alone)
+            assert isinstance(one, Begun)
+            found.append(one)
+            clock.move(timedelta(milliseconds=1))
+        return found
+
+    asked = ask(100)
+    assert [one.is_another for one in asked] == [False, *[True] * 99]
+    clock.move(SETTLE)
+    with counted(monkeypatch) as found:
+        continue_erasures(runtime, 0.001)
+        continue_erasures(runtime, 0.001)
+    assert state(asked[0].erasure).scanned == 100
+    assert found["statements"] < 2 * 40
+    send(runtime, merchant, of("later"))
+    clock.move(timedelta(seconds=1))
+    asked += ask(50)
+    clock.move(SETTLE)
+    continue_erasures(runtime, 0.001)
+    asked += ask(50)
+    ids = {one.erasure.erasure_id for one in asked}
+    assert len(ids) == (1 if is_left_alone else 2)
+    done = finish_all(
+        runtime, clock, [{one.erasure.erasure_id: one.erasure for one in asked}[key] for key in sorted(ids)]
+    )
+    assert [row.counts["events"] for row in done] == ([200] if is_left_alone else [200, 1])
+    assert stored(merchant) == (["later"] if is_left_alone else [])
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events WHERE user_data::text LIKE %s", (f"%{EMAIL}%",)) == [(0,)]
+    assert all(row.receipt is not None for row in done)
+    assert not ask(1)[0].is_another  # what is finished does nothing for whoever asks then
+    sound(clock)
+
+
+def test_what_another_does_not_do_is_begun(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """Other options, other targets, an event that came since, somebody who was let back: none of that is the same."""
+    send(runtime, merchant, of("hers"), of("named", None))
+    clock.move(timedelta(minutes=1))
+
+    def ask(request: Request, *, suppress: bool = True) -> tuple[int, bool]:
+        found = erase_person(runtime, merchant.merchant_id, request, OPERATOR, suppress=suppress)
+        assert isinstance(found, Begun)
+        return found.erasure.erasure_id, found.is_another
+
+    both = Request(email=EMAIL, event_ids=("named",))
+    first, _ = ask(both)
+    assert ask(both) == (first, True)
+    assert ask(Request(email=EMAIL, event_ids=("named", "hers")))[1] is False
+    assert ask(Request(email=EMAIL))[1] is False
+    assert ask(Request(email=EMAIL), suppress=False)[1] is False
+    assert ask(Request(email=EMAIL.upper()))[1] is True  # it means the very same
+    continue_erasures(runtime, 30)
+    assert stored(merchant) == []
+    assert ask(both) == (first, True)
+    clock.move(SETTLE)
+    continue_erasures(runtime, 30)
+    assert ask(both) == (first, True)
+    with in_transaction():
+        execute("DELETE FROM tombstones")
+    send(runtime, merchant, of("named", None))
+    assert ask(both)[1] is False
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    again, is_another = ask(Request(email=EMAIL, external_id="customer-7"))
+    assert not is_another
+    clock.move(SETTLE)
+    continue_erasures(runtime, 30)
+    assert ask(Request(email=EMAIL, external_id="customer-7")) == (again, True)
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    assert ask(Request(email=EMAIL, external_id="customer-7"))[1] is False
+
+
+async def test_who_asks_again_is_answered_with_the_erasure_that_goes_on(api: Api, merchant: Merchant) -> None:
+    ask = """mutation($input: ErasePersonInput!, $suppress: Boolean, $dryRun: Boolean) {
+        erasePerson(input: $input, suppress: $suppress, dryRun: $dryRun) {
+            erasure { id } wasThereBefore userErrors { code } } }"""
+    first, again, other = [
+        (await api(ask, input={"email": EMAIL}, suppress=suppress))["erasePerson"] for suppress in (True, True, False)
+    ]
+    assert [one["wasThereBefore"] for one in (first, again, other)] == [False, True, False]
+    assert first["erasure"] == again["erasure"] != other["erasure"]
+    told = (await api(ask, input={"email": EMAIL}, dryRun=True))["erasePerson"]
+    assert told == {"erasure": None, "wasThereBefore": False, "userErrors": []}

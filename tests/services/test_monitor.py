@@ -408,7 +408,7 @@ def test_a_drop_below_its_own_rate_is_told_by_the_figures(scene: Scene) -> None:
     scene.watch.look()
     assert scene.alerts() == [("delivery_rate_drop", True)]
     title, _, details = scene.alert()
-    assert title == "Meta accepts 75% instead of 97%"
+    assert title == "Meta accepts 74.6% instead of 96.7%"
     assert (details["acknowledged"], details["failed"]) == (97, 33)
     assert details["probability"] < 1e-7
 

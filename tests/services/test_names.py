@@ -224,6 +224,25 @@ def test_all_of_one_name_refused_is_told_by_its_name(door: Door) -> None:
     assert door.alerts() == [("events_rejected", "Purchase", False)]
 
 
+def test_what_refused_sales_are_worth_is_told_once_an_event_in_its_own_currency(door: Door) -> None:
+    late = {"occurred_at": "yesterday"}
+    sales = [
+        PURCHASE | late | {"custom_data": {"value": 100, "currency": "EUR"}},
+        PURCHASE | late | {"custom_data": {"value": "0.50", "currency": "USD"}},
+        PURCHASE | late | {"custom_data": {"value": -3, "currency": "USD"}},
+        PURCHASE | late | {"custom_data": {"value": 8}},
+        PAGE | late | {"custom_data": {"value": 7, "currency": "USD"}},
+        PURCHASE | BAD,
+    ]
+    door.passes(60, *sales * 2)
+    again = draft("e0", **sales[0])
+    ingest_events(door.runtime, door.merchant.holder, [again, again])
+    door.watch.look()
+    _, message, details = door.alert()
+    assert details["refused_worth"] == {"EUR": "800", "USD": "4.00"}
+    assert "were refused for wrong fields, worth at least 800.00 EUR and 4.00 USD in sales, and are" in message
+
+
 def test_a_new_merchant_whose_every_event_is_refused_is_told(door: Door) -> None:
     door.passes(60, *[PURCHASE | BAD] * 8)
     assert door.alerts() == [("events_rejected", None, True)]

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import AGENT, PURCHASE, Merchant, draft
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.events import EventRow, events_by_id, run_statement, store_arguments
+from tracklayer.db.events import EventRow, events_by_id, run_statement, to_store
 from tracklayer.domain.event import Event, ReadEvent, read_event
 from tracklayer.domain.normalise import sha256_hex
 from tracklayer.mappers import mapper_for
@@ -188,7 +188,7 @@ def test_the_database_gives_back_the_row_it_was_given(runtime: Runtime, merchant
     event = read(FULL)
     record = to_record(event, merchant.merchant_id, NOW, runtime.sealer, hashing, US)
     with in_transaction():
-        run_statement("store_events", store_arguments([record], [], timedelta(hours=24)))
+        run_statement(*to_store([record], [], [], timedelta(hours=24)))
         row = events_by_id(merchant.merchant_id, [event.event_id])[event.event_id]
     assert mapped(to_event(row, runtime.sealer)) == mapped(event)
     assert differences(row, event, runtime.sealer, US) == []

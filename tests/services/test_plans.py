@@ -318,10 +318,11 @@ def test_a_link_is_stored_by_key_however_many_browsers_there_are(
     assert found.keys() <= {"browser_people_pkey", "browser_people_of", "browsers_pkey", "merchants_pkey", "none"}
     assert "none" not in found or merchants_are_few()
     sql = STORE_AND_LINK
-    for place, kind in enumerate(("json", "json", "interval", "json"), 1):
+    for place, kind in enumerate(("json", "timestamptz", "interval", "json"), 1):
         sql = sql.replace(f"${place}", f"%s::{kind}")
     given_event = {"merchant_id": many_browsers.merchant_id, "event_id": "new", "event_name": "Purchase"}
-    params = (JsonLiteral([given_event]), JsonLiteral([]), timedelta(hours=24), JsonLiteral([given]))
+    until = now + timedelta(days=3650)
+    params = (JsonLiteral([given_event]), until, timedelta(hours=24), JsonLiteral([given]))
     found = scans(sql, params, IDENTITIES)
     assert found.keys() == {"browser_people_pkey", "browser_people_of", "browsers_pkey"}
 

@@ -159,6 +159,30 @@ def test_events_without_browsers_run_the_statement_they_always_did(
     assert run == ["store_events", "store_events", "store_and_link"]
 
 
+def test_what_is_refused_is_counted_with_what_is_stored_and_linked(
+    runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_money = {"value": 1, "currency": "no"}
+    person = {"browser_id": BROWSER, "email": "jane@example.com"}
+    for number, user_data in enumerate(({}, person)):
+        ingest_events(
+            runtime,
+            merchant.holder,
+            [draft(f"e{number}", user_data=user_data), draft(f"x{number}", custom_data=no_money)],
+        )
+    assert len(links(merchant)) == 1
+    with in_transaction():
+        told = rows(
+            "SELECT code, sum(events) FROM rejections WHERE merchant_id = %s GROUP BY code", (merchant.merchant_id,)
+        )
+        counted = rows(
+            "SELECT sum(accepted), sum(rejected) FROM minutes WHERE merchant_id = %s AND platform = ''",
+            (merchant.merchant_id,),
+        )
+    assert told == [("INVALID_CURRENCY", 2)]
+    assert counted == [(2, 2)]
+
+
 def test_a_browser_keeps_its_latest_people_and_a_mailbox_as_many_browsers_as_tell(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:

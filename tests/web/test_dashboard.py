@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import re
 import subprocess
 import sys
@@ -39,7 +41,12 @@ async def test_every_screen_is_the_same_page_and_lets_nothing_else_run(client: h
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not re.search(r"<script(?![^>]* src=)|style=|<style|\son\w+=", answer.text)
+    assert not re.search(r"<script(?![^>]* src=)|style=|\son\w+=", answer.text)
+    (style,) = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'self' 'sha256-{digest}';" in policy
+    again = await client.get(path, headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.headers["content-security-policy"]) == (304, policy)
     assert not re.search(r"https?://", answer.text)
 
 
@@ -55,7 +62,7 @@ async def test_under_another_name_there_is_no_dashboard(client: httpx.AsyncClien
 
 async def test_the_files_that_the_page_names_are_there_for_ever_and_travel_small(client: httpx.AsyncClient) -> None:
     page = (await client.get("/")).text
-    named = re.findall(r'(?:src|href)="(/static/(?:dashboard|part)-\w+\.(?:js|css))"', page)
+    named = dict.fromkeys(re.findall(r'(?:src|href)="(/static/(?:dashboard|part)-\w+\.(?:js|css))"', page))
     assert [path.rpartition(".")[2] for path in named].count("css") == 1
     assert any(path.startswith("/static/dashboard-") and path.endswith(".js") for path in named)
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
 from tests.factories import Api, Merchant, draft
-from tests.web import errors_guide
+from tests.web import errors_guide, limits_guide
 from tracklayer import mappers, web
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import READ_TIMEOUT_MS, in_transaction, run_in_db_thread
-from tracklayer.domain.delivery import DropReason
+from tracklayer.domain import watch
+from tracklayer.domain.advice import AdviceCode
+from tracklayer.domain.alert import AlertKind
+from tracklayer.domain.delivery import AttemptOutcome, DropReason
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -43,18 +47,24 @@ from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
 from tracklayer.schema.http import TELL_COST
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.explain import OWN
 from tracklayer.services.merchants import update_merchant
 from tracklayer.settings import load_settings
-from tracklayer.web.docs import docs_routes, layout, read_markdown
+from tracklayer.web import session
+from tracklayer.web.docs import READERS, docs_routes, layout, read_markdown
 
 GUIDES = {path.stem: path.read_text("utf-8") for path in (Path(web.__file__).parent / "docs").glob("*.md")}
 PICTURES = {path.name: path.read_bytes() for path in (Path(web.__file__).parent / "docs").glob("*.png")}
 MAPPERS = Path(mappers.__file__).parent
+(SCRIPT,) = (Path(web.__file__).parent / "static").glob("docs-*.js")
 TEXTS = {f"/docs/{slug}": text for slug, text in GUIDES.items()} | {
     f"/docs/platforms-{key.replace('_', '-')}": (MAPPERS / f"{key}.md").read_text("utf-8") for key in PLATFORMS
 }
 TITLES = {"/docs": "Documentation"} | {path: text.partition("\n")[0].removeprefix("# ") for path, text in TEXTS.items()}
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 LATER = datetime(2026, 12, 1, tzinfo=UTC)  # than every time that a guide shows
 ELSEWHERE = {"/graphql", "/healthz", "/schema.graphql"}  # doors of others, which the start page names
 
@@ -145,24 +155,27 @@ async def test_a_page_has_its_title_and_the_whole_navigation(client: httpx.Async
     assert seen.current == [path]
 
 
-async def test_the_navigation_is_guides_in_reading_order_then_platforms_by_title(client: httpx.AsyncClient) -> None:
+async def test_the_navigation_is_guides_by_who_reads_them_then_platforms_by_title(client: httpx.AsyncClient) -> None:
     text = (await client.get("/docs/dedup")).text
-    entries = Seen(text[text.index('<nav class="pages"') : text.index("</nav>")]).links[1:]
+    navigation = text[text.index('<nav class="pages"') : text.index("</nav>")]
+    entries = Seen(navigation).links[1:]
     guides, platforms = entries[: len(GUIDES)], entries[len(GUIDES) :]
 
-    known = [
-        entry
-        for entry in guides
-        if entry[0] in ("/docs/quickstart", "/docs/data-model", "/docs/dedup", "/docs/alerts", "/docs/retention")
-    ]
-    assert known == [
-        ("/docs/quickstart", "Quickstart"),
-        ("/docs/data-model", "Data model"),
-        ("/docs/dedup", "Deduplication"),
-        ("/docs/alerts", "Alerts"),
-        ("/docs/retention", "Retention"),
-    ]
+    named = [f"/docs/{slug}" for slugs in READERS.values() for slug in slugs]
+    assert [href for href, _ in guides][: len(named)] == named
+    assert re.findall("<p>([^<]*)</p>", navigation) == [*READERS, "Platforms"]
     assert [title for _, title in platforms] == sorted((mapper_for(key).title for key in PLATFORMS), key=str.casefold)
+
+
+async def test_each_page_leads_to_the_one_before_and_after_it(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/docs")).text
+    order = [href for href, _ in Seen(text[text.index('<nav class="pages"') : text.index("</nav>")]).links[1:]]
+    for place, path in enumerate(order):
+        text = (await client.get(path)).text
+        turn = Seen(text[text.index('<nav class="turn"') :])
+        around = [(order[place - 1], "Previous")] if place else []
+        around += [(order[place + 1], "Next")] if place + 1 < len(order) else []
+        assert turn.links == [(href, f"{word}: {escape(TITLES[href])}") for href, word in around]
 
 
 @every_page
@@ -190,30 +203,37 @@ async def test_every_link_leads_to_a_page_and_to_a_place_on_it(client: httpx.Asy
 
 
 @every_page
-async def test_a_page_runs_nothing_and_loads_nothing_but_its_stylesheet_and_pictures(
+async def test_a_page_loads_nothing_but_its_stylesheet_pictures_and_our_own_script(
     client: httpx.AsyncClient, path: str
 ) -> None:
     answer = await client.get(path)
     seen = Seen(answer.text)
 
-    assert not {"script", "style", "iframe", "object", "form"} & set(seen.tags)
+    assert not {"style", "iframe", "object", "form"} & set(seen.tags)
+    scripts = re.findall("<script[^>]*>.*?</script>", answer.text, re.DOTALL)
+    assert scripts == [f'<script src="/static/{SCRIPT.name}" defer></script>']
     assert not {"style", "srcset"} & seen.attributes
     for source, words in seen.pictures:
         assert words, source
         found = await client.get(urljoin(path, source))
         assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
-    assert re.findall("<link [^>]*>", answer.text) == ['<link rel="stylesheet" href="/static/docs.css">']
+    assert re.findall("<link [^>]*>", answer.text) == [
+        '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">',
+        '<link rel="stylesheet" href="/static/docs.css">',
+    ]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/quickstart", "/docs/nothing", "/static/docs.css"])
-async def test_the_browser_is_told_to_run_nothing(client: httpx.AsyncClient, path: str) -> None:
+async def test_the_browser_is_told_to_run_nothing_of_others(client: httpx.AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
 
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/retention", "/static/docs.css"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/retention", "/static/docs.css", f"/static/{SCRIPT.name}", "/static/docs-search.json"]
+)
 async def test_what_the_browser_has_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
     first = await client.get(path)
     etag = first.headers["etag"]
@@ -253,6 +273,36 @@ async def test_the_stylesheet_is_css_that_loads_nothing(client: httpx.AsyncClien
     assert "prefers-color-scheme: dark" in answer.text
     assert "url(" not in answer.text
     assert "@import" not in answer.text
+
+
+async def test_the_search_finds_every_heading_and_every_code(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/static/docs-search.json")
+    small = await client.get("/static/docs-search.json", headers={"accept-encoding": "gzip"})
+    pages = {page["path"]: page for page in answer.json()}
+
+    assert (answer.headers["content-type"], answer.headers["vary"]) == ("application/json", "accept-encoding")
+    assert small.headers["content-encoding"] == "gzip"
+    assert small.json() == answer.json()
+    assert int(small.headers["content-length"]) < 300_000
+    assert pages.keys() == TITLES.keys() - {"/docs"}
+    for path, page in pages.items():
+        seen = Seen((await client.get(path)).text)
+        assert page["title"] == TITLES[path]
+        anchors = [anchor for anchor, _, _ in page["passages"]]
+        assert anchors[0] == ""
+        assert {id for _, id in seen.headings} <= set(anchors[1:]) <= set(seen.ids)
+    texts = " ".join(text for page in pages.values() for _, _, text in page["passages"])
+    for words in ("EVENT_ID_CONFLICT", "TRACKLAYER_DRAIN_SECONDS", "fbq(", "alerts(after: $after"):
+        assert words in texts
+
+
+async def test_the_script_is_ours_and_named_by_its_bytes(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/static/{SCRIPT.name}")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert answer.content == SCRIPT.read_bytes()
+    assert len(answer.content) < 8_000
+    assert not {"http:", "https:", "innerHTML", "eval("} & set(re.findall(r"https?:|innerHTML|eval\(", answer.text))
 
 
 async def test_pictures_are_small_and_not_sent_again(client: httpx.AsyncClient) -> None:
@@ -354,6 +404,12 @@ def test_sections_of_the_same_name_have_anchors_of_their_own() -> None:
     article = read_markdown("# T\n\nLead with `code`\nand more.\n\n## It's *so*\n\n### Deep\n\n## It's *so*\n", {})
 
     assert article.lead == "Lead with code and more."
+    assert [tuple(passage) for passage in article.passages] == [
+        ("", "", "Lead with code and more."),
+        ("its-so", "It's so", ""),
+        ("deep", "Deep", ""),
+        ("its-so-1", "It's so", ""),
+    ]
     assert article.sections == (("its-so", "It's so"), ("its-so-1", "It's so"))
     assert Seen(article.html).headings == [("h2", "its-so"), ("h3", "deep"), ("h2", "its-so-1")]
 
@@ -407,7 +463,36 @@ def test_every_event_that_is_shown_is_taken_without_a_warning() -> None:
 
 def test_the_tables_of_errors_are_current() -> None:
     """`python -m tests.web.errors_guide` renews them."""
-    assert errors_guide.tables_in(GUIDES["errors"]) == errors_guide.tables()
+    assert errors_guide.tables_in(GUIDES["errors"])[:2] == errors_guide.tables()
+
+
+def test_the_tables_of_limits_are_current() -> None:
+    """`python -m tests.web.limits_guide` renews them."""
+    assert errors_guide.tables_in(GUIDES["limits"]) == limits_guide.tables()
+
+
+def test_the_catalogue_of_errors_has_every_code() -> None:
+    refused = re.findall(r'RefusedError\(\s*[\w.]+, "([A-Z_]+)"', Path(session.__file__).read_text("utf-8"))
+    for heading, codes in {
+        "Why a delivery was dropped": [reason.name for reason in DropReason],
+        "How an attempt ended": [*(outcome.name for outcome in AttemptOutcome), *(OWN.keys() - DropReason.__members__)],
+        "Alerts": [kind.name for kind in AlertKind],
+        "Advice": [code.name for code in AdviceCode],
+        "Signing in": refused,
+    }.items():
+        _, _, section = GUIDES["errors"].partition(f"\n## {heading}\n")
+        rows = re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE)
+        assert len(rows) == len(set(rows))
+        assert set(rows) == set(codes), heading
+
+
+def test_the_guide_to_operations_has_every_kind_of_the_operators_alerts() -> None:
+    kinds = {*watch.NO_ROLE.values(), *watch.KEEPS_DYING.values(), watch.BROKER_KIND, watch.OLD_QUEUE, watch.JOBS_LATE}
+    kinds |= {watch.WRONG_KEY, watch.MIGRATIONS, watch.DATABASE_AWAY, watch.DATABASE_FULL, watch.DATABASE_READ_ONLY}
+    kinds |= {watch.SANDBOX, watch.CLOCK_OFF, f"{watch.PLATFORM_DOWN}:meta"}
+    _, _, section = GUIDES["operations"].partition("\n## The operator's alerts\n")
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert kinds <= {kind for row in rows for kind in re.findall(r"`([\w:]+)`", row)}
 
 
 def test_the_limits_that_the_guide_to_the_api_tells_are_those_of_the_code() -> None:

@@ -22,6 +22,8 @@ from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
+from tracklayer import metrics
+
 log = logging.getLogger(__name__)
 
 NAMESPACE = "tracklayer"
@@ -77,13 +79,15 @@ class Link:
 
     def failed(self, error: Exception) -> None:
         wrong = what_is_wrong(error)
+        metrics.BROKER_FAILURES.inc()
         with self._lock:
             was, self._trouble = self._trouble, wrong
             self._calm = 0
             if was is None:
                 self._tried_at = self._since = time.monotonic()
         if was is None:
-            log.warning("Redis takes no messages (%s): workers look into the database instead", wrong)
+            more = {"kind": "broker_away"}
+            log.warning("Redis takes no messages (%s): workers look into the database instead", wrong, extra=more)
 
     def went(self) -> bool:
         """One try succeeded; True where messages go again."""
@@ -94,7 +98,7 @@ class Link:
             if self._calm < CALM_TRIES:
                 return False
             self._trouble = None
-        log.warning("messages go again through Redis")
+        log.warning("messages go again through Redis", extra={"kind": "broker_back"})
         return True
 
 

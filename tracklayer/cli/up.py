@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import socket
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
@@ -15,8 +19,10 @@ from tracklayer.actors.crew import assemble
 from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.arguments import port_number
+from tracklayer.cli.life import telling
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
-from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, listen, scheduling, serve_http, working
+from tracklayer.cli.roles import observed
+from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, address_of, listen, scheduling, serve_http, working
 from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
@@ -68,8 +74,9 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
             sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
             settings = replace(settings, sandbox_url=sandbox.url)
         waiting = Waiting()
-        meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting), bound))
+        meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting, settings), bound))
         meanwhile.start()
+        stack.enter_context(observed(settings, waiting))
         runtime = stack.enter_context(
             runtime_of(settings, apply_migrations=True, wait=True, waits_for=waiting.waits_for)
         )
@@ -83,9 +90,11 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         stack.enter_context(working(crew))
         stack.enter_context(scheduling(runtime, crew))
         watchman = stack.enter_context(Watchman(runtime, broker, ROLES, __version__, given.sandbox_url))
+        waiting.is_over(runtime, lambda: watchman.troubles)
         app = build_app(runtime, crew.wake, lambda: watchman.troubles)
         meanwhile.end()
         dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))
+        stack.enter_context(telling("up", runtime, settings, address_of(bound)))
         print(welcome(settings, key, runtime.clock.now(), dashboard), flush=True)
         serve_http(app, bound, stopper)
 
@@ -106,26 +115,36 @@ def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str) 
     """
     lines = ["", f"TrackLayer is running at {settings.public_url}"]
     lines.append(f"  Dashboard  {dashboard}")
-    lines.append("             signs you in once, within 15 minutes; `tracklayer sign-in` prints another.")
+    lines.append(f"             signs you in once, within 15 minutes; `{own_command()} sign-in` prints another.")
     lines.append(f"  GraphQL    {settings.public_url}/graphql")
     if settings.sandbox_url:
         lines.append(f"  Sandbox    {settings.sandbox_url}  (every platform's traffic goes there)")
     if key is not None:
         lines.append(f"  API key    {key}")
         lines.append("             shown this once: keep it. The merchant is called default.")
-    lines += ["", "Send an event:", "", curl(settings.public_url, key, now), "", "Ctrl-C stops everything.", ""]
+    known = "" if key is not None else ", with API_KEY set to the key of the first start"
+    lines += ["", f"In another terminal, send an event{known}:", "", curl(settings.public_url, key, sending(now))]
+    lines += ["", "And ask what became of it:", "", curl(settings.public_url, key, asking(now))]
+    lines += ["", "Ctrl-C stops everything.", ""]
     return "\n".join(lines)
 
 
-def curl(url: str, key: str | None, now: datetime) -> str:
-    """A command line that ingests a purchase of this moment."""
+def own_command() -> str:
+    """How somebody in another terminal, in the same directory, calls us: by our name only where that is found."""
+    if shutil.which("tracklayer"):
+        return "tracklayer"
+    return sys.argv[0] if Path(sys.argv[0]).name == "tracklayer" else "python -m tracklayer"
+
+
+def sending(now: datetime) -> dict[str, Any]:
+    """A request that ingests a purchase of this moment, with all that any platform demands."""
     query = (
         "mutation($input: IngestEventInput!) { ingestEvent(input: $input) "
         "{ outcome event { eventId deliveries { platform status } } userErrors { field code message } } }"
     )
     event = {
         "eventName": "Purchase",
-        "eventId": f"order_{now:%H%M%S}",
+        "eventId": event_id(now),
         "occurredAt": write_instant(now),
         "eventSourceUrl": "https://shop.example.com/thank-you",
         "userData": {
@@ -136,9 +155,26 @@ def curl(url: str, key: str | None, now: datetime) -> str:
         },
         "customData": {"value": 129.99, "currency": "USD", "orderId": f"{now:%H%M%S}"},
     }
-    body = json.dumps({"query": query, "variables": {"input": event}})
+    return {"query": query, "variables": {"input": event}}
+
+
+def asking(now: datetime) -> dict[str, Any]:
+    """A request that reads what became of the purchase of that moment."""
+    query = (
+        "query($eventId: String!) { event(eventId: $eventId) { timesReceived "
+        "deliveries { platform status attempts latencyMs lastError explanation { summary nextStep } } } }"
+    )
+    return {"query": query, "variables": {"eventId": event_id(now)}}
+
+
+def event_id(now: datetime) -> str:
+    return f"order_{now:%H%M%S}"
+
+
+def curl(url: str, key: str | None, request: dict[str, Any]) -> str:
+    """A command line that sends a GraphQL request."""
     bearer = key if key is not None else "$API_KEY"
     return f"""curl -s {url}/graphql \\
   -H "Authorization: Bearer {bearer}" \\
   -H "Content-Type: application/json" \\
-  -d '{body}'"""
+  -d '{json.dumps(request)}'"""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import select
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -26,6 +28,17 @@ from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, REST_SECONDS, Databa
 log = logging.getLogger(__name__)
 
 _NO_LIMIT = 3600.0  # seconds
+CLOCK_SECONDS = 60.0  # after which a server is asked again what time it is: clocks drift apart, and are set
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant by this host's monotonic clock: as an argument it becomes what the server's clock shows then.
+
+    Never later than that, and earlier by at most what the server's last answer was on its way.
+    """
+
+    at: float
 
 
 class AsyncSession:
@@ -48,43 +61,49 @@ class AsyncSession:
         self._limits = limits
         self._lock_ms = lock_ms
         self._answer_seconds = limits.answer_seconds or _NO_LIMIT
-        self._connection: Any = None
+        self._wire: _Wire | None = None
         self._rests_until = 0.0  # on the monotonic clock
         self._refused: BaseException | None = None
-        self._opening: asyncio.Task[Any] | None = None
-        self._readable = select.poll()
+        self._opening: asyncio.Task[_Wire] | None = None
         self._peer: Any = None
+        self._clock: tuple[datetime, float] | None = None  # what the server's showed, and when its answer was here
 
     async def execute(
         self, sql: str, params: Sequence[Any] = (), *, lock_ms: int | None = None
     ) -> list[tuple[Any, ...]]:
         """All rows. Raises DatabaseAwayError where PostgreSQL cannot serve now: what became of the statement is then
-        unknown. Raises psycopg2.Error for what PostgreSQL refused: then nothing was done. ``lock_ms``: of this one alone.
+        unknown. Raises psycopg2.Error for what PostgreSQL refused, or found too late: then nothing was done. ``lock_ms``: of this one alone.
         """
         own_lock_ms = lock_ms or self._lock_ms or self._limits.lock
+        is_timed = any(type(param) is Moment for param in params)
         if lock_ms is not None:  # in one message, and so in one transaction: no way to the server is added
             sql = f"SET LOCAL lock_timeout = {lock_ms}; {sql}"
         began = time.monotonic()
         try:
-            connection = await self._connected()
+            wire = await self._connected()
+            if is_timed:
+                params = await self._in_its_time(wire, params)
             began = time.monotonic()
             try:
-                return await self._run(connection, sql, params)
+                return await self._run(wire, sql, params)
             except psycopg2.Error as error:
                 if error.pgcode not in sessions.AGAIN_AT_ONCE:
                     raise
-                return await self._run(connection, sql, params)
+                return await self._run(wire, sql, params)
         except (psycopg2.Error, TimeoutError) as error:
             sessions.note_refusal(error)
             if isinstance(error, TimeoutError):
                 circuit_of(self._url).failed(error)  # those who wait for their turn are told at once
-            if self._connection is not None and sessions.is_lost(error):
+            if self._wire is not None and sessions.is_lost(error):
                 log.warning("the session for taking in events is of no more use (%s)", _words(error))
             # Where the time for its lock was all that it may have, the session's times are as they should be.
             had_its_time = sessions.is_locked(error) and (time.monotonic() - began) * 1000 >= own_lock_ms
             is_spent = sessions.is_lost(error) or (sessions.is_out_of_time(error) and not had_its_time)
             if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
+            elif error.pgcode == sessions.TOO_LATE:
+                self._clock = None  # one that was set meanwhile may be why
+                raise
             elif not sessions.is_away(error):
                 raise
             raise DatabaseAwayError() from error
@@ -92,9 +111,16 @@ class AsyncSession:
             self.close()  # in the middle of a statement: the session is of no use to the next one
             raise
 
+    async def _in_its_time(self, wire: _Wire, params: Sequence[Any]) -> list[Any]:
+        if self._clock is None or time.monotonic() - self._clock[1] > CLOCK_SECONDS:
+            ((shown,),) = await self._run(wire, "SELECT clock_timestamp()")
+            self._clock = shown, time.monotonic()
+        shown, at = self._clock
+        return [shown + timedelta(seconds=one.at - at) if type(one) is Moment else one for one in params]
+
     def renew(self) -> None:
         """Has another session take over as soon as it is there; until then, the one there is serves."""
-        if self._connection is not None and self._opening is None:
+        if self._wire is not None and self._opening is None:
             with contextlib.suppress(DatabaseAwayError):
                 circuit_of(self._url).admit()
                 self._opening = asyncio.create_task(self._open())
@@ -103,24 +129,24 @@ class AsyncSession:
     def close(self) -> None:
         if self._opening is not None:
             if not self._opening.cancel() and (opened := _opened(self._opening)) is not None:
-                _close(opened)
+                opened.close()
             self._opening = None
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            _close(connection)
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            wire.close()
 
     def _is_closed(self) -> bool:
-        return self._connection is None or bool(self._connection.closed)
+        return self._wire is None or bool(self._wire.connection.closed)
 
-    async def _connected(self) -> Any:
-        if self._connection is not None and self._is_gone():
+    async def _connected(self) -> _Wire:
+        if self._wire is not None and self._wire.is_gone():
             self.close()
-        if self._connection is not None and self._opening is not None and self._opening.done():
+        if self._wire is not None and self._opening is not None and self._opening.done():
             opened, self._opening = _opened(self._opening), None
             if opened is not None:
-                _close(self._connection)
+                self._wire.close()
                 self._take(opened)
-        if self._connection is None:
+        if self._wire is None:
             if self._opening is None:
                 if time.monotonic() < self._rests_until:
                     raise DatabaseAwayError() from self._refused
@@ -133,16 +159,16 @@ class AsyncSession:
             if not opening.done():
                 raise DatabaseAwayError()
             self._opening = None
-            self._take(opening.result())
-        return self._connection
+            return self._take(opening.result())
+        return self._wire
 
-    def _take(self, connection: Any) -> None:
-        self._connection = connection
-        self._readable = select.poll()
-        self._readable.register(connection.fileno(), select.POLLIN)
-        self._peer = sessions.peer_of(connection)
+    def _take(self, wire: _Wire) -> _Wire:
+        self._wire = wire
+        self._clock = None
+        self._peer = sessions.peer_of(wire.connection)
+        return wire
 
-    async def _open(self) -> Any:
+    async def _open(self) -> _Wire:
         """A connection with all that is prepared; one that fails half way is closed."""
         circuit = circuit_of(self._url)
         try:
@@ -155,44 +181,106 @@ class AsyncSession:
             raise
         circuit.worked()
         try:
-            await self._run(connection, *sessions.set_up(self._limits))
+            wire = _Wire(connection)
+        except OSError as error:  # this process may open no more files
+            connection.close()
+            raise psycopg2.OperationalError(str(error)) from error
+        try:
+            await self._run(wire, *sessions.set_up(self._limits))
             # A plan made for one row serves a thousand here: it goes by the primary keys.
-            await self._run(connection, "SET plan_cache_mode = force_generic_plan")
+            await self._run(wire, "SET plan_cache_mode = force_generic_plan")
             for name, (types, sql) in self._prepared.items():
-                await self._run(connection, f"PREPARE {name} ({types}) AS {sql}")
+                await self._run(wire, f"PREPARE {name} ({types}) AS {sql}")
             if self._lock_ms is not None:
-                await self._run(connection, *sessions.set_up(replace(self._limits, lock=self._lock_ms)))
+                await self._run(wire, *sessions.set_up(replace(self._limits, lock=self._lock_ms)))
         except BaseException as error:
-            _close(connection)
+            wire.close()
             # What is refused twice would be refused again at once: a session for each batch must not come of it.
             if self._refused is not None:
                 self._rests_until = time.monotonic() + REST_SECONDS
             self._refused = error
             raise
         self._refused = None
-        return connection
+        return wire
 
-    def _is_gone(self) -> bool:
+    async def _run(self, wire: _Wire, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        found = await wire.ask(sql, params, self._answer_seconds)
+        sessions.heard_from(self._peer)
+        return found
+
+
+class _Wire:
+    """A connection of which the loop hears: registered once, as doing that for each statement costs more than asking."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self._loop = asyncio.get_running_loop()
+        # One of our own: libpq closes its descriptor when the server hangs up, and its number is somebody else's then.
+        self._descriptor = os.dup(connection.fileno())
+        self._readable = select.poll()
+        self._readable.register(self._descriptor, select.POLLIN)
+        self._answer: asyncio.Future[None] | None = None  # what is waited for
+        self._is_late = False
+        self._loop.add_reader(self._descriptor, self._hear)
+
+    def is_gone(self) -> bool:
         """Whether the server hung up while nothing was asked: told by a look at the socket, without a round trip."""
         # Nothing is due from the server, so anything that can be read is its farewell.
-        return bool(self._connection.closed or self._readable.poll(0))
+        return bool(self.connection.closed or self._readable.poll(0))
 
-    async def _run(self, connection: Any, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        cursor = connection.cursor()
+    async def ask(self, sql: str, params: Sequence[Any], seconds: float) -> list[tuple[Any, ...]]:
+        """All rows. Raises TimeoutError where the whole answer is not there in time, and psycopg2.Error."""
+        cursor = self.connection.cursor()
         cursor.execute(sql, params or None)
-        async with asyncio.timeout(self._answer_seconds):
-            await _wait(connection)
-        sessions.heard_from(self._peer)
+        self._is_late = False
+        timer = self._loop.call_later(seconds, self._give_up)
+        try:
+            while (state := self.connection.poll()) != POLL_OK:
+                if self._is_late:
+                    raise TimeoutError
+                self._answer = self._loop.create_future()
+                if state == POLL_WRITE:
+                    self._loop.add_writer(self._descriptor, self._resolve)
+                elif state != POLL_READ:
+                    raise psycopg2.OperationalError(f"poll() says {state}")
+                try:
+                    await self._answer
+                finally:
+                    if state == POLL_WRITE:
+                        self._loop.remove_writer(self._descriptor)
+        finally:
+            timer.cancel()
+            self._answer = None
         return cursor.fetchall() if cursor.description is not None else []
 
+    def close(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self.connection.close()
 
-def _heard(opening: asyncio.Task[Any]) -> None:
+    def _hear(self) -> None:
+        if self._answer is not None:
+            self._resolve()
+        elif self._readable.poll(0):  # not what was read a moment ago, but a farewell: it would be heard for ever
+            self._loop.remove_reader(self._descriptor)
+
+    def _resolve(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(None)
+
+    def _give_up(self) -> None:
+        self._is_late = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(TimeoutError())
+
+
+def _heard(opening: asyncio.Task[_Wire]) -> None:
     """Whoever wanted it may be gone when it fails."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
         log.warning("no session with PostgreSQL for taking in events (%s)", _words(error))
 
 
-def _opened(opening: asyncio.Task[Any]) -> Any:
+def _opened(opening: asyncio.Task[_Wire]) -> _Wire | None:
     """The connection of one that has ended; None where it failed."""
     return opening.result() if not opening.cancelled() and opening.exception() is None else None
 
@@ -205,42 +293,3 @@ def _words(error: BaseException) -> str:
     if code in sessions.POOLED_AWAY:
         return f"{code}: its prepared statements are not there; does a proxy pool by transaction?"
     return code or type(error).__name__
-
-
-def _close(connection: Any) -> None:
-    loop = asyncio.get_running_loop()
-    try:
-        loop.remove_reader(connection.fileno())
-        loop.remove_writer(connection.fileno())
-    except (psycopg2.Error, OSError, ValueError):
-        pass  # it has no descriptor any more
-    connection.close()
-
-
-async def _wait(connection: Any) -> None:
-    """Until the connection has nothing more to read or write for what was asked of it."""
-    loop = asyncio.get_running_loop()
-    while True:
-        state = connection.poll()
-        if state == POLL_OK:
-            return
-        ready: asyncio.Future[None] = loop.create_future()
-        descriptor = connection.fileno()
-        if state == POLL_READ:
-            loop.add_reader(descriptor, _resolve, ready)
-        elif state == POLL_WRITE:
-            loop.add_writer(descriptor, _resolve, ready)
-        else:
-            raise psycopg2.OperationalError(f"poll() says {state}")
-        try:
-            await ready
-        finally:
-            if state == POLL_READ:
-                loop.remove_reader(descriptor)
-            else:
-                loop.remove_writer(descriptor)
-
-
-def _resolve(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)

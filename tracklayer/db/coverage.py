@@ -7,11 +7,13 @@ minutes, and hours of what is older (``services/fold.py``); slots of one minute 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
+from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
 
 MOST_NAMES = 300  # of a merchant that are read: whoever sends a new name with every event is counted under few a day
 
@@ -95,6 +97,13 @@ SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id)
     GROUP BY minute, event_name, code, field) AS r
 ORDER BY m.merchant_id, r.minute, r.event_name, r.code, r.field
 """
+# What refused sales are worth that an alert may tell of. Kept for two days.
+REFUSED_WORTH = """
+SELECT m.merchant_id, w.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id) CROSS JOIN LATERAL (
+    SELECT minute, event_name, currency, sum(amount) AS amount FROM refused_worth
+    WHERE merchant_id = m.merchant_id AND minute >= %(since)s AND minute < %(until)s
+    GROUP BY minute, event_name, currency) AS w
+"""
 REFUSALS = """
 SELECT event_name, code, field, sum(events)::bigint AS events FROM rejections
 WHERE merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s
@@ -142,6 +151,17 @@ def rejections_by_minute(
     found: dict[int, list[RefusedEvents]] = {}
     for row in rows(REJECTIONS, _params(merchant_ids, since, until)):
         found.setdefault(row[0], []).append(RefusedEvents(*row[1:]))
+    return found
+
+
+def refused_worth(
+    merchant_ids: Sequence[int], since: datetime, until: datetime
+) -> dict[tuple[int, datetime], dict[str, Worth]]:
+    """(merchant id, minute) -> event name -> what of it was refused is worth, of those that brought a value and a currency."""
+    found: dict[tuple[int, datetime], dict[str, Worth]] = defaultdict(dict)
+    for merchant_id, minute, event_name, currency, amount in rows(REFUSED_WORTH, _params(merchant_ids, since, until)):
+        names = found[merchant_id, minute]
+        names[event_name] = names.get(event_name, NOTHING) + worth_of([(currency, amount)])
     return found
 
 

@@ -99,7 +99,7 @@ def _merchants(table: str, where: str, params: Any) -> list[int]:
 
 
 def forget(table: str, before: datetime, limit: int) -> int:
-    """Deletes rows of ``coverage``, ``rejections`` or ``name_minutes`` of before an instant; how many."""
+    """Deletes rows of ``coverage``, ``rejections``, ``refused_worth`` or ``name_minutes`` of before an instant; how many."""
     return execute(FORGET.format(table), {"before": before, "limit": limit})  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import peewee
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import QUEUE_LOCK
@@ -117,8 +118,10 @@ def upsert_destination(merchant_id: int, platform: str, values: dict[str, Any], 
         "removed_at": None,
         **values,
     }
+    is_there = DestinationRow.removed_at.is_null()
+    set_up_at = peewee.Case(None, [(is_there, DestinationRow.set_up_at)], now)
     DestinationRow.insert(merchant_id=merchant_id, platform=platform, created_at=now, **fresh).on_conflict(
-        conflict_target=[DestinationRow.merchant_id, DestinationRow.platform], update=fresh
+        conflict_target=[DestinationRow.merchant_id, DestinationRow.platform], update={**fresh, "set_up_at": set_up_at}
     ).execute()
 
 

@@ -221,6 +221,31 @@ def count_open(merchant_id: int, limit: int) -> int:
     return int(found[0][0])
 
 
+def open_alike(merchant_id: int, identifiers: Sequence[Sequence[str]], suppress: bool) -> list[ErasureRow]:
+    """Those of a merchant that go on and were asked for with the same marks and options: at most as many as may go on."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND identifiers = %s::jsonb "
+        "AND suppress = %s ORDER BY erasure_id",
+        (merchant_id, orjson.dumps(identifiers).decode(), suppress),
+    )
+    return [_read(row) for row in found]
+
+
+def ask_again(row: ErasureRow, now: datetime) -> bool:
+    """Has one look at what came until now as well; False where it has begun to look, and so may have passed over some of it.
+
+    ``row``: as it was read; what it looks for must be as it was then.
+    """
+    row.requested_at = now
+    return bool(
+        execute(
+            "UPDATE erasures SET requested_at = %s WHERE merchant_id = %s AND erasure_id = %s AND finished_at IS NULL "
+            "AND (stage = 'ids' OR stage = 'walk' AND lap IS NULL) AND wanted = %s",
+            (now, row.merchant_id, row.erasure_id, row.wanted),
+        )
+    )
+
+
 SAVE = """
 UPDATE erasures e SET wanted = x.wanted, stage = x.stage, after = x.after, scanned = x.scanned, counts = x.counts::jsonb,
     platforms = x.platforms::jsonb, next_at = x.next_at, staged_at = x.staged_at, finished_at = x.finished_at,
@@ -670,6 +695,15 @@ def is_any_suppressed(merchant_id: int, marks: Sequence[bytes]) -> bool:
             (merchant_id, list(marks)),
         )
     )
+
+
+def are_all_suppressed(merchant_id: int, marks: Sequence[bytes], since: datetime) -> bool:
+    """Whether some marks are all of people who have been left alone since an instant, without a break."""
+    found = rows(
+        "SELECT count(*) FROM suppressions WHERE merchant_id = %s AND mark = ANY(%s::bytea[]) AND since <= %s",
+        (merchant_id, list(marks), since),
+    )
+    return int(found[0][0]) == len(marks)
 
 
 def purge_tombstones(now: datetime, limit: int) -> int:

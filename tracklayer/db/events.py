@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes, adding
 from tracklayer.db.identities import LINK_COLUMNS, LINKING
@@ -88,10 +89,8 @@ WITH given AS (
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
         custom_data json, consent json, device json, counted_as text, host text, facts bigint)
-), refused AS (
-    SELECT * FROM json_to_recordset($2) AS r(
-        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text)
-), stored AS (
+    WHERE (SELECT in_time($2))
+){refused}, stored AS (
     INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received,
                         action_source, event_source_url, user_data, digests, sealed, custom_data, consent, device)
     SELECT merchant_id, event_id, event_name, occurred_at, received_at, received_at, times_received, action_source,
@@ -106,23 +105,14 @@ WITH given AS (
     SELECT s.merchant_id, date_trunc('minute', g.received_at, 'UTC') AS minute, s.inserted,
            g.times_received - s.inserted::int AS repeats, coalesce(g.counted_as, s.event_name) AS event_name,
            g.action_source, coalesce(g.host, '') AS host, g.facts
-    FROM stored s JOIN given g USING (merchant_id, event_id)
-    UNION ALL
-    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused
+    FROM stored s JOIN given g USING (merchant_id, event_id){received}
 ), covered AS (
     INSERT INTO coverage (merchant_id, event_name, minute, action_source, host, facts, slot, events)
     SELECT merchant_id, event_name, minute, action_source, host, facts, pg_backend_pid(), count(*)
     FROM received WHERE inserted AND facts IS NOT NULL GROUP BY merchant_id, event_name, minute, action_source, host, facts
     ON CONFLICT (merchant_id, event_name, minute, action_source, host, facts, slot)
         DO UPDATE SET events = coverage.events + excluded.events
-), rejecting AS (
-    INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
-    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
-           sum(rejected)
-    FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
-    ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
-        DO UPDATE SET events = rejections.events + excluded.events
-), offered AS (
+){rejecting}, offered AS (
     SELECT s.merchant_id, s.event_id, d.platform, s.received_at,
            d.event_names IS NULL OR s.event_name = ANY(d.event_names) AS wanted
     FROM stored s JOIN destinations d ON d.merchant_id = s.merchant_id
@@ -148,6 +138,33 @@ WITH given AS (
     ON CONFLICT (merchant_id, platform, slot) DO UPDATE SET waiting = queues.waiting + excluded.waiting
     RETURNING merchant_id, platform
 )"""
+# What of the calls was refused, counted with what was not. Most calls have nothing of it: opening these tables, and their indexes,
+# for nothing is a twentieth of what storing one event takes.
+_NOTHING_REFUSED = {"refused": "", "received": "", "rejecting": ""}
+_REFUSED = {
+    "refused": """, refused AS (
+    SELECT * FROM json_to_recordset($3) AS r(
+        merchant_id bigint, received_at timestamptz, rejected int, event_name text, code text, field text,
+        currency text, amount numeric)
+)""",
+    "received": """
+    UNION ALL
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused""",
+    "rejecting": """, rejecting AS (
+    INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
+           sum(rejected)
+    FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
+    ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
+        DO UPDATE SET events = rejections.events + excluded.events
+), forgone AS (
+    INSERT INTO refused_worth (merchant_id, minute, event_name, currency, slot, amount)
+    SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, currency, pg_backend_pid(), sum(amount)
+    FROM refused WHERE currency IS NOT NULL GROUP BY merchant_id, minute, event_name, currency
+    ON CONFLICT (merchant_id, minute, event_name, currency, slot)
+        DO UPDATE SET amount = refused_worth.amount + excluded.amount
+)""",
+}
 # What is stored of a repeat; of a new event the caller has it, and it is not carried through the statement.
 _OF_REPEATS = {
     "old_name": "event_name",
@@ -171,18 +188,28 @@ SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 """
 _ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
 _WANTED = "count(*) FILTER (WHERE wanted)"
+
+
 # What becomes of the deliveries of new events: they are queued, or dropped before anybody sees them.
-_QUEUEING = _STORE.format(
-    found=_FOUND,
-    columns="due_at, window_ends_at",
-    values="received_at, received_at + $3",
-    counts="waiting",
-    none="0",
-    counted=_WANTED,
-    adding=adding((*_ARRIVALS, "waiting")),
-    waits="wanted",
-)
+def _queueing(refused: dict[str, str], window: str) -> str:
+    return _STORE.format(
+        **refused,
+        found=_FOUND,
+        columns="due_at, window_ends_at",
+        values=f"received_at, received_at + {window}",
+        counts="waiting",
+        none="0",
+        counted=_WANTED,
+        adding=adding((*_ARRIVALS, "waiting")),
+        waits="wanted",
+    )
+
+
+# Arguments stand in the order in which ``run_statement`` fills them in.
+_QUEUEING = _queueing(_NOTHING_REFUSED, "$3")
+_QUEUEING_AND_REFUSING = _queueing(_REFUSED, "$4")
 _DROPPING = _STORE.format(
+    **_NOTHING_REFUSED,
     found=_FOUND,
     columns="""window_ends_at, status, drop_reason, finished_at,
                             last_error""",
@@ -200,12 +227,14 @@ _DROPPING = _STORE.format(
     waits="false",
 )
 STORE_EVENTS = _QUEUEING + _STORED
+STORE_AND_REFUSE = _QUEUEING_AND_REFUSING + _STORED
 # The same, and whom the new ones among them were seen with: a repeat links nobody.
 _LINKS_OF_NEW = (
-    f"(SELECT l.* FROM json_to_recordset($4) AS l({LINK_COLUMNS}) "
+    f"(SELECT l.* FROM json_to_recordset({{place}}) AS l({LINK_COLUMNS}) "
     "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
-STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW)}{_STORED}"
+STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$4'))}{_STORED}"
+STORE_LINK_AND_REFUSE = f"{_QUEUEING_AND_REFUSING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}{_STORED}"
 # Of people who are to be left alone.
 STORE_SUPPRESSED = _DROPPING + _STORED
 
@@ -246,26 +275,38 @@ class Stored:
     queued: set[tuple[int, str]]
 
 
-def store_and_link_arguments(stored: tuple[Any, ...], links: list[dict[str, Any]]) -> tuple[Any, ...]:
-    """What ``store_and_link`` takes. ``stored``: of ``store_arguments``; ``links``: as ``identities.link_record``."""
-    return (*stored, JsonLiteral(links))
-
-
-def store_arguments(
-    records: list[dict[str, Any]], rejected: list[dict[str, Any]], window: timedelta
-) -> tuple[Any, ...]:
-    """What ``store_events`` takes: events of different keys, and how many of whose were refused.
+def to_store(
+    records: list[dict[str, Any]],
+    rejected: list[dict[str, Any]],
+    links: list[dict[str, Any]],
+    window: timedelta,
+    until: datetime | Moment | None = None,
+) -> tuple[str, tuple[Any, ...]]:
+    """The name of the statement, and what it takes: events of different keys, and how many of whose were refused.
 
     ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
     ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``;
-    without a code it is counted as rejected alone.
+    without a code it is counted as rejected alone; with ``currency`` and ``amount`` it says what such sales are worth.
+    ``links``: as ``identities.link_record``. ``window``: of retries. ``until``: later than that, by the server's clock, nothing
+    is stored, and ``sessions.TOO_LATE`` comes back; None: whenever.
     """
-    ordered = sorted(records, key=_key)
-    return JsonLiteral(ordered), JsonLiteral(rejected), window
+    stored = JsonLiteral(sorted(records, key=_key)), until
+    if rejected:
+        refusing = *stored, JsonLiteral(rejected), window
+        return ("store_link_and_refuse", (*refusing, JsonLiteral(links))) if links else ("store_and_refuse", refusing)
+    storing = *stored, window
+    return ("store_and_link", (*storing, JsonLiteral(links))) if links else ("store_events", storing)
+
+
+def to_suppress(
+    records: list[dict[str, Any]], window: timedelta, until: datetime | Moment | None = None
+) -> tuple[str, tuple[Any, ...]]:
+    """As ``to_store``, of people who are to be left alone."""
+    return "store_suppressed", (JsonLiteral(sorted(records, key=_key)), until, window)
 
 
 def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
-    """The rows that ``store_events`` returns."""
+    """The rows that a statement of ``to_store`` or ``to_suppress`` returns."""
     stored = Stored({}, set())
     for row in found:
         if row[3] is None:
@@ -290,10 +331,12 @@ FROM json_to_recordset($1) AS x(merchant_id bigint, event_id text) JOIN events e
 
 # name -> (types of its arguments, the statement): for whoever prepares them, and for ``run_statement``.
 STATEMENTS = {
-    "store_events": ("json, json, interval", STORE_EVENTS),
-    "store_and_link": ("json, json, interval, json", STORE_AND_LINK),
+    "store_events": ("json, timestamptz, interval", STORE_EVENTS),
+    "store_and_refuse": ("json, timestamptz, json, interval", STORE_AND_REFUSE),
+    "store_and_link": ("json, timestamptz, interval, json", STORE_AND_LINK),
+    "store_link_and_refuse": ("json, timestamptz, json, interval, json", STORE_LINK_AND_REFUSE),
     "stored_names": ("json", STORED_NAMES),
-    "store_suppressed": ("json, json, interval", STORE_SUPPRESSED),
+    "store_suppressed": ("json, timestamptz, interval", STORE_SUPPRESSED),
     "find_marks": ("json", FIND_MARKS),
     "count_repeats": ("json", COUNT_REPEATS),
 }
@@ -306,6 +349,18 @@ def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     for place, kind in enumerate(types.split(", "), 1):
         sql = sql.replace(f"${place}", f"%s::{kind}")
     return rows(sql, arguments)
+
+
+def begin_storing(seconds: float) -> datetime:
+    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none."""
+    limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
+    found: datetime = rows(limit)[0][0]
+    return found + timedelta(seconds=seconds)
+
+
+def end_storing(until: datetime) -> None:
+    """Raises DatabaseAwayError where it is too late."""
+    rows("SELECT in_time(%s)", (until,))
 
 
 def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:
@@ -371,6 +426,14 @@ class EventSearch:
             return None
         wanted = frozenset(self.platforms or (str(self.platform),))
         return wanted & {self.platform} if self.platform is not None else wanted
+
+    @property
+    def is_walked(self) -> bool:
+        """Whether events are looked at one after another for it, as no index leads to what it asks for."""
+        if self.event_id_prefix or self.unsettled is not None:
+            return False
+        wanted = (self.event_name, self.delivery_status, self.platform, self.filtered_at)
+        return any(one is not None for one in wanted) or bool(self.delivery_statuses or self.platforms)
 
     @property
     def narrows(self) -> bool:
@@ -442,6 +505,39 @@ def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[Ev
     return sorted(found.values(), key=lambda row: (row.received_at, row.event_id), reverse=True)[:limit]
 
 
+MOST_LOOKED = 20_000  # events that one page looks at: some hundredths of a second
+
+
+def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[list[EventRow], datetime | None]:
+    """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events at most; and how far back it looked, where
+    it is not full and there are older ones: all that was received then or later.
+    """
+    places = rows(*place_query(merchant_id, search)) if search.is_walked else []
+    if not places:
+        return page_of_events(merchant_id, search, limit), None
+    until: datetime = places[0][0]
+    since = until if search.received_since is None else max(until, search.received_since)
+    found = page_of_events(merchant_id, replace(search, received_since=since), limit)
+    return found, until if len(found) < limit else None
+
+
+def place_query(merchant_id: int, search: EventSearch) -> tuple[str, tuple[Any, ...]]:
+    """When the event was received at which a page of a search ends that looks at events one after another: no row where the
+    search comes to its end before. Read in the order of the index alone.
+    """
+    of_all = EventSearch(received_since=search.received_since, received_until=search.received_until, after=search.after)
+    where, params = _where(merchant_id, of_all)
+    hours = _hours_of(merchant_id, search)
+    if hours is None:
+        walk = f"SELECT received_at FROM events e WHERE {where} ORDER BY received_at DESC, event_id DESC LIMIT %s"
+        walked: tuple[Any, ...] = (*params, MOST_LOOKED + 1)
+    else:
+        counted, minute, given = hours
+        walk = _IN_HOURS.format(columns="received_at", where=where, in_hour=counted, in_minute=minute)
+        walked = (*given, *given, *params, MOST_LOOKED + 1, MOST_LOOKED + 1)
+    return f"SELECT received_at FROM ({walk}) AS walked OFFSET {MOST_LOOKED}", walked
+
+
 TROUBLED = frozenset({"failed", "dropped"})  # as the indexes deliveries_troubled and deliveries_troubled_late say it
 
 
@@ -510,6 +606,43 @@ def page_query(
     merchant_id: int, search: EventSearch, limit: int, event_ids: Sequence[str] | None = None
 ) -> tuple[str, tuple[Any, ...]]:
     """The statement of a page among all events, or among those of some ids, and its arguments."""
+    condition, params = _where(merchant_id, search, event_ids)
+    hours = _hours_of(merchant_id, search) if event_ids is None or search.filtered_at is not None else None
+    if hours is not None:
+        counted, minute, given = hours
+        filtered = (f" AND {_FILTERED}", [search.filtered_at] * 4) if search.filtered_at is not None else ("", [])
+        sql = _IN_HOURS.format(columns=COLUMNS, where=condition + filtered[0], in_hour=counted, in_minute=minute)
+        return sql, (*given, *given, *params, *filtered[1], limit, limit)
+    page = f"SELECT {COLUMNS} FROM events e WHERE {condition}"
+    order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
+    if search.occurred_until is None:
+        return f"{page} {order}", (*params, limit)
+    # What happened before an instant was received soon after it, or belongs to the few that came late and have an index of
+    # their own: neither way passes over all that was received since.
+    prompt = f"{page} AND NOT {LATE} AND e.received_at < %s + %s {order}"
+    sql = f"({prompt}) UNION ALL ({page} AND {LATE} {order}) {order}"
+    return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
+
+
+def _hours_of(merchant_id: int, search: EventSearch) -> tuple[str, str, tuple[Any, ...]] | None:
+    """Which hours have some, as the ledger counts them by hour and by minute, and what ``_IN_HOURS`` takes of them; None where
+    all are looked at.
+    """
+    until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
+    if search.filtered_at is not None:
+        return "filtered > 0", "filtered > 0", (merchant_id, [search.filtered_at], search.received_since, until)
+    if search.of_platforms is None or search.occurred_until is not None:
+        return None
+    statuses = search.delivery_statuses or (search.delivery_status,)
+    # What changed lately is counted in the minutes of its arrival, whatever is in their hour.
+    counted = "routed > purged" + (" AND delivered > 0" if statuses == ("delivered",) else "")
+    return counted, "true", (merchant_id, sorted(search.of_platforms), search.received_since, until)
+
+
+def _where(
+    merchant_id: int, search: EventSearch, event_ids: Sequence[str] | None = None
+) -> tuple[str, tuple[Any, ...]]:
+    """The conditions on an event ``e``, and their arguments."""
     where = ["e.merchant_id = %s"]
     params: list[Any] = [merchant_id]
     if event_ids is not None:
@@ -553,28 +686,7 @@ def page_query(
     if inner:
         of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
         where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event})")
-    until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
-    if search.filtered_at is not None:
-        hours = (merchant_id, [search.filtered_at], search.received_since, until)
-        counted, found = "filtered > 0", " AND ".join([*where, _FILTERED])
-        sql = _IN_HOURS.format(columns=COLUMNS, where=found, in_hour=counted, in_minute=counted)
-        return sql, (*hours, *hours, *params, *[search.filtered_at] * 4, limit, limit)
-    if search.of_platforms is not None and event_ids is None and search.occurred_until is None:
-        hours = (merchant_id, sorted(search.of_platforms), search.received_since, until)
-        statuses = search.delivery_statuses or (search.delivery_status,)
-        # What changed lately is counted in the minutes of its arrival, whatever is in their hour.
-        counted = "routed > purged" + (" AND delivered > 0" if statuses == ("delivered",) else "")
-        sql = _IN_HOURS.format(columns=COLUMNS, where=" AND ".join(where), in_hour=counted, in_minute="true")
-        return sql, (*hours, *hours, *params, limit, limit)
-    page = f"SELECT {COLUMNS} FROM events e WHERE {' AND '.join(where)}"
-    order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
-    if search.occurred_until is None:
-        return f"{page} {order}", (*params, limit)
-    # What happened before an instant was received soon after it, or belongs to the few that came late and have an index of
-    # their own: neither way passes over all that was received since.
-    prompt = f"{page} AND NOT {LATE} AND e.received_at < %s + %s {order}"
-    sql = f"({prompt}) UNION ALL ({page} AND {LATE} {order}) {order}"
-    return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
+    return " AND ".join(where), tuple(params)
 
 
 NEWEST_OF_EACH_NAME = f"""

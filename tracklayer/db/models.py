@@ -66,7 +66,7 @@ class ApiKeyRow(Row):
 
 class DestinationRow(Row):
     """``merchant_...``: what its merchant sets for all platforms, where it was read with it. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed.
-    ``setting_times``: since when each setting is as it is, ISO 8601, as far as that is known. ``removed_at``: its waiting deliveries are dropped."""
+    ``setting_times``: since when each setting is as it is, ISO 8601, as far as that is known. ``removed_at``: its waiting deliveries are dropped. ``set_up_at``: after it had been removed."""
 
     merchant_id = BigIntegerField()
     platform = TextField()
@@ -89,6 +89,7 @@ class DestinationRow(Row):
     merchant_stitched_since: datetime | None
     merchant_retention_days: int
     created_at = DateTimeTZField()
+    set_up_at = DateTimeTZField(null=True)
     removed_at = DateTimeTZField(null=True)
 
     class Meta:

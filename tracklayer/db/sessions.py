@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import random
 import select
@@ -28,6 +29,10 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, parse_dsn
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from psycopg2.extensions import cursor as PsycopgCursor  # noqa: N812
+
+from tracklayer.db.connect_faults import sentence_of
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 2  # for each address of a host: the least that libpq knows
 REQUEST_SECONDS = 1.8  # that somebody's request waits for a session; who waits for nobody's answer has more time
@@ -95,8 +100,9 @@ _STALE_PLAN = (
 )
 # A table, a schema or a function of ours is not there: somebody moved it, or this session's search_path leads elsewhere.
 _NOT_THERE = ("42P01", "3F000", "42883")
+TOO_LATE = "TL001"  # what ``in_time`` says of a statement that was on its way for too long
 # Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
-_FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40")
+_FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40", TOO_LATE)
 AGAIN_AT_ONCE = ("40001", "40P01")  # serialisation failure, deadlock: nothing was done, and the other one is through
 
 
@@ -354,9 +360,15 @@ def is_silent(url: str, error: Exception, seconds: float) -> None:
 
 
 class Circuit:
-    """Whether new sessions can be had. While they cannot, one tries now and then, and all others are told at once."""
+    """Whether new sessions can be had. While they cannot, one tries now and then, and all others are told at once.
 
-    def __init__(self) -> None:
+    When that changes the log says so, of a database that was there once: whoever starts says himself what he waits for.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._was_there = False
+        self._away_since = 0.0
         self._lock = threading.Lock()
         self._failed: Exception | None = None
         self._rests_until = 0.0
@@ -378,12 +390,22 @@ class Circuit:
 
     def worked(self) -> None:
         with self._lock:
-            self._failed, self._trying = None, False
+            is_back = self._was_there and self._failed is not None
+            self._failed, self._trying, self._was_there = None, False, True
+        if is_back:
+            seconds = round(time.monotonic() - self._away_since, 1)
+            more = {"kind": "database_back", "seconds": seconds}
+            log.warning("PostgreSQL at %s is back after %g s", place_of(self._url), seconds, extra=more)
 
     def failed(self, error: Exception) -> None:
         with self._lock:
+            is_new = self._was_there and self._failed is None
             self._failed, self._trying = error, False
             self._rests_until = time.monotonic() + REST_SECONDS * random.uniform(0.5, 1)
+        if is_new:
+            self._away_since = time.monotonic()
+            more = {"kind": "database_away", "code": code_of(error)}
+            log.warning("PostgreSQL at %s is away: %s", place_of(self._url), sentence_of(error), extra=more)
 
 
 _circuits: dict[str, Circuit] = {}
@@ -391,12 +413,19 @@ _circuits: dict[str, Circuit] = {}
 
 def circuit_of(url: str) -> Circuit:
     """The one of this process for a database."""
-    return _circuits.setdefault(url, Circuit())
+    return _circuits.get(url) or _circuits.setdefault(url, Circuit(url))
 
 
 def forget_failures(url: str) -> None:
     """The next one who wants a session tries."""
     _circuits.pop(url, None)
+
+
+def place_of(url: str) -> str:
+    """Host and port of a database, as libpq understands them; never who signs in, and with what."""
+    given = parse_dsn(url)
+    hosts, ports = given.get("host", "its default host").split(","), given.get("port", "5432").split(",")
+    return ",".join(f"{host}:{ports[min(number, len(ports) - 1)] or 5432}" for number, host in enumerate(hosts))
 
 
 def parameters(url: str, name: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tracklayer.domain.card import (
     may_hold_card_number,
     may_name_card_data,
 )
+from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
@@ -370,6 +371,24 @@ def readable_event_name(draft: Any, problems: Sequence[Problem]) -> str:
     if not isinstance(found, str) or any(problem.field[:1] == ("event_name",) for problem in problems):
         return ""
     return found if 0 < len(found) <= MAX_EVENT_NAME and not _UNUSABLE.search(found) else ""
+
+
+def readable_sale(draft: Any, problems: Sequence[Problem]) -> tuple[str, Decimal] | None:
+    """(currency, amount) of something that was refused, where it is a sale and brings both as they should be."""
+    if isinstance(draft, Misfit):
+        draft = draft.draft
+    if not is_sale(readable_event_name(draft, problems)):
+        return None
+    given = draft.get("custom_data")
+    if not isinstance(given, Mapping):
+        return None
+    wrong = {problem.field[:2] for problem in problems}
+    if wrong & {("custom_data",), ("custom_data", "value"), ("custom_data", "currency")}:
+        return None
+    currency, amount = given.get("currency"), read_decimal(given.get("value"))
+    if not isinstance(currency, str) or currency not in normalise.currencies() or amount is None or amount <= 0:
+        return None
+    return currency, amount
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

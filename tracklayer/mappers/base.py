@@ -83,8 +83,9 @@ class Setting:
     """One thing a merchant tells us about a destination. ``check`` returns what is wrong, or None.
 
     ``example`` is well-formed and invented: the sandbox and the docs use it, and it shows what kind of value this is.
-    ``choices``: all values there are. Of a map, ``keys``: what its left side names, and ``others``: whether ``*`` stands
-    there for all the rest.
+    ``choices``: all values there are. ``unset``: what counts where an optional one is not set, as the end of a sentence; of a
+    flag it is its example. Of a map, ``keys``: what its left side names, and ``others``: whether ``*`` stands there for all
+    the rest.
     """
 
     name: str
@@ -97,6 +98,11 @@ class Setting:
     choices: tuple[str, ...] = ()
     keys: str = "Event name"
     others: bool = True
+    unset: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is SettingKind.FLAG and self.unset is None:
+            object.__setattr__(self, "unset", "yes" if self.example else "no")
 
     @property
     def kind(self) -> SettingKind:
@@ -277,6 +283,7 @@ REQUIRE_CONSENT = Setting(
     required=False,
     example="eea",
     choices=CONSENT_RULES,
+    unset="as Settings say for all platforms",
     check=lambda value: None if isinstance(value, bool) or value in CONSENT_RULES else "must be never, eea or always",
 )
 COMMON_SETTINGS = (DEFAULT_COUNTRY, DEFAULT_CURRENCY, DEFAULT_PAGE_URL, REQUIRE_CONSENT)  # every platform takes these

@@ -519,6 +519,7 @@ MAPPER = Mapper(
             required=False,
             example="granted",
             choices=_NAME_RULES,
+            unset="as unless_denied",
             check=lambda value: None if value in _NAME_RULES else f"must be one of {', '.join(_NAME_RULES)}",
         ),
         Setting(

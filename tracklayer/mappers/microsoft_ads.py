@@ -516,6 +516,7 @@ MAPPER = Mapper(
             required=False,
             example="granted",
             choices=tuple(_CONSENT_LETTERS),
+            unset="such events carry no consent",
             check=lambda value: None if value in tuple(_CONSENT_LETTERS) else "must be granted or denied",
         ),
         Setting(

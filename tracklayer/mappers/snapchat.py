@@ -643,6 +643,7 @@ MAPPER = Mapper(
             required=False,
             example="LMU",
             choices=_LIMITED_USE,
+            unset="LMU",
             check=lambda value: None if value in _LIMITED_USE else "must be LMU or LDU",
         ),
         *COMMON_SETTINGS,

@@ -18,6 +18,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType as Kind
 
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
+from tracklayer.request_id import scope_of_current
 from tracklayer.schema import errors
 from tracklayer.schema.access import guard
 from tracklayer.schema.compiled.coercion import take_drafts, tolerated
@@ -30,6 +31,7 @@ from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
 from tracklayer.schema.subscriptions import Subscription
 from tracklayer.services.intake import OverloadedError
+from tracklayer.tracing import OPERATION
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Schema(strawberry.Schema):
             cause = error.original_error
             told = isinstance(cause, GraphQLError | DatabaseAwayError | OverloadedError | ReadTimeoutError)
             if cause is not None and not told and not _is_closing(cause):
-                log.error("failed at %s", _path(error), exc_info=cause)
+                log.error("failed at %s", _path(error), exc_info=cause, extra={"kind": "failed"})
 
     async def stream(
         self,
@@ -136,6 +138,8 @@ class _Gate(SchemaExtension):
 
     def on_execute(self) -> Iterator[None]:
         operation = self.execution_context
+        if operation.context.runtime.tracer is not None and (scope := scope_of_current()) is not None:
+            scope[OPERATION] = operation.operation_type.value, operation.operation_name
         with operation.context.reading(only_reads=operation.operation_type is Kind.QUERY):
             yield
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 from graphql import GraphQLError
 
 from tracklayer.schema.access import PAGE, READ, at_most
+from tracklayer.schema.scalars import DateTime
 
 MAX_FIRST = 500
 DEFAULT_FIRST = 50
@@ -27,7 +29,14 @@ class PageInfo:
     )
     start_cursor: str | None = strawberry.field(metadata=READ, description="Cursor of the first row.")
     end_cursor: str | None = strawberry.field(
-        metadata=READ, description="Cursor of the last row: the next page's after."
+        metadata=READ,
+        description="Cursor of the last row, or of where this page stopped looking: the next page's after.",
+    )
+    searched_until: DateTime | None = strawberry.field(
+        metadata=READ,
+        default=None,
+        description="Where a filter finds few among many, a page looks at so many rows and stops, though it is not full and "
+        "perhaps empty: how far back it has looked. endCursor goes on from there. Null of every other page.",
     )
 
 
@@ -53,6 +62,13 @@ def page_size(first: int | None) -> int:
     if not 1 <= first <= MAX_FIRST:
         raise GraphQLError(f"first must be 1 to {MAX_FIRST}.", extensions={"code": "BAD_USER_INPUT"})
     return first
+
+
+def goes_on(page: Connection[T], until: datetime, cursor: str) -> Connection[T]:
+    """A page that is not full, and stopped looking at an instant; ``cursor``: of what is before that."""
+    info = page.page_info
+    info.has_next_page, info.end_cursor, info.searched_until = True, cursor, DateTime(until)
+    return page
 
 
 def connect(

@@ -12,8 +12,10 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from tracklayer import metrics, request_id
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
-from tracklayer.services.intake import OverloadedError
+from tracklayer.services.ingest import LATE_SECONDS
+from tracklayer.services.intake import LateError, OverloadedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ _CODES: dict[str, Code] = {}
 
 def _code(name: str, meaning: str, what_to_do: str, status: int | None = None) -> str:
     _CODES[name] = Code(name, meaning, what_to_do, status)
+    metrics.GRAPHQL_ERRORS.labels(name)  # from 0 on: else the first one would not be seen
     return name
 
 
@@ -98,7 +101,7 @@ DATABASE_AWAY = _code(
 )
 OVERLOADED = _code(
     "OVERLOADED",
-    "More arrives than this server may hold; nothing of it was stored.",
+    "More arrives than this server may hold, or it waited for too long; nothing was acknowledged.",
     "Send the same request again.",
     503,
 )
@@ -106,7 +109,9 @@ READ_TIMEOUT = _code(
     "READ_TIMEOUT", "A query read for more than 10 seconds, and was ended.", "Narrow its filter: by time, status or id."
 )
 INTERNAL = _code(
-    "INTERNAL", "TrackLayer failed to answer; its operator finds the trace in the log.", "Tell the operator."
+    "INTERNAL",
+    "TrackLayer failed to answer; its operator finds the trace in the log, by the `requestId` in `extensions`.",
+    "Tell the operator, with that id.",
 )
 
 # graphql-core quotes what was sent: "... not to include unknown field 'emial'. Did you mean 'email'? Found: {'emial':
@@ -129,7 +134,15 @@ def refused(message: str, code: str, **more: Any) -> GraphQLError:
 
 
 def masked(error: GraphQLError) -> GraphQLError:
-    """The error as the caller may see it: with a code, no value that was sent, no trace of ours."""
+    """The error as the caller may see it, counted as told."""
+    found = worded(error)
+    code = (found.extensions or {}).get("code")
+    metrics.GRAPHQL_ERRORS.labels(code if code in _CODES else "OTHER").inc()
+    return found
+
+
+def worded(error: GraphQLError) -> GraphQLError:
+    """The error as a caller may see it: with a code, no value that was sent, no trace of ours."""
     cause = error.original_error
     if isinstance(cause, DatabaseAwayError):
         is_locked = isinstance(cause, LockedOutError)
@@ -143,6 +156,11 @@ def masked(error: GraphQLError) -> GraphQLError:
         message = (
             "More events are waiting than this server may hold; nothing of this request was stored. Send it again."
         )
+        if isinstance(cause, LateError):
+            message = (
+                f"This waited for more than {LATE_SECONDS:.0f} seconds; nothing was acknowledged. Send the same request again: "
+                "what was stored all the same is not counted twice."
+            )
         return _reworded(error, message, {"code": OVERLOADED, "retryable": True})
     if isinstance(cause, ReadTimeoutError):
         message = (
@@ -151,9 +169,9 @@ def masked(error: GraphQLError) -> GraphQLError:
         )
         return _reworded(error, message, {"code": READ_TIMEOUT})
     if cause is not None and not isinstance(cause, GraphQLError):
-        return _reworded(
-            error, "TrackLayer failed to answer this. Its operator finds the trace in the log.", {"code": INTERNAL}
-        )
+        message = "TrackLayer failed to answer this. Its operator finds the trace in the log."
+        current = request_id.current()
+        return _reworded(error, message, {"code": INTERNAL, **({"requestId": current} if current else {})})
     message = error.message
     for pattern, replacement in _QUOTED_VALUES:
         message = pattern.sub(replacement, message)

@@ -49,6 +49,7 @@ from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
+from tracklayer.tracing import OPERATION
 
 RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
@@ -231,6 +232,8 @@ class GraphQLDoor(LiveDoor):
             return None
         if not is_free(plan.scopes):
             self.house.limits.admit(holder, cost)
+        if self.house.runtime.tracer is not None:
+            scope[OPERATION] = plan.operation
         context = self._context(HTTPConnection(scope), None, holder)
         context.cost = cost
         try:

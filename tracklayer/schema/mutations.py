@@ -13,7 +13,6 @@ from strawberry import ID, Info
 
 from tracklayer.db.connection import in_transaction, run_for_merchant
 from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.erasures import ErasureRow
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow
 from tracklayer.db.redeliveries import Key
@@ -73,7 +72,7 @@ from tracklayer.schema.types import (
 from tracklayer.services import channels, destinations, merchants
 from tracklayer.services.access_package import package_of
 from tracklayer.services.alert import acknowledge_alert, check_note, snooze_alert
-from tracklayer.services.erase import Counted, Request, count_person, erase_person, requester, unsuppress_person
+from tracklayer.services.erase import Begun, Counted, Request, count_person, erase_person, requester, unsuppress_person
 from tracklayer.services.identify import Identified, identify
 from tracklayer.services.ingest import MAX_EVENTS, Accepted, Coalesced, Forgotten, Rejected
 from tracklayer.services.pacing import Redelivered
@@ -217,7 +216,8 @@ class Mutation:
         metadata=ADMIN,
         description="Erases somebody: events with their deliveries and logs, browsers and links. What waits is dropped as ERASED, "
         "what a worker has in its hands is waited for, and an event that was erased does not come back when it is sent again. "
-        "Goes on in the background; try it with dryRun first. Scope ADMIN.",
+        "Goes on in the background; try it with dryRun first. Asked again with the very same while one goes on, it answers with "
+        "that one, where that does it. Scope ADMIN.",
     )
     async def erase_person(
         self,
@@ -245,7 +245,9 @@ class Mutation:
         found = await run_for_merchant(verb, holder.merchant_id, request)
         if isinstance(found, list):
             return erase_payload(Counted(), problems=found)
-        return erase_payload(Counted(complete=False), erasure=erasure_node(found))
+        return erase_payload(
+            Counted(complete=False), erasure=erasure_node(found.erasure), was_there_before=found.is_another
+        )
 
     @strawberry.mutation(
         metadata=ADMIN,
@@ -579,9 +581,7 @@ def _request(given: ErasePersonInput) -> Request:
     return Request(given.email, given.phone, given.external_id, given.browser_id, tuple(given.event_ids or ()))
 
 
-def _erase(
-    runtime: Runtime, key_id: int, suppress: bool, merchant_id: int, request: Request
-) -> ErasureRow | list[Problem]:
+def _erase(runtime: Runtime, key_id: int, suppress: bool, merchant_id: int, request: Request) -> Begun | list[Problem]:
     with in_transaction():
         by = requester(merchant_id, key_id)
     return erase_person(runtime, merchant_id, request, by, suppress=suppress)

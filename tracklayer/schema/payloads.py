@@ -280,6 +280,11 @@ class ErasePersonPayload:
     erasure: ErasureNode | None = strawberry.field(
         metadata=ADMIN, description="What does it; `node(id)` tells how far it is. Null in a dry run."
     )
+    was_there_before: bool = strawberry.field(
+        metadata=ADMIN,
+        description="Whether `erasure` went on before this request, which asked for the very same with the same options: it "
+        "does this one as well, and its receipt is that of both.",
+    )
     receipt: str | None = strawberry.field(
         metadata=ADMIN, description="The signed receipt, once it has finished: `node(id)` has it then."
     )
@@ -344,7 +349,11 @@ def _check_redelivery(runtime: Runtime, merchant_id: int, due: Mapping[Key, date
 
 
 def erase_payload(
-    counted: Counted, *, erasure: ErasureNode | None = None, problems: Sequence[Problem] = ()
+    counted: Counted,
+    *,
+    erasure: ErasureNode | None = None,
+    was_there_before: bool = False,
+    problems: Sequence[Problem] = (),
 ) -> ErasePersonPayload:
     """What would be erased; or what begins to be, or why nothing does."""
     return ErasePersonPayload(
@@ -359,6 +368,7 @@ def erase_payload(
         different_external_ids=counted.external_ids,
         complete=counted.complete,
         erasure=erasure,
+        was_there_before=was_there_before,
         receipt=None,
         user_errors=user_errors(problems),
     )

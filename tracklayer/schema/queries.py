@@ -11,13 +11,14 @@ from strawberry import ID, Info
 from tracklayer.db.alerts import AlertSearch, page_of_alerts
 from tracklayer.db.channels import channel
 from tracklayer.db.coverage import facts_of_names, refusals
-from tracklayer.db.deliveries import DeliverySearch, page_of_deliveries
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
 from tracklayer.db.erasures import erasure_by_id
-from tracklayer.db.events import EventSearch, page_of_events
+from tracklayer.db.events import EventSearch, walk_of_events
 from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
+from tracklayer.db.walks import walk_of_deliveries
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import errors, ids
@@ -161,8 +162,8 @@ class Query:
     ) -> Connection[EventNode]:
         holder, size = context_of(info).caller, page_size(first)
         search = event_search(filter, after)
-        rows = await read(page_of_events, holder.merchant_id, search, size + 1)
-        return event_connection(rows, size, after)
+        rows, until = await read(walk_of_events, holder.merchant_id, search, size + 1)
+        return event_connection(rows, size, after, until)
 
     @strawberry.field(metadata=READ | at_most("first"), description="Deliveries, newest queued first.")
     async def deliveries(
@@ -174,8 +175,8 @@ class Query:
     ) -> Connection[DeliveryNode]:
         holder, size = context_of(info).caller, page_size(first)
         search = delivery_search(filter, after)
-        rows = await read(page_of_deliveries, holder.merchant_id, search, size + 1)
-        return delivery_connection(rows, size, after)
+        rows, until = await read(walk_of_deliveries, holder.merchant_id, search, size + 1)
+        return delivery_connection(rows, size, after, until)
 
     @strawberry.field(
         metadata=READ | at_most(MOST_GROUPS),

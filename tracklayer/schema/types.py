@@ -39,7 +39,7 @@ from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.schema import ids
 from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.collector import Collector, collector_of
-from tracklayer.schema.connections import After, Connection, First, connect, page_size
+from tracklayer.schema.connections import After, Connection, First, connect, goes_on, page_size
 from tracklayer.schema.context import context_of, read, work
 from tracklayer.schema.enums import (
     ActionSource,
@@ -70,6 +70,7 @@ from tracklayer.services.advise import advice_of_settings
 from tracklayer.services.alert import alert_url
 from tracklayer.services.channels import told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
+from tracklayer.services.destinations import demands
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of, preview_stored
 from tracklayer.services.preview import LEFT_ALONE, Preview, prepare
@@ -608,7 +609,7 @@ class AlertNode(Node):
         span = Span(self.row.alert_id, self.row.platform, began, self.row.resolved_at or context.now)
         place = (seen[0], seen[1], seen[2]) if seen else None
         rows = await context.loaders.deliveries_of_alert.load((span, place, size + 1))
-        return delivery_connection(rows, size, after)
+        return delivery_connection(rows, size, after, None)
 
 
 @strawberry.type(name="Advice", description="Something that is about to cost conversions, and what to do about it.")
@@ -914,6 +915,13 @@ class PlatformSetting:
     label: str = _field(PUBLIC, "Its name for people.")
     help: str = _field(PUBLIC, "Where to find it.")
     required: bool = _field(PUBLIC, "Whether there is no destination without it.")
+    demand: str | None = _field(
+        PUBLIC,
+        "Where one of several is required, and this is the usual one: the sentence that says which. Null of any other.",
+    )
+    unset: str | None = _field(
+        PUBLIC, "What counts where it is not set, as the end of a sentence; null where that needs no word."
+    )
     secret: bool = _field(PUBLIC, "Whether it is sealed and shown as dots.")
     kind: SettingKind = _field(PUBLIC, "What its value is.")
     choices: list[str] = _field(PUBLIC, "All values there are of a CHOICE; empty of any other.")
@@ -976,15 +984,24 @@ def event_node(row: EventRow) -> EventNode:
     return EventNode(row=row)
 
 
-def event_connection(rows: Sequence[EventRow], first: int, after: str | None) -> Connection[EventNode]:
-    return connect(rows, first, after, event_node, lambda row: ids.cursor("Event", row.received_at, row.event_id))
+def event_connection(
+    rows: Sequence[EventRow], first: int, after: str | None, until: datetime | None
+) -> Connection[EventNode]:
+    """``until``: how far back was looked, where there is more to look at."""
+    page = connect(rows, first, after, event_node, lambda row: ids.cursor("Event", row.received_at, row.event_id))
+    return goes_on(page, until, ids.cursor("Event", until, "")) if until is not None else page
 
 
-def delivery_connection(rows: Sequence[DeliveryRow], first: int, after: str | None) -> Connection[DeliveryNode]:
+def delivery_connection(
+    rows: Sequence[DeliveryRow], first: int, after: str | None, until: datetime | None
+) -> Connection[DeliveryNode]:
+    """``until``: as of events."""
+
     def cursor(row: DeliveryRow) -> str:
         return ids.cursor("Delivery", row.queued_at, row.event_id, row.platform)
 
-    return connect(rows, first, after, delivery_node, cursor)
+    page = connect(rows, first, after, delivery_node, cursor)
+    return goes_on(page, until, ids.cursor("Delivery", until, "", "")) if until is not None else page
 
 
 def redelivery_connection(rows: Sequence[RedeliveryRow], first: int, after: str | None) -> Connection[RedeliveryNode]:
@@ -1060,7 +1077,7 @@ def destination_node(row: DestinationRow) -> DestinationNode:
         state=DestinationState(row.state),
         state_reason=row.state_reason,
         event_names=list(row.event_names) if row.event_names is not None else None,
-        created_at=DateTime(row.created_at),
+        created_at=DateTime(row.set_up_at or row.created_at),
     )
 
 
@@ -1152,7 +1169,7 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
         platform=Platform(key),
         title=mapper.title,
         docs_url=f"{public_url}{docs_path(key)}",
-        settings=[setting_node(setting) for setting in mapper.settings],
+        settings=[setting_node(setting, demands(key).get(setting.name)) for setting in mapper.settings],
         event_names=JSON(dict(mapper.event_names)),
         max_event_age_hours=int(age.total_seconds() // 3600) if age is not None else None,
         batch_size=mapper.batch_size,
@@ -1165,13 +1182,15 @@ def platform_info(key: str, public_url: str) -> PlatformInfo:
     )
 
 
-def setting_node(setting: Setting) -> PlatformSetting:
+def setting_node(setting: Setting, demand: str | None) -> PlatformSetting:
     is_map = setting.kind is Kind.MAP
     return PlatformSetting(
         name=setting.name,
         label=setting.label,
         help=setting.help,
         required=setting.required,
+        demand=demand,
+        unset=setting.unset,
         secret=setting.secret,
         kind=SettingKind(setting.kind),
         choices=list(setting.choices),

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 MOST_ALIKE = 20  # of the same class and place, of one merchant or another: of more the log says nothing
 MOST_FAULTS = 1000  # remembered by a process: what comes then is told anew
 TELL_AGAIN_SECONDS = 3600
+_IDS = ("merchant_id", "event_id", "platform")  # of a delivery, or of a lease
 
 
 @contextmanager
@@ -64,8 +65,10 @@ def tell_fault(runtime: Runtime, what: str, error: Exception, example: object = 
     befell = f" for {example}" if example is not None else ""
     before = f", and {untold} times more since it was told last" if untold else ""
     more = "; of more alike nothing is said for an hour" if alike == MOST_ALIKE - 1 else ""
+    ids = {name: found for name in _IDS if (found := getattr(example, name, None)) is not None}
     trace = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s failed%s%s: %s; the others go on%s\n%s", what, befell, before, type(error).__name__, more, trace)
+    told = {"kind": "failed", "error": type(error).__name__, "alike": fault[1:], "trace": trace, **ids}
+    log.error("%s failed%s%s: %s; the others go on%s", what, befell, before, type(error).__name__, more, extra=told)
 
 
 def pages_of_merchants(name: str, size: int) -> Iterator[list[tuple[int, int]]]:

@@ -43,6 +43,7 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
+from tracklayer import metrics
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import schedule as db_schedule
@@ -55,9 +56,11 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
+    AttemptOutcome,
     BatchRejected,
     Claim,
     CredentialsRefused,
+    DeliveryStatus,
     Destination,
     DestinationState,
     DropReason,
@@ -67,6 +70,7 @@ from tracklayer.domain.delivery import (
     NotSent,
     Outcome,
     PlatformReply,
+    RateLimited,
     Refusal,
     Rejected,
     Reply,
@@ -100,6 +104,7 @@ from tracklayer.services.outage import may_claim, note_outcomes, see_to_platform
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
 from tracklayer.services.transport import NotWrittenError, send
+from tracklayer.tracing import Steps
 from tracklayer.turns import STEP, Turn
 
 log = logging.getLogger(__name__)
@@ -133,6 +138,16 @@ EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
+_NAMES = {
+    Acknowledged: AttemptOutcome.ACKNOWLEDGED.value,
+    Rejected: AttemptOutcome.REJECTED.value,
+    RateLimited: AttemptOutcome.RATE_LIMITED.value,
+    CredentialsRefused: AttemptOutcome.CREDENTIALS_REFUSED.value,
+    Unreachable: AttemptOutcome.UNREACHABLE.value,
+    Unknown: AttemptOutcome.UNKNOWN.value,
+}
+
+
 class Item(NamedTuple):
     """One claimed delivery, mapped."""
 
@@ -146,7 +161,8 @@ class Batch:
     """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
 
     ``stitching``: None where the merchant's events are not stitched. ``items``: how many of it are sent, once that is known.
-    ``stitched``: event id -> the event with what was added to it.
+    ``stitched``: event id -> the event with what was added to it. ``steps``: for the traces of its events, where any is
+    written.
     """
 
     lease: Lease
@@ -156,6 +172,7 @@ class Batch:
     turn_ends_at: datetime | None
     stitching: Stitching | None = None
     items: int = 0
+    steps: Steps | None = None
     stitched: Mapping[str, Event] = field(default_factory=dict)
 
 
@@ -165,6 +182,11 @@ class LeaseLostError(Exception):
 
 class RowsHeldError(Exception):
     """Somebody holds rows of this batch; what is left to write of it is kept aside."""
+
+
+def count_from_zero() -> None:
+    """Shows a worker's counters before it has anything to count."""
+    metrics.begin_at_zero(PLATFORMS, [reason.value for reason in DropReason])
 
 
 def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) -> bool:
@@ -193,7 +215,7 @@ def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) 
         try:
             _deliver_batch(runtime, batch, claimed)
         except LeaseLostError:
-            log.warning("merchant %s, %s: a batch took longer than its lease", merchant_id, platform)
+            tell_lost(batch.lease)
             return True
         except RowsHeldError:
             return False
@@ -210,7 +232,7 @@ def _claim_patiently(
     """None also where others have had the queue all the time, or have rows of it locked: the sweep sees to it."""
     for pause in (*BUSY_PAUSES, None):
         try:
-            with turn.work():
+            with turn.work(), metrics.CLAIM.time():
                 return _claim(runtime, worker, merchant_id, platform, runtime.clock.now(), turn)
         except QueueBusyError:
             if pause is not None:
@@ -249,6 +271,7 @@ def _claim(
         claimed = taken[1] if taken else []
         size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
         turn.claimed(len(claimed), limit, size)
+        metrics.CLAIMED.labels("one").observe(len(claimed))
         if taken is None:
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
@@ -278,20 +301,24 @@ def batch_of(
         tuple(row.event_names) if row.event_names is not None else None,
         db_destinations.health_of(row),
     )
-    return Batch(lease, destination, mapper_for(platform), turn, turn_ends_at, stitching_in(row))
+    steps = runtime.tracer.claimed(runtime.clock.now() - now) if runtime.tracer is not None else None
+    return Batch(lease, destination, mapper_for(platform), turn, turn_ends_at, stitching_in(row), steps=steps)
 
 
 def _hold_unopened(merchant_id: int, platform: str, lease: Lease, now: datetime, error: Exception, source: str) -> None:
     """Nothing can be sent before the operator has mended it: looked at again as a platform that is away would be."""
+    more = {"kind": "destination_unreadable", "merchant_id": merchant_id, "platform": platform}
     if isinstance(error, SealError):
         log.error(
             "merchant %s, %s: cannot be opened with the keys in %s, so nothing is delivered: put back the key that sealed it",
             merchant_id,
             platform,
             source,
+            extra=more,
         )
     else:
-        log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, type(error).__name__)
+        what = type(error).__name__
+        log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, what, extra=more)
     with in_transaction():
         db.wait_briefly()
         row = db_destinations.lock_destination(merchant_id, platform)
@@ -320,10 +347,14 @@ def prepare(
     runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime
 ) -> tuple[Batch, list[Settlement], deque[list[Item]]]:
     """(the batch, what of it is not sent and why, the requests that the others go in)."""
+    runtime.tally.claimed((now - min(found.claim.due_at for found in claimed)).total_seconds())
+    steps = batch.steps.maps(claimed) if batch.steps is not None else None
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
         todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
-    return replace(batch, items=sum(map(len, todo))), unsent, todo
+    if steps is not None:
+        steps.mapped()
+    return replace(batch, items=sum(map(len, todo)), steps=steps), unsent, todo
 
 
 def send_all(
@@ -382,7 +413,10 @@ def begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Se
     def give_back() -> object:
         return _write_begin(runtime, batch, unsent, (), KEPT_LOCK_MS)
 
-    return patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    begun_at = patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    if batch.steps is not None and unsent:
+        batch.steps.unsent(unsent)
+    return begun_at
 
 
 def _write_begin(
@@ -395,6 +429,7 @@ def _write_begin(
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
             db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
+    runtime.tally.add("deliveries", [one.status.value for one in unsent])
     return now
 
 
@@ -504,14 +539,20 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _tell_fault(runtime, "building a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
+    if batch.steps is not None:
+        batch.steps.sends()
     try:
-        reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+        with metrics.PlatformRequest(destination.platform) as asked:
+            reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+            asked.answer = answer_of(reply)
     except NotWrittenError as error:
         _tell_fault(runtime, "writing a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _tell_fault(runtime, "sending", items[0].claim, error)
         return [UNREAD] * len(items)
+    if batch.steps is not None:
+        batch.steps.answered(reply.status if isinstance(reply, PlatformReply) else None)
     try:
         verdict = read_verdict(batch.mapper, reply, len(items))
         if isinstance(verdict, BatchRejected) or len(verdict) == len(items):
@@ -520,6 +561,19 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _tell_fault(runtime, "reading an answer", items[0].claim, error)
         return [UNREAD] * len(items)
+
+
+def answer_of(reply: Reply) -> str:
+    """The class of an answer, as it is counted."""
+    match reply:
+        case NotSent():
+            return "not_sent"
+        case NoAnswer():
+            return "no_answer"
+        case TokenRefused():
+            return "token_refused"
+        case PlatformReply(status=status):
+            return f"{status // 100}xx"
 
 
 def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
@@ -568,12 +622,23 @@ def settle(
             note_outcomes(runtime, batch.destination, verdict, sent_at)
         verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
     answer = Answer([item.claim for item in items], verdict, sent_at)
+    names = names_of(verdict, len(items)) if batch.steps is not None else []
 
     def write() -> datetime:
-        with batch.turn.work():
+        with batch.turn.work(), metrics.SETTLE.time():
             return _write_answer(runtime, batch, answer, todo)
 
-    return patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
+    written_at = patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
+    if batch.steps is not None:
+        batch.steps.settled([item.claim for item in items], names)
+    return written_at
+
+
+def names_of(verdict: Sequence[Outcome] | NotBuilt, count: int) -> list[str]:
+    """What each of so many came to, in a word."""
+    if isinstance(verdict, NotBuilt):
+        return ["not_built"] * count
+    return [_NAMES[type(outcome)] for outcome in verdict]
 
 
 def _write_answer(
@@ -649,9 +714,7 @@ def _keep(runtime: Runtime, batch: Batch, write: Callable[[], object]) -> bool:
                     renewed_at = now
             return False
         except LeaseLostError:
-            log.warning(
-                "merchant %s, %s: a batch took longer than its lease", batch.lease.merchant_id, batch.lease.platform
-            )
+            tell_lost(batch.lease)
         except Exception as error:  # noqa: BLE001 - it is logged, and the lease's end sees to the rest
             tell_fault(runtime, "writing an answer that was kept", error, batch.lease)
         return True
@@ -703,6 +766,8 @@ def _write(
         rests = rests and may_rest
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
         _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
+    runtime.tally.add("deliveries", [one.status.value for one in settlements])
+    runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, len(claims) - len(settlements))
     return rests
 
 
@@ -817,13 +882,22 @@ def _settle_or_lose(
 def _tell(destination: Destination, before: DestinationState, after: DestinationState, reason: str | None) -> None:
     if before is not after:
         log.warning(
-            "merchant %s, %s: %s -> %s (%s)",
+            f"merchant %s, %s: {before.value} -> {after.value} (%s)",  # noqa: G004 - each change is a line of its own kind
             destination.merchant_id,
             destination.platform,
-            before,
-            after,
             reason or "answers again",
+            extra={
+                "kind": f"destination_{after.value}",
+                "merchant_id": destination.merchant_id,
+                "platform": destination.platform,
+            },
         )
+
+
+def tell_lost(lease: Lease) -> None:
+    """That others have taken over what this worker had."""
+    more = {"kind": "lease_lost", "merchant_id": lease.merchant_id, "platform": lease.platform}
+    log.warning("merchant %s, %s: a batch took longer than its lease", lease.merchant_id, lease.platform, extra=more)
 
 
 def _policy(runtime: Runtime) -> RetryPolicy:
@@ -867,10 +941,13 @@ def sweep(runtime: Runtime) -> Swept:
                 gone = drop(merchant_id, platform, now, DROP_ROWS, changes)
                 changes.write()
                 dropped += gone
+    runtime.tally.add_many("deliveries", DeliveryStatus.DROPPED.value, dropped)
     with alone(runtime, "looking for what is due"):
         wake = _with_work(now)
     with alone(runtime, "looking at platforms that are down"):
         wake = see_to_platforms(runtime, wake, now)
+    metrics.SWEPT.labels("taken_back").inc(taken_back)
+    metrics.SWEPT.labels("dropped").inc(dropped)
     return Swept(taken_back, dropped, wake)
 
 
@@ -964,5 +1041,6 @@ def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> i
             "took back %d batches of workers that are gone, %d of their deliveries without an answer",
             len(lost),
             in_flight,
+            extra={"kind": "taken_back", "batches": len(lost), "deliveries": in_flight},
         )
     return in_flight

@@ -9,20 +9,20 @@ cannot be written together with the others is written by itself.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import together as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Lease
 from tracklayer.db.destinations import Seen
-from tracklayer.domain.delivery import Acknowledged, Outcome, Settlement
+from tracklayer.domain.delivery import Acknowledged, DeliveryStatus, Outcome, Settlement
 from tracklayer.domain.health import judge_health, may_send
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
@@ -38,15 +38,15 @@ from tracklayer.services.deliver import (
     ask,
     batch_of,
     begin,
+    names_of,
     patiently,
     prepare,
     send_all,
     settle,
     stitch,
+    tell_lost,
 )
 from tracklayer.services.outage import by_platform, note_outcomes
-
-log = logging.getLogger(__name__)
 
 MOST = 100  # destinations of one look, and answers of one settlement
 FEW = 10  # deliveries of one destination: where more are due, it gets a look of its own
@@ -102,7 +102,7 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
         return [], alone
     now = runtime.clock.now()
     try:
-        with runtime.turns.fresh() as keep_up:
+        with runtime.turns.fresh() as keep_up, metrics.CLAIM.time():
             seen, claimed, others = _claim(queues, now, worker)
             keep_up += [(lease.merchant_id, lease.platform) for lease, those in claimed.items() if len(those) < FEW]
     except Exception as error:
@@ -110,6 +110,8 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
             raise
         tell_fault(runtime, "claiming for many destinations", error)
         return [], alone + queues  # whoever it was, the others are not kept from theirs
+    if claimed:
+        metrics.CLAIMED.labels("many").observe(sum(map(len, claimed.values())))
     errands = []
     for lease, those in claimed.items():
         queue = lease.merchant_id, lease.platform
@@ -176,7 +178,7 @@ def _begin(runtime: Runtime, errands: Sequence[Errand]) -> None:
         errand.sent_at = now
         if errand.batch.lease.claim_id not in held:
             errand.todo.clear()
-            _tell_lost(errand.batch)
+            tell_lost(errand.batch.lease)
 
 
 def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
@@ -196,7 +198,7 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
                 return Answered(errand, todo[0], verdict, sent_at)
         send_all(runtime, batch, todo, sent_at, verdict)
     except LeaseLostError:
-        _tell_lost(errand.batch)
+        tell_lost(errand.batch.lease)
     except RowsHeldError:
         pass  # what is left to write is kept
     return None
@@ -210,7 +212,7 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
 
     def write() -> set[int]:
         now = runtime.clock.now()
-        with runtime.turns.fresh() as keep_up, in_transaction():
+        with metrics.SETTLE.time(), runtime.turns.fresh() as keep_up, in_transaction():
             keep_up += [one.errand.queue for one in answered if len(one.items) < FEW]
             held = db.end_leases([one.errand.batch.lease for one in answered], KEPT_LOCK_MS)
             changes = Changes()
@@ -233,6 +235,11 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
     except Exception as error:  # noqa: BLE001 - told; one of them cannot be written, the others are
         tell_fault(runtime, "writing answers of many destinations", error)
         return list(answered)
+    written = [one for one in answered if one.errand.batch.lease.claim_id in held]
+    runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, sum(len(one.items) for one in written))
+    for one in written:
+        if (steps := one.errand.batch.steps) is not None:
+            steps.settled([item.claim for item in one.items], names_of(one.outcomes, len(one.items)))
     return [one for one in answered if one.errand.batch.lease.claim_id not in held]
 
 
@@ -243,8 +250,4 @@ def settle_alone(runtime: Runtime, answered: Answered) -> None:
         with suppress(RowsHeldError):
             settle(runtime, batch, answered.items, answered.outcomes, answered.sent_at, deque())
     except LeaseLostError:
-        _tell_lost(batch)
-
-
-def _tell_lost(batch: Batch) -> None:
-    log.warning("merchant %s, %s: a batch took longer than its lease", batch.lease.merchant_id, batch.lease.platform)
+        tell_lost(batch.lease)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from tracklayer.db import destinations as db
@@ -25,6 +27,8 @@ from tracklayer.sealing import SealError
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import HIDDEN, open_settings, seal_secrets, split_settings
 from tracklayer.services.merchants import holders_change
+
+log = logging.getLogger(__name__)
 
 MAX_SETTING = 16 * 1024  # characters: a service account's key fits
 
@@ -101,7 +105,10 @@ def set_destination(
         )
         if held:
             note_state(merchant_id, platform, DestinationState.HELD, DestinationState.ACTIVE, "set anew", now)
-        return Changed(_get(merchant_id, platform))
+        changed = Changed(_get(merchant_id, platform))
+    if held:
+        _tell(merchant_id, platform, DestinationState.ACTIVE)
+    return changed
 
 
 def _setting_times(
@@ -212,7 +219,15 @@ def _set_state(merchant_id: int, platform: str, health: Health, now: datetime) -
             return [NOT_FOUND]
         db.set_health(merchant_id, platform, health)
         note_state(merchant_id, platform, DestinationState(row.state), health.state, health.reason, now)
-        return Changed(_get(merchant_id, platform))
+        changed = Changed(_get(merchant_id, platform))
+    if health.state != row.state:
+        _tell(merchant_id, platform, health.state)
+    return changed
+
+
+def _tell(merchant_id: int, platform: str, state: DestinationState) -> None:
+    more = {"kind": f"destination_{state.value}", "merchant_id": merchant_id, "platform": platform}
+    log.info("merchant %s, %s: %s by somebody", merchant_id, platform, state.value, extra=more)
 
 
 def remove_destination(runtime: Runtime, merchant_id: int, platform: str) -> Changed | list[Problem]:
@@ -260,6 +275,21 @@ def is_invented(row: DestinationRow) -> bool:
     mapper = mapper_for(row.platform)
     plain, _ = split_settings(mapper, example_settings(mapper))
     return all(row.settings.get(name) == value for name, value in plain.items())
+
+
+@cache
+def demands(platform: str) -> dict[str, str]:
+    """What a platform demands besides what is required, as it may be left out where others stand in its place.
+
+    Name of the setting -> the sentence that says so.
+    """
+    mapper = mapper_for(platform)
+    required = {setting.name: setting.example for setting in mapper.settings if setting.required}
+    # What it says of these very settings, behind the colon, is no part of the rule.
+    return {
+        problem.field[-1]: problem.message.partition(": ")[0].rstrip(".") + "."
+        for problem in check_settings(mapper, required)
+    }
 
 
 def _get(merchant_id: int, platform: str) -> DestinationRow:

@@ -26,6 +26,7 @@ from tracklayer.domain.problem import Problem
 from tracklayer.domain.stitching import are_one
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services.marks import PREFIX, marker_of, of_event
 from tracklayer.services.merchants import holders_change
 
@@ -37,9 +38,10 @@ MAX_VALUE = 1000  # characters of an identifier
 MOST_BROUGHT = 5000  # links that erased events brought
 MOST_VALUES = 1000  # different emails, phones or external ids that a dry run counts
 MOST_EXAMPLES = 20  # ids of events that may be the person's
-# What other processes know of a merchant is a second old, and what is on its way into the database is answered within a few:
-# after this long all of them look for marks, and what they took in before that is there.
+# What other processes know of a merchant is a second old: after this long all of them look for marks.
 SETTLE = timedelta(seconds=10)
+# What was taken in is in the database after this long, or never gets there: see ``ingest.LATE_SECONDS``.
+ON_ITS_WAY = timedelta(seconds=20)
 RECEIPTS = timedelta(days=3 * 365)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What shops send as the external id of whoever has none.
@@ -346,12 +348,21 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         before, wanted.browsers, wanted.is_again = wanted.browsers, wanted.browsers | new, True
 
 
+@dataclass(frozen=True)
+class Begun:
+    """``is_another``: it was there before this request, and does what this one asks for as well."""
+
+    erasure: ErasureRow
+    is_another: bool
+
+
 def erase_person(
     runtime: Runtime, merchant_id: int, request: Request, requested_by: Mapping[str, Any], *, suppress: bool
-) -> ErasureRow | list[Problem]:
+) -> Begun | list[Problem]:
     """Begins to erase somebody; ``continue_erasures`` does it. ``requested_by``: a key's name and prefix, or the operator.
 
-    With ``suppress``, events of that person that come from now on are kept without identifiers and sent nowhere.
+    With ``suppress``, events of that person that come from now on are kept without identifiers and sent nowhere. However often
+    one and the same is asked for, two or three of them go on at most: see ``_that_does_it``.
     """
     countries = countries_of(merchant_id)
     problems = check_request(request, countries)
@@ -363,17 +374,20 @@ def erase_person(
         [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens)
     )
     with holders_change(runtime, merchant_id), in_transaction():
-        if db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN:
-            return [
-                Problem(
-                    (), "TOO_MANY_ERASURES", f"{MAX_OPEN:,} erasures go on already. Ask again when some have finished."
-                )
-            ]
+        is_full = db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN
         wanted = Wanted(tokens, list(request.event_ids))
         linked = linked_browsers(merchant_id, wanted)
         wanted.browsers, wanted.beside = linked.alone, linked.beside
         # Neither an event's id nor a browser that others use says of any other event whose it is.
         suppress = suppress and bool(wanted.names or linked.alone)
+        if (another := _that_does_it(runtime, merchant_id, identifiers, wanted, suppress, now)) is not None:
+            return Begun(another, is_another=True)
+        if is_full:
+            return [
+                Problem(
+                    (), "TOO_MANY_ERASURES", f"{MAX_OPEN:,} erasures go on already. Ask again when some have finished."
+                )
+            ]
         row = db.insert_erasure(
             merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "walk", now
         )
@@ -385,7 +399,38 @@ def erase_person(
         if suppress:
             db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
             mute(runtime, row, wanted, linked.alone, now)
-    return row
+    return Begun(row, is_another=False)
+
+
+def _that_does_it(
+    runtime: Runtime,
+    merchant_id: int,
+    identifiers: Sequence[Sequence[str]],
+    wanted: Wanted,
+    suppress: bool,
+    now: datetime,
+) -> ErasureRow | None:
+    """One that goes on, was asked for with the very same, and deletes whatever this request means.
+
+    That is so where it has not begun to look: then it looks at what came until now as well. Or where nothing that it would have
+    to look at came since: of whoever is left alone nothing can, and of the events that were named none is there any more.
+    """
+    those = db.open_alike(merchant_id, identifiers, suppress)
+    if not those:
+        return None
+    marks = marker_of(runtime).marks(merchant_id, wanted.names | set(map(person.of_browser, wanted.browsers)))
+    is_any_left = bool(wanted.event_ids and db.still_there(merchant_id, wanted.event_ids))
+    for row in those:
+        try:
+            kept = read_wanted(runtime, row)
+        except (SealError, ValueError):  # whom it means cannot be read any more
+            continue
+        if (kept.tokens, set(kept.event_ids)) != (wanted.tokens, set(wanted.event_ids)):
+            continue
+        is_left_alone = suppress and db.are_all_suppressed(merchant_id, marks, row.requested_at)
+        if (not is_any_left and (is_left_alone or not wanted.tokens)) or (not kept.is_again and db.ask_again(row, now)):
+            return row
+    return None
 
 
 def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[str], now: datetime) -> None:

@@ -45,6 +45,7 @@ from tracklayer.sealing import SealError
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.erase import (
     BEGINNING,
+    ON_ITS_WAY,
     PAGE,
     SETTLE,
     Facts,
@@ -145,7 +146,7 @@ def _enter(row: ErasureRow, stage: str, now: datetime, wait: timedelta = timedel
 def _ids(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     there = db.still_there(row.merchant_id, wanted.event_ids)
     if not there:
-        _enter(row, "walk" if wanted.tokens else "settling", now, SETTLE)
+        _enter(row, *(("walk", now, SETTLE) if wanted.tokens else ("settling", now, ON_ITS_WAY)))
     elif _erase(runtime, row.merchant_id, {event_id: [(row, wanted)] for event_id in there[:MOST]}, now):
         row.next_at = now + IN_HANDS
 
@@ -155,7 +156,7 @@ def _join(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> N
     row.scanned = 0
     if row.stage == "scan" and not wanted.is_again:
         row.counts.pop("uncertain", None)
-    _enter(row, "walk" if row.stage == "scan" else "settling", now, SETTLE)
+    _enter(row, "walk" if row.stage == "scan" else "settling", now, ON_ITS_WAY)
 
 
 # The walk ---------------------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ def _walk(runtime: Runtime, row: WalkRow, now: datetime) -> None:
     for one in [one for one in walk.walkers if one.is_done(walk)]:
         one.row.scanned += row.looked - one.row.looked
         if one.row.stage == "walk":
-            _enter(one.row, "settling", now, SETTLE)
+            _enter(one.row, "settling", now, ON_ITS_WAY)
         else:
             _enter(one.row, "people", now)
         walk.walkers.remove(one)
@@ -241,8 +242,14 @@ def _walk(runtime: Runtime, row: WalkRow, now: datetime) -> None:
 
 
 def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
-    """Those that are in the walk, and those that join it now, at its place."""
-    for row in db.walkers(walk.row.merchant_id):
+    """Those that are in the walk, and those that join it now, at its place.
+
+    One that looks for the very same as another waits until that one has looked: so, however often somebody is asked for, an
+    event of theirs is not told to each of many.
+    """
+    those = db.walkers(walk.row.merchant_id)
+    begun = {_sought(row) for row in those if row.lap is not None and not walk.is_lost}
+    for row in those:
         if walk.is_lost:
             row.lap = None
         if row.lap is None and row.next_at > now:
@@ -254,6 +261,10 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
             _set_aside(runtime, row, error, now)
             walk.changed[row.erasure_id] = row
             continue
+        if row.lap is None and row.stage == "walk" and not wanted.is_again:
+            if _sought(row) in begun:
+                continue
+            begun.add(_sought(row))
         if row.lap is None:
             row.lap, row.looked, row.after = walk.row.lap, walk.row.looked, _sealed(runtime, row.merchant_id, joined)
             if row.stage == "walk" and not wanted.is_again:
@@ -265,6 +276,10 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
         walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted)))
 
 
+def _sought(row: ErasureRow) -> tuple[bytes, bool]:
+    return orjson.dumps(row.identifiers), row.suppress
+
+
 def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetime) -> None:
     tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
     row.lap, row.after, row.next_at = None, None, now + AFTER_ERROR
@@ -274,7 +289,7 @@ def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetim
 def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
     """Which events one has to look at: behind the first place, up to the second."""
     if row.stage == "settling":
-        return (row.requested_at - SETTLE, ""), (row.staged_at + SETTLE, "")
+        return (row.requested_at - ON_ITS_WAY, ""), (row.staged_at + SETTLE, "")
     # From then on all that comes is known to be the person's: browsers that were found on the way are known later.
     settled_at = (row.staged_at if wanted.is_again else row.requested_at) + SETTLE
     return (BEGINNING, ""), (settled_at if row.suppress else row.requested_at + timedelta.resolution, "")

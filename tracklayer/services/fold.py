@@ -23,6 +23,7 @@ HOURS_AFTER = timedelta(days=35)  # the monitors learn from the minutes of four 
 HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest is merely larger
 FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing that was counted there is left
 COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
+WORTH_FORGET_AFTER = timedelta(days=2)  # alerts look back for a day
 NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks
 PAGE = 2000  # rows of one transaction; what took longer than ``STEP`` is followed by a smaller one, down to a twentieth
 PAGE_OF_HOURS = 200  # of packing: an hour has up to sixty rows
@@ -119,6 +120,7 @@ def _steps(now: datetime) -> Iterator[_Step]:
     for what, table, after in (
         ("forgetting what events carried", "coverage", FORGET_AFTER),
         ("forgetting what was refused", "rejections", FORGET_AFTER),
+        ("forgetting what refused sales are worth", "refused_worth", WORTH_FORGET_AFTER),
         ("forgetting names", "name_minutes", NAMES_FORGET_AFTER),
     ):
         yield _Step(what, partial(_forget, table, now - after))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from tracklayer import metrics
 from tracklayer.db import events as db
+from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
-from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name
+from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
 from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
 from tracklayer.domain.person import to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
@@ -24,8 +28,12 @@ from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.linking import link_records
 from tracklayer.services.marks import marker_of, of_event
+from tracklayer.tracing import Store
 
 MAX_EVENTS = 1000  # of one call
+LATE_SECONDS = (
+    12.0  # from a call's arrival: what is not in the database by then is not taken in, and the sender is told
+)
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
 
 Wake = tuple[int, str]  # (merchant id, platform): a destination that has something to do
@@ -82,14 +90,16 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     Raises DatabaseAwayError: then nothing was acknowledged, and sending all of it again is right.
     """
     call = judge(runtime, merchant, drafts)
-    steps = store([call], runtime.settings.retry_window)
     with in_transaction():
+        until = db.begin_storing(LATE_SECONDS)
+        steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
             while True:
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
+        db.end_storing(until)
     outcomes = outcomes_of(runtime, call)
     if differing := differences_among(call, outcomes):
         with in_transaction():
@@ -118,18 +128,25 @@ class Item:
 # Event name, code, field: what refused events are counted by. Without a code: one that was refused before, and was sent
 # again as it is. An order that is retried all night is one order, and must not look like a door that refuses everything.
 Refusal = tuple[str, str | None, str | None]
+Sale = tuple[str, str]  # event name, currency
 
 
 @dataclass(slots=True)
 class Call:
-    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored."""
+    """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored.
+
+    ``now``: when they arrived, and ``arrived`` the same by the monotonic clock.
+    """
 
     merchant: KeyHolder
     now: datetime
     outcomes: list[Ingested | None] = field(default_factory=list)
     items: list[Item | None] = field(default_factory=list)
     refused: dict[Refusal, int] = field(default_factory=dict)
+    forgone: dict[Sale, Decimal] = field(default_factory=dict)  # what the refused sales are worth, each counted once
     size: int = 0  # bytes of JSON of those that are stored
+    stored_in: Store | None = None  # the commit, where events are traced
+    arrived: float = field(default_factory=time.monotonic)
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +154,9 @@ class Call:
 
     def refuse(self, refusal: Refusal) -> None:
         self.refused[refusal] = self.refused.get(refusal, 0) + 1
+
+    def forgo(self, sale: Sale, amount: Decimal) -> None:
+        self.forgone[sale] = self.forgone.get(sale, Decimal(0)) + amount
 
 
 def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
@@ -163,6 +183,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         name = runtime.counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
         call.refuse((name, code, runtime.counting.fields.known(merchant.merchant_id, where, call.hour)))
+        if (sale := readable_sale(draft, read)) is not None:
+            call.forgo((name, sale[0]), sale[1])
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
@@ -191,12 +213,13 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
 Step = tuple[str, tuple[Any, ...]]
 
 
-def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any], set[Wake]]:
+def store(calls: Sequence[Call], window: timedelta, until: datetime | Moment) -> Generator[Step, list[Any], set[Wake]]:
     """The statements that store the events of all calls, one after another, as whoever holds a connection runs them.
 
     One suffices, unless an id is stored under another name: then it asks for that name and counts the repeats of it.
     Fills in the items; returns whom to wake. The same id several times: the first is stored, the others are its
-    repeats, in the order of the calls.
+    repeats, in the order of the calls. ``until``: later than that nothing is stored, as an erasure may have finished
+    meanwhile that looked for these very events.
     """
     marked = [item for call in calls if call.merchant.is_marked for item in call.items if item is not None]
     if marked:
@@ -206,10 +229,10 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
         for item in call.items:
             if item is not None and not item.is_erased:
                 groups.setdefault(item.key, []).append(item)
-    rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused)]
+    rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused, call.forgone)]
     wake: set[Wake] = set()
     while groups or rejected:
-        stored = yield from _store_firsts(groups, rejected, window)
+        stored = yield from _store_firsts(groups, rejected, window, until)
         wake |= stored.queued
         rejected = []
         left = {key: items for key, items in groups.items() if key not in stored.events}
@@ -229,9 +252,11 @@ def store(calls: Sequence[Call], window: timedelta) -> Generator[Step, list[Any]
             repeats = [item for item in items if item.conflict is None]
             if repeats:
                 groups[key] = repeats
-    rejected = [record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts)]
+    rejected = [
+        record for call in calls if (conflicts := _conflicts(call)) for record in _rejections(call, conflicts, {})
+    ]
     if rejected:
-        yield "store_events", db.store_arguments([], rejected, window)
+        yield db.to_store([], rejected, [], window, until)
     if marked:
         counts = [
             (call.merchant.merchant_id, call.now, sum(item is not None and item.is_erased for item in call.items))
@@ -264,22 +289,18 @@ def _conflicts(call: Call) -> Mapping[Refusal, int]:
     return Counter((name, "EVENT_ID_CONFLICT", "event_id") for name in names)
 
 
-def _rejections(call: Call, refused: Mapping[Refusal, int]) -> list[dict[str, Any]]:
-    return [
-        {
-            "merchant_id": call.merchant.merchant_id,
-            "received_at": call.now,
-            "rejected": count,
-            "event_name": name,
-            "code": code,
-            "field": where,
-        }
-        for (name, code, where), count in refused.items()
-    ]
+def _rejections(
+    call: Call, refused: Mapping[Refusal, int], forgone: Mapping[Sale, Decimal]
+) -> Iterator[dict[str, Any]]:
+    at = {"merchant_id": call.merchant.merchant_id, "received_at": call.now}
+    for (name, code, where), count in refused.items():
+        yield {**at, "rejected": count, "event_name": name, "code": code, "field": where}
+    for (name, currency), amount in forgone.items():
+        yield {**at, "rejected": 0, "event_name": name, "currency": currency, "amount": str(amount)}
 
 
 def _store_firsts(
-    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta
+    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta, until: datetime | Moment
 ) -> Generator[Step, list[Any], Stored]:
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
@@ -298,12 +319,9 @@ def _store_firsts(
             links += first.links
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        step, arguments = "store_events", db.store_arguments(records, rejected, window)
-        if links:
-            step, arguments = "store_and_link", db.store_and_link_arguments(arguments, links)
-        stored = db.read_stored((yield step, arguments))
+        stored = db.read_stored((yield db.to_store(records, rejected, links, window, until)))
     if suppressed:
-        others = db.read_stored((yield "store_suppressed", db.store_arguments(suppressed, [], window)))
+        others = db.read_stored((yield db.to_suppress(suppressed, window, until)))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])
@@ -372,6 +390,30 @@ def _text(value: Any) -> str:
 def _counted(row: EventRow, times_received: int) -> EventRow:
     values = {column.name: getattr(row, column.name) for column in fields(EventRow)}
     return EventRow(**{**values, "times_received": times_received})
+
+
+def note_stored(calls: Iterable[Call]) -> None:
+    """Counts what became of the events of calls, now that all of it is committed."""
+    accepted = coalesced = rejected = 0
+    codes: Counter[str] = Counter()
+    for call in calls:
+        for item in call.items:
+            if item is None:
+                rejected += 1
+            elif item.inserted:
+                accepted += 1
+            elif item.row is not None or item.is_erased:
+                coalesced += 1
+            else:
+                rejected += 1
+                codes["EVENT_ID_CONFLICT"] += 1
+        for (_, code, _), count in call.refused.items():
+            codes[code or "SENT_AGAIN"] += count
+    for outcome, count in (("accepted", accepted), ("coalesced", coalesced), ("rejected", rejected)):
+        if count:
+            metrics.EVENTS.labels(outcome).inc(count)
+    for code, count in codes.items():
+        metrics.EVENTS_REFUSED.labels(code).inc(count)
 
 
 def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:

@@ -19,19 +19,36 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from tracklayer.db.async_session import AsyncSession
+from tracklayer import metrics
+from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
-from tracklayer.db.events import READS, STATEMENTS, store_arguments
+from tracklayer.db.events import READS, STATEMENTS, to_store
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
-from tracklayer.db.sessions import is_in_the_way
+from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.ingest import Call, Ingested, Wake, differences_among, judge_one, outcomes_of, store
+from tracklayer.services.ingest import (
+    LATE_SECONDS,
+    Accepted,
+    Call,
+    Coalesced,
+    Forgotten,
+    Ingested,
+    Rejected,
+    Wake,
+    differences_among,
+    judge_one,
+    note_stored,
+    outcomes_of,
+    store,
+)
+from tracklayer.tracing import Store
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +83,13 @@ MAX_NOTES = (
 )
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
+OUTCOMES = {
+    Accepted: "accepted",
+    Coalesced: "coalesced",
+    Rejected: "rejected",
+    Forgotten: "erased",
+}  # as logs name them
+
 _EXECUTE = {
     name: f"EXECUTE {name}({', '.join(['%s'] * len(types.split(', ')))})" for name, (types, _) in STATEMENTS.items()
 }
@@ -73,6 +97,10 @@ _EXECUTE = {
 
 class OverloadedError(Exception):
     """More waits than this process may hold, or than this merchant may have waiting: nothing of the call was taken."""
+
+
+class LateError(OverloadedError):
+    """It waited for longer than ``LATE_SECONDS``: nothing more of the call is stored, but a part of a long one may be."""
 
 
 class Lines(Generic[T]):
@@ -181,7 +209,7 @@ class _Flusher:
     def start(self) -> None:
         """Sees to it that what was added is stored."""
         if self._waiting and self.task is None:
-            self.task = asyncio.create_task(self._flush())
+            self.task = asyncio.create_task(self._flush(), context=Context())  # of no request
 
     def close(self) -> None:
         self._session.close()
@@ -252,6 +280,9 @@ class _Flusher:
                     line.popleft()
                     self.leave(merchant_id, count - begin)
                     continue
+                if time.monotonic() > waiting.call.arrived + LATE_SECONDS:
+                    _tell([waiting], LateError())
+                    continue
                 if is_alone and batch and left < count - begin <= most:
                     break
                 waiting.taken = end = min(begin + left, count)
@@ -280,27 +311,37 @@ class _Flusher:
         What met a lock comes back: nothing of it is stored, and its callers wait. ``lock_ms``: as ``AsyncSession.execute``.
         """
         committed = False
+        commit = Store(sum(len(part.items) for _, part in batch)) if self._runtime.tracer is not None else None
         try:
-            steps = store([part for _, part in batch], self._runtime.settings.retry_window)
+            first = min((part.arrived for _, part in batch), default=0.0)
+            until = Moment(first + LATE_SECONDS)
+            steps = store([part for _, part in batch], self._runtime.settings.retry_window, until)
             name, arguments = next(steps)
             while True:
-                found = await self._session.execute(_EXECUTE[name], arguments, lock_ms=None if committed else lock_ms)
+                with metrics.STORE.time():
+                    found = await self._session.execute(
+                        _EXECUTE[name], arguments, lock_ms=None if committed else lock_ms
+                    )
                 committed = committed or name not in READS
                 self.away_at = None
                 name, arguments = steps.send(found)
         except StopIteration as ended:
+            if commit is not None:
+                commit.ended = time.time_ns()
             for waiting, part in batch:
+                waiting.call.stored_in = commit
                 waiting.stored += len(part.items)
                 if waiting.stored == len(waiting.call.items) and not waiting.done.done():  # its caller may have gone
                     waiting.done.set_result(None)
             if self._locked:
                 self._let_in(batch)
+            note_stored(part for _, part in batch)
             self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             if _is_locked(error) and not committed:
                 return list(batch)
             if len(batch) == 1 or committed or isinstance(error, DatabaseAwayError):
-                self._fail(batch, error)
+                self._fail(batch, LateError() if code_of(error) == TOO_LATE else error)
                 return []
             middle = len(batch) // 2
             return [*await self._store(batch[:middle], lock_ms), *await self._store(batch[middle:], lock_ms)]
@@ -348,8 +389,8 @@ class _Flusher:
     async def _store_nothing(self) -> Exception | None:
         """Why not even that goes: where a table is locked, or the database is away."""
         try:
-            nothing = store_arguments([], [], self._runtime.settings.retry_window)
-            await self._session.execute(_EXECUTE["store_events"], nothing)
+            name, nothing = to_store([], [], [], self._runtime.settings.retry_window)
+            await self._session.execute(_EXECUTE[name], nothing)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             return error
         self.away_at = None
@@ -370,6 +411,7 @@ class _Flusher:
                 "merchant %s: rows of it are locked in the database, by a transaction that somebody left open perhaps; its "
                 "events are refused (503) until they are free",
                 merchant_id,
+                extra={"kind": "rows_locked", "merchant_id": merchant_id},
             )
         self._locked = {known: at for known, at in self._locked.items() if now - at < FORGET_SECONDS}
         self._locked[merchant_id] = now + (
@@ -382,7 +424,8 @@ class _Flusher:
         for waiting, _ in batch:
             merchant_id = waiting.call.merchant.merchant_id
             if self._locked.pop(merchant_id, None) is not None:
-                log.warning("merchant %s: its rows are free again", merchant_id)
+                more = {"kind": "rows_free", "merchant_id": merchant_id}
+                log.warning("merchant %s: its rows are free again", merchant_id, extra=more)
 
     def _fail(self, batch: Sequence[Part], error: Exception) -> None:
         if isinstance(error, DatabaseAwayError):
@@ -420,6 +463,11 @@ class Intake:
         lately = time.monotonic() - LATELY_SECONDS
         return any(one.away_at is not None and one.away_at > lately for one in (self._short, self._long))
 
+    @property
+    def events(self) -> int:
+        """That were taken in and wait for their commit."""
+        return self._all_events
+
     def _pause_of_long(self) -> float:
         return PAUSE_SECONDS if self.has_short_about else 0
 
@@ -429,7 +477,7 @@ class Intake:
     async def ingest(self, merchant: KeyHolder, drafts: Sequence[Any]) -> list[Ingested]:
         """What became of each draft, in order; commits together with whoever else is waiting.
 
-        Raises OverloadedError before anything is stored, DatabaseAwayError where the commit is not known to have
+        Raises OverloadedError before anything is stored, LateError where it waited for too long, DatabaseAwayError where the commit is not known to have
         happened, and be it of a part: sending the same call again is right either way.
         """
         if not drafts:
@@ -448,6 +496,7 @@ class Intake:
             await self._judge_many(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
+        self._count(waiting.call, outcomes)
         self._note(differences_among(waiting.call, outcomes))
         return outcomes
 
@@ -462,9 +511,17 @@ class Intake:
             judge_one(self._runtime, call, draft)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
+        self._count(call, outcomes)
         if found := differences_among(call, outcomes):
             home.call_soon_threadsafe(self._note, found)
         return outcomes
+
+    def _count(self, call: Call, outcomes: Sequence[Ingested]) -> None:
+        """For the log, and for whoever follows events."""
+        found = [OUTCOMES[type(one)] for one in outcomes]
+        self._runtime.tally.add("events", found)
+        if self._runtime.tracer is not None:
+            self._runtime.tracer.stored(call.items, found, call.stored_in)
 
     def _note(self, found: Sequence[Difference]) -> None:
         """Has it written down soon in which fields repeats differed: beside the answers, which wait for nothing of it."""
@@ -475,7 +532,7 @@ class Intake:
             else:
                 self._left_out += 1
         if self._notes and self._noting is None:
-            self._noting = asyncio.create_task(self._write_notes())
+            self._noting = asyncio.create_task(self._write_notes(), context=Context())
 
     async def _write_notes(self) -> None:
         try:
@@ -578,7 +635,9 @@ def _part(call: Call, begin: int, end: int) -> Call:
     """Some of a call's items as a call of their own. What was refused is counted with the first."""
     if end - begin == len(call.items):
         return call
-    return Call(call.merchant, call.now, items=call.items[begin:end], refused={} if begin else call.refused)
+    refused, forgone = ({}, {}) if begin else (call.refused, call.forgone)
+    items = call.items[begin:end]
+    return Call(call.merchant, call.now, items=items, refused=refused, forgone=forgone, arrived=call.arrived)
 
 
 def _write_differences(notes: Sequence[Difference]) -> None:

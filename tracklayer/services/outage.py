@@ -173,9 +173,11 @@ def _note(runtime: Runtime, destination: Destination, outcomes: Sequence[Outcome
             db.set_platform(platform, _address(runtime), after)
     runtime.outages.forget()
     if after.is_down and not before.is_down:
-        log.warning("%s is down for every merchant (%s)", platform, after.reason)
+        more = {"kind": "platform_down", "platform": platform}
+        log.warning("%s is down for every merchant (%s)", platform, after.reason, extra=more)
     elif before.is_down and not after.is_down:
-        log.warning("%s answers again: its destinations are released", platform)
+        more = {"kind": "platform_back", "platform": platform}
+        log.warning("%s answers again: its destinations are released", platform, extra=more)
 
 
 def see_to_platforms(runtime: Runtime, due: Sequence[Key], now: datetime) -> list[Key]:

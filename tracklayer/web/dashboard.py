@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from tracklayer.web.docs import HERE, HTML, Document, answer, document_of
 from tracklayer.web.hosts import refuse_host
-from tracklayer.web.security import PAGE_HEADERS
+from tracklayer.web.security import page_headers
 
 SCREENS = ("/", "/events", "/deliveries", "/notifications", "/destinations", "/settings", "/why")
 MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -46,7 +46,7 @@ def dashboard_routes() -> list[Route]:
 
 
 async def page(request: Request) -> Response:
-    return refuse_host(request) or answer(request, _page(), PAGE_HEADERS)
+    return refuse_host(request) or answer(request, *_page())
 
 
 def _built() -> list[Path]:
@@ -84,7 +84,11 @@ def served(file: Path) -> Callable[[Request], Response]:
 
 
 @cache
-def _page() -> Document:
+def _page() -> tuple[Document, dict[str, str]]:
+    """With its headers. What is seen first needs nothing else: its style stands in the page. The others are asked for at once,
+    and named at the end, where the browser waits for them with the scripts alone, and not with what it shows.
+    """
+    shell = (HERE / "static" / "shell.css").read_text("utf-8")
     style, script = (
         next(file for file in _built() if file.name.startswith("dashboard-") and file.suffix == end)
         for end in (".css", ".js")
@@ -98,7 +102,8 @@ def _page() -> Document:
 <meta name="robots" content="noindex">
 <title>TrackLayer</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/static/{style.name}">
+<style>{shell}</style>
+<link rel="preload" href="/static/{style.name}" as="style">
 {parts}<script src="/static/{script.name}" type="module"></script>
 </head>
 <body>
@@ -106,7 +111,8 @@ def _page() -> Document:
 <header class="top"><a class="brand" href="/">TrackLayer</a><a href="/docs">Docs</a></header>
 <noscript><main><p>The dashboard needs JavaScript. The GraphQL API at <code>/graphql</code> says the same.</p></main></noscript>
 </div>
+<link rel="stylesheet" href="/static/{style.name}">
 </body>
 </html>
 """
-    return document_of(text.encode(), HTML)
+    return document_of(text.encode(), HTML), page_headers(shell)

@@ -1,18 +1,23 @@
 """``/docs``: the guides of ``docs/`` and every platform's page beside its mapper, from Markdown to HTML, once.
 
-A guide shows a picture that lies beside it, as ``![what it shows](name.png)``; one from elsewhere stays text. Raw HTML in a page is shown as text and a link of an unknown scheme is no link. Pages have no script, no inline style
-and nothing from elsewhere, and the headers say so to the browser.
+A guide shows a picture that lies beside it, as ``![what it shows](name.png)``; one from elsewhere stays text. Raw HTML in a
+page is shown as text and a link of an unknown scheme is no link. Pages have one script of ours (its source: ``ui/docs.ts``),
+which adds a search and buttons that copy; without it all is there to read. They have no inline style and nothing from
+elsewhere, and the headers say so to the browser.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -28,34 +33,61 @@ from tracklayer.services.explain import docs_path
 
 HERE = Path(__file__).parent
 MAPPERS = Path(mappers.__file__).parent
-# Guides that are not named here follow by title: a new one is a file, and a word here where its place matters.
-READING_ORDER = (
-    "quickstart",
-    "data-model",
-    "dashboard",
-    "dedup",
-    "identity",
-    "api",
-    "command-line",
-    "errors",
-    "alerts",
-    "retention",
-    "erasure",
-    "operations",
-    "growing",
-    "fairness",
-)
+# Who reads which guide, in reading order: a new guide is a file in `docs/`, and a line here. One without a line follows in
+# the last of these groups by its title.
+READERS: dict[str, tuple[str, ...]] = {
+    "For developers": (
+        "quickstart",
+        "data-model",
+        "dedup",
+        "api",
+        "errors",
+        "limits",
+        "versioning",
+        "changelog",
+    ),
+    "For marketers": (
+        "dashboard",
+        "alerts",
+        "identity",
+        "retention",
+        "erasure",
+    ),
+    "For operators": (
+        "operations",
+        "command-line",
+        "settings",
+        "metrics",
+        "logging",
+        "growing",
+        "fairness",
+        "guarantees",
+        "measured",
+        "new-platform",
+    ),
+}
+PLATFORMS_GROUP = "Platforms"
+INDEX = "/static/docs-search.json"
 
 HTML = "text/html; charset=utf-8"
 SECURITY_HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     ),
     "x-content-type-options": "nosniff",
 }
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _PICTURE = re.compile(r"[a-z0-9-]+\.png")
 _SCHEMES = frozenset({"http", "https", "mailto"})
+
+
+class Passage(NamedTuple):
+    """What the search finds: the text below one heading. The first of a page has no ``anchor`` and no ``heading``."""
+
+    anchor: str
+    heading: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +98,7 @@ class Article:
     lead: str
     html: str
     sections: tuple[tuple[str, str], ...]
+    passages: tuple[Passage, ...]
 
 
 @dataclass(frozen=True)
@@ -97,6 +130,8 @@ def docs_routes() -> list[Route]:
         *(Route(path, picture, name=path) for path in _pictures()),
         Route("/docs/{slug}", page, name="docs_page"),
         Route("/static/docs.css", stylesheet, name="docs_stylesheet"),
+        Route(_script_path(), script, name="docs_script"),
+        Route(INDEX, search_index, name="docs_search"),
     ]
 
 
@@ -115,6 +150,21 @@ async def picture(request: Request) -> Response:
 
 async def stylesheet(request: Request) -> Response:
     return answer(request, _stylesheet())
+
+
+async def script(request: Request) -> Response:
+    return answer(request, _script())
+
+
+async def search_index(request: Request) -> Response:
+    """All passages of all pages. It is fetched when somebody begins to search, so it travels small."""
+    found = answer(request, _search_index())
+    if found.status_code == 200 and "gzip" in request.headers.get("accept-encoding", ""):
+        found.body = _small_index()
+        found.headers["content-encoding"] = "gzip"
+        found.headers["content-length"] = str(len(found.body))
+    found.headers["vary"] = "accept-encoding"
+    return found
 
 
 def answer(request: Request, document: Document, security: Mapping[str, str] = SECURITY_HEADERS) -> Response:
@@ -137,12 +187,16 @@ def read_markdown(text: str, paths: Mapping[str, str]) -> Article:
     title, body = _text(tokens[1]), tokens[3:]
     taken: set[str] = set()
     sections = []
+    found: list[tuple[str, str, list[str]]] = [("", "", [])]
     for token, inner in zip(body, [*body[1:], None], strict=True):
         if token.type == "heading_open" and inner is not None:
             anchor = _anchor(_text(inner), taken)
             token.attrSet("id", anchor)
+            found.append((anchor, _text(inner), []))
             if token.tag == "h2":
                 sections.append((anchor, _text(inner)))
+        elif token.content:
+            found[-1][2].append(_text(token) if token.type == "inline" else token.content)
         for child in token.children or ():
             if child.type == "link_open":
                 child.attrSet("href", _address(str(child.attrGet("href")), paths))
@@ -150,7 +204,13 @@ def read_markdown(text: str, paths: Mapping[str, str]) -> Article:
         if style is not None:
             token.attrSet("class", str(style).removeprefix("text-align:"))
     lead = _text(body[1]) if body and body[0].type == "paragraph_open" else ""
-    return Article(title, lead, _MARKDOWN.renderer.render(body, _MARKDOWN.options, {}), tuple(sections))
+    # A heading's own text is the first that was found below it.
+    passages = [
+        Passage(anchor, heading, " ".join(" ".join(texts[bool(anchor) :]).split())) for anchor, heading, texts in found
+    ]
+    return Article(
+        title, lead, _MARKDOWN.renderer.render(body, _MARKDOWN.options, {}), tuple(sections), tuple(passages)
+    )
 
 
 def layout(title: str, main: str, navigation: Sequence[Group] = (), current: str | None = None) -> Document:
@@ -167,7 +227,9 @@ def layout(title: str, main: str, navigation: Sequence[Group] = (), current: str
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{head}</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/docs.css">
+<script src="{_script_path()}" defer></script>
 </head>
 <body>
 <a class="skip" href="#_content">Skip to the content</a>
@@ -206,6 +268,35 @@ def _stylesheet() -> Document:
 
 
 @cache
+def _script_path() -> str:
+    """Its name changes with its bytes: `make ui` builds it."""
+    (file,) = (HERE / "static").glob("docs-*.js")
+    return f"/static/{file.name}"
+
+
+@cache
+def _script() -> Document:
+    return document_of((HERE / _script_path()[1:]).read_bytes(), "text/javascript; charset=utf-8")
+
+
+@cache
+def _search_index() -> Document:
+    """``[{"path", "title", "passages": [[anchor, heading, text], ...]}, ...]``, in the order of the navigation."""
+    pages = [
+        {"path": path, "title": article.title, "passages": article.passages}
+        for articles in _articles().values()
+        for path, article in articles.items()
+    ]
+    body = json.dumps(pages, ensure_ascii=False, separators=(",", ":")).encode()
+    return document_of(body, "application/json")
+
+
+@cache
+def _small_index() -> bytes:
+    return gzip.compress(_search_index().body, 9, mtime=0)
+
+
+@cache
 def _pictures() -> dict[str, Document]:
     """The guides' pictures by their address."""
     files = sorted((HERE / "docs").glob("*.png"))
@@ -213,40 +304,40 @@ def _pictures() -> dict[str, Document]:
 
 
 @cache
-def _articles() -> tuple[dict[str, Article], dict[str, Article]]:
-    """(guides in reading order, platforms by title), by address."""
+def _articles() -> dict[str, dict[str, Article]]:
+    """Group -> address -> page, in the order of the navigation."""
     guides = {f"/docs/{path.stem}": path for path in sorted((HERE / "docs").glob("*.md"))}
     platforms = {docs_path(key): MAPPERS / f"{key}.md" for key in PLATFORMS}
-    paths = {file.name: path for path, file in {**guides, **platforms}.items()}
+    paths = {file.name: path for path, file in {**guides, **platforms}.items()} | {"CHANGELOG.md": "/docs/changelog"}
     read = {path: read_markdown(file.read_text("utf-8"), paths) for path, file in {**guides, **platforms}.items()}
 
-    def place(path: str) -> tuple[int, str]:
-        slug = path.removeprefix("/docs/")
-        return READING_ORDER.index(slug) if slug in READING_ORDER else len(READING_ORDER), read[path].title
-
+    groups = {title: [f"/docs/{slug}" for slug in slugs] for title, slugs in READERS.items()}
+    named = {path for group in groups.values() for path in group}
+    groups[list(groups)[-1]] += sorted(guides.keys() - named, key=lambda path: read[path].title)
     titles = {docs_path(key): mapper_for(key).title.casefold() for key in PLATFORMS}
-    return (
-        {path: read[path] for path in sorted(guides, key=place)},
-        {path: read[path] for path in sorted(platforms, key=titles.__getitem__)},
-    )
+    groups[PLATFORMS_GROUP] = sorted(platforms, key=titles.__getitem__)
+    return {title: {path: read[path] for path in group} for title, group in groups.items()}
 
 
 def _navigation() -> tuple[Group, ...]:
-    guides, platforms = _articles()
     return tuple(
         Group(title, tuple(Entry(path, article.title) for path, article in articles.items()))
-        for title, articles in (("Guides", guides), ("Platforms", platforms))
+        for title, articles in _articles().items()
     )
 
 
 @cache
 def _documents() -> dict[str, Document]:
     """Every page by its address."""
-    guides, platforms = _articles()
     navigation = _navigation()
-    found = {"/docs": layout("Documentation", _index(guides, platforms), navigation, "/docs")}
-    for path, article in {**guides, **platforms}.items():
-        found[path] = layout(article.title, _page(article), navigation, path)
+    entries = [entry for group in navigation for entry in group.entries]
+    before = dict(zip([entry.path for entry in entries[1:]], entries, strict=False))
+    after = dict(zip([entry.path for entry in entries], entries[1:], strict=False))
+    found = {"/docs": layout("Documentation", _index(), navigation, "/docs")}
+    for articles in _articles().values():
+        for path, article in articles.items():
+            page = _page(article, before.get(path), after.get(path))
+            found[path] = layout(article.title, page, navigation, path)
     return found
 
 
@@ -255,25 +346,40 @@ def _not_found() -> bytes:
     return layout("There is no such page", main, _navigation()).body
 
 
-def _page(article: Article) -> str:
+def _page(article: Article, before: Entry | None, after: Entry | None) -> str:
     links = "".join(f'<li><a href="#{anchor}">{escape(text)}</a></li>' for anchor, text in article.sections)
     contents = (
         f'<nav class="contents" aria-label="On this page"><p>On this page</p><ul>{links}</ul></nav>\n' if links else ""
     )
-    return f"<h1>{escape(article.title)}</h1>\n{contents}<article>\n{article.html}</article>"
-
-
-def _index(guides: Mapping[str, Article], platforms: Mapping[str, Article]) -> str:
-    cards = "".join(
-        f'<li><a href="{path}">{escape(article.title)}</a><p>{escape(article.lead)}</p></li>'
-        for path, article in guides.items()
+    turns = "".join(
+        f'<a rel="{rel}" href="{entry.path}">{word}: {escape(entry.title)}</a>'
+        for rel, word, entry in (("prev", "Previous", before), ("next", "Next", after))
+        if entry is not None
     )
-    names = "".join(f'<li><a href="{path}">{escape(article.title)}</a></li>' for path, article in platforms.items())
+    turn = f'<nav class="turn" aria-label="Previous and next page">{turns}</nav>'
+    return f"<h1>{escape(article.title)}</h1>\n{contents}<article>\n{article.html}</article>\n{turn}"
+
+
+def _index() -> str:
+    groups = []
+    for title, articles in _articles().items():
+        if title == PLATFORMS_GROUP:
+            continue
+        cards = "".join(
+            f'<li><a href="{path}">{escape(article.title)}</a><p>{escape(article.lead)}</p></li>'
+            for path, article in articles.items()
+        )
+        groups.append(f'<h2 id="{_anchor(title, set())}">{escape(title)}</h2>\n<ul class="cards">{cards}</ul>')
+    names = "".join(
+        f'<li><a href="{path}">{escape(article.title)}</a></li>'
+        for path, article in _articles()[PLATFORMS_GROUP].items()
+    )
+    guides = "\n".join(groups)
     return f"""<h1>Documentation</h1>
 <article>
-<p>How to send conversions to TrackLayer, what it keeps of them, and what each ad platform gets.</p>
-<h2 id="guides">Guides</h2>
-<ul class="cards">{cards}</ul>
+<p>How to send conversions to TrackLayer, what it keeps of them, and what each ad platform gets. The API's schema, with a
+description of every field, is at <a href="/schema.graphql">/schema.graphql</a>.</p>
+{guides}
 <h2 id="platforms">Platforms</h2>
 <p>What is sent and what never is, where to find the settings, which event names and fields become which, and what each
 error means.</p>

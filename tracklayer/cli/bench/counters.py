@@ -81,7 +81,7 @@ def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
             with connection.cursor() as cursor:
                 cursor.execute("SET plan_cache_mode = force_generic_plan")
                 for name, sql in (("counted", STORE_EVENTS), ("plain", WITHOUT)):
-                    cursor.execute(f"PREPARE {name} (json, json, interval) AS {sql}")
+                    cursor.execute(f"PREPARE {name} (json, timestamptz, interval) AS {sql}")
                 cursor.execute("SELECT pg_backend_pid()")
                 process = cursor.fetchone()[0]
         name = "counted" if job["counting"] else "plain"
@@ -91,7 +91,7 @@ def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
             while time.perf_counter() - started < job["seconds"]:
                 serial += 1
                 records = _records(job["merchant_id"], f"c{process}_{serial}", job["size"])
-                cursor.execute(f"EXECUTE {name} (%s, '[]', %s)", (records, timedelta(days=1)))
+                cursor.execute(f"EXECUTE {name} (%s, NULL, %s)", (records, timedelta(days=1)))
                 events += job["size"]
         answer(events / (time.perf_counter() - started))
 

@@ -30,7 +30,7 @@ from tracklayer.cli.bench.ground import SECRET, as_child
 from tracklayer.cli.bench.sampler import Sampler
 from tracklayer.cli.serve import Stopper, listen, serve_http
 from tracklayer.db.async_session import AsyncSession
-from tracklayer.db.events import STATEMENTS, Key, read_stored, store_arguments
+from tracklayer.db.events import STATEMENTS, Key, read_stored, to_store
 from tracklayer.runtime import build_runtime, spare_collector
 from tracklayer.schema.inputs import IngestEventInput, to_draft
 from tracklayer.schema.scalars import CONFIG
@@ -86,9 +86,8 @@ class _Inserts:
             while self._waiting and len(records) + len(self._waiting[0][0]) <= BATCH_EVENTS:
                 batch.append(self._waiting.popleft())
                 records.extend(batch[-1][0])
-            found = await self._session.execute(
-                "EXECUTE store_events(%s, %s, %s)", store_arguments(records, [], WINDOW)
-            )
+            name, arguments = to_store(records, [], [], WINDOW)
+            found = await self._session.execute(f"EXECUTE {name}(%s, %s, %s)", arguments)
             stored = {key for key, event in read_stored(found).events.items() if event.before is None}
             for _, done in batch:
                 done.set_result(stored)

@@ -22,14 +22,14 @@ from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_for
 from tracklayer.cli.process import CommandError
 from tracklayer.db.connection import in_transaction, rows, session
-from tracklayer.db.events import run_statement
+from tracklayer.db.events import begin_storing, run_statement
 from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.domain.delivery import Acknowledged, PlatformReply
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.schema.scalars import write_instant
 from tracklayer.services.deliver import read_verdict
 from tracklayer.services.destinations import sandbox_destinations
-from tracklayer.services.ingest import judge, store
+from tracklayer.services.ingest import LATE_SECONDS, judge, store
 from tracklayer.services.merchants import create_merchant
 
 DONE_SECONDS = 120
@@ -61,8 +61,8 @@ class Town:
             self.serial += 1
             event = purchase(write_instant(self.place.runtime.clock.now()), f"town_{self.serial:015d}")
             calls.append(judge(self.place.runtime, self.holders[self.serial % len(self.holders)], [event]))
-        steps = store(calls, self.place.runtime.settings.retry_window)
         with in_transaction():
+            steps = store(calls, self.place.runtime.settings.retry_window, begin_storing(LATE_SECONDS))
             try:
                 step = next(steps)
                 while True:

@@ -91,12 +91,12 @@ def _finding(view: DestinationView, expected: Expected, window: Window, whole: W
     rate = window.good / total
     usual = expected.usual
     if usual is not None:
-        normal = f"{percent(usual.share, 1)} is usual."
+        normal = f"{percent(usual.share)} is usual."
         instead = f" instead of {percent(usual.share)}"
     else:
         normal = f"the least to be expected of a destination is {percent(expected.share)}."
         instead = ""
-    figures = f"{percent(rate, 1)} were accepted at the first attempt {_within(now - window.since)}; {normal}"
+    figures = f"{percent(rate)} were accepted at the first attempt {_within(now - window.since)}; {normal}"
     cause, title, message = _words(view, window, whole, rate, instead)
     worst = view.unmappable[0] if view.unmappable and window.unmappable else None
     return Finding(

@@ -12,6 +12,7 @@ from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_S
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.words import clock_time, counted, percent, spelt
+from tracklayer.domain.monitors.worth import Worth, details, in_sales
 from tracklayer.domain.problem import CODES
 
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
@@ -35,7 +36,8 @@ Cause = tuple[str, str]  # code, field
 class DoorMinute:
     """What arrived in a minute: ``accepted`` (repeats included), new events by name, refused by (name, code, field).
 
-    ``repeated``: those of the accepted that were repeats, of whatever name: nobody counts them by name.
+    ``repeated``: those of the accepted that were repeats, of whatever name: nobody counts them by name. ``worth``: name -> what
+    its refused sales are worth, of those that bring a value and a currency.
     """
 
     start: datetime
@@ -43,6 +45,7 @@ class DoorMinute:
     names: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     repeated: int = 0
+    worth: Mapping[str, Worth] = field(default_factory=dict)
 
     def of(self, name: str | None) -> tuple[datetime, int, int]:
         """(start, accepted, refused) of one name, or of all. Any repeat may have been one of the name."""
@@ -292,16 +295,17 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         MOST_TOLD
     )
     by_name = f" By name: {', '.join(f'{each} {count:,}' for each, count in names if each)}." if name is None else ""
-    normal = f" Usually {1 - usual.share:.1%} are refused." if usual is not None else ""
+    normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
     meaning = CODES.get(code)
     to_do = f" {meaning.what_to_do}" if meaning is not None else ""
+    worth = _worth(inside, name)
     return Finding(
         AlertKind.EVENTS_REJECTED,
         None,
         Severity.CRITICAL if share >= HALF else Severity.WARNING,
         f"{how_many} {what}s are refused",
-        f"{bad:,} of {counted(total, what)} since {clock_time(since)} were refused for wrong fields, and are reported to"
-        f" no platform. Whoever maintains the shop must correct {_cause(code, where)} now, and then send these events"
+        f"{bad:,} of {counted(total, what)} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
+        f" reported to no platform. Whoever maintains the shop must correct {_cause(code, where)} now, and then send these events"
         f" again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}.{by_name}{normal}",
         since,
         {
@@ -311,9 +315,20 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
             "usual_refused_share": round(1 - usual.share, 4) if usual is not None else None,
             "causes": [{"code": code, "field": spelt(where), "events": count} for (code, where), count in told],
             "event_names": {each: count for each, count in names if count},
+            **details(refused_worth=worth),
         },
         event_name=name,
     )
+
+
+def _worth(minutes: Sequence[DoorMinute], name: str | None) -> Worth:
+    """At least: sales whose value or currency is what is wrong bring none, and nor do all that are no sales."""
+    found = Worth(is_all=False)
+    for minute in minutes:
+        for each, worth in minute.worth.items():
+            if name is None or each == name:
+                found = found + worth
+    return found
 
 
 def _counts(minutes: Sequence[DoorMinute], name: str | None) -> tuple[int, int]:

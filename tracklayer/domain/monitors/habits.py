@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.event_names import is_purchase
 from tracklayer.domain.facts import AHEAD_FROM, LATE_FROM
-from tracklayer.domain.monitors.words import counted, lasting
+from tracklayer.domain.monitors.words import counted, lasting, percent
 
 LEAST_TIMED = 20  # events whose time is wrong,
 SHARE_TIMED = 0.2  # and their share of a day's: one phone with a wrong clock is not the shop's
@@ -66,7 +66,7 @@ def _clock_ahead(days: Sequence[Day], newest: Sequence[Recent], now: datetime) -
     how_much = f"about {lasting(timedelta(seconds=by))}" if by else f"{AHEAD_FROM.seconds} seconds or more"
     return Advice(
         AdviceCode.CLOCK_AHEAD,
-        f"{counted(ahead, 'event')} of the last day ({ahead / events:.0%}) say that they happen {how_much} in the future: each "
+        f"{counted(ahead, 'event')} of the last day ({percent(ahead / events)}) say that they happen {how_much} in the future: each "
         "waits here until its time has come where a platform forgives less, and comes later than it could.",
         "Set the clock of the shop's server (NTP), and have it send UTC or an offset: occurredAt is when the action happened.",
         now,
@@ -83,7 +83,7 @@ def _late(days: Sequence[Day], newest: Sequence[Recent], now: datetime) -> Advic
     found = [one for one in newest if -one.ahead >= LATE_FROM]
     return Advice(
         AdviceCode.EVENTS_LATE,
-        f"{counted(late, 'event')} of the last day ({late / events:.0%}) arrived {LATE_FROM.days} days or more after they "
+        f"{counted(late, 'event')} of the last day ({percent(late / events)}) arrived {LATE_FROM.days} days or more after they "
         "happened: campaigns learn from them late or not at all, and some platforms refuse what is older than 3 to 7 days.",
         "Have the shop send each event when it happens; an import of old ones needs nothing.",
         now,

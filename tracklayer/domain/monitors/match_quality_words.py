@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.coverage import CLICK_IDS, STRONG_ONES, Stratum
-from tracklayer.domain.monitors.words import clock_time, counted
+from tracklayer.domain.monitors.words import clock_time, counted, percent
 
 NAMES = {
     "email": "the buyer's email",
@@ -76,7 +76,7 @@ def of_falls(
     others = len(falls) - 1
     place = _place(where, instead_of, sources)
     ids = [fall.identifier for fall in falls]
-    title = f"{event_name}: {_only(first.share)} carry {_title_of(first.identifier)} instead of {first.usual:.0%}"
+    title = f"{event_name}: {_only(first.share)} carry {_title_of(first.identifier)} instead of {percent(first.usual)}"
     if others:
         title += f", and {counted(others, 'more identifier')} fell"
     more = f" {_listed(falls[1:])}." if others else ""
@@ -85,7 +85,7 @@ def of_falls(
     return Told(
         title,
         f"Since {clock_time(since)} {_only(first.share)} of your {event_name} events{place} carry {_name(first.identifier)},"
-        f" where {first.usual:.0%} did before: about {lost} of {counted(first.events, 'event')} lost it."
+        f" where {percent(first.usual)} did before: about {lost} of {counted(first.events, 'event')} lost it."
         f" {_platforms(falls, users)} {fewer} people to ads while that lasts; {_next_step(ids)}{more}{_of_denied(denied)}"
         " Only events of people who consent are counted; the chance of such a fall without a cause is below one in ten"
         " million.",
@@ -94,16 +94,16 @@ def of_falls(
 
 def of_refusals(event_name: str, share: float, usual: float, since: datetime) -> Told:
     return Told(
-        f"{event_name}: {share:.0%} of people refuse consent instead of {usual:.0%}",
-        f"Since {clock_time(since)} {share:.0%} of the people behind your {event_name} events refuse consent, where"
-        f" {usual:.0%} did before. Nothing of theirs may be used to match ads, so that hardly a conversion counts while that"
+        f"{event_name}: {percent(share)} of people refuse consent instead of {percent(usual)}",
+        f"Since {clock_time(since)} {percent(share)} of the people behind your {event_name} events refuse consent, where"
+        f" {percent(usual)} did before. Nothing of theirs may be used to match ads, so that hardly a conversion counts while that"
         " lasts; whoever changed the consent banner must look at whether it still lets people agree, and whether `consent`"
         " is passed on as they chose.",
     )
 
 
 def _only(share: float) -> str:
-    return "none" if not share else f"only {max(share, 0.01):.0%}"
+    return "none" if not share else f"only {percent(max(share, 0.01))}"
 
 
 def _title_of(identifier: str) -> str:
@@ -154,13 +154,15 @@ def _quoted(ids: Sequence[str]) -> str:
 
 
 def _listed(falls: Sequence[FallLike]) -> str:
-    return "Also " + ", ".join(f"`{fall.identifier}` {fall.share:.0%} instead of {fall.usual:.0%}" for fall in falls)
+    return "Also " + ", ".join(
+        f"`{fall.identifier}` {percent(fall.share)} instead of {percent(fall.usual)}" for fall in falls
+    )
 
 
 def _of_denied(denied: tuple[float, float] | None) -> str:
     if denied is None:
         return ""
-    return f" {denied[0]:.0%} of people now refuse consent; {denied[1]:.0%} is usual."
+    return f" {percent(denied[0])} of people now refuse consent; {percent(denied[1])} is usual."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -238,7 +238,7 @@ def _said(view: DestinationView) -> str:
 
 def _normal(view: DestinationView) -> str:
     share = usually_refused(view)
-    return "" if share is None else f" Usually {percent(share, 1)} of its events fail at first."
+    return "" if share is None else f" Usually {percent(share)} of its events fail at first."
 
 
 def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:

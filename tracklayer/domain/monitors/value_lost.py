@@ -13,7 +13,7 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.event_names import is_purchase, is_step
 from tracklayer.domain.monitors.learn import learn_success
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.words import clock_time
+from tracklayer.domain.monitors.words import clock_time, percent
 
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
 LEAST_SAMPLE = 20  # events, of which hardly any brings one;
@@ -268,10 +268,10 @@ def _finding(name: str, what: str, lost: _Window, usual: Usual, samples: Sequenc
         Severity.CRITICAL if is_purchase(name) else Severity.WARNING,
         f"{name} events bring no {what} since {since:%H:%M} UTC"
         if none_left
-        else f"Only {lost.share:.0%} of {name} events bring a {what}",
+        else f"Only {percent(lost.share)} of {name} events bring a {what}",
         f"{missing:,} of {lost.events:,} {name} events since {clock_time(since)} {how}: {_COSTS[what]}. Whoever "
         f"maintains the checkout{f' on {where}' if where else ''} must look now at what changed then, and have it send "
-        f"{_AGAIN[what]}. Usually {lost.expected:.0%} of them bring one.",
+        f"{_AGAIN[what]}. Usually {percent(lost.expected)} of them bring one.",
         since,
         {
             "lost": what,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
@@ -25,12 +26,14 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([*([", ".join(parts[:-1])] if len(parts) > 1 else []), *parts[-1:]])
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """``48%``; what is not quite all, or hardly any, is never rounded to 100 or 0."""
-    least = 10 ** -(digits + 2)
-    if 0 < share < 1:
-        share = min(1 - least, max(least, share))
-    return f"{share * 100:.{digits}f}%"
+def percent(share: float) -> str:
+    """``48%``, ``97.6%``, ``99.84%``: as the dashboard writes the same share (``ui/lib/format.ts``), of which it gets four digits.
+
+    What is not quite all, or hardly any, is never rounded to 100 or 0.
+    """
+    share = min(0.9999, max(0.0001, round(share, 4))) if 0 < share < 1 else share
+    digits = Decimal("0.01") if share > 0.99 or share < 0.01 else Decimal("0.1")
+    return f"{float(Decimal(share * 100).quantize(digits, ROUND_HALF_UP)):g}%"
 
 
 def clock_time(at: datetime) -> str:

@@ -41,6 +41,7 @@ class Plan:
         self._schema = schema
         self._text = text
         self._name = operation.name.value if operation.name else None
+        self.operation = operation.operation.value, self._name  # its kind, and the name it was given
         self._definitions = operation.variable_definitions or ()
         self._names = source.names
         self.size = 2 * len(text) + BYTES_A_CHARACTER * source.written

@@ -92,9 +92,10 @@ def _doors(
         for one in found:
             causes[merchant_id, one.minute][one.event_name, one.code, one.field] = one.events
     accepted = db.accepted_by_minute(merchant_ids, since, until)
+    worth = db_coverage.refused_worth(merchant_ids, since, until)
     doors: dict[int, list[DoorMinute]] = {}
     for key in sorted(accepted.keys() | causes.keys()):
         all_accepted, repeated = accepted.get(key, (0, 0))
-        door = DoorMinute(key[1], all_accepted, events.get(key, {}), causes.get(key, {}), repeated)
+        door = DoorMinute(key[1], all_accepted, events.get(key, {}), causes.get(key, {}), repeated, worth.get(key, {}))
         doors.setdefault(key[0], []).append(door)
     return doors

@@ -67,7 +67,22 @@ const problem = signal<string | null>(null)
 const offered = signal<string | null>(null) // the code of a link that somebody who is signed in has opened
 
 function App() {
-  if (session.value === undefined) return <p class="loading" role="status">{problem.value ?? 'Loading …'}</p>
+  if (session.value === undefined) {
+    return (
+      <>
+        {/* As the page itself has it, until it is known who is here. */}
+        <header class="top">
+          <a class="brand" href="/">
+            TrackLayer
+          </a>
+          <a href="/docs">Docs</a>
+        </header>
+        <p class="loading" role="status">
+          {problem.value ?? 'Loading …'}
+        </p>
+      </>
+    )
+  }
   if (session.value === null) return <SignIn problem={problem.value} />
   if (offered.value !== null) return <Offer code={offered.value} who={session.value.merchant.name} />
   return <Shell>{screen()}</Shell>

@@ -87,14 +87,21 @@ export function useAsk<Result, Variables>(
   return { ...found, isStale: when && found.key !== wanted, again }
 }
 
+/** `searchedUntil`: how far back a page has looked that is not full, where there is more to look at. */
+export interface PageEnd {
+  hasNextPage: boolean
+  endCursor: string | null
+  searchedUntil?: string | null
+}
+
 export interface Connection<Row> {
   nodes: Row[]
-  pageInfo: { hasNextPage: boolean; endCursor: string | null }
+  pageInfo: PageEnd
 }
 
 export interface Paged<Row> extends Asked<unknown> {
   rows: Row[]
-  pageInfo: { hasNextPage: boolean; endCursor: string | null } | null
+  pageInfo: PageEnd | null
   /** How many rows came since, which are not shown until `show` is called. */
   fresh: number
   show: () => void

@@ -6,6 +6,7 @@ import { isPaused, type Paged } from '../lib/ask'
 import { counted } from '../lib/format'
 import { useKeys } from '../lib/keys'
 import { param, withParams } from '../lib/router'
+import { Time } from './Time'
 
 /** "12 new, show": what came is never put under the reader's eyes by itself. */
 export function Fresh({ page, what = 'row' }: { page: Pick<Paged<unknown>, 'fresh' | 'show'>; what?: string }) {
@@ -25,8 +26,14 @@ export function Pager({ page }: { page: Paged<unknown> }) {
   const isLater = param('after') !== null
   const next = page.pageInfo?.hasNextPage ? page.pageInfo.endCursor : null
   if (!isLater && !next) return null
+  const until = page.pageInfo?.searchedUntil
   return (
     <nav class="pager" aria-label="Pages">
+      {until && (
+        <span role="status">
+          Looked back to <Time at={until} exact />: {page.rows.length ? 'no more of it fits' : 'none of it fits'}.
+        </span>
+      )}
       {isLater && (
         <a class="button" href={withParams({ after: null })}>
           Newest
@@ -34,7 +41,7 @@ export function Pager({ page }: { page: Paged<unknown> }) {
       )}
       {next && (
         <a class="button" href={withParams({ after: next })} rel="next">
-          Older
+          {until ? 'Look further back' : 'Older'}
         </a>
       )}
     </nav>

@@ -166,7 +166,7 @@ export function Rows({
           isStale={page.isStale}
         />
       )}
-      {page.data !== null && !page.isStale && page.rows.length === 0 && <None filter={filter} isLater={after !== null} />}
+      {page.data !== null && !page.isStale && page.rows.length === 0 && !page.pageInfo?.searchedUntil && <None filter={filter} isLater={after !== null} />}
       <Pager page={page} />
     </Section>
   )

@@ -27,6 +27,7 @@ export function SettingField(props: Props) {
       <Label {...(isGroup ? {} : { for: id })} class="setting-label">
         {setting.label}
         {setting.required && <span class="setting-mark"> required</span>}
+        {setting.demand !== null && <span class="setting-mark"> one of several is required</span>}
       </Label>
       <Input {...props} id={id} describedBy={describedBy} isWrong={wrong.length > 0} />
       {wrong.length > 0 && (
@@ -35,6 +36,7 @@ export function SettingField(props: Props) {
         </p>
       )}
       <p class="setting-help" id={`${id}-help`}>
+        {setting.demand !== null && <>{setting.demand} </>}
         {setting.help} <code class="setting-name">{setting.name}</code>
       </p>
     </Box>
@@ -58,7 +60,7 @@ function Input({ setting, field, shown, change, disabled, id, describedBy, isWro
       const unknown = field.text && !choices.includes(field.text) ? [field.text] : []
       return (
         <select {...attributes} value={field.text} onChange={(event) => setText(event.currentTarget.value)}>
-          {!setting.required && <option value="">not set</option>}
+          {!setting.required && <option value="">not set{setting.unset && `: ${setting.unset}`}</option>}
           {[...choices, ...unknown].map((one) => (
             <option key={one} value={one}>
               {setting.kind === 'FLAG' ? (one === 'true' ? 'yes (true)' : 'no (false)') : one.replaceAll('_', ' ')}

@@ -81,8 +81,9 @@ export function SettingsForm({
     saved()
   }
 
-  const needed = form.settings.filter((one) => one.required)
-  const optional = form.settings.filter((one) => !one.required)
+  const isNeeded = (one: PlatformForm['settings'][number]) => one.required || one.demand !== null
+  const needed = form.settings.filter(isNeeded)
+  const optional = form.settings.filter((one) => !isNeeded(one))
   const isUsed = (name: string) => base[name] !== undefined && base[name] !== null
   const field = (setting: PlatformForm['settings'][number]) => (
     <SettingField

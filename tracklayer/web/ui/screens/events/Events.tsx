@@ -158,7 +158,7 @@ export function Events() {
       ) : page.data === null ? (
         !page.error && <Loading what="Looking for events" />
       ) : (
-        <Nothing filter={filter} />
+        !page.pageInfo?.searchedUntil && <Nothing filter={filter} />
       )}
       <Pager page={page} />
       {asked && (

@@ -109,7 +109,7 @@ export type EventListQueryVariables = Exact<{
 }>;
 
 
-export type EventListQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type EventListQuery = { events: { nodes: Array<{ id: string, eventId: string, eventName: string, receivedAt: string, timesReceived: number, identifiers: Array<string>, custom: { value: Decimal | null, currency: string | null }, deliveries: Array<{ id: string, platform: Platform, status: DeliveryStatus, dropReason: DropReason | null, held: boolean }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null, searchedUntil: string | null } } };
 
 export type EventsAgainQueryVariables = Exact<{
   ids: Array<string> | string;
@@ -133,7 +133,7 @@ export type EventsKeptQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type EventsKeptQuery = { merchant: { retentionDays: RetentionDays } };
 
-export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{...EventLine}pageInfo{hasNextPage endCursor}}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status dropReason held}}" as Operation<EventListQuery, EventListQueryVariables>
+export const EventList = "query EventList($first:Int$after:String$filter:EventFilter){events(first:$first after:$after filter:$filter){nodes{...EventLine}pageInfo{hasNextPage endCursor searchedUntil}}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status dropReason held}}" as Operation<EventListQuery, EventListQueryVariables>
 export const EventsAgain = "query EventsAgain($ids:[ID!]!){nodes(ids:$ids){...EventLine}}fragment EventLine on Event{id eventId eventName receivedAt timesReceived identifiers custom{value currency}deliveries{id platform status dropReason held}}" as Operation<EventsAgainQuery, EventsAgainQueryVariables>
 export const EventById = "query EventById($eventId:String!){event(eventId:$eventId){eventId}}" as Operation<EventByIdQuery, EventByIdQueryVariables>
 export const EventsKept = "query EventsKept{merchant{retentionDays}}" as Operation<EventsKeptQuery, EventsKeptQueryVariables>

@@ -59,6 +59,7 @@ export function Platforms({ destinations, rows, range }: { destinations: Destina
     <>
       <Table
         label="Platforms, the worst first"
+        asCards
         columns={columnsFor(range)}
         rows={shown.map((id) => lines.find((one) => one.id === id)!).filter(Boolean)}
         href={(line) => withParams({ platform: line.id })}

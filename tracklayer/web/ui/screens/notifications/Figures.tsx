@@ -208,7 +208,12 @@ function counts(value: Json) {
 
 function money(value: Json) {
   if (!isFields(value)) return plain(value)
-  return list(Object.entries(value).map(([currency, worth]) => `${plain(worth)} ${currency}`), plain)
+  return list(Object.entries(value).map(([currency, worth]) => `${digits(worth)} ${currency}`), plain)
+}
+
+/** As they were written, also those of a text. */
+function digits(value: Json): string {
+  return amount(typeof value === 'number' || value instanceof Digits ? value : new Digits(plain(value)))
 }
 
 function refusal(value: Json) {

@@ -125,7 +125,8 @@ export function Erasure() {
             if (!begun) return
             setWho(nobody)
             asked.again()
-            say(begun.complete ? 'Erased.' : 'It is being erased; the list below says how far it is.')
+            const how = begun.wasThereBefore ? 'It was asked for before and goes on already: one receipt for both' : 'It is being erased'
+            say(begun.complete ? 'Erased.' : `${how}; the list below says how far it is.`)
           }}
         >
           <p>

