@@ -67,7 +67,7 @@ def add_filter(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=moment,
         metavar="TIME",
-        help="queued then or later: 2026-11-20T14:00:00Z, 2026-11-20, or 24h ago",
+        help="queued then or later: 2026-11-20T14:00:00Z, 2026-11-20, or 24h for a day ago",
     )
     parser.add_argument("--until", type=moment, metavar="TIME", help="queued before then")
     parser.add_argument("--received-since", type=moment, metavar="TIME", help="of events received then or later")

@@ -83,7 +83,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_merchant(parser)
     parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="the directory; made where there is none")
     parser.add_argument(
-        "--since", type=moment, metavar="TIME", help="of events received then or later: 2026-11-20, or 30d ago"
+        "--since",
+        type=moment,
+        metavar="TIME",
+        help="of events received then or later: 2026-11-20, or 30d for a month ago",
     )
     parser.add_argument(
         "--until", type=moment, metavar="TIME", help="of events received before then; left out: until now"

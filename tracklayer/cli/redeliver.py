@@ -28,7 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "redeliver",
         help="send failed and dropped deliveries again; without --yes it only says what it would do",
         description="Starts a new series of attempts for deliveries that failed or were dropped. Each keeps its event's "
-        "time and deduplication id, so no platform counts it twice. Without --yes nothing is changed.",
+        "time and deduplication id, by which platforms know a copy. Without --yes nothing is changed.",
     )
     add_merchant(parser)
     parser.add_argument("--event-id", action="append", metavar="ID", help="of this event; may be given again")
