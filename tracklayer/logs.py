@@ -72,7 +72,7 @@ class JsonFormatter(logging.Formatter):
         trace = getattr(record, "trace", None) or (self.formatException(record.exc_info) if record.exc_info else None)
         if trace:
             line["trace"] = trace
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, ensure_ascii=False, default=str, separators=(",", ":"))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from tracklayer.tracing import LOW, Span, Tracer
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 2.0  # for what is left when a process ends; what is not sent by then is lost
+CLOSE_SECONDS = 1.0  # for what is left when a process ends; what is not sent by then is lost
 WRITTEN = TraceFlags(TraceFlags.SAMPLED)
 
 

@@ -40,14 +40,14 @@ def telling(role: str, runtime: Runtime, settings: Settings, listens: str | None
         "%s %s has started: %s", role, __version__, told, extra={"kind": "started", "version": __version__, **known}
     )
     runtime.tracer = open_tracer(os.environ, role)
-    with Minutes(runtime):
-        try:
+    try:
+        with Minutes(runtime):
             yield
-        finally:
-            if runtime.tracer is not None:
-                runtime.tracer.close()
-            seconds = round(time.monotonic() - began)
-            log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
+    finally:
+        if runtime.tracer is not None:
+            runtime.tracer.close()
+        seconds = round(time.monotonic() - began)
+        log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
 
 
 class Minutes:
