@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.sampling import (
 
 from tests.collector import Collector
 from tests.factories import INGEST_MANY, Api, camel, draft
+from tests.servers import wait_until
 from tracklayer import otel
 from tracklayer.cli.life import open_tracer
 from tracklayer.runtime import Runtime
@@ -151,6 +152,40 @@ def test_the_end_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.Mo
         tracer.close()
         assert not collector.hangs.is_set()  # it hangs still: nobody waited for its answer
         assert collector.spans == []
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://user:hunter2@127.0.0.1:9/"])
+def test_an_address_that_takes_nothing_is_told_once(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    tracer = open_tracer(os.environ, "worker")
+    assert tracer is not None
+    tracer.write([Span(1 << 64, 1, None, "x", Kind.INTERNAL, 0, 0, {})] * 3)
+    wait_until(lambda: bool(caplog.records), "it to be told")
+    tracer.close()
+    assert [record.__dict__["kind"] for record in caplog.records] == ["traces_away"]
+    assert "hunter2" not in caplog.text
+
+
+def test_a_service_is_named_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "conversions")
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=production")
+        tracer = otel.build("worker", "1.2")
+        tracer.write([Span(1 << 64, 1, None, "x", Kind.INTERNAL, 0, 0, {})])
+        wait_until(lambda: bool(tracer.close() or collector.spans), "it to arrive")
+        (span,) = collector.spans
+    told = {name: span.resource[name] for name in ("service.name", "service.version", "deployment.environment.name")}
+    assert told == {
+        "service.name": "conversions",
+        "service.version": "1.2",
+        "deployment.environment.name": "production",
+    }
 
 
 @pytest.mark.parametrize(

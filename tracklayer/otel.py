@@ -77,10 +77,13 @@ class _Told(SpanExporter):
         self._exporter = exporter
         self._fails = False
         parts = urlsplit(exporter._endpoint)
-        self._place = parts.netloc.rpartition("@")[2]
+        self._place = parts.netloc.rpartition("@")[2] or "OTEL_EXPORTER_OTLP_ENDPOINT"
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result = self._exporter.export(spans)
+        except Exception:  # noqa: BLE001 - of an address that is none, for example
+            result = SpanExportResult.FAILURE
         fails = result is not SpanExportResult.SUCCESS
         if fails and not self._fails:
             more = {"kind": "traces_away"}

@@ -48,7 +48,7 @@ def identified(scope: Scope, send: Send) -> Send:
         kind = message["type"]
         if kind == "http.response.start":
             scope[STATUS] = message["status"]
-            message["headers"] = [*message["headers"], (HEADER, request_id)]
+            message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
         elif kind == "websocket.accept":
             message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
         return send(message)
