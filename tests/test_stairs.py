@@ -56,6 +56,7 @@ STAIRS: dict[str, frozenset[str]] = {
             "turns",
             "recent",
             "tally",
+            "tracing",
             "db.connection",
         }
     ),
