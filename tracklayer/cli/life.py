@@ -125,4 +125,4 @@ def database_place(url: str) -> str:
 def place(url: str) -> str:
     """An address without whom it is for: what stands before an @, or behind a ?, may be a secret."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
