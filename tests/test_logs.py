@@ -147,10 +147,20 @@ def test_kinds_without_end_take_no_room_without_end(log: logging.Logger, out: io
     assert len(lines(out)) == logs.MOST_KINDS + 1
 
 
-def test_a_line_that_does_not_fit_its_template_is_a_line_all_the_same(log: logging.Logger, out: io.StringIO) -> None:
-    log.warning("two %s and %s", 1)
-    log.warning("\ud800 lone", extra={"odd": object})
-    assert [line["message"] for line in lines(out)] == ["two %s and %s", "\ud800 lone"]
+def test_a_line_that_does_not_fit_its_template_is_a_line_all_the_same(out: io.StringIO, handler: Handler) -> None:
+    def say(template: str, *args: object) -> None:  # past pytest's own handler, which raises
+        handler.handle(logging.LogRecord("tracklayer", logging.WARNING, "", 0, template, args, None))
+
+    for _ in range(3):
+        say("two %s and %s", 1)
+        say("%s", 1, 2)
+    say("\ud800 lone")
+    handler.tell_alike(is_end=True)
+    again = "and 2 more like it in the last minute; the last: "
+    assert messages(out) == ["two %s and %s", "%s", "\ud800 lone", f"{again}two %s and %s", f"{again}%s"]
+    handler.setFormatter(TextFormatter())
+    say("two %s and %s", 1)
+    assert out.getvalue().endswith("two %s and %s\n")
 
 
 def test_the_request_is_named_in_both_formats(handler: Handler, log: logging.Logger, out: io.StringIO) -> None:

@@ -102,6 +102,7 @@ async def test_events_are_counted_by_what_became_of_them(
     answer = await api(INGEST_MANY, inputs=[camel(one) for one in many])
     assert [answer["ingestEvents"][name] for name in ("accepted", "coalesced", "rejected")] == [2, 1, 2]
     await api.ingest(wrong)
+    metrics.STORES.write()
     found = grown()
     assert {key: value for key, value in found.items() if key.startswith("tracklayer_events")} == {
         'tracklayer_events_total{outcome="accepted"}': 2,

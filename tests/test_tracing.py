@@ -20,9 +20,12 @@ from opentelemetry.sdk.trace.sampling import (
 )
 
 from tests.collector import Collector
+from tests.factories import INGEST_MANY, Api, camel, draft
+from tests.servers import wait_until
 from tracklayer import otel
 from tracklayer.cli.life import open_tracer
-from tracklayer.tracing import LOW, MOST_A_SECOND, Kind, Place, Span, Tracer, caller_of, root_of
+from tracklayer.runtime import Runtime
+from tracklayer.tracing import LOW, MOST_A_SECOND, MOST_LINKED, Kind, Place, Span, Tracer, caller_of, root_of
 
 
 def tracer_of(ratio: float) -> Tracer:
@@ -149,3 +152,72 @@ def test_the_end_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.Mo
         tracer.close()
         assert not collector.hangs.is_set()  # it hangs still: nobody waited for its answer
         assert collector.spans == []
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://user:hunter2@127.0.0.1:9/"])
+def test_an_address_that_takes_nothing_is_told_once(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    tracer = open_tracer(os.environ, "worker")
+    assert tracer is not None
+    tracer.write([Span(1 << 64, 1, None, "x", Kind.INTERNAL, 0, 0, {})] * 3)
+    wait_until(lambda: bool(caplog.records), "it to be told")
+    tracer.close()
+    assert [record.__dict__["kind"] for record in caplog.records] == ["traces_away"]
+    assert "hunter2" not in caplog.text
+
+
+def test_a_service_is_named_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "conversions")
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=production")
+        tracer = otel.build("worker", "1.2")
+        tracer.write([Span(1 << 64, 1, None, "x", Kind.INTERNAL, 0, 0, {})])
+        wait_until(lambda: bool(tracer.close() or collector.spans), "it to arrive")
+        (span,) = collector.spans
+    told = {name: span.resource[name] for name in ("service.name", "service.version", "deployment.environment.name")}
+    assert told == {
+        "service.name": "conversions",
+        "service.version": "1.2",
+        "deployment.environment.name": "production",
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "before"),
+    [
+        pytest.param(30, 0, id="short"),
+        pytest.param(600, 0, id="long, on the loop"),
+        pytest.param(600, 1, id="long, beside short ones"),
+    ],
+)
+async def test_whatever_way_a_request_is_answered_it_is_traced(
+    api: Api, runtime: Runtime, events: int, before: int
+) -> None:
+    written: list[Span] = []
+    runtime.tracer = Tracer(written.extend)
+    for number in range(before):
+        await api(INGEST_MANY, inputs=[camel(draft(f"before {number}"))])
+    written.clear()
+    body = await api(INGEST_MANY, inputs=[camel(draft(f"event {number}")) for number in range(events)])
+    assert body["ingestEvents"]["accepted"] == events
+    requests = [span for span in written if span.kind is Kind.SERVER]
+    (store,) = [span for span in written if span.name == "store"]
+    assert len(requests) == MOST_LINKED
+    assert {(span.name, span.attributes["http.response.status_code"]) for span in requests} == {("mutation", 200)}
+    assert [span.links for span in requests[1:]] == [[(store.trace_id, store.span_id)]] * (MOST_LINKED - 1)
+    assert requests[0].began <= store.began < store.ended <= requests[0].ended
+
+
+async def test_what_is_not_sampled_or_only_reads_writes_nothing(api: Api, runtime: Runtime) -> None:
+    written: list[Span] = []
+    runtime.tracer = Tracer(written.extend, 0)
+    await api(INGEST_MANY, inputs=[camel(draft())])
+    runtime.tracer = Tracer(written.extend)
+    await api("{ merchant { name } }")
+    assert written == []

@@ -62,7 +62,7 @@ class JsonFormatter(logging.Formatter):
             "role": self._role,
             "pid": os.getpid(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _text(record),
         }
         current = request_id.current()
         if current is not None:
@@ -72,7 +72,7 @@ class JsonFormatter(logging.Formatter):
         trace = getattr(record, "trace", None) or (self.formatException(record.exc_info) if record.exc_info else None)
         if trace:
             line["trace"] = trace
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, ensure_ascii=False, default=str, separators=(",", ":"))
 
 
 @dataclass
@@ -98,6 +98,13 @@ class Handler(logging.StreamHandler[TextIO]):
         self._known: dict[Hashable, _Alike] = {}
 
     def emit(self, record: logging.LogRecord) -> None:  # with the handler's lock
+        try:
+            if self._is_first(record):
+                super().emit(record)
+        except Exception:  # noqa: BLE001 - whoever had something to say is not to fail for it
+            self.handleError(record)
+
+    def _is_first(self, record: logging.LogRecord) -> bool:
         now, key = self._now(), _likeness(record)
         if key not in self._known and len(self._known) >= MOST_KINDS:
             self._tell(now)
@@ -110,11 +117,11 @@ class Handler(logging.StreamHandler[TextIO]):
             merchant_id = getattr(record, "merchant_id", None)
             if merchant_id is not None and len(known.merchants) < MOST_MERCHANTS:
                 known.merchants.add(merchant_id)
-            return
+            return False
         if known is not None:
             self._sum_up(known)
         self._known[key] = _Alike(now)
-        super().emit(record)
+        return True
 
     def tell_alike(self, *, is_end: bool = False) -> None:
         """Says how many more there were of what was told a minute ago; ``is_end``: of everything."""
@@ -144,17 +151,25 @@ class Handler(logging.StreamHandler[TextIO]):
         said = {
             **known.last,
             "msg": "and %d more like it in the last minute%s; the last: %s",
-            "args": (known.more, whose, last.getMessage()),
+            "args": (known.more, whose, _text(last)),
             "more": known.more,
             **({"merchants": sorted(known.merchants)} if known.merchants else {}),
         }
         Context().run(super().emit, logging.makeLogRecord(said))  # it is about no request, whoever has it written
 
 
+def _text(record: logging.LogRecord) -> str:
+    """The message; as it stands in the source where it does not fit what is to be put into it."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - what it is given may be anything
+        return str(record.msg)
+
+
 def _likeness(record: logging.LogRecord) -> Hashable:
     template = str(record.msg)
     if not any(part.strip(" .,:;") for part in template.split("%s")):
-        template = record.getMessage()  # a sentence that was made elsewhere
+        template = _text(record)  # a sentence that was made elsewhere
     place: Hashable = getattr(record, "alike", None)
     if record.exc_info and record.exc_info[0] is not None:
         trace: TracebackType | None = record.exc_info[2]

@@ -19,7 +19,7 @@ from tracklayer.tracing import LOW, Span, Tracer
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 2.0  # for what is left when a process ends; what is not sent by then is lost
+CLOSE_SECONDS = 1.0  # for what is left when a process ends; what is not sent by then is lost
 WRITTEN = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -77,10 +77,13 @@ class _Told(SpanExporter):
         self._exporter = exporter
         self._fails = False
         parts = urlsplit(exporter._endpoint)
-        self._place = parts.netloc.rpartition("@")[2]
+        self._place = parts.netloc.rpartition("@")[2] or "OTEL_EXPORTER_OTLP_ENDPOINT"
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result = self._exporter.export(spans)
+        except Exception:  # noqa: BLE001 - of an address that is none, for example
+            result = SpanExportResult.FAILURE
         fails = result is not SpanExportResult.SUCCESS
         if fails and not self._fails:
             more = {"kind": "traces_away"}

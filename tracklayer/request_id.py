@@ -53,7 +53,7 @@ def identified(scope: Scope, send: Send, answered: Callable[[int], None] | None 
             scope[STATUS] = status = message["status"]
             if answered is not None:
                 answered(status)
-            message["headers"] = [*message["headers"], (HEADER, request_id)]
+            message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
         elif kind == "websocket.accept":
             message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
         return send(message)

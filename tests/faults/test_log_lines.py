@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -93,6 +94,22 @@ def test_a_destination_that_is_held_and_sends_again_is_a_line_each(
     wait_until(lambda: "held" in installation.accepted(), "it to be delivered")
     (held,) = of_kind(worker, "destination_held")
     assert (held["merchant_id"], held["platform"]) == (installation.merchant.merchant_id, "meta")
+
+
+def test_each_of_several_processes_says_which_it_is(installation: Installation) -> None:
+    port = free_port()
+    args = ("api", "--port", str(port), "--processes", "2")
+    api = installation.stack.enter_context(running(*args, environ=installation.environ))
+    wait_until(lambda: len(of_kind(api, "started")) == 3, "both to start, and their parent")
+    parent, *children = of_kind(api, "started")
+    assert (parent["pid"], parent["processes"]) == (api.pid, 2)
+    assert {line["listens"] for line in (parent, *children)} == {f"http://127.0.0.1:{port}"}
+    os.kill(children[0]["pid"], signal.SIGKILL)
+    wait_until(lambda: len(of_kind(api, "started")) == 4, "another to take its place")
+    (ended,) = of_kind(api, "process_ended")
+    assert (ended["pid"], ended["child"], ended["status"]) == (api.pid, children[0]["pid"], -signal.SIGKILL)
+    assert api.stop() == 0
+    assert len(of_kind(api, "ended")) == 2
 
 
 def test_a_failure_is_found_by_the_id_that_the_caller_was_given(installation: Installation) -> None:

@@ -40,14 +40,14 @@ def telling(role: str, runtime: Runtime, settings: Settings, listens: str | None
         "%s %s has started: %s", role, __version__, told, extra={"kind": "started", "version": __version__, **known}
     )
     runtime.tracer = open_tracer(os.environ, role)
-    with Minutes(runtime):
-        try:
+    try:
+        with Minutes(runtime):
             yield
-        finally:
-            if runtime.tracer is not None:
-                runtime.tracer.close()
-            seconds = round(time.monotonic() - began)
-            log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
+    finally:
+        if runtime.tracer is not None:
+            runtime.tracer.close()
+        seconds = round(time.monotonic() - began)
+        log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
 
 
 class Minutes:
@@ -125,4 +125,4 @@ def database_place(url: str) -> str:
 def place(url: str) -> str:
     """An address without whom it is for: what stands before an @, or behind a ?, may be a secret."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -104,7 +104,9 @@ def _patiently(begin: Callable[[], Runtime], url: str, waits_for: Callable[[str]
             waits_for(why)
             if time.monotonic() >= says_at:
                 says_at = time.monotonic() + SAY_AGAIN_SECONDS
-                log.warning("waiting for PostgreSQL at %s: %s", place_of(url), why, extra={"kind": "waiting"})
+                log.warning(
+                    "waiting for PostgreSQL at %s: %s", place_of(url), why, extra={"kind": "waiting", "alike": says_at}
+                )
             time.sleep(random.uniform(0.5, 1))
             continue
         if says_at > began:

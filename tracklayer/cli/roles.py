@@ -103,6 +103,9 @@ def _run_api_processes(args: argparse.Namespace) -> int:
     with Stopper() as stopper:
         stopper.serving = True
         bound = listen(args.host or settings.host, args.port or settings.port)
+        more = {"kind": "started", "version": __version__, "listens": address_of(bound), "processes": args.processes}
+        told = "api %s has started: %d processes, listens %s"
+        log.info(told, __version__, args.processes, more["listens"], extra=more)
         own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
         command = [sys.executable, "-m", "tracklayer", "api", *own]
         with shared_folder() as shared, observed(settings, Waiting("ask the API's own port"), shared):

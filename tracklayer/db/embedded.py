@@ -137,10 +137,12 @@ class EmbeddedPostgres:
                 continue
             if time.monotonic() - since > STEADY_SECONDS:
                 pause = FIRST_PAUSE
+            more = {"kind": "database_away", "alike": pause}  # told each time: the pauses grow
             log.error(
                 "the embedded PostgreSQL has ended; it is started again in %g s (its log is %s/log)",
                 pause,
                 self._data_dir,
+                extra=more,
             )
             if self._leaving.wait(pause):
                 return
@@ -151,7 +153,7 @@ class EmbeddedPostgres:
                 log.error("%s", error if isinstance(error, EmbeddedPostgresError) else type(error).__name__)
                 continue
             since = time.monotonic()
-            log.warning("the embedded PostgreSQL runs again")
+            log.warning("the embedded PostgreSQL runs again", extra=more | {"kind": "database_back"})
 
     def _start_again(self) -> None:
         """Raises EmbeddedPostgresError, also where its files are gone: an empty database must not take their place."""

@@ -347,7 +347,8 @@ def prepare(
     runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime
 ) -> tuple[Batch, list[Settlement], deque[list[Item]]]:
     """(the batch, what of it is not sent and why, the requests that the others go in)."""
-    runtime.tally.claimed((now - min(found.claim.due_at for found in claimed)).total_seconds())
+    first_due = min([found.claim.due_at for found in claimed], default=now)
+    runtime.tally.claimed((now - first_due).total_seconds())
     steps = batch.steps.maps(claimed) if batch.steps is not None else None
     with batch.turn.work():
         unsent, groups = _map_batch(runtime, batch, claimed, now)
