@@ -83,7 +83,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         bound = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port or TRACKLAYER_PORT"
+        ) from None
     # Accepted connections inherit it: an answer is one small packet that must not wait for an acknowledgement.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
