@@ -25,10 +25,13 @@ query EventStatus($eventId: String!) {
 '
 
 # What may have been lost on the way (no answer, 429, 500, 502, 503, 504) is sent again, byte for byte, after what Retry-After
-# says, else after 1, 2, 4 ... seconds: a repeat of an event is only counted.
+# says, else after 1, 2, 4 ... seconds: a repeat of an event is only counted. Into a file, so that of half an answer nothing stays.
+reply="$(mktemp)"
+trap 'rm -f "$reply"' EXIT
 post() {
-  curl --silent --show-error --retry 7 --retry-connrefused --retry-all-errors --max-time 30 "$url" \
+  curl --output "$reply" --silent --show-error --retry 7 --retry-connrefused --retry-all-errors --max-time 30 "$url" \
     -H "Authorization: Bearer $API_KEY" -H "Content-Type: application/json" -d "$1"
+  cat "$reply"
 }
 
 on_one_line() { tr '\n' ' ' <<< "$1"; }

@@ -40,7 +40,8 @@ def sure(ask: Callable[[], T]) -> T:
         except GraphQLClientHttpError as error:
             if error.status_code not in RETRIED:
                 raise SystemExit(f"status {error.status_code}: {error.response.text}") from None
-            wait = max(wait, int(error.response.headers.get("retry-after") or 0))
+            after = error.response.headers.get("retry-after", "")
+            wait = max(wait, int(after) if after.isdecimal() else 0)
         except (httpx.TransportError, GraphQLClientInvalidResponseError):
             pass  # nobody answered, or half an answer came: it may have been stored, so ask again
         except GraphQLClientError as error:

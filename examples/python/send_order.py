@@ -3,6 +3,7 @@
 API_KEY=tl_... python send_order.py [EVENT_ID]
 """
 
+import http.client
 import json
 import os
 import random
@@ -49,8 +50,9 @@ def ask(query, variables):
         except urllib.error.HTTPError as error:
             if error.code not in RETRIED:
                 raise SystemExit(f"status {error.code}: {error.read().decode()}") from None
-            wait = max(wait, int(error.headers.get("retry-after") or 0))
-        except (OSError, ValueError):
+            after = error.headers.get("retry-after") or ""
+            wait = max(wait, int(after) if after.isdecimal() else 0)
+        except (OSError, http.client.HTTPException, ValueError):
             pass  # nobody answered, or half an answer came: it may have been stored, so ask again
         time.sleep(wait + random.random())
     raise SystemExit("TrackLayer does not answer: keep the event, and send it again later")

@@ -38,7 +38,7 @@ async function ask<Result, Variables>(operationName: string, variables: Variable
       throw new Error(`refused: ${JSON.stringify(answer.errors)}`)
     }
     if (response && !RETRIED.includes(response.status)) throw new Error(`status ${response.status}: ${text}`)
-    wait = Math.max(wait, Number(response?.headers.get('retry-after') ?? 0))
+    wait = Math.max(wait, Number(response?.headers.get('retry-after')) || 0)
     await sleep(wait + Math.random())
   }
   throw new Error('TrackLayer does not answer: keep the event, and send it again later')

@@ -559,8 +559,8 @@ TEXTS: list[Text] = [
         "1,204 deliveries to Meta wait: TrackLayer is too slow",
         (
             "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 min "
-            "unless it goes out before. TrackLayer's operator must start more workers now, or see whether those "
-            "there are do work (`tracklayer doctor`). You need do nothing but tell them. The oldest is 2 min "
+            "unless it goes out before. TrackLayer's operator must start more workers now, or check that "
+            "the running ones work (`tracklayer doctor`). You need do nothing but tell them. The oldest is 2 min "
             "late; usually none is. 576 arrive and 96 leave a minute: it does not clear at this pace."
         ),
     ),
@@ -572,8 +572,8 @@ TEXTS: list[Text] = [
         "1,211 deliveries to 2 platforms wait: TrackLayer is too slow",
         (
             "1,211 deliveries to 2 platforms wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 "
-            "min unless it goes out before. TrackLayer's operator must start more workers now, or see whether "
-            "those there are do work (`tracklayer doctor`). You need do nothing but tell them. They are for Meta "
+            "min unless it goes out before. TrackLayer's operator must start more workers now, or check that "
+            "the running ones work (`tracklayer doctor`). You need do nothing but tell them. They are for Meta "
             "and TikTok. The oldest is 2 min late; usually none is."
         ),
     ),
@@ -804,7 +804,7 @@ TEXTS: list[Text] = [
         (
             "1,204 deliveries to Meta wait since 2026-05-04 14:28 UTC, worth at least 23,398.20 USD and 129.00 "
             "EUR in sales, and the first is lost in 23 h 58 min unless it goes out before. TrackLayer's operator "
-            "must start more workers now, or see whether those there are do work (`tracklayer doctor`). You need "
+            "must start more workers now, or check that the running ones work (`tracklayer doctor`). You need "
             "do nothing but tell them. The oldest is 2 min late; usually none is. 576 arrive and 96 leave a "
             "minute: it does not clear at this pace."
         ),
@@ -833,7 +833,7 @@ TEXTS: list[Text] = [
         (
             "1,211 deliveries to 2 platforms wait since 2026-05-04 14:28 UTC, worth at least 23,398.20 USD and "
             "258.00 EUR in sales, and the first is lost in 23 h 58 min unless it goes out before. TrackLayer's "
-            "operator must start more workers now, or see whether those there are do work (`tracklayer doctor`). "
+            "operator must start more workers now, or check that the running ones work (`tracklayer doctor`). "
             "You need do nothing but tell them. They are for Meta and TikTok. The oldest is 2 min late; usually "
             "none is."
         ),

@@ -133,6 +133,16 @@ def tables() -> list[str]:
                 ),
                 ("sessions that one key begins", f"{session.BEGUN} a minute", "429 `RATE_LIMITED`"),
                 ("`POST /t` from one address", f"{collector.OF_ADDRESS} a minute", "429"),
+                (
+                    "`POST /t` of a merchant from one network (IPv4 /24, IPv6 /48)",
+                    f"{collector.OF_NETWORK:,} a minute",
+                    "429",
+                ),
+                (
+                    "new browsers of a merchant",
+                    f"{collector.NEW_OF_MERCHANT:,} a minute, {collector.NEW_AT_ONCE:,} at once",
+                    "429",
+                ),
                 ("`POST /t` of all pages of a merchant", f"{collector.OF_MERCHANT:,} a second", "429"),
                 ("body of `POST /t` and of `POST /session`", _bytes(collector.MAX_BODY), "413"),
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import AsyncIterator
@@ -19,9 +20,10 @@ import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
+import tracklayer
 from tests.factories import Api, Merchant, draft
 from tests.web import errors_guide, limits_guide
-from tracklayer import mappers, web
+from tracklayer import mappers, sandbox, web
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import READ_TIMEOUT_MS, in_transaction, run_in_db_thread
@@ -39,9 +41,10 @@ from tracklayer.domain.event import (
     ReadEvent,
     read_event,
 )
+from tracklayer.domain.problem import CODES
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.schema import MAX_TOKENS, schema
+from tracklayer.schema import MAX_TOKENS, errors, schema
 from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY
 from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
@@ -67,6 +70,8 @@ POLICY = (
 )
 LATER = datetime(2026, 12, 1, tzinfo=UTC)  # than every time that a guide shows
 ELSEWHERE = {"/graphql", "/healthz", "/schema.graphql"}  # doors of others, which the start page names
+
+MAKERS = {"Problem", "said", "problem"}  # what says a mistake, with its code first or second
 
 every_page = pytest.mark.parametrize("path", sorted(TITLES))
 
@@ -469,6 +474,28 @@ def test_the_tables_of_errors_are_current() -> None:
 def test_the_tables_of_limits_are_current() -> None:
     """`python -m tests.web.limits_guide` renews them."""
     assert errors_guide.tables_in(GUIDES["limits"]) == limits_guide.tables()
+
+
+def test_no_code_is_used_that_the_tables_of_errors_lack() -> None:
+    problems, requested = set(), set()
+    for path in Path(tracklayer.__file__).parent.rglob("*.py"):
+        if path.is_relative_to(Path(sandbox.__file__).parent):
+            continue  # the platforms' own codes
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in MAKERS:
+                problems |= {
+                    arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant) and _is_code(arg.value)
+                }
+            elif isinstance(node, ast.Dict):
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == "code" and isinstance(value, ast.Constant):
+                        requested |= {value.value} if _is_code(value.value) else set()
+    assert {"REQUIRED", "TOO_LONG", "NOT_FOUND"} <= problems <= CODES.keys()
+    assert {"BAD_USER_INPUT"} <= requested <= {code.name for code in errors.codes()}
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[A-Z]+(_[A-Z]+)*", value) is not None
 
 
 def test_the_catalogue_of_errors_has_every_code() -> None:

@@ -79,7 +79,7 @@ class Stopper:
             raise Stopped
 
 
-def listen(host: str, port: int, chosen_by: str = "--port") -> socket.socket:
+def listen(host: str, port: int, chosen_by: str = "--port or TRACKLAYER_PORT") -> socket.socket:
     """A bound socket. Raises CommandError where the address is taken or not ours, with what chooses another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -261,7 +261,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "browser_id": Format(
             lambda value: _EVERYDAY_BROWSER_ID.fullmatch(value) is not None and is_browser_id(value),
             is_browser_id,
-            "must be the value of TrackLayer's own cookie",
+            "must be the id that /tl.js gives a browser, which is the value of the cookie _tlb",
         ),
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),

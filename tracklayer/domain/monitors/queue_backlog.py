@@ -96,7 +96,7 @@ class _Why:
 _WORKERS = _Why(
     Cause.WORKERS,
     "TrackLayer is too slow",
-    "TrackLayer's operator must start more workers now, or see whether those there are do work (`tracklayer doctor`)."
+    "TrackLayer's operator must start more workers now, or check that the running ones work (`tracklayer doctor`)."
     " You need do nothing but tell them.",
 )
 
