@@ -17,7 +17,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -508,9 +508,10 @@ def sample() -> None:
         CPU.inc(max(0.0, used - _sampled["cpu"]))
         _sampled["cpu"] = used
         if sys.platform == "linux":
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            MEMORY.set(pages * os.sysconf("SC_PAGE_SIZE"))
-            FILES_OPEN.set(sum(1 for _ in Path("/proc/self/fd").iterdir()))
+            with suppress(OSError):  # it may have no file left to open
+                pages = int(Path("/proc/self/statm").read_text().split()[1])
+                MEMORY.set(pages * os.sysconf("SC_PAGE_SIZE"))
+                FILES_OPEN.set(sum(1 for _ in Path("/proc/self/fd").iterdir()))
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
