@@ -41,6 +41,7 @@ READING_ORDER = (
     "retention",
     "erasure",
     "operations",
+    "runbooks",
     "growing",
     "fairness",
 )
