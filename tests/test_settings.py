@@ -59,6 +59,8 @@ def test_without_a_word_the_defaults_are_those_of_the_contract() -> None:
         allow_newer_database=False,
         read_database_url=None,
         read_lag=timedelta(seconds=0.5),
+        metrics_port=None,
+        metrics_token=None,
     )
 
 
@@ -89,6 +91,8 @@ def test_the_names_are_those_of_the_contract() -> None:
         "TRACKLAYER_ALLOW_NEWER_DATABASE",
         "TRACKLAYER_READ_DATABASE_URL",
         "TRACKLAYER_READ_LAG_SECONDS",
+        "TRACKLAYER_METRICS_PORT",
+        "TRACKLAYER_METRICS_TOKEN",
     ]
 
 

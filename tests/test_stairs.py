@@ -22,7 +22,7 @@ FILES = {
 }
 
 # room -> what of ours it may import: a room, or one module of a room. The empty name is the package itself.
-_DOORS = frozenset({"services", "db", "actors", "runtime", "mappers", "domain", "sealing"})
+_DOORS = frozenset({"services", "db", "actors", "runtime", "mappers", "domain", "sealing", "metrics"})
 STAIRS: dict[str, frozenset[str]] = {
     "": frozenset(),
     "domain": frozenset({"domain"}),
@@ -36,9 +36,10 @@ STAIRS: dict[str, frozenset[str]] = {
     "buckets": frozenset(),
     "counting": frozenset({"domain"}),
     "turns": frozenset(),
+    "metrics": frozenset(),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
-    "db": frozenset({"db", "domain"}),
+    "db": frozenset({"db", "domain", "metrics"}),
     "runtime": frozenset(
         {"settings", "clock", "sealing", "tokens", "kept", "keyring", "counting", "turns", "recent", "db.connection"}
     ),
@@ -49,6 +50,7 @@ STAIRS: dict[str, frozenset[str]] = {
             "services",
             "runtime",
             "kept",
+            "metrics",
             "settings",
             "db.connection",
             "db.workers",

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 
 from graphql import GraphQLError
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tracklayer import metrics
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.site import Site
@@ -25,15 +27,17 @@ from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
-from tracklayer.schema.errors import masked
+from tracklayer.schema.errors import worded
 from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
 from tracklayer.services.follow import AlertHub
+from tracklayer.settings import Settings
 from tracklayer.web.collector import CollectorDoor
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.graphiql import WithGraphiQL, graphiql_routes
 from tracklayer.web.health import Waiting, health_routes, waiting_routes
 from tracklayer.web.hosts import is_collectors, is_loopback
+from tracklayer.web.metrics import metrics_route
 from tracklayer.web.session import session_routes
 from tracklayer.web.well_known import well_known_routes
 
@@ -41,6 +45,7 @@ from tracklayer.web.well_known import well_known_routes
 GC_THRESHOLD = 50_000
 COLLECTED = ("/t", "/tl.js")
 NOTHING_HERE = PlainTextResponse("Not found\n", 404, {"cache-control": "no-store"})
+MEASURE_SECONDS = 0.5  # between two looks at the event loop
 PREFLIGHT_SECONDS = 600  # how long a browser may remember what another origin is allowed
 
 
@@ -51,8 +56,19 @@ class Application(Starlette):
     door: GraphQLDoor
     collector: CollectorDoor
     collector_hosts: Sequence[str] = ()  # names under which nothing but the collector is served
+    asked: metrics.Requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._serve(scope, receive, send)
+            return
+        asked = metrics.Asked(self.asked, scope["path"], send)
+        try:
+            await self._serve(scope, receive, asked.send)
+        finally:
+            asked.end()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
         elif self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):
@@ -67,6 +83,12 @@ class Application(Starlette):
             await self.collector(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def write_metrics(self) -> None:
+        """Adds what was counted on the event loop to what the operator's Prometheus reads."""
+        self.asked.write()
+        metrics.EVENTS_WAITING.set(self.door.house.intake.events)
+        metrics.sample()
 
     def _collects_here(self, scope: Scope) -> bool:
         """Under any name; where the collector has its own, only this machine's besides, for a trial."""
@@ -85,13 +107,18 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     door = GraphQLDoor(runtime, wake, hub, closing, Plans(schema, checked))
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         spare_collector(GC_THRESHOLD)
         if door.house.standby is not None:
             door.house.standby.watch()
-        async with hub.running():
-            yield
-        await door.close()
+        measuring = asyncio.create_task(_measure(app))
+        try:
+            async with hub.running():
+                yield
+            await door.close()
+        finally:
+            measuring.cancel()
+            app.write_metrics()
 
     graphql: ASGIApp = door
     if runtime.settings.allowed_origins:
@@ -112,6 +139,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             Route("/graphql/", browsed, methods=["GET", "POST", "OPTIONS"], include_in_schema=False),
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles, door.house.standby),
+            metrics_route(runtime.settings.metrics_token, runtime.settings.public_url),
             *well_known_routes(runtime),
             *docs_routes(),
             *session_routes(runtime),
@@ -122,16 +150,40 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     )
     app.collector, app.collector_hosts = CollectorDoor(runtime), runtime.settings.collector_hosts
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
+    app.asked = metrics.Requests()
     app.state.ending = False
     app.state.site = Site.at(runtime.settings.public_url)
     return app
 
 
-def build_waiting_app(waiting: Waiting) -> Starlette:
+async def _measure(app: Application) -> None:
+    """Looks twice a second how late the event loop is, until it is cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + MEASURE_SECONDS
+        await asyncio.sleep(MEASURE_SECONDS)
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
+        app.write_metrics()
+
+
+def build_waiting_app(waiting: Waiting, settings: Settings) -> Starlette:
     """What a process answers that has not found its database yet: that it is alive, and to all else to come again."""
-    error = masked(GraphQLError("", original_error=DatabaseAwayError()))
+    error = worded(GraphQLError("", original_error=DatabaseAwayError()))
     away = JSONResponse({"data": None, "errors": [error.formatted]}, 503, {"retry-after": str(RETRY_AFTER_SECONDS)})
-    app = Starlette(routes=[*waiting_routes(waiting), Mount("/", away)])
+    app = Starlette(
+        routes=[*waiting_routes(waiting), metrics_route(settings.metrics_token, settings.public_url), Mount("/", away)]
+    )
+    app.state.ending = False
+    return app
+
+
+def build_metrics_app(waiting: Waiting, settings: Settings, shared: Path | None = None) -> Starlette:
+    """What a role serves on ``TRACKLAYER_METRICS_PORT``: metrics and health, and nothing else.
+
+    ``shared``: as for ``metrics.exposition``.
+    """
+    own = metrics_route(settings.metrics_token, settings.public_url, is_own_port=True, shared=shared)
+    app = Starlette(routes=[*waiting_routes(waiting), own])
     app.state.ending = False
     return app
 

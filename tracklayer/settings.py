@@ -58,6 +58,8 @@ class Settings:
     allow_newer_database: bool
     read_database_url: Secret | None
     read_lag: timedelta
+    metrics_port: int | None
+    metrics_token: Secret | None
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         allow_newer_database=values["allow_newer_database"],
         read_database_url=values["read_database_url"],
         read_lag=values["read_lag_seconds"],
+        metrics_port=values["metrics_port"],
+        metrics_token=values["metrics_token"],
     )
 
 
@@ -282,6 +286,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _token(text: str) -> Secret:
+    """What a header can carry, and nobody can guess."""
+    if not re.fullmatch(r"[!-~]{16,512}", text):
+        raise ValueError(f"must have 16 to 512 letters, digits and signs, without spaces: make one with `{MAKE_ONE}`")
+    return Secret(text)
+
+
 def _secret_keys(text: str) -> tuple[Secret, ...]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys or any(len(key) < MIN_SECRET_LENGTH for key in keys):
@@ -422,6 +433,20 @@ SETTINGS = (
         "0.5",
         "how long a query waits until the standby has all that was acknowledged before it; beyond it the primary serves",
         _seconds,
+    ),
+    SettingSpec(
+        f"{PREFIX}METRICS_PORT",
+        None,
+        "port on which each role serves `/metrics`, `/healthz` and `/readyz`, on `TRACKLAYER_HOST`: not for strangers; unset: "
+        "only the API has them",
+        _port,
+    ),
+    SettingSpec(
+        f"{PREFIX}METRICS_TOKEN",
+        None,
+        "bearer token that `/metrics` asks for; unset: the API shows it to this machine alone, and to nobody where the public "
+        "URL names another",
+        _token,
     ),
 )
 _BY_NAME = {spec.name: spec for spec in SETTINGS}

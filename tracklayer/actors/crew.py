@@ -29,6 +29,7 @@ from tracklayer.db.workers import WorkerLock
 from tracklayer.kept import Kept
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.services.alone import tell_fault
+from tracklayer.services.deliver import count_from_zero
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.monitor import learn_baselines
 from tracklayer.services.outage import to_wake
@@ -65,6 +66,7 @@ class Crew:
     def start_worker(self) -> dramatiq.Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
         spare_collector(GC_THRESHOLD)
+        count_from_zero()
         worker = dramatiq.Worker(self.broker, worker_timeout=IDLE_POLL_MS, worker_threads=self.threads)
         worker.start()
         self._lookout.start()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tracklayer import metrics
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.schedule import begin_job, end_job, renew_job, want_job
 from tracklayer.db.workers import WorkerLock
@@ -55,7 +56,8 @@ class Jobs:
         with self._lock:
             self._runs[name] = run
         try:
-            body()
+            with metrics.job(name):
+                body()
         finally:
             run.ended = True
             again = self._let_go(name, run)

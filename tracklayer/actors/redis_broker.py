@@ -22,6 +22,8 @@ from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
+from tracklayer import metrics
+
 log = logging.getLogger(__name__)
 
 NAMESPACE = "tracklayer"
@@ -77,6 +79,7 @@ class Link:
 
     def failed(self, error: Exception) -> None:
         wrong = what_is_wrong(error)
+        metrics.BROKER_FAILURES.inc()
         with self._lock:
             was, self._trouble = self._trouble, wrong
             self._calm = 0

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tracklayer import metrics
 from tracklayer.actors.lanes import Destination
 
 log = logging.getLogger(__name__)
@@ -91,8 +92,10 @@ class Waker:
 
     def _try(self, send: Callable[..., object], *named: Any) -> None:
         try:
-            send(*named)
+            with metrics.BROKER_SECONDS.time():
+                send(*named)
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweep makes up for it
+            metrics.BROKER_FAILURES.inc()
             if self._failures % COMPLAIN_EVERY == 0:
                 log.warning("the broker takes no wake-up (%s): the sweep delivers instead", type(error).__name__)
             self._failures += 1

@@ -14,6 +14,7 @@ from typing import Self
 
 import dramatiq
 
+from tracklayer import metrics
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.schedule import periodic
 from tracklayer.db.connection import DatabaseAwayError
@@ -160,6 +161,12 @@ class Watchman:
 
     def look(self) -> None:
         """One look at all processes; where the database is away, what is to be told of that."""
+        try:
+            self._look_around()
+        finally:
+            metrics.see_troubles(trouble.kind for trouble in self._troubles)
+
+    def _look_around(self) -> None:
         away = self._unwritten
         try:
             self._look()

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from tracklayer import metrics
 from tracklayer.schema.bodies import STRANGER_BODY
 from tracklayer.schema.live import ADMITTED
 
@@ -37,6 +38,14 @@ MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as ma
 OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
+_PHRASES = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+for _status in _PHRASES:
+    metrics.CONNECTIONS_REFUSED.labels(_status)  # from 0 on: else the first one would not be seen
 
 
 def is_readable(descriptor: int) -> bool:
@@ -192,18 +201,13 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, status: int, message: str) -> None:
         """Answers, unless an answer has begun, and closes."""
+        metrics.CONNECTIONS_REFUSED.labels(status).inc()
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            phrase = {
-                400: b"Bad Request",
-                408: b"Request Timeout",
-                431: b"Request Header Fields Too Large",
-                503: b"Service Unavailable",
-            }
             body = b'{"errors":[{"message":"%s"}]}' % message.encode()
             head = (
                 b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             )
-            self.transport.write(head % (status, phrase[status], len(body)) + body)
+            self.transport.write(head % (status, _PHRASES[status], len(body)) + body)
         self.hang_up()
 
     def hang_up(self) -> None:

@@ -9,14 +9,16 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tracklayer import __version__
+from tracklayer import __version__, metrics
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
-from tracklayer.app import build_app, build_waiting_app
+from tracklayer.app import build_app, build_metrics_app, build_waiting_app
 from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
@@ -29,6 +31,7 @@ from tracklayer.cli.serve import (
     supervise,
     working,
 )
+from tracklayer.cli.shared_metrics import shared_folder
 from tracklayer.runtime import Runtime
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import Alone, note_refusal
@@ -67,7 +70,7 @@ def run_api(args: argparse.Namespace) -> int:
             bound = socket.socket(fileno=args.fd)
         else:
             bound = listen(args.host or settings.host, args.port or settings.port)
-        meanwhile = Meanwhile(build_waiting_app(waiting), bound)
+        meanwhile = Meanwhile(build_waiting_app(waiting, settings), bound)
 
         def waits_for(why: str) -> None:
             waiting.waits_for(why)
@@ -75,7 +78,15 @@ def run_api(args: argparse.Namespace) -> int:
 
         if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
             meanwhile.start()
-        with bound, meanwhile, _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman):
+        # Of several that share a port, their parent serves what all of them know.
+        own = settings if args.fd is None else replace(settings, metrics_port=None)
+        with (
+            bound,
+            meanwhile,
+            observed(own, waiting),
+            _role("api", settings, waits_for=waits_for) as (runtime, crew, watchman),
+        ):
+            waiting.is_over(runtime, lambda: watchman.troubles)
             app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
@@ -91,19 +102,22 @@ def _run_api_processes(args: argparse.Namespace) -> int:
         bound = listen(args.host or settings.host, args.port or settings.port)
         own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
         command = [sys.executable, "-m", "tracklayer", "api", *own]
-        return supervise(command, args.processes, stopper, bound, settings.drain)
+        with shared_folder() as shared, observed(settings, Waiting("ask the API's own port"), shared):
+            return supervise(command, args.processes, stopper, bound, settings.drain, shared)
 
 
 def run_worker(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise CommandError("--threads must be 1 or more")
-    settings = _settings()
+    settings, waiting = _settings(), Waiting()
     with (
         Stopper() as stopper,
         suppress(Stopped),
-        _role("worker", settings, args.threads) as (_, crew, _),
+        observed(settings, waiting),
+        _role("worker", settings, args.threads, waiting.waits_for) as (runtime, crew, watchman),
         working(crew, DRAIN_SECONDS),
     ):
+        waiting.is_over(runtime, lambda: watchman.troubles)
         stopper.serving = True
         stopper.event.wait()
         stopper.draining = True
@@ -112,8 +126,14 @@ def run_worker(args: argparse.Namespace) -> int:
 
 
 def run_scheduler(args: argparse.Namespace) -> int:
-    settings = _settings()
-    with Stopper() as stopper, suppress(Stopped), _role("scheduler", settings) as (runtime, crew, _):
+    settings, waiting = _settings(), Waiting()
+    with (
+        Stopper() as stopper,
+        suppress(Stopped),
+        observed(settings, waiting),
+        _role("scheduler", settings, waits_for=waiting.waits_for) as (runtime, crew, watchman),
+    ):
+        waiting.is_over(runtime, lambda: watchman.troubles)
         stopper.serving = True
         run_schedule(runtime, crew.fire, stopper.event)
     return 0
@@ -125,6 +145,26 @@ def _settings() -> Settings:
         if value is None:
             raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
     return settings
+
+
+@contextmanager
+def observed(settings: Settings, waiting: Waiting, shared: Path | None = None) -> Iterator[None]:
+    """Metrics and health on a port of their own for the length of the block, where one is set.
+
+    In a thread, so that they answer whatever the process does. ``shared``: as for ``metrics.exposition``.
+    """
+    metrics.introduce(__version__)
+    if metrics.is_apart_because is not None:
+        log.warning("this process's metrics are not among those of the others (%s)", metrics.is_apart_because)
+    if settings.metrics_port is None:
+        yield
+        return
+    with (
+        listen(settings.host, settings.metrics_port, "TRACKLAYER_METRICS_PORT") as bound,
+        Meanwhile(build_metrics_app(waiting, settings, shared), bound) as aside,
+    ):
+        aside.start()
+        yield
 
 
 @contextmanager

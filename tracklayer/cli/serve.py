@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ import dramatiq
 import uvicorn
 from starlette.applications import Starlette
 
+from tracklayer import metrics
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, is_readable, max_connections, watch
@@ -77,13 +79,15 @@ class Stopper:
             raise Stopped
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises CommandError where the address is taken or not ours."""
+def listen(host: str, port: int, chosen_by: str = "--port") -> socket.socket:
+    """A bound socket. Raises CommandError where the address is taken or not ours, with what chooses another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with {chosen_by}"
+        ) from None
     # Accepted connections inherit it: an answer is one small packet that must not wait for an acknowledgement.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -253,27 +257,40 @@ class Meanwhile:
 
 
 def supervise(
-    command: Sequence[str], count: int, stopper: Stopper, bound: socket.socket, drain: timedelta = timedelta()
+    command: Sequence[str],
+    count: int,
+    stopper: Stopper,
+    bound: socket.socket,
+    drain: timedelta = timedelta(),
+    shared: Path | None = None,
 ) -> int:
     """Keeps ``count`` processes that share a socket running until a signal, then ends them by the same; the exit status.
+
+    ``shared``: the folder in which each has its place for its metrics; whoever replaces one takes the place over.
 
     One that ends with WRONG_FOR_GOOD has said what is wrong, and would say the same again: then all of them end, unless one
     of them has served and goes on doing so. Any other is started again: at once where it had served, else after a pause
     that grows, so that a database that is away for a while costs no more than that while.
     """
     running: dict[subprocess.Popen[bytes], float] = {}
+    places: dict[subprocess.Popen[bytes], str] = {}
     pause, resume_at = FIRST_PAUSE, 0.0
     status = 0
     try:
         while not stopper.event.is_set() and not status:
             while len(running) < count and time.monotonic() >= resume_at:
-                process = subprocess.Popen(command, pass_fds=(bound.fileno(),))  # noqa: S603 - this program, its own arguments
-                running[process] = time.monotonic()
+                place = next(str(n) for n in range(count) if str(n) not in places.values())
+                environ = os.environ if shared is None else {**os.environ, metrics.PLACE: str(shared / place)}
+                process = subprocess.Popen(command, pass_fds=(bound.fileno(),), env=environ)  # noqa: S603 - this program, its own arguments
+                running[process], places[process] = time.monotonic(), place
             stopper.event.wait(0.2)
             for process, since in list(running.items()):
                 if process.poll() is None:
                     continue
                 del running[process]
+                place = places.pop(process)
+                if shared is not None:
+                    metrics.forget_gauges(shared / place)
                 if stopper.event.is_set():
                     continue
                 now = time.monotonic()

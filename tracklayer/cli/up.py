@@ -15,6 +15,7 @@ from tracklayer.actors.crew import assemble
 from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
+from tracklayer.cli.roles import observed
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, listen, scheduling, serve_http, working
 from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
@@ -67,8 +68,9 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
             sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
             settings = replace(settings, sandbox_url=sandbox.url)
         waiting = Waiting()
-        meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting), bound))
+        meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting, settings), bound))
         meanwhile.start()
+        stack.enter_context(observed(settings, waiting))
         runtime = stack.enter_context(
             runtime_of(settings, apply_migrations=True, wait=True, waits_for=waiting.waits_for)
         )
@@ -82,6 +84,7 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         stack.enter_context(working(crew))
         stack.enter_context(scheduling(runtime, crew))
         watchman = stack.enter_context(Watchman(runtime, broker, ROLES, __version__, given.sandbox_url))
+        waiting.is_over(runtime, lambda: watchman.troubles)
         app = build_app(runtime, crew.wake, lambda: watchman.troubles)
         meanwhile.end()
         dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))

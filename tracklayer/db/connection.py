@@ -19,6 +19,7 @@ import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
 
+from tracklayer import metrics
 from tracklayer.db import sessions
 from tracklayer.db.connect_faults import sentence_of
 from tracklayer.db.sessions import PATIENCE_SECONDS, POOL, REQUEST_SECONDS, DatabaseAwayError, LockedOutError, Session
@@ -92,6 +93,7 @@ class Pool(PooledPostgresqlDatabase):  # type: ignore[misc]
             self._set_server_version(session)
         return True
 
+    @metrics.POOL_SECONDS.time()
     def _check_out(self) -> Session:
         ends = time.monotonic() + self._wait_timeout
         while True:
@@ -278,11 +280,38 @@ def _tell_not_there(error: BaseException) -> None:
     log.error("%s (%s)", sentence_of(error), sessions.code_of(error))
 
 
+class _Then(threading.local):
+    """What this thread's open transaction is to be followed by; None: it has none open."""
+
+    calls: list[Callable[[], object]] | None = None
+
+
+_then = _Then()
+
+
 @contextmanager
 def in_transaction() -> Iterator[None]:
     """All or nothing. Raises DatabaseAwayError when PostgreSQL cannot serve now."""
-    with session(), database.atomic():
-        yield
+    outer = _then.calls
+    own = _then.calls = []
+    try:
+        with session(), database.atomic():
+            yield
+    finally:
+        _then.calls = outer
+    if outer is not None:
+        outer += own
+        return
+    for call in own:
+        call()
+
+
+def after_commit(call: Callable[[], object]) -> None:
+    """``call`` once what this thread's transaction did is committed, and not at all where it is undone. It raises nothing."""
+    if _then.calls is None:
+        call()
+    else:
+        _then.calls.append(call)
 
 
 @contextmanager
@@ -414,6 +443,7 @@ async def ask_at_the_door(function: Callable[P, T], *args: P.args, **kwargs: P.k
 
     asked_at = time.monotonic()
 
+    @metrics.READ.time()
     def ask() -> T:
         with _door.question(asked_at), session(), answers_within(DOOR_SECONDS):
             return function(*args, **kwargs)
@@ -453,6 +483,7 @@ _door = _Door()
 
 
 async def _in_thread(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    @metrics.READ.time()
     def call() -> T:
         with session():
             return function()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from tracklayer.db.connection import execute, rows
+from tracklayer import metrics
+from tracklayer.db.connection import after_commit, execute, rows
 from tracklayer.db.json_literal import JsonLiteral
 
 # Of the events that arrived in a minute: how they were received, and where their deliveries stand.
@@ -35,6 +36,8 @@ LATENCY_BOUNDS = (
     25, 50, 100, 150, 200, 300, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000,
     900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 43_200_000, 86_400_000,
 )  # fmt: skip
+
+T = TypeVar("T")
 
 Minute = tuple[int, str, datetime]  # merchant id, platform, the minute's start
 
@@ -128,6 +131,23 @@ class Changes:
         ]
         if waiting:
             execute(ADD_WAITING, (JsonLiteral(waiting),))
+        after_commit(self._tell)
+
+    def _tell(self) -> None:
+        """Adds it to what the operator's Prometheus reads: by platform, whosever it was."""
+        reasons, places = _by_platform(self._reasons), _by_platform(self._latency)
+        for platform, found in _by_platform(self._minutes).items():
+            if platform:  # else it is a count of events
+                metrics.count_changes(platform, found, reasons.get(platform, {}), places.get(platform, {}))
+
+
+def _by_platform(those: Mapping[Minute, Mapping[T, int]]) -> dict[str, dict[T, int]]:
+    found: dict[str, dict[T, int]] = {}
+    for (_, platform, _), own in those.items():
+        known = found.setdefault(platform, {})
+        for what, count in own.items():
+            known[what] = known.get(what, 0) + count
+    return found
 
 
 def _places(found: Counter[int]) -> list[int]:

@@ -11,7 +11,7 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import counted_in
 from tracklayer.db.deliveries import is_alive
-from tracklayer.domain.watch import Beat, JobFacts, Waiting
+from tracklayer.domain.watch import Beat, JobFacts, Queues, Waiting
 
 KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays
 # What every process says since it reads packed counters, too (db/packing.py). Whoever says nothing of it and lives, or may come
@@ -152,9 +152,15 @@ WITH RECURSIVE walk AS (
           AND m.finished + m.acknowledged + m.refused + m.rate_limited + m.unreachable + m.credentials_refused > 0
         OFFSET 0)  -- for each by its key: joined, the hours of all destinations would be read
 )
-SELECT platform, count(*), array_agg(DISTINCT merchant_id), clock_timestamp() - min(due_at),
-    (SELECT max(steps) FROM walk) >= %(steps)s
-FROM old GROUP BY platform
+SELECT platform, count(o.due_at), coalesce(array_agg(DISTINCT merchant_id) FILTER (WHERE o.due_at IS NOT NULL), '{{}}'),
+    clock_timestamp() - min(o.due_at), (SELECT max(steps) FROM walk) >= %(steps)s,
+    count(*), count(*) FILTER (WHERE x.state = 'held'), coalesce(sum(q.waiting), 0)::bigint,
+    greatest(interval '0', clock_timestamp() - min(w.due_at) FILTER (WHERE x.state = 'active'))
+FROM walk w LEFT JOIN old o USING (merchant_id, platform) LEFT JOIN destinations x USING (merchant_id, platform)
+LEFT JOIN LATERAL (
+    SELECT sum(waiting) AS waiting FROM queues
+    WHERE merchant_id = w.merchant_id AND platform = w.platform OFFSET 0) AS q ON true
+GROUP BY platform
 """
 # An alert without a platform is about several, which its details name.
 _SLOW = """
@@ -173,16 +179,20 @@ def waiting(old: timedelta, after: int = 0) -> Waiting:
     stalled: dict[str, int] = {}
     slow: dict[str, int] = {}
     merchants: set[int] = set()
+    queues: dict[str, Queues] = {}
     oldest, more = timedelta(), False
     for first, last in ((after, _LAST_MERCHANT), (0, after)):
         if last > first:
             params: Any = {"after": first, "last": last, "old": old, "steps": WALKED // 2}
-            for platform, count, whose, age, cut in rows(_STALLED, params):
-                stalled[platform] = stalled.get(platform, 0) + count
-                merchants.update(whose)
-                oldest, more = max(oldest, age), more or bool(cut)
+            for platform, count, whose, age, cut, *found in rows(_STALLED, params):
+                queues[platform] = queues.get(platform, Queues()) + Queues(*found)
+                if count:
+                    stalled[platform] = stalled.get(platform, 0) + count
+                    merchants.update(whose)
+                    oldest = max(oldest, age)
+                more = more or (bool(cut) and bool(stalled))
     for platform, count, whose, age in rows(_SLOW, {"steps": WALKED}):  # type: ignore[arg-type]
         slow[platform] = count
         merchants.update(whose)
         oldest = max(oldest, age)
-    return Waiting(len(merchants), stalled, slow, oldest, more)
+    return Waiting(len(merchants), stalled, slow, oldest, more, queues)

@@ -41,6 +41,21 @@ DATABASE_READ_ONLY = "database_read_only"
 SANDBOX = "sandbox_left_set"
 CLOCK_OFF = "clock_off"
 PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
+KINDS = (
+    *NO_ROLE.values(),
+    *KEEPS_DYING.values(),
+    BROKER_KIND,
+    OLD_QUEUE,
+    JOBS_LATE,
+    WRONG_KEY,
+    MIGRATIONS,
+    DATABASE_AWAY,
+    DATABASE_FULL,
+    DATABASE_READ_ONLY,
+    SANDBOX,
+    CLOCK_OFF,
+    PLATFORM_DOWN,
+)
 
 
 @dataclass(frozen=True)
@@ -90,11 +105,33 @@ class JobFacts:
 
 
 @dataclass(frozen=True)
+class Queues:
+    """What waits for one platform. ``destinations``: that have something waiting; ``held``: of them.
+
+    ``deliveries``: of all of them. ``oldest``: how long the longest due one that may be sent has been due.
+    """
+
+    destinations: int = 0
+    held: int = 0
+    deliveries: int = 0
+    oldest: timedelta = timedelta()
+
+    def __add__(self, other: Queues) -> Queues:
+        return Queues(
+            self.destinations + other.destinations,
+            self.held + other.held,
+            self.deliveries + other.deliveries,
+            max(self.oldest, other.oldest),
+        )
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Destinations that may be delivered to, and whose deliveries have been due for longer than ``OLD``.
 
     ``stalled``: title of a platform -> how many of them nobody has served since; ``slow``: those that are served, and whose merchants
-    were told that their queue does not clear. ``more``: there may be more than were counted.
+    were told that their queue does not clear. ``more``: there may be more than were counted. ``queues``: key of a platform ->
+    all that waits for it, as far as it was walked.
     """
 
     merchants: int = 0
@@ -102,6 +139,7 @@ class Waiting:
     slow: Mapping[str, int] = field(default_factory=dict)
     oldest: timedelta = timedelta()
     more: bool = False
+    queues: Mapping[str, Queues] = field(default_factory=dict)
 
     @property
     def destinations(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from tracklayer import metrics
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
 from tracklayer.services.intake import OverloadedError
 
@@ -31,6 +32,7 @@ _CODES: dict[str, Code] = {}
 
 def _code(name: str, meaning: str, what_to_do: str, status: int | None = None) -> str:
     _CODES[name] = Code(name, meaning, what_to_do, status)
+    metrics.GRAPHQL_ERRORS.labels(name)  # from 0 on: else the first one would not be seen
     return name
 
 
@@ -129,7 +131,15 @@ def refused(message: str, code: str, **more: Any) -> GraphQLError:
 
 
 def masked(error: GraphQLError) -> GraphQLError:
-    """The error as the caller may see it: with a code, no value that was sent, no trace of ours."""
+    """The error as the caller may see it, counted as told."""
+    found = worded(error)
+    code = (found.extensions or {}).get("code")
+    metrics.GRAPHQL_ERRORS.labels(code if code in _CODES else "OTHER").inc()
+    return found
+
+
+def worded(error: GraphQLError) -> GraphQLError:
+    """The error as a caller may see it: with a code, no value that was sent, no trace of ours."""
     cause = error.original_error
     if isinstance(cause, DatabaseAwayError):
         is_locked = isinstance(cause, LockedOutError)

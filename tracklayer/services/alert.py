@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from tracklayer import metrics
 from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import REOPEN_WITHIN, Finding, Known, Severity, Step, Subject, next_step
+from tracklayer.domain.alert import REOPEN_WITHIN, AlertKind, Finding, Known, Severity, Step, Subject, next_step
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
+
+for _kind in AlertKind:
+    for _change in ("opened", "resolved"):
+        metrics.ALERTS.labels(_kind, _change)  # from 0 on: else the first one would not be seen
 
 LONGEST_SNOOZE = timedelta(days=90)
 MAX_NOTE = 1000  # characters
@@ -143,6 +148,7 @@ def _take(
         if alert_id is not None:
             db.keep_told(merchant_id, alert_id)
             _note(runtime, merchant_id, alert_id, "open", now)
+            _count(finding.kind, "opened")
         return alert_id
     if known is None or step is Step.NONE:
         return None
@@ -152,6 +158,7 @@ def _take(
         case Step.RESOLVE:
             db.resolve_alert(merchant_id, known.alert_id, now)
             _note(runtime, merchant_id, known.alert_id, "resolved", now)
+            _count(known.subject.kind, "resolved")
             return known.alert_id
         case _:
             assert finding is not None
@@ -160,6 +167,7 @@ def _take(
             if step is Step.REOPEN:
                 db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
+                _count(finding.kind, "opened")
             if is_other:
                 row = db.alerts_by_id(merchant_id, [known.alert_id])[known.alert_id]
                 _remind(runtime, row, max(now, row.snoozed_until or now), now)
@@ -168,6 +176,10 @@ def _take(
             if finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL:
                 _note_graver(runtime, merchant_id, known.alert_id, now)
     return None
+
+
+def _count(kind: AlertKind, change: str) -> None:
+    after_commit(metrics.ALERTS.labels(kind, change).inc)
 
 
 def _note_graver(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime) -> None:

@@ -43,6 +43,7 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
+from tracklayer import metrics
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import schedule as db_schedule
@@ -167,6 +168,11 @@ class RowsHeldError(Exception):
     """Somebody holds rows of this batch; what is left to write of it is kept aside."""
 
 
+def count_from_zero() -> None:
+    """Shows a worker's counters before it has anything to count."""
+    metrics.begin_at_zero(PLATFORMS, [reason.value for reason in DropReason])
+
+
 def deliver_due(runtime: Runtime, worker: int, merchant_id: int, platform: str) -> bool:
     """Delivers what is due at one destination. True where there is more to do: wake it again.
 
@@ -210,7 +216,7 @@ def _claim_patiently(
     """None also where others have had the queue all the time, or have rows of it locked: the sweep sees to it."""
     for pause in (*BUSY_PAUSES, None):
         try:
-            with turn.work():
+            with turn.work(), metrics.CLAIM.time():
                 return _claim(runtime, worker, merchant_id, platform, runtime.clock.now(), turn)
         except QueueBusyError:
             if pause is not None:
@@ -249,6 +255,7 @@ def _claim(
         claimed = taken[1] if taken else []
         size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
         turn.claimed(len(claimed), limit, size)
+        metrics.CLAIMED.labels("one").observe(len(claimed))
         if taken is None:
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
@@ -505,7 +512,9 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
         _tell_fault(runtime, "building a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
     try:
-        reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+        with metrics.PlatformRequest(destination.platform) as asked:
+            reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+            asked.answer = answer_of(reply)
     except NotWrittenError as error:
         _tell_fault(runtime, "writing a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
@@ -520,6 +529,19 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         _tell_fault(runtime, "reading an answer", items[0].claim, error)
         return [UNREAD] * len(items)
+
+
+def answer_of(reply: Reply) -> str:
+    """The class of an answer, as it is counted."""
+    match reply:
+        case NotSent():
+            return "not_sent"
+        case NoAnswer():
+            return "no_answer"
+        case TokenRefused():
+            return "token_refused"
+        case PlatformReply(status=status):
+            return f"{status // 100}xx"
 
 
 def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
@@ -570,7 +592,7 @@ def settle(
     answer = Answer([item.claim for item in items], verdict, sent_at)
 
     def write() -> datetime:
-        with batch.turn.work():
+        with batch.turn.work(), metrics.SETTLE.time():
             return _write_answer(runtime, batch, answer, todo)
 
     return patiently(WRITE_FOR, write, lambda: _keep(runtime, batch, lambda: _write_kept(runtime, batch, answer)))
@@ -871,6 +893,8 @@ def sweep(runtime: Runtime) -> Swept:
         wake = _with_work(now)
     with alone(runtime, "looking at platforms that are down"):
         wake = see_to_platforms(runtime, wake, now)
+    metrics.SWEPT.labels("taken_back").inc(taken_back)
+    metrics.SWEPT.labels("dropped").inc(dropped)
     return Swept(taken_back, dropped, wake)
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import together as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
@@ -102,7 +103,7 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
         return [], alone
     now = runtime.clock.now()
     try:
-        with runtime.turns.fresh() as keep_up:
+        with runtime.turns.fresh() as keep_up, metrics.CLAIM.time():
             seen, claimed, others = _claim(queues, now, worker)
             keep_up += [(lease.merchant_id, lease.platform) for lease, those in claimed.items() if len(those) < FEW]
     except Exception as error:
@@ -110,6 +111,8 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
             raise
         tell_fault(runtime, "claiming for many destinations", error)
         return [], alone + queues  # whoever it was, the others are not kept from theirs
+    if claimed:
+        metrics.CLAIMED.labels("many").observe(sum(map(len, claimed.values())))
     errands = []
     for lease, those in claimed.items():
         queue = lease.merchant_id, lease.platform
@@ -210,7 +213,7 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
 
     def write() -> set[int]:
         now = runtime.clock.now()
-        with runtime.turns.fresh() as keep_up, in_transaction():
+        with metrics.SETTLE.time(), runtime.turns.fresh() as keep_up, in_transaction():
             keep_up += [one.errand.queue for one in answered if len(one.items) < FEW]
             held = db.end_leases([one.errand.batch.lease for one in answered], KEPT_LOCK_MS)
             changes = Changes()

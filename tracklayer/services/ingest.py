@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from tracklayer import metrics
 from tracklayer.db import events as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
@@ -372,6 +373,30 @@ def _text(value: Any) -> str:
 def _counted(row: EventRow, times_received: int) -> EventRow:
     values = {column.name: getattr(row, column.name) for column in fields(EventRow)}
     return EventRow(**{**values, "times_received": times_received})
+
+
+def note_stored(calls: Iterable[Call]) -> None:
+    """Counts what became of the events of calls, now that all of it is committed."""
+    accepted = coalesced = rejected = 0
+    codes: Counter[str] = Counter()
+    for call in calls:
+        for item in call.items:
+            if item is None:
+                rejected += 1
+            elif item.inserted:
+                accepted += 1
+            elif item.row is not None or item.is_erased:
+                coalesced += 1
+            else:
+                rejected += 1
+                codes["EVENT_ID_CONFLICT"] += 1
+        for (_, code, _), count in call.refused.items():
+            codes[code or "SENT_AGAIN"] += count
+    for outcome, count in (("accepted", accepted), ("coalesced", coalesced), ("rejected", rejected)):
+        if count:
+            metrics.EVENTS.labels(outcome).inc(count)
+    for code, count in codes.items():
+        metrics.EVENTS_REFUSED.labels(code).inc(count)
 
 
 def outcomes_of(runtime: Runtime, call: Call) -> list[Ingested]:

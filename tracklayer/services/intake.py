@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
+from tracklayer import metrics
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
 from tracklayer.db.events import READS, STATEMENTS, store_arguments
@@ -31,7 +32,16 @@ from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.ingest import Call, Ingested, Wake, differences_among, judge_one, outcomes_of, store
+from tracklayer.services.ingest import (
+    Call,
+    Ingested,
+    Wake,
+    differences_among,
+    judge_one,
+    note_stored,
+    outcomes_of,
+    store,
+)
 
 log = logging.getLogger(__name__)
 
@@ -284,7 +294,10 @@ class _Flusher:
             steps = store([part for _, part in batch], self._runtime.settings.retry_window)
             name, arguments = next(steps)
             while True:
-                found = await self._session.execute(_EXECUTE[name], arguments, lock_ms=None if committed else lock_ms)
+                with metrics.STORE.time():
+                    found = await self._session.execute(
+                        _EXECUTE[name], arguments, lock_ms=None if committed else lock_ms
+                    )
                 committed = committed or name not in READS
                 self.away_at = None
                 name, arguments = steps.send(found)
@@ -295,6 +308,7 @@ class _Flusher:
                     waiting.done.set_result(None)
             if self._locked:
                 self._let_in(batch)
+            note_stored(part for _, part in batch)
             self._wake(ended.value)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             if _is_locked(error) and not committed:
@@ -419,6 +433,11 @@ class Intake:
         """Whether the database took nothing when it was last asked to, a moment ago."""
         lately = time.monotonic() - LATELY_SECONDS
         return any(one.away_at is not None and one.away_at > lately for one in (self._short, self._long))
+
+    @property
+    def events(self) -> int:
+        """That were taken in and wait for their commit."""
+        return self._all_events
 
     def _pause_of_long(self) -> float:
         return PAUSE_SECONDS if self.has_short_about else 0

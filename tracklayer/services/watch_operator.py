@@ -21,6 +21,7 @@ from typing import Protocol
 import orjson
 from psycopg2.extensions import parse_dsn
 
+from tracklayer import metrics
 from tracklayer.clock import DatabaseClock
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import heartbeats as db_beats
@@ -40,11 +41,14 @@ from tracklayer.domain.watch import (
     DATABASE_AWAY,
     DATABASE_FULL,
     DATABASE_READ_ONLY,
+    KINDS,
     MET,
     OLD,
     REFUSALS,
+    ROLES,
     Down,
     Facts,
+    Queues,
     Trouble,
     Waiting,
     all_is_well,
@@ -52,7 +56,7 @@ from tracklayer.domain.watch import (
     judge,
     undecided,
 )
-from tracklayer.mappers import title_of
+from tracklayer.mappers import PLATFORMS, title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.keys import look_at_keys
@@ -60,6 +64,11 @@ from tracklayer.services.soundness import real_destinations
 from tracklayer.services.tell_operator import Notice, NotToldError, Teller
 
 log = logging.getLogger(__name__)
+
+for _kind in KINDS:  # from 0 on: else the first one would not be seen
+    metrics.OPERATOR_ALERT_OPEN.labels(_kind)
+    for _change in ("opened", "resolved"):
+        metrics.OPERATOR_ALERTS.labels(_kind, _change)
 
 TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
 # That nobody sees a trouble before it is over: several looks, and a heartbeat of everybody.
@@ -117,7 +126,14 @@ def _waiting() -> Waiting | None:
             found = db_beats.waiting(OLD, random.randint(0, db_destinations.last_merchant_waiting()))
     except ReadTimeoutError:
         return None
+    _note_queues(found.queues)
     return replace(found, stalled=_titled(found.stalled), slow=_titled(found.slow))
+
+
+def _note_queues(queues: Mapping[str, Queues]) -> None:
+    for platform in PLATFORMS:
+        found = queues.get(platform, Queues())
+        metrics.see_queues(platform, found.oldest.total_seconds(), found.deliveries, found.destinations, found.held)
 
 
 def _titled(by_platform: Mapping[str, int]) -> dict[str, int]:
@@ -134,9 +150,19 @@ def look(facts: Facts) -> None:
                 opened.append(trouble)
         over = db.resolve_unseen(CALM, undecided(facts) | {trouble.kind for trouble in found})
     for trouble in opened:
+        metrics.OPERATOR_ALERTS.labels(_bare(trouble.kind), "opened").inc()
         log.error("%s. %s", trouble.title, trouble.message)
     for kind in over:
+        metrics.OPERATOR_ALERTS.labels(_bare(kind), "resolved").inc()
         log.warning("it is over: %s", kind)
+    living = {role: facts.living(role) for role in ROLES}
+    ages = {role: min(beat.age for beat in beats).total_seconds() for role, beats in living.items() if beats}
+    metrics.see_roles({role: len(beats) for role, beats in living.items()}, ages)
+
+
+def _bare(kind: str) -> str:
+    """Without the platform behind it."""
+    return kind.partition(":")[0]
 
 
 def open_troubles() -> list[Trouble]:

@@ -42,6 +42,7 @@ READING_ORDER = (
     "erasure",
     "operations",
     "runbooks",
+    "metrics",
     "growing",
     "fairness",
 )

@@ -44,12 +44,17 @@ class Waiting:
     """``why``: one sentence, what a process waits for before it can serve."""
 
     why: str = "this process is starting"
+    _ready: _Readiness | None = field(default=None, repr=False)
 
     def waits_for(self, what: str) -> None:
         self.why = f"waiting: {what}"
 
+    def is_over(self, runtime: Runtime, troubles: Callable[[], Sequence[Trouble]]) -> None:
+        """From now on what is asked is the database, for a role that takes in nothing."""
+        self._ready = _Readiness(runtime, lambda: False, troubles)
+
     async def readyz(self, request: Request) -> Response:
-        return _unready(self.why)
+        return _unready(self.why) if self._ready is None else await self._ready.readyz(request)
 
 
 def waiting_routes(waiting: Waiting) -> list[Route]:
