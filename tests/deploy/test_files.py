@@ -146,6 +146,18 @@ def test_what_a_container_may_do_is_nothing() -> None:
             assert unit[key] == [value], (name, key)
 
 
+def test_every_role_is_asked_whether_it_lives() -> None:
+    for name in ("worker", "scheduler"):
+        (start,) = [found for found in KITS["compose"]() if found.role == name]
+        port = start.environ["TRACKLAYER_METRICS_PORT"]
+        assert f"http://127.0.0.1:{port}/healthz" in compose()["services"][name]["healthcheck"]["test"][-1]
+        (pod,) = pods()[name]["containers"]
+        (start,) = [found for found in KITS["kubernetes"]() if found.role == name]
+        probe = pod["livenessProbe"]["httpGet"]
+        assert (probe["path"], probe["port"]) == ("/healthz", "metrics")
+        assert {"name": "metrics", "containerPort": int(start.environ["TRACKLAYER_METRICS_PORT"])} in pod["ports"]
+
+
 def test_what_ends_is_started_again_for_ever() -> None:
     services = compose()["services"]
     for name in ROLES[1:]:

@@ -102,12 +102,15 @@ def test_an_installation_starts_delivers_and_ends_without_losing_anything(place:
     migrating = place.start(migrate)
     assert migrating.ended(MIGRATION_SECONDS) == 0, migrating.output()
     runtime = place.runtime()
-    running = {start.role: (place.start(start), start) for start in roles}
+    ports = {start.role: str(free_port()) for start in roles if "TRACKLAYER_METRICS_PORT" in start.environ}
+    running = {start.role: (place.start(start, **_metrics(ports.get(start.role))), start) for start in roles}
     api, worker, scheduler = (running[role][0] for role in ("api", "worker", "scheduler"))
     address = f"http://127.0.0.1:{place.addresses['TRACKLAYER_PORT']}"
     ready(api, lambda: answers(f"{address}/readyz"), "the API to serve")
     ready(worker, lambda: heard_of("worker"), "the worker's heartbeat")
     ready(scheduler, lambda: heard_of("scheduler"), "the scheduler's heartbeat")
+    for port in ports.values():
+        assert answers(f"http://127.0.0.1:{port}/healthz")
     if may_confine():
         for process, _ in running.values():
             status = Path(f"/proc/{process.pid}/status").read_text()
@@ -148,12 +151,17 @@ def test_an_installation_starts_delivers_and_ends_without_losing_anything(place:
     assert found == [("order_1", "delivered", 1), ("order_2", "delivered", 1), ("order_3", "queued", 0)]
 
     # What was stored at the last moment goes out with the next start.
-    again = place.start(running["worker"][1])
+    again = place.start(running["worker"][1], **_metrics(ports.get("worker")))
     wait_until(lambda: place.accepted() == {"order_1": 1, "order_2": 1, "order_3": 1}, "the third to be delivered")
     wait_until(lambda: not _waiting(), "the third to be settled")
     assert check_invariants(runtime.clock.now()) == []
     again.ask_to_end()
     assert again.ended(running["worker"][1].grace or 0) == 0
+
+
+def _metrics(port: str | None) -> dict[str, str]:
+    """One of its own, since all are on one machine here."""
+    return {} if port is None else {"TRACKLAYER_METRICS_PORT": port}
 
 
 def _waiting() -> int:
