@@ -128,7 +128,7 @@ def test_what_is_installed_serves_everything(up: str, tmp_path: Path) -> None:
     with httpx.Client(base_url=up) as client:
         page = client.get("/")
         assert page.status_code == 200
-        for path in {*re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text), "/docs/operations"}:
+        for path in {*re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text), "/docs/operations", "/docs/runbooks"}:
             assert client.get(path).status_code == 200, path
         schema = client.get("/schema.graphql").text
         assert schema == (ROOT / "tracklayer" / "schema" / "schema.graphql").read_text()
