@@ -55,6 +55,7 @@ READERS: dict[str, tuple[str, ...]] = {
     ),
     "For operators": (
         "operations",
+        "runbooks",
         "command-line",
         "settings",
         "metrics",

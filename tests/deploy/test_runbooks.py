@@ -1,0 +1,33 @@
+"""What the runbooks ask PostgreSQL, it answers, on the tables that there are."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+
+import psycopg2
+import pytest
+
+from tests.deploy.kit import ROOT
+
+TEXT = (ROOT / "tracklayer" / "web" / "docs" / "runbooks.md").read_text()
+STATEMENTS = [
+    statement.strip()
+    for block in re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL)
+    for statement in re.split(r";[^\n]*\n", block)
+    if statement.strip()
+]
+ASKS = [statement for statement in STATEMENTS if statement.startswith("SELECT")]
+
+
+@pytest.mark.parametrize("statement", ASKS)
+def test_what_is_asked_is_answered(database: str, statement: str) -> None:
+    with closing(psycopg2.connect(database)) as own, own.cursor() as cursor:
+        cursor.execute(statement)
+        cursor.fetchall()
+
+
+def test_nothing_else_is_told_but_settings() -> None:
+    assert len(ASKS) == 7
+    others = [statement for statement in STATEMENTS if statement not in ASKS]
+    assert all(re.match(r"ALTER SYSTEM SET (archive_|synchronous_standby_names)", statement) for statement in others)
