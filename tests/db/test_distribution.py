@@ -23,6 +23,8 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.deliveries import page_query as deliveries_query
 from tracklayer.db.events import EventSearch
 from tracklayer.db.events import page_query as events_query
+from tracklayer.db.events import place_query as events_place
+from tracklayer.db.walks import place_query as deliveries_place
 
 ROOM = Path(db.__file__).parent
 # Tables of the installation itself: few rows, which stay on one node.
@@ -80,7 +82,9 @@ EXPLAINED: dict[str, str] = {
     "erasures.purge_erasures": ROUND,
     "erasures.purge_tombstones": ROUND,
     "events._IN_HOURS": BUILT,
+    "events._where": BUILT,
     "events.page_query": BUILT,
+    "events.place_query": BUILT,
     "events.troubled_query": BUILT,
     "folding.FOLD_QUEUES": ROUND,
     "folding.FORGET": ROUND,
@@ -123,6 +127,7 @@ EXPLAINED: dict[str, str] = {
     "sign_ins.purge_sign_ins": ROUND,
     "sign_ins.session_holder": KEYLESS,
     "sign_ins.take_code": KEYLESS,
+    "walks.place_query": BUILT,
 }
 
 _SQL = re.compile(r"\b(SELECT\b.+?\bFROM|INSERT INTO|UPDATE \w+|DELETE FROM)\b", re.DOTALL)
@@ -206,8 +211,10 @@ def test_what_is_put_together_at_run_time_is_tied_to_its_merchant() -> None:
         assert distributes(sql), sql
     for event_name, prefix, state, where in product((None, "Purchase"), (None, "a"), (None, "failed"), (None, "meta")):
         search = EventSearch(event_name, prefix, None, None, None, None, state, (), where, (), None, None)
-        sql, _ = events_query(7, search, 50)
-        assert distributes(sql), sql
+        for sql, _ in (events_query(7, search, 50), events_place(7, search)):
+            assert distributes(sql), sql
+    sql, _ = deliveries_place(7, DeliverySearch(error_contains="x"))
+    assert distributes(sql), sql
 
 
 def test_the_key_of_every_table_of_merchants_names_the_merchant(database: str) -> None:
