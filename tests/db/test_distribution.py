@@ -212,10 +212,8 @@ def test_what_is_put_together_at_run_time_is_tied_to_its_merchant() -> None:
             assert distributes(sql), sql
     for event_name, prefix, state, where in product((None, "Purchase"), (None, "a"), (None, "failed"), (None, "meta")):
         search = EventSearch(event_name, prefix, None, None, None, None, state, (), where, (), None, None)
-        sql, _ = events_query(7, search, 50)
-        assert distributes(sql), sql
-        sql, _ = events_place(7, search)
-        assert distributes(sql), sql
+        for sql, _ in (events_query(7, search, 50), events_place(7, search)):
+            assert distributes(sql), sql
 
 
 def test_the_key_of_every_table_of_merchants_names_the_merchant(database: str) -> None:

@@ -507,3 +507,26 @@ async def test_who_asks_again_is_answered_with_the_erasure_that_goes_on(api: Api
     assert first["erasure"] == again["erasure"] != other["erasure"]
     told = (await api(ask, input={"email": EMAIL}, dryRun=True))["erasePerson"]
     assert told == {"erasure": None, "wasThereBefore": False, "userErrors": []}
+
+
+def test_an_event_that_many_look_for_holds_the_queues_as_shortly_as_many_events_do(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One person, asked for in forty ways: each page tells so many erasures, and no more."""
+    monkeypatch.setattr(erase_jobs, "MOST_TOLD", 200)
+    send(runtime, merchant, *(of(f"hers-{number:02}") for number in range(50)), of("his", "john@shop.example"))
+    clock.move(timedelta(minutes=1))
+    requests = [Request(email=EMAIL, external_id=f"customer-{number}") for number in range(40)]
+    begun = [begin(runtime, merchant, request) for request in requests]
+    real, told = db.erase_events, list[int]()
+
+    def erase_events(merchant_id: int, event_ids: Sequence[str], *args: Any) -> Any:
+        told.append(len(event_ids) * len(begun))
+        return real(merchant_id, event_ids, *args)
+
+    monkeypatch.setattr(db, "erase_events", erase_events)
+    done = finish_all(runtime, clock, begun)
+    assert told == [200] * 10
+    assert [row.counts.get("events", 0) for row in done] == [50, *[0] * 39]
+    assert stored(merchant) == ["his"]
+    sound(clock)

@@ -67,6 +67,7 @@ from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import Ids, remove_traces
 
 MOST = 200  # events that are deleted in one transaction: meanwhile nothing is taken out of this merchant's queues
+MOST_TOLD = 2_000  # and of how many erasures in all: an event may be one that each of hundreds looks for
 TOGETHER = 100  # erasures whose mentions are looked for at once
 TURN_SECONDS = 0.8  # of one run: the next one begins a second after it
 AFTER_ERROR = timedelta(minutes=1)
@@ -306,9 +307,11 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
     settling = [place for place, one in enumerate(walk.walkers) if one.row.stage == "settling"]
     erased = _came_back(marker_of(runtime), merchant_id, page) if settling else set()
     meant, uncertain = dict[str, list[Meant]](), list[tuple[Place, ErasureRow]]()
-    for looked in page:
-        if len(meant) > MOST:
-            break  # from there on it is looked at again
+    seen, told = page, 0
+    for at, looked in enumerate(page):
+        if len(meant) >= MOST or told >= MOST_TOLD:
+            seen = page[:at]  # from there on it is looked at again
+            break
         facts, place = Facts.of(looked, countries), (looked.received_at, looked.event_id)
         found = set().union(*(by_token.get(token, ()) for token in facts.known_by))
         is_back = looked.event_id in erased
@@ -324,23 +327,22 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
             # Somebody else's, who was erased: it goes, and whoever takes it away learns nothing of it.
             settler = next((one.row for one in those if one.row.stage == "settling"), None)
             meant |= {looked.event_id: [(settler, None)]} if settler is not None else {}
+        told += len(meant.get(looked.event_id, ()))
         if looked.event_id not in meant and not facts.lenders.isdisjoint(forgotten):
             lent[looked.event_id] = facts.lenders & forgotten.keys()
-    some = dict(list(meant.items())[:MOST])
-    left = _erase(runtime, merchant_id, some, now) if some else set()
+    left = _erase(runtime, merchant_id, meant, now) if meant else set()
     # What somebody else's event got of a browser stays theirs, but not which browser that was.
     unnamed = db.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
     for event_id in unnamed:
         row = forgotten[min(lent[event_id])]
         _count(row, {"mentions": 1})
         walk.changed[row.erasure_id] = row
-    for owners in some.values():
+    for owners in meant.values():
         walk.changed |= {row.erasure_id: row for row, _ in owners}
     if left:
         walk.row.next_at = now + IN_HANDS
     # Up to the first one that stays: it has to be looked at again.
-    stay = left or (meant.keys() - some.keys())
-    done = page[: next((at for at, one in enumerate(page) if one.event_id in stay), len(page))]
+    done = seen[: next((at for at, one in enumerate(seen) if one.event_id in left), len(seen))]
     walk.row.looked += len(done)
     if len(done) == len(page) < PAGE:
         walk.place = until
