@@ -250,7 +250,8 @@ def _claim(
         taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare, since=since)
         claimed = taken[1] if taken else []
         size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
-        turn.claimed(len(claimed), limit, size)
+        # Behind the last one there may be few, and before it many again: the next claim tells.
+        turn.claimed(len(claimed), len(claimed) if claimed and since is not None else limit, size)
         if taken is None:
             turn.note_reached(since, None)
             if is_probe:

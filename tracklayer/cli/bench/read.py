@@ -114,6 +114,7 @@ class Filler:
     """Stores the rows, and starts who reads them."""
 
     place: Ground
+    platforms: Sequence[str] = PLATFORMS[:WIDTH]
     events: int = 1
 
     def __post_init__(self) -> None:
@@ -121,7 +122,7 @@ class Filler:
         if isinstance(created, list):
             raise CommandError("no merchant could be made")
         self.merchant_id, self.key = created
-        sandbox_destinations(self.place.runtime, self.merchant_id, PLATFORMS[:WIDTH])
+        sandbox_destinations(self.place.runtime, self.merchant_id, self.platforms)
         self._store_template()
 
     def _store_template(self) -> None:
@@ -141,13 +142,13 @@ class Filler:
                 "last_seen_at, resolved_at) SELECT %s, 'platform_down', 'critical', %s, 'It was down', '', '{}', at, at, "
                 "at + interval '20 minutes' FROM generate_series(1, %s) AS n, LATERAL (SELECT %s::timestamptz + n * "
                 "%s::interval AS at) AS times",
-                (self.merchant_id, PLATFORMS[0], ALERTS, self.start, SPREAD / ALERTS),
+                (self.merchant_id, self.platforms[0], ALERTS, self.start, SPREAD / ALERTS),
             )
 
     def fill(self, events: int) -> None:
         """Up to so many events, in the order of their arrival."""
         with unlimited_session():
-            shapes = [_Shape(name) for name in ("events", "deliveries")]
+            shapes = [Shape(name) for name in ("events", "deliveries")]
             while self.events < events:
                 numbers = range(self.events, min(events, self.events + PART))
                 for shape in shapes:
@@ -297,7 +298,7 @@ def _cuts(times: list[float]) -> tuple[float, float]:
     return found[49], found[94]
 
 
-class _Shape:
+class Shape:
     """The rows of the template in one table, as COPY writes them."""
 
     def __init__(self, name: str) -> None:
