@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         if name not in AS_FAST
     ]
     if args.json:
-        print_json({"latency_ms": found, "goals": [goal.as_json() for goal in goals]})
+        print_json({"latency_ms": by_text(found), "goals": [goal.as_json() for goal in goals]})
         return 0
     lines = [
         [f"{count:,}", name, f"{p50:.2f}", f"{p95:.2f}"] for count in found for name, (p50, p95) in found[count].items()
@@ -107,6 +107,11 @@ def run(args: argparse.Namespace) -> int:
     print(table(["deliveries", "", "p50 ms", "p95 ms"], lines))
     print("\n" + goals_table(goals))
     return 0
+
+
+def by_text(found: dict[int, Any]) -> dict[str, Any]:
+    """As JSON has it: its keys are texts."""
+    return {str(count): figures for count, figures in found.items()}
 
 
 @dataclass

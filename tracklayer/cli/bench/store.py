@@ -107,7 +107,7 @@ def _run(args: argparse.Namespace) -> int:
         Goal("a claim beside a snapshot: last quarter of first", claims["last"] / claims["first"], 1.2, True),
     ]
     if args.json:
-        figures = {"few": few, "many": many, "bytes": sizes, "latency_ms": reads, "purge_seconds": purge}
+        figures = {"few": few, "many": many, "bytes": sizes, "latency_ms": read.by_text(reads), "purge_seconds": purge}
         print_json(
             {
                 "machine": found_on,
