@@ -420,10 +420,11 @@ def test_claims_on_a_backlog_go_on_behind_the_last_one_and_end_with_a_look_from_
     runtime: Runtime, merchant: Merchant, worker: int, backlog: list[datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is due before all others comes back in between."""
-    real, looked = claim_due, []
+    real, looked, was_behind = claim_due, [], []
 
     def noted(*args: Any, since: datetime | None = None, **options: Any) -> Any:
         looked.append(since)
+        was_behind.append(runtime.turns.is_behind((merchant.merchant_id, "meta")))
         if len(looked) == 3:
             execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE event_id = 'order_000'")
         return real(*args, since=since, **options)
@@ -435,6 +436,9 @@ def test_claims_on_a_backlog_go_on_behind_the_last_one_and_end_with_a_look_from_
         execute("UPDATE deliveries SET due_at = due_at + interval '1 hour' WHERE event_id = 'order_000'")
     deliver(runtime, merchant, worker)
     assert looked == [None, *(backlog[number * SHARE] for number in range(1, 5)), None, None]
+    assert was_behind == [False, True, True, True, True, True, False], (
+        "few behind the last one say nothing of those before"
+    )
     assert row(merchant, "order_000").status == "delivered"
 
 
