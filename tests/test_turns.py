@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 
+from tests.conftest import NOW
 from tracklayer import turns
 from tracklayer.turns import ROOM, SHARE, Turns
 
@@ -40,6 +42,23 @@ def test_a_full_share_is_a_backlog_and_a_claim_that_is_not_full_ends_it() -> Non
     turn.claimed(24, 25, 0)
     assert not line.is_behind(FRESH)
     assert line.of(FRESH).limit(1000) == SHARE
+
+
+def test_a_claim_begins_behind_the_last_full_one_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Turns()
+    first, second = NOW, NOW + timedelta(seconds=1)
+    assert line.reached(BACKLOG) is None
+    line.note_reached(BACKLOG, None, first)
+    assert line.reached(BACKLOG) == first
+    assert line.reached(OTHER) is None
+    began = line._reached[BACKLOG][0]
+    line.note_reached(BACKLOG, first, second)
+    assert line.reached(BACKLOG) == second
+    assert line._reached[BACKLOG][0] == began, "it is not put off by claims that do not begin at the beginning"
+    monkeypatch.setattr(turns, "LOOK_BACK_SECONDS", -1.0)
+    assert line.reached(BACKLOG) is None
+    line.note_reached(BACKLOG, None, None)
+    assert not line._reached
 
 
 def test_a_backlog_takes_less_at_once_while_others_have_something_to_do(line: Turns) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 
 Destination = tuple[int, str]  # merchant id, platform
 
@@ -20,6 +21,7 @@ STEP_ASIDE_SECONDS = 0.02  # at most, at each step: a backlog is slowed down, an
 HANDS = 2  # backlogs at work at once: one maps while another's statement runs; more only fight for the interpreter
 LARGE = 32 * 1024  # bytes of JSON: where a destination's events have more, its claims are smaller
 ROOM = 32 * 1024 * 1024  # bytes that the events of one claim may have, by those of the claim before
+LOOK_BACK_SECONDS = 5.0  # that claims on a backlog go on behind the last one: then one begins at the longest due again
 STEP = 16  # events mapped between two looks around: about a millisecond
 
 
@@ -32,6 +34,7 @@ class Turns:
         self._fresh_at = float("-inf")
         self._behind: set[Destination] = set()
         self._large: dict[Destination, float] = {}  # bytes of an event, where they are large
+        self._reached: dict[Destination, tuple[float, datetime]] = {}  # where claims go on behind the last one
         self._backlog = threading.Lock()
         self._hands = threading.BoundedSemaphore(HANDS)
 
@@ -65,6 +68,24 @@ class Turns:
         """How many of its events fit into one claim; None: as many as it likes."""
         size = self._large.get(destination)
         return None if size is None else max(1, int(ROOM / size))
+
+    def reached(self, destination: Destination) -> datetime | None:
+        """What was due earlier was claimed a moment ago, so that a claim need not look there; None: it has to.
+
+        Where somebody reads for long, PostgreSQL keeps what was claimed and is done, and each claim would pass over all of it.
+        What came back meanwhile, or was stored late, is found by the next claim that begins at the beginning.
+        """
+        began, reached = self._reached.get(destination, (float("-inf"), None))
+        return reached if time.monotonic() - began < LOOK_BACK_SECONDS else None
+
+    def note_reached(self, destination: Destination, since: datetime | None, until: datetime | None) -> None:
+        """A claim that looked from ``since`` on took all that it asked for, up to what was due at ``until``; None: it did not."""
+        with self._condition:
+            if until is None:
+                self._reached.pop(destination, None)
+            else:
+                began = time.monotonic() if since is None else self._reached.get(destination, (float("-inf"), since))[0]
+                self._reached[destination] = began, until
 
     def begin(self) -> None:
         with self._condition:
@@ -117,6 +138,14 @@ class Turn:
             most = min(most, fitting)
         alone = self._turns.is_behind(self._destination) and not self._turns.is_busy()
         return most if alone else min(most, SHARE)
+
+    def reached(self) -> datetime | None:
+        """As ``Turns.reached``."""
+        return self._turns.reached(self._destination)
+
+    def note_reached(self, since: datetime | None, until: datetime | None) -> None:
+        """As ``Turns.note_reached``."""
+        self._turns.note_reached(self._destination, since, until)
 
     def claimed(self, count: int, asked: int, size: int) -> None:
         """``count`` were due where it asked for ``asked``: full claims up to a share say that this is a backlog.

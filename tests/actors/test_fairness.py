@@ -121,6 +121,8 @@ def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert rule("Busy") == f"{turns.BUSY_SECONDS:g} s after something fresh"
     assert rule("A backlog steps aside") == f"{turns.STEP_ASIDE_SECONDS * 1000:g} ms at each step, at most"
     assert rule("Backlogs that compute at once") == f"{turns.HANDS}; 1 while others are busy"
+    begins = f"behind the last full one, for {turns.LOOK_BACK_SECONDS:g} s; then with the longest due"
+    assert rule("A claim on a backlog begins") == begins
     assert rule("Bytes of one claim") == f"{turns.ROOM // 2**20} MiB"
     assert rule("A request that failed") == f"{seconds(health.REST_AFTER_FAILURE)} s of rest"
     held = f"{health.HOLD_AFTER_FAILURES} failures in a row over {seconds(health.HOLD_AFTER)} s, or refused credentials"

@@ -12,7 +12,9 @@ import psycopg2
 import pytest
 
 from tests.factories import META, PURCHASE, Merchant, draft
+from tracklayer import turns
 from tracklayer.clock import FrozenClock
+from tracklayer.db import deliveries
 from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import (
@@ -47,6 +49,7 @@ from tracklayer.services.destinations import (
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.redeliver import redeliver_ids
+from tracklayer.turns import SHARE, Turn
 
 
 def ingest(runtime: Runtime, merchant: Merchant, *drafts: dict[str, Any]) -> None:
@@ -397,6 +400,77 @@ def test_two_claims_never_share_a_row(runtime: Runtime, merchant: Merchant, cloc
     assert set(one).isdisjoint(two)
     with in_transaction():
         assert claim_due(merchant.merchant_id, "meta", 6, clock.now(), 3) is None
+
+
+COUNT_READ = "SELECT pg_stat_get_xact_tuples_returned('deliveries_due'::regclass)"
+
+
+@pytest.fixture
+def backlog(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> list[datetime]:
+    """Five claims' worth of deliveries, each due a millisecond after the one before; when each is."""
+    due = []
+    for number in range(5 * SHARE):
+        clock.move(timedelta(milliseconds=1))
+        due.append(clock.now())
+        ingest(runtime, merchant, draft(f"order_{number:03}"))
+    return due
+
+
+def test_claims_on_a_backlog_go_on_behind_the_last_one_and_end_with_a_look_from_the_beginning(
+    runtime: Runtime, merchant: Merchant, worker: int, backlog: list[datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is due before all others comes back in between."""
+    real, looked, was_behind = claim_due, [], []
+
+    def noted(*args: Any, since: datetime | None = None, **options: Any) -> Any:
+        looked.append(since)
+        was_behind.append(runtime.turns.is_behind((merchant.merchant_id, "meta")))
+        if len(looked) == 3:
+            execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE event_id = 'order_000'")
+        return real(*args, since=since, **options)
+
+    monkeypatch.setattr(deliveries, "claim_due", noted)
+    monkeypatch.setattr(Turn, "limit", lambda turn, most: SHARE)
+    monkeypatch.setattr(turns, "LOOK_BACK_SECONDS", 3600.0)
+    with in_transaction():
+        execute("UPDATE deliveries SET due_at = due_at + interval '1 hour' WHERE event_id = 'order_000'")
+    deliver(runtime, merchant, worker)
+    assert looked == [None, *(backlog[number * SHARE] for number in range(1, 5)), None, None]
+    assert was_behind == [False, True, True, True, True, True, False], (
+        "few behind the last one say nothing of those before"
+    )
+    assert row(merchant, "order_000").status == "delivered"
+
+
+def test_a_claim_passes_over_nothing_of_what_was_delivered_while_somebody_reads_for_long(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, backlog: list[datetime], database: str
+) -> None:
+    with closing(psycopg2.connect(database)) as reader:
+        reader.cursor().execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM deliveries")
+        deliver(runtime, merchant, worker)
+        clock.move(timedelta(seconds=1))
+        ingest(runtime, merchant, *(draft(f"fresh_{number}") for number in range(20)))
+        read = []
+        for since in (None, backlog[-1]):
+            with in_transaction():
+                before = rows(COUNT_READ)[0][0]
+                taken = claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker, since=since)
+                assert taken is not None
+                assert [found.claim.due_at for found in taken[1]] == [clock.now()] * 10
+                read.append(rows(COUNT_READ)[0][0] - before)
+                execute("DELETE FROM claims")
+    assert read == [5 * SHARE + 10, 1 + 10]
+
+
+def test_what_is_due_since_long_is_taken_where_nothing_else_is(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft())
+    with in_transaction():
+        taken = claim_due(
+            merchant.merchant_id, "meta", 10, clock.now(), worker, since=clock.now() + timedelta(seconds=1)
+        )
+    assert taken is not None
 
 
 def test_a_bug_in_mapping_one_event_stops_no_other(

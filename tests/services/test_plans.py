@@ -77,9 +77,10 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
     runtime: Runtime, stranger: Merchant, clock: FrozenClock
 ) -> None:
     params = {"merchant": stranger.merchant_id, "platform": "meta", "now": clock.now(), "limit": 100, "worker": 1}
-    spared = {"spared": db.SPARED_ATTEMPTS, "rested": clock.now(), "last_call": clock.now()}
+    spared = {"spared": db.SPARED_ATTEMPTS, "rested": clock.now(), "last_call": clock.now(), "since": clock.now()}
     found = scans(db.CLAIM_DUE, {**params, **spared, "lease": clock.now()})
     assert found.keys() == {"deliveries_due", "events_pkey"}
+    assert "due_at >=" in found["deliveries_due"]
     assert "merchant_id" in found["deliveries_due"]
     assert "platform" in found["deliveries_due"]
     assert "event_id" in found["events_pkey"]

@@ -93,7 +93,7 @@ UNCLAIMED = """event_id NOT IN (
 CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
-    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND {UNCLAIMED}
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND due_at >= %(since)s AND {UNCLAIMED}
       AND (attempts < %(spared)s OR last_attempt_at <= %(rested)s OR window_ends_at <= %(last_call)s)
     ORDER BY due_at LIMIT %(limit)s
 ), claim AS (
@@ -142,15 +142,22 @@ def _queue(merchant_id: int, platform: str) -> tuple[int, str]:
 
 
 def claim_due(
-    merchant_id: int, platform: str, limit: int, now: datetime, worker: int, *, spare: timedelta | None = None
+    merchant_id: int,
+    platform: str,
+    limit: int,
+    now: datetime,
+    worker: int,
+    *,
+    spare: timedelta | None = None,
+    since: datetime | None = None,
 ) -> tuple[Lease, list[Claimed]] | None:
     """The longest due deliveries of one destination, leased to ``worker``; None where nothing is due.
 
     Any number of workers may call it at once: no row is given to two of them. Raises QueueBusyError instead of waiting:
     whoever has the lock may be on a host that vanished. ``spare``: nothing is taken whose last attempt it would be, unless
-    the one before lies so far back.
+    the one before lies so far back. ``since``: of what was due earlier nothing is taken, unless nothing else is due.
     """
-    params = {
+    params: Any = {
         "merchant": merchant_id,
         "platform": platform,
         "now": now,
@@ -160,10 +167,14 @@ def claim_due(
         "spared": MAX_ATTEMPTS if spare is None else SPARED_ATTEMPTS,
         "rested": now - (spare or timedelta()),
         "last_call": now + LAST_CHANCE,
+        "since": since or "-infinity",
     }
     if not rows(f"{TRY_QUEUE}, {WITHOUT_FLUSH}", _queue(merchant_id, platform))[0][0]:
         raise QueueBusyError
-    found = rows(CLAIM_DUE, params)  # type: ignore[arg-type]
+    found = rows(CLAIM_DUE, params)
+    if not found and since is not None:
+        params["since"] = "-infinity"
+        found = rows(CLAIM_DUE, params)
     if not found:
         return None
     claimed = [

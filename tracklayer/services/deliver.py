@@ -267,20 +267,24 @@ def _claim(
             limit = min(limit, max(1, int(condition.pace * RELEASE_REQUEST.total_seconds())))
         is_probe = isinstance(condition, Held)
         spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
-        taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare)
+        alone = isinstance(condition, Held | Recovering)
+        since = None if alone else turn.reached()
+        taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare, since=since)
         claimed = taken[1] if taken else []
         size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
-        turn.claimed(len(claimed), limit, size)
+        # Behind the last one there may be few, and before it many again: the next claim tells.
+        turn.claimed(len(claimed), len(claimed) if claimed and since is not None else limit, size)
         metrics.CLAIMED.labels("one").observe(len(claimed))
         if taken is None:
+            turn.note_reached(since, None)
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
-        alone = isinstance(condition, Held | Recovering)
         if alone:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
-    lease, claimed = taken
-    batch = batch_of(runtime, lease, row, turn, now, now + LEASE if alone else None)
+    is_full = len(claimed) == limit and not alone
+    turn.note_reached(since, claimed[-1].claim.due_at if is_full else None)
+    batch = batch_of(runtime, taken[0], row, turn, now, now + LEASE if alone else None)
     return None if batch is None else (batch, claimed)
 
 

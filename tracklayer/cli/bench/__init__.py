@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.cli.bench import chaos, deliver, identity, ingest, mapping, merchants, read
+from tracklayer.cli.bench import chaos, deliver, identity, ingest, mapping, merchants, read, store
 
-BENCHMARKS = (mapping, ingest, deliver, read, identity, merchants, chaos)
+BENCHMARKS = (mapping, ingest, deliver, read, store, identity, merchants, chaos)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tracklayer.actors.crew import GC_THRESHOLD
 from tracklayer.cli.bench.ground import SECRET, as_child
 from tracklayer.cli.bench.ingest import purchase
-from tracklayer.db import connection
+from tracklayer.db import connection, deliveries
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import PlatformReply, PlatformRequest, Reply
 from tracklayer.domain.event import ReadEvent, read_event
@@ -66,6 +66,21 @@ def _statements(runtime: Runtime, job: Any) -> None:
     _in_threads([lambda merchant=merchant: work(merchant) for merchant in job["merchants"] for _ in range(each)])  # type: ignore[misc]
 
 
+def _claims(runtime: Runtime, job: Any) -> list[float]:
+    """As ``_statements``; how many ms each claim took."""
+    claim_due, times = deliveries.claim_due, []
+
+    def timed(*args: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        found = claim_due(*args, **options)
+        times.append((time.perf_counter() - started) * 1000)
+        return found
+
+    setattr(deliveries, "claim_due", timed)  # noqa: B010 - a limit is measured, not a product
+    _statements(runtime, job)
+    return times
+
+
 def _taken(http: Any, platform: str, request: PlatformRequest, *_: Any) -> Reply:
     count = len(request.body["data"])
     return PlatformReply(200, {"events_received": count, "code": 0, "message": "OK"}, {}, "")
@@ -84,8 +99,8 @@ def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
     for job in jobs:
         runtime = build_runtime(load_settings({}), job["url"], Sealer([SECRET]))
         started = time.monotonic()
-        {"requests": _requests, "statements": _statements}[job["what"]](runtime, job)
-        answer(time.monotonic() - started)
+        told = {"requests": _requests, "statements": _statements, "claims": _claims}[job["what"]](runtime, job)
+        answer(told or time.monotonic() - started)
         runtime.close()
         connection.disconnect()
 

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         if name not in AS_FAST
     ]
     if args.json:
-        print_json({"latency_ms": found, "goals": [goal.as_json() for goal in goals]})
+        print_json({"latency_ms": by_text(found), "goals": [goal.as_json() for goal in goals]})
         return 0
     lines = [
         [f"{count:,}", name, f"{p50:.2f}", f"{p95:.2f}"] for count in found for name, (p50, p95) in found[count].items()
@@ -109,11 +109,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def by_text(found: dict[int, Any]) -> dict[str, Any]:
+    """As JSON has it: its keys are texts."""
+    return {str(count): figures for count, figures in found.items()}
+
+
 @dataclass
 class Filler:
     """Stores the rows, and starts who reads them."""
 
     place: Ground
+    platforms: Sequence[str] = PLATFORMS[:WIDTH]
     events: int = 1
 
     def __post_init__(self) -> None:
@@ -121,7 +127,7 @@ class Filler:
         if isinstance(created, list):
             raise CommandError("no merchant could be made")
         self.merchant_id, self.key = created
-        sandbox_destinations(self.place.runtime, self.merchant_id, PLATFORMS[:WIDTH])
+        sandbox_destinations(self.place.runtime, self.merchant_id, self.platforms)
         self._store_template()
 
     def _store_template(self) -> None:
@@ -141,13 +147,13 @@ class Filler:
                 "last_seen_at, resolved_at) SELECT %s, 'platform_down', 'critical', %s, 'It was down', '', '{}', at, at, "
                 "at + interval '20 minutes' FROM generate_series(1, %s) AS n, LATERAL (SELECT %s::timestamptz + n * "
                 "%s::interval AS at) AS times",
-                (self.merchant_id, PLATFORMS[0], ALERTS, self.start, SPREAD / ALERTS),
+                (self.merchant_id, self.platforms[0], ALERTS, self.start, SPREAD / ALERTS),
             )
 
     def fill(self, events: int) -> None:
         """Up to so many events, in the order of their arrival."""
         with unlimited_session():
-            shapes = [_Shape(name) for name in ("events", "deliveries")]
+            shapes = [Shape(name) for name in ("events", "deliveries")]
             while self.events < events:
                 numbers = range(self.events, min(events, self.events + PART))
                 for shape in shapes:
@@ -297,7 +303,7 @@ def _cuts(times: list[float]) -> tuple[float, float]:
     return found[49], found[94]
 
 
-class _Shape:
+class Shape:
     """The rows of the template in one table, as COPY writes them."""
 
     def __init__(self, name: str) -> None:
