@@ -38,7 +38,7 @@ from tracklayer.web.collector import CollectorDoor
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.graphiql import WithGraphiQL, graphiql_routes
-from tracklayer.web.health import Waiting, health_routes, waiting_routes
+from tracklayer.web.health import Waiting, health_routes, role_routes, waiting_routes
 from tracklayer.web.hosts import is_collectors, is_loopback
 from tracklayer.web.metrics import metrics_route
 from tracklayer.web.session import session_routes
@@ -194,7 +194,7 @@ def build_metrics_app(waiting: Waiting, settings: Settings, shared: Path | None 
     ``shared``: as for ``metrics.exposition``.
     """
     own = metrics_route(settings.metrics_token, settings.public_url, is_own_port=True, shared=shared)
-    app = Starlette(routes=[*waiting_routes(waiting), own])
+    app = Starlette(routes=[*role_routes(waiting), own])
     app.state.ending = False
     return app
 

@@ -119,6 +119,15 @@ async def test_a_process_that_waits_for_its_database_shows_what_it_has() -> None
     assert (await ask(app, peer="203.0.113.7")).status_code == 403
 
 
+async def test_who_serves_the_port_until_the_api_does_is_never_ready(runtime: Runtime) -> None:
+    """Whoever it told that it is would send events, and be answered 503."""
+    waiting = Waiting()
+    app = build_waiting_app(waiting, load_settings({}))
+    waiting.is_over(runtime, tuple)
+    assert (await ask(app, path="/readyz")).status_code == 503
+    assert (await ask(app, path="/graphql")).status_code == 503
+
+
 async def test_the_collectors_host_does_not_serve_it(runtime: Runtime) -> None:
     runtime.settings = replace(runtime.settings, collector_hosts=("t.shop.example.com",), metrics_token=Secret(TOKEN))
     app = build_app(runtime, lambda destinations: None)

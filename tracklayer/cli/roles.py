@@ -89,9 +89,9 @@ def run_api(args: argparse.Namespace) -> int:
             observed(own, waiting),
             _role("api", settings, waits_for=waits_for, listens=address_of(bound)) as (runtime, crew, watchman),
         ):
-            waiting.is_over(runtime, lambda: watchman.troubles)
             app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
+            waiting.is_over(runtime, lambda: watchman.troubles)
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
             serve_http(app, bound, stopper, settings.drain, heeds_second=args.fd is None)
     return 0

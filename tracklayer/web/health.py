@@ -53,11 +53,20 @@ class Waiting:
         """From now on what is asked is the database, for a role that takes in nothing."""
         self._ready = _Readiness(runtime, lambda: False, troubles)
 
+    async def unready(self, request: Request) -> Response:
+        return _unready(self.why)
+
     async def readyz(self, request: Request) -> Response:
-        return _unready(self.why) if self._ready is None else await self._ready.readyz(request)
+        return await (self.unready if self._ready is None else self._ready.readyz)(request)
 
 
 def waiting_routes(waiting: Waiting) -> list[Route]:
+    """Of who serves the API's port meanwhile: it is never ready, as whoever it told so would send events to it."""
+    return [Route("/healthz", healthz), Route("/readyz", waiting.unready)]
+
+
+def role_routes(waiting: Waiting) -> list[Route]:
+    """Of a role's own port, beside whatever it does."""
     return [Route("/healthz", healthz), Route("/readyz", waiting.readyz)]
 
 
