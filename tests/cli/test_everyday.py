@@ -429,7 +429,8 @@ def test_a_port_that_is_taken_is_one_sentence(
         with handlers_kept():
             assert main([command, "--port", port]) == 1
     said = capsys.readouterr().err
-    told = f"tracklayer: cannot listen on 127.0.0.1:{port}: Address already in use; choose another with --port\n"
+    another = "--port or TRACKLAYER_PORT" if command == "up" else "--port"
+    told = f"tracklayer: cannot listen on 127.0.0.1:{port}: Address already in use; choose another with {another}\n"
     assert told in said
     assert "Traceback" not in said
 
