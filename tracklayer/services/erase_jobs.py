@@ -248,7 +248,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
     One that looks for the very same as another waits until that one has looked: so, however often somebody is asked for, an
     event of theirs is not told to each of many.
     """
-    those = db.walkers(walk.row.merchant_id)
+    those = db.walkers(walk.row.merchant_id, now)
     begun = {_sought(row) for row in those if row.lap is not None and not walk.is_lost}
     for row in those:
         if walk.is_lost:
