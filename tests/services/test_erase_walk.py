@@ -521,6 +521,29 @@ def test_who_was_let_back_and_is_erased_again_is_left_alone_again(
     sound(clock)
 
 
+def test_what_comes_of_somebody_who_was_let_back_stays(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the erasure goes on: a look at all events of a large merchant may take hours."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    send(runtime, merchant, of("before"), *(of(f"n{number:02}", PEOPLE[number]) for number in range(20)))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    send(runtime, merchant, of("in that moment"))
+    clock.move(SETTLE)
+    continue_erasures(runtime, 0.001)
+    assert state(row).stage == "walk"
+    clock.move(timedelta(minutes=30))
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    send(runtime, merchant, of("a new customer"))
+    clock.move(timedelta(minutes=30))
+    finish(runtime, clock, row)
+    assert stored(merchant)[:2] == ["a new customer", "in that moment"]
+    with in_transaction():
+        assert rows("SELECT status FROM deliveries WHERE event_id = 'a new customer'") == [("queued",)]
+    sound(clock)
+
+
 def test_a_browser_that_was_seen_with_somebody_since_is_asked_for_anew(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
