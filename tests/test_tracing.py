@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -66,6 +68,14 @@ def test_every_process_makes_the_same_id() -> None:
     assert Tracer(lambda spans: None).trace_of(8, "order_1") != trace_id
     assert 0 < root_of(trace_id) <= LOW
     assert LOW < trace_id < 2**128
+
+
+class _Broken(Sampler):
+    def should_sample(self, *args: object, **kwargs: object) -> SamplingResult:
+        raise RuntimeError
+
+    def get_description(self) -> str:
+        return "broken"
 
 
 class _OfOurs(Sampler):
@@ -221,3 +231,19 @@ async def test_what_is_not_sampled_or_only_reads_writes_nothing(api: Api, runtim
     runtime.tracer = Tracer(written.extend)
     await api("{ merchant { name } }")
     assert written == []
+
+
+async def test_a_sampler_or_an_exporter_that_raises_costs_nobody_an_answer(
+    api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.tracer = Tracer(lambda spans: None, samples=otel._asks(_Broken()))
+    assert (await api.ingest(draft("sampled")))["outcome"] == "ACCEPTED"
+
+    def raises(self: BatchSpanProcessor, span: ReadableSpan) -> None:
+        raise RuntimeError
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(BatchSpanProcessor, "on_end", raises)
+    runtime.tracer = otel.build("api", "1.2")
+    assert (await api.ingest(draft("exported")))["outcome"] == "ACCEPTED"
+    runtime.tracer.close()

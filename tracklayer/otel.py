@@ -40,8 +40,11 @@ def build(role: str, version: str) -> Tracer:
     scope = InstrumentationScope("tracklayer", version)
 
     def emit(spans: Iterable[Span]) -> None:
-        for span in spans:
-            processor.on_end(_readable(span, resource, scope))
+        try:
+            for span in spans:
+                processor.on_end(_readable(span, resource, scope))
+        except Exception as error:  # noqa: BLE001 - of libraries that are not ours: what is traced goes on
+            log.warning("traces are left out (%s)", type(error).__name__)
 
     def close() -> None:
         # Not longer than that, whatever the collector does: all of the process must end within some seconds.
@@ -67,7 +70,14 @@ def bound_of(sampler: Sampler) -> int | None:
 
 
 def _asks(sampler: Sampler) -> Callable[[int], bool]:
-    return lambda trace_id: sampler.should_sample(None, trace_id, "event").decision is Decision.RECORD_AND_SAMPLE
+    def samples(trace_id: int) -> bool:
+        try:
+            return sampler.should_sample(None, trace_id, "event").decision is Decision.RECORD_AND_SAMPLE
+        except Exception as error:  # noqa: BLE001 - one that is not ours: what is to be traced goes on
+            log.warning("OTEL_TRACES_SAMPLER fails, and nothing is traced (%s)", type(error).__name__)
+            return False
+
+    return samples
 
 
 class _Told(SpanExporter):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import orjson
 import pytest
 
 from tests.factories import META, Api, Merchant, draft, new_merchant
-from tracklayer.cli import main, table
-from tracklayer.clock import SystemClock
-from tracklayer.db import connection
+from tracklayer.cli import alerts, main, table
+from tracklayer.clock import FrozenClock, SystemClock
+from tracklayer.db import connection, walks
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
@@ -26,7 +27,7 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema import ids
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import sandbox_destinations, set_destination
+from tracklayer.services.destinations import Changed, remove_destination, sandbox_destinations, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import authenticate, create_merchant
 
@@ -515,3 +516,53 @@ def test_a_terminal_gets_colours_and_no_longer_lines_than_it_has(monkeypatch: py
     assert "\x1b" not in printed(Terminal())
     monkeypatch.delenv("NO_COLOR")
     assert printed(io.StringIO()).splitlines()[1] == "a     dropped    " + "x" * 100
+
+
+def test_what_takes_too_long_to_find_is_said_in_a_sentence(
+    refused: Callable[..., str], runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_merchant(runtime)
+    monkeypatch.setattr(connection, "READ_TIMEOUT_MS", 50)
+    monkeypatch.setattr(alerts, "page_of_alerts", lambda *_: rows("SELECT pg_sleep(5)"))
+    assert refused("alerts") == (
+        "this takes too long to find: narrow it, by --since say, or try again at a quieter hour"
+    )
+
+
+def test_words_are_looked_for_among_so_many_deliveries_at_once(
+    ask: Callable[..., Any], runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the API does: else one statement would look at all there are."""
+    merchant = new_merchant(runtime)
+    ingest_events(runtime, merchant.holder, [draft(f"e{number}") for number in range(7)])
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'failed', queued_at = queued_at + substring(event_id FROM 2)::int * interval '1 s', "
+            "last_error = CASE WHEN event_id IN ('e1', 'e6') THEN 'Says THIS' ELSE 'no' END"
+        )
+    looked = []
+    real = walks.place_query
+
+    def place_query(*args: Any) -> Any:
+        looked.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(walks, "MOST_LOOKED", 2)
+    monkeypatch.setattr(walks, "place_query", place_query)
+    assert [one["event_id"] for one in ask("deliveries", "--error-contains", "says this")["nodes"]] == ["e6", "e1"]
+    assert len(looked) == 3
+    assert [one["event_id"] for one in ask("deliveries", "--error-contains", "says this", "--limit", "1")["nodes"]] == [
+        "e6"
+    ]
+
+
+async def test_since_when_a_destination_is_there_is_told_as_in_the_api(
+    ask: Callable[..., Any], api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Also of one that was removed and set up anew."""
+    assert isinstance(remove_destination(runtime, merchant.merchant_id, "meta"), Changed)
+    clock.move(timedelta(days=3))
+    assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", META, None), Changed)
+    (told,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
+    (listed,) = ask("destination", "list")["destinations"]
+    assert datetime.fromisoformat(listed["created_at"]) == datetime.fromisoformat(told["createdAt"]) == clock.now()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from types import FrameType
 
 import pytest
 
@@ -71,6 +74,48 @@ async def test_a_call_that_waited_behind_others_is_told_to_come_again(
     assert "waited for more than" in error["message"]
     assert stored(merchant) == []
     assert (await api.ingest(draft("late")))["outcome"] == "ACCEPTED"
+
+
+@contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    """Also what never lets the event loop go on."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"it does not end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+async def test_a_call_that_is_late_and_whose_caller_has_gone_stops_nobody(
+    runtime: Runtime, merchant: Merchant, proxy: FrozenProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that came over a WebSocket which was closed, while the database stood still."""
+    intake = Intake(runtime, lambda _: None)
+    await intake.ingest(merchant.holder, [draft("before")])
+    await until(lambda: intake._short.task is None)
+    proxy.stall()
+    hung = asyncio.create_task(intake.ingest(merchant.holder, [draft("hung")]))
+    await until(lambda: intake._short.task is not None and not intake._short._waiting)
+    gone = asyncio.create_task(intake.ingest(merchant.holder, [draft("gone")]))
+    await until(lambda: bool(intake._short._waiting))
+    gone.cancel()
+    flush = intake._short.task
+    assert flush is not None
+    with monkeypatch.context() as patch, ends_within(3):
+        patch.setattr(module, "LATE_SECONDS", -1.0)
+        proxy.release()
+        await flush
+    assert isinstance((await hung)[0], Accepted)
+    assert (gone.cancelled(), intake.events) == (True, 0)
+    assert isinstance((await intake.ingest(merchant.holder, [draft("after")]))[0], Accepted)
+    assert stored(merchant) == ["after", "before", "hung"]
+    await intake.close()
 
 
 async def test_a_server_whose_clock_was_set_is_asked_again_what_time_it_is(

@@ -496,6 +496,96 @@ def test_what_another_does_not_do_is_begun(runtime: Runtime, merchant: Merchant,
     assert ask(Request(email=EMAIL, external_id="customer-7"))[1] is False
 
 
+def test_who_was_let_back_and_is_erased_again_is_left_alone_again(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Before the first one has begun to look, which then does both."""
+    send(runtime, merchant, of("before", browser_id=LAPTOP))
+    clock.move(timedelta(minutes=1))
+    asked = [erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), OPERATOR, suppress=True)]
+    clock.move(timedelta(seconds=2))
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    send(runtime, merchant, of("between"))
+    clock.move(timedelta(seconds=2))
+    asked.append(erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), OPERATOR, suppress=True))
+    assert [one.is_another for one in asked if isinstance(one, Begun)] == [False, True]
+    (first, _) = (one.erasure for one in asked if isinstance(one, Begun))
+    assert finish(runtime, clock, first).receipt is not None
+    assert stored(merchant) == []
+    clock.move(timedelta(minutes=1))
+    send(runtime, merchant, of("later"), of("later in the browser", None, browser_id=LAPTOP))
+    with in_transaction():
+        found = rows("SELECT event_id, status, drop_reason FROM deliveries ORDER BY event_id")
+        assert rows("SELECT count(*) FROM events WHERE user_data::text <> '{}'") == [(0,)]
+    assert found == [(event_id, "dropped", "suppressed") for event_id in ("later", "later in the browser")]
+    sound(clock)
+
+
+def test_what_comes_of_somebody_who_was_let_back_stays(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the erasure goes on: a look at all events of a large merchant may take hours."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    send(runtime, merchant, of("before"), *(of(f"n{number:02}", PEOPLE[number]) for number in range(20)))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    send(runtime, merchant, of("in that moment"))
+    clock.move(SETTLE)
+    continue_erasures(runtime, 0.001)
+    assert state(row).stage == "walk"
+    clock.move(timedelta(minutes=30))
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    send(runtime, merchant, of("a new customer"))
+    clock.move(timedelta(minutes=30))
+    finish(runtime, clock, row)
+    assert stored(merchant)[:2] == ["a new customer", "in that moment"]
+    with in_transaction():
+        assert rows("SELECT status FROM deliveries WHERE event_id = 'a new customer'") == [("queued",)]
+    sound(clock)
+
+
+def test_a_browser_that_was_seen_with_somebody_since_is_asked_for_anew(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """What names that one person goes with it, which the first request could not mean."""
+    asked = [begin(runtime, merchant, Request(browser_id=LAPTOP), suppress=False)]
+    clock.move(timedelta(seconds=2))
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    send(runtime, merchant, of("hers", browser_id=LAPTOP))
+    clock.move(timedelta(seconds=2))
+    asked.append(begin(runtime, merchant, Request(browser_id=LAPTOP), suppress=False))
+    finish_all(runtime, clock, asked)
+    assert stored(merchant) == []
+
+
+def test_who_asks_again_in_the_moment_in_which_it_begins_to_look_is_not_passed_over(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came between the two requests goes, whichever erasure sees to it."""
+    send(runtime, merchant, of("before"))
+    asked = [begin(runtime, merchant, Request(email=EMAIL), suppress=False)]
+    clock.move(timedelta(seconds=30))
+    send(runtime, merchant, of("between"))
+    clock.move(timedelta(minutes=1))
+    real = db.events_after
+
+    def page(*args: Any) -> list[db.Looked]:
+        if len(asked) == 1:
+            with in_the_background(
+                lambda: asked.append(begin(runtime, merchant, Request(email=EMAIL), suppress=False))
+            ):
+                pass
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "events_after", page)
+        continue_erasures(runtime, 0.001)
+    assert len(asked) == 2
+    done = finish_all(runtime, clock, asked)
+    assert stored(merchant) == []
+    assert [row.counts.get("events") for row in done] == [1, 1]
+
+
 async def test_who_asks_again_is_answered_with_the_erasure_that_goes_on(api: Api, merchant: Merchant) -> None:
     ask = """mutation($input: ErasePersonInput!, $suppress: Boolean, $dryRun: Boolean) {
         erasePerson(input: $input, suppress: $suppress, dryRun: $dryRun) {

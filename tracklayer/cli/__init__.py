@@ -42,7 +42,7 @@ from tracklayer.cli import (
 from tracklayer.cli.process import CommandError
 from tracklayer.cli.serve import WRONG_FOR_GOOD
 from tracklayer.db.connect_faults import UNKNOWN, Fault, fault_of
-from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgresError
 from tracklayer.db.migrate import MigrationLockError
 from tracklayer.sealing import SealError
@@ -121,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(fault.sentence, 1 if fault.passing else for_good)
     except (EmbeddedPostgresError, MigrationLockError, SealError) as error:
         return _failed(str(error))
+    except ReadTimeoutError:
+        return _failed("this takes too long to find: narrow it, by --since say, or try again at a quieter hour")
     except BrokenPipeError:
         # Whoever read us has had enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,8 +22,9 @@ from tracklayer.cli.process import CommandError, print_json, runtime_of, setting
 from tracklayer.cli.shapes import page_json, standing_delivery_json
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import bounded_read
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, page_of_deliveries
+from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.destinations import destinations
+from tracklayer.db.walks import walk_of_deliveries
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
@@ -124,15 +125,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows(merchant_id: int, search: DeliverySearch, wanted: int) -> Iterator[DeliveryRow]:
-    """Page by page: none of its statements is longer for all that is wanted."""
+    """Page by page: none of its statements is longer for all that is wanted, or for all that is looked at."""
     while wanted > 0:
+        size = min(PAGE, wanted)
         with bounded_read():
-            page = page_of_deliveries(merchant_id, search, min(PAGE, wanted))
+            page, until = walk_of_deliveries(merchant_id, search, size)
         yield from page
-        if len(page) < PAGE:
-            return
         wanted -= len(page)
-        search = replace(search, after=(page[-1].queued_at, page[-1].event_id, page[-1].platform))
+        if until is not None:
+            search = replace(search, after=(until, "", ""))
+        elif len(page) == size:
+            search = replace(search, after=(page[-1].queued_at, page[-1].event_id, page[-1].platform))
+        else:
+            return
 
 
 def print_deliveries(shown: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.db.deliveries import WAITING, DeliveryRow
-from tracklayer.db.destinations import health_of
+from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver
@@ -63,7 +63,7 @@ def destination_json(runtime: Runtime, row: DestinationRow, waiting: int) -> dic
         "event_names": row.event_names,
         "settings": shown_settings(runtime.sealer, row),
         "waiting": waiting,
-        "created_at": row.created_at,
+        "created_at": there_since(row),
     }
 
 

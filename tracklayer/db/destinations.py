@@ -157,6 +157,12 @@ def count_with_other_settings(settings: Mapping[str, Mapping[str, Any]]) -> int:
     )
 
 
+def there_since(row: DestinationRow) -> datetime:
+    """Since when it is there; of one that had been removed, since it was set up anew."""
+    found: datetime = row.set_up_at or row.created_at
+    return found
+
+
 def health_of(row: DestinationRow | Seen) -> Health:
     return Health(
         DestinationState(row.state),

@@ -172,8 +172,15 @@ def take_turn(now: datetime) -> ErasureRow | WalkRow | None:
     return None
 
 
-def walkers(merchant_id: int) -> list[ErasureRow]:
-    """A merchant's erasures that look at events, or wait for that. Nobody changes them but who holds the merchant's walk."""
+def walkers(merchant_id: int, now: datetime) -> list[ErasureRow]:
+    """A merchant's erasures that look at events, or wait for that. Nobody changes them but who holds the merchant's walk; of those
+    that have not begun ``ask_again`` does, so this transaction holds those that may begin now, from before they are read.
+    """
+    rows(
+        "SELECT FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND stage = 'walk' AND lap IS NULL "
+        "AND next_at <= %s ORDER BY erasure_id FOR NO KEY UPDATE",
+        (merchant_id, now),
+    )
     found = rows(
         f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND stage = ANY(%s) "
         "ORDER BY erasure_id",
@@ -232,16 +239,18 @@ def open_alike(merchant_id: int, identifiers: Sequence[Sequence[str]], suppress:
 
 
 def ask_again(row: ErasureRow, now: datetime) -> bool:
-    """Has one look at what came until now as well; False where it has begun to look, and so may have passed over some of it.
+    """Has one look at what came until now as well; False where it has begun to look, and so may have passed over some of it, or
+    where somebody has it in hand and may begin.
 
     ``row``: as it was read; what it looks for must be as it was then.
     """
     row.requested_at = now
     return bool(
         execute(
-            "UPDATE erasures SET requested_at = %s WHERE merchant_id = %s AND erasure_id = %s AND finished_at IS NULL "
-            "AND (stage = 'ids' OR stage = 'walk' AND lap IS NULL) AND wanted = %s",
-            (now, row.merchant_id, row.erasure_id, row.wanted),
+            "UPDATE erasures SET requested_at = %s WHERE merchant_id = %s AND erasure_id IN (SELECT erasure_id FROM erasures "
+            "WHERE merchant_id = %s AND erasure_id = %s AND finished_at IS NULL "
+            "AND (stage = 'ids' OR stage = 'walk' AND lap IS NULL) AND wanted = %s FOR NO KEY UPDATE SKIP LOCKED)",
+            (now, row.merchant_id, row.merchant_id, row.erasure_id, row.wanted),
         )
     )
 

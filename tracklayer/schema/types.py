@@ -15,7 +15,7 @@ from tracklayer.db.alerts import MAX_ALERTS, Span
 from tracklayer.db.answers import lately_answered
 from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
-from tracklayer.db.destinations import health_of
+from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, page_of_erasures
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.merchants import MAX_API_KEYS
@@ -1077,7 +1077,7 @@ def destination_node(row: DestinationRow) -> DestinationNode:
         state=DestinationState(row.state),
         state_reason=row.state_reason,
         event_names=list(row.event_names) if row.event_names is not None else None,
-        created_at=DateTime(row.set_up_at or row.created_at),
+        created_at=DateTime(there_since(row)),
     )
 
 

@@ -380,26 +380,26 @@ def erase_person(
         wanted.browsers, wanted.beside = linked.alone, linked.beside
         # Neither an event's id nor a browser that others use says of any other event whose it is.
         suppress = suppress and bool(wanted.names or linked.alone)
-        if (another := _that_does_it(runtime, merchant_id, identifiers, wanted, suppress, now)) is not None:
-            return Begun(another, is_another=True)
-        if is_full:
+        another = _that_does_it(runtime, merchant_id, identifiers, wanted, suppress, now)
+        if another is None and is_full:
             return [
                 Problem(
                     (), "TOO_MANY_ERASURES", f"{MAX_OPEN:,} erasures go on already. Ask again when some have finished."
                 )
             ]
-        row = db.insert_erasure(
-            merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "walk", now
-        )
-        if not request.event_ids:
-            row.next_at = now + SETTLE
-        keep_wanted(runtime, row, wanted)
-        db.save_erasures([row])
-        db.mark_merchant(merchant_id)
-        if suppress:
+        if another is None:
+            row = db.insert_erasure(
+                merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "walk", now
+            )
+            if not request.event_ids:
+                row.next_at = now + SETTLE
+            keep_wanted(runtime, row, wanted)
+            db.save_erasures([row])
+            db.mark_merchant(merchant_id)
+        if suppress:  # by another, too: somebody may have been let back since that began
             db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
-            mute(runtime, row, wanted, linked.alone, now)
-    return Begun(row, is_another=False)
+            mute(runtime, another or row, wanted, linked.alone, now)
+    return Begun(another or row, is_another=another is not None)
 
 
 def _that_does_it(
@@ -425,7 +425,7 @@ def _that_does_it(
             kept = read_wanted(runtime, row)
         except (SealError, ValueError):  # whom it means cannot be read any more
             continue
-        if (kept.tokens, set(kept.event_ids)) != (wanted.tokens, set(wanted.event_ids)):
+        if (kept.tokens, set(kept.event_ids), kept.beside) != (wanted.tokens, set(wanted.event_ids), wanted.beside):
             continue
         is_left_alone = suppress and db.are_all_suppressed(merchant_id, marks, row.requested_at)
         if (not is_any_left and (is_left_alone or not wanted.tokens)) or (not kept.is_again and db.ask_again(row, now)):

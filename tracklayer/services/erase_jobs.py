@@ -190,10 +190,14 @@ class Walker:
 
     def judge(self, facts: Facts, is_back: bool) -> Whose:
         """Of an event in its stretch. ``is_back``: it is one that was erased, and came back."""
-        whose = self.wanted.judge(facts)
+        whose, at = self.wanted.judge(facts), facts.looked.received_at
+        is_later = self.row.suppress and not is_back and at > self.row.requested_at + SETTLE
+        if is_later and not self.wanted.names.isdisjoint(facts.own):
+            # Of whoever is left alone nothing is stored by name any more: who has a name there was let back.
+            return Whose.ANOTHERS
         if self.row.stage == "walk":
             return whose
-        is_meant = is_back or self.row.suppress or facts.looked.received_at <= self.row.requested_at
+        is_meant = is_back or self.row.suppress or at <= self.row.requested_at
         return whose if whose is Whose.THEIRS and is_meant else Whose.ANOTHERS
 
 
@@ -248,7 +252,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
     One that looks for the very same as another waits until that one has looked: so, however often somebody is asked for, an
     event of theirs is not told to each of many.
     """
-    those = db.walkers(walk.row.merchant_id)
+    those = db.walkers(walk.row.merchant_id, now)
     begun = {_sought(row) for row in those if row.lap is not None and not walk.is_lost}
     for row in those:
         if walk.is_lost:
