@@ -137,7 +137,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
             door,
             allow_origins=runtime.settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", TELL_COST.decode(), HEADER.decode()],
+            allow_headers=["authorization", "content-type", "content-encoding", TELL_COST.decode(), HEADER.decode()],
             expose_headers=["retry-after", HEADER.decode()],
             max_age=PREFLIGHT_SECONDS,
         )
