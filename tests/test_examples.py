@@ -144,8 +144,13 @@ def told(up: Installation) -> dict[str, Told]:
         return dict(zip(commands, pool.map(tell, commands, commands.values()), strict=True))
 
 
+def test_no_example_has_a_name_among_the_settings() -> None:
+    """In a terminal that exports one of these, ``tracklayer`` refuses to do anything: it is not a setting."""
+    assert not [path.name for path in SCRIPTS.values() if "TRACKLAYER_" in path.read_text()]
+
+
 def run(command: list[str], address: str, key: str, event_id: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "TRACKLAYER_URL": address, "API_KEY": key}
+    environ = {**os.environ, "API_URL": address, "API_KEY": key}
     return subprocess.run([*command, event_id], env=environ, capture_output=True, text=True, check=False, timeout=300)
 
 
@@ -303,7 +308,7 @@ def test_the_typed_client_in_typescript_is_generated_fits_and_runs(up: Installat
     (folder / "tsconfig.json").write_bytes(orjson.dumps(config))
     does("node_modules/typescript/bin/tsc", "-p", str(folder))
 
-    said = does(str(folder / "send-order.ts"), "order_ts", TRACKLAYER_URL=up.address, API_KEY=up.shop.key).splitlines()
+    said = does(str(folder / "send-order.ts"), "order_ts", API_URL=up.address, API_KEY=up.shop.key).splitlines()
     assert said[0] == "order_ts ACCEPTED"
     assert sorted(line.rstrip() for line in said[1:]) == DELIVERED
 
@@ -317,7 +322,7 @@ def test_the_typed_client_in_python_is_generated_and_runs(up: Installation, tmp_
     shutil.copy(Path(schema_package.__file__).parent / "schema.graphql", folder)
     subprocess.run([generator], cwd=folder, capture_output=True, check=True)
     python = str(Path(generator).resolve().with_name("python"))
-    environ = {**os.environ, "TRACKLAYER_URL": up.address, "API_KEY": up.shop.key}
+    environ = {**os.environ, "API_URL": up.address, "API_KEY": up.shop.key}
     command = [python, "send_order.py", "order_typed"]
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 

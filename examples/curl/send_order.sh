@@ -4,7 +4,7 @@
 #   API_KEY=tl_... ./send_order.sh [EVENT_ID]
 set -euo pipefail
 
-url="${TRACKLAYER_URL:-http://127.0.0.1:8000}/graphql"
+url="${API_URL:-http://127.0.0.1:8000}/graphql"
 # Your order's id: the same whenever this order is sent, so that it is counted once.
 event_id="${1:-order_$(date +%s)}"
 

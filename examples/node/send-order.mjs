@@ -2,7 +2,7 @@
 //
 //   API_KEY=tl_... node send-order.mjs [EVENT_ID]
 
-const URL = `${process.env.TRACKLAYER_URL ?? 'http://127.0.0.1:8000'}/graphql`
+const URL = `${process.env.API_URL ?? 'http://127.0.0.1:8000'}/graphql`
 const API_KEY = process.env.API_KEY
 const ATTEMPTS = 8
 const RETRIED = [429, 500, 502, 503, 504]

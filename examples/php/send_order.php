@@ -27,7 +27,7 @@ GRAPHQL;
 /** The answer's data. What may have been lost on the way is sent again, byte for byte: a repeat of an event is only counted. */
 function ask(string $query, array $variables): array
 {
-    $url = (getenv('TRACKLAYER_URL') ?: 'http://127.0.0.1:8000') . '/graphql';
+    $url = (getenv('API_URL') ?: 'http://127.0.0.1:8000') . '/graphql';
     $context = stream_context_create(['http' => [
         'method' => 'POST',
         'header' => ['Authorization: Bearer ' . getenv('API_KEY'), 'Content-Type: application/json'],

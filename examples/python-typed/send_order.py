@@ -27,7 +27,7 @@ from tracklayer_client import (
 
 ATTEMPTS = 8
 RETRIED = {429, 500, 502, 503, 504}
-URL = os.environ.get("TRACKLAYER_URL", "http://127.0.0.1:8000") + "/graphql"
+URL = os.environ.get("API_URL", "http://127.0.0.1:8000") + "/graphql"
 T = TypeVar("T")
 
 

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from datetime import datetime, timezone
 
-URL = os.environ.get("TRACKLAYER_URL", "http://127.0.0.1:8000") + "/graphql"
+URL = os.environ.get("API_URL", "http://127.0.0.1:8000") + "/graphql"
 API_KEY = os.environ["API_KEY"]
 ATTEMPTS = 8
 RETRIED = {429, 500, 502, 503, 504}

@@ -6,7 +6,7 @@ require 'json'
 require 'net/http'
 require 'time'
 
-ENDPOINT = URI("#{ENV.fetch('TRACKLAYER_URL', 'http://127.0.0.1:8000')}/graphql")
+ENDPOINT = URI("#{ENV.fetch('API_URL', 'http://127.0.0.1:8000')}/graphql")
 API_KEY = ENV.fetch('API_KEY')
 ATTEMPTS = 8
 RETRIED = [429, 500, 502, 503, 504].freeze

@@ -11,7 +11,7 @@ import type {
   SendEventMutationVariables,
 } from './generated.ts'
 
-const ENDPOINT = `${process.env.TRACKLAYER_URL ?? 'http://127.0.0.1:8000'}/graphql`
+const ENDPOINT = `${process.env.API_URL ?? 'http://127.0.0.1:8000'}/graphql`
 const OPERATIONS = readFileSync(new URL('operations.graphql', import.meta.url), 'utf8')
 const ATTEMPTS = 8
 const RETRIED = [429, 500, 502, 503, 504]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -98,8 +100,15 @@ def test_a_wrong_environment_is_told_whole(monkeypatch: pytest.MonkeyPatch, caps
 
 @pytest.mark.parametrize("role", ["api", "worker", "scheduler"])
 def test_a_role_needs_redis(environ: str, role: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([role]) == 1
+    assert main([role]) == 2
     assert "TRACKLAYER_REDIS_URL is required for this role" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("role", ["api", "api --processes 2", "worker", "scheduler"])
+def test_all_that_a_role_lacks_is_told_at_once(role: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(role.split()) == 2
+    lacking = re.findall(r"^  (\w+) is required for this role; ", capsys.readouterr().err, re.MULTILINE)
+    assert lacking == ["TRACKLAYER_DATABASE_URL", "TRACKLAYER_REDIS_URL", "TRACKLAYER_SECRET_KEY"]
 
 
 def test_a_database_that_is_not_there_is_one_sentence(
@@ -165,6 +174,14 @@ def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_json_is_utf_8_whatever_the_locale_is(environ: str) -> None:
+    command = [sys.executable, "-m", "tracklayer", "merchant"]
+    elsewhere = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    subprocess.run([*command, "create", "--name", "Café 日本"], env=elsewhere, check=True, capture_output=True)
+    told = subprocess.run([*command, "show", "--json"], env=elsewhere, check=True, capture_output=True).stdout
+    assert orjson.loads(told)["name"] == "Café 日本"
+
+
 def test_a_merchant_is_created_with_its_key(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
     made = create(capsys, "--retention-days", "30", "--no-hashing", "--alert-email", "ops@example.com")
     assert set(made) == {"merchant_id", "api_key"}
@@ -202,6 +219,33 @@ def test_hostile_arguments_are_one_sentence(
     assert told.count("\n") == 1
     with in_transaction():
         assert rows("SELECT count(*) FROM merchants") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        pytest.param(
+            "schema > /dev/full", "tracklayer: cannot write any further: No space left on device\n", id="much"
+        ),
+        pytest.param("normalize <&-", "", id="nothing to read"),
+        pytest.param(
+            "preview --platform meta event.json > /dev/full",
+            "tracklayer: cannot write any further: No space left on device\n",
+            id="little",
+        ),
+        pytest.param(
+            "preview --platform meta - <&-", "tracklayer: event - is not JSON (line 1, column 1)\n", id="closed"
+        ),
+        pytest.param("preview --platform meta event.json >&-", "", id="nowhere to print"),
+        pytest.param("preview --platform meta event.json | true", "", id="nobody reads"),
+    ],
+)
+def test_what_cannot_be_read_or_printed_is_one_sentence(tmp_path: Path, command: str, told: str) -> None:
+    write(tmp_path / "event.json", PURCHASE)
+    shell = f'tracklayer() {{ "{sys.executable}" -m tracklayer "$@"; }}; tracklayer {command}'
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.stderr == told
 
 
 @pytest.mark.parametrize(

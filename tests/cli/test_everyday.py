@@ -158,8 +158,15 @@ def test_a_destination_is_paused_resumed_and_removed(
     assert ask("destination", "resume", "--platform", "meta")["destination"]["state"] == "active"
     assert "is removed" in say("destination", "remove", "--platform", "meta")
     assert ask("destination", "list") == {"destinations": []}
+    other = new_merchant(runtime)
+    ingest_events(runtime, other.holder, [draft("order_3")])
+    again = f"tracklayer redeliver --merchant {other.merchant_id} --platform meta --reason destination_removed"
+    told = f"1 delivery waits there, and is dropped now. Set it again to redeliver it: `{again}`."
+    assert told in say("destination", "remove", "--platform", "meta", "--merchant", str(other.merchant_id))
     for action in ("pause", "resume", "remove", "test"):
-        assert refused("destination", action, "--platform", "meta").startswith("There is no destination")
+        assert refused("destination", action, "--platform", "meta", "--merchant", str(merchant.merchant_id)).startswith(
+            "There is no destination"
+        )
 
 
 def test_the_list_of_destinations_begins_with_the_worst(
@@ -319,7 +326,6 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
     drop("order_0", "order_1", "old")
     with in_transaction():
         execute("UPDATE events SET occurred_at = '2026-10-01' WHERE event_id = 'old'")
-    assert refused("redeliver").startswith("say which: ")
     found = ask("redeliver", "--reason", "window_expired")
     too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "example_event_id": "old"}
     expected = {"dry_run": True, "matched": 3, "requeued": 2, "refused": [too_old], "complete": True, "job": None}
@@ -387,7 +393,7 @@ def test_alerts_are_listed_acknowledged_and_snoozed(
         "alerts", "show", str(warning), "--merchant", own
     )
     for odd in ("0", "99", "x", ids.encode("Alert", other[0], critical)):
-        assert refused("alerts", "show", odd, "--merchant", own).startswith("there is no alert ")
+        assert refused("alerts", "show", odd, "--merchant", own).startswith(f"merchant {own} has no alert ")
 
 
 @pytest.mark.parametrize(
@@ -408,6 +414,16 @@ def test_alerts_are_listed_acknowledged_and_snoozed(
         pytest.param("alerts snooze 1 --for ever", "must be a time span such as 30m", id="a span that is none"),
         pytest.param("key create --name x --scope write", "invalid choice: 'write'", id="an unknown scope"),
         pytest.param("export people --to x", "invalid choice: 'people'", id="an export of what is not there"),
+        pytest.param("redeliver", "say which: --platform, --reason", id="a redelivery of nothing said"),
+        pytest.param(
+            "erase --email jane@example.com", "say whose customer it was: --merchant ID", id="nobody's customer"
+        ),
+        pytest.param(
+            "preview --platform meta --now today x.json", "argument --now: must be an RFC 3339", id="no instant"
+        ),
+        pytest.param("monitors backtest --days x", "choose 1 to", id="a number of days in words"),
+        pytest.param("api --processes 0", "must be a whole number from 1 to 256", id="no process"),
+        pytest.param("worker --threads many", "must be a whole number from 1 to 1,000", id="threads in words"),
         pytest.param("completion cmd", "invalid choice: 'cmd'", id="an unknown shell"),
     ],
 )

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,9 @@ def test_each_event_is_written_once_newest_first(
     assert len(set(ids)) == len(ids) == 1350
     assert [event_id[:7] for event_id in ids[::450]] == ["order_2", "order_1", "order_0"]
     assert oct((tmp_path / "events-00001.jsonl").stat().st_mode)[-3:] == "600"
-    told, _ = say("export", "events", *own, "--to", str(tmp_path), "--rows-per-file", "600", "--json")
+    told, beside = say("export", "events", *own, "--to", str(tmp_path), "--rows-per-file", "600", "--json")
     assert orjson.loads(told) == found  # nothing more to do
+    assert beside.startswith("This export was complete: nothing is added to it.")
     some = tmp_path / "some"
     say(
         "export",
@@ -106,6 +107,17 @@ def test_each_event_is_written_once_newest_first(
     )
     assert {event["event_id"][:7] for event in read(some)} == {"order_1"}
     assert len(read(some)) == 450
+
+
+def test_what_is_still_to_come_is_in_no_export(
+    say: Callable[..., tuple[str, str]], runtime: Runtime, merchant: Merchant, tmp_path: Path
+) -> None:
+    """Its end would be noted, the export called complete, and what came until then be missing for ever."""
+    ingest_events(runtime, merchant.holder, [draft()])
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    told = say("export", "events", "--to", str(tmp_path), "--until", tomorrow, status=1)[1]
+    assert told.startswith("tracklayer: --until lies ahead")
+    assert not list(tmp_path.glob("events*"))
 
 
 @pytest.mark.parametrize("hashing", [True, False])

@@ -87,6 +87,12 @@ def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) 
             answer = browser.post("/graphql", json={"query": "{ merchant { name } }"})
             assert answer.json() == {"data": {"merchant": {"name": "default"}}}
         assert httpx.post(f"{address}/session", json={"code": link[1]}).status_code == 401
+        told = re.search(r"tracklayer (sign-in[^`]*)` prints another", process.output())  # in another terminal
+        assert told is not None
+        environ = {**os.environ, "TRACKLAYER_DATA_DIR": str(data_dir)}
+        command = [sys.executable, "-m", "tracklayer", *told[1].split()]
+        another = subprocess.run(command, env=environ, capture_output=True, check=True, text=True).stdout
+        assert another.startswith(f"{address}/#code=")
         found = ask(address, key[1], "{ events { edges { node { timesReceived } } } merchant { name } }")
         assert found == {"events": {"edges": [{"node": {"timesReceived": 2}}]}, "merchant": {"name": "default"}}
         assert seconds_to_stop(process, signal.SIGTERM) < 5

@@ -191,6 +191,16 @@ async def test_the_proxies_that_are_named_are_those_whose_word_is_taken(monkeypa
         assert seen == [("203.0.113.42", "https"), ("192.0.2.1", "http")]
 
 
+def test_compose_passes_on_what_the_runbooks_have_set() -> None:
+    """`.env` alone reaches no container."""
+    guide = (ROOT / "tracklayer/web/docs/runbooks.md").read_text()
+    told = {name for name in re.findall(r"TRACKLAYER_[A-Z_]+", guide) if not name.endswith(("_HOST", "SANDBOX_URL"))}
+    assert "TRACKLAYER_ALLOW_NEWER_DATABASE" in told
+    for start in KITS["compose"]():
+        assert told <= set(start.environ), start.role
+    assert "restart worker" not in guide  # the same container once more, with the settings that it had
+
+
 def test_redis_refuses_when_it_is_full() -> None:
     command = compose()["services"]["redis"]["command"]
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"

@@ -8,7 +8,8 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from tests.deploy.kit import ROOT
+from tests.deploy.kit import DEPLOY, PROGRAM, ROOT
+from tracklayer import __version__
 
 TEXT = (ROOT / "tracklayer" / "web" / "docs" / "runbooks.md").read_text()
 STATEMENTS = [
@@ -25,6 +26,15 @@ def test_what_is_asked_is_answered(database: str, statement: str) -> None:
     with closing(psycopg2.connect(database)) as own, own.cursor() as cursor:
         cursor.execute(statement)
         cursor.fetchall()
+
+
+def test_a_shell_that_did_as_it_is_told_finds_the_command_and_each_version() -> None:
+    first = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)[0]
+    assert f"\nPATH={PROGRAM.removesuffix('/tracklayer')}:$PATH\n" in first
+    folder = PROGRAM.removesuffix("/bin/tracklayer")
+    # What the units start is what the upgrade has changed.
+    assert f" {folder}    # what starts from now on is the new one\n" in TEXT
+    assert f"\nln -sfn tracklayer-{__version__} {folder} " in (DEPLOY / "README.md").read_text()
 
 
 def test_nothing_else_is_told_but_settings() -> None:

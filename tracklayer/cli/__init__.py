@@ -6,9 +6,12 @@ Exit status: 0 done, 1 failed, 2 wrong usage. A foreseeable mistake is one sente
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 import peewee
@@ -76,6 +79,7 @@ COMMANDS = (
 )
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNATTENDED = frozenset({"up", "api", "worker", "scheduler", "migrate"})  # their faults are read by programs, too
 
 
@@ -99,6 +103,7 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
+    _open_streams()
     parser = build_parser()
     argv = sys.argv[1:] if argv is None else argv
     role = next(iter(argv), logs.OURS)
@@ -107,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()  # what cannot be written is told here, and not by Python behind our back
+        return status
     except SettingsError as error:
         message = "\n".join(["the environment is not right:", *(f"  {fault}" for fault in error.faults)])
         return _failed(message, 2 if for_good == 1 else for_good)
@@ -124,13 +131,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReadTimeoutError:
         return _failed("this takes too long to find: narrow it, by --since say, or try again at a quieter hour")
     except BrokenPipeError:
-        # Whoever read us has had enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read us has had enough.
+        _print_no_more()
         return 1
+    except OSError as error:
+        # Of what is printed. Of files that they were given commands tell themselves.
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _print_no_more()
+        return _failed(f"cannot write any further: {error.strerror}")
     except KeyboardInterrupt:
         return 130
     finally:
         logs.tell_alike(is_end=True)
+
+
+def _open_streams() -> None:
+    """Those that whoever started us has closed lead nowhere; JSON for a program is UTF-8, whatever the terminal's letters are."""
+    nowhere = Path(os.devnull)
+    sys.stdin = sys.stdin or nowhere.open()
+    sys.stdout = sys.stdout or nowhere.open("w")
+    sys.stderr = sys.stderr or nowhere.open("w")
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _print_no_more() -> None:
+    """Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str, status: int = 1) -> int:

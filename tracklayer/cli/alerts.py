@@ -165,8 +165,10 @@ def _which(args: argparse.Namespace) -> tuple[int, int]:
 
 def _show(runtime: Runtime, args: argparse.Namespace, row: AlertRow | None) -> int:
     if row is None:
+        merchant_id = the_merchant(args.merchant)
         raise CommandError(
-            f"there is no alert {quoted(args.id)} of this merchant: `tracklayer alerts --state all` lists them"
+            f"merchant {merchant_id} has no alert {quoted(args.id)}: `tracklayer alerts --merchant {merchant_id} --state all` "
+            "lists them"
         )
     shown = alert_json(runtime.settings.public_url, row)
     if args.json:

@@ -158,12 +158,14 @@ def run_change(args: argparse.Namespace) -> int:
         return 0
     print(f"{args.platform} {done} for merchant {merchant_id}.")
     if waiting:
-        deliveries = f"{waiting:,} {'delivery waits' if waiting == 1 else 'deliveries wait'} there"
+        is_one = waiting == 1
+        wait = f"{waiting:,} {'delivery waits' if is_one else 'deliveries wait'} there"
+        are, go, them = ("is", "goes", "it") if is_one else ("are", "go", "them")
+        again = f"redeliver --merchant {merchant_id} --platform {args.platform} --reason destination_removed"
         what = {
-            "pause": f"{deliveries}, and are dropped where the pause lasts too long.",
-            "resume": f"{deliveries}, and go out now.",
-            "remove": f"{deliveries}, and are dropped now. Set it again to redeliver them: "
-            f"`tracklayer redeliver --platform {args.platform} --reason destination_removed`.",
+            "pause": f"{wait}, and {are} dropped where the pause lasts too long.",
+            "resume": f"{wait}, and {go} out now.",
+            "remove": f"{wait}, and {are} dropped now. Set it again to redeliver {them}: `tracklayer {again}`.",
         }
         print(what[args.action])
     return 0

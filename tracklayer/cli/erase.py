@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--dry-run", action="store_true", help="count what would go, and change nothing")
     parser.add_argument("--no-suppress", action="store_true", help="take later events of this person in as anybody's")
     parser.add_argument("--json", action="store_true", help="print the counts, or the receipt alone, as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, fail=parser.error)
     actions = parser.add_subparsers(dest="action", metavar="verify")
     verify = actions.add_parser("verify", help="tell whether a receipt is as it was signed")
     verify.add_argument("file", metavar="FILE", help="the receipt")
@@ -52,7 +52,7 @@ def who(parser: argparse.ArgumentParser, *, required: bool) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit 0 once it has finished. Ended before, the workers go on with it."""
     if args.merchant is None:
-        raise CommandError("say whose customer it was: --merchant ID")
+        args.fail("say whose customer it was: --merchant ID")
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
     with runtime_of(settings_with_log()) as runtime:
         check_merchant(merchant_id, args.merchant)

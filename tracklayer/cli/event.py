@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(shown)
     else:
-        _print(shown)
+        _print(merchant_id, shown)
     return 0
 
 
-def _print(shown: dict[str, Any]) -> None:
+def _print(merchant_id: int, shown: dict[str, Any]) -> None:
     print_fields(
         [
             ("event", f"{shown['event_name']} {shown['event_id']}"),
@@ -85,7 +85,8 @@ def _print(shown: dict[str, Any]) -> None:
     )
     print()
     if not shown["deliveries"]:
-        print("No delivery: no destination took it when it came. `tracklayer destination list` shows which take what.")
+        which = f"`tracklayer destination list --merchant {merchant_id}`"
+        print(f"No delivery: no destination took it when it came. {which} shows which take what.")
         return
     print_deliveries(shown["deliveries"])
     attempts = [

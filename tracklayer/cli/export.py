@@ -125,6 +125,11 @@ def run(args: argparse.Namespace) -> int:
         merchant_id = the_merchant(args.merchant)
         with _directory(args.to, args.kind):
             state = _begun(args, merchant_id, runtime.clock.now())
+            if state.complete:
+                print(
+                    "This export was complete: nothing is added to it. Choose another directory for a new one.",
+                    file=sys.stderr,
+                )
             try:
                 state = _go_on(runtime, args, state)
             except KeyboardInterrupt:
@@ -166,6 +171,10 @@ def _directory(path: Path, kind: str) -> Iterator[None]:
 def _begun(args: argparse.Namespace, merchant_id: int, now: datetime) -> State:
     """The state of the export that is there, or of a new one. Raises CommandError where another is there."""
     since, until = instant_of(args.since, now), instant_of(args.until, now)
+    if until is not None and until > now:
+        raise CommandError(
+            "--until lies ahead, and what is received until then could not be in it: leave it out for all that is there now"
+        )
     fresh = State(args.kind, str(merchant_id), args.format, _text(since), (until or now).isoformat())
     path = _state_file(args.to, args.kind)
     try:

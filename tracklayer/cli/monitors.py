@@ -41,10 +41,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 1 <= days <= MOST_DAYS:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= MOST_DAYS:
         raise argparse.ArgumentTypeError(f"choose 1 to {MOST_DAYS} days: older counters are kept by the hour")
-    return days
+    return int(text)
 
 
 def run_backtest(args: argparse.Namespace) -> int:

@@ -27,7 +27,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("preview", help="show what would be sent for an event; sends and stores nothing")
     parser.add_argument("--platform", choices=PLATFORMS, help="the platform")
     parser.add_argument("--settings", metavar="FILE.json", help="the destination's settings")
-    parser.add_argument("--now", metavar="INSTANT", help="judge ages as of this instant instead of the clock")
+    parser.add_argument(
+        "--now", type=_instant, metavar="INSTANT", help="judge ages as of this instant instead of the clock"
+    )
     parser.add_argument(
         "--batch", action="store_true", help="read {platform, settings, event, now?} a line from standard input"
     )
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         args.fail("--platform and EVENT.json are required, or --batch")
     settings = read_json(args.settings, "settings") if args.settings else {}
     prepared = prepare(args.platform, _object(settings))
-    now = SystemClock().now() if args.now is None else _now(args.now)
+    now = args.now or SystemClock().now()
     found = preview(read_json(args.event, "event"), prepared, now)
     print_json(_shown(found))
     return 0 if found.request is not None else 1
@@ -131,11 +133,18 @@ def _shown_verdicts(verdicts: Sequence[RuleVerdict]) -> list[dict[str, Any]]:
     ]
 
 
+def _instant(text: str) -> datetime:
+    found = read_instant(text)
+    if isinstance(found, str):
+        raise argparse.ArgumentTypeError(found)
+    return found
+
+
 @lru_cache(maxsize=1024)  # a batch is mostly judged as of one instant
 def _now(text: str) -> datetime:
     instant = read_instant(text)
     if isinstance(instant, str):
-        raise CommandError(f"--now {instant}")
+        raise CommandError(f"now {instant}")
     return instant
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
@@ -36,15 +37,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--all", action="store_true", help="every failed and dropped delivery is meant")
     parser.add_argument("--yes", action="store_true", help="do it")
     add_json(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, fail=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.event_id and not args.all and not search_of(args, datetime.now(UTC)).narrows:
+        args.fail("say which: --platform, --reason, --since and so on, --event-id, or --all")
     with runtime_of(settings_with_log()) as runtime:
         merchant_id = the_merchant(args.merchant)
         search = search_of(args, runtime.clock.now())
-        if not args.event_id and not search.narrows and not args.all:
-            raise CommandError("say which: --platform, --reason, --since and so on, --event-id, or --all")
         try:
             result = _redelivered(runtime, merchant_id, args.event_id, search, done=args.yes)
         except ReadTimeoutError:

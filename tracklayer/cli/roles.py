@@ -19,9 +19,9 @@ from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_metrics_app, build_waiting_app
-from tracklayer.cli.arguments import port_number
+from tracklayer.cli.arguments import number, port_number
 from tracklayer.cli.life import telling
-from tracklayer.cli.process import CommandError, runtime_of, settings_with_log, warn_of_troubles
+from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
     DRAIN_SECONDS,
     Meanwhile,
@@ -38,31 +38,34 @@ from tracklayer.cli.shared_metrics import shared_folder
 from tracklayer.runtime import Runtime
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import Alone, note_refusal
-from tracklayer.settings import Settings
+from tracklayer.settings import Settings, SettingsError
 from tracklayer.web.health import Waiting
 
 log = logging.getLogger(__name__)
+
+MOST_PROCESSES = 256
+MOST_THREADS = 1000
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     api = commands.add_parser("api", help="serve the API; run as many as you like")
     api.add_argument("--host", help="address to listen on (TRACKLAYER_HOST)")
     api.add_argument("--port", type=port_number, help="port to listen on (TRACKLAYER_PORT)")
-    api.add_argument("--processes", type=int, default=1, help="that share the port (%(default)s)")
+    api.add_argument("--processes", type=number(1, MOST_PROCESSES), default=1, help="that share the port (%(default)s)")
     # Of one of several processes: the socket that its parent listens on, and who that is.
     api.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     api.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     api.set_defaults(run=run_api)
     worker = commands.add_parser("worker", help="deliver events; run as many as you like")
-    worker.add_argument("--threads", type=int, default=WORKER_THREADS, help="deliveries in flight (%(default)s)")
+    worker.add_argument(
+        "--threads", type=number(1, MOST_THREADS), default=WORKER_THREADS, help="deliveries in flight (%(default)s)"
+    )
     worker.set_defaults(run=run_worker)
     scheduler = commands.add_parser("scheduler", help="start what fires by itself; run two, one suffices")
     scheduler.set_defaults(run=run_scheduler)
 
 
 def run_api(args: argparse.Namespace) -> int:
-    if args.processes < 1:
-        raise CommandError("--processes must be 1 or more")
     if args.processes > 1:
         return _run_api_processes(args)
     if args.fd is not None:
@@ -99,7 +102,7 @@ def run_api(args: argparse.Namespace) -> int:
 
 def _run_api_processes(args: argparse.Namespace) -> int:
     """Several processes on one listening socket; one that dies is replaced."""
-    settings = settings_with_log()
+    settings = _settings()
     with Stopper() as stopper:
         stopper.serving = True
         bound = listen(args.host or settings.host, args.port or settings.port)
@@ -113,8 +116,6 @@ def _run_api_processes(args: argparse.Namespace) -> int:
 
 
 def run_worker(args: argparse.Namespace) -> int:
-    if args.threads < 1:
-        raise CommandError("--threads must be 1 or more")
     settings, waiting = _settings(), Waiting()
     with (
         Stopper() as stopper,
@@ -146,10 +147,16 @@ def run_scheduler(args: argparse.Namespace) -> int:
 
 
 def _settings() -> Settings:
+    """Of a role that runs apart from the others. Raises SettingsError."""
     settings = settings_with_log()
-    for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url)):
-        if value is None:
-            raise CommandError(f"TRACKLAYER_{name} is required for this role; `tracklayer up` needs neither")
+    needed = {
+        "TRACKLAYER_DATABASE_URL": settings.database_url,
+        "TRACKLAYER_REDIS_URL": settings.redis_url,
+        "TRACKLAYER_SECRET_KEY": settings.secret_keys,
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if missing:
+        raise SettingsError([f"{name} is required for this role; `tracklayer up` needs none" for name in missing])
     return settings
 
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_with_log()
     with Stopper() as stopper:
         try:
-            _up(on_port(settings, args.port), args.sandbox, stopper)
+            _up(on_port(settings, args.port), _sign_in(settings, args.port), args.sandbox, stopper)
         except Stopped:
             return 0
     return 0
@@ -66,7 +66,13 @@ def on_port(settings: Settings, port: int | None) -> Settings:
     return replace(settings, port=port, public_url=public_url)
 
 
-def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
+def _sign_in(settings: Settings, port: int | None) -> str:
+    """What prints another link. In another terminal nobody knows which port was given here."""
+    moved = on_port(settings, port).public_url != settings.public_url
+    return f"{own_command()} sign-in --port {port}" if moved else f"{own_command()} sign-in"
+
+
+def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) -> None:
     given = settings
     with ExitStack() as stack:
         bound = stack.enter_context(listen(settings.host, settings.port))
@@ -95,7 +101,7 @@ def _up(settings: Settings, with_sandbox: bool, stopper: Stopper) -> None:
         waiting.is_over(runtime, lambda: watchman.troubles)
         dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))
         stack.enter_context(telling("up", runtime, settings, address_of(bound)))
-        print(welcome(settings, key, runtime.clock.now(), dashboard), flush=True)
+        print(welcome(settings, key, runtime.clock.now(), dashboard, sign_in), flush=True)
         serve_http(app, bound, stopper)
 
 
@@ -108,14 +114,14 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str) -> str:
+def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str, sign_in: str) -> str:
     """What a person needs next: addresses, the key if it is new, and a command that sends an event.
 
-    ``dashboard``: a link that signs in once.
+    ``dashboard``: a link that signs in once; ``sign_in``: what prints another.
     """
     lines = ["", f"TrackLayer is running at {settings.public_url}"]
     lines.append(f"  Dashboard  {dashboard}")
-    lines.append(f"             signs you in once, within 15 minutes; `{own_command()} sign-in` prints another.")
+    lines.append(f"             signs you in once, within 15 minutes; `{sign_in}` prints another.")
     lines.append(f"  GraphQL    {settings.public_url}/graphql")
     if settings.sandbox_url:
         lines.append(f"  Sandbox    {settings.sandbox_url}  (every platform's traffic goes there)")
