@@ -275,13 +275,13 @@ class _Flusher:
             while left and line and size < BATCH_BYTES:
                 waiting = line[0]
                 begin, count = waiting.taken, len(waiting.call.items)
-                if waiting.done.done() and (begin or not waiting.done.cancelled()):
+                is_late = time.monotonic() > waiting.call.arrived + LATE_SECONDS
+                if is_late:
+                    _tell([waiting], LateError())
+                if is_late or (waiting.done.done() and (begin or not waiting.done.cancelled())):
                     # Its caller was told that it failed, or is gone and had only a part of it stored.
                     line.popleft()
                     self.leave(merchant_id, count - begin)
-                    continue
-                if time.monotonic() > waiting.call.arrived + LATE_SECONDS:
-                    _tell([waiting], LateError())
                     continue
                 if is_alone and batch and left < count - begin <= most:
                     break
