@@ -51,9 +51,18 @@ def test_only_plain_words_are_counted_by_themselves(word: str, is_counted: bool)
 
 def test_what_was_seen_lately_is_bounded_and_forgotten() -> None:
     lately: Lately[str] = Lately(2)
-    assert [lately.is_new(key, 7) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
-    assert not lately.is_new("a", 8)
-    assert lately.is_new("a", 9)
+    assert [lately.is_new(1, key, 7) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
+    assert not lately.is_new(1, "a", 8)
+    assert lately.is_new(1, "a", 9)
+
+
+def test_one_merchant_with_many_keys_makes_nobody_elses_be_forgotten() -> None:
+    lately: Lately[str] = Lately(7, of_one=3)
+    assert [lately.is_new(1, "a", 7), lately.is_new(2, "a", 7)] == [True, True]
+    assert all(lately.is_new(3, f"k{n}", 7) for n in range(100))
+    assert [lately.is_new(1, "a", 7), lately.is_new(2, "a", 7), lately.is_new(3, "k99", 7)] == [False] * 3
+    assert all(lately.is_new(4, f"k{n}", 7) for n in range(3))  # more than there is room for: 1 came longest ago
+    assert [lately.is_new(2, "a", 7), lately.is_new(3, "k99", 7), lately.is_new(1, "a", 7)] == [False, False, True]
 
 
 def test_threads_that_judge_at_once_do_not_trip_over_each_other() -> None:
@@ -62,7 +71,7 @@ def test_threads_that_judge_at_once_do_not_trip_over_each_other() -> None:
     def judge(thread: int) -> None:
         for n in range(5_000):
             words.known(1, f"w{(n + thread) % 9}", n // 10)
-            lately.is_new(f"k{(n * 7 + thread) % 11}", n // 10)
+            lately.is_new(n % 3, f"k{(n * 7 + thread) % 11}", n // 10)
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(judge, range(4))) == [None] * 4

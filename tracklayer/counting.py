@@ -67,23 +67,34 @@ class Vocabulary:
 
 
 class Lately(Generic[Key]):
-    """Which keys were seen in this hour or the one before: the newest ``most`` of them, of one process, in memory."""
+    """Which keys of a merchant were seen in this hour or the one before, of one process, in memory.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Of one merchant the newest ``of_one``, and ``most`` of all: then those of whoever came longest ago are forgotten. So one
+    who sends many keys makes nobody else's be forgotten.
+    """
+
+    def __init__(self, most: int, of_one: int | None = None) -> None:
+        self._most, self._of_one = most, most if of_one is None else of_one
         self._lock = threading.Lock()
-        self._hours: OrderedDict[Key, int] = OrderedDict()
+        self._hours: OrderedDict[int, OrderedDict[Key, int]] = OrderedDict()
+        self._count = 0
 
-    def is_new(self, key: Key, hour: int) -> bool:
+    def is_new(self, merchant_id: int, key: Key, hour: int) -> bool:
         """Whether a key is seen for the first time; it is not from now on. ``hour``: that runs, counted from anywhere."""
         with self._lock:
-            seen = self._hours.get(key)
+            own = self._hours.setdefault(merchant_id, OrderedDict())
+            self._hours.move_to_end(merchant_id)
+            seen = own.get(key)
             if seen is not None and seen >= hour - 1:
                 return False
-            self._hours[key] = hour
-            self._hours.move_to_end(key)
-            if len(self._hours) > self._most:
-                self._hours.popitem(last=False)
+            own[key] = hour
+            own.move_to_end(key)
+            self._count += seen is None
+            if len(own) > self._of_one:
+                own.popitem(last=False)
+                self._count -= 1
+            while self._count > self._most:
+                self._count -= len(self._hours.popitem(last=False)[1])
             return True
 
 
@@ -95,4 +106,5 @@ class Counting:
     hosts: Vocabulary = field(default_factory=lambda: Vocabulary(20, free=5))
     refused_names: Vocabulary = field(default_factory=lambda: Vocabulary(50, free=10))
     fields: Vocabulary = field(default_factory=lambda: Vocabulary(50))
-    refused_ids: Lately[tuple[int, str]] = field(default_factory=lambda: Lately(10_000))  # (merchant, event id)
+    refused_sales: Vocabulary = field(default_factory=lambda: Vocabulary(40, free=10))  # name and currency
+    refused_ids: Lately[str] = field(default_factory=lambda: Lately(50_000, of_one=10_000))  # event ids

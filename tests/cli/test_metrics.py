@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from tests.factories import API_KEY_SECRET, INGEST, Merchant, camel, draft, new_merchant
 from tests.servers import Process, free_port, running, wait_for_api, wait_until
 from tracklayer import metrics
+from tracklayer.cli.connections import MAX_ASIDE
 from tracklayer.clock import SystemClock
 from tracklayer.runtime import Runtime
 
@@ -135,6 +137,19 @@ def _is_ready(address: str) -> bool:
         return httpx.get(f"{address}/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_whoever_holds_on_to_it_takes_no_files_from_what_the_process_is_for(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with role(database, redis_url, tmp_path, "scheduler") as (process, address), ExitStack() as held:
+        wait_until(lambda: process.is_running() and _is_ready(address), "it to be ready")
+        port = int(address.rpartition(":")[2])
+        for _ in range(3 * MAX_ASIDE):
+            held.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert httpx.get(f"{address}/healthz").text == "ok\n"  # all those before it have been let in
+        there = [one for one in psutil.Process(process.pid).net_connections() if one.laddr and one.laddr.port == port]
+        assert sum(one.status == psutil.CONN_ESTABLISHED for one in there) <= MAX_ASIDE
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(database: str, redis_url: str, tmp_path: Path) -> None:

@@ -127,12 +127,10 @@ async def test_a_server_whose_clock_was_set_is_asked_again_what_time_it_is(
     assert session._clock is not None
     shown, at = session._clock
     session._clock = shown - timedelta(hours=1), at
-    with pytest.raises(LateError):
-        await intake.ingest(merchant.holder, [draft("first")])
-    assert isinstance((await intake.ingest(merchant.holder, [draft("first")]))[0], Accepted)
+    assert isinstance((await intake.ingest(merchant.holder, [draft("first")]))[0], Accepted)  # it did not wait for long
     session._clock = shown - timedelta(hours=1), at
     calls = (intake.ingest(merchant.holder, [draft(event_id)]) for event_id in ("a", "b", "c"))
-    assert [type(one) for (one,) in await asyncio.gather(*calls)] == [Accepted] * 3  # found by halving
+    assert [type(one) for (one,) in await asyncio.gather(*calls)] == [Accepted] * 3
     assert stored(merchant) == ["a", "b", "before", "c", "first"]
     await intake.close()
 

@@ -260,6 +260,58 @@ async def test_the_session_of_ingest_finds_a_silent_host_out_and_comes_back(prox
     session.close()
 
 
+async def test_how_connecting_failed_while_nobody_asked_is_not_told_to_who_asks_later(proxy: FrozenProxy) -> None:
+    session = AsyncSession(proxy.url, {})
+    proxy.freeze()
+    with pytest.raises(DatabaseAwayError):
+        await session.execute("SELECT 1")
+    opening = session._opening
+    assert opening is not None
+    await until(opening.done)
+    ended = time.monotonic()
+    proxy.thaw()
+    await until(lambda: time.monotonic() > ended + sessions.REST_SECONDS)
+    assert await session.execute("SELECT 1") == [(1,)]
+    session.close()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_session_that_came_when_nobody_waited_and_was_ended_since_serves_nobody(
+    proxy: FrozenProxy, database: str, is_first: bool
+) -> None:
+    session = AsyncSession(proxy.url, {})
+    if is_first:
+        proxy.stall()
+        with pytest.raises(DatabaseAwayError):
+            await session.execute("SELECT 1")
+        proxy.release()
+    else:
+        await session.execute("SELECT 1")
+        session.renew()
+    opening = session._opening
+    assert opening is not None
+    await until(opening.done)
+    alone(database, f"SELECT pg_terminate_backend({opening.result().connection.info.backend_pid})")
+    await until(opening.result().is_gone)
+    assert await session.execute("SELECT 1") == [(1,)]
+    session.close()
+
+
+async def test_a_try_to_connect_that_was_called_off_before_it_began_keeps_nobody_from_another(database: str) -> None:
+    session, other = AsyncSession(database, {}), AsyncSession(database, {})
+    await session.execute("SELECT 1")
+    sessions.circuit_of(database).failed(TimeoutError())
+    failed = time.monotonic()
+    await until(lambda: time.monotonic() > failed + sessions.REST_SECONDS)
+    session.renew()
+    opening = session._opening
+    assert opening is not None
+    session.close()
+    await asyncio.wait((opening,))
+    assert await other.execute("SELECT 1") == [(1,)]
+    other.close()
+
+
 async def test_names_are_resolved_off_the_event_loop(proxy: FrozenProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve, asked_in = socket.getaddrinfo, []
 

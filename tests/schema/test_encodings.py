@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from graphql import GraphQLError
 
 from tests.factories import INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.db.connection import in_transaction, rows
@@ -129,6 +130,35 @@ async def test_others_have_their_turn_while_a_large_one_is_inflated() -> None:
         await reader.read(receive)
     other.cancel()
     assert turns == 20
+
+
+_HEAD = gzip.compress(b"")[:10]
+_NAMED = _HEAD[:3] + b"\x08" + _HEAD[4:]
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [
+        pytest.param(_HEAD, b"\0\0\0\xff\xff", id="blocks that hold nothing"),
+        pytest.param(_NAMED, b"n", id="a file name that does not end"),
+    ],
+)
+async def test_what_inflates_to_nothing_is_bounded_by_what_arrives(head: bytes, part: bytes) -> None:
+    """In chunks, so that no length is announced."""
+    arrived = 0
+
+    async def receive() -> Any:
+        nonlocal arrived
+        piece = part * 200 if arrived else head
+        arrived += len(piece)
+        return {"type": "http.request", "body": piece, "more_body": arrived < 100 * STRANGER_BODY}
+
+    with (
+        pytest.raises(GraphQLError, match=f"{STRANGER_BODY:,} bytes"),
+        Bodies().reader(None, STRANGER_BODY, {b"content-encoding": b"gzip"}) as reader,
+    ):
+        await reader.read(receive)
+    assert arrived <= STRANGER_BODY + 1000
 
 
 async def test_damage_gives_the_room_back() -> None:

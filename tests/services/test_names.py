@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
@@ -241,6 +243,46 @@ def test_what_refused_sales_are_worth_is_told_once_an_event_in_its_own_currency(
     _, message, details = door.alert()
     assert details["refused_worth"] == {"EUR": "800", "USD": "4.00"}
     assert "were refused for wrong fields, worth at least 800.00 EUR and 4.00 USD in sales, and are" in message
+
+
+def test_a_refused_sale_without_an_id_may_be_a_repeat_and_is_worth_nothing_known(door: Door) -> None:
+    sale = PURCHASE | {"occurred_at": "yesterday", "custom_data": {"value": 100, "currency": "EUR"}}
+    nameless = {name: value for name, value in draft(**sale).items() if name != "event_id"}
+    ingest_events(door.runtime, door.merchant.holder, [nameless] * 30)
+    door.passes(60, *[sale] * 2)
+    _, message, details = door.alert()
+    assert details["refused"] > 30
+    assert details["refused_worth"] == {"EUR": "800"}
+    assert "worth at least 800.00 EUR in sales" in message
+
+
+def test_whoever_has_sales_refused_in_every_currency_and_spelling_makes_few_rows(door: Door) -> None:
+    names = ["".join(letters) for letters in itertools.product(*((a, a.upper()) for a in "order"))]
+    sales = [
+        draft(
+            f"{name} {currency} {n}",
+            event_name=name,
+            occurred_at="yesterday",
+            custom_data={"value": 1, "currency": currency},
+        )
+        for n in range(3)
+        for name in names
+        for currency in sorted(normalise.currencies())[:30]
+    ]
+    for first in range(0, len(sales), 960):
+        ingest_events(door.runtime, door.merchant.holder, sales[first : first + 960])
+    with in_transaction():
+        assert rows("SELECT count(*) FROM refused_worth") == [(10,)]
+
+
+def test_no_sum_is_too_large_to_be_told(door: Door) -> None:
+    """Twenty-one digits pass as a value, and whoever has a key may send as many as they like."""
+    door.passes(15, PURCHASE | {"occurred_at": "yesterday", "custom_data": {"value": "9" * 21, "currency": "EUR"}})
+    with in_transaction():
+        execute("UPDATE refused_worth SET amount = amount * 1000000")
+    door.passes(60, *[PURCHASE | BAD] * 8)
+    _, message, _ = door.alert()
+    assert "worth at least 999,999,999,999,999,999,999,000,000.00 EUR in sales" in message
 
 
 def test_a_new_merchant_whose_every_event_is_refused_is_told(door: Door) -> None:

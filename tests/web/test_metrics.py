@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -61,6 +62,8 @@ async def test_this_machine_has_several_names(app: Starlette, host: str, peer: s
         pytest.param(HERE, "127.0.0.1", {"x_forwarded_for": "127.0.0.1"}, id="by a proxy"),
         pytest.param(HERE, "127.0.0.1", {"forwarded": "for=127.0.0.1"}, id="by a modern proxy"),
         pytest.param(HERE, "127.0.0.1", {"x_real_ip": "127.0.0.1"}, id="by an old proxy"),
+        pytest.param(HERE, "127.0.0.1", {"x_forwarded_proto": "https"}, id="by a proxy that says how it was asked"),
+        pytest.param(HERE, "127.0.0.1", {"cf_connecting_ip": "203.0.113.7"}, id="by a tunnel"),
         pytest.param(HERE, "127.0.0.1", {"authorization": f"Bearer {TOKEN}"}, id="with a token that is not set"),
     ],
 )
@@ -71,6 +74,15 @@ async def test_strangers_read_nothing(app: Starlette, host: str, peer: str, head
     assert answer.status_code == 403
     assert "TRACKLAYER_METRICS_TOKEN" in answer.text
     assert "tracklayer_" not in answer.text
+
+
+async def test_nginx_as_it_is_set_from_the_start_reads_nothing_for_strangers(app: Starlette) -> None:
+    """It asks under this machine's name, adds no header that says so, and speaks HTTP/1.0."""
+
+    async def of_nginx(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "http_version": "1.0"}, receive, send)
+
+    assert (await ask(of_nginx, connection="close")).status_code == 403  # type: ignore[arg-type]
 
 
 async def test_with_an_address_that_others_know_this_machine_may_be_a_proxy_that_says_nothing(runtime: Runtime) -> None:

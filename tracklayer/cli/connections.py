@@ -35,6 +35,7 @@ MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand
 ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who speaks: a key is waited for 10
 FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
+MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
 OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
@@ -220,6 +221,12 @@ class Connection(HttpToolsProtocol):
             if not request.response_complete:
                 request.disconnected = True
                 request.message_event.set()
+
+
+class ConnectionAside(Connection):
+    """Of a port beside the one that the process is for: whoever holds on to it takes no files from that."""
+
+    most = MAX_ASIDE
 
 
 class Socket(WebSocketsSansIOProtocol):

@@ -20,6 +20,7 @@ from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.app import build_app, build_metrics_app, build_waiting_app
 from tracklayer.cli.arguments import number, port_number
+from tracklayer.cli.connections import ConnectionAside
 from tracklayer.cli.life import telling
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.serve import (
@@ -94,7 +95,7 @@ def run_api(args: argparse.Namespace) -> int:
         ):
             app = build_app(runtime, crew.wake, lambda: watchman.troubles)
             meanwhile.end()
-            waiting.is_over(runtime, lambda: watchman.troubles)
+            waiting.is_over(runtime, lambda: watchman.troubles)  # not before: what is ready takes what is sent
             # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
             serve_http(app, bound, stopper, settings.drain, heeds_second=args.fd is None)
     return 0
@@ -174,7 +175,7 @@ def observed(settings: Settings, waiting: Waiting, shared: Path | None = None) -
         return
     with (
         listen(settings.host, settings.metrics_port, "TRACKLAYER_METRICS_PORT") as bound,
-        Meanwhile(build_metrics_app(waiting, settings, shared), bound) as aside,
+        Meanwhile(build_metrics_app(waiting, settings, shared), bound, ConnectionAside) as aside,
     ):
         aside.start()
         yield

@@ -145,7 +145,8 @@ class Server(uvicorn.Server):
             self.force_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.http_protocol_class.most = max_connections()  # type: ignore[attr-defined]
+        protocol: type[Connection] = self.config.http_protocol_class  # type: ignore[assignment]
+        protocol.most = min(protocol.most, max_connections())
         await super().startup(sockets)
         self._watcher = asyncio.create_task(watch(self.server_state.connections))
 
@@ -236,11 +237,12 @@ def serve_http(
 class Meanwhile:
     """Serves an app on a socket in a thread, from ``start`` to ``end``, or to the end of the block.
 
-    The socket stays open: whoever connects at the end is taken by who serves it next.
+    The socket stays open: whoever connects at the end is taken by who serves it next. ``connection``: what one is.
     """
 
-    def __init__(self, app: Starlette, bound: socket.socket) -> None:
-        self._server = Server(app, uvicorn.Config(app, **settings_of_server(), lifespan="off"))
+    def __init__(self, app: Starlette, bound: socket.socket, connection: type[Connection] = Connection) -> None:
+        settings = {**settings_of_server(), "http": connection}
+        self._server = Server(app, uvicorn.Config(app, **settings, lifespan="off"))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [bound.dup()]}, name="meanwhile", daemon=True
         )

@@ -75,6 +75,7 @@ class AsyncSession:
         unknown. Raises psycopg2.Error for what PostgreSQL refused, or found too late: then nothing was done. ``lock_ms``: of this one alone.
         """
         own_lock_ms = lock_ms or self._lock_ms or self._limits.lock
+        given = params
         is_timed = any(type(param) is Moment for param in params)
         if lock_ms is not None:  # in one message, and so in one transaction: no way to the server is added
             sql = f"SET LOCAL lock_timeout = {lock_ms}; {sql}"
@@ -87,7 +88,10 @@ class AsyncSession:
             try:
                 return await self._run(wire, sql, params)
             except psycopg2.Error as error:
-                if error.pgcode not in sessions.AGAIN_AT_ONCE:
+                if error.pgcode == sessions.TOO_LATE and is_timed:  # by a clock that was set meanwhile, perhaps
+                    self._clock = None
+                    params = await self._in_its_time(wire, given)
+                elif error.pgcode not in sessions.AGAIN_AT_ONCE:
                     raise
                 return await self._run(wire, sql, params)
         except (psycopg2.Error, TimeoutError) as error:
@@ -101,10 +105,7 @@ class AsyncSession:
             is_spent = sessions.is_lost(error) or (sessions.is_out_of_time(error) and not had_its_time)
             if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
-            elif error.pgcode == sessions.TOO_LATE:
-                self._clock = None  # one that was set meanwhile may be why
-                raise
-            elif not sessions.is_away(error):
+            elif error.pgcode == sessions.TOO_LATE or not sessions.is_away(error):
                 raise
             raise DatabaseAwayError() from error
         except asyncio.CancelledError:
@@ -123,8 +124,7 @@ class AsyncSession:
         if self._wire is not None and self._opening is None:
             with contextlib.suppress(DatabaseAwayError):
                 circuit_of(self._url).admit()
-                self._opening = asyncio.create_task(self._open())
-                self._opening.add_done_callback(_heard)
+                self._opening = self._begin_opening()
 
     def close(self) -> None:
         if self._opening is not None:
@@ -141,18 +141,21 @@ class AsyncSession:
     async def _connected(self) -> _Wire:
         if self._wire is not None and self._wire.is_gone():
             self.close()
-        if self._wire is not None and self._opening is not None and self._opening.done():
+        if self._opening is not None and self._opening.done():
+            # It may have ended long ago: nobody asked since. How it failed then says nothing of now.
             opened, self._opening = _opened(self._opening), None
-            if opened is not None:
-                self._wire.close()
+            if opened is not None and opened.is_gone():
+                opened.close()
+            elif opened is not None:
+                if self._wire is not None:
+                    self._wire.close()
                 self._take(opened)
         if self._wire is None:
             if self._opening is None:
                 if time.monotonic() < self._rests_until:
                     raise DatabaseAwayError() from self._refused
                 circuit_of(self._url).admit()
-                self._opening = asyncio.create_task(self._open())
-                self._opening.add_done_callback(_heard)
+                self._opening = self._begin_opening()
             opening = self._opening
             # Whoever waits is told in time; connecting goes on, for those who come after.
             await asyncio.wait((opening,), timeout=REQUEST_SECONDS)
@@ -168,14 +171,23 @@ class AsyncSession:
         self._peer = sessions.peer_of(wire.connection)
         return wire
 
+    def _begin_opening(self) -> asyncio.Task[_Wire]:
+        opening = asyncio.create_task(self._open())
+        opening.add_done_callback(self._ended)
+        return opening
+
+    def _ended(self, opening: asyncio.Task[_Wire]) -> None:
+        """Whoever wanted it may be gone when it fails."""
+        if opening.cancelled():  # before it had begun, perhaps
+            circuit_of(self._url).left()
+        elif (error := opening.exception()) is not None:
+            log.warning("no session with PostgreSQL for taking in events (%s)", _words(error))
+
     async def _open(self) -> _Wire:
         """A connection with all that is prepared; one that fails half way is closed."""
         circuit = circuit_of(self._url)
         try:
             connection = await asyncio.to_thread(sessions.connect_async, self._url, "tracklayer")
-        except asyncio.CancelledError:
-            circuit.left()
-            raise
         except Exception as error:
             circuit.failed(error)
             raise
@@ -272,12 +284,6 @@ class _Wire:
         self._is_late = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(TimeoutError())
-
-
-def _heard(opening: asyncio.Task[_Wire]) -> None:
-    """Whoever wanted it may be gone when it fails."""
-    if not opening.cancelled() and (error := opening.exception()) is not None:
-        log.warning("no session with PostgreSQL for taking in events (%s)", _words(error))
 
 
 def _opened(opening: asyncio.Task[_Wire]) -> _Wire | None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
-from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
+from tracklayer.domain.monitors.worth import Worth, worth_of
 
 MOST_NAMES = 300  # of a merchant that are read: whoever sends a new name with every event is counted under few a day
 
@@ -158,11 +159,10 @@ def refused_worth(
     merchant_ids: Sequence[int], since: datetime, until: datetime
 ) -> dict[tuple[int, datetime], dict[str, Worth]]:
     """(merchant id, minute) -> event name -> what of it was refused is worth, of those that brought a value and a currency."""
-    found: dict[tuple[int, datetime], dict[str, Worth]] = defaultdict(dict)
+    sales: dict[tuple[int, datetime], dict[str, list[tuple[str, Decimal]]]] = defaultdict(lambda: defaultdict(list))
     for merchant_id, minute, event_name, currency, amount in rows(REFUSED_WORTH, _params(merchant_ids, since, until)):
-        names = found[merchant_id, minute]
-        names[event_name] = names.get(event_name, NOTHING) + worth_of([(currency, amount)])
-    return found
+        sales[merchant_id, minute][event_name].append((currency, amount))
+    return {key: {name: worth_of(of_name) for name, of_name in names.items()} for key, names in sales.items()}
 
 
 def refusals(merchant_id: int, since: datetime, until: datetime, limit: int) -> list[Refusals]:

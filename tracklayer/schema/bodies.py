@@ -135,14 +135,17 @@ class Reader:
             self._taken += len(part)
 
     async def _inflated(self, receive: Receive, inflating: zlib._Decompress) -> AsyncIterator[bytes]:
-        """Never more than ``SLICE`` at once, and nothing beyond what the body may have."""
-        more = True
+        """Never more than ``SLICE`` at once, and nothing beyond what the body may have, before or after."""
+        more, arrived = True, 0
         while more:
             message: Message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             packed: bytes = message.get("body", b"")
             more = message.get("more_body", False)
+            arrived += len(packed)
+            if arrived > self._most:
+                raise _too_large(self._most)  # blocks that hold nothing may come without end
             is_full = bool(packed)
             while packed or is_full:
                 try:

@@ -176,16 +176,17 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         event_id = readable_event_id(draft, read)
         call.outcomes.append(Rejected(tuple(read), event_id))
         call.items.append(None)
-        if event_id is not None and not runtime.counting.refused_ids.is_new(
-            (merchant.merchant_id, event_id), call.hour
-        ):
+        counting = runtime.counting
+        if event_id is not None and not counting.refused_ids.is_new(merchant.merchant_id, event_id, call.hour):
             call.refuse(("", None, None))
             return
-        name = runtime.counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
+        name = counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
         code, where = refusal_of(read)
-        call.refuse((name, code, runtime.counting.fields.known(merchant.merchant_id, where, call.hour)))
-        if (sale := readable_sale(draft, read)) is not None:
-            call.forgo((name, sale[0]), sale[1])
+        call.refuse((name, code, counting.fields.known(merchant.merchant_id, where, call.hour)))
+        if event_id is not None and (sale := readable_sale(draft, read)) is not None:  # without one, it may be a repeat
+            currency, amount = sale
+            if counting.refused_sales.known(merchant.merchant_id, f"{name} {currency}", call.hour) is not OTHERS:
+                call.forgo((name, currency), amount)
         return
     record = persist.to_record(
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries

@@ -275,13 +275,11 @@ class _Flusher:
             while left and line and size < BATCH_BYTES:
                 waiting = line[0]
                 begin, count = waiting.taken, len(waiting.call.items)
-                if time.monotonic() > waiting.call.arrived + LATE_SECONDS:
+                is_late = time.monotonic() > waiting.call.arrived + LATE_SECONDS
+                if is_late:
                     _tell([waiting], LateError())
-                    is_over = True  # also where its caller is gone, and nobody can be told
-                else:
+                if is_late or (waiting.done.done() and (begin or not waiting.done.cancelled())):
                     # Its caller was told that it failed, or is gone and had only a part of it stored.
-                    is_over = waiting.done.done() and (begin > 0 or not waiting.done.cancelled())
-                if is_over:
                     line.popleft()
                     self.leave(merchant_id, count - begin)
                     continue

@@ -22,7 +22,10 @@ from tracklayer import metrics
 from tracklayer.domain.site import Site, is_own_machine
 
 KEPT_SECONDS = 1.0  # what was found, for those who ask right afterwards
-_FORWARDED = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
+# What proxies say of themselves, besides all that begins with ``x-forwarded-``.
+_FORWARDED = frozenset(
+    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+)
 _ANY_ADDRESS = frozenset({b"0.0.0.0", b"[::]"})
 _NOT_HERE = (
     "Metrics are served beside the API to this machine alone, and not at all where TRACKLAYER_PUBLIC_URL names another: set "
@@ -82,7 +85,12 @@ def _is_from_here(request: Request) -> bool:
     """Whether this machine asked, and no proxy on it for somebody else."""
     headers = request.scope["headers"]
     hosts = [value for name, value in headers if name == b"host"]
-    if not hosts or not all(map(is_own_machine, hosts)) or any(name in _FORWARDED for name, _ in headers):
+    if not hosts or not all(map(is_own_machine, hosts)):
+        return False
+    # nginx, where nobody told it otherwise, passes a request on under this machine's name, in HTTP/1.0, and says no more.
+    if request.scope["http_version"] == "1.0":
+        return False
+    if any(name in _FORWARDED or name.startswith(b"x-forwarded-") for name, _ in headers):
         return False
     try:
         address = ip_address(request.client.host if request.client is not None else "")

@@ -12,7 +12,7 @@ from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_S
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.words import clock_time, counted, percent, spelt
-from tracklayer.domain.monitors.worth import Worth, details, in_sales
+from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES
 
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
@@ -323,12 +323,10 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
 
 def _worth(minutes: Sequence[DoorMinute], name: str | None) -> Worth:
     """At least: sales whose value or currency is what is wrong bring none, and nor do all that are no sales."""
-    found = Worth(is_all=False)
-    for minute in minutes:
-        for each, worth in minute.worth.items():
-            if name is None or each == name:
-                found = found + worth
-    return found
+    of_minutes = (one for minute in minutes for one in minute.worth.items())
+    return worth_of(
+        (sale for each, worth in of_minutes if name in (None, each) for sale in worth.amounts.items()), is_all=False
+    )
 
 
 def _counts(minutes: Sequence[DoorMinute], name: str | None) -> tuple[int, int]:

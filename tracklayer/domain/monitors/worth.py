@@ -13,6 +13,7 @@ from decimal import Decimal
 from tracklayer.domain.monitors.words import listed
 
 MOST_TOLD = 3  # currencies of a sentence
+NOTHING_TELLABLE = Decimal("0.005")  # what is written as 0.00
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def least_of_all(parts: Iterable[Worth]) -> Worth:
 
 def said(worth: Worth) -> str:
     """``at least 40,560.00 USD and 129.00 EUR``; empty where nothing is known."""
-    tellable = [one for one in worth.amounts.items() if round(one[1], 2)]
+    tellable = [one for one in worth.amounts.items() if one[1] > NOTHING_TELLABLE]
     largest = sorted(tellable, key=lambda one: (-one[1], one[0]))
     told = [f"{amount:,.2f} {currency}" for currency, amount in largest[:MOST_TOLD]]
     if len(largest) > MOST_TOLD:
