@@ -109,7 +109,8 @@ def test_each_of_several_processes_says_which_it_is(installation: Installation) 
     (ended,) = of_kind(api, "process_ended")
     assert (ended["pid"], ended["child"], ended["status"]) == (api.pid, children[0]["pid"], -signal.SIGKILL)
     assert api.stop() == 0
-    assert len(of_kind(api, "ended")) == 2
+    # The one that took its place may not have got so far that it has an end to tell of.
+    assert children[1]["pid"] in {line["pid"] for line in of_kind(api, "ended")}
 
 
 def test_a_failure_is_found_by_the_id_that_the_caller_was_given(installation: Installation) -> None:
@@ -141,7 +142,7 @@ def test_a_failure_is_found_by_the_id_that_the_caller_was_given(installation: In
     ("args", "environ", "status", "says"),
     [
         pytest.param(["worker"], {"TRACKLAYER_PROT": "1"}, 2, "did you mean TRACKLAYER_PORT", id="a wrong setting"),
-        pytest.param(["scheduler"], {"TRACKLAYER_REDIS_URL": ""}, 1, "TRACKLAYER_REDIS_URL is required", id="none"),
+        pytest.param(["scheduler"], {"TRACKLAYER_REDIS_URL": ""}, 2, "TRACKLAYER_REDIS_URL is required", id="none"),
         pytest.param(["api", "--nonsense"], {}, 2, "unrecognized arguments", id="wrong usage"),
         pytest.param(["api"], {"TRACKLAYER_PORT": "{taken}"}, 1, "cannot listen on", id="a port that is taken"),
         pytest.param(
