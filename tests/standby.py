@@ -17,6 +17,7 @@ import psycopg2
 from tests.servers import wait_until
 from tracklayer.db.embedded import EmbeddedPostgres
 
+KEPT_WAL = "1GB"  # of the primary's, though it thinks that nobody needs it any more
 PATIENCE_MS = 200  # that its replay waits for a query that is in its way, before it cancels it
 
 
@@ -29,6 +30,11 @@ class StandbyServer:
         self._folder.chmod(0o755)
         self.data = self._folder / "pg"
         self.data.mkdir(mode=0o700)
+        with closing(psycopg2.connect(host=str(primary), user="postgres", dbname="postgres")) as own:
+            own.autocommit = True
+            # Each backup begins with a checkpoint, which takes away what another standby is about to fetch: it would never go on.
+            own.cursor().execute(f"ALTER SYSTEM SET wal_keep_size = '{KEPT_WAL}'")
+            own.cursor().execute("SELECT pg_reload_conf()")
         owner = primary.stat()
         os.chown(self.data, owner.st_uid, owner.st_gid)
         command = [str(_binary("pg_basebackup")), "-h", str(primary), "-U", "postgres", "-D", str(self.data)]

@@ -52,9 +52,9 @@ BEHIND = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def follower(migrated: str) -> Iterator[StandbyServer]:
-    """A standby of the server of the tests, anew for each: what one leaves to replay is none of the next one's."""
+    """A standby of the server of the tests, for all of this module that do it no lasting harm."""
     with StandbyServer(Path(migrated.partition("host=")[2])) as server:
         yield server
 
