@@ -334,8 +334,8 @@ class _Flusher:
                     waiting.done.set_result(None)
             if self._locked:
                 self._let_in(batch)
-            note_stored(self._runtime.tally, [part for _, part in batch])
             self._wake(ended.value)
+            note_stored(self._runtime.tally, [part for _, part in batch])
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             if _is_locked(error) and not committed:
                 return list(batch)
