@@ -71,6 +71,7 @@ def samples() -> dict[str, float]:
 @pytest.fixture
 def grown() -> Callable[[], dict[str, float]]:
     """What has grown since the test began; of counters and histograms' counts alone."""
+    metrics.STORES.write()  # what tests before it gathered
     before = samples()
 
     def since() -> dict[str, float]:
