@@ -20,6 +20,7 @@ from tests.factories import META, Api, Merchant, draft, new_merchant
 from tracklayer.cli import alerts, main, table
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import connection, walks
+from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
@@ -557,14 +558,14 @@ def test_words_are_looked_for_among_so_many_deliveries_at_once(
             "last_error = CASE WHEN event_id IN ('e1', 'e6') THEN 'Says THIS' ELSE 'no' END"
         )
     looked = []
-    real = walks.place_query
+    real = db_deliveries.place_query
 
     def place_query(*args: Any) -> Any:
         looked.append(args)
         return real(*args)
 
     monkeypatch.setattr(walks, "MOST_LOOKED", 2)
-    monkeypatch.setattr(walks, "place_query", place_query)
+    monkeypatch.setattr(db_deliveries, "place_query", place_query)
     assert [one["event_id"] for one in ask("deliveries", "--error-contains", "says this")["nodes"]] == ["e6", "e1"]
     assert len(looked) == 3
     assert [one["event_id"] for one in ask("deliveries", "--error-contains", "says this", "--limit", "1")["nodes"]] == [

@@ -21,10 +21,10 @@ from tracklayer import db
 from tracklayer.db import connection
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.deliveries import page_query as deliveries_query
+from tracklayer.db.deliveries import place_query as deliveries_place
 from tracklayer.db.events import EventSearch
 from tracklayer.db.events import page_query as events_query
 from tracklayer.db.events import place_query as events_place
-from tracklayer.db.walks import place_query as deliveries_place
 
 ROOM = Path(db.__file__).parent
 # Tables of the installation itself: few rows, which stay on one node.
@@ -71,6 +71,7 @@ EXPLAINED: dict[str, str] = {
     "deliveries.REMOVED_QUEUES": ROUND,
     "deliveries._IN_HOURS": BUILT,
     "deliveries.page_query": BUILT,
+    "deliveries.place_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,
     "destinations.count_with_other_settings": COUNT,
@@ -127,7 +128,6 @@ EXPLAINED: dict[str, str] = {
     "sign_ins.purge_sign_ins": ROUND,
     "sign_ins.session_holder": KEYLESS,
     "sign_ins.take_code": KEYLESS,
-    "walks.place_query": BUILT,
 }
 
 _SQL = re.compile(r"\b(SELECT\b.+?\bFROM|INSERT INTO|UPDATE \w+|DELETE FROM)\b", re.DOTALL)
@@ -208,11 +208,11 @@ def test_what_is_put_together_at_run_time_is_tied_to_its_merchant() -> None:
         (None, "meta"), ((), ("failed", "queued")), ((), ("expired",)), (None, "x")
     ):
         of_deliveries = DeliverySearch(platform, status, reason, None, None, error, None)
-        for sql, _ in (deliveries_query(7, of_deliveries, 50), deliveries_place(7, of_deliveries)):
+        for sql, _ in (deliveries_query(7, of_deliveries, 50), deliveries_place(7, of_deliveries, 50)):
             assert distributes(sql), sql
     for event_name, prefix, state, where in product((None, "Purchase"), (None, "a"), (None, "failed"), (None, "meta")):
         search = EventSearch(event_name, prefix, None, None, None, None, state, (), where, (), None, None)
-        for sql, _ in (events_query(7, search, 50), events_place(7, search)):
+        for sql, _ in (events_query(7, search, 50), events_place(7, search, 50)):
             assert distributes(sql), sql
 
 

@@ -53,7 +53,6 @@ def town(runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: 
         execute(QUEUE)
         execute(COUNT)
         execute("ANALYZE")
-    monkeypatch.setattr(db, "MOST_LOOKED", MOST)
     monkeypatch.setattr(walks, "MOST_LOOKED", MOST)
     return merchant
 
@@ -75,8 +74,8 @@ def test_each_page_reads_so_many_events_and_all_of_them_find_all(
     found, pages = [], 0
     while True:
         with in_transaction():
-            page, until = db.walk_of_events(town.merchant_id, search, 3)
-        place = rows_read(*db.place_query(town.merchant_id, search), ("events",))
+            page, until = walks.walk_of_events(town.merchant_id, search, 3)
+        place = rows_read(*db.place_query(town.merchant_id, search, MOST), ("events",))
         assert sum(place.values()) <= MOST + 5, place  # an hour more costs one
         since = EventSearch(**{**vars(search), "received_since": until})
         if until is not None:
@@ -102,13 +101,13 @@ def test_what_an_index_leads_to_is_found_at_once(town: Merchant) -> None:
         (EventSearch(), 3),
     ):
         with in_transaction():
-            page, until = db.walk_of_events(town.merchant_id, search, 3)
+            page, until = walks.walk_of_events(town.merchant_id, search, 3)
         assert (len(page), until) == (count, None)
 
 
 def test_a_full_page_goes_on_behind_its_last_event(town: Merchant) -> None:
     with in_transaction():
-        page, until = db.walk_of_events(town.merchant_id, EventSearch(event_name="PageView"), 51)
+        page, until = walks.walk_of_events(town.merchant_id, EventSearch(event_name="PageView"), 51)
     assert (len(page), until) == (51, None)
 
 
@@ -118,7 +117,7 @@ def test_words_are_looked_for_among_so_many_deliveries_a_page(town: Merchant, wo
     while True:
         with in_transaction():
             page, until = walks.walk_of_deliveries(town.merchant_id, search, 3)
-        place = rows_read(*walks.place_query(town.merchant_id, search))
+        place = rows_read(*db_deliveries.place_query(town.merchant_id, search, MOST))
         assert sum(place.values()) <= MOST + 5, place  # an hour more costs one
         found += [row.event_id for row in page]
         pages += 1

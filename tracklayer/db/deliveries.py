@@ -765,6 +765,30 @@ OF_REASONS = """
     ORDER BY queued_at DESC, event_id DESC LIMIT %s) AS x {newest})"""
 
 
+def _narrow_to_span(search: DeliverySearch, where: list[str], params: list[Any]) -> None:
+    """Adds when it was queued, and the place behind which a page begins."""
+    if search.queued_since is not None:
+        where.append("queued_at >= %s")
+        params.append(search.queued_since)
+    if search.queued_until is not None:
+        where.append("queued_at < %s")
+        params.append(search.queued_until)
+    if search.after is not None:
+        where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
+        params.extend(search.after)
+
+
+def place_query(merchant_id: int, search: DeliverySearch, most: int) -> tuple[str, list[Any]]:
+    """When the delivery was queued at which a page ends that looks at ``most`` deliveries with an error: no row where it comes
+    to its end before. In the order of the index deliveries_refused, and of that alone.
+    """
+    where = ["merchant_id = %s", "last_error IS NOT NULL"]
+    params: list[Any] = [merchant_id]
+    _narrow_to_span(search, where, params)
+    newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC"
+    return f"SELECT queued_at FROM deliveries WHERE {' AND '.join(where)} {newest} OFFSET {most} LIMIT 1", params
+
+
 def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[str, list[Any]]:
     """The statement of a page, and its parameters."""
     where = ["merchant_id = %s"]
@@ -783,18 +807,10 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
     if search.error_code is not None:
         where.append("coalesce(error_code, '') = %s")
         params.append(search.error_code)
-    if search.queued_since is not None:
-        where.append("queued_at >= %s")
-        params.append(search.queued_since)
-    if search.queued_until is not None:
-        where.append("queued_at < %s")
-        params.append(search.queued_until)
+    _narrow_to_span(search, where, params)
     if search.error_contains:
         where.append("last_error IS NOT NULL AND strpos(lower(last_error), lower(%s)) > 0")
         params.append(search.error_contains)
-    if search.after is not None:
-        where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
-        params.extend(search.after)
     if search.untouched_since is not None:
         where.append("coalesce(finished_at, last_attempt_at, queued_at) <= %s")
         params.append(search.untouched_since)

@@ -505,37 +505,21 @@ def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[Ev
     return sorted(found.values(), key=lambda row: (row.received_at, row.event_id), reverse=True)[:limit]
 
 
-MOST_LOOKED = 20_000  # events that one page looks at: some hundredths of a second
-
-
-def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[list[EventRow], datetime | None]:
-    """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events at most; and how far back it looked, where
-    it is not full and there are older ones: all that was received then or later.
-    """
-    places = rows(*place_query(merchant_id, search)) if search.is_walked else []
-    if not places:
-        return page_of_events(merchant_id, search, limit), None
-    until: datetime = places[0][0]
-    since = until if search.received_since is None else max(until, search.received_since)
-    found = page_of_events(merchant_id, replace(search, received_since=since), limit)
-    return found, until if len(found) < limit else None
-
-
-def place_query(merchant_id: int, search: EventSearch) -> tuple[str, tuple[Any, ...]]:
-    """When the event was received at which a page of a search ends that looks at events one after another: no row where the
-    search comes to its end before. Read in the order of the index alone.
+def place_query(merchant_id: int, search: EventSearch, most: int) -> tuple[str, tuple[Any, ...]]:
+    """When the event was received at which a page of a search ends that looks at ``most`` events one after another: no row where
+    the search comes to its end before. Read in the order of the index alone.
     """
     of_all = EventSearch(received_since=search.received_since, received_until=search.received_until, after=search.after)
     where, params = _where(merchant_id, of_all)
     hours = _hours_of(merchant_id, search)
     if hours is None:
         walk = f"SELECT received_at FROM events e WHERE {where} ORDER BY received_at DESC, event_id DESC LIMIT %s"
-        walked: tuple[Any, ...] = (*params, MOST_LOOKED + 1)
+        walked: tuple[Any, ...] = (*params, most + 1)
     else:
         counted, minute, given = hours
         walk = _IN_HOURS.format(columns="received_at", where=where, in_hour=counted, in_minute=minute)
-        walked = (*given, *given, *params, MOST_LOOKED + 1, MOST_LOOKED + 1)
-    return f"SELECT received_at FROM ({walk}) AS walked OFFSET {MOST_LOOKED}", walked
+        walked = (*given, *given, *params, most + 1, most + 1)
+    return f"SELECT received_at FROM ({walk}) AS walked OFFSET {most}", walked
 
 
 TROUBLED = frozenset({"failed", "dropped"})  # as the indexes deliveries_troubled and deliveries_troubled_late say it

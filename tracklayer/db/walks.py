@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from tracklayer.db import deliveries, events
 from tracklayer.db.connection import rows
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, page_of_deliveries
+from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
+from tracklayer.db.events import EventRow, EventSearch
 
-MOST_LOOKED = 20_000  # deliveries with an error, that one page looks at
+MOST_LOOKED = 20_000  # rows that one page looks at: some hundredths of a second
+
+Row = TypeVar("Row")
+
+
+def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[list[EventRow], datetime | None]:
+    """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events at most; and how far back it looked, where
+    it is not full and there are older ones: all that was received then or later.
+    """
+    ends = rows(*events.place_query(merchant_id, search, MOST_LOOKED)) if search.is_walked else []
+
+    def page(since: datetime | None) -> list[EventRow]:
+        return events.page_of_events(merchant_id, replace(search, received_since=since), limit)
+
+    return _walk(ends, search.received_since, page, limit)
 
 
 def walk_of_deliveries(
     merchant_id: int, search: DeliverySearch, limit: int
 ) -> tuple[list[DeliveryRow], datetime | None]:
-    """A page as ``page_of_deliveries`` gives it; where words are looked for, among ``MOST_LOOKED`` deliveries at most. And how far
-    back it looked, where it is not full and there are older ones: all that was queued then or later.
-    """
-    places = rows(*place_query(merchant_id, search)) if search.error_contains else []
-    if not places:
-        return page_of_deliveries(merchant_id, search, limit), None
-    until: datetime = places[0][0]
-    since = until if search.queued_since is None else max(until, search.queued_since)
-    found = page_of_deliveries(merchant_id, replace(search, queued_since=since), limit)
+    """The same of deliveries, as ``page_of_deliveries`` gives them and by when they were queued, where words are looked for."""
+    ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED)) if search.error_contains else []
+
+    def page(since: datetime | None) -> list[DeliveryRow]:
+        return deliveries.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit)
+
+    return _walk(ends, search.queued_since, page, limit)
+
+
+def _walk(
+    ends: Sequence[Sequence[Any]], since: datetime | None, page: Callable[[datetime | None], list[Row]], limit: int
+) -> tuple[list[Row], datetime | None]:
+    """``ends``: a row with the place at which the page ends; none where all are looked at. ``since``: as it was asked for."""
+    if not ends:
+        return page(since), None
+    until: datetime = ends[0][0]
+    found = page(until if since is None else max(until, since))
     return found, until if len(found) < limit else None
-
-
-def place_query(merchant_id: int, search: DeliverySearch) -> tuple[str, list[Any]]:
-    """When the delivery was queued at which such a page ends: no row where it comes to its end before. In the order of the index
-    deliveries_refused, and of that alone.
-    """
-    where = ["merchant_id = %s", "last_error IS NOT NULL"]
-    params: list[Any] = [merchant_id]
-    if search.queued_since is not None:
-        where.append("queued_at >= %s")
-        params.append(search.queued_since)
-    if search.queued_until is not None:
-        where.append("queued_at < %s")
-        params.append(search.queued_until)
-    if search.after is not None:
-        where.append("(queued_at, event_id, platform) < (%s, %s, %s)")
-        params.extend(search.after)
-    return (
-        f"SELECT queued_at FROM deliveries WHERE {' AND '.join(where)} "
-        f"ORDER BY queued_at DESC, event_id DESC, platform DESC OFFSET {MOST_LOOKED} LIMIT 1",
-        params,
-    )

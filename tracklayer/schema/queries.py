@@ -15,10 +15,10 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
 from tracklayer.db.erasures import erasure_by_id
-from tracklayer.db.events import EventSearch, walk_of_events
+from tracklayer.db.events import EventSearch
 from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
-from tracklayer.db.walks import walk_of_deliveries
+from tracklayer.db.walks import walk_of_deliveries, walk_of_events
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import errors, ids
