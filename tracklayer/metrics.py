@@ -429,12 +429,13 @@ class Gathered:
         self._places[bisect_left(self._bounds, value)] += 1
         self._total += value
 
-    def write(self) -> None:
-        """Adds what was gathered to the instrument."""
+    def write(self) -> int:
+        """Adds what was gathered to the instrument; how many that were."""
         met = [(place, count) for place, count in enumerate(self._places) if count]
         if met:
             self._histogram.add(met, self._total)
             self._places, self._total = [0] * (len(self._bounds) + 1), 0.0
+        return sum([count for _, count in met])
 
 
 STORES = Gathered(STORE, QUICK)
@@ -467,28 +468,22 @@ class Requests:
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self._places: dict[tuple[str, int], list[int]] = {}
-        self._seconds: dict[tuple[str, int], float] = {}
+        self._gathered: dict[tuple[str, int], Gathered] = {}
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         self.in_flight -= 1
         key = (_ROUTES.get(path) or _route_of(path), status)
-        places = self._places.get(key)
-        if places is None:
-            places = self._places[key] = [0] * (len(ANSWERS) + 1)
-            self._seconds[key] = 0.0
-        places[bisect_left(ANSWERS, seconds)] += 1
-        self._seconds[key] += seconds
+        gathered = self._gathered.get(key)
+        if gathered is None:
+            gathered = self._gathered[key] = Gathered(HTTP_SECONDS.labels(key[0]), ANSWERS)
+        gathered.observe(seconds)
 
     def write(self) -> None:
         """Adds what was gathered to the instruments. On the event loop, as all of it."""
         HTTP_IN_FLIGHT.set(self.in_flight)
-        for (route, status), places in self._places.items():
-            met = [(place, count) for place, count in enumerate(places) if count]
-            HTTP_SECONDS.labels(route).add(met, self._seconds[route, status])
-            HTTP_REQUESTS.labels(route, status).inc(sum(places))
-        self._places.clear()
-        self._seconds.clear()
+        for (route, status), gathered in self._gathered.items():
+            if count := gathered.write():
+                HTTP_REQUESTS.labels(route, status).inc(count)
 
 
 # What a process takes of its machine ----------------------------------------------------------------------------------
