@@ -145,7 +145,7 @@ class Walk:
         self.routed[platform] += found.requeued
 
     def counted(self, platform: str) -> tuple[int, int]:
-        sql = "SELECT coalesce(sum(accepted), 0), coalesce(sum(filtered), 0) FROM minutes WHERE merchant_id = %s AND platform = %s"
+        sql = "SELECT coalesce(sum(accepted), 0), coalesce(sum(filtered), 0) FROM counted WHERE merchant_id = %s AND platform = %s"
         ((accepted, filtered),) = select(sql, self.merchant.merchant_id, platform)
         assert filtered >= 0
         return accepted, filtered
