@@ -329,7 +329,16 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
         execute("UPDATE events SET occurred_at = '2026-10-01' WHERE event_id = 'old'")
     found = ask("redeliver", "--reason", "window_expired")
     too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "example_event_id": "old"}
-    expected = {"dry_run": True, "matched": 3, "requeued": 2, "refused": [too_old], "complete": True, "job": None}
+    check = {"deliveries": 2, "would_send": 2, "refused": []}
+    expected = {
+        "dry_run": True,
+        "matched": 3,
+        "requeued": 2,
+        "refused": [too_old],
+        "complete": True,
+        "job": None,
+        "check": check,
+    }
     assert found == expected
     told = say("redeliver", "--all")
     assert told.startswith("2 of 3 deliveries would be queued again.")
@@ -341,11 +350,27 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
         "matched": 1,
         "requeued": 1,
         "refused": [{"reason": "unknown id", "count": 1, "field": None, "example_event_id": None}],
+        "check": {**check, "deliveries": 1, "would_send": 1},
     }
     assert waiting() == 3
     assert ask("redeliver", "--all", "--yes")["requeued"] == 1
     assert ask("redeliver", "--all", "--yes")["requeued"] == 0
     assert waiting() == 4
+
+
+def test_redeliver_says_what_would_be_dropped_again(
+    say: Callable[..., str], ask: Callable[..., Any], runtime: Runtime, merchant: Merchant
+) -> None:
+    runtime.clock = SystemClock()
+    now = runtime.clock.now().isoformat()
+    ingest_events(
+        runtime, merchant.holder, [draft("whole", occurred_at=now), draft("nobody", occurred_at=now, user_data={})]
+    )
+    drop("whole", "nobody")
+    missing = {"reason": "MISSING_IDENTIFIERS", "count": 1, "field": "user_data", "example_event_id": "nobody"}
+    assert ask("redeliver", "--all")["check"] == {"deliveries": 2, "would_send": 1, "refused": [missing]}
+    told = say("redeliver", "--all")
+    assert "1 would be dropped again: 1 MISSING_IDENTIFIERS (user_data), such as nobody." in told
 
 
 def waiting() -> int:

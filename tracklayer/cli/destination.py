@@ -113,10 +113,10 @@ def _changed(found: Changed | list[Any]) -> DestinationRow:
     return found.row
 
 
-def as_json(checked: Checked) -> dict[str, Any]:
-    """A check in the words of JSON."""
+def as_json(checked: Checked, what: str = "events") -> dict[str, Any]:
+    """A check of ``what`` in the words of JSON."""
     refused = refused_json(checked.refused, checked.examples)
-    return {"events": checked.events, "would_send": checked.would_send, "refused": refused}
+    return {what: checked.events, "would_send": checked.would_send, "refused": refused}
 
 
 def run_list(args: argparse.Namespace) -> int:

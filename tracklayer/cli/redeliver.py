@@ -9,6 +9,7 @@ from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.deliveries import add_filter, search_of
+from tracklayer.cli.destination import as_json as check_json
 from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
 from tracklayer.cli.shapes import refused_json
 from tracklayer.cli.table import print_table
@@ -18,6 +19,7 @@ from tracklayer.db.redeliveries import Key
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.schema import ids
+from tracklayer.services.check import Checked, check_redelivery, refused_in_words
 from tracklayer.services.pacing import Redelivered
 from tracklayer.services.redeliver import count_ids, count_matching, redeliver_ids, redeliver_matching
 
@@ -52,10 +54,11 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(
                 "this takes too long to find, and nothing was changed: narrow it, by --since say"
             ) from None
+        check = check_redelivery(runtime, merchant_id, result.due) if result.due else None
     if args.json:
-        print_json(_as_json(result, dry_run=not args.yes))
+        print_json(_as_json(result, check, dry_run=not args.yes))
     else:
-        _print(result, dry_run=not args.yes)
+        _print(result, check, dry_run=not args.yes)
     return 0
 
 
@@ -81,7 +84,7 @@ def _keys_of(merchant_id: int, event_ids: list[str]) -> tuple[list[Key], int]:
     return keys, len(set(event_ids)) - sum(1 for rows in found.values() if rows)
 
 
-def _as_json(result: Redelivered, *, dry_run: bool) -> dict[str, Any]:
+def _as_json(result: Redelivered, check: Checked | None, *, dry_run: bool) -> dict[str, Any]:
     job = result.job
     return {
         "dry_run": dry_run,
@@ -89,11 +92,12 @@ def _as_json(result: Redelivered, *, dry_run: bool) -> dict[str, Any]:
         "requeued": result.requeued,
         "refused": refused_json(result.refused, result.examples),
         "complete": result.complete,
+        "check": check_json(check, "deliveries") if check is not None else None,
         "job": {"id": ids.encode("Redelivery", job.merchant_id, job.redelivery_id)} if job is not None else None,
     }
 
 
-def _print(result: Redelivered, *, dry_run: bool) -> None:
+def _print(result: Redelivered, check: Checked | None, *, dry_run: bool) -> None:
     least = "" if result.complete or not dry_run else "at least "
     done = "would be queued again" if dry_run else "are queued again"
     print(f"{least}{result.requeued:,} of {result.matched:,} deliveries {done}.".capitalize())
@@ -107,6 +111,10 @@ def _print(result: Redelivered, *, dry_run: bool) -> None:
                 for one in sorted(refused, key=lambda one: -one["count"])
             ],
         )
+    if check is not None and check.refused:
+        looked_at = f"Of the {check.events:,} that were looked at, " if check.events < result.requeued else ""
+        dropped = f"{check.events - check.would_send:,} would be dropped again: {refused_in_words(check)}."
+        print(f"\n{looked_at}{dropped}")
     if result.job is not None:
         print("\nThese are the first. The workers go on with the others, about a thousand a second and destination.")
     if dry_run and result.requeued:

@@ -137,8 +137,13 @@ def in_words(found: Checked) -> str:
         return "There are no events of the last 7 days to check it against."
     words = f"Of the last {found.events} events it would get {found.would_send}."
     if found.refused:
-        words += f" Refused: {'; '.join(_group(found, key) for key in sorted(found.refused))}."
+        words += f" Refused: {refused_in_words(found)}."
     return words
+
+
+def refused_in_words(found: Checked) -> str:
+    """What would not be sent, by reason, for people."""
+    return "; ".join(_group(found, key) for key in sorted(found.refused))
 
 
 def _group(found: Checked, key: str) -> str:
