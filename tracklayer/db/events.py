@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -81,8 +81,8 @@ def read_row(found: Sequence[Any]) -> EventRow:
 
 # One statement, so one round trip and one moment: the events that are new, the deliveries of those, the counts of the
 # others, and the ledger's minutes. ``xmax = 0`` holds for a row that this statement inserted and not for one it
-# updated. Sorted, so that two processes with the same ids in their hands never wait for each other crosswise. What was
-# stored before comes back as it is stored; of a new event the caller has everything already.
+# updated. Sorted, so that two processes with the same ids in their hands never wait for each other crosswise. Counts are made
+# of the types of their columns: where PostgreSQL must convert them, it puts a node more before each table.
 _STORE = """
 WITH given AS (
     SELECT * FROM json_to_recordset($1) AS x(
@@ -108,7 +108,7 @@ WITH given AS (
     FROM stored s JOIN given g USING (merchant_id, event_id){received}
 ), covered AS (
     INSERT INTO coverage (merchant_id, event_name, minute, action_source, host, facts, slot, events)
-    SELECT merchant_id, event_name, minute, action_source, host, facts, pg_backend_pid(), count(*)
+    SELECT merchant_id, event_name, minute, action_source, host, facts, pg_backend_pid(), count(*)::int
     FROM received WHERE inserted AND facts IS NOT NULL GROUP BY merchant_id, event_name, minute, action_source, host, facts
     ON CONFLICT (merchant_id, event_name, minute, action_source, host, facts, slot)
         DO UPDATE SET events = coverage.events + excluded.events
@@ -123,13 +123,13 @@ WITH given AS (
     FROM offered WHERE wanted
 ), counted AS (
     INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, coalesced, rejected, filtered, routed, {counts})
-    SELECT merchant_id, '', minute, pg_backend_pid(), count(*) FILTER (WHERE inserted),
-           coalesce(sum(repeats) FILTER (WHERE inserted IS NOT NULL), 0),
-           coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0), 0, 0, {none}
+    SELECT merchant_id, ''::text, minute, pg_backend_pid(), (count(*) FILTER (WHERE inserted))::int,
+           coalesce(sum(repeats) FILTER (WHERE inserted IS NOT NULL), 0)::int,
+           coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0)::int, 0, 0, {none}
     FROM received GROUP BY merchant_id, minute
     UNION ALL
-    SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, pg_backend_pid(), count(*), 0, 0,
-           count(*) FILTER (WHERE NOT wanted), count(*) FILTER (WHERE wanted), {counted}
+    SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, pg_backend_pid(), count(*)::int, 0, 0,
+           (count(*) FILTER (WHERE NOT wanted))::int, {wanted}, {counted}
     FROM offered GROUP BY merchant_id, platform, minute
     {adding}
 ), queued AS (
@@ -165,36 +165,26 @@ _REFUSED = {
         DO UPDATE SET amount = refused_worth.amount + excluded.amount
 )""",
 }
-# What is stored of a repeat; of a new event the caller has it, and it is not carried through the statement.
-_OF_REPEATS = {
-    "old_name": "event_name",
-    "occurred_at": "occurred_at",
-    "old_received_at": "received_at",
-    "last_received_at": "last_received_at",
-    "action_source": "action_source",
-    "event_source_url": "event_source_url",
-    "user_data": "user_data::text",
-    "digests": "digests::text",
-    "sealed": "sealed",
-    "custom_data": "custom_data::text",
-    "consent": "consent::text",
-    "device": "device::text",
-}
-_FOUND = ", ".join(f"CASE WHEN xmax <> 0 THEN {value} END AS {name}" for name, value in _OF_REPEATS.items())
-_STORED = f"""
-SELECT merchant_id, event_id, times_received, inserted, {", ".join(_OF_REPEATS)} FROM stored
+# What is stored of a repeat, as one JSON text: each column that is returned costs its reader a name to decode, and each of the
+# statement a place in every row that it carries. Of a new event the caller has everything.
+_BEFORE = """CASE WHEN xmax <> 0 THEN json_build_array(
+        event_name, occurred_at, received_at, last_received_at, action_source, event_source_url, user_data::text, digests::text,
+        encode(sealed, 'hex'), custom_data::text, consent::text, device::text)::text END AS before"""
+_STORED = """
+SELECT merchant_id, event_id, times_received, inserted, before FROM stored
 UNION ALL
-SELECT merchant_id, platform, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM queued
+SELECT merchant_id, platform, 0, NULL, NULL FROM queued
 """
 _ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
-_WANTED = "count(*) FILTER (WHERE wanted)"
+_WANTED = "(count(*) FILTER (WHERE wanted))::int"
 
 
 # What becomes of the deliveries of new events: they are queued, or dropped before anybody sees them.
 def _queueing(refused: dict[str, str], window: str) -> str:
     return _STORE.format(
         **refused,
-        found=_FOUND,
+        found=_BEFORE,
+        wanted=_WANTED,
         columns="due_at, window_ends_at",
         values=f"received_at, received_at + {window}",
         counts="waiting",
@@ -210,7 +200,8 @@ _QUEUEING = _queueing(_NOTHING_REFUSED, "$3")
 _QUEUEING_AND_REFUSING = _queueing(_REFUSED, "$4")
 _DROPPING = _STORE.format(
     **_NOTHING_REFUSED,
-    found=_FOUND,
+    found=_BEFORE,
+    wanted=_WANTED,
     columns="""window_ends_at, status, drop_reason, finished_at,
                             last_error""",
     values="""received_at + $3, 'dropped', 'suppressed', received_at,
@@ -314,9 +305,18 @@ def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
         elif row[3]:
             stored.events[row[0], row[1]] = StoredEvent(row[2], None)
         else:
-            before = (row[0], row[1], *row[4:8], row[2], *row[8:])
-            stored.events[row[0], row[1]] = StoredEvent(row[2], read_row(before))
+            stored.events[row[0], row[1]] = StoredEvent(row[2], _read_before(row))
     return stored
+
+
+def _read_before(row: Sequence[Any]) -> EventRow:
+    merchant_id, event_id, times_received, _, before = row
+    name, *instants, source, url, user_data, digests, sealed, custom_data, consent, device = orjson.loads(before)
+    occurred, received, last_received = (datetime.fromisoformat(at).astimezone(UTC) for at in instants)
+    return EventRow(
+        *(merchant_id, event_id, name, occurred, received, last_received, times_received, source, url),
+        *(user_data, digests, bytes.fromhex(sealed) if sealed is not None else None, custom_data, consent, device),
+    )
 
 
 def _key(record: dict[str, Any]) -> Key:

@@ -59,7 +59,10 @@ IMPOSSIBLE = """
 SELECT d.platform, count(*), min(d.event_id)
 FROM deliveries d JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
 WHERE d.merchant_id = %(merchant)s AND (
-    (d.due_at IS NULL) <> (d.finished_at IS NOT NULL) OR d.received_at <> e.received_at
+    d.status NOT IN ('queued', 'failed', 'delivered', 'dropped')
+    OR (d.due_at IS NULL) <> (d.status IN ('delivered', 'dropped'))
+    OR (d.drop_reason IS NOT NULL) <> (d.status = 'dropped') OR (d.delivered_at IS NOT NULL) <> (d.status = 'delivered')
+    OR (d.due_at IS NULL) <> (d.finished_at IS NOT NULL) OR d.received_at <> e.received_at
     OR (d.status = 'failed' AND d.attempts = 0)
     OR (d.status = 'delivered' AND (d.attempts = 0 OR d.latency_ms IS NULL)))
 GROUP BY d.platform
