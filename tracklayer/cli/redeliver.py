@@ -15,9 +15,9 @@ from tracklayer.cli.table import print_table
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
 from tracklayer.db.deliveries import DeliverySearch, deliveries_of_events
 from tracklayer.db.redeliveries import Key
+from tracklayer.domain import ids
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
-from tracklayer.schema import ids
 from tracklayer.services.pacing import Redelivered
 from tracklayer.services.redeliver import count_ids, count_matching, redeliver_ids, redeliver_matching
 

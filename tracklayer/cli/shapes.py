@@ -10,11 +10,11 @@ from tracklayer.db.deliveries import WAITING, DeliveryRow
 from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.domain import ids
 from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import next_try
 from tracklayer.runtime import Runtime
-from tracklayer.schema import ids
 from tracklayer.services.alert import alert_url
 from tracklayer.services.channels import told_of
 from tracklayer.services.credentials import shown_settings
