@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as httpx_transport
 
+from tests import drawing
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
 from tests.servers import PATIENCE_SECONDS, RedisServer
 from tracklayer.app import build_app
@@ -72,6 +74,27 @@ for _phase in ("connect", "read", "write", "pool"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screens", type=Path, help="a folder for pictures of every screen of the dashboard")
+    help = "walk at random this many times more than each test of walks does always"
+    parser.addoption("--seeds", type=int, default=0, metavar="N", help=help)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    drawing.begin(config.getoption("--seeds"))
+    config.addinivalue_line("markers", "seeds(*numbers): once with each, and with those that --seeds asks for besides")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """All tests that there are stay to the end, and so does what they import: nobody need look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``seed`` of a test that walks at random: the same in every run, unless somebody looks for others."""
+    marker = metafunc.definition.get_closest_marker("seeds")
+    if marker is not None:
+        more = [int.from_bytes(os.urandom(4)) for _ in range(metafunc.config.getoption("--seeds"))]
+        metafunc.parametrize("seed", [*marker.args, *more], ids=lambda seed: f"seed-{seed}")
 
 
 def _has_room(folder: Path) -> bool:

@@ -9,11 +9,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import NOW
 from tests.domain.cards import KINDS, TEXTS, WAYS, card_number, with_check_digit
+from tests.drawing import drawn
 from tests.factories import draft
 from tracklayer.domain.card import find_card_data, may_name_card_data
 from tracklayer.domain.event import read_event
@@ -491,7 +492,7 @@ PLACES = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@drawn(150)
 @given(NUMBERS, SEPARATORS, PLACES)
 def test_the_path_never_holds_the_number(number: str, separator: str, place: Any) -> None:
     path = found(place(separator.join(re.findall(r"\d{1,4}", number))))

@@ -19,13 +19,14 @@ from urllib.parse import quote, quote_plus, unquote, urlencode
 
 import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer.domain.normalise import sha256_hex
 from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
 
-REPEATABLE = settings(max_examples=400, deadline=None, derandomize=True)
+REPEATABLE = drawn(400)
 DIGEST = sha256_hex("jane@example.com")
 HOW_MANY = 5_000
 
