@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -63,6 +64,11 @@ for _name in [
 
 # Hundreds of processes are started, and each would compile the same again: that takes longer than all else at their start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Whoever starts this in the background of a shell has Ctrl-C ignored, here and in every process that is started from here:
+# what a test asks to end by it would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each of httpx's clients, and so each `httpx.get`, reads all authorities that there are: twenty times as long as it asks.
 httpx_transport.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
