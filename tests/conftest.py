@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -19,6 +21,7 @@ import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as httpx_transport
 
+from tests import drawing
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
 from tests.servers import PATIENCE_SECONDS, RedisServer
 from tracklayer.app import build_app
@@ -62,6 +65,11 @@ for _name in [
 # Hundreds of processes are started, and each would compile the same again: that takes longer than all else at their start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Whoever starts this in the background of a shell has Ctrl-C ignored, here and in every process that is started from here:
+# what a test asks to end by it would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Each of httpx's clients, and so each `httpx.get`, reads all authorities that there are: twenty times as long as it asks.
 httpx_transport.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
@@ -72,6 +80,27 @@ for _phase in ("connect", "read", "write", "pool"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screens", type=Path, help="a folder for pictures of every screen of the dashboard")
+    help = "walk at random this many times more than each test of walks does always"
+    parser.addoption("--seeds", type=int, default=0, metavar="N", help=help)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    drawing.begin(config.getoption("--seeds"))
+    config.addinivalue_line("markers", "seeds(*numbers): once with each, and with those that --seeds asks for besides")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """All tests that there are stay to the end, and so does what they import: nobody need look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``seed`` of a test that walks at random: the same in every run, unless somebody looks for others."""
+    marker = metafunc.definition.get_closest_marker("seeds")
+    if marker is not None:
+        more = [int.from_bytes(os.urandom(4)) for _ in range(metafunc.config.getoption("--seeds"))]
+        metafunc.parametrize("seed", [*marker.args, *more], ids=lambda seed: f"seed-{seed}")
 
 
 def _has_room(folder: Path) -> bool:

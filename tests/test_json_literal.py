@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 import psycopg2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer.db.json_literal import JsonLiteral
 
 AWKWARD = [
@@ -51,7 +52,7 @@ def test_a_connection_in_another_encoding_is_sent_its_own(postgres: str, text: s
     assert arrived(postgres, {"a": text}, "LATIN1") == {"a": text}
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(text=st.text())
 def test_any_text_arrives_as_it_was(postgres: str, text: str) -> None:
     assert arrived(postgres, [text]) == [text]

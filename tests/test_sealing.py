@@ -6,9 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer.sealing import Sealer, SealError
 
 OLD = "an old secret key of the operator's, forty"
@@ -16,7 +17,7 @@ NEW = "a new secret key of the operator's, forty."
 PLAIN = b'{"first_name":"Jane"}'
 
 
-@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@drawn(50)
 @given(st.binary(max_size=2000), st.text(st.characters(codec="utf-8"), max_size=50))
 def test_what_is_sealed_opens_again(plain: bytes, context: str) -> None:
     sealer = Sealer([NEW])

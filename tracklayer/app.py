@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from pathlib import Path
 
 from graphql import GraphQLError
 from starlette.applications import Starlette
@@ -38,7 +37,7 @@ from tracklayer.web.collector import CollectorDoor
 from tracklayer.web.dashboard import dashboard_routes
 from tracklayer.web.docs import docs_routes
 from tracklayer.web.graphiql import WithGraphiQL, graphiql_routes
-from tracklayer.web.health import Waiting, health_routes, role_routes, waiting_routes
+from tracklayer.web.health import Waiting, health_routes, waiting_routes
 from tracklayer.web.hosts import is_collectors, is_loopback
 from tracklayer.web.metrics import metrics_route
 from tracklayer.web.session import session_routes
@@ -184,17 +183,6 @@ def build_waiting_app(waiting: Waiting, settings: Settings) -> Starlette:
     app = Starlette(
         routes=[*waiting_routes(waiting), metrics_route(settings.metrics_token, settings.public_url), Mount("/", away)]
     )
-    app.state.ending = False
-    return app
-
-
-def build_metrics_app(waiting: Waiting, settings: Settings, shared: Path | None = None) -> Starlette:
-    """What a role serves on ``TRACKLAYER_METRICS_PORT``: metrics and health, and nothing else.
-
-    ``shared``: as for ``metrics.exposition``.
-    """
-    own = metrics_route(settings.metrics_token, settings.public_url, is_own_port=True, shared=shared)
-    app = Starlette(routes=[*role_routes(waiting), own])
     app.state.ending = False
     return app
 

@@ -17,8 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
-from redis import ConnectionPool, RedisError
 from starlette.datastructures import Secret
+
+from tracklayer.loading import load
 
 PREFIX = "TRACKLAYER_"
 _PORTS = "from 1 to 65535"
@@ -228,9 +229,10 @@ def _redis_url(text: str) -> Secret:
     parts = urlsplit(read)
     if parts.scheme != "unix" and not (_port_is_fine(read) and re.fullmatch(r"(/[0-9]*)?", parts.path)):
         raise ValueError(f"must be as `redis://host:6379/0`: a port {_PORTS}, and the number of a database")
+    redis = load("redis")  # a third of the start of a command that asks it for nothing
     try:
-        ConnectionPool.from_url(read).make_connection()  # connects to nobody yet
-    except (TypeError, ValueError, RedisError):
+        redis.ConnectionPool.from_url(read).make_connection()  # connects to nobody yet
+    except (TypeError, ValueError, redis.RedisError):
         raise ValueError("must have nothing behind ? but what the Python client of Redis takes") from None
     return Secret(read)
 

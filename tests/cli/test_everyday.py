@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 import socket
 import subprocess
@@ -17,15 +18,15 @@ import orjson
 import pytest
 
 from tests.factories import META, Api, Merchant, draft, new_merchant
-from tracklayer.cli import alerts, main, table
+from tracklayer.cli import COMMANDS, alerts, main, table
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import connection, walks
 from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain import ids
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.schema import ids
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, remove_destination, sandbox_destinations, set_destination
@@ -527,10 +528,34 @@ def test_a_shell_gets_what_completes_every_command(shell: str, capsys: pytest.Ca
     assert "rows-per-file" in script
 
 
-def test_nothing_loads_what_one_command_alone_needs() -> None:
-    looks = "import sys, tracklayer.cli; print([name for name in ('shtab', 'pyarrow') if name in sys.modules])"
+COSTLY = ("shtab", "pyarrow", "redis", "dramatiq", "uvicorn", "strawberry", "tracklayer.cli.bench")
+
+
+@pytest.mark.parametrize(
+    ("command", "loaded"),
+    [
+        ("merchant", []),
+        ("worker", ["redis", "dramatiq", "uvicorn"]),
+        ("api", ["redis", "dramatiq", "uvicorn", "strawberry"]),
+    ],
+)
+def test_a_command_loads_nothing_that_others_alone_need(command: str, loaded: list[str]) -> None:
+    looks = f"import sys, tracklayer.cli as c; c.build_parser({command!r}); print([n for n in {COSTLY} if n in sys.modules])"
     told = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True).stdout
-    assert told == "[]\n"
+    assert told == f"{loaded}\n"
+
+
+def test_every_command_is_found_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    listed = [line.split()[0] for line in told.splitlines() if re.match(r" {4}[a-z]", line)]
+    assert listed == list(COMMANDS)
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: tracklayer {command}")
 
 
 class Terminal(io.StringIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -9,9 +10,12 @@ import re
 import signal
 import subprocess
 import sys
+import termios
+from array import array
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psycopg2
@@ -150,12 +154,19 @@ def test_standard_input_is_read_from_a_line_on(
     assert stored() == ["order_3", "order_4"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b"")], ids=["nothing", "blank", "compressed"])
 def test_an_empty_file_is_no_mistake(load: Callable[..., tuple[int, str, str]], content: bytes) -> None:
     assert load(content, "--json")[:2] == (
         0,
         '{\n  "accepted": 0,\n  "coalesced": 0,\n  "rejected": 0\n}\n',
     )
+
+
+def unread(pipe: Any) -> int:
+    """Bytes that lie in it."""
+    found = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, found)
+    return found[0]
 
 
 def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant) -> None:
@@ -168,6 +179,10 @@ def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant) -> 
         process.stdin.write(b"\n".join(event(n) for n in range(BATCH + 10)) + b"\n")
         process.stdin.flush()  # and left open: it waits for more
         wait_until(lambda: len(stored()) == BATCH, "the first lines are stored")
+        # They are before it knows; once it reads on, it does.
+        process.stdin.write(event(BATCH + 10) + b"\n")
+        process.stdin.flush()
+        wait_until(lambda: unread(process.stdin) == 0, "it to read on")
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         assert process.stderr is not None

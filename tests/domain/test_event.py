@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tests.factories import PURCHASE
 from tracklayer.domain.event import (
     ACTION_SOURCES,
@@ -613,7 +614,7 @@ def test_an_instant_is_read_from_a_datetime_too() -> None:
     assert isinstance(read_instant(NOW.replace(tzinfo=None)), str)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@drawn(100)
 @given(
     st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)),
     st.integers(-14 * 60, 14 * 60),
@@ -694,7 +695,7 @@ def test_what_is_no_finite_number_of_money_is_refused(value: Any) -> None:
     assert refused(draft(custom_data={"value": value})) == [("INVALID_NUMBER", "custom_data.value")]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@drawn(200)
 @given(st.floats(min_value=-1e20, max_value=1e20))
 def test_a_float_comes_back_as_the_same_float(value: float) -> None:
     number = read_decimal(value)
@@ -1265,7 +1266,7 @@ SHAPES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@drawn(400)
 @given(st.sampled_from(PATHS), SHAPES)
 def test_no_message_ever_quotes_a_value(path: str, shape: Any) -> None:
     read = read_event(draft_with(path, shape(CANARY)), NOW, US)
@@ -1322,7 +1323,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@drawn(400)
 @given(
     ANY_JSON,
     st.dictionaries(st.sampled_from(USER_FIELDS) | ANY_TEXT, ANY_JSON, max_size=4) | ANY_JSON,
@@ -1337,7 +1338,7 @@ def test_no_json_whatsoever_makes_reading_raise(whole: Any, user_data: Any, cust
         assert repr(given_) == repr(before)  # by repr: NaN differs from itself
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@drawn(200)
 @given(st.dictionaries(st.text(max_size=20), SCALARS, max_size=5))
 def test_properties_never_make_reading_raise(properties: Mapping[str, Any]) -> None:
     read = read_event(draft(custom_data={"properties": properties}), NOW)

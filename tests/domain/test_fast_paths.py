@@ -11,18 +11,19 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.conftest import NOW
 from tests.domain.cards import WAYS, card_number
+from tests.drawing import drawn
 from tests.factories import PURCHASE, draft
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
 from tracklayer.domain.event import read_decimal, read_event
 from tracklayer.domain.personal import _clean_url, without_personal_url
 
-REPEATABLE = settings(max_examples=1500, deadline=None, derandomize=True)
+REPEATABLE = drawn(300)
 
 CARDS = st.builds(
     lambda seed, way: WAYS[way](card_number(Random(seed))),
@@ -132,7 +133,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=6000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@drawn(1000)
 @given(EVENTS)
 @example({"event_source_url": "https://shop.example.com/?n=%B336227206271667"})
 @example({"event_source_url": "https://shop.example.com/?id=4111111111111111&n=4111111111111111"})
@@ -285,7 +286,7 @@ WRITTEN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@drawn(600)
 @given(WRITTEN)
 @example({"user_data": {"email": normalise.sha256_hex("")}})
 @example({"occurred_at": "2026-11-20\u202814:59:00Z"})

@@ -11,16 +11,17 @@ from itertools import product
 
 import phonenumbers
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
+from tests.drawing import drawn
 from tracklayer.domain import phone
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digits, phone_e164
 from tracklayer.domain.sha256 import sha256_hex
 
-REPEATABLE = settings(max_examples=1500, deadline=None, derandomize=True)
+REPEATABLE = drawn(300)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_a_phone_whose_country_is_unknown_is_never_guessed(raw: str, country: st
     assert phone_digests(raw, frozenset({country} if country else ())) == {}
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@drawn(150)
 @given(st.from_regex(r"[1-9(][0-9 ()/.-]{0,16}", fullmatch=True))
 def test_no_number_without_plus_or_00_is_read_without_a_country(raw: str) -> None:
     assert phone_e164(raw) is None
@@ -333,7 +334,7 @@ def test_a_phone_kept_for_one_country_is_not_given_for_another() -> None:
 COUNTRIES = ("DE", "GB", "JP", "US")
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@drawn(150)
 @given(
     st.from_regex(r"(\+|00|0|)[1-9][0-9 ()/-]{2,14}", fullmatch=True),
     st.sets(st.sampled_from(COUNTRIES)),
@@ -352,7 +353,7 @@ PUNCTUATED = st.tuples(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=6000, deadline=None, derandomize=True)
+@drawn(1000)
 @given(PUNCTUATED)
 @example("+390612345678")
 @example("+5491123456789")

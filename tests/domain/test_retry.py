@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer.domain.delivery import (
     Acknowledged,
     AttemptOutcome,
@@ -151,7 +152,7 @@ def test_jitter_adds_up_to_ten_percent(jitter: float, pause: timedelta) -> None:
     assert judged(REJECTED, 1, jitter=jitter).next_retry_at == NOW + pause
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@drawn(200)
 @given(st.integers(1, 4), st.floats(0, 1), st.integers(1, 86_400))
 def test_jitter_is_never_minus_and_at_most_ten_percent(attempt: int, jitter: float, base: int) -> None:
     policy = RetryPolicy(timedelta(seconds=base))

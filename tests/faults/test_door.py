@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -197,7 +196,5 @@ def test_the_process_ends_when_it_is_asked_to_in_the_midst_of_an_attack(
     target: Target, runtime: Runtime, merchant: Merchant
 ) -> None:
     target.ask(ATTACKS["fragments that double to the limit"], None)
-    began = time.monotonic()
     target.process.terminate()
     target.process.wait(30)
-    assert time.monotonic() - began < 30

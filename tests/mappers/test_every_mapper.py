@@ -10,9 +10,10 @@ from typing import Any, get_args
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer import mappers
 from tracklayer.domain.delivery import BatchRejected, DropReason, Outcome, PlatformReply
 from tracklayer.domain.event import (
@@ -39,15 +40,9 @@ NAMES = (
 )
 
 every_platform = pytest.mark.parametrize("platform", PLATFORMS)
-# No example database: a run leaves no files behind. The first example loads the phone tables, hence no deadline.
-a_hundred_times = settings(
-    max_examples=100,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+a_hundred_times = drawn(100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 # Answers cost next to nothing to read.
-three_hundred_times = settings(a_hundred_times, max_examples=300)
+three_hundred_times = drawn(300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 # What a platform declares -------------------------------------------------------------------------------------------

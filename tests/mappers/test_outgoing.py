@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.drawing import drawn
 from tracklayer.domain import identifiers
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event, ReadEvent, read_event
@@ -303,7 +303,7 @@ def test_every_platform_takes_the_common_settings(platform: str) -> None:
     assert len({setting.name for setting in mapper.settings}) == len(mapper.settings)
 
 
-@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@drawn(300)
 @given(
     st.from_regex(identifiers.is_plain_url.__self__, fullmatch=True),  # type: ignore[attr-defined]
     st.sampled_from(["EUR", None]),
@@ -319,7 +319,7 @@ def test_an_event_of_a_plain_page_is_what_the_close_look_makes_of_it(
     assert found.verdicts == tuple(said)
 
 
-@hypothesis.settings(max_examples=1000, deadline=None, derandomize=True)
+@drawn(1000)
 @given(st.datetimes(timezones=st.just(UTC)))
 @example(datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC))
 @example(datetime(2026, 11, 20, 15, 0, 0, 999_999, tzinfo=UTC))

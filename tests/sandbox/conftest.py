@@ -47,7 +47,7 @@ def clock(session_clock: Clock) -> Clock:
 
 @pytest.fixture(scope="session")
 def session_client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=5) as client:
+    with httpx.Client(base_url=server.url) as client:
         yield client
 
 

@@ -175,7 +175,7 @@ def client() -> Iterator[httpx.Client]:
     now = datetime(2026, 11, 20, 15, tzinfo=UTC)
     with (
         SandboxServer(clock=lambda: now, platforms={"ga4": ga4.PLATFORM}) as server,
-        httpx.Client(base_url=server.url, timeout=5) as client,
+        httpx.Client(base_url=server.url) as client,
     ):
         yield client
 

@@ -321,7 +321,7 @@ def client() -> Iterator[httpx.Client]:
     now = datetime(2026, 11, 20, 15, tzinfo=UTC)
     with (
         SandboxServer(clock=lambda: now, platforms={"google_ads": google_ads.PLATFORM}) as server,
-        httpx.Client(base_url=server.url, timeout=5) as client,
+        httpx.Client(base_url=server.url) as client,
     ):
         yield client
 

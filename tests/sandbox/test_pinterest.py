@@ -162,7 +162,7 @@ def shared() -> Iterator[tuple[Clock, httpx.Client]]:
     clock = Clock()
     with (
         SandboxServer(clock=clock.now, platforms={"pinterest": pinterest.PLATFORM}) as server,
-        httpx.Client(base_url=server.url, timeout=5) as client,
+        httpx.Client(base_url=server.url) as client,
     ):
         yield clock, client
 

@@ -138,7 +138,7 @@ CLOCK = Clock()
 def module_client() -> Iterator[httpx.Client]:
     with (
         SandboxServer(clock=CLOCK.now, platforms={"reddit": reddit.PLATFORM}) as server,
-        httpx.Client(base_url=server.url, timeout=5) as client,
+        httpx.Client(base_url=server.url) as client,
     ):
         yield client
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.servers import wait_until
 from tracklayer.sandbox import SandboxServer
 from tracklayer.sandbox.platforms import PLATFORMS
 
@@ -383,8 +384,5 @@ def test_fault_that_cannot_be_is_refused_in_one_sentence(http: httpx.Client, con
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Until the condition holds; for what another thread does within some milliseconds."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    """For what another thread does within some milliseconds."""
+    wait_until(lambda: bool(condition()), "another thread")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.servers import PATIENCE_SECONDS, free_port, wait_until
 from tracklayer.sandbox import SandboxServer
 
 Make = Callable[..., dict[str, Any]]
@@ -51,10 +51,11 @@ def test_stop_waits_for_no_request_that_hangs(clock: Any, event: Make) -> None:
     clients = [threading.Thread(target=post) for _ in range(3)]
     for client in clients:
         client.start()
-    deadline = time.monotonic() + 30
-    while httpx.get(f"{server.url}/_faults").json()["faults"][0]["hits"] < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+
+    def hits() -> int:
+        return int(httpx.get(f"{server.url}/_faults").json()["faults"][0]["hits"])
+
+    wait_until(lambda: hits() == 3, "three requests to hang")
 
     server.stop()  # raises where it takes long
 
@@ -78,14 +79,13 @@ def test_two_sandboxes_share_nothing(server: SandboxServer, http: httpx.Client) 
 
 
 def test_run_sandbox_serves_until_it_is_interrupted() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     code = f"from tracklayer.sandbox import run_sandbox; run_sandbox(port={port}); print('left')"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 answer = httpx.get(f"http://127.0.0.1:{port}/")
@@ -95,7 +95,7 @@ def test_run_sandbox_serves_until_it_is_interrupted() -> None:
                 time.sleep(0.02)
         assert answer.text.startswith("TrackLayer sandbox")
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=10) == (b"left\n", b"")
+        assert process.communicate(timeout=PATIENCE_SECONDS) == (b"left\n", b"")
         assert process.returncode == 0
     finally:
         process.kill()

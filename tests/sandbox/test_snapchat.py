@@ -119,7 +119,7 @@ CLOCK = Clock()
 def module_client() -> Iterator[httpx.Client]:
     with (
         SandboxServer(clock=CLOCK.now, platforms={"snapchat": snapchat.PLATFORM}) as server,
-        httpx.Client(base_url=server.url, timeout=5) as client,
+        httpx.Client(base_url=server.url) as client,
     ):
         yield client
 

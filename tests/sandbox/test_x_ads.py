@@ -138,7 +138,7 @@ def server() -> Iterator[SandboxServer]:
 def http(server: SandboxServer) -> Iterator[httpx.Client]:
     """A client of an empty sandbox without faults, at the instant of the worked examples."""
     CLOCK.instant = NOW
-    with httpx.Client(base_url=server.url, timeout=5) as client:
+    with httpx.Client(base_url=server.url) as client:
         client.post("/_reset").raise_for_status()
         yield client
 

@@ -16,12 +16,13 @@ import pytest
 import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLInputObjectType, parse, validate
 from graphql.utilities import coerce_input_value
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strawberry import ID, Info
 from strawberry.types.arguments import convert_argument
 
 from tests.doors import DROPS_COROUTINES, doors
+from tests.drawing import drawn
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.operations import Writer
 from tracklayer.runtime import Runtime
@@ -289,7 +290,7 @@ def _names(calls: list[Any], wanted: set[str]) -> Counter[str]:
 def test_more_than_a_thousand_operations_are_answered_as_the_stock_executor_does() -> None:
     ways: Counter[str] = Counter()
 
-    @settings(max_examples=400, derandomize=True, deadline=None, database=None)
+    @drawn(400)
     @given(seed=st.integers(0, 2**63))
     def hold(seed: int) -> None:
         asyncio.run(_hold_some(Random(seed), ways))

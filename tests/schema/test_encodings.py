@@ -15,9 +15,10 @@ from graphql import GraphQLError
 
 from tests.factories import INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.domain.wire import STRANGER_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema import bodies
-from tracklayer.schema.bodies import MAX_BODY, STRANGER_BODY, Bodies, DamagedBodyError
+from tracklayer.schema.bodies import MAX_BODY, Bodies, DamagedBodyError
 from tracklayer.services.merchants import create_api_key
 
 GRAPHQL_JSON = "application/graphql-response+json"

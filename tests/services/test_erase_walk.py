@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
+from tests.servers import PATIENCE_SECONDS
 from tests.services.test_browser_rows import in_the_background
 from tests.services.test_erase import EMAIL, LAPTOP, OPERATOR, begin, dump, finish, of, seen, send, sound, state, stored
 from tests.services.test_erase_jobs import NEW_KEY, keys
@@ -236,11 +236,10 @@ def test_a_walk_that_somebody_holds_is_passed_over_and_not_waited_for(
             assert turn is not None
             assert turn.merchant_id == merchant.merchant_id
             taken.set()
-            go_on.wait(20)
+            go_on.wait(PATIENCE_SECONDS)  # whoever waited for its lock would have been told that he waits in vain
 
     with in_the_background(worker):
         taken.wait()
-        started = time.monotonic()
         try:
             with in_transaction():
                 turn = db.take_turn(clock.now())
@@ -248,7 +247,6 @@ def test_a_walk_that_somebody_holds_is_passed_over_and_not_waited_for(
             go_on.set()
     assert turn is not None
     assert turn.merchant_id == other.merchant_id
-    assert time.monotonic() - started < 4  # sooner than a wait for a lock ends
 
 
 def test_whoever_of_two_has_finished_an_event_of_both_is_mentioned_no_more(

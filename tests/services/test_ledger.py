@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from datetime import timedelta
 from typing import Any
@@ -251,7 +250,7 @@ class Walk:
         assert {at for at, _, _, _ in there} <= hours
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, int.from_bytes(os.urandom(4))], ids=lambda seed: f"seed-{seed}")
+@pytest.mark.seeds(1, 2, 3)
 def test_the_ledger_equals_a_recount_after_every_step(
     runtime: Runtime, clock: FrozenClock, sandbox: SandboxServer, worker: int, seed: int
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -160,7 +159,7 @@ class LongWalk(Walk):
         self.move()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 716593215, int.from_bytes(os.urandom(4))], ids=lambda seed: f"seed-{seed}")
+@pytest.mark.seeds(1, 2, 716593215)
 def test_every_figure_is_a_list_whatever_was_done(
     runtime: Runtime, clock: FrozenClock, sandbox: SandboxServer, worker: int, seed: int
 ) -> None:

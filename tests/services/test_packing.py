@@ -163,7 +163,7 @@ def shop(runtime: Runtime, merchant: Merchant) -> Merchant:
     return merchant
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.seeds(0, 1, 2, 3)
 def test_every_reader_finds_the_same_packed_or_not(
     runtime: Runtime, shop: Merchant, clock: FrozenClock, seed: int
 ) -> None:
@@ -195,7 +195,7 @@ def test_every_reader_finds_the_same_packed_or_not(
         assert rows("SELECT count(*) FROM ledger_hours WHERE loose AND hour < %s", (over,)) == [(0,)]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.seeds(0, 1)
 def test_what_is_old_becomes_the_same_sums_packed_or_not(
     runtime: Runtime, shop: Merchant, clock: FrozenClock, seed: int
 ) -> None:

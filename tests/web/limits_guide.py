@@ -11,7 +11,7 @@ from tracklayer.db import sign_ins
 from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
 from tracklayer.domain import collector as collected
-from tracklayer.domain import event, identifiers, personal, retry
+from tracklayer.domain import event, identifiers, personal, retry, wire
 from tracklayer.schema import MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
 from tracklayer.schema.http import RETRY_AFTER_SECONDS
 from tracklayer.services import (
@@ -80,8 +80,8 @@ def tables() -> list[str]:
             [
                 ("body of a request with a key", _bytes(bodies.MAX_BODY), "413 `TOO_LARGE`"),
                 ("body with a key of scope `ADMIN`", _bytes(bodies.MAX_ADMIN_BODY), "413 `TOO_LARGE`"),
-                ("body without a key", _bytes(bodies.STRANGER_BODY), "413 `TOO_LARGE`"),
-                ("body of what is answered by an event stream", _bytes(bodies.STREAM_BODY), "413 `TOO_LARGE`"),
+                ("body without a key", _bytes(wire.STRANGER_BODY), "413 `TOO_LARGE`"),
+                ("body of what is answered by an event stream", _bytes(wire.STREAM_BODY), "413 `TOO_LARGE`"),
                 (
                     "all bodies that one process has in hand",
                     _bytes(bodies.ALL_BODIES),

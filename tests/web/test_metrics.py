@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from starlette.datastructures import Secret
 
 from tracklayer import metrics
-from tracklayer.app import build_app, build_metrics_app, build_waiting_app
+from tracklayer.apart import build_metrics_app
+from tracklayer.app import build_app, build_waiting_app
 from tracklayer.runtime import Runtime
 from tracklayer.settings import load_settings
 from tracklayer.web.health import Waiting

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
@@ -17,33 +20,7 @@ from typing import NoReturn
 import peewee
 
 from tracklayer import __version__, logs
-from tracklayer.cli import (
-    alerts,
-    bench,
-    completion,
-    deliveries,
-    destination,
-    doctor,
-    erase,
-    event,
-    export,
-    import_events,
-    key,
-    merchant,
-    migrate,
-    monitors,
-    normalize,
-    person,
-    preview,
-    redeliver,
-    roles,
-    sandbox,
-    schema,
-    sign_in,
-    up,
-)
-from tracklayer.cli.process import CommandError
-from tracklayer.cli.serve import WRONG_FOR_GOOD
+from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError
 from tracklayer.db.connect_faults import UNKNOWN, Fault, fault_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgresError
@@ -52,32 +29,37 @@ from tracklayer.sealing import SealError
 from tracklayer.services.keys import KeyLostError
 from tracklayer.settings import SettingsError, wants_json
 
-COMMANDS = (
-    up,
-    roles,
-    migrate,
-    merchant,
-    key,
-    sign_in,
-    destination,
-    event,
-    deliveries,
-    redeliver,
-    alerts,
-    import_events,
-    export,
-    erase,
-    person,
-    preview,
-    normalize,
-    sandbox,
-    schema,
-    doctor,
-    monitors,
-    completion,
-    bench,
-)
-
+# Each command, in the order in which `--help` lists them, and the module of this package that has it. Only that of the one
+# that is typed is loaded: all of them together take longer than most commands.
+COMMANDS = {
+    "up": "up",
+    "api": "api",
+    "worker": "roles",
+    "scheduler": "roles",
+    "migrate": "migrate",
+    "merchant": "merchant",
+    "key": "key",
+    "sign-in": "sign_in",
+    "destination": "destination",
+    "event": "event",
+    "deliveries": "deliveries",
+    "redeliver": "redeliver",
+    "alerts": "alerts",
+    "import": "import_events",
+    "export": "export",
+    "erase": "erase",
+    "person": "person",
+    "preview": "preview",
+    "normalize": "normalize",
+    "sandbox": "sandbox",
+    "schema": "schema",
+    "doctor": "doctor",
+    "monitors": "monitors",
+    "completion": "completion",
+    "bench": "bench",
+}
+VERSION = "--version"
+NEED_ALL = frozenset({"completion"})  # prints what all of them take
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNATTENDED = frozenset({"up", "api", "worker", "scheduler", "migrate"})  # their faults are read by programs, too
@@ -92,20 +74,42 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {told}\n")
 
 
-def build_parser() -> Parser:
+def build_parser(typed: str | None = None) -> Parser:
+    """``typed``: the first word of a command line. Where that tells which command it is, the parser knows no other."""
     parser = Parser(prog="tracklayer", description="Delivers conversion events to ad platforms.")
-    parser.add_argument("--version", action="version", version=f"tracklayer {__version__}")
+    parser.add_argument(VERSION, action="version", version=f"tracklayer {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    with _uncollected():
+        for module in _modules(typed):
+            import_module(f"{__name__}.{module}").add(commands)
     return parser
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What is loaded stays: to look through it again and again for what is no longer needed is an eighth of a start."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _modules(typed: str | None) -> Iterable[str]:
+    if typed == VERSION:
+        return ()
+    if typed in COMMANDS and typed not in NEED_ALL:
+        return (COMMANDS[typed],)
+    return dict.fromkeys(COMMANDS.values())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     _open_streams()
-    parser = build_parser()
     argv = sys.argv[1:] if argv is None else argv
+    parser = build_parser(next(iter(argv), None))
     role = next(iter(argv), logs.OURS)
     logs.begin(role, as_json=role in UNATTENDED and wants_json(os.environ))
     args = parser.parse_args(argv, argparse.Namespace(parser=parser))  # `completion` prints what it takes

@@ -23,10 +23,10 @@ from tracklayer.cli.table import print_fields, print_table, quoted, text_of
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
 from tracklayer.db.connection import bounded_read, in_transaction
 from tracklayer.db.models import AlertRow
+from tracklayer.domain import ids
 from tracklayer.domain.alert import AlertKind, Severity
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.schema import ids
 from tracklayer.services.alert import LONGEST_SNOOZE, acknowledge_alert, check_note, snooze_alert
 
 _STATES = ("open", "resolved", "all")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.db.embedded import load
+from tracklayer.loading import load
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 

@@ -17,8 +17,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from tracklayer import metrics
-from tracklayer.schema.bodies import STRANGER_BODY
-from tracklayer.schema.live import ADMITTED
+from tracklayer.domain.wire import ADMITTED, STRANGER_BODY
 
 if sys.platform != "win32":
     import resource

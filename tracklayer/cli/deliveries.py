@@ -25,10 +25,10 @@ from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.destinations import destinations
 from tracklayer.db.walks import walk_of_deliveries
+from tracklayer.domain import ids
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS
-from tracklayer.schema import ids
 
 PAGE = 500  # of one statement
 _WORST_FIRST = (DeliveryStatus.DROPPED, DeliveryStatus.FAILED, DeliveryStatus.QUEUED, DeliveryStatus.DELIVERED)

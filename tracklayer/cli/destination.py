@@ -14,7 +14,7 @@ from tracklayer.cli.process import (
     runtime_of,
     settings_with_log,
 )
-from tracklayer.cli.shapes import attempt_json, destination_json, explanation_json, refused_json
+from tracklayer.cli.shapes import attempt_json, check_json, destination_json, explanation_json
 from tracklayer.cli.table import print_fields, print_table, text_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.deliveries import waiting_by_platform
@@ -23,7 +23,7 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import AttemptOutcome, DestinationState
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.services.check import Checked, check_destination, in_words
+from tracklayer.services.check import check_destination, in_words
 from tracklayer.services.credentials import shown_settings
 from tracklayer.services.destinations import (
     KEEP,
@@ -94,7 +94,7 @@ def run_set(args: argparse.Namespace) -> int:
         shown = shown_settings(runtime.sealer, found)
         checked = check_destination(runtime, found)
     if args.json:
-        check = as_json(checked) if checked is not None else None
+        check = check_json(checked) if checked is not None else None
         print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
     else:
         taken = "every event" if found.event_names is None else ", ".join(found.event_names) or "no event"
@@ -111,12 +111,6 @@ def _changed(found: Changed | list[Any]) -> DestinationRow:
     if isinstance(found, list):
         raise CommandError(" ".join(problem.message for problem in found))
     return found.row
-
-
-def as_json(checked: Checked, what: str = "events") -> dict[str, Any]:
-    """A check of ``what`` in the words of JSON."""
-    refused = refused_json(checked.refused, checked.examples)
-    return {what: checked.events, "would_send": checked.would_send, "refused": refused}
 
 
 def run_list(args: argparse.Namespace) -> int:

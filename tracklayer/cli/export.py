@@ -24,7 +24,7 @@ from tracklayer.cli.process import CommandError, print_json, runtime_of, setting
 from tracklayer.cli.shapes import delivery_json
 from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
-from tracklayer.db.embedded import load
+from tracklayer.loading import load
 from tracklayer.runtime import Runtime
 from tracklayer.services.export import Page, Place, event_as_sent, export_pages
 

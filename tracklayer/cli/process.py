@@ -21,8 +21,8 @@ from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
+from tracklayer.domain import ids
 from tracklayer.runtime import Runtime, build_runtime
-from tracklayer.schema import ids
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
 from tracklayer.services.soundness import troubles, version_trouble
@@ -30,6 +30,7 @@ from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
 
+WRONG_FOR_GOOD = 78  # exit status of one of several processes that would end again, EX_CONFIG of sysexits.h
 SAY_AGAIN_SECONDS = 30  # what a role that cannot start yet waits for
 
 

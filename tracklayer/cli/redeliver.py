@@ -9,16 +9,15 @@ from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.deliveries import add_filter, search_of
-from tracklayer.cli.destination import as_json as check_json
 from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
-from tracklayer.cli.shapes import refused_json
+from tracklayer.cli.shapes import check_json, refused_json
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
 from tracklayer.db.deliveries import DeliverySearch, deliveries_of_events
 from tracklayer.db.redeliveries import Key
+from tracklayer.domain import ids
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
-from tracklayer.schema import ids
 from tracklayer.services.check import Checked, check_redelivery, refused_in_words
 from tracklayer.services.pacing import Redelivered
 from tracklayer.services.redeliver import count_ids, count_matching, redeliver_ids, redeliver_matching

@@ -1,15 +1,12 @@
-"""``tracklayer api``, ``worker``, ``scheduler``: one role each, any number of times, on any number of machines."""
+"""``tracklayer worker`` and ``scheduler``: one role each, any number of times, on any number of machines. What all roles share."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import WORKER_THREADS, Crew, assemble
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.actors.watchman import Watchman, lonely
-from tracklayer.app import build_app, build_metrics_app, build_waiting_app
-from tracklayer.cli.arguments import number, port_number
+from tracklayer.apart import build_metrics_app
+from tracklayer.cli.arguments import number
 from tracklayer.cli.connections import ConnectionAside
 from tracklayer.cli.life import telling
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
@@ -28,14 +25,9 @@ from tracklayer.cli.serve import (
     Meanwhile,
     Stopped,
     Stopper,
-    address_of,
-    end_with_parent,
     listen,
-    serve_http,
-    supervise,
     working,
 )
-from tracklayer.cli.shared_metrics import shared_folder
 from tracklayer.runtime import Runtime
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import Alone, note_refusal
@@ -44,19 +36,10 @@ from tracklayer.web.health import Waiting
 
 log = logging.getLogger(__name__)
 
-MOST_PROCESSES = 256
 MOST_THREADS = 1000
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    api = commands.add_parser("api", help="serve the API; run as many as you like")
-    api.add_argument("--host", help="address to listen on (TRACKLAYER_HOST)")
-    api.add_argument("--port", type=port_number, help="port to listen on (TRACKLAYER_PORT)")
-    api.add_argument("--processes", type=number(1, MOST_PROCESSES), default=1, help="that share the port (%(default)s)")
-    # Of one of several processes: the socket that its parent listens on, and who that is.
-    api.add_argument("--fd", type=int, help=argparse.SUPPRESS)
-    api.add_argument("--parent", type=int, help=argparse.SUPPRESS)
-    api.set_defaults(run=run_api)
     worker = commands.add_parser("worker", help="deliver events; run as many as you like")
     worker.add_argument(
         "--threads", type=number(1, MOST_THREADS), default=WORKER_THREADS, help="deliveries in flight (%(default)s)"
@@ -66,63 +49,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     scheduler.set_defaults(run=run_scheduler)
 
 
-def run_api(args: argparse.Namespace) -> int:
-    if args.processes > 1:
-        return _run_api_processes(args)
-    if args.fd is not None:
-        end_with_parent(args.parent)
-    settings, waiting = _settings(), Waiting()
-    with Stopper() as stopper, suppress(Stopped):
-        if args.fd is not None:
-            bound = socket.socket(fileno=args.fd)
-        else:
-            bound = listen(args.host or settings.host, args.port or settings.port)
-        meanwhile = Meanwhile(build_waiting_app(waiting, settings), bound)
-
-        def waits_for(why: str) -> None:
-            waiting.waits_for(why)
-            meanwhile.start()
-
-        if args.fd is None:  # else others may serve this socket: their callers are not to be turned away here
-            meanwhile.start()
-        # Of several that share a port, their parent serves what all of them know.
-        own = settings if args.fd is None else replace(settings, metrics_port=None)
-        with (
-            bound,
-            meanwhile,
-            observed(own, waiting),
-            _role("api", settings, waits_for=waits_for, listens=address_of(bound)) as (runtime, crew, watchman),
-        ):
-            app = build_app(runtime, crew.wake, lambda: watchman.troubles)
-            meanwhile.end()
-            waiting.is_over(runtime, lambda: watchman.troubles)  # not before: what is ready takes what is sent
-            # One of several has a parent, which alone decides what a second signal means: supervisors send each to all.
-            serve_http(app, bound, stopper, settings.drain, heeds_second=args.fd is None)
-    return 0
-
-
-def _run_api_processes(args: argparse.Namespace) -> int:
-    """Several processes on one listening socket; one that dies is replaced."""
-    settings = _settings()
-    with Stopper() as stopper:
-        stopper.serving = True
-        bound = listen(args.host or settings.host, args.port or settings.port)
-        more = {"kind": "started", "version": __version__, "listens": address_of(bound), "processes": args.processes}
-        told = "api %s has started: %d processes, listens %s"
-        log.info(told, __version__, args.processes, more["listens"], extra=more)
-        own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
-        command = [sys.executable, "-m", "tracklayer", "api", *own]
-        with shared_folder() as shared, observed(settings, Waiting("ask the API's own port"), shared):
-            return supervise(command, args.processes, stopper, bound, settings.drain, shared)
-
-
 def run_worker(args: argparse.Namespace) -> int:
-    settings, waiting = _settings(), Waiting()
+    settings, waiting = settings_of_role(), Waiting()
     with (
         Stopper() as stopper,
         suppress(Stopped),
         observed(settings, waiting),
-        _role("worker", settings, args.threads, waiting.waits_for) as (runtime, crew, watchman),
+        role("worker", settings, args.threads, waiting.waits_for) as (runtime, crew, watchman),
         working(crew, DRAIN_SECONDS),
     ):
         waiting.is_over(runtime, lambda: watchman.troubles)
@@ -134,12 +67,12 @@ def run_worker(args: argparse.Namespace) -> int:
 
 
 def run_scheduler(args: argparse.Namespace) -> int:
-    settings, waiting = _settings(), Waiting()
+    settings, waiting = settings_of_role(), Waiting()
     with (
         Stopper() as stopper,
         suppress(Stopped),
         observed(settings, waiting),
-        _role("scheduler", settings, waits_for=waiting.waits_for) as (runtime, crew, watchman),
+        role("scheduler", settings, waits_for=waiting.waits_for) as (runtime, crew, watchman),
     ):
         waiting.is_over(runtime, lambda: watchman.troubles)
         stopper.serving = True
@@ -147,7 +80,7 @@ def run_scheduler(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings() -> Settings:
+def settings_of_role() -> Settings:
     """Of a role that runs apart from the others. Raises SettingsError."""
     settings = settings_with_log()
     needed = {
@@ -182,7 +115,7 @@ def observed(settings: Settings, waiting: Waiting, shared: Path | None = None) -
 
 
 @contextmanager
-def _role(
+def role(
     name: str,
     settings: Settings,
     threads: int = WORKER_THREADS,

@@ -25,9 +25,9 @@ from tracklayer import metrics
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, is_readable, max_connections, watch
-from tracklayer.cli.process import CommandError
+from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError
+from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
-from tracklayer.schema.bodies import STREAM_BODY
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ UNREAD_MS = 60_000  # how long what was sent to a client may lie unread
 GRACE_SECONDS = 2  # for requests and batches in hand: all of it together must end within 5 s of the signal
 BACKLOG_SECONDS = 0.5  # for connections that the system has let in already
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds until a process that ended before it served is started again
-WRONG_FOR_GOOD = 78  # exit status of one of several processes that would end again, EX_CONFIG of sysexits.h
 DRAIN_SECONDS = 35  # of a process that only delivers: longer than the longest request to a platform, half a minute
 
 

@@ -10,13 +10,14 @@ from tracklayer.db.deliveries import WAITING, DeliveryRow
 from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.domain import ids
 from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import next_try
 from tracklayer.runtime import Runtime
-from tracklayer.schema import ids
 from tracklayer.services.alert import alert_url
 from tracklayer.services.channels import told_of
+from tracklayer.services.check import Checked
 from tracklayer.services.credentials import shown_settings
 from tracklayer.services.explain import Explained, explain
 from tracklayer.services.refusals import reason_and_field
@@ -177,3 +178,9 @@ def refused_json(refused: Mapping[str, int], examples: Mapping[str, str]) -> lis
         if count:
             groups.append({"reason": reason, "count": count, "field": field, "example_event_id": examples.get(key)})
     return groups
+
+
+def check_json(checked: Checked, what: str = "events") -> dict[str, Any]:
+    """A check of ``what``: of a destination against the last events, or of deliveries that are queued again."""
+    refused = refused_json(checked.refused, checked.examples)
+    return {what: checked.events, "would_send": checked.would_send, "refused": refused}

@@ -23,10 +23,10 @@ from tracklayer.cli.life import telling
 from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.roles import observed
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, address_of, listen, scheduling, serve_http, working
+from tracklayer.domain.event import write_instant
 from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.merchants import ensure_default_merchant
 from tracklayer.services.sign_in import link_with, make_code

@@ -11,16 +11,16 @@ import json
 import logging
 import re
 import subprocess
-import sys
 import threading
 import time
 import warnings
-from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg2
+
+from tracklayer.loading import load
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +35,6 @@ LINE_CHARACTERS = 200
 
 class EmbeddedPostgresError(Exception):
     """PostgreSQL did not start; the message says why, or where its log is."""
-
-
-def load(name: str) -> Any:
-    """A module of others, loaded now; the statement would load it with this one."""
-    loaded = sys.modules.get(name)
-    if loaded is not None:
-        return loaded
-    spec = find_spec(name)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(name)
-    module = sys.modules[name] = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _pgserver() -> Any:

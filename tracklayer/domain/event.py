@@ -1077,6 +1077,12 @@ _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, A
 }
 
 
+def write_instant(value: Any) -> str:
+    """``2026-04-23T14:12:33.000Z``: UTC, milliseconds."""
+    instant: datetime = value
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def read_instant(value: Any) -> datetime | str:
     """An aware UTC datetime from RFC 3339 text, or the end of a sentence that says what is wrong."""
     how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"

@@ -15,11 +15,10 @@ from typing import Self
 
 from starlette.types import Message, Receive
 
+from tracklayer.domain.wire import STRANGER_BODY, STREAM_BODY
 from tracklayer.schema import errors
 
-STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
-MAX_BODY = 4 * 1024 * 1024
-STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
+MAX_BODY = 4 * 1024 * 1024  # bytes
 MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
 ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
 ALWAYS = 64 * 1024  # bytes that a merchant may hold, however full the room is

@@ -26,13 +26,12 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json, write_json
+from tracklayer.domain.wire import STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, schema
 from tracklayer.schema.bodies import (
     MAX_ADMIN_BODY,
     MAX_BODY,
-    STRANGER_BODY,
-    STREAM_BODY,
     Bodies,
     ClientGoneError,
     DamagedBodyError,

@@ -14,7 +14,7 @@ from strawberry import ID
 
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
-from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field
+from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field, write_instant
 from tracklayer.domain.problem import Part, Problem
 from tracklayer.domain.problem import worded as in_words
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
@@ -32,7 +32,7 @@ from tracklayer.schema.enums import (
     Platform,
     RetentionDays,
 )
-from tracklayer.schema.scalars import JSON, DateTime, Decimal, write_instant
+from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.services.ingest import MAX_EVENTS
 
 UNSET = strawberry.UNSET

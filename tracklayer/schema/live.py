@@ -27,13 +27,13 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
+from tracklayer.domain.wire import ADMITTED
 from tracklayer.schema import errors
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
-ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks
 REASON_BYTES = 123  # what a closing frame can hold
 
 

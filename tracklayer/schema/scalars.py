@@ -6,24 +6,18 @@ thousand events is that event's problem, with its path, and never an error of th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 
-from tracklayer.domain.event import read_instant
+from tracklayer.domain.event import read_instant, write_instant
 
 DateTime = NewType("DateTime", object)
 JSON = NewType("JSON", object)
 Decimal = NewType("Decimal", object)
-
-
-def write_instant(value: Any) -> str:
-    """``2026-04-23T14:12:33.000Z``: UTC, milliseconds."""
-    instant: datetime = value
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def instant_argument(value: Any, name: str) -> datetime | None:

@@ -7,14 +7,15 @@ One file a benchmark. ``ground`` is what they stand on: a PostgreSQL and child p
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 
-from tracklayer.cli.bench import chaos, deliver, identity, ingest, mapping, merchants, read, store
-
-BENCHMARKS = (mapping, ingest, deliver, read, store, identity, merchants, chaos)
+# Modules of this package, in the order in which `--help` lists them. None is loaded by those that run as processes of their
+# own, which are to start soon.
+BENCHMARKS = ("mapping", "ingest", "deliver", "read", "store", "identity", "merchants", "chaos")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("bench", help="measure this machine, as ratios against limits of the same run")
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
     for benchmark in BENCHMARKS:
-        benchmark.add(actions)
+        import_module(f"{__name__}.{benchmark}").add(actions)

@@ -14,12 +14,11 @@ from tracklayer.cli.bench.ingest import purchase
 from tracklayer.db import connection, deliveries
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import PlatformReply, PlatformRequest, Reply
-from tracklayer.domain.event import ReadEvent, read_event
+from tracklayer.domain.event import ReadEvent, read_event, write_instant
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime, build_runtime, spare_collector
-from tracklayer.schema.scalars import write_instant
 from tracklayer.sealing import Sealer
 from tracklayer.services import deliver
 from tracklayer.services.destinations import example_settings

@@ -27,10 +27,9 @@ from tracklayer.cli.bench.ground import (
 from tracklayer.cli.bench.load import ID_MARK, TAIL_MARK
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import rows, session
-from tracklayer.domain.event import ReadEvent, read_event
+from tracklayer.domain.event import ReadEvent, read_event, write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.merchants import create_merchant
 from tracklayer.services.persist import to_record

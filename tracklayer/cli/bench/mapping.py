@@ -21,11 +21,10 @@ from tracklayer.cli.bench.meta_sdk import seconds_of
 from tracklayer.cli.preview import written
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.clock import SystemClock
-from tracklayer.domain.event import ReadEvent, read_event
+from tracklayer.domain.event import ReadEvent, read_event, write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.mappers.base import unix_seconds
 from tracklayer.mappers.outgoing import map_event
-from tracklayer.schema.scalars import write_instant
 from tracklayer.services.destinations import example_settings
 from tracklayer.services.preview import prepare, preview
 

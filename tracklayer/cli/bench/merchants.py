@@ -25,11 +25,11 @@ from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import database, execute, in_transaction, rows, unlimited_session
 from tracklayer.db.counters import ACTIVITY, COHORT
 from tracklayer.db.merchants import merchant_holder
+from tracklayer.domain.event import write_instant
 from tracklayer.domain.monitors.learn import WEEK_HOURS, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import told_after
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.schema.scalars import write_instant
 from tracklayer.services import deliver, monitor
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.fold import fold_counters

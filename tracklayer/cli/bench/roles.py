@@ -26,6 +26,7 @@ from tracklayer.cli.bench.pooler import Pooler, pooler_binary
 from tracklayer.cli.process import CommandError
 
 POLL_SECONDS = 0.02
+STOP_SECONDS = 30  # fewer than a worker may take that waits for a platform which does not answer
 BUGS = ("map_event", "build_request", "read_reply")  # functions of a mapper that the launcher can make raise
 RETRY_BASE_SECONDS = 1  # of the roles: a minute and a half for all five attempts instead of half a day
 
@@ -65,9 +66,9 @@ class Process:
             self._process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Asks it to end; its exit status."""
+        """Asks it to end; its exit status. It has some seconds for what is in hand; a busy machine makes them more."""
         self.ask_to_end(number)
-        return self._process.wait(15)
+        return self._process.wait(STOP_SECONDS)
 
     def close(self) -> None:
         if self.is_running():

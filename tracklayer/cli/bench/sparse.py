@@ -25,8 +25,8 @@ from tracklayer.db.connection import in_transaction, rows, session
 from tracklayer.db.events import begin_storing, run_statement
 from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.domain.delivery import Acknowledged, PlatformReply
+from tracklayer.domain.event import write_instant
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.schema.scalars import write_instant
 from tracklayer.services.deliver import read_verdict
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.ingest import LATE_SECONDS, judge, store

@@ -51,6 +51,8 @@ def spans_of(minutes: Sequence[Minute], cuts: Sequence[Cut], now: datetime) -> l
 
 
 def _less(counts: Counts, before: Counts) -> Counts:
+    if not any(before) and min(counts) >= 0:  # nearly every minute of a day: nobody looked into it
+        return counts
     return tuple(max(0, count - earlier) for count, earlier in zip(counts, before, strict=True))
 
 

@@ -71,6 +71,8 @@ class Span:
     @property
     def too_late(self) -> int:
         """Of ``unmappable``, what was too old when it arrived: at least so many, and exactly where nothing else failed."""
+        if not self.unmappable:
+            return 0
         return min(self.unmappable, max(0, self.retries_failed - self.refused - self.unanswered))
 
     def with_late(self) -> Span:
@@ -183,9 +185,10 @@ def without_imports(view: DestinationView) -> DestinationView:
 
     Where nothing was accepted for a day they stay, as failures of new events: what always comes too late is why.
     """
-    if not any(span.too_late for span in view.spans):
+    spans = view.spans
+    if not any(span.too_late for span in spans):
         return view
-    if not any(span.acknowledged for span in view.spans):
+    if not any(span.acknowledged for span in spans):
         return replace(
             view, recent=[span.with_late() for span in view.recent], past=[span.with_late() for span in view.past]
         )

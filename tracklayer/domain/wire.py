@@ -1,0 +1,7 @@
+"""What the server and the doors behind it agree on, and what a process that serves nobody need not load the doors for."""
+
+from __future__ import annotations
+
+STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
+STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
+ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks
