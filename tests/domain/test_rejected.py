@@ -10,7 +10,7 @@ import pytest
 from tests.domain.rejected import healthy, incident
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
-from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.learn import SuccessRate, learn_worst
 
 NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -49,6 +49,30 @@ def test_a_new_cause_that_is_one_names_is_told_of_that_name_though_more_of_anoth
     found = found_of(view)
     assert list(found) == [PURCHASE]
     assert found[PURCHASE].title == "75% of Purchase events are refused"
+
+
+def test_an_hour_as_bad_as_come_every_other_day_is_no_news_and_a_worse_one_is() -> None:
+    def is_told(worst: float, refused: int) -> bool:
+        usual = SuccessRate(0.94, 0.005, 1_000_000, worst)
+        good, bad = {"PageView": 100 - refused}, {("PageView", *CURRENCY): refused}
+        return bool(found_of(judged(5, usual, {CURRENCY: usual}, accepted=100 - refused, names=good, refused=bad)))
+
+    assert is_told(worst=0.94, refused=24)
+    assert not is_told(worst=0.78, refused=24)
+    assert is_told(worst=0.78, refused=50)
+    assert is_told(worst=0.2, refused=50), "more than a quarter is never usual"
+
+
+def test_what_was_on_three_days_is_a_habit_and_what_was_on_two_an_incident() -> None:
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    hours = {start + n * timedelta(hours=1): (98, 2) for n in range(28 * 24)}
+    assert learn_worst(hours) == 1.0, "no more than chance may have brought"
+    for days in (1, 2, 3):
+        hours[start + timedelta(days=days, hours=10)] = (7_600, 2_400)
+        assert learn_worst(hours) == (1.0 if days < 3 else pytest.approx(0.7698, abs=0.0001))
+    young = {hour: counts for hour, counts in hours.items() if hour < start + timedelta(days=2)}
+    assert learn_worst(young) == pytest.approx(0.7698, abs=0.0001), "of the first days one must do"
+    assert learn_worst({start: (0, 0)}) is None
 
 
 def test_a_new_cause_of_several_names_is_told_of_all() -> None:

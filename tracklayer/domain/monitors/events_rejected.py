@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.statistics import failures_at_least
+from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE
 from tracklayer.domain.monitors.words import clock_time, counted, percent, spelt
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES
@@ -49,6 +50,8 @@ class DoorMinute:
 
     def of(self, name: str | None) -> tuple[datetime, int, int]:
         """(start, accepted, refused) of one name, or of all. Any repeat may have been one of the name."""
+        if not self.refused:
+            return self.start, self.accepted if name is None else self.names.get(name, 0) + self.repeated, 0
         if name is None:
             return self.start, self.accepted, sum(self.refused.values())
         bad = sum(count for (of_name, _, _), count in self.refused.items() if of_name == name)
@@ -75,6 +78,8 @@ class DoorView:
 
     def fresh(self, minute: DoorMinute) -> DoorMinute:
         """Without the refusals that an alert tells of, or told of."""
+        if not minute.refused or not (self.open_names or self.told_until):
+            return minute
         refused = {
             cause: count
             for cause, count in minute.refused.items()
@@ -84,6 +89,16 @@ class DoorView:
         return minute if len(refused) == len(minute.refused) else replace(minute, refused=refused)
 
 
+def wants_past(minutes: Collection[DoorMinute], usual: SuccessRate | None) -> bool:
+    """Whether half an hour leaves open how it is: too little to say, more than usual, or nothing but refusals of a name."""
+    good, bad = sum(minute.accepted for minute in minutes), sum(sum(minute.refused.values()) for minute in minutes)
+    if not good or good + bad < SMALL_SAMPLE or usual is None:
+        return True
+    if bad / (good + bad) > 1 - usual.share + NOTABLE_DROP / 2:
+        return True
+    return any(not any(minute.names.get(name) for minute in minutes) for name in _names(minutes))
+
+
 Series = Sequence[tuple[datetime, int, int]]  # start, accepted, refused
 
 
@@ -91,7 +106,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     """What was judged, and what was found of it.
 
     More than usual is refused where the share over one of eight windows rose by ten points and more than chance allows
-    (as ``delivery_rate_drop``), or by three points for one code and field. Absolutely, half of twenty events is too much,
+    (as ``delivery_rate_drop``), in an hour as bad as come now and then, too, or by three points for one code and field. Absolutely, half of twenty events is too much,
     and so are three tenths of two hundred, and ten in a row without one that was accepted. One name is told by itself where the others are well, or where
     nearly all that is refused for the cause that rose is of it; else there is one alert of all, which lists names, codes
     and fields. While that is open, nothing is said of names.
@@ -107,12 +122,13 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         found[_subject(name)] = _finding(view, name, still) if still else None
     fresh = replace(view, minutes=[view.fresh(minute) for minute in view.minutes])
     bad = {}
-    for name in sorted(_names(fresh.minutes)):
-        since = _too_many([minute.of(name) for minute in fresh.minutes], _capped(view.usual_names.get(name)), now)
+    by_name = _by_name(fresh.minutes)
+    for name in sorted(name for name in by_name if name is not None):
+        since = _too_many(by_name[name], _capped(view.usual_names.get(name)), now)
         if since is not None:
             bad[name] = since
             found[_subject(name)] = _finding(fresh, name, since)
-    since, cause = _too_many([minute.of(None) for minute in fresh.minutes], usual, now), None
+    since, cause = _too_many(by_name[None], usual, now), None
     if since is None:
         since, cause = _cause_too_often(fresh, now)
     if since is None and len(bad) != 1:
@@ -129,6 +145,21 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         **{_subject(each): found[_subject(each)] for each in view.open_names},
         whole: _finding(fresh, None, begin),
     }
+
+
+def _by_name(minutes: Sequence[DoorMinute]) -> dict[str | None, list[tuple[datetime, int, int]]]:
+    """As ``DoorMinute.of``, of all (None) and of each name of which something is refused."""
+    found: dict[str | None, list[tuple[datetime, int, int]]] = {None: []}
+    found.update((name, []) for name in _names(minutes))
+    for minute in minutes:
+        bad = dict.fromkeys(found, 0)
+        for (name, _, _), count in minute.refused.items():
+            bad[name] += count
+            bad[None] += count
+        for each, series in found.items():
+            good = minute.accepted if each is None else minute.names.get(each, 0) + minute.repeated
+            series.append((minute.start, good, bad[each]))
+    return found
 
 
 def _subject(name: str) -> Subject:
@@ -164,7 +195,7 @@ HALF_HOUR = 30  # minutes
 def _capped(usual: SuccessRate | None) -> SuccessRate | None:
     if usual is None or usual.share >= WORST_USUAL:
         return usual
-    return SuccessRate(WORST_USUAL, usual.spread, usual.attempts)
+    return replace(usual, share=WORST_USUAL)
 
 
 def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
@@ -175,15 +206,20 @@ def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
 def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datetime | None:
     """Since when too much is refused; None where it is not."""
     minute = now.replace(second=0, microsecond=0)
-    for length in WINDOWS:
-        inside = [one for one in series if one[0] >= minute - length]
-        good, bad = sum(one[1] for one in inside), sum(one[2] for one in inside)
+    good = bad = at = 0
+    since = None  # the first of the minutes up to here in which something was refused
+    for length in WINDOWS:  # each takes in what the shorter ones have
+        start = minute - length
+        while at < len(series) and series[-1 - at][0] >= start:
+            of_minute = series[-1 - at]
+            good, bad, at = good + of_minute[1], bad + of_minute[2], at + 1
+            since = of_minute[0] if of_minute[2] else since
         if good + bad < LEAST_SAMPLE:
             continue
         is_half = bad >= HALF * (good + bad) and (usual is None or length >= HALF_OF)
         is_many = bad >= MANY * (good + bad) and good + bad >= MANY_OF and length >= HALF_OF
         if is_half or is_many or (usual is not None and _beyond_chance(bad, good + bad, usual, FLOOR)):
-            return _first_refused(inside)
+            return since
     streak = []
     for one in reversed(series):
         if one[1]:
@@ -197,13 +233,14 @@ def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datet
 
 
 def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
+    """Also in an hour as bad as come now and then."""
     if bad / total < 1 - usual.share + floor:
         return False
-    return failures_at_least(bad, total, 1 - usual.share, usual.spread) < CHANCE
+    return failures_at_least(bad, total, 1 - _worst(usual), usual.spread) < CHANCE
 
 
-def _first_refused(series: Series) -> datetime:
-    return next(start for start, _, bad in series if bad)
+def _worst(usual: SuccessRate) -> float:
+    return usual.share if usual.worst is None else min(usual.share, max(usual.worst, WORST_USUAL))
 
 
 def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
@@ -217,7 +254,7 @@ def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
             break
         minutes, good, bad = minutes + 1, good + accepted, bad + refused
         since = start if refused else since
-    limit = min(MANY - FLOOR / 2, (1 - usual.share if usual is not None else MANY) + FLOOR / 2)
+    limit = min(MANY - FLOOR / 2, (1 - _worst(usual) if usual is not None else MANY) + FLOOR / 2)
     return since if since is not None and bad / (good + bad) > limit else None
 
 
@@ -235,15 +272,26 @@ def _cause_too_often(view: DoorView, now: datetime) -> tuple[datetime, Cause] | 
     if view.usual is None:
         return None, None
     minute = now.replace(second=0, microsecond=0)
+    causes: Counter[Cause] = Counter()
+    since: dict[Cause, datetime] = {}
+    accepted = at = 0
     for length in WINDOWS:
-        inside = [one for one in view.minutes if one.start >= minute - length]
-        causes = _causes(inside)
-        total = sum(one.accepted for one in inside) + causes.total()
+        start = minute - length
+        while at < len(view.minutes) and view.minutes[-1 - at].start >= start:
+            one, at = view.minutes[-1 - at], at + 1
+            accepted += one.accepted
+            for (_, *of_cause), count in one.refused.items():
+                cause: Cause = (of_cause[0], of_cause[1])
+                causes[cause] += count
+                since[cause] = one.start
+        total = accepted + causes.total()
+        if total < LEAST_SAMPLE:
+            continue
         for cause, bad in causes.most_common():
-            if bad < LEAST_OF_CODE or total < LEAST_SAMPLE:
+            if bad < LEAST_OF_CODE:
                 break
             if _beyond_chance(bad, total, _usual_cause(view, cause), CODE_FLOOR):
-                return next(one.start for one in inside if _causes([one])[cause]), cause
+                return since[cause], cause
     return None, None
 
 
@@ -335,7 +383,7 @@ def _counts(minutes: Sequence[DoorMinute], name: str | None) -> tuple[int, int]:
     return bad, bad + sum(minute.accepted if name is None else minute.names.get(name, 0) for minute in minutes)
 
 
-def _names(minutes: Sequence[DoorMinute]) -> set[str]:
+def _names(minutes: Iterable[DoorMinute]) -> set[str]:
     return {name for minute in minutes for name, _, _ in minute.refused}
 
 
