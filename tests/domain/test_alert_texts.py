@@ -893,9 +893,9 @@ TEXTS: list[Text] = [
         "54.5% of events are refused",
         (
             "12 of 22 events since 2026-05-04 14:29 UTC were refused for wrong fields, and are reported to no "
-            "platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) now, and "
-            "then send these events again. Send a code such as `USD`. Refused for: `customData.currency` "
-            "(INVALID_CURRENCY) 8: The currency is no ISO 4217 code; `occurredAt` (INVALID_TIME) 4: The time is "
+            "platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) and "
+            "`occurredAt` (INVALID_TIME) now, and then send these events again. Send a code such as `USD`. Send RFC "
+            "3339, such as `2026-04-23T14:12:33.000Z`. Refused for: `customData.currency` (INVALID_CURRENCY) 8: The currency is no ISO 4217 code; `occurredAt` (INVALID_TIME) 4: The time is "
             "no date with time and offset. By name: Purchase 8, PageView 4. Usually 1% are refused."
         ),
     ),

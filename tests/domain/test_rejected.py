@@ -9,6 +9,7 @@ import pytest
 
 from tests.domain.rejected import healthy, incident
 from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
 from tracklayer.domain.monitors.learn import SuccessRate, learn_worst
 
@@ -102,6 +103,25 @@ def test_where_there_are_repeats_only_new_events_of_a_name_are_spoken_of() -> No
     assert found[PURCHASE].message.startswith("20 of 20 new Purchase events since")
 
 
+@pytest.mark.parametrize("name", ["", OTHERS])
+def test_what_has_no_name_of_its_own_is_told_with_all(name: str) -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    refused = {(name, *TIME): 20}
+    found = found_of(judged(5, usual, {}, accepted=60, names={"PageView": 60}, refused=refused))
+    assert list(found) == [WHOLE]
+    said = {"": "without a name that can be read 20", OTHERS: "other names 20"}[name]
+    assert f"By name: {said}." in found[WHOLE].message
+    assert not found_of(judged(25, usual, {}, accepted=200, names={"PageView": 180}, refused={(name, *TIME): 1}))
+
+
+def test_a_name_of_which_some_may_be_counted_among_further_names_is_not_wholly_refused() -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    one, names = {("Purchase", *TIME): 1}, {"PageView": 160, OTHERS: 20}
+    assert found_of(judged(25, usual, {}, accepted=200, names=names, refused=one)) == {}
+    found = found_of(judged(5, usual, {}, accepted=200, names=names, refused={("Purchase", *TIME): 20}))
+    assert found[PURCHASE].title == "Many Purchase events are refused"
+
+
 def test_an_open_one_counts_from_where_it_began_and_its_title_tells_of_now() -> None:
     usual = SuccessRate(0.99, 0.01, 100_000)
     refused = {("Purchase", *TIME): 8}
@@ -112,3 +132,29 @@ def test_an_open_one_counts_from_where_it_began_and_its_title_tells_of_now() -> 
     found = found_of(view)[WHOLE]
     assert (found.since, found.title) == (start, "20% of events are refused")
     assert found.message.startswith(f"280 of 600 events since {start:%Y-%m-%d %H:%M} UTC were refused for wrong fields")
+
+
+def test_what_is_refused_now_is_to_be_mended_first_though_more_was_refused_for_what_is_mended() -> None:
+    """A second cause comes while the alert of the first one is open, or within the minutes in which it opens again."""
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    start = NOW.replace(second=0) - 20 * MINUTE
+    first, second = {("Purchase", *CURRENCY): 200}, {("Lead", *TIME): 20}
+    minutes = [DoorMinute(start + n * MINUTE, 20, {"Lead": 20}, first) for n in range(10)]
+    both = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {}, {**first, **second}) for n in range(10, 20)]]
+    told = found_of(DoorView(both, usual, is_open=True, began={None: start}))[WHOLE].message
+    assert "must correct `customData.currency` (INVALID_CURRENCY) now, and then send" in told, "a tenth is not worth it"
+    half = {("Lead", *TIME): 100}
+    both = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {}, {**first, **half}) for n in range(10, 20)]]
+    told = found_of(DoorView(both, usual, is_open=True, began={None: start}))[WHOLE].message
+    assert (
+        "must correct `customData.currency` (INVALID_CURRENCY) and `occurredAt` (INVALID_TIME) now, and then send"
+        in told
+    )
+    assert " Send a code such as `USD`. Send RFC 3339, such as" in told
+    then = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {"Purchase": 20}, second) for n in range(10, 20)]]
+    told = found_of(DoorView(then, usual, is_open=True, began={None: start}))[WHOLE].message
+    assert "must correct `occurredAt` (INVALID_TIME) now, and then send" in told
+    assert "Refused for: `occurredAt` (INVALID_TIME) 200: The time is" in told
+    assert (
+        " Since 2026-03-04 14:25 UTC no longer for `customData.currency` (INVALID_CURRENCY). By name: Purchase" in told
+    )

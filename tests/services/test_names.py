@@ -275,6 +275,35 @@ def test_whoever_has_sales_refused_in_every_currency_and_spelling_makes_few_rows
         assert rows("SELECT count(*) FROM refused_worth") == [(10,)]
 
 
+def test_whoever_has_every_name_refused_for_every_fault_makes_few_rows_and_is_told_all_of_it(door: Door) -> None:
+    """Wrong in one field each, of sixty, under forty names: 2,400 rows a minute, were each counted by itself."""
+    faults = [{"properties": {f"field_{n}": {"deeper": {"still": [f"4111 1111 1111 {n:04}"]}}}} for n in range(0)]
+    faults += [
+        {"custom_data": {"value": 5, "currency": "Euros"}},
+        {"occurred_at": "yesterday"},
+        {"action_source": "fax"},
+    ]
+    faults += [{"user_data": {f"field_{n}": "x"}} for n in range(57)]
+    sent = [
+        draft(f"{n} {place} {times}", **{"event_name": f"name {n}"} | fault)
+        for times in range(4)
+        for n in range(40)
+        for place, fault in enumerate(faults)
+    ]
+    for first in range(0, len(sent), 960):
+        ingest_events(door.runtime, door.merchant.holder, sent[first : first + 960])
+    with in_transaction():
+        [(count, events)] = rows("SELECT count(*), sum(events) FROM rejections")
+        [(refused,)] = rows("SELECT sum(rejected) FROM minutes WHERE platform = ''")
+    assert (events, refused) == (len(sent), len(sent))
+    assert count <= 200
+    door.passes(30)
+    assert door.alerts() == [("events_rejected", None, True)]
+    _, message, details = door.alert()
+    assert details["refused"] == len(sent)
+    assert "By name: other names " in message
+
+
 def test_no_sum_is_too_large_to_be_told(door: Door) -> None:
     """Twenty-one digits pass as a value, and whoever has a key may send as many as they like."""
     door.passes(15, PURCHASE | {"occurred_at": "yesterday", "custom_data": {"value": "9" * 21, "currency": "EUR"}})

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE
-from tracklayer.domain.monitors.words import clock_time, counted, percent, spelt
+from tracklayer.domain.monitors.words import clock_time, counted, listed, percent, spelt
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES
 
@@ -28,6 +29,8 @@ STREAK_LASTS = timedelta(
     minutes=5
 )  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
 MOST_TOLD = 5  # codes and fields of a message
+MENTIONED = 0.1  # of what is refused now: a cause of so much is one to mend, too,
+MOST_TO_MEND = 3  # of the commonest
 NEARLY_ALL = 0.9  # of what is refused for a cause that rose: it is the trouble of one name
 
 Cause = tuple[str, str]  # code, field
@@ -37,8 +40,9 @@ Cause = tuple[str, str]  # code, field
 class DoorMinute:
     """What arrived in a minute: ``accepted`` (repeats included), new events by name, refused by (name, code, field).
 
-    ``repeated``: those of the accepted that were repeats, of whatever name: nobody counts them by name. ``worth``: name -> what
-    its refused sales are worth, of those that bring a value and a currency.
+    ``OTHERS`` among the names: further names, counted together; empty: none that could be read. ``repeated``: those of the
+    accepted that were repeats, of whatever name: nobody counts them by name. ``worth``: name -> what its refused sales are
+    worth, of those that bring a value and a currency.
     """
 
     start: datetime
@@ -49,13 +53,19 @@ class DoorMinute:
     worth: Mapping[str, Worth] = field(default_factory=dict)
 
     def of(self, name: str | None) -> tuple[datetime, int, int]:
-        """(start, accepted, refused) of one name, or of all. Any repeat may have been one of the name."""
+        """(start, accepted, refused) of one name, or of all."""
         if not self.refused:
-            return self.start, self.accepted if name is None else self.names.get(name, 0) + self.repeated, 0
-        if name is None:
-            return self.start, self.accepted, sum(self.refused.values())
-        bad = sum(count for (of_name, _, _), count in self.refused.items() if of_name == name)
-        return self.start, self.names.get(name, 0) + self.repeated, bad
+            return self.start, self.accepted_of(name), 0
+        bad = sum(count for (of_name, _, _), count in self.refused.items() if name in (None, of_name))
+        return self.start, self.accepted_of(name), bad
+
+    def accepted_of(self, name: str | None) -> int:
+        """Any that nobody counts by its name may have been one of a name: it is never said that all of them are refused."""
+        return self.accepted if name is None else self.names.get(name, 0) + self.unnamed
+
+    @property
+    def unnamed(self) -> int:
+        return self.repeated + self.names.get(OTHERS, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,7 @@ def wants_past(minutes: Collection[DoorMinute], usual: SuccessRate | None) -> bo
         return True
     if bad / (good + bad) > 1 - usual.share + NOTABLE_DROP / 2:
         return True
-    return any(not any(minute.names.get(name) for minute in minutes) for name in _names(minutes))
+    return any(not any(minute.names.get(name) for minute in minutes) for name in _names(minutes) if _is_name(name))
 
 
 Series = Sequence[tuple[datetime, int, int]]  # start, accepted, refused
@@ -123,7 +133,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     fresh = replace(view, minutes=[view.fresh(minute) for minute in view.minutes])
     bad = {}
     by_name = _by_name(fresh.minutes)
-    for name in sorted(name for name in by_name if name is not None):
+    for name in sorted(name for name in by_name if name is not None and _is_name(name)):
         since = _too_many(by_name[name], _capped(view.usual_names.get(name)), now)
         if since is not None:
             bad[name] = since
@@ -138,7 +148,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     is_its_own = (
         cause is not None and part >= NEARLY_ALL and any(_without(one, name)[1] for one in fresh.minutes[-HALF_HOUR:])
     )
-    if is_its_own or _others_are_well(fresh, name, begin, usual, now):
+    if _is_name(name) and (is_its_own or _others_are_well(fresh, name, begin, usual, now)):
         found[_subject(name)] = _finding(fresh, name, begin)
         return found
     return {
@@ -157,9 +167,13 @@ def _by_name(minutes: Sequence[DoorMinute]) -> dict[str | None, list[tuple[datet
             bad[name] += count
             bad[None] += count
         for each, series in found.items():
-            good = minute.accepted if each is None else minute.names.get(each, 0) + minute.repeated
-            series.append((minute.start, good, bad[each]))
+            series.append((minute.start, minute.accepted_of(each), bad[each]))
     return found
+
+
+def _is_name(name: str) -> bool:
+    """Whether it is one that something can be told of by itself, neither several nor none."""
+    return name not in ("", OTHERS)
 
 
 def _subject(name: str) -> Subject:
@@ -322,30 +336,40 @@ def _cause_still(view: DoorView) -> datetime | None:
     return None
 
 
+_SAID = {"": "without a name that can be read", OTHERS: "other names"}
+
+
 def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
     """``lately``: since when too much is refused now; what was refused is counted since an open alert's own beginning."""
     since = lately
     if name in view.began and (view.is_open if name is None else name in view.open_names):
         since = min(lately, max(view.began[name], view.minutes[0].start))
     inside = [minute for minute in view.minutes if minute.start >= since]
-    causes = _causes(inside, name)
+    recent = [minute for minute in inside if minute.start >= lately]
+    causes, of_now = _causes(inside, name), _causes(recent, name)
     bad, total = _counts(inside, name)
     usual = view.usual if name is None else view.usual_names.get(name)
     what = "event" if name is None else f"{name} event"
     if name is not None and any(minute.repeated for minute in inside):
         what = f"new {what}"  # some of the repeats may be of this name, and were accepted
-    bad_now, total_now = _counts([minute for minute in inside if minute.start >= lately], name)
+    # Some of the accepted ones of further names may be of this one.
+    may_be_more = name is not None and any(minute.names.get(OTHERS) for minute in inside)
+    bad_now, total_now = _counts(recent, name)
     share = bad_now / total_now if total_now else 0.0
-    how_many = "All" if bad_now == total_now else f"{percent(share)} of"
-    told = causes.most_common(MOST_TOLD)
-    (code, where), _ = told[0] if told else (("", ""), 0)
+    how_many = f"{percent(share)} of" if bad_now < total_now else "Many" if may_be_more else "All"
+    # What is refused now comes first, however much of another cause was refused before: that may be mended.
+    told = sorted(causes.items(), key=lambda one: (-of_now[one[0]], -one[1], one[0]))[:MOST_TOLD]
+    to_mend = [cause for cause, _ in told if of_now[cause] >= MENTIONED * of_now.total()][:MOST_TO_MEND]
+    mended = [_cause(*cause) for cause, _ in told if not of_now[cause]]
+    over = f" Since {clock_time(lately)} no longer for {listed(mended)}." if mended else ""
     names = Counter({each: sum(minute.of(each)[2] for minute in inside) for each in _names(inside)}).most_common(
         MOST_TOLD
     )
-    by_name = f" By name: {', '.join(f'{each} {count:,}' for each, count in names if each)}." if name is None else ""
+    by_name = (
+        f" By name: {', '.join(f'{_SAID.get(each, each)} {count:,}' for each, count in names)}." if name is None else ""
+    )
     normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
-    meaning = CODES.get(code)
-    to_do = f" {meaning.what_to_do}" if meaning is not None else ""
+    to_do = "".join(dict.fromkeys(f" {CODES[code].what_to_do}" for code, _ in to_mend if code in CODES))
     worth = _worth(inside, name)
     return Finding(
         AlertKind.EVENTS_REJECTED,
@@ -353,8 +377,9 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         Severity.CRITICAL if share >= HALF else Severity.WARNING,
         f"{how_many} {what}s are refused",
         f"{bad:,} of {counted(total, what)} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
-        f" reported to no platform. Whoever maintains the shop must correct {_cause(code, where)} now, and then send these events"
-        f" again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}.{by_name}{normal}",
+        f" reported to no platform. Whoever maintains the shop must correct {listed([_cause(*cause) for cause in to_mend])} now, and then"
+        f" send these events again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
+        f"{over}{by_name}{normal}",
         since,
         {
             "refused": bad,
@@ -388,6 +413,8 @@ def _names(minutes: Iterable[DoorMinute]) -> set[str]:
 
 
 def _cause(code: str, where: str) -> str:
+    if where == OTHERS:
+        return f"{code} in other fields"
     return f"`{spelt(where)}` ({code})" if where else code
 
 

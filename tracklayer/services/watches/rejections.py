@@ -13,6 +13,7 @@ from tracklayer.db import names as db
 from tracklayer.db.alerts import told_as
 from tracklayer.db.coverage import RefusedEvents
 from tracklayer.domain.alert import AlertKind, Subject
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected, wants_past
 from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.views import PAST, RECENT
@@ -78,7 +79,9 @@ def _doors(
     merchant_ids: Sequence[int], refused: Mapping[int, Sequence[RefusedEvents]], since: datetime, until: datetime
 ) -> dict[int, list[DoorMinute]]:
     names = [
-        (merchant_id, name) for merchant_id, found in refused.items() for name in {one.event_name for one in found}
+        (merchant_id, name)
+        for merchant_id, found in refused.items()
+        for name in {OTHERS, *(one.event_name for one in found)}
     ]
     events: dict[tuple[int, datetime], dict[str, int]] = defaultdict(dict)
     for merchant_id, name, minute, count in db.events_of_names(names, since, until):
