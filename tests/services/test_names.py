@@ -121,9 +121,10 @@ def test_a_name_that_falls_silent_is_told_while_the_others_go_on_and_is_over_whe
     assert door.alerts() == [("tracking_stopped", "Purchase", True)]
     title, message, details = door.alert()
     assert title == "No Purchase event for 15 min"
-    assert message.startswith("No Purchase event has arrived for 15 min, while others do: what happened since")
+    assert message.startswith(
+        "About 30 Purchase events are missing: none has arrived for 15 min, while others do, and what"
+    )
     assert "Whoever maintains the shop must look now at what sends Purchase" in message
-    assert "Usually about 30 would have arrived" in message
     assert details["expected_events"] == 30
     fold_counters(door.runtime)
     learn_baselines(door.runtime)
@@ -178,8 +179,8 @@ def test_the_few_events_beside_what_a_merchant_lives_of_do_not_end_its_silence(d
         assert door.alerts() == [("tracking_stopped", None, True)]
     title, message, details = door.alert()
     assert title == "Hardly any event for 1 h 19 min, and no PageView"
-    assert message.startswith(
-        "No PageView event has arrived for 1 h 19 min, and few of any other name: most of what happened"
+    assert (
+        " PageView events are missing: none has arrived for 1 h 19 min, and few of any other name: most of" in message
     )
     assert details["event_name"] == "PageView"
     door.passes(120, PAGE)
