@@ -204,14 +204,18 @@ def main() -> None:
         wrong = Counter(
             f"{one.expected}: {', '.join(one.openings)}" for one in found if one.openings != (one.expected,)
         )
-        print(
-            f"  refused: {len(seconds)} of {len(found)} found, p50 {percentile(seconds, 0.5):.0f} s, "
-            f"p95 {percentile(seconds, 0.95):.0f} s; not told exactly once: {dict(wrong)}, "
-            f"still open: {sum(not one.is_over for one in found)}",
-            flush=True,
-        )
-        shops = pool.map(healthy, range(first, first + options.shops), repeat(options.days))
-        raised = Counter(name for shop in shops for name in shop)
+        if found:
+            print(
+                f"  refused: {len(seconds)} of {len(found)} found, p50 {percentile(seconds, 0.5):.0f} s, "
+                f"p95 {percentile(seconds, 0.95):.0f} s; not told exactly once: {dict(wrong)}, "
+                f"still open: {sum(not one.is_over for one in found)}",
+                flush=True,
+            )
+        raised: Counter[str] = Counter()
+        for place, names in enumerate(pool.map(healthy, range(first, first + options.shops), repeat(options.days)), 1):
+            raised.update(names)
+            if place % 20 == 0:
+                print(f"  {place} shops: {raised.total()} alarms", flush=True)
     days = options.shops * options.days
     print(
         f"healthy: {options.shops} shops, {options.days} days: {dict(raised)}, {raised.total() * 1000 / days:.2f} in 1,000 days"

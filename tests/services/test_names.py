@@ -13,6 +13,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain import normalise
 from tracklayer.runtime import Runtime
+from tracklayer.services.alert import acknowledge_alert
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
@@ -213,6 +214,25 @@ def test_half_of_all_refused_is_told_with_code_field_minute_and_what_to_do(door:
     assert details["causes"][0]["field"] == "customData.currency"
     door.passes(6 * 60, *[PURCHASE, PAGE] * 6)
     assert door.alerts() == [("events_rejected", None, False)]
+
+
+def test_a_second_cause_while_the_first_is_open_and_acknowledged_is_told_again_once(door: Door) -> None:
+    door.history({"PageView": 20})
+    late = PURCHASE | {"occurred_at": "yesterday"}
+    door.passes(120, *[PAGE] * 5, *[PAGE | BAD] * 10)
+    with in_transaction():
+        [(alert_id,)] = rows("SELECT alert_id FROM alerts WHERE kind = 'events_rejected'")
+
+    def acknowledged() -> bool:
+        acknowledge_alert(door.runtime, door.merchant.merchant_id, alert_id)
+        door.passes(60, *[PAGE] * 5, *[PAGE | BAD] * 2, *[late] * 10)
+        with in_transaction():
+            return rows("SELECT acknowledged_at IS NOT NULL FROM alerts WHERE alert_id = %s", (alert_id,)) == [(True,)]
+
+    assert [acknowledged(), acknowledged(), acknowledged()] == [False, True, True]
+    _, message, details = door.alert()
+    assert "must correct `occurredAt` (INVALID_TIME) and `customData.currency` (INVALID_CURRENCY) now" in message
+    assert details["leading"] == {"code": "INVALID_TIME", "field": "occurredAt"}
 
 
 def test_all_of_one_name_refused_is_told_by_its_name(door: Door) -> None:
