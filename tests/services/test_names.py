@@ -360,6 +360,26 @@ def test_what_is_usually_refused_is_told_to_nobody(door: Door) -> None:
     assert door.alerts() == []
 
 
+def test_an_hour_as_bad_as_on_three_days_of_the_past_is_told_to_nobody(door: Door) -> None:
+    door.history({"PageView": 20})
+    with in_transaction():
+        for day in (2, 4, 6):
+            hour = door.clock.now().replace(minute=0, second=0, microsecond=0) - day * DAY
+            span = (hour, hour + timedelta(hours=1))
+            execute("UPDATE minutes SET rejected = 5 WHERE minute >= %s AND minute < %s", span)
+            execute(
+                "INSERT INTO rejections SELECT %s, minute, 'PageView', 'INVALID_CURRENCY', 'custom_data.currency', 0, 5 "
+                "FROM generate_series(%s::timestamptz, %s::timestamptz - interval '1 minute', interval '1 minute') AS minute",
+                (door.merchant.merchant_id, *span),
+            )
+        execute("DELETE FROM baselines")
+    learn_baselines(door.runtime)
+    door.passes(300, *[PAGE] * 8, *[PAGE | BAD] * 2)
+    assert door.alerts() == []
+    door.passes(300, *[PAGE] * 5, *[PAGE | BAD] * 5)
+    assert [kind for kind, _, _ in door.alerts()] == ["events_rejected"]
+
+
 def test_half_refused_for_weeks_is_not_usual(door: Door) -> None:
     door.history({"PageView": 10}, rejected=10)
     door.passes(240, *[PAGE] * 5, *[PAGE | BAD] * 5)
