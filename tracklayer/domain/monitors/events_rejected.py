@@ -117,10 +117,11 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     """What was judged, and what was found of it.
 
     More than usual is refused where the share over one of eight windows rose by ten points and more than chance allows
-    (as ``delivery_rate_drop``), in an hour as bad as come now and then, too, or by three points for one code and field. Absolutely, half of twenty events is too much,
-    and so are three tenths of two hundred, and ten in a row without one that was accepted. One name is told by itself where the others are well, or where
-    nearly all that is refused for the cause that rose is of it; else there is one alert of all, which lists names, codes
-    and fields. While that is open, nothing is said of names.
+    (as ``delivery_rate_drop``), in an hour as bad as come now and then, too, or by three points for one code and field.
+    Absolutely, half of twenty events is too much, and so are three tenths of two hundred, and ten in a row without one
+    that was accepted. One name is told by itself where the others are well, or where nearly all that is refused for the
+    cause that rose is of it; else there is one alert of all, which lists names, codes and fields. While that is open,
+    nothing is said of names.
     """
     whole = Subject(AlertKind.EVENTS_REJECTED)
     usual = _capped(view.usual)
