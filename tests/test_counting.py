@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tracklayer.counting import Lately, Vocabulary
+from tracklayer.counting import Lately, Refusals, Vocabulary
 from tracklayer.domain.facts import OTHERS
 
 
@@ -47,6 +48,24 @@ def test_a_new_word_with_every_event_keeps_no_real_one_out() -> None:
 )
 def test_only_plain_words_are_counted_by_themselves(word: str, is_counted: bool) -> None:
     assert Vocabulary(5).known(1, word, 7) == (word if is_counted else OTHERS)
+
+
+def test_a_key_that_sends_every_name_with_every_fault_is_counted_under_few() -> None:
+    refusals = Refusals()
+    codes = [f"CODE_{n}" for n in range(35)]
+    counted = Counter(
+        refusals.counted_as(1, (name, code, where), 7)
+        for _ in range(4)
+        for code in codes
+        for where in [f"custom_data.field_{n}" for n in range(60)]
+        for name in [f"name {n}" for n in range(20)]
+    )
+    assert counted.total() == 4 * 35 * 60 * 20
+    assert len(counted) <= 100 + 40 + 2 * len(codes)
+    assert refusals.counted_as(1, ("Purchase", "CODE_0", ""), 7) == (OTHERS, "CODE_0", OTHERS)
+    assert refusals.counted_as(2, ("Purchase", "CODE_0", ""), 7) == ("Purchase", "CODE_0", "")
+    assert refusals.counted_as(1, ("Purchase", "CODE_0", ""), 32) == (OTHERS, "CODE_0", "")
+    assert refusals.counted_as(1, ("Purchase", "CODE_0", ""), 32) == ("Purchase", "CODE_0", "")
 
 
 def test_what_was_seen_lately_is_bounded_and_forgotten() -> None:

@@ -22,6 +22,8 @@ _PLAIN = re.compile(r"(?!.*//)(?!.*\d{7})[\w .,:;/()&'#+-]{0,64}\Z")
 class Vocabulary:
     """The words of each merchant that are counted by themselves: the first ``most``, until one is not seen for a day.
 
+    A word may also be several that are counted together (``has``).
+
     Of the first ``free`` each counts at once; beyond that one that came ``TIMES`` before. So whoever sends a new word with
     every event makes rows of one word, ``OTHERS``, and not rows without end, and keeps no real word out; what is no
     plain word is ``OTHERS``, too. Of one process, in memory: another one may know other words.
@@ -30,32 +32,39 @@ class Vocabulary:
     def __init__(self, most: int, free: int | None = None) -> None:
         self._most, self._free = most, most if free is None else free
         self._lock = threading.Lock()  # long calls are judged in threads; a word that is known needs none
-        self._tried: dict[int, OrderedDict[str, int]] = {}  # merchant -> word -> how often it came, of the newest words
-        self._words: dict[int, dict[str, int]] = {}  # merchant -> word -> the hour in which it was last seen
+        self._tried: dict[
+            int, OrderedDict[Hashable, int]
+        ] = {}  # merchant -> word -> how often it came, of the newest words
+        self._words: dict[int, dict[Hashable, int]] = {}  # merchant -> word -> the hour in which it was last seen
 
     def known(self, merchant_id: int, word: str, hour: int) -> str:
         """The word, or ``OTHERS``. ``hour``: that runs, counted from anywhere."""
         words = self._words.get(merchant_id)
+        if (words is None or word not in words) and not _PLAIN.match(word):
+            return OTHERS
+        return word if self.has(merchant_id, word, hour) else OTHERS
+
+    def has(self, merchant_id: int, word: Hashable, hour: int) -> bool:
+        """Whether it is counted by itself, as ``known``; of what is plain already."""
+        words = self._words.get(merchant_id)
         if words is None or word not in words:
-            if not _PLAIN.match(word):
-                return OTHERS
             with self._lock:
                 return self._learn(merchant_id, word, hour)
         words[word] = hour
-        return word
+        return True
 
-    def _learn(self, merchant_id: int, word: str, hour: int) -> str:
+    def _learn(self, merchant_id: int, word: Hashable, hour: int) -> bool:
         words = self._words.setdefault(merchant_id, {})
         if len(words) >= self._most:
             words = self._words[merchant_id] = {known: seen for known, seen in list(words.items()) if seen > hour - 24}
             if len(words) >= self._most:
-                return OTHERS
+                return False
         if len(words) >= self._free and not self._has_come_before(merchant_id, word):
-            return OTHERS
+            return False
         words[word] = hour
-        return word
+        return True
 
-    def _has_come_before(self, merchant_id: int, word: str) -> bool:
+    def _has_come_before(self, merchant_id: int, word: Hashable) -> bool:
         tried = self._tried.setdefault(merchant_id, OrderedDict())
         times = tried.pop(word, 0)
         if times >= TIMES:
@@ -98,13 +107,37 @@ class Lately(Generic[Key]):
             return True
 
 
+Refusal = tuple[str, str, str]  # event name, code, field
+
+
+class Refusals:
+    """What refused events are counted by: so that a key that sends every name with every fault makes no more rows a minute.
+
+    Of one process and merchant: ``most`` of name, code and field together, then ``causes`` of code and field of other names,
+    then each code by itself (there are few). Each event is counted under one of them.
+    """
+
+    def __init__(self, most: int = 100, causes: int = 40, free: int = 20) -> None:
+        self._names, self._fields = Vocabulary(50, free=10), Vocabulary(50)
+        self._all, self._causes = Vocabulary(most, free=free), Vocabulary(causes, free=free)
+
+    def counted_as(self, merchant_id: int, refusal: Refusal, hour: int) -> Refusal:
+        """``hour``: that runs, counted from anywhere."""
+        name = self._names.known(merchant_id, refusal[0], hour)
+        code, where = refusal[1], self._fields.known(merchant_id, refusal[2], hour)
+        if name != OTHERS and self._all.has(merchant_id, (name, code, where), hour):
+            return name, code, where
+        if where == OTHERS or self._causes.has(merchant_id, (code, where), hour):
+            return OTHERS, code, where
+        return OTHERS, code, OTHERS
+
+
 @dataclass(slots=True)
 class Counting:
     """What a process remembers of what it counts."""
 
     names: Vocabulary = field(default_factory=lambda: Vocabulary(100, free=30))
     hosts: Vocabulary = field(default_factory=lambda: Vocabulary(20, free=5))
-    refused_names: Vocabulary = field(default_factory=lambda: Vocabulary(50, free=10))
-    fields: Vocabulary = field(default_factory=lambda: Vocabulary(50))
+    refusals: Refusals = field(default_factory=Refusals)
     refused_sales: Vocabulary = field(default_factory=lambda: Vocabulary(40, free=10))  # name and currency
     refused_ids: Lately[str] = field(default_factory=lambda: Lately(50_000, of_one=10_000))  # event ids

@@ -32,6 +32,7 @@ from tracklayer.domain.monitors.coverage import (
     learn_name,
 )
 from tracklayer.domain.monitors.match_quality_drop import (
+    ALL,
     CHANCE,
     DEEP_LOOK,
     GLANCE,
@@ -40,6 +41,11 @@ from tracklayer.domain.monitors.match_quality_drop import (
     STRICT,
     Fall,
     NameView,
+    Scope,
+    _chance,
+    _spread,
+    _sums,
+    _unmarked,
     judge_match_quality_drop,
     wants_past,
 )
@@ -361,8 +367,8 @@ class Incident:
     """``events``: of those concerned, from the fault to the alert, None: never; ``allowed``: as many as it may take.
 
     ``provable``: after how many of them, all of which came after the fault, the test that the judge makes ruled chance out
-    for the first time; None where it had not, or where no identifier is lost. Where a part of an identifier is left, that
-    is up to the draw: no judge that is wrong once in 10^7 can be sooner.
+    for the first time, by what it has learned; None where it had not, or where no identifier is lost. Where a part of an
+    identifier is left, that is up to the draw: no judge that is wrong once in 10^7 can be sooner.
     """
 
     events: int | None
@@ -396,24 +402,17 @@ def incident(seed: int, fault: str, most_a_day: float = 20_000) -> Incident:
         if watched.pass_time(step):
             watched.look()
     before = len(watched.openings)
-    keys, allowed, usual = _break(watched, fault, concerned, random)
-    seen, found, last = 0, None, 0
-    carried, provable = 0, None
+    keys, allowed = _break(watched, fault, concerned, random)
+    seen, found, last, provable = 0, None, 0, None
+    began = watched.now
     name = next((key for key in keys if key != "ga_client_id"), None)
-    spread = _spread_of(watched, name)
     for _ in range(40_000):
         count = watched.pass_time(step)
         if count:
             last = _concerned(watched.bins[-1][1], concerned, kind)
             seen += last if fault != "banner" else count
-            if name is not None:
-                carried += _concerned(watched.bins[-1][1], concerned, kind, name)
-                if (
-                    provable is None
-                    and seen
-                    and failures_at_least(seen - carried, seen, 1 - usual, spread, 640) < CHANCE
-                ):
-                    provable = seen
+            if name is not None and provable is None and _is_proven(watched, concerned, name, began):
+                provable = seen
             watched.look()
         if len(watched.openings) > before:
             found = seen
@@ -453,11 +452,22 @@ def incident(seed: int, fault: str, most_a_day: float = 20_000) -> Incident:
     )
 
 
-def _concerned(cells: Cells, concerned: Sequence[Stratum], kind: Kind, name: str | None = None) -> int:
-    """How many events of these strata there are; or of them those that carry an identifier."""
+def _concerned(cells: Cells, concerned: Sequence[Stratum], kind: Kind) -> int:
+    """How many events of these strata there are."""
     shown = {kind.instead.get(stratum, stratum) for stratum in concerned}
-    inside = [found for cell, found in cells.items() if cell[:2] in shown]
-    return sum(found.events if name is None else found.carried[PLACES[name]] for found in inside)
+    return sum(found.events for cell, found in cells.items() if cell[:2] in shown)
+
+
+def _is_proven(watched: Watched, concerned: Sequence[Stratum], name: str, began: datetime) -> bool:
+    """Whether the events since the fault are beyond chance, in the scope in which it happened."""
+    assert watched.baseline is not None
+    view = NameView(watched.kind.name, watched.baseline, watched.bins, USERS)
+    view = replace(view, unmarked=_unmarked(view))
+    scope = ALL
+    if len(concerned) == 1 < len(watched.kind.weights):
+        scope = Scope("new" if watched.kind.instead else "stratum", tuple(concerned))
+    events, carried, expected = _sums(view, scope, name, began)
+    return events > 0 and _chance(events, carried, expected, _spread(view, scope, name, expected / events)) < CHANCE
 
 
 def _spread_of(watched: Watched, name: str | None) -> float:
@@ -465,14 +475,14 @@ def _spread_of(watched: Watched, name: str | None) -> float:
     return max(watched.baseline.spreads.get(name or "", 0.0), 1e-9)
 
 
-def _break(watched: Watched, fault: str, concerned: Sequence[Stratum], random: Random) -> tuple[set[str], float, float]:
-    """Breaks it; what must be named, how many events it may take (half as many again as are needed), and the usual share."""
+def _break(watched: Watched, fault: str, concerned: Sequence[Stratum], random: Random) -> tuple[set[str], float]:
+    """Breaks it; what must be named, and how many events it may take: half as many again as are needed."""
     kind = watched.kind
     if fault == "banner":
         # More than the strictest banner brings must refuse, which is the nearest to what is found.
         usual = min(1 - kind.denied, 1 - STRICT)
         kind.denied = 1.0
-        return set(), 1.5 * needed(usual, 0.0), usual
+        return set(), 1.5 * needed(usual, 0.0)
     left = 0.0
     if fault == "one_host":
         name, left = random.choice(("email", "phone", "external_id")), random.uniform(0, 0.1)
@@ -496,7 +506,7 @@ def _break(watched: Watched, fault: str, concerned: Sequence[Stratum], random: R
     usual = min(usual, 0.999)
     figure = needed(usual, usual * left, _spread_of(watched, name))
     keys = {name, "ga_client_id"} if fault == "browser" else {name}
-    return keys, 1.5 * max(LEAST_SAMPLE, figure), usual
+    return keys, 1.5 * max(LEAST_SAMPLE, figure)
 
 
 def report(fault: str, found: Sequence[Incident]) -> str:

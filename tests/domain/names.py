@@ -379,11 +379,11 @@ def main() -> None:
         silent = [one for one in pool.map(name_falls_silent, seeds) if one is not None]
         print(report("a name falls silent", silent), flush=True)
         print(report("all fall silent", list(pool.map(all_fall_silent, seeds))), flush=True)
-        raised = Counter(
-            name
-            for shop in pool.map(healthy, range(first, first + options.shops), repeat(options.days))
-            for name in shop
-        )
+        raised: Counter[str] = Counter()
+        for place, names in enumerate(pool.map(healthy, range(first, first + options.shops), repeat(options.days)), 1):
+            raised.update(names)
+            if place % 20 == 0:
+                print(f"  {place} shops: {raised.total()} alarms", flush=True)
     days = options.shops * options.days
     print(f"healthy: {options.shops} shops, {options.days} days, seed {options.seed}: {dict(raised)}")
     print(

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter, deque
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import repeat
 from random import Random
 
+from tests.domain.identifiers_simulator import binomial
 from tests.domain.simulator import percentile, pick_rate
-from tests.domain.traffic import START, Shop, binomial
+from tests.domain.traffic import START, Shop
 from tracklayer.domain.alert import AlertKind, Known, Step, Subject, next_step
-from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
-from tracklayer.domain.monitors.learn import SuccessRate, learn_success
+from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected, wants_past
+from tracklayer.domain.monitors.learn import SuccessRate, learn_success, learn_worst
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 RECENT = 30  # minutes
 NAMES = (("PageView", 0.8), ("AddToCart", 0.15), ("Purchase", 0.05))
 USUAL_CAUSE = ("INVALID_CURRENCY", "custom_data.currency")
@@ -49,46 +51,65 @@ class Door:
         self.shop, self.random = Shop(self.seed, self.per_second), Random(f"door {self.seed}")
         self._hour, self._share = START - DAY, 0.0
 
-    def pass_minute(self, seconds: int = 60) -> None:
-        """``seconds``: of the minute that have passed; the rest comes with another call for the same minute."""
-        hour = self.now.replace(minute=0)
-        if hour != self._hour:
-            self._hour = hour
-            self._share = min(0.5, self.refuses * (self.random.uniform(1, 4) if self.random.random() < 0.1 else 1))
-        names, refused = Counter[str](), Counter[tuple[str, str, str]]()
-        arrived = self.shop.arrivals(self.now, seconds)
-        for name, part in NAMES:
-            count = binomial(self.random, arrived, part)
-            bad = binomial(self.random, count, self._share)
-            new = binomial(self.random, count - bad, self.worse.get(name, 0.0))
-            names[name] = count - bad - new
-            refused[name, *USUAL_CAUSE] += bad
-            refused[name, *NEW_CAUSE] += new
-        minute = DoorMinute(self.now, names.total(), +names, +refused)
-        if names.total() + refused.total():
-            self.minutes.append(minute)
-            found = self.hours.setdefault(hour, Counter())
-            found[""] += names.total()
-            for (_, code, _), count in minute.refused.items():
-                found[code] += count
+    def pass_minute(self) -> None:
+        names, refused = self._arrive(60)
+        if names or refused:
+            self.minutes.append(DoorMinute(self.now, sum(names.values()), names, refused))
         self.now += MINUTE
         while self.minutes and self.minutes[0].start < self.now - DAY:
             self.minutes.popleft()
 
+    def pass_hour(self) -> None:
+        """Of which nothing is kept but what is learned from. From a full hour on."""
+        self._arrive(3600)
+        self.now += HOUR
+
+    def _arrive(self, seconds: int) -> tuple[dict[str, int], dict[tuple[str, str, str], int]]:
+        """What is accepted by name, and what is refused, within an hour."""
+        hour = self.now.replace(minute=0)
+        if hour != self._hour:
+            self._hour = hour
+            self._share = min(0.5, self.refuses * (self.random.uniform(1, 4) if self.random.random() < 0.1 else 1))
+        names, refused = dict[str, int](), dict[tuple[str, str, str], int]()
+        arrived = self.shop.arrivals(self.now, seconds)
+        if not arrived:
+            return names, refused
+        found = self.hours.setdefault(hour, Counter())
+        left, rest = arrived, 1.0
+        for name, part in NAMES:
+            count = binomial(self.random, left, min(1.0, part / rest))
+            left, rest = left - count, rest - part
+            bad = binomial(self.random, count, self._share)
+            new = binomial(self.random, count - bad, self.worse.get(name, 0.0))
+            for key, of_name in (((name, *USUAL_CAUSE), bad), ((name, *NEW_CAUSE), new)):
+                if of_name:
+                    refused[key] = of_name
+                    found[key[1]] += of_name
+            if count - bad - new:
+                names[name] = count - bad - new
+                found[""] += names[name]
+        return names, refused
+
     def learn(self) -> None:
-        hours = [self.hours[hour] for hour in sorted(self.hours) if hour >= self.now - 28 * DAY]
-        self.usual = learn_success([(found[""], found.total() - found[""]) for found in hours])
+        """As services/watches/names.py does it."""
+        self.hours = {hour: found for hour, found in self.hours.items() if hour >= self.now - 28 * DAY}
+        self.usual = _learned({hour: (found[""], found.total() - found[""]) for hour, found in self.hours.items()})
         code = USUAL_CAUSE[0]
-        of_code = learn_success([(found.total() - found[code], found[code]) for found in hours])
+        of_code = _learned({hour: (found.total() - found[code], found[code]) for hour, found in self.hours.items()})
         self.causes = {USUAL_CAUSE: of_code} if of_code is not None else {}
 
     def look(self, now: datetime) -> None:
-        recent = [minute for minute in self.minutes if minute.start >= now - RECENT * MINUTE]
+        """As services/watches/rejections.py does it: at half an hour, and at a day where that leaves it open."""
+        recent: deque[DoorMinute] = deque()
+        for minute in reversed(self.minutes):
+            if minute.start < now - RECENT * MINUTE:
+                break
+            recent.appendleft(minute)
         is_open = [subject for subject, known in self.known.items() if known.resolved_at is None]
         if not is_open and not any(minute.refused for minute in recent):
             return
         view = DoorView(
-            list(self.minutes),
+            list(self.minutes if is_open or wants_past(recent, self.usual) else recent),
             self.usual,
             usual_causes=self.causes,
             is_open=Subject(AlertKind.EVENTS_REJECTED) in is_open,
@@ -111,8 +132,15 @@ class Door:
                 self.known[subject] = replace(known, resolved_at=now)
 
 
+def _learned(hours: Mapping[datetime, tuple[int, int]]) -> SuccessRate | None:
+    found = learn_success(list(hours.values()))
+    return found and replace(found, worst=learn_worst(hours))
+
+
 def grown_up(random: Random, per_second: float, days: int = 15) -> Door:
     door = Door(random.getrandbits(32), per_second, random.choice((0.0, 0.001, 0.005, 0.02, 0.06)))
+    while door.now < START + (days - 1) * DAY:
+        door.pass_hour()
     while door.now < START + days * DAY:
         door.pass_minute()
     door.learn()
@@ -176,14 +204,18 @@ def main() -> None:
         wrong = Counter(
             f"{one.expected}: {', '.join(one.openings)}" for one in found if one.openings != (one.expected,)
         )
-        print(
-            f"  refused: {len(seconds)} of {len(found)} found, p50 {percentile(seconds, 0.5):.0f} s, "
-            f"p95 {percentile(seconds, 0.95):.0f} s; not told exactly once: {dict(wrong)}, "
-            f"still open: {sum(not one.is_over for one in found)}",
-            flush=True,
-        )
-        shops = pool.map(healthy, range(first, first + options.shops), repeat(options.days))
-        raised = Counter(name for shop in shops for name in shop)
+        if found:
+            print(
+                f"  refused: {len(seconds)} of {len(found)} found, p50 {percentile(seconds, 0.5):.0f} s, "
+                f"p95 {percentile(seconds, 0.95):.0f} s; not told exactly once: {dict(wrong)}, "
+                f"still open: {sum(not one.is_over for one in found)}",
+                flush=True,
+            )
+        raised: Counter[str] = Counter()
+        for place, names in enumerate(pool.map(healthy, range(first, first + options.shops), repeat(options.days)), 1):
+            raised.update(names)
+            if place % 20 == 0:
+                print(f"  {place} shops: {raised.total()} alarms", flush=True)
     days = options.shops * options.days
     print(
         f"healthy: {options.shops} shops, {options.days} days: {dict(raised)}, {raised.total() * 1000 / days:.2f} in 1,000 days"

@@ -106,10 +106,10 @@ def test_a_silence_that_few_other_events_break_names_what_is_missing() -> None:
     found = judge_carrier_missing(NameView("PageView", STEADY, NOW - HOUR), NOW)
     assert (found.title, found.event_name) == ("Hardly any event for 1 h, and no PageView", None)
     assert found.message == (
-        "No PageView event has arrived for 1 h, and few of any other name: most of what happened in the shop since"
-        " 2026-03-04 13:30 UTC is reported to no platform. Whoever maintains the shop must look now at what sends PageView:"
-        " the last change of the pages and of the tag that sends it, and the shop's connection. Usually about 75 would have"
-        " arrived since; the chance of none while all is well is less than one in a billion."
+        "About 75 PageView events are missing: none has arrived for 1 h, and few of any other name: most of"
+        " what happened in the shop since 2026-03-04 13:30 UTC is reported to no platform. Whoever maintains the shop must"
+        " look now at what sends PageView: the last change of the pages and of the tag that sends it, and the shop's"
+        " connection. The chance of none while all is well is less than one in a billion."
     )
 
 
@@ -131,19 +131,19 @@ def test_what_is_lost_and_who_must_look_comes_before_the_figures() -> None:
     assert found is not None
     assert (found.title, found.event_name) == ("No Purchase event for 1 h", "Purchase")
     assert found.message == (
-        "No Purchase event has arrived for 1 h, while others do: what happened since 2026-03-04 13:30 UTC is reported as"
-        " Purchase to no platform. Whoever maintains the shop must look now at what sends Purchase: the last change of the"
-        " pages and the code where it arises, and of the tag that sends it. 3 Purchase events came since but were refused"
-        " for bad fields: the answers to them say which. Usually about 75 would have arrived since; the chance of none"
-        " while all is well is less than one in a billion."
+        "About 75 Purchase events are missing: none has arrived for 1 h, while others do, and what happened since 2026-03-04"
+        " 13:30 UTC is reported as Purchase to no platform. Whoever maintains the shop must look now at what sends Purchase:"
+        " the last change of the pages and the code where it arises, and of the tag that sends it. 3 Purchase events came"
+        " since but were refused for bad fields: the answers to them say which. The chance of none while all is well is less"
+        " than one in a billion."
     )
     whole = judge_tracking_stopped(MerchantView(STEADY, NOW - HOUR), NOW)
     assert whole is not None
     assert whole.message == (
-        "No event has arrived for 1 h: whatever happened in the shop since 2026-03-04 13:30 UTC is reported to no platform."
-        " Whoever maintains the shop must look now at whether the shop still sends: its last deployment, its API key, its"
-        " connection to TrackLayer. Usually about 75 would have arrived since; the chance of none while all is well is"
-        " less than one in a billion."
+        "About 75 events are missing: none has arrived for 1 h, and whatever happened in the shop since 2026-03-04 13:30 UTC"
+        " is reported to no platform. Whoever maintains the shop must look now at whether the shop still sends: its last"
+        " deployment, its API key, its connection to TrackLayer. The chance of none while all is well is less than one in a"
+        " billion."
     )
 
 

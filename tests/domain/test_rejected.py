@@ -9,8 +9,9 @@ import pytest
 
 from tests.domain.rejected import healthy, incident
 from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
-from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.learn import SuccessRate, learn_worst
 
 NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -51,6 +52,30 @@ def test_a_new_cause_that_is_one_names_is_told_of_that_name_though_more_of_anoth
     assert found[PURCHASE].title == "75% of Purchase events are refused"
 
 
+def test_an_hour_as_bad_as_come_every_other_day_is_no_news_and_a_worse_one_is() -> None:
+    def is_told(worst: float, refused: int) -> bool:
+        usual = SuccessRate(0.94, 0.005, 1_000_000, worst)
+        good, bad = {"PageView": 100 - refused}, {("PageView", *CURRENCY): refused}
+        return bool(found_of(judged(5, usual, {CURRENCY: usual}, accepted=100 - refused, names=good, refused=bad)))
+
+    assert is_told(worst=0.94, refused=24)
+    assert not is_told(worst=0.78, refused=24)
+    assert is_told(worst=0.78, refused=50)
+    assert is_told(worst=0.2, refused=50), "more than a quarter is never usual"
+
+
+def test_what_was_on_three_days_is_a_habit_and_what_was_on_two_an_incident() -> None:
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    hours = {start + n * timedelta(hours=1): (98, 2) for n in range(28 * 24)}
+    assert learn_worst(hours) == 1.0, "no more than chance may have brought"
+    for days in (1, 2, 3):
+        hours[start + timedelta(days=days, hours=10)] = (7_600, 2_400)
+        assert learn_worst(hours) == (1.0 if days < 3 else pytest.approx(0.7698, abs=0.0001))
+    young = {hour: counts for hour, counts in hours.items() if hour < start + timedelta(days=2)}
+    assert learn_worst(young) == pytest.approx(0.7698, abs=0.0001), "of the first days one must do"
+    assert learn_worst({start: (0, 0)}) is None
+
+
 def test_a_new_cause_of_several_names_is_told_of_all() -> None:
     usual = SuccessRate(0.95, 0.01, 10_000)
     refused = {("PageView", *TIME): 30, ("Purchase", *TIME): 6}
@@ -78,6 +103,25 @@ def test_where_there_are_repeats_only_new_events_of_a_name_are_spoken_of() -> No
     assert found[PURCHASE].message.startswith("20 of 20 new Purchase events since")
 
 
+@pytest.mark.parametrize("name", ["", OTHERS])
+def test_what_has_no_name_of_its_own_is_told_with_all(name: str) -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    refused = {(name, *TIME): 20}
+    found = found_of(judged(5, usual, {}, accepted=60, names={"PageView": 60}, refused=refused))
+    assert list(found) == [WHOLE]
+    said = {"": "without a name that can be read 20", OTHERS: "other names 20"}[name]
+    assert f"By name: {said}." in found[WHOLE].message
+    assert not found_of(judged(25, usual, {}, accepted=200, names={"PageView": 180}, refused={(name, *TIME): 1}))
+
+
+def test_a_name_of_which_some_may_be_counted_among_further_names_is_not_wholly_refused() -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    one, names = {("Purchase", *TIME): 1}, {"PageView": 160, OTHERS: 20}
+    assert found_of(judged(25, usual, {}, accepted=200, names=names, refused=one)) == {}
+    found = found_of(judged(5, usual, {}, accepted=200, names=names, refused={("Purchase", *TIME): 20}))
+    assert found[PURCHASE].title == "Many Purchase events are refused"
+
+
 def test_an_open_one_counts_from_where_it_began_and_its_title_tells_of_now() -> None:
     usual = SuccessRate(0.99, 0.01, 100_000)
     refused = {("Purchase", *TIME): 8}
@@ -88,3 +132,29 @@ def test_an_open_one_counts_from_where_it_began_and_its_title_tells_of_now() -> 
     found = found_of(view)[WHOLE]
     assert (found.since, found.title) == (start, "20% of events are refused")
     assert found.message.startswith(f"280 of 600 events since {start:%Y-%m-%d %H:%M} UTC were refused for wrong fields")
+
+
+def test_what_is_refused_now_is_to_be_mended_first_though_more_was_refused_for_what_is_mended() -> None:
+    """A second cause comes while the alert of the first one is open, or within the minutes in which it opens again."""
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    start = NOW.replace(second=0) - 20 * MINUTE
+    first, second = {("Purchase", *CURRENCY): 200}, {("Lead", *TIME): 20}
+    minutes = [DoorMinute(start + n * MINUTE, 20, {"Lead": 20}, first) for n in range(10)]
+    both = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {}, {**first, **second}) for n in range(10, 20)]]
+    told = found_of(DoorView(both, usual, is_open=True, began={None: start}))[WHOLE].message
+    assert "must correct `customData.currency` (INVALID_CURRENCY) now, and then send" in told, "a tenth is not worth it"
+    half = {("Lead", *TIME): 100}
+    both = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {}, {**first, **half}) for n in range(10, 20)]]
+    told = found_of(DoorView(both, usual, is_open=True, began={None: start}))[WHOLE].message
+    assert (
+        "must correct `customData.currency` (INVALID_CURRENCY) and `occurredAt` (INVALID_TIME) now, and then send"
+        in told
+    )
+    assert " Send a code such as `USD`. Send RFC 3339, such as" in told
+    then = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {"Purchase": 20}, second) for n in range(10, 20)]]
+    told = found_of(DoorView(then, usual, is_open=True, began={None: start}))[WHOLE].message
+    assert "must correct `occurredAt` (INVALID_TIME) now, and then send" in told
+    assert "Refused for: `occurredAt` (INVALID_TIME) 200: The time is" in told
+    assert (
+        " Since 2026-03-04 14:25 UTC no longer for `customData.currency` (INVALID_CURRENCY). By name: Purchase" in told
+    )

@@ -144,6 +144,17 @@ async def test_a_moment_is_told_in_the_servers_own_time_and_never_later(database
     session.close()
 
 
+async def test_a_clock_that_was_set_back_is_known_after_a_few_seconds(database: str) -> None:
+    session = AsyncSession(database, {})
+    await session.execute("SELECT %s::timestamptz", [Moment(time.monotonic())])
+    assert session._clock is not None
+    shown, at = session._clock
+    session._clock = shown + timedelta(hours=1), at - 6
+    ((left,),) = await session.execute("SELECT %s::timestamptz - clock_timestamp()", [Moment(time.monotonic() + 5)])
+    assert left <= timedelta(seconds=5)
+    session.close()
+
+
 def test_an_import_that_hung_stores_nothing(
     runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

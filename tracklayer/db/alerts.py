@@ -220,6 +220,25 @@ def keep_cause(merchant_id: int, alert_id: int) -> bool:
     return changed > 0
 
 
+MOST_TOLD_AGAIN = 5
+
+
+def keep_leading(merchant_id: int, alert_id: int) -> bool:
+    """As ``keep_cause``, of one whose details name a ``leading`` cause (code and field) that is none of the ``causes`` that it
+
+    was told with. At most ``MOST_TOLD_AGAIN`` times an alert.
+    """
+    changed = execute(
+        f"{_KEEP_TOLD} || jsonb_build_object('causes', coalesce(told -> 'causes', '[]') || (details -> 'leading')), "
+        "acknowledged_at = NULL WHERE merchant_id = %s AND alert_id = %s "
+        "AND NOT coalesce(told #> '{details,causes}', '[]') @> jsonb_build_array(details -> 'leading') "
+        "AND NOT coalesce(told -> 'causes', '[]') @> jsonb_build_array(details -> 'leading') "
+        "AND jsonb_array_length(coalesce(told -> 'causes', '[]')) < %s",
+        (merchant_id, alert_id, MOST_TOLD_AGAIN),
+    )
+    return changed > 0
+
+
 def quiet_alert(merchant_id: int, alert_id: int, now: datetime) -> None:
     """Notes that nothing was found any more; the first such look counts."""
     execute(

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.worth import Worth, worth_of
 
 MOST_NAMES = 300  # of a merchant that are read: whoever sends a new name with every event is counted under few a day
@@ -41,7 +42,10 @@ class RefusedEvents(NamedTuple):
 
 
 class Refusals(NamedTuple):
-    """``events`` of one name refused for one reason in some time."""
+    """``events`` of one name refused for one reason in some time; of the name ``OTHERS``: further ones, or none that could
+
+    be read.
+    """
 
     event_name: str
     code: str
@@ -105,10 +109,10 @@ SELECT m.merchant_id, w.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id)
     WHERE merchant_id = m.merchant_id AND minute >= %(since)s AND minute < %(until)s
     GROUP BY minute, event_name, currency) AS w
 """
-REFUSALS = """
-SELECT event_name, code, field, sum(events)::bigint AS events FROM rejections
+REFUSALS = f"""
+SELECT coalesce(nullif(event_name, ''), '{OTHERS}') AS name, code, field, sum(events)::bigint AS events FROM rejections
 WHERE merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s
-GROUP BY event_name, code, field ORDER BY events DESC, event_name, code, field LIMIT %(limit)s
+GROUP BY name, code, field ORDER BY events DESC, name, code, field LIMIT %(limit)s
 """
 
 

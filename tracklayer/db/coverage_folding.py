@@ -5,7 +5,8 @@ one minute: about 100 bytes and 150 more in three indexes while ingest writes it
 afterwards. A busy merchant (50 events a second, 8 names, 50 combinations of facts that are alive) has up to 400 rows a
 minute of each backend for ten minutes, 400 a minute for two days (1.2 million), then 400 an hour for 400 days (3.8
 million). A sparse one (30 events a day) has a row an event at most: 60 of two days, 12,000 of 400. Rejections are counted
-by code and field, so that even a merchant whose every event is refused has a handful a minute. ``name_minutes`` has a row
+by name, code and field: a handful a minute even of a merchant whose every event is refused, and of whoever sends every name
+with every fault some 200 of each process (``counting.Refusals``). ``name_minutes`` has a row
 of 60 bytes for each minute in which a name was sent, for 35 days: 50,000 a name of a busy merchant, 1,000 of a sparse one.
 """
 

@@ -18,7 +18,9 @@ MOST_ROWS = 100
 )
 class RejectionRow:
     code: str = strawberry.field(metadata=READ, description="The code of the first thing that was wrong.")
-    field: str | None = strawberry.field(metadata=READ, description="The field that it is about; null: about none.")
+    field: str | None = strawberry.field(
+        metadata=READ, description="The field that it is about; `*`: further fields; null: about none."
+    )
     event_name: str = strawberry.field(
         metadata=READ, description="The name of the events; `*`: further names, or none that could be read."
     )

@@ -189,7 +189,7 @@ def _take(
         case _:
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
-            is_other = finding.details.get("cause") in WANTS_SOMEBODY and db.keep_cause(merchant_id, known.alert_id)
+            is_other = _has_another_cause(merchant_id, known.alert_id, finding)
             if step is Step.REOPEN:
                 db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
@@ -202,6 +202,13 @@ def _take(
             if finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL:
                 _note_graver(runtime, merchant_id, known.alert_id, now)
     return None
+
+
+def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> bool:
+    """Whether somebody must act on what nobody was told of yet, though the alert is open already; from now on it is told."""
+    if finding.details.get("cause") in WANTS_SOMEBODY:
+        return db.keep_cause(merchant_id, alert_id)
+    return "leading" in finding.details and db.keep_leading(merchant_id, alert_id)
 
 
 def _count(kind: AlertKind, change: str) -> None:

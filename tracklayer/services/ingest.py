@@ -180,9 +180,9 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         if event_id is not None and not counting.refused_ids.is_new(merchant.merchant_id, event_id, call.hour):
             call.refuse(("", None, None))
             return
-        name = counting.refused_names.known(merchant.merchant_id, readable_event_name(draft, read), call.hour)
-        code, where = refusal_of(read)
-        call.refuse((name, code, counting.fields.known(merchant.merchant_id, where, call.hour)))
+        refusal = (readable_event_name(draft, read), *refusal_of(read))
+        name, code, where = counting.refusals.counted_as(merchant.merchant_id, refusal, call.hour)
+        call.refuse((name, code, where))
         if event_id is not None and (sale := readable_sale(draft, read)) is not None:  # without one, it may be a repeat
             currency, amount = sale
             if counting.refused_sales.known(merchant.merchant_id, f"{name} {currency}", call.hour) is not OTHERS:

@@ -71,10 +71,10 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
         seen.platform,
         Severity.CRITICAL if matters else Severity.WARNING,
         f"{seen.title} gets no {seen.name}: it is called {seen.right} there",
-        f"{counted(seen.events, 'event')} named {seen.name} came within the last hour, since {clock_time(seen.first_at)} at "
-        f"least, and {seen.title} got none of them: it takes {seen.right}, and not this spelling. Have the shop send "
-        f"{seen.right}{_OR_ADD.format(seen.name, seen.right) if seen.can_be_added else ''}. Under the right name came "
-        f"{counted(seen.right_events, 'event')} in the same hour; what was left out is stored here.",
+        f"{seen.title} got none of the events named {seen.name} of the last hour, {seen.events:,} since "
+        f"{clock_time(seen.first_at)} at least: it takes {seen.right}, and not this spelling. Whoever maintains the shop must "
+        f"have it send {seen.right} now{_OR_ADD.format(seen.name, seen.right) if seen.can_be_added else ''}. Under the right "
+        f"name came {counted(seen.right_events, 'event')} in the same hour; what was left out is stored here.",
         seen.first_at,
         {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
         event_name=seen.name,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.words import clock_time, counted, percent, spelt
+from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE
+from tracklayer.domain.monitors.words import clock_time, counted, listed, percent, spelt
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES
 
@@ -27,6 +30,8 @@ STREAK_LASTS = timedelta(
     minutes=5
 )  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
 MOST_TOLD = 5  # codes and fields of a message
+MENTIONED = 0.1  # of what is refused now: a cause of so much is one to mend, too,
+MOST_TO_MEND = 3  # of the commonest
 NEARLY_ALL = 0.9  # of what is refused for a cause that rose: it is the trouble of one name
 
 Cause = tuple[str, str]  # code, field
@@ -36,8 +41,9 @@ Cause = tuple[str, str]  # code, field
 class DoorMinute:
     """What arrived in a minute: ``accepted`` (repeats included), new events by name, refused by (name, code, field).
 
-    ``repeated``: those of the accepted that were repeats, of whatever name: nobody counts them by name. ``worth``: name -> what
-    its refused sales are worth, of those that bring a value and a currency.
+    ``OTHERS`` among the names: further names, counted together; empty: none that could be read. ``repeated``: those of the
+    accepted that were repeats, of whatever name: nobody counts them by name. ``worth``: name -> what its refused sales are
+    worth, of those that bring a value and a currency.
     """
 
     start: datetime
@@ -48,11 +54,19 @@ class DoorMinute:
     worth: Mapping[str, Worth] = field(default_factory=dict)
 
     def of(self, name: str | None) -> tuple[datetime, int, int]:
-        """(start, accepted, refused) of one name, or of all. Any repeat may have been one of the name."""
-        if name is None:
-            return self.start, self.accepted, sum(self.refused.values())
-        bad = sum(count for (of_name, _, _), count in self.refused.items() if of_name == name)
-        return self.start, self.names.get(name, 0) + self.repeated, bad
+        """(start, accepted, refused) of one name, or of all."""
+        if not self.refused:
+            return self.start, self.accepted_of(name), 0
+        bad = sum(count for (of_name, _, _), count in self.refused.items() if name in (None, of_name))
+        return self.start, self.accepted_of(name), bad
+
+    def accepted_of(self, name: str | None) -> int:
+        """Any that nobody counts by its name may have been one of a name: it is never said that all of them are refused."""
+        return self.accepted if name is None else self.names.get(name, 0) + self.unnamed
+
+    @property
+    def unnamed(self) -> int:
+        return self.repeated + self.names.get(OTHERS, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,8 @@ class DoorView:
 
     def fresh(self, minute: DoorMinute) -> DoorMinute:
         """Without the refusals that an alert tells of, or told of."""
+        if not minute.refused or not (self.open_names or self.told_until):
+            return minute
         refused = {
             cause: count
             for cause, count in minute.refused.items()
@@ -84,6 +100,16 @@ class DoorView:
         return minute if len(refused) == len(minute.refused) else replace(minute, refused=refused)
 
 
+def wants_past(minutes: Collection[DoorMinute], usual: SuccessRate | None) -> bool:
+    """Whether half an hour leaves open how it is: too little to say, more than usual, or nothing but refusals of a name."""
+    good, bad = sum(minute.accepted for minute in minutes), sum(sum(minute.refused.values()) for minute in minutes)
+    if not good or good + bad < SMALL_SAMPLE or usual is None:
+        return True
+    if bad / (good + bad) > 1 - usual.share + NOTABLE_DROP / 2:
+        return True
+    return any(not any(minute.names.get(name) for minute in minutes) for name in _names(minutes) if _is_name(name))
+
+
 Series = Sequence[tuple[datetime, int, int]]  # start, accepted, refused
 
 
@@ -91,10 +117,11 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     """What was judged, and what was found of it.
 
     More than usual is refused where the share over one of eight windows rose by ten points and more than chance allows
-    (as ``delivery_rate_drop``), or by three points for one code and field. Absolutely, half of twenty events is too much,
-    and so are three tenths of two hundred, and ten in a row without one that was accepted. One name is told by itself where the others are well, or where
-    nearly all that is refused for the cause that rose is of it; else there is one alert of all, which lists names, codes
-    and fields. While that is open, nothing is said of names.
+    (as ``delivery_rate_drop``), in an hour as bad as come now and then, too, or by three points for one code and field.
+    Absolutely, half of twenty events is too much, and so are three tenths of two hundred, and ten in a row without one
+    that was accepted. One name is told by itself where the others are well, or where nearly all that is refused for the
+    cause that rose is of it; else there is one alert of all, which lists names, codes and fields. While that is open,
+    nothing is said of names.
     """
     whole = Subject(AlertKind.EVENTS_REJECTED)
     usual = _capped(view.usual)
@@ -107,12 +134,13 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         found[_subject(name)] = _finding(view, name, still) if still else None
     fresh = replace(view, minutes=[view.fresh(minute) for minute in view.minutes])
     bad = {}
-    for name in sorted(_names(fresh.minutes)):
-        since = _too_many([minute.of(name) for minute in fresh.minutes], _capped(view.usual_names.get(name)), now)
+    by_name = _by_name(fresh.minutes)
+    for name in sorted(name for name in by_name if name is not None and _is_name(name)):
+        since = _too_many(by_name[name], _capped(view.usual_names.get(name)), now)
         if since is not None:
             bad[name] = since
             found[_subject(name)] = _finding(fresh, name, since)
-    since, cause = _too_many([minute.of(None) for minute in fresh.minutes], usual, now), None
+    since, cause = _too_many(by_name[None], usual, now), None
     if since is None:
         since, cause = _cause_too_often(fresh, now)
     if since is None and len(bad) != 1:
@@ -122,13 +150,35 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     is_its_own = (
         cause is not None and part >= NEARLY_ALL and any(_without(one, name)[1] for one in fresh.minutes[-HALF_HOUR:])
     )
-    if is_its_own or _others_are_well(fresh, name, begin, usual, now):
+    if _is_name(name) and (is_its_own or _others_are_well(fresh, name, begin, usual, now)):
         found[_subject(name)] = _finding(fresh, name, begin)
         return found
     return {
         **{_subject(each): found[_subject(each)] for each in view.open_names},
         whole: _finding(fresh, None, begin),
     }
+
+
+def _by_name(minutes: Sequence[DoorMinute]) -> dict[str | None, list[tuple[datetime, int, int]]]:
+    """As ``DoorMinute.of``, of all (None) and of each name of which something is refused."""
+    whole: list[tuple[datetime, int, int]] = []
+    named: dict[str, list[tuple[datetime, int, int]]] = {name: [] for name in _names(minutes)}
+    for minute in minutes:  # of a busy day there are 1,440
+        start, arrived, unnamed = minute.start, minute.names, minute.unnamed
+        bad: dict[str, int] = {}
+        for (name, _, _), count in minute.refused.items():
+            bad[name] = bad.get(name, 0) + count
+        whole.append((start, minute.accepted, sum(bad.values())))
+        for name, series in named.items():
+            series.append((start, arrived.get(name, 0) + unnamed, bad.get(name, 0)))
+    found: dict[str | None, list[tuple[datetime, int, int]]] = {None: whole}
+    found.update(named)
+    return found
+
+
+def _is_name(name: str) -> bool:
+    """Whether it is one that something can be told of by itself, neither several nor none."""
+    return name not in ("", OTHERS)
 
 
 def _subject(name: str) -> Subject:
@@ -164,7 +214,7 @@ HALF_HOUR = 30  # minutes
 def _capped(usual: SuccessRate | None) -> SuccessRate | None:
     if usual is None or usual.share >= WORST_USUAL:
         return usual
-    return SuccessRate(WORST_USUAL, usual.spread, usual.attempts)
+    return replace(usual, share=WORST_USUAL)
 
 
 def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
@@ -175,15 +225,20 @@ def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
 def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datetime | None:
     """Since when too much is refused; None where it is not."""
     minute = now.replace(second=0, microsecond=0)
-    for length in WINDOWS:
-        inside = [one for one in series if one[0] >= minute - length]
-        good, bad = sum(one[1] for one in inside), sum(one[2] for one in inside)
+    good = bad = at = 0
+    since = None  # the first of the minutes up to here in which something was refused
+    for length in WINDOWS:  # each takes in what the shorter ones have
+        start = minute - length
+        while at < len(series) and series[-1 - at][0] >= start:
+            of_minute = series[-1 - at]
+            good, bad, at = good + of_minute[1], bad + of_minute[2], at + 1
+            since = of_minute[0] if of_minute[2] else since
         if good + bad < LEAST_SAMPLE:
             continue
         is_half = bad >= HALF * (good + bad) and (usual is None or length >= HALF_OF)
         is_many = bad >= MANY * (good + bad) and good + bad >= MANY_OF and length >= HALF_OF
         if is_half or is_many or (usual is not None and _beyond_chance(bad, good + bad, usual, FLOOR)):
-            return _first_refused(inside)
+            return since
     streak = []
     for one in reversed(series):
         if one[1]:
@@ -197,13 +252,14 @@ def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datet
 
 
 def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
+    """Also in an hour as bad as come now and then."""
     if bad / total < 1 - usual.share + floor:
         return False
-    return failures_at_least(bad, total, 1 - usual.share, usual.spread) < CHANCE
+    return failures_at_least(bad, total, 1 - _worst(usual), usual.spread) < CHANCE
 
 
-def _first_refused(series: Series) -> datetime:
-    return next(start for start, _, bad in series if bad)
+def _worst(usual: SuccessRate) -> float:
+    return usual.share if usual.worst is None else min(usual.share, max(usual.worst, WORST_USUAL))
 
 
 def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
@@ -217,7 +273,7 @@ def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
             break
         minutes, good, bad = minutes + 1, good + accepted, bad + refused
         since = start if refused else since
-    limit = min(MANY - FLOOR / 2, (1 - usual.share if usual is not None else MANY) + FLOOR / 2)
+    limit = min(MANY - FLOOR / 2, (1 - _worst(usual) if usual is not None else MANY) + FLOOR / 2)
     return since if since is not None and bad / (good + bad) > limit else None
 
 
@@ -235,15 +291,25 @@ def _cause_too_often(view: DoorView, now: datetime) -> tuple[datetime, Cause] | 
     if view.usual is None:
         return None, None
     minute = now.replace(second=0, microsecond=0)
+    causes: Counter[Cause] = Counter()
+    since: dict[Cause, datetime] = {}
+    accepted = at = 0
     for length in WINDOWS:
-        inside = [one for one in view.minutes if one.start >= minute - length]
-        causes = _causes(inside)
-        total = sum(one.accepted for one in inside) + causes.total()
+        start = minute - length
+        while at < len(view.minutes) and view.minutes[-1 - at].start >= start:
+            one, at = view.minutes[-1 - at], at + 1
+            accepted += one.accepted
+            for (_, code, where), count in one.refused.items():
+                causes[code, where] += count
+                since[code, where] = one.start
+        total = accepted + causes.total()
+        if total < LEAST_SAMPLE:
+            continue
         for cause, bad in causes.most_common():
-            if bad < LEAST_OF_CODE or total < LEAST_SAMPLE:
+            if bad < LEAST_OF_CODE:
                 break
             if _beyond_chance(bad, total, _usual_cause(view, cause), CODE_FLOOR):
-                return next(one.start for one in inside if _causes([one])[cause]), cause
+                return since[cause], cause
     return None, None
 
 
@@ -274,30 +340,40 @@ def _cause_still(view: DoorView) -> datetime | None:
     return None
 
 
+_SAID = {"": "without a name that can be read", OTHERS: "other names"}
+
+
 def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
     """``lately``: since when too much is refused now; what was refused is counted since an open alert's own beginning."""
     since = lately
     if name in view.began and (view.is_open if name is None else name in view.open_names):
         since = min(lately, max(view.began[name], view.minutes[0].start))
     inside = [minute for minute in view.minutes if minute.start >= since]
-    causes = _causes(inside, name)
+    recent = [minute for minute in inside if minute.start >= lately]
+    causes, of_now = _causes(inside, name), _causes(recent, name)
     bad, total = _counts(inside, name)
     usual = view.usual if name is None else view.usual_names.get(name)
     what = "event" if name is None else f"{name} event"
     if name is not None and any(minute.repeated for minute in inside):
         what = f"new {what}"  # some of the repeats may be of this name, and were accepted
-    bad_now, total_now = _counts([minute for minute in inside if minute.start >= lately], name)
+    # Some of the accepted ones of further names may be of this one.
+    may_be_more = name is not None and any(minute.names.get(OTHERS) for minute in inside)
+    bad_now, total_now = _counts(recent, name)
     share = bad_now / total_now if total_now else 0.0
-    how_many = "All" if bad_now == total_now else f"{percent(share)} of"
-    told = causes.most_common(MOST_TOLD)
-    (code, where), _ = told[0] if told else (("", ""), 0)
+    how_many = f"{percent(share)} of" if bad_now < total_now else "Many" if may_be_more else "All"
+    # What is refused now comes first, however much of another cause was refused before: that may be mended.
+    told = sorted(causes.items(), key=lambda one: (-of_now[one[0]], -one[1], one[0]))[:MOST_TOLD]
+    to_mend = [cause for cause, _ in told if of_now[cause] >= MENTIONED * of_now.total()][:MOST_TO_MEND]
+    mended = [_cause(*cause) for cause, _ in told if not of_now[cause]]
+    over = f" Since {clock_time(lately)} no longer for {listed(mended)}." if mended else ""
     names = Counter({each: sum(minute.of(each)[2] for minute in inside) for each in _names(inside)}).most_common(
         MOST_TOLD
     )
-    by_name = f" By name: {', '.join(f'{each} {count:,}' for each, count in names if each)}." if name is None else ""
+    by_name = (
+        f" By name: {', '.join(f'{_SAID.get(each, each)} {count:,}' for each, count in names)}." if name is None else ""
+    )
     normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
-    meaning = CODES.get(code)
-    to_do = f" {meaning.what_to_do}" if meaning is not None else ""
+    to_do = "".join(dict.fromkeys(f" {CODES[code].what_to_do}" for code, _ in to_mend if code in CODES))
     worth = _worth(inside, name)
     return Finding(
         AlertKind.EVENTS_REJECTED,
@@ -305,8 +381,9 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         Severity.CRITICAL if share >= HALF else Severity.WARNING,
         f"{how_many} {what}s are refused",
         f"{bad:,} of {counted(total, what)} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
-        f" reported to no platform. Whoever maintains the shop must correct {_cause(code, where)} now, and then send these events"
-        f" again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}.{by_name}{normal}",
+        f" reported to no platform. Whoever maintains the shop must correct {listed([_cause(*cause) for cause in to_mend])} now, and then"
+        f" send these events again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
+        f"{over}{by_name}{normal}",
         since,
         {
             "refused": bad,
@@ -315,10 +392,19 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
             "usual_refused_share": round(1 - usual.share, 4) if usual is not None else None,
             "causes": [{"code": code, "field": spelt(where), "events": count} for (code, where), count in told],
             "event_names": {each: count for each, count in names if count},
+            **_leading(of_now),
             **details(refused_worth=worth),
         },
         event_name=name,
     )
+
+
+def _leading(refused: Counter[Cause]) -> dict[str, Any]:
+    """The cause of most of what is refused now: told again where the alert was told with others (``db.alerts.keep_leading``)."""
+    ((code, where), most), *_ = refused.most_common(1) or [(("", ""), 0)]
+    if most < max(LEAST_SAMPLE, HALF * refused.total()):
+        return {}
+    return {"leading": {"code": code, "field": spelt(where)}}
 
 
 def _worth(minutes: Sequence[DoorMinute], name: str | None) -> Worth:
@@ -335,11 +421,13 @@ def _counts(minutes: Sequence[DoorMinute], name: str | None) -> tuple[int, int]:
     return bad, bad + sum(minute.accepted if name is None else minute.names.get(name, 0) for minute in minutes)
 
 
-def _names(minutes: Sequence[DoorMinute]) -> set[str]:
+def _names(minutes: Iterable[DoorMinute]) -> set[str]:
     return {name for minute in minutes for name, _, _ in minute.refused}
 
 
 def _cause(code: str, where: str) -> str:
+    if where == OTHERS:
+        return f"{code} in other fields"
     return f"`{spelt(where)}` ({code})" if where else code
 
 

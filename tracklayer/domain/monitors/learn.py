@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 LEARN_FROM = timedelta(days=28)  # four of each day of the week
 
@@ -19,11 +19,15 @@ MOST_SPREAD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SuccessRate:
-    """``share`` of a destination's attempts is acknowledged; ``spread``: how much alike attempts of one hour are."""
+    """``share`` of a destination's attempts is acknowledged; ``spread``: how much alike attempts of one hour are.
+
+    ``worst``: the share in hours as bad as come now and then, where that was learned (``learn_worst``).
+    """
 
     share: float
     spread: float
     attempts: int
+    worst: float | None = None
 
 
 def learn_success(hours: Sequence[tuple[int, int]]) -> SuccessRate | None:
@@ -47,6 +51,29 @@ def learn_success(hours: Sequence[tuple[int, int]]) -> SuccessRate | None:
     # A destination that has never failed yet fails once in a while all the same; and so with one that has done nothing else.
     share = max(1 / (total + 2), min(share, (total + 1) / (total + 2)))
     return SuccessRate(share, _spread(kept, share, total), attempts)
+
+
+DAYS_OF_A_HABIT = 3  # of four weeks: what was on fewer may have been an incident
+YOUNG = 7  # days: of whom fewer are known, one must do
+
+
+def learn_worst(hours: Mapping[datetime, tuple[int, int]]) -> float | None:
+    """The share of good ones in hours that are as bad as there was one on several days, from hour -> (good, bad).
+
+    ``learn_success`` leaves out the worst hours, as an outage is not what is normal. But where some product is wrong for an
+    hour every other day, such an hour is no news. What chance may have added to an hour (two standard deviations) is
+    taken off. None where no day is known.
+    """
+    days: dict[date, float] = {}
+    for hour, (good, bad) in hours.items():
+        if good + bad:
+            share = max(0.0, bad - 2 * math.sqrt(bad)) / (good + bad)
+            day = hour.astimezone(UTC).date()
+            days[day] = max(days.get(day, 0.0), share)
+    if not days:
+        return None
+    worst = sorted(days.values(), reverse=True)
+    return 1 - worst[DAYS_OF_A_HABIT - 1 if len(days) >= YOUNG else 0]
 
 
 def _spread(samples: Sequence[tuple[float, int]], share: float, total: int) -> float:

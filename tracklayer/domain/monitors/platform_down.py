@@ -148,7 +148,10 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
             f" {next_step(worst)}{rule(worst)}{others(view.unmappable, part)}"
         )
     else:
-        message = f"{title}: its rules refuse them. Since {since} {gone}: {NOT_KNOWN}."
+        message = (
+            f"{title}: its rules refuse them. Since {since} {gone}: whoever sends your shop's events must add now what they"
+            f" lack: {NOT_KNOWN}."
+        )
     if streak.refused:
         message += f" Of what was sent, {view.name} refused {streak.refused:,}.{_said(view)}"
     return _finding(view, streak, Cause.UNMAPPABLE, title, f"{message}{_normal(view)}")

@@ -37,7 +37,7 @@ def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
     if swallowed is None:
         return None
     lost = (
-        f"No event has arrived for {lasting(now - last)}: whatever happened in the shop since {clock_time(last)} is"
+        f"none has arrived for {lasting(now - last)}, and whatever happened in the shop since {clock_time(last)} is"
         " reported to no platform."
     )
     look = "whether the shop still sends: its last deployment, its API key, its connection to TrackLayer"
@@ -58,8 +58,8 @@ def judge_name_stopped(view: NameView, *, is_open: bool, now: datetime) -> Findi
     if swallowed is None:
         return None
     lost = (
-        f"No {view.name} event has arrived for {lasting(now - since)}, while others do: what happened since"
-        f" {clock_time(since)} is reported as {view.name} to no platform."
+        f"none has arrived for {lasting(now - since)}, while others do, and what happened since {clock_time(since)} is"
+        f" reported as {view.name} to no platform."
     )
     look = f"what sends {view.name}: the last change of the pages and the code where it arises, and of the tag that sends it"
     return _finding(view.name, rhythm, since, swallowed, view.rejected, f"{lost} {_who(look)}", now)
@@ -71,8 +71,8 @@ def judge_carrier_missing(view: NameView, now: datetime) -> Finding:
     The few others do not end it: else it would open anew in each of their pauses, by turns with one of that name.
     """
     lost = (
-        f"No {view.name} event has arrived for {lasting(now - view.quiet_since)}, and few of any other name: most of what"
-        f" happened in the shop since {clock_time(view.quiet_since)} is reported to no platform."
+        f"none has arrived for {lasting(now - view.quiet_since)}, and few of any other name: most of what happened in the"
+        f" shop since {clock_time(view.quiet_since)} is reported to no platform."
     )
     look = (
         f"what sends {view.name}: the last change of the pages and of the tag that sends it, and the shop's connection"
@@ -131,8 +131,8 @@ def _finding(
         None,
         Severity.CRITICAL,
         f"No {what} for {lasting(silence)}",
-        f"{lost}{refused} Usually about {missing:,} would have arrived since; the chance of none while all is well is"
-        f" {_one_in(chance)}.",
+        f"About {counted(missing, what)} {'is' if missing == 1 else 'are'} missing: {lost}{refused} The chance of none while"
+        f" all is well is {_one_in(chance)}.",
         since,
         {
             "silent_seconds": round(silence.total_seconds()),

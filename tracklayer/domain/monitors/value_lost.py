@@ -248,8 +248,8 @@ _COSTS = {
     "currency": "platforms refuse an event whose value has no currency, or take it for dollars",
 }
 _AGAIN = {
-    "value": "custom_data.value as a number above 0",
-    "currency": "custom_data.currency, such as USD, or set the merchant's defaultCurrency if there is only one",
+    "value": "`customData.value` as a number above 0",
+    "currency": "`customData.currency`, such as USD, or set the merchant's default currency if there is only one",
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from tracklayer.domain.monitors.learn import (
     SuccessRate,
     learn_arrivals,
     learn_success,
+    learn_worst,
 )
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, MOST_NAMES, told_after
 
@@ -48,7 +50,7 @@ def learned_names_of(merchant_id: int, until: datetime) -> dict[str, Learned]:
     learned = {}
     for name in frequent:
         rhythm = rhythms.get(name)
-        accepted = learn_success(_by_hour({hour: events for hour, (_, events) in hours[name].items()}, refused, name))
+        accepted = _learned(_by_hour({hour: events for hour, (_, events) in hours[name].items()}, refused, name))
         if rhythm is not None or accepted is not None:
             learned[name] = Learned(
                 rhythm_json(rhythm) if rhythm else None,
@@ -77,17 +79,23 @@ def _rhythms(
 Refused = tuple[datetime, str, str, str, int]
 
 
-def _by_hour(events: dict[datetime, int], refused: Sequence[Refused], name: str) -> list[tuple[int, int]]:
+def _learned(hours: Mapping[datetime, tuple[int, int]]) -> SuccessRate | None:
+    """From hour -> (accepted, refused)."""
+    found = learn_success(list(hours.values()))
+    return found and replace(found, worst=learn_worst(hours))
+
+
+def _by_hour(events: dict[datetime, int], refused: Sequence[Refused], name: str) -> dict[datetime, tuple[int, int]]:
     bad: Counter[datetime] = Counter()
     for hour, of_name, _, _, count in refused:
         if of_name == name:
             bad[hour] += count
-    return [(events.get(hour, 0), bad[hour]) for hour in {*events, *bad}]
+    return {hour: (events.get(hour, 0), bad[hour]) for hour in {*events, *bad}}
 
 
 def _learned_door(received: dict[datetime, tuple[int, int]], refused: Sequence[Refused]) -> dict[str, Any] | None:
     """The share that is accepted of everything, with the usual share of each code and field."""
-    whole = learn_success(list(received.values()))
+    whole = _learned(received)
     if whole is None:
         return None
     by_code: defaultdict[tuple[str, str], Counter[datetime]] = defaultdict(Counter)
@@ -95,19 +103,20 @@ def _learned_door(received: dict[datetime, tuple[int, int]], refused: Sequence[R
         by_code[code, where][hour] += count
     codes = []
     for (code, where), bad in sorted(by_code.items()):
-        share = learn_success([(good + n - bad[hour], bad[hour]) for hour, (good, n) in received.items()])
+        share = _learned({hour: (good + n - bad[hour], bad[hour]) for hour, (good, n) in received.items()})
         if share is not None:
             codes.append({"code": code, "field": where, **_share_json(share)})
     return {**_share_json(whole), "codes": codes}
 
 
 def _share_json(rate: SuccessRate) -> dict[str, Any]:
-    return {"share": rate.share, "spread": rate.spread, "attempts": rate.attempts}
+    found = {"share": rate.share, "spread": rate.spread, "attempts": rate.attempts}
+    return found if rate.worst is None else {**found, "worst": rate.worst}
 
 
 def share_of(learned: dict[str, Any]) -> SuccessRate:
-    """From what was learned of a name or of all."""
-    return SuccessRate(learned["share"], learned["spread"], learned["attempts"])
+    """From what was learned of a name or of all, or what an older version learned, without ``worst``."""
+    return SuccessRate(learned["share"], learned["spread"], learned["attempts"], learned.get("worst"))
 
 
 def codes_of(learned: dict[str, Any]) -> dict[tuple[str, str], SuccessRate]:

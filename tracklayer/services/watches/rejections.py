@@ -13,8 +13,10 @@ from tracklayer.db import names as db
 from tracklayer.db.alerts import told_as
 from tracklayer.db.coverage import RefusedEvents
 from tracklayer.domain.alert import AlertKind, Subject
-from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
-from tracklayer.domain.monitors.views import NOTABLE_DROP, PAST, RECENT, SMALL_SAMPLE
+from tracklayer.domain.facts import OTHERS
+from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected, wants_past
+from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.views import PAST, RECENT
 from tracklayer.services.watches.names import codes_of, share_of
 from tracklayer.services.watches.page import Page, Verdicts
 
@@ -37,7 +39,9 @@ def look_at_rejections(page: Page) -> Verdicts:
         return verdicts
     usual = db.accepted_shares(concerned)
     doors = _doors(concerned, refused, recent_since, until)
-    wanted = [each for each in concerned if each in told or _wants_past(doors.get(each, []), usual.get(each, {}))]
+    wanted = [
+        each for each in concerned if each in told or wants_past(doors.get(each, []), _usual(usual.get(each, {})))
+    ]
     if wanted:
         since = (page.now - PAST).replace(second=0, microsecond=0)
         doors.update(_doors(wanted, db_coverage.rejections_by_minute(wanted, since, until), since, until))
@@ -58,7 +62,7 @@ def _view(page: Page, merchant_id: int, minutes: Sequence[DoorMinute], usual: Ma
     whole = lately.get(WHOLE)
     return DoorView(
         minutes,
-        share_of(usual[""]) if "" in usual else None,
+        _usual(usual),
         {name: share_of(learned) for name, learned in usual.items() if name},
         codes_of(usual.get("", {})),
         whole is not None and whole[1] is None,
@@ -67,22 +71,17 @@ def _view(page: Page, merchant_id: int, minutes: Sequence[DoorMinute], usual: Ma
     )
 
 
-def _wants_past(minutes: Sequence[DoorMinute], usual: Mapping[str, dict[str, Any]]) -> bool:
-    """Whether half an hour leaves open how it is: too little to say, more than usual, or nothing but refusals of a name."""
-    good, bad = sum(minute.accepted for minute in minutes), sum(sum(minute.refused.values()) for minute in minutes)
-    if not good or good + bad < SMALL_SAMPLE or "" not in usual:
-        return True
-    if bad / (good + bad) > 1 - usual[""]["share"] + NOTABLE_DROP / 2:
-        return True
-    names = {name for minute in minutes for name, _, _ in minute.refused}
-    return any(not any(minute.names.get(name) for minute in minutes) for name in names)
+def _usual(learned: Mapping[str, dict[str, Any]]) -> SuccessRate | None:
+    return share_of(learned[""]) if "" in learned else None
 
 
 def _doors(
     merchant_ids: Sequence[int], refused: Mapping[int, Sequence[RefusedEvents]], since: datetime, until: datetime
 ) -> dict[int, list[DoorMinute]]:
     names = [
-        (merchant_id, name) for merchant_id, found in refused.items() for name in {one.event_name for one in found}
+        (merchant_id, name)
+        for merchant_id, found in refused.items()
+        for name in {OTHERS, *(one.event_name for one in found)}
     ]
     events: dict[tuple[int, datetime], dict[str, int]] = defaultdict(dict)
     for merchant_id, name, minute, count in db.events_of_names(names, since, until):
