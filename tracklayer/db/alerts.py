@@ -224,9 +224,9 @@ MOST_TOLD_AGAIN = 5
 
 
 def keep_leading(merchant_id: int, alert_id: int) -> bool:
-    """As ``keep_cause``, of one whose details name a ``leading`` cause (code and field) that is none of the ``causes`` that it
+    """As ``keep_cause``, of one that was told without the ``leading`` cause (code and field) of its details.
 
-    was told with. At most ``MOST_TOLD_AGAIN`` times an alert.
+    At most ``MOST_TOLD_AGAIN`` times an alert.
     """
     changed = execute(
         f"{_KEEP_TOLD} || jsonb_build_object('causes', coalesce(told -> 'causes', '[]') || (details -> 'leading')), "

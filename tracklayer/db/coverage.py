@@ -42,10 +42,7 @@ class RefusedEvents(NamedTuple):
 
 
 class Refusals(NamedTuple):
-    """``events`` of one name refused for one reason in some time; of the name ``OTHERS``: further ones, or none that could
-
-    be read.
-    """
+    """``events`` of one name refused for one reason in some time. ``OTHERS``: further names, or none that could be read."""
 
     event_name: str
     code: str

@@ -32,32 +32,8 @@ LOOK_BACK = timedelta(days=7)  # in which a small host has the events that are j
 # that is longer than the fall, what came before takes a part, and where every second of these was left out, a fall that could
 # be proven was told a third later, for want of a window that had little else in it.
 WINDOWS = (
-    10,
-    12,
-    14,
-    17,
-    20,
-    24,
-    28,
-    34,
-    40,
-    48,
-    56,
-    67,
-    80,
-    95,
-    113,
-    135,
-    160,
-    190,
-    226,
-    269,
-    320,
-    381,
-    453,
-    538,
-    640,
-)
+    10, 12, 14, 17, 20, 24, 28, 34, 40, 48, 56, 67, 80, 95, 113, 135, 160, 190, 226, 269, 320, 381, 453, 538, 640,
+)  # fmt: skip
 LEAST_SAMPLE = WINDOWS[0]
 CHANCE = 1e-7
 CHANCE_OF_OTHERS = 1e-8  # of what identifies nobody by itself: there is more of it, and it matters less
