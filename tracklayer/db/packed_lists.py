@@ -92,20 +92,24 @@ def listing(lists: Lists, source: str) -> str:
 )"""
 
 
-def _walk(lists: Lists) -> str:
-    """From one (merchant, or merchant and name) that has rows to the next: by the key, however many rows each has."""
+def _walk(lists: Lists, counted: str = "0::bigint", ends: str = "false") -> str:
+    """From one (merchant, or merchant and name) that has rows to the next: by the key, however many rows each has.
+
+    ``counted``: of each ``x``, and ``so_far`` of those before it; ``ends``: when none comes behind ``w``.
+    """
     walked = ", ".join(lists.walked)
     after = ", ".join(f"%(after_{name})s" for name in lists.walked)
     here = ", ".join(f"w.{name}" for name in lists.walked)
     return f"""
 WITH RECURSIVE walk AS (
-    (SELECT 1 AS hop, {walked} FROM {lists.rows}
-     WHERE ({walked}) > ({after}) AND merchant_id BETWEEN %(first)s AND %(last)s ORDER BY {walked} LIMIT 1)
-    UNION ALL
-    SELECT w.hop + 1, next.* FROM walk w CROSS JOIN LATERAL (
+    SELECT 1 AS hop, x.*, {counted} AS n, 0::bigint AS so_far FROM (
         SELECT {walked} FROM {lists.rows}
-        WHERE ({walked}) > ({here}) AND merchant_id <= %(last)s ORDER BY {walked} LIMIT 1) AS next
-    WHERE w.hop < %(hops)s
+        WHERE ({walked}) > ({after}) AND merchant_id BETWEEN %(first)s AND %(last)s ORDER BY {walked} LIMIT 1) AS x
+    UNION ALL
+    SELECT w.hop + 1, x.*, {counted}, w.so_far + w.n FROM walk w CROSS JOIN LATERAL (
+        SELECT {walked} FROM {lists.rows}
+        WHERE ({walked}) > ({here}) AND merchant_id <= %(last)s ORDER BY {walked} LIMIT 1) AS x
+    WHERE w.hop < %(hops)s AND NOT {ends}
 )"""
 
 
@@ -116,25 +120,23 @@ def _pack(lists: Lists) -> str:
     """Of each one that is walked, in order, until there are ``limit`` rows; of one of them ``limit`` at most, its oldest."""
     theirs = " AND ".join(f"{name} = x.{name}" for name in lists.walked)
     old = f"FROM {lists.rows} WHERE {theirs} AND minute < %(before)s AND {lists.folded} AND {_OF} ORDER BY minute LIMIT %(limit)s"
-    walked = ", ".join(f"s.{name}" for name in lists.walked)
     return f"""
-{_walk(lists)}, counted AS (
-    SELECT x.*, n, sum(n) OVER (ORDER BY hop) - n AS before
-    FROM walk x CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT {old}) AS rows) AS theirs
-), taken AS (
+{_walk(lists, f"(SELECT count(*) FROM (SELECT {old}) AS theirs)", "w.so_far + w.n >= %(limit)s")}, taken AS (
     DELETE FROM {lists.rows} WHERE ctid = ANY(ARRAY(
-        SELECT o.ctid FROM counted x CROSS JOIN LATERAL (SELECT ctid {old}) AS o WHERE x.before < %(limit)s AND x.n > 0))
+        SELECT o.ctid FROM walk x CROSS JOIN LATERAL (SELECT ctid {old}) AS o WHERE x.n > 0))
     RETURNING *
 ), {listing(lists, "taken").strip()}
-SELECT {walked}, s.n, s.before FROM counted s ORDER BY s.hop
+SELECT {", ".join(lists.walked)}, n FROM walk ORDER BY hop
 """
 
 
 PACK = {lists.rows: _pack(lists) for lists in OF_ROWS.values()}
 WALKED = {lists.rows: f"{_walk(lists)} SELECT DISTINCT merchant_id FROM walk ORDER BY 1" for lists in OF_ROWS.values()}
+# In the order of the index: without statistics of that expression all lists would be read for nothing.
 FORGET = """
 DELETE FROM {0} WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM {0} WHERE day AT TIME ZONE 'UTC' <= %(before)s AT TIME ZONE 'UTC' - interval '1 day' LIMIT %(limit)s))
+    SELECT ctid FROM {0} WHERE day AT TIME ZONE 'UTC' <= %(before)s AT TIME ZONE 'UTC' - interval '1 day'
+    ORDER BY day AT TIME ZONE 'UTC' LIMIT %(limit)s))
 """
 
 Place = tuple[int, str]  # merchant id, event name ('' where only merchants are walked)
@@ -150,14 +152,12 @@ def pack(lists: Lists, before: datetime, after: Place, limit: int, whose: Whose)
     params: Any = {**_walk_from(after, limit, whose), "before": before, "limit": limit, **of_whom(whose)}
     found = rows(PACK[lists.rows], params)
     taken = 0
-    for *walked, n, so_far in found:
-        if so_far >= limit:
-            return taken, after
+    for *walked, n in found:
         taken += n
         if n >= limit:  # it may have more
             return taken, after
         after = (walked[0], walked[1] if len(walked) > 1 else "")
-    return taken, after if len(found) == params["hops"] else None
+    return taken, after if taken >= limit or len(found) == params["hops"] else None
 
 
 def merchants_walked(lists: Lists, after: Place, limit: int, without: Sequence[int]) -> list[int]:
