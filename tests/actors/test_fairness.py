@@ -12,12 +12,13 @@ import pytest
 from tests.actors import fairness_simulator as town
 from tests.actors.fairness_simulator import MIXES, Result, simulate
 from tracklayer import turns, web
+from tracklayer.actors import together
 from tracklayer.actors.crew import WORKER_THREADS
 from tracklayer.actors.lanes import FRESH, HOUSEKEEPERS, LAST, Lanes
 from tracklayer.actors.schedule import periodic
 from tracklayer.actors.waker import GATHER_SECONDS
 from tracklayer.domain import health
-from tracklayer.services import deliver, pacing
+from tracklayer.services import deliver, deliver_together, pacing
 from tracklayer.settings import load_settings
 
 GUIDE = (Path(web.__file__).parent / "docs" / "fairness.md").read_text()
@@ -109,6 +110,11 @@ def seconds(span: timedelta) -> str:
 
 def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
     quarter, half, _, everybody, of_backlogs = Lanes(WORKER_THREADS)._limits(0)
+    assert rule("A look at many together") == f"{deliver_together.MOST} destinations"
+    assert rule("Due at one of them, to go together") == f"{deliver_together.FEW}"
+    requests = max(deliver_together.MOST, WORKER_THREADS * together.REQUESTS_A_THREAD)
+    of_one = f"{requests}; of one destination {together.OF_DESTINATION}"
+    assert rule("Requests of those that go together") == of_one
     assert rule("Threads of a worker") == f"{WORKER_THREADS}"
     assert rule("Lanes of one destination") == f"a quarter: {quarter}"
     assert rule("Lanes of one merchant") == f"half: {half}"
@@ -123,6 +129,8 @@ def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert rule("Backlogs that compute at once") == f"{turns.HANDS}; 1 while others are busy"
     begins = f"behind the last full one, for {turns.LOOK_BACK_SECONDS:g} s; then with the longest due"
     assert rule("A claim on a backlog begins") == begins
+    look = f"A look of the sweep that passed over {deliver.DEAR:,} done deliveries"
+    assert rule(look).startswith(f"for {turns.LOOK_BACK_SECONDS:g} s the next ones look at what has fallen due since")
     assert rule("Bytes of one claim") == f"{turns.ROOM // 2**20} MiB"
     assert rule("A request that failed") == f"{seconds(health.REST_AFTER_FAILURE)} s of rest"
     held = f"{health.HOLD_AFTER_FAILURES} failures in a row over {seconds(health.HOLD_AFTER)} s, or refused credentials"
@@ -134,6 +142,6 @@ def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert rule("What is sent again waits") == f"while its destination is {seconds(pacing.BEHIND)} s late"
     assert f"a page of {pacing.PAGE:,}" in GUIDE
     assert timedelta(minutes=1) == pacing.PATIENCE
-    assert rule("The sweep drops") == f"{deliver.SWEEP_ROWS:,} deliveries of one queue"
+    assert rule("The sweep drops") == f"{deliver.DROP_ROWS:,} deliveries of one queue"
     assert f"{GATHER_SECONDS * 1000:g} ms are gathered" in GUIDE
     assert periodic(load_settings({}))["sweep"] == timedelta(seconds=1)

@@ -114,6 +114,7 @@ EXPLAINED: dict[str, str] = {
     "outages.LOCK_HELD": PLATFORM,
     "outages.PLATFORMS_HELD": PLATFORM,
     "outages.in_hand": COUNT,
+    "packed_lists.WALKED": ROUND,
     "packing.FORGET": ROUND,
     "packing._merchants": ROUND,
     "redeliveries.TAKE": ROUND,

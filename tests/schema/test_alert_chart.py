@@ -404,7 +404,8 @@ def test_a_chart_reads_ranges_of_keys_however_much_there_is(database: str, now: 
         )
         execute("ANALYZE minutes, ledger_hours, coverage, name_minutes, rejections")
         tables = ("minutes", "ledger_hours", "coverage", "name_minutes", "rejections")
-        keys = {f"{table}_pkey" for table in tables}
+        lists = ("name_days", "coverage_days", "rejection_days")
+        keys = {f"{table}_pkey" for table in (*tables, *lists)}
         span = ChartRange(since, MINUTE, 120)
         params: dict[str, Any] = {
             "merchant": 3,

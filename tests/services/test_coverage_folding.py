@@ -1,9 +1,11 @@
-"""Counters of what events carry and what is refused become few, and say the same."""
+"""Counters of what events carry and what is refused become few rows, and say the same, beside an older version's processes."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from tests.factories import Merchant, draft
 from tracklayer.clock import FrozenClock
@@ -14,6 +16,13 @@ from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def old_process(database: str) -> None:
+    """While one lives, nothing becomes lists (test_packed_lists.py)."""
+    with in_transaction():
+        execute("INSERT INTO heartbeats VALUES ('old', 'api', 'a', '1', now(), now(), NULL, '{}')")
 
 
 def select(sql: str) -> list[tuple[Any, ...]]:

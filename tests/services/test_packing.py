@@ -396,6 +396,51 @@ def test_a_round_reads_what_is_to_be_packed_and_no_more(runtime: Runtime, shop: 
     assert sum(rows_read(packing.PACK, params, ("minutes", "ledger_hours")).values()) <= 30
 
 
+def test_one_late_count_does_not_unpack_its_hour(runtime: Runtime, shop: Merchant) -> None:
+    def count(minutes: timedelta) -> None:
+        with in_transaction():
+            execute(
+                "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) "
+                "SELECT %s, '', %s + i * interval '1 hour' + n * interval '1 minute', 0, 1 "
+                "FROM generate_series(0, 9) AS i, generate_series(0, %s) AS n",
+                (shop.merchant_id, NOW - 20 * HOUR, minutes // MINUTE - 1),
+            )
+
+    count(HOUR)
+    fold_all(runtime)
+    count(MINUTE)
+    params: Any = {"hour": NOW, "merchant": 0, "platform": "", "limit": 100, "only": None, "without": []}
+    with in_transaction():
+        (plan,) = rows(f"EXPLAIN (ANALYZE, FORMAT JSON) {packing.PACK}", params)[0]
+    unpacked, todo = 0, [plan[0]["Plan"]]
+    while todo:
+        node = todo.pop()
+        todo += node.get("Plans", [])
+        unpacked += node["Actual Rows"] * node["Actual Loops"] if node["Node Type"] == "Function Scan" else 0
+    assert unpacked == 0
+    with in_transaction():
+        assert rows("SELECT count(*) FROM minutes") == [(0,)]
+
+
+def test_however_much_comes_late_an_hour_keeps_few_parts(runtime: Runtime, shop: Merchant) -> None:
+    most = 0
+    for n in range(50):
+        with in_transaction():
+            execute(
+                "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, drop_reasons, latency) "
+                "SELECT %s, '', %s + i * interval '1 minute', 0, 1, '{\"expired\": 1}', '{0,1}' FROM generate_series(0, %s) AS i",
+                (shop.merchant_id, NOW - 3 * HOUR, 59 if n == 0 else 3),
+            )
+        before = everything()
+        pack_some(10)
+        assert everything() == before
+        with in_transaction():
+            ((parts,),) = rows("SELECT cardinality(parts) FROM ledger_hours")
+        most = max(most, parts)
+    assert 60 < most <= packing.MOST_PARTS
+    assert len(before) == 60
+
+
 def test_a_stretch_of_minutes_reads_its_own_hours(runtime: Runtime, shop: Merchant) -> None:
     with in_transaction():
         execute(
@@ -443,8 +488,11 @@ def test_every_process_says_in_its_heartbeat_that_it_reads_what_is_packed(databa
     with in_transaction():
         heartbeats.beat("new", ["worker", "api"], "a", "1", {"closed": 1})
         found = rows("SELECT says::text FROM heartbeats")
-        assert not heartbeats.any_reads_minutes_alone()
-    assert [orjson.loads(row[0]) for row in found] == [{"closed": 1, heartbeats.READS_COUNTED: True}] * 2
+        assert heartbeats.all_say(heartbeats.READS_COUNTED)
+        assert heartbeats.all_say(heartbeats.READS_LISTS)
+    assert [orjson.loads(row[0]) for row in found] == [
+        {"closed": 1, heartbeats.READS_COUNTED: True, heartbeats.READS_LISTS: True}
+    ] * 2
 
 
 def test_the_migration_may_be_done_again_while_much_is_packed(runtime: Runtime, shop: Merchant, database: str) -> None:

@@ -215,7 +215,7 @@ def test_who_has_work_is_read_in_the_order_of_what_is_due(
     runtime: Runtime, stranger: Merchant, clock: FrozenClock
 ) -> None:
     for after in (0, stranger.merchant_id - 1):
-        given = {"now": clock.now(), "merchant": after, "platform": "meta", "hops": 100}
+        given = {"now": clock.now(), "merchant": after, "platform": "meta", "hops": 100, "since": None}
         found = scans(db_destinations.WAITING_DESTINATIONS, given)
         assert found.keys() == {"deliveries_due"}
         assert "merchant_id" in found["deliveries_due"]

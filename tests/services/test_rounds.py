@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import psycopg2
 import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
+from tests.schema.test_delivery_groups import many
 from tracklayer.actors.purge import purge
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import Mail
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, claim_due
-from tracklayer.db.destinations import waiting_destinations
+from tracklayer.db.destinations import entries_of_queues_read, waiting_destinations
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow
 from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save_redelivery, take_redelivery
@@ -372,6 +374,47 @@ def test_what_ran_out_of_time_is_looked_at_page_by_page(
     breaks("deliveries", "UPDATE", f"merchant_id = {stuck.merchant_id}")
     clock.move(timedelta(days=1))
     assert [sweep(runtime).dropped for _ in range(4)] == [0, 1, 0, 0]
+
+
+def test_a_sweep_passes_over_what_is_done_once_in_five_seconds(
+    runtime: Runtime, clock: FrozenClock, database: str
+) -> None:
+    """While a dump reads, PostgreSQL keeps the entries of all that is done meanwhile in the index of queues."""
+    busy, other, third = (new_merchant(runtime) for _ in range(3))
+    many(busy, clock, "done", "queued", deliver.DEAR + 2000)
+    third_event = draft()
+    dump = psycopg2.connect(database)
+    try:
+        with dump.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT 1 FROM deliveries LIMIT 1")
+        with in_transaction():
+            execute(
+                "UPDATE deliveries SET status = 'delivered', delivered_at = %s, finished_at = %s, due_at = NULL",
+                (NOW, NOW),
+            )
+        ingest_events(runtime, other.holder, [draft()])
+
+        def passed() -> tuple[list[tuple[int, str]], int]:
+            with in_transaction():  # in one: PostgreSQL forgets these figures between two
+                before = entries_of_queues_read()
+                found = sweep(runtime).wake
+                return found, entries_of_queues_read() - before
+
+        clock.move(timedelta(seconds=2))
+        found, entries = passed()
+        assert found == [(other.merchant_id, "meta")]
+        assert entries > deliver.DEAR
+        ingest_events(runtime, third.holder, [third_event])
+        for _ in range(3):
+            clock.move(timedelta(seconds=1))
+            found, entries = passed()
+            assert found == [(third.merchant_id, "meta")]
+            assert entries < 100
+        clock.move(timedelta(seconds=2))
+        assert passed()[0] == [(other.merchant_id, "meta"), (third.merchant_id, "meta")]
+    finally:
+        dump.close()
 
 
 def test_what_is_due_is_found_from_anywhere_on(runtime: Runtime, clock: FrozenClock) -> None:

@@ -18,6 +18,7 @@ from tracklayer.domain.alert_chart import ChartRange
 
 _PLACE = "floor(extract(epoch FROM minute - %(since)s) / %(seconds)s)::int AS place"
 _WITHIN = "merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s"
+_DAYS_WITHIN = f"merchant_id = %(merchant)s AND {counted_in(unit='day')}"
 _COUNTED_WITHIN = f"merchant_id = %(merchant)s AND {counted_in()}"
 
 OUTCOMES = f"""
@@ -32,21 +33,21 @@ SELECT {_PLACE}, sum(accepted + coalesced)::bigint, sum(rejected)::bigint
 FROM counted WHERE {_COUNTED_WITHIN} AND platform = '' GROUP BY 1
 """
 REFUSED = f"""
-SELECT {_PLACE}, sum(events)::bigint FROM rejections WHERE {_WITHIN} AND event_name = %(name)s GROUP BY 1
+SELECT {_PLACE}, sum(events)::bigint FROM rejections_counted WHERE {_DAYS_WITHIN} AND event_name = %(name)s GROUP BY 1
 """
-# As ``names.EVENTS``: name_minutes is what was folded, coverage the rest. Spelt so that the planner cannot take the index
+# As ``names.EVENTS``: names_counted is what was folded, coverage the rest. Spelt so that the planner cannot take the index
 # of what is not folded yet, which holds everybody's.
 EVENTS = f"""
 SELECT event_name, {_PLACE}, sum(events)::bigint FROM (
-    SELECT event_name, minute, events FROM name_minutes WHERE {_WITHIN} AND event_name = ANY(%(names)s)
+    SELECT event_name, minute, events FROM names_counted WHERE {_DAYS_WITHIN} AND event_name = ANY(%(names)s)
     UNION ALL
     SELECT event_name, minute, events FROM coverage
     WHERE {_WITHIN} AND event_name = ANY(%(names)s) AND slot + 0 <> 0 AND minute >= %(unfolded)s) AS found
 GROUP BY 1, 2
 """
 OLD_EVENTS = f"""
-SELECT event_name, {_PLACE}, sum(events)::bigint FROM coverage
-WHERE {_WITHIN} AND event_name = ANY(%(names)s) GROUP BY 1, 2
+SELECT event_name, {_PLACE}, sum(events)::bigint FROM coverage_counted
+WHERE {_DAYS_WITHIN} AND event_name = ANY(%(names)s) GROUP BY 1, 2
 """
 # Of the events with one of the facts ``among`` (0: of all). Only of these sources and hosts; a host ``*`` is any of its
 # source.
@@ -54,10 +55,10 @@ CARRIED = f"""
 SELECT {_PLACE}, sum(events)::bigint, coalesce(sum(events) FILTER (WHERE facts & %(mask)s <> 0), 0)::bigint,
        coalesce(sum(events) FILTER (WHERE facts & %(denied)s <> 0), 0)::bigint,
        coalesce(sum(events) FILTER (WHERE facts & %(mask)s <> 0 AND facts & %(denied)s = 0), 0)::bigint
-FROM coverage WHERE {_WITHIN} AND event_name = %(name)s AND (%(among)s = 0 OR facts & %(among)s <> 0)
+FROM coverage_counted c WHERE {_DAYS_WITHIN} AND event_name = %(name)s AND (%(among)s = 0 OR facts & %(among)s <> 0)
   AND (%(sources)s::text[] IS NULL OR EXISTS (
       SELECT 1 FROM unnest(%(sources)s::text[], %(hosts)s::text[]) AS x(source, host)
-      WHERE x.source = action_source AND (x.host = coverage.host OR x.host = '*')))
+      WHERE x.source = action_source AND (x.host = c.host OR x.host = '*')))
 GROUP BY 1
 """
 

@@ -48,17 +48,18 @@ def adding(columns: Iterable[str]) -> str:
     return f"ON CONFLICT (merchant_id, platform, minute, slot) DO UPDATE SET {sums}"
 
 
-def counted_in(since: str | None = "%(since)s", until: str | None = "%(until)s") -> str:
+def counted_in(since: str | None = "%(since)s", until: str | None = "%(until)s", unit: str = "hour") -> str:
     """Conditions for ``counted``, which is ``minutes`` and what is packed of them (db/packing.py): from an instant up to one.
 
     Of the packed ones only the hours that lie in it, at least in part, are read: of whom and of when must be known there, as
     in a subquery that adds up or has a limit. What ``counted`` is joined with only chooses among all that was read.
+    ``unit``: ``day`` for ``coverage_counted`` and ``rejections_counted``, whose lists (db/packed_lists.py) are of a day.
     """
     found = []
     if since is not None:
-        found.append(f"hour >= date_trunc('hour', {since}, 'UTC') AND minute >= {since}")
+        found.append(f"{unit} >= date_trunc('{unit}', {since}, 'UTC') AND minute >= {since}")
     if until is not None:
-        found.append(f"hour < {until} AND minute < {until}")
+        found.append(f"{unit} < {until} AND minute < {until}")
     return " AND ".join(found)
 
 

@@ -2,7 +2,8 @@
 
 ``coverage`` has the key (merchant_id, event_name, minute, action_source, host, facts, slot): a range of time is one of
 a name, and the names are found by hopping from one to the next. ``rejections`` has (merchant_id, minute, ...). Both hold
-minutes, and hours of what is older (``services/fold.py``); slots of one minute are added up here.
+minutes; what is older lies in lists by the hour (db/packed_lists.py), and ``coverage_counted`` and ``rejections_counted``
+read either. Slots of one minute are added up here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
+from tracklayer.db.counters import counted_in
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.worth import Worth, worth_of
 
@@ -50,17 +52,26 @@ class Refusals(NamedTuple):
     events: int
 
 
-# The next name after each, by the primary key: as many index look-ups as there are names, however many rows.
+_WITHIN = counted_in(unit="day")
+
+
+def _next_name(after: str = "") -> str:
+    """A subquery: the first name of a merchant ``m`` behind another one, whether it has rows or lists."""
+    of_each = ", ".join(
+        f"(SELECT event_name FROM {table} WHERE merchant_id = m.merchant_id{after} ORDER BY event_name LIMIT 1)"
+        for table in ("coverage", "coverage_days")
+    )
+    return f"least({of_each})"
+
+
+# The next name after each, by the primary keys: as many index look-ups as there are names, however many rows.
 _NAMES = f"""
 WITH RECURSIVE names AS (
-    SELECT m.merchant_id, 1 AS place, (
-        SELECT event_name FROM coverage WHERE merchant_id = m.merchant_id ORDER BY event_name LIMIT 1) AS event_name
+    SELECT m.merchant_id, 1 AS place, {_next_name()} AS event_name
     FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id)
     UNION ALL
-    SELECT n.merchant_id, n.place + 1, (
-        SELECT event_name FROM coverage WHERE merchant_id = n.merchant_id AND event_name > n.event_name
-        ORDER BY event_name LIMIT 1)
-    FROM names n WHERE n.event_name IS NOT NULL AND n.place < {MOST_NAMES}
+    SELECT m.merchant_id, m.place + 1, {_next_name(" AND event_name > m.event_name")}
+    FROM names m WHERE m.event_name IS NOT NULL AND m.place < {MOST_NAMES}
 )
 """
 BY_NAME = _NAMES  # for statements elsewhere that go from name to name
@@ -68,8 +79,8 @@ NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL ORD
 BY_MINUTE = f"""
 {_NAMES}
 SELECT n.merchant_id, n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT minute, action_source, host, facts, sum(events)::bigint AS events FROM coverage
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    SELECT minute, action_source, host, facts, sum(events)::bigint AS events FROM coverage_counted
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
     GROUP BY minute, action_source, host, facts) AS c
 WHERE n.event_name IS NOT NULL
 ORDER BY n.merchant_id, n.event_name, c.minute
@@ -77,8 +88,8 @@ ORDER BY n.merchant_id, n.event_name, c.minute
 BY_HOUR = f"""
 {_NAMES}
 SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT date_trunc('hour', minute, 'UTC') AS hour, action_source, host, facts, sum(events)::bigint AS events FROM coverage
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    SELECT date_trunc('hour', minute, 'UTC') AS hour, action_source, host, facts, sum(events)::bigint AS events FROM coverage_counted
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
     GROUP BY 1, action_source, host, facts) AS c
 WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
 ORDER BY n.event_name, c.hour
@@ -86,16 +97,16 @@ ORDER BY n.event_name, c.hour
 SUMS = f"""
 {_NAMES}
 SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT facts, sum(events)::bigint AS events FROM coverage
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    SELECT facts, sum(events)::bigint AS events FROM coverage_counted
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
     GROUP BY facts) AS c
 WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
 ORDER BY n.event_name
 """
-REJECTIONS = """
+REJECTIONS = f"""
 SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id) CROSS JOIN LATERAL (
-    SELECT minute, event_name, code, field, sum(events)::bigint AS events FROM rejections
-    WHERE merchant_id = m.merchant_id AND minute >= %(since)s AND minute < %(until)s
+    SELECT minute, event_name, code, field, sum(events)::bigint AS events FROM rejections_counted
+    WHERE merchant_id = m.merchant_id AND {_WITHIN}
     GROUP BY minute, event_name, code, field) AS r
 ORDER BY m.merchant_id, r.minute, r.event_name, r.code, r.field
 """
@@ -107,8 +118,8 @@ SELECT m.merchant_id, w.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id)
     GROUP BY minute, event_name, currency) AS w
 """
 REFUSALS = f"""
-SELECT coalesce(nullif(event_name, ''), '{OTHERS}') AS name, code, field, sum(events)::bigint AS events FROM rejections
-WHERE merchant_id = %(merchant)s AND minute >= %(since)s AND minute < %(until)s
+SELECT coalesce(nullif(event_name, ''), '{OTHERS}') AS name, code, field, sum(events)::bigint AS events
+FROM rejections_counted WHERE merchant_id = %(merchant)s AND {_WITHIN}
 GROUP BY name, code, field ORDER BY events DESC, name, code, field LIMIT %(limit)s
 """
 

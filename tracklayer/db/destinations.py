@@ -221,15 +221,17 @@ def put_probe_off(merchant_id: int, platform: str, until: datetime) -> None:
 
 # From one destination that has something waiting to the next, by the index that workers claim by: what it costs is
 # bounded by ``hops``, and does not grow with how much each has waiting, nor with how many wait for a platform that is away.
+# But what is done stays in the index while somebody reads for long (a dump), and is looked up in the table entry by entry, to
+# no end. What was due before ``since`` is told by the entry itself.
 WAITING_DESTINATIONS = """
 WITH RECURSIVE walk AS (
     (SELECT 1 AS hop, merchant_id, platform, due_at FROM deliveries
-     WHERE due_at IS NOT NULL AND (merchant_id, platform) > (%(merchant)s, %(platform)s)
+     WHERE due_at >= coalesce(%(since)s::timestamptz, '-infinity') AND (merchant_id, platform) > (%(merchant)s, %(platform)s)
      ORDER BY merchant_id, platform, due_at LIMIT 1)
     UNION ALL
     SELECT w.hop + 1, next.* FROM walk w CROSS JOIN LATERAL (
         SELECT merchant_id, platform, due_at FROM deliveries d
-        WHERE due_at IS NOT NULL AND (d.merchant_id, d.platform) > (w.merchant_id, w.platform)
+        WHERE due_at >= coalesce(%(since)s::timestamptz, '-infinity') AND (d.merchant_id, d.platform) > (w.merchant_id, w.platform)
         ORDER BY merchant_id, platform, due_at LIMIT 1) AS next
     WHERE w.hop < %(hops)s
 )
@@ -241,19 +243,28 @@ Place = tuple[int, str]  # merchant id, platform
 BEGINNING: Place = (0, "")
 
 
-def waiting_destinations(now: datetime, hops: int, after: Place = BEGINNING) -> list[tuple[Place, bool]]:
+def waiting_destinations(
+    now: datetime, hops: int, after: Place = BEGINNING, since: datetime | None = None
+) -> list[tuple[Place, bool]]:
     """Destinations with something waiting, in the order of their keys: (key, whether they have work and may do it).
 
-    Those behind ``after`` first, then the others; ``hops`` of them at most, each once.
+    Those behind ``after`` first, then the others; ``hops`` of them at most, each once. ``since``: what fell or falls due from
+    then on, and nothing older.
     """
-    found = _walk(now, hops, after)
+    found = _walk(now, hops, after, since)
     if len(found) < hops and after > BEGINNING:
-        found += [one for one in _walk(now, hops - len(found), BEGINNING) if one[0] <= after]
+        found += [one for one in _walk(now, hops - len(found), BEGINNING, since) if one[0] <= after]
     return found
 
 
-def _walk(now: datetime, hops: int, after: Place) -> list[tuple[Place, bool]]:
-    params: Any = {"now": now, "hops": hops, "merchant": after[0], "platform": after[1]}
+def entries_of_queues_read() -> int:
+    """Entries of the index of queues that this session has looked up in the table until now: differences tell."""
+    found: int = rows("SELECT pg_stat_get_xact_tuples_returned(to_regclass('deliveries_due'))")[0][0]
+    return found
+
+
+def _walk(now: datetime, hops: int, after: Place, since: datetime | None) -> list[tuple[Place, bool]]:
+    params: Any = {"now": now, "hops": hops, "merchant": after[0], "platform": after[1], "since": since}
     return [((row[0], row[1]), row[2]) for row in rows(WAITING_DESTINATIONS, params)]
 
 

@@ -14,9 +14,9 @@ from tracklayer.db.deliveries import is_alive
 from tracklayer.domain.watch import Beat, JobFacts, Queues, Waiting
 
 KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays
-# What every process says since it reads packed counters, too (db/packing.py). Whoever says nothing of it and lives, or may come
-# back, is of an older version.
-READS_COUNTED = "reads_counted"
+# What every process says since it reads packed counters, too (db/packing.py), and lists (db/packed_lists.py). Whoever says
+# nothing of it and lives, or may come back, is of an older version.
+READS_COUNTED, READS_LISTS = "reads_counted", "reads_lists"
 COMES_BACK = timedelta(minutes=10)
 MOST_BEATS = 2000  # rows that are read: far more processes than sessions that PostgreSQL has
 
@@ -37,16 +37,17 @@ def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Map
         "roles": list(roles),
         "host": host,
         "version": version,
-        "says": orjson.dumps({**says, READS_COUNTED: True}).decode(),
+        "says": orjson.dumps({**says, READS_COUNTED: True, READS_LISTS: True}).decode(),
     }
     found: timedelta | None = rows(BEAT, params)[0][0]
     return found
 
 
-def any_reads_minutes_alone() -> bool:
+def all_say(what: str) -> bool:
+    """Whether every process that lives, or may come back, says so of itself."""
     found: bool = rows(
-        "SELECT EXISTS (SELECT FROM heartbeats WHERE beat_at > clock_timestamp() - %s AND ended_at IS NULL AND NOT says ? %s)",
-        (COMES_BACK, READS_COUNTED),
+        "SELECT NOT EXISTS (SELECT FROM heartbeats WHERE beat_at > clock_timestamp() - %s AND ended_at IS NULL AND NOT says ? %s)",
+        (COMES_BACK, what),
     )[0][0]
     return found
 

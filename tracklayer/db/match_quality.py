@@ -1,6 +1,6 @@
 """What the look at match quality reads: baselines, and of a page's names what their newest events carry.
 
-``coverage`` is read by its primary key (merchant_id, event_name, minute, ...), each name in a range of its own.
+``coverage_counted`` is read by the primary keys, (merchant_id, event_name, minute or day, ...), each name in a range of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import counted_in
 from tracklayer.db.coverage import Covered
 from tracklayer.domain.alert import AlertKind
 
@@ -21,12 +22,12 @@ MOST_ROWS = 4000  # of a name that are judged: each is an event at least, and 64
 GLANCES = """
 SELECT merchant_id, glances::text FROM coverage_baselines WHERE merchant_id = ANY(%s)
 """
-NEWEST = """
+NEWEST = f"""
 SELECT x.merchant_id, x.event_name, c.* FROM unnest(%(merchants)s::bigint[], %(names)s::text[], %(since)s::timestamptz[])
     AS x(merchant_id, event_name, since)
 CROSS JOIN LATERAL (
-    SELECT max(minute), action_source, host, facts, sum(events)::bigint FROM coverage
-    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND minute >= x.since AND minute < %(until)s
+    SELECT max(minute), action_source, host, facts, sum(events)::bigint FROM coverage_counted
+    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND {counted_in("x.since", unit="day")}
     GROUP BY action_source, host, facts) AS c
 """
 LEARNED = """
@@ -38,8 +39,8 @@ WHERE b.learned -> x.event_name IS NOT NULL
 PAST = f"""
 SELECT x.merchant_id, x.event_name, c.* FROM unnest(%(merchants)s::bigint[], %(names)s::text[]) AS x(merchant_id, event_name)
 CROSS JOIN LATERAL (
-    SELECT minute, action_source, host, facts, events FROM coverage
-    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND minute >= %(since)s AND minute < %(until)s
+    SELECT minute, action_source, host, facts, events FROM coverage_counted
+    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND {counted_in(unit="day")}
     ORDER BY minute DESC LIMIT {MOST_ROWS}) AS c
 ORDER BY x.merchant_id, x.event_name, c.minute
 """

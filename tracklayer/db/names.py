@@ -1,7 +1,7 @@
 """When events of each name arrive, and what is normal for them: what ``tracking_stopped`` and ``events_rejected`` read.
 
-The minutes of a name are those of ``name_minutes``, which is written when ``coverage`` is folded, and of ``coverage``
-itself since ``unfolded``: an instant that folding has passed.
+The minutes of a name are those of ``names_counted``, rows and lists (db/packed_lists.py) that are written when ``coverage`` is
+folded, and of ``coverage`` itself since ``unfolded``: an instant that folding has passed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,14 @@ LEFT JOIN LATERAL (
     ORDER BY minute DESC LIMIT 1) AS newest ON true
 LEFT JOIN LATERAL (
     SELECT CASE WHEN newest.minute >= %(exact_since)s THEN newest.minute ELSE greatest(newest.minute, (
-        SELECT minute FROM name_minutes WHERE merchant_id = b.merchant_id AND event_name = b.event_name
-        ORDER BY minute DESC LIMIT 1)) END AS minute WHERE newest.minute IS NOT NULL) AS last ON true
+        SELECT minute FROM name_minutes
+        WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND minute >= %(since)s
+        ORDER BY minute DESC LIMIT 1), (
+        SELECT max(day + place * interval '1 minute') FROM (
+            SELECT day, places FROM name_days
+            WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND day >= date_trunc('day', %(since)s, 'UTC')
+            ORDER BY day DESC LIMIT 1) AS d CROSS JOIN LATERAL unnest(places) AS place
+        WHERE day + place * interval '1 minute' >= %(since)s)) END AS minute OFFSET 0) AS last ON true
 LEFT JOIN unnest(%(open_merchants)s::bigint[], %(open_names)s::text[]) AS also(merchant_id, event_name)
     ON (also.merchant_id, also.event_name) = (b.merchant_id, b.event_name)
 WHERE b.merchant_id = ANY(%(merchants)s::bigint[] || %(open_merchants)s::bigint[]) AND b.event_name <> '' AND b.rhythm IS NOT NULL
@@ -89,9 +95,9 @@ def rhythms_of(merchant_id: int) -> dict[str, dict[str, Any]]:
     return {row[0]: orjson.loads(row[1]) for row in found}
 
 
-_ACTIVE = """
-    SELECT event_name, minute, events FROM name_minutes
-    WHERE merchant_id = %(merchant)s AND event_name = ANY(%(names)s) AND minute >= %(since)s AND minute < %(until)s
+_ACTIVE = f"""
+    SELECT event_name, minute, events FROM names_counted
+    WHERE merchant_id = %(merchant)s AND event_name = ANY(%(names)s) AND {counted_in(unit="day")}
     UNION ALL
     SELECT event_name, minute, events FROM coverage
     WHERE merchant_id = %(merchant)s AND event_name = ANY(%(names)s) AND slot <> 0
@@ -152,16 +158,17 @@ def _params(merchant_id: int, names: Sequence[str], since: datetime, until: date
     }
 
 
-EVENTS = """
-SELECT x.merchant_id, x.event_name, m.minute, sum(m.events)::bigint
+# Added up for each name by itself: joined, the hours of all merchants would be read for it.
+EVENTS = f"""
+SELECT x.merchant_id, x.event_name, m.*
 FROM unnest(%(merchants)s::bigint[], %(names)s::text[]) AS x(merchant_id, event_name) CROSS JOIN LATERAL (
-    SELECT minute, events FROM name_minutes
-    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND minute >= %(since)s AND minute < %(until)s
+    SELECT minute, sum(events)::bigint FROM (
+    SELECT minute, events FROM names_counted
+    WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND {counted_in(unit="day")}
     UNION ALL
     SELECT minute, events FROM coverage
     WHERE merchant_id = x.merchant_id AND event_name = x.event_name AND slot <> 0
-      AND minute >= greatest(%(since)s, %(unfolded)s) AND minute < %(until)s) AS m
-GROUP BY 1, 2, 3
+      AND minute >= greatest(%(since)s, %(unfolded)s) AND minute < %(until)s) AS either GROUP BY minute) AS m
 """
 
 
@@ -199,9 +206,9 @@ def accepted_by_minute(
 
 def rejected_of_name(merchant_id: int, name: str, since: datetime) -> int:
     found = rows(
-        "SELECT coalesce(sum(events), 0)::bigint FROM rejections "
-        "WHERE merchant_id = %s AND minute >= %s AND event_name = %s",
-        (merchant_id, since, name),
+        "SELECT coalesce(sum(events), 0)::bigint FROM rejections_counted "
+        f"WHERE merchant_id = %(merchant)s AND {counted_in(until=None, unit='day')} AND event_name = %(name)s",
+        {"merchant": merchant_id, "since": since, "name": name},  # type: ignore[arg-type]
     )
     count: int = found[0][0]
     return count
@@ -255,9 +262,9 @@ def received_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict
 def refused_by_hour(merchant_id: int, since: datetime, until: datetime) -> list[tuple[datetime, str, str, str, int]]:
     """(hour, event name, code, field, how many were refused)."""
     found = rows(
-        "SELECT date_trunc('hour', minute, 'UTC'), event_name, code, field, sum(events)::bigint FROM rejections "
-        "WHERE merchant_id = %s AND minute >= %s AND minute < %s GROUP BY 1, 2, 3, 4",
-        (merchant_id, since, until),
+        "SELECT date_trunc('hour', minute, 'UTC'), event_name, code, field, sum(events)::bigint FROM rejections_counted "
+        f"WHERE merchant_id = %(merchant)s AND {counted_in(unit='day')} GROUP BY 1, 2, 3, 4",
+        {"merchant": merchant_id, "since": since, "until": until},  # type: ignore[arg-type]
     )
     return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 

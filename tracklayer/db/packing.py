@@ -24,39 +24,47 @@ _SAME = "merchant_id = x.merchant_id AND platform = x.platform"
 _MINUTES = f"FROM minutes WHERE {_SAME} AND minute >= x.hour AND minute < x.hour + interval '1 hour' AND slot = 0"
 
 
-def _either(name: str, added: str) -> str:
-    return f"CASE WHEN t.{name} IS NULL THEN p.{name} WHEN p.{name} IS NULL THEN t.{name} ELSE {added} END"
+MOST_PARTS = 75  # of an hour: sixty minutes, and what came late to some of them; more are added up by the minute
 
 
-# A minute is there at most twice: folded since, and packed before. A row that somebody holds is passed over; its hour stays
-# loose. The newest hours first: so a backlog, as of the first round of all, keeps none of them waiting.
+def _added_up(at: str) -> str:
+    """Parts ``p`` as one of the place ``at``."""
+    return f"""ROW(
+               {at}, {", ".join(f"nullif(sum(p.{name}), 0)::int" for name in _COUNTED)},
+               sum_counts(p.drop_reasons) FILTER (WHERE p.drop_reasons IS NOT NULL),
+               nullif(sum_counts(p.latency) FILTER (WHERE p.latency IS NOT NULL), '{{}}'))::counted_minute"""
+
+
+# What is packed of an hour already is left as it is, and what came since is put behind it: to add sixty minutes up anew for
+# each late count would cost a millisecond an hour. A row that somebody holds is passed over; its hour stays loose. The newest
+# hours first: so a backlog, as of the first round of all, keeps none of them waiting.
 PACK = f"""
 WITH chosen AS (
-    SELECT merchant_id, platform, hour, parts FROM ledger_hours
+    SELECT merchant_id, platform, hour, parts, by_minute FROM ledger_hours
     WHERE loose AND (hour, merchant_id, platform) < (%(hour)s, %(merchant)s, %(platform)s) AND {_OF}
     ORDER BY hour DESC, merchant_id DESC, platform DESC LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM minutes WHERE ctid = ANY(ARRAY(
         SELECT m.ctid FROM chosen x CROSS JOIN LATERAL (SELECT ctid {_MINUTES} FOR UPDATE SKIP LOCKED) AS m))
-    RETURNING *
-), folded AS (
-    SELECT merchant_id, platform, date_trunc('hour', minute, 'UTC') AS hour,
-           (extract(epoch FROM minute)::bigint / 60 %% 60)::smallint AS at, {", ".join(_COUNTED)}, drop_reasons, latency
-    FROM taken
-), packed AS (
-    SELECT x.merchant_id, x.platform, x.hour, p.* FROM chosen x CROSS JOIN LATERAL unnest(x.parts) AS p
-), summed AS (
-    SELECT merchant_id, platform, hour, array_agg(ROW(
-               at, {", ".join(f"nullif({_either(name, f't.{name} + p.{name}')}, 0)" for name in _COUNTED)},
-               {_either("drop_reasons", "add_counts(t.drop_reasons, p.drop_reasons)")},
-               {_either("latency", "add_counts(t.latency, p.latency)")})::counted_minute ORDER BY at) AS parts,
-           bool_or(at <> 0) AS by_minute, count(t.accepted) AS taken
-    FROM folded t FULL JOIN packed p USING (merchant_id, platform, hour, at) GROUP BY merchant_id, platform, hour
+    RETURNING *, (extract(epoch FROM minute)::bigint / 60 %% 60)::smallint AS at
+), fresh AS (
+    SELECT merchant_id, platform, date_trunc('hour', minute, 'UTC') AS hour, count(*) AS taken, bool_or(at <> 0) AS by_minute,
+           array_agg(ROW(at, {", ".join(f"nullif({name}, 0)" for name in _COUNTED)}, drop_reasons, latency)::counted_minute
+                     ORDER BY at) AS parts
+    FROM taken GROUP BY 1, 2, 3
+), minutes_added_up AS (
+    SELECT merchant_id, platform, hour, {_added_up("p.at")} AS part
+    FROM chosen x JOIN fresh f USING (merchant_id, platform, hour) CROSS JOIN LATERAL unnest(x.parts || f.parts) AS p
+    WHERE cardinality(x.parts) + cardinality(f.parts) > {MOST_PARTS} GROUP BY merchant_id, platform, hour, p.at
+), added_up AS (
+    SELECT merchant_id, platform, hour, array_agg(part ORDER BY (part).at) AS parts
+    FROM minutes_added_up GROUP BY merchant_id, platform, hour
 ), written AS (
     UPDATE ledger_hours h
-    SET parts = s.parts, by_minute = coalesce(s.by_minute, false),
-        loose = (SELECT count(*) {_MINUTES}) <> coalesce(s.taken, 0)
-    FROM chosen x LEFT JOIN summed s USING (merchant_id, platform, hour)
+    SET parts = CASE WHEN a.parts IS NOT NULL THEN a.parts WHEN f.parts IS NOT NULL THEN x.parts || f.parts ELSE x.parts END,
+        by_minute = x.by_minute OR coalesce(f.by_minute, false),
+        loose = (SELECT count(*) {_MINUTES}) <> coalesce(f.taken, 0)
+    FROM chosen x LEFT JOIN fresh f USING (merchant_id, platform, hour) LEFT JOIN added_up a USING (merchant_id, platform, hour)
     WHERE h.merchant_id = x.merchant_id AND h.platform = x.platform AND h.hour = x.hour
 )
 SELECT hour, merchant_id, platform, count(*) OVER () FROM chosen ORDER BY hour, merchant_id, platform LIMIT 1
@@ -68,10 +76,7 @@ WITH chosen AS (
     SELECT merchant_id, platform, hour, parts FROM ledger_hours
     WHERE by_minute AND hour < %(hours_before)s AND {_OF} ORDER BY hour LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), summed AS (
-    SELECT merchant_id, platform, hour, ROW(
-               0, {", ".join(f"nullif(sum(p.{name}), 0)::int" for name in _COUNTED)},
-               sum_counts(p.drop_reasons) FILTER (WHERE p.drop_reasons IS NOT NULL),
-               nullif(sum_counts(p.latency) FILTER (WHERE p.latency IS NOT NULL), '{{}}'))::counted_minute AS part
+    SELECT merchant_id, platform, hour, {_added_up("0")} AS part
     FROM chosen CROSS JOIN LATERAL unnest(parts) AS p GROUP BY merchant_id, platform, hour
 ), written AS (
     UPDATE ledger_hours h SET parts = ARRAY[s.part], by_minute = false FROM summed s

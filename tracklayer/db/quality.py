@@ -34,6 +34,7 @@ class Counts(NamedTuple):
     orders: int
 
 
+_WITHIN = counted_in(unit="day")
 _PRICED = BITS["value"] | BITS["zero_value"]
 _COUNTS = f"""sum(events)::bigint,
     coalesce(sum(events) FILTER (WHERE facts & {BITS["value"]} <> 0), 0)::bigint,
@@ -43,15 +44,15 @@ _ORDERS = f"""coalesce(sum(events) FILTER (WHERE facts & {BITS["order_id"]} <> 0
 MINUTES = f"""
 {BY_NAME}
 SELECT n.merchant_id, n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT minute, action_source, host, {_COUNTS}, {_ORDERS} FROM coverage
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s
+    SELECT minute, action_source, host, {_COUNTS}, {_ORDERS} FROM coverage_counted
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
     GROUP BY minute, action_source, host) AS c
 WHERE n.event_name IS NOT NULL
 ORDER BY n.merchant_id, n.event_name, c.minute
 """
 HOURS = f"""
-SELECT date_trunc('hour', minute, 'UTC') AS hour, action_source, host, {_COUNTS}, {_ORDERS} FROM coverage
-WHERE merchant_id = %(merchant)s AND event_name = %(name)s AND minute >= %(since)s AND minute < %(until)s
+SELECT date_trunc('hour', minute, 'UTC') AS hour, action_source, host, {_COUNTS}, {_ORDERS} FROM coverage_counted
+WHERE merchant_id = %(merchant)s AND event_name = %(name)s AND {_WITHIN}
 GROUP BY hour, action_source, host ORDER BY hour
 """
 DAYS = f"""
@@ -59,8 +60,8 @@ DAYS = f"""
 SELECT n.merchant_id, n.event_name, c.* FROM names n CROSS JOIN LATERAL (
     SELECT sum(events)::bigint AS events, coalesce(sum(events) FILTER (WHERE facts & {BITS["ahead"]} <> 0), 0)::bigint,
            coalesce(sum(events) FILTER (WHERE facts & {BITS["late"]} <> 0), 0)::bigint, {_COUNTS.partition(",")[2]}
-    FROM coverage
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND minute >= %(since)s AND minute < %(until)s) AS c
+    FROM coverage_counted
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}) AS c
 WHERE n.event_name IS NOT NULL AND c.events > 0
 ORDER BY n.merchant_id, n.event_name
 """

@@ -105,7 +105,7 @@ from tracklayer.services.payload import without_sealed
 from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
 from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.tracing import Steps
-from tracklayer.turns import STEP, Turn
+from tracklayer.turns import LOOK_BACK_SECONDS, STEP, Turn
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,9 @@ UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its opera
 WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
 EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
+DEAR_LOOK = "a dear look"
+DEAR = 10_000  # entries that a look passes over to no end: some ten milliseconds, and more each second
+OVERLAP = timedelta(seconds=1)  # of what falls due: it is committed a little later
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
 
 
@@ -978,11 +981,19 @@ def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tup
 def _with_work(now: datetime) -> list[tuple[int, str]]:
     """Destinations with work; where those with anything waiting are more than one sweep looks at, the next one goes on behind.
 
-    So each is woken once a round, whoever is due besides, and none twice before the others.
+    So each is woken once a round, whoever is due besides, and none twice before the others. Where a look had to pass over
+    much that is done, those of the next seconds look at what has fallen due since: as claims do (``Turns.reached``).
     """
     with in_transaction():
         behind = _key_at(DUE_ROUND)
-        found = db_destinations.waiting_destinations(now, DUE_DESTINATIONS, behind)
+        looked = db_schedule.place_of(DEAR_LOOK)
+        looked_at = datetime.fromisoformat(looked) if looked else None
+        is_lately = looked_at is not None and timedelta() <= now - looked_at < timedelta(seconds=LOOK_BACK_SECONDS)
+        since = looked_at - OVERLAP if looked_at is not None and is_lately else None
+        before = db_destinations.entries_of_queues_read()
+        found = db_destinations.waiting_destinations(now, DUE_DESTINATIONS, behind, since)
+        if since is None and db_destinations.entries_of_queues_read() - before > DEAR + len(found):
+            db_schedule.set_place(DEAR_LOOK, now.isoformat())
         _go_on_behind(DUE_ROUND, behind, found[-1][0] if len(found) == DUE_DESTINATIONS else None)
         return [key for key, is_due in found if is_due]
 

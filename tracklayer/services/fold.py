@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from tracklayer.db import coverage_folding, heartbeats, packing
+import orjson
+
+from tracklayer.db import coverage_folding, heartbeats, packed_lists, packing
 from tracklayer.db import folding as db
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.folding import EVERYBODY, Whose
+from tracklayer.db.packed_lists import Lists
 from tracklayer.db.packing import Place
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
@@ -35,13 +38,14 @@ HOURS_ROUND, HOURS_AGAIN = "fold hours", timedelta(hours=3)  # for another proce
 
 @dataclass
 class _Step:
-    """``fold(limit, whose)`` takes up so many rows at most, and tells how many; ``concerned(without)``: merchants that have
+    """``fold(limit, whose)`` takes up so many rows at most, and tells how many, and whether there may be more where that is
 
-    some, where rows can be taken up by merchant. ``done`` is called when there are no more.
+    not whether it found its limit. ``concerned(without)``: merchants that have some, where rows can be taken up by merchant.
+    ``done`` is called when there are no more.
     """
 
     what: str
-    fold: Callable[[int, Whose], int]
+    fold: Callable[[int, Whose], int | tuple[int, bool]]
     concerned: Callable[[Sequence[int]], list[int]] | None = None
     done: Callable[[], None] | None = None
     largest: int = PAGE
@@ -56,15 +60,16 @@ class _Step:
         with in_transaction(), statements_within(LONG_SECONDS):
             if not db.lock_folding():
                 return 0, False
-            taken = self.fold(limit, whose)
-            if taken < limit and self.done is not None and whose is EVERYBODY:
+            found = self.fold(limit, whose)
+            taken, more = found if isinstance(found, tuple) else (found, found >= limit)
+            if not more and self.done is not None and whose is EVERYBODY:
                 self.done()
         took = time.monotonic() - began
         if took > STEP:
             self.limit = max(self.largest // 20, limit // 2)
         elif took < STEP / 2:
             self.limit = min(self.largest, limit * 2)
-        return taken, taken >= limit
+        return taken, more
 
 
 def fold_counters(runtime: Runtime) -> int:
@@ -112,8 +117,14 @@ def _steps(now: datetime) -> Iterator[_Step]:
             lambda: db_schedule.set_place(HOURS_ROUND, hours_before.isoformat()),
         )
     yield from _steps_of_packing(now)
+    with in_transaction():
+        has_lists = heartbeats.all_say(heartbeats.READS_LISTS)
     for table in coverage_folding.KEYS:
-        yield from _steps_of_coverage(table, now)
+        yield from _steps_of_coverage(table, now, has_lists)
+    for lists in packed_lists.OF_ROWS.values():
+        if has_lists:
+            yield from _steps_of_lists(lists, now)
+        yield _Step("forgetting old lists", partial(_forget_lists, lists, now - _kept(lists)))
     yield _Step("forgetting old counters", lambda limit, _: db.forget_minutes(now - FORGET_AFTER, limit))
     yield _Step("forgetting old counters", lambda limit, _: packing.forget_hours(now - FORGET_AFTER, limit))
     yield _Step("folding queues", lambda limit, _: db.fold_queues(limit))
@@ -130,6 +141,14 @@ def _forget(table: str, before: datetime, limit: int, _: Whose) -> int:
     return coverage_folding.forget(table, before, limit)
 
 
+def _forget_lists(lists: Lists, before: datetime, limit: int, _: Whose) -> int:
+    return packed_lists.forget(lists, before, limit)
+
+
+def _kept(lists: Lists) -> timedelta:
+    return NAMES_FORGET_AFTER if lists is packed_lists.NAME_DAYS else FORGET_AFTER
+
+
 def hours_end(now: datetime) -> datetime:
     """What was counted before is kept by the hour."""
     return (now - HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
@@ -137,7 +156,7 @@ def hours_end(now: datetime) -> datetime:
 
 def _steps_of_packing(now: datetime) -> Iterator[_Step]:
     with in_transaction():
-        if heartbeats.any_reads_minutes_alone():
+        if not heartbeats.all_say(heartbeats.READS_COUNTED):
             return
     # By then few backends count in the hour; what they count is packed after it.
     before = (now - SLOTS_AFTER).replace(minute=0, second=0, microsecond=0)
@@ -160,18 +179,59 @@ def _steps_of_packing(now: datetime) -> Iterator[_Step]:
     )
 
 
-def _steps_of_coverage(table: str, now: datetime) -> Iterator[_Step]:
+def _coverage_hours_end(now: datetime) -> datetime:
+    return (now - COVERAGE_HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
+
+
+def _steps_of_coverage(table: str, now: datetime, has_lists: bool) -> Iterator[_Step]:
     slots_before, names_since = now - SLOTS_AFTER, now - NAMES_FORGET_AFTER
-    hours_before = (now - COVERAGE_HOURS_AFTER).replace(minute=0, second=0, microsecond=0)
+    hours_before = _coverage_hours_end(now)
     yield _Step(
         "folding counters",
-        lambda limit, whose: coverage_folding.fold_slots(table, slots_before, hours_before, names_since, limit, whose),
+        lambda limit, whose: coverage_folding.fold_slots(
+            table, slots_before, hours_before, names_since, limit, whose, lists=has_lists
+        ),
         lambda without: coverage_folding.merchants_with_slots(table, slots_before, PAGE, without),
     )
+    if has_lists:
+        return
     yield _Step(
         "folding counters",
         lambda limit, whose: coverage_folding.fold_hours(table, hours_before, limit, whose),
         lambda without: coverage_folding.merchants_with_minutes(table, hours_before, PAGE, without),
+    )
+
+
+def _steps_of_lists(lists: Lists, now: datetime) -> Iterator[_Step]:
+    """Once an hour from merchant to merchant; a round goes on where the one before stopped."""
+    before = _coverage_hours_end(now)
+    if lists is packed_lists.NAME_DAYS:  # by the minute in either
+        before = (now - SLOTS_AFTER).replace(minute=0, second=0, microsecond=0)
+    name = f"list {lists.rows}"
+    with in_transaction():
+        stopped_at = db_schedule.place_of(name)
+    began = packed_lists.BEGINNING
+    if stopped_at is not None:
+        until, *after = orjson.loads(stopped_at)
+        if until == before.isoformat():
+            if not after:
+                return  # it came to the end
+            began = after[0], after[1]
+    places: dict[Whose, packed_lists.Place] = {EVERYBODY: began}
+
+    def pack(limit: int, whose: Whose) -> tuple[int, bool]:
+        place = places.get(whose) or (packed_lists.BEGINNING if whose.only else places[EVERYBODY])
+        packed, reached = packed_lists.pack(lists, before, place, limit, whose)
+        if reached is not None:
+            places[whose] = reached
+        if whose.only is None:
+            db_schedule.set_place(name, orjson.dumps([before.isoformat(), *(reached or ())]).decode())
+        return packed, reached is not None
+
+    yield _Step(
+        "packing lists",
+        pack,
+        lambda without: packed_lists.merchants_walked(lists, places[EVERYBODY], PAGE, without),
     )
 
 
