@@ -192,5 +192,7 @@ def test_a_page_of_little_that_waits_is_whole(town: Merchant) -> None:
             DeliverySearch(status=("queued",)),
             DeliverySearch("meta", ("queued",)),
             DeliverySearch(held=True),
+            DeliverySearch(status=("queued",), error_code="190"),
+            DeliverySearch(status=("queued",), error_contains="nobody says this"),
         ):
             assert walks.walk_of_deliveries(town.merchant_id, search, 200)[1] is None

@@ -43,7 +43,8 @@ def walk_of_deliveries(
     """
     waits = deliveries.much_waits(merchant_id, search)
     ends: Sequence[Sequence[Any]] = []
-    if search.is_walked or waits:
+    is_sorted = waits is False and search.waits  # whole
+    if waits or (search.is_walked and not is_sorted):
         ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED))
 
     def page(since: datetime | None) -> list[DeliveryRow]:
