@@ -776,10 +776,8 @@ MOST_WAITING = 2_000  # deliveries that are sorted, to find the newest of those 
 def waiting_query(merchant_id: int, search: DeliverySearch) -> tuple[str, list[Any]]:
     """How many wait among which a search looks: one more than ``MOST_WAITING`` where there are more."""
     among, given = _among_due(merchant_id, search)
-    return f"SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {among} LIMIT %s) AS waiting", [
-        *given,
-        MOST_WAITING + 1,
-    ]
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {among} LIMIT %s) AS waiting"
+    return sql, [*given, MOST_WAITING + 1]
 
 
 def _among_due(merchant_id: int, search: DeliverySearch) -> tuple[str, list[Any]]:

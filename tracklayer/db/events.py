@@ -565,9 +565,8 @@ def troubled_place_query(merchant_id: int, search: EventSearch, most: int) -> tu
             order = f"ORDER BY d.{at} DESC, d.event_id DESC, d.platform DESC LIMIT %s"
             parts.append(f"(SELECT d.{at} AS at FROM deliveries d WHERE {' AND '.join(where)} {order})")
             params.append(most + 1)
-    return f"SELECT at FROM ({' UNION ALL '.join(parts)}) AS looked ORDER BY at DESC OFFSET {most} LIMIT 1", tuple(
-        params
-    )
+    looked = " UNION ALL ".join(parts)
+    return f"SELECT at FROM ({looked}) AS looked ORDER BY at DESC OFFSET {most} LIMIT 1", tuple(params)
 
 
 def _narrow_by(at: str, search: EventSearch, where: list[str], params: list[Any]) -> None:
