@@ -75,6 +75,7 @@ def town(runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: 
         execute(COUNT)
         execute("ANALYZE")
     monkeypatch.setattr(walks, "MOST_LOOKED", MOST)
+    monkeypatch.setattr(walks, "MOST_LOOKED_UP", MOST // 2)
     monkeypatch.setattr(db_deliveries, "MOST_WAITING", WAITING)
     monkeypatch.setattr(db_events, "MOST_DUE", WAITING * 2)
     monkeypatch.setattr(db_events, "MOST_WAITING", WAITING)

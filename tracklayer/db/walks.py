@@ -13,6 +13,7 @@ from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.events import EventRow, EventSearch
 
 MOST_LOOKED = 20_000  # rows that one page looks at: some hundredths of a second
+MOST_LOOKED_UP = 5_000  # where each is looked up in another table, too, and next to none may be found
 
 Row = TypeVar("Row")
 
@@ -25,9 +26,11 @@ def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[l
     ends: Sequence[Sequence[Any]] = []
     if waiting is None:
         if search.is_walked or search.unsettled is not None:
-            ends = rows(*events.place_query(merchant_id, search, MOST_LOOKED))
+            most = MOST_LOOKED if search.is_walked else MOST_LOOKED_UP
+            ends = rows(*events.place_query(merchant_id, search, most))
     elif search.picks and events.TROUBLED & (search.unsettled or frozenset()):
-        ends = rows(*events.troubled_place_query(merchant_id, search, MOST_LOOKED))
+        most = MOST_LOOKED if search.event_name is None else MOST_LOOKED_UP
+        ends = rows(*events.troubled_place_query(merchant_id, search, most))
 
     def page(since: datetime | None) -> list[EventRow]:
         return events.page_beside(merchant_id, replace(search, received_since=since), limit, waiting)
