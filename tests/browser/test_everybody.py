@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,47 @@ def test_on_a_phone_the_platforms_are_cards(visit: Visitors, house: LivedIn) -> 
     table = page.get_by_role("group", name="Platforms, the worst first")
     assert table.evaluate("(one) => one.scrollWidth - one.clientWidth") == 0
     expect(table.locator("thead")).to_be_hidden()
+
+
+def test_on_a_phone_the_deliveries_are_cards_with_all_that_a_row_has(visit: Visitors, house: LivedIn) -> None:
+    page = visit(house.shop.key, viewport={"width": 360, "height": 780})
+    arrive(page, f"{house.paths['deliveries']}?status=FAILED&platform=META")
+    table = page.get_by_role("group", name="Deliveries", exact=True)
+    assert table.evaluate("(one) => one.scrollWidth - one.clientWidth") == 0
+    expect(table.locator("thead")).to_be_hidden()
+    card = table.locator("tbody tr").first
+    for name in ("Name", "Platform and status", "What was said", "Next", "Attempts", "Queued"):
+        cell = card.locator(f"td[data-name='{name}']")
+        expect(cell).to_be_visible()
+        assert cell.evaluate("(one) => getComputedStyle(one, '::before').content") == f'"{name}"'
+    assert violations(page) == []
+
+    # By keyboard alone: to the first card, choose it, unfold what was said, and ask to send it again.
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("j")
+    expect(card.get_by_role("link").first).to_be_focused()
+    page.keyboard.press("x")
+    expect(card.get_by_role("checkbox")).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(card.locator("summary")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(card.locator("details p")).to_be_visible()
+    assert table.evaluate("(one) => one.scrollWidth - one.clientWidth") == 0
+    page.keyboard.press("r")
+    expect(page.get_by_role("dialog")).to_contain_text("1")
+    assert page.get_by_role("dialog").evaluate("(one) => one.scrollWidth - one.clientWidth") <= 0
+    page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    expect(page).to_have_url(re.compile(r"/events/order-10(07|13)$"))
+
+
+@pytest.mark.parametrize("screen", ["home", "alert", "event", "why"])
+def test_on_a_phone_no_table_is_cut_off(visit: Visitors, house: LivedIn, screen: str) -> None:
+    page = visit(house.shop.key, viewport={"width": 360, "height": 780})
+    arrive(page, "/why" if screen == "why" else house.paths[screen])
+    page.evaluate(UNFOLD)
+    cut = "(all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
+    assert page.locator(".table").evaluate_all(cut) == []
 
 
 def test_what_is_demanded_of_a_new_destination_is_in_sight(visit: Visitors, house: LivedIn) -> None:

@@ -19,10 +19,10 @@ import pytest
 
 from tracklayer import db
 from tracklayer.db import connection
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.deliveries import DeliverySearch, waiting_query
 from tracklayer.db.deliveries import page_query as deliveries_query
 from tracklayer.db.deliveries import place_query as deliveries_place
-from tracklayer.db.events import EventSearch
+from tracklayer.db.events import EventSearch, troubled_place_query
 from tracklayer.db.events import page_query as events_query
 from tracklayer.db.events import place_query as events_place
 
@@ -70,8 +70,10 @@ EXPLAINED: dict[str, str] = {
     "deliveries.OF_REASONS": BUILT,
     "deliveries.REMOVED_QUEUES": ROUND,
     "deliveries._IN_HOURS": BUILT,
+    "deliveries._SORTED": BUILT,
     "deliveries.page_query": BUILT,
     "deliveries.place_query": BUILT,
+    "deliveries.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,
     "destinations.count_with_other_settings": COUNT,
@@ -86,6 +88,7 @@ EXPLAINED: dict[str, str] = {
     "events._where": BUILT,
     "events.page_query": BUILT,
     "events.place_query": BUILT,
+    "events.troubled_place_query": BUILT,
     "events.troubled_query": BUILT,
     "folding.FOLD_QUEUES": ROUND,
     "folding.FORGET": ROUND,
@@ -209,11 +212,13 @@ def test_what_is_put_together_at_run_time_is_tied_to_its_merchant() -> None:
         (None, "meta"), ((), ("failed", "queued")), ((), ("expired",)), (None, "x")
     ):
         of_deliveries = DeliverySearch(platform, status, reason, None, None, error, None)
-        for sql, _ in (deliveries_query(7, of_deliveries, 50), deliveries_place(7, of_deliveries, 50)):
+        asked = [deliveries_query(7, of_deliveries, 50, much_waits) for much_waits in (None, False, True)]
+        for sql, _ in (*asked, deliveries_place(7, of_deliveries, 50), waiting_query(7, of_deliveries)):
             assert distributes(sql), sql
     for event_name, prefix, state, where in product((None, "Purchase"), (None, "a"), (None, "failed"), (None, "meta")):
         search = EventSearch(event_name, prefix, None, None, None, None, state, (), where, (), None, None)
-        for sql, _ in (events_query(7, search, 50), events_place(7, search, 50)):
+        troubled = [troubled_place_query(7, search, 50)] if state else []
+        for sql, _ in (events_query(7, search, 50), events_place(7, search, 50), *troubled):
             assert distributes(sql), sql
 
 

@@ -245,6 +245,16 @@ def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, cl
             assert part in found["deliveries_grouped"]
 
 
+def test_what_a_platform_dropped_is_paged_by_its_reasons_whenever_it_was_stored(
+    stranger: Merchant, clock: FrozenClock
+) -> None:
+    for statuses in (("dropped",), ("delivered", "dropped")):
+        sql, params = db.page_query(stranger.merchant_id, db.DeliverySearch("meta", statuses), 51)
+        found = scans(sql, params)
+        assert "deliveries_reasons" in found
+        assert not found.keys() & {"deliveries_troubled", "deliveries_dropped"}
+
+
 def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, clock: FrozenClock) -> None:
     since = clock.now() - timedelta(days=1)
     newest = {"merchants": [stranger.merchant_id], "since": since, "newest": sources.NEWEST}

@@ -709,6 +709,24 @@ class DeliverySearch:
     error_code: str | None = None
 
     @property
+    def asks_what_waits(self) -> bool:
+        """Whether no index leads to a page of it in its order, where much waits."""
+        if self.drop_reason or _kinds_of(self) is not None:
+            return False
+        failed_there = self.platform is not None and DeliveryStatus.FAILED in self.status
+        return self.held is not None or DeliveryStatus.QUEUED in self.status or failed_there
+
+    @property
+    def is_walked(self) -> bool:
+        """Whether deliveries are looked at one after another for it, however many wait."""
+        return bool(self.error_contains) or (self.error_code is not None and _kinds_of(self) is None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether all that it asks for waits."""
+        return self.held is True or (bool(self.status) and {*self.status} <= {*WAITING})
+
+    @property
     def narrows(self) -> bool:
         """False where it finds all of a merchant's deliveries."""
         return replace(self, error_contains=self.error_contains or None) != DeliverySearch()
@@ -745,9 +763,41 @@ _STORED_FIRST = "queued_at > received_at"  # as the index deliveries_stored_firs
 _PROMPT = "queued_at <= received_at"
 
 
-def page_of_deliveries(merchant_id: int, search: DeliverySearch, limit: int) -> list[DeliveryRow]:
-    """Newest queued first, at most ``limit``, by keyset."""
-    return [DeliveryRow(*row) for row in rows(*page_query(merchant_id, search, limit))]
+def page_of_deliveries(
+    merchant_id: int, search: DeliverySearch, limit: int, much_waits: bool | None = None
+) -> list[DeliveryRow]:
+    """Newest queued first, at most ``limit``, by keyset. ``much_waits``: as ``page_query`` has it."""
+    return [DeliveryRow(*row) for row in rows(*page_query(merchant_id, search, limit, much_waits))]
+
+
+MOST_WAITING = 2_000  # deliveries that are sorted, to find the newest of those that wait
+
+
+def waiting_query(merchant_id: int, search: DeliverySearch) -> tuple[str, list[Any]]:
+    """How many wait among which a search looks: one more than ``MOST_WAITING`` where there are more."""
+    among, given = _among_due(merchant_id, search)
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {among} LIMIT %s) AS waiting"
+    return sql, [*given, MOST_WAITING + 1]
+
+
+def _among_due(merchant_id: int, search: DeliverySearch) -> tuple[str, list[Any]]:
+    """What waits, of the platforms that a search asks for, in the words of the index deliveries_due."""
+    where = ["merchant_id = %s"]
+    params: list[Any] = [merchant_id]
+    if search.platform is not None:
+        where.append("platform = %s")
+        params.append(search.platform)
+    if search.held is True:
+        where.append(f"platform IN {_NOT_SENT_TO}")
+        params.append(merchant_id)
+    return f"{' AND '.join(where)} AND due_at IS NOT NULL", params
+
+
+def much_waits(merchant_id: int, search: DeliverySearch) -> bool | None:
+    """Whether too much waits to sort it; None of a search that does not depend on it."""
+    if not search.asks_what_waits:
+        return None
+    return bool(rows(*waiting_query(merchant_id, search))[0][0] > MOST_WAITING)
 
 
 # Of some platforms and kinds (reasons of what was dropped, or 'failed') each in the order of the index deliveries_grouped,
@@ -779,18 +829,33 @@ def _narrow_to_span(search: DeliverySearch, where: list[str], params: list[Any])
 
 
 def place_query(merchant_id: int, search: DeliverySearch, most: int) -> tuple[str, list[Any]]:
-    """When the delivery was queued at which a page ends that looks at ``most`` deliveries with an error: no row where it comes
-    to its end before. In the order of the index deliveries_refused, and of that alone.
+    """When the delivery was queued at which a page ends that looks at ``most`` deliveries: no row where it comes to its end before.
+
+    Words are looked for in the order of the index deliveries_refused, all else in that of deliveries_queued, and in those alone.
+    Of what waits only the hours are looked at in which something does.
     """
-    where = ["merchant_id = %s", "last_error IS NOT NULL"]
+    where = ["merchant_id = %s"]
     params: list[Any] = [merchant_id]
+    if search.error_contains:
+        where.append("last_error IS NOT NULL")
     _narrow_to_span(search, where, params)
     newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC"
-    return f"SELECT queued_at FROM deliveries WHERE {' AND '.join(where)} {newest} OFFSET {most} LIMIT 1", params
+    if not search.waits or search.error_contains:
+        return f"SELECT queued_at FROM deliveries WHERE {' AND '.join(where)} {newest} OFFSET {most} LIMIT 1", params
+    hours = _hours_with(merchant_id, search)
+    prompt = " AND ".join([*where, _OF_HOUR])
+    walk = hours.walk("queued_at", "waiting", prompt)
+    stored = f"SELECT queued_at FROM deliveries WHERE {' AND '.join([*where, _STORED_FIRST])} {newest} LIMIT %s"
+    sql = (
+        f"SELECT queued_at FROM (({walk}) UNION ALL ({stored})) AS walked ORDER BY queued_at DESC OFFSET {most} LIMIT 1"
+    )
+    return sql, [*hours.params, *params, most + 1, most + 1, *params, most + 1]
 
 
-def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[str, list[Any]]:
-    """The statement of a page, and its parameters."""
+def page_query(
+    merchant_id: int, search: DeliverySearch, limit: int, much_waits: bool | None = None
+) -> tuple[str, list[Any]]:
+    """The statement of a page, and its parameters. ``much_waits``: what waits is found hour by hour; False: it is sorted."""
     where = ["merchant_id = %s"]
     params: list[Any] = [merchant_id]
     kinds, each_kind = _kinds_of(search), OF_KINDS
@@ -837,15 +902,28 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
     for status in statuses or (None,):
         own, mine = [*where], [*params]
         if status is not None:
-            # What is not sent yet is also what is due some time: where little is, that index is the shorter way.
-            own.append("status = %s AND due_at IS NOT NULL" if status == DeliveryStatus.QUEUED else "status = %s")
-            mine.append(status)
+            # What is not sent yet is also what is due some time: where little is, that index is the shorter way. Where much
+            # waits, none that holds all of it may be taken, not even that of windows.
+            is_due = status == DeliveryStatus.QUEUED and much_waits is None
+            is_passed = status in WAITING and much_waits
+            own.append(f"status{' || %s' if is_passed else ''} = %s{' AND due_at IS NOT NULL' if is_due else ''}")
+            mine += ["", status] if is_passed else [status]
+        if status in WAITING and much_waits is False:
+            among, there = _among_due(merchant_id, search)
+            pages.append(f"({_SORTED.format(columns=COLUMNS, among=among, where=' AND '.join(own), newest=newest)})")
+            given += [*there, *mine, limit]
+            continue
         parts = [(own, mine)]
-        if search.platform is not None and not search.error_contains and kinds is None and status in _COUNTED:
-            hours = _hours_with(merchant_id, search.platform, search)
-            prompt = " AND ".join([*own, "queued_at >= hour AND queued_at < hour + interval '1 hour'", _PROMPT])
-            pages.append(f"({_IN_HOURS.format(columns=COLUMNS, count=_COUNTED[status], where=prompt)})")
-            given += [*hours, *mine, limit, limit]
+        # What one platform dropped lies by its reasons in the order of its queueing, whenever it was stored.
+        by_reason = kinds is None and status == DeliveryStatus.DROPPED and search.platform is not None
+        of_kinds, each = ([reason.value for reason in DropReason], OF_REASONS) if by_reason else (kinds, each_kind)
+        counted = _COUNTED.get(status) if search.platform is not None and of_kinds is None else None
+        if much_waits and search.waits:
+            counted = "waiting"
+        if counted is not None and not search.error_contains:
+            hours = _hours_with(merchant_id, search)
+            pages.append(f"({hours.walk(COLUMNS, counted, ' AND '.join([*own, _OF_HOUR, _PROMPT]))})")
+            given += [*hours.params, *mine, limit, limit]
             parts = [([*own, _STORED_FIRST], mine)]
         elif search.received_until is not None:
             until = search.received_until
@@ -855,29 +933,29 @@ def page_query(merchant_id: int, search: DeliverySearch, limit: int) -> tuple[st
             ]
         for conditions, values in parts:
             condition = " AND ".join(conditions)
-            if kinds is None:
+            if of_kinds is None:
                 pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {condition} {newest})")
                 given += [*values, limit]
                 continue
             platforms = PLATFORMS_OF if search.platform is None else "(SELECT %s AS name)"
-            pages.append(each_kind.format(columns=COLUMNS, platforms=platforms, where=condition, newest=newest))
-            given += [merchant_id if search.platform is None else search.platform, kinds, *values, limit, limit]
+            pages.append(each.format(columns=COLUMNS, platforms=platforms, where=condition, newest=newest))
+            given += [merchant_id if search.platform is None else search.platform, of_kinds, *values, limit, limit]
     sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
     return sql, given if len(pages) == 1 else [*given, limit]
 
 
 # Status, or none for all -> what the ledger counts them as. What is not in it has an index of its own.
-_COUNTED: dict[str | None, str] = {None: "routed", "delivered": "delivered", "dropped": "dropped"}
+_COUNTED: dict[str | None, str] = {None: "routed", "delivered": "delivered"}
 # Of one platform only the hours that have some are read: of a platform that gets few of many, no delivery to the others is
 # passed over. Nor are the hours of which nothing is kept any more.
 _IN_HOURS = """
 SELECT {columns} FROM (
     SELECT hour FROM (
-        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = %s AND {count} > 0
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = ANY({platforms}) AND {count} > 0
           AND routed > purged AND hour >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
           AND hour <= coalesce(%s::timestamptz, 'infinity')
         UNION
-        SELECT date_trunc('hour', minute, 'UTC') FROM minutes WHERE merchant_id = %s AND platform = %s AND slot <> 0
+        SELECT date_trunc('hour', minute, 'UTC') FROM minutes WHERE merchant_id = %s AND platform = ANY({platforms}) AND slot <> 0
           AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
           AND minute <= coalesce(%s::timestamptz, 'infinity')
         ) AS counted
@@ -888,11 +966,33 @@ ORDER BY hour DESC, queued_at DESC, event_id DESC, platform DESC LIMIT %s
 """
 
 
-def _hours_with(merchant_id: int, platform: str, search: DeliverySearch) -> list[Any]:
-    """What ``_IN_HOURS`` takes before the arguments of its condition."""
+# What waits, where little does: found by the index deliveries_due, and sorted.
+_SORTED = """
+SELECT {columns} FROM (
+    SELECT * FROM deliveries WHERE {among} OFFSET 0) AS waiting
+WHERE {where} {newest}
+"""
+_OF_HOUR = "queued_at >= hour AND queued_at < hour + interval '1 hour'"
+
+
+class _Hours(NamedTuple):
+    """``platforms``: an array, in SQL. ``params``: what ``_IN_HOURS`` takes before the arguments of its condition."""
+
+    platforms: str
+    params: list[Any]
+
+    def walk(self, columns: str, count: str, where: str) -> str:
+        return _IN_HOURS.format(columns=columns, count=count, where=where, platforms=self.platforms)
+
+
+def _hours_with(merchant_id: int, search: DeliverySearch) -> _Hours:
     ends = [at for at in (search.received_until, search.queued_until, search.after and search.after[0]) if at]
     begins = [at for at in (search.received_since, search.queued_since) if at]
-    return [merchant_id, platform, max(begins, default=None), min(ends, default=None)] * 2
+    span = [max(begins, default=None), min(ends, default=None)]
+    if search.platform is not None:
+        return _Hours("ARRAY[%s]", [merchant_id, search.platform, *span] * 2)
+    all_of_them = _NOT_SENT_TO if search.held is True else PLATFORMS_OF
+    return _Hours(f"ARRAY{all_of_them}", [merchant_id, merchant_id, *span] * 2)
 
 
 def _kinds_of(search: DeliverySearch) -> list[str] | None:

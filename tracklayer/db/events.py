@@ -436,6 +436,11 @@ class EventSearch:
         return any(one is not None for one in wanted) or bool(self.delivery_statuses or self.platforms)
 
     @property
+    def picks(self) -> bool:
+        """Whether it asks for more than what became of an event, and when."""
+        return bool(self.event_id_prefix) or self.event_name is not None or self.of_platforms is not None
+
+    @property
     def narrows(self) -> bool:
         """False where it finds all of a merchant's events."""
         return replace(self, event_id_prefix=self.event_id_prefix or None) != EventSearch()
@@ -458,12 +463,12 @@ _FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
 _IN_HOURS = """
 SELECT {columns} FROM (
     SELECT hour FROM (
-        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = ANY(%s) AND {in_hour}
+        SELECT hour FROM ledger_hours WHERE merchant_id = %s AND platform = ANY({platforms}) AND {in_hour}
           AND hour >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
           AND hour <= coalesce(%s::timestamptz, 'infinity')
         UNION
         SELECT date_trunc('hour', minute, 'UTC') FROM minutes
-        WHERE merchant_id = %s AND platform = ANY(%s) AND {in_minute} AND slot <> 0
+        WHERE merchant_id = %s AND platform = ANY({platforms}) AND {in_minute} AND slot <> 0
           AND minute >= coalesce(date_trunc('hour', %s::timestamptz, 'UTC'), '-infinity')
           AND minute <= coalesce(%s::timestamptz, 'infinity')) AS counted
     ORDER BY hour DESC) AS hours
@@ -479,30 +484,44 @@ LATE = "(e.received_at - e.occurred_at > interval '1 hour')"  # as the index eve
 
 
 MOST_OF_EVENT = 20  # deliveries: one a platform
-MOST_WAITING = 2_000  # deliveries that are looked up one by one, to find the events of those that wait
+MOST_DUE = 10_000  # deliveries that wait, among which those that were not tried yet are looked for
+MOST_WAITING = 2_000  # of these: events that are looked up one by one
 
 
 def page_of_events(merchant_id: int, search: EventSearch, limit: int) -> list[EventRow]:
     """Newest received first, at most ``limit``. Keyset: the hundredth page costs what the first does.
 
-    Events whose deliveries are not as they should be are few among many, so they are found by those deliveries. Where more
-    wait than ``MOST_WAITING``, they are found soon among all events.
+    Events whose deliveries are not as they should be are few among many, so they are found by those deliveries.
     """
-    wanted = search.unsettled
-    if wanted is None:
+    return page_beside(merchant_id, search, limit, waiting_events(merchant_id, search))
+
+
+def page_beside(merchant_id: int, search: EventSearch, limit: int, waiting: Sequence[str] | None) -> list[EventRow]:
+    """The same, where ``waiting_events`` is known."""
+    if waiting is None:
         return [read_row(row) for row in rows(*page_query(merchant_id, search, limit))]
-    waiting: list[str] = []
-    if "queued" in wanted:
-        waiting = [row[0] for row in rows(*_waiting_query(merchant_id, search))]
-        if len(waiting) > MOST_WAITING:
-            return [read_row(row) for row in rows(*page_query(merchant_id, search, limit))]
     found = {}
     if waiting:
         of_these = rows(*page_query(merchant_id, search, limit, waiting))
         found = {row[1]: read_row(row) for row in of_these}
-    if wanted & TROUBLED:
+    if (search.unsettled or frozenset()) & TROUBLED:
         found |= {row[1]: read_row(row) for row in rows(*troubled_query(merchant_id, search, limit))}
     return sorted(found.values(), key=lambda row: (row.received_at, row.event_id), reverse=True)[:limit]
+
+
+def waiting_events(merchant_id: int, search: EventSearch) -> list[str] | None:
+    """Of a search that finds events by their deliveries: those with one that was not tried yet, if it asks for them.
+
+    None: it does not find them so, or so many wait that they are found sooner among all events.
+    """
+    wanted = search.unsettled
+    if wanted is None:
+        return None
+    if "queued" not in wanted:
+        return []
+    found = rows(*waiting_query(merchant_id, search))
+    queued = {event_id for event_id, status in found if status == "queued"}
+    return None if len(found) > MOST_DUE or len(queued) > MOST_WAITING else list(queued)
 
 
 def place_query(merchant_id: int, search: EventSearch, most: int) -> tuple[str, tuple[Any, ...]]:
@@ -516,25 +535,51 @@ def place_query(merchant_id: int, search: EventSearch, most: int) -> tuple[str, 
         walk = f"SELECT received_at FROM events e WHERE {where} ORDER BY received_at DESC, event_id DESC LIMIT %s"
         walked: tuple[Any, ...] = (*params, most + 1)
     else:
-        counted, minute, given = hours
-        walk = _IN_HOURS.format(columns="received_at", where=where, in_hour=counted, in_minute=minute)
-        walked = (*given, *given, *params, most + 1, most + 1)
+        walk = hours.walk("received_at", where)
+        walked = (*hours.params, *hours.params, *params, most + 1, most + 1)
     return f"SELECT received_at FROM ({walk}) AS walked OFFSET {most}", walked
 
 
 TROUBLED = frozenset({"failed", "dropped"})  # as the indexes deliveries_troubled and deliveries_troubled_late say it
 
 
-def _waiting_query(merchant_id: int, search: EventSearch) -> tuple[str, tuple[Any, ...]]:
-    """The ids of events with a delivery that was not tried yet; one more than ``MOST_WAITING`` where there are more."""
+def waiting_query(merchant_id: int, search: EventSearch) -> tuple[str, tuple[Any, ...]]:
+    """The event ids and statuses of deliveries that wait, or are tried again; one more than ``MOST_DUE`` where there are more."""
     platforms = search.of_platforms
     among = "" if platforms is None else " AND platform = ANY(%s)"
-    sql = (
-        f"SELECT DISTINCT event_id FROM (SELECT event_id FROM deliveries WHERE merchant_id = %s{among} "
-        "AND due_at IS NOT NULL AND status = 'queued' LIMIT %s) AS waiting"
-    )
+    sql = f"SELECT event_id, status FROM deliveries WHERE merchant_id = %s{among} AND due_at IS NOT NULL LIMIT %s"
     given = () if platforms is None else (list(platforms),)
-    return sql, (merchant_id, *given, MOST_WAITING + 1)
+    return sql, (merchant_id, *given, MOST_DUE + 1)
+
+
+def troubled_place_query(merchant_id: int, search: EventSearch, most: int) -> tuple[str, tuple[Any, ...]]:
+    """When the event was received at which a page of ``troubled_query`` ends that looks at ``most`` deliveries: no row where it
+    comes to its end before. In the order of its two indexes, and of those alone.
+    """
+    parts, params = [], []
+    for status in sorted((search.unsettled or frozenset()) & TROUBLED):
+        for at, only in (("queued_at", ""), ("received_at", " AND d.queued_at > d.received_at")):
+            where = ["d.merchant_id = %s", f"d.status = %s{only}"]
+            params += [merchant_id, status]
+            _narrow_by(at, search, where, params)
+            order = f"ORDER BY d.{at} DESC, d.event_id DESC, d.platform DESC LIMIT %s"
+            parts.append(f"(SELECT d.{at} AS at FROM deliveries d WHERE {' AND '.join(where)} {order})")
+            params.append(most + 1)
+    looked = " UNION ALL ".join(parts)
+    return f"SELECT at FROM ({looked}) AS looked ORDER BY at DESC OFFSET {most} LIMIT 1", tuple(params)
+
+
+def _narrow_by(at: str, search: EventSearch, where: list[str], params: list[Any]) -> None:
+    """Adds when a delivery's event was received, by one of its columns, and the place behind which a page begins."""
+    if search.received_since is not None:
+        where.append(f"d.{at} >= %s")
+        params.append(search.received_since)
+    if search.received_until is not None:
+        where.append(f"d.{at} < %s")
+        params.append(search.received_until)
+    if search.after is not None:
+        where.append(f"(d.{at}, d.event_id) < (%s, %s)")
+        params.extend(search.after)
 
 
 def troubled_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[str, tuple[Any, ...]]:
@@ -552,15 +597,7 @@ def troubled_query(merchant_id: int, search: EventSearch, limit: int) -> tuple[s
             if platforms is not None:
                 where.append("d.platform = ANY(%s)")
                 params.append(list(platforms))
-            if search.received_since is not None:
-                where.append(f"d.{at} >= %s")
-                params.append(search.received_since)
-            if search.received_until is not None:
-                where.append(f"d.{at} < %s")
-                params.append(search.received_until)
-            if search.after is not None:
-                where.append(f"(d.{at}, d.event_id) < (%s, %s)")
-                params.extend(search.after)
+            _narrow_by(at, search, where, params)
             if search.event_id_prefix:
                 where.append("starts_with(d.event_id, %s)")
                 params.append(search.event_id_prefix)
@@ -593,10 +630,9 @@ def page_query(
     condition, params = _where(merchant_id, search, event_ids)
     hours = _hours_of(merchant_id, search) if event_ids is None or search.filtered_at is not None else None
     if hours is not None:
-        counted, minute, given = hours
         filtered = (f" AND {_FILTERED}", [search.filtered_at] * 4) if search.filtered_at is not None else ("", [])
-        sql = _IN_HOURS.format(columns=COLUMNS, where=condition + filtered[0], in_hour=counted, in_minute=minute)
-        return sql, (*given, *given, *params, *filtered[1], limit, limit)
+        sql = hours.walk(COLUMNS, condition + filtered[0])
+        return sql, (*hours.params, *hours.params, *params, *filtered[1], limit, limit)
     page = f"SELECT {COLUMNS} FROM events e WHERE {condition}"
     order = "ORDER BY received_at DESC, event_id DESC LIMIT %s"
     if search.occurred_until is None:
@@ -608,19 +644,42 @@ def page_query(
     return sql, (*params, search.occurred_until, LATE_AFTER, limit, *params, limit, limit)
 
 
-def _hours_of(merchant_id: int, search: EventSearch) -> tuple[str, str, tuple[Any, ...]] | None:
-    """Which hours have some, as the ledger counts them by hour and by minute, and what ``_IN_HOURS`` takes of them; None where
-    all are looked at.
-    """
+@dataclass(frozen=True)
+class Hours:
+    """Which hours have some, as the ledger counts them by hour and by minute. ``platforms``: an array, in SQL."""
+
+    in_hour: str
+    in_minute: str
+    platforms: str
+    params: tuple[Any, ...]
+
+    def walk(self, columns: str, where: str) -> str:
+        """Takes ``params`` twice, those of ``where``, and twice how many."""
+        return _IN_HOURS.format(columns=columns, where=where, **{key: getattr(self, key) for key in _OF_HOURS})
+
+
+_OF_HOURS = ("in_hour", "in_minute", "platforms")
+_EVERYWHERE = "ARRAY(SELECT platform FROM destinations WHERE merchant_id = %s)"
+
+
+def _hours_of(merchant_id: int, search: EventSearch) -> Hours | None:
+    """The hours that a page passes over no others for; None where all are looked at."""
     until = min((at for at in (search.received_until, search.after and search.after[0]) if at), default=None)
+    span = search.received_since, until
     if search.filtered_at is not None:
-        return "filtered > 0", "filtered > 0", (merchant_id, [search.filtered_at], search.received_since, until)
-    if search.of_platforms is None or search.occurred_until is not None:
+        return Hours("filtered > 0", "filtered > 0", "%s", (merchant_id, [search.filtered_at], *span))
+    unsettled, platforms = search.unsettled, search.of_platforms
+    if search.occurred_until is not None or (platforms is None and unsettled is None):
         return None
-    statuses = search.delivery_statuses or (search.delivery_status,)
     # What changed lately is counted in the minutes of its arrival, whatever is in their hour.
-    counted = "routed > purged" + (" AND delivered > 0" if statuses == ("delivered",) else "")
-    return counted, "true", (merchant_id, sorted(search.of_platforms), search.received_since, until)
+    counted = "routed > purged"
+    if unsettled is not None:
+        counted += " AND (waiting > 0 OR dropped > 0)" if "dropped" in unsettled else " AND waiting > 0"
+    elif (search.delivery_statuses or (search.delivery_status,)) == ("delivered",):
+        counted += " AND delivered > 0"
+    if platforms is None:
+        return Hours(counted, "true", _EVERYWHERE, (merchant_id, merchant_id, *span))
+    return Hours(counted, "true", "%s", (merchant_id, sorted(platforms), *span))
 
 
 def _where(
@@ -669,7 +728,7 @@ def _where(
         params.append(list(search.platforms))
     if inner:
         of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
-        where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event})")
+        where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event} OFFSET 0)")  # each by its key
     return " AND ".join(where), tuple(params)
 
 

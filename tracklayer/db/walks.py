@@ -13,18 +13,27 @@ from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.events import EventRow, EventSearch
 
 MOST_LOOKED = 20_000  # rows that one page looks at: some hundredths of a second
+MOST_LOOKED_UP = 5_000  # where each is looked up in another table, too, and next to none may be found
 
 Row = TypeVar("Row")
 
 
 def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[list[EventRow], datetime | None]:
-    """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events at most; and how far back it looked, where
-    it is not full and there are older ones: all that was received then or later.
+    """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events, or deliveries of some, at most; and how far
+    back it looked, where it is not full and there are older ones: all that was received then or later.
     """
-    ends = rows(*events.place_query(merchant_id, search, MOST_LOOKED)) if search.is_walked else []
+    waiting = events.waiting_events(merchant_id, search)
+    ends: Sequence[Sequence[Any]] = []
+    if waiting is None:
+        if search.is_walked or search.unsettled is not None:
+            most = MOST_LOOKED if search.is_walked else MOST_LOOKED_UP
+            ends = rows(*events.place_query(merchant_id, search, most))
+    elif search.picks and events.TROUBLED & (search.unsettled or frozenset()):
+        most = MOST_LOOKED if search.event_name is None else MOST_LOOKED_UP
+        ends = rows(*events.troubled_place_query(merchant_id, search, most))
 
     def page(since: datetime | None) -> list[EventRow]:
-        return events.page_of_events(merchant_id, replace(search, received_since=since), limit)
+        return events.page_beside(merchant_id, replace(search, received_since=since), limit, waiting)
 
     return _walk(ends, search.received_since, page, limit)
 
@@ -32,11 +41,17 @@ def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[l
 def walk_of_deliveries(
     merchant_id: int, search: DeliverySearch, limit: int
 ) -> tuple[list[DeliveryRow], datetime | None]:
-    """The same of deliveries, as ``page_of_deliveries`` gives them and by when they were queued, where words are looked for."""
-    ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED)) if search.error_contains else []
+    """The same of deliveries, as ``page_of_deliveries`` gives them and by when they were queued: where words are looked for, or
+    more waits than is sorted.
+    """
+    waits = deliveries.much_waits(merchant_id, search)
+    ends: Sequence[Sequence[Any]] = []
+    is_sorted = waits is False and search.waits  # whole
+    if waits or (search.is_walked and not is_sorted):
+        ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED))
 
     def page(since: datetime | None) -> list[DeliveryRow]:
-        return deliveries.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit)
+        return deliveries.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit, waits)
 
     return _walk(ends, search.queued_since, page, limit)
 

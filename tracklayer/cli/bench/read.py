@@ -62,6 +62,8 @@ ROWS = (
     "nodes { id platform status held dropReason lastError queuedAt attempts duplicateRisk event { eventId eventName } }"
 )
 DELIVERIES = f"query($filter: DeliveryFilter) {{ deliveries(first: 50, filter: $filter) {{ {ROWS} }} }}"
+RARE = {"eventName": "Nobody sends this", "deliveryStatuses": ["FAILED", "DROPPED"]}
+WAITING = {"platform": PLATFORMS[0].upper(), "status": ["QUEUED", "FAILED"]}
 GROUPS = """{ deliveryGroups { platform status held dropReason code count isExact newestQueuedAt oldestQueuedAt exampleEventId } }"""
 ALERTS_PAGE = "{ alerts(first: 50) { nodes { id kind severity state platform title openedAt resolvedAt } } }"
 ALERT = f"query($id: ID!) {{ node(id: $id) {{ ... on Alert {{ title details deliveries(first: 50) {{ {ROWS} }} }} }} }}"
@@ -248,11 +250,13 @@ class Store:
             "home, 90 days": (LEDGER, {"since": days[90], "until": until, "bucket": "DAY"}),
             "events of a platform": (EVENTS, {"filter": {"platform": PLATFORMS[0].upper()}}),
             "events that were not taken": (EVENTS, {"filter": {"deliveryStatuses": ["FAILED", "DROPPED"]}}),
+            "events of a rare name that were not taken": (EVENTS, {"filter": RARE}),
             "deliveries, grouped": (GROUPS, {}),
             "deliveries": (DELIVERIES, {}),
             "deliveries that one platform dropped": (DELIVERIES, {"filter": dropped}),
             "the same, a month ago": (DELIVERIES, {"filter": {**dropped, "receivedUntil": days[30]}}),
             "deliveries that failed": (DELIVERIES, {"filter": {"status": ["FAILED"]}}),
+            "deliveries of one platform that wait": (DELIVERIES, {"filter": WAITING}),
             "notifications": (ALERTS_PAGE, {}),
             "an alert": (ALERT, {"id": alert["id"]}),
             "destinations": (ANSWERS, {}),

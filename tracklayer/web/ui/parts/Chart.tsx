@@ -65,7 +65,8 @@ export function Chart({
         scales: { y: { range: (_plot, _low, high) => [0, max ?? (high > 0 ? high * 1.1 : 1)] } },
         axes: [
           { ...axis, values: (_plot, ticks, _axis, _space, step) => tickNames(ticks, step) },
-          { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => (max === undefined && tick % 1 ? '' : say(tick))) },
+          // A low one has more than its zero, too.
+          { ...axis, size: 64, space: height < 150 ? 18 : 30, values: (_plot, ticks) => ticks.map((tick) => (max === undefined && tick % 1 ? '' : say(tick))) },
         ],
         series: [
           {},

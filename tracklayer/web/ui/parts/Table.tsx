@@ -11,8 +11,10 @@ export interface Column<Row> {
   cell: (row: Row) => ComponentChildren
   /** Right-aligned figures. */
   isNumber?: boolean
-  /** Left out where there is little room. */
+  /** Left out where there is little room, but for cards. */
   isMinor?: boolean
+  /** Sentences: on a card they stand below the name. */
+  isWords?: boolean
   /** The name is for screen readers only. */
   isUnnamed?: boolean
 }
@@ -134,5 +136,5 @@ export function Table<Row extends { id: string }>({
 }
 
 function classOf<Row>(column: Column<Row>): string {
-  return [column.isNumber ? 'number' : '', column.isMinor ? 'minor' : ''].join(' ').trim()
+  return [column.isNumber && 'number', column.isMinor && 'minor', column.isWords && 'words'].filter(Boolean).join(' ')
 }

@@ -10,3 +10,16 @@ export function Time({ at, exact = false, short = false }: { at: string | null |
     </time>
   )
 }
+
+const MINUTE = 60_000
+
+/** A moment that is known to the minute, rounded down: no seconds are told of it. */
+export function MinuteTime({ at }: { at: string }) {
+  const since = now.value - Date.parse(at)
+  const words = since < 2 * MINUTE ? 'just now' : since < 60 * MINUTE ? `${Math.floor(since / MINUTE)} min ago` : ago(at)
+  return (
+    <time dateTime={at} title={shortTime(at)}>
+      {words}
+    </time>
+  )
+}

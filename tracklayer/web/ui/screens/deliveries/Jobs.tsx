@@ -94,7 +94,7 @@ function JobMark({ job }: { job: JobLineFragment }) {
 /** A plain table: j and k belong to the deliveries. */
 function JobTable({ jobs, isStale }: { jobs: JobLineFragment[]; isStale: boolean }) {
   return (
-    <div class="table" role="group" aria-label="Redeliveries in the background" tabIndex={0} aria-busy={isStale}>
+    <div class="table as-cards" role="group" aria-label="Redeliveries in the background" tabIndex={0} aria-busy={isStale}>
       <table class={isStale ? 'stale' : ''}>
         <thead>
           <tr>
@@ -118,13 +118,19 @@ function JobTable({ jobs, isStale }: { jobs: JobLineFragment[]; isStale: boolean
               <td>
                 <a href={withParams({ job: job.id, of: null })}>{aboutOf(job)}</a>
               </td>
-              <td>
+              <td data-name="State">
                 <JobMark job={job} />
               </td>
-              <td class="number">{count(job.matched)}</td>
-              <td class="number">{count(job.requeued)}</td>
-              <td class="number">{count(job.matched - job.requeued)}</td>
-              <td>
+              <td class="number" data-name="Looked at">
+                {count(job.matched)}
+              </td>
+              <td class="number" data-name="Queued">
+                {count(job.requeued)}
+              </td>
+              <td class="number" data-name="Left">
+                {count(job.matched - job.requeued)}
+              </td>
+              <td data-name="Asked for">
                 <Time at={job.requestedAt} />
               </td>
             </tr>

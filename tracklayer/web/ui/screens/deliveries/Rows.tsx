@@ -40,7 +40,7 @@ const columns: Column<Row>[] = [
       </>
     ),
   },
-  { name: 'What was said', cell: (row) => <Said row={row} /> },
+  { name: 'What was said', cell: (row) => <Said row={row} />, isWords: true },
   { name: 'Next', cell: (row) => <Next row={row} /> },
   { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
   { name: 'Queued', cell: (row) => <Time at={row.queuedAt} /> },
@@ -48,7 +48,7 @@ const columns: Column<Row>[] = [
 ]
 
 function Said({ row }: { row: Row }) {
-  if (!row.lastError && !row.explanation) return <span class="quiet">–</span>
+  if (!row.lastError && !row.explanation) return <span class="quiet nothing">–</span>
   const text = (
     <>
       {row.explanation && row.explanation.code !== row.dropReason && <code>{row.explanation.code}</code>}{' '}
@@ -67,7 +67,7 @@ function Said({ row }: { row: Row }) {
 }
 
 function Next({ row }: { row: Row }) {
-  if (row.status === 'DELIVERED' || row.status === 'DROPPED') return <span class="quiet">–</span>
+  if (row.status === 'DELIVERED' || row.status === 'DROPPED') return <span class="quiet nothing">–</span>
   return (
     <div class="next">
       {row.nextRetryAt && (
@@ -156,15 +156,18 @@ export function Rows({
       {!page.data && !page.error && <Loading />}
       <Fresh page={page} />
       {page.rows.length > 0 && (
-        <Table
-          label="Deliveries"
-          columns={columns}
-          rows={page.rows}
-          href={(row) => eventHref(row.event.eventId)}
-          chosen={chosen}
-          choose={choose}
-          isStale={page.isStale}
-        />
+        <div class="delivery-rows">
+          <Table
+            label="Deliveries"
+            columns={columns}
+            rows={page.rows}
+            href={(row) => eventHref(row.event.eventId)}
+            chosen={chosen}
+            choose={choose}
+            isStale={page.isStale}
+            asCards
+          />
+        </div>
       )}
       {page.data !== null && !page.isStale && page.rows.length === 0 && !page.pageInfo?.searchedUntil && <None filter={filter} isLater={after !== null} />}
       <Pager page={page} />

@@ -1,7 +1,7 @@
 import { amount, count, counted } from '../../lib/format'
 import { now } from '../../lib/time'
 import { Badge } from '../../parts/Status'
-import { Time } from '../../parts/Time'
+import { MinuteTime, Time } from '../../parts/Time'
 import type { Destination, PlatformForm } from './form'
 
 const CLOSE_MS = 2 * 3600_000 // somebody should look now, not tomorrow
@@ -56,7 +56,7 @@ export function Forecast({ destination }: { destination: Destination }) {
 }
 
 export function LastDelivered({ at }: { at: string | null }) {
-  return at ? <Time at={at} /> : <>not in the last 35 days</>
+  return at ? <MinuteTime at={at} /> : <>not in the last 35 days</>
 }
 
 export function waitingHref(platform: string): string {

@@ -177,7 +177,7 @@ function Attempts({ event, points }: { event: Event; points: Point[] }) {
   return (
     <details class="attempts">
       <summary>The same as a table: {counted(points.length + 1, 'line')}</summary>
-      <div class="table" role="group" aria-label="Attempts" tabIndex={0}>
+      <div class="table as-cards" role="group" aria-label="Attempts" tabIndex={0}>
         <table>
           <thead>
             <tr>
@@ -199,7 +199,9 @@ function Attempts({ event, points }: { event: Event; points: Point[] }) {
           <tbody>
             <tr>
               <th scope="row">{exactTime(event.receivedAt)}</th>
-              <td class="number">0</td>
+              <td class="number" data-name="Since arrival">
+                0
+              </td>
               <td colSpan={5}>
                 Arrived{happened > 0 ? `, ${length(happened)} after it happened` : happened < 0 ? `, ${length(-happened)} before its own time` : ''}
               </td>
@@ -207,16 +209,18 @@ function Attempts({ event, points }: { event: Event; points: Point[] }) {
             {points.map(({ key, from, to, delivery, attempt }) => (
               <tr key={key}>
                 <th scope="row">{exactTime(attempt?.at ?? delivery.droppedAt ?? '')}</th>
-                <td class="number" title={`${from} ms`}>
+                <td class="number" data-name="Since arrival" title={`${from} ms`}>
                   {length(from)}
                 </td>
-                <td>{titleOf(delivery.platform)}</td>
-                <td class="number">{attempt?.number}</td>
-                <td>{attempt ? <OutcomeMark outcome={attempt.outcome} /> : <Mark tone="bad" word="Given up" />}</td>
-                <td class="number" title={attempt ? `${attempt.durationMs} ms` : undefined}>
+                <td data-name="Platform">{titleOf(delivery.platform)}</td>
+                <td class="number" data-name="Attempt">
+                  {attempt?.number}
+                </td>
+                <td data-name="Outcome">{attempt ? <OutcomeMark outcome={attempt.outcome} /> : <Mark tone="bad" word="Given up" />}</td>
+                <td class="number" data-name="Took" title={attempt ? `${attempt.durationMs} ms` : undefined}>
                   {attempt && length(to - from)}
                 </td>
-                <td>{attempt ? [attempt.httpStatus, attempt.error].filter(Boolean).join(' ') : delivery.lastError}</td>
+                <td class="words" data-name="Answer">{attempt ? [attempt.httpStatus, attempt.error].filter(Boolean).join(' ') : delivery.lastError}</td>
               </tr>
             ))}
           </tbody>

@@ -5,10 +5,10 @@ import { useState } from 'preact/hooks'
 import { count, counted, latency, percent } from '../../lib/format'
 import { factsOf, titleOf, type Platform } from '../../lib/platforms'
 import { withParams } from '../../lib/router'
-import { ago, duration, exactTime, now, shortTime } from '../../lib/time'
+import { ago, duration, exactTime, now } from '../../lib/time'
 import { Badge, DestinationMark } from '../../parts/Status'
 import { Table, type Column } from '../../parts/Table'
-import { Time } from '../../parts/Time'
+import { MinuteTime } from '../../parts/Time'
 import { deliveredShare, lost } from './Headline'
 import { reasonsOf } from './Waterfall'
 import type { HomeDestinationsQuery, LedgerFiguresFragment as Figures } from './home.gql'
@@ -86,7 +86,7 @@ const columnsFor = (range: Range): Column<Line>[] => [
       found.waiting ? <a href={`/deliveries?platform=${id}&status=QUEUED&status=FAILED`}>{count(found.waiting)}</a> : '0',
   },
   { name: 'Time left', cell: ({ found }) => <TimeLeft found={found} /> },
-  { name: 'Empty', isMinor: true, cell: ({ found }) => <Forecast found={found} /> },
+  { name: 'Caught up', isMinor: true, cell: ({ found }) => <Forecast found={found} /> },
   { name: 'Last delivered', cell: ({ found }) => <Last found={found} /> },
   {
     name: 'Median latency',
@@ -192,10 +192,5 @@ function Forecast({ found: { waiting, standing, state } }: { found: Destination 
 
 function Last({ found: { standing } }: { found: Destination }) {
   if (!standing.lastDeliveredAt) return <span class="quiet">none in 35 days</span>
-  // It is known to the minute.
-  return now.value - Date.parse(standing.lastDeliveredAt) < 120_000 ? (
-    <span title={shortTime(standing.lastDeliveredAt)}>just now</span>
-  ) : (
-    <Time at={standing.lastDeliveredAt} />
-  )
+  return <MinuteTime at={standing.lastDeliveredAt} />
 }

@@ -68,7 +68,7 @@ export function Refused({ rows, total }: { rows: HomeLedgerQuery['rejections']; 
           These were not stored: the answer to whoever sent them said so. Mend what sends them, and send them again with the
           same event ids. <a href="/docs/errors">All codes</a>
         </p>
-        <div class="table" role="group" aria-label="Why events were refused" tabIndex={0}>
+        <div class="table as-cards" role="group" aria-label="Why events were refused" tabIndex={0}>
           <table>
             <thead>
               <tr>
@@ -83,17 +83,28 @@ export function Refused({ rows, total }: { rows: HomeLedgerQuery['rejections']; 
             <tbody>
               {(isWhole ? rows : rows.slice(0, MOST)).map((row) => (
                 <tr key={`${row.eventName}/${row.code}/${row.field}`}>
-                  <td class="number">{count(row.count)}</td>
-                  <td>{row.eventName === '*' ? <span class="quiet">other names</span> : row.eventName}</td>
-                  <td>
-                    {row.field && <code>{row.field}</code>} {row.meaning ? <Ticked text={row.meaning} /> : row.code}
+                  <td class="number" data-name="Events">
+                    {count(row.count)}
                   </td>
-                  <td>{row.nextStep && <Ticked text={row.nextStep} />}</td>
+                  <td data-name="Name">{row.eventName === '*' ? <span class="quiet">other names</span> : row.eventName || <span class="quiet">no name</span>}</td>
+                  <td class="words" data-name="What was wrong">
+                    {row.field && (
+                      <>
+                        <code>{row.field}</code>:{' '}
+                      </>
+                    )}
+                    {row.meaning ? <Ticked text={row.meaning} /> : row.code}
+                  </td>
+                  <td class="words" data-name="What to do">
+                    {row.nextStep && <Ticked text={row.nextStep} />}
+                  </td>
                 </tr>
               ))}
               {told < total && (
                 <tr>
-                  <td class="number">{count(total - told)}</td>
+                  <td class="number" data-name="Events">
+                    {count(total - told)}
+                  </td>
                   <td colSpan={3} class="quiet">
                     for other reasons
                   </td>

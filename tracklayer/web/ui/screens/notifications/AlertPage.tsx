@@ -191,6 +191,7 @@ function Meanwhile({ alert }: { alert: Alert }) {
             label="Deliveries meanwhile"
             rows={page.rows}
             isStale={page.isStale}
+            asCards
             href={(row) => eventHref(row.event.eventId)}
             columns={[
               { name: 'Event', cell: (row) => row.event.eventId },
@@ -199,7 +200,7 @@ function Meanwhile({ alert }: { alert: Alert }) {
               { name: 'State', cell: (row) => <DeliveryMark status={row.status} held={row.held} reason={row.dropReason} /> },
               { name: 'Queued', cell: (row) => <Time at={row.queuedAt} short />, isMinor: true },
               { name: 'Attempts', cell: (row) => row.attempts, isNumber: true, isMinor: true },
-              { name: 'Last error', cell: (row) => row.lastError, isMinor: true },
+              { name: 'Last error', cell: (row) => row.lastError, isMinor: true, isWords: true },
             ]}
           />
         )}

@@ -56,7 +56,7 @@ export function Why() {
       </Section>
       {shown.length ? (
         <Section title="What each platform does">
-          <div class="table" role="group" aria-label="What each platform does" tabIndex={0}>
+          <div class="table as-cards" role="group" aria-label="What each platform does" tabIndex={0}>
             <table>
               <thead>
                 <tr>
@@ -72,9 +72,13 @@ export function Why() {
                     <th scope="row">
                       <a href={one.docsUrl}>{titleOf(one.platform)}</a>
                     </th>
-                    <td>{age(one.maxEventAgeHours)}</td>
-                    <td>{one.deduplication}</td>
-                    <td class="quiet">its own: see its ads manager</td>
+                    <td data-name="Oldest event it takes">{age(one.maxEventAgeHours)}</td>
+                    <td class="words" data-name="Which copies it counts once">
+                      {one.deduplication}
+                    </td>
+                    <td class="quiet words" data-name="Attribution window">
+                      its own: see its ads manager
+                    </td>
                   </tr>
                 ))}
               </tbody>
