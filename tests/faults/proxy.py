@@ -36,6 +36,12 @@ class FrozenProxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
+    @property
+    def connections(self) -> int:
+        """How many came, whatever became of them."""
+        with self._lock:
+            return len(self._links)
+
     def __exit__(self, *exc: object) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -122,12 +122,12 @@ def is_stale(since: float) -> bool:
 
 async def test_where_the_address_swallows_connections_all_callers_are_told_at_once(proxy: FrozenProxy) -> None:
     proxy.freeze()
-    began = time.monotonic()
+    before = proxy.connections
     calls = (run_in_db_thread(rows, "SELECT 1") for _ in range(64))
     found = await asyncio.gather(*calls, return_exceptions=True)
-    took = time.monotonic() - began
+    tried = proxy.connections - before
     assert Counter(map(type, found)) == {DatabaseAwayError: 64}
-    assert took < 3 * sessions.REQUEST_SECONDS  # not one after the other
+    assert 1 <= tried < 32  # as many as have threads, and hardly another: who comes later waits for none of his own
     proxy.thaw()
     await asyncio.to_thread(wait_until, lambda: now_or_away() == "there", "a session to be had again")
 
@@ -153,7 +153,7 @@ async def test_sessions_whose_host_vanished_while_they_lay_about_delay_nobody_fo
     found = await asyncio.gather(*(run_in_db_thread(rows, "SELECT 1") for _ in range(12)), return_exceptions=True)
     took = time.monotonic() - began
     assert Counter(map(type, found)) == {DatabaseAwayError: 12}
-    assert took < 3 * sessions.REQUEST_SECONDS
+    assert took < 12 * connection.PING_SECONDS  # as it would be one after the other
     proxy.thaw()
     await asyncio.to_thread(wait_until, lambda: now_or_away() == "there", "a session to be had again")
 
