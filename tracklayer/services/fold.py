@@ -38,10 +38,10 @@ HOURS_ROUND, HOURS_AGAIN = "fold hours", timedelta(hours=3)  # for another proce
 
 @dataclass
 class _Step:
-    """``fold(limit, whose)`` takes up so many rows at most, and tells how many, and whether there may be more where that is
+    """``fold(limit, whose)`` takes up so many rows at most, and tells how many.
 
-    not whether it found its limit. ``concerned(without)``: merchants that have some, where rows can be taken up by merchant.
-    ``done`` is called when there are no more.
+    And whether there may be more, where that is not whether it found its limit. ``concerned(without)``: merchants that have
+    some, where rows can be taken up by merchant. ``done`` is called when there are no more.
     """
 
     what: str
