@@ -196,8 +196,10 @@ def _is_of_one(text: str) -> bool:
 
 def _is_words(text: str) -> bool:
     """Words, and a small number at most behind them. Of letters by chance a change of case makes words of one or two."""
+    if len(text) > 24:
+        return False
     bare = text.rstrip("0123456789")
-    if len(text) - len(bare) > 3 or len(text) > 24 or not bare.translate(_NO_SEPARATOR).isalpha():
+    if len(text) - len(bare) > 3 or not bare.translate(_NO_SEPARATOR).isalpha():
         return False
     lengths = [len(word) for word in _WORD.findall(bare)]
     return min(lengths) > 1 and sum(lengths) >= (3 if len(text) < 16 else 5) * len(lengths)

@@ -447,11 +447,14 @@ def without_refused(decided: Stitched, browser_id: str | None, refused: Collecti
 
 def may_be_linked(browser_id: str, kind: str, value: Matchable) -> bool:
     """Whether a browser and an email or phone that come together are worth knowing: a mailbox that is nobody's is not."""
-    if not FORMATS["browser_id"].is_right(browser_id):
-        return False
-    if kind != "email" or value.plain is None:
+    return FORMATS["browser_id"].is_right(browser_id) and (kind != "email" or is_somebodys(value))
+
+
+def is_somebodys(email: Matchable) -> bool:
+    """Whether an email may be a person's; of a digest nobody can tell."""
+    if email.plain is None:
         return True
-    local, at, domain = value.plain.strip().lower().rpartition("@")
+    local, at, domain = email.plain.strip().lower().rpartition("@")
     return bool(at and domain) and bool(local) and local.partition("+")[0] not in NOBODYS_MAILBOXES
 
 
