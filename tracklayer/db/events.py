@@ -368,18 +368,6 @@ def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows(sql, arguments)
 
 
-def begin_storing(seconds: float) -> datetime:
-    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none."""
-    limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
-    found: datetime = rows(limit)[0][0]
-    return found + timedelta(seconds=seconds)
-
-
-def end_storing(until: datetime) -> None:
-    """Raises DatabaseAwayError where it is too late."""
-    rows("SELECT in_time(%s)", (until,))
-
-
 def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:
     """What ``stored_names`` takes; it answers with (merchant id, event id, the event name it is stored under)."""
     return (JsonLiteral([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in keys]),)

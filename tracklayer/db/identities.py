@@ -439,6 +439,7 @@ WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
         merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz,
         only_known boolean)
+    WHERE (SELECT in_time(%(until)s))
 ), taken AS MATERIALIZED (
     SELECT g.* FROM given g WHERE CASE WHEN only_known THEN EXISTS (SELECT FROM browsers b
         WHERE b.merchant_id = g.merchant_id AND b.browser_id = g.browser_id) ELSE true END
@@ -532,17 +533,20 @@ def shown_record(
     }
 
 
-def show_all(records: Sequence[Mapping[str, Any]], lock_ms: int | None = None) -> dict[tuple[int, str], Seen]:
+def show_all(
+    records: Sequence[Mapping[str, Any]], lock_ms: int | None = None, until: datetime | None = None
+) -> dict[tuple[int, str], Seen]:
     """The same of several merchants, each as ``shown_record``, in one statement; (merchant id, browser id) -> what is known now,
     without those of whom nothing was noted as they are not known.
 
-    Needs a transaction. With ``lock_ms`` it is one of its own, sent and answered at once, and waits for a lock so long.
+    Needs a transaction. With ``lock_ms`` it is one of its own, sent and answered at once, and waits for a lock so long. ``until``:
+    later than that, by the server's clock, nothing is noted, and ``sessions.TOO_LATE`` is raised.
     """
     if not records:
         return {}
     # In one message, and so in one transaction.
     sql = SHOW if lock_ms is None else f"SET LOCAL lock_timeout = {lock_ms}; {SHOW}"
-    found = rows(sql, {"shown": JsonLiteral(records)})  # type: ignore[arg-type]
+    found = rows(sql, {"shown": JsonLiteral(records), "until": until})  # type: ignore[arg-type]
     return {(row[0], row[1]): Seen(row[2], row[3]) for row in found}
 
 

@@ -17,6 +17,7 @@ from tracklayer.db import events as db
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
+from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
@@ -92,7 +93,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     """
     call = judge(runtime, merchant, drafts)
     with in_transaction():
-        until = db.begin_storing(LATE_SECONDS)
+        until = begin_storing(LATE_SECONDS)
         steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
@@ -100,7 +101,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
-        db.end_storing(until)
+        end_storing(until)
     outcomes = outcomes_of(runtime, call)
     if differing := differences_among(call, outcomes):
         with in_transaction():
