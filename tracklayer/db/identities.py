@@ -31,8 +31,7 @@ from tracklayer.domain.stitching import (
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser.
     ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at.
     """
@@ -126,8 +125,7 @@ SELECT CASE WHEN i.is_anonymous AND (
     THEN 'many' ELSE 'person' END, i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at
 FROM ids i
 CROSS JOIN LATERAL (SELECT * FROM browser_people
-    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s
-    ORDER BY last_seen_at DESC LIMIT {MOST_PEOPLE}) p
+    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 100) p
 """
 
 
@@ -139,13 +137,8 @@ def look_up_arguments(
         "merchant": merchant_id,
         "wanted": JsonLiteral(
             [
-                {
-                    "event_id": one.event_id,
-                    "browser_id": one.browser_id,
-                    "people": one.people,
-                    "is_anonymous": one.is_anonymous,
-                }
-                for one in wanted
+                {"event_id": event_id, "browser_id": browser_id, "people": people, "is_anonymous": is_anonymous}
+                for event_id, browser_id, people, is_anonymous in wanted
             ]
         ),
         "late": max(now - LATE, now - retention),
@@ -160,7 +153,11 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     found, signals, people = Found(), dict[str, list[Signal]](), dict[str, list[Person]]()
     refused: dict[str, bool] = {}
     for what, key, first, second, since, last in rows(LOOK_UP, params):
-        if what == "decided":
+        if what == "signal":
+            signals.setdefault(key, []).append(Signal(first, second, since, last))
+        elif what == "known":
+            refused[key] = first == "denied"
+        elif what == "decided":
             found.decided[key] = read_decision(first, second)
         elif what == "refused":
             found.refused.setdefault(key, set()).add(first)
@@ -170,10 +167,6 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
             found.events_today[key] = found.events_today.get(key, 0) + 1
-        elif what == "known":
-            refused[key] = first == "denied"
-        elif what == "signal":
-            signals.setdefault(key, []).append(Signal(first, second, since, last))
         else:
             kind, _, digest = first.partition(" ")
             person = read_person(kind, digest, orjson.loads(second), since, last, is_of_many=what == "many")
@@ -182,10 +175,16 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
         found.browsers[browser_id] = Browser(
             browser_id,
             tuple(signals.get(browser_id, ())),
-            tuple(people.get(browser_id, ())),
+            tuple(_latest(people[browser_id])) if browser_id in people else (),
             refused.get(browser_id, False),
         )
     return found
+
+
+def _latest(people: list[Person]) -> list[Person]:
+    """``LINKING`` keeps no more, but for what comes at one moment."""
+    people.sort(key=lambda one: one.last_seen_at, reverse=True)
+    return people[:MOST_PEOPLE]
 
 
 def read_person(
@@ -214,8 +213,7 @@ def take_back(merchant_id: int, left: Mapping[str, Stitched]) -> None:
 _WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """``person``: the digest of the event's own email, or phone."""
 
     event_id: str

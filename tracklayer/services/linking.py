@@ -29,13 +29,20 @@ def people_of(user_data: UserData) -> Iterator[str]:
     """The digests under which the person of an event may be known, in the order in which they are asked: of the email, of the
     phone, of further ones.
     """
-    given = (("email", user_data.all_emails), ("phone", user_data.all_phones))
-    first = [(kind, value) for kind, values in given for value in values[:1]]
-    more = [(kind, value) for kind, values in given for value in values[1:]]
-    for kind, value in (*first, *more):
-        digest = digest_of(kind, value)
-        if digest is not None:
+    email, phone = user_data.email, user_data.phone
+    emails, phones = user_data.emails, user_data.phones
+    firsts = (
+        ("email", email if email is not None else emails[0] if emails else None),
+        ("phone", phone if phone is not None else phones[0] if phones else None),
+    )
+    for kind, value in firsts:
+        if value is not None and (digest := digest_of(kind, value)) is not None:
             yield digest
+    if emails or phones:
+        given = (("email", user_data.all_emails), ("phone", user_data.all_phones))
+        for kind, value in [(kind, value) for kind, values in given for value in values[1:]]:
+            if (digest := digest_of(kind, value)) is not None:
+                yield digest
 
 
 def links_of(event: Event, at: datetime) -> list[Link]:
