@@ -174,10 +174,9 @@ def take_turn(now: datetime) -> ErasureRow | WalkRow | None:
 
 # Those that wait for one that looks for the very same are left to ``ask_again``: the more ask, the longer would they be held.
 MAY_BEGIN = """
-SELECT erasure_id FROM erasures e WHERE merchant_id = %(merchant)s AND finished_at IS NULL AND stage = 'walk' AND lap IS NULL
-    AND next_at <= %(now)s AND (%(all)s OR NOT EXISTS (SELECT FROM erasures o
-        WHERE o.merchant_id = %(merchant)s AND o.finished_at IS NULL AND o.stage = ANY(%(walking)s) AND o.lap IS NOT NULL
-          AND o.identifiers = e.identifiers AND o.suppress = e.suppress))
+SELECT erasure_id FROM erasures WHERE merchant_id = %(merchant)s AND finished_at IS NULL AND stage = 'walk' AND lap IS NULL
+    AND next_at <= %(now)s AND (%(all)s OR (identifiers, suppress) NOT IN (SELECT identifiers, suppress FROM erasures
+        WHERE merchant_id = %(merchant)s AND finished_at IS NULL AND stage = ANY(%(walking)s) AND lap IS NOT NULL))
 ORDER BY erasure_id FOR NO KEY UPDATE
 """
 
