@@ -12,13 +12,15 @@ from tests.factories import Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.merchants import KeyHolder, merchant_holder
+from tracklayer.domain.event import Event, UserData
+from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.stitching import LINK_GRAIN
 from tracklayer.runtime import Runtime
 from tracklayer.services.erase import Begun, Request, erase_person
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.intake import Intake
-from tracklayer.services.linking import PROMPT_SECONDS, KnownLinks, Named, Together
+from tracklayer.services.linking import PROMPT_SECONDS, KnownLinks, Together
 
 BROWSER = "browser_of_jane_000001"
 PEOPLE: dict[str, Any] = {"browser_id": BROWSER, "email": "jane@example.com", "phone": "+16505550123"}
@@ -138,7 +140,8 @@ async def test_an_erasure_ends_what_was_known(
 
 def together(number: int, arrived: float) -> Together:
     at = datetime(2026, 11, 29, tzinfo=UTC)
-    return Together(1, "a", f"browser_{number}", [Named("email", "e", {"basic": "e"})], at, at, arrived)
+    event = Event("Lead", "a", at, user_data=UserData(browser_id=f"browser_{number}", email=Matchable.read("e@x.org")))
+    return Together(event, {"merchant_id": 1, "user_data": {"email": "e"}, "digests": None}, at, arrived)
 
 
 def test_of_what_waited_for_long_nothing_is_known_and_of_very_many_the_latest_are() -> None:

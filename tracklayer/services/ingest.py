@@ -341,8 +341,8 @@ def _store_firsts(
         epoch = epochs.get(key[0]) if key[0] in epochs else 0
         if known is None or epoch is None:
             links += together.records()
-        elif not known.has(together, epoch):
-            links += together.records()
+        elif not known.has(together, epoch) and (found_links := together.records()):
+            links += found_links
             linked.append((key, together, epoch))
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -65,50 +65,59 @@ class Named(NamedTuple):
 
 @dataclass(slots=True)
 class Together:
-    """A browser and the people that an event as it is stored brings together, at most an email and a phone. ``at``: when it
-    happened; ``arrived`` on the monotonic clock.
+    """A browser and the people that an event brings together, if any. ``record``: the event as it is stored. ``arrived``: on the
+    monotonic clock. What it says is made when somebody asks: mostly it is known.
     """
 
-    merchant_id: int
-    event_id: str
-    browser_id: str
-    people: Sequence[Named]
-    at: datetime
+    event: Event
+    record: Mapping[str, Any]
     now: datetime
     arrived: float
 
+    @property
+    def at(self) -> datetime:
+        """When they were seen together: when it happened."""
+        return min(self.event.occurred_at, self.now)
+
+    def people(self) -> list[Named]:
+        """At most an email and a phone; none where it says of nobody in which browser they were."""
+        return [] if browser_of(self.event.user_data) is None else _people(self.event.user_data, self.record["digests"])
+
     def records(self) -> list[dict[str, Any]]:
         """As the statement takes them that stores the event."""
+        people, at, browser_id = self.people(), self.at, browser_of(self.event.user_data) or ""
+        pair = pair_of(people[0].digest, people[1].digest) if len(people) == 2 else None
         return [
             link_record(
-                self.merchant_id,
-                self.event_id,
-                self.browser_id,
+                self.record["merchant_id"],
+                self.event.event_id,
+                browser_id,
                 kind,
                 digest,
                 digests,
-                self.at,
+                at,
                 self.now,
-                pair_of(digest, self.people[1].digest) if kind == "email" and len(self.people) == 2 else None,
+                pair if kind == "email" else None,
             )
-            for kind, digest, digests in self.people
+            for kind, digest, digests in people
         ]
 
     def key(self, epoch: int) -> int:
         """By which it is remembered: 64 bits that say of nobody who they are."""
-        return hash((self.merchant_id, epoch, self.browser_id, *[one.digest for one in self.people]))
+        user_data = self.record["user_data"]
+        get = user_data.get
+        email = get("email") or ("emails" in user_data and user_data["emails"][0])
+        phone = get("phone") or ("phones" in user_data and user_data["phones"][0])
+        # The country: where nothing is hashed, the same phone in national form is another number in another one.
+        browser_id = self.event.user_data.browser_id
+        return hash((self.record["merchant_id"], epoch, browser_id, email, phone, get("country")))
 
 
 def together_of(event: Event, record: Mapping[str, Any], now: datetime, arrived: float) -> Together | None:
-    """Of an event as it is stored with its ``record``; None where it says of nobody in which browser they were."""
-    browser_id = browser_of(event.user_data)
-    if browser_id is None or event.consent.ad_user_data == "denied":
+    """Of an event as it is stored with its ``record``; None where it names no browser, or consent was denied."""
+    if event.user_data.browser_id is None or event.consent.ad_user_data == "denied":
         return None
-    people = _people(event.user_data, record["digests"])
-    if not people:
-        return None
-    at = min(event.occurred_at, now)
-    return Together(record["merchant_id"], event.event_id, browser_id, people, at, now, arrived)
+    return Together(event, record, now, arrived)
 
 
 class KnownLinks:
@@ -143,7 +152,8 @@ class KnownLinks:
         """It is committed. ``known``: as ``db.events.Stored``; what is not there was written."""
         at = one.at
         if known:
-            at = min(known.get((one.merchant_id, one.browser_id, person.digest), at) for person in one.people)
+            merchant_id, browser_id = one.record["merchant_id"], browser_of(one.event.user_data) or ""
+            at = min(known.get((merchant_id, browser_id, person.digest), at) for person in one.people())
         self._young[one.key(epoch)] = at
 
     def _turn(self, now: float) -> None:
