@@ -91,7 +91,7 @@ def test_fbc_is_built_with_the_time_at_which_its_click_was_first_seen() -> None:
     assert given(stitch(event(browser_id=BROWSER, fbclid="AbC"), Known(browser))) == {"fbc": built}
     assert stitch(event(browser_id=BROWSER, fbclid="other"), Known(browser)) == ()
     tailed = signal("fbc", "fb.1.1700000000000.AbC.AQ", HOUR)
-    assert given(stitch(event(browser_id=BROWSER), Known(replace(browser, signals=(seen, tailed))))) == {
+    assert given(stitch(event(browser_id=BROWSER), Known(browser._replace(signals=(seen, tailed))))) == {
         "fbc": tailed.value
     }
     cookie = signal("fbc", "fb.1.1700000000000.AbC", HOUR)
@@ -136,7 +136,7 @@ def test_a_person_takes_clicks_from_browser_to_browser_and_nothing_of_a_visit() 
     many = [Browser(f"browser_{n:06}", [signal("gclid", "g", HOUR)], [person()]) for n in range(MOST_BROWSERS + 1)]
     assert given(stitch(buyer, Known(browsers=many[:MOST_BROWSERS], person=DIGEST))) == {"gclid": "g"}
     assert judge_event(buyer, Known(browsers=many, person=DIGEST)) == Stitched(note=Note.MAILBOX_OF_MANY)
-    busy = replace(known, events_today=MOST_EVENTS_A_DAY + 1)
+    busy = known._replace(events_today=MOST_EVENTS_A_DAY + 1)
     assert judge_event(buyer, busy) == Stitched(note=Note.MAILBOX_OF_MANY)
     assert judge_event(buyer, Known(person=DIGEST)) == Stitched(note=Note.NO_BROWSER_KNOWN)
 
@@ -176,7 +176,7 @@ def test_an_email_and_a_phone_are_one_persons_only_where_one_call_said_both() ->
     for email in (person(), paired("6" * 64)):
         of_two = Browser(BROWSER, people=[email, person(PHONE, "phone")])
         assert judge_event(anonymous, Known(of_two)) == Stitched(note=Note.SHARED_BROWSER)
-    third = replace(theirs, people=[*theirs.people, person("6" * 64, "phone")])
+    third = theirs._replace(people=[*theirs.people, person("6" * 64, "phone")])
     assert judge_event(anonymous, Known(third)) == Stitched(note=Note.SHARED_BROWSER)
 
 

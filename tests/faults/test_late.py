@@ -17,12 +17,15 @@ from tests.faults.proxy import FrozenProxy
 from tests.faults.test_sessions import until
 from tests.services.test_erase import stored
 from tracklayer.db.async_session import AsyncSession, Moment
-from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows, session
+from tracklayer.db.connection import database as connections
 from tracklayer.db.sessions import INGEST as LIMITS
 from tracklayer.runtime import Runtime
+from tracklayer.services import collect
 from tracklayer.services import ingest as service
 from tracklayer.services import intake as module
 from tracklayer.services.erase import ON_ITS_WAY
+from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, ingest_events
 from tracklayer.services.intake import Intake, LateError
 
@@ -166,6 +169,49 @@ def test_an_import_that_hung_stores_nothing(
             ingest_events(runtime, merchant.holder, [draft(occurred_at="yesterday")])
     assert stored(merchant) == []
     assert isinstance(ingest_events(runtime, merchant.holder, [draft()]).outcomes[0], Accepted)
+
+
+LATE = service.LATE_SECONDS + 1
+BROWSER = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_what_a_page_showed_and_hung_on_its_way_is_not_kept(
+    runtime: Runtime, merchant: Merchant, forgets: bool
+) -> None:
+    now = runtime.clock.now()
+
+    def call(late: float) -> collect.Call:
+        signals = () if forgets else [("gclid", "Cj0", now)]
+        consent = "denied" if forgets else None
+        arrived = time.monotonic() - late
+        return collect.Call(merchant.merchant_id, BROWSER, now, consent, signals, forgets=forgets, arrived=arrived)
+
+    with pytest.raises(DatabaseAwayError):
+        collect.store([call(0), call(LATE)], 250)
+    assert counted("browsers") == 0
+    assert collect.store([call(0)], 250) == [collect.Outcome.DENIED if forgets else collect.Outcome.KEPT_NEW]
+    assert counted("browsers") == 1
+    with session():
+        own = connections.connection()
+        shown, at = own.clock
+        own.clock = shown - timedelta(hours=1), at  # the server's was set since
+        assert collect.store([call(0)], 250) == [collect.Outcome.DENIED if forgets else collect.Outcome.KEPT]
+        assert own.clock[0] >= shown
+
+
+def test_whom_a_backend_named_and_that_hung_on_its_way_is_not_linked(runtime: Runtime, merchant: Merchant) -> None:
+    jane = {"email": "jane@example.com"}
+    with pytest.raises(DatabaseAwayError):
+        identify(runtime, merchant.holder, BROWSER, jane, time.monotonic() - LATE)
+    assert counted("browser_people") == 0
+    assert identify(runtime, merchant.holder, BROWSER, jane).is_linked
+    assert counted("browser_people") == 1
+
+
+def counted(table: str) -> int:
+    with in_transaction():
+        return int(rows(f"SELECT count(*) FROM {table}")[0][0])
 
 
 def test_an_erasure_waits_for_longer_than_anything_is_on_its_way() -> None:

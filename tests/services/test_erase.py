@@ -25,8 +25,9 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow, WalkRow
-from tracklayer.db.events import begin_storing, events_by_id, run_statement
+from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown, barred
+from tracklayer.db.lateness import begin_storing
 from tracklayer.domain import normalise
 from tracklayer.domain.person import of_browser
 from tracklayer.domain.stitching import Note, pair_of

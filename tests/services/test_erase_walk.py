@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
@@ -617,4 +618,171 @@ def test_an_event_that_many_look_for_holds_the_queues_as_shortly_as_many_events_
     assert told == [200] * 10
     assert [row.counts.get("events", 0) for row in done] == [50, *[0] * 39]
     assert stored(merchant) == ["his"]
+    sound(clock)
+
+
+def ask(runtime: Runtime, merchant: Merchant, who: str, *, suppress: bool = True) -> Begun:
+    found = erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), {"operator": who}, suppress=suppress)
+    assert isinstance(found, Begun)
+    return found
+
+
+def receipt_of(row: db.ErasureRow) -> dict[str, Any]:
+    assert row.receipt is not None
+    told: dict[str, Any] = orjson.loads(row.receipt)["receipt"]
+    return told
+
+
+def told_at(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_a_receipt_says_of_each_request_whose_it_was_and_when(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"))
+    first_at = clock.move(timedelta(minutes=1))
+    first = ask(runtime, merchant, "first").erasure
+    second_at = clock.move(timedelta(seconds=3))
+    assert ask(runtime, merchant, "second").is_another
+    clock.move(SETTLE)
+    while state(first).stage == "walk":
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(seconds=1))
+    third_at = clock.now()
+    assert ask(runtime, merchant, "third").is_another  # of whoever is left alone nothing came since
+    told = receipt_of(finish(runtime, clock, first))
+    assert (told["requested_by"], told["requested_at"]) == ({"operator": "first"}, told_at(first_at))
+    assert told["requested_again"] == [
+        {"by": {"operator": "second"}, "at": told_at(second_at)},
+        {"by": {"operator": "third"}, "at": told_at(third_at)},
+    ]
+    assert told["looked_until"] == told_at(first_at)  # nor before the second
+    alone = receipt_of(finish(runtime, clock, ask(runtime, merchant, "alone").erasure))
+    assert (alone["requested_by"], alone["requested_again"]) == ({"operator": "alone"}, [])
+
+
+def test_a_receipt_says_what_the_version_before_noted_of_requests(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    first_at = clock.now()
+    first = ask(runtime, merchant, "first").erasure
+    with in_transaction():  # by a process of that version
+        execute("DELETE FROM erasure_requests")
+    second_at = clock.move(timedelta(seconds=1))
+    assert ask(runtime, merchant, "second").is_another
+    third_at = clock.move(timedelta(seconds=1))
+    with in_transaction():  # by such a one again
+        execute("UPDATE erasures SET requested_at = %s", (third_at,))
+    told = receipt_of(finish(runtime, clock, first))
+    assert (told["requested_by"], told["requested_at"]) == ({"operator": "first"}, told_at(first_at))
+    assert told["requested_again"] == [
+        {"by": {"operator": "second"}, "at": told_at(second_at)},
+        {"by": None, "at": told_at(third_at)},
+    ]
+    assert told["looked_until"] == told_at(third_at)
+
+
+def test_one_that_answers_very_many_requests_answers_no_more(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "MOST_REQUESTS", 3)
+    begun = [ask(runtime, merchant, str(number)) for number in range(5)]
+    assert [one.is_another for one in begun] == [False, True, True, False, True]
+    done = finish_all(runtime, clock, [begun[0].erasure, begun[3].erasure])
+    assert [len(receipt_of(row)["requested_again"]) for row in done] == [2, 1]
+
+
+def test_nothing_finishes_while_somebody_asks(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """Else a request could be answered by a receipt that does not tell of it."""
+    first = ask(runtime, merchant, "first").erasure
+    asks, goes_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with in_transaction():
+            db.count_open(merchant.merchant_id, 1)
+            asks.set()
+            goes_on.wait(60)
+
+    with in_the_background(hold):
+        assert asks.wait(60)
+        for _ in range(60):
+            continue_erasures(runtime, 30)
+            clock.move(timedelta(seconds=1))
+        assert (state(first).stage, state(first).failures) == ("traces", 0)
+        goes_on.set()
+    assert finish(runtime, clock, first).receipt is not None
+
+
+def test_who_asks_while_the_walk_has_a_page_in_hand_joins_one_that_waits(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of these would begin one more, and each of those would look at all events."""
+    send(runtime, merchant, *(of(f"e-{number:03}", PEOPLE[number]) for number in range(20)))
+    clock.move(timedelta(minutes=1))
+    monkeypatch.setattr(erase_jobs, "PAGE", 1)
+    asked = [ask(runtime, merchant, "first", suppress=False)]
+    clock.move(SETTLE)
+    continue_erasures(runtime, 0.001)
+    asked.append(ask(runtime, merchant, "second", suppress=False))
+    clock.move(SETTLE)
+    real = db.events_after
+
+    def page(*args: Any) -> list[db.Looked]:
+        for _ in range(5):
+            with in_the_background(lambda: asked.append(ask(runtime, merchant, "later", suppress=False))):
+                pass
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "events_after", page)
+        continue_erasures(runtime, 0.001)
+    assert [one.is_another for one in asked] == [False, False, True, True, True, True, True]
+    assert len({one.erasure.erasure_id for one in asked}) == 2
+    done = finish_all(runtime, clock, [one.erasure for one in asked[:2]])
+    assert [len(receipt_of(row)["requested_again"]) for row in done] == [0, 5]
+
+
+@pytest.mark.parametrize("is_left_alone", [True, False])
+def test_two_hundred_who_ask_at_once_while_it_looks_are_answered_by_a_few(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, is_left_alone: bool
+) -> None:
+    """Whoever asks meets rows that the walk has in hand, step by step."""
+    events = 300
+    send(runtime, merchant, *(of(f"e-{number:03}", PEOPLE[number % 60]) for number in range(events)))
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    monkeypatch.setattr(erase_jobs, "PAGE", 1)
+    asked, errors = [ask(runtime, merchant, "the first", suppress=is_left_alone)], list[BaseException]()
+    clock.move(SETTLE)
+
+    def ask_often() -> None:
+        try:
+            for _ in range(25):
+                asked.append(ask(runtime, merchant, "one of many", suppress=is_left_alone))
+        except BaseException as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    askers = [threading.Thread(target=ask_often) for _ in range(8)]
+    steps = 0
+    for one in askers:
+        one.start()
+    while any(one.is_alive() for one in askers):
+        if steps < len(asked):  # fewer than the first has to make
+            continue_erasures(runtime, 0.001)
+            clock.move(timedelta(milliseconds=200))
+            steps += 1
+    for one in askers:
+        one.join()
+    assert errors == []
+    assert len(asked) == 201
+    ids = {one.erasure.erasure_id for one in asked}
+    # One that looks; where more may have come since, one that waits until it has; and one for who came as that one was held.
+    assert len(ids) <= (1 if is_left_alone else 3)
+    monkeypatch.setattr(erase_jobs, "PAGE", 1000)
+    done = finish_all(runtime, clock, list({one.erasure.erasure_id: one.erasure for one in asked}.values()))
+    assert sum(1 + len(receipt_of(row)["requested_again"]) for row in done) == 201
+    assert sum(row.counts.get("events", 0) for row in done) == 1
+    assert "hers" not in stored(merchant)
+    assert len(stored(merchant)) == events
     sound(clock)

@@ -652,7 +652,7 @@ async def test_calls_of_a_moment_are_one_way_to_the_server_and_back(
         await page.call(p=CLICK)
         assert len(statements) == 1
         assert (await page.call(s="denied")).status_code == 204  # what is deleted needs a transaction of several
-    assert [sql.split()[0] for sql in statements] == ["SET", "BEGIN", "SELECT", "WITH", "WITH", "WITH"]
+    assert [sql.split()[0] for sql in statements] == ["SET", "BEGIN", "SELECT", "WITH", "WITH", "WITH", "SELECT"]
 
 
 @dataclass

@@ -172,21 +172,29 @@ def take_turn(now: datetime) -> ErasureRow | WalkRow | None:
     return None
 
 
-def walkers(merchant_id: int, now: datetime) -> list[ErasureRow]:
-    """A merchant's erasures that look at events, or wait for that. Nobody changes them but who holds the merchant's walk; of those
-    that have not begun ``ask_again`` does, so this transaction holds those that may begin now, from before they are read.
+# Those that wait for one that looks for the very same are left to ``ask_again``: the more ask, the longer would they be held.
+MAY_BEGIN = """
+SELECT erasure_id FROM erasures WHERE merchant_id = %(merchant)s AND finished_at IS NULL AND stage = 'walk' AND lap IS NULL
+    AND next_at <= %(now)s AND (%(all)s OR (identifiers, suppress) NOT IN (SELECT identifiers, suppress FROM erasures
+        WHERE merchant_id = %(merchant)s AND finished_at IS NULL AND stage = ANY(%(walking)s) AND lap IS NOT NULL))
+ORDER BY erasure_id FOR NO KEY UPDATE
+"""
+
+
+def walkers(merchant_id: int, now: datetime, *, is_lost: bool = False) -> tuple[list[ErasureRow], set[int]]:
+    """(a merchant's erasures that look at events, or wait for that; the numbers of those that may begin now).
+
+    Nobody changes them but who holds the merchant's walk; of those that have not begun ``ask_again`` does, so this transaction holds
+    those that may begin, from before they are read. ``is_lost``: all of them begin anew.
     """
-    rows(
-        "SELECT FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND stage = 'walk' AND lap IS NULL "
-        "AND next_at <= %s ORDER BY erasure_id FOR NO KEY UPDATE",
-        (merchant_id, now),
-    )
+    params: Any = {"merchant": merchant_id, "now": now, "all": is_lost, "walking": list(WALKING)}
+    may_begin = {row[0] for row in rows(MAY_BEGIN, params)}
     found = rows(
         f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND stage = ANY(%s) "
         "ORDER BY erasure_id",
         (merchant_id, list(WALKING)),
     )
-    return [_read(row) for row in found]
+    return [_read(row) for row in found], may_begin
 
 
 def others_at(row: ErasureRow, now: datetime, limit: int) -> list[ErasureRow]:
@@ -226,6 +234,58 @@ def count_open(merchant_id: int, limit: int) -> int:
         (merchant_id, limit),
     )
     return int(found[0][0])
+
+
+def may_finish(merchant_id: int) -> bool:
+    """Whether nobody asks at this moment, or will before this transaction ends: so whoever asked is known. Nobody is waited for."""
+    return bool(rows("SELECT pg_try_advisory_xact_lock(%s, hashtext('erasures'))", (merchant_id,))[0][0])
+
+
+class AskedBy(NamedTuple):
+    """One request that an erasure answers. ``requested_by``: None where a process of a version before took it, and noted nobody."""
+
+    requested_by: dict[str, Any] | None
+    requested_at: datetime
+
+
+MOST_REQUESTS = 1000  # that one erasure answers: whoever comes then gets another
+
+
+def count_requests(row: ErasureRow) -> int:
+    """How many one answers: none of one that a version before began."""
+    found = rows(
+        "SELECT count(*) FROM erasure_requests WHERE merchant_id = %s AND erasure_id = %s",
+        (row.merchant_id, row.erasure_id),
+    )
+    return int(found[0][0])
+
+
+def add_requests(row: ErasureRow, requests: Sequence[AskedBy]) -> None:
+    """Notes requests that one answers. In the transaction of ``count_open``."""
+    execute(
+        "INSERT INTO erasure_requests (merchant_id, erasure_id, requested_by, requested_at) "
+        "SELECT %s, %s, x.requested_by::jsonb, x.requested_at FROM unnest(%s::text[], %s::timestamptz[]) "
+        "WITH ORDINALITY AS x(requested_by, requested_at, place) ORDER BY x.place",
+        (
+            row.merchant_id,
+            row.erasure_id,
+            [orjson.dumps(one.requested_by).decode() for one in requests],
+            [one.requested_at for one in requests],
+        ),
+    )
+
+
+def requests_of(row: ErasureRow) -> list[AskedBy]:
+    """All that one answers, in their order. Of one that a version before began, or that it was asked for again there, as far as
+    it is known.
+    """
+    found = rows(
+        "SELECT requested_by, requested_at FROM erasure_requests WHERE merchant_id = %s AND erasure_id = %s ORDER BY place",
+        (row.merchant_id, row.erasure_id),
+    )
+    known = [AskedBy(dict(by), at) for by, at in found] or [AskedBy(row.requested_by, row.requested_at)]
+    is_later = all(one.requested_at < row.requested_at for one in known)
+    return [*known, AskedBy(None, row.requested_at)] if is_later else known
 
 
 def open_alike(merchant_id: int, identifiers: Sequence[Sequence[str]], suppress: bool) -> list[ErasureRow]:
@@ -727,8 +787,10 @@ def purge_tombstones(now: datetime, limit: int) -> int:
 def purge_erasures(before: datetime, limit: int) -> int:
     """Deletes those that finished before an instant, with their receipts."""
     return execute(
-        "DELETE FROM erasures e USING (SELECT merchant_id, erasure_id FROM erasures WHERE finished_at < %s "
-        "ORDER BY finished_at LIMIT %s) AS old WHERE e.merchant_id = old.merchant_id AND e.erasure_id = old.erasure_id",
+        "WITH old AS (SELECT merchant_id, erasure_id FROM erasures WHERE finished_at < %s ORDER BY finished_at LIMIT %s), "
+        "requests AS (DELETE FROM erasure_requests r USING old "
+        "WHERE r.merchant_id = old.merchant_id AND r.erasure_id = old.erasure_id) "
+        "DELETE FROM erasures e USING old WHERE e.merchant_id = old.merchant_id AND e.erasure_id = old.erasure_id",
         (before, limit),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -175,6 +175,10 @@ SELECT merchant_id, event_id, times_received, inserted, before FROM stored
 UNION ALL
 SELECT merchant_id, platform, 0, NULL, NULL FROM queued
 """
+# Of those that were to be linked, and were so within the hour: since when nobody wrote that down anew.
+_LINKED = """UNION ALL
+SELECT merchant_id, browser_id, 0, NULL, json_build_array(digest, known_at)::text FROM looked WHERE is_fresh IS NOT TRUE
+"""
 _ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
 _WANTED = "(count(*) FILTER (WHERE wanted))::int"
 
@@ -224,19 +228,27 @@ _LINKS_OF_NEW = (
     f"(SELECT l.* FROM json_to_recordset({{place}}) AS l({LINK_COLUMNS}) "
     "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
-STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$4'))}{_STORED}"
-STORE_LINK_AND_REFUSE = f"{_QUEUEING_AND_REFUSING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}{_STORED}"
+STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$4'))}{_STORED}{_LINKED}"
+STORE_LINK_AND_REFUSE = (
+    f"{_QUEUEING_AND_REFUSING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}{_STORED}{_LINKED}"
+)
 # Of people who are to be left alone.
 STORE_SUPPRESSED = _DROPPING + _STORED
 
-# Which marks of events on their way in are known: of erased events, and of people who are to be left alone.
+# Which marks of events on their way in are known: of erased events, and of people who are to be left alone. And the number of
+# each merchant's last erasure, of 0 where there is none any more; null while one goes on, which deletes links.
 FIND_MARKS = """
 WITH given AS (SELECT DISTINCT merchant_id, mark FROM json_to_recordset($1) AS x(merchant_id bigint, mark bytea))
-SELECT g.merchant_id, g.mark, true FROM given g
+SELECT g.merchant_id, g.mark, true, NULL::bigint FROM given g
 CROSS JOIN LATERAL (SELECT 1 FROM tombstones WHERE merchant_id = g.merchant_id AND mark = g.mark LIMIT 1) t
 UNION ALL
-SELECT g.merchant_id, g.mark, false FROM given g
+SELECT g.merchant_id, g.mark, false, NULL FROM given g
 CROSS JOIN LATERAL (SELECT 1 FROM suppressions WHERE merchant_id = g.merchant_id AND mark = g.mark LIMIT 1) s
+UNION ALL
+SELECT m.merchant_id, NULL, NULL, CASE
+    WHEN EXISTS (SELECT FROM erasures WHERE merchant_id = m.merchant_id AND finished_at IS NULL) THEN NULL
+    ELSE coalesce((SELECT erasure_id FROM erasures WHERE merchant_id = m.merchant_id ORDER BY erasure_id DESC LIMIT 1), 0) END
+FROM (SELECT DISTINCT merchant_id FROM given) m
 """
 # Repeats of events that were erased: nothing of them is stored but that they came.
 COUNT_REPEATS = f"""
@@ -257,13 +269,15 @@ class StoredEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """``queued``: (merchant id, platform) of destinations that got something to do.
+    """``queued``: (merchant id, platform) of destinations that got something to do. ``known``: (merchant id, browser id, digest)
+    of the links that were not written, as they are stored -> when the two were last seen together, by what is stored.
 
     A key that is missing from ``events`` is stored under another event name: ``stored_names`` tells which.
     """
 
     events: dict[Key, StoredEvent]
     queued: set[tuple[int, str]]
+    known: dict[tuple[int, str, str], datetime] = field(default_factory=dict)
 
 
 def to_store(
@@ -300,7 +314,10 @@ def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
     """The rows that a statement of ``to_store`` or ``to_suppress`` returns."""
     stored = Stored({}, set())
     for row in found:
-        if row[3] is None:
+        if row[3] is None and row[4] is not None:
+            digest, known_at = orjson.loads(row[4])
+            stored.known[row[0], row[1], digest] = _read_instant(known_at)
+        elif row[3] is None:
             stored.queued.add((row[0], row[1]))
         elif row[3]:
             stored.events[row[0], row[1]] = StoredEvent(row[2], None)
@@ -312,11 +329,15 @@ def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
 def _read_before(row: Sequence[Any]) -> EventRow:
     merchant_id, event_id, times_received, _, before = row
     name, *instants, source, url, user_data, digests, sealed, custom_data, consent, device = orjson.loads(before)
-    occurred, received, last_received = (datetime.fromisoformat(at).astimezone(UTC) for at in instants)
+    occurred, received, last_received = map(_read_instant, instants)
     return EventRow(
         *(merchant_id, event_id, name, occurred, received, last_received, times_received, source, url),
         *(user_data, digests, bytes.fromhex(sealed) if sealed is not None else None, custom_data, consent, device),
     )
+
+
+def _read_instant(written: str) -> datetime:
+    return datetime.fromisoformat(written).astimezone(UTC)
 
 
 def _key(record: dict[str, Any]) -> Key:
@@ -351,25 +372,15 @@ def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows(sql, arguments)
 
 
-def begin_storing(seconds: float) -> datetime:
-    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none."""
-    limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
-    found: datetime = rows(limit)[0][0]
-    return found + timedelta(seconds=seconds)
-
-
-def end_storing(until: datetime) -> None:
-    """Raises DatabaseAwayError where it is too late."""
-    rows("SELECT in_time(%s)", (until,))
-
-
 def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:
     """What ``stored_names`` takes; it answers with (merchant id, event id, the event name it is stored under)."""
     return (JsonLiteral([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in keys]),)
 
 
 def marks_arguments(marks: set[tuple[int, bytes]]) -> tuple[Any, ...]:
-    """What ``find_marks`` takes; it answers with (merchant id, mark, whether it is a tombstone)."""
+    """What ``find_marks`` takes; it answers with (merchant id, mark, whether it is a tombstone, None), and once a
+    merchant with (merchant id, None, None, the number of its last erasure or None).
+    """
     found = [{"merchant_id": merchant, "mark": "\\x" + mark.hex()} for merchant, mark in sorted(marks)]
     return (JsonLiteral(found),)
 

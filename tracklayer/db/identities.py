@@ -31,8 +31,7 @@ from tracklayer.domain.stitching import (
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser.
     ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at.
     """
@@ -126,8 +125,7 @@ SELECT CASE WHEN i.is_anonymous AND (
     THEN 'many' ELSE 'person' END, i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at
 FROM ids i
 CROSS JOIN LATERAL (SELECT * FROM browser_people
-    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s
-    ORDER BY last_seen_at DESC LIMIT {MOST_PEOPLE}) p
+    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 100) p
 """
 
 
@@ -139,13 +137,8 @@ def look_up_arguments(
         "merchant": merchant_id,
         "wanted": JsonLiteral(
             [
-                {
-                    "event_id": one.event_id,
-                    "browser_id": one.browser_id,
-                    "people": one.people,
-                    "is_anonymous": one.is_anonymous,
-                }
-                for one in wanted
+                {"event_id": event_id, "browser_id": browser_id, "people": people, "is_anonymous": is_anonymous}
+                for event_id, browser_id, people, is_anonymous in wanted
             ]
         ),
         "late": max(now - LATE, now - retention),
@@ -160,7 +153,11 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
     found, signals, people = Found(), dict[str, list[Signal]](), dict[str, list[Person]]()
     refused: dict[str, bool] = {}
     for what, key, first, second, since, last in rows(LOOK_UP, params):
-        if what == "decided":
+        if what == "signal":
+            signals.setdefault(key, []).append(Signal(first, second, since, last))
+        elif what == "known":
+            refused[key] = first == "denied"
+        elif what == "decided":
             found.decided[key] = read_decision(first, second)
         elif what == "refused":
             found.refused.setdefault(key, set()).add(first)
@@ -170,10 +167,6 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
             found.seen_with.setdefault(key, []).append(first)
         elif what == "today":
             found.events_today[key] = found.events_today.get(key, 0) + 1
-        elif what == "known":
-            refused[key] = first == "denied"
-        elif what == "signal":
-            signals.setdefault(key, []).append(Signal(first, second, since, last))
         else:
             kind, _, digest = first.partition(" ")
             person = read_person(kind, digest, orjson.loads(second), since, last, is_of_many=what == "many")
@@ -182,10 +175,16 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
         found.browsers[browser_id] = Browser(
             browser_id,
             tuple(signals.get(browser_id, ())),
-            tuple(people.get(browser_id, ())),
+            tuple(_latest(people[browser_id])) if browser_id in people else (),
             refused.get(browser_id, False),
         )
     return found
+
+
+def _latest(people: list[Person]) -> list[Person]:
+    """``LINKING`` keeps no more, but for what comes at one moment."""
+    people.sort(key=lambda one: one.last_seen_at, reverse=True)
+    return people[:MOST_PEOPLE]
 
 
 def read_person(
@@ -214,8 +213,7 @@ def take_back(merchant_id: int, left: Mapping[str, Stitched]) -> None:
 _WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """``person``: the digest of the event's own email, or phone."""
 
     event_id: str
@@ -301,11 +299,13 @@ LINK_COLUMNS = (
 _PAIRS = "pairs"
 
 
-def _with_pairs(digests: str, pairs: str, unless_null: str = "pairs") -> str:
-    return (
-        f"CASE WHEN {unless_null} IS NULL THEN {digests} "
-        f"ELSE ({digests}::jsonb || jsonb_build_object('{_PAIRS}', {pairs}))::json END"
-    )
+# Of a new link, which has none yet: written behind its digests as text, which takes less than merging two objects.
+_NEW_PAIRS = f"CASE WHEN pairs IS NULL THEN digests ELSE (left(digests::text, -1) || ',\"{_PAIRS}\":\"' || pairs || '\"}}}}')::json END"
+_MORE_PAIRS = (
+    f"CASE WHEN excluded.digests ->> '{_PAIRS}' IS NULL THEN browser_people.digests "
+    f"ELSE (browser_people.digests::jsonb || jsonb_build_object('{_PAIRS}', left(concat_ws(' ', "
+    f"excluded.digests ->> '{_PAIRS}', browser_people.digests ->> '{_PAIRS}'), {MOST_PAIRS * (PAIR + 1)})))::json END"
+)
 
 
 # What comes with events, or by ``identify``: browsers and people, from ``{source}``. Who was seen so a moment ago is not
@@ -318,12 +318,15 @@ LINKING = f"""links AS MATERIALIZED (
     SELECT merchant_id, digest, browser_id, min(kind) AS kind, (array_agg(digests))[1] AS digests, min(at) AS since,
            max(at) AS until, min(received_at) AS received_at, string_agg(DISTINCT pair, ' ') AS pairs
     FROM {{source}} GROUP BY merchant_id, digest, browser_id
-), fresh AS MATERIALIZED (
-    SELECT l.* FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at, digests FROM browser_people p
+), looked AS MATERIALIZED (
+    SELECT l.*, p.last_seen_at AS known_at, p.last_seen_at IS NULL
+           OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
+           OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s'
+           OR NOT string_to_array(l.pairs, ' ') <@ string_to_array(coalesce(p.digests ->> '{_PAIRS}', ''), ' ') AS is_fresh
+    FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at, digests FROM browser_people p
         WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest AND p.browser_id = l.browser_id LIMIT 1) p ON true
-    WHERE p.last_seen_at IS NULL OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
-       OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s'
-       OR NOT string_to_array(l.pairs, ' ') <@ string_to_array(coalesce(p.digests ->> '{_PAIRS}', ''), ' ')
+), fresh AS MATERIALIZED (
+    SELECT * FROM looked WHERE is_fresh
 ), asked_of AS MATERIALIZED (
     SELECT b.* FROM (SELECT DISTINCT merchant_id, browser_id FROM fresh ORDER BY merchant_id, browser_id) f
     CROSS JOIN LATERAL (SELECT merchant_id, browser_id, consent FROM browsers b
@@ -333,12 +336,12 @@ LINKING = f"""links AS MATERIALIZED (
         WHERE a.merchant_id = f.merchant_id AND a.browser_id = f.browser_id AND a.consent = 'denied')
 ), linked AS (
     INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
-    SELECT merchant_id, digest, browser_id, kind, {_with_pairs("digests", "pairs")}, since, until
+    SELECT merchant_id, digest, browser_id, kind, {_NEW_PAIRS}, since, until
     FROM news ORDER BY merchant_id, digest, browser_id
     ON CONFLICT (merchant_id, digest, browser_id) DO UPDATE
         SET last_seen_at = greatest(browser_people.last_seen_at, excluded.last_seen_at),
             first_seen_at = least(browser_people.first_seen_at, excluded.first_seen_at),
-            digests = {_with_pairs("browser_people.digests", f"left(concat_ws(' ', excluded.digests ->> '{_PAIRS}', browser_people.digests ->> '{_PAIRS}'), {MOST_PAIRS * (PAIR + 1)})", "excluded.digests ->> '" + _PAIRS + "'")}
+            digests = {_MORE_PAIRS}
     RETURNING merchant_id, digest, browser_id
 ), crowd AS MATERIALIZED (
     SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM linked) n
@@ -434,6 +437,7 @@ WITH given AS (
     SELECT * FROM json_to_recordset(%(shown)s) AS s(
         merchant_id bigint, browser_id text, kind text, value text, at timestamptz, consent text, since timestamptz,
         only_known boolean)
+    WHERE (SELECT in_time(%(until)s))
 ), taken AS MATERIALIZED (
     SELECT g.* FROM given g WHERE CASE WHEN only_known THEN EXISTS (SELECT FROM browsers b
         WHERE b.merchant_id = g.merchant_id AND b.browser_id = g.browser_id) ELSE true END
@@ -527,17 +531,20 @@ def shown_record(
     }
 
 
-def show_all(records: Sequence[Mapping[str, Any]], lock_ms: int | None = None) -> dict[tuple[int, str], Seen]:
+def show_all(
+    records: Sequence[Mapping[str, Any]], lock_ms: int | None = None, until: datetime | None = None
+) -> dict[tuple[int, str], Seen]:
     """The same of several merchants, each as ``shown_record``, in one statement; (merchant id, browser id) -> what is known now,
     without those of whom nothing was noted as they are not known.
 
-    Needs a transaction. With ``lock_ms`` it is one of its own, sent and answered at once, and waits for a lock so long.
+    Needs a transaction. With ``lock_ms`` it is one of its own, sent and answered at once, and waits for a lock so long. ``until``:
+    later than that, by the server's clock, nothing is noted, and ``sessions.TOO_LATE`` is raised.
     """
     if not records:
         return {}
     # In one message, and so in one transaction.
     sql = SHOW if lock_ms is None else f"SET LOCAL lock_timeout = {lock_ms}; {SHOW}"
-    found = rows(sql, {"shown": JsonLiteral(records)})  # type: ignore[arg-type]
+    found = rows(sql, {"shown": JsonLiteral(records), "until": until})  # type: ignore[arg-type]
     return {(row[0], row[1]): Seen(row[2], row[3]) for row in found}
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -186,7 +187,7 @@ class Session(PsycopgConnection):
     """A connection that is watched. ``answer_seconds``: how long its server may be silent; None: for ever.
 
     ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``url``: what it was opened with. ``peer``: its
-    server's address.
+    server's address. ``clock``: what its server's showed, and the monotonic one when that answer was here.
     """
 
     url: str = ""
@@ -194,6 +195,7 @@ class Session(PsycopgConnection):
     answer_seconds: float | None = None
     used_at: float = 0.0
     is_spent: bool = False
+    clock: tuple[datetime, float] | None = None
 
     def ask(self, sql: str, params: Any = None) -> Any:
         """The first value of a statement's first row."""

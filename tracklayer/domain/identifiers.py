@@ -57,6 +57,7 @@ _EVERYDAY_BROWSER_ID = re.compile(rf"{_NO_PLACEHOLDER}(?:{_BROWSER_ID.pattern})"
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _FEW = 4  # different letters and digits: 00000000-0000-4000-8000-000000000000
 _COUNTED = "01234567890123456789"
+_SEPARATORS = frozenset("._~-")
 _NO_SEPARATOR = str.maketrans("", "", "._~-")
 
 MAX_IDENTIFIER = 2048  # characters: what is longer identifies nobody, and is not kept
@@ -191,13 +192,15 @@ def is_browser_id(value: str) -> bool:
 
 @lru_cache(maxsize=1024)  # of one event it is asked several times
 def _is_of_one(text: str) -> bool:
-    return len(set(text) - set("._~-")) > _FEW and not _is_words(text) and text not in _COUNTED
+    return len(set(text) - _SEPARATORS) > _FEW and not _is_words(text) and text not in _COUNTED
 
 
 def _is_words(text: str) -> bool:
     """Words, and a small number at most behind them. Of letters by chance a change of case makes words of one or two."""
+    if len(text) > 24:
+        return False
     bare = text.rstrip("0123456789")
-    if len(text) - len(bare) > 3 or len(text) > 24 or not bare.translate(_NO_SEPARATOR).isalpha():
+    if len(text) - len(bare) > 3 or not bare.translate(_NO_SEPARATOR).isalpha():
         return False
     lengths = [len(word) for word in _WORD.findall(bare)]
     return min(lengths) > 1 and sum(lengths) >= (3 if len(text) < 16 else 5) * len(lengths)

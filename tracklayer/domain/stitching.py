@@ -97,6 +97,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("fbc", "fbclid"),
     ("client_ip", "client_user_agent"),
 )
+_PLACES = {kind: place for place, kind in enumerate(KINDS)}
 _GROUP_OF = {kind: group for group in _GROUPS for kind in group}
 
 
@@ -127,8 +128,7 @@ class Person:
         return self.digests.get("google") or self.digest
 
 
-@dataclass(frozen=True)
-class Browser:
+class Browser(NamedTuple):
     browser_id: str
     signals: Sequence[Signal] = ()
     people: Sequence[Person] = ()
@@ -161,8 +161,7 @@ class Note(StrEnum):
     OUT_OF_TIME = "out_of_time"  # what is known is past its window, or came after the event
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What is known when an event is first looked at.
 
     ``browser``: the one that the event names, if it was ever seen. ``browsers``: those that its email or phone was seen
@@ -177,8 +176,7 @@ class Known:
     names: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Stitched:
+class Stitched(NamedTuple):
     """What is added to an event, and why not more."""
 
     fields: tuple[Enriched, ...] = ()
@@ -190,11 +188,11 @@ def stitch(event: Event, known: Known) -> tuple[Enriched, ...]:
     return judge_event(event, known).fields
 
 
-def judge_event(event: Event, known: Known) -> Stitched:
-    """What ``stitch`` gives, with a note."""
+def judge_event(event: Event, known: Known, *, names_browser: bool | None = None) -> Stitched:
+    """What ``stitch`` gives, with a note. ``names_browser``: whether ``browser_of`` it is one, where that is known."""
     if event.consent.ad_user_data == "denied":
         return Stitched(note=Note.CONSENT_DENIED)
-    if browser_of(event.user_data) is not None:
+    if browser_of(event.user_data) is not None if names_browser is None else names_browser:
         return _by_browser(event, known.browser)
     return _by_person(event, known)
 
@@ -314,24 +312,32 @@ def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enric
     own = event.user_data
     newest: dict[str, Signal] = {}
     where: dict[str, str] = {}
+    occurred_at, is_by_person = event.occurred_at, source == EMAIL
     for signal, browser in shown:
-        if not _is_given(signal, source) or not _is_in_time(event.occurred_at, signal, KINDS[signal.kind]):
+        name = signal.kind
+        kind = KINDS.get(name)
+        if kind is None or (is_by_person and not kind.travels) or not _is_in_time(occurred_at, signal, kind):
             continue
-        best = newest.get(signal.kind)
+        best = newest.get(name)
         if best is None or _age(signal) > _age(best):
-            newest[signal.kind] = signal
-            where[signal.kind] = browser.browser_id
-    clicks = [newest.pop(kind) for kind in GOOGLE_CLICKS if kind in newest]
+            newest[name] = signal
+            where[name] = browser.browser_id
+    clicks = [newest.pop(name) for name in GOOGLE_CLICKS if name in newest]
     if clicks:
         last = max(clicks, key=_age)
         newest[last.kind] = last
     if _build_fbc(newest):
         where["fbc"] = where["fbclid"]
-    return tuple(
-        Enriched(kind, newest[kind].value, source, newest[kind].first_seen_at, where[kind] if source == EMAIL else None)
-        for kind in KINDS
-        if kind in newest and not any(getattr(own, other) for other in _GROUP_OF.get(kind, (kind,)))
-    ) + _own_click(event, shown, source)
+    found = []
+    for name in sorted(newest, key=_PLACES.__getitem__):
+        for other in _GROUP_OF.get(name) or (name,):
+            if getattr(own, other):
+                break
+        else:
+            signal = newest[name]
+            by = where[name] if is_by_person else None
+            found.append(Enriched(name, signal.value, source, signal.first_seen_at, by))
+    return (*found, *_own_click(event, shown, source))
 
 
 def _age(signal: Signal) -> tuple[datetime, str]:
@@ -366,7 +372,9 @@ def _build_fbc(newest: dict[str, Signal]) -> bool:
 
 def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
     """``fb.1.<ms>.<click id>``, as Meta's own script writes it."""
-    return f"fb.1.{(first_seen_at - _EPOCH) // timedelta(milliseconds=1)}.{fbclid}"
+    since = first_seen_at - _EPOCH
+    ms = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
+    return f"fb.1.{ms}.{fbclid}"
 
 
 def _own_click(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
@@ -386,6 +394,8 @@ def _own_click(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enr
 
 def _of_late(event: Event, browser: Browser) -> list[Person]:
     """Whom a browser was seen with before an event, and not long before it."""
+    if not browser.people:
+        return []
     return [
         person
         for person in browser.people
@@ -447,11 +457,14 @@ def without_refused(decided: Stitched, browser_id: str | None, refused: Collecti
 
 def may_be_linked(browser_id: str, kind: str, value: Matchable) -> bool:
     """Whether a browser and an email or phone that come together are worth knowing: a mailbox that is nobody's is not."""
-    if not FORMATS["browser_id"].is_right(browser_id):
-        return False
-    if kind != "email" or value.plain is None:
+    return FORMATS["browser_id"].is_right(browser_id) and (kind != "email" or is_somebodys(value))
+
+
+def is_somebodys(email: Matchable) -> bool:
+    """Whether an email may be a person's; of a digest nobody can tell."""
+    if email.plain is None:
         return True
-    local, at, domain = value.plain.strip().lower().rpartition("@")
+    local, at, domain = email.plain.strip().lower().rpartition("@")
     return bool(at and domain) and bool(local) and local.partition("+")[0] not in NOBODYS_MAILBOXES
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -143,7 +144,10 @@ class Mutation:
         holder = context.caller
         user_data = to_draft(input.user_data)
         found = await run_for_merchant(
-            partial(_identify, context.runtime, holder), holder.merchant_id, str(input.browser_id), user_data
+            partial(_identify, context.runtime, holder, time.monotonic()),
+            holder.merchant_id,
+            str(input.browser_id),
+            user_data,
         )
         return IdentifyPayload(ok=found.is_linked, user_errors=user_errors(found.problems))
 
@@ -505,9 +509,9 @@ class Mutation:
 
 
 def _identify(
-    runtime: Runtime, holder: KeyHolder, merchant_id: int, browser_id: str, user_data: dict[str, Any]
+    runtime: Runtime, holder: KeyHolder, arrived: float, merchant_id: int, browser_id: str, user_data: dict[str, Any]
 ) -> Identified:
-    return identify(runtime, holder, browser_id, user_data)
+    return identify(runtime, holder, browser_id, user_data, arrived)
 
 
 def _own(id: ID, kind: str, merchant_id: int) -> int | None:

@@ -25,12 +25,15 @@ from tracklayer.db.connection import (
     execute,
     in_transaction,
     run_in_db_thread,
+    session,
 )
 from tracklayer.db.identities import Seen, barred, forget_signals, show_all, shown_record
+from tracklayer.db.lateness import end_storing, server_time
 from tracklayer.db.merchants import collectors_of, page_of_collectors
-from tracklayer.db.sessions import is_in_the_way
+from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
 from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
 from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.marks import marker_of
 
 log = logging.getLogger(__name__)
@@ -158,7 +161,7 @@ class Outcome(Enum):
 class Call:
     """Of one browser. ``signals``: (kind, value, since when). ``forgets``: its user refused, and all of it goes. ``mark``: by which
     it is known whether it was erased, where its merchant has erased people. ``only_known``: nothing is kept of a browser that is
-    not known.
+    not known. ``arrived``: on the monotonic clock.
     """
 
     merchant_id: int
@@ -170,6 +173,7 @@ class Call:
     mark: bytes | None = None
     only_known: bool = False
     done: asyncio.Future[Outcome] | None = field(default=None, repr=False)
+    arrived: float = field(default_factory=time.monotonic)
 
 
 class Collection:
@@ -298,11 +302,35 @@ async def _stored(calls: Sequence[Call], lock_ms: int) -> Exception | None:
 
 
 def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
-    """Keeps what calls tell, in their order, in one transaction. Of one that forgets, only that its user refused stays."""
+    """Keeps what calls tell, in their order, in one transaction. Of one that forgets, only that its user refused stays.
+
+    Raises DatabaseAwayError where it is not in the database ``LATE_SECONDS`` after the first of them arrived: then nothing is, as
+    an erasure may have finished meanwhile that took one of these browsers for gone.
+    """
+    ends = min((call.arrived for call in calls), default=time.monotonic()) + LATE_SECONDS
+    with session():
+        try:
+            return _store_until(calls, lock_ms, server_time(ends))
+        except DatabaseAwayError as error:
+            if code_of(error) != TOO_LATE or time.monotonic() > ends:
+                raise
+            # By a clock that was set meanwhile.
+            return _store_until(calls, lock_ms, server_time(ends, anew=True))
+
+
+def _store_until(calls: Sequence[Call], lock_ms: int, until: datetime) -> list[Outcome]:
+    with session():
+        return _store_all(calls, lock_ms, until)
+
+
+def _store_all(calls: Sequence[Call], lock_ms: int, until: datetime) -> list[Outcome]:
     gone: dict[int, Outcome] = {}  # by place in ``calls``
     if any(call.forgets or call.mark is not None for call in calls):
         with in_transaction():
-            execute("SELECT set_config('lock_timeout', %s, true)", (str(lock_ms),))
+            execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', '5000', true)",
+                (str(lock_ms),),
+            )
             marks = {(call.merchant_id, call.mark) for call in calls if call.mark is not None}
             erased = barred(sorted(marks))
             gone = {
@@ -310,9 +338,10 @@ def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
                 for place, call in enumerate(calls)
                 if call.mark is not None and (key := (call.merchant_id, call.mark)) in erased
             }
-            seen = _store([call for place, call in enumerate(calls) if place not in gone])
+            seen = _store([call for place, call in enumerate(calls) if place not in gone], until)
+            end_storing(until)
     else:
-        seen = show_all(_records(calls), lock_ms)  # the everyday case: one way to the server and back
+        seen = show_all(_records(calls), lock_ms, until)  # the everyday case: one way to the server and back
     return [
         gone.get(place) or _outcome(seen.get((call.merchant_id, call.browser_id))) for place, call in enumerate(calls)
     ]
@@ -326,7 +355,7 @@ def _outcome(seen: Seen | None) -> Outcome:
     return Outcome.KEPT_NEW if seen.is_new else Outcome.KEPT
 
 
-def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
+def _store(calls: Sequence[Call], until: datetime) -> dict[tuple[int, str], Seen]:
     """(merchant id, browser id) -> what is known now. Needs a transaction."""
     forgotten: dict[int, set[str]] = {}
     last: dict[tuple[int, str], int] = {}  # the place of a browser's last call that forgets
@@ -336,7 +365,8 @@ def _store(calls: Sequence[Call]) -> dict[tuple[int, str], Seen]:
             last[call.merchant_id, call.browser_id] = place
     # What was shown before is forgotten, too.
     seen = show_all(
-        _records([c for place, c in enumerate(calls) if place >= last.get((c.merchant_id, c.browser_id), 0)])
+        _records([c for place, c in enumerate(calls) if place >= last.get((c.merchant_id, c.browser_id), 0)]),
+        until=until,
     )
     # Now that their rows are held: what another process was writing of them is there to be deleted.
     for merchant_id in sorted(forgotten):

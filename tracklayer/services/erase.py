@@ -19,7 +19,7 @@ import orjson
 from tracklayer.db import erasures as db
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import bounded_read, in_transaction
-from tracklayer.db.erasures import ErasureRow, Looked
+from tracklayer.db.erasures import AskedBy, ErasureRow, Looked
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
@@ -380,7 +380,7 @@ def erase_person(
         wanted.browsers, wanted.beside = linked.alone, linked.beside
         # Neither an event's id nor a browser that others use says of any other event whose it is.
         suppress = suppress and bool(wanted.names or linked.alone)
-        another = _that_does_it(runtime, merchant_id, identifiers, wanted, suppress, now)
+        another = _that_does_it(runtime, merchant_id, identifiers, wanted, suppress, requested_by, now)
         if another is None and is_full:
             return [
                 Problem(
@@ -395,6 +395,7 @@ def erase_person(
                 row.next_at = now + SETTLE
             keep_wanted(runtime, row, wanted)
             db.save_erasures([row])
+            db.add_requests(row, [AskedBy(dict(requested_by), now)])
             db.mark_merchant(merchant_id)
         if suppress:  # by another, too: somebody may have been let back since that began
             db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
@@ -408,9 +409,10 @@ def _that_does_it(
     identifiers: Sequence[Sequence[str]],
     wanted: Wanted,
     suppress: bool,
+    requested_by: Mapping[str, Any],
     now: datetime,
 ) -> ErasureRow | None:
-    """One that goes on, was asked for with the very same, and deletes whatever this request means.
+    """One that goes on, was asked for with the very same, and deletes whatever this request means; it is noted there.
 
     That is so where it has not begun to look: then it looks at what came until now as well. Or where nothing that it would have
     to look at came since: of whoever is left alone nothing can, and of the events that were named none is there any more.
@@ -428,7 +430,13 @@ def _that_does_it(
         if (kept.tokens, set(kept.event_ids), kept.beside) != (wanted.tokens, set(wanted.event_ids), wanted.beside):
             continue
         is_left_alone = suppress and db.are_all_suppressed(merchant_id, marks, row.requested_at)
-        if (not is_any_left and (is_left_alone or not wanted.tokens)) or (not kept.is_again and db.ask_again(row, now)):
+        count = db.count_requests(row)
+        if count >= db.MOST_REQUESTS:
+            continue
+        first = AskedBy(row.requested_by, row.requested_at)
+        does_it = not is_any_left and (is_left_alone or not wanted.tokens)
+        if does_it or (not kept.is_again and db.ask_again(row, now)):
+            db.add_requests(row, [*([] if count else [first]), AskedBy(dict(requested_by), now)])
             return row
     return None
 

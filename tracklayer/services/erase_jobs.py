@@ -252,8 +252,9 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
     One that looks for the very same as another waits until that one has looked: so, however often somebody is asked for, an
     event of theirs is not told to each of many.
     """
-    those = db.walkers(walk.row.merchant_id, now)
+    those, may_begin = db.walkers(walk.row.merchant_id, now, is_lost=walk.is_lost)
     begun = {_sought(row) for row in those if row.lap is not None and not walk.is_lost}
+    waiting = {row.erasure_id for row in those if row.lap is None and row.stage == "walk"}
     for row in those:
         if walk.is_lost:
             row.lap = None
@@ -267,7 +268,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
             walk.changed[row.erasure_id] = row
             continue
         if row.lap is None and row.stage == "walk" and not wanted.is_again:
-            if _sought(row) in begun:
+            if _sought(row) in begun or (row.erasure_id in waiting and row.erasure_id not in may_begin):
                 continue
             begun.add(_sought(row))
         if row.lap is None:
@@ -509,9 +510,10 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             whose = dict.fromkeys(ids, one.erasure_id) | whose
             deleting |= {one.erasure_id} if ids else set()
     found, is_done = remove_traces(row.merchant_id, Ids(whose)) if whose else (Counter[int](), True)
+    may_finish = db.may_finish(row.merchant_id)
     for one in ready:
         _count(one, {"mentions": found[one.erasure_id]})
-        if not is_done and one.erasure_id in deleting:
+        if not may_finish or (not is_done and one.erasure_id in deleting):
             one.next_at = now + IN_HANDS
             continue
         db.forget_traces(one.merchant_id, one.erasure_id)

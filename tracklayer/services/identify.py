@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tracklayer.db import identities as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import is_any_suppressed
+from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_external_id
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
+from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.linking import links_of
 from tracklayer.services.marks import marker_of
 
@@ -59,11 +62,19 @@ class Identified:
     problems: tuple[Problem, ...]
 
 
-def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: Mapping[str, Any]) -> Identified:
+def identify(
+    runtime: Runtime,
+    merchant: KeyHolder,
+    browser_id: str,
+    user_data: Mapping[str, Any],
+    arrived: float | None = None,
+) -> Identified:
     """Links a browser with an email, a phone, or both. ``user_data`` is judged as that of an event; safe to call again.
 
-    A key that may only send is not told that a person is left alone: it hears that they are linked.
+    A key that may only send is not told that a person is left alone: it hears that they are linked. ``arrived``: when the call
+    did, on the monotonic clock. Raises DatabaseAwayError where it is not in the database ``LATE_SECONDS`` later: then nothing is.
     """
+    arrived = time.monotonic() if arrived is None else arrived
     now = runtime.clock.now()
     browser_id, given = browser_id.strip(), user_data.get("browser_id")
     problems = [] if FORMATS["browser_id"].is_right(browser_id) else [_BAD_BROWSER]
@@ -87,18 +98,19 @@ def identify(runtime: Runtime, merchant: KeyHolder, browser_id: str, user_data: 
     links = links_of(read.event, now)
     if not links:
         return Identified(False, (_UNUSABLE, *warnings))
+    marks: Sequence[bytes] = ()
     if merchant.is_marked:
         tokens = tokens_of_added({"field": link.kind, "value": link.digests} for link in links)
         if person.external_id:
             tokens |= tokens_of_external_id(person.external_id)
         marks = marker_of(runtime).marks(merchant.merchant_id, {*tokens, of_browser(browser_id)})
-        with in_transaction():
-            is_suppressed = is_any_suppressed(merchant.merchant_id, marks)
-        if is_suppressed:
+    with in_transaction():
+        until = begin_storing(arrived + LATE_SECONDS - time.monotonic())
+        if marks and is_any_suppressed(merchant.merchant_id, marks):
             # Whoever may only send could ask of anybody whether they were erased.
             return Identified(False, (_SUPPRESSED, *warnings)) if merchant.may_read else Identified(True, warnings)
-    with in_transaction():
         if db.has_refused(merchant.merchant_id, browser_id):
             return Identified(False, (_REFUSED, *warnings))
         db.link_people(merchant.merchant_id, links, now)
+        end_storing(until)
     return Identified(True, warnings)

@@ -17,6 +17,7 @@ from tracklayer.db import events as db
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
+from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
@@ -26,7 +27,7 @@ from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
-from tracklayer.services.linking import link_records
+from tracklayer.services.linking import KnownLinks, Together, together_of
 from tracklayer.services.marks import marker_of, of_event
 from tracklayer.tally import Tally
 from tracklayer.tracing import Store
@@ -92,7 +93,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     """
     call = judge(runtime, merchant, drafts)
     with in_transaction():
-        until = db.begin_storing(LATE_SECONDS)
+        until = begin_storing(LATE_SECONDS)
         steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
@@ -100,7 +101,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
                 statement, arguments = steps.send(db.run_statement(statement, arguments))
         except StopIteration as ended:
             queued: set[Wake] = ended.value
-        db.end_storing(until)
+        end_storing(until)
     outcomes = outcomes_of(runtime, call)
     if differing := differences_among(call, outcomes):
         with in_transaction():
@@ -115,7 +116,7 @@ class Item:
     read: ReadEvent
     record: dict[str, Any]
     key: Key
-    links: Sequence[dict[str, Any]] = ()  # of its browser and its people, as ``db.identities.link_record``
+    together: Together | None = None  # its browser and its people
     inserted: bool = False
     row: EventRow | None = None
     count: int = 0  # how often it was received up to this one
@@ -200,8 +201,9 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         record["counted_as"] = counted_as
     call.outcomes.append(None)
     key = (merchant.merchant_id, event.event_id)
-    links = link_records(event, record, call.now) if event.user_data.browser_id is not None else ()
-    item = Item(read, record, key, links)
+    item = Item(read, record, key)
+    if event.user_data.browser_id is not None:
+        item.together = together_of(event, record, call.now, call.arrived)
     if merchant.is_marked:
         marker = marker_of(runtime)
         item.tombstone = marker.mark(merchant.merchant_id, of_event(event.event_id))
@@ -215,17 +217,20 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
 Step = tuple[str, tuple[Any, ...]]
 
 
-def store(calls: Sequence[Call], window: timedelta, until: datetime | Moment) -> Generator[Step, list[Any], set[Wake]]:
+def store(
+    calls: Sequence[Call], window: timedelta, until: datetime | Moment, known: KnownLinks | None = None
+) -> Generator[Step, list[Any], set[Wake]]:
     """The statements that store the events of all calls, one after another, as whoever holds a connection runs them.
 
     One suffices, unless an id is stored under another name: then it asks for that name and counts the repeats of it.
     Fills in the items; returns whom to wake. The same id several times: the first is stored, the others are its
     repeats, in the order of the calls. ``until``: later than that nothing is stored, as an erasure may have finished
-    meanwhile that looked for these very events.
+    meanwhile that looked for these very events. ``known``: of whoever commits each statement by itself.
     """
+    epochs: dict[int, int | None] = {}
     marked = [item for call in calls if call.merchant.is_marked for item in call.items if item is not None]
     if marked:
-        yield from _look_for_marks(marked)
+        epochs = yield from _look_for_marks(marked)
     groups: dict[Key, list[Item]] = {}
     for call in calls:
         for item in call.items:
@@ -234,7 +239,7 @@ def store(calls: Sequence[Call], window: timedelta, until: datetime | Moment) ->
     rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused, call.forgone)]
     wake: set[Wake] = set()
     while groups or rejected:
-        stored = yield from _store_firsts(groups, rejected, window, until)
+        stored = yield from _store_firsts(groups, rejected, window, until, known, epochs)
         wake |= stored.queued
         rejected = []
         left = {key: items for key, items in groups.items() if key not in stored.events}
@@ -270,17 +275,25 @@ def store(calls: Sequence[Call], window: timedelta, until: datetime | Moment) ->
     return wake
 
 
-def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], None]:
-    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone."""
+def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[int, int | None]]:
+    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone.
+
+    Returns the number of each merchant's last erasure; None while one goes on.
+    """
     asked = {(item.key[0], mark) for item in items for mark in (item.tombstone, *item.marks) if mark is not None}
     erased, suppressed = set[tuple[int, bytes]](), set[tuple[int, bytes]]()
-    for merchant_id, mark, is_tombstone in (yield "find_marks", db.marks_arguments(asked)):
-        (erased if is_tombstone else suppressed).add((merchant_id, bytes(mark)))
+    epochs: dict[int, int | None] = {}
+    for merchant_id, mark, is_tombstone, last in (yield "find_marks", db.marks_arguments(asked)):
+        if mark is None:
+            epochs[merchant_id] = last
+        else:
+            (erased if is_tombstone else suppressed).add((merchant_id, bytes(mark)))
     for item in items:
         item.is_erased = (item.key[0], item.tombstone) in erased
         item.is_suppressed = any((item.key[0], mark) in suppressed for mark in item.marks)
         if item.is_suppressed:
             item.record = persist.without_person(item.record, item.read.event)
+    return epochs
 
 
 def _conflicts(call: Call) -> Mapping[Refusal, int]:
@@ -302,12 +315,18 @@ def _rejections(
 
 
 def _store_firsts(
-    groups: dict[Key, list[Item]], rejected: list[dict[str, Any]], window: timedelta, until: datetime | Moment
+    groups: dict[Key, list[Item]],
+    rejected: list[dict[str, Any]],
+    window: timedelta,
+    until: datetime | Moment,
+    known: KnownLinks | None,
+    epochs: Mapping[int, int | None],
 ) -> Generator[Step, list[Any], Stored]:
     """Stores the first of each group, counting those of the same name as its repeats, and fills in what came of it."""
     alike: dict[Key, list[Item]] = {}
     records, suppressed = list[dict[str, Any]](), list[dict[str, Any]]()
     links: list[dict[str, Any]] = []
+    linked: list[tuple[Key, Together, int]] = []  # that are known once they are stored
     for key, items in groups.items():
         first = items[0]
         name = first.read.event.event_name
@@ -317,11 +336,21 @@ def _store_firsts(
             suppressed.append(first.record)
             continue
         records.append(first.record)
-        if first.links:
-            links += first.links
+        if (together := first.together) is None:
+            continue
+        epoch = epochs.get(key[0]) if key[0] in epochs else 0
+        if known is None or epoch is None:
+            links += together.records()
+        elif not known.has(together, epoch) and (found_links := together.records()):
+            links += found_links
+            linked.append((key, together, epoch))
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
         stored = db.read_stored((yield db.to_store(records, rejected, links, window, until)))
+        if known is not None:
+            for key, together, epoch in linked:
+                if (new := stored.events.get(key)) is not None and new.before is None:  # a repeat links nobody
+                    known.note(together, epoch, stored.known)
     if suppressed:
         others = db.read_stored((yield db.to_suppress(suppressed, window, until)))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)

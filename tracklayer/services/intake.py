@@ -48,6 +48,7 @@ from tracklayer.services.ingest import (
     outcomes_of,
     store,
 )
+from tracklayer.services.linking import KnownLinks
 from tracklayer.tracing import Store
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,7 @@ class _Flusher:
     """Stores what waits for it, batch by batch, on a connection of its own.
 
     ``let_go`` is told what waits no more, by merchant. ``most``: events of the next batch. ``pause``: seconds between two.
+    ``known``: what this process knows to be linked.
     """
 
     def __init__(
@@ -173,6 +175,7 @@ class _Flusher:
         let_go: Callable[[int, int], None],
         most: Callable[[], int],
         pause: Callable[[], float] | None = None,
+        known: KnownLinks | None = None,
     ) -> None:
         self.task: asyncio.Task[None] | None = None
         self._runtime = runtime
@@ -180,6 +183,7 @@ class _Flusher:
         self._let_go = let_go
         self._most = most
         self._pause = pause
+        self._known = known
         self._session = AsyncSession(runtime.database_url, STATEMENTS, lock_ms=LOCK_MS)
         self._waiting: Lines[_Waiting] = Lines()
         self._locked: dict[int, float] = {}  # merchant id -> when it is tried again, on the monotonic clock
@@ -315,7 +319,7 @@ class _Flusher:
         try:
             first = min((part.arrived for _, part in batch), default=0.0)
             until = Moment(first + LATE_SECONDS)
-            steps = store([part for _, part in batch], self._runtime.settings.retry_window, until)
+            steps = store([part for _, part in batch], self._runtime.settings.retry_window, until, self._known)
             name, arguments = next(steps)
             while True:
                 began = time.perf_counter()
@@ -441,8 +445,9 @@ class Intake:
     def __init__(self, runtime: Runtime, wake: Callable[[Iterable[Wake]], None]) -> None:
         self.home: asyncio.AbstractEventLoop | None = None
         self._runtime = runtime
-        self._short = _Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH)
-        self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long, self._pause_of_long)
+        known = KnownLinks()
+        self._short = _Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH, known=known)
+        self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long, self._pause_of_long, known)
         self._arrived: Lines[_Waiting] = Lines()  # to be judged
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0

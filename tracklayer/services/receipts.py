@@ -52,12 +52,15 @@ def write_receipt(runtime: Runtime, row: ErasureRow) -> str:
     assert row.finished_at is not None
     counts = {table: count for table, count in row.counts.items() if table not in _NO_TABLES}
     shared = row.counts.get("shared", 0)
+    first, *again = db.requests_of(row)
     told = {
         "version": 1,
         "erasure": str(row.erasure_id),
         "merchant": str(row.merchant_id),
-        "requested_by": row.requested_by,
-        "requested_at": _instant(row.requested_at),
+        "requested_by": first.requested_by,
+        "requested_at": _instant(first.requested_at),
+        "requested_again": [{"by": one.requested_by, "at": _instant(one.requested_at)} for one in again],
+        "looked_until": _instant(row.requested_at),
         "finished_at": _instant(row.finished_at),
         "identifiers": [{"kind": kind, "keyed_hash": cut} for kind, cut in row.identifiers],
         "suppressed": row.suppress,

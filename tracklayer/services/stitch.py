@@ -124,19 +124,18 @@ def _decide(
     """What each event gets, by event id: what was decided before, else what is decided now. Those without browser and person
     are missing: nothing can be known of them.
     """
-    browsers = {event.event_id: browser_of(event.user_data) for event, _ in events}
-    # Of an event that names a browser, only whose it is, is noted.
-    people = {
-        event.event_id: list(islice(people_of(event.user_data), None if browsers[event.event_id] is None else 1))
-        for event, _ in events
-    }
-    asked = []
+    browsers, people, asked = dict[str, str | None](), dict[str, list[str]](), list[Wanted]()
     for event, _ in events:
-        browser_id, those = browsers[event.event_id], people[event.event_id]
+        event_id, own = event.event_id, event.user_data
+        browsers[event_id] = browser_id = browser_of(own)
         if browser_id is not None:
-            asked.append(Wanted(event.event_id, browser_id, is_anonymous=not names_somebody(event.user_data)))
-        elif those:
-            asked.append(Wanted(event.event_id, None, those))
+            # Of an event that names a browser, only whose it is, is noted.
+            people[event_id] = list(islice(people_of(own), 1))
+            asked.append(Wanted(event_id, browser_id, (), is_anonymous=not names_somebody(own)))
+            continue
+        people[event_id] = those = list(people_of(own))
+        if those:
+            asked.append(Wanted(event_id, None, those))
     if not asked:
         return {}
     known = db.look_up(merchant_id, asked, stitching.retention, now)
@@ -153,7 +152,7 @@ def _decide(
             continue
         # What a platform may have got without anything added stays so.
         is_tried = was_tried or event_id in known.tried
-        found = NOTHING if is_tried else _judge(runtime, merchant_id, event, _known(browsers[event_id], those, known))
+        found = NOTHING if is_tried else _judge(runtime, merchant_id, event, browsers[event_id], those, known)
         fresh.append(Decision(event_id, found, those[0] if those else None))
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
     if fresh and store:
@@ -173,9 +172,11 @@ def _known(browser_id: str | None, people: Sequence[str], found: db.Found) -> Kn
     return Known(None, browsers, person, found.events_today.get(person, 0), frozenset(people))
 
 
-def _judge(runtime: Runtime, merchant_id: int, event: Event, known: Known) -> Stitched:
+def _judge(
+    runtime: Runtime, merchant_id: int, event: Event, browser_id: str | None, people: Sequence[str], found: db.Found
+) -> Stitched:
     try:
-        return judge_event(event, known)
+        return judge_event(event, _known(browser_id, people, found), names_browser=browser_id is not None)
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         # A bug in a rule: the event goes as it came, its neighbours with what is theirs.
         tell_fault(runtime, "stitching an event", error, (merchant_id, event.event_id))

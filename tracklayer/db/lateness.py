@@ -1,0 +1,39 @@
+"""Until when something that is on its way may still be stored: what hung for longer is not, and its sender is told.
+
+An erasure counts on it: after ``services.erase.ON_ITS_WAY`` nothing comes in any more that nobody has held against its marks.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from tracklayer.db.connection import database, rows
+from tracklayer.db.sessions import Session
+
+CLOCK_SECONDS = 60.0  # after which a server is asked again what time it is: clocks drift apart, and are set
+
+
+def begin_storing(seconds: float) -> datetime:
+    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none."""
+    limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
+    found: datetime = rows(limit)[0][0]
+    return found + timedelta(seconds=seconds)
+
+
+def end_storing(until: datetime) -> None:
+    """Raises DatabaseAwayError where it is too late."""
+    rows("SELECT in_time(%s)", (until,))
+
+
+def server_time(at: float, *, anew: bool = False) -> datetime:
+    """What the server's clock shows when the monotonic one of this host shows ``at``: never later than that, and earlier by what
+    its last answer was on its way. One more way to the server a minute. Needs a session.
+    """
+    own: Session = database.connection()
+    if anew or own.clock is None or time.monotonic() - own.clock[1] > CLOCK_SECONDS:
+        shown = rows("SELECT clock_timestamp()")[0][0]
+        own.clock = shown, time.monotonic()
+    shown, then = own.clock
+    found: datetime = shown + timedelta(seconds=at - then)
+    return found
