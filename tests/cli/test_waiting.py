@@ -17,8 +17,11 @@ from websockets.sync.client import connect
 from tests.factories import API_KEY_SECRET, INGEST, camel, draft, new_merchant
 from tests.faults.proxy import FrozenProxy
 from tests.servers import Process, free_port, running, wait_for_api, wait_until
+from tracklayer.cli.process import warn_of_troubles
 from tracklayer.clock import SystemClock
+from tracklayer.db import connection
 from tracklayer.runtime import Runtime
+from tracklayer.settings import load_settings
 
 
 @pytest.fixture
@@ -121,3 +124,12 @@ def test_one_of_several_that_starts_turns_nobody_away_whom_another_one_serves(
             while time.monotonic() - since < 3:  # in which it starts
                 ask()
         assert set(found) == {200}
+
+
+def test_a_role_starts_though_the_database_goes_away_while_it_looks_for_troubles(
+    runtime: Runtime, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection.connect(f"postgresql://127.0.0.1:{free_port()}/gone")
+    warn_of_troubles(runtime, load_settings({}))
+    assert "could not look for what may be wrong" in caplog.text
+    connection.connect(database)

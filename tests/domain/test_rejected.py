@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -158,3 +159,30 @@ def test_what_is_refused_now_is_to_be_mended_first_though_more_was_refused_for_w
     assert (
         " Since 2026-03-04 14:25 UTC no longer for `customData.currency` (INVALID_CURRENCY). By name: Purchase" in told
     )
+
+
+def test_one_name_told_for_its_cause_stays_so_while_the_cause_goes_on_though_hours_as_bad_are_known() -> None:
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    known = {"Purchase": SuccessRate(0.98, 0.01, 100_000, 0.83)}
+    start = NOW.replace(second=0) - 20 * MINUTE
+    some = {("Purchase", *TIME): 8}
+    minutes = [DoorMinute(start + n * MINUTE, 75, {"Purchase": 72, "Lead": 3}, some) for n in range(20)]
+    view = DoorView(minutes, usual, known, {CURRENCY: usual})
+    assert list(found_of(view)) == [PURCHASE]
+    still = replace(view, open_names={"Purchase"}, began={"Purchase": start})
+    assert found_of(still)[PURCHASE].message.startswith("160 of 1,600 Purchase events since")
+    mended = [DoorMinute(start + n * MINUTE, 83, {"Purchase": 80, "Lead": 3}) for n in range(15, 20)]
+    assert found_of(replace(still, minutes=[*minutes[:15], *mended])) == {}
+
+
+def test_of_many_causes_that_are_as_frequent_one_is_named() -> None:
+    refused = {("Purchase", "INVALID_FIELD", f"custom_data.{letter}"): 5 for letter in "abcdefghijkl"}
+    (found,) = found_of(judged(5, SuccessRate(0.99, 0.01, 100_000), {}, accepted=0, names={}, refused=refused)).values()
+    assert " must correct `customData.a` (INVALID_FIELD) now, and then send" in found.message
+
+
+def test_where_further_names_were_refused_it_is_at_least_so_many_of_one() -> None:
+    refused = {("Purchase", *TIME): 20, (OTHERS, *TIME): 2}
+    usual = SuccessRate(0.99, 0.01, 100_000)
+    found = found_of(judged(5, usual, {}, accepted=160, names={"PageView": 160}, refused=refused))
+    assert found[PURCHASE].message.startswith("At least 20 Purchase events since")

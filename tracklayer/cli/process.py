@@ -139,8 +139,17 @@ def own_sealer(settings: Settings) -> Sealer:
 
 
 def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
-    """A line of the log for each thing by which a role that runs would lose events, or send them nowhere."""
-    for trouble in troubles(runtime.sealer, settings.sandbox_url):
+    """A line of the log for each thing by which a role that runs would lose events, or send them nowhere.
+
+    Where the database has gone away again meanwhile, none: the role starts, and waits for it as it does while it runs. Its
+    watchman looks for the same.
+    """
+    try:
+        found = troubles(runtime.sealer, settings.sandbox_url)
+    except DatabaseAwayError as error:
+        log.warning("could not look for what may be wrong with this installation: %s", sentence_of(error))
+        return
+    for trouble in found:
         log.warning("%s", trouble.sentence)
 
 

@@ -131,6 +131,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     found: dict[Subject, Finding | None] = {whole: None}
     for name in view.open_names:
         still = _still([minute.of(name) for minute in view.minutes], _capped(view.usual_names.get(name)))
+        still = still or _cause_still(_of_name(view, name))  # it may have been told for that
         found[_subject(name)] = _finding(view, name, still) if still else None
     fresh = replace(view, minutes=[view.fresh(minute) for minute in view.minutes])
     bad = {}
@@ -340,6 +341,15 @@ def _cause_still(view: DoorView) -> datetime | None:
     return None
 
 
+def _of_name(view: DoorView, name: str) -> DoorView:
+    """With the refusals of one name alone."""
+    own = [
+        replace(minute, refused={cause: count for cause, count in minute.refused.items() if cause[0] == name})
+        for minute in view.minutes
+    ]
+    return replace(view, minutes=own)
+
+
 _SAID = {"": "without a name that can be read", OTHERS: "other names"}
 
 
@@ -364,6 +374,7 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
     # What is refused now comes first, however much of another cause was refused before: that may be mended.
     told = sorted(causes.items(), key=lambda one: (-of_now[one[0]], -one[1], one[0]))[:MOST_TOLD]
     to_mend = [cause for cause, _ in told if of_now[cause] >= MENTIONED * of_now.total()][:MOST_TO_MEND]
+    to_mend = to_mend or [cause for cause, _ in told[:1]]  # of many that are as frequent none may be a tenth
     mended = [_cause(*cause) for cause, _ in told if not of_now[cause]]
     over = f" Since {clock_time(lately)} no longer for {listed(mended)}." if mended else ""
     names = Counter({each: sum(minute.of(each)[2] for minute in inside) for each in _names(inside)}).most_common(
@@ -375,12 +386,15 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
     normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
     to_do = "".join(dict.fromkeys(f" {CODES[code].what_to_do}" for code, _ in to_mend if code in CODES))
     worth = _worth(inside, name)
+    # Some of what is counted together as further names may be of this one.
+    is_least = name is not None and any(of_name == OTHERS for minute in inside for of_name, _, _ in minute.refused)
+    many = f"At least {counted(bad, what)}" if is_least else f"{bad:,} of {counted(total, what)}"
     return Finding(
         AlertKind.EVENTS_REJECTED,
         None,
         Severity.CRITICAL if share >= HALF else Severity.WARNING,
         f"{how_many} {what}s are refused",
-        f"{bad:,} of {counted(total, what)} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
+        f"{many} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
         f" reported to no platform. Whoever maintains the shop must correct {listed([_cause(*cause) for cause in to_mend])} now, and then"
         f" send these events again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
         f"{over}{by_name}{normal}",
