@@ -306,5 +306,5 @@ def test_nothing_is_claimed_while_nobody_knows_the_time(
 
 def select_status() -> str:
     with in_transaction():
-        ((status,),) = rows("SELECT status FROM all_deliveries")
+        ((status,),) = rows("SELECT status FROM deliveries")
     return str(status)

@@ -82,7 +82,7 @@ class Runtime:
     """``database_url`` is where the pool points. ``jitter`` gives random numbers from 0 to 1.
 
     ``faults``: what this process has told of, when by the monotonic clock, and how often it happened since: it does not
-    tell it all the time. ``apart``: what is delivered leaves its table, as all processes that live read both (db/delivered.py).
+    tell it all the time.
     """
 
     settings: Settings
@@ -99,7 +99,6 @@ class Runtime:
     tally: Tally = field(default_factory=Tally, init=False, repr=False)
     outages: Recent[Any] = field(default_factory=lambda: Recent(OUTAGES_SECONDS), init=False, repr=False)
     marker: Any = field(default=None, init=False, repr=False)  # of services/marks.py, once somebody asked for it
-    apart: bool = field(default=True, init=False)
     tracer: Tracer | None = field(default=None, init=False, repr=False)  # where an exporter is set
     faults: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
     faults_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)

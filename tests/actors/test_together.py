@@ -75,7 +75,7 @@ def town(runtime: Runtime, count: int, name: str = "order") -> list[Merchant]:
 
 def delivered() -> int:
     with in_transaction():
-        return int(rows("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'")[0][0])
+        return int(rows("SELECT count(*) FROM deliveries WHERE status = 'delivered'")[0][0])
 
 
 def until(count: int) -> None:

@@ -376,7 +376,7 @@ def test_redeliver_says_what_would_be_dropped_again(
 
 def waiting() -> int:
     with in_transaction():
-        return int(rows("SELECT count(*) FROM all_deliveries WHERE due_at IS NOT NULL")[0][0])
+        return int(rows("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL")[0][0])
 
 
 def open_alert(

@@ -47,7 +47,6 @@ KEYLESS = (
 )
 COUNT = "counts over all merchants for the operator, now and then: each node counts its own"
 PLATFORM = "over all merchants of a platform that is or was down, a page at a time: each node holds or releases its own"
-PLACE = "changed at the places that a look-up by merchant_id, in the same statement, finds"
 BUILT = "put together at run time, behind merchant_id: its texts are looked at below"
 RANGE = "tied to its merchant by a range of one, int8range(merchant_id, merchant_id, '[]'), for an index of ranges"
 TEXT = "tied to its merchant by a text of both, merchant_id || '/' || person, for an index of that: merchant_id has to stand beside it"
@@ -65,15 +64,11 @@ EXPLAINED: dict[str, str] = {
     "channels._TAKE_CHANNEL": ROUND,
     "channels._TAKE_LISTENER": ROUND,
     "channels.purge_messages": ROUND,
-    "delivered.MOVE": PLACE,
-    "delivered.REHOME": ROUND,
-    "delivered.make_partition": ROUND,
     "deliveries.EXPIRED_QUEUES": ROUND,
     "deliveries.LOST_CLAIMS": ROUND,
     "deliveries.OF_KINDS": BUILT,
     "deliveries.OF_REASONS": BUILT,
     "deliveries.REMOVED_QUEUES": ROUND,
-    "deliveries.SETTLE_DELIVERED": PLACE,
     "deliveries._IN_HOURS": BUILT,
     "deliveries._SORTED": BUILT,
     "deliveries.page_query": BUILT,
@@ -137,7 +132,6 @@ EXPLAINED: dict[str, str] = {
     "sign_ins.purge_sign_ins": ROUND,
     "sign_ins.session_holder": KEYLESS,
     "sign_ins.take_code": KEYLESS,
-    "together.SETTLE": PLACE,
 }
 
 _SQL = re.compile(r"\b(SELECT\b.+?\bFROM|INSERT INTO|UPDATE \w+|DELETE FROM)\b", re.DOTALL)

@@ -146,7 +146,7 @@ def test_an_installation_starts_delivers_and_ends_without_losing_anything(place:
         assert process.ended(start.grace) == 0, process.output()
         assert "Traceback" not in process.output()
     with session():
-        found = rows("SELECT event_id, status, attempts FROM all_deliveries ORDER BY 1")
+        found = rows("SELECT event_id, status, attempts FROM deliveries ORDER BY 1")
         assert rows("SELECT count(*) FROM claims") == [(0,)]
     assert found == [("order_1", "delivered", 1), ("order_2", "delivered", 1), ("order_3", "queued", 0)]
 
@@ -166,7 +166,7 @@ def _metrics(port: str | None) -> dict[str, str]:
 
 def _waiting() -> int:
     with session():
-        return int(rows("SELECT count(*) FROM all_deliveries WHERE status <> 'delivered'")[0][0])
+        return int(rows("SELECT count(*) FROM deliveries WHERE status <> 'delivered'")[0][0])
 
 
 @pytest.mark.skipif(not may_confine(), reason="needs root, unshare and setpriv")

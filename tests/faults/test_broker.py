@@ -23,7 +23,7 @@ from tests.servers import (
     wait_until,
 )
 
-DELIVERED = "SELECT count(*) FROM all_deliveries WHERE status = 'delivered'"
+DELIVERED = "SELECT count(*) FROM deliveries WHERE status = 'delivered'"
 CALM_LINES = 12  # that a process writes about a broker that went and came back, however long it was away
 
 

@@ -164,7 +164,7 @@ def test_an_api_killed_under_load_has_stored_all_it_acknowledged(
     assert postgres_of_its_own.count("SELECT count(*) FROM events") >= acknowledged
     assert (
         postgres_of_its_own.count(
-            "SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM all_deliveries d WHERE d.merchant_id = e.merchant_id "
+            "SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = e.merchant_id "
             "AND d.event_id = e.event_id)"
         )
         == 0

@@ -68,7 +68,7 @@ def test_fifty_people_leave_nothing_however_often_workers_are_killed(
         ingest_events(runtime, merchant.holder, drafts[start : start + 500])
     while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
         pass
-    before = rows_of("events", "all_deliveries")
+    before = rows_of("events", "deliveries")
     assert len(before) == 2 * EVENTS
 
     begun = []
@@ -94,7 +94,7 @@ def test_fifty_people_leave_nothing_however_often_workers_are_killed(
     wait_until(lambda: all(state(row).finished_at for row in begun), "the last receipt", 180)
 
     assert sum(state(row).counts.get("events", 0) for row in begun) == len(theirs)
-    assert rows_of("events", "all_deliveries") == {key: text for key, text in before.items() if key[1] not in theirs}
+    assert rows_of("events", "deliveries") == {key: text for key, text in before.items() if key[1] not in theirs}
     canaries = {*people, *theirs, "Canarina", "canary", *phones.values(), *(phone[1:] for phone in phones.values())}
     canaries |= {normalise.sha256_hex(one) for one in canaries}
     places = {

@@ -77,7 +77,7 @@ def test_each_role_says_what_it_is_what_it_did_and_that_it_ended(
 
 def rows_of(status: str) -> int:
     with in_transaction():
-        return int(rows("SELECT count(*) FROM all_deliveries WHERE status = %s", (status,))[0][0])
+        return int(rows("SELECT count(*) FROM deliveries WHERE status = %s", (status,))[0][0])
 
 
 def test_a_destination_that_is_held_and_sends_again_is_a_line_each(

@@ -46,14 +46,14 @@ def test_a_platform_that_hangs_is_found_out_once_whoever_dies_and_all_go_out_whe
     first.kill()
     ingest_events(runtime, shops[0].holder, [draft("fresh", occurred_at=now())])
     wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE event_id = 'fresh' AND status = 'delivered'") == 1,
+        lambda: count("SELECT count(*) FROM deliveries WHERE event_id = 'fresh' AND status = 'delivered'") == 1,
         "the other platform's next event to go out",
         PATIENCE,
     )
     httpx.delete(f"{installation.sandbox.url}/_faults").raise_for_status()
     installation.worker()
     wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == SHOPS + 3,
+        lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == SHOPS + 3,
         "all to go out",
         PATIENCE,
     )

@@ -49,7 +49,7 @@ async def test_a_hundred_sends_of_one_id_over_two_processes_are_one_row(
     outcomes = Counter(answer.json()["data"]["ingestEvent"]["outcome"] for answer in answers)
     assert outcomes == {"ACCEPTED": 1, "COALESCED": 99}
     assert select("SELECT event_id, times_received FROM events") == [("order_1", 100)]
-    assert count("SELECT count(*) FROM all_deliveries") == 1
+    assert count("SELECT count(*) FROM deliveries") == 1
 
 
 async def test_overlapping_batches_in_opposite_order_do_not_block_each_other(
@@ -72,7 +72,7 @@ async def test_overlapping_batches_in_opposite_order_do_not_block_each_other(
     assert sum(total["accepted"] for total in totals) == 200
     assert sum(total["coalesced"] for total in totals) == 1400
     assert select("SELECT count(*), min(times_received), max(times_received) FROM events") == [(200, 8, 8)]
-    assert count("SELECT count(*) FROM all_deliveries") == 200
+    assert count("SELECT count(*) FROM deliveries") == 200
 
 
 def test_a_worker_killed_between_the_platforms_answer_and_the_row_loses_nothing(
@@ -89,12 +89,10 @@ def test_a_worker_killed_between_the_platforms_answer_and_the_row_loses_nothing(
     assert select("SELECT cardinality(event_ids), cardinality(sending) FROM claims") == [(5, 5)]
     installation.scheduler()
     installation.worker()
-    wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == 5, "all to be delivered"
-    )
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 5, "all to be delivered")
     assert set(installation.accepted().values()) == {2}
     assert httpx.get(f"{installation.sandbox.url}/_accepted").json()["unique"] == 5
-    logs = [row[0] for row in select("SELECT attempt_log FROM all_deliveries")]
+    logs = [row[0] for row in select("SELECT attempt_log FROM deliveries")]
     assert [[entry["outcome"] for entry in log] for log in logs] == [["unknown", "acknowledged"]] * 5
 
 
@@ -111,20 +109,14 @@ def test_a_worker_killed_while_events_of_many_merchants_are_on_their_way_loses_n
             assert answer.json()["data"]["ingestEvents"]["accepted"] == 1
     # Ten are answered late, the others are written meanwhile: then the worker dies.
     wait_until(lambda: len(installation.accepted()) == 20, "the platform to take the events")
-    wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == 10, "half to be written"
-    )
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 10, "half to be written")
     first.kill()
     assert count("SELECT count(*) FROM claims WHERE cardinality(sending) = 1") == 10
     installation.scheduler()
     installation.worker()
-    wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == 20, "all to be delivered"
-    )
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 20, "all to be delivered")
     assert sorted(installation.accepted().values()) == [1] * 10 + [2] * 10
-    logs = Counter(
-        tuple(entry["outcome"] for entry in row[0]) for row in select("SELECT attempt_log FROM all_deliveries")
-    )
+    logs = Counter(tuple(entry["outcome"] for entry in row[0]) for row in select("SELECT attempt_log FROM deliveries"))
     assert logs == {("acknowledged",): 10, ("unknown", "acknowledged"): 10}
 
 
@@ -137,7 +129,7 @@ def test_without_a_broker_events_are_acknowledged_and_go_out_when_it_is_back(
     installation.redis.stop()
     answer = post(client, draft(occurred_at=now()))
     assert answer.json()["data"]["ingestEvents"]["accepted"] == 1
-    assert count("SELECT count(*) FROM all_deliveries WHERE status = 'queued'") == 1
+    assert count("SELECT count(*) FROM deliveries WHERE status = 'queued'") == 1
     installation.redis.start()
     wait_until(lambda: installation.accepted() == {"order_1": 1}, "the event to go out")
 
@@ -164,9 +156,7 @@ def test_two_workers_and_two_schedulers_deliver_each_event_once(
     for batch in range(5):
         post(client, *(draft(f"order_{batch}_{n}", occurred_at=now()) for n in range(100)))
     wait_until(lambda: len(installation.accepted()) == 500, "all to go out")
-    wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == 500, "all to be settled"
-    )
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 500, "all to be settled")
     assert set(installation.accepted().values()) == {1}
 
 
@@ -174,7 +164,7 @@ def test_a_worker_ends_cleanly_and_leaves_no_claim(installation: Installation, n
     client = installation.client(installation.api())
     worker = installation.worker()
     post(client, draft(occurred_at=now()))
-    wait_until(lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == 1, "the delivery")
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 1, "the delivery")
     assert worker.stop() == 0
     assert count("SELECT count(*) FROM claims") == 0
 
@@ -188,9 +178,7 @@ def test_a_worker_that_is_asked_to_end_waits_for_the_platforms_answer(
     post(client, draft(occurred_at=now()))
     wait_until(lambda: len(installation.accepted()) == 1, "the platform to take the event")
     assert worker.stop() == 0
-    assert select("SELECT status, attempts, jsonb_array_length(attempt_log) FROM all_deliveries") == [
-        ("delivered", 1, 1)
-    ]
+    assert select("SELECT status, attempts, jsonb_array_length(attempt_log) FROM deliveries") == [("delivered", 1, 1)]
     assert count("SELECT count(*) FROM claims") == 0
 
 
@@ -203,12 +191,12 @@ def test_a_second_signal_ends_a_worker_at_once(installation: Installation, now: 
     worker.ask_to_end()
     wait_until(lambda: "finishing" in worker.output(), "the worker to say that it ends")
     assert worker.stop() == 0
-    assert select("SELECT status, attempts FROM all_deliveries") == [("queued", 0)]
+    assert select("SELECT status, attempts FROM deliveries") == [("queued", 0)]
     # Nobody knows whether the platform took it: the next sweep finds its claim without an owner.
     installation.scheduler()
     installation.worker()
-    wait_until(lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'") == 1, "the delivery")
-    assert select("SELECT attempt_log -> 0 ->> 'outcome' FROM all_deliveries") == [("unknown",)]
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 1, "the delivery")
+    assert select("SELECT attempt_log -> 0 ->> 'outcome' FROM deliveries") == [("unknown",)]
 
 
 def test_api_processes_share_a_port_and_one_that_is_killed_is_replaced(

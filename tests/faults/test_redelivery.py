@@ -51,7 +51,7 @@ def test_deliveries_of_stored_events_survive_the_kill_of_every_worker_in_the_mid
             draft(f"lead_{n}", event_name="Lead", occurred_at=instant) for n in range(start, min(start + 500, COUNT))
         ]
         ask(client, INGEST_MANY, inputs=camel(drafts))
-    assert count("SELECT count(*) FROM all_deliveries") == 0
+    assert count("SELECT count(*) FROM deliveries") == 0
     assert ask(client, SET_NAMES, names=None)["setDestination"]["check"]["events"] > 0
 
     answer = ask(client, DELIVER_STORED)["deliverStored"]
@@ -69,7 +69,7 @@ def test_deliveries_of_stored_events_survive_the_kill_of_every_worker_in_the_mid
     wait_until(lambda: ask(client, JOB, id=job)["node"]["state"] == "FINISHED", "it to finish", 90)
     found = ask(client, JOB, id=job)["node"]
     assert (found["matched"], found["requeued"], found["refused"]) == (COUNT, COUNT, [])
-    delivered = "SELECT count(*) FROM all_deliveries WHERE status = 'delivered'"
+    delivered = "SELECT count(*) FROM deliveries WHERE status = 'delivered'"
     wait_until(lambda: count(delivered) == COUNT, "all to be delivered", 60)
     with in_transaction():
         assert rows("SELECT sum(routed), sum(filtered) FROM minutes WHERE platform = 'meta'") == [(COUNT, 0)]
@@ -88,9 +88,7 @@ def test_a_redelivery_survives_the_kill_of_every_worker_in_the_middle_of_it(
             draft(f"order_{n}", event_name="Refund", occurred_at=instant) for n in range(start, min(start + 500, COUNT))
         ]
         ask(client, INGEST_MANY, inputs=camel(drafts))
-    wait_until(
-        lambda: count("SELECT count(*) FROM all_deliveries WHERE status = 'dropped'") == COUNT, "all to be dropped"
-    )
+    wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'dropped'") == COUNT, "all to be dropped")
     with in_transaction():
         execute("UPDATE events SET event_name = 'Lead'")
 
@@ -109,10 +107,10 @@ def test_a_redelivery_survives_the_kill_of_every_worker_in_the_middle_of_it(
     wait_until(lambda: ask(client, JOB, id=job)["node"]["state"] == "FINISHED", "it to finish")
     found = ask(client, JOB, id=job)["node"]
     assert (found["matched"], found["requeued"], found["refused"]) == (COUNT, COUNT, [])
-    delivered = "SELECT count(*) FROM all_deliveries WHERE status = 'delivered'"
+    delivered = "SELECT count(*) FROM deliveries WHERE status = 'delivered'"
     wait_until(lambda: count(delivered) == COUNT, "all to be delivered", 60)
     # Each began anew once: it had waited once before.
     with in_transaction():
-        assert rows("SELECT DISTINCT jsonb_array_length(former_waits) FROM all_deliveries") == [(1,)]
+        assert rows("SELECT DISTINCT jsonb_array_length(former_waits) FROM deliveries") == [(1,)]
         assert rows("SELECT sum(requeued) FROM minutes") == [(COUNT,)]
     assert httpx.get(f"{installation.sandbox.url}/_accepted").json()["unique"] == COUNT

@@ -457,7 +457,7 @@ def test_an_export_reads_from_the_standby_and_goes_on_at_the_primary(
     pages = export_pages(of_standby, merchant.merchant_id, None, until, None, deliveries=True)
     found = [event.event_id for event in next(pages).events]
     assert [sql for sql in asked.standby if "FROM events" in sql]
-    assert [sql for sql in asked.standby if "FROM all_deliveries" in sql]
+    assert [sql for sql in asked.standby if "FROM deliveries" in sql]
     assert not [sql for sql in asked.primary if "FROM events" in sql]
     lonely.kill()
     found += [event.event_id for page in pages for event in page.events]

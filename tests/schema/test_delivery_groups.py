@@ -319,7 +319,7 @@ async def test_a_group_is_redelivered_alone_and_its_job_is_found_again(
     continue_redeliveries(runtime)
     clock.move(timedelta(minutes=1))
     go_on(runtime)
-    left = select("SELECT event_id FROM all_deliveries WHERE status = 'dropped' ORDER BY event_id")
+    left = select("SELECT event_id FROM deliveries WHERE status = 'dropped' ORDER BY event_id")
     assert left == [("b1",), ("b1205",), ("b700",)]
 
     (found,) = (await api(JOBS))["redeliveries"]["nodes"]

@@ -435,7 +435,7 @@ async def test_a_redelivery_of_everything_must_be_meant(
     errors = [{"field": ["filter"], "code": "EMPTY_FILTER"}] if is_refused else []
     assert (answer["userErrors"], answer["requeued"]) == (errors, 0 if is_refused else 1)
     with in_transaction():
-        assert rows("SELECT status FROM all_deliveries") == [("dropped" if is_refused else "queued",)]
+        assert rows("SELECT status FROM deliveries") == [("dropped" if is_refused else "queued",)]
 
 
 async def test_of_a_list_of_no_ids_nothing_is_redelivered(
@@ -554,9 +554,7 @@ async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
     paused = await api("mutation { pauseDestination(platform: META) { check { events } destination { state } } }")
     assert paused["pauseDestination"] == {"check": None, "destination": {"state": "PAUSED"}}
     with in_transaction():
-        assert rows("SELECT count(*) FROM all_deliveries WHERE platform = 'microsoft_ads' AND status <> 'queued'") == [
-            (0,)
-        ]
+        assert rows("SELECT count(*) FROM deliveries WHERE platform = 'microsoft_ads' AND status <> 'queued'") == [(0,)]
 
 
 async def test_another_merchants_ids_change_nothing(api: Api, runtime: Runtime, merchant: Merchant) -> None:

@@ -378,7 +378,7 @@ def test_an_answer_that_quotes_names_is_stored_and_logged_without_them(
     assert city in platform.received[0].body.decode()
     with in_transaction():
         ((error, log),) = rows(
-            "SELECT last_error, attempt_log::text FROM all_deliveries WHERE platform = 'tiktok' AND last_error IS NOT NULL"
+            "SELECT last_error, attempt_log::text FROM deliveries WHERE platform = 'tiktok' AND last_error IS NOT NULL"
         )
     assert error == "200 city '…' in USD is unknown"
     assert city not in log

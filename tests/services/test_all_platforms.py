@@ -112,8 +112,8 @@ def test_a_thousand_mixed_events_are_delivered_or_dropped_with_a_reason_on_every
         while deliver_due(runtime, worker, merchant_id, platform):
             pass
     with in_transaction():
-        found = rows("SELECT platform, status, drop_reason, count(*) FROM all_deliveries GROUP BY 1, 2, 3")
-        errors = rows("SELECT platform, last_error FROM all_deliveries WHERE status = 'failed' LIMIT 5")
+        found = rows("SELECT platform, status, drop_reason, count(*) FROM deliveries GROUP BY 1, 2, 3")
+        errors = rows("SELECT platform, last_error FROM deliveries WHERE status = 'failed' LIMIT 5")
     assert errors == []
     statuses: Counter[str] = Counter()
     delivered: Counter[str] = Counter()

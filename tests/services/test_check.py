@@ -141,7 +141,7 @@ def test_a_redelivery_tells_what_is_refused_again_before_and_after(
         pass
     assert done(check_redelivery(runtime, ids, result.due)) == before
     with in_transaction():
-        assert rows("SELECT count(*) FROM all_deliveries WHERE drop_reason = 'missing_identifiers'") == [(2,)]
+        assert rows("SELECT count(*) FROM deliveries WHERE drop_reason = 'missing_identifiers'") == [(2,)]
 
 
 def test_a_redelivery_is_held_against_the_settings_of_now_and_the_time_when_it_is_due(

@@ -17,7 +17,6 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import deliveries
 from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.delivered import Way
 from tracklayer.db.deliveries import (
     LEASE,
     LOCK_QUEUE,
@@ -447,7 +446,7 @@ def test_a_claim_passes_over_nothing_of_what_was_delivered_while_somebody_reads_
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, backlog: list[datetime], database: str
 ) -> None:
     with closing(psycopg2.connect(database)) as reader:
-        reader.cursor().execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM all_deliveries")
+        reader.cursor().execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM deliveries")
         deliver(runtime, merchant, worker)
         clock.move(timedelta(seconds=1))
         ingest(runtime, merchant, *(draft(f"fresh_{number}") for number in range(20)))
@@ -554,7 +553,7 @@ def test_a_late_worker_cannot_overwrite_a_newer_verdict(
         assert not start_sending(old, ["order_1"], clock.now())
         assert not end_lease(old)
         late = Delivered(["order_1"], 200, clock.now())
-        assert settle_delivered(old, late, clock.now(), Changes(), Way.APART) == 0
+        assert settle_delivered(old, late, clock.now(), Changes()) == 0
         failed = Settlement(row(merchant).key, DeliveryStatus.FAILED, 1, due_at=clock.now())
         assert settle_deliveries(old, [failed], clock.now(), Changes()) == 0
     assert row(merchant).status == "delivered"

@@ -473,7 +473,7 @@ def test_platforms_of_one_merchant_go_together(
     assert (len(errands), alone) == (2, [])
     assert settle_together(runtime, answers(runtime, errands)) == []
     with in_transaction():
-        assert rows("SELECT platform, status FROM all_deliveries ORDER BY platform") == [
+        assert rows("SELECT platform, status FROM deliveries ORDER BY platform") == [
             ("meta", "delivered"),
             ("tiktok", "delivered"),
         ]

@@ -370,7 +370,7 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
         found = rows(
             "SELECT user_data, digests, sealed, custom_data, event_source_url FROM events WHERE event_id = 'after'"
         )
-        deliveries = rows("SELECT event_id, status, drop_reason, due_at FROM all_deliveries ORDER BY 1")
+        deliveries = rows("SELECT event_id, status, drop_reason, due_at FROM deliveries ORDER BY 1")
     assert found[0][:3] == ({}, None, None)
     assert found[0][3] == {
         "value": 129.99,
@@ -396,7 +396,7 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
     assert lifted
     send(runtime, merchant, of("changed-her-mind"))
     with in_transaction():
-        assert rows("SELECT status FROM all_deliveries WHERE event_id = 'changed-her-mind'") == [("queued",)]
+        assert rows("SELECT status FROM deliveries WHERE event_id = 'changed-her-mind'") == [("queued",)]
 
 
 def test_another_merchant_is_asked_nothing(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
@@ -589,7 +589,7 @@ def test_thirty_people_leave_a_world_that_is_untouched_to_the_row(
     clock.move(timedelta(minutes=1))
     with in_transaction():
         all_before = {row[0]: row[1:] for row in rows("SELECT event_id, e::text FROM events e")}
-        sent_before = {row[0]: row[1:] for row in rows("SELECT event_id, d::text FROM all_deliveries d")}
+        sent_before = {row[0]: row[1:] for row in rows("SELECT event_id, d::text FROM deliveries d")}
     begun = [begin(runtime, merchant, Request(email=email, phone=phones[email])) for email in people]
     done = [finish(runtime, clock, row) for row in begun]
     assert sum(row.counts.get("events", 0) for row in done) == len(theirs)
@@ -597,7 +597,7 @@ def test_thirty_people_leave_a_world_that_is_untouched_to_the_row(
         assert {row[0]: row[1:] for row in rows("SELECT event_id, e::text FROM events e")} == {
             key: value for key, value in all_before.items() if key not in theirs
         }
-        assert {row[0]: row[1:] for row in rows("SELECT event_id, d::text FROM all_deliveries d")} == {
+        assert {row[0]: row[1:] for row in rows("SELECT event_id, d::text FROM deliveries d")} == {
             key: value for key, value in sent_before.items() if key not in theirs
         }
     canaries = {*people, *theirs, "Canarina", *phones.values(), *(phone[1:] for phone in phones.values())}
@@ -830,7 +830,7 @@ def test_what_anothers_event_got_of_an_erased_browser_does_not_name_it(
     with in_transaction():
         before = identities.decided(merchant.merchant_id, ["his"])["his"]
         execute("DELETE FROM browser_people")
-        sent = rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM all_deliveries d")
+        sent = rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")
     assert {one.browser_id for one in before.fields} == {LAPTOP}
     seen(merchant, clock, LAPTOP, email=EMAIL)
     clock.move(timedelta(minutes=1))
@@ -841,7 +841,7 @@ def test_what_anothers_event_got_of_an_erased_browser_does_not_name_it(
         assert identities.decided(merchant.merchant_id, ["his"])["his"].fields == tuple(
             one._replace(browser_id=None) for one in before.fields
         )
-        assert (rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM all_deliveries d")) == sent
+        assert (rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")) == sent
 
 
 def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
@@ -1020,10 +1020,10 @@ def test_a_receipt_tells_the_first_attempt_of_all(
     deliver(runtime, worker, merchant)
     first = clock.now()
     with in_transaction():
-        ((logged,),) = rows("SELECT attempt_log -> 0 ->> 'at' FROM all_deliveries")
+        ((logged,),) = rows("SELECT attempt_log -> 0 ->> 'at' FROM deliveries")
     clock.move(timedelta(hours=1))
     with in_transaction():  # redelivered since
-        execute("UPDATE delivered SET last_attempt_at = %s, delivered_at = %s", (clock.now(), clock.now()))
+        execute("UPDATE deliveries SET last_attempt_at = %s, delivered_at = %s", (clock.now(), clock.now()))
     done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
     given = done.platforms["meta"]
     assert datetime.fromisoformat(given["first_at"]) == datetime.fromisoformat(logged) <= first < clock.now()

@@ -514,7 +514,7 @@ def test_who_was_let_back_and_is_erased_again_is_left_alone_again(
     clock.move(timedelta(minutes=1))
     send(runtime, merchant, of("later"), of("later in the browser", None, browser_id=LAPTOP))
     with in_transaction():
-        found = rows("SELECT event_id, status, drop_reason FROM all_deliveries ORDER BY event_id")
+        found = rows("SELECT event_id, status, drop_reason FROM deliveries ORDER BY event_id")
         assert rows("SELECT count(*) FROM events WHERE user_data::text <> '{}'") == [(0,)]
     assert found == [(event_id, "dropped", "suppressed") for event_id in ("later", "later in the browser")]
     sound(clock)
@@ -539,7 +539,7 @@ def test_what_comes_of_somebody_who_was_let_back_stays(
     finish(runtime, clock, row)
     assert stored(merchant)[:2] == ["a new customer", "in that moment"]
     with in_transaction():
-        assert rows("SELECT status FROM all_deliveries WHERE event_id = 'a new customer'") == [("queued",)]
+        assert rows("SELECT status FROM deliveries WHERE event_id = 'a new customer'") == [("queued",)]
     sound(clock)
 
 

@@ -35,9 +35,9 @@ def test_an_event_is_stored_with_one_delivery_a_destination(runtime: Runtime, me
     assert [type(found) for found in result.outcomes] == [Accepted]
     assert result.wake == {(merchant.merchant_id, "meta")}
     now = runtime.clock.now()
-    assert select(
-        "SELECT event_id, platform, status, attempts, queued_at, due_at, window_ends_at FROM all_deliveries"
-    ) == [("order_1", "meta", "queued", 0, now, now, now + timedelta(hours=24))]
+    assert select("SELECT event_id, platform, status, attempts, queued_at, due_at, window_ends_at FROM deliveries") == [
+        ("order_1", "meta", "queued", 0, now, now, now + timedelta(hours=24))
+    ]
 
 
 def test_the_same_event_twice_is_one_row(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
@@ -51,7 +51,7 @@ def test_the_same_event_twice_is_one_row(runtime: Runtime, merchant: Merchant, c
     assert outcome.warnings == ()
     assert result.wake == set()
     assert select("SELECT count(*) FROM events") == [(1,)]
-    assert select("SELECT count(*) FROM all_deliveries") == [(1,)]
+    assert select("SELECT count(*) FROM deliveries") == [(1,)]
 
 
 def test_the_same_event_twice_in_one_call_is_one_row(runtime: Runtime, merchant: Merchant) -> None:
@@ -135,7 +135,7 @@ def test_each_event_of_a_call_is_judged_on_its_own(runtime: Runtime, merchant: M
     )
     assert [type(found) for found in outcomes] == [Accepted, Rejected, Rejected, Rejected, Accepted]
     assert select("SELECT event_id FROM events ORDER BY event_id") == [("also good",), ("good",)]
-    assert select("SELECT event_id FROM all_deliveries ORDER BY event_id") == [("also good",), ("good",)]
+    assert select("SELECT event_id FROM deliveries ORDER BY event_id") == [("also good",), ("good",)]
 
 
 def test_card_data_leaves_no_trace(runtime: Runtime, merchant: Merchant) -> None:
@@ -157,14 +157,14 @@ def test_a_bad_cookie_is_kept_and_named_and_the_event_is_taken(runtime: Runtime,
 def test_only_events_that_a_destination_admits_are_routed_to_it(runtime: Runtime, merchant: Merchant) -> None:
     set_destination(runtime, merchant.merchant_id, "meta", {"pixel_id": "1234567890123456"}, ["Lead"])
     result = ingest_events(runtime, merchant.holder, [draft("a"), draft("b", event_name="Lead")])
-    assert select("SELECT event_id FROM all_deliveries") == [("b",)]
+    assert select("SELECT event_id FROM deliveries") == [("b",)]
     assert result.wake == {(merchant.merchant_id, "meta")}
 
 
 def test_a_removed_destination_gets_nothing(runtime: Runtime, merchant: Merchant) -> None:
     remove_destination(runtime, merchant.merchant_id, "meta")
     assert ingest_events(runtime, merchant.holder, [draft()]).wake == set()
-    assert select("SELECT count(*) FROM all_deliveries") == [(0,)]
+    assert select("SELECT count(*) FROM deliveries") == [(0,)]
 
 
 def test_two_merchants_may_use_one_id(runtime: Runtime, merchant: Merchant) -> None:

@@ -23,7 +23,7 @@ DUE = "UPDATE deliveries SET due_at = due_at - interval '61 seconds' WHERE statu
 OWN_LEASE = (
     "INSERT INTO claims (merchant_id, platform, worker, claimed_at, lease_ends_at, event_ids) "
     "SELECT merchant_id, platform, 999999, due_at - interval '61 seconds', due_at + interval '1 minute', {} "
-    "FROM all_deliveries WHERE status = 'queued'"
+    "FROM deliveries WHERE status = 'queued'"
 )
 
 
@@ -80,7 +80,7 @@ def found(clock: FrozenClock) -> list[tuple[str, str | None, int, str | None]]:
             id="a delivery claimed twice",
         ),
         pytest.param(
-            "UPDATE delivered SET finished_at = NULL WHERE event_id = 'delivered' AND merchant_id = 1",
+            "UPDATE deliveries SET finished_at = NULL WHERE event_id = 'delivered' AND merchant_id = 1",
             [("impossible", "meta", 1, "delivered")],
             id="delivered and not finished",
         ),

@@ -142,7 +142,7 @@ def test_what_cannot_be_opened_is_told_once_and_burns_no_attempt(
         assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
         assert [record.message for record in caplog.records] == [said] * 2
     with in_transaction():
-        assert rows("SELECT DISTINCT status, attempts FROM all_deliveries") == [("queued", 0)]
+        assert rows("SELECT DISTINCT status, attempts FROM deliveries") == [("queued", 0)]
         assert rows("SELECT count(*) FROM claims") == [(0,)]
 
 

@@ -15,7 +15,6 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.events import EventSearch
 from tracklayer.db.ledger import ledger, ledger_as_one
-from tracklayer.db.schedule import set_place
 from tracklayer.domain.ledger import Cohort, bucket_of, summed, with_totals
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
@@ -34,7 +33,6 @@ from tracklayer.services.invariants import check_invariants
 from tracklayer.services.pacing import Redelivered
 from tracklayer.services.privacy import purge_expired
 from tracklayer.services.redeliver import redeliver_matching
-from tracklayer.services.store import MOVING, move_delivered
 from tracklayer.services.stored import deliver_stored
 
 STEPS = 120
@@ -162,20 +160,11 @@ class Walk:
     def fold(self) -> None:
         fold_counters(self.runtime)
 
-    def settle_elsewhere(self) -> None:
-        self.runtime.apart = self.random.choice((True, False))
-
-    def move_delivered(self) -> None:
-        with in_transaction():
-            set_place(MOVING, None)
-        move_delivered(self.runtime)
-
     def step(self) -> str:
         likely = (self.ingest, self.deliver, self.sweep, self.move)
         seldom = (self.fault, self.mend, self.pause, self.set, self.remove, self.redeliver, self.lose_a_worker)
-        stored = (self.settle_elsewhere, self.move_delivered)
         action = self.random.choice(
-            (*likely * 3, *seldom, *stored, self.redeliver, self.deliver_stored, self.mend, self.purge, self.fold)
+            (*likely * 3, *seldom, self.redeliver, self.deliver_stored, self.mend, self.purge, self.fold)
         )
         action()
         return action.__name__
@@ -221,7 +210,7 @@ class Walk:
         there = select(
             "SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24'), status, coalesce(drop_reason, ''), "
             "queued_at <= received_at "
-            "FROM all_deliveries WHERE merchant_id = %s AND platform = %s",
+            "FROM deliveries WHERE merchant_id = %s AND platform = %s",
             self.merchant.merchant_id,
             platform,
         )

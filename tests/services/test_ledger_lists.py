@@ -104,9 +104,7 @@ def check_event_pages(walk: Walk) -> None:
     everything = page_of_events(merchant_id, EventSearch(), EVERYTHING)
     for platforms in (PLATFORMS[:1], PLATFORMS[1:], PLATFORMS, ("pinterest",)):
         for statuses in ((), ("delivered",), ("delivered", "queued"), ("delivered", "dropped", "failed")):
-            sql = (
-                "SELECT event_id FROM all_deliveries WHERE merchant_id = %s AND platform = ANY(%s) AND status = ANY(%s)"
-            )
+            sql = "SELECT event_id FROM deliveries WHERE merchant_id = %s AND platform = ANY(%s) AND status = ANY(%s)"
             given = (merchant_id, list(platforms), list(statuses or ("delivered", "dropped", "failed", "queued")))
             there = {row[0] for row in rows(sql, given)}
             admitted = [row for row in everything if row.event_id in there]

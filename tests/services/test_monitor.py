@@ -353,7 +353,7 @@ def test_a_rate_limit_is_not_told_as_a_shortage_of_workers(scene: Scene) -> None
 def test_slow_answers_are_told_as_that(scene: Scene) -> None:
     scene.passes(60, every=5)
     with in_transaction():
-        execute("UPDATE delivered SET attempt_log = jsonb_set(attempt_log, '{0,duration_ms}', '9800')")
+        execute("UPDATE deliveries SET attempt_log = jsonb_set(attempt_log, '{0,duration_ms}', '9800')")
     scene.passes(120, every=5, deliver=False)
     title, message, details = scene.alert()
     assert title == f"{details['waiting']} deliveries to Meta wait: Meta answers slowly"

@@ -83,7 +83,7 @@ class Town:
 
     def delivered(self) -> int:
         with in_transaction():
-            return int(rows("SELECT count(*) FROM all_deliveries WHERE status = 'delivered'")[0][0])
+            return int(rows("SELECT count(*) FROM deliveries WHERE status = 'delivered'")[0][0])
 
     @property
     def platform(self) -> PlatformHealth:
@@ -124,8 +124,8 @@ def test_an_outage_of_three_hundred_merchants_is_found_out_once_and_all_go_out_w
     assert sum(town.messages) == PROBES * rounds + len(others)
     assert town.states() == {("held", REASON): 300}
     with in_transaction():
-        assert rows("SELECT sum(attempts) FROM all_deliveries WHERE platform = 'meta'")[0][0] >= found_out
-        assert rows("SELECT count(*) FROM all_deliveries WHERE platform = 'tiktok' AND status <> 'delivered'") == [(0,)]
+        assert rows("SELECT sum(attempts) FROM deliveries WHERE platform = 'meta'")[0][0] >= found_out
+        assert rows("SELECT count(*) FROM deliveries WHERE platform = 'tiktok' AND status <> 'delivered'") == [(0,)]
     # It is over: one probe says so, and the others follow at a pace that all share.
     mend(town.sandbox)
     for _ in range(61):

@@ -488,10 +488,11 @@ def test_every_process_says_in_its_heartbeat_that_it_reads_what_is_packed(databa
     with in_transaction():
         heartbeats.beat("new", ["worker", "api"], "a", "1", {"closed": 1})
         found = rows("SELECT says::text FROM heartbeats")
-        for what in (heartbeats.READS_COUNTED, heartbeats.READS_LISTS, heartbeats.READS_DELIVERED):
-            assert heartbeats.all_say(what)
-    said = {heartbeats.READS_COUNTED: True, heartbeats.READS_LISTS: True, heartbeats.READS_DELIVERED: True}
-    assert [orjson.loads(row[0]) for row in found] == [{"closed": 1, **said}] * 2
+        assert heartbeats.all_say(heartbeats.READS_COUNTED)
+        assert heartbeats.all_say(heartbeats.READS_LISTS)
+    assert [orjson.loads(row[0]) for row in found] == [
+        {"closed": 1, heartbeats.READS_COUNTED: True, heartbeats.READS_LISTS: True}
+    ] * 2
 
 
 def test_the_migration_may_be_done_again_while_much_is_packed(runtime: Runtime, shop: Merchant, database: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -15,14 +14,12 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import alerts, standing
 from tracklayer.db import deliveries as db
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.delivered import IN_ORDER
 from tracklayer.db.ledger import LEDGER_AS_ONE, as_one_params
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import example_settings, set_destination
-from tracklayer.services.store import move_delivered
 
-MANY, DROPPED = 20_000, 3_000
+MANY = 20_000
 FEW = 200  # rows, beside those of a page: of the minutes of an hour, or the hours of a day
 
 # As ``tests.schema.test_delivery_groups.many`` makes deliveries it counts none; here they are, folded a while ago.
@@ -31,27 +28,24 @@ INSERT INTO minutes (merchant_id, platform, minute, slot, routed, delivered, dro
 SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, 0, count(*),
        count(*) FILTER (WHERE status = 'delivered'), count(*) FILTER (WHERE status = 'dropped'),
        count(*) FILTER (WHERE status = 'delivered')
-FROM all_deliveries GROUP BY merchant_id, platform, minute ORDER BY merchant_id, platform, minute
+FROM deliveries GROUP BY merchant_id, platform, minute
 """
 
 
-@pytest.fixture(params=["in place", "apart"])
-def crowd(request: pytest.FixtureRequest, runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> Merchant:
+@pytest.fixture
+def crowd(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> Merchant:
     """Much that Meta took, some that it gave up, few and old ones of TikTok; Pinterest answers nobody. All with statistics."""
     for platform in ("tiktok", "pinterest"):
         set_destination(runtime, merchant.merchant_id, platform, example_settings(mapper_for(platform)), None)
     now = clock.now()
     many(merchant, clock, "a", "delivered", MANY)
-    many(merchant, clock, "b", "dropped", DROPPED, reason="consent_denied", code="CONSENT_DENIED")
+    many(merchant, clock, "b", "dropped", 3_000, reason="consent_denied", code="CONSENT_DENIED")
     clock.move(-timedelta(hours=7))  # none of the others is of that hour
     many(merchant, clock, "c", "delivered", 5, platform="tiktok")
     many(merchant, clock, "d", "dropped", 3, reason="event_too_old", code="EVENT_TOO_OLD")
     clock.move(now - clock.now())
     with in_transaction():
         execute("UPDATE deliveries SET last_error = NULL WHERE status = 'delivered' OR event_id LIKE 'b1%%'")
-    if request.param == "apart":
-        assert move_delivered(runtime) > MANY
-    with in_transaction():
         execute(COUNT)
         execute("ANALYZE")
     return merchant
@@ -60,17 +54,13 @@ def crowd(request: pytest.FixtureRequest, runtime: Runtime, merchant: Merchant, 
 def rows_read(sql: str, params: Any, of: tuple[str, ...] = ("deliveries",)) -> dict[str, int]:
     """Index -> how many rows all scans of some tables by it looked at, as the statement is run."""
     with in_transaction():
-        if "all_deliveries" in sql:
-            execute(IN_ORDER)
         (plan,) = rows(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)[0]
     found: dict[str, int] = {}
     todo = [plan[0]["Plan"]]
     while todo:
         node = todo.pop()
         todo += node.get("Plans", [])
-        # What lies in ``delivered`` is a partition of it.
-        table = re.sub(r"^delivered_.*", "deliveries", node.get("Relation Name", ""))
-        if table in of and "Scan" in node["Node Type"]:
+        if node.get("Relation Name") in of and "Scan" in node["Node Type"]:
             index = node.get("Index Name") or node["Relation Name"]
             looked = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
             found[index] = found.get(index, 0) + round(looked * node["Actual Loops"])
@@ -100,11 +90,7 @@ def test_what_is_rare_is_found_without_passing_over_the_rest(
     with in_transaction():
         assert len(db.page_of_deliveries(crowd.merchant_id, search, 51)) == count
     read = rows_read(*db.page_query(crowd.merchant_id, search, 51))
-    # In the hours of a page of what was delivered, what is not lies in a table of its own, and is looked at, too.
-    with in_transaction():
-        is_apart = rows("SELECT count(*) FROM delivered") != [(0,)]
-    beside = DROPPED if is_apart and search.platform == "meta" and "delivered" in search.status else 0
-    assert sum(read.values()) <= count + beside + FEW, read
+    assert sum(read.values()) <= count + FEW, read
 
 
 def test_of_one_platform_since_a_while_ago_no_other_is_read(crowd: Merchant, clock: FrozenClock) -> None:
@@ -116,7 +102,7 @@ def test_of_one_platform_since_a_while_ago_no_other_is_read(crowd: Merchant, clo
 @pytest.mark.parametrize("platform", [None, "meta", "tiktok"])
 def test_words_are_looked_for_where_there_are_some(crowd: Merchant, platform: str | None) -> None:
     with in_transaction():
-        ((refused,),) = rows("SELECT count(*) FROM all_deliveries WHERE last_error IS NOT NULL")
+        ((refused,),) = rows("SELECT count(*) FROM deliveries WHERE last_error IS NOT NULL")
     search = db.DeliverySearch(platform, error_contains="nobody says this")
     read = rows_read(*db.page_query(crowd.merchant_id, search, 51))
     assert sum(read.values()) <= refused, read

@@ -19,13 +19,11 @@ from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.delivered import within
 from tracklayer.db.events import (
     LOOKED,
     NEWEST_OF_EACH_NAME,
     OLDEST_RECEIVED,
     PURGE,
-    PURGE_WAITING,
     STORE_AND_LINK,
     EventSearch,
     page_query,
@@ -45,10 +43,8 @@ def stranger(runtime: Runtime, merchant: Merchant, worker: int) -> Merchant:
     """A merchant with deliveries that are due, who came after the statistics were taken."""
     for start in range(0, KNOWN, COUNT):
         ingest_events(runtime, merchant.holder, [draft(f"order_{n}") for n in range(start, start + COUNT)])
-    runtime.apart = False  # what is delivered stays where it was, as in a version before
     while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
         pass
-    runtime.apart = True
     with in_transaction():
         execute("ANALYZE")
     found = new_merchant(runtime)
@@ -73,8 +69,7 @@ def all_scans(sql: str, params: Mapping[str, Any] | Sequence[Any], relations: Se
         node = todo.pop()
         todo += node.get("Plans", [])
         if node.get("Relation Name") in relations and "Scan" in node["Node Type"]:
-            how = node.get("Index Name", "by place" if node["Node Type"] == "Tid Scan" else "none")
-            found.append((how, node.get("Index Cond", "")))
+            found.append((node.get("Index Name", "none"), node.get("Index Cond", "")))
     return found
 
 
@@ -95,15 +90,14 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
     merchant, ids, now = stranger.merchant_id, [f"order_{n}" for n in range(100)], clock.now()
     queue: dict[str, Any] = {"merchant": merchant, "platform": "meta", "ids": ids, "now": now, "log": db.LOG_LENGTH}
     acknowledged = {"started": now, "at": "", "status": 200, "duration": 1, "bounds": list(LATENCY_BOUNDS)}
-    of_answers = {**queue, **acknowledged}
-    asked: list[tuple[str, Any]] = [
-        *((sql, of_answers) for sql in (*db.SETTLE_DELIVERED.values(), *db.SETTLE_LATE.values())),
+    for sql, params in (
+        (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
         (db.SETTLE, {**queue, "settlements": "[]"}),
+        (db.SETTLE_LATE, {**queue, **acknowledged}),
         (db.IN_FLIGHT, (merchant, "meta", ids)),
-    ]
-    for sql, params in asked:
+    ):
         found = scans(sql, params)
-        assert found.keys() - {"by place"} == {"deliveries_pkey"}
+        assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
 
 
@@ -124,10 +118,9 @@ def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
         execute(together.BY_KEY, ("50",))
         for sql in (together.START, together.END):
             assert all_scans(sql, leases, ("claims",)) == [("claims_pkey", ANY)]
-        for sql in together.SETTLE.values():
-            found = scans(sql, settled, ("deliveries",))
-            assert found.keys() - {"by place"} == {"deliveries_pkey"}
-            assert "event_id" in found["deliveries_pkey"]
+        (found,) = all_scans(together.SETTLE, settled, ("deliveries",))
+    assert found[0] == "deliveries_pkey"
+    assert "event_id" in found[1]
     look = {**queues, "now": now, "most": 50, "class": 1}
     with in_transaction():
         execute("SET LOCAL enable_seqscan = off")  # of these tables there are few rows here
@@ -141,8 +134,8 @@ def test_deliveries_of_stored_events_are_made_by_event_id(stranger: Merchant, cl
     ids = [f"order_{n}" for n in range(100)]
     given: dict[str, Any] = {"merchant": stranger.merchant_id, "platform": "tiktok", "ids": ids, "now": clock.now()}
     found = scans(db.INSERT_STORED, {**given, "given": "[]", "window": timedelta(hours=24)})
-    assert found.keys() == {"events_pkey", "deliveries_pkey"}
-    assert all("event_id" in what for what in found.values())
+    assert found.keys() == {"events_pkey"}
+    assert "event_id" in found["events_pkey"]
 
 
 def test_the_newest_events_of_each_name_are_among_the_newest_of_all(stranger: Merchant, clock: FrozenClock) -> None:
@@ -392,9 +385,8 @@ def test_what_hangs_on_events_is_looked_up_by_their_ids(
     for one in (many_browsers, merchant):
         of = {"merchant": one.merchant_id}
         assert "event_id" in scans(erasures.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
-        for sqls in ((erasures.ERASE_WAITING, erasures.ERASE), (PURGE_WAITING, PURGE)):
-            given = {**of, **erase, "places": within(now, now)}
-            found = [one for sql in sqls for one in all_scans(sql, given, HANGING_ON_EVENTS)]
+        for sql, params in ((erasures.ERASE, erase), (PURGE, {"before": now + timedelta(days=1), "limit": 5})):
+            found = all_scans(sql, {**of, **params}, HANGING_ON_EVENTS)
             assert {index for index, _ in found} == {f"{table}_pkey" for table in HANGING_ON_EVENTS}
             assert all("event_id" in what for _, what in found)
 

@@ -149,7 +149,7 @@ def test_events_go_with_their_deliveries_when_their_retention_ends(
     assert purge_expired(runtime) == 1
     with in_transaction():
         assert rows("SELECT event_id FROM events") == [("young",)]
-        assert rows("SELECT event_id FROM all_deliveries") == [("young",)]
+        assert rows("SELECT event_id FROM deliveries") == [("young",)]
     assert purge_expired(runtime) == 0
 
 

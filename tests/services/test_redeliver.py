@@ -51,7 +51,7 @@ def deliver(runtime: Runtime, merchant: Merchant, worker: int, platform: str = "
 
 
 def statuses(merchant: Merchant) -> dict[str, int]:
-    sql = "SELECT status, count(*) FROM all_deliveries WHERE merchant_id = %s GROUP BY status"
+    sql = "SELECT status, count(*) FROM deliveries WHERE merchant_id = %s GROUP BY status"
     return dict(select(sql, merchant.merchant_id))
 
 
@@ -67,7 +67,7 @@ def finish(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 
 
 def keys_of(merchant: Merchant) -> list[tuple[str, str]]:
-    sql = "SELECT event_id, platform FROM all_deliveries WHERE merchant_id = %s ORDER BY 1, 2"
+    sql = "SELECT event_id, platform FROM deliveries WHERE merchant_id = %s ORDER BY 1, 2"
     return [(row[0], row[1]) for row in select(sql, merchant.merchant_id)]
 
 
@@ -113,14 +113,14 @@ def test_a_thousand_a_second_are_due_and_their_window_begins_then(
     result = redeliver_matching(runtime, merchant.merchant_id, EVERYTHING)
     assert result.wake == {(merchant.merchant_id, "meta")}
     assert go_on(runtime) == {(merchant.merchant_id, "meta")}
-    due = [row[0] - clock.now() for row in select("SELECT due_at FROM all_deliveries ORDER BY due_at")]
+    due = [row[0] - clock.now() for row in select("SELECT due_at FROM deliveries ORDER BY due_at")]
     assert due == [timedelta(milliseconds=n) for n in range(3 * PAGE)]
-    assert select("SELECT DISTINCT window_ends_at - due_at FROM all_deliveries") == [(timedelta(hours=24),)]
+    assert select("SELECT DISTINCT window_ends_at - due_at FROM deliveries") == [(timedelta(hours=24),)]
     # A fresh event is due before most of them.
     ingest_events(runtime, merchant.holder, [draft("fresh")])
     clock.move(timedelta(milliseconds=10))
     deliver(runtime, merchant, worker)
-    assert select("SELECT status FROM all_deliveries WHERE event_id = 'fresh'") == [("delivered",)]
+    assert select("SELECT status FROM deliveries WHERE event_id = 'fresh'") == [("delivered",)]
     assert statuses(merchant)["queued"] > 2 * PAGE
 
 
@@ -198,7 +198,7 @@ def test_asked_twice_at_once_each_delivery_begins_anew_once(
     clock.move(AHEAD)
     deliver(runtime, merchant, worker)
     assert statuses(merchant) == {"delivered": 3 * PAGE}
-    assert select("SELECT DISTINCT jsonb_array_length(former_waits) FROM all_deliveries") == [(1,)]
+    assert select("SELECT DISTINCT jsonb_array_length(former_waits) FROM deliveries") == [(1,)]
     assert check_invariants(clock.now()) == []
 
 
@@ -223,7 +223,7 @@ def test_a_filter_narrows_every_page(runtime: Runtime, merchant: Merchant, worke
     search = DeliverySearch(
         "meta", ("dropped",), ("unsupported_event",), clock.now() - timedelta(hours=2), clock.now(), "NO REFUND"
     )
-    odd = len(select("SELECT 1 FROM all_deliveries WHERE last_error = 'Odd'"))
+    odd = len(select("SELECT 1 FROM deliveries WHERE last_error = 'Odd'"))
     result = redeliver_matching(runtime, merchant.merchant_id, search)
     job = finish(runtime, merchant, worker, clock, result)
     assert (job.matched, job.requeued) == (PAGE + 500 - odd, PAGE + 500 - odd)

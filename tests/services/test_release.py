@@ -69,7 +69,7 @@ def test_all_that_is_claimed_is_sent_where_a_request_takes_one(
     assert claimed == [COUNT]
     assert requests(sandbox) == [1] * COUNT
     with in_transaction():
-        assert rows("SELECT status, attempts, count(*) FROM all_deliveries GROUP BY 1, 2") == [("delivered", 1, COUNT)]
+        assert rows("SELECT status, attempts, count(*) FROM deliveries GROUP BY 1, 2") == [("delivered", 1, COUNT)]
     # It rests as long as so many take at its pace, and nobody has the turn any more.
     rests = Health(recovering_since=clock.now(), resume_at=clock.now() + timedelta(seconds=COUNT / RELEASE_START))
     assert health(shop) == rests
@@ -88,7 +88,7 @@ def test_at_the_first_request_that_fails_the_others_are_left(
     assert deliver_due(runtime, worker, shop.merchant_id, "ga4") is True
     assert len(sent) == 3
     with in_transaction():
-        found = rows("SELECT status, attempts, count(*) FROM all_deliveries GROUP BY 1, 2 ORDER BY 1")
+        found = rows("SELECT status, attempts, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 1")
         assert rows("SELECT count(*) FROM claims") == [(0,)]
     assert found == [("delivered", 1, 2), ("failed", 1, 1), ("queued", 0, COUNT - 3)]
     assert (health(shop).failures, health(shop).turn_ends_at) == (1, None)

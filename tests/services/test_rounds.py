@@ -339,7 +339,7 @@ def test_a_queue_that_nothing_can_be_dropped_from_keeps_no_other_from_it(
     clock.move(timedelta(days=1))
     assert [sweep(runtime).dropped for _ in range(3)] == [1, 0, 0]
     with in_transaction():
-        assert rows("SELECT merchant_id FROM all_deliveries WHERE status = 'dropped'") == [(shops[1].merchant_id,)]
+        assert rows("SELECT merchant_id FROM deliveries WHERE status = 'dropped'") == [(shops[1].merchant_id,)]
     merchant_id = shops[0].merchant_id
     assert told(caplog) == [
         f"dropping from the queue of merchant {merchant_id}, meta, failed: InternalError; the others go on"
@@ -483,7 +483,7 @@ def test_what_waits_for_a_platform_of_a_newer_version_is_left_to_it(
     assert (merchant.merchant_id, NEWER) in sweep(runtime).wake
     assert deliver_due(runtime, worker, merchant.merchant_id, NEWER) is False
     with in_transaction():
-        assert rows("SELECT status, attempts FROM all_deliveries WHERE platform = %s", (NEWER,)) == [("queued", 0)]
+        assert rows("SELECT status, attempts FROM deliveries WHERE platform = %s", (NEWER,)) == [("queued", 0)]
         assert rows("SELECT count(*) FROM claims") == [(0,)]
 
 

@@ -609,7 +609,7 @@ async def test_what_was_added_is_taken_back_where_the_browser_refuses_before_it_
     assert not {"fbc", "fbp"} & last["phoned"].keys()
     assert last["others"]["em"] == [JANE]
     with in_transaction():
-        assert rows("SELECT event_id, drop_reason FROM all_deliveries WHERE status = 'dropped'") == [
+        assert rows("SELECT event_id, drop_reason FROM deliveries WHERE status = 'dropped'") == [
             ("bare", "missing_identifiers")
         ]
     for event_id, (fields, note) in expected.items():

@@ -64,7 +64,7 @@ def done(found: Redelivered | list[Problem]) -> Redelivered:
 
 
 def statuses(merchant: Merchant, platform: str = "tiktok") -> dict[str, int]:
-    sql = "SELECT status, count(*) FROM all_deliveries WHERE merchant_id = %s AND platform = %s GROUP BY status"
+    sql = "SELECT status, count(*) FROM deliveries WHERE merchant_id = %s AND platform = %s GROUP BY status"
     return dict(select(sql, merchant.merchant_id, platform))
 
 
@@ -116,10 +116,8 @@ def test_a_destination_that_comes_a_week_later_gets_the_week(
     deliver(runtime, merchant, worker)
     assert statuses(merchant) == {"delivered": 3 * PAGE}
     # Each arrived then and was queued now; how fast others were is not told by these.
-    assert select("SELECT count(*) FROM all_deliveries WHERE platform = 'tiktok' AND queued_at < %s", asked_at) == [
-        (0,)
-    ]
-    assert select("SELECT bool_and(latency_ms >= 600000000) FROM all_deliveries WHERE platform = 'tiktok'") == [(True,)]
+    assert select("SELECT count(*) FROM deliveries WHERE platform = 'tiktok' AND queued_at < %s", asked_at) == [(0,)]
+    assert select("SELECT bool_and(latency_ms >= 600000000) FROM deliveries WHERE platform = 'tiktok'") == [(True,)]
     assert ledger_of(merchant, clock) == (3 * PAGE, 0, 3 * PAGE, 3 * PAGE, 0, 0, 0, 0)
     assert ledger_of(merchant, clock, "meta")[-1] == 3 * PAGE
     assert check_invariants(clock.now()) == []
@@ -231,9 +229,9 @@ def test_too_old_is_what_is_too_old_when_it_is_its_turn(
     go_on(runtime)
     job = job_of(result)
     assert (job.matched, job.requeued, job.refused) == (2 * PAGE + 1, 1501, {TOO_OLD: 500})
-    due = [row[0] - clock.now() for row in select("SELECT due_at FROM all_deliveries ORDER BY due_at")]
+    due = [row[0] - clock.now() for row in select("SELECT due_at FROM deliveries ORDER BY due_at")]
     assert due == [timedelta(milliseconds=n) for n in range(1501)]
-    assert select("SELECT DISTINCT window_ends_at - due_at FROM all_deliveries") == [(timedelta(hours=24),)]
+    assert select("SELECT DISTINCT window_ends_at - due_at FROM deliveries") == [(timedelta(hours=24),)]
 
 
 def test_a_dry_run_that_has_no_time_for_all_says_so(runtime: Runtime, merchant: Merchant) -> None:

@@ -40,7 +40,7 @@ SELECT merchant_id, event_id, 'tiktok', received_at, received_at, received_at, r
 COUNT = """
 INSERT INTO minutes (merchant_id, platform, minute, slot, routed, waiting)
 SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, 1, count(*), count(*)
-FROM all_deliveries GROUP BY merchant_id, platform, minute
+FROM deliveries GROUP BY merchant_id, platform, minute
 """
 
 

@@ -15,7 +15,6 @@ from tracklayer.services.privacy import (
     purge_secrets,
 )
 from tracklayer.services.sign_in import purge_sign_ins
-from tracklayer.services.store import move_delivered, see_to_partitions
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +24,6 @@ def purge(runtime: Runtime) -> None:
         gone = purge_expired(runtime)
         if gone:
             log.info("purged %d events past their retention", gone)
-    with alone(runtime, "seeing to where deliveries lie"):
-        see_to_partitions(runtime)
-        moved = move_delivered(runtime)
-        if moved:
-            log.info("moved %d deliveries to where delivered ones lie", moved)
     with alone(runtime, "forgetting links of browsers that refused"):
         forget_refused(runtime)
     purge_alert_history(runtime)

@@ -22,7 +22,6 @@ from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.services import watch_operator
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.store import may_keep_apart
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import Alone, Board, NoBoard, Own, Switch
 
@@ -142,7 +141,6 @@ class Watchman:
         if self._broker is not None and self._broker.link.trouble is not None:
             said |= {"broker": self._broker.link.trouble, "broker_seconds": round(self._broker.link.trouble_seconds, 1)}
         paused = watch_operator.beat(self._instance, self._roles, self._host, self._version, said, ANSWER_SECONDS)
-        self._runtime.apart = may_keep_apart(ANSWER_SECONDS)
         self._own.has_written()
         self._beat_at = time.monotonic()
         # As the database counts: a machine that stood still does not always know it.

@@ -12,7 +12,6 @@ from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.services.keys import forget_lost_keys
 from tracklayer.services.soundness import version_trouble
-from tracklayer.services.store import keep_apart_again, move_back
 
 log = logging.getLogger(__name__)
 
@@ -25,29 +24,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="also give up what was sealed with keys that are lost: destinations' secrets must be set anew",
     )
-    parser.add_argument(
-        "--move-back",
-        action="store_true",
-        help="before going back to a version that reads one table of deliveries: put the delivered ones back into it",
-    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
-
-
-def _move_back(args: argparse.Namespace) -> int:
-    if pending():
-        raise CommandError("this database has not been brought to this version: there is nothing to move back")
-    log.info("waits until all processes know of it")
-    moved, left = move_back()
-    if left:
-        raise CommandError(
-            f"{moved} deliveries were moved back, and some are left, as their events are being deleted: call it again"
-        )
-    if args.json:
-        print_json({"moved_back": moved})
-    else:
-        print(f"moved back {moved} deliveries; `tracklayer migrate` moves them again")
-    return 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,11 +36,7 @@ def run(args: argparse.Namespace) -> int:
         newer = version_trouble([], unknown())
         if newer is not None and not settings.allow_newer_database:
             raise CommandError(newer.sentence)
-        if args.move_back:
-            return _move_back(args)
         names = pending() if args.check else migrate()
-        if not args.check:
-            keep_apart_again()
         if args.forget_lost_keys and not args.check:
             lost = forget_lost_keys(own_sealer(settings), datetime.now(UTC))
             log.warning("%d lost keys are forgotten", lost)

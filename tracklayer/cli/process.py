@@ -73,7 +73,6 @@ def runtime_of(
             raise
         try:
             runtime = build_runtime(settings, url, sealer_of(settings))
-            runtime.apart = False  # until a heartbeat found who else lives (db/delivered.py)
             confirm_keys(runtime.sealer, runtime.clock.now())
         except KeyLostError:
             lacks("key")

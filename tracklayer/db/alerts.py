@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.delivered import near, rows_in_order
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject, since_told, told
@@ -323,7 +322,7 @@ FROM json_to_recordset(%(alerts)s::json) AS x(
     alert_id bigint, platform text, began_at timestamptz, queued_since timestamptz, until timestamptz)
 CROSS JOIN LATERAL (
     SELECT * FROM (
-        (SELECT * FROM all_deliveries d
+        (SELECT * FROM deliveries d
          WHERE x.platform IS NULL AND d.queued_at >= x.queued_since AND d.queued_at <= x.until AND {_WAITED})
         UNION ALL
         (SELECT d.* FROM (
@@ -337,16 +336,16 @@ CROSS JOIN LATERAL (
                   AND minute >= date_trunc('hour', x.queued_since, 'UTC') AND minute <= least(x.until, %(at)s::timestamptz)) AS counted
             ORDER BY hour DESC) AS hours
          CROSS JOIN LATERAL (
-            SELECT * FROM all_deliveries d
-            WHERE {near("hour")} AND d.queued_at >= hour AND d.queued_at < hour + interval '1 hour' AND d.queued_at >= x.queued_since
+            SELECT * FROM deliveries d
+            WHERE d.queued_at >= hour AND d.queued_at < hour + interval '1 hour' AND d.queued_at >= x.queued_since
               AND d.queued_at <= x.until AND d.queued_at <= d.received_at AND {_WAITED}) AS d
          ORDER BY hour DESC, d.queued_at DESC, d.event_id DESC, d.platform DESC LIMIT %(limit)s)
         UNION ALL
-        (SELECT * FROM all_deliveries d
+        (SELECT * FROM deliveries d
          WHERE x.platform IS NOT NULL AND d.queued_at > d.received_at
            AND d.queued_at >= x.queued_since AND d.queued_at <= x.until AND {_WAITED})
         UNION ALL
-        (SELECT * FROM all_deliveries d WHERE d.requeued_at IS NOT NULL AND d.queued_at < x.queued_since AND {_WAITED})
+        (SELECT * FROM deliveries d WHERE d.requeued_at IS NOT NULL AND d.queued_at < x.queued_since AND {_WAITED})
     ) AS found
     ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %(limit)s) AS d
 ORDER BY x.alert_id, d.queued_at DESC, d.event_id DESC, d.platform DESC
@@ -389,7 +388,7 @@ def deliveries_of_alerts(
         "limit": limit,
     }
     grouped: dict[int, list[DeliveryRow]] = {span.alert_id: [] for span in spans}
-    for row in rows_in_order(DELIVERIES_OF_ALERTS, params):
+    for row in rows(DELIVERIES_OF_ALERTS, params):  # type: ignore[arg-type]
         grouped[row[0]].append(DeliveryRow(*row[1:]))
     return grouped
 

@@ -34,7 +34,7 @@ UNION ALL
    AND due_at <= %(now)s
  ORDER BY due_at DESC LIMIT %(looked)s)
 UNION ALL
-(SELECT {COLUMNS} FROM all_deliveries
+(SELECT {COLUMNS} FROM deliveries
  WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND status = 'delivered'
    AND queued_at < %(acknowledged)s AND queued_at >= %(begun)s
  ORDER BY queued_at DESC LIMIT %(few)s)

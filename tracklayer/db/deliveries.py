@@ -1,4 +1,4 @@
-"""Deliveries: claimed in batches, settled in one statement, read by event and by page. Where they lie: ``delivered``."""
+"""Deliveries: claimed in batches, settled in one statement, read by event and by page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
-from tracklayer.db.delivered import Way, by_key, near, places_of, put, rows_in_order
 from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.delivery import (
@@ -228,56 +227,26 @@ def _key(lease: Lease) -> tuple[int, str, int]:
 # What was stored before its destination took it waited for nobody: it is no part of how fast others were.
 _IN_TIME = "queued_at <= received_at"
 
-_LATENCY = f"least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)))"
-
-
-def acknowledged(started: str, at: str, status: str, duration: str) -> dict[str, str]:
-    """What an acknowledgement makes of a row, column -> SQL, given the SQL of when its request started, the same as text, and
-    with what status it was answered after how many milliseconds; takes ``now`` and ``log``.
-    """
-    return {
-        "attempts": "attempts + 1",
-        "last_attempt_at": started,
-        "delivered_at": "%(now)s",
-        "finished_at": "%(now)s",
-        "latency_ms": _LATENCY,
-        "attempt_log": f"""CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
+# What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration`` and ``log``: of the request.
+AS_DELIVERED = """
+    SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
+        last_attempt_at = {started}, delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = least({most}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
+        attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
             || jsonb_build_object('number', attempts + 1, 'at', {at}, 'outcome', 'acknowledged',
-                                  'http_status', {status}, 'error', NULL, 'duration_ms', {duration})""",
-    }
-
-
-def as_delivered(new: Mapping[str, str]) -> str:
-    """What of ``UPDATE deliveries`` makes a row delivered."""
-    columns = {"status": "'delivered'", "due_at": "NULL", "next_retry_at": "NULL", **new}
-    return "SET " + ", ".join(f"{name} = {value}" for name, value in columns.items())
-
-
-_OF_ONE = acknowledged("%(started)s", "%(at)s::text", "%(status)s::int", "%(duration)s::int")
+                                  'http_status', {status}, 'error', NULL, 'duration_ms', {duration})"""
+_OF_ONE = {"started": "%(started)s", "at": "%(at)s::text", "status": "%(status)s::int", "duration": "%(duration)s::int"}
 PLACE = f"CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END"
 
-_TO_SETTLE = f"merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {NOT_DONE}"
-_DONE = f"""
+SETTLE_DELIVERED = f"""
+WITH done AS (
+    UPDATE deliveries {AS_DELIVERED.format(most=MOST_MS, **_OF_ONE)}
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {NOT_DONE}
+    RETURNING received_at, latency_ms, attempts, queued_at
+)
 SELECT date_trunc('minute', received_at, 'UTC') AS minute, {PLACE} AS place, count(*), count(*) FILTER (WHERE attempts > 1)
 FROM done GROUP BY minute, place
 """
-SETTLE_DELIVERED = {
-    Way.IN_PLACE: f"""
-WITH done AS (
-    UPDATE deliveries {as_delivered(_OF_ONE)} WHERE {_TO_SETTLE}
-    RETURNING received_at, latency_ms, attempts, queued_at
-){_DONE}""",
-    Way.APART: f"""
-WITH taken AS (
-    DELETE FROM deliveries WHERE ctid = ANY(ARRAY(
-        SELECT d.ctid FROM unnest(%(ids)s) AS x(id) CROSS JOIN LATERAL
-            {by_key("%(merchant)s", "x.id", "%(platform)s")} AS d)) AND {NOT_DONE}
-    RETURNING *
-), done AS (
-    {put("taken", "%(merchant)s", _OF_ONE)}
-    RETURNING received_at, latency_ms, attempts, queued_at
-){_DONE}""",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,11 +258,11 @@ class Delivered:
     started_at: datetime
 
 
-def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes, way: Way) -> int:
+def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
     """Writes acknowledgements to rows of a lease that this transaction holds; how many."""
     params = _of_delivered(lease, delivered, now)
     total = 0
-    for minute, place, count, again in rows(SETTLE_DELIVERED[way], params):  # type: ignore[arg-type]
+    for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
         count_delivered(lease.merchant_id, lease.platform, minute, place, count, again, now, changes)
         total += count
     return total
@@ -332,9 +301,9 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
 
 
 # The attempt was taken for one without an answer, and the delivery may have been sent again or dropped since.
-_LATE = f"""
+SETTLE_LATE = f"""
 WITH before AS (
-    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason AS reason, entry.*
+    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason, entry.*
     FROM deliveries CROSS JOIN LATERAL (
         SELECT place - 1 AS place, (entry ->> 'number')::int > 1 AS is_retry,
                (entry ->> 'at')::timestamptz + (entry ->> 'duration_ms')::int * interval '1 ms' AS counted_at
@@ -344,45 +313,29 @@ WITH before AS (
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)
       AND ({NOT_DONE} OR drop_reason IN ('retries_exhausted', 'window_expired'))
     FOR UPDATE OF deliveries
-)"""
-_ANSWERED_LATE = {
-    "attempts": "greatest(attempts, 1)",
-    "last_attempt_at": "greatest(last_attempt_at, %(started)s)",
-    "delivered_at": "%(now)s",
-    "finished_at": "%(now)s",
-    "latency_ms": _LATENCY,
-    "attempt_log": """jsonb_set(attempt_log, ARRAY[place::text], attempt_log -> place::int || jsonb_build_object(
-            'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))""",
-}
-_OF_BEFORE = "d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id"
-_LATE_DONE = f"""
+), done AS (
+    UPDATE deliveries d
+    SET status = 'delivered', attempts = greatest(attempts, 1), due_at = NULL, next_retry_at = NULL, drop_reason = NULL,
+        last_attempt_at = greatest(last_attempt_at, %(started)s), delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
+        attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
+            'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))
+    FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
+    RETURNING d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was_dropped, b.drop_reason
+)
 SELECT received_at, CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END, is_retry, counted_at,
-       was_dropped, reason
+       was_dropped, drop_reason
 FROM done
 """
-SETTLE_LATE = {
-    Way.IN_PLACE: f"""{_LATE}, done AS (
-    UPDATE deliveries d {as_delivered({"drop_reason": "NULL", **_ANSWERED_LATE})} FROM before b WHERE {_OF_BEFORE}
-    RETURNING d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was_dropped, b.reason
-){_LATE_DONE}""",
-    Way.APART: f"""{_LATE}, taken AS (
-    DELETE FROM deliveries d USING before b WHERE {_OF_BEFORE}
-    RETURNING d.*, b.place, b.is_retry, b.counted_at, b.was_dropped, b.reason
-), put AS (
-    {put("taken", "%(merchant)s", _ANSWERED_LATE)} RETURNING event_id, received_at, latency_ms, queued_at
-), done AS (
-    SELECT put.*, is_retry, counted_at, was_dropped, reason FROM put JOIN taken USING (event_id)
-){_LATE_DONE}""",
-}
 
 
-def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Changes, way: Way) -> int:
+def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
     """Writes acknowledgements of a lease that others ended: in the place of the attempts that nobody knew the fate of.
 
     Also in what is counted: such an attempt is told once. It was one request, and a monitor would take it for a success and
     a failure.
     """
-    found = rows(SETTLE_LATE[way], _of_delivered(lease, delivered, now))  # type: ignore[arg-type]
+    found = rows(SETTLE_LATE, _of_delivered(lease, delivered, now))  # type: ignore[arg-type]
     key = lease.merchant_id, lease.platform
     for received_at, place, is_retry, counted_at, was_dropped, reason in found:
         if was_dropped:
@@ -666,8 +619,7 @@ def requeue(
 
 
 # The events' rows are held, so that none is purged meanwhile: of one that is, nothing comes back. In the order in which
-# all who hold several take them. What has a delivery is told by one look at both places: by the conflict alone, one that is being
-# delivered at this moment would be waited for, and be missed where it went.
+# all who hold several take them.
 INSERT_STORED = """
 WITH given AS (
     SELECT event_id, due_at FROM json_to_recordset(%(given)s::json) AS x(event_id text, due_at timestamptz)
@@ -678,8 +630,6 @@ WITH given AS (
 )
 INSERT INTO deliveries (merchant_id, event_id, platform, received_at, queued_at, due_at, window_ends_at)
 SELECT %(merchant)s, event_id, %(platform)s, received_at, %(now)s, due_at, due_at + %(window)s FROM there
-WHERE event_id <> ALL(ARRAY(
-    SELECT event_id FROM all_deliveries WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)))
 ON CONFLICT (merchant_id, event_id, platform) DO NOTHING
 RETURNING event_id, received_at
 """
@@ -707,9 +657,8 @@ def insert_stored(
 def with_delivery(merchant_id: int, platform: str, event_ids: Sequence[str]) -> set[str]:
     """Which of some events have a delivery on a platform."""
     found = rows(
-        "SELECT event_id FROM all_deliveries WHERE merchant_id = %s AND event_id = ANY(%s) AND platform = %s "
-        "AND gone_by = ANY(%s::date[])",
-        (merchant_id, list(event_ids), platform, places_of(merchant_id, event_ids)),
+        "SELECT event_id FROM deliveries WHERE merchant_id = %s AND event_id = ANY(%s) AND platform = %s",
+        (merchant_id, list(event_ids), platform),
     )
     return {row[0] for row in found}
 
@@ -719,9 +668,8 @@ def deliveries_by_key(merchant_id: int, keys: Sequence[tuple[str, str]]) -> dict
     if not keys:
         return {}
     found = rows(
-        f"SELECT {COLUMNS} FROM all_deliveries WHERE merchant_id = %s AND (event_id, platform) IN %s "
-        "AND gone_by = ANY(%s::date[])",
-        (merchant_id, tuple(keys), places_of(merchant_id, [event_id for event_id, _ in keys])),
+        f"SELECT {COLUMNS} FROM deliveries WHERE merchant_id = %s AND (event_id, platform) IN %s",
+        (merchant_id, tuple(keys)),
     )
     return {(row[1], row[2]): DeliveryRow(*row) for row in found}
 
@@ -729,9 +677,8 @@ def deliveries_by_key(merchant_id: int, keys: Sequence[tuple[str, str]]) -> dict
 def deliveries_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str, list[DeliveryRow]]:
     """The deliveries of each event, by platform."""
     found = rows(
-        f"SELECT {COLUMNS} FROM all_deliveries WHERE merchant_id = %s AND event_id = ANY(%s) AND gone_by = ANY(%s::date[]) "
-        "ORDER BY event_id, platform",
-        (merchant_id, list(event_ids), places_of(merchant_id, event_ids)),
+        f"SELECT {COLUMNS} FROM deliveries WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id, platform",
+        (merchant_id, list(event_ids)),
     )
     grouped: dict[str, list[DeliveryRow]] = {event_id: [] for event_id in event_ids}
     for row in found:
@@ -820,7 +767,7 @@ def page_of_deliveries(
     merchant_id: int, search: DeliverySearch, limit: int, much_waits: bool | None = None
 ) -> list[DeliveryRow]:
     """Newest queued first, at most ``limit``, by keyset. ``much_waits``: as ``page_query`` has it."""
-    return [DeliveryRow(*row) for row in rows_in_order(*page_query(merchant_id, search, limit, much_waits))]
+    return [DeliveryRow(*row) for row in rows(*page_query(merchant_id, search, limit, much_waits))]
 
 
 MOST_WAITING = 2_000  # deliveries that are sorted, to find the newest of those that wait
@@ -894,12 +841,9 @@ def place_query(merchant_id: int, search: DeliverySearch, most: int) -> tuple[st
     _narrow_to_span(search, where, params)
     newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC"
     if not search.waits or search.error_contains:
-        return (
-            f"SELECT queued_at FROM all_deliveries WHERE {' AND '.join(where)} {newest} OFFSET {most} LIMIT 1",
-            params,
-        )
+        return f"SELECT queued_at FROM deliveries WHERE {' AND '.join(where)} {newest} OFFSET {most} LIMIT 1", params
     hours = _hours_with(merchant_id, search)
-    prompt = " AND ".join([*where, _OF_HOUR, "gone_by = '-infinity'"])
+    prompt = " AND ".join([*where, _OF_HOUR])
     walk = hours.walk("queued_at", "waiting", prompt)
     stored = f"SELECT queued_at FROM deliveries WHERE {' AND '.join([*where, _STORED_FIRST])} {newest} LIMIT %s"
     sql = (
@@ -990,7 +934,7 @@ def page_query(
         for conditions, values in parts:
             condition = " AND ".join(conditions)
             if of_kinds is None:
-                pages.append(f"(SELECT {COLUMNS} FROM all_deliveries WHERE {condition} {newest})")
+                pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {condition} {newest})")
                 given += [*values, limit]
                 continue
             platforms = PLATFORMS_OF if search.platform is None else "(SELECT %s AS name)"
@@ -1000,7 +944,6 @@ def page_query(
     return sql, given if len(pages) == 1 else [*given, limit]
 
 
-_IN_HOUR = near("hour")
 # Status, or none for all -> what the ledger counts them as. What is not in it has an index of its own.
 _COUNTED: dict[str | None, str] = {None: "routed", "delivered": "delivered"}
 # Of one platform only the hours that have some are read: of a platform that gets few of many, no delivery to the others is
@@ -1018,8 +961,7 @@ SELECT {columns} FROM (
         ) AS counted
     ORDER BY hour DESC) AS hours
 CROSS JOIN LATERAL (
-    SELECT * FROM all_deliveries d WHERE {near} AND {where}
-    ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s) AS found
+    SELECT * FROM deliveries WHERE {where} ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s) AS found
 ORDER BY hour DESC, queued_at DESC, event_id DESC, platform DESC LIMIT %s
 """
 
@@ -1040,7 +982,7 @@ class _Hours(NamedTuple):
     params: list[Any]
 
     def walk(self, columns: str, count: str, where: str) -> str:
-        return _IN_HOURS.format(columns=columns, count=count, near=_IN_HOUR, where=where, platforms=self.platforms)
+        return _IN_HOURS.format(columns=columns, count=count, where=where, platforms=self.platforms)
 
 
 def _hours_with(merchant_id: int, search: DeliverySearch) -> _Hours:

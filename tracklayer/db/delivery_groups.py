@@ -93,7 +93,7 @@ GROUP BY platform, code ORDER BY matching DESC
 
 # Deliveries of events that were stored first are queued after they are received, and so after a time that is asked for.
 QUEUED_LATER = """
-SELECT 1 FROM all_deliveries WHERE merchant_id = %s AND queued_at > received_at AND queued_at >= %s
+SELECT 1 FROM deliveries WHERE merchant_id = %s AND queued_at > received_at AND queued_at >= %s
 ORDER BY queued_at LIMIT 1
 """
 

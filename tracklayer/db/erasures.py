@@ -11,7 +11,6 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.delivered import places_of, within
 from tracklayer.db.deliveries import lock_queue, wait_briefly
 from tracklayer.db.identities import pairs, read_person
 from tracklayer.domain.delivery import DropReason
@@ -489,8 +488,7 @@ def still_there(merchant_id: int, event_ids: Sequence[str]) -> list[str]:
 def deliveries_of(merchant_id: int, event_ids: Sequence[str]) -> int:
     """How many deliveries some events have."""
     found = rows(
-        "SELECT count(*) FROM all_deliveries WHERE merchant_id = %s AND event_id = ANY(%s) AND gone_by = ANY(%s::date[])",
-        (merchant_id, list(event_ids), places_of(merchant_id, event_ids)),
+        "SELECT count(*) FROM deliveries WHERE merchant_id = %s AND event_id = ANY(%s)", (merchant_id, list(event_ids))
     )
     return int(found[0][0])
 
@@ -510,35 +508,31 @@ WHERE d.merchant_id = %(merchant)s AND d.event_id = ANY(%(ids)s) AND d.status NO
     WHERE c.merchant_id = %(merchant)s AND c.platform = d.platform AND d.event_id = ANY(c.event_ids))
 RETURNING d.platform, d.received_at
 """
-# What a worker has in its hands stays: taking it away would leave its answer without a row. As ``db.events.OLD``, and what follows
-# it there: first where deliveries wait, then, by a look of its own, where they are delivered.
-TO_ERASE = """
-SELECT e.event_id, e.received_at FROM events e
-WHERE e.merchant_id = %(merchant)s AND e.event_id = ANY(%(ids)s)
-  AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.merchant_id = e.merchant_id AND e.event_id = ANY(c.event_ids))
-ORDER BY e.event_id FOR UPDATE OF e SKIP LOCKED
-"""
-_FIRST_AT = "least((attempt_log -> 0 ->> 'at')::timestamptz, last_attempt_at, delivered_at)"
-_LAST_AT = "coalesce(delivered_at, last_attempt_at)"
-ERASE_WAITING = f"""
-DELETE FROM deliveries WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s)
-RETURNING 'delivery', event_id, platform, received_at, attempts > 0 OR jsonb_array_length(attempt_log) > 0,
-    status = 'delivered', {_FIRST_AT}, {_LAST_AT}, status IN ('queued', 'failed')
-"""
-ERASE = f"""
-WITH delivered_gone AS (
-    DELETE FROM delivered WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) AND gone_by = ANY(%(places)s::date[])
-    RETURNING event_id, platform, received_at, {_FIRST_AT} AS first_at, {_LAST_AT} AS last_at
+# What a worker has in its hands stays: taking it away would leave its answer without a row. As ``db.events.PURGE``.
+ERASE = """
+WITH old AS (
+    SELECT e.merchant_id, e.event_id FROM events e
+    WHERE e.merchant_id = %(merchant)s AND e.event_id = ANY(%(ids)s)
+      AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.merchant_id = e.merchant_id AND e.event_id = ANY(c.event_ids))
+    ORDER BY e.event_id FOR UPDATE OF e SKIP LOCKED
+), deliveries_gone AS (
+    DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
+    RETURNING d.event_id, d.platform, d.received_at, d.status, d.attempts, d.last_attempt_at, d.delivered_at,
+              jsonb_array_length(d.attempt_log) AS logged, (d.attempt_log -> 0 ->> 'at')::timestamptz AS began_at
 ), repeats_gone AS (
-    DELETE FROM differing_repeats WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) RETURNING event_id
+    DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
+    RETURNING r.event_id
 ), enrichments_gone AS (
-    DELETE FROM enrichments WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) RETURNING event_id
+    DELETE FROM enrichments n USING old WHERE n.merchant_id = old.merchant_id AND n.event_id = old.event_id
+    RETURNING n.event_id
 ), events_gone AS (
-    DELETE FROM events WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) RETURNING event_id, received_at
+    DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
+    RETURNING e.event_id, e.received_at
 )
 SELECT 'event', event_id, '', received_at, false, false, NULL::timestamptz, NULL::timestamptz FROM events_gone
 UNION ALL
-SELECT 'delivery', event_id, platform, received_at, true, true, first_at, last_at FROM delivered_gone
+SELECT 'delivery', event_id, platform, received_at, attempts > 0 OR logged > 0, status = 'delivered',
+       least(began_at, last_attempt_at, delivered_at), coalesce(delivered_at, last_attempt_at) FROM deliveries_gone
 UNION ALL
 SELECT 'differing_repeats', event_id, '', NULL, false, false, NULL, NULL FROM repeats_gone
 UNION ALL
@@ -580,30 +574,11 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
     reason = DropReason.ERASED.value
     params: Any = {"merchant": merchant_id, "ids": held, "now": now, "reason": reason}
     changes, gone = Changes(), Gone()
-
-    def drop(platform: str, received_at: datetime) -> None:
+    for platform, received_at in rows(DROP, params):
         changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
         changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
         changes.add(merchant_id, platform, now, finished=1)
-
-    for platform, received_at in rows(DROP, params):
-        drop(platform, received_at)
-    erased = rows(TO_ERASE, params)
-    received = [at for _, at in erased]
-    if not erased:
-        changes.write()
-        return gone
-    params = {
-        "merchant": merchant_id,
-        "ids": [one for one, _ in erased],
-        "places": within(min(received), max(received)),
-    }
-    waited = rows(ERASE_WAITING, params)
-    for row in waited:
-        if row[8]:  # a worker had it in its hands a moment ago
-            drop(row[2], row[3])
-    found = [*(row[:8] for row in waited), *rows(ERASE, params)]
-    for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at in found:
+    for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at in rows(ERASE, params):
         if what == "event":
             gone.events[event_id] = at
             changes.add(merchant_id, "", at, purged=1)

@@ -14,7 +14,6 @@ import orjson
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes, adding
-from tracklayer.db.delivered import near, within
 from tracklayer.db.identities import LINK_COLUMNS, LINKING
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.event import MAX_AHEAD
@@ -467,9 +466,8 @@ _COUNTED = (
 )
 _FILTERED = f"""EXISTS (SELECT 1 FROM destinations x
         WHERE x.merchant_id = e.merchant_id AND x.platform = %s AND x.created_at <= e.received_at)
-    AND NOT EXISTS (SELECT 1 FROM all_deliveries d
-        WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id AND d.platform = %s AND {near("e.received_at")}
-        OFFSET 0)
+    AND NOT EXISTS (SELECT 1 FROM deliveries d
+        WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id AND d.platform = %s)
     AND coalesce({_COUNTED.format("minute")}, {_COUNTED.format("hour")}) > 0"""
 # Only the hours that have some are read: a name that is hardly ever sent, or a platform that gets few, is found without passing
 # over all others.
@@ -740,10 +738,8 @@ def _where(
         inner.append("d.platform = ANY(%s)")
         params.append(list(search.platforms))
     if inner:
-        keys = "d.merchant_id = e.merchant_id AND d.event_id = e.event_id"
-        of_event = " AND ".join([keys, near("e.received_at"), *inner])
-        # ``OFFSET 0``: each event's are looked up by its key, also where the planner knows nothing of a merchant yet.
-        where.append(f"EXISTS (SELECT 1 FROM all_deliveries d WHERE {of_event} OFFSET 0)")
+        of_event = " AND ".join(["d.merchant_id = e.merchant_id AND d.event_id = e.event_id", *inner])
+        where.append(f"EXISTS (SELECT 1 FROM deliveries d WHERE {of_event} OFFSET 0)")  # each by its key
     return " AND ".join(where), tuple(params)
 
 
@@ -785,38 +781,28 @@ def writers() -> set[str]:
 
 
 # Rows that a worker has in its hands stay for the next round: taking them away would leave its answer without a row.
-OLD = """
-SELECT e.event_id, e.received_at FROM events e
-WHERE e.merchant_id = %(merchant)s AND e.received_at < %(before)s
-  AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.merchant_id = e.merchant_id AND e.event_id = ANY(c.event_ids))
-ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE OF e SKIP LOCKED
-"""
-# First where they wait, then where they are delivered, by a look of its own: whoever is delivering one at this moment, or moves
-# it, is waited for in the first place, and by the second look it is there. Events that are held get no delivery anew.
-PURGE_WAITING = """
-WITH gone AS (
-    DELETE FROM deliveries WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s)
-    RETURNING platform, received_at, status
-)
-SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
-       count(*) FILTER (WHERE status IN ('queued', 'failed'))
-FROM gone GROUP BY platform, minute
-"""
 PURGE = """
-WITH delivered_gone AS (
-    DELETE FROM delivered WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s) AND gone_by = ANY(%(places)s::date[])
-    RETURNING platform, received_at
+WITH old AS (
+    SELECT e.merchant_id, e.event_id FROM events e
+    WHERE e.merchant_id = %(merchant)s AND e.received_at < %(before)s
+      AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.merchant_id = e.merchant_id AND e.event_id = ANY(c.event_ids))
+    ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE OF e SKIP LOCKED
+), deliveries_gone AS (
+    DELETE FROM deliveries d USING old WHERE d.merchant_id = old.merchant_id AND d.event_id = old.event_id
+    RETURNING d.platform, d.received_at, d.status
 ), repeats_gone AS (
-    DELETE FROM differing_repeats WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s)
+    DELETE FROM differing_repeats r USING old WHERE r.merchant_id = old.merchant_id AND r.event_id = old.event_id
 ), enrichments_gone AS (
-    DELETE FROM enrichments WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s)
+    DELETE FROM enrichments n USING old WHERE n.merchant_id = old.merchant_id AND n.event_id = old.event_id
 ), events_gone AS (
-    DELETE FROM events WHERE merchant_id = %(merchant)s AND event_id = ANY(%(ids)s)
-    RETURNING received_at
+    DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
+    RETURNING e.received_at
 )
 SELECT '', date_trunc('minute', received_at, 'UTC') AS minute, count(*), 0 FROM events_gone GROUP BY minute
 UNION ALL
-SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*), 0 FROM delivered_gone GROUP BY platform, minute
+SELECT platform, date_trunc('minute', received_at, 'UTC') AS minute, count(*),
+       count(*) FILTER (WHERE status IN ('queued', 'failed'))
+FROM deliveries_gone GROUP BY platform, minute
 """
 
 
@@ -831,19 +817,11 @@ def oldest_received(merchant_id: int) -> datetime | None:
 
 def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) -> int:
     """Deletes up to ``limit`` of a merchant's oldest events received before an instant, with their deliveries and with what
-    was added to them. Needs a transaction.
+    was added to them.
     """
-    old = rows(OLD, {"merchant": merchant_id, "before": before, "limit": limit})  # type: ignore[arg-type]
-    if not old:
-        return 0
-    received = [at for _, at in old]
-    params: Any = {
-        "merchant": merchant_id,
-        "ids": [one for one, _ in old],
-        "places": within(min(received), max(received)),
-    }
+    params = {"merchant": merchant_id, "before": before, "limit": limit}
     changes, purged = Changes(), 0
-    for platform, minute, gone, waiting in [*rows(PURGE_WAITING, params), *rows(PURGE, params)]:
+    for platform, minute, gone, waiting in rows(PURGE, params):  # type: ignore[arg-type]
         changes.add(merchant_id, platform, minute, purged=gone)
         if not platform:
             purged += gone

@@ -14,9 +14,9 @@ from tracklayer.db.deliveries import is_alive
 from tracklayer.domain.watch import Beat, JobFacts, Queues, Waiting
 
 KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays
-# What every process says since it reads packed counters, too (db/packing.py), lists (db/packed_lists.py) and what is delivered
-# apart (db/delivered.py). Whoever says nothing of it and lives, or may come back, is of an older version.
-READS_COUNTED, READS_LISTS, READS_DELIVERED = "reads_counted", "reads_lists", "reads_delivered"
+# What every process says since it reads packed counters, too (db/packing.py), and lists (db/packed_lists.py). Whoever says
+# nothing of it and lives, or may come back, is of an older version.
+READS_COUNTED, READS_LISTS = "reads_counted", "reads_lists"
 COMES_BACK = timedelta(minutes=10)
 MOST_BEATS = 2000  # rows that are read: far more processes than sessions that PostgreSQL has
 
@@ -37,7 +37,7 @@ def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Map
         "roles": list(roles),
         "host": host,
         "version": version,
-        "says": orjson.dumps({**says, READS_COUNTED: True, READS_LISTS: True, READS_DELIVERED: True}).decode(),
+        "says": orjson.dumps({**says, READS_COUNTED: True, READS_LISTS: True}).decode(),
     }
     found: timedelta | None = rows(BEAT, params)[0][0]
     return found

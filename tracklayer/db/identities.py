@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.delivered import places_of, within
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.stitching import (
     LATE,
@@ -34,15 +33,13 @@ DAY = timedelta(days=1)
 
 class Wanted(NamedTuple):
     """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser.
-    ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at. ``received_at``:
-    where it is known when it was received.
+    ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at.
     """
 
     event_id: str
     browser_id: str | None
     people: Sequence[str] = ()
     is_anonymous: bool = True
-    received_at: datetime | None = None
 
 
 @dataclass
@@ -65,7 +62,7 @@ _PERSON = "merchant_id::text || '/' || person"  # as the index enrichments_of sa
 
 # One statement for all events of a claim. Each part is bounded: a few browsers a person, a few values and people a browser
 # (``LINKING`` and ``SHOW`` keep no more). What was decided before is not looked for again: of the same event that is all but
-# its first platform. Deliveries are read in the order of their key, as ``delivered.by_key`` says why. Whoever decides has committed that before anything leaves: so what is undecided, and was sent or is on
+# its first platform. Whoever decides has committed that before anything leaves: so what is undecided, and was sent or is on
 # its way to any platform, went without anything added.
 LOOK_UP = f"""
 WITH wanted AS MATERIALIZED (
@@ -96,9 +93,8 @@ CROSS JOIN LATERAL (SELECT browser_id FROM browsers
 WHERE w.is_decided AND w.fields <> '[]'
 UNION ALL
 SELECT 'tried', w.event_id, NULL, NULL, NULL, NULL FROM wanted w
-CROSS JOIN LATERAL (SELECT 1 FROM all_deliveries
-    WHERE merchant_id = %(merchant)s AND event_id >= w.event_id AND event_id <= w.event_id AND attempt_log <> '[]'
-      AND gone_by = ANY(%(places)s::date[]) ORDER BY event_id LIMIT 1) d
+CROSS JOIN LATERAL (SELECT 1 FROM deliveries
+    WHERE merchant_id = %(merchant)s AND event_id = w.event_id AND attempt_log <> '[]' LIMIT 1) d
 WHERE NOT w.is_decided
 UNION ALL
 SELECT 'tried', c.event_id, NULL, NULL, NULL, NULL
@@ -137,18 +133,12 @@ def look_up_arguments(
     merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, now: datetime
 ) -> dict[str, Any]:
     """What ``LOOK_UP`` takes."""
-    received = [one.received_at for one in wanted if one.received_at is not None]
-    if received and len(received) == len(wanted):
-        places = within(min(received), max(received))
-    else:
-        places = places_of(merchant_id, [one.event_id for one in wanted])
     return {
-        "places": places,
         "merchant": merchant_id,
         "wanted": JsonLiteral(
             [
                 {"event_id": event_id, "browser_id": browser_id, "people": people, "is_anonymous": is_anonymous}
-                for event_id, browser_id, people, is_anonymous, _ in wanted
+                for event_id, browser_id, people, is_anonymous in wanted
             ]
         ),
         "late": max(now - LATE, now - retention),

@@ -32,7 +32,7 @@ GROUP BY d.platform
 
 WITHOUT_EVENT = """
 SELECT d.platform, count(*), min(d.event_id)
-FROM all_deliveries d LEFT JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
+FROM deliveries d LEFT JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
 WHERE d.merchant_id = %(merchant)s AND e.event_id IS NULL GROUP BY d.platform
 """
 
@@ -57,7 +57,7 @@ GROUP BY platform HAVING count(*) <> count(DISTINCT event_id)
 
 IMPOSSIBLE = """
 SELECT d.platform, count(*), min(d.event_id)
-FROM all_deliveries d JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
+FROM deliveries d JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
 WHERE d.merchant_id = %(merchant)s AND (
     d.status NOT IN ('queued', 'failed', 'delivered', 'dropped')
     OR (d.due_at IS NULL) <> (d.status IN ('delivered', 'dropped'))
@@ -83,7 +83,7 @@ WITH stored AS (
            count(*) FILTER (WHERE due_at IS NOT NULL) AS waiting,
            count(*) FILTER (WHERE status = 'delivered') AS delivered,
            count(*) FILTER (WHERE status = 'dropped') AS dropped
-    FROM all_deliveries WHERE merchant_id = %(merchant)s GROUP BY 1, 2
+    FROM deliveries WHERE merchant_id = %(merchant)s GROUP BY 1, 2
 ), tallied AS (
     SELECT platform, {_bucket("minute")} AS minute, sum(accepted) AS accepted, sum(filtered) AS filtered, sum(routed) AS routed,
            sum(waiting) AS waiting, sum(delivered) AS delivered, sum(dropped) AS dropped, sum(purged) AS purged
@@ -105,7 +105,7 @@ SELECT platform, sum(routed - n - purged)::bigint,
        (SELECT min(e.event_id) FROM events e
         WHERE e.merchant_id = %(merchant)s AND e.received_at >= min(compared.minute)
           AND e.received_at < min(compared.minute) + interval '1 minute'
-          AND NOT EXISTS (SELECT 1 FROM all_deliveries d WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id
+          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = e.merchant_id AND d.event_id = e.event_id
                           AND d.platform = compared.platform))
 FROM compared WHERE routed > n + purged GROUP BY platform
 """

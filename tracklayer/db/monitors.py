@@ -175,7 +175,7 @@ def unmappable_grounds(merchant_id: int, platform: str, since: datetime) -> list
 # Of the newest deliveries to all platforms, however many there are, a few are looked at.
 DELIVERED_SOURCES = """
 SELECT e.event_name, array_agg(DISTINCT e.action_source ORDER BY e.action_source) FROM (
-    SELECT event_id, platform, status FROM all_deliveries
+    SELECT event_id, platform, status FROM deliveries
     WHERE merchant_id = %(merchant)s ORDER BY queued_at DESC LIMIT 1000) AS lately
 CROSS JOIN LATERAL (
     SELECT event_name, action_source FROM events
@@ -199,7 +199,7 @@ SELECT x.merchant_id, x.platform, a.ms
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(before)s::timestamptz[]) AS x(merchant_id, platform, before)
 CROSS JOIN LATERAL (
     SELECT (attempt_log -> -1 ->> 'duration_ms')::int AS ms FROM (
-        SELECT platform, status, attempt_log, delivered_at FROM all_deliveries
+        SELECT platform, status, attempt_log, delivered_at FROM deliveries
         WHERE merchant_id = x.merchant_id AND queued_at <= x.before ORDER BY queued_at DESC LIMIT 500) AS lately
     WHERE platform = x.platform AND status = 'delivered' AND delivered_at >= %(since)s LIMIT 50) AS a
 WHERE a.ms IS NOT NULL

@@ -8,8 +8,8 @@ from typing import Any
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
-from tracklayer.db.delivered import Way, by_key, put
 from tracklayer.db.deliveries import (
+    AS_DELIVERED,
     LEASE,
     LOG_LENGTH,
     NOT_DONE,
@@ -18,8 +18,6 @@ from tracklayer.db.deliveries import (
     Claimed,
     Delivered,
     Lease,
-    acknowledged,
-    as_delivered,
     count_delivered,
 )
 from tracklayer.db.events import TO_MAP, EventToMap
@@ -62,32 +60,19 @@ UPDATE claims c SET sending = event_ids, sent_at = %(now)s, lease_ends_at = %(le
 FROM {_OF_LEASES}
 """
 END = f"DELETE FROM claims c USING {_OF_LEASES}"
-_OF_EACH = acknowledged("started", "said", "http_status", "duration")
-_GIVEN = """json_to_recordset(%(done)s::json) AS w(
-        merchant bigint, name text, event text, started timestamptz, said text, http_status int, duration int)"""
-_TO_SETTLE = f"""{_GIVEN}
-    WHERE d.merchant_id = w.merchant AND d.event_id = w.event AND d.platform = w.name AND d.{NOT_DONE}"""
-_SETTLED = "RETURNING merchant_id, platform, received_at, latency_ms, attempts, queued_at"
-_DONE = f"""
+_OF_EACH = {"started": "w.started", "at": "w.said", "status": "w.http_status", "duration": "w.duration"}
+SETTLE = f"""
+WITH done AS (
+    UPDATE deliveries d {AS_DELIVERED.format(most=MOST_MS, **_OF_EACH)}
+    FROM json_to_recordset(%(done)s::json) AS w(
+        merchant bigint, name text, event text, started timestamptz, said text, http_status int, duration int)
+    WHERE d.merchant_id = w.merchant AND d.event_id = w.event AND d.platform = w.name AND d.{NOT_DONE}
+    RETURNING d.merchant_id, d.platform, d.received_at, d.latency_ms, d.attempts, d.queued_at
+)
 SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, {PLACE} AS place, count(*),
        count(*) FILTER (WHERE attempts > 1)
 FROM done GROUP BY merchant_id, platform, minute, place
 """
-SETTLE = {
-    Way.IN_PLACE: f"""
-WITH done AS (
-    UPDATE deliveries d {as_delivered(_OF_EACH)} FROM {_TO_SETTLE} {_SETTLED}
-){_DONE}""",
-    Way.APART: f"""
-WITH found AS MATERIALIZED (
-    SELECT x.ctid AS place, w.* FROM {_GIVEN} CROSS JOIN LATERAL {by_key("w.merchant", "w.event", "w.name")} AS x
-), taken AS (
-    DELETE FROM deliveries d USING found w WHERE d.ctid = w.place AND d.{NOT_DONE}
-    RETURNING d.*, w.started, w.said, w.http_status, w.duration
-), done AS (
-    {put("taken", "taken.merchant_id", _OF_EACH)} {_SETTLED}
-){_DONE}""",
-}
 
 
 def claim_due(queues: Sequence[tuple[int, str]], limit: int, now: datetime, worker: int) -> dict[Lease, list[Claimed]]:
@@ -129,7 +114,7 @@ def end_leases(leases: Sequence[Lease], lock_ms: int) -> set[int]:
     return {row[0] for row in rows(END, params)}
 
 
-def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, changes: Changes, way: Way) -> None:
+def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, changes: Changes) -> None:
     """Writes acknowledgements to rows of leases that this transaction has just ended."""
     records = [
         {
@@ -145,7 +130,7 @@ def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, cha
         for event_id in delivered.event_ids
     ]
     params: Any = {"done": JsonLiteral(records), "now": now, "log": LOG_LENGTH, "bounds": list(LATENCY_BOUNDS)}
-    for merchant_id, platform, minute, place, count, again in rows(SETTLE[way], params):
+    for merchant_id, platform, minute, place, count, again in rows(SETTLE, params):
         count_delivered(merchant_id, platform, minute, place, count, again, now, changes)
 
 

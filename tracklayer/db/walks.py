@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from tracklayer.db import deliveries, events
 from tracklayer.db.connection import rows
-from tracklayer.db.delivered import rows_in_order
 from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.db.events import EventRow, EventSearch
 
@@ -49,7 +48,7 @@ def walk_of_deliveries(
     ends: Sequence[Sequence[Any]] = []
     is_sorted = waits is False and search.waits  # whole
     if waits or (search.is_walked and not is_sorted):
-        ends = rows_in_order(*deliveries.place_query(merchant_id, search, MOST_LOOKED))
+        ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED))
 
     def page(since: datetime | None) -> list[DeliveryRow]:
         return deliveries.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit, waits)

@@ -49,7 +49,6 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, session
 from tracklayer.db.counters import Changes
-from tracklayer.db.delivered import Way
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
 from tracklayer.db.events import EventToMap
@@ -434,7 +433,7 @@ def _write_begin(
     now = runtime.clock.now()
     destination = batch.destination
     with in_transaction():
-        _settle_or_lose(batch, [], unsent, now, following, lock_ms, way_of(runtime))
+        _settle_or_lose(batch, [], unsent, now, following, lock_ms)
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
             db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
@@ -662,7 +661,7 @@ def _write_answer(
         now = runtime.clock.now()
         if answer.is_late:
             if not isinstance(answer.verdict, NotBuilt):
-                _write_late(runtime, batch, answer.claims, answer.verdict, answer.sent_at, now)
+                _write_late(batch, answer.claims, answer.verdict, answer.sent_at, now)
             raise LeaseLostError
         count = 1 if answer.each_alone else len(answer.claims)
         verdict = answer.verdict if isinstance(answer.verdict, NotBuilt) else answer.verdict[:count]
@@ -774,7 +773,7 @@ def _write(
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
         rests = rests and may_rest
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
-        _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms, way_of(runtime))
+        _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
     runtime.tally.add("deliveries", [one.status.value for one in settlements])
     runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, len(claims) - len(settlements))
     return rests
@@ -819,24 +818,15 @@ def acknowledged_by(claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_a
     return [Delivered(found, status, sent_at) for status, found in ids.items()]
 
 
-def way_of(runtime: Runtime) -> Way:
-    return Way.APART if runtime.apart else Way.IN_PLACE
-
-
 def _write_late(
-    runtime: Runtime,
-    batch: Batch,
-    claims: Sequence[Claim],
-    outcomes: Sequence[Outcome],
-    sent_at: datetime,
-    now: datetime,
+    batch: Batch, claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_at: datetime, now: datetime
 ) -> None:
     """The acknowledgements of a batch that others have taken over."""
     with in_transaction():
         db.wait_briefly()
         changes = Changes()
         for done in acknowledged_by(claims, outcomes, sent_at):
-            db.settle_late(batch.lease, done, now, changes, way_of(runtime))
+            db.settle_late(batch.lease, done, now, changes)
         changes.write()
 
 
@@ -881,7 +871,6 @@ def _settle_or_lose(
     now: datetime,
     following: Sequence[str],
     lock_ms: int,
-    way: Way,
 ) -> None:
     """Writes verdicts and what is sent next, or that nothing is: in one transaction, which the caller holds.
 
@@ -893,7 +882,7 @@ def _settle_or_lose(
     if not held:
         raise LeaseLostError
     for done in delivered:
-        db.settle_delivered(batch.lease, done, now, changes, way)
+        db.settle_delivered(batch.lease, done, now, changes)
     db.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
 

@@ -45,7 +45,6 @@ from tracklayer.services.deliver import (
     settle,
     stitch,
     tell_lost,
-    way_of,
 )
 from tracklayer.services.outage import by_platform, note_outcomes
 
@@ -223,7 +222,7 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
                 if one.errand.batch.lease.claim_id in held
                 for delivered in acknowledged_by([item.claim for item in one.items], one.outcomes, one.sent_at)
             ]
-            db.settle_delivered(done, now, changes, way_of(runtime))
+            db.settle_delivered(done, now, changes)
             changes.write()
             return held
 

@@ -103,12 +103,12 @@ def decisions(runtime: Runtime, merchant_id: int, found: Sequence[EventRow]) -> 
         return _decide(runtime, merchant_id, stitching, read, runtime.clock.now(), store=False)
 
 
-def _read(runtime: Runtime, stitching: Stitching, events: Sequence[ToStitch]) -> list[tuple[Event, ToStitch]]:
+def _read(runtime: Runtime, stitching: Stitching, events: Sequence[ToStitch]) -> list[tuple[Event, bool]]:
     read = []
     for one in events:
         if one.received_at >= stitching.since:
             with suppress(SealError, ValueError, TypeError):
-                read.append((persist.to_event(one.row, runtime.sealer), one))
+                read.append((persist.to_event(one.row, runtime.sealer), one.was_tried))
     return read
 
 
@@ -116,7 +116,7 @@ def _decide(
     runtime: Runtime,
     merchant_id: int,
     stitching: Stitching,
-    events: Sequence[tuple[Event, ToStitch]],
+    events: Sequence[tuple[Event, bool]],
     now: datetime,
     *,
     store: bool,
@@ -125,17 +125,17 @@ def _decide(
     are missing: nothing can be known of them.
     """
     browsers, people, asked = dict[str, str | None](), dict[str, list[str]](), list[Wanted]()
-    for event, given in events:
-        event_id, own, at = event.event_id, event.user_data, given.received_at
+    for event, _ in events:
+        event_id, own = event.event_id, event.user_data
         browsers[event_id] = browser_id = browser_of(own)
         if browser_id is not None:
             # Of an event that names a browser, only whose it is, is noted.
             people[event_id] = list(islice(people_of(own), 1))
-            asked.append(Wanted(event_id, browser_id, (), is_anonymous=not names_somebody(own), received_at=at))
+            asked.append(Wanted(event_id, browser_id, (), is_anonymous=not names_somebody(own)))
             continue
         people[event_id] = those = list(people_of(own))
         if those:
-            asked.append(Wanted(event_id, None, those, received_at=at))
+            asked.append(Wanted(event_id, None, those))
     if not asked:
         return {}
     known = db.look_up(merchant_id, asked, stitching.retention, now)
@@ -146,12 +146,12 @@ def _decide(
     if left and store:
         db.take_back(merchant_id, left)
     fresh = []
-    for event, given in events:
+    for event, was_tried in events:
         event_id, those = event.event_id, people[event.event_id]
         if event_id in known.decided or (browsers[event_id] is None and not those):
             continue
         # What a platform may have got without anything added stays so.
-        is_tried = given.was_tried or event_id in known.tried
+        is_tried = was_tried or event_id in known.tried
         found = NOTHING if is_tried else _judge(runtime, merchant_id, event, browsers[event_id], those, known)
         fresh.append(Decision(event_id, found, those[0] if those else None))
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}

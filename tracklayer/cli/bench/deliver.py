@@ -141,7 +141,7 @@ class Bench:
         with installation(self.place, Crowd(0, 1, 1), self.platforms_url):
             self.wait_until_done(merchants)
         with session():
-            sql = "SELECT extract(epoch FROM max(delivered_at) - min(last_attempt_at)) FROM all_deliveries WHERE merchant_id = ANY(%s)"
+            sql = "SELECT extract(epoch FROM max(delivered_at) - min(last_attempt_at)) FROM deliveries WHERE merchant_id = ANY(%s)"
             return events / float(rows(sql, (merchants,))[0][0])
 
     def _note(self, name: str, rate: float) -> None:
@@ -179,7 +179,7 @@ class Bench:
     def wait_until_done(self, merchants: Sequence[int]) -> None:
         def is_over() -> bool:
             with session():
-                sql = "SELECT 1 FROM all_deliveries WHERE merchant_id = ANY(%s) AND due_at IS NOT NULL LIMIT 1"
+                sql = "SELECT 1 FROM deliveries WHERE merchant_id = ANY(%s) AND due_at IS NOT NULL LIMIT 1"
                 return not rows(sql, (list(merchants),))
 
         wait_for(is_over, "every delivery to be made", DONE_SECONDS)
@@ -211,7 +211,7 @@ class Bench:
         self._send(installed.apis[0], merchant[1], seconds)
         time.sleep(2)
         with session():
-            sql = "SELECT latency_ms FROM all_deliveries WHERE merchant_id = %s AND received_at >= %s"
+            sql = "SELECT latency_ms FROM deliveries WHERE merchant_id = %s AND received_at >= %s"
             waits = [row[0] for row in rows(sql, (merchant[0], since))]
         if not waits or None in waits:
             raise CommandError(f"{waits.count(None)} of {len(waits)} fresh events were not delivered within 2 seconds")

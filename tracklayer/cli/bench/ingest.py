@@ -268,7 +268,7 @@ class Bench:
         """Raises CommandError where the database holds another number than was acknowledged."""
         with session():
             events = dict(rows("SELECT merchant_id, count(*) FROM events GROUP BY 1"))
-            deliveries = dict(rows("SELECT merchant_id, count(*) FROM all_deliveries GROUP BY 1"))
+            deliveries = dict(rows("SELECT merchant_id, count(*) FROM deliveries GROUP BY 1"))
         for role, server in self._servers.items():
             wanted = 0 if role == "json" else server.acknowledged
             stored = (events.get(server.merchant_id, 0), deliveries.get(server.merchant_id, 0))

@@ -209,7 +209,7 @@ UNLIKE = (
     SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, 0, count(*), count(*),
            count(*) FILTER (WHERE status = 'delivered'), count(*) FILTER (WHERE status = 'dropped'),
            count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'delivered')
-    FROM all_deliveries GROUP BY merchant_id, platform, minute""",
+    FROM deliveries GROUP BY merchant_id, platform, minute""",
     """INSERT INTO minutes (merchant_id, platform, minute, slot, accepted)
     SELECT merchant_id, '', date_trunc('minute', received_at, 'UTC') AS minute, 0, count(*)
     FROM events GROUP BY merchant_id, minute""",

@@ -79,7 +79,7 @@ class Town:
         count = self.send(len(self.holders))
         self.wait_until_done()
         with session():
-            sql = "SELECT extract(epoch FROM max(delivered_at) - %s) FROM all_deliveries WHERE received_at >= %s"
+            sql = "SELECT extract(epoch FROM max(delivered_at) - %s) FROM deliveries WHERE received_at >= %s"
             return count / float(rows(sql, (since, since))[0][0])
 
     def stream(self, rate: float, seconds: float) -> dict[str, float]:
@@ -97,7 +97,7 @@ class Town:
         self.wait_until_done()
         after = self.counts()
         with session():
-            waits = [row[0] for row in rows("SELECT latency_ms FROM all_deliveries WHERE received_at >= %s", (since,))]
+            waits = [row[0] for row in rows("SELECT latency_ms FROM deliveries WHERE received_at >= %s", (since,))]
         cuts = statistics.quantiles(waits, n=100)
         return {
             "p50_ms": cuts[49],
@@ -114,7 +114,7 @@ class Town:
     def wait_until_done(self) -> None:
         def is_over() -> bool:
             with session():
-                return not rows("SELECT 1 FROM all_deliveries WHERE due_at IS NOT NULL LIMIT 1")
+                return not rows("SELECT 1 FROM deliveries WHERE due_at IS NOT NULL LIMIT 1")
 
         wait_for(is_over, "every delivery to be made", DONE_SECONDS)
 

@@ -293,7 +293,7 @@ class Bench:
             self._deliver.wait_until_done(merchants)
         with session():
             sql = (
-                "SELECT count(*), extract(epoch FROM max(delivered_at) - min(last_attempt_at)) FROM all_deliveries "
+                "SELECT count(*), extract(epoch FROM max(delivered_at) - min(last_attempt_at)) FROM deliveries "
                 "WHERE merchant_id = %s AND queued_at >= %s"
             )
             count, seconds = rows(sql, (merchants[0], since))[0]

@@ -183,7 +183,7 @@ def _settle(installed: Installation, deliveries: int) -> float:
         for role in installed.roles:
             role.check()
         with contextlib.suppress(DatabaseAwayError), session():
-            sql = "SELECT count(*), count(*) FILTER (WHERE status IN ('delivered', 'dropped')) FROM all_deliveries"
+            sql = "SELECT count(*), count(*) FILTER (WHERE status IN ('delivered', 'dropped')) FROM deliveries"
             total, ended = rows(sql)[0]
             if total >= deliveries and ended == total:
                 break
@@ -207,11 +207,11 @@ def _read_ledger(merchant_id: int) -> Ledger:
     with session():
         return Ledger(
             {row[0] for row in rows("SELECT event_id FROM events WHERE merchant_id = %s", (merchant_id,))},
-            dict(rows("SELECT status, count(*) FROM all_deliveries GROUP BY 1")),
-            dict(rows("SELECT platform, count(*) FROM all_deliveries GROUP BY 1")),
-            dict(rows("SELECT platform, count(*) FROM all_deliveries WHERE status = 'delivered' GROUP BY 1")),
-            dict(rows("SELECT drop_reason, count(*) FROM all_deliveries WHERE status = 'dropped' GROUP BY 1")),
-            rows("SELECT max(attempts) FROM all_deliveries")[0][0],
+            dict(rows("SELECT status, count(*) FROM deliveries GROUP BY 1")),
+            dict(rows("SELECT platform, count(*) FROM deliveries GROUP BY 1")),
+            dict(rows("SELECT platform, count(*) FROM deliveries WHERE status = 'delivered' GROUP BY 1")),
+            dict(rows("SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1")),
+            rows("SELECT max(attempts) FROM deliveries")[0][0],
         )
 
 

@@ -141,8 +141,8 @@ class Canary:
         return answer.status_code == httpx.codes.OK and self._senders.takes(answer, [event_id])
 
     def _is_through(self, event_id: str, platform: str | None) -> bool:
-        tried = "SELECT count(*) FROM all_deliveries WHERE event_id = %s AND last_attempt_at IS NOT NULL"
-        delivered = "SELECT count(*) FROM all_deliveries WHERE event_id = %s AND platform = %s AND status = 'delivered'"
+        tried = "SELECT count(*) FROM deliveries WHERE event_id = %s AND last_attempt_at IS NOT NULL"
+        delivered = "SELECT count(*) FROM deliveries WHERE event_id = %s AND platform = %s AND status = 'delivered'"
         with contextlib.suppress(DatabaseAwayError), session():
             found = rows(tried, (event_id,)) if platform is None else rows(delivered, (event_id, platform))
             return bool(found[0][0])
