@@ -23,15 +23,19 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
 from tracklayer.db import sessions
 from tracklayer.db.connect_faults import sentence_of
-from tracklayer.db.sessions import INGEST, REQUEST_SECONDS, REST_SECONDS, DatabaseAwayError, Limits, circuit_of
+from tracklayer.db.sessions import (
+    CLOCK_SECONDS,
+    INGEST,
+    REQUEST_SECONDS,
+    REST_SECONDS,
+    DatabaseAwayError,
+    Limits,
+    circuit_of,
+)
 
 log = logging.getLogger(__name__)
 
 _NO_LIMIT = 3600.0  # seconds
-# After which a server is asked again what time it is: clocks drift apart, and are set. Where one is set back, what is sent
-# before it is asked again counts as in time for as long as it was set back; only if that hangs on its way, and an erasure
-# that looks for it ends meanwhile, something comes of it. One small question in so many seconds makes that hardly possible.
-CLOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

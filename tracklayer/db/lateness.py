@@ -9,9 +9,7 @@ import time
 from datetime import datetime, timedelta
 
 from tracklayer.db.connection import database, rows
-from tracklayer.db.sessions import Session
-
-CLOCK_SECONDS = 60.0  # after which a server is asked again what time it is: clocks drift apart, and are set
+from tracklayer.db.sessions import CLOCK_SECONDS, Session
 
 
 def begin_storing(seconds: float) -> datetime:
@@ -28,7 +26,7 @@ def end_storing(until: datetime) -> None:
 
 def server_time(at: float, *, anew: bool = False) -> datetime:
     """What the server's clock shows when the monotonic one of this host shows ``at``: never later than that, and earlier by what
-    its last answer was on its way. One more way to the server a minute. Needs a session.
+    its last answer was on its way. One more way to the server every few seconds. Needs a session.
     """
     own: Session = database.connection()
     if anew or own.clock is None or time.monotonic() - own.clock[1] > CLOCK_SECONDS:

@@ -101,6 +101,10 @@ _STALE_PLAN = (
 )
 # A table, a schema or a function of ours is not there: somebody moved it, or this session's search_path leads elsewhere.
 _NOT_THERE = ("42P01", "3F000", "42883")
+# After which a server is asked again what time it is: clocks drift apart, and are set. Where one is set back, what is sent
+# before it is asked again counts as in time for as long as it was set back; only if that hangs on its way, and an erasure
+# that looks for it ends meanwhile, something comes of it. One small question in so many seconds makes that hardly possible.
+CLOCK_SECONDS = 5.0
 TOO_LATE = "TL001"  # what ``in_time`` says of a statement that was on its way for too long
 # Out of resources, disks and connections; the system's own errors; canceled; locked; rolled back for another's sake.
 _FOR_NOW = ("53", "58", "57014", "55P03", "55006", "40", TOO_LATE)
