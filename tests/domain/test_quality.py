@@ -444,11 +444,11 @@ def test_a_misspelt_name_that_does_not_go_out_is_told() -> None:
         "Snapchat gets no purchase: it is called Purchase there",
         Severity.CRITICAL,
     )
-    assert found.message.startswith("60 events named purchase came within the last hour")
-    assert "Have the shop send Purchase. Under the right name came 0 events" in found.message
+    assert found.message.startswith("Snapchat got none of the events named purchase of the last hour, 60 since")
+    assert " must have it send Purchase now. Under the right name came 0 events" in found.message
     by_name = judge_event_name_unknown(replace(SPELLING, can_be_added=True), is_open=False)
     assert by_name is not None
-    assert "Have the shop send Purchase, or add purchase to the destination's settings" in by_name.message
+    assert " must have it send Purchase now, or add purchase to the destination's settings" in by_name.message
 
 
 @pytest.mark.parametrize(
