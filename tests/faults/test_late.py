@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from tests.factories import INGEST, Api, Merchant, camel, draft
 from tests.faults.proxy import FrozenProxy
 from tests.faults.test_sessions import until
 from tests.services.test_erase import stored
+from tracklayer.db import connection as connections_to
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows, session
 from tracklayer.db.connection import database as connections
+from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.sessions import INGEST as LIMITS
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
@@ -207,6 +210,27 @@ def test_whom_a_backend_named_and_that_hung_on_its_way_is_not_linked(runtime: Ru
     assert counted("browser_people") == 0
     assert identify(runtime, merchant.holder, BROWSER, jane).is_linked
     assert counted("browser_people") == 1
+
+
+def test_what_the_first_question_takes_is_time_on_the_way_too(runtime: Runtime, database: str) -> None:
+    with FrozenProxy(database) as proxy:
+
+        def hang() -> None:
+            with in_transaction():
+                rows("SELECT 1")
+                proxy.stall()
+                later = threading.Timer(1.0, proxy.release)
+                later.start()
+                limit = begin_storing(0.5)
+                later.join()
+                end_storing(limit)
+
+        connections_to.connect(proxy.url)
+        try:
+            with pytest.raises(DatabaseAwayError):
+                hang()
+        finally:
+            connections_to.connect(database)
 
 
 def counted(table: str) -> int:

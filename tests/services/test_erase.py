@@ -1091,3 +1091,43 @@ def test_killed_at_every_step_browsers_that_events_tell_of_go_once(
     assert stored(merchant) == [f"{kind}-{number}" for kind in ("anonymous", "named") for number in (1, 3, 5)]
     assert [browser for browser, _ in links(merchant)] == [f"{number}4f8a1c5e9b2d7f6" * 2 for number in (1, 3, 5)]
     sound(clock)
+
+
+def test_who_joins_by_a_clock_that_is_behind_makes_it_look_at_no_less(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("before"))
+    clock.move(timedelta(seconds=3))
+    send(runtime, merchant, of("between"))
+    clock.move(timedelta(seconds=2))
+    first = erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), {"key": "first"}, suppress=False)
+    clock.move(timedelta(seconds=-3))
+    second = erase_person(runtime, merchant.merchant_id, Request(email=EMAIL), {"key": "second"}, suppress=False)
+    assert isinstance(first, Begun)
+    assert isinstance(second, Begun)
+    assert second.is_another
+    clock.move(timedelta(seconds=3))
+    finish(runtime, clock, first.erasure)
+    assert stored(merchant) == []
+
+
+def test_of_a_browser_of_very_many_the_latest_people_are_looked_at(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, worker: int
+) -> None:
+    """One call may link more than a browser keeps: their order by key must not decide whom it looks at."""
+    now, browser = clock.now(), "0123456789abcdef0123456789abcdef"
+    emails = sorted((f"person{n}@shop.example" for n in range(150)), key=normalise.sha256_hex)[:110]
+    ages = [timedelta(days=35)] * 99 + [timedelta(hours=4)] + [timedelta(hours=3, minutes=-n) for n in range(10)]
+    batch = [
+        draft(f"e{n}", occurred_at=(now - age).isoformat(), user_data={"browser_id": browser, "email": email})
+        for n, (email, age) in enumerate(zip(emails, ages, strict=True))
+    ]
+    send(runtime, merchant, *batch)
+    clock.move(timedelta(minutes=1))
+    who = {"browser_id": browser, "client_ip": "203.0.113.42", "client_user_agent": AGENT}
+    send(runtime, merchant, draft("anonymous", occurred_at=clock.now().isoformat(), user_data=who))
+    clock.move(timedelta(minutes=1))
+    deliver(runtime, worker, merchant)
+    with in_transaction():
+        found = rows("SELECT fields::text FROM enrichments WHERE event_id = 'anonymous'")
+    assert found == [("[]",)]

@@ -302,12 +302,13 @@ def ask_again(row: ErasureRow, now: datetime) -> bool:
     """Has one look at what came until now as well; False where it has begun to look, and so may have passed over some of it, or
     where somebody has it in hand and may begin.
 
-    ``row``: as it was read; what it looks for must be as it was then.
+    ``row``: as it was read; what it looks for must be as it was then. Whoever asks by a clock that is behind makes it look at no
+    less.
     """
-    row.requested_at = now
+    row.requested_at = max(row.requested_at, now)
     return bool(
         execute(
-            "UPDATE erasures SET requested_at = %s WHERE merchant_id = %s AND erasure_id IN (SELECT erasure_id FROM erasures "
+            "UPDATE erasures SET requested_at = greatest(requested_at, %s) WHERE merchant_id = %s AND erasure_id IN (SELECT erasure_id FROM erasures "
             "WHERE merchant_id = %s AND erasure_id = %s AND finished_at IS NULL "
             "AND (stage = 'ids' OR stage = 'walk' AND lap IS NULL) AND wanted = %s FOR NO KEY UPDATE SKIP LOCKED)",
             (now, row.merchant_id, row.merchant_id, row.erasure_id, row.wanted),

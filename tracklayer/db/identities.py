@@ -125,7 +125,8 @@ SELECT CASE WHEN i.is_anonymous AND (
     THEN 'many' ELSE 'person' END, i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at
 FROM ids i
 CROSS JOIN LATERAL (SELECT * FROM browser_people
-    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s LIMIT 100) p
+    WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s
+    ORDER BY last_seen_at DESC LIMIT {MOST_PEOPLE}) p
 """
 
 
@@ -175,16 +176,10 @@ def look_up(merchant_id: int, wanted: Sequence[Wanted], retention: timedelta, no
         found.browsers[browser_id] = Browser(
             browser_id,
             tuple(signals.get(browser_id, ())),
-            tuple(_latest(people[browser_id])) if browser_id in people else (),
+            tuple(people.get(browser_id, ())),
             refused.get(browser_id, False),
         )
     return found
-
-
-def _latest(people: list[Person]) -> list[Person]:
-    """``LINKING`` keeps no more, but for what comes at one moment."""
-    people.sort(key=lambda one: one.last_seen_at, reverse=True)
-    return people[:MOST_PEOPLE]
 
 
 def read_person(

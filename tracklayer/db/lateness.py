@@ -13,10 +13,14 @@ from tracklayer.db.sessions import CLOCK_SECONDS, Session
 
 
 def begin_storing(seconds: float) -> datetime:
-    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none."""
+    """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none.
+
+    The time that this question and its answer take is part of ``seconds``.
+    """
+    ends = time.monotonic() + seconds
     limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
     found: datetime = rows(limit)[0][0]
-    return found + timedelta(seconds=seconds)
+    return found + timedelta(seconds=ends - time.monotonic())
 
 
 def end_storing(until: datetime) -> None:

@@ -368,13 +368,14 @@ def erase_person(
     problems = check_request(request, countries)
     if problems:
         return problems
-    now, marker = runtime.clock.now(), marker_of(runtime)
+    marker = marker_of(runtime)
     tokens = tokens_of(request, countries)
     identifiers = sorted(
         [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens)
     )
     with holders_change(runtime, merchant_id), in_transaction():
         is_full = db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN
+        now = runtime.clock.now()  # from here on one request comes after the other
         wanted = Wanted(tokens, list(request.event_ids))
         linked = linked_browsers(merchant_id, wanted)
         wanted.browsers, wanted.beside = linked.alone, linked.beside

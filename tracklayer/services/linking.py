@@ -129,7 +129,8 @@ class KnownLinks:
     of its merchant's last one. While one goes on nothing is remembered, and nothing is taken to be known (``store`` asks for both
     where it asks for marks). Before a merchant's first, which other processes hear of within ``erase.SETTLE``, the delete comes
     ``erase.ON_ITS_WAY`` after the request at the earliest; of an event that waits for half of the rest, nothing is taken to be
-    known.
+    known. Whom others have crowded out of a browser is not written there again within the hour: a browser of so many gives
+    nothing.
     """
 
     def __init__(self, most: int = MOST_KNOWN) -> None:
