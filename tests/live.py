@@ -12,14 +12,13 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import httpx
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.servers import free_port, wait_until
 from tracklayer.app import build_app
 from tracklayer.cli.connections import Connection
-from tracklayer.cli.serve import Server, listen, settings_of_server
+from tracklayer.cli.serve import Server, config_of, listen
 from tracklayer.runtime import Runtime
 from tracklayer.schema.http import GraphQLDoor
 
@@ -56,7 +55,7 @@ class LiveServer:
         if init_timeout is not None:
             app.door.connection_init_wait_timeout = init_timeout
         self._app = app
-        self._server = Server(app, uvicorn.Config(app, **{**settings_of_server(), "http": connection}))
+        self._server = Server(app, config_of(app, http=connection))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 
 from tests.deploy.kit import DEPLOY, ENV, KITS, PROGRAM, ROLES, ROOT, compose, fill_in, manifests, pods, units
 from tracklayer import __version__
 from tracklayer.cli import main
-from tracklayer.cli.serve import BACKLOG_SECONDS, DRAIN_SECONDS, GRACE_SECONDS, settings_of_server
+from tracklayer.cli.serve import BACKLOG_SECONDS, DRAIN_SECONDS, GRACE_SECONDS, config_of
 from tracklayer.settings import SETTINGS, load_settings
 
 BIN = Path(sys.executable).parent
@@ -181,7 +180,7 @@ async def test_the_proxies_that_are_named_are_those_whose_word_is_taken(monkeypa
         async def app(scope: Any, receive: Any, send: Any, seen: list[Any] = seen) -> None:
             seen.append((scope["client"][0], scope["scheme"]))
 
-        config = uvicorn.Config(app, **settings_of_server())
+        config = config_of(app)
         config.load()
         headers = [(b"x-forwarded-for", b"198.51.100.9, 203.0.113.42"), (b"x-forwarded-proto", b"https")]
         for caller in ("10.1.2.3", "192.0.2.1"):

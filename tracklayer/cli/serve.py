@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any, Self
 import dramatiq
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tracklayer import metrics
 from tracklayer.actors.crew import Crew
@@ -104,9 +106,29 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def settings_of_server() -> dict[str, Any]:
-    return {
+class Forwarded:
+    """What a trusted proxy says of its caller is read as uvicorn does, of those requests that say something.
+
+    Most say nothing, and to look whether their sender would be trusted costs each of them more than to find that out.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._proxied = ProxyHeadersMiddleware(app, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))  # type: ignore[arg-type]
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        for name, _ in scope.get("headers", ()):
+            if name.startswith(b"x-forwarded-"):
+                return self._proxied(scope, receive, send)  # type: ignore[arg-type]
+        return self._app(scope, receive, send)
+
+
+def config_of(app: ASGIApp, **more: Any) -> uvicorn.Config:
+    """How an app is served; ``more``: of uvicorn's settings."""
+    settings = {
         "log_config": None,
+        "interface": "asgi3",
+        "proxy_headers": False,  # see Forwarded
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": GRACE_SECONDS,
@@ -116,6 +138,7 @@ def settings_of_server() -> dict[str, Any]:
         "ws_max_size": STREAM_BODY,
         "ws_per_message_deflate": False,  # alerts are small; a thousand compressors are not
     }
+    return uvicorn.Config(Forwarded(app), **{**settings, **more})
 
 
 class Server(uvicorn.Server):
@@ -223,7 +246,7 @@ def serve_http(
     heeds_second: bool = True,
 ) -> None:
     """Serves until a signal, then finishes what is in hand; ``drain`` and ``heeds_second`` as of ``Server``."""
-    server = Server(app, uvicorn.Config(app, **settings_of_server()), drain, heeds_second=heeds_second)
+    server = Server(app, config_of(app), drain, heeds_second=heeds_second)
     stopper.serving = True
     try:
         # uvicorn takes the signals for itself while it serves, and hands them back to us when it is done.
@@ -240,8 +263,7 @@ class Meanwhile:
     """
 
     def __init__(self, app: Starlette, bound: socket.socket, connection: type[Connection] = Connection) -> None:
-        settings = {**settings_of_server(), "http": connection}
-        self._server = Server(app, uvicorn.Config(app, **settings, lifespan="off"))
+        self._server = Server(app, config_of(app, http=connection, lifespan="off"))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [bound.dup()]}, name="meanwhile", daemon=True
         )

@@ -117,8 +117,22 @@ _HOST = re.compile(r"https?://(?:[^/?#@\s]*@)?([^/?#:@\s]{1,253})(?=[/?#:]|$)", 
 
 def host_of(url: str | None) -> str:
     """The host of a page's URL, in lower case; empty where there is none."""
-    found = _HOST.match(url) if url else None
+    if not url:
+        return ""
+    end = url.find("/", 8)  # behind the two slashes of either scheme: no host has one
+    head = url if end < 0 else url[:end]
+    return _host_of(head) if len(head) <= _MOST_OF_HEAD else _found_host(head)
+
+
+_MOST_OF_HEAD = 300  # characters that are remembered
+
+
+def _found_host(head: str) -> str:
+    found = _HOST.match(head)
     return found[1].lower() if found else ""
+
+
+_host_of = lru_cache(maxsize=2048)(_found_host)  # a shop has a few, in all of its events
 
 
 OTHERS = "*"  # a name, host or field that is not counted by itself
