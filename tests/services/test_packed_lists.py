@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant, draft
+from tests.services.test_packing import KilledError, fold_at_once
 from tests.services.test_pages_read import rows_read
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
@@ -226,17 +226,9 @@ def test_what_an_old_process_writes_while_it_is_back_is_read_and_listed_after_it
 def test_many_who_fold_at_once_lose_and_double_nothing(runtime: Runtime, shop: Merchant) -> None:
     count_some(shop.merchant_id, random.Random(5), 300, 5 * DAY, NOW - HOUR)
     before = everything()
-    folders = [threading.Thread(target=fold_counters, args=(runtime,)) for _ in range(4)]
-    for thread in folders:
-        thread.start()
-    for thread in folders:
-        thread.join()
+    fold_at_once(runtime)
     fold_all(runtime)
     assert everything() == before
-
-
-class KilledError(Exception):
-    """What a process was doing is undone by the database."""
 
 
 def test_what_is_undone_in_the_middle_is_listed_the_next_time(runtime: Runtime, shop: Merchant) -> None:
