@@ -21,9 +21,10 @@ from tracklayer.domain.stitching import (
     Person,
     Signal,
     Stitched,
+    browser_of,
     enriched,
+    is_somebodys,
     judge_event,
-    may_be_linked,
     pair_of,
     stitch,
     without_refused,
@@ -328,8 +329,12 @@ def test_a_mailbox_of_many_gives_an_anonymous_event_nobody() -> None:
     ],
 )
 def test_mailboxes_that_are_nobodys_are_not_linked(text: str, expected: bool) -> None:
-    assert may_be_linked(BROWSER, "email", Matchable.read(text)) is expected
-    assert not may_be_linked("short", "email", Matchable.read(text))
+    assert is_somebodys(Matchable.read(text)) is expected
+
+
+def test_what_is_no_browsers_id_is_none() -> None:
+    assert browser_of(UserData(browser_id=BROWSER)) == BROWSER
+    assert browser_of(UserData(browser_id="short")) is None
 
 
 def test_why_nothing_was_added() -> None:

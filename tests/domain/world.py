@@ -33,8 +33,8 @@ from tracklayer.domain.stitching import (
     Person,
     Signal,
     Stitched,
+    is_somebodys,
     judge_event,
-    may_be_linked,
 )
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -84,7 +84,7 @@ class Memory:
             del kept[old.kind, old.value]
 
     def link(self, browser: str, email: Matchable, at: datetime) -> None:
-        if not may_be_linked(browser, "email", email):
+        if not is_somebodys(email):
             return
         digest = email.email_sha256("basic") or ""
         known = self.people[browser].get(digest)

@@ -11,7 +11,7 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.identities import Decision, Link, Shown, Wanted
 from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.stitching import MOST_BROWSERS, MOST_PEOPLE, MOST_VALUES, Browser, Known, Stitched, may_be_linked
+from tracklayer.domain.stitching import MOST_BROWSERS, MOST_PEOPLE, MOST_VALUES, Browser, Known, Stitched, is_somebodys
 
 
 class Stored(Memory):
@@ -29,7 +29,7 @@ class Stored(Memory):
     def link(self, browser: str, email: Matchable, at: datetime) -> None:
         super().link(browser, email, at)
         digest = email.email_sha256("basic") or ""
-        if may_be_linked(browser, "email", email):
+        if is_somebodys(email):
             with in_transaction():
                 db.link_people(self.merchant_id, [Link(browser, "email", digest, {"basic": digest}, at)], at)
 

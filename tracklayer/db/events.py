@@ -666,10 +666,11 @@ class Hours:
 
     def walk(self, columns: str, where: str) -> str:
         """Takes ``params`` twice, those of ``where``, and twice how many."""
-        return _IN_HOURS.format(columns=columns, where=where, **{key: getattr(self, key) for key in _OF_HOURS})
+        return _IN_HOURS.format(
+            columns=columns, where=where, in_hour=self.in_hour, in_minute=self.in_minute, platforms=self.platforms
+        )
 
 
-_OF_HOURS = ("in_hour", "in_minute", "platforms")
 _EVERYWHERE = "ARRAY(SELECT platform FROM destinations WHERE merchant_id = %s)"
 
 

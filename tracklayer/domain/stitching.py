@@ -455,11 +455,6 @@ def without_refused(decided: Stitched, browser_id: str | None, refused: Collecti
     return decided if len(fields) == len(decided.fields) else Stitched(fields, Note.CONSENT_DENIED)
 
 
-def may_be_linked(browser_id: str, kind: str, value: Matchable) -> bool:
-    """Whether a browser and an email or phone that come together are worth knowing: a mailbox that is nobody's is not."""
-    return FORMATS["browser_id"].is_right(browser_id) and (kind != "email" or is_somebodys(value))
-
-
 def is_somebodys(email: Matchable) -> bool:
     """Whether an email may be a person's; of a digest nobody can tell."""
     if email.plain is None:

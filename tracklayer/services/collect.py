@@ -319,7 +319,7 @@ def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
 
 
 def _store_until(calls: Sequence[Call], lock_ms: int, until: datetime) -> list[Outcome]:
-    with session():
+    with session():  # of its own, for the same connection: whoever catches what fails in it hears DatabaseAwayError
         return _store_all(calls, lock_ms, until)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def links_of(event: Event, at: datetime) -> list[Link]:
     if browser_id is None or event.consent.ad_user_data == "denied":
         return []
     people = _people(event.user_data)
-    pair = pair_of(people[0].digest, people[1].digest) if len(people) == 2 else None
+    pair = _pair_of(people)
     return [Link(browser_id, *one, at, pair if one.kind == "email" else None) for one in people]
 
 
@@ -86,7 +86,7 @@ class Together:
     def records(self) -> list[dict[str, Any]]:
         """As the statement takes them that stores the event."""
         people, at, browser_id = self.people(), self.at, browser_of(self.event.user_data) or ""
-        pair = pair_of(people[0].digest, people[1].digest) if len(people) == 2 else None
+        pair = _pair_of(people)
         return [
             link_record(
                 self.record["merchant_id"],
@@ -185,6 +185,11 @@ def _people(user_data: UserData, kept: Mapping[str, Any] | None = None) -> list[
         if digest:
             found.append(Named(kind, digest, digests))
     return found
+
+
+def _pair_of(people: Sequence[Named]) -> str | None:
+    """Of an email and the phone that came with it."""
+    return pair_of(people[0].digest, people[1].digest) if len(people) == 2 else None
 
 
 def _digests_of(kind: str, value: Matchable) -> Mapping[str, str]:
