@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
+from tests.sessions import other_session
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services.merchants import authenticate
@@ -25,7 +24,7 @@ USED = "SELECT last_used_at FROM api_keys WHERE merchant_id = %s"
 async def test_a_key_is_known_while_its_use_cannot_be_noted(
     api: Api, runtime: Runtime, merchant: Merchant, database: str, what: str
 ) -> None:
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(WRITERS[what].format(merchant.merchant_id))
         answer = await api.post(INGEST, {"input": camel(draft("a"))})
         assert answer.json()["data"]["ingestEvent"]["outcome"] == "ACCEPTED"
@@ -45,7 +44,7 @@ async def test_whoever_stands_behind_a_key_that_cannot_be_looked_up_is_told_with
     def post(shop: Merchant) -> Any:
         return Api(api.client, shop.key).post(INGEST, {"input": camel(draft("a"))})
 
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         async with asyncio.timeout(30):  # two at a time it would take 36; together they take two, on a quick machine
             answers = await asyncio.gather(*(post(shop) for shop in shops))
@@ -61,7 +60,7 @@ async def test_one_question_in_vain_answers_all_behind_it(runtime: Runtime, merc
         asked.append(number)
         return rows("SELECT FROM merchants")
 
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE merchants IN ACCESS EXCLUSIVE MODE")
         found = await asyncio.gather(*(ask_at_the_door(ask, number) for number in range(12)), return_exceptions=True)
     assert {type(one) for one in found} == {DatabaseAwayError}
@@ -72,7 +71,7 @@ async def test_one_question_in_vain_answers_all_behind_it(runtime: Runtime, merc
 async def test_one_question_in_vain_costs_nobody_anything_where_others_are_answered(
     runtime: Runtime, merchant: Merchant, database: str
 ) -> None:
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE merchants IN ACCESS EXCLUSIVE MODE")
         vain = asyncio.ensure_future(ask_at_the_door(rows, "SELECT FROM merchants"))
         while not vain.done():

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.faults.proxy import FrozenProxy
+from tests.sessions import other_session
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services import intake as module
@@ -68,7 +67,7 @@ async def test_events_of_one_merchant_that_somebody_holds_cost_its_own_callers_a
     held = shops[2]
     before = [f"before_{number}" for number in range(count)]
     assert await outcome(intake, held, *before) == " ".join(["Accepted"] * count)
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(EVENTS, (held.merchant_id,))
         for turn in range(3):  # found out the first time, known the others
             after = [f"after_{turn}_{number}" for number in range(count - 1)]
@@ -97,7 +96,7 @@ async def test_counters_of_one_merchant_that_somebody_holds_cost_nobody_else_any
     held = shops[2]
     accepted = " ".join(["Accepted"] * count)
     assert await outcome(intake, held, *(f"before_{number}" for number in range(count))) == accepted
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(COUNTED[what], (held.merchant_id,))
         for turn in range(3):
             new = [f"new_{turn}_{number}" for number in range(count)]
@@ -120,7 +119,7 @@ async def test_however_many_merchants_are_locked_the_others_are_stored_on_the_se
         intake = Intake(runtime, lambda _: None)
         await asyncio.gather(*(outcome(intake, shop, "a") for shop in shops))
         intake._short._renewed_at = time.monotonic()
-        with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+        with other_session(database) as other, other.cursor() as cursor:
             cursor.execute(
                 "SELECT FROM events WHERE merchant_id = ANY(%s) FOR UPDATE", ([one.merchant_id for one in held],)
             )
@@ -141,7 +140,7 @@ async def test_the_merchant_that_is_in_the_way_is_joined_with_nobody(
         runtime.database_url = proxy.url
         intake = Intake(runtime, lambda _: None)
         assert await outcome(intake, shops[0], "a") == "Accepted"
-        with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+        with other_session(database) as other, other.cursor() as cursor:
             cursor.execute(EVENTS, (shops[0].merchant_id,))
             await asyncio.gather(*(outcome(intake, shop, "a") for shop in shops))
             began = len(stores(proxy))
@@ -173,7 +172,7 @@ def stores(proxy: FrozenProxy) -> list[bytes]:
 
 async def until_waited_for(database: str, done: Callable[[], bool] = lambda: False) -> None:
     """Until somebody waits for a lock."""
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         other.autocommit = True
         async with asyncio.timeout(30):
             while not done():
@@ -188,7 +187,7 @@ async def test_a_table_that_is_locked_for_a_moment_costs_nobody_anything(
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 30.0)
     assert await outcome(intake, shops[0], "first") == "Accepted"
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
         calls = asyncio.gather(*(outcome(intake, shop, "a") for shop in shops))
         for _ in range(4):  # longer than a batch waits by itself
@@ -204,7 +203,7 @@ async def test_where_nobody_else_waits_a_merchant_waits_for_its_own_rows(
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 30.0)
     held, others = shops[0], shops[1:]
     assert await outcome(intake, held, "a") == "Accepted"
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(EVENTS, (held.merchant_id,))
         waiting = asyncio.ensure_future(outcome(intake, held, "a"))
         joined = [asyncio.ensure_future(outcome(intake, shop, "a")) for shop in others]
@@ -225,7 +224,7 @@ async def test_the_caller_is_told_what_is_locked_and_the_process_stays_ready(
         return api.post(INGEST, {"input": camel(draft("a"))})
 
     assert (await post()).status_code == 200
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(EVENTS, (merchant.merchant_id,))
         for _ in range(2):
             answer = await post()
@@ -241,7 +240,7 @@ async def test_whoever_was_locked_out_is_stored_once_the_rows_are_free(
 ) -> None:
     held = shops[0]
     await intake.ingest(held.holder, [draft("a")])
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         cursor.execute(EVENTS, (held.merchant_id,))
         assert await outcome(intake, held, "a") == "LockedOutError"
     await until_stored(intake, held, "b")

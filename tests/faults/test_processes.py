@@ -167,6 +167,21 @@ def test_a_worker_ends_cleanly_and_leaves_no_claim(installation: Installation, n
     wait_until(lambda: count("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == 1, "the delivery")
     assert worker.stop() == 0
     assert count("SELECT count(*) FROM claims") == 0
+    assert "work in hand" not in worker.output()
+
+
+def test_what_an_ending_process_leaves_in_hand_is_told(installation: Installation, now: Callable[[], str]) -> None:
+    installation.fault(kind="slow", delay_seconds=20, count=1)
+    port = free_port()
+    process = installation.stack.enter_context(running("up", "--port", str(port), environ=installation.environ))
+    wait_for_api(process, f"http://127.0.0.1:{port}")
+    post(installation.client(f"http://127.0.0.1:{port}"), draft(occurred_at=now()))
+    wait_until(lambda: len(installation.accepted()) == 1, "the platform to take the event")
+    assert process.stop() == 0
+    assert (
+        "ends after 2 s with work in hand that others take over: requests to 1 destination(s), 0 job(s)"
+        in process.output()
+    )
 
 
 def test_a_worker_that_is_asked_to_end_waits_for_the_platforms_answer(

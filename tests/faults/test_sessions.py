@@ -24,6 +24,7 @@ from tests.factories import API_KEY_SECRET, INGEST, Api, Merchant, camel, draft
 from tests.faults.conftest import Installation
 from tests.faults.proxy import FrozenProxy
 from tests.servers import RedisServer, free_port, running, wait_for_api, wait_until
+from tests.sessions import other_session
 from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
 from tracklayer.cli import doctor
@@ -62,7 +63,7 @@ def proxy(database: str) -> Iterator[FrozenProxy]:
 @contextmanager
 def direct(url: str, sql: str = "") -> Iterator[Any]:
     """A cursor of a session of the test's own, in a transaction in which ``sql`` was executed."""
-    with closing(psycopg2.connect(url)) as own, own.cursor() as cursor:
+    with other_session(url) as own, own.cursor() as cursor:
         if sql:
             cursor.execute(sql)
         yield cursor
@@ -70,7 +71,7 @@ def direct(url: str, sql: str = "") -> Iterator[Any]:
 
 def alone(url: str, sql: str) -> None:
     """Executes outside a transaction."""
-    with closing(psycopg2.connect(url)) as own:
+    with other_session(url) as own:
         own.autocommit = True
         own.cursor().execute(sql)
 

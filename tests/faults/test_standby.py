@@ -6,20 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psycopg2
 import pytest
 from starlette.datastructures import Secret
 
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.faults.conftest import Installation
 from tests.servers import PATIENCE_SECONDS, free_port, running, wait_for_api
+from tests.sessions import other_session
 from tests.standby import StandbyServer
 from tracklayer.app import Application, build_app
 from tracklayer.cli.doctor import examine
@@ -289,7 +289,7 @@ async def test_one_that_was_promoted_is_a_database_of_its_own(
     async with serving(runtime, merchant, url) as server:
         await server.api(PAGE)
         lonely.promote()
-        with closing(psycopg2.connect(url)) as own, own.cursor() as cursor:
+        with other_session(url) as own, own.cursor() as cursor:
             cursor.execute("UPDATE merchants SET name = 'Of another time'")
             own.commit()
         asked.clear()
@@ -329,7 +329,7 @@ async def test_a_door_that_is_jammed_keeps_nobody_from_reading(
     """Whose key is known is answered, though no short question is: then the primary is read from."""
     async with serving(runtime, merchant, follower.url_of(name_of(database))) as server:
         await server.api("{ merchant { name } }")
-        with closing(psycopg2.connect(database)) as other:
+        with other_session(database) as other:
             other.cursor().execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
             stuck = [
                 asyncio.create_task(server.api.post(EVENT, {"id": "a"}, key=f"tl_{'x' * 30}{n}")) for n in range(4)
@@ -358,7 +358,7 @@ async def test_a_query_that_is_canceled_for_what_is_replayed_is_served_by_the_pr
                 rows("SELECT pg_sleep(9)")
         return found
 
-    with closing(psycopg2.connect(database)) as own, own.cursor() as cursor:
+    with other_session(database) as own, own.cursor() as cursor:
         own.autocommit = True
         cursor.execute("DROP TABLE IF EXISTS answers_of_the_test")
         cursor.execute("CREATE TABLE answers_of_the_test AS SELECT 1 AS n")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 from graphql import get_introspection_query
 
 from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tests.sessions import other_session
 from tracklayer.app import build_app
 from tracklayer.buckets import Buckets
 from tracklayer.clock import FrozenClock
@@ -163,7 +162,7 @@ async def test_the_cost_is_told_to_whoever_asks(api: Api) -> None:
 async def test_whoever_reads_for_long_keeps_nobody_else_waiting(api: Api, runtime: Runtime, merchant: Merchant) -> None:
     other = Api(api.client, new_merchant(runtime, name="Other").key)
     await other("{ merchant { name } }")
-    with closing(psycopg2.connect(runtime.database_url)) as session, session.cursor() as cursor:
+    with other_session(runtime.database_url) as session, session.cursor() as cursor:
         cursor.execute("LOCK TABLE alerts")  # what one of them reads now takes until it is let go
         slow = [asyncio.create_task(api.post("{ alerts { nodes { id } } }")) for _ in range(40)]
         await asyncio.sleep(0.2)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 
 from tests.factories import PURCHASE, Api, Merchant, camel, draft, new_merchant
+from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction
@@ -329,7 +328,7 @@ async def test_a_read_that_takes_too_long_is_ended_and_says_how_to_narrow_it(
     query: str,
 ) -> None:
     monkeypatch.setattr(connection, "READ_TIMEOUT_MS", 100)
-    with closing(psycopg2.connect(database)) as other:
+    with other_session(database) as other:
         other.cursor().execute("LOCK TABLE events, deliveries IN ACCESS EXCLUSIVE MODE")
         for _ in range(2):  # the stock executor's answer, then the plan's
             answer = await api.post(query)

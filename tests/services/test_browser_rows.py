@@ -6,15 +6,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.factories import Merchant, new_merchant
 from tests.services.test_erase import DIGEST, EMAIL, begin, finish, of, send, state, stored
+from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import identities as db
 from tracklayer.db.connection import database as connections
@@ -64,7 +64,7 @@ def in_the_background(work: Callable[[], object]) -> Iterator[threading.Thread]:
 def until_it_waits(database: str, thread: threading.Thread) -> None:
     """For a lock that somebody holds, or has ended."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with closing(psycopg2.connect(database)) as session, session.cursor() as cursor:
+    with other_session(database) as session, session.cursor() as cursor:
         session.autocommit = True
         while thread.is_alive():
             cursor.execute(sql)
@@ -188,7 +188,7 @@ def test_whoever_writes_of_a_browser_takes_its_row_first(
             with in_transaction():
                 db.show(merchant_id, shown) if who == "show" else link(merchant, clock, digest="0" * 64)
 
-    with closing(psycopg2.connect(database)) as holder, closing(psycopg2.connect(database)) as looker:
+    with other_session(database) as holder, other_session(database) as looker:
         holder.cursor().execute("SELECT FROM browsers FOR UPDATE")
         with in_the_background(work) as thread:
             until_it_waits(database, thread)

@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from tests.factories import META, PURCHASE, Merchant, draft
+from tests.sessions import other_session
 from tracklayer import turns
 from tracklayer.clock import FrozenClock
 from tracklayer.db import deliveries
@@ -445,7 +446,7 @@ def test_claims_on_a_backlog_go_on_behind_the_last_one_and_end_with_a_look_from_
 def test_a_claim_passes_over_nothing_of_what_was_delivered_while_somebody_reads_for_long(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, backlog: list[datetime], database: str
 ) -> None:
-    with closing(psycopg2.connect(database)) as reader:
+    with other_session(database) as reader:
         reader.cursor().execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM deliveries")
         deliver(runtime, merchant, worker)
         clock.move(timedelta(seconds=1))
@@ -732,7 +733,7 @@ def test_nobody_waits_for_a_queue_that_a_vanished_host_has_locked(
     runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
 ) -> None:
     ingest(runtime, merchant, draft())
-    with closing(psycopg2.connect(runtime.database_url)) as vanished:
+    with other_session(runtime.database_url) as vanished:
         with vanished.cursor() as cursor:
             cursor.execute(LOCK_QUEUE, (QUEUE_LOCK, f"{merchant.merchant_id}/meta"))
         assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False

@@ -16,6 +16,7 @@ import pytest
 from tests.factories import META, Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tests.services.test_held_rows import Holder, until_written
+from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import together as db
 from tracklayer.db.connection import database as pool
@@ -208,7 +209,7 @@ def test_nobody_waits_for_a_queue_that_somebody_has_locked(
 ) -> None:
     shops = town(runtime, 3)
     second = shops[1]
-    with closing(psycopg2.connect(runtime.database_url)) as vanished:
+    with other_session(runtime.database_url) as vanished:
         with vanished.cursor() as cursor:
             cursor.execute(LOCK_QUEUE, (QUEUE_LOCK, f"{second.merchant_id}/meta"))
         assert go(runtime, worker, shops) == queues_of([second])
@@ -330,7 +331,7 @@ def test_what_was_taken_over_before_it_left_is_not_sent(
     real = db.start_sending
 
     def late(*args: Any) -> Any:
-        with closing(psycopg2.connect(runtime.database_url)) as other, other, other.cursor() as cursor:
+        with other_session(runtime.database_url) as other, other, other.cursor() as cursor:
             cursor.execute("DELETE FROM claims WHERE merchant_id = %s", (shops[0].merchant_id,))
         return real(*args)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-import psycopg2
 import pytest
 
 from tests.factories import API_KEY_SECRET, Api, Merchant
 from tests.services.test_erase import EMAIL, begin, deliver, finish, of, send, state, stored
+from tests.sessions import other_session
 from tracklayer import cli
 from tracklayer.clock import FrozenClock
 from tracklayer.db import deliveries as db_deliveries
@@ -111,7 +110,7 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
     clock.move(SETTLE)
     with in_transaction():
         before = rows("SHOW lock_timeout")
-    with closing(psycopg2.connect(migrated)) as holder:
+    with other_session(migrated) as holder:
         holder.cursor().execute(db_deliveries.LOCK_QUEUE, db_deliveries._queue(merchant.merchant_id, "tiktok"))
         waits: list[Any] = []
         real = db_deliveries.lock_queue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ import psycopg2
 import pytest
 
 from tests.factories import Merchant, draft, new_merchant
+from tests.sessions import other_session
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.db.merchants import KeyHolder
@@ -247,7 +247,7 @@ async def test_a_commit_that_is_not_known_to_have_happened_is_never_acknowledged
     intake: Intake, holder: KeyHolder, database: str
 ) -> None:
     await intake.ingest(holder, [draft("before")])
-    with closing(psycopg2.connect(database)) as blocker:
+    with other_session(database) as blocker:
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
             waiting = asyncio.create_task(intake.ingest(holder, [draft("during")]))
@@ -311,7 +311,7 @@ async def test_while_a_batch_is_stuck_all_who_wait_and_all_who_come_are_told_so(
     monkeypatch.setattr(AsyncSession.__init__, "__defaults__", (Limits(statement=60_000, lock=60_000),))
     intake = Intake(runtime, lambda wake: None)
     await intake.ingest(holder, [draft("before")])
-    with closing(psycopg2.connect(runtime.database_url)) as other:
+    with other_session(runtime.database_url) as other:
         other.cursor().execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
         stuck = asyncio.ensure_future(intake.ingest(holder, [draft("stuck")]))
         await asyncio.sleep(0.05)

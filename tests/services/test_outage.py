@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 
 from tests.conftest import NOW
 from tests.factories import API_KEY_SECRET, META, Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, mend
+from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db import outages as db
@@ -460,7 +459,7 @@ def test_three_broken_merchants_hold_the_others_back_once_at_most(town: Town) ->
 
 def test_a_table_that_somebody_has_locked_stops_no_delivery(town: Town, database: str) -> None:
     town.ingest("first", town.shops[:1])
-    with closing(psycopg2.connect(database)) as session, session.cursor() as cursor:
+    with other_session(database) as session, session.cursor() as cursor:
         cursor.execute("LOCK TABLE platform_health")
         town.runtime.outages.seconds = 1000  # it is looked at once
         assert deliver_due(town.runtime, town.worker, town.ids[0], "meta")

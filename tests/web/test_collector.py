@@ -9,16 +9,16 @@ import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 
 from tests.factories import Api, Merchant, new_merchant
+from tests.sessions import other_session
 from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
@@ -365,7 +365,7 @@ async def test_a_refusal_and_a_consent_of_one_moment_are_a_refusal(runtime: Runt
 async def test_a_refusal_deletes_what_another_process_was_writing(page: Page, database: str) -> None:
     await page.call()
     browser_id = page.cookie
-    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+    with other_session(database) as other, other.cursor() as cursor:
         # As another process does: the browser's row first, then what it showed.
         cursor.execute("UPDATE browsers SET consent = NULL WHERE browser_id = %s", (browser_id,))
         cursor.execute(
@@ -373,7 +373,7 @@ async def test_a_refusal_deletes_what_another_process_was_writing(page: Page, da
             "SELECT merchant_id, browser_id, 'gclid', 'late', last_seen_at, last_seen_at FROM browsers"
         )
         refusing = asyncio.create_task(run_in_db_thread(collect.store, [refusal_of(browser_id)], 60_000))
-        with closing(psycopg2.connect(database)) as third, third.cursor() as looking:
+        with other_session(database) as third, third.cursor() as looking:
             third.autocommit = True
             for _ in range(10 * PATIENCE_SECONDS):
                 looking.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -885,7 +885,7 @@ async def until_taken(page: Page, **body: Any) -> None:
 
 @contextmanager
 def locked(url: str, statement: str) -> Iterator[None]:
-    with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+    with other_session(url) as other, other.cursor() as cursor:
         cursor.execute(statement)
         yield
 

@@ -72,9 +72,9 @@ class Crew:
         self._lookout.start()
         return worker
 
-    def finish(self, seconds: float) -> None:
-        """Begins no more requests to platforms, and gives so long to those on their way."""
-        self._together.close(seconds)
+    def finish(self, seconds: float) -> int:
+        """Begins no more requests to platforms, and gives so long to those on their way; how many are not back by then."""
+        return self._together.close(seconds)
 
     def stop(self) -> None:
         """Sends what is gathered, writes what is kept and lets go of the worker's number."""

@@ -62,11 +62,12 @@ class Together:
             self._looks += 1
         self._threads.submit(self._look)
 
-    def close(self, seconds: float) -> None:
-        """Begins nothing more, and gives so long to what is on its way."""
+    def close(self, seconds: float) -> int:
+        """Begins nothing more, and gives so long to what is on its way; how many destinations' requests still are."""
         with self._lock:
             self._is_closed = True
             self._lock.wait_for(lambda: not self._lanes.taken and not self._looks, max(0.0, seconds))
+            return self._lanes.taken
 
     def _look(self) -> None:
         while found := self._next():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -49,6 +50,52 @@ class Stopped(BaseException):
     """
 
 
+class Asked(threading.Event):
+    """Set by a signal, wherever that finds the thread that waits, and whichever thread the system hands it to.
+
+    ``threading.Event`` locks itself while its ``wait`` begins: a handler that sets it there waits for ever. And a signal
+    that another thread was given interrupts nobody. Here whoever waits does so for a byte in a pipe, and what the system
+    calls writes it, before any code of Python's runs. Only the main thread may wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_set = False
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+
+    def __enter__(self) -> Self:
+        self._woke_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        signal.set_wakeup_fd(self._woke_before)
+        ends, self._reader, self._writer = (self._reader, self._writer), -1, -1
+        for end in ends:
+            os.close(end)
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        if self._writer >= 0:
+            with suppress(BlockingIOError):  # full: whoever waits wakes anyway
+                os.write(self._writer, b"\0")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        ends = None if timeout is None else time.monotonic() + timeout
+        while not self._is_set:
+            left = None if ends is None else ends - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            select.select([self._reader], [], [], left)
+            with suppress(BlockingIOError):
+                os.read(self._reader, 4096)  # of any signal; the handler of ours has run by now
+        return self._is_set
+
+
 class Stopper:
     """Turns SIGINT and SIGTERM into a clean end, whatever the process is doing.
 
@@ -56,12 +103,13 @@ class Stopper:
     """
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        self.event = Asked()
         self.signals: list[int] = []  # in the order in which they came
         self.serving = False
         self.draining = False
 
     def __enter__(self) -> Self:
+        self.event.__enter__()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         return self
@@ -70,6 +118,7 @@ class Stopper:
         # Until the process is gone, a second signal must not interrupt the cleaning up.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+        self.event.__exit__()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         already = self.event.is_set()
@@ -380,7 +429,12 @@ def working(crew: Crew, seconds: int = GRACE_SECONDS) -> Iterator[dramatiq.Worke
         ends = time.monotonic() + seconds
         crew.finish(0)
         worker.stop(timeout=seconds * 1000)
-        crew.finish(ends - time.monotonic())
+        at_work = sum(thread.is_alive() for thread in worker.workers)
+        on_their_way = crew.finish(ends - time.monotonic())
+        if at_work or on_their_way:
+            told = "ends after %d s with work in hand that others take over: requests to %d destination(s), %d job(s)"
+            more = {"kind": "undrained", "requests": on_their_way, "jobs": at_work}
+            log.warning(told, seconds, on_their_way, at_work, extra=more)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tracklayer.cli.bench.pooler import Pooler, pooler_binary
 from tracklayer.cli.process import CommandError
 
 POLL_SECONDS = 0.02
-STOP_SECONDS = 30  # fewer than a worker may take that waits for a platform which does not answer
+STOP_SECONDS = 60  # more than a worker may take that waits for a platform which does not answer, on a busy machine
 BUGS = ("map_event", "build_request", "read_reply")  # functions of a mapper that the launcher can make raise
 RETRY_BASE_SECONDS = 1  # of the roles: a minute and a half for all five attempts instead of half a day
 
@@ -39,7 +39,7 @@ class Process:
         module = ("tracklayer",) if faults is None else ("tracklayer.cli.bench.launcher", str(faults))
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", *module, *args],
-            env={**clean_environ(), **environ},
+            env={**clean_environ(), "PYTHONFAULTHANDLER": "1", **environ},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is ours: we end them, in order
@@ -66,9 +66,17 @@ class Process:
             self._process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Asks it to end; its exit status. It has some seconds for what is in hand; a busy machine makes them more."""
+        """Asks it to end; its exit status. It has some seconds for what is in hand; a busy machine makes them more.
+
+        Raises CommandError, with its output, where it does not.
+        """
         self.ask_to_end(number)
-        return self._process.wait(STOP_SECONDS)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # it writes down what each of its threads is at
+            self._process.wait(10)
+            raise CommandError(f"does not end, {STOP_SECONDS} s after the signal:\n{self.output()}") from None
 
     def close(self) -> None:
         if self.is_running():
