@@ -317,9 +317,16 @@ def after_commit(call: Callable[[], object]) -> None:
 @contextmanager
 def statements_within(seconds: float) -> Iterator[None]:
     """Another limit than the session's for each statement of an open transaction. Raises ReadTimeoutError."""
+    with _ends_after(seconds):
+        execute("SELECT set_config('statement_timeout', %s, true)", (str(round(seconds * 1000)),))
+        yield
+
+
+@contextmanager
+def _ends_after(seconds: float) -> Iterator[None]:
+    """For a block whose statements the server ends after so long: what is raised then is ReadTimeoutError."""
     own: Session = database.connection()
     try:
-        execute("SELECT set_config('statement_timeout', %s, true)", (str(round(seconds * 1000)),))
         with own.answering_within(seconds + sessions.ANSWER_SECONDS):
             yield
     except (peewee.OperationalError, DatabaseAwayError) as error:
@@ -504,10 +511,23 @@ def execute(sql: str, params: Sequence[Any] = ()) -> int:
 
 
 @contextmanager
-def bounded_read() -> Iterator[None]:
-    """One transaction whose statements end after ``READ_TIMEOUT_MS``: a wide filter must not hold the database.
-
-    Raises ReadTimeoutError.
-    """
+def bounded_transaction() -> Iterator[None]:
+    """One whose statements end as those of ``bounded_read`` do, for who reads and then writes. Raises ReadTimeoutError."""
     with in_transaction(), statements_within(READ_TIMEOUT_MS / 1000):
+        yield
+
+
+_READS = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = %s"
+
+
+@contextmanager
+def bounded_read() -> Iterator[None]:
+    """One transaction that only reads, all of it what is there at one instant: a page is made by several statements, and what
+    changes between two of them must not be missed by both.
+
+    Each ends after ``READ_TIMEOUT_MS``: a wide filter must not hold the database. Must not be called in a transaction. Raises
+    ReadTimeoutError.
+    """
+    with in_transaction(), _ends_after(READ_TIMEOUT_MS / 1000):
+        execute(_READS, (READ_TIMEOUT_MS,))
         yield

@@ -20,6 +20,7 @@ from tracklayer.db.connection import (
     LONG_SECONDS,
     ReadTimeoutError,
     bounded_read,
+    bounded_transaction,
     in_transaction,
     statements_within,
 )
@@ -70,7 +71,7 @@ def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearc
     now = runtime.clock.now()
     search = _of_ended(search)
     result = Redelivered()
-    with bounded_read():
+    with bounded_transaction():
         page = db.page_of_deliveries(merchant_id, search, PAGE + 1)
         if len(page) > PAGE:
             page = page[:PAGE]
