@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -129,6 +130,36 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
     clock.move(timedelta(seconds=10))
     assert finish(runtime, clock, row).counts["events"] == 1
     assert stored(merchant) == ["his"]
+
+
+def test_whoever_asks_without_end_keeps_none_from_ending(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, migrated: str
+) -> None:
+    """Two, of whom one always has the lock and the other waits for it, as when a hundred are asked for in a second."""
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    is_over = threading.Event()
+
+    def ask() -> None:
+        with other_session(migrated) as asking:
+            while not is_over.is_set():
+                with asking, asking.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext('erasures'))", (merchant.merchant_id,))
+                    cursor.execute("SELECT pg_sleep(0.02)")
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in range(30):
+            continue_erasures(runtime, 0.1)
+            clock.move(timedelta(minutes=1))
+    finally:
+        is_over.set()
+        for asker in askers:
+            asker.join()
+    assert state(row).receipt is not None
 
 
 def test_a_redelivery_that_does_not_end_holds_no_erasure_for_ever(

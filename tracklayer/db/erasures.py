@@ -226,9 +226,27 @@ def postpone_walk(merchant_id: int, now: datetime, until: datetime) -> None:
     )
 
 
+def queue_with_who_asks(merchant_id: int) -> None:
+    """Waits for those of a merchant who ask at this moment. Whoever asks next waits until this transaction ends.
+
+    Whoever asks waits in here for rows of the merchant, so nobody may who holds any.
+    """
+    rows("SELECT pg_advisory_xact_lock(%s, hashtext('erasures'))", (merchant_id,))
+
+
+def take_at(merchant_id: int, stage: str, until: datetime) -> ErasureRow | None:
+    """The first of a merchant's at a stage whose turn it is by then, and which nobody holds; this transaction does."""
+    found = rows(
+        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s AND stage = %s "
+        "ORDER BY next_at, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        (merchant_id, until, stage),
+    )
+    return _read(found[0]) if found else None
+
+
 def count_open(merchant_id: int, limit: int) -> int:
     """How many of a merchant's go on, counted to ``limit``. Whoever asks next waits until this transaction ends."""
-    rows("SELECT pg_advisory_xact_lock(%s, hashtext('erasures'))", (merchant_id,))
+    queue_with_who_asks(merchant_id)
     found = rows(
         "SELECT count(*) FROM (SELECT FROM erasures WHERE merchant_id = %s AND finished_at IS NULL LIMIT %s) AS e",
         (merchant_id, limit),

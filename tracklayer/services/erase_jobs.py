@@ -29,6 +29,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -88,7 +89,7 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
     """Does steps of those whose turn it is; how many. Any number may run at once: each is one's at a time."""
     ends, steps = time.monotonic() + seconds, 0
     while time.monotonic() < ends:
-        started, turn = time.monotonic(), None
+        started, turn, has_to_queue = time.monotonic(), None, False
         try:
             with in_transaction(), statements_within(LONG_SECONDS):
                 now = runtime.clock.now()
@@ -98,7 +99,10 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
                 if isinstance(turn, WalkRow):
                     _walk(runtime, turn, now)
                 else:
-                    _step(runtime, turn, now)
+                    has_to_queue = _step(runtime, turn, now)
+            if has_to_queue:
+                with suppress(DatabaseAwayError):  # the queue was too long: in a second it is tried again
+                    _end_in_turn(runtime, turn.merchant_id)
         except Exception as error:
             if turn is None or is_everybodys(error):
                 raise
@@ -123,21 +127,35 @@ def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> 
             db.postpone(turn.merchant_id, turn.erasure_id, now, until)
 
 
-def _step(runtime: Runtime, row: ErasureRow, now: datetime) -> None:
-    """The next step of one that this transaction holds, and that needs no look at the events."""
+def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
+    """Ends those of a merchant that only wait for nobody to ask at this moment, which may not come: it queues with those who ask.
+
+    They wait for rows that a step holds, so no step may wait for them. This one holds nothing yet when it does.
+    """
+    with in_transaction(), statements_within(LONG_SECONDS):
+        db.queue_with_who_asks(merchant_id)
+        now = runtime.clock.now()
+        row = db.take_at(merchant_id, "traces", now + IN_HANDS)
+        if row is not None:
+            _step(runtime, row, now)
+
+
+def _step(runtime: Runtime, row: ErasureRow, now: datetime) -> bool:
+    """The next step of one that this transaction holds, and that needs no look at the events. True: see ``_end_in_turn``."""
     wanted = read_wanted(runtime, row)
     row.next_at, failures = now, row.failures
-    stages: dict[str, Callable[[Runtime, ErasureRow, Wanted, datetime], None]] = {
+    stages: dict[str, Callable[[Runtime, ErasureRow, Wanted, datetime], bool | None]] = {
         "ids": _ids,
         "scan": _join,
         "settle": _join,
         "people": _people,
         "traces": _traces,
     }
-    stages[row.stage](runtime, row, wanted, now)
+    has_to_queue = stages[row.stage](runtime, row, wanted, now)
     if row.failures == failures:
         row.failures, row.failing_since = 0, None
     db.save_erasures([row])
+    return bool(has_to_queue)
 
 
 def _enter(row: ErasureRow, stage: str, now: datetime, wait: timedelta = timedelta()) -> None:
@@ -489,8 +507,11 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     _enter(row, "traces", now)
 
 
-def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    """Of this one, and of others of its merchant that are as far: what may mention an event is read once for all of them."""
+def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> bool:
+    """Of this one, and of others of its merchant that are as far: what may mention an event is read once for all of them.
+
+    Whether there is one that is done, and could not end since somebody asks at this moment.
+    """
     others = db.others_at(row, now, TOGETHER)
     ready, whose, deleting = list[ErasureRow](), dict[str, int](), set[int]()
     for one in (row, *others):
@@ -510,16 +531,19 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             whose = dict.fromkeys(ids, one.erasure_id) | whose
             deleting |= {one.erasure_id} if ids else set()
     found, is_done = remove_traces(row.merchant_id, Ids(whose)) if whose else (Counter[int](), True)
-    may_finish = db.may_finish(row.merchant_id)
+    may_finish, has_to_queue = db.may_finish(row.merchant_id), False
     for one in ready:
         _count(one, {"mentions": found[one.erasure_id]})
-        if not may_finish or (not is_done and one.erasure_id in deleting):
+        is_over = is_done or one.erasure_id not in deleting
+        if not (is_over and may_finish):
             one.next_at = now + IN_HANDS
+            has_to_queue |= is_over
             continue
         db.forget_traces(one.merchant_id, one.erasure_id)
         one.finished_at, one.wanted, one.after, one.stage = now, b"", None, "finished"
         one.receipt = write_receipt(runtime, one)
     db.save_erasures(others)
+    return has_to_queue
 
 
 def _traces_of(runtime: Runtime, row: ErasureRow) -> set[str]:
