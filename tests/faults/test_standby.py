@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from starlette.datastructures import Secret
 
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.faults.conftest import Installation
-from tests.servers import PATIENCE_SECONDS, free_port, running, wait_for_api
+from tests.servers import PATIENCE_SECONDS, free_port, running, wait_for_api, wait_until
 from tests.sessions import other_session
 from tests.standby import StandbyServer
 from tracklayer.app import Application, build_app
@@ -343,30 +344,47 @@ def test_the_primary_itself_is_no_standby(database: str) -> None:
     assert standby_trouble(database, LAG) == sentence_of(NO_STANDBY)
 
 
+@pytest.mark.parametrize("is_between", [False, True], ids=["in a statement", "between two statements"])
 async def test_a_query_that_is_canceled_for_what_is_replayed_is_served_by_the_primary(
-    runtime: Runtime, merchant: Merchant, database: str, follower: StandbyServer, caplog: pytest.LogCaptureFixture
+    runtime: Runtime,
+    merchant: Merchant,
+    database: str,
+    follower: StandbyServer,
+    caplog: pytest.LogCaptureFixture,
+    is_between: bool,
 ) -> None:
-    began, served = asyncio.Event(), []
+    began, served, goes_on = asyncio.Event(), [], threading.Event()
     loop = asyncio.get_running_loop()
+    url = follower.url_of(name_of(database))
 
     def long_look(merchant_id: int) -> int:
         served.append(connection._lent.here)
         with connection.bounded_read():
             found = int(rows("SELECT count(*) FROM answers_of_the_test")[0][0])
             loop.call_soon_threadsafe(began.set)
+            if connection._lent.here and is_between:
+                goes_on.wait(PATIENCE_SECONDS)
             if connection._lent.here:
                 rows("SELECT pg_sleep(9)")
         return found
+
+    def is_ended() -> bool:
+        with other_session(url) as looker, looker.cursor() as looking:
+            looking.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+            return looking.fetchone() == (0,)
 
     with other_session(database) as own, own.cursor() as cursor:
         own.autocommit = True
         cursor.execute("DROP TABLE IF EXISTS answers_of_the_test")
         cursor.execute("CREATE TABLE answers_of_the_test AS SELECT 1 AS n")
-        async with serving(runtime, merchant, follower.url_of(name_of(database))) as server:
+        async with serving(runtime, merchant, url) as server:
             with reading_from(server.app.door.house.standby):
                 looking = asyncio.create_task(read_for_merchant(long_look, merchant.merchant_id))
             await asyncio.wait_for(began.wait(), PATIENCE_SECONDS)
             cursor.execute("TRUNCATE answers_of_the_test")
+            if is_between:
+                await asyncio.to_thread(wait_until, is_ended, "the standby to end the session")
+            goes_on.set()
             assert await looking == 0
             assert served == [True, False]
             assert server.trouble is None

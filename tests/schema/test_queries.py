@@ -18,11 +18,12 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.walks import walk_of_deliveries
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.schema import schema
+from tracklayer.schema import queries, schema
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import example_settings, remove_destination, set_destination
@@ -343,7 +344,9 @@ async def test_a_read_that_takes_too_long_is_ended_and_says_how_to_narrow_it(
     ("filter", "expected"),
     [
         pytest.param({"status": ["DELIVERED", "QUEUED"]}, ["order_1"], id="statuses"),
+        pytest.param({"status": ["DELIVERED", "DELIVERED"]}, ["order_1"], id="a status twice"),
         pytest.param({"dropReason": ["UNSUPPORTED_EVENT"]}, ["refund"], id="drop reason"),
+        pytest.param({"dropReason": ["UNSUPPORTED_EVENT"] * 3000}, ["refund"], id="a drop reason again and again"),
         pytest.param({"errorContains": "NO REFUND"}, ["refund"], id="error"),
         pytest.param({"platform": "META"}, ["refund", "order_1"], id="platform"),
         pytest.param({"queuedUntil": "2026-11-20T15:00:00Z"}, [], id="until"),
@@ -357,6 +360,28 @@ async def test_deliveries_are_filtered(
     query = "query($f: DeliveryFilter) { deliveries(filter: $f) { edges { node { event { eventId } } } } }"
     answer = await api(query, f=filter)
     assert [edge["node"]["event"]["eventId"] for edge in answer["deliveries"]["edges"]] == expected
+
+
+async def test_what_is_deleted_while_a_page_is_read_is_asked_for_again(
+    api: Api, runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(runtime, merchant, draft("order_1"), draft("order_2"))
+
+    def page(*args: Any) -> Any:
+        found = walk_of_deliveries(*args)
+        with other_session(runtime.database_url) as other, other.cursor() as cursor:
+            for table in ("deliveries", "events"):
+                cursor.execute(f"DELETE FROM {table} WHERE event_id = 'order_1'")
+            other.commit()
+        return found
+
+    monkeypatch.setattr(queries, "walk_of_deliveries", page)
+    query = "{ deliveries { edges { node { event { eventId } } } } }"
+    (error,) = (await api.post(query)).json()["errors"]
+    assert error["extensions"] == {"code": "CHANGED_MEANWHILE", "retryable": True}
+    assert error["message"] == "The event of a delivery was deleted while this was read. Ask again."
+    assert [one["node"]["event"] for one in (await api(query))["deliveries"]["edges"]] == [{"eventId": "order_2"}]
+    assert caplog.records == []
 
 
 async def test_alerts_lead_to_the_deliveries_that_waited_while_they_were_open(

@@ -16,13 +16,14 @@ import orjson
 import pytest
 
 from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, camel, draft, new_merchant
+from tests.sessions import other_session
 from tracklayer import cli
 from tracklayer.cli.erase import _would_go
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
 from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.events import events_by_id, run_statement
@@ -268,6 +269,34 @@ def test_what_a_worker_has_in_its_hands_is_waited_for(
     done = finish(runtime, clock, row)
     assert stored(merchant) == ["his"]
     assert done.platforms["meta"]["delivered"] == 2
+    sound(clock)
+
+
+def test_what_comes_back_from_a_workers_hands_while_it_is_erased_is_counted(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    migrated: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send(runtime, merchant, of("hers"), of("his", "john@shop.example"))
+    with in_transaction():
+        assert claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker) is not None
+
+    def run(sql: str, params: Any = ()) -> Any:
+        found = rows(sql, params)
+        if sql is db.DROP:
+            with other_session(migrated) as other, other.cursor() as cursor:  # its lease ends
+                cursor.execute("DELETE FROM claims")
+                other.commit()
+        return found
+
+    monkeypatch.setattr("tracklayer.db.erasures.rows", run)
+    with in_transaction():
+        gone = db.erase_events(merchant.merchant_id, ["hers"], clock.now())
+    assert [*gone.events] == ["hers"]
+    assert stored(merchant) == ["his"]
     sound(clock)
 
 

@@ -692,7 +692,8 @@ class DeliverySearch:
 
     ``untouched_since``: neither queued, nor tried, nor given up after that instant. ``received_since`` and
     ``received_until``: when the event arrived. ``held``: it waits, and its destination is paused or held now; False: not so.
-    ``error_code``: of the last refusal, '' is none; what was delivered has no refusal.
+    ``error_code``: of the last refusal, '' is none; what was delivered has no refusal. ``status`` and ``drop_reason``: any of
+    them; each stands there once, however often it was named, since a page is put together of one search for each.
     """
 
     platform: str | None = None
@@ -707,6 +708,10 @@ class DeliverySearch:
     received_until: datetime | None = None
     held: bool | None = None
     error_code: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("status", "drop_reason"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
     @property
     def asks_what_waits(self) -> bool:

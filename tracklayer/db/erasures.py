@@ -548,14 +548,15 @@ WITH old AS (
     DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
     RETURNING e.event_id, e.received_at
 )
-SELECT 'event', event_id, '', received_at, false, false, NULL::timestamptz, NULL::timestamptz FROM events_gone
+SELECT 'event', event_id, '', received_at, false, false, NULL::timestamptz, NULL::timestamptz, false FROM events_gone
 UNION ALL
 SELECT 'delivery', event_id, platform, received_at, attempts > 0 OR logged > 0, status = 'delivered',
-       least(began_at, last_attempt_at, delivered_at), coalesce(delivered_at, last_attempt_at) FROM deliveries_gone
+       least(began_at, last_attempt_at, delivered_at), coalesce(delivered_at, last_attempt_at),
+       status IN ('queued', 'failed') FROM deliveries_gone
 UNION ALL
-SELECT 'differing_repeats', event_id, '', NULL, false, false, NULL, NULL FROM repeats_gone
+SELECT 'differing_repeats', event_id, '', NULL, false, false, NULL, NULL, false FROM repeats_gone
 UNION ALL
-SELECT 'enrichments', event_id, '', NULL, false, false, NULL, NULL FROM enrichments_gone
+SELECT 'enrichments', event_id, '', NULL, false, false, NULL, NULL, false FROM enrichments_gone
 """
 
 
@@ -593,17 +594,23 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
     reason = DropReason.ERASED.value
     params: Any = {"merchant": merchant_id, "ids": held, "now": now, "reason": reason}
     changes, gone = Changes(), Gone()
-    for platform, received_at in rows(DROP, params):
+
+    def drop(platform: str, received_at: datetime) -> None:
         changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
         changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
         changes.add(merchant_id, platform, now, finished=1)
-    for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at in rows(ERASE, params):
+
+    for dropped in rows(DROP, params):
+        drop(*dropped)
+    for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at, waited in rows(ERASE, params):
         if what == "event":
             gone.events[event_id] = at
             changes.add(merchant_id, "", at, purged=1)
         elif what == "delivery":
             gone.given.append(Given(event_id, platform, is_attempted, is_delivered, first_at, last_at))
             changes.add(merchant_id, platform, at, purged=1)
+            if waited:  # it was in a worker's hands when the others were dropped, and came back since
+                drop(platform, at)
         else:
             gone.others.append((what, event_id))
     changes.write()

@@ -190,8 +190,9 @@ def _starts(error: BaseException, codes: tuple[str, ...]) -> bool:
 class Session(PsycopgConnection):
     """A connection that is watched. ``answer_seconds``: how long its server may be silent; None: for ever.
 
-    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``url``: what it was opened with. ``peer``: its
-    server's address. ``clock``: what its server's showed, and the monotonic one when that answer was here.
+    ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``is_cut``: by us, since its server was silent.
+    ``url``: what it was opened with. ``peer``: its server's address. ``clock``: what its server's showed, and the monotonic
+    one when that answer was here.
     """
 
     url: str = ""
@@ -199,6 +200,7 @@ class Session(PsycopgConnection):
     answer_seconds: float | None = None
     used_at: float = 0.0
     is_spent: bool = False
+    is_cut: bool = False
     clock: tuple[datetime, float] | None = None
 
     def ask(self, sql: str, params: Any = None) -> Any:
@@ -309,6 +311,7 @@ class _Watch:
 
 
 def _cut(session: Session) -> None:
+    session.is_cut = True
     with contextlib.suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
 

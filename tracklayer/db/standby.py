@@ -247,13 +247,25 @@ class Standby:
         session.is_spent = True
         if code == sessions.READ_ONLY:
             log.error("a query wanted to write, which the primary does for it: %s", error)
-        elif code.startswith("40"):
-            if time.monotonic() - self._told_at > TELL_AGAIN_SECONDS:
-                self._told_at = time.monotonic()
-                log.warning("%s", CANCELED)
-        elif sessions.is_lost(error):
+            return None
+        # A query that is in the way of what is replayed is ended with its session, where that is between two statements: the
+        # driver then tells no code. Whether it is that, or the standby is away, a session of our own tells.
+        is_lost = sessions.is_lost(error)
+        if is_lost and (code or session.is_cut or not self._lets_in()):
             return AWAY
+        if (is_lost or code.startswith("40")) and time.monotonic() - self._told_at > TELL_AGAIN_SECONDS:
+            self._told_at = time.monotonic()
+            log.warning("%s", CANCELED)
         return None
+
+    def _lets_in(self) -> bool:
+        """Whether a new session is served."""
+        try:
+            session = sessions.connect(self._url, "tracklayer", POOL)
+            with contextlib.closing(session), session.answering_within(ANSWER_SECONDS):
+                return bool(session.ask("SELECT true"))
+        except (psycopg2.Error, DatabaseAwayError):
+            return False
 
     def _leave(self, why: str) -> None:
         sentence = sentence_of(why)

@@ -108,6 +108,11 @@ OVERLOADED = _code(
 READ_TIMEOUT = _code(
     "READ_TIMEOUT", "A query read for more than 10 seconds, and was ended.", "Narrow its filter: by time, status or id."
 )
+CHANGED_MEANWHILE = _code(
+    "CHANGED_MEANWHILE",
+    "Something of the answer was deleted while it was read: erased, purged, or a destination that was removed.",
+    "Ask again.",
+)
 INTERNAL = _code(
     "INTERNAL",
     "TrackLayer failed to answer; its operator finds the trace in the log, by the `requestId` in `extensions`.",
@@ -131,6 +136,11 @@ _A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}", re.ASCII)  # of GraphQL, as its
 def refused(message: str, code: str, **more: Any) -> GraphQLError:
     """An error to raise: ``more`` stands beside the code in its extensions."""
     return GraphQLError(message, extensions={"code": code, **more})
+
+
+def gone_meanwhile(what: str) -> GraphQLError:
+    """An error to raise: ``what`` was there a moment ago, when the page was read that it belongs to."""
+    return refused(f"{what} was deleted while this was read. Ask again.", CHANGED_MEANWHILE, retryable=True)
 
 
 def masked(error: GraphQLError) -> GraphQLError:

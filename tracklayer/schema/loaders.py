@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from graphql import GraphQLError
 from strawberry.dataloader import DataLoader
 
 from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants, repeats
@@ -21,6 +22,7 @@ from tracklayer.domain.advice import Advice
 from tracklayer.domain.standing import Standing
 from tracklayer.domain.stitching import Stitched
 from tracklayer.runtime import Runtime
+from tracklayer.schema.errors import gone_meanwhile
 from tracklayer.services.outage import as_shown
 from tracklayer.services.standing import standings
 from tracklayer.services.stitch import decisions
@@ -197,9 +199,9 @@ async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
 
 async def _standings(
     merchant_id: int, window: timedelta, clock: Callable[[], datetime], platforms: list[str]
-) -> list[Standing | LookupError]:
+) -> list[Standing | GraphQLError]:
     found = await read_for_merchant(_standings_of, merchant_id, window, clock())
-    return [found.get(platform) or LookupError("the destination was removed") for platform in platforms]
+    return [found.get(platform) or gone_meanwhile("A destination") for platform in platforms]
 
 
 def _standings_of(merchant_id: int, window: timedelta, now: datetime) -> dict[str, Standing]:

@@ -62,6 +62,7 @@ from tracklayer.schema.enums import (
     RetentionDays,
     SettingKind,
 )
+from tracklayer.schema.errors import gone_meanwhile
 from tracklayer.schema.inputs import dotted_path, filter_of
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
@@ -464,8 +465,8 @@ class DeliveryNode(Node):
     @strawberry.field(metadata=READ, description="The event.")
     async def event(self, info: Info) -> EventNode:
         row = await context_of(info).loaders.event.load(self.row.event_id)
-        if row is None:  # purged since the delivery was read
-            raise LookupError("the event of this delivery is gone")
+        if row is None:
+            raise gone_meanwhile("The event of a delivery")
         return event_node(row)
 
     @strawberry.field(metadata=READ, description="Waits because its destination is paused or held; costs no attempt.")

@@ -32,8 +32,28 @@ export interface Answer<Result> {
   errors: GraphQLErrorShape[]
 }
 
-/** Asks, and gives what was answered even where a part of it is refused. Throws ApiError where there is no answer. */
+const ASK_AGAIN = 3
+
+/**
+ * Asks, and gives what was answered even where a part of it is refused. A question of which something was deleted while it was
+ * answered is asked again. Throws ApiError where there is no answer.
+ */
 export async function askAll<Result, Variables>(
+  operation: Operation<Result, Variables>,
+  variables: Variables,
+  signal?: AbortSignal,
+): Promise<Answer<Result>> {
+  for (let again = ASK_AGAIN; ; again--) {
+    try {
+      return await askOnce(operation, variables, signal)
+    } catch (error) {
+      const isOver = !(error instanceof ApiError) || error.code !== 'CHANGED_MEANWHILE' || again === 0
+      if (isOver || operation.trimStart().startsWith('mutation')) throw error
+    }
+  }
+}
+
+async function askOnce<Result, Variables>(
   operation: Operation<Result, Variables>,
   variables: Variables,
   signal?: AbortSignal,
