@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -83,3 +84,75 @@ assert step > 5
 def test_a_signal_ends_the_wait_wherever_in_it_it_comes() -> None:
     done = subprocess.run([sys.executable, "-c", AT_EVERY_STEP], timeout=60, check=False)
     assert done.returncode == 0
+
+
+SERVING = """
+import os, signal, socket, sys, threading
+from datetime import timedelta
+from starlette.applications import Starlette
+from tracklayer.cli.serve import Stopper, serve_http
+
+number, when = signal.Signals(int(sys.argv[1])), sys.argv[2]
+with Stopper() as stopper:
+    if when == "before":  # between the instant from which on it is uvicorn that ends, and that at which it takes the signals
+        stopper.serving = True
+        os.kill(os.getpid(), number)
+        assert stopper.event.is_set()
+    else:
+        threading.Timer(1, lambda: os.kill(os.getpid(), number)).start()
+    serve_http(Starlette(), socket.create_server(("127.0.0.1", 0)), stopper, timedelta())
+print("ended")
+"""
+
+
+def as_from_a_terminal() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_server_ends_by_a_signal_that_came_before_it_served_and_when_its_terminal_is_closed(
+    number: signal.Signals, when: str
+) -> None:
+    command = [sys.executable, "-c", SERVING, str(int(number)), when]
+    done = subprocess.run(
+        command, timeout=60, check=False, capture_output=True, text=True, preexec_fn=as_from_a_terminal
+    )
+    assert (done.stdout, done.returncode) == ("ended\n", 0)
+
+
+WAITING = """
+import os, signal
+from tracklayer.cli.serve import Stopper
+
+others = [os.dup(0) for _ in range(1100)]
+with Stopper() as stopper:
+    stopper.serving = True
+    print("waits", flush=True)
+    stopper.event.wait()
+print("ended")
+"""
+
+
+def with_the_signals() -> None:
+    """In a child, before its program: SIGTERM blocked, SIGHUP ignored, and room for many descriptors."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_what_was_blocked_or_opened_by_whoever_started_it_keeps_no_process_from_ending() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True, preexec_fn=with_the_signals
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(signal.SIGHUP)  # as ``nohup`` has it, this is nothing
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60)[0] == "ended\n"
+    finally:
+        process.kill()
+        process.wait()

@@ -186,6 +186,9 @@ def test_several_processes_drain_as_one_does_and_end_at_a_second_signal(
         answer = client.post("/graphql", json=body(draft(occurred_at=now())))
         assert answer.json()["data"]["ingestEvent"]["outcome"] == "ACCEPTED"
         assert process.stop() == 0
+        told = process.output()
+        assert "2 processes were ended at once, and what they had in hand was cut off: a second signal came" in told
+        assert "api has ended after" in told
 
 
 def address_of(url: str) -> tuple[str, int]:

@@ -206,6 +206,7 @@ def test_a_second_signal_ends_a_worker_at_once(installation: Installation, now: 
     worker.ask_to_end()
     wait_until(lambda: "finishing" in worker.output(), "the worker to say that it ends")
     assert worker.stop() == 0
+    assert "with work in hand that others take over: requests to 1 destination(s), 0 job(s)" in worker.output()
     assert select("SELECT status, attempts FROM deliveries") == [("queued", 0)]
     # Nobody knows whether the platform took it: the next sweep finds its claim without an owner.
     installation.scheduler()

@@ -7,12 +7,14 @@ import logging
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 
 from tracklayer import __version__
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.arguments import number, port_number
+from tracklayer.cli.life import tell_end
 from tracklayer.cli.roles import observed, role, settings_of_role
 from tracklayer.cli.serve import (
     Meanwhile,
@@ -80,7 +82,7 @@ def run_api(args: argparse.Namespace) -> int:
 
 def _run_api_processes(args: argparse.Namespace) -> int:
     """Several processes on one listening socket; one that dies is replaced."""
-    settings = settings_of_role()
+    settings, began = settings_of_role(), time.monotonic()
     with Stopper() as stopper:
         stopper.serving = True
         bound = listen(args.host or settings.host, args.port or settings.port)
@@ -90,4 +92,6 @@ def _run_api_processes(args: argparse.Namespace) -> int:
         own = ["--fd", str(bound.fileno()), "--parent", str(os.getpid())]
         command = [sys.executable, "-m", "tracklayer", "api", *own]
         with shared_folder() as shared, observed(settings, Waiting("ask the API's own port"), shared):
-            return supervise(command, args.processes, stopper, bound, settings.drain, shared)
+            status = supervise(command, args.processes, stopper, bound, settings.drain, shared)
+        tell_end("api", began)
+        return status

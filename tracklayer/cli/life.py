@@ -46,8 +46,13 @@ def telling(role: str, runtime: Runtime, settings: Settings, listens: str | None
     finally:
         if runtime.tracer is not None:
             runtime.tracer.close()
-        seconds = round(time.monotonic() - began)
-        log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
+        tell_end(role, began)
+
+
+def tell_end(role: str, began: float) -> None:
+    """``began``: by the monotonic clock."""
+    seconds = round(time.monotonic() - began)
+    log.info("%s has ended after %d s", role, seconds, extra={"kind": "ended", "seconds": seconds})
 
 
 class Minutes:

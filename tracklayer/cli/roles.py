@@ -62,6 +62,8 @@ def run_worker(args: argparse.Namespace) -> int:
         stopper.serving = True
         stopper.event.wait()
         stopper.draining = True
+        if len(stopper.signals) > 1:  # it came before
+            raise Stopped
         log.info("finishing the batches in hand; a second signal ends at once")
     return 0
 

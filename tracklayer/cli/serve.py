@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import select
 import signal
@@ -90,14 +91,16 @@ class Asked(threading.Event):
             left = None if ends is None else ends - time.monotonic()
             if left is not None and left <= 0:
                 break
-            select.select([self._reader], [], [], left)
+            waiter = select.poll()  # which takes any descriptor, where ``select`` takes the first thousand
+            waiter.register(self._reader, select.POLLIN)
+            waiter.poll(None if left is None else math.ceil(left * 1000))
             with suppress(BlockingIOError):
                 os.read(self._reader, 4096)  # of any signal; the handler of ours has run by now
         return self._is_set
 
 
 class Stopper:
-    """Turns SIGINT and SIGTERM into a clean end, whatever the process is doing.
+    """Turns SIGINT, SIGTERM and, where a terminal was closed, SIGHUP into a clean end, whatever the process is doing.
 
     ``draining``: what is in hand is being finished, which may take long; a second signal ends that at once.
     """
@@ -110,15 +113,23 @@ class Stopper:
 
     def __enter__(self) -> Self:
         self.event.__enter__()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._heeded():
             signal.signal(number, self._handle)
+        # Whoever started this process may have blocked them, and that is inherited.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._heeded())
         return self
 
     def __exit__(self, *exc: object) -> None:
         # Until the process is gone, a second signal must not interrupt the cleaning up.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._heeded():
             signal.signal(number, signal.SIG_IGN)
         self.event.__exit__()
+
+    @staticmethod
+    def _heeded() -> list[signal.Signals]:
+        """What ``nohup`` has ignored stays so."""
+        is_wanted = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+        return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if is_wanted else [])]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         already = self.event.is_set()
@@ -196,12 +207,20 @@ class Server(uvicorn.Server):
     From the signal on each answer says that its connection is closed. ``drain``: for SIGTERM alone, which comes from
     who takes this process out of a proxy's list meanwhile. Event streams are ended before it waits for connections to
     close: they would never end by themselves. A second signal ends at once, unless ``heeds_second`` is false.
+    ``stopper``: who had the signals before this took them, and has those that this does not take.
     """
 
     def __init__(
-        self, app: Starlette, config: uvicorn.Config, drain: timedelta = timedelta(), *, heeds_second: bool = True
+        self,
+        app: Starlette,
+        config: uvicorn.Config,
+        drain: timedelta = timedelta(),
+        stopper: Stopper | None = None,
+        *,
+        heeds_second: bool = True,
     ) -> None:
         super().__init__(config)
+        self._stopper = stopper
         self._app = app
         self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
         self._drain = drain.total_seconds()
@@ -214,6 +233,12 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif self._heeds_second:
             self.force_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._stopper is not None and not self.should_exit:
+            for number in self._stopper.signals:
+                self.handle_exit(number, None)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         protocol: type[Connection] = self.config.http_protocol_class  # type: ignore[assignment]
@@ -295,7 +320,7 @@ def serve_http(
     heeds_second: bool = True,
 ) -> None:
     """Serves until a signal, then finishes what is in hand; ``drain`` and ``heeds_second`` as of ``Server``."""
-    server = Server(app, config_of(app), drain, heeds_second=heeds_second)
+    server = Server(app, config_of(app), drain, stopper, heeds_second=heeds_second)
     stopper.serving = True
     try:
         # uvicorn takes the signals for itself while it serves, and hands them back to us when it is done.
@@ -402,6 +427,10 @@ def _end(running: Iterable[subprocess.Popen[bytes]], stopper: Stopper, drain: ti
     for process in left:
         process.kill()
         process.wait()
+    if left:
+        told = "%d processes were ended at once, and what they had in hand was cut off: %s"
+        why = "a second signal came" if len(stopper.signals) > 1 else "it was time to end"
+        log.warning(told, len(left), why)
 
 
 def end_with_parent(parent: int) -> None:
@@ -426,15 +455,20 @@ def working(crew: Crew, seconds: int = GRACE_SECONDS) -> Iterator[dramatiq.Worke
     try:
         yield worker
     finally:
-        ends = time.monotonic() + seconds
-        crew.finish(0)
-        worker.stop(timeout=seconds * 1000)
-        at_work = sum(thread.is_alive() for thread in worker.workers)
-        on_their_way = crew.finish(ends - time.monotonic())
-        if at_work or on_their_way:
-            told = "ends after %d s with work in hand that others take over: requests to %d destination(s), %d job(s)"
-            more = {"kind": "undrained", "requests": on_their_way, "jobs": at_work}
-            log.warning(told, seconds, on_their_way, at_work, extra=more)
+        began, at_work = time.monotonic(), 0
+        try:
+            crew.finish(0)
+            worker.stop(timeout=seconds * 1000)
+            at_work = sum(thread.is_alive() for thread in worker.workers)
+            crew.finish(began + seconds - time.monotonic())
+        finally:  # a second signal ends the waiting
+            on_their_way = crew.finish(0)
+            if at_work or on_their_way:
+                told = (
+                    "ends after %d s with work in hand that others take over: requests to %d destination(s), %d job(s)"
+                )
+                more = {"kind": "undrained", "requests": on_their_way, "jobs": at_work}
+                log.warning(told, round(time.monotonic() - began), on_their_way, at_work, extra=more)
 
 
 @contextmanager
