@@ -55,7 +55,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
     runtime.sealer, runtime.marker = keys(NEW_KEY, API_KEY_SECRET), None
     confirm_keys(runtime.sealer, clock.now())
     clock.move(SETTLE)
-    continue_erasures(runtime, 0.1)
+    continue_erasures(runtime, 30)
     with in_transaction():
         assert old.newest in keys_of_erasures()
     runtime.sealer, runtime.marker = keys(NEW_KEY), None
@@ -63,7 +63,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
 
     for _ in range(2):
         clock.move(timedelta(minutes=2))
-        continue_erasures(runtime, 0.1)
+        continue_erasures(runtime, 30)
     assert state(row).failures == 2
     (told,) = (await api(ERASURES))["merchant"]["erasures"]["nodes"]
     assert told == {"state": "RUNNING", "failingSince": "2026-11-20T15:03:10.000Z", "receipt": None}
@@ -95,7 +95,7 @@ async def test_a_job_whose_key_is_given_up_says_so(
     (told,) = (await api(ERASURES))["merchant"]["erasures"]["nodes"]
     assert told == {"state": "GIVEN_UP", "failingSince": None, "receipt": None}
     assert state(row).wanted == b""
-    assert continue_erasures(runtime, 0.1) == 0
+    assert continue_erasures(runtime, 30) == 0
     again = begin(runtime, merchant, Request(email=EMAIL))
     assert finish(runtime, clock, again).counts["events"] == 1
 
@@ -122,7 +122,7 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
                 real(*queue)
 
             patch.setattr("tracklayer.db.erasures.lock_queue", lock)
-            continue_erasures(runtime, 0.1)
+            continue_erasures(runtime, 30)
         assert waits == [("250ms",), ("250ms",)] != before
         assert state(row).failures == 1
         deliver(runtime, worker, merchant)
@@ -153,7 +153,7 @@ def test_whoever_asks_without_end_keeps_none_from_ending(
         asker.start()
     try:
         for _ in range(30):
-            continue_erasures(runtime, 0.1)
+            continue_erasures(runtime, 30)
             clock.move(timedelta(minutes=1))
     finally:
         is_over.set()
@@ -175,7 +175,7 @@ def test_a_redelivery_that_does_not_end_holds_no_erasure_for_ever(
         redeliveries.save_redelivery(job)
     row = begin(runtime, merchant, Request(email=EMAIL))
     for _ in range(30):
-        continue_erasures(runtime, 0.1)
+        continue_erasures(runtime, 30)
         clock.move(timedelta(minutes=1))
     assert state(row).receipt is not None
     with in_transaction():
@@ -197,7 +197,7 @@ def test_a_redelivery_that_stands_at_an_erased_event_is_waited_for_a_day(
     stages = []
     for _ in range(30):
         for _ in range(3):
-            continue_erasures(runtime, 0.1)
+            continue_erasures(runtime, 30)
             clock.move(timedelta(minutes=20))
         stages.append(state(row).stage)
     assert stages[0] == stages[20] == "traces"

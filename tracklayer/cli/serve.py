@@ -400,7 +400,9 @@ def supervise(
                 if stopper.event.is_set():
                     continue
                 now = time.monotonic()
-                if process.returncode == WRONG_FOR_GOOD and all(now - s < SETTLING_SECONDS for s in running.values()):
+                # A machine may be slow: another that has lived little longer than this one may be about to say the same.
+                settled = now - since + SETTLING_SECONDS
+                if process.returncode == WRONG_FOR_GOOD and all(now - s < settled for s in running.values()):
                     status = 1
                 elif now - since >= SETTLING_SECONDS:
                     pause, resume_at = FIRST_PAUSE, 0.0

@@ -37,6 +37,7 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
+from tracklayer.db.deliveries import wait_briefly
 from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.sealing_keys import sealing_keys
@@ -130,9 +131,11 @@ def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> 
 def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
     """Ends those of a merchant that only wait for nobody to ask at this moment, which may not come: it queues with those who ask.
 
-    They wait for rows that a step holds, so no step may wait for them. This one holds nothing yet when it does.
+    They wait for rows that a step holds, so no step may wait for them. This one holds nothing yet when it does; and it waits
+    briefly, as one of them may hang.
     """
     with in_transaction(), statements_within(LONG_SECONDS):
+        wait_briefly(db.QUEUE_MS)
         db.queue_with_who_asks(merchant_id)
         now = runtime.clock.now()
         row = db.take_at(merchant_id, "traces", now + IN_HANDS)
