@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -84,6 +85,35 @@ assert step > 5
 def test_a_signal_ends_the_wait_wherever_in_it_it_comes() -> None:
     done = subprocess.run([sys.executable, "-c", AT_EVERY_STEP], timeout=60, check=False)
     assert done.returncode == 0
+
+
+HELD_UP = """
+import os
+from tracklayer.cli import serve
+
+serve.HELD_UP_SECONDS = 1
+with serve.Stopper() as stopper:
+    stopper.serving = True
+    reader, writer = os.pipe()  # that nobody reads
+    print("begins", flush=True)
+    while True:
+        os.write(writer, bytes(4096))
+"""
+
+
+def test_a_second_signal_ends_a_process_that_is_held_up() -> None:
+    with subprocess.Popen([sys.executable, "-c", HELD_UP], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begins\n"
+            for _ in range(600):
+                process.send_signal(signal.SIGTERM)  # several at once may be one
+                time.sleep(0.1)
+                if process.poll() is not None:
+                    break
+            assert process.wait(60) == -signal.SIGALRM
+        finally:
+            process.kill()
 
 
 SERVING = """

@@ -40,6 +40,7 @@ UNREAD_MS = 60_000  # how long what was sent to a client may lie unread
 GRACE_SECONDS = 2  # for requests and batches in hand: all of it together must end within 5 s of the signal
 BACKLOG_SECONDS = 0.5  # for connections that the system has let in already
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds until a process that ended before it served is started again
+HELD_UP_SECONDS = 15  # after a second signal
 DRAIN_SECONDS = 35  # of a process that only delivers: longer than the longest request to a platform, half a minute
 
 
@@ -99,6 +100,13 @@ class Asked(threading.Event):
         return self._is_set
 
 
+def end_soon() -> None:
+    """The system ends this process, should it be held up: by a reader of its log who reads no more, say."""
+    if not signal.getitimer(signal.ITIMER_REAL)[0]:  # whoever asks again and again does not begin it anew
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(HELD_UP_SECONDS)
+
+
 class Stopper:
     """Turns SIGINT, SIGTERM and, where a terminal was closed, SIGHUP into a clean end, whatever the process is doing.
 
@@ -135,6 +143,8 @@ class Stopper:
         already = self.event.is_set()
         self.signals.append(number)
         self.event.set()
+        if already:
+            end_soon()
         if self.draining or not (self.serving or already):
             self.draining = False
             raise Stopped
@@ -233,6 +243,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif self._heeds_second:
             self.force_exit = True
+            end_soon()
 
     async def on_tick(self, counter: int) -> bool:
         if self._stopper is not None and not self.should_exit:

@@ -253,8 +253,8 @@ def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datet
 
 
 def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
-    """Also in an hour as bad as come now and then."""
-    if bad / total < 1 - usual.share + floor:
+    """Also in an hour as bad as come now and then, and markedly: of few such hours the worst is not the worst that there is."""
+    if bad / total < 1 - _worst(usual) + floor:
         return False
     return failures_at_least(bad, total, 1 - _worst(usual), usual.spread) < CHANCE
 
