@@ -187,7 +187,7 @@ def test_several_processes_drain_as_one_does_and_end_at_a_second_signal(
         assert answer.json()["data"]["ingestEvent"]["outcome"] == "ACCEPTED"
         assert process.stop() == 0
         told = process.output()
-        assert "2 processes were ended at once, and what they had in hand was cut off: a second signal came" in told
+        assert "2 processes were ended at once, with what was in hand: a second signal came" in told
         assert "api has ended after" in told
 
 

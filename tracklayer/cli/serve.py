@@ -441,9 +441,9 @@ def _end(running: Iterable[subprocess.Popen[bytes]], stopper: Stopper, drain: ti
         process.kill()
         process.wait()
     if left:
-        told = "%d processes were ended at once, and what they had in hand was cut off: %s"
+        told = "%d process%s ended at once, with what was in hand: %s"
         why = "a second signal came" if len(stopper.signals) > 1 else "it was time to end"
-        log.warning(told, len(left), why)
+        log.warning(told, len(left), " was" if len(left) == 1 else "es were", why)
 
 
 def end_with_parent(parent: int) -> None:

@@ -22,6 +22,7 @@ HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past wa
 HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner
 MANY, MANY_OF = 0.3, 200  # of so many events in an hour or longer: the same
 WORST_USUAL = 0.75  # accepted: more refusals than that are not usual, however long they have lasted
+WORSE = 1.25  # times what is refused in a bad hour
 CODE_FLOOR = 0.03  # of all events: a single code and field may rise by so much
 LEAST_OF_CODE = 10
 ENOUGH_FOR_A_CODE = 100  # newest events, which say whether it is over
@@ -253,8 +254,8 @@ def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datet
 
 
 def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
-    """Also in an hour as bad as come now and then, and markedly: of few such hours the worst is not the worst that there is."""
-    if bad / total < 1 - _worst(usual) + floor:
+    """Also in an hour as bad as come now and then, and markedly: the worst of a few such hours is not the worst that comes."""
+    if bad / total < WORSE * (1 - _worst(usual)) + floor:
         return False
     return failures_at_least(bad, total, 1 - _worst(usual), usual.spread) < CHANCE
 
