@@ -65,6 +65,19 @@ def test_an_hour_as_bad_as_come_every_other_day_is_no_news_and_a_worse_one_is() 
     assert is_told(worst=0.2, refused=50), "more than a quarter is never usual"
 
 
+@pytest.mark.parametrize(("refused", "is_told"), [(10, False), (17, True)], ids=["half by chance", "nearly all"])
+def test_half_of_twenty_of_a_name_are_no_news_in_an_hour_in_which_a_fifth_of_all_is_refused(
+    refused: int, is_told: bool
+) -> None:
+    usual = SuccessRate(0.94, 0.005, 1_000_000, 0.8)
+    bad = {("PageView", *CURRENCY): 19, ("Purchase", *CURRENCY): refused}
+    start = NOW.replace(second=0)
+    quiet = [DoorMinute(start - n * MINUTE, 77, {"PageView": 77}, {("PageView", *CURRENCY): 19}) for n in (5, 4, 3, 2)]
+    now = DoorMinute(start - MINUTE, 96 - refused, {"PageView": 76, "Purchase": 20 - refused}, bad)
+    view = DoorView([*quiet, now], usual, usual_causes={CURRENCY: usual})
+    assert bool(found_of(view)) is is_told
+
+
 def test_what_was_on_three_days_is_a_habit_and_what_was_on_two_an_incident() -> None:
     start = datetime(2026, 3, 2, tzinfo=UTC)
     hours = {start + n * timedelta(hours=1): (98, 2) for n in range(28 * 24)}

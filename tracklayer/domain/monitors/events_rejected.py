@@ -138,7 +138,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     bad = {}
     by_name = _by_name(fresh.minutes)
     for name in sorted(name for name in by_name if name is not None and _is_name(name)):
-        since = _too_many(by_name[name], _capped(view.usual_names.get(name)), now)
+        since = _too_many(by_name[name], _capped(view.usual_names.get(name)), now, usual)
         if since is not None:
             bad[name] = since
             found[_subject(name)] = _finding(fresh, name, since)
@@ -224,8 +224,14 @@ def _without(minute: DoorMinute, name: str) -> tuple[datetime, int, int]:
     return start, max(0, good - minute.names.get(name, 0)), bad - minute.of(name)[2]
 
 
-def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datetime | None:
-    """Since when too much is refused; None where it is not."""
+def _too_many(
+    series: Series, usual: SuccessRate | None, now: datetime, of_all: SuccessRate | None = None
+) -> datetime | None:
+    """Since when too much is refused; None where it is not.
+
+    ``of_all``: of the shop, where this is one name of it, whose own past is not known: half of twenty come by chance now and
+    then where a fifth of all is refused in bad hours.
+    """
     minute = now.replace(second=0, microsecond=0)
     good = bad = at = 0
     since = None  # the first of the minutes up to here in which something was refused
@@ -238,6 +244,8 @@ def _too_many(series: Series, usual: SuccessRate | None, now: datetime) -> datet
         if good + bad < LEAST_SAMPLE:
             continue
         is_half = bad >= HALF * (good + bad) and (usual is None or length >= HALF_OF)
+        if is_half and usual is None and of_all is not None:
+            is_half = _beyond_chance(bad, good + bad, of_all, FLOOR)
         is_many = bad >= MANY * (good + bad) and good + bad >= MANY_OF and length >= HALF_OF
         if is_half or is_many or (usual is not None and _beyond_chance(bad, good + bad, usual, FLOOR)):
             return since
