@@ -767,6 +767,12 @@ def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime, of
 def remove_suppressions(merchant_id: int, marks: Sequence[bytes]) -> int:
     """How many were there, with those of the browsers of whom they are of."""
     params: Any = {"merchant": merchant_id, "marks": sorted(marks)}
+    # First those that ``let_back`` holds, by a statement of its own: what its transaction added is seen by the next one.
+    rows(
+        "SELECT FROM suppressions WHERE merchant_id = %(merchant)s AND mark = ANY(%(marks)s::bytea[]) "
+        "ORDER BY mark FOR UPDATE",
+        params,
+    )
     return execute(
         "DELETE FROM suppressions WHERE merchant_id = %(merchant)s AND (mark = ANY(%(marks)s::bytea[]) "
         "OR of_mark = ANY(%(marks)s::bytea[]))",
@@ -799,6 +805,24 @@ def are_all_suppressed(merchant_id: int, marks: Sequence[bytes], since: datetime
         (merchant_id, list(marks), since),
     )
     return int(found[0][0]) == len(marks)
+
+
+LET_BACK = """
+SELECT x.place FROM unnest(%(marks)s::bytea[], %(since)s::timestamptz[]) WITH ORDINALITY AS x(mark, since, place)
+LEFT JOIN LATERAL (SELECT s.mark FROM suppressions s
+    WHERE s.merchant_id = %(merchant)s AND s.mark = x.mark AND s.since <= x.since FOR KEY SHARE) s ON true
+WHERE s.mark IS NULL
+"""
+
+
+def let_back(merchant_id: int, asked: Sequence[tuple[bytes, datetime]]) -> set[int]:
+    """Of some (mark, instant) those, by their places, whose person has not been left alone ever since that instant.
+
+    Needs a transaction: until it ends nobody of the others is let back.
+    """
+    marks, since = [mark for mark, _ in asked], [at for _, at in asked]
+    params: Any = {"merchant": merchant_id, "marks": marks, "since": since}
+    return {place - 1 for (place,) in rows(LET_BACK, params)}
 
 
 def purge_tombstones(now: datetime, limit: int) -> int:
