@@ -980,6 +980,18 @@ def insert_key(purpose: str, row: KeyRow, now: datetime) -> None:
     )
 
 
+def keys_sealed_otherwise(newest: bytes) -> list[KeyRow]:
+    """Those that are not sealed with this key; of a database that has none yet, none. Of a retired one nothing is sealed."""
+    if not rows("SELECT to_regclass('erasure_keys') IS NOT NULL")[0][0]:
+        return []
+    found = rows(
+        "SELECT key_id, sealed, public FROM erasure_keys WHERE length(sealed) > 4 AND substring(sealed FROM 2 FOR 4) <> %s "
+        "ORDER BY key_id",
+        (newest,),
+    )
+    return [_key(row) for row in found]
+
+
 def reseal_key(row: KeyRow, sealed: bytes) -> None:
     execute("UPDATE erasure_keys SET sealed = %s WHERE key_id = %s AND sealed = %s", (sealed, row.key_id, row.sealed))
 

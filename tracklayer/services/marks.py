@@ -20,6 +20,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain import person
 from tracklayer.domain.event import read_event
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer
 from tracklayer.services.persist import to_record
 
 PREFIX = 12  # hexadecimal digits of a mark that a receipt shows: enough to tell them apart
@@ -82,11 +83,23 @@ def key_of(runtime: Runtime, purpose: str, make: object) -> KeyRow:
         )
         row = db.key_in_use(purpose)
         assert row is not None
-    if row.sealed[1:5] != runtime.sealer.newest:
-        renewed = runtime.sealer.seal(runtime.sealer.open(row.sealed, context_of(row.key_id)), context_of(row.key_id))
-        db.reseal_key(row, renewed)
-        row = row._replace(sealed=renewed)
-    return row
+    return row if row.sealed[1:5] == runtime.sealer.newest else _renew(runtime.sealer, row)
+
+
+def renew_seals(sealer: Sealer) -> None:
+    """Seals with the newest secret key what this process can open, so that nothing but that key is needed for it.
+
+    Safe beside other processes. Needs a transaction.
+    """
+    for row in db.keys_sealed_otherwise(sealer.newest):
+        if row.sealed[1:5] in sealer.key_ids:
+            _renew(sealer, row)
+
+
+def _renew(sealer: Sealer, row: KeyRow) -> KeyRow:
+    renewed = sealer.seal(sealer.open(row.sealed, context_of(row.key_id)), context_of(row.key_id))
+    db.reseal_key(row, renewed)
+    return row._replace(sealed=renewed)
 
 
 def context_of(key_id: str) -> str:
