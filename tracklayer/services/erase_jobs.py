@@ -63,7 +63,7 @@ from tracklayer.services.erase import (
     read_wanted,
     tale_of,
 )
-from tracklayer.services.marks import Marker, marker_of, of_event
+from tracklayer.services.marks import KeyAwayError, Marker, have_others_its_key, marker_of, of_event
 from tracklayer.services.merchants import RETENTION_DAYS
 from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import Ids, remove_traces
@@ -105,7 +105,7 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
                 with suppress(DatabaseAwayError):  # the queue was too long: in a second it is tried again
                     _end_in_turn(runtime, turn.merchant_id)
         except Exception as error:
-            if turn is None or is_everybodys(error):
+            if turn is None or (is_everybodys(error) and not isinstance(error, KeyAwayError)):
                 raise
             # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
             _put_off(runtime, turn, error)
@@ -117,7 +117,8 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
 def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> None:
     now = runtime.clock.now()
     waits = {PlaceElsewhereError: IN_HANDS, DatabaseAwayError: BUSY}
-    until = now + next((wait for kind, wait in waits.items() if isinstance(error, kind)), AFTER_ERROR)
+    wait = next((wait for kind, wait in waits.items() if isinstance(error, kind)), AFTER_ERROR)
+    until = now + (IN_HANDS if have_others_its_key(runtime, error) else wait)
     if isinstance(turn, WalkRow):
         tell_fault(runtime, f"erasures of merchant {turn.merchant_id}", error)
         with in_transaction():
@@ -314,8 +315,11 @@ def _sought(row: ErasureRow) -> tuple[bytes, bool]:
 
 
 def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetime) -> None:
+    is_elsewhere = have_others_its_key(runtime, error)
+    if is_elsewhere and row.lap is not None:
+        raise PlaceElsewhereError from error  # it is in the walk, which must not go on without it
     tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
-    row.lap, row.after, row.next_at = None, None, now + AFTER_ERROR
+    row.lap, row.after, row.next_at = None, None, now + (IN_HANDS if is_elsewhere else AFTER_ERROR)
     row.failures, row.failing_since = row.failures + 1, row.failing_since or now
 
 
