@@ -43,7 +43,7 @@ from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
-from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.alone import is_everybodys, tell_delay, tell_fault
 from tracklayer.services.erase import (
     BEGINNING,
     ON_ITS_WAY,
@@ -116,17 +116,19 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
 
 def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> None:
     now = runtime.clock.now()
-    waits = {PlaceElsewhereError: IN_HANDS, DatabaseAwayError: BUSY}
-    wait = next((wait for kind, wait in waits.items() if isinstance(error, kind)), AFTER_ERROR)
-    until = now + (IN_HANDS if have_others_its_key(runtime, error) else wait)
-    if isinstance(turn, WalkRow):
-        tell_fault(runtime, f"erasures of merchant {turn.merchant_id}", error)
-        with in_transaction():
-            db.postpone_walk(turn.merchant_id, now, until)
+    what = "erasures" if isinstance(turn, WalkRow) else f"erasure {turn.erasure_id}"
+    what = f"{what} of merchant {turn.merchant_id}"
+    wait = IN_HANDS if isinstance(error, PlaceElsewhereError) or have_others_its_key(runtime, error) else AFTER_ERROR
+    if isinstance(error, DatabaseAwayError) and not isinstance(error, KeyAwayError):
+        wait = BUSY
+        tell_delay(runtime, what, wait)
     else:
-        tell_fault(runtime, f"erasure {turn.erasure_id} of merchant {turn.merchant_id}", error)
-        with in_transaction():
-            db.postpone(turn.merchant_id, turn.erasure_id, now, until)
+        tell_fault(runtime, what, error)
+    with in_transaction():
+        if isinstance(turn, WalkRow):
+            db.postpone_walk(turn.merchant_id, now, now + wait)
+        else:
+            db.postpone(turn.merchant_id, turn.erasure_id, now, now + wait)
 
 
 def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
