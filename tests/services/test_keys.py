@@ -195,16 +195,20 @@ async def test_readyz_says_that_the_key_is_lost(api: Api, runtime: Runtime, cloc
     assert answer.json()["why"].startswith(SAID)
 
 
+@pytest.mark.parametrize("what", ["the keys of erasures", "a destination"])
 async def test_readyz_says_that_a_key_was_put_into_use_that_this_process_lacks(
-    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, what: str
 ) -> None:
     """Some of what is sealed it opens: its own key is older than the one of others."""
     confirm_keys(runtime.sealer, clock.now())
     own, runtime.sealer = runtime.sealer, Sealer([OTHER, API_KEY_SECRET])
     confirm_keys(runtime.sealer, clock.now())
-    finish(runtime, clock, begin(runtime, merchant, Request(email="jane@shop.example")))
+    if what == "a destination":
+        assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", META), Changed)
+    else:
+        finish(runtime, clock, begin(runtime, merchant, Request(email="jane@shop.example")))
     runtime.sealer = own
-    assert has_a_key(own)
+    assert has_a_key(own) is (what == "a destination")
     answer = await api.client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["why"].startswith(SAID)
